@@ -1,0 +1,62 @@
+import { LaneCacheError, type LaneCacheErrorDetails } from './lane-cache.error.js';
+
+/** A lane was named that this app does not define. */
+export class UnknownLaneError extends LaneCacheError {
+  declare readonly code: 'LANE_UNKNOWN';
+  readonly known: readonly string[];
+
+  constructor(lane: string, known: readonly string[]) {
+    super(
+      'LANE_UNKNOWN',
+      `There is no lane '${lane}'. Known lanes: ${known.join(', ')}. Define it under 'lanes' in the options, or use one of these.`,
+      { lane },
+    );
+    this.known = known;
+  }
+}
+
+/** A computation took longer than its `hardTimeout`; its signal was aborted and its late result is dropped. */
+export class ComputeTimeoutError extends LaneCacheError {
+  declare readonly code: 'COMPUTE_TIMEOUT';
+  readonly timeoutMs: number;
+
+  constructor(lane: string, key: string, timeoutMs: number) {
+    super(
+      'COMPUTE_TIMEOUT',
+      `Computing '${key}' in lane '${lane}' took longer than its hardTimeout of ${timeoutMs} ms. Raise hardTimeout, or let the computation watch ctx.signal and stop.`,
+      { lane, key },
+    );
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** The invalidation holds in this process, but its persistent tier could be neither told nor voided. */
+export class InvalidationNotDurableError extends LaneCacheError {
+  declare readonly code: 'INVALIDATION_NOT_DURABLE';
+
+  constructor(directory: string, details: LaneCacheErrorDetails = {}) {
+    super(
+      'INVALIDATION_NOT_DURABLE',
+      `The invalidation holds in this process, but neither could it be written to '${directory}' nor could that directory be set aside: after a restart old entries may come back. Check the disk and its permissions, then remove the directory.`,
+      details,
+    );
+  }
+}
+
+/** Another process owns the directory, and the operation needs to own it. */
+export class DirectoryInUseError extends LaneCacheError {
+  declare readonly code: 'DIRECTORY_IN_USE';
+  readonly directory: string;
+  readonly ownerPid: number;
+  readonly ownerHost: string;
+
+  constructor(directory: string, ownerPid: number, ownerHost: string) {
+    super(
+      'DIRECTORY_IN_USE',
+      `'${directory}' belongs to process ${ownerPid} on ${ownerHost}. Stop that process, or give this one a directory of its own.`,
+    );
+    this.directory = directory;
+    this.ownerPid = ownerPid;
+    this.ownerHost = ownerHost;
+  }
+}

@@ -1,0 +1,57 @@
+import { LaneCacheError } from './lane-cache.error.js';
+
+/** `expectedVersion` was not the checkpoint's current version: somebody else saved first. */
+export class CheckpointConflictError extends LaneCacheError {
+  declare readonly code: 'CHECKPOINT_CONFLICT';
+  readonly id: string;
+  readonly expectedVersion: number;
+  readonly currentVersion: number;
+
+  constructor(id: string, expectedVersion: number, currentVersion: number) {
+    super(
+      'CHECKPOINT_CONFLICT',
+      `Checkpoint '${id}' is at version ${currentVersion}, not at the expected ${expectedVersion}. Restore it again, apply the change, and save with the new version.`,
+    );
+    this.id = id;
+    this.expectedVersion = expectedVersion;
+    this.currentVersion = currentVersion;
+  }
+}
+
+/** The version asked for does not match its checksum; it was set aside. */
+export class CheckpointDamagedError extends LaneCacheError {
+  declare readonly code: 'CHECKPOINT_DAMAGED';
+  readonly id: string;
+  readonly version: number;
+  readonly soundVersions: readonly number[];
+
+  constructor(id: string, version: number, soundVersions: readonly number[]) {
+    super(
+      'CHECKPOINT_DAMAGED',
+      `Version ${version} of checkpoint '${id}' is damaged. ${
+        soundVersions.length > 0
+          ? `Sound versions: ${soundVersions.join(', ')}. Pass { fallback: true } to restore the newest of them.`
+          : 'No sound version is left.'
+      }`,
+    );
+    this.id = id;
+    this.version = version;
+    this.soundVersions = soundVersions;
+  }
+}
+
+/** The state is larger than `checkpoints.maxStateBytes`; nothing was stored. */
+export class CheckpointTooLargeError extends LaneCacheError {
+  declare readonly code: 'CHECKPOINT_TOO_LARGE';
+  readonly sizeBytes: number;
+  readonly limitBytes: number;
+
+  constructor(id: string, sizeBytes: number, limitBytes: number) {
+    super(
+      'CHECKPOINT_TOO_LARGE',
+      `The state of checkpoint '${id}' takes ${sizeBytes} bytes, more than the limit of ${limitBytes}. Store less, or raise checkpoints.maxStateBytes.`,
+    );
+    this.sizeBytes = sizeBytes;
+    this.limitBytes = limitBytes;
+  }
+}

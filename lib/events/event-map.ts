@@ -1,0 +1,96 @@
+import type { TierName } from '../entries/tier-name.js';
+import type { BypassReason, InvalidationKind, MissReason, RefusalReason, TierOffReason } from './reasons.js';
+
+/** An ISO 8601 time in UTC. */
+export type IsoTime = string;
+
+/** One round of housekeeping, all tiers and lanes together. */
+export interface SweepReport {
+  readonly expired: number;
+  readonly evicted: number;
+  readonly orphanedSessions: number;
+  readonly quarantinesRemoved: number;
+  readonly freedBytes: number;
+  readonly durationMs: number;
+}
+
+/** What can be listened to, and what each event tells. */
+export interface LaneCacheEventMap {
+  hit: { readonly lane: string; readonly key: string; readonly tier: TierName };
+  miss: { readonly lane: string; readonly key: string; readonly reason: MissReason };
+  bypass: { readonly lane: string; readonly key: string; readonly reason: BypassReason };
+  refuse: { readonly lane: string; readonly key: string; readonly reason: RefusalReason; readonly detail: string };
+  store: { readonly lane: string; readonly key: string; readonly sizeBytes: number };
+  compute: {
+    readonly lane: string;
+    readonly key: string;
+    readonly outcome: 'ok' | 'failed' | 'timeout' | 'aborted';
+    readonly ms: number;
+    readonly background: boolean;
+    readonly error?: unknown;
+  };
+  stale: {
+    readonly lane: string;
+    readonly key: string;
+    readonly cause: 'compute-failed' | 'soft-timeout';
+    readonly error?: unknown;
+  };
+  evict: {
+    readonly lane: string;
+    readonly key: string;
+    readonly tier: TierName;
+    readonly reason: 'entries' | 'bytes' | 'expired';
+  };
+  invalidate: {
+    readonly lane: string | null;
+    readonly kind: InvalidationKind;
+    readonly subject: string;
+    readonly position: number;
+    readonly origin: 'local' | 'remote';
+  };
+  tier: {
+    readonly tier: TierName | 'checkpoints';
+    readonly state: 'on' | 'off';
+    readonly reason?: TierOffReason;
+    readonly detail: string;
+    readonly error?: unknown;
+  };
+  owner: {
+    readonly directory: string;
+    readonly state: 'owned' | 'waiting' | 'taken-over' | 'refused';
+    readonly ownerPid?: number;
+  };
+  quarantine: { readonly directory: string; readonly movedTo: string; readonly cause: string };
+  sweep: SweepReport;
+  checkpoint: {
+    readonly action: 'saved' | 'restored' | 'removed' | 'damaged';
+    readonly id: string;
+    readonly version: number;
+  };
+  cleanup: {
+    readonly removed: number;
+    readonly bytes: number;
+    readonly pinnedKept: number;
+    readonly dryRun: boolean;
+  };
+}
+
+export type LaneCacheEventName = keyof LaneCacheEventMap;
+export type LaneCacheEvent<N extends LaneCacheEventName> = LaneCacheEventMap[N] & { readonly at: IsoTime };
+
+/** Where an app listens. */
+export interface LaneCacheEvents {
+  /** Returns the function that stops listening. A listener that throws is reported once and dropped. */
+  on<N extends LaneCacheEventName>(name: N, listener: (event: LaneCacheEvent<N>) => void): () => void;
+  once<N extends LaneCacheEventName>(
+    name: N,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<LaneCacheEvent<N>>;
+}
+
+/** Where the library's rooms say what happened. */
+export interface EventSink {
+  /** Whether anybody would hear it: ask before building a payload on a hot path. */
+  wants(name: LaneCacheEventName): boolean;
+  emit<N extends LaneCacheEventName>(name: N, event: LaneCacheEventMap[N]): void;
+}

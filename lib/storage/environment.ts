@@ -1,0 +1,74 @@
+/** The port of `storage/`: one folder of LMDB, opened safely and written in whole transactions. */
+
+/** How far a resolved commit reaches: `session` survives the process, `durable` the machine as far as fsync goes. */
+export type Durability = 'session' | 'durable';
+
+/** Sorted as lmdb sorts: numbers before strings, arrays element by element. At most 1,900 bytes. */
+export type TableKey = string | number | readonly (string | number)[];
+
+export interface RangeOptions {
+  readonly start?: TableKey;
+  readonly end?: TableKey;
+  readonly reverse?: boolean;
+  readonly limit?: number;
+}
+
+/** One named, ordered map of bytes inside an environment. Reads are synchronous and never throw on damage: they report it and miss. */
+export interface Table {
+  readonly name: string;
+  /** A copy of the bytes, or undefined. */
+  get(key: TableKey): Uint8Array | undefined;
+  /** A snapshot as of the call; consume it in the same turn, in slices bounded by `limit`. */
+  range(options?: RangeOptions): Iterable<{ readonly key: TableKey; readonly value: Uint8Array }>;
+  keys(options?: RangeOptions): Iterable<TableKey>;
+}
+
+/** Collects the changes of one transaction. */
+export interface Transaction {
+  put(table: Table, key: TableKey, value: Uint8Array): void;
+  remove(table: Table, key: TableKey): void;
+}
+
+export interface Environment {
+  readonly directory: string;
+  readonly durability: Durability;
+  table(name: string): Table;
+  /**
+   * Runs `fill` at once and writes what it collected as one transaction: all or nothing, in the order of the calls.
+   * Resolves when committed as `durability` says. Rejects with `StorageFault` on any failure, when the deadline
+   * passes, or when the disk is below its watermark; never leaves an unhandled rejection.
+   */
+  commit(fill: (transaction: Transaction) => void): Promise<void>;
+  /** Bytes of the data file on disk. */
+  fileBytes(): number;
+  /** Bytes inside the data file that hold nothing. */
+  freeBytes(): number;
+  /** Clears reader slots of dead processes. */
+  checkReaders(): void;
+  /** Idempotent; waits for what was accepted, at most the deadline. */
+  close(): Promise<void>;
+}
+
+/** Why storage failed; each opens the breaker of the tier above. */
+export type StorageFaultKind =
+  | 'disk-full'
+  | 'io'
+  | 'deadline'
+  | 'damaged'
+  | 'read-only'
+  | 'not-permitted'
+  | 'gone'
+  | 'closed';
+
+/** What every failing call of this room rejects with. Internal: it becomes an event, never the caller's error. */
+export class StorageFault extends Error {
+  override readonly name = 'StorageFault';
+
+  constructor(
+    readonly kind: StorageFaultKind,
+    message: string,
+    cause?: unknown,
+  ) {
+    super(message, cause === undefined ? undefined : { cause });
+  }
+}

@@ -1,0 +1,57 @@
+import type { TierName } from '../entries/tier-name.js';
+import type { TierOffReason } from '../events/reasons.js';
+
+/** An entry as tiers hold it: the record's bytes, and beside them what a tier needs to know without decoding. */
+export interface TierRecord {
+  readonly key: string;
+  readonly tags: readonly string[];
+  /** Position in the invalidation log at which the computation of the value started. */
+  readonly birth: number;
+  /** Epoch ms after which the record is of no use at all (its ttl plus its grace). */
+  readonly expiresAt: number;
+  /** What computing the value took. */
+  readonly computeMs: number;
+  /** The sealed record, see `entries/record.ts`; the same bytes in every tier. */
+  readonly bytes: Uint8Array;
+}
+
+export type TierLookup =
+  | { readonly outcome: 'hit'; readonly record: TierRecord }
+  | { readonly outcome: 'miss' }
+  | { readonly outcome: 'off'; readonly reason: TierOffReason };
+
+export interface TierState {
+  readonly state: 'on' | 'off';
+  readonly reason?: TierOffReason;
+}
+
+export interface TierUsage {
+  readonly entries: number;
+  readonly sizeBytes: number;
+}
+
+/**
+ * A place where entries live. All tiers of an app serve all its lanes, each lane a space of its own.
+ *
+ * Calls take effect in the order in which they were made: a `read` may miss a `write` that has not been committed
+ * yet, but a `remove` made after a `write` removes what it wrote. Promises of `write`, `remove`, `removeMatching`
+ * and `clear` settle when the change is in place for every later `read`; they reject when it is not known to be.
+ */
+export interface Tier {
+  readonly name: TierName;
+  readonly state: TierState;
+  read(lane: string, key: string): TierLookup | Promise<TierLookup>;
+  write(lane: string, record: TierRecord): void | Promise<void>;
+  /** Whether there was something to remove. */
+  remove(lane: string, key: string): boolean | Promise<boolean>;
+  /** How many records went. */
+  removeMatching(lane: string, matches: (key: string, tags: readonly string[]) => boolean): Promise<number>;
+  clear(lane: string): Promise<void>;
+  usage(lane: string): TierUsage;
+  keys(lane: string): AsyncIterable<string>;
+  /** One round of housekeeping: what expired goes, and what is beyond the lane's limits. */
+  sweep(lane: string): Promise<{ readonly expired: number; readonly evicted: number }>;
+  /** Everything accepted so far is in place, or has been given up with an event. */
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}
