@@ -1,0 +1,58 @@
+import type { CachePolicy } from '../lanes/policy.js';
+import type { IsoTime } from './event-map.js';
+import type { BypassReason, InvalidationKind, RefusalReason, TierOffReason } from './reasons.js';
+
+export interface TierMetrics {
+  readonly state: 'on' | 'off';
+  readonly reason?: TierOffReason;
+  readonly since?: IsoTime;
+  readonly entries: number;
+  readonly sizeBytes: number;
+  readonly hits: number;
+  readonly misses: number;
+  /** Percent of this tier's own look-ups, one decimal; 0 when it was never asked. */
+  readonly hitRate: number;
+  readonly evictions: number;
+  readonly expirations: number;
+  readonly errors: number;
+}
+
+/**
+ * A lane in numbers, since the process started.
+ *
+ * `requests = l1.hits + l2.hits + l3.hits + l4.hits + misses + sum(bypassed)`, where each key of a call is one request.
+ * A caller who waits for a flight that a tier answers counts like the caller who opened it; one who waits for a
+ * computation counts as a miss and in `joined`. So `l1.hits + l1.misses = requests - sum(bypassed)`, the look-ups of
+ * the first tier below are `l1.misses - joined`, and those of each further one the misses of the tier above it.
+ */
+export interface LaneMetrics {
+  readonly lane: string;
+  readonly timestamp: IsoTime;
+  readonly since: IsoTime;
+  readonly l1: TierMetrics;
+  readonly l2: TierMetrics;
+  readonly l3: TierMetrics;
+  readonly l4: TierMetrics;
+  readonly requests: number;
+  readonly misses: number;
+  readonly joined: number;
+  /** Percent of requests answered by any tier, one decimal; compare with `policy.targets.hitRate`. */
+  readonly hitRate: number;
+  readonly bypassed: Readonly<Record<BypassReason, number>>;
+  readonly refused: Readonly<Record<RefusalReason, number>>;
+  readonly computed: number;
+  readonly failed: number;
+  readonly staleServed: number;
+  readonly invalidations: Readonly<Record<InvalidationKind, number>>;
+  readonly avgComputeMs: number;
+  /** What the hits would have cost, from each entry's own compute time. */
+  readonly timeSavedMs: number;
+  /** (time spent + time saved) / time spent; 1 when nothing was saved. */
+  readonly speedUp: number;
+  readonly policy: CachePolicy;
+}
+
+/** Where a lane's numbers are read. */
+export interface MetricsReader {
+  lane(name: string): LaneMetrics;
+}

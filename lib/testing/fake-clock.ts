@@ -1,0 +1,76 @@
+import type { Clock } from '../clock/clock.js';
+import { nextTurn } from '../clock/turn.js';
+import { parseDuration } from '../lanes/duration.js';
+import type { Duration } from '../lanes/duration.js';
+
+interface Timer {
+  readonly id: number;
+  readonly dueAt: number;
+  readonly run: () => void;
+}
+
+/** A clock that moves only when a test says so. */
+export class FakeClock implements Clock {
+  private wall: number;
+  private steady = 0;
+  private sequence = 0;
+  private timers: Timer[] = [];
+
+  /** `startMs` is the first `now()`; default 2026-01-01T00:00:00Z. */
+  constructor(startMs: number = Date.UTC(2026, 0, 1)) {
+    this.wall = startMs;
+  }
+
+  now(): number {
+    return this.wall;
+  }
+
+  monotonic(): number {
+    return this.steady;
+  }
+
+  schedule(afterMs: number, run: () => void): () => void {
+    const timer: Timer = { id: ++this.sequence, dueAt: this.steady + Math.max(0, afterMs), run };
+    this.timers.push(timer);
+    return () => {
+      this.timers = this.timers.filter((other) => other !== timer);
+    };
+  }
+
+  /** Moves both clocks by `by` and runs what falls due on the way, in order, letting promises settle in between. */
+  async advance(by: Duration): Promise<void> {
+    const end = this.steady + parseDuration(by) * 1000;
+    await nextTurn();
+    for (let due = this.takeDue(end); due !== undefined; due = this.takeDue(end)) {
+      this.moveTo(due.dueAt);
+      due.run();
+      await nextTurn();
+    }
+    this.moveTo(end);
+    await nextTurn();
+  }
+
+  /** Moves `now()` alone, as an operator or a time server does. */
+  step(byMs: number): void {
+    this.wall += byMs;
+  }
+
+  /** Timers that have not run yet. */
+  get pending(): number {
+    return this.timers.length;
+  }
+
+  private takeDue(end: number): Timer | undefined {
+    const due = this.timers
+      .filter((timer) => timer.dueAt <= end)
+      .toSorted((a, b) => a.dueAt - b.dueAt || a.id - b.id)[0];
+    if (due !== undefined) this.timers = this.timers.filter((other) => other !== due);
+    return due;
+  }
+
+  private moveTo(steady: number): void {
+    if (steady <= this.steady) return;
+    this.wall += steady - this.steady;
+    this.steady = steady;
+  }
+}
