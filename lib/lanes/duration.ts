@@ -1,0 +1,63 @@
+import { LaneCacheError, type LaneCacheErrorDetails } from '../errors/lane-cache.error.js';
+
+export type DurationUnit = 'ms' | 's' | 'm' | 'h' | 'd' | 'w';
+
+/** A span of time. A bare number is SECONDS; strings carry their unit: `'500ms'`, `'10m'`, `'1.5 h'`. */
+export type Duration = number | `${number}${DurationUnit}` | `${number} ${DurationUnit}`;
+
+const UNIT_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+};
+const WRITTEN = /^\s*(\d+(?:\.\d+)?|\.\d+)\s?(ms|s|m|h|d|w)?\s*$/;
+
+/** 1,000 years. Longer spans count as this long, so that every expiry remains a date. */
+const LONGEST_MS = 1_000 * 365 * 86_400_000;
+
+/** What a duration may look like, for the texts of errors. */
+export const DURATION_FORM = "a number of seconds (0 or more) or a string such as '500ms', '30s', '10m', '2h', '7d'";
+
+/** Whole milliseconds, or undefined if `value` is no duration. Only 0 becomes 0. */
+export function readDuration(value: unknown): number | undefined {
+  if (typeof value === 'number') return wholeMs(value * 1_000);
+  if (typeof value !== 'string') return undefined;
+  const written = WRITTEN.exec(value);
+  return written === null ? undefined : wholeMs(Number(written[1]) * (UNIT_MS[written[2] ?? 's'] ?? Number.NaN));
+}
+
+function wholeMs(ms: number): number | undefined {
+  if (!(ms >= 0) || ms === Infinity) return undefined;
+  if (ms > LONGEST_MS) return LONGEST_MS;
+  return ms > 0 && ms < 1 ? 1 : Math.round(ms);
+}
+
+/**
+ * Seconds, from a number or a string that may come from the environment; a string without a unit is seconds too.
+ * Throws OPTIONS_INVALID.
+ */
+export function parseDuration(text: string | number): number {
+  const ms = readDuration(text);
+  if (ms !== undefined) return ms / 1_000;
+  throw new LaneCacheError('OPTIONS_INVALID', `${shown(text)} is no duration. Give ${DURATION_FORM}.`);
+}
+
+/**
+ * Whole milliseconds of a ttl or another duration that a call was given.
+ * Throws TTL_INVALID for what is negative, NaN, infinite or no duration; `about` says whose it was (`field` is 'ttl' if absent).
+ */
+export function toMilliseconds(value: Duration, about: LaneCacheErrorDetails = {}): number {
+  const ms = readDuration(value);
+  if (ms !== undefined) return ms;
+  const field = about.field ?? 'ttl';
+  const where = about.lane === undefined ? '' : ` for lane '${about.lane}'`;
+  throw new LaneCacheError('TTL_INVALID', `The ${field} given${where} is ${shown(value)}. Give ${DURATION_FORM}.`, {
+    ...about,
+    field,
+  });
+}
+
+const shown = (value: unknown): string => (typeof value === 'string' ? `'${value.slice(0, 64)}'` : String(value));

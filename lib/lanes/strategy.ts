@@ -1,0 +1,62 @@
+import type { TierName } from '../entries/tier-name.js';
+
+/** An entry as a strategy sees it. */
+export interface EntryView {
+  readonly key: string;
+  readonly tags: readonly string[];
+  readonly tier: TierName;
+  readonly sizeBytes: number;
+  readonly computeMs: number;
+  readonly accessCount: number;
+  readonly ageMs: number;
+  /** Since it was last read. */
+  readonly idleMs: number;
+  readonly remainingMs: number;
+}
+
+/** A computed value about to be stored. */
+export interface CacheCandidate {
+  readonly lane: string;
+  readonly key: string;
+  readonly value: unknown;
+  readonly tags: readonly string[];
+  readonly sizeBytes: number;
+  readonly computeMs: number;
+}
+
+/** What is stored, and what leaves first. */
+export interface LaneStrategy {
+  /** false = returned uncached, counted as refused for 'strategy'. A throw counts as true, plus one event. */
+  shouldCache(candidate: CacheCandidate): boolean;
+  /**
+   * Higher leaves first. In memory the choice is exact up to 10,000 entries, beyond that among the 64 least recently
+   * used; on disk it orders each slice of the sweep. A throw or NaN = plain LRU.
+   */
+  getEvictionPriority(lane: string, entry: EntryView): number;
+}
+
+/**
+ * The strategy to subclass: everything storable is stored, and what leaves first is what costs most to keep for what
+ * it saves.
+ *
+ *     burden = (1 + idle seconds) x (1 + size in KB)            what keeping it takes: room, for as long as unused
+ *     worth  = (1 + accesses) x (1 + compute time / 100 ms)     what it has saved, and would take to make again
+ *     priority = burden / (burden + worth)
+ *
+ * A ratio, because each quantity spans orders of magnitude: twice the size is then balanced by twice the use, whatever
+ * their absolute numbers. Dividing by the sum keeps it within [0, 1], so that a subclass that adds or subtracts 100
+ * for a tag always decides.
+ */
+export class LaneAwareCacheStrategy implements LaneStrategy {
+  shouldCache(_candidate: CacheCandidate): boolean {
+    return true;
+  }
+
+  getEvictionPriority(_lane: string, entry: EntryView): number {
+    const burden = (1 + amount(entry.idleMs / 1_000)) * (1 + amount(entry.sizeBytes / 1_024));
+    const worth = (1 + amount(entry.accessCount)) * (1 + amount(entry.computeMs / 100));
+    return burden / (burden + worth);
+  }
+}
+
+const amount = (value: number): number => (value > 0 ? Math.min(value, Number.MAX_SAFE_INTEGER) : 0);
