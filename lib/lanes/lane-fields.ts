@@ -15,10 +15,10 @@ export class LaneFields {
     written: unknown,
     known: readonly string[],
   ) {
-    if (typeof written !== 'object' || written === null || Array.isArray(written)) {
+    if (!isFields(written)) {
       throw this.invalid(undefined, `must be an object with any of ${known.join(', ')}`, written);
     }
-    this.fields = written as Fields;
+    this.fields = written;
     const unknown = Object.keys(written).find((name) => !known.includes(name));
     if (unknown !== undefined) {
       throw this.invalid(unknown, `is no field; known here are ${known.join(', ')}`);
@@ -69,9 +69,9 @@ export class LaneFields {
 
   /** Strings, each of 1 to `longest` characters. */
   texts(name: string, fallback: readonly string[], longest: number): readonly string[] {
-    const fits = (value: unknown): boolean => typeof value === 'string' && value !== '' && value.length <= longest;
-    const read = (value: unknown): string[] | undefined =>
-      Array.isArray(value) && value.every(fits) ? [...(value as string[])] : undefined;
+    const fits = (text: unknown): text is string => typeof text === 'string' && text !== '' && text.length <= longest;
+    const read = (value: unknown): readonly string[] | undefined =>
+      Array.isArray(value) && value.every(fits) ? [...value] : undefined;
     return this.read(name, fallback, read, `must be a list of strings of 1 to ${longest} characters`);
   }
 
@@ -114,6 +114,10 @@ export class LaneFields {
   }
 }
 
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 function readCount(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 ? value : undefined;
 }
@@ -124,7 +128,7 @@ function readShare(value: unknown): number | undefined {
 
 function readRange(value: unknown, highest: number): readonly [number, number] | undefined {
   if (!Array.isArray(value) || value.length !== 2) return undefined;
-  const [from, to] = value as readonly unknown[];
+  const [from, to]: readonly unknown[] = value;
   if (typeof from !== 'number' || typeof to !== 'number') return undefined;
   return from >= 0 && from <= to && to <= highest && to < Infinity ? [from, to] : undefined;
 }

@@ -4,12 +4,12 @@ import type { LaneStrategy } from './strategy.js';
 
 const MEMORY_FIELDS = ['maxEntries', 'maxBytes'] as const;
 const DISK_FIELDS = ['enabled', ...MEMORY_FIELDS] as const;
-const FRESHNESS_FIELDS = ['grace', 'graceBackoff', 'refreshAhead', 'softTimeout', 'hardTimeout', 'jitter'] as const;
+// prettier-ignore
 const LANE_FIELDS = [
-  ...['extends', 'description', 'useCases', 'l1', 'l2', 'l3', 'l4', 'maxEntryBytes', 'ttl', 'compression'],
-  ...['isolation', 'strategy', 'include', 'exclude', 'targets'],
-  ...FRESHNESS_FIELDS,
-];
+  'extends', 'description', 'useCases', 'l1', 'l2', 'l3', 'l4', 'maxEntryBytes', 'ttl', 'compression', 'isolation',
+  'strategy', 'include', 'exclude', 'targets',
+  'grace', 'graceBackoff', 'refreshAhead', 'softTimeout', 'hardTimeout', 'jitter',
+] as const;
 const ISOLATIONS: readonly Isolation[] = ['frozen', 'clone', 'shared'];
 const LONGEST_TEXT = 512;
 
@@ -118,10 +118,10 @@ function readSwitch(value: unknown): boolean | 'detailed' | undefined {
   return typeof value === 'object' && value !== null ? 'detailed' : undefined;
 }
 
-function readStrategy(value: unknown): LaneStrategy | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { shouldCache, getEvictionPriority } = value as Partial<LaneStrategy>;
-  return typeof shouldCache === 'function' && typeof getEvictionPriority === 'function'
-    ? (value as LaneStrategy)
-    : undefined;
+const readStrategy = (value: unknown): LaneStrategy | undefined => (isStrategy(value) ? value : undefined);
+
+function isStrategy(value: unknown): value is LaneStrategy {
+  if (typeof value !== 'object' || value === null) return false;
+  const { shouldCache, getEvictionPriority }: Partial<Record<keyof LaneStrategy, unknown>> = value;
+  return typeof shouldCache === 'function' && typeof getEvictionPriority === 'function';
 }

@@ -1,7 +1,6 @@
 import type { Clock } from '../clock/clock.js';
 import { nextTurn } from '../clock/turn.js';
-import { parseDuration } from '../lanes/duration.js';
-import type { Duration } from '../lanes/duration.js';
+import { toMilliseconds, type Duration } from '../lanes/duration.js';
 
 interface Timer {
   readonly id: number;
@@ -39,7 +38,7 @@ export class FakeClock implements Clock {
 
   /** Moves both clocks by `by` and runs what falls due on the way, in order, letting promises settle in between. */
   async advance(by: Duration): Promise<void> {
-    const end = this.steady + parseDuration(by) * 1000;
+    const end = this.steady + toMilliseconds(by);
     await nextTurn();
     for (let due = this.takeDue(end); due !== undefined; due = this.takeDue(end)) {
       this.moveTo(due.dueAt);
