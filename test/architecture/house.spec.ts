@@ -1,0 +1,172 @@
+import { describe, expect, it } from '@jest/globals';
+import { clockViolations, consoleViolations, entryPointViolations, moduleBorderViolations } from './borders.js';
+import { FLOORS, floorViolations, FRONT_DOOR } from './floors.js';
+import { barrelViolations, cycleViolations, folderViolations, lengthViolations } from './shape.js';
+import { parseSource, readTree, type Source } from './source-tree.js';
+
+const lib = readTree('lib');
+
+/** A tree that exists in this test only. */
+function tree(files: Readonly<Record<string, string>>): readonly Source[] {
+  return Object.entries(files).map(([path, text]) => parseSource(path, text));
+}
+
+describe('the house', () => {
+  it('is not empty, and every room that stands has a floor', () => {
+    expect(lib.length).toBeGreaterThan(10);
+    const rooms = new Set(lib.filter(({ path }) => path.includes('/')).map(({ path }) => path.split('/')[0]));
+    expect([...rooms].filter((room) => room === undefined || FLOORS[room] === undefined)).toEqual([]);
+  });
+
+  it.each([
+    ['imports point strictly down', floorViolations],
+    ['files, databases, sockets, Redis, Nest and timers stay in their rooms', moduleBorderViolations],
+    ['time, timers and chance come from the clock', clockViolations],
+    ['only the command line writes to the console', consoleViolations],
+    ['nothing inside imports the entry point', entryPointViolations],
+    ['there are no barrels inside rooms', barrelViolations],
+    ['folders are named after what they are about', folderViolations],
+    ['files stay readable in one go', lengthViolations],
+    ['nothing imports in circles', cycleViolations],
+  ] as const)('%s', (_, violations) => {
+    expect(violations(lib)).toEqual([]);
+  });
+});
+
+describe('the floors', () => {
+  it('lets a room see itself and what lies below', () => {
+    const sound = tree({
+      'cache/a.ts': `import { b } from './b.js';\nimport type { Clock } from '../clock/clock.js';`,
+      'index.ts': `export { a } from './cache/a.js';`,
+      'testing/index.ts': `export { a } from '../cache/a.js';`,
+    });
+    expect(floorViolations(sound)).toEqual([]);
+  });
+
+  it('refuses a step up', () => {
+    expect(floorViolations(tree({ 'entries/key.ts': `\nimport { x } from '../tiers/tier.js';` }))).toEqual([
+      `entries/key.ts:2 imports tiers/tier.ts: 'entries' is on floor 1, 'tiers' above it on 5`,
+    ]);
+  });
+
+  it('refuses a step sideways', () => {
+    expect(floorViolations(tree({ 'lanes/a.ts': `import '../storage/b.js';` }))).toEqual([
+      `lanes/a.ts:1 imports storage/b.ts: 'lanes' and 'storage' are on the same floor`,
+    ]);
+  });
+
+  it('refuses a room that it does not know', () => {
+    expect(floorViolations(tree({ 'attic/a.ts': '' }))).toEqual([
+      `attic/a.ts:1 lies in 'attic', a room without a floor`,
+    ]);
+    expect(floorViolations(tree({ 'cache/a.ts': `import '../attic/b.js';` }))).toHaveLength(1);
+  });
+
+  it.each([
+    [`import { x } from '../cache/x.js';`],
+    [`import type { X } from '../cache/x.js';`],
+    [`export { x } from '../cache/x.js';`],
+    [`export * from '../cache/x.js';`],
+    [`const x = await import('../cache/x.js');`],
+    ['const x = await import(`../cache/x.js`);'],
+    [`const x = require('../cache/x.js');`],
+    [`import x = require('../cache/x.js');`],
+    [`type X = import('../cache/x.js').X;`],
+    [`import '../cache/x.js';`],
+  ])('sees an import spelled %s', (text) => {
+    expect(floorViolations(tree({ 'clock/a.ts': text }))).toHaveLength(1);
+  });
+
+  it('puts the files beside the rooms above all but the command line', () => {
+    expect(FLOORS[FRONT_DOOR]).toBeGreaterThan(FLOORS['redis'] ?? Infinity);
+    expect(FLOORS['cli']).toBeGreaterThan(FLOORS[FRONT_DOOR] ?? Infinity);
+  });
+});
+
+describe('the borders', () => {
+  it.each([
+    ['cache', 'node:fs'],
+    ['cache', 'fs/promises'],
+    ['tiers', 'lmdb'],
+    ['http', 'node:net'],
+    ['keyv', 'ioredis'],
+    ['cache', '@redis/client'],
+    ['cache', '@nestjs/common'],
+    ['redis', 'node:timers/promises'],
+  ])('refuses %s to import %s', (room, specifier) => {
+    const [violation] = moduleBorderViolations(tree({ [`${room}/a.ts`]: `\n\nimport * as x from '${specifier}';` }));
+    expect(violation).toContain(`${room}/a.ts:3 imports '${specifier}'`);
+  });
+
+  it.each([
+    ['storage/a.ts', 'node:fs'],
+    ['cli/a.ts', 'node:net'],
+    ['redis/a.ts', 'redis'],
+    ['lane-cache.module.ts', '@nestjs/common'],
+    ['cache/a.ts', 'node:util'],
+  ])('lets %s import %s', (path, specifier) => {
+    expect(moduleBorderViolations(tree({ [path]: `import * as x from '${specifier}';` }))).toEqual([]);
+  });
+
+  it.each([
+    ['const t = Date.now();', 'Date.now'],
+    ['const t = performance.now();', 'performance'],
+    ['const t = new Date();', 'new Date()'],
+    ['setTimeout(run, 5);', 'setTimeout'],
+    ['globalThis.setInterval(run, 5);', 'setInterval'],
+    ['const later = setImmediate;', 'setImmediate'],
+    ['const x = Math.random();', 'Math.random'],
+    [`import { randomBytes } from 'node:crypto';`, 'randomBytes'],
+    ['AbortSignal.timeout(5);', 'AbortSignal.timeout'],
+  ])('refuses %s outside the clock', (text, name) => {
+    expect(clockViolations(tree({ 'cache/a.ts': text }))).toEqual([
+      `cache/a.ts:1 uses ${name}, which belongs in clock`,
+    ]);
+    expect(clockViolations(tree({ 'clock/a.ts': text }))).toEqual([]);
+  });
+
+  it('has no quarrel with given dates and with words in comments and texts', () => {
+    const text = `// Date.now() and setTimeout\nconst at = new Date(5);\nconst say = 'console.log(Math.random())';`;
+    const sound = tree({ 'cache/a.ts': text });
+    expect([...clockViolations(sound), ...consoleViolations(sound)]).toEqual([]);
+  });
+
+  it('refuses the console outside the command line', () => {
+    expect(consoleViolations(tree({ 'cache/a.ts': `console.warn('x');` }))).toHaveLength(1);
+    expect(consoleViolations(tree({ 'cli/a.ts': `console.log('x');` }))).toEqual([]);
+  });
+
+  it('refuses an import of the entry point', () => {
+    const [violation] = entryPointViolations(tree({ 'cache/a.ts': `import { x } from '../index.js';` }));
+    expect(violation).toContain('cache/a.ts:1');
+  });
+});
+
+describe('the shape', () => {
+  it('refuses folders that are named after kinds of files', () => {
+    expect(folderViolations(tree({ 'cache/utils/a.ts': '', 'types/b.ts': '', 'cache/c.ts': '' }))).toHaveLength(2);
+  });
+
+  it('refuses barrels, save for entry points', () => {
+    expect(barrelViolations(tree({ 'cache/index.ts': '', 'testing/index.ts': '', 'index.ts': '' }))).toEqual([
+      'cache/index.ts:1 is a barrel inside a room',
+    ]);
+  });
+
+  it('refuses a file that has grown too long', () => {
+    const long = tree({ 'cache/long.ts': 'let x;\n'.repeat(261), 'cache/good.ts': 'let x;\n'.repeat(260) });
+    expect(lengthViolations(long)).toEqual(['cache/long.ts:261 is longer than 260 lines']);
+  });
+
+  it('refuses circles, also those of types alone', () => {
+    const round = tree({
+      'cache/a.ts': `import './b.js';`,
+      'cache/b.ts': `import type { C } from './c.js';`,
+      'cache/c.ts': `import './a.js';`,
+      'cache/d.ts': `import './a.js';`,
+    });
+    expect(cycleViolations(round)).toEqual([
+      'cache/c.ts:1 closes a circle: cache/a.ts -> cache/b.ts -> cache/c.ts -> cache/a.ts',
+    ]);
+  });
+});
