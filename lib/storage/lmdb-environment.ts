@@ -1,0 +1,225 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Key } from 'lmdb';
+import type { Clock } from '../clock/clock.js';
+import { Changes } from './changes.js';
+import type { Change } from './changes.js';
+import { StorageFault } from './environment.js';
+import type { Durability, Environment, StorageFaultKind, Table, Transaction } from './environment.js';
+import { toFault } from './faults.js';
+import { LmdbTable } from './lmdb-table.js';
+import type { ReadGate } from './lmdb-table.js';
+import { openNativeTable, tableNames } from './native-lmdb.js';
+import type { NativeRoot } from './native-lmdb.js';
+import { freePageBytes } from './page-use.js';
+import type { StorageReporter } from './storage-reporter.js';
+import { Watermark } from './watermark.js';
+
+export interface LmdbEnvironmentOptions {
+  readonly directory: string;
+  readonly durability: Durability;
+  readonly clock: Clock;
+  /** Free space below which nothing is written. Default: 256 MB or 5 % of the volume, whichever is smaller. */
+  readonly minFreeBytes?: number | undefined;
+  /** How long a commit and the close may take. Default 5,000. */
+  readonly deadlineMs?: number;
+  readonly report: StorageReporter;
+}
+
+const DEFAULT_DEADLINE_MS = 5_000;
+/** Making a table is a synchronous transaction of a few pages. */
+const NEW_TABLE_BYTES = 65_536;
+const ignore = (): void => undefined;
+
+/** lmdb-js rejects with a stand-in; the cause follows as the rejection of a promise that it carries. */
+const causeOf = async (error: unknown): Promise<unknown> => {
+  if (!(error instanceof Error) || !('commitError' in error)) return error;
+  try {
+    await error.commitError;
+    return error;
+  } catch (cause) {
+    return cause;
+  }
+};
+
+/** An environment that is open, known to be sound, and ours alone. Made by `openEnvironment`. */
+export class LmdbEnvironment implements Environment, ReadGate {
+  readonly directory: string;
+  readonly durability: Durability;
+  isOpen = true;
+
+  private readonly tables = new Map<string, LmdbTable>();
+  private readonly inFlight = new Set<Promise<void>>();
+  private readonly watermark: Watermark;
+  private readonly deadlineMs: number;
+  private readonly dataFile: string;
+  private readonly inode: number;
+  private pendingBytes = 0;
+  private overdue = 0;
+  private closing: Promise<void> | undefined;
+
+  constructor(
+    private readonly root: NativeRoot,
+    private readonly options: LmdbEnvironmentOptions,
+    /** Runs once LMDB has let go of the directory. */
+    private readonly onClosed: () => Promise<void>,
+  ) {
+    this.directory = options.directory;
+    this.durability = options.durability;
+    this.deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS;
+    this.watermark = new Watermark(options.directory, options.minFreeBytes);
+    this.dataFile = join(options.directory, 'data.mdb');
+    this.inode = statSync(this.dataFile).ino;
+    // lmdb-js opens each batch with an operation whose own promise nobody holds; if the batch fails it would end the
+    // process as an unhandled rejection. It exists, and is the one behind `committed`, right after this callback.
+    root.on('beforecommit', () => queueMicrotask(() => void root.committed.then(ignore, ignore)));
+  }
+
+  table(name: string): Table {
+    const known = this.tables.get(name);
+    if (known !== undefined) return known;
+    this.requireWritable();
+    if (!tableNames(this.root).includes(name)) this.requirePlace(NEW_TABLE_BYTES);
+    const table = new LmdbTable(name, openNativeTable(this.root, name), this, this.options.report);
+    this.tables.set(name, table);
+    return table;
+  }
+
+  commit(fill: (transaction: Transaction) => void): Promise<void> {
+    const changes = new Changes();
+    try {
+      fill(changes);
+      this.requireWritable();
+      if (changes.all.length === 0) return Promise.resolve();
+      this.requirePlace(changes.bytes);
+      return this.track(this.settle(this.apply(changes.all), changes.bytes));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  fileBytes(): number {
+    return statSync(this.dataFile, { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  freeBytes(): number {
+    if (!this.isOpen) return 0;
+    try {
+      return freePageBytes(this.root);
+    } catch (error) {
+      const fault = toFault(error, `measuring ${this.directory}`);
+      this.options.report.fault(fault.kind, fault.message, error);
+      return 0;
+    }
+  }
+
+  checkReaders(): void {
+    if (this.isOpen) this.root.readerCheck();
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.shut();
+    return this.closing;
+  }
+
+  private requireWritable(): void {
+    if (!this.isOpen) throw new StorageFault('closed', `${this.directory} is closed`);
+    // every further write would block another of libuv's few threads behind the one that hangs
+    if (this.overdue > 0)
+      throw new StorageFault('deadline', `${this.directory} still has not finished an earlier write`);
+  }
+
+  /** LMDB goes on writing, and acknowledging, into a file that has no name any more. */
+  private requirePlace(bytes: number): void {
+    if (statSync(this.dataFile, { throwIfNoEntry: false })?.ino !== this.inode) {
+      throw new StorageFault('gone', `${this.dataFile} was removed or replaced while it was in use`);
+    }
+    this.watermark.require(this.pendingBytes + bytes);
+  }
+
+  /** All puts of one turn of the event loop become one LMDB transaction, which fails as a whole. */
+  private apply(changes: readonly Change[]): Promise<unknown> {
+    let written: Promise<unknown> = Promise.resolve();
+    for (const { table, key, value } of changes) {
+      const { native } = this.tableOf(table);
+      written = value === undefined ? native.remove(key as Key) : native.put(key as Key, value);
+    }
+    return written;
+  }
+
+  private tableOf(table: Table): LmdbTable {
+    const own = this.tables.get(table.name);
+    if (own === undefined || own !== table) throw new TypeError(`Table ${table.name} belongs to another environment.`);
+    return own;
+  }
+
+  private settle(written: Promise<unknown>, bytes: number): Promise<void> {
+    this.pendingBytes += bytes;
+    return new Promise((resolve, reject) => {
+      let late = false;
+      const cancel = this.options.clock.schedule(this.deadlineMs, () => {
+        late = true;
+        this.overdue++;
+        reject(new StorageFault('deadline', `writing to ${this.directory} took more than ${this.deadlineMs} ms`));
+      });
+      const done = (): void => {
+        cancel();
+        this.pendingBytes -= bytes;
+        if (late) this.overdue--;
+      };
+      written.then(
+        () => {
+          done();
+          resolve();
+        },
+        async (error: unknown) => {
+          const cause = await causeOf(error);
+          done();
+          reject(this.faultOf(cause, bytes));
+        },
+      );
+    });
+  }
+
+  /** A full tmpfs shows as a short write, without the reason. */
+  private faultOf(cause: unknown, bytes: number): StorageFault {
+    const fault = toFault(cause, `writing to ${this.directory}`);
+    if (fault.kind !== 'io') return fault;
+    try {
+      return this.watermark.isFullFor(bytes) ? new StorageFault('disk-full', fault.message, cause) : fault;
+    } catch {
+      return fault;
+    }
+  }
+
+  private track(commit: Promise<void>): Promise<void> {
+    this.inFlight.add(commit);
+    const forget = (): void => void this.inFlight.delete(commit);
+    commit.then(forget, forget);
+    return commit;
+  }
+
+  private async shut(): Promise<void> {
+    this.isOpen = false;
+    await Promise.allSettled(this.inFlight);
+    // closing while LMDB hangs would hang as well: the process keeps the files until it ends
+    if (this.overdue === 0 && (await this.closesInTime())) await this.onClosed();
+  }
+
+  private closesInTime(): Promise<boolean> {
+    return new Promise((resolve) => {
+      const failed = (kind: StorageFaultKind, error: unknown): void => {
+        this.options.report.fault(kind, `closing ${this.directory}`, error);
+        resolve(false);
+      };
+      const cancel = this.options.clock.schedule(this.deadlineMs, () => failed('deadline', undefined));
+      this.root
+        .close()
+        .then(
+          () => resolve(true),
+          (error: unknown) => failed('io', error),
+        )
+        .finally(cancel);
+    });
+  }
+}

@@ -1,0 +1,75 @@
+import type { Key } from 'lmdb';
+import type { RangeOptions, Table, TableKey } from './environment.js';
+import { toFault } from './faults.js';
+import type { NativeTable } from './native-lmdb.js';
+import type { StorageReporter } from './storage-reporter.js';
+import { requireKey } from './table-key.js';
+
+/** Whether reading is still allowed: on a closed environment LMDB throws or crashes. */
+export interface ReadGate {
+  readonly isOpen: boolean;
+}
+
+type NativeRange = Parameters<NativeTable['getRange']>[0];
+
+/** A new object without absent fields: lmdb-js writes into its options, and asks `'start' in options`. */
+const toNative = ({ start, end, reverse, limit }: RangeOptions): NativeRange => ({
+  ...(start !== undefined && { start: start as Key }),
+  ...(end !== undefined && { end: end as Key }),
+  ...(reverse !== undefined && { reverse }),
+  ...(limit !== undefined && { limit }),
+});
+
+/** Reads one table; damage is told to the reporter and reads as a miss. */
+export class LmdbTable implements Table {
+  constructor(
+    readonly name: string,
+    readonly native: NativeTable,
+    private readonly gate: ReadGate,
+    private readonly report: StorageReporter,
+  ) {}
+
+  get(key: TableKey): Uint8Array | undefined {
+    if (!this.gate.isOpen) return undefined;
+    try {
+      return this.native.getBinary(key as Key);
+    } catch (error) {
+      requireKey(key);
+      this.missed(error);
+      return undefined;
+    }
+  }
+
+  range(options: RangeOptions = {}): Iterable<{ readonly key: TableKey; readonly value: Uint8Array }> {
+    return this.guarded(
+      () => this.native.getRange(toNative(options)) as Iterable<{ readonly key: TableKey; readonly value: Uint8Array }>,
+    );
+  }
+
+  keys(options: RangeOptions = {}): Iterable<TableKey> {
+    return this.guarded(() => this.native.getKeys(toNative(options)) as Iterable<TableKey>);
+  }
+
+  private *guarded<T>(rows: () => Iterable<T>): Generator<T, void, undefined> {
+    if (!this.gate.isOpen) return;
+    try {
+      for (const row of rows()) {
+        yield row;
+        if (!this.gate.isOpen) return;
+      }
+    } catch (error) {
+      this.missed(error);
+    }
+  }
+
+  /** After a page error every later read of the turn fails as well, unless the snapshot is given up. */
+  private missed(error: unknown): void {
+    const fault = toFault(error, `reading ${this.name}`);
+    this.report.fault(fault.kind, fault.message, error);
+    try {
+      this.native.resetReadTxn();
+    } catch (again) {
+      this.report.fault('damaged', `giving up the snapshot of ${this.name}`, again);
+    }
+  }
+}

@@ -1,0 +1,131 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { StorageFault } from './environment.js';
+import type { Environment } from './environment.js';
+import { toFault } from './faults.js';
+import { FORMAT_KEY, FORMAT_TABLE, formatRow, readFormat } from './format-row.js';
+import { LmdbEnvironment } from './lmdb-environment.js';
+import type { LmdbEnvironmentOptions } from './lmdb-environment.js';
+import { openNative } from './native-lmdb.js';
+import type { NativeRoot } from './native-lmdb.js';
+import { OpeningMarker } from './opening-marker.js';
+import { preflight } from './preflight.js';
+import { ensurePrivateDirectory } from './private-directory.js';
+import { probe } from './probe.js';
+import { quarantine } from './quarantine.js';
+import { Watermark } from './watermark.js';
+
+export interface OpenEnvironmentOptions extends LmdbEnvironmentOptions {
+  /**
+   * What a marker means that an earlier process left while opening. `quarantine`: the directory is set aside, as is one
+   * of an unknown format; right for a cache. `probe`: a child process tries first, and an unknown format is an error;
+   * right for checkpoints, which must not vanish because a process was killed at a bad moment.
+   */
+  readonly onMarkerLeft: 'quarantine' | 'probe';
+}
+
+/** Why a directory is set aside. */
+class Unsound extends Error {}
+
+const FRESH_BYTES = 131_072;
+
+/**
+ * Opens `directory` as LMDB without letting a damaged one kill the process, and makes it if it is not there. The caller
+ * must be its only user. A directory that cannot be trusted is renamed away and reported, and a fresh one opened.
+ *
+ * Throws `StorageFault`, or `LaneCacheError` `DIRECTORY_UNSUITABLE` or (`onMarkerLeft: 'probe'`) `FORMAT_UNSUPPORTED`.
+ */
+export const openEnvironment = async (options: OpenEnvironmentOptions): Promise<Environment> => {
+  try {
+    return await openOnce(options);
+  } catch (error) {
+    if (!(error instanceof Unsound)) throw error;
+    const movedTo = await quarantine(options.directory, options.clock);
+    options.report.quarantined(options.directory, movedTo, error.message);
+    return openOnce(options);
+  }
+};
+
+const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> => {
+  const { directory } = options;
+  await ensurePrivateDirectory(directory);
+  await requireSound(options);
+  if (!(await isComplete(directory))) new Watermark(directory, options.minFreeBytes).require(FRESH_BYTES);
+  const marker = await OpeningMarker.leave(directory);
+  const root = await openRoot(options, marker);
+  const environment = new LmdbEnvironment(root, options, () => marker.remove());
+  try {
+    await agreeOnFormat(environment, root, options);
+    await marker.running();
+    return environment;
+  } catch (error) {
+    await environment.close();
+    throw error;
+  }
+};
+
+const requireSound = async ({ directory, durability, onMarkerLeft }: OpenEnvironmentOptions): Promise<void> => {
+  const found = await preflight(directory);
+  if (found.state === 'unsound') throw new Unsound(found.cause);
+  const markerLeft = found.state === 'sound' && (await OpeningMarker.wasLeft(directory));
+  if (markerLeft && onMarkerLeft === 'quarantine') throw new Unsound('the last attempt to open it did not survive');
+  if (found.state !== 'suspect' && !markerLeft) return;
+  const outcome = await probe(directory, durability);
+  if (outcome.state === 'died') throw new Unsound(`a child process that read it ${outcome.how}`);
+  if (outcome.state === 'unknown' && found.state === 'suspect') {
+    if (onMarkerLeft === 'quarantine') throw new Unsound(found.cause);
+    throw new StorageFault('io', `${directory} could not be probed: ${outcome.why}. ${found.cause}`);
+  }
+};
+
+/** Whether opening writes no new page: on a full disk that would end the process. */
+const isComplete = async (directory: string): Promise<boolean> => {
+  const sizes = await Promise.all(
+    ['data.mdb', 'lock.mdb'].map((name) =>
+      stat(join(directory, name)).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
+  );
+  return sizes.every((size) => size > 0);
+};
+
+const openRoot = async (
+  { directory, durability }: OpenEnvironmentOptions,
+  marker: OpeningMarker,
+): Promise<NativeRoot> => {
+  try {
+    return openNative(directory, durability);
+  } catch (error) {
+    await marker.remove();
+    const fault = toFault(error, `opening ${directory}`);
+    throw fault.kind === 'damaged' ? new Unsound(fault.message) : fault;
+  }
+};
+
+const agreeOnFormat = async (
+  environment: LmdbEnvironment,
+  root: NativeRoot,
+  options: OpenEnvironmentOptions,
+): Promise<void> => {
+  let format;
+  try {
+    format = readFormat(root);
+  } catch (error) {
+    const fault = toFault(error, `reading ${options.directory} for the first time`);
+    throw fault.kind === 'damaged' ? new Unsound(fault.message) : fault;
+  }
+  if (format.state === 'none') {
+    const table = environment.table(FORMAT_TABLE);
+    await environment.commit((transaction) => transaction.put(table, FORMAT_KEY, formatRow()));
+  }
+  if (format.state !== 'foreign') return;
+  if (options.onMarkerLeft === 'quarantine') throw new Unsound(`it is of another format: ${format.found}`);
+  throw new LaneCacheError(
+    'FORMAT_UNSUPPORTED',
+    `${options.directory} holds ${format.found}, which this version of nestjs-lane-cache cannot read. Use the version that wrote it, or another directory.`,
+    { field: 'checkpoints.directory' },
+  );
+};

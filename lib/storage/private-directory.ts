@@ -1,0 +1,79 @@
+import { chmod, lstat, mkdir, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { isErrno, toFault } from './faults.js';
+
+/** Linux's numbers of file systems on which LMDB's locks or maps do not work. */
+const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
+  [0x6969, 'NFS'],
+  [0x517b, 'SMB'],
+  [0xfe534d42, 'SMB2'],
+  [0xff534d42, 'CIFS'],
+  [0x01021997, '9p'],
+  [0x65735546, 'FUSE'],
+  [0x00c36400, 'Ceph'],
+  [0x5346414f, 'AFS'],
+  [0x73757245, 'Coda'],
+  [0x564c, 'NCP'],
+  [0x7461636f, 'OCFS2'],
+  [0x01161970, 'GFS2'],
+  [0x0bd00bd0, 'Lustre'],
+  [0x19830326, 'BeeGFS'],
+  [0x47504653, 'GPFS'],
+  [0x786f4256, 'VirtualBox shared folder'],
+  [0xbacbacbc, 'VMware shared folder'],
+]);
+
+/** The name of the network or user-space file system that statfs calls `type`; undefined if it is none. Linux only. */
+export const networkFileSystem = (type: number): string | undefined => NETWORK_FILE_SYSTEMS.get(type >>> 0);
+
+const unsuitable = (path: string, reason: string): LaneCacheError =>
+  new LaneCacheError(
+    'DIRECTORY_UNSUITABLE',
+    `${path} cannot hold a cache: ${reason}. Choose another directory on a local disk, one that only this application uses.`,
+    { field: 'directory' },
+  );
+
+const refuseNetwork = async (path: string): Promise<void> => {
+  if (process.platform !== 'linux') return;
+  const name = networkFileSystem((await statfs(path)).type);
+  if (name !== undefined)
+    throw unsuitable(path, `it lies on ${name}, where a memory-mapped file does not keep its promises`);
+};
+
+const GROUP_AND_OTHERS = 0o077;
+const OTHERS_WRITE = 0o022;
+
+/** What else may be done about the rights of a directory that was there before. */
+export type ExistingRights = 'tighten' | 'keep';
+
+const inspect = async (path: string, rights: ExistingRights): Promise<void> => {
+  const status = await lstat(path);
+  if (status.isSymbolicLink()) throw unsuitable(path, 'it is a symbolic link');
+  if (!status.isDirectory()) throw unsuitable(path, 'it is not a directory');
+  const uid = process.getuid?.();
+  if (uid !== undefined) {
+    if (status.uid !== uid)
+      throw unsuitable(path, `it belongs to user ${status.uid}, this process runs as user ${uid}`);
+    if (rights === 'tighten' && (status.mode & GROUP_AND_OTHERS) !== 0) await chmod(path, 0o700);
+    if (rights === 'keep' && (status.mode & OTHERS_WRITE) !== 0)
+      throw unsuitable(path, 'other users may write into it');
+  }
+  await refuseNetwork(path);
+};
+
+/**
+ * Makes sure that `path` is a real directory of this user, for this user alone (0700), on a local file system; creates
+ * it, and its parents, if need be. Throws `DIRECTORY_UNSUITABLE` with the reason, or `StorageFault`.
+ */
+export const ensurePrivateDirectory = async (path: string, rights: ExistingRights = 'tighten'): Promise<void> => {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await mkdir(path, { mode: 0o700 }).catch((error: unknown) => {
+      if (!isErrno(error, 'EEXIST')) throw error;
+    });
+    await inspect(path, rights);
+  } catch (error) {
+    throw error instanceof LaneCacheError ? error : toFault(error, `preparing ${path}`);
+  }
+};

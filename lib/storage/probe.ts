@@ -1,0 +1,64 @@
+import { spawn } from 'node:child_process';
+import { createRequire } from 'node:module';
+import type { Durability } from './environment.js';
+import { nativeOptions } from './native-lmdb.js';
+
+/** `unknown`: no child process could be started, or it was not done in time. */
+export type ProbeOutcome =
+  | { readonly state: 'survived' }
+  | { readonly state: 'died'; readonly how: string }
+  | { readonly state: 'unknown'; readonly why: string };
+
+/** Long enough to read a few gigabytes. */
+const PROBE_DEADLINE_MS = 60_000;
+
+/** Reads every row of every table, so that whatever would crash a reader crashes this one. */
+const SOURCE = `
+const [lmdb, options] = JSON.parse(process.argv[1]);
+const root = require(lmdb).open(options);
+for (const name of root.getKeys())
+  for (const row of root.openDB({ name: String(name), encoding: 'binary' }).getRange({ snapshot: true })) void row.value;
+root.close().then(() => process.exit(0));
+`;
+
+/** Where the running code lies, as a path or a file URL; the same source is compiled to ESM and to CommonJS. */
+const ownPath = (): string | undefined => {
+  const { prepareStackTrace } = Error;
+  try {
+    Error.prepareStackTrace = (_error, sites) => sites[0]?.getFileName();
+    const { stack }: { stack?: unknown } = new Error();
+    return typeof stack === 'string' ? stack : undefined;
+  } finally {
+    Error.prepareStackTrace = prepareStackTrace;
+  }
+};
+
+const lmdbPath = (): string | undefined => {
+  try {
+    return createRequire(ownPath() ?? process.cwd()).resolve('lmdb');
+  } catch {
+    return undefined;
+  }
+};
+
+/**
+ * Opens and reads `directory` in a child process, which may die of it. Nobody else may have it open; when this resolves
+ * the child has ended.
+ */
+export const probe = (directory: string, durability: Durability): Promise<ProbeOutcome> => {
+  const lmdb = lmdbPath();
+  if (lmdb === undefined) return Promise.resolve({ state: 'unknown', why: 'lmdb was not found' });
+  return new Promise((resolve) => {
+    const child = spawn(
+      process.execPath,
+      ['-e', SOURCE, '--', JSON.stringify([lmdb, nativeOptions(directory, durability)])],
+      { stdio: 'ignore', timeout: PROBE_DEADLINE_MS, killSignal: 'SIGKILL', env: { PATH: process.env['PATH'] } },
+    );
+    child.once('error', (error) => resolve({ state: 'unknown', why: error.message }));
+    child.once('exit', (code, signal) => {
+      if (code === 0) resolve({ state: 'survived' });
+      else if (signal === 'SIGKILL') resolve({ state: 'unknown', why: 'the child process was killed' });
+      else resolve({ state: 'died', how: signal === null ? `ended with ${code}` : `died of ${signal}` });
+    });
+  });
+};
