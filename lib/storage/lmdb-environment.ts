@@ -1,12 +1,12 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Key } from 'lmdb';
 import type { Clock } from '../clock/clock.js';
 import { Changes } from './changes.js';
 import type { Change } from './changes.js';
 import { StorageFault } from './environment.js';
-import type { Durability, Environment, StorageFaultKind, Table, Transaction } from './environment.js';
+import type { Durability, Environment, Table, Transaction } from './environment.js';
 import { toFault } from './faults.js';
+import { inTime } from './in-time.js';
 import { LmdbTable } from './lmdb-table.js';
 import type { ReadGate } from './lmdb-table.js';
 import { openNativeTable, tableNames } from './native-lmdb.js';
@@ -92,7 +92,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
       this.requireWritable();
       if (changes.all.length === 0) return Promise.resolve();
       this.requirePlace(changes.bytes);
-      return this.track(this.settle(this.apply(changes.all), changes.bytes));
+      return this.track(this.bounded(this.outcome(this.apply(changes.all), changes.bytes)));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -142,7 +142,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
     let written: Promise<unknown> = Promise.resolve();
     for (const { table, key, value } of changes) {
       const { native } = this.tableOf(table);
-      written = value === undefined ? native.remove(key as Key) : native.put(key as Key, value);
+      written = value === undefined ? native.remove(key) : native.put(key, value);
     }
     return written;
   }
@@ -153,32 +153,25 @@ export class LmdbEnvironment implements Environment, ReadGate {
     return own;
   }
 
-  private settle(written: Promise<unknown>, bytes: number): Promise<void> {
-    this.pendingBytes += bytes;
-    return new Promise((resolve, reject) => {
-      let late = false;
-      const cancel = this.options.clock.schedule(this.deadlineMs, () => {
-        late = true;
-        this.overdue++;
-        reject(new StorageFault('deadline', `writing to ${this.directory} took more than ${this.deadlineMs} ms`));
-      });
-      const done = (): void => {
-        cancel();
-        this.pendingBytes -= bytes;
-        if (late) this.overdue--;
-      };
-      written.then(
-        () => {
-          done();
-          resolve();
-        },
-        async (error: unknown) => {
-          const cause = await causeOf(error);
-          done();
-          reject(this.faultOf(cause, bytes));
-        },
-      );
+  /** A commit that is late is still on its way: nobody can call it back, and it may well succeed. */
+  private bounded(outcome: Promise<void>): Promise<void> {
+    return inTime(outcome, this.options.clock, this.deadlineMs, () => {
+      this.overdue++;
+      const settled = (): void => void this.overdue--;
+      void outcome.then(settled, settled);
+      return new StorageFault('deadline', `writing to ${this.directory} took more than ${this.deadlineMs} ms`);
     });
+  }
+
+  private async outcome(written: Promise<unknown>, bytes: number): Promise<void> {
+    this.pendingBytes += bytes;
+    try {
+      await written;
+    } catch (error) {
+      throw this.faultOf(await causeOf(error), bytes);
+    } finally {
+      this.pendingBytes -= bytes;
+    }
   }
 
   /** A full tmpfs shows as a short write, without the reason. */
@@ -195,7 +188,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
   private track(commit: Promise<void>): Promise<void> {
     this.inFlight.add(commit);
     const forget = (): void => void this.inFlight.delete(commit);
-    commit.then(forget, forget);
+    void commit.then(forget, forget);
     return commit;
   }
 
@@ -206,20 +199,15 @@ export class LmdbEnvironment implements Environment, ReadGate {
     if (this.overdue === 0 && (await this.closesInTime())) await this.onClosed();
   }
 
-  private closesInTime(): Promise<boolean> {
-    return new Promise((resolve) => {
-      const failed = (kind: StorageFaultKind, error: unknown): void => {
-        this.options.report.fault(kind, `closing ${this.directory}`, error);
-        resolve(false);
-      };
-      const cancel = this.options.clock.schedule(this.deadlineMs, () => failed('deadline', undefined));
-      this.root
-        .close()
-        .then(
-          () => resolve(true),
-          (error: unknown) => failed('io', error),
-        )
-        .finally(cancel);
-    });
+  private async closesInTime(): Promise<boolean> {
+    const late = (): Error => new StorageFault('deadline', `it took more than ${this.deadlineMs} ms`);
+    try {
+      await inTime(this.root.close(), this.options.clock, this.deadlineMs, late);
+      return true;
+    } catch (error) {
+      const fault = toFault(error, `closing ${this.directory}`);
+      this.options.report.fault(fault.kind, fault.message, error);
+      return false;
+    }
   }
 }

@@ -1,4 +1,3 @@
-import type { Key } from 'lmdb';
 import type { RangeOptions, Table, TableKey } from './environment.js';
 import { toFault } from './faults.js';
 import type { NativeTable } from './native-lmdb.js';
@@ -11,11 +10,14 @@ export interface ReadGate {
 }
 
 type NativeRange = Parameters<NativeTable['getRange']>[0];
+type NativeBound = string | number | (string | number)[];
+
+const bound = (key: TableKey): NativeBound => (typeof key === 'object' ? [...key] : key);
 
 /** A new object without absent fields: lmdb-js writes into its options, and asks `'start' in options`. */
 const toNative = ({ start, end, reverse, limit }: RangeOptions): NativeRange => ({
-  ...(start !== undefined && { start: start as Key }),
-  ...(end !== undefined && { end: end as Key }),
+  ...(start !== undefined && { start: bound(start) }),
+  ...(end !== undefined && { end: bound(end) }),
   ...(reverse !== undefined && { reverse }),
   ...(limit !== undefined && { limit }),
 });
@@ -32,7 +34,7 @@ export class LmdbTable implements Table {
   get(key: TableKey): Uint8Array | undefined {
     if (!this.gate.isOpen) return undefined;
     try {
-      return this.native.getBinary(key as Key);
+      return this.native.getBinary(key);
     } catch (error) {
       requireKey(key);
       this.missed(error);
@@ -41,13 +43,11 @@ export class LmdbTable implements Table {
   }
 
   range(options: RangeOptions = {}): Iterable<{ readonly key: TableKey; readonly value: Uint8Array }> {
-    return this.guarded(
-      () => this.native.getRange(toNative(options)) as Iterable<{ readonly key: TableKey; readonly value: Uint8Array }>,
-    );
+    return this.guarded(() => this.native.getRange(toNative(options)));
   }
 
   keys(options: RangeOptions = {}): Iterable<TableKey> {
-    return this.guarded(() => this.native.getKeys(toNative(options)) as Iterable<TableKey>);
+    return this.guarded(() => this.native.getKeys(toNative(options)));
   }
 
   private *guarded<T>(rows: () => Iterable<T>): Generator<T, void, undefined> {

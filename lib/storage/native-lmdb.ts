@@ -1,12 +1,18 @@
 import { open } from 'lmdb';
-import type { Database, Key, RootDatabase } from 'lmdb';
-import type { Durability } from './environment.js';
+import type { Database, RootDatabase } from 'lmdb';
+import type { Durability, TableKey } from './environment.js';
+
+type NativeKey = string | number | (string | number)[];
 
 /** LMDB's main map, which holds the tables. */
-export type NativeRoot = RootDatabase<Uint8Array, Key>;
+export type NativeRoot = RootDatabase<Uint8Array, NativeKey>;
 
-/** The map behind a table. */
-export type NativeTable = Database<Uint8Array, Key>;
+/** The map behind a table. lmdb-js reads the keys it is given, but does not declare that they may be read-only. */
+export interface NativeTable extends Omit<Database<Uint8Array, NativeKey>, 'getBinary' | 'put' | 'remove'> {
+  getBinary(key: TableKey): Buffer | undefined;
+  put(key: TableKey, value: Uint8Array): Promise<boolean>;
+  remove(key: TableKey): Promise<boolean>;
+}
 
 /** Two modes must never meet in one directory, so a directory is always opened with the same durability. */
 const SYNC = {
@@ -24,6 +30,8 @@ export const nativeOptions = (directory: string, durability: Durability) => ({
   remapChunks: false,
   maxReaders: 512,
   maxDbs: 16,
+  // LMDB starts writing only when a transaction is complete, so that no synchronous one can cut it in two
+  batchStartThreshold: Number.MAX_SAFE_INTEGER,
   ...SYNC[durability],
 });
 
@@ -32,14 +40,10 @@ export const nativeOptions = (directory: string, durability: Durability) => ({
  * or lose what others commit.
  */
 export const openNative = (directory: string, durability: Durability): NativeRoot =>
-  open<Uint8Array, Key>({
-    ...nativeOptions(directory, durability),
-    // LMDB starts writing only when a transaction is complete, so that no synchronous one can cut it in two
-    ...{ batchStartThreshold: Number.MAX_SAFE_INTEGER },
-  });
+  open<Uint8Array, NativeKey>(nativeOptions(directory, durability));
 
 export const openNativeTable = (root: NativeRoot, name: string): NativeTable =>
-  root.openDB<Uint8Array, Key>({ name, encoding: 'binary' });
+  root.openDB<Uint8Array, NativeKey>({ name, encoding: 'binary' });
 
 /** The names of the tables that are there already. */
 export const tableNames = (root: NativeRoot): readonly string[] => [...root.getKeys()].map(String);

@@ -23,13 +23,14 @@ root.close().then(() => process.exit(0));
 
 /** Where the running code lies, as a path or a file URL; the same source is compiled to ESM and to CommonJS. */
 const ownPath = (): string | undefined => {
-  const { prepareStackTrace } = Error;
+  const before = Object.getOwnPropertyDescriptor(Error, 'prepareStackTrace');
   try {
     Error.prepareStackTrace = (_error, sites) => sites[0]?.getFileName();
     const { stack }: { stack?: unknown } = new Error();
     return typeof stack === 'string' ? stack : undefined;
   } finally {
-    Error.prepareStackTrace = prepareStackTrace;
+    if (before === undefined) Reflect.deleteProperty(Error, 'prepareStackTrace');
+    else Object.defineProperty(Error, 'prepareStackTrace', before);
   }
 };
 

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { rename, stat } from 'node:fs/promises';
 import { systemClock } from '../../../lib/clock/clock.js';
 import { MAX_VALUE_BYTES } from '../../../lib/storage/changes.js';
