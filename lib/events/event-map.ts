@@ -71,6 +71,8 @@ export interface LaneCacheEventMap {
     readonly removed: number;
     readonly bytes: number;
     readonly pinnedKept: number;
+    /** How many of the removed were the newest version of their id. */
+    readonly newestOfId: number;
     readonly dryRun: boolean;
   };
 }

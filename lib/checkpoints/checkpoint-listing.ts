@@ -1,0 +1,124 @@
+import { nextTurn } from '../clock/turn.js';
+import type { Table, TableKey } from '../storage/environment.js';
+import type { CheckpointRows } from './checkpoint-rows.js';
+import type {
+  CheckpointRecord,
+  CheckpointUsage,
+  ListPosition,
+  ListQuery,
+  ListSlice,
+  UsageCounts,
+} from './checkpoint-store.js';
+import { END_OF_TIME, EVERYTHING, laneScope, ranges, scopeOf } from './checkpoint-tables.js';
+import type { Pointer, Scope } from './checkpoint-tables.js';
+import { openRow } from './sealed-row.js';
+
+const SLICE = 500;
+
+const positionOf = (key: TableKey): ListPosition => {
+  const [, first, second] = key as readonly (string | number)[];
+  return second === undefined ? { sequence: Number(first) } : { time: Number(first), sequence: Number(second) };
+};
+
+/** A page, newest first. Reads one index row and one record per item, whatever else there is. */
+export function list(rows: CheckpointRows, query: ListQuery): ListSlice {
+  const { after, since, until, limit } = query;
+  const scope = scopeOf(query);
+  const byTime = since !== undefined || until !== undefined;
+  const to = after?.time !== undefined ? ([after.time, after.sequence] as const) : upTo(until);
+  const index = byTime ? rows.tables.ages : rows.tables.order;
+  const range = byTime ? ranges.timesDown(scope, since, to) : ranges.orderDown(scope, after?.sequence);
+  const found = [...index.range({ ...range, limit: limit + 1 })];
+  const records = found.slice(0, limit).flatMap(({ value }) => pointedAt(rows, value) ?? []);
+  const last = found.length > limit ? found[limit - 1] : undefined;
+  return last === undefined ? { records } : { records, next: positionOf(last.key) };
+}
+
+const upTo = (until: number | undefined): readonly [time: number, sequence: number] =>
+  until === undefined ? END_OF_TIME : [until, END_OF_TIME[1]];
+
+/** The record an index row leads to, if it is readable. */
+export function pointedAt(rows: CheckpointRows, value: Uint8Array): CheckpointRecord | undefined {
+  const pointer = openRow<Pointer>(value);
+  return pointer === undefined ? undefined : rows.record(...pointer);
+}
+
+/** Counts as kept with each change, less the ids of which nothing restores any more. */
+export async function usage(rows: CheckpointRows, now: number): Promise<CheckpointUsage> {
+  const lost = await lostIds(rows, now);
+  const lanes: Record<string, UsageCounts> = {};
+  const prefix = laneScope('');
+  for (const key of rows.tables.usage.keys({ start: prefix, end: `${prefix}\u{10ffff}` })) {
+    const lane = String(key).slice(prefix.length);
+    lanes[lane] = counts(rows, String(key), lost.byLane.get(lane) ?? 0);
+  }
+  return { total: counts(rows, EVERYTHING, lost.total), lanes };
+}
+
+function counts(rows: CheckpointRows, scope: Scope, lost: number): UsageCounts {
+  const { ids, versions, bytes } = rows.usage(scope);
+  const oldest = edge(rows, scope, 'oldest');
+  const newest = edge(rows, scope, 'newest');
+  const times = oldest === undefined || newest === undefined ? {} : { oldest, newest };
+  return { ids: Math.max(0, ids - lost), versions, bytes, ...times };
+}
+
+function edge(rows: CheckpointRows, scope: Scope, which: 'oldest' | 'newest'): number | undefined {
+  const range =
+    which === 'oldest'
+      ? ranges.timesUp(scope, undefined, END_OF_TIME[0])
+      : ranges.timesDown(scope, undefined, END_OF_TIME);
+  for (const key of rows.tables.ages.keys({ ...range, limit: 1 })) return positionOf(key).time;
+  return undefined;
+}
+
+interface LostIds {
+  readonly total: number;
+  readonly byLane: ReadonlyMap<string, number>;
+}
+
+/** Ids all of whose versions are expired or damaged: as many steps as there are such versions, in slices. */
+async function lostIds(rows: CheckpointRows, now: number): Promise<LostIds> {
+  const dead = new Map<string, Map<string, Set<number>>>();
+  const { expiries, damaged } = rows.tables;
+  await eachPointer(expiries, ranges.timesUp(EVERYTHING, undefined, now), note);
+  await eachPointer(damaged, {}, note);
+  let total = 0;
+  const byLane = new Map<string, number>();
+  for (const [idKey, lanes] of dead) {
+    const alive = rows.head(idKey).lanes;
+    for (const [lane, versions] of lanes) {
+      if (versions.size === alive[lane]) byLane.set(lane, (byLane.get(lane) ?? 0) + 1);
+    }
+    const left = Object.entries(alive).some(([lane, count]) => (lanes.get(lane)?.size ?? 0) < count);
+    if (!left) total += 1;
+  }
+  return { total, byLane };
+
+  function note([idKey, version]: Pointer): void {
+    const lane = rows.record(idKey, version)?.lane;
+    if (lane === undefined) return;
+    const lanes = dead.get(idKey) ?? new Map<string, Set<number>>();
+    dead.set(idKey, lanes.set(lane, (lanes.get(lane) ?? new Set()).add(version)));
+  }
+}
+
+async function eachPointer(
+  table: Table,
+  range: { readonly start?: TableKey; readonly end?: TableKey },
+  visit: (pointer: Pointer) => void,
+): Promise<void> {
+  let start = range.start;
+  for (;;) {
+    const slice = [...table.range({ ...range, ...(start !== undefined && { start }), limit: SLICE })];
+    for (const { value } of slice) {
+      const pointer = openRow<Pointer>(value);
+      if (pointer !== undefined) visit(pointer);
+    }
+    const last = slice.at(-1);
+    if (last === undefined || slice.length < SLICE) return;
+    // sorts right behind the last one: an array that goes on is greater than its beginning
+    start = [...(last.key as readonly (string | number)[]), 0];
+    await nextTurn();
+  }
+}

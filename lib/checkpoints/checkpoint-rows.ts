@@ -1,0 +1,99 @@
+import type { CheckpointRecord } from './checkpoint-store.js';
+import { FORMAT, PART_BYTES, STORE_ROW, ranges } from './checkpoint-tables.js';
+import type { CheckpointTables, Head, StoreRow, UsageRow } from './checkpoint-tables.js';
+import { openRow } from './sealed-row.js';
+import { WriteBatch } from './write-batch.js';
+import type { RowSource } from './write-batch.js';
+
+const NO_USAGE: UsageRow = { ids: 0, versions: 0, bytes: 0 };
+
+/** Whether the version has outlived its ttl. One of exactly its ttl has not. */
+export const hasExpired = (record: CheckpointRecord, now: number): boolean =>
+  record.expiresAt !== undefined && now > record.expiresAt;
+
+/** Reads the rows of the store, committed or in the making. */
+export class CheckpointRows {
+  constructor(
+    readonly tables: CheckpointTables,
+    readonly source: RowSource,
+  ) {}
+
+  get store(): StoreRow {
+    return openRow<StoreRow>(this.source.get(this.tables.store, STORE_ROW)) ?? { format: FORMAT, sequence: 0 };
+  }
+
+  usage(scope: string): UsageRow {
+    return openRow<UsageRow>(this.source.get(this.tables.usage, scope)) ?? NO_USAGE;
+  }
+
+  /** A head that is gone or unreadable is rebuilt so that no version is used twice. */
+  head(idKey: string): Head {
+    const bytes = this.source.get(this.tables.heads, idKey);
+    const head = openRow<Head>(bytes);
+    if (head !== undefined) return head;
+    const versions = [...this.versions(idKey)];
+    const newest = versions[0] ?? 0;
+    const lanes: Record<string, number> = {};
+    for (const version of versions) {
+      const lane = this.record(idKey, version)?.lane;
+      if (lane !== undefined) lanes[lane] = (lanes[lane] ?? 0) + 1;
+    }
+    // no id has more versions than the store has had saves
+    return { counter: bytes === undefined ? newest : Math.max(newest, this.store.sequence), newest, lanes };
+  }
+
+  /** Undefined when there is none, and when its row cannot be trusted. */
+  record(idKey: string, version: number): CheckpointRecord | undefined {
+    const record = openRow<CheckpointRecord>(this.source.get(this.tables.versions, [idKey, version]));
+    return record?.version === version ? record : undefined;
+  }
+
+  /** Whether there is a row, readable or not. */
+  has(idKey: string, version: number): boolean {
+    return this.source.get(this.tables.versions, [idKey, version]) !== undefined;
+  }
+
+  /** Newest first. Versions only grow, so those of the batch come before those committed. */
+  *versions(idKey: string): Generator<number, void, undefined> {
+    const { versions } = this.tables;
+    const batch = this.source instanceof WriteBatch ? this.source : undefined;
+    const added = new Set<number>();
+    for (const key of batch?.putKeys(versions) ?? []) {
+      if (typeof key === 'object' && key[0] === idKey) added.add(Number(key[1]));
+    }
+    yield* [...added].toSorted((a, b) => b - a);
+    for (const key of versions.keys(ranges.versionsDown(idKey))) {
+      const version = Number((key as readonly (string | number)[])[1]);
+      if (batch?.touches(versions, key) !== true) yield version;
+    }
+  }
+
+  /** The newest version that has not expired; 0 = none. An unreadable one counts: it is there. */
+  current(idKey: string, now: number): number {
+    const { newest } = this.head(idKey);
+    if (newest === 0) return 0;
+    const record = this.record(idKey, newest);
+    if (record === undefined || !hasExpired(record, now)) return newest;
+    for (const version of this.versions(idKey)) {
+      const older = this.record(idKey, version);
+      if (older === undefined || !hasExpired(older, now)) return version;
+    }
+    return 0;
+  }
+
+  /** Undefined when a part is missing. */
+  state(idKey: string, { version, sizeBytes }: CheckpointRecord): Uint8Array | undefined {
+    const parts: Uint8Array[] = [];
+    let length = 0;
+    for (let part = 0; part < partCount(sizeBytes); part += 1) {
+      const bytes = this.source.get(this.tables.states, [idKey, version, part]);
+      if (bytes === undefined) return undefined;
+      length += bytes.length;
+      parts.push(bytes);
+    }
+    if (length !== sizeBytes) return undefined;
+    return parts.length === 1 ? parts[0] : Buffer.concat(parts, length);
+  }
+}
+
+export const partCount = (sizeBytes: number): number => Math.ceil(sizeBytes / PART_BYTES);

@@ -1,0 +1,208 @@
+import { CheckpointConflictError } from '../errors/checkpoint.errors.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { toMilliseconds } from '../lanes/duration.js';
+import { CheckpointCleaner } from './checkpoint-cleaner.js';
+import { CheckpointDrafts } from './checkpoint-drafts.js';
+import { toInfo, toStatus } from './checkpoint-info.js';
+import { fromPosition, requireCount, requireName, toQuery } from './checkpoint-input.js';
+import { hasExpired } from './checkpoint-rows.js';
+import type { CheckpointSettings } from './checkpoint-settings.js';
+import type { CheckpointStore } from './checkpoint-store.js';
+import type {
+  Checkpoint,
+  CheckpointFilter,
+  CheckpointInfo,
+  CheckpointPage,
+  CheckpointStatus,
+  CleanupOptions,
+  CleanupReport,
+  RestoreCheckpointOptions,
+  SaveCheckpointOptions,
+} from './checkpoint.js';
+import { SoundStates } from './sound-states.js';
+import type { SoundState } from './sound-states.js';
+import { asUnavailable } from './unavailable-checkpoint-store.js';
+
+/**
+ * Durable versions of workflow state: never evicted, never touched by clearing the cache.
+ *
+ * Ids are any text of 1 byte to 1 KB and are global to the directory; lane and workflow are labels of a version.
+ * Calls reject with `CHECKPOINT_INVALID` on bad arguments and with `CHECKPOINTS_UNAVAILABLE` where checkpoints cannot be
+ * read or written; after the app was closed reads find nothing and writes reject with `CLOSED`.
+ */
+export class CheckpointService {
+  private readonly drafts: CheckpointDrafts;
+  private readonly cleaner: CheckpointCleaner;
+
+  constructor(private readonly settings: CheckpointSettings) {
+    this.drafts = new CheckpointDrafts(settings);
+    this.cleaner = new CheckpointCleaner(settings.store, settings.clock, settings.events);
+  }
+
+  /**
+   * Saves `state` as the next version of `id`; resolves once it is durable. The state is taken as it is at the call.
+   * Rejects with `CheckpointConflictError`, `CheckpointTooLargeError`, `CHECKPOINT_UNSTORABLE` (the value holds what
+   * cannot be stored faithfully), `LANE_UNKNOWN`, `TTL_INVALID`; nothing is stored then.
+   */
+  async cacheCheckpoint(
+    id: string,
+    state: unknown,
+    options: string | SaveCheckpointOptions = {},
+  ): Promise<CheckpointInfo> {
+    const wish = typeof options === 'string' ? { lane: options } : options;
+    const { codec, events } = this.settings;
+    const { draft, bytes } = this.drafts.make(id, state, wish);
+    const saved = await this.write((store) => store.save(draft, bytes, wish.expectedVersion));
+    if (saved.outcome === 'conflict') {
+      throw new CheckpointConflictError(id, wish.expectedVersion ?? 0, saved.currentVersion);
+    }
+    events.emit('checkpoint', { action: 'saved', id, version: saved.record.version });
+    return toInfo(saved.record, codec);
+  }
+
+  /**
+   * A fresh, mutable copy of the newest version, or of the one asked for; undefined when there is none, when it has
+   * outlived its ttl or is older than `maxAge`. Rejects with `CheckpointDamagedError` when the bytes are not those that
+   * were saved, unless `fallback` asks for the newest sound version before it.
+   */
+  async restoreCheckpoint<T = unknown>(id: string, options: RestoreCheckpointOptions = {}): Promise<T | undefined> {
+    const found = await this.find(id, options);
+    return found === undefined ? undefined : (this.settings.codec.decode(found.state) as T);
+  }
+
+  /** As `restoreCheckpoint`, with what was noted about the version. */
+  async getCheckpoint<T = unknown>(
+    id: string,
+    options: { readonly version?: number } = {},
+  ): Promise<Checkpoint<T> | undefined> {
+    const found = await this.find(id, options);
+    if (found === undefined) return undefined;
+    const { codec } = this.settings;
+    return { ...toInfo(found.record, codec), state: codec.decode(found.state) as T };
+  }
+
+  /** The versions of `id`, newest first, without states. */
+  async history(id: string, options: { readonly limit?: number } = {}): Promise<readonly CheckpointInfo[]> {
+    requireName(id, 'id');
+    if (options.limit !== undefined) requireCount(options.limit, 'limit', 1);
+    const records = await this.read((store) => store.history(id, options.limit ?? Infinity), []);
+    return records.map((record) => toInfo(record, this.settings.codec));
+  }
+
+  /** The checkpoint saved last in a workflow, by the order of saving and not by the clock. Expired ones do not count. */
+  async latest(workflow: string): Promise<CheckpointInfo | undefined> {
+    requireName(workflow, 'workflow');
+    const now = this.settings.clock.now();
+    let limit = 1;
+    for (let after: CheckpointPage['next']; ; limit = 100) {
+      const query = toQuery({ workflow, limit, ...(after !== undefined && { after }) });
+      const slice = await this.read((store) => store.list(query), { records: [] });
+      const record = slice.records.find((one) => !hasExpired(one, now));
+      if (record !== undefined) return toInfo(record, this.settings.codec);
+      if (slice.next === undefined) return undefined;
+      after = fromPosition(slice.next);
+    }
+  }
+
+  /** A page, newest first: by the order of saving, or by time when `since` or `until` is given. Reads no states. */
+  async list(filter: CheckpointFilter = {}): Promise<CheckpointPage> {
+    const query = toQuery(filter);
+    const slice = await this.read((store) => store.list(query), { records: [] });
+    const items = slice.records.map((record) => toInfo(record, this.settings.codec));
+    return slice.next === undefined ? { items } : { items, next: fromPosition(slice.next) };
+  }
+
+  /** All that `list` would give, page by page. */
+  async *iterate(
+    filter: Omit<CheckpointFilter, 'after' | 'limit'> = {},
+  ): AsyncGenerator<CheckpointInfo, void, undefined> {
+    let page = await this.list({ ...filter, limit: 200 });
+    yield* page.items;
+    while (page.next !== undefined) {
+      page = await this.list({ ...filter, limit: 200, after: page.next });
+      yield* page.items;
+    }
+  }
+
+  /** Removes a version, or all of the id, pinned ones too. Resolves with how many went. */
+  async invalidateCheckpoint(id: string, version?: number): Promise<number> {
+    this.requireRef(id, version);
+    const versions = await this.write((store) => store.remove(id, version));
+    for (const one of versions) this.settings.events.emit('checkpoint', { action: 'removed', id, version: one });
+    return versions.length;
+  }
+
+  /** Keeps a version, or the newest, out of every cleanup. Resolves with whether there was one. */
+  pin(id: string, version?: number): Promise<boolean> {
+    return this.mark(id, 'pinned', version);
+  }
+
+  /** Undoes `pin` for a version, or for all of the id. Resolves with whether there was one. */
+  unpin(id: string, version?: number): Promise<boolean> {
+    return this.mark(id, 'unpinned', version);
+  }
+
+  /**
+   * Removes versions older than `maxAgeDays` (7; one of exactly that age stays) and those that have expired, never
+   * pinned ones. Works in small transactions: it blocks nothing, and may be killed and repeated.
+   */
+  async cleanupOldCheckpoints(options: number | CleanupOptions = {}): Promise<CleanupReport> {
+    const wish = typeof options === 'number' ? { maxAgeDays: options } : options;
+    const { records, newestOfId, ...tally } = await this.write(() => this.cleaner.clean(wish));
+    const report = { ...tally, dryRun: wish.dryRun ?? false };
+    this.settings.events.emit('cleanup', { ...report, newestOfId });
+    if (!report.dryRun) return report;
+    return { ...report, checkpoints: records.map((record) => toInfo(record, this.settings.codec)) };
+  }
+
+  /** From counts kept with every change. Off, with the reason, where checkpoints cannot be used; never rejects for that. */
+  async getCheckpointCacheStatus(): Promise<CheckpointStatus> {
+    const store = this.settings.store();
+    return toStatus(await store.usage(this.settings.clock.now()), store.state);
+  }
+
+  private async find(id: string, options: RestoreCheckpointOptions): Promise<SoundState | undefined> {
+    this.requireRef(id, options.version);
+    const now = this.settings.clock.now();
+    const wish = {
+      selector: options.version === undefined ? { asOf: now } : { version: options.version },
+      now,
+      maxAge: options.maxAge === undefined ? undefined : toMilliseconds(options.maxAge, { key: id, field: 'maxAge' }),
+      onDamage: options.fallback === true ? 'fall-back' : 'refuse',
+    } as const;
+    const { events } = this.settings;
+    const found = await this.read((store) => new SoundStates(store, events).find(id, wish), undefined);
+    if (found !== undefined) events.emit('checkpoint', { action: 'restored', id, version: found.record.version });
+    return found;
+  }
+
+  private async mark(id: string, mark: 'pinned' | 'unpinned', version: number | undefined): Promise<boolean> {
+    this.requireRef(id, version);
+    return this.write((store) => store.mark(id, mark, version));
+  }
+
+  private requireRef(id: string, version: number | undefined): void {
+    requireName(id, 'id');
+    if (version !== undefined) requireCount(version, 'version', 1);
+  }
+
+  private get isClosed(): boolean {
+    const { state } = this.settings.store();
+    return state.state === 'off' && state.reason === 'closed';
+  }
+
+  private async read<T>(ask: (store: CheckpointStore) => Promise<T>, nothing: T): Promise<T> {
+    if (this.isClosed) return nothing;
+    return ask(this.settings.store()).catch((error: unknown) => {
+      throw asUnavailable(error);
+    });
+  }
+
+  private async write<T>(ask: (store: CheckpointStore) => Promise<T>): Promise<T> {
+    if (this.isClosed)
+      throw new LaneCacheError('CLOSED', 'The app was closed: nothing can be saved or removed any more.');
+    return ask(this.settings.store()).catch((error: unknown) => {
+      throw asUnavailable(error);
+    });
+  }
+}

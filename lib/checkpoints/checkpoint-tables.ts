@@ -1,0 +1,131 @@
+import { createHash } from 'node:crypto';
+import type { Environment, RangeOptions, Table } from '../storage/environment.js';
+
+/** Below LMDB's 16 MiB, from which on it hands out live memory instead of copies. Part of the format. */
+export const PART_BYTES = 8 * 1024 * 1024;
+
+export const FORMAT = 1;
+
+/**
+ * Ids and workflows as keys: of fixed length whatever the text, and distinct for lone surrogates, which UTF-8 would
+ * turn into one and the same replacement.
+ */
+export const keyOf = (text: string): string => createHash('sha256').update(text, 'utf16le').digest('base64url');
+
+/** Under which a version is listed; every lane and workflow has an order of its own, so that nothing is ever filtered. */
+export type Scope = string;
+
+export const EVERYTHING: Scope = 'all';
+export const laneScope = (lane: string): Scope => `lane:${lane}`;
+
+interface Labels {
+  readonly lane?: string;
+  readonly workflow?: string;
+}
+
+/** The one scope that holds exactly what has these labels. */
+export function scopeOf({ lane, workflow }: Labels): Scope {
+  if (workflow === undefined) return lane === undefined ? EVERYTHING : laneScope(lane);
+  const flow = keyOf(workflow);
+  return lane === undefined ? `flow:${flow}` : `both:${lane}:${flow}`;
+}
+
+/** All scopes that a version with these labels belongs to. */
+export function scopesOf({ lane, workflow }: { readonly lane: string; readonly workflow?: string }): readonly Scope[] {
+  const always = [EVERYTHING, laneScope(lane)];
+  return workflow === undefined ? always : [...always, scopeOf({ workflow }), scopeOf({ lane, workflow })];
+}
+
+/** What an index row points to. */
+export type Pointer = readonly [idKey: string, version: number];
+
+/** What is known of an id, also after its last version was removed: a version is never used twice. */
+export interface Head {
+  /** The highest version ever used. */
+  readonly counter: number;
+  /** The highest version there is; 0 = none. */
+  readonly newest: number;
+  /** How many versions there are, by lane. */
+  readonly lanes: Readonly<Record<string, number>>;
+}
+
+export interface UsageRow {
+  readonly ids: number;
+  readonly versions: number;
+  readonly bytes: number;
+}
+
+export interface StoreRow {
+  readonly format: number;
+  readonly sequence: number;
+}
+
+export const STORE_ROW = 'store';
+
+/** The tables of the store and their keys. */
+export class CheckpointTables {
+  /** `store` -> StoreRow */
+  readonly store: Table;
+  /** idKey -> Head */
+  readonly heads: Table;
+  /** [idKey, version] -> CheckpointRecord */
+  readonly versions: Table;
+  /** [idKey, version, part] -> bytes */
+  readonly states: Table;
+  /** [scope, sequence] -> Pointer */
+  readonly order: Table;
+  /** [scope, savedAt, sequence] -> Pointer */
+  readonly ages: Table;
+  /** [scope, expiresAt, sequence] -> Pointer */
+  readonly expiries: Table;
+  /** [idKey, version] -> Pointer, of those known to be damaged */
+  readonly damaged: Table;
+  /** scope -> UsageRow */
+  readonly usage: Table;
+
+  constructor(environment: Environment) {
+    this.store = environment.table('store');
+    this.heads = environment.table('heads');
+    this.versions = environment.table('versions');
+    this.states = environment.table('states');
+    this.order = environment.table('order');
+    this.ages = environment.table('ages');
+    this.expiries = environment.table('expiries');
+    this.damaged = environment.table('damaged');
+    this.usage = environment.table('usage');
+  }
+}
+
+const LOWEST = Number.MIN_SAFE_INTEGER;
+const HIGHEST = Number.MAX_SAFE_INTEGER;
+
+/** Ranges whose ends lie between rows, so that it does not matter which end belongs to them. */
+export const ranges = {
+  versionsDown: (idKey: string): RangeOptions => ({ start: [idKey, HIGHEST], end: [idKey, 0], reverse: true }),
+
+  parts: (idKey: string, version: number): RangeOptions => ({
+    start: [idKey, version, -1],
+    end: [idKey, version, HIGHEST],
+  }),
+
+  orderDown: (scope: Scope, before: number | undefined): RangeOptions => ({
+    start: [scope, before === undefined ? HIGHEST : before - 0.5],
+    end: [scope, 0],
+    reverse: true,
+  }),
+
+  timesDown: (scope: Scope, from: number | undefined, to: readonly [time: number, sequence: number]): RangeOptions => ({
+    start: [scope, to[0], to[1] - 0.5],
+    end: [scope, from ?? LOWEST, 0],
+    reverse: true,
+  }),
+
+  /** Strictly before `end`. */
+  timesUp: (scope: Scope, after: readonly [time: number, sequence: number] | undefined, end: number): RangeOptions => ({
+    start: after === undefined ? [scope, LOWEST, 0] : [scope, after[0], after[1] + 0.5],
+    end: [scope, end, 0],
+  }),
+};
+
+/** Later than every time there is. */
+export const END_OF_TIME: readonly [time: number, sequence: number] = [HIGHEST, HIGHEST];

@@ -1,0 +1,112 @@
+import type { IsoTime } from '../events/event-map.js';
+import type { TierOffReason } from '../events/reasons.js';
+import type { Duration } from '../lanes/duration.js';
+
+/** What to note with a saved state. */
+export interface SaveCheckpointOptions {
+  /** The label under which the version is listed, counted and kept. Default: the app's lane. */
+  readonly lane?: string;
+  readonly workflow?: string;
+  readonly step?: number | string;
+  /** At most 64 KB once encoded. */
+  readonly metadata?: Readonly<Record<string, unknown>>;
+  /** The version the caller built on; 0 = must not exist yet. Another one rejects with `CheckpointConflictError`. */
+  readonly expectedVersion?: number;
+  /** After it the version is not restored any more, and the next cleanup removes it unless it is pinned. Default none. */
+  readonly ttl?: Duration;
+}
+
+/** One version of a saved state, without the state. */
+export interface CheckpointInfo {
+  readonly id: string;
+  /** 1, 2, … per id; never used twice, not even after removal. */
+  readonly version: number;
+  readonly lane: string;
+  readonly workflow?: string;
+  readonly step?: number | string;
+  readonly metadata?: Readonly<Record<string, unknown>>;
+  readonly savedAt: IsoTime;
+  readonly expiresAt?: IsoTime;
+  /** Bytes of the encoded state. */
+  readonly sizeBytes: number;
+  /** SHA-256 of the encoded state, hexadecimal. */
+  readonly checksum: string;
+  readonly pinned: boolean;
+}
+
+/** One version with its state. */
+export interface Checkpoint<T = unknown> extends CheckpointInfo {
+  readonly state: T;
+}
+
+/** Which version to restore. */
+export interface RestoreCheckpointOptions {
+  /** Default: the newest that has not outlived its ttl. */
+  readonly version?: number;
+  /** An older one counts as absent. */
+  readonly maxAge?: Duration;
+  /** If the version is damaged, give the newest sound one before it. Default false. */
+  readonly fallback?: boolean;
+}
+
+/** Which versions to list. */
+export interface CheckpointFilter {
+  readonly workflow?: string;
+  readonly lane?: string;
+  /** Saved at or after. */
+  readonly since?: Date | IsoTime;
+  /** Saved at or before. */
+  readonly until?: Date | IsoTime;
+  /** `next` of the page before. */
+  readonly after?: string;
+  /** 1 to 1,000. Default 100. */
+  readonly limit?: number;
+}
+
+/** Newest first. */
+export interface CheckpointPage {
+  readonly items: readonly CheckpointInfo[];
+  /** Pass as `after`. Absent on the last page. */
+  readonly next?: string;
+}
+
+/** What a cleanup may remove. */
+export interface CleanupOptions {
+  /** A version goes when it is older than this; one of exactly this age stays. Default 7. */
+  readonly maxAgeDays?: number;
+  /** So many newest versions of each id stay, however old. Default 0. */
+  readonly keepLast?: number;
+  readonly lane?: string;
+  readonly workflow?: string;
+  /** Remove nothing, say what would go. Default false. */
+  readonly dryRun?: boolean;
+}
+
+/** What a cleanup removed, or would remove. */
+export interface CleanupReport {
+  readonly removed: number;
+  readonly bytes: number;
+  /** Due, but pinned. */
+  readonly pinnedKept: number;
+  readonly dryRun: boolean;
+  /** Dry run only; at most 1,000. */
+  readonly checkpoints?: readonly CheckpointInfo[];
+}
+
+/** A lane's checkpoints in numbers. */
+export interface CheckpointCounts {
+  /** Ids that restore. */
+  readonly cachedCheckpoints: number;
+  /** All versions. */
+  readonly versions: number;
+  readonly bytes: number;
+  readonly oldest?: IsoTime;
+  readonly newest?: IsoTime;
+}
+
+/** All checkpoints in numbers. An id with versions in two lanes counts once here and once in each lane. */
+export interface CheckpointStatus extends CheckpointCounts {
+  readonly state: 'on' | 'off';
+  readonly reason?: TierOffReason;
+  readonly lanes: Readonly<Record<string, CheckpointCounts>>;
+}

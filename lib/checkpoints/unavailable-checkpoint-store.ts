@@ -1,0 +1,59 @@
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+import type { TierOffReason } from '../events/reasons.js';
+import { StorageFault } from '../storage/environment.js';
+import type { CheckpointStore, CheckpointStoreState, CheckpointUsage } from './checkpoint-store.js';
+
+const NOTHING: CheckpointUsage = { total: { ids: 0, versions: 0, bytes: 0 }, lanes: {} };
+
+/** Stands where no store is: every call says why and what to do, the status says so without failing. */
+export class UnavailableCheckpointStore implements CheckpointStore {
+  readonly state: CheckpointStoreState;
+
+  /** `detail` completes the sentence "Checkpoints are not available: …" and names the remedy. */
+  constructor(
+    reason: TierOffReason,
+    private readonly detail: string,
+  ) {
+    this.state = { state: 'off', reason, detail };
+  }
+
+  readonly save = (): Promise<never> => this.refuse();
+  readonly read = (): Promise<never> => this.refuse();
+  readonly versions = (): Promise<never> => this.refuse();
+  readonly history = (): Promise<never> => this.refuse();
+  readonly list = (): Promise<never> => this.refuse();
+  readonly remove = (): Promise<never> => this.refuse();
+  readonly mark = (): Promise<never> => this.refuse();
+  readonly clean = (): Promise<never> => this.refuse();
+
+  usage(): Promise<CheckpointUsage> {
+    return Promise.resolve(NOTHING);
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  private refuse(): Promise<never> {
+    return Promise.reject(unavailable(this.detail));
+  }
+}
+
+const REMEDIES: Readonly<Record<StorageFault['kind'], string>> = {
+  'disk-full': 'Free space on the volume, or lower storage.minFreeBytes; the next call tries again.',
+  io: 'Check the volume; the next call tries again.',
+  deadline:
+    'The disk did not answer in time, and whether the change was written is unknown: read before you repeat it.',
+  damaged: 'Restart the app: it probes the directory and sets it aside if it cannot be trusted.',
+  'read-only': 'Make the directory writable, or set checkpoints.directory to one that is.',
+  'not-permitted': "Give the app's user the right to write there, or set checkpoints.directory.",
+  gone: 'The directory was removed or replaced under the running app: restart it.',
+  closed: 'The app was closed.',
+};
+
+/** What callers get for a fault of the disk. */
+export const asUnavailable = (error: unknown): unknown =>
+  error instanceof StorageFault ? unavailable(`${error.message}. ${REMEDIES[error.kind]}`, error) : error;
+
+const unavailable = (detail: string, cause?: unknown): LaneCacheError =>
+  new LaneCacheError('CHECKPOINTS_UNAVAILABLE', `Checkpoints are not available: ${detail}`, { cause });

@@ -1,0 +1,89 @@
+import type { Environment } from '../storage/environment.js';
+import { WriteBatch } from './write-batch.js';
+
+const MAX_BATCH_WRITES = 128;
+const MAX_BATCH_BYTES = 16 * 1024 * 1024;
+
+interface Write {
+  readonly bytes: number;
+  prepare(batch: WriteBatch): void;
+  settle(fault: unknown): void;
+}
+
+/** Reported after each commit: undefined when it succeeded. */
+export type CommitListener = (fault: unknown) => void;
+
+/**
+ * Writes one after the other, each seeing what those before it wrote; what waits while a commit runs shares the next
+ * one, so that durability costs one disk sync per group and not per write.
+ */
+export class WriteQueue {
+  private waiting: Write[] = [];
+  private running: Promise<void> | undefined;
+  /** A commit that was given up may still land: nothing is read for writing before that is settled. */
+  private uncertain = false;
+
+  constructor(
+    private readonly environment: Environment,
+    private readonly settleFate: () => Promise<void>,
+    private readonly onCommit: CommitListener,
+  ) {}
+
+  /** `prepare` reads and changes the batch synchronously and must not throw. Resolves with its result once durable. */
+  run<T>(bytes: number, prepare: (batch: WriteBatch) => T): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      let result: () => void;
+      this.waiting.push({
+        bytes,
+        prepare: (batch) => {
+          const value = prepare(batch);
+          result = () => resolve(value);
+        },
+        settle: (fault) => (fault === undefined ? result() : reject(fault)),
+      });
+      this.running ??= this.drain();
+    });
+  }
+
+  /** Resolves when nothing waits any more. */
+  async idle(): Promise<void> {
+    while (this.running !== undefined) await this.running;
+  }
+
+  private async drain(): Promise<void> {
+    // a microtask later, so that calls of the same turn share the first commit
+    await Promise.resolve();
+    while (this.waiting.length > 0) {
+      const group = this.nextGroup();
+      const fault = await this.commit(group).then(
+        () => undefined,
+        (error: unknown) => error ?? new Error('the commit failed'),
+      );
+      this.onCommit(fault);
+      for (const write of group) write.settle(fault);
+    }
+    this.running = undefined;
+  }
+
+  private nextGroup(): Write[] {
+    let bytes = 0;
+    let count = 0;
+    for (const write of this.waiting) {
+      if (count === MAX_BATCH_WRITES || (count > 0 && bytes + write.bytes > MAX_BATCH_BYTES)) break;
+      bytes += write.bytes;
+      count += 1;
+    }
+    return this.waiting.splice(0, count);
+  }
+
+  private async commit(group: readonly Write[]): Promise<void> {
+    if (this.uncertain) await this.settleFate();
+    this.uncertain = false;
+    const batch = new WriteBatch();
+    for (const write of group) write.prepare(batch);
+    if (batch.isEmpty) return;
+    this.uncertain = true;
+    await this.environment.commit((transaction) => batch.writeTo(transaction));
+    this.uncertain = false;
+  }
+}

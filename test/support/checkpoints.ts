@@ -1,0 +1,68 @@
+import { deserialize, serialize } from 'node:v8';
+import { CheckpointService } from '../../lib/checkpoints/checkpoint-service.js';
+import type { CheckpointSettings } from '../../lib/checkpoints/checkpoint-settings.js';
+import { LocalCheckpointStore } from '../../lib/checkpoints/local-checkpoint-store.js';
+import type { EventSink, LaneCacheEventMap, LaneCacheEventName } from '../../lib/events/event-map.js';
+import type { Environment } from '../../lib/storage/environment.js';
+import { FakeClock } from '../../lib/testing/fake-clock.js';
+import { MemoryEnvironment } from './checkpoint-environment.js';
+
+/** Hears everything and keeps it. */
+export class HeardEvents implements EventSink {
+  readonly heard: { readonly name: LaneCacheEventName; readonly event: object }[] = [];
+
+  wants(): boolean {
+    return true;
+  }
+
+  emit<N extends LaneCacheEventName>(name: N, event: LaneCacheEventMap[N]): void {
+    this.heard.push({ name, event });
+  }
+
+  of<N extends LaneCacheEventName>(name: N): LaneCacheEventMap[N][] {
+    return this.heard.filter((one) => one.name === name).map(({ event }) => event as LaneCacheEventMap[N]);
+  }
+}
+
+/** Stores whatever V8 can clone. */
+export const v8Codec: CheckpointSettings['codec'] = {
+  encode: (value: unknown) => {
+    try {
+      return { storable: true, bytes: serialize(value) };
+    } catch (error) {
+      return { storable: false, reason: (error as Error).message };
+    }
+  },
+  decode: (bytes: Uint8Array) => deserialize(bytes) as unknown,
+};
+
+export interface CheckpointBench {
+  readonly service: CheckpointService;
+  readonly store: LocalCheckpointStore;
+  readonly clock: FakeClock;
+  readonly events: HeardEvents;
+}
+
+/** A service over `environment`, on a clock that stands still. */
+export function checkpointsOver<E extends Environment>(
+  environment: E,
+  settings: Partial<CheckpointSettings> = {},
+): CheckpointBench & { readonly environment: E } {
+  const clock = new FakeClock();
+  const events = new HeardEvents();
+  const store = new LocalCheckpointStore(environment, events);
+  const service = new CheckpointService({
+    store: () => store,
+    codec: v8Codec,
+    clock,
+    events,
+    lanes: ['docs', 'standard', 'heavy'],
+    defaultLane: 'standard',
+    ...settings,
+  });
+  return { service, store, clock, events, environment };
+}
+
+export const checkpointsInMemory = (
+  settings: Partial<CheckpointSettings> = {},
+): CheckpointBench & { readonly environment: MemoryEnvironment } => checkpointsOver(new MemoryEnvironment(), settings);
