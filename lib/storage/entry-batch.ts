@@ -1,0 +1,165 @@
+import { physicalKey } from '../entries/key.js';
+import { encodeEntryRow, encodeKey, encodeSequence, type EntryRow } from './entry-row.js';
+import type { EntryTables } from './entry-tables.js';
+import type { Table, TableKey, Transaction } from './environment.js';
+import type { StoredRecord } from './lane-rules.js';
+import type { LaneUsage } from './lane-usage.js';
+import { countParts, encodeReference, part } from './split-value.js';
+
+/** An entry that changes with this batch: as it is stored, and as it will be. */
+interface Draft {
+  readonly lane: string;
+  readonly stored: EntryRow | undefined;
+  readonly row: EntryRow | undefined;
+  /** The bytes to store, if they are new. */
+  readonly bytes: Uint8Array | undefined;
+}
+
+/**
+ * The changes of one transaction, seen as already made.
+ *
+ * What is written in the end is only the difference: an entry that came and went within the batch leaves no trace.
+ */
+export class EntryBatch {
+  /** By physical key, in the order of the new sequences. */
+  private readonly drafts = new Map<string, Draft>();
+  private readonly extra: { readonly table: Table; readonly key: TableKey; readonly value: Uint8Array | undefined }[] =
+    [];
+
+  constructor(
+    private readonly tables: EntryTables,
+    private readonly usage: LaneUsage,
+    readonly now: number,
+  ) {}
+
+  /** Whether it is written even if nothing changes, to see that it can be. */
+  isProbe = false;
+
+  get isEmpty(): boolean {
+    return this.drafts.size === 0 && this.extra.length === 0 && !this.isProbe;
+  }
+
+  find(lane: string, key: string): EntryRow | undefined {
+    const draft = this.drafts.get(physicalKey(lane, key));
+    return draft === undefined ? this.tables.row(lane, key) : draft.row;
+  }
+
+  /** Whether the stored row, as read from the tables, still holds within this batch. */
+  isUntouched(lane: string, row: EntryRow): boolean {
+    return !this.drafts.has(physicalKey(lane, row.key));
+  }
+
+  /** The lane's entries that came or were used within this batch, the least recently used first. */
+  *newest(lane: string): Iterable<EntryRow> {
+    for (const draft of this.drafts.values()) if (draft.lane === lane && draft.row !== undefined) yield draft.row;
+  }
+
+  put(lane: string, record: StoredRecord, bytes: Uint8Array): void {
+    const physical = physicalKey(lane, record.key);
+    const draft = this.drafts.get(physical);
+    const stored = draft === undefined ? this.tables.row(lane, record.key) : draft.stored;
+    const count = this.count(lane, draft === undefined ? stored : draft.row, bytes.length);
+    const sequence = ++count.sequence;
+    const { key, tags, birth, computeMs, expiresAt } = record;
+    const row: EntryRow = {
+      key,
+      tags,
+      birth,
+      computeMs,
+      expiresAt,
+      sizeBytes: bytes.length,
+      landedAt: this.now,
+      touchedAt: this.now,
+      accessCount: 0,
+      landed: sequence,
+      sequence,
+      parts: countParts(bytes.length),
+    };
+    this.stage(physical, { lane, stored, row, bytes });
+  }
+
+  /** Whether there was something to remove. */
+  remove(lane: string, key: string): boolean {
+    const physical = physicalKey(lane, key);
+    const draft = this.drafts.get(physical);
+    const stored = draft === undefined ? this.tables.row(lane, key) : draft.stored;
+    const row = draft === undefined ? stored : draft.row;
+    if (row === undefined) return false;
+    this.count(lane, row, undefined);
+    this.stage(physical, { lane, stored, row: undefined, bytes: undefined });
+    return true;
+  }
+
+  /** Moves the entry to the young end of the order of recency. */
+  touch(lane: string, key: string, uses: number): void {
+    const physical = physicalKey(lane, key);
+    const draft = this.drafts.get(physical);
+    const stored = draft === undefined ? this.tables.row(lane, key) : draft.stored;
+    const row = draft === undefined ? stored : draft.row;
+    if (row === undefined) return;
+    const sequence = ++this.usage.of(lane).sequence;
+    this.usage.note(lane);
+    const moved: EntryRow = { ...row, sequence, touchedAt: this.now, accessCount: row.accessCount + uses };
+    this.stage(physical, { lane, stored, row: moved, bytes: draft?.bytes });
+  }
+
+  /** A row of another table that must come to be together with the entries. */
+  set(table: Table, key: TableKey, value: Uint8Array): void {
+    this.extra.push({ table, key, value });
+  }
+
+  unset(table: Table, key: TableKey): void {
+    this.extra.push({ table, key, value: undefined });
+  }
+
+  writeTo(transaction: Transaction): void {
+    for (const [physical, draft] of this.drafts) {
+      if (draft.stored !== undefined) this.dropOld(transaction, physical, draft.stored, draft);
+      if (draft.row !== undefined) this.putNew(transaction, physical, draft.row, draft);
+    }
+    for (const { table, key, value } of this.extra) {
+      if (value === undefined) transaction.remove(table, key);
+      else transaction.put(table, key, value);
+    }
+    this.usage.writeTo(transaction, this.now);
+  }
+
+  private dropOld(transaction: Transaction, physical: string, old: EntryRow, { lane, row }: Draft): void {
+    transaction.remove(this.tables.recency, [lane, old.sequence]);
+    if (row?.landed !== old.landed) {
+      transaction.remove(this.tables.expiry, [lane, finite(old.expiresAt), old.landed]);
+      for (let index = 0; index < old.parts; index++) transaction.remove(this.tables.parts, [lane, old.landed, index]);
+    }
+    if (row === undefined) {
+      transaction.remove(this.tables.places, physical);
+      transaction.remove(this.tables.records, physical);
+    }
+  }
+
+  private putNew(transaction: Transaction, physical: string, row: EntryRow, { lane, bytes }: Draft): void {
+    transaction.put(this.tables.places, physical, encodeSequence(row.sequence));
+    transaction.put(this.tables.recency, [lane, row.sequence], encodeEntryRow(row));
+    if (bytes === undefined) return;
+    transaction.put(this.tables.expiry, [lane, finite(row.expiresAt), row.landed], encodeKey(row.key));
+    transaction.put(this.tables.records, physical, row.parts === 0 ? bytes : encodeReference(row));
+    for (let index = 0; index < row.parts; index++) {
+      transaction.put(this.tables.parts, [lane, row.landed, index], part(bytes, index));
+    }
+  }
+
+  private stage(physical: string, draft: Draft): void {
+    this.drafts.delete(physical);
+    this.drafts.set(physical, draft);
+  }
+
+  private count(lane: string, old: EntryRow | undefined, newBytes: number | undefined): { sequence: number } {
+    const count = this.usage.of(lane);
+    count.entries += (newBytes === undefined ? 0 : 1) - (old === undefined ? 0 : 1);
+    count.sizeBytes += (newBytes ?? 0) - (old?.sizeBytes ?? 0);
+    this.usage.note(lane);
+    return count;
+  }
+}
+
+/** An order of times has no place for `Infinity`. */
+const finite = (time: number): number => Math.min(time, Number.MAX_SAFE_INTEGER);

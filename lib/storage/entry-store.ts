@@ -1,0 +1,265 @@
+import type { Clock } from '../clock/clock.js';
+import { nextTurn } from '../clock/turn.js';
+import { openRecord, type OpenedRecord } from '../entries/record.js';
+import { EntryBatch } from './entry-batch.js';
+import type { EntryRow } from './entry-row.js';
+import { EntryTables } from './entry-tables.js';
+import { StorageFault, type Environment } from './environment.js';
+import { Eviction, exceeded } from './eviction.js';
+import type { LaneRules, StoredRecord } from './lane-rules.js';
+import { LaneUsage } from './lane-usage.js';
+import { QueuedPut } from './queued-put.js';
+import { Touches } from './touches.js';
+import { NoChange, WriteQueue, type QueuedChange } from './write-queue.js';
+
+const MAX_BATCH_CHANGES = 256;
+const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+/** How long one turn may be held. */
+const SLICE_MS = 2;
+const SLICE_ENTRIES = 128;
+
+export interface EntryStoreOptions {
+  readonly environment: Environment;
+  /** The lanes that may be written; what others hold is only removed. */
+  readonly lanes: ReadonlyMap<string, LaneRules>;
+  readonly clock: Clock;
+  /** The time by which entries live, in epoch ms. */
+  readonly now: () => number;
+  /** An entry was pushed out by the lane's limits, or its time was over. */
+  evicted(lane: string, key: string, reason: 'entries' | 'bytes' | 'expired'): void;
+  /** An entry's bytes were not what had been written; it is being removed. */
+  damaged(lane: string, key: string, error: unknown): void;
+  /** A commit failed: nothing is accepted any more. `lost` holds what had been accepted and is not in place. */
+  failed(fault: StorageFault, lost: readonly QueuedChange[]): void;
+}
+
+/** Entries of all lanes in one environment, written behind the caller, within each lane's limits. */
+export class EntryStore {
+  private readonly tables: EntryTables;
+  private readonly counts: LaneUsage;
+  private readonly touches = new Touches();
+  private readonly queue: WriteQueue;
+  /** Of the batch being filled. */
+  private readonly evictions = new Map<string, Eviction>();
+  private batchStarted = 0;
+
+  /** Throws `StorageFault` when the environment cannot be read. */
+  constructor(private readonly options: EntryStoreOptions) {
+    this.tables = new EntryTables(options.environment);
+    this.counts = new LaneUsage(this.tables.usage);
+    this.queue = new WriteQueue({
+      maxBatchChanges: MAX_BATCH_CHANGES,
+      maxBatchBytes: MAX_BATCH_BYTES,
+      commit: (fill) => this.commit(fill),
+      isSpent: () => this.isSpent(),
+      failed: options.failed,
+    });
+  }
+
+  /** Epoch ms of the last write before this store was opened; 0 for none. */
+  get seenAt(): number {
+    return this.counts.seenAt;
+  }
+
+  /** Whether more is waiting than may wait: then a put would be refused. */
+  get isBacklogged(): boolean {
+    return this.queue.waitingBytes >= MAX_WAITING_BYTES;
+  }
+
+  /** What is stored under the key, verified; `undefined` for nothing, for another key of the same hash, and for damage. */
+  read(lane: string, key: string): OpenedRecord | undefined {
+    try {
+      const bytes = this.tables.record(lane, key);
+      if (bytes === undefined) return undefined;
+      const record = openRecord(bytes);
+      if (record.key !== key) return undefined;
+      this.touch(lane, key);
+      return record;
+    } catch (error) {
+      this.options.damaged(lane, key, error);
+      this.remove(lane, key).catch(() => undefined);
+      return undefined;
+    }
+  }
+
+  /** Notes a use. It counts from the next batch on, and always before anything is evicted. */
+  touch(lane: string, key: string): void {
+    this.touches.note(lane, key);
+    if (this.touches.areMany && this.queue.isIdle) this.queue.push(new NoChange());
+  }
+
+  put(lane: string, record: StoredRecord, settled?: (fault: StorageFault | undefined) => void): 'queued' | 'backlog' {
+    const rules = this.options.lanes.get(lane);
+    if (rules === undefined) throw new TypeError(`The store has no rules for lane '${lane}'.`);
+    if (this.isBacklogged) return 'backlog';
+    const write = (batch: EntryBatch, stored: StoredRecord, bytes: Uint8Array): void =>
+      this.write(batch, lane, rules, stored, bytes);
+    this.queue.push(new QueuedPut(record, rules.compressFrom, write, settled));
+    return 'queued';
+  }
+
+  /** Whether there was something to remove, once it is gone for every later read. */
+  async remove(lane: string, key: string): Promise<boolean> {
+    if (this.queue.isIdle && !this.tables.has(lane, key)) return false;
+    let found = false;
+    await this.change({ isRemoval: true }, (batch) => {
+      found = batch.remove(lane, key);
+      return false;
+    });
+    return found;
+  }
+
+  /** How many entries went: of those that were there when all that was queued before had been written. */
+  async removeMatching(lane: string, matches: (key: string, tags: readonly string[]) => boolean): Promise<number> {
+    let removed = 0;
+    let from = 0;
+    await this.change({ isRemoval: true, standsAlone: true }, (batch) => {
+      do {
+        const rows = this.tables.leastRecent(lane, from, SLICE_ENTRIES);
+        for (const row of rows) if (matches(row.key, row.tags) && batch.remove(lane, row.key)) removed++;
+        const last = rows.at(-1);
+        if (last === undefined) return false;
+        from = last.sequence + 1;
+      } while (!this.isSpent());
+      return true;
+    });
+    return removed;
+  }
+
+  /** Other rows of the same environment, in order and in one transaction with entries. */
+  async append(fill: (batch: EntryBatch) => void): Promise<void> {
+    await this.change({ isRemoval: true }, (batch) => {
+      fill(batch);
+      return false;
+    });
+  }
+
+  /** Writes what must be there before the store is trusted, which shows as well that it can write. */
+  async begin(fill: (batch: EntryBatch) => void): Promise<void> {
+    await this.change({}, (batch) => {
+      batch.isProbe = true;
+      fill(batch);
+      return false;
+    });
+  }
+
+  /** One round: what expired goes, and what is beyond the limits; everything of a lane without rules. */
+  async sweep(lane: string): Promise<{ readonly expired: number; readonly evicted: number }> {
+    const rules = this.options.lanes.get(lane);
+    if (rules === undefined) return { expired: 0, evicted: await this.removeMatching(lane, () => true) };
+    let expired = 0;
+    let evicted = 0;
+    await this.change({ standsAlone: true }, (batch) => {
+      const gone = this.removeExpired(batch, lane);
+      expired += gone;
+      return gone === SLICE_ENTRIES;
+    });
+    await this.change({ standsAlone: true }, (batch) => {
+      const gone = this.enforce(batch, lane, rules, SLICE_ENTRIES);
+      evicted += gone;
+      return gone === SLICE_ENTRIES;
+    });
+    return { expired, evicted };
+  }
+
+  /** The lane's entries, the least recently used first, each once; what changes meanwhile may or may not be among them. */
+  async *entries(lane: string): AsyncGenerator<EntryRow> {
+    const seen = new Set<string>();
+    for (let from = 0; ; await nextTurn()) {
+      const rows = this.tables.leastRecent(lane, from, SLICE_ENTRIES);
+      for (const row of rows) {
+        if (seen.has(row.key)) continue;
+        seen.add(row.key);
+        yield row;
+      }
+      const last = rows.at(-1);
+      if (last === undefined) return;
+      from = last.sequence + 1;
+    }
+  }
+
+  usage(lane: string): { readonly entries: number; readonly sizeBytes: number } {
+    const { entries, sizeBytes } = this.counts.of(lane);
+    return { entries, sizeBytes };
+  }
+
+  /** Lanes that hold something, known to the options or not. */
+  lanes(): readonly string[] {
+    return this.counts.lanes().filter((lane) => this.counts.of(lane).entries > 0);
+  }
+
+  /** Resolves when all that was accepted so far is in place or has been given up. */
+  flush(): Promise<void> {
+    if (!this.touches.isEmpty && this.queue.isIdle) this.queue.push(new NoChange());
+    return this.queue.drained();
+  }
+
+  /** Accepts nothing any more and gives up what is waiting. */
+  stop(fault: StorageFault): readonly QueuedChange[] {
+    return this.queue.stop(fault);
+  }
+
+  private write(batch: EntryBatch, lane: string, rules: LaneRules, record: StoredRecord, bytes: Uint8Array): void {
+    if (bytes.length > rules.maxBytes) {
+      batch.remove(lane, record.key);
+      return;
+    }
+    batch.put(lane, record, bytes);
+    this.enforce(batch, lane, rules, Infinity);
+  }
+
+  private enforce(batch: EntryBatch, lane: string, rules: LaneRules, limit: number): number {
+    if (exceeded(this.counts.of(lane), rules) === undefined) return 0;
+    return this.evictionOf(batch, lane, rules).enforce(
+      this.counts.of(lane),
+      (row, reason) => this.options.evicted(lane, row.key, reason),
+      limit,
+    );
+  }
+
+  private evictionOf(batch: EntryBatch, lane: string, rules: LaneRules): Eviction {
+    let eviction = this.evictions.get(lane);
+    if (eviction === undefined) this.evictions.set(lane, (eviction = new Eviction(this.tables, batch, lane, rules)));
+    return eviction;
+  }
+
+  private removeExpired(batch: EntryBatch, lane: string): number {
+    const keys = this.tables.expired(lane, batch.now, SLICE_ENTRIES);
+    for (const key of keys) {
+      if (!batch.remove(lane, key)) throw new StorageFault('damaged', `lane '${lane}' has an expiry without its entry`);
+      this.options.evicted(lane, key, 'expired');
+    }
+    return keys.length;
+  }
+
+  /** Uses come first, so that whoever is evicted by this batch is the least recently used. */
+  private async commit(fill: (batch: EntryBatch) => void): Promise<void> {
+    this.evictions.clear();
+    const batch = new EntryBatch(this.tables, this.counts, this.options.now());
+    this.batchStarted = this.options.clock.monotonic();
+    this.touches.applyTo(batch, () => this.isSpent());
+    if (this.touches.isEmpty) fill(batch);
+    if (batch.isEmpty) await nextTurn();
+    else await this.options.environment.commit((transaction) => batch.writeTo(transaction));
+  }
+
+  private isSpent(): boolean {
+    return this.options.clock.monotonic() - this.batchStarted > SLICE_MS;
+  }
+
+  private change(
+    kind: { readonly isRemoval?: boolean; readonly standsAlone?: boolean },
+    apply: (batch: EntryBatch) => boolean,
+  ): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.queue.push({
+        sizeBytes: 0,
+        isRemoval: kind.isRemoval ?? false,
+        standsAlone: kind.standsAlone ?? false,
+        apply,
+        settle: (fault) => (fault === undefined ? resolve() : reject(fault)),
+      });
+    });
+  }
+}

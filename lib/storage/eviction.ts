@@ -1,0 +1,100 @@
+import type { EntryBatch } from './entry-batch.js';
+import type { EntryRow } from './entry-row.js';
+import type { EntryTables } from './entry-tables.js';
+import type { LaneRules } from './lane-rules.js';
+import type { LaneCount } from './lane-usage.js';
+
+/** How many of the least recently used a priority chooses among. */
+const WINDOW = 64;
+const READ_AHEAD = 32;
+
+/** Who leaves a lane that is beyond its limits, for the length of one batch. */
+export class Eviction {
+  /** Candidates of a lane with a priority. */
+  private readonly window: { readonly row: EntryRow; readonly priority: number }[] = [];
+  /** Stored rows read ahead, and where to read on. */
+  private stored: readonly EntryRow[] = [];
+  private index = 0;
+  private from = 0;
+  /** The last of the batch's own rows that was looked at. */
+  private after = 0;
+
+  constructor(
+    private readonly tables: EntryTables,
+    private readonly batch: EntryBatch,
+    private readonly lane: string,
+    private readonly rules: LaneRules,
+  ) {}
+
+  /** Removes from the batch until `count` is within the rules, telling of each entry that goes, and at most `limit` of them. Returns how many went. */
+  enforce(count: LaneCount, evicted: (row: EntryRow, reason: 'entries' | 'bytes') => void, limit = Infinity): number {
+    let gone = 0;
+    while (gone < limit) {
+      const reason = exceeded(count, this.rules);
+      const victim = reason === undefined ? undefined : this.next();
+      if (reason === undefined || victim === undefined) break;
+      this.batch.remove(this.lane, victim.key);
+      evicted(victim, reason);
+      gone++;
+    }
+    return gone;
+  }
+
+  private next(): EntryRow | undefined {
+    const { priority } = this.rules;
+    if (priority === undefined) return this.pull();
+    while (this.window.length < WINDOW) {
+      const row = this.pull();
+      if (row === undefined) break;
+      this.window.push({ row, priority: judge(priority, row, this.batch.now) });
+    }
+    let chosen = 0;
+    for (let index = 1; index < this.window.length; index++) {
+      if ((this.window[index]?.priority ?? 0) > (this.window[chosen]?.priority ?? 0)) chosen = index;
+    }
+    const victim = this.window.splice(chosen, 1)[0]?.row;
+    return victim === undefined || this.isCurrent(victim) ? victim : this.next();
+  }
+
+  /** The least recently used of those not looked at yet: what the batch touched is younger than all that it did not. */
+  private pull(): EntryRow | undefined {
+    for (let row = this.nextStored(); row !== undefined; row = this.nextStored()) {
+      if (this.batch.isUntouched(this.lane, row)) return row;
+    }
+    for (const row of this.batch.newest(this.lane)) {
+      if (row.sequence <= this.after) continue;
+      this.after = row.sequence;
+      return row;
+    }
+    return undefined;
+  }
+
+  private nextStored(): EntryRow | undefined {
+    if (this.index === this.stored.length && this.from !== Infinity) {
+      this.stored = this.tables.leastRecent(this.lane, this.from, READ_AHEAD);
+      this.index = 0;
+      this.from = (this.stored.at(-1)?.sequence ?? Infinity) + 1;
+    }
+    return this.stored[this.index++];
+  }
+
+  /** A row in the window may have been replaced by a later change of the same batch. */
+  private isCurrent(row: EntryRow): boolean {
+    return this.batch.find(this.lane, row.key)?.sequence === row.sequence;
+  }
+}
+
+export function exceeded(count: LaneCount, rules: LaneRules): 'entries' | 'bytes' | undefined {
+  if (count.entries > rules.maxEntries) return 'entries';
+  return count.sizeBytes > rules.maxBytes ? 'bytes' : undefined;
+}
+
+/** A priority that throws or is no number is no opinion: the least recently used goes. */
+function judge(priority: NonNullable<LaneRules['priority']>, row: EntryRow, now: number): number {
+  try {
+    const value = priority(row, now);
+    return Number.isNaN(value) ? Infinity : value;
+  } catch {
+    return Infinity;
+  }
+}

@@ -1,0 +1,149 @@
+import { nextTurn } from '../clock/turn.js';
+import type { EntryBatch } from './entry-batch.js';
+import { StorageFault } from './environment.js';
+
+/** One accepted change on its way to disk. */
+export interface QueuedChange {
+  /** Bytes held in memory until it is settled. */
+  readonly sizeBytes: number;
+  /** Losing it would leave something in place that must not be read again. */
+  readonly isRemoval: boolean;
+  /** Begins a transaction of its own, so that it finds in the tables all that was queued before it. */
+  readonly standsAlone: boolean;
+  /** What must have happened before it can be applied; `undefined` once it has. Never rejects. */
+  readonly ready?: Promise<void> | undefined;
+  /** Returns whether there is more to do: then it is called again with the next batch, before any other change. */
+  apply(batch: EntryBatch): boolean;
+  settle(fault: StorageFault | undefined): void;
+}
+
+/** Holds a place in the queue. */
+export class NoChange implements QueuedChange {
+  readonly sizeBytes = 0;
+  readonly isRemoval = false;
+  readonly standsAlone = false;
+
+  constructor(readonly settle: () => void = () => undefined) {}
+
+  apply(): boolean {
+    return false;
+  }
+}
+
+export interface WriteQueueOptions {
+  readonly maxBatchChanges: number;
+  readonly maxBatchBytes: number;
+  /** Collects by `fill`, writes, and resolves when committed. */
+  commit(fill: (batch: EntryBatch) => void): Promise<void>;
+  /** Whether a batch has taken as much of its turn as it may. */
+  isSpent(): boolean;
+  /** A commit failed; `lost` is everything that was in the queue. */
+  failed(fault: StorageFault, lost: readonly QueuedChange[]): void;
+}
+
+/** Takes changes in the order of the program and commits them in batches, one after another. */
+export class WriteQueue {
+  private waiting: QueuedChange[] = [];
+  private head = 0;
+  private bytes = 0;
+  private running: Promise<void> | undefined;
+  private fault: StorageFault | undefined;
+
+  constructor(private readonly options: WriteQueueOptions) {}
+
+  /** Bytes accepted and not yet settled. */
+  get waitingBytes(): number {
+    return this.bytes;
+  }
+
+  get isIdle(): boolean {
+    return this.running === undefined;
+  }
+
+  push(change: QueuedChange): void {
+    if (this.fault !== undefined) {
+      change.settle(this.fault);
+      return;
+    }
+    this.waiting.push(change);
+    this.bytes += change.sizeBytes;
+    this.running ??= this.run();
+  }
+
+  /** Resolves when all that was pushed so far is settled. */
+  async drained(): Promise<void> {
+    if (this.running !== undefined) {
+      await new Promise<void>((resolve) => {
+        this.push(new NoChange(resolve));
+      });
+    }
+  }
+
+  /** Gives up what is waiting and returns it; refuses what comes. */
+  stop(fault: StorageFault): readonly QueuedChange[] {
+    this.fault = fault;
+    const lost = this.waiting.slice(this.head);
+    this.waiting = [];
+    this.head = 0;
+    this.bytes = 0;
+    for (const change of lost) change.settle(fault);
+    return lost;
+  }
+
+  private async run(): Promise<void> {
+    await nextTurn();
+    while (this.head < this.waiting.length) {
+      // oxlint-disable-next-line no-await-in-loop -- one commit after another is the point
+      if (this.waiting[this.head]?.ready !== undefined) await this.waiting[this.head]?.ready;
+      // oxlint-disable-next-line no-await-in-loop
+      await this.commitSome();
+    }
+    this.running = undefined;
+  }
+
+  private async commitSome(): Promise<void> {
+    const { waiting } = this;
+    let done = this.head;
+    try {
+      await this.options.commit((batch) => {
+        done = this.fill(batch);
+      });
+    } catch (error) {
+      if (this.fault !== undefined) return;
+      const fault =
+        error instanceof StorageFault ? error : new StorageFault('io', 'a batch could not be written', error);
+      this.options.failed(fault, this.stop(fault));
+      return;
+    }
+    if (this.waiting === waiting) this.settleUntil(done);
+  }
+
+  /** Returns the index of the first change that is not done with this batch. */
+  private fill(batch: EntryBatch): number {
+    let bytes = 0;
+    let index = this.head;
+    for (; index < this.waiting.length && index - this.head < this.options.maxBatchChanges; index++) {
+      const change = this.waiting[index];
+      if (change === undefined) break;
+      const isFirst = index === this.head;
+      if (!isFirst && (change.standsAlone || change.ready !== undefined || this.options.isSpent())) break;
+      bytes += change.sizeBytes;
+      if (!isFirst && bytes > this.options.maxBatchBytes) break;
+      if (change.apply(batch)) break;
+      if (change.standsAlone) return index + 1;
+    }
+    return index;
+  }
+
+  private settleUntil(done: number): void {
+    for (; this.head < done; this.head++) {
+      const change = this.waiting[this.head];
+      if (change === undefined) continue;
+      this.bytes -= change.sizeBytes;
+      change.settle(undefined);
+    }
+    if (this.head < 1024 && this.head < this.waiting.length) return;
+    this.waiting = this.waiting.slice(this.head);
+    this.head = 0;
+  }
+}

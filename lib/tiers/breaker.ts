@@ -1,0 +1,66 @@
+import type { Clock } from '../clock/clock.js';
+import type { TierName } from '../entries/tier-name.js';
+import type { EventSink } from '../events/event-map.js';
+import type { TierOffReason } from '../events/reasons.js';
+import type { TierState } from './tier.js';
+
+const FIRST_RETRY_MS = 1_000;
+const LAST_RETRY_MS = 60_000;
+
+export interface BreakerOptions {
+  readonly tier: TierName;
+  readonly clock: Clock;
+  readonly events: EventSink;
+  /** Tries to bring the tier back; rejects when it is still out of order. */
+  readonly repair: () => Promise<void>;
+}
+
+/** Whether a tier serves, why not, and when it is tried again. Says each change of state once. */
+export class Breaker {
+  state: TierState = { state: 'on' };
+  private retryMs = FIRST_RETRY_MS;
+  private cancel: (() => void) | undefined;
+
+  constructor(private readonly options: BreakerOptions) {}
+
+  /** The tier failed: it is off until a repair succeeds. */
+  trip(reason: TierOffReason, detail: string, error?: unknown): void {
+    if (this.state.reason === 'closed') return;
+    this.turnOff(reason, detail, error);
+    this.retryLater();
+  }
+
+  /** The tier is off, and stays so until somebody turns it on. */
+  turnOff(reason: TierOffReason, detail: string, error?: unknown): void {
+    this.cancelRetry();
+    if (this.state.state === 'off' && this.state.reason === reason) return;
+    this.state = { state: 'off', reason };
+    const { tier, events } = this.options;
+    events.emit('tier', { tier, ...this.state, reason, detail, ...(error !== undefined && { error }) });
+  }
+
+  turnOn(detail: string): void {
+    if (this.state.reason === 'closed') return;
+    this.cancelRetry();
+    this.retryMs = FIRST_RETRY_MS;
+    if (this.state.state === 'on') return;
+    this.state = { state: 'on' };
+    this.options.events.emit('tier', { tier: this.options.tier, state: 'on', detail });
+  }
+
+  private retryLater(): void {
+    this.cancel = this.options.clock.schedule(this.retryMs, () => {
+      this.cancel = undefined;
+      this.options.repair().catch(() => {
+        if (this.cancel === undefined && this.state.state === 'off' && this.state.reason !== 'closed')
+          this.retryLater();
+      });
+    });
+    this.retryMs = Math.min(this.retryMs * 2, LAST_RETRY_MS);
+  }
+
+  private cancelRetry(): void {
+    this.cancel?.();
+    this.cancel = undefined;
+  }
+}

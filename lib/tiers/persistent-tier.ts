@@ -1,0 +1,82 @@
+import { randomId } from '../clock/random.js';
+import { EMPTY_LOG, type LogJournal, type LogRow, type LogState } from '../invalidation/journal.js';
+import type { EntryBatch } from '../storage/entry-batch.js';
+import type { EntryStore } from '../storage/entry-store.js';
+import type { Environment } from '../storage/environment.js';
+import type { EnvironmentSource } from './environment-source.js';
+import { StoredLog } from './stored-log.js';
+import { StoredTier, type StoredTierOptions } from './stored-tier.js';
+
+/** L3: entries that outlive the process, beside the part of the invalidation log that judges them. */
+export class PersistentTier extends StoredTier implements LogJournal {
+  private log: StoredLog | undefined;
+  private found: LogState = EMPTY_LOG;
+  private currentGeneration = randomId();
+  /** Survives the emptying of the folder: entries that come afterwards are born under it. */
+  private ceiling = 0;
+
+  /** Never rejects: a folder that cannot be opened turns the tier off, and is tried again. */
+  static async open(source: EnvironmentSource, options: StoredTierOptions): Promise<PersistentTier> {
+    const tier = PersistentTier.unattached(options);
+    await tier.attach(source);
+    return tier;
+  }
+
+  /** For a process that does not own the directory: off, 'in-use', until `attach`. */
+  static unattached(options: StoredTierOptions): PersistentTier {
+    return new PersistentTier(options);
+  }
+
+  private constructor(options: StoredTierOptions) {
+    super('l3', 'in-use', options);
+  }
+
+  get initial(): LogState {
+    return this.found;
+  }
+
+  /** Names this life of the folder: a voided one starts another. */
+  get generation(): string {
+    return this.currentGeneration;
+  }
+
+  /** The process has become the owner of the folder. `initial` is then what was found there. */
+  attach(source: EnvironmentSource): Promise<void> {
+    return this.keeper.attach(source);
+  }
+
+  async append(rows: readonly LogRow[]): Promise<void> {
+    for (const row of rows) if (row.row === 'ceiling' && row.position > this.ceiling) this.ceiling = row.position;
+    await this.change(
+      (store) =>
+        store.append((batch) => {
+          for (const row of rows) this.log?.write(batch, row);
+        }),
+      undefined,
+    );
+  }
+
+  /**
+   * Sets the folder aside, so that no removal that it missed is ever served again, and starts afresh. Rejects when that
+   * is not certain, and in a process that does not own the folder.
+   */
+  void(): Promise<void> {
+    return this.keeper.empty();
+  }
+
+  protected accepts(environment: Environment, store: EntryStore): boolean {
+    const log = new StoredLog(environment);
+    const generation = log.generation();
+    if (generation === undefined && (store.lanes().length > 0 || !log.isEmpty)) return false;
+    this.log = log;
+    this.currentGeneration = generation ?? randomId();
+    const found = log.read();
+    this.found = { ...found, latestTime: Math.max(found.latestTime, store.seenAt) };
+    this.ceiling = Math.max(this.ceiling, this.found.ceiling);
+    return true;
+  }
+
+  protected begin(batch: EntryBatch): void {
+    this.log?.begin(batch, this.currentGeneration, this.ceiling);
+  }
+}

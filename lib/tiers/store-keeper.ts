@@ -1,0 +1,193 @@
+import type { Clock } from '../clock/clock.js';
+import type { EventSink } from '../events/event-map.js';
+import type { TierOffReason } from '../events/reasons.js';
+import type { EntryStore } from '../storage/entry-store.js';
+import { StorageFault, type Environment, type StorageFaultKind } from '../storage/environment.js';
+import type { QueuedChange } from '../storage/write-queue.js';
+import { Breaker } from './breaker.js';
+import type { EnvironmentSource } from './environment-source.js';
+import type { TierState } from './tier.js';
+import { within } from './within.js';
+
+export interface StoreKeeperOptions {
+  readonly tier: 'l2' | 'l3';
+  readonly clock: Clock;
+  readonly events: EventSink;
+  /** Why the tier is off until it is attached to a source. */
+  readonly unattached: TierOffReason;
+  /** Makes a store over an environment just opened or found working again; `undefined` when what it holds is not ours. */
+  readonly admit: (environment: Environment) => Promise<EntryStore | undefined>;
+  /** Something failed. */
+  readonly failed: () => void;
+}
+
+const OFF_REASONS: Partial<Record<StorageFaultKind, TierOffReason>> = {
+  'disk-full': 'disk-full',
+  'read-only': 'read-only',
+  'not-permitted': 'read-only',
+  damaged: 'quarantined',
+};
+
+/**
+ * Keeps a store through failing, being emptied, coming back and being closed.
+ *
+ * A store of which a removal was lost is never read again: its folder is discarded before the tier serves.
+ */
+export class StoreKeeper {
+  /** What serves; `undefined` while the tier is off. */
+  store: EntryStore | undefined;
+  /** Whether there is nothing on disk, so that nothing can be missed there. */
+  isVacant = false;
+
+  private readonly breaker: Breaker;
+  private source: EnvironmentSource | undefined;
+  private environment: Environment | undefined;
+  private isTainted = false;
+  private working: Promise<unknown> = Promise.resolve();
+  private emptying: Promise<void> | undefined;
+  private closing: Promise<void> | undefined;
+
+  constructor(private readonly options: StoreKeeperOptions) {
+    const { tier, clock, events } = options;
+    this.breaker = new Breaker({ tier, clock, events, repair: () => this.inTurn(() => this.repair()) });
+    this.breaker.state = { state: 'off', reason: options.unattached };
+  }
+
+  get state(): TierState {
+    return this.breaker.state;
+  }
+
+  /** What a change is refused with while there is no store. */
+  get offFault(): StorageFault {
+    return new StorageFault('closed', `${this.options.tier} is off: ${this.state.reason ?? 'closed'}`);
+  }
+
+  /** Opens the folder and serves. Never rejects: a folder that cannot be opened is tried again. */
+  attach(source: EnvironmentSource): Promise<void> {
+    return this.inTurn(async () => {
+      if (this.closing !== undefined) return;
+      this.source = source;
+      await this.openOrTrip();
+    });
+  }
+
+  /** The store could not write, or read what cannot be trusted. `lost` had been accepted and is not in place. */
+  fail(fault: StorageFault, lost: readonly QueuedChange[] = []): void {
+    const given = [...lost, ...this.takeOff(fault)];
+    const owesRemoval = given.some((change) => change.isRemoval);
+    if (owesRemoval || fault.kind === 'damaged' || fault.kind === 'gone') this.isTainted = true;
+    this.options.failed();
+    this.breaker.trip(OFF_REASONS[fault.kind] ?? 'breaker', fault.message, fault);
+  }
+
+  /**
+   * Resolves when nothing that was stored can ever be read again, and then starts afresh. Rejects when that is not
+   * certain; the tier stays off and tries again.
+   */
+  empty(): Promise<void> {
+    if (this.isVacant) return Promise.resolve();
+    if (this.source === undefined) return Promise.reject(this.offFault);
+    this.isTainted = true;
+    this.takeOff(new StorageFault('gone', `${this.options.tier} is being emptied`));
+    this.breaker.turnOff('quarantined', 'being emptied');
+    this.emptying ??= this.inTurn(() => this.startAfresh()).finally(() => (this.emptying = undefined));
+    return this.emptying;
+  }
+
+  /** Drains, lets go of the folder, and stays off. Each of the two takes at most half of `withinMs`. */
+  close(withinMs: number): Promise<void> {
+    this.closing ??= this.shut(withinMs / 2);
+    return this.closing;
+  }
+
+  private async shut(stepMs: number): Promise<void> {
+    const { store } = this;
+    this.store = undefined;
+    this.breaker.turnOff('closed', 'closed');
+    if (store !== undefined) await within(this.options.clock, stepMs, store.flush());
+    store?.stop(this.offFault);
+    await within(
+      this.options.clock,
+      stepMs,
+      this.inTurn(async () => this.environment?.close()),
+    );
+  }
+
+  private async startAfresh(): Promise<void> {
+    try {
+      await this.vacate();
+    } catch (error) {
+      this.breaker.trip('quarantined', 'could not be emptied', error);
+      throw error;
+    }
+    if (this.closing === undefined) await this.openOrTrip();
+  }
+
+  private async openOrTrip(): Promise<void> {
+    try {
+      await this.open();
+    } catch (error) {
+      this.fail(error instanceof StorageFault ? error : new StorageFault('io', 'could not be opened', error));
+    }
+  }
+
+  private async repair(): Promise<void> {
+    if (this.closing !== undefined || this.store !== undefined) return;
+    if (this.isTainted && !this.isVacant) await this.vacate();
+    await this.open();
+  }
+
+  private async open(): Promise<void> {
+    let store = await this.openStore();
+    if (store === undefined) {
+      await this.vacate();
+      store = await this.openStore();
+    }
+    if (store === undefined || this.isTainted) throw new StorageFault('damaged', 'cannot be read');
+    if (this.closing !== undefined) return;
+    this.store = store;
+    this.breaker.turnOn('serves');
+  }
+
+  private async openStore(): Promise<EntryStore | undefined> {
+    this.environment ??= await this.openEnvironment();
+    this.isVacant = false;
+    return this.options.admit(this.environment);
+  }
+
+  private async openEnvironment(): Promise<Environment> {
+    const { source } = this;
+    if (source === undefined) throw this.offFault;
+    const { tier, events } = this.options;
+    const isOurs = (): boolean => this.source === source;
+    return source.open({
+      fault: (kind, detail, error) => {
+        if (isOurs()) this.fail(new StorageFault(kind, detail, error));
+      },
+      quarantined: (directory, movedTo, cause) =>
+        events.emit('quarantine', { directory, movedTo, cause: `${tier}: ${cause}` }),
+    });
+  }
+
+  private async vacate(): Promise<void> {
+    const { environment, source } = this;
+    this.environment = undefined;
+    await environment?.close();
+    await source?.discard();
+    this.isTainted = false;
+    this.isVacant = true;
+  }
+
+  private takeOff(fault: StorageFault): readonly QueuedChange[] {
+    const { store } = this;
+    this.store = undefined;
+    return store?.stop(fault) ?? [];
+  }
+
+  /** Opening, emptying and closing never overlap. */
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.working.then(work);
+    this.working = result.catch(() => undefined);
+    return result;
+  }
+}

@@ -1,0 +1,177 @@
+import type { Clock } from '../clock/clock.js';
+import type { EventSink } from '../events/event-map.js';
+import type { TierOffReason } from '../events/reasons.js';
+import type { LaneRecorder } from '../events/recorder.js';
+import type { ResolvedLane } from '../lanes/policy.js';
+import type { EntryView } from '../lanes/strategy.js';
+import type { EntryBatch } from '../storage/entry-batch.js';
+import { EntryStore } from '../storage/entry-store.js';
+import type { Environment, StorageFault } from '../storage/environment.js';
+import type { LaneRules } from '../storage/lane-rules.js';
+import { diskRules, viewOf } from './disk-rules.js';
+import { StoreKeeper } from './store-keeper.js';
+import type { Tier, TierLookup, TierRecord, TierState, TierUsage } from './tier.js';
+
+/** What a disk tier is given. */
+export interface StoredTierOptions {
+  readonly lanes: ReadonlyMap<string, ResolvedLane>;
+  readonly clock: Clock;
+  /** The time by which entries live. */
+  readonly life: { now(): number };
+  readonly events: EventSink;
+  readonly recorder: (lane: string) => LaneRecorder | undefined;
+  /** How long `close` may take. Default 4,000. */
+  readonly closeWithinMs?: number;
+}
+
+const MISS: TierLookup = { outcome: 'miss' };
+const OFF_BY_POLICY: TierLookup = { outcome: 'off', reason: 'policy' };
+const NOTHING: TierUsage = { entries: 0, sizeBytes: 0 };
+const CLOSE_WITHIN_MS = 4_000;
+
+/**
+ * A tier on disk. Its writes are behind the caller and in the order of the calls.
+ *
+ * While it is off it reads nothing and writes nothing, and a removal rejects unless there is nothing to remove from: who
+ * asked for it must then see to it that the tier is emptied.
+ */
+export abstract class StoredTier implements Tier {
+  protected readonly keeper: StoreKeeper;
+  private readonly rules: ReadonlyMap<string, LaneRules>;
+
+  constructor(
+    readonly name: 'l2' | 'l3',
+    unattached: TierOffReason,
+    protected readonly options: StoredTierOptions,
+  ) {
+    this.rules = diskRules(name, options.lanes);
+    const { clock, events } = options;
+    const failed = (): void => {
+      for (const lane of this.rules.keys()) options.recorder(lane)?.tierError(name);
+    };
+    this.keeper = new StoreKeeper({ tier: name, clock, events, unattached, admit: (env) => this.admit(env), failed });
+  }
+
+  get state(): TierState {
+    return this.keeper.state;
+  }
+
+  read(lane: string, key: string): TierLookup {
+    const { store } = this.keeper;
+    if (store === undefined) return { outcome: 'off', reason: this.state.reason ?? 'breaker' };
+    if (!this.rules.has(lane)) return OFF_BY_POLICY;
+    const found = store.read(lane, key);
+    if (found === undefined || found.staleUntil <= this.options.life.now()) return MISS;
+    const { tags, birth, staleUntil, computeMs, bytes } = found;
+    return { outcome: 'hit', record: { key, tags, birth, expiresAt: staleUntil, computeMs, bytes } };
+  }
+
+  /** Accepts the record without waiting for the disk. `backlog`: too much is waiting already. */
+  offer(lane: string, record: TierRecord): 'queued' | 'backlog' | 'off' {
+    const { store } = this.keeper;
+    return store === undefined || !this.rules.has(lane) ? 'off' : store.put(lane, record);
+  }
+
+  /** Rejects with `StorageFault` when the record was given up; resolves at once when the tier is off or has too much waiting. */
+  write(lane: string, record: TierRecord): Promise<void> {
+    const { store } = this.keeper;
+    if (store === undefined || !this.rules.has(lane)) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const settled = (fault: StorageFault | undefined): void => (fault === undefined ? resolve() : reject(fault));
+      if (store.put(lane, record, settled) === 'backlog') resolve();
+    });
+  }
+
+  remove(lane: string, key: string): Promise<boolean> {
+    return this.change((store) => store.remove(lane, key), false);
+  }
+
+  removeMatching(lane: string, matches: (key: string, tags: readonly string[]) => boolean): Promise<number> {
+    return this.change((store) => store.removeMatching(lane, matches), 0);
+  }
+
+  async clear(lane: string): Promise<void> {
+    await this.removeMatching(lane, () => true);
+  }
+
+  /** Notes a use that the tier did not see, so that it evicts by when entries were used, wherever that was. */
+  touch(lane: string, key: string): void {
+    if (this.rules.has(lane)) this.keeper.store?.touch(lane, key);
+  }
+
+  usage(lane: string): TierUsage {
+    return this.keeper.store?.usage(lane) ?? NOTHING;
+  }
+
+  async *keys(lane: string): AsyncGenerator<string> {
+    for await (const { key } of this.entries(lane)) yield key;
+  }
+
+  /** The lane's entries, the least recently used first; what changes meanwhile may or may not be among them. */
+  async *entries(lane: string): AsyncGenerator<EntryView> {
+    const { store } = this.keeper;
+    if (store === undefined) return;
+    for await (const row of store.entries(lane)) yield viewOf(this.name, row, this.options.life.now());
+  }
+
+  /** Also empties the lanes of which something is left but that do not use this tier any more. */
+  async sweep(lane: string): Promise<{ readonly expired: number; readonly evicted: number }> {
+    const { store } = this.keeper;
+    if (store === undefined) return { expired: 0, evicted: 0 };
+    const gone = { expired: 0, evicted: 0 };
+    for (const each of [lane, ...store.lanes().filter((other) => !this.rules.has(other) && other !== lane)]) {
+      const { expired, evicted } = await store.sweep(each);
+      gone.expired += expired;
+      gone.evicted += evicted;
+    }
+    return gone;
+  }
+
+  flush(): Promise<void> {
+    return this.keeper.store?.flush() ?? Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return this.keeper.close(this.options.closeWithinMs ?? CLOSE_WITHIN_MS);
+  }
+
+  /** A change that must not be missed. `ifVacant`: what it comes to when nothing is stored. */
+  protected async change<T>(make: (store: EntryStore) => Promise<T>, ifVacant: T): Promise<T> {
+    const { store, isVacant, offFault } = this.keeper;
+    if (store !== undefined) return make(store);
+    if (isVacant) return ifVacant;
+    throw offFault;
+  }
+
+  /** Whether what the environment holds may be served. */
+  protected abstract accepts(environment: Environment, store: EntryStore): boolean;
+
+  /** What is written before the tier serves. */
+  protected abstract begin(batch: EntryBatch): void;
+
+  private async admit(environment: Environment): Promise<EntryStore | undefined> {
+    let isAdmitted = false;
+    const store: EntryStore = new EntryStore({
+      environment,
+      lanes: this.rules,
+      clock: this.options.clock,
+      now: () => this.options.life.now(),
+      evicted: (lane, key, reason) => this.evicted(lane, key, reason),
+      damaged: (lane) => this.options.recorder(lane)?.tierError(this.name),
+      failed: (fault, lost) => {
+        if (isAdmitted) this.keeper.fail(fault, lost);
+      },
+    });
+    if (!this.accepts(environment, store)) return undefined;
+    await store.begin((batch) => this.begin(batch));
+    isAdmitted = true;
+    return store;
+  }
+
+  private evicted(lane: string, key: string, reason: 'entries' | 'bytes' | 'expired'): void {
+    const { events, recorder } = this.options;
+    if (reason === 'expired') recorder(lane)?.expiration(this.name, 1);
+    else recorder(lane)?.eviction(this.name, 1);
+    if (events.wants('evict')) events.emit('evict', { lane, key, tier: this.name, reason });
+  }
+}
