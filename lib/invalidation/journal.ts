@@ -9,6 +9,13 @@ export interface LogRecord {
   readonly subject: string;
 }
 
+/** When a tag's entries were put past their ttl. */
+export interface ExpiredTag {
+  readonly position: number;
+  /** Life time of the call, epoch ms. */
+  readonly at: number;
+}
+
 /** What of the log outlives the process. Absent numbers are 0. */
 export interface LogState {
   /** No entry and no row beside this state was written at a position above it. */
@@ -16,19 +23,22 @@ export interface LogState {
   readonly tagFloor: number;
   readonly expireFloor: number;
   readonly tagAt: ReadonlyMap<string, number>;
-  readonly expiredTagAt: ReadonlyMap<string, number>;
+  readonly expiredTagAt: ReadonlyMap<string, ExpiredTag>;
   /** lane -> position */
   readonly clearAt: ReadonlyMap<string, number>;
+  /** The highest life time seen, epoch ms: a wall clock set back over a restart lengthens no life. */
+  readonly latestTime: number;
 }
 
 /** A change of the stored state; all rows of one `append` are stored in one transaction. */
 export type LogRow =
   | { readonly row: 'ceiling'; readonly position: number }
   | { readonly row: 'tag'; readonly tag: string; readonly position: number }
-  | { readonly row: 'expired-tag'; readonly tag: string; readonly position: number }
+  | { readonly row: 'expired-tag'; readonly tag: string; readonly position: number; readonly at: number }
   | { readonly row: 'clear'; readonly lane: string; readonly position: number }
   | { readonly row: 'tag-floor'; readonly position: number; readonly dropped: readonly string[] }
-  | { readonly row: 'expire-floor'; readonly position: number; readonly dropped: readonly string[] };
+  | { readonly row: 'expire-floor'; readonly position: number; readonly dropped: readonly string[] }
+  | { readonly row: 'time'; readonly at: number };
 
 /** Where the log is kept beside the entries it judges: the persistent tier. */
 export interface LogJournal {
@@ -37,3 +47,14 @@ export interface LogJournal {
   /** In order with the tier's own writes and removals. Resolves when durable; rejects when it is not known to be. */
   append(rows: readonly LogRow[]): Promise<void>;
 }
+
+/** The state of a journal that has recorded nothing. */
+export const EMPTY_LOG: LogState = Object.freeze({
+  ceiling: 0,
+  tagFloor: 0,
+  expireFloor: 0,
+  tagAt: new Map<string, number>(),
+  expiredTagAt: new Map<string, ExpiredTag>(),
+  clearAt: new Map<string, number>(),
+  latestTime: 0,
+});

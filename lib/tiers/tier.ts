@@ -41,6 +41,8 @@ export interface Tier {
   readonly name: TierName;
   readonly state: TierState;
   read(lane: string, key: string): TierLookup | Promise<TierLookup>;
+  /** As `read`, without counting as use. Absent where reading leaves no trace. */
+  peek?(lane: string, key: string): TierLookup | Promise<TierLookup>;
   write(lane: string, record: TierRecord): void | Promise<void>;
   /** Whether there was something to remove. */
   remove(lane: string, key: string): boolean | Promise<boolean>;

@@ -1,0 +1,70 @@
+import { Flight } from './flight.js';
+import { FlightContext } from './flight-context.js';
+import type { Invalidations } from './invalidations.js';
+import type { LaneSpace } from './lane-space.js';
+import type { Compute } from './options.js';
+import { Payload } from './payload.js';
+import { bypassReason } from './requests.js';
+import type { Terms } from './terms.js';
+import { FENCED, land, mayLand, refusalOf, refuse, type Refusal } from './write-path.js';
+
+/**
+ * Always computes, and stores the result in place of whatever was there.
+ *
+ * Its birth is taken before the computation, so that what is invalidated meanwhile is not stored. When it ends it
+ * supersedes the key like an explicit `set`: a computation that started while this one ran may have read the old state.
+ */
+export async function computeAndPut(
+  space: LaneSpace,
+  invalidations: Invalidations,
+  asked: { readonly key: string; readonly compute: Compute<unknown>; readonly terms: Terms },
+): Promise<unknown> {
+  const { key, compute, terms } = asked;
+  const { lane, parts } = space;
+  const flight = new Flight(key, compute, terms, 'forced');
+  const context = new FlightContext(space, flight);
+  if (bypassReason(space, key) !== undefined) return compute(context);
+  const fence = parts.log.open({ lane, key, tags: terms.tags });
+  try {
+    const { value, computeMs } = await timed(space, asked, context);
+    const payload = Payload.of({ codec: parts.codec, lane }, value);
+    const { tags, ttlMs } = context;
+    let stored = false;
+    const counts = mayLand(space, fence, tags);
+    const expiredAt = parts.log.expiredAt({ lane, key, tags, birth: fence.birth }, fence);
+    await invalidations.superseding(space, key, ({ position }) => {
+      const landing = { key, value, payload, tags, birth: position, flight: 0, ttlMs, computeMs, terms };
+      const refusal = counts ? (said(context) ?? refusalOf(space, landing)) : FENCED;
+      if (refusal !== undefined) refuse(space, key, refusal);
+      else land(space, { ...landing, expiredAt });
+      stored = refusal === undefined;
+    });
+    return stored ? payload.give(terms.isolation) : value;
+  } finally {
+    parts.log.close(fence);
+  }
+}
+
+async function timed(
+  space: LaneSpace,
+  asked: { readonly key: string; readonly compute: Compute<unknown> },
+  context: FlightContext,
+): Promise<{ readonly value: unknown; readonly computeMs: number }> {
+  const { parts, recorder, lane } = space;
+  const scope = { lane, holds: (other: string) => other === asked.key, outer: parts.scope.getStore() };
+  const startedAt = parts.clock.monotonic();
+  try {
+    const value = await parts.scope.run(scope, () => asked.compute(context));
+    const computeMs = parts.clock.monotonic() - startedAt;
+    recorder.computed(computeMs);
+    return { value, computeMs };
+  } catch (error) {
+    recorder.failed(parts.clock.monotonic() - startedAt);
+    throw error;
+  }
+}
+
+function said(context: FlightContext): Refusal | undefined {
+  if (context.refusal === undefined) return undefined;
+  return { reason: context.refusal, detail: 'the computation said so' };
+}

@@ -1,0 +1,102 @@
+import type { KeyPattern } from '../entries/pattern.js';
+import type { TierName } from '../entries/tier-name.js';
+import { openRecord } from '../entries/record.js';
+import type { LaneSpace } from './lane-space.js';
+
+/** An entry as listings show it. */
+export interface EntryInfo {
+  readonly key: string;
+  readonly lane: string;
+  /** Where it is, nearest first. */
+  readonly tiers: readonly TierName[];
+  readonly tags: readonly string[];
+  readonly sizeBytes: number;
+  readonly computeMs: number;
+  readonly ageMs: number;
+  readonly remainingMs: number;
+  /** Since it came into this process's memory; 0 for what is only below. */
+  readonly accessCount: number;
+}
+
+type Listed = Omit<EntryInfo, 'tiers'>;
+
+/** Each key that a tier could serve, once, with all tiers that could; a peek that changes and counts nothing. */
+export async function* listEntries(space: LaneSpace, pattern: KeyPattern | undefined): AsyncIterable<EntryInfo> {
+  const { parts, lane } = space;
+  const matches = (key: string): boolean => pattern === undefined || pattern.matches(key);
+  const above: TierName[] = [];
+  const inMemory = [...space.memory.values()].map((entry) => entry.key);
+  for (const key of inMemory) {
+    const listed = matches(key) ? fromMemory(space, key) : undefined;
+    if (listed !== undefined) yield { ...listed, tiers: ['l1', ...(await tiersBelow(space, key))] };
+  }
+  for (const gate of parts.below) {
+    for await (const key of gate.keys(lane)) {
+      if (!matches(key) || fromMemory(space, key) !== undefined) continue;
+      const tiers = await tiersBelow(space, key);
+      if (tiers[0] !== gate.name || above.includes(gate.name)) continue;
+      const listed = await fromBelow(space, key);
+      if (listed !== undefined) yield { ...listed, tiers };
+    }
+    above.push(gate.name);
+  }
+}
+
+function fromMemory(space: LaneSpace, key: string): Listed | undefined {
+  const { parts, lane } = space;
+  const entry = space.memory.peek(key);
+  const now = parts.life.now();
+  if (entry === undefined || now >= entry.expiresAt) return undefined;
+  const candidate = { lane, key, tags: entry.tags, birth: entry.birth };
+  if (!parts.log.counts(candidate) || parts.log.expiredAt(candidate) !== undefined) return undefined;
+  const { tags, sizeBytes, computeMs, accessCount } = entry;
+  return {
+    ...{ key, lane, tags, sizeBytes, computeMs, accessCount },
+    ...{ ageMs: now - entry.landedAt, remainingMs: entry.expiresAt - now },
+  };
+}
+
+async function tiersBelow(space: LaneSpace, key: string): Promise<TierName[]> {
+  const tiers: TierName[] = [];
+  for (const gate of space.parts.below) {
+    if ((await readable(space, gate, key)) !== undefined) tiers.push(gate.name);
+  }
+  return tiers;
+}
+
+async function fromBelow(space: LaneSpace, key: string): Promise<Listed | undefined> {
+  for (const gate of space.parts.below) {
+    const listed = await readable(space, gate, key);
+    if (listed !== undefined) return listed;
+  }
+  return undefined;
+}
+
+async function readable(
+  space: LaneSpace,
+  gate: LaneSpace['parts']['below'][number],
+  key: string,
+): Promise<Listed | undefined> {
+  const { parts, lane } = space;
+  const lookup = await gate.peek(lane, key);
+  if (lookup.outcome !== 'hit') return undefined;
+  try {
+    const record = openRecord(lookup.record.bytes);
+    const candidate = { lane, key, tags: record.tags, birth: record.birth };
+    const now = parts.life.now();
+    const isGood =
+      record.key === key &&
+      now < record.expiresAt &&
+      gate.trusts(record.birth) &&
+      parts.log.counts(candidate) &&
+      parts.log.expiredAt(candidate) === undefined;
+    if (!isGood) return undefined;
+    const { tags, computeMs, value } = record;
+    return {
+      ...{ key, lane, tags, computeMs, sizeBytes: value.length, accessCount: 0 },
+      ...{ ageMs: now - record.landedAt, remainingMs: record.expiresAt - now },
+    };
+  } catch {
+    return undefined;
+  }
+}

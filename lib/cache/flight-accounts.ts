@@ -1,0 +1,28 @@
+import type { TierName } from '../entries/tier-name.js';
+import type { Flight } from './flight.js';
+import type { LaneSpace } from './lane-space.js';
+
+export type FlightOutcome =
+  | { readonly outcome: 'hit'; readonly tier: TierName; readonly computeMs: number }
+  | { readonly outcome: 'miss' };
+
+/**
+ * Counts the requests of a flight that has ended.
+ *
+ * Those answered by a tier count as if each had looked for itself. Of those answered by a computation, the one who
+ * opened the flight did the looking, and the others joined.
+ */
+export function account(space: LaneSpace, flight: Flight, result: FlightOutcome): void {
+  const { recorder, parts, lane } = space;
+  const { requests, missed, key } = flight;
+  const lookers = result.outcome === 'hit' ? requests : Math.min(requests, missed === undefined ? 0 : 1);
+  for (let looker = 0; looker < lookers; looker++) for (const tier of missed ?? []) recorder.lookupMiss(tier);
+  for (let request = 0; request < requests; request++) {
+    if (result.outcome === 'hit') recorder.hit(result.tier, result.computeMs);
+    else recorder.miss();
+    if (result.outcome === 'miss' && request >= lookers) recorder.joined();
+  }
+  if (result.outcome === 'hit' && parts.events.wants('hit')) {
+    for (let request = 0; request < requests; request++) parts.events.emit('hit', { lane, key, tier: result.tier });
+  }
+}

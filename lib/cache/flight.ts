@@ -1,0 +1,49 @@
+import type { TierName } from '../entries/tier-name.js';
+import type { Fence } from '../invalidation/fence.js';
+import type { Compute } from './options.js';
+import type { Payload } from './payload.js';
+import type { StaleCopy } from './stale-copy.js';
+import type { Terms } from './terms.js';
+import type { Waiter } from './waiter.js';
+
+/** Why a flight was opened: for a caller who looks first, for one who wants it computed anew, or to renew in the background. */
+export type FlightPurpose = 'request' | 'forced' | 'renewal';
+
+/** The one look-up and computation of a key that all callers of the moment share. */
+export class Flight {
+  /** Those who still wait. */
+  readonly waiters = new Set<Waiter>();
+  /** How many requests will count with this flight's outcome, whether they still wait or not. */
+  requests = 0;
+  /** Put up when the flight starts; a queued flight has none, and so no birth, yet. */
+  fence: Fence | undefined;
+  /** Tiers below memory that were asked and had nothing; undefined until they have been asked. */
+  missed: readonly TierName[] | undefined;
+  /** What a tier answered. */
+  answer: Payload | undefined;
+  stale: StaleCopy | undefined;
+  private controller: AbortController | undefined;
+
+  constructor(
+    readonly key: string,
+    readonly compute: Compute<unknown>,
+    readonly terms: Terms,
+    public purpose: FlightPurpose,
+  ) {}
+
+  /** Callers who come now may wait for it. */
+  get isJoinable(): boolean {
+    return this.fence === undefined || this.fence.isJoinable;
+  }
+
+  /** Made when the computation first asks for it. */
+  get signal(): AbortSignal {
+    this.controller ??= new AbortController();
+    return this.controller.signal;
+  }
+
+  abort(reason: unknown): void {
+    this.controller ??= new AbortController();
+    this.controller.abort(reason);
+  }
+}

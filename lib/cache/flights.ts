@@ -1,0 +1,306 @@
+import { ComputeTimeoutError } from '../errors/cache.errors.js';
+import type { Fence } from '../invalidation/fence.js';
+import { Flight, type FlightPurpose } from './flight.js';
+import { FlightContext } from './flight-context.js';
+import { account } from './flight-accounts.js';
+import type { LaneSpace } from './lane-space.js';
+import type { Compute } from './options.js';
+import { Payload } from './payload.js';
+import { Search, type Found } from './read-path.js';
+import { fresherOf, type StaleCopy } from './stale-copy.js';
+import { StaleServing } from './stale-serving.js';
+import type { Terms } from './terms.js';
+import { Waiter } from './waiter.js';
+import { FENCED, land, mayLand, promote, refusalOf, refuse, type Landing } from './write-path.js';
+
+/** A key is computed at most this many times at once: one flight that was shut, and one that callers may join. */
+const COMPUTATIONS_PER_KEY = 2;
+
+/** What a caller asks of a key that memory could not answer. */
+export interface Departure {
+  readonly key: string;
+  readonly compute: Compute<unknown>;
+  readonly terms: Terms;
+  readonly purpose: FlightPurpose;
+  readonly stale: StaleCopy | undefined;
+}
+
+/**
+ * The flights of one lane.
+ *
+ * Per key at most one flight can be joined. A flight whose fence was shut is left to end, and the next caller opens
+ * another; when two are under way the next one is queued, shared by all who come, and takes its birth when it starts.
+ * A flight leaves the map only if the map still holds that very flight.
+ */
+export class Flights {
+  private readonly joinable = new Map<string, Flight>();
+  private readonly underWay = new Map<string, number>();
+  private readonly open = new Set<Flight>();
+  private readonly staleServing: StaleServing;
+
+  constructor(private readonly space: LaneSpace) {
+    this.staleServing = new StaleServing(space);
+  }
+
+  /** Flights that have not ended. */
+  get size(): number {
+    return this.open.size;
+  }
+
+  /** The flight a caller of `purpose` may wait for. */
+  of(key: string, purpose: FlightPurpose): Flight | undefined {
+    const flight = this.joinable.get(key);
+    if (flight === undefined || !flight.isJoinable) return undefined;
+    if (purpose !== 'forced' || flight.purpose === 'forced') return flight;
+    if (flight.fence !== undefined) return undefined;
+    // It has not started: it can still go straight to the computation.
+    flight.purpose = 'forced';
+    return flight;
+  }
+
+  /** Answers one caller: by a flight under way, or by one that is opened now. */
+  request(departure: Departure): Promise<unknown> {
+    const flight = this.of(departure.key, departure.purpose) ?? this.launch(departure);
+    if (flight.answer !== undefined) return Promise.resolve(flight.answer.give(departure.terms.isolation));
+    const waiter = new Waiter(departure.compute, departure.terms);
+    this.board(flight, waiter);
+    return waiter.promise;
+  }
+
+  /** Opens a flight, or queues it behind those of its key. It may have its answer already when this returns. */
+  launch(departure: Departure): Flight {
+    const { key, compute, terms, purpose } = departure;
+    const flight = new Flight(key, compute, terms, purpose);
+    flight.stale = departure.stale;
+    this.joinable.set(key, flight);
+    if ((this.underWay.get(key) ?? 0) < COMPUTATIONS_PER_KEY) this.start(flight);
+    return flight;
+  }
+
+  /** Lets a caller wait for a flight that has no answer yet. */
+  board(flight: Flight, waiter: Waiter): void {
+    waiter.joinedAt = this.space.parts.log.position;
+    flight.waiters.add(waiter);
+    if (!waiter.terms.forceFresh) flight.requests++;
+    const { softTimeoutMs, hardTimeoutMs, signal } = waiter.terms;
+    if (hardTimeoutMs !== null) this.schedule(waiter, hardTimeoutMs, () => this.timeOut(flight, waiter, hardTimeoutMs));
+    if (signal !== undefined) this.followSignal(flight, waiter, signal);
+    if (softTimeoutMs === null || !flight.waiters.has(waiter)) return;
+    const settle = (): void => {
+      if (this.staleServing.serve(flight, waiter, { cause: 'soft-timeout' })) flight.waiters.delete(waiter);
+    };
+    if (softTimeoutMs === 0) settle();
+    if (flight.waiters.has(waiter) && softTimeoutMs > 0) this.schedule(waiter, softTimeoutMs, settle);
+  }
+
+  /** Aborts every computation's signal; what they bring is still given to those who wait. */
+  abortAll(reason: unknown): void {
+    for (const flight of this.open) flight.abort(reason);
+  }
+
+  private start(flight: Flight): void {
+    const { parts, lane } = this.space;
+    this.open.add(flight);
+    this.underWay.set(flight.key, (this.underWay.get(flight.key) ?? 0) + 1);
+    const fence = parts.log.open({ lane, key: flight.key, tags: flight.terms.tags });
+    flight.fence = fence;
+    if (flight.purpose === 'request') this.lookUp(flight, fence);
+    else void this.compute(flight, fence);
+  }
+
+  private lookUp(flight: Flight, fence: Fence): void {
+    const { recorder, parts } = this.space;
+    const startedAt = parts.clock.monotonic();
+    const follow = (search: Search | Promise<Search>): void => {
+      if (search instanceof Promise) {
+        void search.then(follow);
+        return;
+      }
+      if (search.found !== undefined && !this.stillCounts(search.found, fence)) {
+        follow(search.discard());
+        return;
+      }
+      recorder.lookedUp(parts.clock.monotonic() - startedAt);
+      this.lookedUp(flight, fence, search);
+    };
+    follow(new Search(this.space, flight.key, fence, flight.terms).run());
+  }
+
+  private lookedUp(flight: Flight, fence: Fence, search: Search): void {
+    const { found, missed, stale, reason } = search;
+    flight.missed = missed;
+    flight.stale = fresherOf(flight.stale, stale);
+    if (found !== undefined) {
+      this.answer(flight, found);
+      return;
+    }
+    const { events } = this.space.parts;
+    if (events.wants('miss')) events.emit('miss', { lane: this.space.lane, key: flight.key, reason });
+    if (fence.isAbandoned) this.depart(flight, () => undefined);
+    else if (this.staleServing.isBackingOff(flight)) this.restOnStale(flight, fence);
+    else void this.compute(flight, fence);
+  }
+
+  private answer(flight: Flight, found: Found): void {
+    promote(this.space, found, flight.terms.refreshAhead);
+    flight.answer = found.payload;
+    if (flight.requests === 0) flight.requests = 1;
+    account(this.space, flight, { outcome: 'hit', tier: found.tier, computeMs: found.record.computeMs });
+    this.end(flight);
+    for (const waiter of flight.waiters) waiter.give(found.payload);
+    flight.waiters.clear();
+  }
+
+  private stillCounts(found: Found, fence: Fence): boolean {
+    return this.space.parts.log.counts({ ...found.record, lane: this.space.lane }, fence);
+  }
+
+  /** The source failed a moment ago and is left alone: who may have the stale copy gets it. */
+  private restOnStale(flight: Flight, fence: Fence): void {
+    // Callers board in the step in which the flight is opened, so they are all here one microtask later.
+    queueMicrotask(() => {
+      for (const waiter of flight.waiters) {
+        if (this.staleServing.serve(flight, waiter, { cause: 'compute-failed' })) flight.waiters.delete(waiter);
+      }
+      if (flight.waiters.size > 0) void this.compute(flight, fence);
+      else this.depart(flight, () => undefined);
+    });
+  }
+
+  private async compute(flight: Flight, fence: Fence): Promise<void> {
+    const { parts, recorder, lane } = this.space;
+    const context = new FlightContext(this.space, flight);
+    const scope = { lane, holds: (key: string) => key === flight.key, outer: parts.scope.getStore() };
+    const startedAt = parts.clock.monotonic();
+    let value: unknown;
+    try {
+      value = await parts.scope.run(scope, () => flight.compute(context));
+    } catch (error) {
+      const ms = parts.clock.monotonic() - startedAt;
+      recorder.failed(ms);
+      this.reportComputation(flight, 'failed', ms, error);
+      this.failed(flight, error);
+      return;
+    }
+    const ms = parts.clock.monotonic() - startedAt;
+    recorder.computed(ms);
+    this.reportComputation(flight, 'ok', ms);
+    this.arrived(flight, fence, { value, context, computeMs: ms });
+  }
+
+  /** From the judgement to the landing nothing is awaited, and no code but ours runs. */
+  private arrived(flight: Flight, fence: Fence, arrival: Arrival): void {
+    const { space } = this;
+    const { value, context, computeMs } = arrival;
+    const { tags, ttlMs } = context;
+    const { key, terms } = flight;
+    const payload = Payload.of({ codec: space.parts.codec, lane: space.lane }, value);
+    const landing = { key, value, payload, tags, birth: fence.birth, flight: fence.number, ttlMs, computeMs, terms };
+    const refusal = refusalOfResult(space, context, landing);
+    const counts = mayLand(space, fence, tags);
+    if (!counts) refuse(space, key, FENCED);
+    else if (refusal !== undefined) refuse(space, key, refusal);
+    else land(space, { ...landing, expiredAt: space.parts.log.expiredAt({ ...landing, lane: space.lane }, fence) });
+    this.staleServing.recovered(key);
+    const late = counts ? [] : [...flight.waiters].filter((waiter) => waiter.joinedAt > fence.birth);
+    for (const waiter of late) {
+      flight.waiters.delete(waiter);
+      if (!waiter.terms.forceFresh) flight.requests--;
+    }
+    this.depart(flight, (waiter) => waiter.give(payload));
+    for (const waiter of late) this.rebook(key, waiter);
+  }
+
+  private failed(flight: Flight, error: unknown): void {
+    this.staleServing.failed(flight);
+    this.depart(flight, (waiter) => {
+      if (!this.staleServing.serve(flight, waiter, { cause: 'compute-failed', error })) waiter.fail(error);
+    });
+  }
+
+  private depart(flight: Flight, settle: (waiter: Waiter) => void): void {
+    account(this.space, flight, { outcome: 'miss' });
+    this.end(flight);
+    for (const waiter of flight.waiters) settle(waiter);
+    flight.waiters.clear();
+  }
+
+  /** Who joined after what the flight brought had been invalidated needs another flight. */
+  private rebook(key: string, waiter: Waiter): void {
+    const purpose = waiter.terms.forceFresh ? 'forced' : 'request';
+    const departure = { key, compute: waiter.compute, terms: waiter.terms, purpose, stale: undefined } as const;
+    const flight = this.of(key, purpose) ?? this.launch(departure);
+    if (flight.answer === undefined) this.board(flight, waiter);
+    else waiter.give(flight.answer);
+  }
+
+  private end(flight: Flight): void {
+    const { key, fence } = flight;
+    if (fence !== undefined) this.space.parts.log.close(fence);
+    this.open.delete(flight);
+    const left = (this.underWay.get(key) ?? 1) - 1;
+    if (left > 0) this.underWay.set(key, left);
+    else this.underWay.delete(key);
+    if (this.joinable.get(key) === flight) this.joinable.delete(key);
+    const next = this.joinable.get(key);
+    if (next !== undefined && next.fence === undefined) this.start(next);
+  }
+
+  private timeOut(flight: Flight, waiter: Waiter, afterMs: number): void {
+    if (!flight.waiters.delete(waiter)) return;
+    const error = new ComputeTimeoutError(this.space.lane, flight.key, afterMs);
+    this.reportComputation(flight, 'timeout', afterMs, error);
+    if (!this.staleServing.serve(flight, waiter, { cause: 'compute-failed', error })) waiter.fail(error);
+    if (flight.waiters.size === 0) this.abandon(flight, error);
+  }
+
+  /** Nobody waits any more: the late result is dropped, and the key's next caller starts anew. */
+  private abandon(flight: Flight, error: unknown): void {
+    if (this.joinable.get(flight.key) === flight) this.joinable.delete(flight.key);
+    flight.abort(error);
+    if (flight.fence === undefined) account(this.space, flight, { outcome: 'miss' });
+    else flight.fence.abandon();
+  }
+
+  private followSignal(flight: Flight, waiter: Waiter, signal: AbortSignal): void {
+    const leave = (): void => {
+      if (!flight.waiters.delete(waiter)) return;
+      waiter.fail(signal.reason);
+    };
+    if (signal.aborted) {
+      leave();
+      return;
+    }
+    signal.addEventListener('abort', leave, { once: true });
+    waiter.afterwards(() => signal.removeEventListener('abort', leave));
+  }
+
+  private schedule(waiter: Waiter, afterMs: number, run: () => void): void {
+    waiter.afterwards(this.space.parts.clock.schedule(afterMs, run));
+  }
+
+  private reportComputation(flight: Flight, outcome: 'ok' | 'failed' | 'timeout', ms: number, error?: unknown): void {
+    const { events } = this.space.parts;
+    if (!events.wants('compute')) return;
+    const { lane } = this.space;
+    const background = flight.purpose === 'renewal' || flight.waiters.size === 0;
+    const told = error === undefined ? {} : { error };
+    events.emit('compute', { lane, key: flight.key, outcome, ms, background, ...told });
+  }
+}
+
+/** What a computation brought. */
+interface Arrival {
+  readonly value: unknown;
+  readonly context: FlightContext;
+  readonly computeMs: number;
+}
+
+function refusalOfResult(
+  space: LaneSpace,
+  context: FlightContext,
+  landing: Omit<Landing, 'expiredAt'>,
+): ReturnType<typeof refusalOf> {
+  if (context.refusal !== undefined) return { reason: context.refusal, detail: 'the computation said so' };
+  return refusalOf(space, landing);
+}

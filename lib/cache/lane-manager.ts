@@ -1,0 +1,308 @@
+import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
+import type { CheckpointStatus } from '../checkpoints/checkpoint.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { checkKey } from '../entries/key.js';
+import { KeyPattern } from '../entries/pattern.js';
+import { checkTags } from '../entries/tags.js';
+import type { LaneCacheEvents, SweepReport } from '../events/event-map.js';
+import type { LaneMetrics, MetricsReader } from '../events/lane-metrics.js';
+import type { BypassReason } from '../events/reasons.js';
+import type { CachePolicy, LaneName } from '../lanes/policy.js';
+import { looksLikeMilliseconds } from '../lanes/ttl-warning.js';
+import { computeAndPut } from './computed-put.js';
+import { listEntries, type EntryInfo } from './entry-listing.js';
+import { Flights } from './flights.js';
+import type { Invalidations } from './invalidations.js';
+import type { LaneSpace } from './lane-space.js';
+import { isThere, lookUp } from './lookup.js';
+import { getOrSetMany } from './many.js';
+import type { Compute, ComputeMany, EntryOptions, ReadOptions, WriteOptions } from './options.js';
+import { bypass, bypassReason, request } from './requests.js';
+import { put } from './put.js';
+import { resolveTerms, type Terms } from './terms.js';
+
+/** What a manager shares with the managers of the other lanes. */
+export interface ManagerParts {
+  readonly invalidations: Invalidations;
+  readonly metrics: MetricsReader;
+  readonly checkpoints: CheckpointService;
+  /** Throws UnknownLaneError. */
+  readonly managerOf: (lane: string) => LaneManager;
+  readonly lanes: () => Iterable<LaneManager>;
+  readonly flush: () => Promise<void>;
+  readonly sweep: () => Promise<SweepReport>;
+  readonly close: () => Promise<void>;
+}
+
+/** What callers ask of one lane. */
+export class LaneManager {
+  /** Open computations of this lane. */
+  protected readonly flights: Flights;
+
+  constructor(
+    protected readonly space: LaneSpace,
+    protected readonly shared: ManagerParts,
+  ) {
+    this.flights = new Flights(space);
+  }
+
+  get lane(): string {
+    return this.space.lane;
+  }
+
+  get policy(): CachePolicy {
+    return this.space.policy;
+  }
+
+  /** Durable workflow state; the same for all lanes. */
+  get snapshots(): CheckpointService {
+    return this.shared.checkpoints;
+  }
+
+  get events(): LaneCacheEvents {
+    return this.space.parts.events;
+  }
+
+  /**
+   * The value of `key` from the nearest tier that has it, else computed, once for all who ask meanwhile, and stored.
+   * Rejects with the computation's own error, and with LaneCacheError for a bad key, option or function only.
+   */
+  getOrSet<T>(key: string, compute: Compute<T>, options?: EntryOptions): Promise<Awaited<T>> {
+    const { space } = this;
+    if (options === undefined || readsAsUsual(options)) {
+      const entry = space.memory.get(key);
+      if (entry !== undefined && entry.stamp === space.parts.log.stamp && typeof compute === 'function') {
+        const now = space.parts.life.now();
+        if (now < entry.quietUntil && entry.schemaVersion === 0) {
+          entry.accessCount++;
+          entry.usedAt = now;
+          space.recorder.hit('l1', entry.computeMs);
+          if (space.parts.events.wants('hit')) {
+            space.parts.events.emit('hit', { lane: space.lane, key, tier: 'l1' });
+          }
+          entry.promise ??= Promise.resolve(entry.held.kind === 'value' ? entry.held.value : undefined);
+          return entry.promise as Promise<Awaited<T>>;
+        }
+      }
+    }
+    return this.compute(key, compute, options) as Promise<Awaited<T>>;
+  }
+
+  /** The stored value, or undefined: never computes, never waits for a computation, never serves past the ttl. */
+  async get<T = unknown>(key: string, options?: ReadOptions): Promise<T | undefined> {
+    const terms = this.terms(options);
+    checkKey(key, this.lane);
+    if (this.isBypassed(key)) return undefined;
+    return (await lookUp(this.space, key, terms)) as T | undefined;
+  }
+
+  /** Whether `get` would find it. Counts no request and changes no recency. */
+  async has(key: string): Promise<boolean> {
+    checkKey(key, this.lane);
+    return bypassReason(this.space, key) === undefined && isThere(this.space, key);
+  }
+
+  /**
+   * Stores a value; running computations of the key land nowhere. Resolves when memory holds it and no tier holds an
+   * older one; `flush()` waits for the disk. false = it was refused, and then no older value is left either.
+   */
+  async set(key: string, value: unknown, options?: WriteOptions): Promise<boolean> {
+    const terms = this.terms(options);
+    checkKey(key, this.lane);
+    if (this.isClosed) return false;
+    return put(this.space, this.shared.invalidations, { key, value, terms });
+  }
+
+  /** Hits only, in the order asked. */
+  async getMany<T = unknown>(keys: readonly string[], options?: ReadOptions): Promise<Map<string, T>> {
+    const distinct = [...new Set(keys)];
+    const values = await Promise.all(distinct.map((key) => this.get<T>(key, options)));
+    return new Map(
+      distinct.flatMap((key, index) => {
+        const value = values[index];
+        return value === undefined ? [] : [[key, value] as const];
+      }),
+    );
+  }
+
+  /** How many were stored. */
+  async setMany(
+    entries: Iterable<readonly [key: string, value: unknown]>,
+    options?: WriteOptions,
+  ): Promise<number> {
+    const stored = await Promise.all([...entries].map(([key, value]) => this.set(key, value, options)));
+    return stored.filter(Boolean).length;
+  }
+
+  /** All keys, found or computed by one call for the missing ones, in the order asked; a key it left out is absent. */
+  async getOrSetMany<T>(
+    keys: readonly string[],
+    computeMissing: ComputeMany<T>,
+    options?: EntryOptions,
+  ): Promise<Map<string, T>> {
+    const terms = this.terms(options);
+    for (const key of keys) checkKey(key, this.lane);
+    checkCompute(computeMissing, this.lane);
+    if (this.isClosed) {
+      for (const key of new Set(keys)) bypass(this.space, key, 'closed');
+      const context = { signal: new AbortController().signal, setTags: () => undefined, setTtl: () => undefined };
+      return new Map(await computeMissing([...new Set(keys)], context));
+    }
+    return (await getOrSetMany(this.space, this.flights, { keys, computeMissing, terms })) as Map<string, T>;
+  }
+
+  /**
+   * Removes a key of this lane. true = it was there. Once it resolves, no later call gets a value whose computation had
+   * started before this call. Rejects with InvalidationNotDurableError only if even voiding the persistent tier failed.
+   */
+  async invalidate(key: string): Promise<boolean> {
+    checkKey(key, this.lane);
+    return this.isClosed ? false : this.shared.invalidations.key(this.space, key);
+  }
+
+  /** Whatever carries one of the tags, in ALL lanes, no longer counts. Costs the same however many entries carry it. */
+  async invalidateByTag(...tags: readonly string[]): Promise<void> {
+    const checked = checkTags(tags, this.lane);
+    if (!this.isClosed && checked.length > 0) await this.shared.invalidations.tags(checked);
+  }
+
+  /** Removes what matches in this lane, by key or by `tag:key`; `*` is any run, `?` one character. How many keys went. */
+  async invalidateByPattern(pattern: string): Promise<number> {
+    const checked = new KeyPattern(pattern);
+    return this.isClosed ? 0 : this.shared.invalidations.pattern(this.space, checked.text);
+  }
+
+  /** Removes all entries of this lane, or of every lane. Never checkpoints. Counters stay. */
+  async clearAll(options?: { readonly lanes?: 'all' }): Promise<void> {
+    if (this.isClosed) return;
+    const managers = options?.lanes === 'all' ? [...this.shared.lanes()] : [this];
+    await Promise.all(managers.map((manager) => this.shared.invalidations.clear(manager.space)));
+  }
+
+  /** Puts a key past its ttl at once; it can still be served for as long as its grace lasts. true = it was there. */
+  async expire(key: string): Promise<boolean> {
+    checkKey(key, this.lane);
+    return this.isClosed ? false : this.shared.invalidations.expireKey(this.space, key);
+  }
+
+  /** Puts whatever carries one of the tags, in ALL lanes, past its ttl. */
+  async expireByTag(...tags: readonly string[]): Promise<void> {
+    const checked = checkTags(tags, this.lane);
+    if (!this.isClosed && checked.length > 0) await this.shared.invalidations.expireTags(checked);
+  }
+
+  /** Another lane of the same app; the same object each time. Throws UnknownLaneError. */
+  forLane(lane: LaneName): this {
+    return this.shared.managerOf(lane) as this;
+  }
+
+  /** This lane in numbers, since the process started. */
+  getMetrics(): LaneMetrics {
+    return this.shared.metrics.lane(this.lane);
+  }
+
+  getCheckpointCacheStatus(): Promise<CheckpointStatus> {
+    return this.shared.checkpoints.getCheckpointCacheStatus();
+  }
+
+  /** What the tiers hold of this lane, each key once; keys that match `pattern` if one is given. */
+  entries(pattern?: string): AsyncIterable<EntryInfo> {
+    return listEntries(this.space, pattern === undefined ? undefined : new KeyPattern(pattern));
+  }
+
+  /** Resolves when everything accepted so far is on disk, or has been given up with an event. */
+  flush(): Promise<void> {
+    return this.shared.flush();
+  }
+
+  /** One round of housekeeping in all tiers and lanes. */
+  sweep(): Promise<SweepReport> {
+    return this.shared.sweep();
+  }
+
+  /** Closes all lanes of the app: drains what was accepted, at most 5 s. Afterwards reads miss and writes do nothing. */
+  close(): Promise<void> {
+    return this.shared.close();
+  }
+
+  /**
+   * Computes, whatever is stored, and stores the result unless something about it was invalidated on the way.
+   * @internal what `@CachePut` does
+   */
+  async putComputed<T>(key: string, compute: Compute<T>, options?: EntryOptions): Promise<Awaited<T>> {
+    const terms = this.terms(options);
+    checkKey(key, this.lane);
+    checkCompute(compute, this.lane);
+    const asked = { key, compute: compute as Compute<unknown>, terms };
+    return (await computeAndPut(this.space, this.shared.invalidations, asked)) as Awaited<T>;
+  }
+
+  /** @internal counts a decorated call that ran past the cache */
+  bypass(reason: BypassReason, key: string): void {
+    bypass(this.space, key, reason);
+  }
+
+  /** @internal one warning per subject and app */
+  warnOnce(subject: string, message: string): void {
+    this.space.parts.warnOnce(subject, message);
+  }
+
+  /** @internal aborts the signals of what is being computed */
+  abortFlights(reason: unknown): void {
+    this.flights.abortAll(reason);
+  }
+
+  private get isClosed(): boolean {
+    return this.space.parts.memory.state.state === 'off';
+  }
+
+  private isBypassed(key: string): boolean {
+    const reason = bypassReason(this.space, key);
+    if (reason !== undefined) bypass(this.space, key, reason);
+    return reason !== undefined;
+  }
+
+  private compute(key: string, compute: Compute<unknown>, options: EntryOptions | undefined): Promise<unknown> {
+    try {
+      const terms = this.terms(options);
+      checkKey(key, this.lane);
+      checkCompute(compute, this.lane);
+      return request(this.space, this.flights, { key, compute, terms });
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  private terms(options: EntryOptions | undefined): Terms {
+    const { lane, space } = this;
+    const terms = resolveTerms(lane, space.terms, options);
+    if (options !== undefined && looksLikeMilliseconds(options.ttl, space.policy.ttlMs)) {
+      space.parts.warnOnce(
+        `ttl:${lane}`,
+        `A ttl of ${String(options.ttl)} was given in lane '${lane}'. A bare number is SECONDS. Write '${String(options.ttl)}ms' if milliseconds were meant, '${String(options.ttl)}s' if not.`,
+      );
+    }
+    return terms;
+  }
+}
+
+/** Whether what memory holds can be handed out without a look at the other options. */
+function readsAsUsual(options: EntryOptions): boolean {
+  return (
+    options.forceFresh !== true &&
+    options.isolation === undefined &&
+    options.schema === undefined &&
+    options.version === undefined &&
+    options.signal === undefined &&
+    options.ttl !== 0
+  );
+}
+
+function checkCompute(compute: unknown, lane: string): void {
+  if (typeof compute === 'function') return;
+  throw new LaneCacheError(
+    'COMPUTE_INVALID',
+    `The computation given in lane '${lane}' is ${compute === null ? 'null' : `of type ${typeof compute}`}, not a function. Pass a function that returns the value or a promise of it.`,
+    { lane },
+  );
+}

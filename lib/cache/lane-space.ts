@@ -1,0 +1,52 @@
+import type { AsyncLocalStorage } from 'node:async_hooks';
+import type { Clock } from '../clock/clock.js';
+import type { LifeClock } from '../clock/life-clock.js';
+import type { ValueCodec } from '../entries/codec.js';
+import type { KeyPattern } from '../entries/pattern.js';
+import type { EventSink, LaneCacheEvents } from '../events/event-map.js';
+import type { LaneRecorder } from '../events/recorder.js';
+import type { InvalidationLog } from '../invalidation/invalidation-log.js';
+import type { CachePolicy } from '../lanes/policy.js';
+import type { LaneStrategy } from '../lanes/strategy.js';
+import type { MemorySpace } from '../tiers/memory-space.js';
+import type { MemoryTier } from '../tiers/memory-tier.js';
+import type { FlightScope } from './reentrancy.js';
+import type { Terms } from './terms.js';
+import type { TierGate } from './tier-gate.js';
+
+/** The persistent tier's side of the log: told durably, or voided as a whole. */
+export interface Persistence {
+  readonly directory: string;
+  /** Empties the persistent tier so that nothing it held is ever served again. Rejects if even that fails. */
+  void(): Promise<void>;
+}
+
+/** What all lanes of an app share. */
+export interface CacheParts {
+  readonly clock: Clock;
+  readonly life: LifeClock;
+  readonly log: InvalidationLog;
+  readonly codec: ValueCodec;
+  readonly events: EventSink & LaneCacheEvents;
+  readonly memory: MemoryTier;
+  /** The tiers below memory, nearest first. */
+  readonly below: readonly TierGate[];
+  readonly persistence: Persistence | undefined;
+  /** Of the app's data; a record of another one is a miss. */
+  readonly appVersion: string;
+  readonly scope: AsyncLocalStorage<FlightScope>;
+  readonly warnOnce: (subject: string, message: string) => void;
+}
+
+/** One lane at work: its policy, its memory, its counters, and what it shares with the other lanes. */
+export interface LaneSpace {
+  readonly lane: string;
+  readonly policy: CachePolicy;
+  readonly strategy: LaneStrategy | undefined;
+  readonly terms: Terms;
+  readonly include: readonly KeyPattern[];
+  readonly exclude: readonly KeyPattern[];
+  readonly memory: MemorySpace;
+  readonly recorder: LaneRecorder;
+  readonly parts: CacheParts;
+}

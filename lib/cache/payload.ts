@@ -1,0 +1,94 @@
+import type { ValueCodec } from '../entries/codec.js';
+import { freezeCopy } from '../entries/isolation.js';
+import type { Isolation } from '../lanes/policy.js';
+import type { Held } from '../tiers/memory-entry.js';
+
+/** How values are turned into bytes and back in one lane. */
+export interface PayloadContext {
+  readonly lane: string;
+  readonly codec: ValueCodec;
+}
+
+type Frozen = { readonly shareable: true; readonly value: unknown } | { readonly shareable: false };
+
+/** A value, and the forms in which it is given out: one frozen copy for all, a copy for each, or itself. */
+export class Payload {
+  private frozen: Frozen | undefined;
+
+  private constructor(
+    private readonly context: PayloadContext,
+    /** The encoded value; undefined when it can't be stored. */
+    readonly bytes: Uint8Array | undefined,
+    /** Why it can't be stored. */
+    readonly unstorable: string | undefined,
+    private readonly original: { readonly value: unknown } | undefined,
+  ) {}
+
+  /** Of a value that was just computed or given. */
+  static of(context: PayloadContext, value: unknown): Payload {
+    const encoded = context.codec.encode(value);
+    if (!encoded.storable) return new Payload(context, undefined, encoded.reason, { value });
+    const payload = new Payload(context, encoded.bytes, undefined, { value });
+    if (isImmutable(value)) payload.frozen = { shareable: true, value };
+    return payload;
+  }
+
+  /** Of a value that was found in a tier. Throws what the codec throws. */
+  static from(context: PayloadContext, bytes: Uint8Array): Payload {
+    const payload = new Payload(context, bytes, undefined, undefined);
+    payload.frozen = freezeCopy(context.codec.decode(bytes), context.lane);
+    return payload;
+  }
+
+  /** Of an entry in memory. */
+  static held(context: PayloadContext, held: Held): Payload {
+    if (held.kind === 'bytes') {
+      const payload = new Payload(context, held.bytes, undefined, undefined);
+      payload.frozen = { shareable: false };
+      return payload;
+    }
+    const payload = new Payload(context, undefined, undefined, held);
+    payload.frozen = { shareable: true, value: held.value };
+    return payload;
+  }
+
+  get sizeBytes(): number {
+    return this.bytes?.length ?? 0;
+  }
+
+  /** What a caller gets. A value that can't be stored is given as it is. */
+  give(isolation: Isolation): unknown {
+    if (isolation === 'shared' && this.original !== undefined) return this.original.value;
+    if (isolation === 'clone' || !this.shareable().shareable) return this.clone();
+    const frozen = this.shareable();
+    return frozen.shareable ? frozen.value : this.clone();
+  }
+
+  /** How the lane's memory holds it. */
+  hold(isolation: Isolation): Held {
+    if (isolation === 'shared') return { kind: 'value', value: this.give('shared') };
+    const frozen = this.shareable();
+    if (isolation === 'frozen' && frozen.shareable) return { kind: 'value', value: frozen.value };
+    return this.bytes === undefined ? { kind: 'value', value: this.give('shared') } : { kind: 'bytes', bytes: this.bytes };
+  }
+
+  private shareable(): Frozen {
+    this.frozen ??=
+      this.bytes === undefined
+        ? { shareable: false }
+        : freezeCopy(this.context.codec.decode(this.bytes), this.context.lane);
+    return this.frozen;
+  }
+
+  private clone(): unknown {
+    if (this.frozen?.shareable === true && isImmutable(this.frozen.value)) return this.frozen.value;
+    if (this.bytes !== undefined) return this.context.codec.decode(this.bytes);
+    const value = this.original === undefined ? undefined : this.original.value;
+    const encoded = this.context.codec.encode(value);
+    return encoded.storable ? this.context.codec.decode(encoded.bytes) : value;
+  }
+}
+
+function isImmutable(value: unknown): boolean {
+  return (typeof value !== 'object' && typeof value !== 'function') || value === null;
+}

@@ -1,0 +1,38 @@
+import type { Invalidations } from './invalidations.js';
+import type { LaneSpace } from './lane-space.js';
+import { Payload } from './payload.js';
+import { bypassReason } from './requests.js';
+import type { Terms } from './terms.js';
+import { land, refusalOf, refuse, type Refusal } from './write-path.js';
+
+export interface PutRequest {
+  readonly key: string;
+  readonly value: unknown;
+  readonly terms: Terms;
+}
+
+/**
+ * Stores an explicit value: born now, it supersedes whatever was there and whatever is being computed. Resolves to
+ * whether it was stored, once no tier holds an older value.
+ */
+export async function put(space: LaneSpace, invalidations: Invalidations, asked: PutRequest): Promise<boolean> {
+  const { key, value, terms } = asked;
+  const { lane, parts } = space;
+  const payload = Payload.of({ codec: parts.codec, lane }, value);
+  const { tags, ttlMs } = terms;
+  let refusal: Refusal | undefined;
+  const superseded = invalidations.superseding(space, key, ({ position }) => {
+    const landing = { key, value, payload, tags, birth: position, flight: 0, ttlMs, computeMs: 0, terms };
+    refusal = isExcluded(space, key) ?? refusalOf(space, landing);
+    if (refusal === undefined) land(space, { ...landing, expiredAt: undefined });
+    else refuse(space, key, refusal);
+  });
+  await superseded;
+  return refusal === undefined;
+}
+
+function isExcluded(space: LaneSpace, key: string): Refusal | undefined {
+  return bypassReason(space, key) === 'excluded'
+    ? { reason: 'strategy', detail: "the lane's include and exclude patterns leave this key out" }
+    : undefined;
+}

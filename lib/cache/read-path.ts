@@ -1,0 +1,160 @@
+import { StaleType } from '../entries/cacheable-type.js';
+import { openRecord, type OpenedRecord } from '../entries/record.js';
+import type { TierName } from '../entries/tier-name.js';
+import type { MissReason } from '../events/reasons.js';
+import type { Fence } from '../invalidation/fence.js';
+import type { MemoryEntry } from '../tiers/memory-entry.js';
+import type { TierLookup, TierRecord } from '../tiers/tier.js';
+import type { LaneSpace } from './lane-space.js';
+import { Payload } from './payload.js';
+import { satisfies } from './schema.js';
+import { fresherOf, type StaleCopy } from './stale-copy.js';
+import type { Terms } from './terms.js';
+import type { TierGate } from './tier-gate.js';
+
+/** A record that may be served and promoted. */
+export interface Found {
+  readonly tier: TierName;
+  readonly record: OpenedRecord;
+  readonly payload: Payload;
+  /** Life time at which the record's ttl ends, an expiry on the way considered. */
+  readonly expiresAt: number;
+}
+
+/** One look through the tiers below memory, from the nearest down, until one has a good record. */
+export class Search {
+  found: Found | undefined;
+  stale: StaleCopy | undefined;
+  /** Why there is nothing, as far as the last tier that had something to say knows. */
+  reason: MissReason = 'never-seen';
+  /** Tiers that were asked and had nothing to serve. */
+  readonly missed: TierName[] = [];
+
+  constructor(
+    private readonly space: LaneSpace,
+    private readonly key: string,
+    private readonly fence: Fence,
+    private readonly terms: Pick<Terms, 'version' | 'schema'>,
+    private readonly look: 'read' | 'peek' = 'read',
+  ) {}
+
+  /** Synchronous as long as the tiers are. */
+  run(): Search | Promise<Search> {
+    return this.from(0);
+  }
+
+  /** What was found turned out not to count when it was about to be served: looks on below it. */
+  discard(): Search | Promise<Search> {
+    const { below } = this.space.parts;
+    const index = below.findIndex((gate) => gate.name === this.found?.tier);
+    if (this.found !== undefined) this.missed.push(this.found.tier);
+    this.found = undefined;
+    this.reason = 'invalidated';
+    return this.from(index + 1);
+  }
+
+  private from(first: number): Search | Promise<Search> {
+    const { below } = this.space.parts;
+    for (let index = first; index < below.length; index++) {
+      const gate = below[index];
+      if (gate === undefined) break;
+      const lookup = gate[this.look](this.space.lane, this.key);
+      if (lookup instanceof Promise) {
+        return lookup.then((answer) => {
+          this.consider(gate, answer);
+          return this.found === undefined ? this.from(index + 1) : this;
+        });
+      }
+      this.consider(gate, lookup);
+      if (this.found !== undefined) break;
+    }
+    return this;
+  }
+
+  private consider(gate: TierGate, lookup: TierLookup): void {
+    if (lookup.outcome === 'off') {
+      if (lookup.reason !== 'policy') this.reason = 'tier-off';
+      return;
+    }
+    if (lookup.outcome === 'hit') this.judge(gate, lookup.record);
+    if (this.found === undefined) this.missed.push(gate.name);
+  }
+
+  private judge(gate: TierGate, found: TierRecord): void {
+    const { parts, lane } = this.space;
+    try {
+      const record = opened(found);
+      if (record.key !== this.key) return;
+      const refusal = this.refusalOf(gate, record);
+      if (refusal !== undefined) {
+        this.reason = refusal;
+        return;
+      }
+      const expired = parts.log.expiredAt({ ...record, lane }, this.fence);
+      const expiresAt = Math.min(record.expiresAt, expired ?? Infinity);
+      const payload = Payload.from({ codec: parts.codec, lane }, record.value);
+      this.take(gate, record, payload, expiresAt);
+    } catch (error) {
+      this.reason = error instanceof StaleType ? 'version' : 'damaged';
+      if (this.reason === 'damaged') this.space.recorder.tierError(gate.name);
+    }
+  }
+
+  private take(gate: TierGate, record: OpenedRecord, payload: Payload, expiresAt: number): void {
+    const now = this.space.parts.life.now();
+    if (!satisfies(this.terms.schema, payload)) {
+      this.reason = 'schema';
+    } else if (now < expiresAt) {
+      this.found = { tier: gate.name, record, payload, expiresAt };
+    } else {
+      this.reason = 'expired';
+      const staleUntil = expiresAt + (record.staleUntil - record.expiresAt);
+      if (now < staleUntil) this.stale = fresherOf(this.stale, { ...record, payload, expiresAt, staleUntil });
+    }
+  }
+
+  private refusalOf(gate: TierGate, record: OpenedRecord): MissReason | undefined {
+    const { parts, lane } = this.space;
+    if (record.appVersion !== parts.appVersion || record.schemaVersion !== this.terms.version) return 'version';
+    if (!gate.trusts(record.birth) || !parts.log.counts({ ...record, lane }, this.fence)) return 'invalidated';
+    return undefined;
+  }
+}
+
+/** The entry in memory if it still counts; one that doesn't is removed. It may be past its ttl. */
+export function entryInMemory(space: LaneSpace, key: string): MemoryEntry | undefined {
+  const entry = space.memory.get(key);
+  if (entry === undefined) return undefined;
+  const { log } = space.parts;
+  if (entry.stamp === log.stamp) return entry;
+  const candidate = { lane: space.lane, key, tags: entry.tags, birth: entry.birth };
+  if (!log.counts(candidate)) {
+    space.memory.delete(key);
+    return undefined;
+  }
+  const expired = log.expiredAt(candidate);
+  if (expired !== undefined) entry.expire(expired);
+  entry.stamp = log.stamp;
+  return entry;
+}
+
+/** Whether this reader's version and schema accept what the entry holds. */
+export function suits(space: LaneSpace, entry: MemoryEntry, terms: Pick<Terms, 'version' | 'schema'>): boolean {
+  if (entry.schemaVersion !== terms.version) return false;
+  return terms.schema === undefined || satisfies(terms.schema, heldPayload(space, entry));
+}
+
+export function heldPayload(space: LaneSpace, entry: MemoryEntry): Payload {
+  return Payload.held({ codec: space.parts.codec, lane: space.lane }, entry.held);
+}
+
+/** The entry as a copy to fall back on, if its grace has not ended. */
+export function staleCopyOf(space: LaneSpace, entry: MemoryEntry, now: number): StaleCopy | undefined {
+  if (now >= entry.staleUntil) return undefined;
+  const { key, tags, birth, landedAt, expiresAt, staleUntil } = entry;
+  return { key, tags, birth, landedAt, expiresAt, staleUntil, payload: heldPayload(space, entry) };
+}
+
+function opened(record: TierRecord): OpenedRecord {
+  return 'value' in record ? (record as OpenedRecord) : openRecord(record.bytes);
+}

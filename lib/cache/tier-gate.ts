@@ -1,0 +1,149 @@
+import type { Clock } from '../clock/clock.js';
+import { withDeadline } from '../clock/deadline.js';
+import type { TierName } from '../entries/tier-name.js';
+import type { EventSink } from '../events/event-map.js';
+import type { LaneRecorder } from '../events/recorder.js';
+import type { Tier, TierLookup, TierRecord } from '../tiers/tier.js';
+
+export interface TierGateOptions {
+  readonly clock: Clock;
+  readonly events: EventSink;
+  readonly recorder: (lane: string) => LaneRecorder;
+  /** How long a tier may take to answer a read; beyond, it counts as failed. */
+  readonly readDeadlineMs: number;
+  /** How long it may take to say that a removal is in place. */
+  readonly removeDeadlineMs: number;
+}
+
+const FAILED: TierLookup = Object.freeze({ outcome: 'off', reason: 'breaker' });
+const FIRST_REST_MS = 1_000;
+const LONGEST_REST_MS = 60_000;
+/** Emptying or scanning a large lane takes its time; this only ends what hangs. */
+const SCAN_DEADLINE_MS = 60_000;
+
+/**
+ * Asks a tier below memory without trusting it: nothing it does reaches the caller.
+ *
+ * A tier that threw, rejected or did not answer in time is left alone for a while, twice as long each time. A tier that
+ * may have missed a removal is void for everything that was born before it.
+ */
+export class TierGate {
+  private voidBefore = 0;
+  private failures = 0;
+  private restUntil = 0;
+
+  constructor(
+    private readonly tier: Tier,
+    private readonly options: TierGateOptions,
+  ) {}
+
+  get name(): TierName {
+    return this.tier.name;
+  }
+
+  /** Whether an entry of this birth may be served from here. */
+  trusts(birth: number): boolean {
+    return birth >= this.voidBefore;
+  }
+
+  /** From here on nothing that was born before `position` is served from this tier. */
+  distrust(position: number): void {
+    this.voidBefore = Math.max(this.voidBefore, position);
+  }
+
+  read(lane: string, key: string): TierLookup | Promise<TierLookup> {
+    return this.ask(lane, () => this.tier.read(lane, key));
+  }
+
+  /** As `read`, without counting as use. */
+  peek(lane: string, key: string): TierLookup | Promise<TierLookup> {
+    return this.ask(lane, () => (this.tier.peek === undefined ? this.tier.read(lane, key) : this.tier.peek(lane, key)));
+  }
+
+  keys(lane: string): AsyncIterable<string> {
+    return this.tier.keys(lane);
+  }
+
+  private ask(lane: string, look: () => TierLookup | Promise<TierLookup>): TierLookup | Promise<TierLookup> {
+    if (this.isResting()) return FAILED;
+    try {
+      const lookup = look();
+      if (!(lookup instanceof Promise)) return this.failures > 0 ? this.worked(lookup) : lookup;
+      return this.guard(lookup, this.options.readDeadlineMs).then(
+        (answer) => this.worked(answer),
+        (error: unknown) => this.failed(lane, error),
+      );
+    } catch (error) {
+      return this.failed(lane, error);
+    }
+  }
+
+  write(lane: string, record: TierRecord): void {
+    if (this.isResting()) return;
+    try {
+      const written = this.tier.write(lane, record);
+      if (written instanceof Promise) written.catch((error: unknown) => this.failed(lane, error));
+    } catch (error) {
+      this.failed(lane, error);
+    }
+  }
+
+  /** Resolves to whether there was something; rejects when the removal is not known to be in place. */
+  remove(lane: string, key: string): Promise<boolean> {
+    return this.attempt(lane, () => this.tier.remove(lane, key));
+  }
+
+  removeMatching(lane: string, matches: (key: string, tags: readonly string[]) => boolean): Promise<number> {
+    return this.attempt(lane, () => this.tier.removeMatching(lane, matches), SCAN_DEADLINE_MS);
+  }
+
+  clear(lane: string): Promise<void> {
+    return this.attempt(lane, () => this.tier.clear(lane), SCAN_DEADLINE_MS);
+  }
+
+  private async attempt<T>(
+    lane: string,
+    act: () => T | Promise<T>,
+    deadlineMs = this.options.removeDeadlineMs,
+  ): Promise<T> {
+    try {
+      const done = act();
+      return done instanceof Promise ? await this.guard(done, deadlineMs) : done;
+    } catch (error) {
+      this.failed(lane, error);
+      throw error;
+    }
+  }
+
+  private guard<T>(work: Promise<T>, deadlineMs: number): Promise<T> {
+    return withDeadline(this.options.clock, work, deadlineMs, `tier ${this.name}`);
+  }
+
+  private isResting(): boolean {
+    return this.failures > 0 && this.options.clock.monotonic() < this.restUntil;
+  }
+
+  private worked(answer: TierLookup): TierLookup {
+    if (this.failures > 0) {
+      this.failures = 0;
+      this.options.events.emit('tier', { tier: this.name, state: 'on', detail: `tier ${this.name} answers again` });
+    }
+    return answer;
+  }
+
+  private failed(lane: string, error: unknown): TierLookup {
+    this.options.recorder(lane).tierError(this.name);
+    if (this.failures === 0) {
+      const detail = `tier ${this.name} failed and is left alone for a while: ${messageOf(error)}`;
+      this.options.events.emit('tier', { tier: this.name, state: 'off', reason: 'breaker', detail, error });
+    }
+    const restMs = Math.min(FIRST_REST_MS * 2 ** this.failures, LONGEST_REST_MS);
+    this.failures++;
+    this.restUntil = this.options.clock.monotonic() + restMs;
+    return FAILED;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,51 @@
+import type { Compute } from './options.js';
+import type { Payload } from './payload.js';
+import type { Terms } from './terms.js';
+
+/** One caller waiting for a flight, with timeouts, signal and isolation of its own. */
+export class Waiter {
+  readonly promise: Promise<unknown>;
+  /** Position of the log when it joined its flight. */
+  joinedAt = 0;
+  private resolve: (value: unknown) => void = unset;
+  private reject: (error: unknown) => void = unset;
+  private cleanUps: (() => void)[] = [];
+
+  constructor(
+    readonly compute: Compute<unknown>,
+    readonly terms: Terms,
+  ) {
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
+
+  /** Runs once the caller has got its answer. */
+  afterwards(cleanUp: () => void): void {
+    this.cleanUps.push(cleanUp);
+  }
+
+  give(payload: Payload): void {
+    this.settle();
+    try {
+      this.resolve(payload.give(this.terms.isolation));
+    } catch (error) {
+      this.reject(error);
+    }
+  }
+
+  fail(error: unknown): void {
+    this.settle();
+    this.reject(error);
+  }
+
+  private settle(): void {
+    for (const cleanUp of this.cleanUps) cleanUp();
+    this.cleanUps = [];
+  }
+}
+
+function unset(): never {
+  throw new TypeError('the promise has not been made yet');
+}

@@ -1,0 +1,171 @@
+import { randomFraction } from '../clock/random.js';
+import type { TierName } from '../entries/tier-name.js';
+import { sealRecord } from '../entries/record.js';
+import type { RefusalReason } from '../events/reasons.js';
+import type { Fence } from '../invalidation/fence.js';
+import { MemoryEntry } from '../tiers/memory-entry.js';
+import type { LaneSpace } from './lane-space.js';
+import type { Payload } from './payload.js';
+import type { Found } from './read-path.js';
+import type { Terms } from './terms.js';
+
+/** A value about to land. */
+export interface Landing {
+  readonly key: string;
+  readonly value: unknown;
+  readonly payload: Payload;
+  readonly tags: readonly string[];
+  readonly birth: number;
+  /** Orders landings of one birth. */
+  readonly flight: number;
+  readonly ttlMs: number;
+  readonly computeMs: number;
+  readonly terms: Pick<Terms, 'graceMs' | 'jitterMs' | 'refreshAhead' | 'version'>;
+  /** Life time at which it was put past its ttl on its way. */
+  readonly expiredAt: number | undefined;
+}
+
+/** A value that is returned and not stored. */
+export interface Refusal {
+  readonly reason: RefusalReason;
+  readonly detail: string;
+}
+
+/** What was computed had been invalidated before it could land. */
+export const FENCED: Refusal = Object.freeze({
+  reason: 'fenced',
+  detail: 'it was invalidated while it was being computed',
+});
+
+interface Life {
+  readonly landedAt: number;
+  readonly expiresAt: number;
+  readonly staleUntil: number;
+  readonly refreshAt: number;
+}
+
+/** What the lane has against storing a value, whenever it was computed; undefined if nothing. */
+export function refusalOf(space: LaneSpace, landing: Omit<Landing, 'expiredAt'>): Refusal | undefined {
+  const { policy, lane } = space;
+  const { payload, value, key } = landing;
+  if (value === undefined) return { reason: 'undefined', detail: 'undefined is not a value' };
+  if (landing.ttlMs === 0) return { reason: 'skip-cache', detail: 'its ttl is 0' };
+  if (policy.isolation === 'shared') return refusedByStrategy(space, landing);
+  if (payload.unstorable !== undefined) {
+    space.parts.warnOnce(
+      `unstorable:${lane}`,
+      `A value in lane '${lane}' is returned uncached because it can't be stored faithfully: ${payload.unstorable} (key '${key}'). List its class under 'types', or leave that part out.`,
+    );
+    return { reason: 'unstorable', detail: payload.unstorable };
+  }
+  if (payload.sizeBytes > policy.maxEntryBytes) {
+    const detail = `${payload.sizeBytes} bytes, more than maxEntryBytes of ${policy.maxEntryBytes}`;
+    return { reason: 'too-large', detail };
+  }
+  return refusedByStrategy(space, landing);
+}
+
+/** Counts a refusal and tells who listens. */
+export function refuse(space: LaneSpace, key: string, refusal: Refusal): void {
+  space.recorder.refuse(refusal.reason);
+  const { events } = space.parts;
+  if (events.wants('refuse')) events.emit('refuse', { lane: space.lane, key, ...refusal });
+}
+
+/** Puts a value that was found to count, in this very step, into memory and behind it into the tiers below. */
+export function land(space: LaneSpace, landing: Landing): void {
+  const life = lifeOf(space, landing);
+  const { key } = landing;
+  if (isOutdone(space, key, landing)) return;
+  const { payload, birth, flight, tags, computeMs, terms } = landing;
+  space.parts.log.landed({ lane: space.lane, key, tags, birth }, flight);
+  const { sizeBytes } = payload;
+  const held = payload.hold(space.policy.isolation);
+  const stamp = space.parts.log.stamp;
+  const schemaVersion = terms.version;
+  space.memory.set(
+    new MemoryEntry({ key, tags, birth, flight, ...life, computeMs, sizeBytes, schemaVersion, stamp, held }),
+  );
+  writeBelow(space, landing, life);
+  const { events } = space.parts;
+  if (events.wants('store')) events.emit('store', { lane: space.lane, key, sizeBytes });
+}
+
+/** Copies what a tier below had into the tiers above it, with the life that remains. */
+export function promote(space: LaneSpace, found: Found, refreshAhead: number | null): void {
+  const { record, payload } = found;
+  const { key, tags, birth, landedAt, computeMs, schemaVersion } = record;
+  if (isOutdone(space, key, { birth, flight: 0 })) return;
+  const { expiresAt } = found;
+  const staleUntil = expiresAt + (record.staleUntil - record.expiresAt);
+  const refreshAt = refreshPoint(landedAt, expiresAt, refreshAhead);
+  const held = payload.hold(space.policy.isolation);
+  const { stamp } = space.parts.log;
+  space.memory.set(
+    new MemoryEntry({
+      ...{ key, tags, birth, flight: 0, landedAt, expiresAt, staleUntil, refreshAt },
+      ...{ computeMs, sizeBytes: payload.sizeBytes, schemaVersion, stamp, held },
+    }),
+  );
+  const bytes = record.bytes;
+  for (const gate of gatesAbove(space, found.tier)) {
+    gate.write(space.lane, { key, tags, birth, expiresAt: staleUntil, computeMs, bytes });
+  }
+}
+
+/** Whether memory holds an entry that a landing of this birth and flight must not replace. */
+function isOutdone(space: LaneSpace, key: string, landing: Pick<Landing, 'birth' | 'flight'>): boolean {
+  const there = space.memory.peek(key);
+  if (there === undefined || there.birth < landing.birth) return false;
+  return there.birth > landing.birth || there.flight > landing.flight;
+}
+
+function lifeOf(space: LaneSpace, landing: Landing): Life {
+  const landedAt = space.parts.life.now();
+  const { terms, ttlMs, expiredAt } = landing;
+  const jitterMs = terms.jitterMs > 0 ? Math.min(terms.jitterMs * randomFraction(), ttlMs) : 0;
+  const expiresAt = Math.min(landedAt + ttlMs - jitterMs, expiredAt ?? Infinity);
+  const staleUntil = expiresAt + terms.graceMs;
+  return { landedAt, expiresAt, staleUntil, refreshAt: refreshPoint(landedAt, expiresAt, terms.refreshAhead) };
+}
+
+function refreshPoint(landedAt: number, expiresAt: number, refreshAhead: number | null): number {
+  return refreshAhead === null ? Infinity : landedAt + (expiresAt - landedAt) * refreshAhead;
+}
+
+function writeBelow(space: LaneSpace, landing: Landing, life: Life): void {
+  const { payload, key, tags, birth, computeMs, terms } = landing;
+  const { lane, parts } = space;
+  if (payload.bytes === undefined || parts.below.length === 0 || space.policy.isolation === 'shared') return;
+  const { landedAt, expiresAt, staleUntil } = life;
+  const bytes = sealRecord({
+    ...{ key, tags, birth, landedAt, expiresAt, staleUntil, computeMs },
+    ...{ appVersion: parts.appVersion, schemaVersion: terms.version, value: payload.bytes },
+  });
+  for (const gate of parts.below) gate.write(lane, { key, tags, birth, expiresAt: staleUntil, computeMs, bytes });
+}
+
+function* gatesAbove(space: LaneSpace, tier: TierName): Iterable<LaneSpace['parts']['below'][number]> {
+  for (const gate of space.parts.below) {
+    if (gate.name === tier) return;
+    yield gate;
+  }
+}
+
+function refusedByStrategy(space: LaneSpace, landing: Omit<Landing, 'expiredAt'>): Refusal | undefined {
+  const { strategy, lane, parts } = space;
+  if (strategy === undefined) return undefined;
+  const { key, value, tags, computeMs, payload } = landing;
+  try {
+    const candidate = { lane, key, value, tags, computeMs, sizeBytes: payload.sizeBytes };
+    return strategy.shouldCache(candidate) ? undefined : { reason: 'strategy', detail: 'shouldCache said no' };
+  } catch (error) {
+    parts.warnOnce(`strategy:${lane}`, `shouldCache of lane '${lane}' threw and was taken as yes: ${String(error)}`);
+    return undefined;
+  }
+}
+
+/** Whether what `fence` guards still counts, judged by its final tags. */
+export function mayLand(space: LaneSpace, fence: Fence, tags: readonly string[]): boolean {
+  return space.parts.log.counts({ lane: space.lane, key: fence.subject.key, tags, birth: fence.birth }, fence);
+}

@@ -1,0 +1,276 @@
+import type { KeyPattern } from '../entries/pattern.js';
+import type { InvalidationKind } from '../events/reasons.js';
+import { Fence, type FlightSubject } from './fence.js';
+import { EMPTY_LOG, type ExpiredTag, type LogJournal, type LogRecord, type LogRow, type LogState } from './journal.js';
+import { LaneLog, type PendingRemoval } from './lane-log.js';
+import { TagPositions } from './tag-positions.js';
+
+/** What the log judges: an entry in a tier, or a value about to land. */
+export interface Candidate {
+  readonly lane: string;
+  readonly key: string;
+  readonly tags: readonly string[];
+  readonly birth: number;
+}
+
+/** A record that was said, and when what must outlive the process has been stored. */
+export interface Said {
+  readonly records: readonly LogRecord[];
+  /** Rejects when the journal could not store it. Resolved already where there is no journal. */
+  readonly stored: Promise<void>;
+}
+
+export interface LogOptions {
+  /** Tags remembered by position before the floor rises. Default 100,000. */
+  readonly tagLimit?: number;
+  /** Where what must outlive the process is stored; absent without a persistent tier. */
+  readonly journal?: LogJournal | undefined;
+}
+
+/** Positions reserved ahead in the journal at a time. */
+const CEILING_STEP = 65_536;
+const DEFAULT_TAG_LIMIT = 100_000;
+const STORED = Promise.resolve();
+
+/**
+ * The ordered list of what no longer counts, and the one place that decides whether an entry still does.
+ *
+ * Positions only grow, by one with every record. A flight takes the position at which it opens as its birth, and its
+ * entry carries that birth through every tier. A record names a subject at its position, and whatever belongs to the
+ * subject and was born before no longer counts. Tags are remembered by position, so naming one costs the same however
+ * many entries carry it. Keys and patterns are not remembered: they shut the flights under way, their entries are
+ * removed, and they stay pending until the removal has been committed, so that nobody brings the old entry up again.
+ *
+ * The stamp moves only with records that do not remove what they name from memory (tags, clears, expiries, floors). An
+ * entry in memory remembers the stamp at which it was last found good; as long as the stamp stands, it is still good.
+ */
+export class InvalidationLog {
+  private at = 0;
+  private currentStamp = 0;
+  private ceiling = 0;
+  private flights = 0;
+  private tagAt: TagPositions;
+  private expireAt: TagPositions;
+  private expiredTags: Map<string, ExpiredTag>;
+  private journal: LogJournal | undefined;
+  private readonly lanes = new Map<string, LaneLog>();
+  private readonly tagLimit: number;
+
+  constructor(options: LogOptions = {}) {
+    this.tagLimit = options.tagLimit ?? DEFAULT_TAG_LIMIT;
+    this.journal = options.journal;
+    const state = options.journal?.initial ?? EMPTY_LOG;
+    this.tagAt = new TagPositions(this.tagLimit, state.tagAt, state.tagFloor);
+    this.expiredTags = new Map(state.expiredTagAt);
+    this.expireAt = new TagPositions(this.tagLimit, positionsOf(state.expiredTagAt), state.expireFloor);
+    this.takeUp(state);
+  }
+
+  get position(): number {
+    return this.at;
+  }
+
+  get stamp(): number {
+    return this.currentStamp;
+  }
+
+  /** The log of one lane; made when it is first asked for. */
+  lane(name: string): LaneLog {
+    let lane = this.lanes.get(name);
+    if (lane === undefined) {
+      lane = new LaneLog();
+      this.lanes.set(name, lane);
+    }
+    return lane;
+  }
+
+  /** Opens a flight: takes its birth, and puts up the fence that is told of every record until `close`. */
+  open(subject: FlightSubject): Fence {
+    const lane = this.lane(subject.lane);
+    const fence = new Fence(subject, ++this.flights, this.at, lane.pendingRemovalOf(subject.key), lane.patterns);
+    lane.admit(fence);
+    return fence;
+  }
+
+  close(fence: Fence): void {
+    this.lane(fence.subject.lane).dismiss(fence);
+  }
+
+  /** What has this birth and flight number has landed: flights of its key that were opened before it land no more. */
+  landed(candidate: Candidate, number: number): void {
+    for (const fence of this.lane(candidate.lane).fencesOf(candidate.key)) {
+      const { birth } = candidate;
+      if (fence.birth < birth || (fence.birth === birth && fence.number < number)) fence.overtake();
+    }
+  }
+
+  /** The one predicate: whether `candidate` still counts, and may land or be served. */
+  counts(candidate: Candidate, fence?: Fence): boolean {
+    const { key, tags, birth } = candidate;
+    const lane = this.lane(candidate.lane);
+    if (fence !== undefined && (fence.isShut || fence.removedAt > birth)) return false;
+    if (lane.clearAt > birth || lane.pendingRemovalOf(key) > birth) return false;
+    if (this.tagAt.isAfter(birth, tags)) return false;
+    return !matchesAny(lane.patterns, candidate) && !(fence !== undefined && matchesAny(fence.patterns, candidate));
+  }
+
+  /** Life time at which `candidate` was put past its ttl by one of its tags or on its way; undefined if it was not. */
+  expiredAt(candidate: Candidate, fence?: Fence): number | undefined {
+    if (fence?.expiredAt !== undefined) return fence.expiredAt;
+    if (!this.expireAt.isAfter(candidate.birth, candidate.tags)) return undefined;
+    const newest = this.expireAt.newestAfter(candidate.birth, candidate.tags);
+    return newest === undefined ? 0 : (this.expiredTags.get(newest.tag)?.at ?? 0);
+  }
+
+  /** Names one key of a lane: shuts its flights. The caller removes it everywhere, then calls `committed`. */
+  key(lane: string, key: string): Said & { readonly removal: PendingRemoval } {
+    const record = this.next('key', lane, key);
+    const log = this.lane(lane);
+    for (const fence of log.fencesOf(key)) fence.shut(record);
+    return { records: [record], stored: STORED, removal: log.removeKey(key, record.position) };
+  }
+
+  /** Names tags of all lanes. */
+  tags(tags: readonly string[]): Said {
+    const records = tags.map((tag) => this.next('tag', null, tag));
+    const rows = records.flatMap((record) => this.markTag(record));
+    this.currentStamp++;
+    return { records, stored: this.store(rows) };
+  }
+
+  /** Names what matches in a lane. The caller removes the matches everywhere, then calls `committed`. */
+  pattern(lane: string, pattern: KeyPattern): Said & { readonly removal: PendingRemoval } {
+    const record = this.next('pattern', lane, pattern.text);
+    const log = this.lane(lane);
+    for (const fence of log.allFences()) {
+      if (pattern.matchesEntry(fence.subject.key, fence.subject.tags)) fence.shut(record);
+    }
+    return { records: [record], stored: STORED, removal: log.removePattern(pattern, record) };
+  }
+
+  /** Names everything of a lane. */
+  clear(lane: string): Said {
+    const record = this.next('all', lane, '*');
+    const log = this.lane(lane);
+    log.clearAt = record.position;
+    for (const fence of log.allFences()) fence.shut(record);
+    this.currentStamp++;
+    return { records: [record], stored: this.store([{ row: 'clear', lane, position: record.position }]) };
+  }
+
+  /** Puts a key's flights past their ttl. The caller rewrites the expiry of its entry everywhere, as a removal. */
+  expireKey(lane: string, key: string, now: number): Said & { readonly removal: PendingRemoval } {
+    const record = this.next('expire', lane, key);
+    const log = this.lane(lane);
+    for (const fence of log.fencesOf(key)) fence.expire(now);
+    return { records: [record], stored: STORED, removal: log.removeKey(key, record.position) };
+  }
+
+  /** Puts what carries one of `tags`, in all lanes, past its ttl. */
+  expireTags(tags: readonly string[], now: number): Said {
+    const records = tags.map((tag) => this.next('expire', null, tag));
+    const rows = records.flatMap((record) => this.markExpired(record, now));
+    this.currentStamp++;
+    return { records, stored: this.store(rows) };
+  }
+
+  /** Shuts every flight, for when what they started from can no longer be proved. */
+  shutAll(): void {
+    const record = this.next('all', null, '*');
+    for (const lane of this.lanes.values()) for (const fence of lane.allFences()) fence.shut(record);
+    this.currentStamp++;
+  }
+
+  /** Goes on from what another owner of the persistent tier has stored: nothing from before is trusted. */
+  adopt(journal: LogJournal): void {
+    this.shutAll();
+    const { initial } = journal;
+    this.journal = journal;
+    for (const [tag, position] of initial.tagAt) this.tagAt.mark(tag, Math.max(position, this.tagAt.at(tag)));
+    this.tagAt.raiseTo(initial.tagFloor);
+    for (const [tag, expired] of initial.expiredTagAt) this.noteExpired(tag, expired);
+    this.expireAt.raiseTo(initial.expireFloor);
+    this.takeUp(initial);
+    this.currentStamp++;
+  }
+
+  /** From here on nothing is stored: the persistent tier was lost or voided. */
+  detach(): void {
+    this.journal = undefined;
+  }
+
+  /** Stores the highest life time seen. */
+  async storeTime(now: number): Promise<void> {
+    await this.store([{ row: 'time', at: now }]);
+  }
+
+  private takeUp(state: LogState): void {
+    this.at = Math.max(this.at, state.ceiling);
+    this.ceiling = this.at;
+    for (const [lane, position] of state.clearAt) {
+      const log = this.lane(lane);
+      log.clearAt = Math.max(log.clearAt, position);
+    }
+    this.reserve();
+  }
+
+  private next(kind: InvalidationKind, lane: string | null, subject: string): LogRecord {
+    this.at++;
+    this.reserve();
+    return { position: this.at, kind, lane, subject };
+  }
+
+  /** Positions are reserved in the journal ahead of use, and so ahead of every entry that is born at them. */
+  private reserve(): void {
+    if (this.journal === undefined || this.at + CEILING_STEP / 2 < this.ceiling) return;
+    this.ceiling = this.at + CEILING_STEP;
+    // A journal that fails has its tier voided by whoever owns it; a lost reservation is then without effect.
+    this.store([{ row: 'ceiling', position: this.ceiling }]).catch(() => undefined);
+  }
+
+  private store(rows: readonly LogRow[]): Promise<void> {
+    return this.journal === undefined || rows.length === 0 ? STORED : this.journal.append(rows);
+  }
+
+  private markTag(record: LogRecord): readonly LogRow[] {
+    const { subject: tag, position } = record;
+    for (const lane of this.lanes.values()) {
+      for (const fence of lane.allFences()) if (fence.subject.tags.includes(tag)) fence.shut(record);
+    }
+    const floor = this.tagAt.mark(tag, position);
+    const row: LogRow = { row: 'tag', tag, position };
+    return floor === undefined ? [row] : [row, { row: 'tag-floor', ...floor }];
+  }
+
+  private markExpired(record: LogRecord, now: number): readonly LogRow[] {
+    const { subject: tag, position } = record;
+    for (const lane of this.lanes.values()) {
+      for (const fence of lane.allFences()) if (fence.subject.tags.includes(tag)) fence.expire(now);
+    }
+    const row: LogRow = { row: 'expired-tag', tag, position, at: now };
+    const floor = this.noteExpired(tag, { position, at: now });
+    return floor === undefined ? [row] : [row, { row: 'expire-floor', ...floor }];
+  }
+
+  private noteExpired(tag: string, expired: ExpiredTag): ReturnType<TagPositions['mark']> {
+    if (expired.position < this.expireAt.at(tag)) return undefined;
+    this.expiredTags.set(tag, expired);
+    const floor = this.expireAt.mark(tag, expired.position);
+    for (const dropped of floor?.dropped ?? []) this.expiredTags.delete(dropped);
+    return floor;
+  }
+}
+
+function* positionsOf(expired: ReadonlyMap<string, ExpiredTag>): Iterable<readonly [string, number]> {
+  for (const [tag, { position }] of expired) yield [tag, position];
+}
+
+function matchesAny(
+  patterns: readonly { readonly pattern: KeyPattern; readonly position: number }[],
+  candidate: Candidate,
+): boolean {
+  for (const { pattern, position } of patterns) {
+    if (position > candidate.birth && pattern.matchesEntry(candidate.key, candidate.tags)) return true;
+  }
+  return false;
+}

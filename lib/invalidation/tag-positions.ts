@@ -1,0 +1,76 @@
+/** What had to be let go to stay within the bound. */
+export interface RaisedFloor {
+  readonly position: number;
+  readonly dropped: readonly string[];
+}
+
+/**
+ * tag -> position of its latest record, bounded.
+ *
+ * When the bound is passed, the older half is let go and the floor rises to the newest position among them: whatever
+ * carries any tag and was born below the floor no longer counts, because a record about it may have been among them.
+ */
+export class TagPositions {
+  private readonly positions: Map<string, number>;
+  private lowest: number;
+
+  constructor(
+    private readonly limit: number,
+    positions: Iterable<readonly [string, number]> = [],
+    floor = 0,
+  ) {
+    this.positions = new Map(positions);
+    this.lowest = floor;
+  }
+
+  get floor(): number {
+    return this.lowest;
+  }
+
+  get size(): number {
+    return this.positions.size;
+  }
+
+  at(tag: string): number {
+    return this.positions.get(tag) ?? 0;
+  }
+
+  /** Whether a record about one of `tags` came after `birth`, or may have come. */
+  isAfter(birth: number, tags: readonly string[]): boolean {
+    if (tags.length === 0) return false;
+    if (birth < this.lowest) return true;
+    for (const tag of tags) {
+      const position = this.positions.get(tag);
+      if (position !== undefined && position > birth) return true;
+    }
+    return false;
+  }
+
+  /** The newest of the records about `tags` that came after `birth`. */
+  newestAfter(birth: number, tags: readonly string[]): { readonly tag: string; readonly position: number } | undefined {
+    const newest = tags
+      .map((tag) => ({ tag, position: this.at(tag) }))
+      .toSorted((a, b) => b.position - a.position)
+      .at(0);
+    return newest !== undefined && newest.position > birth ? newest : undefined;
+  }
+
+  mark(tag: string, position: number): RaisedFloor | undefined {
+    this.positions.set(tag, position);
+    return this.positions.size > this.limit ? this.raiseFloor() : undefined;
+  }
+
+  raiseTo(floor: number): void {
+    this.lowest = Math.max(this.lowest, floor);
+  }
+
+  private raiseFloor(): RaisedFloor {
+    const byAge = [...this.positions].toSorted((a, b) => a[1] - b[1]);
+    const leaving = byAge.slice(0, Math.ceil(byAge.length / 2));
+    for (const [tag, position] of leaving) {
+      this.positions.delete(tag);
+      this.raiseTo(position);
+    }
+    return { position: this.lowest, dropped: leaving.map(([tag]) => tag) };
+  }
+}
