@@ -1,0 +1,84 @@
+import { types } from 'node:util';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+
+/** A class whose instances may be stored: their own fields are, and the class is named, never serialised. */
+export interface CacheableType<T = unknown> {
+  readonly type: abstract new (...args: never[]) => T;
+  /** Stored name. Default: the class name. Two equal names in one app are an error. */
+  readonly name?: string;
+  /** Default 1. Raise it when the fields change: entries of another version are migrated, or else a miss. */
+  readonly version?: number;
+  /**
+   * Makes an instance from the fields of another version. `undefined`, or throwing, is a miss.
+   * Instances of the present version are restored without running any code of the class.
+   */
+  readonly migrate?: (fields: Readonly<Record<string, unknown>>, fromVersion: number) => T | undefined;
+}
+
+/** An entry of the `types` option: the class alone, or with a stored name, a version and a migration. */
+export type TypeEntry = (abstract new (...args: never[]) => unknown) | CacheableType;
+
+/** A listed class, ready for storing and restoring. */
+export interface ListedType {
+  readonly name: string;
+  readonly version: number;
+  readonly prototype: object;
+  readonly migrate: ((fields: Readonly<Record<string, unknown>>, fromVersion: number) => unknown) | undefined;
+}
+
+/** Checks the `types` option. Throws LaneCacheError OPTIONS_INVALID. */
+export function listTypes(entries: readonly TypeEntry[]): readonly ListedType[] {
+  const names = new Set<string>();
+  return entries.map((entry, index) => {
+    const listed = listType(entry, `types[${index}]`);
+    if (names.has(listed.name)) {
+      throw invalid(
+        `types[${index}]`,
+        `is the second type named '${listed.name}'. Give one of them another name: { type, name }.`,
+      );
+    }
+    names.add(listed.name);
+    return listed;
+  });
+}
+
+function listType(entry: TypeEntry, field: string): ListedType {
+  const { type, name, version = 1, migrate }: CacheableType = typeof entry === 'function' ? { type: entry } : entry;
+  const prototype: unknown = typeof type === 'function' ? type.prototype : undefined;
+  if (typeof type !== 'function' || typeof prototype !== 'object' || prototype === null) {
+    throw invalid(field, 'is no class. List the class itself, or { type: TheClass, … }.');
+  }
+  const storedName = name ?? type.name;
+  if (typeof storedName !== 'string' || storedName === '') {
+    throw invalid(field, `needs a name: the class has none. Write { type, name: '…' }.`);
+  }
+  if (!Number.isSafeInteger(version) || version < 0) {
+    throw invalid(field, `has version ${String(version)}; versions are whole numbers from 0 on.`);
+  }
+  if (migrate !== undefined && typeof migrate !== 'function')
+    throw invalid(field, 'has a migrate that is no function.');
+  return { name: storedName, version, prototype, migrate };
+}
+
+function invalid(field: string, problem: string): LaneCacheError {
+  return new LaneCacheError('OPTIONS_INVALID', `'${field}' ${problem}`, { field });
+}
+
+/** Whether `value` keeps its data where own fields don't show it, as instances of a subclass of `Map` do. */
+export function hidesData(value: object): boolean {
+  return (
+    Array.isArray(value) ||
+    ArrayBuffer.isView(value) ||
+    types.isAnyArrayBuffer(value) ||
+    types.isMap(value) ||
+    types.isSet(value) ||
+    types.isDate(value) ||
+    types.isRegExp(value) ||
+    types.isPromise(value) ||
+    types.isWeakMap(value) ||
+    types.isWeakSet(value) ||
+    types.isBoxedPrimitive(value) ||
+    types.isGeneratorObject(value) ||
+    typeof value === 'function'
+  );
+}
