@@ -34,7 +34,7 @@ export class CheckpointCleaner {
     const records: CheckpointRecord[] = [];
     let [removed, bytes, pinnedKept, newestOfId] = [0, 0, 0, 0];
     let from: CleanupPosition | undefined;
-    do {
+    for (;;) {
       const slice = await this.store().clean(rule, from);
       removed += slice.removed.length;
       newestOfId += slice.newestOfId;
@@ -45,8 +45,9 @@ export class CheckpointCleaner {
       }
       if (rule.mode === 'remove') this.tell(slice.removed);
       from = slice.next;
-      if (from !== undefined) await nextTurn();
-    } while (from !== undefined && signal?.aborted !== true);
+      if (from === undefined || signal?.aborted === true) break;
+      await nextTurn();
+    }
     return { removed, bytes, pinnedKept, newestOfId, records };
   }
 

@@ -3,9 +3,7 @@ import type { CheckpointLedger } from './checkpoint-ledger.js';
 import { hasExpired } from './checkpoint-rows.js';
 import type { CheckpointRows } from './checkpoint-rows.js';
 import type { CheckpointRecord, CleanupPosition, CleanupRule, CleanupSlice } from './checkpoint-store.js';
-import { keyOf, ranges, scopeOf } from './checkpoint-tables.js';
-import type { Pointer } from './checkpoint-tables.js';
-import { openRow } from './sealed-row.js';
+import { keyOf, numbersOf, pointerRow, ranges, scopeOf } from './checkpoint-tables.js';
 
 /** So few that a slice with all its index rows stays well under two milliseconds. */
 const SLICE = 50;
@@ -44,7 +42,7 @@ export function cleanSlice(
   let newestOfId = 0;
   let pinnedKept = 0;
   for (const { key, value } of found) {
-    const pointer = openRow<Pointer>(value);
+    const pointer = pointerRow.open(value);
     const record = pointer === undefined ? undefined : rows.record(...pointer);
     if (record === undefined) {
       if (pointer === undefined || !rows.has(...pointer)) removal.forget(index, key);
@@ -70,8 +68,8 @@ function nextPosition(
   rule: CleanupRule,
 ): CleanupPosition | undefined {
   if (last !== undefined) {
-    const [, time, sequence] = last as readonly (string | number)[];
-    return { phase: from.phase, after: { time: Number(time), sequence: Number(sequence) } };
+    const [time = 0, sequence = 0] = numbersOf(last);
+    return { phase: from.phase, after: { time, sequence } };
   }
   return from.phase === 'expired' && Number.isFinite(rule.savedBefore) ? { phase: 'old' } : undefined;
 }

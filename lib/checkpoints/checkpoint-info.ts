@@ -1,19 +1,21 @@
 import type { ValueCodec } from '../entries/codec.js';
 import type { CheckpointCounts, CheckpointInfo, CheckpointStatus } from './checkpoint.js';
+import { decodeMetadata } from './state-codec.js';
 import type { CheckpointRecord, CheckpointStoreState, CheckpointUsage, UsageCounts } from './checkpoint-store.js';
 
 const iso = (ms: number): string => new Date(ms).toISOString();
 
 /** What callers see of a record. */
 export function toInfo(record: CheckpointRecord, codec: ValueCodec): CheckpointInfo {
-  const { id, version, lane, workflow, step, metadata, savedAt, expiresAt, sizeBytes, checksum, pinned } = record;
+  const { id, version, lane, workflow, step, savedAt, expiresAt, sizeBytes, checksum, pinned } = record;
+  const metadata = record.metadata === undefined ? undefined : decodeMetadata(codec, record.metadata);
   return {
     id,
     version,
     lane,
     ...(workflow !== undefined && { workflow }),
     ...(step !== undefined && { step }),
-    ...(metadata !== undefined && { metadata: toMetadata(metadata, codec) }),
+    ...(metadata !== undefined && { metadata }),
     savedAt: iso(savedAt),
     ...(expiresAt !== undefined && { expiresAt: iso(expiresAt) }),
     sizeBytes,
@@ -21,9 +23,6 @@ export function toInfo(record: CheckpointRecord, codec: ValueCodec): CheckpointI
     pinned,
   };
 }
-
-const toMetadata = (encoded: string, codec: ValueCodec): Readonly<Record<string, unknown>> =>
-  codec.decode(Buffer.from(encoded, 'base64')) as Readonly<Record<string, unknown>>;
 
 export function toStatus(usage: CheckpointUsage, store: CheckpointStoreState): CheckpointStatus {
   const lanes = Object.entries(usage.lanes).map(([lane, counts]) => [lane, toCounts(counts)] as const);

@@ -29,7 +29,7 @@ export function requireStep(step: unknown): void {
 
 /** A whole number of at least `least`. */
 export function requireCount(value: unknown, field: string, least: number): void {
-  if (Number.isSafeInteger(value) && (value as number) >= least) return;
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= least) return;
   throw invalid(field, `must be a whole number of at least ${least}, not ${shown(value)}`);
 }
 
@@ -56,8 +56,8 @@ function toPosition(after: string, length: number): ListPosition {
   try {
     const numbers: unknown = JSON.parse(Buffer.from(after, 'base64url').toString());
     if (Array.isArray(numbers) && numbers.length === length && numbers.every(Number.isFinite)) {
-      const [sequence, time] = numbers as [number, number?];
-      return time === undefined ? { sequence } : { sequence, time };
+      const [sequence, time] = numbers.map(Number);
+      if (sequence !== undefined) return time === undefined ? { sequence } : { sequence, time };
     }
   } catch {
     // said below

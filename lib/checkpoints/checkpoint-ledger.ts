@@ -1,9 +1,22 @@
 import type { Table, TableKey } from '../storage/environment.js';
 import { CheckpointRows, partCount } from './checkpoint-rows.js';
 import type { CheckpointDraft, CheckpointMark, CheckpointRecord, SaveOutcome } from './checkpoint-store.js';
-import { EVERYTHING, FORMAT, PART_BYTES, STORE_ROW, keyOf, laneScope, ranges, scopesOf } from './checkpoint-tables.js';
+import {
+  EVERYTHING,
+  FORMAT,
+  PART_BYTES,
+  STORE_KEY,
+  headRow,
+  keyOf,
+  laneScope,
+  pointerRow,
+  ranges,
+  recordRow,
+  scopesOf,
+  storeRow,
+  usageRow,
+} from './checkpoint-tables.js';
 import type { CheckpointTables, Head, Pointer } from './checkpoint-tables.js';
-import { sealRow } from './sealed-row.js';
 import type { WriteBatch } from './write-batch.js';
 
 /** Changes versions, their states, indexes and counts together, inside one batch. */
@@ -27,7 +40,7 @@ export class CheckpointLedger {
     const sequence = this.rows.store.sequence + 1;
     const version = head.counter + 1;
     const record: CheckpointRecord = { ...draft, version, sequence, pinned: false, damaged: false };
-    this.batch.put(this.tables.store, STORE_ROW, sealRow({ format: FORMAT, sequence }));
+    this.batch.put(this.tables.store, STORE_KEY, storeRow.seal({ format: FORMAT, sequence }));
     this.putRecord(idKey, record);
     for (let part = 0; part < partCount(draft.sizeBytes); part += 1) {
       const bytes = state.subarray(part * PART_BYTES, (part + 1) * PART_BYTES);
@@ -47,7 +60,7 @@ export class CheckpointLedger {
     for (const key of this.stateKeys(idKey, version, record)) this.batch.remove(this.tables.states, key);
     const newest = head.newest === version ? this.newestOf(idKey) : head.newest;
     if (record === undefined) {
-      this.batch.put(this.tables.heads, idKey, sealRow({ ...head, newest }));
+      this.batch.put(this.tables.heads, idKey, headRow.seal({ ...head, newest }));
       return undefined;
     }
     this.unindex(record);
@@ -60,7 +73,7 @@ export class CheckpointLedger {
     if (record === undefined) return false;
     if (mark === 'damaged') {
       const pointer: Pointer = [idKey, version];
-      this.batch.put(this.tables.damaged, pointer, sealRow(pointer));
+      this.batch.put(this.tables.damaged, pointer, pointerRow.seal(pointer));
       this.putRecord(idKey, { ...record, damaged: true });
     } else if (record.pinned !== (mark === 'pinned')) {
       this.putRecord(idKey, { ...record, pinned: mark === 'pinned' });
@@ -84,11 +97,11 @@ export class CheckpointLedger {
   }
 
   private putRecord(idKey: string, record: CheckpointRecord): void {
-    this.batch.put(this.tables.versions, [idKey, record.version], sealRow(record));
+    this.batch.put(this.tables.versions, [idKey, record.version], recordRow.seal(record));
   }
 
   private index(record: CheckpointRecord, pointer: Pointer): void {
-    const row = sealRow(pointer);
+    const row = pointerRow.seal(pointer);
     for (const scope of scopesOf(record)) {
       this.batch.put(this.tables.order, [scope, record.sequence], row);
       this.batch.put(this.tables.ages, [scope, record.savedAt, record.sequence], row);
@@ -113,7 +126,7 @@ export class CheckpointLedger {
     const before = head.lanes[lane] ?? 0;
     const { [lane]: _, ...others } = head.lanes;
     const lanes = before + by > 0 ? { ...others, [lane]: before + by } : others;
-    this.batch.put(this.tables.heads, idKey, sealRow({ ...head, lanes }));
+    this.batch.put(this.tables.heads, idKey, headRow.seal({ ...head, lanes }));
     const idsInLane = Math.sign(before + by) - Math.sign(before);
     const ids = Math.sign(Object.keys(lanes).length) - Math.sign(Object.keys(head.lanes).length);
     this.addUsage(EVERYTHING, ids, by, by * sizeBytes);
@@ -123,7 +136,7 @@ export class CheckpointLedger {
   private addUsage(scope: string, ids: number, versions: number, bytes: number): void {
     const usage = this.rows.usage(scope);
     const row = { ids: usage.ids + ids, versions: usage.versions + versions, bytes: usage.bytes + bytes };
-    if (row.versions > 0) this.batch.put(this.tables.usage, scope, sealRow(row));
+    if (row.versions > 0) this.batch.put(this.tables.usage, scope, usageRow.seal(row));
     else this.batch.remove(this.tables.usage, scope);
   }
 }

@@ -9,15 +9,14 @@ import type {
   ListSlice,
   UsageCounts,
 } from './checkpoint-store.js';
-import { END_OF_TIME, EVERYTHING, laneScope, ranges, scopeOf } from './checkpoint-tables.js';
+import { END_OF_TIME, EVERYTHING, laneScope, numbersOf, pointerRow, ranges, scopeOf } from './checkpoint-tables.js';
 import type { Pointer, Scope } from './checkpoint-tables.js';
-import { openRow } from './sealed-row.js';
 
 const SLICE = 500;
 
 const positionOf = (key: TableKey): ListPosition => {
-  const [, first, second] = key as readonly (string | number)[];
-  return second === undefined ? { sequence: Number(first) } : { time: Number(first), sequence: Number(second) };
+  const [first = 0, second] = numbersOf(key);
+  return second === undefined ? { sequence: first } : { time: first, sequence: second };
 };
 
 /** A page, newest first. Reads one index row and one record per item, whatever else there is. */
@@ -39,7 +38,7 @@ const upTo = (until: number | undefined): readonly [time: number, sequence: numb
 
 /** The record an index row leads to, if it is readable. */
 export function pointedAt(rows: CheckpointRows, value: Uint8Array): CheckpointRecord | undefined {
-  const pointer = openRow<Pointer>(value);
+  const pointer = pointerRow.open(value);
   return pointer === undefined ? undefined : rows.record(...pointer);
 }
 
@@ -112,13 +111,13 @@ async function eachPointer(
   for (;;) {
     const slice = [...table.range({ ...range, ...(start !== undefined && { start }), limit: SLICE })];
     for (const { value } of slice) {
-      const pointer = openRow<Pointer>(value);
+      const pointer = pointerRow.open(value);
       if (pointer !== undefined) visit(pointer);
     }
     const last = slice.at(-1);
     if (last === undefined || slice.length < SLICE) return;
     // sorts right behind the last one: an array that goes on is greater than its beginning
-    start = [...(last.key as readonly (string | number)[]), 0];
+    start = typeof last.key === 'object' ? [...last.key, 0] : [last.key, 0];
     await nextTurn();
   }
 }

@@ -1,7 +1,16 @@
 import type { CheckpointRecord } from './checkpoint-store.js';
-import { FORMAT, PART_BYTES, STORE_ROW, ranges } from './checkpoint-tables.js';
+import {
+  FORMAT,
+  PART_BYTES,
+  STORE_KEY,
+  headRow,
+  numbersOf,
+  ranges,
+  recordRow,
+  storeRow,
+  usageRow,
+} from './checkpoint-tables.js';
 import type { CheckpointTables, Head, StoreRow, UsageRow } from './checkpoint-tables.js';
-import { openRow } from './sealed-row.js';
 import { WriteBatch } from './write-batch.js';
 import type { RowSource } from './write-batch.js';
 
@@ -19,17 +28,17 @@ export class CheckpointRows {
   ) {}
 
   get store(): StoreRow {
-    return openRow<StoreRow>(this.source.get(this.tables.store, STORE_ROW)) ?? { format: FORMAT, sequence: 0 };
+    return storeRow.open(this.source.get(this.tables.store, STORE_KEY)) ?? { format: FORMAT, sequence: 0 };
   }
 
   usage(scope: string): UsageRow {
-    return openRow<UsageRow>(this.source.get(this.tables.usage, scope)) ?? NO_USAGE;
+    return usageRow.open(this.source.get(this.tables.usage, scope)) ?? NO_USAGE;
   }
 
   /** A head that is gone or unreadable is rebuilt so that no version is used twice. */
   head(idKey: string): Head {
     const bytes = this.source.get(this.tables.heads, idKey);
-    const head = openRow<Head>(bytes);
+    const head = headRow.open(bytes);
     if (head !== undefined) return head;
     const versions = [...this.versions(idKey)];
     const newest = versions[0] ?? 0;
@@ -44,7 +53,7 @@ export class CheckpointRows {
 
   /** Undefined when there is none, and when its row cannot be trusted. */
   record(idKey: string, version: number): CheckpointRecord | undefined {
-    const record = openRow<CheckpointRecord>(this.source.get(this.tables.versions, [idKey, version]));
+    const record = recordRow.open(this.source.get(this.tables.versions, [idKey, version]));
     return record?.version === version ? record : undefined;
   }
 
@@ -63,8 +72,8 @@ export class CheckpointRows {
     }
     yield* [...added].toSorted((a, b) => b - a);
     for (const key of versions.keys(ranges.versionsDown(idKey))) {
-      const version = Number((key as readonly (string | number)[])[1]);
-      if (batch?.touches(versions, key) !== true) yield version;
+      const [version] = numbersOf(key);
+      if (version !== undefined && batch?.touches(versions, key) !== true) yield version;
     }
   }
 

@@ -20,7 +20,8 @@ import type {
   SaveCheckpointOptions,
 } from './checkpoint.js';
 import { SoundStates } from './sound-states.js';
-import type { SoundState } from './sound-states.js';
+import type { SoundState, StateWish } from './sound-states.js';
+import { decodeState } from './state-codec.js';
 import { asUnavailable } from './unavailable-checkpoint-store.js';
 
 /**
@@ -67,7 +68,7 @@ export class CheckpointService {
    */
   async restoreCheckpoint<T = unknown>(id: string, options: RestoreCheckpointOptions = {}): Promise<T | undefined> {
     const found = await this.find(id, options);
-    return found === undefined ? undefined : (this.settings.codec.decode(found.state) as T);
+    return found === undefined ? undefined : decodeState<T>(this.settings.codec, found.record, found.state);
   }
 
   /** As `restoreCheckpoint`, with what was noted about the version. */
@@ -78,7 +79,7 @@ export class CheckpointService {
     const found = await this.find(id, options);
     if (found === undefined) return undefined;
     const { codec } = this.settings;
-    return { ...toInfo(found.record, codec), state: codec.decode(found.state) as T };
+    return { ...toInfo(found.record, codec), state: decodeState<T>(codec, found.record, found.state) };
   }
 
   /** The versions of `id`, newest first, without states. */
@@ -164,12 +165,12 @@ export class CheckpointService {
   private async find(id: string, options: RestoreCheckpointOptions): Promise<SoundState | undefined> {
     this.requireRef(id, options.version);
     const now = this.settings.clock.now();
-    const wish = {
+    const wish: StateWish = {
       selector: options.version === undefined ? { asOf: now } : { version: options.version },
       now,
       maxAge: options.maxAge === undefined ? undefined : toMilliseconds(options.maxAge, { key: id, field: 'maxAge' }),
       onDamage: options.fallback === true ? 'fall-back' : 'refuse',
-    } as const;
+    };
     const { events } = this.settings;
     const found = await this.read((store) => new SoundStates(store, events).find(id, wish), undefined);
     if (found !== undefined) events.emit('checkpoint', { action: 'restored', id, version: found.record.version });

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { Environment, RangeOptions, Table } from '../storage/environment.js';
+import type { Environment, RangeOptions, Table, TableKey } from '../storage/environment.js';
+import type { CheckpointRecord } from './checkpoint-store.js';
+import { SealedRow } from './sealed-row.js';
 
 /** Below LMDB's 16 MiB, from which on it hands out live memory instead of copies. Part of the format. */
 export const PART_BYTES = 8 * 1024 * 1024;
@@ -60,7 +62,17 @@ export interface StoreRow {
   readonly sequence: number;
 }
 
-export const STORE_ROW = 'store';
+export const STORE_KEY = 'store';
+
+export const headRow = new SealedRow<Head>();
+export const pointerRow = new SealedRow<Pointer>();
+export const recordRow = new SealedRow<CheckpointRecord>();
+export const storeRow = new SealedRow<StoreRow>();
+export const usageRow = new SealedRow<UsageRow>();
+
+/** The numbers behind the first part of a key. */
+export const numbersOf = (key: TableKey): readonly number[] =>
+  typeof key === 'object' ? key.slice(1).map(Number) : [];
 
 /** The tables of the store and their keys. */
 export class CheckpointTables {

@@ -23,8 +23,7 @@ import type {
   SaveOutcome,
   VersionSelector,
 } from './checkpoint-store.js';
-import { CheckpointTables, FORMAT, STORE_ROW, keyOf } from './checkpoint-tables.js';
-import { sealRow } from './sealed-row.js';
+import { CheckpointTables, FORMAT, keyOf, pointerRow } from './checkpoint-tables.js';
 import { committedRows } from './write-batch.js';
 import { WriteQueue } from './write-queue.js';
 
@@ -58,7 +57,7 @@ export class LocalCheckpointStore implements CheckpointStore {
     }
     // once a later write has landed, LMDB's order says that every earlier one has landed or never will
     const settleFate = (): Promise<void> =>
-      environment.commit((transaction) => transaction.put(this.tables.store, 'fence', sealRow(STORE_ROW)));
+      environment.commit((transaction) => transaction.put(this.tables.store, 'fence', pointerRow.seal(['fence', 0])));
     this.queue = new WriteQueue(environment, settleFate, (fault) => this.noteCommit(fault));
   }
 
@@ -161,7 +160,7 @@ export class LocalCheckpointStore implements CheckpointStore {
       return;
     }
     const reason = (fault instanceof StorageFault ? REASONS[fault.kind] : undefined) ?? 'breaker';
-    const detail = fault instanceof Error ? fault.message : String(fault);
+    const detail = fault instanceof Error ? fault.message : 'the commit failed';
     const isNews = this.current.state === 'on';
     this.current = { state: 'off', reason, detail };
     if (isNews) this.events.emit('tier', { tier: 'checkpoints', state: 'off', reason, detail, error: fault });

@@ -111,14 +111,17 @@ export class MemoryEnvironment implements Environment {
     });
     const fault = this.failNext;
     this.failNext = undefined;
-    const landed = this.last.then(async () => {
-      await this.beforeLanding?.();
-      if (fault !== undefined) throw fault;
-      for (const change of changes) change();
-      this.commits += 1;
-    });
+    const landed = this.land(this.last, changes, fault);
     this.last = landed.catch(() => undefined);
     return landed;
+  }
+
+  private async land(before: Promise<void>, changes: readonly (() => void)[], fault: Error | undefined): Promise<void> {
+    await before;
+    await this.beforeLanding?.();
+    if (fault !== undefined) throw fault;
+    for (const change of changes) change();
+    this.commits += 1;
   }
 
   fileBytes = (): number => 0;

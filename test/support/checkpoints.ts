@@ -1,7 +1,7 @@
-import { deserialize, serialize } from 'node:v8';
 import { CheckpointService } from '../../lib/checkpoints/checkpoint-service.js';
 import type { CheckpointSettings } from '../../lib/checkpoints/checkpoint-settings.js';
 import { LocalCheckpointStore } from '../../lib/checkpoints/local-checkpoint-store.js';
+import { ValueCodec } from '../../lib/entries/codec.js';
 import type { EventSink, LaneCacheEventMap, LaneCacheEventName } from '../../lib/events/event-map.js';
 import type { Environment } from '../../lib/storage/environment.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
@@ -9,7 +9,7 @@ import { MemoryEnvironment } from './checkpoint-environment.js';
 
 /** Hears everything and keeps it. */
 export class HeardEvents implements EventSink {
-  readonly heard: { readonly name: LaneCacheEventName; readonly event: object }[] = [];
+  private readonly heard: { readonly name: LaneCacheEventName; readonly event: object }[] = [];
 
   wants(): boolean {
     return true;
@@ -20,21 +20,10 @@ export class HeardEvents implements EventSink {
   }
 
   of<N extends LaneCacheEventName>(name: N): LaneCacheEventMap[N][] {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- emitted under its own name
     return this.heard.filter((one) => one.name === name).map(({ event }) => event as LaneCacheEventMap[N]);
   }
 }
-
-/** Stores whatever V8 can clone. */
-export const v8Codec: CheckpointSettings['codec'] = {
-  encode: (value: unknown) => {
-    try {
-      return { storable: true, bytes: serialize(value) };
-    } catch (error) {
-      return { storable: false, reason: (error as Error).message };
-    }
-  },
-  decode: (bytes: Uint8Array) => deserialize(bytes) as unknown,
-};
 
 export interface CheckpointBench {
   readonly service: CheckpointService;
@@ -53,7 +42,7 @@ export function checkpointsOver<E extends Environment>(
   const store = new LocalCheckpointStore(environment, events);
   const service = new CheckpointService({
     store: () => store,
-    codec: v8Codec,
+    codec: new ValueCodec(),
     clock,
     events,
     lanes: ['docs', 'standard', 'heavy'],
