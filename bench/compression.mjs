@@ -1,0 +1,79 @@
+// Compares what Node's own zlib offers on documents like those that lanes hold: `node bench/compression.mjs`
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import * as zlib from 'node:zlib';
+
+const KINDS = { Markdown: /\.md$/i, JSON: /\.json$/, HTML: /\.html$/ };
+const PER_KIND = 60;
+const ROUNDS = 3;
+
+const brotli = (quality) => ({
+  compress: (bytes) =>
+    zlib.brotliCompressSync(bytes, {
+      params: {
+        [zlib.constants.BROTLI_PARAM_QUALITY]: quality,
+        [zlib.constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
+      },
+    }),
+  expand: (bytes) => zlib.brotliDecompressSync(bytes),
+});
+const deflate = (level) => ({
+  compress: (bytes) => zlib.deflateRawSync(bytes, { level }),
+  expand: (bytes) => zlib.inflateRawSync(bytes),
+});
+const ALGORITHMS = {
+  'deflateRaw 1': deflate(1),
+  'deflateRaw 6': deflate(6),
+  'brotli 0': brotli(0),
+  'brotli 1': brotli(1),
+  'brotli 2': brotli(2),
+  'brotli 4': brotli(4),
+  'brotli 5': brotli(5),
+};
+
+function documents(pattern) {
+  const found = [];
+  const visit = (directory, depth) => {
+    for (const entry of readdirSync(directory, { withFileTypes: true })) {
+      if (found.length >= PER_KIND) return;
+      const path = join(directory, entry.name);
+      if (entry.isDirectory() && depth > 0) visit(path, depth - 1);
+      else if (entry.isFile() && pattern.test(entry.name)) {
+        const { size } = statSync(path);
+        if (size >= 5 * 1024 && size <= 200 * 1024) found.push(readFileSync(path));
+      }
+    }
+  };
+  visit('node_modules', 5);
+  return found;
+}
+
+function measure({ compress, expand }, texts) {
+  let packedBytes = 0;
+  let compressMs = Infinity;
+  let expandMs = Infinity;
+  let packed = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    let start = performance.now();
+    packed = texts.map(compress);
+    compressMs = Math.min(compressMs, performance.now() - start);
+    start = performance.now();
+    packed.forEach(expand);
+    expandMs = Math.min(expandMs, performance.now() - start);
+  }
+  for (const bytes of packed) packedBytes += bytes.length;
+  return { packedBytes, compressMs, expandMs };
+}
+
+for (const [kind, pattern] of Object.entries(KINDS)) {
+  const texts = documents(pattern);
+  const total = texts.reduce((sum, text) => sum + text.length, 0);
+  console.log(`\n${kind}: ${texts.length} documents, ${Math.round(total / texts.length / 1024)} KB on average`);
+  console.log('| algorithm | ratio | compress MB/s | decompress MB/s |');
+  console.log('| --- | ---: | ---: | ---: |');
+  for (const [name, algorithm] of Object.entries(ALGORITHMS)) {
+    const { packedBytes, compressMs, expandMs } = measure(algorithm, texts);
+    const speed = (ms) => Math.round(total / 1024 / 1024 / (ms / 1000));
+    console.log(`| ${name} | ${(total / packedBytes).toFixed(2)} | ${speed(compressMs)} | ${speed(expandMs)} |`);
+  }
+}

@@ -1,0 +1,50 @@
+// `main.mjs [--json] [--quick] [<row>…]`: all rows, or those that are named. Slow is not broken: the exit code is 0.
+import { cpus } from 'node:os';
+import { textOf } from './print.mjs';
+import { cachedHit } from './rows/cached-hit.mjs';
+import { diskHit } from './rows/disk-hit.mjs';
+import { memory } from './rows/memory.mjs';
+import { memoryHit } from './rows/memory-hit.mjs';
+import { million } from './rows/million.mjs';
+import { miss } from './rows/miss.mjs';
+import { stalls } from './rows/stalls.mjs';
+import { Scratch } from './scratch.mjs';
+
+const ROWS = { l1: memoryHit, cached: cachedHit, disk: diskHit, miss, stalls, memory, million };
+
+const args = process.argv.slice(2);
+const json = args.includes('--json');
+const named = args.filter((arg) => !arg.startsWith('--'));
+const unknown = named.filter((name) => !(name in ROWS));
+if (unknown.length > 0) {
+  console.error(`No row ${unknown.join(', ')}; there are ${Object.keys(ROWS).join(', ')}`);
+  process.exit(2);
+}
+
+const machine = {
+  node: process.version,
+  platform: `${process.platform} ${process.arch}`,
+  cpus: `${cpus().length} x ${cpus()[0]?.model}`,
+};
+if (!json)
+  console.log(
+    `Node ${machine.node}, ${machine.platform}, ${machine.cpus}\nMedians of interleaved rounds; ratios travel, times don't.`,
+  );
+
+const rows = [];
+for (const [name, measure] of Object.entries(ROWS)) {
+  if (named.length > 0 && !named.includes(name)) continue;
+  const scratch = new Scratch();
+  try {
+    const measured = [await measure(scratch, { many: args.includes('--quick') ? 50_000 : 1_000_000 })].flat();
+    rows.push(...measured);
+    if (!json) for (const row of measured) console.log(textOf(row));
+  } finally {
+    await scratch.end();
+  }
+}
+
+const bars = rows.flatMap((row) => row.bars);
+if (json) console.log(JSON.stringify({ at: new Date().toISOString(), machine, rows }, undefined, 2));
+else console.log(`\n${bars.filter(({ met }) => met).length} of ${bars.length} bars met.`);
+process.exit(0);
