@@ -5,10 +5,11 @@ export class UnknownLaneError extends LaneCacheError {
   declare readonly code: 'LANE_UNKNOWN';
   readonly known: readonly string[];
 
-  constructor(lane: string, known: readonly string[]) {
+  /** `askedBy` names what asked for it, where that isn't the caller. */
+  constructor(lane: string, known: readonly string[], askedBy?: string) {
     super(
       'LANE_UNKNOWN',
-      `There is no lane '${lane}'. Known lanes: ${known.join(', ')}. Define it under 'lanes' in the options, or use one of these.`,
+      `${askedBy === undefined ? 'There' : `${askedBy}: there`} is no lane '${lane}'. Known lanes: ${known.join(', ')}. Define it under 'lanes' in the options, or use one of these.`,
       { lane },
     );
     this.known = known;

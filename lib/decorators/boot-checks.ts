@@ -1,0 +1,78 @@
+import 'reflect-metadata';
+import type { LaneManager } from '../cache/lane-manager.js';
+import { UnknownLaneError } from '../errors/cache.errors.js';
+import { isLaneCacheError, LaneCacheError } from '../errors/lane-cache.error.js';
+import { decoratorError, siteLabel } from './decoration-site.js';
+import { decoratedMethods, type ClassReference, type DecoratedMethod } from './method-registry.js';
+import { requestScopeOf, type Provided } from './request-scope.js';
+
+/** What only a whole app can be judged for: its lanes, its classes together, their scopes. One per boot. */
+export class BootChecks {
+  private readonly prefixes = new Map<string, { readonly type: ClassReference; readonly method: DecoratedMethod }>();
+  private readonly checked = new Set<ClassReference>();
+
+  constructor(private readonly manager: LaneManager) {}
+
+  /** Throws UnknownLaneError or DECORATOR_INVALID; warns of templates that don't fit their method. */
+  check(type: ClassReference, provided: Provided): void {
+    const methods = decoratedMethods(type.prototype);
+    for (const method of methods) this.checkScope(method, provided);
+    if (this.checked.has(type)) return;
+    this.checked.add(type);
+    for (const method of methods) {
+      this.checkLane(method);
+      this.checkPrefix(type, method);
+      for (const template of method.templates) this.checkTemplate(method, template.text, template.arguments);
+    }
+  }
+
+  private checkLane({ site, lane }: DecoratedMethod): void {
+    if (lane === undefined) return;
+    try {
+      this.manager.forLane(lane);
+    } catch (error) {
+      if (!isLaneCacheError(error, 'LANE_UNKNOWN')) throw error;
+      throw new UnknownLaneError(lane, (error as UnknownLaneError).known, siteLabel(site));
+    }
+  }
+
+  private checkPrefix(type: ClassReference, method: DecoratedMethod): void {
+    const prefix = method.cached?.prefixFor?.(type);
+    if (prefix === undefined) return;
+    const other = this.prefixes.get(prefix);
+    if (other !== undefined) {
+      const here = `${type.name}.${String(method.site.method)}`;
+      const there = `${other.type.name}.${String(other.method.site.method)}`;
+      throw new LaneCacheError(
+        'DECORATOR_INVALID',
+        `Two @Cached methods, ${there} and another ${here}, would both begin their keys with '${prefix}' and answer for each other. Give one of them a name: @Cached({ name: 'Other.${String(method.site.method)}' }).`,
+      );
+    }
+    this.prefixes.set(prefix, { type, method });
+  }
+
+  private checkScope({ site, cached }: DecoratedMethod, provided: Provided): void {
+    if (cached?.prefixFor === undefined) return;
+    const reason = requestScopeOf(provided);
+    if (reason === undefined) return;
+    throw decoratorError(
+      site,
+      `the class has one instance per request, because ${reason}, so that its result may depend on who asks. Give it a key that names everything the result depends on, or take the method to a class of its own.`,
+    );
+  }
+
+  /** Only a warning: the metadata of rest parameters is less than what may be passed. */
+  private checkTemplate({ site }: DecoratedMethod, text: string, used: readonly number[]): void {
+    const types: unknown = Reflect.getMetadata('design:paramtypes', site.prototype, site.method);
+    if (!Array.isArray(types)) return;
+    const label = siteLabel(site);
+    const beyond = used.find((argument) => argument >= types.length);
+    if (beyond !== undefined) {
+      const problem = `names argument ${beyond}, but the method has ${types.length}; counting starts at 0`;
+      this.manager.warnOnce(`${label} ${text}`, `${label}: the template '${text}' ${problem}.`);
+    } else if (used.length === 0 && types.length > 0) {
+      const problem = 'uses none of the arguments, so that all calls share it';
+      this.manager.warnOnce(`${label} ${text}`, `${label}: the template '${text}' ${problem}.`);
+    }
+  }
+}

@@ -1,0 +1,119 @@
+import type { LaneManager } from '../cache/lane-manager.js';
+import type { LaneName } from '../lanes/policy.js';
+import type { AsyncMethodDecorator } from './async-method.js';
+import { decorationSite, decoratorError, siteLabel, type DecorationSite } from './decoration-site.js';
+import { callGiven } from './given-function.js';
+import { register } from './method-registry.js';
+import { wrapMethod, type Advice } from './method-wrapper.js';
+import { checkOptions } from './option-checks.js';
+import { compileKey, compileTags, type Compiled, type KeySpec, type TagSpec } from './specs.js';
+
+/** What no longer counts once the method has run. At least one of `key`, `tags`, `pattern` and `all`. */
+export interface CacheInvalidateOptions {
+  /** Of `key`, `pattern` and `all`; tags reach every lane. Default: the app's lane. */
+  readonly lane?: LaneName;
+  readonly key?: KeySpec | readonly KeySpec[];
+  readonly tags?: TagSpec;
+  /** `*` any run, `?` one character. In a template, those of a value stand for any one character. */
+  readonly pattern?: KeySpec;
+  /** The whole lane. */
+  readonly all?: true;
+  /** after: only when the method succeeded, before its promise resolves. Default 'after'. */
+  readonly when?: 'before' | 'after' | 'both';
+  /** false = nothing is invalidated. */
+  readonly condition?: (...args: never[]) => boolean;
+}
+
+const OPTIONS = ['lane', 'key', 'tags', 'pattern', 'all', 'when', 'condition'];
+const MOMENTS = ['before', 'after', 'both'];
+
+interface Targets {
+  readonly keys: readonly Compiled<string>[];
+  readonly tags: Compiled<readonly string[]> | undefined;
+  readonly pattern: Compiled<string> | undefined;
+  readonly all: boolean;
+}
+
+/** Invalidations of one call, bound to its arguments. */
+type Invalidation = () => Promise<unknown>;
+
+/**
+ * Invalidates around a method; may be given several times on one.
+ *
+ * What to invalidate is worked out from the arguments before the method runs. A template whose value is missing names
+ * nothing that could have been stored: it is skipped, with one warning. An invalidation that fails rejects the call.
+ * Throws DECORATOR_INVALID when the class is declared.
+ */
+export function CacheInvalidate(options: CacheInvalidateOptions): AsyncMethodDecorator {
+  return (target, method, descriptor) => {
+    const site = decorationSite('@CacheInvalidate', target, method, descriptor);
+    checkOptions(site, options, OPTIONS);
+    const targets = compileTargets(site, options);
+    const { lane } = options;
+    const compiled = [...targets.keys, targets.tags, targets.pattern];
+    register({ site, lane, templates: compiled.flatMap((each) => each?.templates ?? []) });
+    return wrapMethod(site, descriptor, invalidateAround(site, options, targets));
+  };
+}
+
+function compileTargets(site: DecorationSite, options: CacheInvalidateOptions): Targets {
+  const { key, tags, pattern, all, when } = options;
+  if (key === undefined && tags === undefined && pattern === undefined && all !== true) {
+    throw decoratorError(site, 'says nothing to invalidate. Give key, tags, pattern or all: true.');
+  }
+  if (when !== undefined && !MOMENTS.includes(when)) {
+    throw decoratorError(site, `when is '${when as string}'; it may be ${MOMENTS.join(', ')}.`);
+  }
+  const keys: readonly KeySpec[] = key === undefined ? [] : isList(key) ? key : [key];
+  return {
+    keys: keys.map((each) => compileKey(site, each, 'key')),
+    tags: tags === undefined ? undefined : compileTags(site, tags),
+    pattern: pattern === undefined ? undefined : compileKey(site, pattern, 'pattern'),
+    all: all === true,
+  };
+}
+
+const isList = (key: KeySpec | readonly KeySpec[]): key is readonly KeySpec[] => Array.isArray(key);
+
+function invalidateAround(site: DecorationSite, options: CacheInvalidateOptions, targets: Targets): Advice {
+  const { lane, when = 'after', condition } = options;
+  return async (manager, call) => {
+    if (condition !== undefined && !callGiven(condition, call.args)) return call.run();
+    const cache = lane === undefined ? manager : manager.forLane(lane);
+    const invalidations = bind(site, targets, cache, call.args);
+    if (when !== 'after') await all(invalidations);
+    const result = await call.run();
+    if (when !== 'before') await all(invalidations);
+    return result;
+  };
+}
+
+const all = (invalidations: readonly Invalidation[]) => Promise.all(invalidations.map((invalidate) => invalidate()));
+
+function bind(
+  site: DecorationSite,
+  targets: Targets,
+  cache: LaneManager,
+  args: readonly unknown[],
+): readonly Invalidation[] {
+  const bound: Invalidation[] = [];
+  const add = <T>(compiled: Compiled<T> | undefined, invalidate: (subject: T) => Promise<unknown>) => {
+    if (compiled === undefined) return;
+    const subject = compiled.of(args);
+    if (subject === undefined) warnSkipped(site, cache);
+    else bound.push(() => invalidate(subject));
+  };
+  for (const key of targets.keys) add(key, (subject) => cache.invalidate(subject));
+  add(targets.tags, (subject) => cache.invalidateByTag(...subject));
+  add(targets.pattern, (subject) => cache.invalidateByPattern(subject));
+  if (targets.all) bound.push(() => cache.clearAll());
+  return bound;
+}
+
+function warnSkipped(site: DecorationSite, cache: LaneManager): void {
+  const label = siteLabel(site);
+  cache.warnOnce(
+    label,
+    `${label} had nothing to invalidate: an argument that its key, tags or pattern names is missing or is no string, number, bigint or boolean.`,
+  );
+}

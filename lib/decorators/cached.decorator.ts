@@ -1,0 +1,76 @@
+import { defaultKey } from '../entries/arguments.js';
+import type { Duration } from '../lanes/duration.js';
+import type { LaneName } from '../lanes/policy.js';
+import type { AsyncMethodDecorator } from './async-method.js';
+import { decorationSite } from './decoration-site.js';
+import { entryAdvice, LANE_RULES, type EntryRules } from './entry-advice.js';
+import { MethodPrefix } from './method-prefix.js';
+import { register } from './method-registry.js';
+import { wrapMethod } from './method-wrapper.js';
+import { checkOptions } from './option-checks.js';
+import { compileKey, compileTags, type KeySpec } from './specs.js';
+
+/** How a method's results are cached. Freshness options, `isolation`, `schema` and `version` are those of `getOrSet`. */
+export interface CachedOptions extends EntryRules {
+  /** Default: `Class.method` and an encoding of all arguments. */
+  readonly key?: KeySpec;
+  /**
+   * What default keys begin with instead of `Class.method`: for minified builds, and for two classes of one name.
+   * An app in which two methods begin alike does not boot.
+   */
+  readonly name?: string;
+}
+
+const OPTIONS = ['lane', 'key', 'name', 'ttl', 'tags', 'resultTags', 'condition', 'unless', ...LANE_RULES];
+
+/**
+ * Answers calls of a method from the cache: each distinct list of arguments is one entry.
+ *
+ * Works on providers and controllers of any scope, subclasses and self-calls; a class that Nest did not make runs
+ * uncached, with one warning. A REQUEST-scoped provider must say by `key` what its result depends on. What a function
+ * among the options throws reaches the caller. Throws DECORATOR_INVALID or TTL_INVALID when the class is declared.
+ */
+export function Cached(lane?: LaneName, ttl?: Duration, tags?: readonly string[]): AsyncMethodDecorator;
+export function Cached(options: CachedOptions): AsyncMethodDecorator;
+export function Cached(
+  given?: LaneName | CachedOptions,
+  ttl?: Duration,
+  tags?: readonly string[],
+): AsyncMethodDecorator {
+  const options = typeof given === 'object' ? given : positional(given, ttl, tags);
+  return (target, method, descriptor) => {
+    const site = decorationSite('@Cached', target, method, descriptor);
+    checkOptions(site, options, OPTIONS);
+    const key = options.key === undefined ? undefined : compileKey(site, options.key, 'key');
+    const tagged = options.tags === undefined ? undefined : compileTags(site, options.tags);
+    const prefix = new MethodPrefix(site, options.name);
+    const keyFor = (type: { readonly name: string; readonly prototype: unknown }, args: readonly unknown[]) =>
+      key === undefined ? defaultKey(prefix.of(type), args) : key.of(args);
+    register({
+      site,
+      lane: options.lane,
+      templates: [...(key?.templates ?? []), ...(tagged?.templates ?? [])],
+      cached: { prefixFor: key === undefined ? (type) => prefix.of(type) : undefined, keyFor },
+    });
+    const advice = entryAdvice({
+      site,
+      rules: options,
+      tags: tagged,
+      keyOf: ({ host, args }) => keyFor(host.constructor, args),
+      ask: (lane, at, compute, how) => lane.getOrSet(at, compute, how),
+    });
+    return wrapMethod(site, descriptor, advice);
+  };
+}
+
+function positional(
+  lane: LaneName | undefined,
+  ttl: Duration | undefined,
+  tags: readonly string[] | undefined,
+): CachedOptions {
+  return {
+    ...(lane === undefined ? {} : { lane }),
+    ...(ttl === undefined ? {} : { ttl }),
+    ...(tags === undefined ? {} : { tags }),
+  };
+}

@@ -1,0 +1,126 @@
+import type { LaneManager } from '../cache/lane-manager.js';
+import type { SaveCheckpointOptions } from '../checkpoints/checkpoint.js';
+import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
+import { isLaneCacheError } from '../errors/lane-cache.error.js';
+import type { Duration } from '../lanes/duration.js';
+import type { AsyncMethodDecorator } from './async-method.js';
+import { decorationSite, decoratorError, siteLabel, type DecorationSite } from './decoration-site.js';
+import { callGiven, type GivenFunction } from './given-function.js';
+import { register } from './method-registry.js';
+import { wrapMethod, type MethodCall } from './method-wrapper.js';
+import { checkOptions } from './option-checks.js';
+
+/** Which checkpoint a workflow step restores or saves. */
+export interface CheckpointedOptions extends Pick<SaveCheckpointOptions, 'lane' | 'ttl'> {
+  /** Called with the method's `this`. */
+  readonly id: GivenFunction<string>;
+  readonly workflow?: string | GivenFunction<string>;
+  readonly step?: number | string | GivenFunction<number | string>;
+  /** An older checkpoint counts as absent. */
+  readonly maxAge?: Duration;
+  /** When this process may not write checkpoints: 'throw' before the step runs, or 'run' it unsaved. Default 'throw'. */
+  readonly onUnavailable?: 'throw' | 'run';
+}
+
+const OPTIONS = ['id', 'lane', 'ttl', 'workflow', 'step', 'maxAge', 'onUnavailable'];
+
+/**
+ * Restores a step's result from its checkpoint if there is one, else runs the step and resolves once its result is
+ * saved. Calls of one id at the same time run the step once; each gets a copy of its own.
+ *
+ * A step that returns `undefined` saves nothing and runs again. A damaged checkpoint rejects with
+ * `CheckpointDamagedError`: remove it, or restore an older version, to go on. Throws DECORATOR_INVALID when the class
+ * is declared.
+ */
+export function Checkpointed(options: CheckpointedOptions): AsyncMethodDecorator {
+  return (target, method, descriptor) => {
+    const site = decorationSite('@Checkpointed', target, method, descriptor);
+    checkOptions(site, options, OPTIONS);
+    if (typeof options.id !== 'function') {
+      throw decoratorError(site, 'id must be a function that gives the id of the checkpoint.');
+    }
+    register({ site, lane: options.lane, templates: [] });
+    const step = new CheckpointedStep(site, options);
+    return wrapMethod(site, descriptor, (manager, call) => step.run(manager, call));
+  };
+}
+
+class CheckpointedStep {
+  /** By the checkpoints of an app, so that two apps don't wait for each other. */
+  private readonly running = new WeakMap<CheckpointService, Map<string, Promise<unknown>>>();
+  private readonly mayRunUnsaved: boolean;
+
+  constructor(
+    private readonly site: DecorationSite,
+    private readonly options: CheckpointedOptions,
+  ) {
+    this.mayRunUnsaved = options.onUnavailable === 'run';
+  }
+
+  run(manager: LaneManager, call: MethodCall): Promise<unknown> {
+    const id = told(this.options.id, call);
+    const running = this.runningIn(manager.snapshots);
+    const current = running.get(id);
+    if (current !== undefined) return this.join(manager, id, current);
+    const work = this.restoreOrRun(manager, id, call).finally(() => running.delete(id));
+    running.set(id, work);
+    return work;
+  }
+
+  private async join(manager: LaneManager, id: string, work: Promise<unknown>): Promise<unknown> {
+    const result = await work;
+    return (await this.restore(manager, id)) ?? result;
+  }
+
+  private async restoreOrRun(manager: LaneManager, id: string, call: MethodCall): Promise<unknown> {
+    const restored = await this.restore(manager, id);
+    if (restored !== undefined) return restored;
+    const result = await call.run();
+    if (result !== undefined) await this.save(manager, id, result, call);
+    return result;
+  }
+
+  private async restore(manager: LaneManager, id: string): Promise<unknown> {
+    const { maxAge } = this.options;
+    return this.unlessUnavailable(manager, () =>
+      manager.snapshots.restoreCheckpoint(id, maxAge === undefined ? {} : { maxAge }),
+    );
+  }
+
+  private async save(manager: LaneManager, id: string, state: unknown, call: MethodCall): Promise<void> {
+    const { lane, ttl, workflow, step } = this.options;
+    const labels: SaveCheckpointOptions = {
+      ...(lane !== undefined && { lane }),
+      ...(ttl !== undefined && { ttl }),
+      ...(workflow !== undefined && { workflow: told(workflow, call) }),
+      ...(step !== undefined && { step: told(step, call) }),
+    };
+    await this.unlessUnavailable(manager, () => manager.snapshots.cacheCheckpoint(id, state, labels));
+  }
+
+  private async unlessUnavailable<T>(manager: LaneManager, use: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await use();
+    } catch (error) {
+      const unavailable = isLaneCacheError(error, 'CHECKPOINTS_UNAVAILABLE') || isLaneCacheError(error, 'CLOSED');
+      if (!unavailable || !this.mayRunUnsaved) throw error;
+      const label = siteLabel(this.site);
+      manager.warnOnce(label, `${label} runs without its checkpoint: ${error.message}`);
+      return undefined;
+    }
+  }
+
+  private runningIn(checkpoints: CheckpointService): Map<string, Promise<unknown>> {
+    let running = this.running.get(checkpoints);
+    if (running === undefined) {
+      running = new Map();
+      this.running.set(checkpoints, running);
+    }
+    return running;
+  }
+}
+
+/** A setting, or what it gives for this call. */
+function told<T extends string | number>(setting: T | GivenFunction<T>, call: MethodCall): T {
+  return typeof setting === 'function' ? callGiven(setting, call.args, call.host) : setting;
+}

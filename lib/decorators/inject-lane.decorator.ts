@@ -1,0 +1,11 @@
+import { Inject } from '@nestjs/common';
+import { getLaneToken } from '../lanes/lane-token.js';
+import type { LaneName } from '../lanes/policy.js';
+
+/**
+ * Injects the manager of one lane, as a constructor parameter or a property.
+ * With `forRootAsync`, lanes of the app's own must be named in `laneNames`.
+ */
+export function InjectLane(lane: LaneName): ParameterDecorator & PropertyDecorator {
+  return Inject(getLaneToken(lane));
+}

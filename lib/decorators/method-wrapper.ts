@@ -1,0 +1,64 @@
+import 'reflect-metadata';
+import { Logger } from '@nestjs/common';
+import type { LaneManager } from '../cache/lane-manager.js';
+import { siteLabel, type DecorationSite, type Method } from './decoration-site.js';
+import { injectManager, managerOf } from './injected-manager.js';
+
+const WARNED = 'nestjs-lane-cache:warned';
+
+/** One call of a decorated method. */
+export interface MethodCall {
+  readonly host: object;
+  readonly args: readonly unknown[];
+  /** The method as it was written. */
+  readonly run: () => unknown;
+}
+
+/** What a decorator makes of a call, given the manager of the app's default lane. */
+export type Advice = (manager: LaneManager, call: MethodCall) => Promise<unknown>;
+
+/**
+ * Puts `advice` around a method and has the manager injected where it runs. The wrapper bears the method's name,
+ * length and metadata, so that routes, guards and other decorators work in either order.
+ */
+export function wrapMethod<M>(
+  site: DecorationSite,
+  descriptor: TypedPropertyDescriptor<M>,
+  advice: Advice,
+): TypedPropertyDescriptor<M> {
+  injectManager(site.prototype);
+  const original = descriptor.value as Method;
+  const wrapper = function (this: unknown, ...args: unknown[]): Promise<unknown> {
+    const run = () => original.apply(this, args);
+    try {
+      const manager = managerOf(this);
+      if (manager !== undefined) return advice(manager, { host: this as object, args, run });
+      warnUnmanaged(site, this);
+      return Promise.resolve(run());
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  };
+  takeAfter(wrapper, original);
+  descriptor.value = wrapper as M;
+  return descriptor;
+}
+
+function takeAfter(wrapper: Method, original: Method): void {
+  for (const property of ['name', 'length'] as const) {
+    Object.defineProperty(wrapper, property, { value: original[property], configurable: true });
+  }
+  for (const key of Reflect.getMetadataKeys(original) as readonly unknown[]) {
+    Reflect.defineMetadata(key, Reflect.getMetadata(key, original), wrapper);
+  }
+}
+
+/** Once per class: what Nest did not make has no cache, and that is worth knowing but no reason to fail. */
+function warnUnmanaged(site: DecorationSite, host: unknown): void {
+  const type = (host as object | undefined)?.constructor ?? site.prototype.constructor;
+  if (Reflect.hasOwnMetadata(WARNED, type)) return;
+  Reflect.defineMetadata(WARNED, true, type);
+  new Logger('LaneCache').warn(
+    `${siteLabel(site)} runs uncached: this ${type.name} was not made by Nest, or the app does not import LaneCacheModule. Provide the class in a module instead of calling new.`,
+  );
+}

@@ -1,0 +1,63 @@
+import { decoratorError, type DecorationSite } from './decoration-site.js';
+import { callGiven } from './given-function.js';
+import { Template, type TemplateUse } from './template.js';
+
+/**
+ * A template (`'doc:{0}'`, `'user:{0.id}'`; `{{` is a brace) or a function of the arguments.
+ * A function's own error reaches the caller.
+ */
+export type KeySpec = string | ((...args: never[]) => string);
+
+/** Tags, each of which may be a template, or a function of the arguments. */
+export type TagSpec = readonly string[] | ((...args: never[]) => readonly string[]);
+
+/** Undefined if a template's value is missing among the arguments. */
+export type FromArguments<T> = (args: readonly unknown[]) => T | undefined;
+
+/** A spec made ready, once, when the class is declared. */
+export interface Compiled<T> {
+  readonly of: FromArguments<T>;
+  readonly templates: readonly Template[];
+  /** What every call gets, if it doesn't depend on the arguments. */
+  readonly constant?: T;
+}
+
+/** Throws DECORATOR_INVALID for a template that can't be read. */
+export function compileKey(site: DecorationSite, spec: KeySpec, use: TemplateUse): Compiled<string> {
+  if (typeof spec === 'function') return { of: (args) => callGiven(spec, args), templates: [] };
+  const template = compileTemplate(site, spec, use);
+  return { of: (args) => template.render(args), templates: [template] };
+}
+
+/** Throws DECORATOR_INVALID for a template that can't be read. */
+export function compileTags(site: DecorationSite, spec: TagSpec): Compiled<readonly string[]> {
+  if (typeof spec === 'function') return { of: (args) => callGiven(spec, args), templates: [] };
+  if (!Array.isArray(spec)) throw decoratorError(site, 'tags must be a list of strings or a function that gives one.');
+  const templates = spec.map((tag: string) => compileTemplate(site, tag, 'tag'));
+  if (templates.some((template) => template.arguments.length > 0)) {
+    return { of: (args) => renderAll(templates, args), templates };
+  }
+  const constant = Object.freeze(templates.map((template) => template.render([]) ?? ''));
+  return { of: () => constant, templates: [], constant };
+}
+
+function renderAll(templates: readonly Template[], args: readonly unknown[]): readonly string[] | undefined {
+  const rendered: string[] = [];
+  for (const template of templates) {
+    const text = template.render(args);
+    if (text === undefined) return undefined;
+    rendered.push(text);
+  }
+  return rendered;
+}
+
+function compileTemplate(site: DecorationSite, text: unknown, use: TemplateUse): Template {
+  if (typeof text !== 'string' || text === '') {
+    throw decoratorError(site, `a ${use} must be a text that isn't empty, or a function that gives one.`);
+  }
+  try {
+    return Template.compile(text, use);
+  } catch (error) {
+    throw decoratorError(site, error instanceof Error ? error.message : String(error));
+  }
+}

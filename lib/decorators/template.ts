@@ -1,0 +1,119 @@
+/** Where a rendered template goes: in a pattern, `*` and `?` of a value must not become wildcards of their own. */
+export type TemplateUse = 'key' | 'tag' | 'pattern';
+
+type Reader = (args: readonly unknown[]) => unknown;
+
+interface Placeholder {
+  readonly argument: number;
+  readonly read: Reader;
+  /** The character that ends it in what is rendered; undefined if nothing follows. */
+  readonly end: string | undefined;
+  /** The literal text that follows. */
+  readonly after: string;
+}
+
+const PLACEHOLDER = /^\{(\d+)((?:\.[A-Za-z_$][\w$]*)*)\}/;
+const PUNCTUATION = /[^A-Za-z0-9%\u0080-\uffff]/;
+
+/**
+ * A text with placeholders for arguments: `doc:{0}`, `user:{0.id}:{1}`. `{{` is a literal brace, a lone `}` too.
+ *
+ * Placeholders take strings, numbers, bigints and booleans; `1` and `'1'` render alike, as they would in a key written
+ * by hand. So that `('a:b', 'c')` and `('a', 'b:c')` stay apart, a value may not contain the punctuation mark that ends
+ * its placeholder: it is percent-encoded there, and `%` with it. What ends the template is rendered as it is.
+ */
+export class Template {
+  private constructor(
+    readonly text: string,
+    readonly use: TemplateUse,
+    private readonly head: string,
+    private readonly placeholders: readonly Placeholder[],
+  ) {}
+
+  /** Throws an Error saying what is wrong with the text. */
+  static compile(text: string, use: TemplateUse): Template {
+    const { head, parts } = parse(text);
+    const placeholders = parts.map((part, index): Placeholder => {
+      const end = endOf(part.after, use);
+      if (end === undefined && index < parts.length - 1) {
+        throw new Error(
+          `the template '${text}' needs a mark such as ':' between its placeholders, or their values run into each other.`,
+        );
+      }
+      return { ...part, end };
+    });
+    return new Template(text, use, head, placeholders);
+  }
+
+  /** The positions of the arguments it names. */
+  get arguments(): readonly number[] {
+    return this.placeholders.map((placeholder) => placeholder.argument);
+  }
+
+  /** Undefined if an argument it names is missing or no primitive. */
+  render(args: readonly unknown[]): string | undefined {
+    let rendered = this.head;
+    for (const { read, end, after } of this.placeholders) {
+      const value = read(args);
+      if (!isWritable(value)) return undefined;
+      const written = encode(String(value), end);
+      rendered += (this.use === 'pattern' ? written.replaceAll('*', '?') : written) + after;
+    }
+    return rendered;
+  }
+}
+
+function parse(text: string): { readonly head: string; readonly parts: readonly Omit<Placeholder, 'end'>[] } {
+  const literals: string[] = [''];
+  const readers: { readonly argument: number; readonly read: Reader }[] = [];
+  for (let at = 0; at < text.length;) {
+    const placeholder = text[at] === '{' && text[at + 1] !== '{' ? readPlaceholder(text, at) : undefined;
+    if (placeholder === undefined) {
+      literals.push(`${literals.pop()}${text[at]}`);
+      at += text[at] === '{' ? 2 : 1;
+    } else {
+      readers.push(placeholder);
+      literals.push('');
+      at += placeholder.length;
+    }
+  }
+  const [head = '', ...after] = literals;
+  return { head, parts: readers.map((each, index) => ({ ...each, after: after[index] ?? '' })) };
+}
+
+function readPlaceholder(text: string, at: number): { argument: number; read: Reader; length: number } {
+  const found = PLACEHOLDER.exec(text.slice(at));
+  if (found === null) {
+    throw new Error(
+      `the template '${text}' has a '{' at ${at} that opens no placeholder. Write {0} or {0.name} for an argument, {{ for a brace.`,
+    );
+  }
+  const [whole, digits = '', path = ''] = found;
+  const argument = Number(digits);
+  return { argument, read: reader(argument, path.split('.').slice(1)), length: whole.length };
+}
+
+function reader(argument: number, path: readonly string[]): Reader {
+  if (path.length === 0) return (args) => args[argument];
+  return (args) => path.reduce<unknown>(propertyOf, args[argument]);
+}
+
+function propertyOf(value: unknown, name: string): unknown {
+  return value === undefined || value === null ? undefined : (value as Readonly<Record<string, unknown>>)[name];
+}
+
+function isWritable(value: unknown): boolean {
+  return (
+    typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint'
+  );
+}
+
+/** Wildcards of a pattern match anything and so end nothing. */
+function endOf(after: string, use: TemplateUse): string | undefined {
+  return PUNCTUATION.exec(use === 'pattern' ? after.replaceAll(/[*?]/g, '') : after)?.[0];
+}
+
+function encode(value: string, end: string | undefined): string {
+  if (end === undefined || (!value.includes(end) && !value.includes('%'))) return value;
+  return value.replaceAll('%', '%25').replaceAll(end, `%${end.charCodeAt(0).toString(16).padStart(2, '0')}`);
+}

@@ -1,0 +1,71 @@
+import { Module, type DynamicModule, type Provider } from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
+import { LaneCacheError } from './errors/lane-cache.error.js';
+import { LaneType, type LaneName } from './lanes/policy.js';
+import type {
+  LaneCacheModuleAsyncOptions,
+  LaneCacheModuleExtras,
+  LaneCacheModuleOptions,
+  LaneCacheOptionsFactory,
+} from './lane-cache.module-options.js';
+import { MODULE_OPTIONS, readOptions, type LaneCacheOptions } from './lane-cache.options.js';
+import { injectables, MACHINERY } from './lane-cache.providers.js';
+import { LANE_CACHE_OPTIONS, LANE_CACHE_OPTIONS_FACTORY } from './lane-cache.tokens.js';
+
+const SOURCES = ['useFactory', 'useClass', 'useExisting'] as const;
+
+/**
+ * The cache of an app. Import it once, in the root module: it is global unless `isGlobal` is false.
+ *
+ * Bad settings fail at boot with OPTIONS_INVALID, LANE_INVALID or LANE_UNKNOWN; so does a second forRoot in one app.
+ * `app.close()` closes it, after the app's own `onModuleDestroy` and `beforeApplicationShutdown`.
+ */
+@Module({})
+export class LaneCacheModule {
+  /** A lane's name is the shorthand of `{ lane }`. */
+  static forRoot(settings: LaneName | LaneCacheModuleOptions = {}): DynamicModule {
+    const given: LaneCacheModuleOptions = typeof settings === 'string' ? { lane: settings } : settings;
+    const options = Object.fromEntries(Object.entries(given).filter(([name]) => !MODULE_OPTIONS.includes(name)));
+    const provideOptions = { provide: LANE_CACHE_OPTIONS, useFactory: () => readOptions(options) };
+    return declare(given, [], [provideOptions], Object.keys(given.lanes ?? {}));
+  }
+
+  /** Settings from a factory or a class, which may inject what `imports` and `extraProviders` offer. */
+  static forRootAsync(options: LaneCacheModuleAsyncOptions): DynamicModule {
+    return declare(options, options.imports ?? [], optionsProviders(options), options.laneNames ?? []);
+  }
+}
+
+function declare(
+  { isGlobal = true, extraProviders = [] }: LaneCacheModuleExtras,
+  imports: NonNullable<DynamicModule['imports']>,
+  settings: readonly Provider[],
+  lanes: readonly string[],
+): DynamicModule {
+  const offered = injectables([...Object.values(LaneType), ...lanes]);
+  return {
+    module: LaneCacheModule,
+    global: isGlobal,
+    imports: [DiscoveryModule, ...imports],
+    providers: [...settings, ...MACHINERY, ...offered, ...extraProviders],
+    exports: offered.map((provider) => (typeof provider === 'function' ? provider : provider.provide)),
+  };
+}
+
+function optionsProviders(options: LaneCacheModuleAsyncOptions): readonly Provider[] {
+  const { inject = [], useFactory, useClass, useExisting } = options;
+  if (SOURCES.filter((source) => options[source] !== undefined).length !== 1) {
+    throw new LaneCacheError('OPTIONS_INVALID', `forRootAsync needs exactly one of ${SOURCES.join(', ')}.`);
+  }
+  if (useFactory !== undefined) {
+    const read = async (...deps: never[]) => readOptions(await useFactory(...deps));
+    return [{ provide: LANE_CACHE_OPTIONS, inject: [...inject], useFactory: read }];
+  }
+  const token = useExisting ?? LANE_CACHE_OPTIONS_FACTORY;
+  const provideOptions = { provide: LANE_CACHE_OPTIONS, inject: [token], useFactory: readFrom };
+  return useClass === undefined ? [provideOptions] : [{ provide: token, useClass }, provideOptions];
+}
+
+async function readFrom(factory: LaneCacheOptionsFactory): Promise<LaneCacheOptions> {
+  return readOptions(await factory.createLaneCacheOptions());
+}

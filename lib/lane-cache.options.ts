@@ -1,0 +1,108 @@
+import type { LoggerService } from '@nestjs/common';
+import type { Clock } from './clock/clock.js';
+import { withDeclaration } from './decorators/cache-type.decorator.js';
+import type { TypeEntry } from './entries/cacheable-type.js';
+import { LaneCacheError } from './errors/lane-cache.error.js';
+import { nearestName } from './errors/nearest-name.js';
+import type { Duration } from './lanes/duration.js';
+import type { LaneName, LanePolicyInput } from './lanes/policy.js';
+import type { Size } from './lanes/size.js';
+
+/** Where checkpoints are kept, and for how long. */
+export interface CheckpointOptions {
+  /** Default `<directory>/checkpoints`. */
+  readonly directory?: string;
+  readonly store?: 'local' | 'distributed';
+  /** Default 7; by lane if given as a record. false = keep for ever. */
+  readonly retentionDays?: number | false | Readonly<Record<string, number | false>>;
+  /** A cron expression. Default '0 3 * * *', daily at 03:00 local time; false = off. */
+  readonly cleanup?: string | false;
+  /** Of `cleanup`. Default: the machine's. */
+  readonly timeZone?: string;
+  /** Default 64 MB. */
+  readonly maxStateBytes?: Size;
+  /** Default 1 MB. */
+  readonly warnStateBytes?: Size;
+}
+
+/** How the disk is used. */
+export interface StorageOptions {
+  /** Below it, writes stop and the app goes on. Default: the smaller of 256 MB and 5 % of the volume. */
+  readonly minFreeBytes?: Size;
+  /** How long the disk may take to answer. Default '5s'. */
+  readonly deadline?: Duration;
+  /** Default '60s'. false = only by `sweep()`. */
+  readonly sweepEvery?: Duration | false;
+}
+
+/** Settings of one app. */
+export interface LaneCacheOptions {
+  /** The lane of the plain `CacheManager`. Default 'standard'. */
+  readonly lane?: LaneName;
+  /** Resolved at boot. Default: the environment's LANE_CACHE_DIR, else `<cwd>/.lane-cache`. false = memory only. */
+  readonly directory?: string | false;
+  readonly lanes?: Readonly<Record<string, LanePolicyInput>>;
+  /** Classes whose instances come back as instances. */
+  readonly types?: readonly TypeEntry[];
+  /** Of the app's data: part of every stored record; another one is a miss. Default ''. */
+  readonly version?: string;
+  readonly checkpoints?: CheckpointOptions | false;
+  readonly storage?: StorageOptions;
+  /** Default: Nest's Logger under Nest, none without. */
+  readonly logger?: LoggerService | false;
+  readonly clock?: Clock;
+}
+
+const OPTIONS = ['lane', 'directory', 'lanes', 'types', 'version', 'checkpoints', 'storage', 'logger', 'clock'];
+const STORAGE = ['minFreeBytes', 'deadline', 'sweepEvery'];
+const CHECKPOINTS = ['directory', 'store', 'retentionDays', 'cleanup', 'timeZone', 'maxStateBytes', 'warnStateBytes'];
+
+/** What stands beside `useFactory` because it must be known before the factory runs. */
+export const MODULE_OPTIONS = ['isGlobal', 'metrics', 'provideCacheManager', 'extraProviders'];
+
+/**
+ * Settings as they may be written, a lane's name alone included, as options. What @CacheType says of a listed class is
+ * taken along. Lanes, types and sizes are checked by those who read them. Throws OPTIONS_INVALID naming the option.
+ */
+export function readOptions(settings: LaneName | LaneCacheOptions = {}): LaneCacheOptions {
+  const options: LaneCacheOptions = typeof settings === 'string' ? { lane: settings } : settings;
+  checkNames(options, OPTIONS, '');
+  if (options.storage !== undefined) checkNames(options.storage, STORAGE, 'storage.');
+  if (options.checkpoints !== undefined && options.checkpoints !== false) {
+    checkNames(options.checkpoints, CHECKPOINTS, 'checkpoints.');
+  }
+  checkValues(options);
+  return options.types === undefined ? options : { ...options, types: options.types.map(withDeclaration) };
+}
+
+function checkNames(given: unknown, known: readonly string[], path: string): void {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw invalid(path.slice(0, -1), `${path === '' ? 'The options' : path.slice(0, -1)} must be an object.`);
+  }
+  for (const name of Object.keys(given)) {
+    if (known.includes(name)) continue;
+    throw invalid(`${path}${name}`, `There is no option '${path}${name}'. ${hintFor(name, known)}`);
+  }
+}
+
+function hintFor(name: string, known: readonly string[]): string {
+  if (MODULE_OPTIONS.includes(name)) return 'It belongs to the module: give it to forRoot, or beside useFactory.';
+  const nearest = nearestName(name, known);
+  return nearest === undefined ? `Known options: ${known.join(', ')}.` : `Did you mean '${nearest}'?`;
+}
+
+function checkValues({ lane, directory, version, types, logger }: LaneCacheOptions): void {
+  if (lane !== undefined && typeof lane !== 'string') throw invalid('lane', 'lane must be the name of a lane.');
+  if (directory !== undefined && directory !== false && (typeof directory !== 'string' || directory === '')) {
+    throw invalid('directory', 'directory must be a path, or false for memory only.');
+  }
+  if (version !== undefined && typeof version !== 'string') throw invalid('version', 'version must be a text.');
+  if (types !== undefined && !Array.isArray(types)) throw invalid('types', 'types must be a list of classes.');
+  if (logger !== undefined && logger !== false && typeof logger !== 'object') {
+    throw invalid('logger', 'logger must be a LoggerService, or false for none.');
+  }
+}
+
+function invalid(field: string, message: string): LaneCacheError {
+  return new LaneCacheError('OPTIONS_INVALID', message, { field });
+}

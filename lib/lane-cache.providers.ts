@@ -1,0 +1,66 @@
+import { Inject, Injectable, Logger, type OnApplicationShutdown, type Provider } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+import { CacheManager } from './cache-manager.js';
+import { CheckpointService } from './checkpoints/checkpoint-service.js';
+import { DecoratorExplorer } from './decorators/decorator-explorer.js';
+import { LaneCacheError } from './errors/lane-cache.error.js';
+import { createLaneCache, type LaneCacheApp } from './lane-cache.composition.js';
+import type { LaneCacheOptions } from './lane-cache.options.js';
+import { LANE_CACHE_APP, LANE_CACHE_OPTIONS } from './lane-cache.tokens.js';
+import { getLaneToken, LANE_CACHE } from './lanes/lane-token.js';
+import { LaneCacheMetrics } from './metrics/lane-cache-metrics.js';
+import { DiskTier } from './tiers/disk-tier.js';
+import { MemoryTier } from './tiers/memory-tier.js';
+import { PersistentTier } from './tiers/persistent-tier.js';
+
+/** Closes the app's cache when Nest closes the app: in this one hook, after those in which the app may still ask it. */
+@Injectable()
+export class LaneCacheShutdown implements OnApplicationShutdown {
+  constructor(@Inject(LANE_CACHE_APP) private readonly app: LaneCacheApp) {}
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.app.close();
+  }
+}
+
+/** What an app may inject; `lanes` get a token each. */
+export function injectables(lanes: Iterable<string>): readonly Provider[] {
+  return [
+    fromApp(LANE_CACHE, (app) => app.manager()),
+    { provide: CacheManager, useExisting: LANE_CACHE },
+    ...[...new Set(lanes)].map((lane) => fromApp(getLaneToken(lane), (app) => app.manager(lane))),
+    fromApp(CheckpointService, (app) => app.checkpoints),
+    fromApp(LaneCacheMetrics, (app) => app.metrics),
+    fromApp(MemoryTier, (app) => app.tiers.l1),
+    fromApp(DiskTier, (app) => app.tiers.l2),
+    fromApp(PersistentTier, (app) => app.tiers.l3),
+  ];
+}
+
+/** What runs behind them; needs LANE_CACHE_OPTIONS. */
+export const MACHINERY: readonly Provider[] = [
+  {
+    provide: LANE_CACHE_APP,
+    inject: [LANE_CACHE_OPTIONS, ModulesContainer],
+    useFactory: (options: LaneCacheOptions, modules: ModulesContainer) => {
+      refuseSecond(modules);
+      return createLaneCache({ ...options, logger: options.logger ?? new Logger('LaneCache') });
+    },
+  },
+  DecoratorExplorer,
+  LaneCacheShutdown,
+];
+
+function fromApp(token: symbol | object, part: (app: LaneCacheApp) => unknown): Provider {
+  return { provide: token as symbol, inject: [LANE_CACHE_APP], useFactory: part };
+}
+
+/** Before anything is opened: two caches of one app would not hear of each other's invalidations. */
+function refuseSecond(modules: ModulesContainer): void {
+  const holders = [...modules.values()].filter((module) => module.providers.has(LANE_CACHE_APP));
+  if (holders.length < 2) return;
+  throw new LaneCacheError(
+    'OPTIONS_INVALID',
+    'LaneCacheModule is set up twice in this app. Call forRoot or forRootAsync once, in the root module: it is global, so other modules need not import it. For rules of their own give them a lane.',
+  );
+}

@@ -1,0 +1,8 @@
+/** The options as given, read and checked. */
+export const LANE_CACHE_OPTIONS = Symbol.for('nestjs-lane-cache.options');
+
+/** Everything of one app: its lanes, tiers, checkpoints. Once per Nest app. */
+export const LANE_CACHE_APP = Symbol.for('nestjs-lane-cache.app');
+
+/** What `forRootAsync({ useClass })` makes the options with. */
+export const LANE_CACHE_OPTIONS_FACTORY = Symbol.for('nestjs-lane-cache.options-factory');
