@@ -1,0 +1,40 @@
+import { createHash } from 'node:crypto';
+import { connect, createServer } from 'node:net';
+import type { Liveness } from '../storage/liveness.js';
+
+/** What connecting says when nobody listens any more, or never did; everything else leaves a doubt. */
+const NOBODY = new Set(['ECONNREFUSED', 'ENOENT']);
+
+/** Windows has named pipes instead, in a space of their own, which end with their process as well. */
+const addressOf = (path: string): string =>
+  process.platform === 'win32' ? `\\\\.\\pipe\\lane-cache-${createHash('sha256').update(path).digest('hex')}` : path;
+
+/**
+ * Liveness by a Unix socket that only listens: the system stops listening when the process or thread ends, accepts on
+ * its behalf while it is frozen, and finds the socket by its file, so other containers on the same volume feel it too.
+ * No data is ever exchanged. `path` must fit a socket address: 100 bytes.
+ */
+export const socketLiveness: Liveness = Object.freeze({
+  hold: (path: string) =>
+    new Promise<() => Promise<void>>((resolve, reject) => {
+      const server = createServer((socket) => socket.destroy());
+      server.once('error', reject);
+      server.listen(addressOf(path), () => {
+        server.unref();
+        resolve(() => new Promise((closed) => server.close(() => closed())));
+      });
+    }),
+
+  isHeld: (path: string) =>
+    new Promise<boolean>((resolve) => {
+      const socket = connect(addressOf(path));
+      socket.once('connect', () => {
+        socket.destroy();
+        resolve(true);
+      });
+      socket.once('error', (error: NodeJS.ErrnoException) => {
+        socket.destroy();
+        resolve(!NOBODY.has(error.code ?? ''));
+      });
+    }),
+});

@@ -1,0 +1,125 @@
+import { readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../clock/clock.js';
+import { randomId } from '../clock/random.js';
+import { isErrno, toFault } from './faults.js';
+import type { Liveness } from './liveness.js';
+import { ensurePrivateDirectory } from './private-directory.js';
+import { SocketPlace } from './socket-place.js';
+
+const HOLDER = 'alive';
+/** Appears once the session is held, so that one which is only being made is not taken for a dead one. */
+const HELD = 'held';
+const SESSION = /^\d+-[0-9a-f]{12}$/;
+const UNHELD_GRACE_MS = 86_400_000;
+
+/** A directory of this process's own, for what need not outlive it. */
+export interface Session {
+  readonly directory: string;
+  /** Removes it. What is open in it must be closed before. Idempotent. */
+  remove(): Promise<void>;
+}
+
+export interface LaneCacheDirectoryOptions {
+  readonly root: string;
+  readonly liveness: Liveness;
+  readonly clock: Clock;
+}
+
+/**
+ * What lies where in the directory an application gives us:
+ * `l3/` and `checkpoints/`: the owner's environments; `claims/`: who owns them; `sessions/<pid>-<random>/`: one for
+ * each living process; `missed-*`: notes for the next owner; `*.bad-*`: quarantines.
+ */
+export class LaneCacheDirectory {
+  readonly root: string;
+  readonly l3: string;
+  readonly checkpoints: string;
+  readonly claims: string;
+  readonly sessions: string;
+
+  private constructor(private readonly options: LaneCacheDirectoryOptions) {
+    this.root = options.root;
+    this.l3 = join(options.root, 'l3');
+    this.checkpoints = join(options.root, 'checkpoints');
+    this.claims = join(options.root, 'claims');
+    this.sessions = join(options.root, 'sessions');
+  }
+
+  /**
+   * Makes the directory, if need be, with a `.gitignore` that hides it. One that holds something else already keeps its
+   * rights and gets no `.gitignore`. Throws `DIRECTORY_UNSUITABLE` or `StorageFault`.
+   */
+  static async prepare(options: LaneCacheDirectoryOptions): Promise<LaneCacheDirectory> {
+    const { root } = options;
+    const names = await namesIn(root);
+    const isOurs = names.length === 0 || names.includes('claims') || names.includes('sessions');
+    await ensurePrivateDirectory(root, isOurs ? 'tighten' : 'keep');
+    if (isOurs) await hideFromGit(root);
+    const directory = new LaneCacheDirectory(options);
+    await ensurePrivateDirectory(directory.sessions);
+    return directory;
+  }
+
+  /** Makes this process's session, which stands as long as the process lives. */
+  async openSession(): Promise<Session> {
+    const directory = join(this.sessions, `${process.pid}-${randomId().slice(0, 12)}`);
+    await ensurePrivateDirectory(directory);
+    const place = await SocketPlace.at(directory);
+    const letGo = await this.options.liveness.hold(place.socketPath(HOLDER));
+    await writeFile(join(directory, HELD), '', { mode: 0o600 });
+    let removed: Promise<void> | undefined;
+    const remove = async (): Promise<void> => {
+      await letGo();
+      await place.leave();
+      await rm(directory, { recursive: true, force: true });
+    };
+    return { directory, remove: () => (removed ??= remove()) };
+  }
+
+  /**
+   * Removes the sessions of processes that have ended, on this machine or before its last boot, and nothing else. A
+   * session that is not held yet counts as somebody's for a day. Returns how many went.
+   */
+  async removeDeadSessions(): Promise<number> {
+    let removed = 0;
+    for (const name of await namesIn(this.sessions)) {
+      const directory = join(this.sessions, name);
+      if (!SESSION.test(name) || !(await this.isDead(directory))) continue;
+      await rm(directory, { recursive: true, force: true });
+      removed++;
+    }
+    return removed;
+  }
+
+  private async isDead(directory: string): Promise<boolean> {
+    const names = await namesIn(directory);
+    if (!names.includes(HELD)) {
+      const status = await stat(directory).catch(() => undefined);
+      return status !== undefined && this.options.clock.now() - status.mtimeMs > UNHELD_GRACE_MS;
+    }
+    const place = await SocketPlace.at(directory);
+    try {
+      return !(await this.options.liveness.isHeld(place.socketPath(HOLDER)));
+    } finally {
+      await place.leave();
+    }
+  }
+}
+
+const namesIn = async (directory: string): Promise<readonly string[]> => {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw toFault(error, `looking into ${directory}`);
+  }
+};
+
+const hideFromGit = async (root: string): Promise<void> => {
+  try {
+    await writeFile(join(root, '.gitignore'), '*\n', { flag: 'wx', mode: 0o600 });
+  } catch (error) {
+    if (!isErrno(error, 'EEXIST')) throw toFault(error, `writing into ${root}`);
+  }
+};

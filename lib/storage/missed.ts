@@ -1,0 +1,47 @@
+import { open, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { randomId } from '../clock/random.js';
+import { isErrno, toFault } from './faults.js';
+import { syncDirectory } from './quarantine.js';
+
+const PREFIX = 'missed-';
+
+/**
+ * Notes, durably, that a process which does not own the persistent tier invalidated something that the tier did not
+ * learn of. Whoever opens the tier and finds a note must void it first, then delete the note. Throws `StorageFault`.
+ */
+export const noteMissed = async (root: string): Promise<string> => {
+  const path = join(root, `${PREFIX}${randomId()}`);
+  try {
+    const file = await open(path, 'wx', 0o600);
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await syncDirectory(root);
+    return path;
+  } catch (error) {
+    throw toFault(error, `noting a missed invalidation in ${root}`);
+  }
+};
+
+/** The notes that lie in `root`. Throws `StorageFault`: not knowing must not be taken for none. */
+export const missedNotes = async (root: string): Promise<readonly string[]> => {
+  try {
+    return (await readdir(root)).filter((name) => name.startsWith(PREFIX)).map((name) => join(root, name));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw toFault(error, `looking for missed invalidations in ${root}`);
+  }
+};
+
+/** Deletes exactly the notes that were found, not those made since; durably. */
+export const forgetMissed = async (root: string, notes: readonly string[]): Promise<void> => {
+  try {
+    for (const note of notes) await rm(note, { force: true });
+    if (notes.length > 0) await syncDirectory(root);
+  } catch (error) {
+    throw toFault(error, `forgetting missed invalidations in ${root}`);
+  }
+};
