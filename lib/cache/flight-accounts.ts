@@ -26,3 +26,21 @@ export function account(space: LaneSpace, flight: Flight, result: FlightOutcome)
     for (let request = 0; request < requests; request++) parts.events.emit('hit', { lane, key, tier: result.tier });
   }
 }
+
+export interface ComputationEnd {
+  readonly outcome: 'ok' | 'failed' | 'timeout' | 'aborted';
+  readonly ms: number;
+  readonly error?: unknown;
+}
+
+/** Tells who listens how a computation ended, for whoever waited. */
+export function report(space: LaneSpace, flight: Flight, end: ComputationEnd): void {
+  const { events } = space.parts;
+  if (!events.wants('compute')) return;
+  events.emit('compute', {
+    ...end,
+    lane: space.lane,
+    key: flight.key,
+    background: flight.purpose === 'renewal' || flight.waiters.size === 0,
+  });
+}

@@ -1,8 +1,8 @@
-import { ComputeTimeoutError } from '../errors/cache.errors.js';
 import type { Fence } from '../invalidation/fence.js';
 import { Flight, type FlightPurpose } from './flight.js';
 import { FlightContext } from './flight-context.js';
-import { account } from './flight-accounts.js';
+import { account, report } from './flight-accounts.js';
+import { Boarding } from './boarding.js';
 import type { LaneSpace } from './lane-space.js';
 import type { Compute } from './options.js';
 import { Payload } from './payload.js';
@@ -37,9 +37,11 @@ export class Flights {
   private readonly underWay = new Map<string, number>();
   private readonly open = new Set<Flight>();
   private readonly staleServing: StaleServing;
+  private readonly boarding: Boarding;
 
   constructor(private readonly space: LaneSpace) {
     this.staleServing = new StaleServing(space);
+    this.boarding = new Boarding(space, this.staleServing, (flight, error) => this.abandon(flight, error));
   }
 
   /** Flights that have not ended. */
@@ -79,18 +81,7 @@ export class Flights {
 
   /** Lets a caller wait for a flight that has no answer yet. */
   board(flight: Flight, waiter: Waiter): void {
-    waiter.joinedAt = this.space.parts.log.position;
-    flight.waiters.add(waiter);
-    if (!waiter.terms.forceFresh) flight.requests++;
-    const { softTimeoutMs, hardTimeoutMs, signal } = waiter.terms;
-    if (hardTimeoutMs !== null) this.schedule(waiter, hardTimeoutMs, () => this.timeOut(flight, waiter, hardTimeoutMs));
-    if (signal !== undefined) this.followSignal(flight, waiter, signal);
-    if (softTimeoutMs === null || !flight.waiters.has(waiter)) return;
-    const settle = (): void => {
-      if (this.staleServing.serve(flight, waiter, { cause: 'soft-timeout' })) flight.waiters.delete(waiter);
-    };
-    if (softTimeoutMs === 0) settle();
-    if (flight.waiters.has(waiter) && softTimeoutMs > 0) this.schedule(waiter, softTimeoutMs, settle);
+    this.boarding.board(flight, waiter);
   }
 
   /** Aborts every computation's signal; what they bring is still given to those who wait. */
@@ -178,13 +169,13 @@ export class Flights {
     } catch (error) {
       const ms = parts.clock.monotonic() - startedAt;
       recorder.failed(ms);
-      this.reportComputation(flight, 'failed', ms, error);
+      report(this.space, flight, { outcome: 'failed', ms, error });
       this.failed(flight, error);
       return;
     }
     const ms = parts.clock.monotonic() - startedAt;
     recorder.computed(ms);
-    this.reportComputation(flight, 'ok', ms);
+    report(this.space, flight, { outcome: 'ok', ms });
     this.arrived(flight, fence, { value, context, computeMs: ms });
   }
 
@@ -246,46 +237,12 @@ export class Flights {
     if (next !== undefined && next.fence === undefined) this.start(next);
   }
 
-  private timeOut(flight: Flight, waiter: Waiter, afterMs: number): void {
-    if (!flight.waiters.delete(waiter)) return;
-    const error = new ComputeTimeoutError(this.space.lane, flight.key, afterMs);
-    this.reportComputation(flight, 'timeout', afterMs, error);
-    if (!this.staleServing.serve(flight, waiter, { cause: 'compute-failed', error })) waiter.fail(error);
-    if (flight.waiters.size === 0) this.abandon(flight, error);
-  }
-
   /** Nobody waits any more: the late result is dropped, and the key's next caller starts anew. */
   private abandon(flight: Flight, error: unknown): void {
     if (this.joinable.get(flight.key) === flight) this.joinable.delete(flight.key);
     flight.abort(error);
     if (flight.fence === undefined) account(this.space, flight, { outcome: 'miss' });
     else flight.fence.abandon();
-  }
-
-  private followSignal(flight: Flight, waiter: Waiter, signal: AbortSignal): void {
-    const leave = (): void => {
-      if (!flight.waiters.delete(waiter)) return;
-      waiter.fail(signal.reason);
-    };
-    if (signal.aborted) {
-      leave();
-      return;
-    }
-    signal.addEventListener('abort', leave, { once: true });
-    waiter.afterwards(() => signal.removeEventListener('abort', leave));
-  }
-
-  private schedule(waiter: Waiter, afterMs: number, run: () => void): void {
-    waiter.afterwards(this.space.parts.clock.schedule(afterMs, run));
-  }
-
-  private reportComputation(flight: Flight, outcome: 'ok' | 'failed' | 'timeout', ms: number, error?: unknown): void {
-    const { events } = this.space.parts;
-    if (!events.wants('compute')) return;
-    const { lane } = this.space;
-    const background = flight.purpose === 'renewal' || flight.waiters.size === 0;
-    const told = error === undefined ? {} : { error };
-    events.emit('compute', { lane, key: flight.key, outcome, ms, background, ...told });
   }
 }
 

@@ -85,7 +85,7 @@ export class LaneManager {
         }
       }
     }
-    return this.compute(key, compute, options) as Promise<Awaited<T>>;
+    return this.compute(key, compute as Compute<unknown>, options) as Promise<Awaited<T>>;
   }
 
   /** The stored value, or undefined: never computes, never waits for a computation, never serves past the ttl. */

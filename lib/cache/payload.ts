@@ -73,11 +73,13 @@ export class Payload {
   }
 
   private shareable(): Frozen {
-    this.frozen ??=
+    if (this.frozen !== undefined) return this.frozen;
+    const frozen: Frozen =
       this.bytes === undefined
         ? { shareable: false }
         : freezeCopy(this.context.codec.decode(this.bytes), this.context.lane);
-    return this.frozen;
+    this.frozen = frozen;
+    return frozen;
   }
 
   private clone(): unknown {

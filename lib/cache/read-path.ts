@@ -83,7 +83,7 @@ export class Search {
   private judge(gate: TierGate, found: TierRecord): void {
     const { parts, lane } = this.space;
     try {
-      const record = opened(found);
+      const record = found.opened ?? openRecord(found.bytes);
       if (record.key !== this.key) return;
       const refusal = this.refusalOf(gate, record);
       if (refusal !== undefined) {
@@ -153,8 +153,4 @@ export function staleCopyOf(space: LaneSpace, entry: MemoryEntry, now: number): 
   if (now >= entry.staleUntil) return undefined;
   const { key, tags, birth, landedAt, expiresAt, staleUntil } = entry;
   return { key, tags, birth, landedAt, expiresAt, staleUntil, payload: heldPayload(space, entry) };
-}
-
-function opened(record: TierRecord): OpenedRecord {
-  return 'value' in record ? (record as OpenedRecord) : openRecord(record.bytes);
 }

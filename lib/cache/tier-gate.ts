@@ -78,14 +78,17 @@ export class TierGate {
     }
   }
 
-  write(lane: string, record: TierRecord): void {
-    if (this.isResting()) return;
+  /** Whether the tier had too much waiting to take the record. */
+  write(lane: string, record: TierRecord): 'taken' | 'backlog' {
+    if (this.isResting()) return 'taken';
     try {
+      if (this.tier.offer !== undefined) return this.tier.offer(lane, record) === 'backlog' ? 'backlog' : 'taken';
       const written = this.tier.write(lane, record);
       if (written instanceof Promise) written.catch((error: unknown) => this.failed(lane, error));
     } catch (error) {
       this.failed(lane, error);
     }
+    return 'taken';
   }
 
   /** Resolves to whether there was something; rejects when the removal is not known to be in place. */

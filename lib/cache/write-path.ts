@@ -37,6 +37,8 @@ export const FENCED: Refusal = Object.freeze({
   detail: 'it was invalidated while it was being computed',
 });
 
+const BACKLOG: Refusal = Object.freeze({ reason: 'backlog', detail: 'too much is waiting to be written to disk' });
+
 interface Life {
   readonly landedAt: number;
   readonly expiresAt: number;
@@ -142,7 +144,9 @@ function writeBelow(space: LaneSpace, landing: Landing, life: Life): void {
     ...{ key, tags, birth, landedAt, expiresAt, staleUntil, computeMs },
     ...{ appVersion: parts.appVersion, schemaVersion: terms.version, value: payload.bytes },
   });
-  for (const gate of parts.below) gate.write(lane, { key, tags, birth, expiresAt: staleUntil, computeMs, bytes });
+  const record = { key, tags, birth, expiresAt: staleUntil, computeMs, bytes };
+  const answers = parts.below.map((gate) => gate.write(lane, record));
+  if (answers.includes('backlog')) refuse(space, key, BACKLOG);
 }
 
 function* gatesAbove(space: LaneSpace, tier: TierName): Iterable<LaneSpace['parts']['below'][number]> {

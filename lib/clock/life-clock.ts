@@ -11,14 +11,15 @@ export class LifeClock {
   private wall: number;
   private steady: number;
 
-  /** `notBefore` is the highest life time an earlier process has seen, so that a restart does not go back either. */
-  constructor(
-    private readonly clock: Clock,
-    notBefore = 0,
-  ) {
+  constructor(private readonly clock: Clock) {
     this.wall = clock.now();
     this.steady = clock.monotonic();
-    this.life = Math.max(this.wall, notBefore);
+    this.life = this.wall;
+  }
+
+  /** The highest life time an earlier process has seen: a restart does not go back either. */
+  notBefore(time: number): void {
+    this.life = Math.max(this.life, time);
   }
 
   now(): number {

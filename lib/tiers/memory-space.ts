@@ -94,7 +94,7 @@ export class MemorySpace {
     let highest = -Infinity;
     let seen = 0;
     for (const entry of this.entries.rvalues()) {
-      if (seen++ >= looked) break;
+      if (entry === undefined || seen++ >= looked) break;
       const priority = priorityOf(strategy, this.options.lane, viewOf(entry, now));
       if (victim === undefined || priority > highest) {
         victim = entry;

@@ -1,3 +1,4 @@
+import type { OpenedRecord } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { TierOffReason } from '../events/reasons.js';
 
@@ -13,6 +14,8 @@ export interface TierRecord {
   readonly computeMs: number;
   /** The sealed record, see `entries/record.ts`; the same bytes in every tier. */
   readonly bytes: Uint8Array;
+  /** The bytes opened and verified, where the tier had to do that anyway. */
+  readonly opened?: OpenedRecord;
 }
 
 export type TierLookup =
@@ -44,6 +47,8 @@ export interface Tier {
   /** As `read`, without counting as use. Absent where reading leaves no trace. */
   peek?(lane: string, key: string): TierLookup | Promise<TierLookup>;
   write(lane: string, record: TierRecord): void | Promise<void>;
+  /** As `write`, for those who don't wait: accepts the record, or says why not. Absent where `write` is as cheap. */
+  offer?(lane: string, record: TierRecord): 'queued' | 'backlog' | 'off';
   /** Whether there was something to remove. */
   remove(lane: string, key: string): boolean | Promise<boolean>;
   /** How many records went. */
