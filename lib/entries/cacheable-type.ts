@@ -18,6 +18,11 @@ export interface CacheableType<T = unknown> {
 /** An entry of the `types` option: the class alone, or with a stored name, a version and a migration. */
 export type TypeEntry = (abstract new (...args: never[]) => unknown) | CacheableType;
 
+/** The value holds an instance of a class in a version that nothing turns into the present one: a miss. */
+export class StaleType extends Error {
+  override readonly name = 'StaleType';
+}
+
 /** A listed class, ready for storing and restoring. */
 export interface ListedType {
   readonly name: string;

@@ -1,9 +1,9 @@
 import { byteKinds } from './byte-kinds.js';
-import { listTypes, type TypeEntry } from './cacheable-type.js';
+import { listTypes, StaleType, type TypeEntry } from './cacheable-type.js';
 import { containerKinds } from './container-kinds.js';
 import { errorKinds } from './error-kinds.js';
 import { instanceKind } from './instance-kind.js';
-import { MalformedValue, StaleType, Unstorable, type Kind } from './kind.js';
+import { MalformedValue, Unstorable, type Kind } from './kind.js';
 import { lower, type ValueTable } from './lower.js';
 import { MessagePack } from './message-pack.js';
 import { isPlain } from './plain.js';

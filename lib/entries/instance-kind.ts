@@ -1,7 +1,7 @@
 import { types } from 'node:util';
-import { hidesData, type ListedType } from './cacheable-type.js';
+import { hidesData, StaleType, type ListedType } from './cacheable-type.js';
 import { fillError, lowerError, nativeError } from './error-kinds.js';
-import { MalformedValue, StaleType, type Cells, type CellWriter, type Kind } from './kind.js';
+import { MalformedValue, type Cells, type CellWriter, type Kind } from './kind.js';
 import { fillProperties, lowerProperties } from './property-cells.js';
 
 const PREFIX = 'class ';

@@ -46,8 +46,3 @@ export class Unstorable extends Error {
 export class MalformedValue extends Error {
   override readonly name = 'MalformedValue';
 }
-
-/** The value holds an instance of a class in a version that nothing turns into the present one: a miss. */
-export class StaleType extends Error {
-  override readonly name = 'StaleType';
-}

@@ -1,5 +1,6 @@
+import { StaleType } from './cacheable-type.js';
 import { isClassKind } from './instance-kind.js';
-import { MalformedValue, StaleType, type Kind } from './kind.js';
+import { MalformedValue, type Kind } from './kind.js';
 import type { ValueTable } from './lower.js';
 import { StoredCells } from './stored-cells.js';
 

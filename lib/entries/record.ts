@@ -1,8 +1,10 @@
-import { checksumOf, signRecord } from './record-checksum.js';
+import type { RecordFields } from './record-fields.js';
+import { readHeader, RecordDamaged, type RecordHeader } from './record-header.js';
+import { expand, expandOnPool, EXPAND_AT_ONCE_BYTES } from './value-compression.js';
+import { signRecord } from './record-checksum.js';
 import {
   AT_APP_VERSION_LENGTH,
   AT_BIRTH,
-  AT_CHECKSUM,
   AT_COMPUTE_MS,
   AT_EXPIRES,
   AT_FLAGS,
@@ -16,57 +18,18 @@ import {
   AT_TAGS_LENGTH,
   AT_TEXTS,
   AT_VALUE_LENGTH,
-  COMPRESSED,
   FORMAT,
   MAGIC,
   WIDE_TEXT,
 } from './record-layout.js';
 import { isWellFormed } from './well-formed.js';
 
-/** An entry as it is put into bytes. */
-export interface RecordFields {
-  readonly key: string;
-  readonly tags: readonly string[];
-  /** Position in the invalidation log at which the computation of the value started. */
-  readonly birth: number;
-  /** Epoch ms at which the computation ended. */
-  readonly landedAt: number;
-  /** Epoch ms at which the ttl ends. */
-  readonly expiresAt: number;
-  /** Epoch ms at which ttl and grace end; never before `expiresAt`. */
-  readonly staleUntil: number;
-  /** What computing the value took. */
-  readonly computeMs: number;
-  /** The app's `version` option. */
-  readonly appVersion: string;
-  /** The call's `version` option. */
-  readonly schemaVersion: number;
-  /** The encoded value. */
-  readonly value: Uint8Array;
-}
+export type { RecordFields } from './record-fields.js';
+export { readHeader, RecordDamaged, RecordUnknown, type RecordHeader } from './record-header.js';
 
 /** A record whose checksum holds. `value` is as it was before compression; it may be a view of `bytes`. */
 export interface OpenedRecord extends RecordFields {
   readonly bytes: Uint8Array;
-}
-
-/** A record whose value has not been looked at. */
-export interface RecordHeader extends Omit<OpenedRecord, 'value'> {
-  /** As it is stored: compressed if `isCompressed`. A view of `bytes`. */
-  readonly storedValue: Buffer;
-  readonly isCompressed: boolean;
-  /** Bytes of the value before compression. */
-  readonly valueLength: number;
-}
-
-/** The bytes are no record, or not as they were written. */
-export class RecordDamaged extends Error {
-  override readonly name = 'RecordDamaged';
-}
-
-/** The record is sound, but of a format that only a newer version of the library reads. */
-export class RecordUnknown extends Error {
-  override readonly name = 'RecordUnknown';
 }
 
 /** The record of an entry: the same bytes for every tier. */
@@ -112,60 +75,63 @@ function writeNumbers(record: Buffer, fields: RecordFields): void {
   record.writeDoubleLE(fields.schemaVersion, AT_SCHEMA_VERSION);
 }
 
-/** Reads all but the value, after checking every byte. Throws RecordDamaged or RecordUnknown. */
-export function readHeader(bytes: Uint8Array): RecordHeader {
-  const record = asBuffer(bytes);
-  checkIntegrity(record);
-  const flags = record.readUInt8(AT_FLAGS);
-  const encoding = (flags & WIDE_TEXT) === 0 ? 'utf8' : 'utf16le';
-  const keyAt = AT_TEXTS + record.readUInt16LE(AT_APP_VERSION_LENGTH);
-  const tagsAt = keyAt + record.readUInt32LE(AT_KEY_LENGTH);
-  const valueAt = tagsAt + record.readUInt32LE(AT_TAGS_LENGTH);
-  if (valueAt > record.length) throw new RecordDamaged('The parts of the record are longer than the record.');
+/** Values larger than this before compression are not expanded: nothing that is written is. */
+const MAX_VALUE_BYTES = 1024 ** 3;
+
+/**
+ * Checks and reads a record. Throws RecordDamaged or RecordUnknown, also for a compressed value that says it would take
+ * more than `maxValueBytes` (default 1 GB).
+ */
+export function openRecord(bytes: Uint8Array, maxValueBytes = MAX_VALUE_BYTES): OpenedRecord {
+  const header = readHeader(bytes);
+  if (!header.isCompressed) return opened(header, header.storedValue);
+  checkValueLength(header, maxValueBytes);
+  try {
+    return opened(header, expand(header.storedValue, header.valueLength));
+  } catch (cause) {
+    throw notExpandable(cause);
+  }
+}
+
+/** Like `openRecord`, but expands large values (over 256 KB) on a thread of the pool; only those are awaited. */
+export function openRecordAsync(
+  bytes: Uint8Array,
+  maxValueBytes = MAX_VALUE_BYTES,
+): OpenedRecord | Promise<OpenedRecord> {
+  const header = readHeader(bytes);
+  if (!header.isCompressed) return opened(header, header.storedValue);
+  if (header.valueLength <= EXPAND_AT_ONCE_BYTES) return openRecord(bytes, maxValueBytes);
+  checkValueLength(header, maxValueBytes);
+  return expandOnPool(header.storedValue, header.valueLength).then(
+    (value) => opened(header, value),
+    (cause: unknown) => {
+      throw notExpandable(cause);
+    },
+  );
+}
+
+const notExpandable = (cause: unknown): RecordDamaged =>
+  new RecordDamaged('The compressed value cannot be expanded.', { cause });
+
+function checkValueLength({ valueLength }: RecordHeader, maxValueBytes: number): void {
+  if (!(valueLength >= 0 && valueLength <= maxValueBytes))
+    throw new RecordDamaged(`The value would take ${valueLength} bytes, more than ${maxValueBytes}.`);
+}
+
+function opened(header: RecordHeader, value: Uint8Array): OpenedRecord {
+  if (value.byteLength !== header.valueLength)
+    throw new RecordDamaged('The value has another length than the record says.');
   return {
-    key: record.toString(encoding, keyAt, tagsAt),
-    tags: readTags(record, tagsAt, valueAt, encoding),
-    birth: record.readDoubleLE(AT_BIRTH),
-    landedAt: record.readDoubleLE(AT_LANDED),
-    expiresAt: record.readDoubleLE(AT_EXPIRES),
-    staleUntil: record.readDoubleLE(AT_STALE_UNTIL),
-    computeMs: record.readDoubleLE(AT_COMPUTE_MS),
-    appVersion: keyAt === AT_TEXTS ? '' : record.toString(encoding, AT_TEXTS, keyAt),
-    schemaVersion: record.readDoubleLE(AT_SCHEMA_VERSION),
-    bytes,
-    storedValue: record.subarray(valueAt),
-    isCompressed: (flags & COMPRESSED) !== 0,
-    valueLength: record.readDoubleLE(AT_VALUE_LENGTH),
+    key: header.key,
+    tags: header.tags,
+    birth: header.birth,
+    landedAt: header.landedAt,
+    expiresAt: header.expiresAt,
+    staleUntil: header.staleUntil,
+    computeMs: header.computeMs,
+    appVersion: header.appVersion,
+    schemaVersion: header.schemaVersion,
+    value,
+    bytes: header.bytes,
   };
 }
-
-const NO_TAGS: readonly string[] = Object.freeze([]);
-
-function readTags(record: Buffer, from: number, end: number, encoding: BufferEncoding): readonly string[] {
-  const count = record.readUInt16LE(AT_TAG_COUNT);
-  if (count === 0) return NO_TAGS;
-  const tags: string[] = [];
-  let at = from;
-  while (tags.length < count) {
-    if (at + 2 > end) throw new RecordDamaged('The record has fewer tags than it says.');
-    const next = at + 2 + record.readUInt16LE(at);
-    tags.push(record.toString(encoding, at + 2, next));
-    at = next;
-  }
-  if (at !== end) throw new RecordDamaged('The tags of the record have another length than it says.');
-  return Object.freeze(tags);
-}
-
-function checkIntegrity(record: Buffer): void {
-  if (record.length < AT_TEXTS) throw new RecordDamaged('The record is shorter than any record.');
-  if (record.readUInt16LE(0) !== MAGIC) throw new RecordDamaged('The bytes are no record.');
-  if (record.readUInt32LE(AT_CHECKSUM) !== checksumOf(record)) throw new RecordDamaged('The checksum does not hold.');
-  const format = record.readUInt8(AT_FORMAT);
-  if (format !== FORMAT) throw new RecordUnknown(`The record has format ${format}; this version reads ${FORMAT}.`);
-  if (record.readUInt32LE(AT_LENGTH) !== record.length)
-    throw new RecordDamaged('The record has another length than it says.');
-}
-
-/** The same memory as a Buffer. */
-export const asBuffer = (bytes: Uint8Array): Buffer =>
-  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

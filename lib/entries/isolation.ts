@@ -1,0 +1,93 @@
+import { types } from 'node:util';
+import { mutatorGuard } from './mutator-guard.js';
+
+/** A copy that all callers may have, or the news that they cannot share one. */
+export type FrozenCopy =
+  | { readonly shareable: true; readonly value: unknown }
+  /** It holds buffers, expressions, URLs or class instances, which freezing does not protect. It was left as it is. */
+  | { readonly shareable: false };
+
+const NOT_SHAREABLE: FrozenCopy = Object.freeze({ shareable: false });
+
+/**
+ * Freezes a value that nobody else has yet, all the way down, unless something in it cannot be protected.
+ *
+ * `Object.freeze` does nothing for what is inside a `Map`, `Set` or `Date`; those get own, non-enumerable methods that
+ * throw in place of those that would change them, with the lane's name and the way out in the message.
+ */
+export function freezeCopy(value: unknown, lane: string): FrozenCopy {
+  if (typeof value !== 'object' || value === null) return { shareable: true, value };
+  const objects = collect(value);
+  if (objects === undefined) return NOT_SHAREABLE;
+  for (const object of objects) {
+    if (object instanceof Map) guard(object, MAP_MUTATORS, lane);
+    else if (object instanceof Set) guard(object, SET_MUTATORS, lane);
+    else if (object instanceof Date) guard(object, DATE_MUTATORS, lane);
+    Object.freeze(object);
+  }
+  return { shareable: true, value };
+}
+
+/** Every object that can be reached, or undefined if one of them cannot be protected. */
+function collect(root: object): Set<object> | undefined {
+  const objects = new Set<object>([root]);
+  const add = (value: unknown): void => {
+    if (typeof value === 'object' && value !== null) objects.add(value);
+  };
+  // a Set is walked on over what is added meanwhile
+  for (const object of objects) {
+    if (Array.isArray(object)) object.forEach(add);
+    else if (isOrdinary(object)) Object.values(object).forEach(add);
+    else if (!addContent(object, add)) return undefined;
+  }
+  return objects;
+}
+
+function isOrdinary(object: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(object);
+  return prototype === Object.prototype || prototype === null;
+}
+
+function addContent(object: object, add: (value: unknown) => void): boolean {
+  if (object instanceof Map) {
+    for (const [key, value] of object) {
+      add(key);
+      add(value);
+    }
+    return true;
+  }
+  if (object instanceof Set) {
+    for (const member of object) add(member);
+    return true;
+  }
+  if (object instanceof Date || types.isBoxedPrimitive(object)) return true;
+  if (!isBuiltInError(object)) return false;
+  for (const key of Object.getOwnPropertyNames(object)) add(Reflect.get(object, key));
+  return true;
+}
+
+/** Not an instance of a class of the app, which comes to its callers as a copy. */
+function isBuiltInError(object: object): boolean {
+  if (!types.isNativeError(object)) return false;
+  const prototype: unknown = Object.getPrototypeOf(object);
+  return BUILT_IN_ERRORS.some((constructor) => constructor.prototype === prototype);
+}
+
+const BUILT_IN_ERRORS = [
+  Error,
+  EvalError,
+  RangeError,
+  ReferenceError,
+  SyntaxError,
+  TypeError,
+  URIError,
+  AggregateError,
+];
+
+const MAP_MUTATORS = ['set', 'delete', 'clear'];
+const SET_MUTATORS = ['add', 'delete', 'clear'];
+const DATE_MUTATORS = Object.getOwnPropertyNames(Date.prototype).filter((name) => name.startsWith('set'));
+
+function guard(object: object, mutators: readonly string[], lane: string): void {
+  for (const method of mutators) Object.defineProperty(object, method, { value: mutatorGuard(lane, method) });
+}

@@ -1,0 +1,74 @@
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+
+const MAX_LENGTH = 512;
+const ANY_RUN = -1;
+const ANY_ONE = -2;
+
+/**
+ * Names keys: `*` stands for any run of characters, `?` for exactly one (a code point), everything else for itself.
+ *
+ * Matching looks at each place of the text at most once for each character of the longest piece between two `*`.
+ */
+export class KeyPattern {
+  /** Code points, ANY_RUN or ANY_ONE. */
+  private readonly parts: readonly number[];
+
+  /** Throws LaneCacheError PATTERN_INVALID if `text` is no string, empty, or longer than 512 characters. */
+  constructor(readonly text: string) {
+    checkText(text);
+    this.parts = Array.from(text.replace(/\*+/g, '*'), partOf);
+  }
+
+  /** Whether the pattern stands for all of `text`. */
+  matches(text: string): boolean {
+    const { parts } = this;
+    let at = 0;
+    let part = 0;
+    // where to go on when the piece behind the last `*` did not fit: one character further on
+    let retryAt = 0;
+    let retryPart = -1;
+    while (at < text.length) {
+      const wanted = parts[part];
+      const code = text.codePointAt(at);
+      if (wanted === ANY_RUN) {
+        part += 1;
+        retryPart = part;
+        retryAt = at;
+      } else if (wanted === ANY_ONE || (wanted !== undefined && wanted === code)) {
+        part += 1;
+        at += widthOf(code);
+      } else if (retryPart >= 0) {
+        retryAt += widthOf(text.codePointAt(retryAt));
+        at = retryAt;
+        part = retryPart;
+      } else return false;
+    }
+    if (parts[part] === ANY_RUN) part += 1;
+    return part === parts.length;
+  }
+
+  /** Whether it stands for the key of an entry, or for `tag:key` with one of its tags. */
+  matchesEntry(key: string, tags: readonly string[]): boolean {
+    if (this.matches(key)) return true;
+    for (const tag of tags) if (this.matches(`${tag}:${key}`)) return true;
+    return false;
+  }
+}
+
+function checkText(text: unknown): void {
+  if (typeof text === 'string' && text !== '' && text.length <= MAX_LENGTH) return;
+  const found = typeof text === 'string' ? `has ${text.length} characters` : `is of type ${typeof text}`;
+  throw new LaneCacheError(
+    'PATTERN_INVALID',
+    `The pattern ${found}. Patterns are strings of 1 to ${MAX_LENGTH} characters; '*' is any run, '?' one character.`,
+  );
+}
+
+function partOf(character: string): number {
+  if (character === '*') return ANY_RUN;
+  return character === '?' ? ANY_ONE : (character.codePointAt(0) ?? 0);
+}
+
+const LAST_NARROW = 0xffff;
+
+const widthOf = (code: number | undefined): number => (code !== undefined && code > LAST_NARROW ? 2 : 1);
