@@ -84,10 +84,7 @@ export type LaneCacheEvent<N extends LaneCacheEventName> = LaneCacheEventMap[N] 
 export interface LaneCacheEvents {
   /** Returns the function that stops listening. A listener that throws is reported once and dropped. */
   on<N extends LaneCacheEventName>(name: N, listener: (event: LaneCacheEvent<N>) => void): () => void;
-  once<N extends LaneCacheEventName>(
-    name: N,
-    options?: { readonly signal?: AbortSignal },
-  ): Promise<LaneCacheEvent<N>>;
+  once<N extends LaneCacheEventName>(name: N, options?: { readonly signal?: AbortSignal }): Promise<LaneCacheEvent<N>>;
 }
 
 /** Where the library's rooms say what happened. */

@@ -1,0 +1,132 @@
+import { channel, type Channel } from 'node:diagnostics_channel';
+import type { Clock } from '../clock/clock.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+import type { EventSink, LaneCacheEvent, LaneCacheEventMap, LaneCacheEventName, LaneCacheEvents } from './event-map.js';
+
+/** Hears of a listener that threw or rejected, and was dropped for it. */
+export type ListenerReport = (name: LaneCacheEventName, error: unknown) => void;
+
+type Outlets = { readonly [N in LaneCacheEventName]: Outlet<N> };
+
+/** Where events go: to the listeners of the app, and to `diagnostics_channel` as 'nestjs-lane-cache:<name>'. */
+export class EventBus implements LaneCacheEvents, EventSink {
+  private readonly outlets: Outlets;
+
+  constructor(
+    private readonly clock: Clock,
+    report: ListenerReport,
+  ) {
+    this.outlets = openOutlets(report);
+  }
+
+  wants(name: LaneCacheEventName): boolean {
+    return this.outlets[name].wanted;
+  }
+
+  emit<N extends LaneCacheEventName>(name: N, event: LaneCacheEventMap[N]): void {
+    const outlet: Outlet<N> = this.outlets[name];
+    if (!outlet.wanted) return;
+    const told = { ...event, at: new Date(this.clock.now()).toISOString() };
+    Object.freeze(told);
+    outlet.publish(told);
+  }
+
+  /** Throws OPTIONS_INVALID if there is no event of that name. */
+  on<N extends LaneCacheEventName>(name: N, listener: (event: LaneCacheEvent<N>) => void): () => void {
+    return this.outlet(name).add(listener);
+  }
+
+  /** The next event of that name. Rejects with the signal's reason when it aborts first. */
+  once<N extends LaneCacheEventName>(
+    name: N,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<LaneCacheEvent<N>> {
+    const { signal } = options;
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      const stop = this.outlet(name).add((event) => {
+        stop();
+        signal?.removeEventListener('abort', abort);
+        resolve(event);
+      });
+      const abort = (): void => {
+        stop();
+        reject(signal?.reason);
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+    });
+  }
+
+  private outlet<N extends LaneCacheEventName>(name: N): Outlet<N> {
+    if (Object.hasOwn(this.outlets, name)) return this.outlets[name];
+    const known = Object.keys(this.outlets).join(', ');
+    throw new LaneCacheError('OPTIONS_INVALID', `There is no event '${name}'. Events: ${known}.`);
+  }
+}
+
+/** One event's listeners. The list is replaced, never changed, so that it can be walked while listeners come and go. */
+class Outlet<N extends LaneCacheEventName> {
+  private listeners: readonly ((event: LaneCacheEvent<N>) => unknown)[] = [];
+  private readonly channel: Channel;
+
+  constructor(
+    private readonly name: N,
+    private readonly report: ListenerReport,
+  ) {
+    this.channel = channel(`nestjs-lane-cache:${name}`);
+  }
+
+  get wanted(): boolean {
+    return this.listeners.length > 0 || this.channel.hasSubscribers;
+  }
+
+  add(listener: (event: LaneCacheEvent<N>) => unknown): () => void {
+    const own = (event: LaneCacheEvent<N>): unknown => listener(event);
+    this.listeners = [...this.listeners, own];
+    return () => this.drop(own);
+  }
+
+  publish(event: LaneCacheEvent<N>): void {
+    for (const listener of this.listeners) this.tell(listener, event);
+    if (this.channel.hasSubscribers) this.channel.publish(event);
+  }
+
+  private tell(listener: (event: LaneCacheEvent<N>) => unknown, event: LaneCacheEvent<N>): void {
+    const fail = (error: unknown): void => {
+      if (this.drop(listener)) this.report(this.name, error);
+    };
+    try {
+      const answer = listener(event);
+      // an async listener is a listener too, and its rejection would end the process
+      if (answer instanceof Promise) answer.catch(fail);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  private drop(listener: (event: LaneCacheEvent<N>) => unknown): boolean {
+    const before = this.listeners.length;
+    this.listeners = this.listeners.filter((other) => other !== listener);
+    return this.listeners.length < before;
+  }
+}
+
+function openOutlets(report: ListenerReport): Outlets {
+  return {
+    hit: new Outlet('hit', report),
+    miss: new Outlet('miss', report),
+    bypass: new Outlet('bypass', report),
+    refuse: new Outlet('refuse', report),
+    store: new Outlet('store', report),
+    compute: new Outlet('compute', report),
+    stale: new Outlet('stale', report),
+    evict: new Outlet('evict', report),
+    invalidate: new Outlet('invalidate', report),
+    tier: new Outlet('tier', report),
+    owner: new Outlet('owner', report),
+    quarantine: new Outlet('quarantine', report),
+    sweep: new Outlet('sweep', report),
+    checkpoint: new Outlet('checkpoint', report),
+    cleanup: new Outlet('cleanup', report),
+  };
+}

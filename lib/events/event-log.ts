@@ -1,0 +1,116 @@
+import type { ListenerReport } from './event-bus.js';
+import type { LaneCacheEventName, LaneCacheEvents } from './event-map.js';
+import {
+  causeText,
+  checkpointText,
+  cleanupText,
+  ownerText,
+  plainText,
+  quarantineText,
+  refusalText,
+  sweepText,
+  tierText,
+} from './event-texts.js';
+
+/** What the log is written to; Nest's LoggerService is one. */
+export interface LogTarget {
+  log(message: string): unknown;
+  warn(message: string): unknown;
+  error(message: string): unknown;
+  debug?(message: string): unknown;
+  isLevelEnabled?(level: 'debug'): boolean;
+}
+
+/** notable: what a person should see. everything: each event of each key too, at debug; this has a price on the hot path. */
+export type LogDetail = 'notable' | 'everything';
+
+/** Events that concern single keys. Listening to them costs, so it is done only for a target that says it wants debug. */
+const PER_KEY = ['hit', 'miss', 'bypass', 'store', 'compute', 'stale', 'evict', 'invalidate'] as const;
+
+/** Refusals that mean a key will never be cached, which its author should hear about once. */
+const LASTING_REFUSALS: readonly string[] = ['unstorable', 'too-large'];
+
+/**
+ * Writes to `target` what happens: changes of state, damage and lasting refusals as warnings, housekeeping that did
+ * something as log lines, the rest at debug. Returns the function that stops it.
+ */
+export function logEvents(
+  events: LaneCacheEvents,
+  target: LogTarget,
+  detail: LogDetail = wantedDetail(target),
+): () => void {
+  const debug = (text: string): unknown => target.debug?.(text);
+  const stops = [
+    ...logStates(events, target, debug),
+    ...logHousekeeping(events, target, debug),
+    logRefusals(events, target, detail),
+    ...(detail === 'everything' ? PER_KEY.map((name) => logPlainly(events, name, debug)) : []),
+  ];
+  return () => {
+    for (const stop of stops) stop();
+  };
+}
+
+/** Everything for a target that says debug is enabled, else what is notable. */
+function wantedDetail(target: LogTarget): LogDetail {
+  return target.debug !== undefined && target.isLevelEnabled?.('debug') === true ? 'everything' : 'notable';
+}
+
+/** Says once that a listener failed; for `EventBus`. */
+export function reportListener(target: LogTarget): ListenerReport {
+  return (name, error) => {
+    target.error(
+      `A listener of the event '${name}' failed and was dropped; events go on without it. ${causeText(error)}`,
+    );
+  };
+}
+
+type Write = (text: string) => unknown;
+
+function logStates(events: LaneCacheEvents, target: LogTarget, debug: Write): (() => void)[] {
+  return [
+    events.on('tier', (event) => {
+      const isOrderly = event.reason === 'closed' || event.reason === 'policy';
+      if (isOrderly) debug(tierText(event));
+      else target.warn(tierText(event));
+    }),
+    events.on('owner', (event) => {
+      if (event.state === 'owned') debug(ownerText(event));
+      else target.warn(ownerText(event));
+    }),
+    events.on('quarantine', (event) => target.warn(quarantineText(event))),
+    events.on('checkpoint', (event) => {
+      if (event.action === 'damaged') target.warn(checkpointText(event));
+      else debug(checkpointText(event));
+    }),
+  ];
+}
+
+function logHousekeeping(events: LaneCacheEvents, target: LogTarget, debug: Write): (() => void)[] {
+  return [
+    events.on('sweep', (event) => {
+      const done = event.expired + event.evicted + event.orphanedSessions + event.quarantinesRemoved;
+      if (done > 0) target.log(sweepText(event));
+      else debug(sweepText(event));
+    }),
+    events.on('cleanup', (event) => target.log(cleanupText(event))),
+  ];
+}
+
+/** One warning per lane and reason: the key named is the first, the others are in the counters. */
+function logRefusals(events: LaneCacheEvents, target: LogTarget, detail: LogDetail): () => void {
+  const told = new Set<string>();
+  return events.on('refuse', (event) => {
+    const kind = `${event.lane} ${event.reason}`;
+    if (LASTING_REFUSALS.includes(event.reason) && !told.has(kind)) {
+      told.add(kind);
+      target.warn(refusalText(event));
+    } else if (detail === 'everything') {
+      target.debug?.(plainText('refuse', event));
+    }
+  });
+}
+
+function logPlainly(events: LaneCacheEvents, name: LaneCacheEventName, debug: Write): () => void {
+  return events.on(name, (event) => debug(plainText(name, event)));
+}

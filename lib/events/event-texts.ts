@@ -1,0 +1,114 @@
+import type { LaneCacheEventMap } from './event-map.js';
+import type { TierOffReason } from './reasons.js';
+
+type Told<N extends keyof LaneCacheEventMap> = LaneCacheEventMap[N];
+
+const LONGEST_SHOWN = 120;
+
+const ADVICE: Readonly<Record<TierOffReason, string>> = {
+  policy: '',
+  'no-directory': "Set 'directory' if entries should reach the disk.",
+  'in-use': 'Another process owns the directory; give this one a directory of its own.',
+  breaker: 'It failed repeatedly and is tried again by itself; if it stays off, look at the disk or the server.',
+  'disk-full': "Free some space on the volume, or lower 'storage.minFreeBytes'.",
+  'read-only': 'Make the directory writable for this user.',
+  quarantined: 'What was damaged has been set aside; nothing needs to be done unless it happens again.',
+  disconnected: 'It reconnects by itself; if it stays off, check the server and its address.',
+  closed: '',
+};
+
+/** A key in a text: quoted, escaped, cut when long. */
+export function shownKey(key: string): string {
+  return JSON.stringify(key.length > LONGEST_SHOWN ? `${key.slice(0, LONGEST_SHOWN)}…` : key);
+}
+
+export function tierText({ tier, state, reason, detail, error }: Told<'tier'>): string {
+  const place = tier === 'checkpoints' ? 'Checkpoints are' : `Tier ${tier} is`;
+  if (state === 'on') return sentences(`${place} on`, detail);
+  const loss =
+    tier === 'checkpoints'
+      ? 'Saving and restoring fails until then.'
+      : 'The app goes on without it: values are computed more often.';
+  const why = reason === undefined ? '' : ` (${reason})`;
+  return sentences(`${place} off${why}`, detail, causeText(error), loss, reason === undefined ? '' : ADVICE[reason]);
+}
+
+export function ownerText({ directory, state, ownerPid }: Told<'owner'>): string {
+  const owner = ownerPid === undefined ? 'another process' : `process ${ownerPid}`;
+  const texts: Readonly<Record<typeof state, string>> = {
+    owned: `This process owns the cache directory '${directory}'.`,
+    waiting: `The cache directory '${directory}' belongs to ${owner}; this process works without it and takes over when that one ends.`,
+    'taken-over': `This process has taken over the cache directory '${directory}' from ${owner}, which has ended.`,
+    refused: `The cache directory '${directory}' belongs to ${owner} and cannot be taken over. Give this process a directory of its own.`,
+  };
+  return texts[state];
+}
+
+export function quarantineText({ directory, movedTo, cause }: Told<'quarantine'>): string {
+  return sentences(
+    `The cache directory '${directory}' was damaged`,
+    cause,
+    `It was moved to '${movedTo}' and a fresh one started; entries are computed again. Check the disk if this repeats`,
+  );
+}
+
+export function refusalText({ lane, key, reason, detail }: Told<'refuse'>): string {
+  const remedy =
+    reason === 'unstorable'
+      ? "Return plain data, list the class under 'types', or call ctx.skipCache()."
+      : "Return less, or raise the lane's 'maxEntryBytes'.";
+  return sentences(
+    `Lane '${lane}' cannot store the value of ${shownKey(key)} (${reason})`,
+    detail,
+    'It is computed at every call',
+    remedy,
+    'Further keys of this lane are only counted.',
+  );
+}
+
+export function checkpointText({ action, id, version }: Told<'checkpoint'>): string {
+  const subject = `Version ${version} of checkpoint ${shownKey(id)}`;
+  if (action !== 'damaged') return `${subject} was ${action}.`;
+  return `${subject} is damaged and was set aside. Restore with { fallback: true } to get the newest sound version.`;
+}
+
+export function sweepText(report: Told<'sweep'>): string {
+  const { expired, evicted, orphanedSessions, quarantinesRemoved, freedBytes, durationMs } = report;
+  const leftovers = orphanedSessions + quarantinesRemoved;
+  const also = leftovers === 0 ? '' : `, ${leftovers} leftover folders removed`;
+  return `Swept: ${expired} expired and ${evicted} evicted${also}, ${freedBytes} bytes freed in ${Math.round(durationMs)} ms.`;
+}
+
+export function cleanupText({ removed, bytes, pinnedKept, dryRun }: Told<'cleanup'>): string {
+  const verb = dryRun ? 'would remove' : 'removed';
+  const pinned = pinnedKept === 0 ? '' : `; ${pinnedKept} pinned kept`;
+  return `Checkpoint cleanup ${verb} ${removed} versions (${bytes} bytes)${pinned}.`;
+}
+
+/** Any other event, in one line: its name, then what it tells. */
+export function plainText(name: string, event: object): string {
+  const parts = Object.entries(event)
+    .filter(([field, value]) => field !== 'at' && value !== undefined)
+    .map(([field, value]) => `${field}=${shownValue(value)}`);
+  return [name, ...parts].join(' ');
+}
+
+function shownValue(value: unknown): string {
+  if (typeof value === 'string') return shownKey(value);
+  return value instanceof Error ? shownKey(value.message) : shownKey(String(value)).slice(1, -1);
+}
+
+/** What was thrown, as a sentence. */
+export function causeText(error: unknown): string {
+  if (error === undefined) return '';
+  return error instanceof Error ? error.message : `Thrown: ${shownValue(error)}`;
+}
+
+/** Joins parts to sentences, each ending in one full stop. */
+function sentences(...parts: readonly string[]): string {
+  return parts
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+    .map((part) => (/[.!?…]$/.test(part) ? part : `${part}.`))
+    .join(' ');
+}
