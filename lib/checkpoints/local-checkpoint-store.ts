@@ -25,7 +25,7 @@ import type {
 } from './checkpoint-store.js';
 import { CheckpointTables, FORMAT, keyOf, pointerRow } from './checkpoint-tables.js';
 import { committedRows } from './write-batch.js';
-import { WriteQueue } from './write-queue.js';
+import { GroupCommit } from './group-commit.js';
 
 const REASONS: Partial<Record<string, TierOffReason>> = {
   'disk-full': 'disk-full',
@@ -39,7 +39,7 @@ export class LocalCheckpointStore implements CheckpointStore {
   private closing: Promise<void> | undefined;
   private readonly tables: CheckpointTables;
   private readonly rows: CheckpointRows;
-  private readonly queue: WriteQueue;
+  private readonly queue: GroupCommit;
 
   /** `environment` must be durable, and nobody else may write to it. Throws `FORMAT_UNSUPPORTED` on data of a newer release. */
   constructor(
@@ -58,7 +58,7 @@ export class LocalCheckpointStore implements CheckpointStore {
     // once a later write has landed, LMDB's order says that every earlier one has landed or never will
     const settleFate = (): Promise<void> =>
       environment.commit((transaction) => transaction.put(this.tables.store, 'fence', pointerRow.seal(['fence', 0])));
-    this.queue = new WriteQueue(environment, settleFate, (fault) => this.noteCommit(fault));
+    this.queue = new GroupCommit(environment, settleFate, (fault) => this.noteCommit(fault));
   }
 
   get state(): CheckpointStoreState {

@@ -19,7 +19,8 @@ export function encodeOrRefuse(codec: ValueCodec, value: unknown, id: string, fi
 }
 
 /** The state as its caller declares it. Rejects with `CHECKPOINT_INVALID` what is sound but cannot be rebuilt by this app. */
-export function decodeState<T = unknown>(codec: ValueCodec, { id, version }: CheckpointRecord, bytes: Uint8Array): T {
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- declared by the caller of a restore
+export function decodeState<T>(codec: ValueCodec, { id, version }: CheckpointRecord, bytes: Uint8Array): T {
   try {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what was saved is the caller's to know
     return codec.decode(bytes) as T;

@@ -17,7 +17,7 @@ export type CommitListener = (fault: unknown) => void;
  * Writes one after the other, each seeing what those before it wrote; what waits while a commit runs shares the next
  * one, so that durability costs one disk sync per group and not per write.
  */
-export class WriteQueue {
+export class GroupCommit {
   private waiting: Write[] = [];
   private running: Promise<void> | undefined;
   /** A commit that was given up may still land: nothing is read for writing before that is settled. */
