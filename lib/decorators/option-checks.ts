@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { nearestName } from '../errors/nearest-name.js';
 import { DURATION_FORM, readDuration } from '../lanes/duration.js';
@@ -34,6 +35,6 @@ export function checkOptions(site: DecorationSite, given: object, known: readonl
 
 function checkDuration(site: DecorationSite, field: string, value: unknown): void {
   if (value === undefined || typeof value === 'function' || readDuration(value) !== undefined) return;
-  const message = `${siteLabel(site)}: the ${field} is ${typeof value === 'string' ? `'${value}'` : String(value as number)}. Give ${DURATION_FORM}.`;
+  const message = `${siteLabel(site)}: the ${field} is ${inspect(value)}. Give ${DURATION_FORM}.`;
   throw new LaneCacheError('TTL_INVALID', message, { field });
 }

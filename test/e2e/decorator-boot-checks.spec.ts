@@ -1,0 +1,183 @@
+import { describe, expect, it } from '@jest/globals';
+import { Controller, Inject, Injectable, Scope, type ModuleMetadata } from '@nestjs/common';
+import { REQUEST } from '@nestjs/core';
+import { Test } from '@nestjs/testing';
+import { CacheInvalidate } from '../../lib/decorators/cache-invalidate.decorator.js';
+import { CachePut } from '../../lib/decorators/cache-put.decorator.js';
+import { Cached, type CachedOptions } from '../../lib/decorators/cached.decorator.js';
+import { fakeCacheModule } from '../support/fake-cache.module.js';
+import { FakeLaneManager } from '../support/fake-lane-manager.js';
+
+/** Boots an app; what goes wrong on the way is the answer, beside the warnings. */
+async function boot(metadata: ModuleMetadata) {
+  const manager = new FakeLaneManager();
+  const app = await Test.createTestingModule({ ...metadata, imports: [fakeCacheModule(manager)] }).compile();
+  const error: unknown = await app.init().then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  await app.close();
+  return { manager, error };
+}
+
+function named(name: string, options: CachedOptions = {}) {
+  const type = class {
+    @Cached(options)
+    async load(_id: string): Promise<void> {}
+  };
+  Object.defineProperty(type, 'name', { value: name });
+  return type;
+}
+
+describe('at boot', () => {
+  it('two classes of one name are an error that names both and says what to do', async () => {
+    const { error, manager } = await boot({
+      providers: [
+        { provide: 'a', useClass: named('Docs') },
+        { provide: 'b', useClass: named('Docs') },
+      ],
+    });
+    expect(error).toMatchObject({ code: 'DECORATOR_INVALID', message: expect.stringContaining("name: 'Other.load'") });
+    expect(error).toMatchObject({ message: expect.stringContaining('Docs.load and another Docs.load') });
+    expect(manager.closed).toBe(1);
+  });
+
+  it('so are two methods that are given one name, and an instance from a factory counts like a class', async () => {
+    const First = named('First', { name: 'Same' });
+    const Second = named('Second', { name: 'Same' });
+    const { error } = await boot({ providers: [First, { provide: 'b', useFactory: () => new Second() }] });
+    expect(error).toMatchObject({ code: 'DECORATOR_INVALID', message: expect.stringContaining("'Same'") });
+  });
+
+  it('names keep two classes apart, and one class may be provided many times', async () => {
+    const First = named('Docs', { name: 'First' });
+    const Second = named('Docs');
+    const { error } = await boot({
+      providers: [First, Second, { provide: 'again', useClass: First }, { provide: 'alias', useExisting: First }],
+    });
+    expect(error).toBeUndefined();
+  });
+
+  it('classes with keys of their own may share a name', async () => {
+    const keyed = (key: string) => ({ provide: key, useClass: named('Docs', { key: `${key}:{0}` }) });
+    expect((await boot({ providers: [keyed('a'), keyed('b')] })).error).toBeUndefined();
+  });
+
+  it.each([
+    ['@Cached', Cached('marble')],
+    ['@CachePut', CachePut({ lane: 'marble', key: 'k:{0}' })],
+    ['@CacheInvalidate', CacheInvalidate({ lane: 'marble', key: 'k:{0}' })],
+  ])('a lane that %s names and nobody defines is an error that says where', async (decorator, decorate) => {
+    class Docs {
+      @decorate
+      async load(_id: string): Promise<void> {}
+    }
+    const { error } = await boot({ providers: [Docs] });
+    expect(error).toMatchObject({ code: 'LANE_UNKNOWN', lane: 'marble', known: ['docs', 'standard', 'heavy'] });
+    expect(error).toMatchObject({
+      message: expect.stringContaining(`${decorator} on Docs.load: there is no lane 'marble'`),
+    });
+  });
+
+  describe('a class with one instance per request', () => {
+    @Injectable({ scope: Scope.REQUEST })
+    class Tenant {}
+
+    @Injectable()
+    class Database {
+      constructor(@Inject(Tenant) readonly tenant: Tenant) {}
+    }
+
+    it('may not be cached without a key, and the error names why it is so', async () => {
+      @Injectable()
+      class Reports {
+        constructor(@Inject(Database) readonly database: Database) {}
+
+        @Cached()
+        async load(_id: string): Promise<void> {}
+      }
+      const { error } = await boot({ providers: [Tenant, Database, Reports] });
+      expect(error).toMatchObject({
+        code: 'DECORATOR_INVALID',
+        message: expect.stringContaining('@Cached on Reports.load'),
+      });
+      expect(error).toMatchObject({
+        message: expect.stringContaining('it depends on Database, which depends on Tenant'),
+      });
+    });
+
+    it('is told apart by its own scope, by a property and by the request itself', async () => {
+      @Injectable({ scope: Scope.REQUEST })
+      class Own {
+        @Cached()
+        async load(): Promise<void> {}
+      }
+      class ByProperty {
+        @Inject(Tenant) readonly tenant?: Tenant;
+
+        @Cached()
+        async load(): Promise<void> {}
+      }
+      @Controller()
+      class ByRequest {
+        constructor(@Inject(REQUEST) readonly request: unknown) {}
+
+        @Cached()
+        async load(): Promise<void> {}
+      }
+      const reasons = await Promise.all([
+        boot({ providers: [Own] }),
+        boot({ providers: [Tenant, ByProperty] }),
+        boot({ controllers: [ByRequest] }),
+      ]);
+      expect(reasons.map(({ error }) => (error as Error).message)).toEqual([
+        expect.stringContaining('it is declared with Scope.REQUEST'),
+        expect.stringContaining('it depends on Tenant,'),
+        expect.stringContaining('it depends on REQUEST,'),
+      ]);
+    });
+
+    it('may be cached under a key, and may put and invalidate', async () => {
+      @Injectable({ scope: Scope.REQUEST })
+      class Session {
+        @Cached({ key: 'session:{0}' })
+        async load(_user: string): Promise<void> {}
+
+        @CacheInvalidate({ key: 'session:{0}' })
+        async end(_user: string): Promise<void> {}
+      }
+      expect((await boot({ providers: [Session] })).error).toBeUndefined();
+    });
+
+    it('is not what a transient class is', async () => {
+      @Injectable({ scope: Scope.TRANSIENT })
+      class Renderer {
+        @Cached()
+        async load(): Promise<void> {}
+      }
+      expect((await boot({ providers: [Renderer] })).error).toBeUndefined();
+    });
+  });
+
+  it('templates that name an argument too many, or none, are warned of', async () => {
+    class Docs {
+      @Cached({ key: 'doc:{1}' })
+      async beyond(_id: string): Promise<void> {}
+
+      @Cached({ key: 'doc' })
+      async shared(_id: string): Promise<void> {}
+
+      @Cached({ key: 'doc:{0}:{1}', tags: ['docs'] })
+      async fine(_id: string, _lang = 'en'): Promise<void> {}
+
+      @Cached({ key: 'all' })
+      async nothingToUse(): Promise<void> {}
+    }
+    const { error, manager } = await boot({ providers: [Docs] });
+    expect(error).toBeUndefined();
+    expect(manager.warnings).toEqual([
+      "@Cached on Docs.beyond: the template 'doc:{1}' names argument 1, but the method has 1; counting starts at 0.",
+      "@Cached on Docs.shared: the template 'doc' uses none of the arguments, so that all calls share it.",
+    ]);
+  });
+});

@@ -1,0 +1,111 @@
+import type { FlightContext } from '../../lib/cache/flight-context.js';
+import type { LaneManager } from '../../lib/cache/lane-manager.js';
+import type { Compute, EntryOptions } from '../../lib/cache/options.js';
+import { UnknownLaneError } from '../../lib/errors/cache.errors.js';
+import type { RefusalReason } from '../../lib/events/reasons.js';
+
+/** What was said about one stored value. */
+export interface FakeEntry {
+  readonly value: unknown;
+  readonly options: EntryOptions | undefined;
+  readonly tags: readonly string[];
+  readonly ttl: unknown;
+}
+
+/** One call that a decorator made, as `name argument…`. */
+type Said = string;
+
+/** A lane in a Map, that remembers what it was asked: for tests of those who ask it. */
+export class FakeLaneManager {
+  readonly entries = new Map<string, FakeEntry>();
+  readonly said: Said[] = [];
+  readonly warnings: string[] = [];
+  readonly refused: RefusalReason[] = [];
+  snapshots: unknown = undefined;
+  closed = 0;
+  private readonly lanes: Map<string, FakeLaneManager>;
+  private readonly warned: Set<string>;
+
+  constructor(
+    readonly lane = 'standard',
+    private readonly known: readonly string[] = ['docs', 'standard', 'heavy'],
+    family?: FakeLaneManager,
+  ) {
+    this.lanes = family?.lanes ?? new Map();
+    this.warned = family?.warned ?? new Set();
+    if (family !== undefined) this.warnings = family.warnings;
+    this.lanes.set(lane, this);
+  }
+
+  /** As the code under test sees it. */
+  get asManager(): LaneManager {
+    return this as unknown as LaneManager;
+  }
+
+  forLane(lane: string): FakeLaneManager {
+    if (!this.known.includes(lane)) throw new UnknownLaneError(lane, this.known);
+    return this.lanes.get(lane) ?? new FakeLaneManager(lane, this.known, this);
+  }
+
+  async getOrSet(key: string, compute: Compute<unknown>, options?: EntryOptions): Promise<unknown> {
+    this.said.push(`getOrSet ${key}`);
+    const entry = this.entries.get(key);
+    return entry === undefined ? this.land(key, compute, options) : entry.value;
+  }
+
+  async putComputed(key: string, compute: Compute<unknown>, options?: EntryOptions): Promise<unknown> {
+    this.said.push(`putComputed ${key}`);
+    return this.land(key, compute, options);
+  }
+
+  invalidate(key: string): Promise<boolean> {
+    this.said.push(`invalidate ${key}`);
+    return Promise.resolve(this.entries.delete(key));
+  }
+
+  invalidateByTag(...tags: readonly string[]): Promise<void> {
+    this.said.push(`invalidateByTag ${tags.join(',')}`);
+    return Promise.resolve();
+  }
+
+  invalidateByPattern(pattern: string): Promise<number> {
+    this.said.push(`invalidateByPattern ${pattern}`);
+    return Promise.resolve(0);
+  }
+
+  clearAll(): Promise<void> {
+    this.said.push('clearAll');
+    this.entries.clear();
+    return Promise.resolve();
+  }
+
+  bypass(reason: string, key: string): void {
+    this.said.push(`bypass ${reason} ${key}`);
+  }
+
+  warnOnce(subject: string, message: string): void {
+    if (this.warned.has(subject)) return;
+    this.warned.add(subject);
+    this.warnings.push(message);
+  }
+
+  close(): Promise<void> {
+    this.closed++;
+    return Promise.resolve();
+  }
+
+  private async land(key: string, compute: Compute<unknown>, options: EntryOptions | undefined): Promise<unknown> {
+    let tags = options?.tags ?? [];
+    let ttl: unknown = options?.ttl;
+    let refused: RefusalReason | undefined;
+    const context: Partial<FlightContext> = {
+      setTags: (more) => (tags = [...tags, ...more]),
+      setTtl: (said) => (ttl = said),
+      refuse: (reason) => (refused = reason),
+    };
+    const value = await compute(context as FlightContext);
+    if (refused === undefined) this.entries.set(key, { value, options, tags, ttl });
+    else this.refused.push(refused);
+    return value;
+  }
+}

@@ -1,0 +1,97 @@
+import { describe, expect, it } from '@jest/globals';
+import { CacheInvalidate, type CacheInvalidateOptions } from '../../../lib/decorators/cache-invalidate.decorator.js';
+import { giveManager } from '../../../lib/decorators/injected-manager.js';
+import { FakeLaneManager } from '../../support/fake-lane-manager.js';
+
+/** A method under the given decorators that notes when it runs, among what its lane was asked. */
+function invalidating(...options: readonly CacheInvalidateOptions[]) {
+  const manager = new FakeLaneManager();
+  class Users {
+    async save(user: { readonly id?: string } | undefined): Promise<string> {
+      manager.said.push('run');
+      if (user?.id === 'bad') throw new Error('not saved');
+      return 'saved';
+    }
+  }
+  let at = Object.getOwnPropertyDescriptor(Users.prototype, 'save') as TypedPropertyDescriptor<Users['save']>;
+  for (const each of options) at = CacheInvalidate(each)(Users.prototype, 'save', at);
+  Object.defineProperty(Users.prototype, 'save', at);
+  const users = new Users();
+  giveManager(users, manager.asManager);
+  return { users, manager };
+}
+
+describe('@CacheInvalidate', () => {
+  it('invalidates keys, tags and a pattern made from the arguments, after the method', async () => {
+    const { users, manager } = invalidating({
+      key: ['user:{0.id}', (user: { id: string }) => `profile/${user.id}`],
+      tags: ['user:{0.id}', 'users'],
+      pattern: 'list:{0.id}:*',
+    });
+    expect(await users.save({ id: 'a' })).toBe('saved');
+    expect(manager.said).toEqual([
+      'run',
+      'invalidate user:a',
+      'invalidate profile/a',
+      'invalidateByTag user:a,users',
+      'invalidateByPattern list:a:*',
+    ]);
+  });
+
+  it.each([
+    ['before', ['clearAll', 'run']],
+    ['after', ['run', 'clearAll']],
+    ['both', ['clearAll', 'run', 'clearAll']],
+  ] as const)('invalidates %s the method when told to', async (when, said) => {
+    const { users, manager } = invalidating({ all: true, when });
+    await users.save({});
+    expect(manager.said).toEqual(said);
+  });
+
+  it('leaves everything as it is after a method that failed', async () => {
+    const { users, manager } = invalidating({ all: true });
+    await expect(users.save({ id: 'bad' })).rejects.toThrow('not saved');
+    expect(manager.said).toEqual(['run']);
+  });
+
+  it('may be given several times, for several lanes', async () => {
+    const { users, manager } = invalidating({ lane: 'docs', all: true }, { lane: 'heavy', key: 'k', when: 'before' });
+    await users.save({});
+    expect(manager.said).toEqual(['run']);
+    expect(manager.forLane('docs').said).toEqual(['clearAll']);
+    expect(manager.forLane('heavy').said).toEqual(['invalidate k']);
+  });
+
+  it('does nothing when `condition` is false', async () => {
+    const { users, manager } = invalidating({ all: true, condition: (user: object | undefined) => user !== undefined });
+    await users.save(undefined);
+    expect(manager.said).toEqual(['run']);
+  });
+
+  it('skips what a missing value cannot name, and warns once', async () => {
+    const { users, manager } = invalidating({ key: ['user:{0.id}', 'users'], tags: ['user:{0.id}'] });
+    await users.save({});
+    await users.save({});
+    expect(manager.said).toEqual(['run', 'invalidate users', 'run', 'invalidate users']);
+    expect(manager.warnings).toEqual([expect.stringContaining('@CacheInvalidate on Users.save')]);
+  });
+
+  it('rejects when the invalidation failed, although the method succeeded', async () => {
+    const { users, manager } = invalidating({ key: 'k' });
+    const failed = new Error('not durable');
+    manager.invalidate = () => Promise.reject(failed);
+    await expect(users.save({})).rejects.toBe(failed);
+  });
+
+  it.each([
+    [{}, 'says nothing to invalidate'],
+    [{ all: false }, 'says nothing to invalidate'],
+    [{ key: 'k', when: 'later' }, "when is 'later'"],
+    [{ pattern: 'x:{}' }, "the template 'x:{}'"],
+    [{ keys: 'k' }, "Did you mean 'key'?"],
+  ])('refuses %p when the class is declared', (options, text) => {
+    const declare = () => invalidating(options as CacheInvalidateOptions);
+    expect(declare).toThrow(expect.objectContaining({ code: 'DECORATOR_INVALID' }));
+    expect(declare).toThrow(text);
+  });
+});

@@ -1,0 +1,286 @@
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { Logger, SetMetadata } from '@nestjs/common';
+import { isDeepStrictEqual } from 'node:util';
+import { cachedKeyFor } from '../../../lib/decorators/cached-key.js';
+import { Cached, type CachedOptions } from '../../../lib/decorators/cached.decorator.js';
+import { giveManager, INJECTED } from '../../../lib/decorators/injected-manager.js';
+import { FakeLaneManager } from '../../support/fake-lane-manager.js';
+
+let warn: jest.SpiedFunction<Logger['warn']>;
+
+beforeEach(() => {
+  warn = jest.spyOn(Logger.prototype, 'warn').mockReturnValue();
+});
+
+afterEach(() => {
+  warn.mockRestore();
+});
+
+interface Doc {
+  readonly id: string;
+  readonly words: number;
+}
+
+/** A class with one method under `@Cached(options)`, and an instance of it that Nest could have made. */
+function cachedDocs(...options: Parameters<typeof Cached> | [CachedOptions]) {
+  class Docs {
+    calls = 0;
+
+    @((Cached as (...given: unknown[]) => ReturnType<typeof Cached>)(...options))
+    async find(id: unknown, ..._rest: unknown[]): Promise<Doc> {
+      this.calls++;
+      return { id: String(id), words: this.calls };
+    }
+  }
+  const manager = new FakeLaneManager();
+  const docs = new Docs();
+  giveManager(docs, manager.asManager);
+  return { Docs, docs, manager };
+}
+
+describe('@Cached', () => {
+  it('runs the method once per list of arguments', async () => {
+    const { docs, manager } = cachedDocs();
+    expect(await docs.find('a')).toEqual({ id: 'a', words: 1 });
+    expect(await docs.find('a')).toEqual({ id: 'a', words: 1 });
+    expect(await docs.find('b')).toEqual({ id: 'b', words: 2 });
+    expect([...manager.entries.keys()]).toHaveLength(2);
+  });
+
+  it('takes lane, ttl and tags in order, or as options', async () => {
+    for (const options of [['docs', '5m', ['render']], [{ lane: 'docs', ttl: '5m', tags: ['render'] }]] as const) {
+      const { docs, manager } = cachedDocs(...(options as [CachedOptions]));
+      await docs.find('a');
+      expect([...manager.forLane('docs').entries.values()]).toMatchObject([{ ttl: '5m', tags: ['render'] }]);
+      expect(manager.entries.size).toBe(0);
+    }
+  });
+
+  it('hands freshness options, isolation, schema and version to the lane as they are', async () => {
+    const given = { grace: '1m', refreshAhead: 0.8, isolation: 'clone', version: 2, forceFresh: true } as const;
+    const { docs, manager } = cachedDocs({ ...given, key: 'k:{0}', condition: () => true });
+    await docs.find('a');
+    expect(manager.entries.get('k:a')?.options).toEqual(given);
+  });
+
+  it('reuses one options object for all calls when nothing in it depends on the arguments', async () => {
+    const { docs, manager } = cachedDocs('standard', 60, ['t']);
+    await docs.find('a');
+    await docs.find('b');
+    const [first, second] = [...manager.entries.values()];
+    expect(first?.options).toBe(second?.options);
+  });
+
+  it('makes keys and tags from templates and functions', async () => {
+    const byTemplate = cachedDocs({ key: 'doc:{0}', tags: ['doc:{0}', 'docs'] });
+    await byTemplate.docs.find('a');
+    expect(byTemplate.manager.entries.get('doc:a')?.tags).toEqual(['doc:a', 'docs']);
+
+    const byFunction = cachedDocs({ key: (id: string) => `d:${id}`, tags: (id: string) => [`t:${id}`] });
+    await byFunction.docs.find('a');
+    expect(byFunction.manager.entries.get('d:a')?.tags).toEqual(['t:a']);
+  });
+
+  it('adds tags and sets the ttl by the result', async () => {
+    const { docs, manager } = cachedDocs({
+      key: 'k:{0}',
+      tags: ['docs'],
+      resultTags: (doc: Doc, id: string) => [`words:${doc.words}`, `asked:${id}`],
+      ttl: (doc: Doc) => (doc.words > 0 ? '1h' : '1s'),
+    });
+    await docs.find('a');
+    expect(manager.entries.get('k:a')).toMatchObject({ tags: ['docs', 'words:1', 'asked:a'], ttl: '1h' });
+  });
+
+  it('does not store what `unless` is true for', async () => {
+    const { docs, manager } = cachedDocs({ key: 'k:{0}', unless: (doc: Doc) => doc.words < 2 });
+    await docs.find('a');
+    await docs.find('a');
+    expect(manager.refused).toEqual(['unless']);
+    expect(manager.entries.get('k:a')?.value).toEqual({ id: 'a', words: 2 });
+  });
+
+  it('runs past the cache when `condition` is false', async () => {
+    const { docs, manager } = cachedDocs({ key: 'k:{0}', condition: (id: string) => id !== 'draft' });
+    await docs.find('draft');
+    await docs.find('draft');
+    expect(docs.calls).toBe(2);
+    expect(manager.said).toEqual(Array(2).fill('bypass condition @Cached on Docs.find'));
+  });
+
+  it.each([
+    ['an argument no key can be made from', {}, () => 'a function'],
+    ['a missing value in the key', { key: 'k:{0.id}' }, { name: 'no id' }],
+    ['a missing value in a tag', { key: 'k', tags: ['t:{0.id}'] }, null],
+    ['a key that would be empty', { key: '{0}' }, ''],
+  ])('runs past the cache for %s, counts it and warns once', async (_, options, argument) => {
+    const { docs, manager } = cachedDocs(options);
+    await docs.find(argument);
+    await docs.find(argument);
+    expect(docs.calls).toBe(2);
+    expect(manager.said).toEqual(Array(2).fill('bypass unkeyable-arguments @Cached on Docs.find'));
+    expect(manager.warnings).toEqual([expect.stringContaining('@Cached on Docs.find ran uncached')]);
+  });
+
+  it.each(['key', 'tags', 'condition', 'unless', 'resultTags', 'ttl'])(
+    'lets an error of %s reach the caller',
+    async (option) => {
+      const mine = new Error('mine');
+      const { docs } = cachedDocs({
+        [option]: () => {
+          throw mine;
+        },
+      });
+      await expect(docs.find('a')).rejects.toBe(mine);
+    },
+  );
+
+  it('awaits a method that is not async, and turns what it throws into a rejection', async () => {
+    class Plain {
+      @(Cached({ key: 'k' }) as MethodDecorator)
+      find(): number {
+        throw new Error('at once');
+      }
+    }
+    const plain = new Plain();
+    const unmanaged = plain.find() as unknown as Promise<number>;
+    await expect(unmanaged).rejects.toThrow('at once');
+    giveManager(plain, new FakeLaneManager().asManager);
+    await expect(plain.find()).rejects.toThrow('at once');
+  });
+});
+
+describe('the default key', () => {
+  class Base {
+    @Cached()
+    async load(id: string): Promise<string> {
+      return `base ${id}`;
+    }
+  }
+  class First extends Base {}
+  class Second extends Base {
+    @Cached()
+    override async load(id: string): Promise<string> {
+      return `second over ${await super.load(id)}`;
+    }
+  }
+
+  it('begins with the class of the instance, not the one that declares the method', () => {
+    expect(cachedKeyFor(First, 'load', ['a'])).toMatch(/^First\.load:/);
+    expect(cachedKeyFor(Base, 'load', ['a'])).toMatch(/^Base\.load:/);
+  });
+
+  it('keeps an overriding method apart from the one it runs by super', async () => {
+    const manager = new FakeLaneManager();
+    const second = new Second();
+    giveManager(second, manager.asManager);
+    expect(await second.load('a')).toBe('second over base a');
+    const keys = [...manager.entries.keys()];
+    expect(new Set(keys.map((key) => key.slice(0, key.indexOf(':'))))).toEqual(
+      new Set(['Second.load', 'Second.load>Base']),
+    );
+    expect(keys).toContain(cachedKeyFor(Second, 'load', ['a']));
+  });
+
+  it('begins with `name` where one is given', () => {
+    const { Docs } = cachedDocs({ name: 'Handbook.find' });
+    expect(cachedKeyFor(Docs, 'find', ['a'])).toMatch(/^Handbook\.find:/);
+  });
+
+  it('is asked for with keyFor, also for methods with a key of their own and with symbol names', () => {
+    const named = Symbol('named');
+    class Docs {
+      @Cached({ key: 'doc:{0}' })
+      async find(_id: string): Promise<void> {}
+
+      @Cached()
+      async [named](): Promise<void> {}
+
+      async plain(): Promise<void> {}
+    }
+    expect(cachedKeyFor(Docs, 'find', ['a'])).toBe('doc:a');
+    expect(cachedKeyFor(Docs, named, [])).toMatch(/^Docs\.Symbol\(named\):/);
+    expect(() => cachedKeyFor(Docs, 'plain', [])).toThrow('Docs.plain has no @Cached');
+    expect(() => cachedKeyFor(Docs, 'find', [undefined])).toThrow('give no key');
+  });
+});
+
+describe('a class with @Cached', () => {
+  it('compares, prints and copies as if no manager were there', () => {
+    const { docs, Docs } = cachedDocs();
+    const bare = new Docs();
+    expect(docs).toEqual(bare);
+    expect(docs).toStrictEqual(bare);
+    expect(isDeepStrictEqual(docs, bare)).toBe(true);
+    expect(JSON.stringify(docs)).toBe('{"calls":0}');
+    expect(Reflect.ownKeys({ ...docs })).toEqual(['calls']);
+    expect(INJECTED in docs).toBe(true);
+  });
+
+  it('keeps the name, length and metadata of its methods', () => {
+    class Docs {
+      @Cached()
+      @SetMetadata('route', '/docs')
+      async find(_id: string, _lang: string): Promise<void> {}
+    }
+    const { find } = Docs.prototype;
+    expect([find.name, find.length]).toEqual(['find', 2]);
+    expect(Reflect.getMetadata('route', find)).toBe('/docs');
+  });
+
+  it('runs uncached if Nest did not make it, with one warning per class', async () => {
+    class Docs {
+      calls = 0;
+
+      @Cached()
+      async find(): Promise<number> {
+        return ++this.calls;
+      }
+    }
+    class More extends Docs {}
+    const docs = new Docs();
+    expect([await docs.find(), await docs.find(), await new Docs().find()]).toEqual([1, 2, 1]);
+    expect(await new More().find()).toBe(1);
+    expect(warn.mock.calls).toEqual([
+      [expect.stringContaining('@Cached on Docs.find runs uncached: this Docs was not made by Nest')],
+      [expect.stringContaining('this More was not made by Nest')],
+    ]);
+  });
+});
+
+describe('@Cached refuses when the class is declared', () => {
+  const declare = (options: unknown) => () => cachedDocs(options as CachedOptions);
+
+  it.each([
+    [{ tll: 5 }, "@Cached on Docs.find: there is no option 'tll'. Did you mean 'ttl'?"],
+    [{ signal: 1 }, "no option 'signal'. Known options: lane"],
+    [{ key: 'doc:{x}' }, "the template 'doc:{x}'"],
+    [{ key: '' }, 'a key must be a text'],
+    [{ tags: ['ok', '{'] }, "the template '{'"],
+    [{ tags: 'docs' }, 'tags must be a list'],
+    [{ tags: [7] }, 'a tag must be a text'],
+    [{ lane: 3 }, 'lane must be a text'],
+    [{ name: '' }, 'name must be a text'],
+    [{ condition: true }, 'condition must be a function'],
+  ])('%p', (options, text) => {
+    expect(declare(options)).toThrow(expect.objectContaining({ code: 'DECORATOR_INVALID' }));
+    expect(declare(options)).toThrow(text);
+  });
+
+  it.each([{ ttl: -1 }, { ttl: Number.NaN }, { grace: 'soon' }])('a duration such as %p', (options) => {
+    expect(declare(options)).toThrow(expect.objectContaining({ code: 'TTL_INVALID' }));
+  });
+
+  it('static methods, accessors and the decorators of another kind', () => {
+    const decorate = Cached() as (...at: unknown[]) => unknown;
+    class Docs {
+      static all(): void {}
+    }
+    const at = Object.getOwnPropertyDescriptor(Docs, 'all');
+    expect(() => decorate(Docs, 'all', at)).toThrow('@Cached cannot decorate the static method Docs.all');
+    expect(() => decorate(Docs.prototype, 'size', { get: () => 1 })).toThrow(
+      "can only decorate a method; 'size' is none",
+    );
+    expect(() => decorate(() => undefined, { kind: 'method' })).toThrow('experimentalDecorators');
+  });
+});
