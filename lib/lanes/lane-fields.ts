@@ -1,4 +1,5 @@
 import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { nearestName } from '../errors/nearest-name.js';
 import { DURATION_FORM, readDuration } from './duration.js';
 import { readSize, SIZE_FORM } from './size.js';
 
@@ -21,7 +22,9 @@ export class LaneFields {
     this.fields = written;
     const unknown = Object.keys(written).find((name) => !known.includes(name));
     if (unknown !== undefined) {
-      throw this.invalid(unknown, `is no field; known here are ${known.join(', ')}`);
+      const meant = nearestName(unknown, known);
+      const hint = meant === undefined ? '.' : `; did you mean '${meant}'?`;
+      throw this.invalid(unknown, `is no field${hint} There are ${known.join(', ')}`);
     }
   }
 
