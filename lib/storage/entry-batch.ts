@@ -84,10 +84,15 @@ export class EntryBatch {
     const draft = this.drafts.get(physical);
     const stored = draft === undefined ? this.tables.row(lane, key) : draft.stored;
     const row = draft === undefined ? stored : draft.row;
-    if (row === undefined) return false;
-    this.count(lane, row, undefined);
-    this.stage(physical, { lane, stored, row: undefined, bytes: undefined });
-    return true;
+    if (row !== undefined) this.drop(lane, physical, stored, row);
+    return row !== undefined;
+  }
+
+  /** Removes the entry of a row that was just found: stored and untouched, or one of `newest`. */
+  evict(lane: string, row: EntryRow): void {
+    const physical = physicalKey(lane, row.key);
+    const draft = this.drafts.get(physical);
+    this.drop(lane, physical, draft === undefined ? row : draft.stored, row);
   }
 
   /** Moves the entry to the young end of the order of recency. */
@@ -145,6 +150,11 @@ export class EntryBatch {
     for (let index = 0; index < row.parts; index++) {
       transaction.put(this.tables.parts, [lane, row.landed, index], part(bytes, index));
     }
+  }
+
+  private drop(lane: string, physical: string, stored: EntryRow | undefined, row: EntryRow): void {
+    this.count(lane, row, undefined);
+    this.stage(physical, { lane, stored, row: undefined, bytes: undefined });
   }
 
   private stage(physical: string, draft: Draft): void {

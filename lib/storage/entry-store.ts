@@ -1,6 +1,6 @@
 import type { Clock } from '../clock/clock.js';
 import { nextTurn } from '../clock/turn.js';
-import { openRecord, type OpenedRecord } from '../entries/record.js';
+import { openRecordAsync, type OpenedRecord } from '../entries/record.js';
 import { EntryBatch } from './entry-batch.js';
 import type { EntryRow } from './entry-row.js';
 import { EntryTables } from './entry-tables.js';
@@ -34,6 +34,9 @@ export interface EntryStoreOptions {
   failed(fault: StorageFault, lost: readonly QueuedChange[]): void;
 }
 
+/** A promise only where a large value had to be expanded. */
+export type FoundRecord = OpenedRecord | undefined | Promise<OpenedRecord | undefined>;
+
 /** Entries of all lanes in one environment, written behind the caller, within each lane's limits. */
 export class EntryStore {
   private readonly tables: EntryTables;
@@ -53,7 +56,7 @@ export class EntryStore {
       maxBatchBytes: MAX_BATCH_BYTES,
       commit: (fill) => this.commit(fill),
       isSpent: () => this.isSpent(),
-      failed: options.failed,
+      failed: (fault, lost) => options.failed(fault, lost),
     });
   }
 
@@ -67,19 +70,26 @@ export class EntryStore {
     return this.queue.waitingBytes >= MAX_WAITING_BYTES;
   }
 
+  /** As `peek`, and notes the use. */
+  read(lane: string, key: string): FoundRecord {
+    const found = this.peek(lane, key);
+    if (found !== undefined) this.touch(lane, key);
+    return found;
+  }
+
   /** What is stored under the key, verified; `undefined` for nothing, for another key of the same hash, and for damage. */
-  read(lane: string, key: string): OpenedRecord | undefined {
+  peek(lane: string, key: string): FoundRecord {
     try {
       const bytes = this.tables.record(lane, key);
       if (bytes === undefined) return undefined;
-      const record = openRecord(bytes);
-      if (record.key !== key) return undefined;
-      this.touch(lane, key);
-      return record;
+      const opened = openRecordAsync(bytes);
+      if (!(opened instanceof Promise)) return opened.key === key ? opened : undefined;
+      return opened.then(
+        (record) => (record.key === key ? record : undefined),
+        (error: unknown) => this.dropDamaged(lane, key, error),
+      );
     } catch (error) {
-      this.options.damaged(lane, key, error);
-      this.remove(lane, key).catch(() => undefined);
-      return undefined;
+      return this.dropDamaged(lane, key, error);
     }
   }
 
@@ -198,6 +208,11 @@ export class EntryStore {
   /** Accepts nothing any more and gives up what is waiting. */
   stop(fault: StorageFault): readonly QueuedChange[] {
     return this.queue.stop(fault);
+  }
+
+  private dropDamaged(lane: string, key: string, error: unknown): undefined {
+    this.options.damaged(lane, key, error);
+    this.remove(lane, key).catch(() => undefined);
   }
 
   private write(batch: EntryBatch, lane: string, rules: LaneRules, record: StoredRecord, bytes: Uint8Array): void {

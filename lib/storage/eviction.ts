@@ -33,7 +33,7 @@ export class Eviction {
       const reason = exceeded(count, this.rules);
       const victim = reason === undefined ? undefined : this.next();
       if (reason === undefined || victim === undefined) break;
-      this.batch.remove(this.lane, victim.key);
+      this.batch.evict(this.lane, victim);
       evicted(victim, reason);
       gone++;
     }

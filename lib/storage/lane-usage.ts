@@ -1,8 +1,9 @@
 import { decodeSequence as decodeTime, encodeSequence as encodeTime } from './entry-row.js';
-import type { Table, Transaction } from './environment.js';
+import { StorageFault, type Table, type Transaction } from './environment.js';
 
-/** Beside the lanes, whose keys are plain strings. */
-const SEEN = ['seen'];
+/** Beside the lanes, whose keys are strings. */
+const SEEN = 0;
+const ROW_BYTES = 24;
 
 /** What a lane holds, and the last sequence it has given out. */
 export interface LaneCount {
@@ -49,7 +50,7 @@ export class LaneUsage {
 }
 
 function encode(count: LaneCount): Uint8Array {
-  const bytes = Buffer.allocUnsafe(24);
+  const bytes = Buffer.allocUnsafe(ROW_BYTES);
   bytes.writeDoubleLE(count.entries, 0);
   bytes.writeDoubleLE(count.sizeBytes, 8);
   bytes.writeDoubleLE(count.sequence, 16);
@@ -57,6 +58,7 @@ function encode(count: LaneCount): Uint8Array {
 }
 
 function decode(row: Uint8Array): LaneCount {
+  if (row.length !== ROW_BYTES) throw new StorageFault('damaged', 'the counts of a lane cannot be read');
   const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength);
   return { entries: bytes.readDoubleLE(0), sizeBytes: bytes.readDoubleLE(8), sequence: bytes.readDoubleLE(16) };
 }

@@ -4,13 +4,17 @@ import type { StorageFault } from './environment.js';
 import type { StoredRecord } from './lane-rules.js';
 import type { QueuedChange } from './write-queue.js';
 
-/** An entry waiting to be written; its bytes are compressed meanwhile, off the caller's path. */
+/** Up to this, compressing takes a fraction of a millisecond and is done when the batch is filled, which is sliced. */
+const COMPRESS_LATE_BYTES = 32 * 1024;
+
+/** An entry waiting to be written; it is compressed on the way, off the caller's path. */
 export class QueuedPut implements QueuedChange {
   readonly isRemoval = false;
   readonly standsAlone = false;
   readonly sizeBytes: number;
   ready: Promise<void> | undefined;
   private bytes: Uint8Array;
+  private compressLate: number | undefined;
 
   constructor(
     private readonly record: StoredRecord,
@@ -20,10 +24,13 @@ export class QueuedPut implements QueuedChange {
   ) {
     this.bytes = record.bytes;
     this.sizeBytes = record.bytes.length;
-    if (compressFrom !== undefined && record.bytes.length >= compressFrom) this.ready = this.compress(compressFrom);
+    if (compressFrom === undefined || this.sizeBytes < compressFrom) return;
+    if (this.sizeBytes <= COMPRESS_LATE_BYTES) this.compressLate = compressFrom;
+    else this.ready = this.compressAhead(compressFrom);
   }
 
   apply(batch: EntryBatch): boolean {
+    if (this.compressLate !== undefined) this.compressNow(this.compressLate);
     this.write(batch, this.record, this.bytes);
     return false;
   }
@@ -32,12 +39,21 @@ export class QueuedPut implements QueuedChange {
     this.settled?.(fault);
   }
 
-  /** A record that cannot be compressed is stored as it is. */
-  private async compress(minBytes: number): Promise<void> {
+  private compressNow(minBytes: number): void {
+    this.compressLate = undefined;
     try {
-      this.bytes = await compressRecord(this.record.bytes, minBytes);
+      const compressed = compressRecord(this.bytes, minBytes);
+      if (compressed instanceof Uint8Array) this.bytes = compressed;
     } catch {
-      this.bytes = this.record.bytes;
+      // a record that cannot be compressed is stored as it is
+    }
+  }
+
+  private async compressAhead(minBytes: number): Promise<void> {
+    try {
+      this.bytes = await compressRecord(this.bytes, minBytes);
+    } catch {
+      // a record that cannot be compressed is stored as it is
     }
     this.ready = undefined;
   }

@@ -11,7 +11,7 @@ export class DiskTier extends StoredTier {
   }
 
   private constructor(options: StoredTierOptions) {
-    super('l2', 'no-directory', options);
+    super('l2', undefined, options);
   }
 
   /** Drops all lanes with their folder and starts afresh. Rejects when the folder cannot be dropped; then the tier stays off. */

@@ -1,4 +1,5 @@
 import { randomId } from '../clock/random.js';
+import type { TierOffReason } from '../events/reasons.js';
 import { EMPTY_LOG, type LogJournal, type LogRow, type LogState } from '../invalidation/journal.js';
 import type { EntryBatch } from '../storage/entry-batch.js';
 import type { EntryStore } from '../storage/entry-store.js';
@@ -17,18 +18,18 @@ export class PersistentTier extends StoredTier implements LogJournal {
 
   /** Never rejects: a folder that cannot be opened turns the tier off, and is tried again. */
   static async open(source: EnvironmentSource, options: StoredTierOptions): Promise<PersistentTier> {
-    const tier = PersistentTier.unattached(options);
+    const tier = new PersistentTier(options);
     await tier.attach(source);
     return tier;
   }
 
   /** For a process that does not own the directory: off, 'in-use', until `attach`. */
   static unattached(options: StoredTierOptions): PersistentTier {
-    return new PersistentTier(options);
+    return new PersistentTier(options, 'in-use');
   }
 
-  private constructor(options: StoredTierOptions) {
-    super('l3', 'in-use', options);
+  private constructor(options: StoredTierOptions, unattached?: TierOffReason) {
+    super('l3', unattached, options);
   }
 
   get initial(): LogState {

@@ -13,8 +13,8 @@ export interface StoreKeeperOptions {
   readonly tier: 'l2' | 'l3';
   readonly clock: Clock;
   readonly events: EventSink;
-  /** Why the tier is off until it is attached to a source. */
-  readonly unattached: TierOffReason;
+  /** Why the tier is off until it is attached to a source; absent where that happens before anybody sees it. */
+  readonly unattached?: TierOffReason | undefined;
   /** Makes a store over an environment just opened or found working again; `undefined` when what it holds is not ours. */
   readonly admit: (environment: Environment) => Promise<EntryStore | undefined>;
   /** Something failed. */
@@ -50,7 +50,7 @@ export class StoreKeeper {
   constructor(private readonly options: StoreKeeperOptions) {
     const { tier, clock, events } = options;
     this.breaker = new Breaker({ tier, clock, events, repair: () => this.inTurn(() => this.repair()) });
-    this.breaker.state = { state: 'off', reason: options.unattached };
+    if (options.unattached !== undefined) this.breaker.state = { state: 'off', reason: options.unattached };
   }
 
   get state(): TierState {

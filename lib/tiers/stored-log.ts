@@ -30,15 +30,13 @@ export class StoredLog {
   }
 
   read(): LogState {
-    const positions = ([subject, [position]]: Marked): readonly [string, number] => [subject, position];
-    const ends = ([subject, [position, at]]: Marked): readonly [string, ExpiredTag] => [subject, { position, at }];
     return {
       ceiling: this.number('ceiling'),
       tagFloor: this.number('tag-floor'),
       expireFloor: this.number('expire-floor'),
-      tagAt: new Map(this.marked('tag').map(positions)),
-      expiredTagAt: new Map(this.marked('expired-tag').map(ends)),
-      clearAt: new Map(this.marked('clear').map(positions)),
+      tagAt: new Map(this.marked('tag').map(toPosition)),
+      expiredTagAt: new Map(this.marked('expired-tag').map(toExpiredTag)),
+      clearAt: new Map(this.marked('clear').map(toPosition)),
       latestTime: this.number('time'),
     };
   }
@@ -86,6 +84,9 @@ export class StoredLog {
 }
 
 type Marked = readonly [subject: string, numbers: readonly [number, number]];
+
+const toPosition = ([subject, [position]]: Marked): readonly [string, number] => [subject, position];
+const toExpiredTag = ([subject, [position, at]]: Marked): readonly [string, ExpiredTag] => [subject, { position, at }];
 
 function encode(first: number, second = 0): Uint8Array {
   const bytes = Buffer.allocUnsafe(16);

@@ -1,11 +1,12 @@
 import type { Clock } from '../clock/clock.js';
 import type { EventSink } from '../events/event-map.js';
+import type { OpenedRecord } from '../entries/record.js';
 import type { TierOffReason } from '../events/reasons.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { ResolvedLane } from '../lanes/policy.js';
 import type { EntryView } from '../lanes/strategy.js';
 import type { EntryBatch } from '../storage/entry-batch.js';
-import { EntryStore } from '../storage/entry-store.js';
+import { EntryStore, type FoundRecord } from '../storage/entry-store.js';
 import type { Environment, StorageFault } from '../storage/environment.js';
 import type { LaneRules } from '../storage/lane-rules.js';
 import { diskRules, viewOf } from './disk-rules.js';
@@ -41,7 +42,7 @@ export abstract class StoredTier implements Tier {
 
   constructor(
     readonly name: 'l2' | 'l3',
-    unattached: TierOffReason,
+    unattached: TierOffReason | undefined,
     protected readonly options: StoredTierOptions,
   ) {
     this.rules = diskRules(name, options.lanes);
@@ -56,14 +57,16 @@ export abstract class StoredTier implements Tier {
     return this.keeper.state;
   }
 
-  read(lane: string, key: string): TierLookup {
+  read(lane: string, key: string): TierLookup | Promise<TierLookup> {
     const { store } = this.keeper;
-    if (store === undefined) return { outcome: 'off', reason: this.state.reason ?? 'breaker' };
-    if (!this.rules.has(lane)) return OFF_BY_POLICY;
-    const found = store.read(lane, key);
-    if (found === undefined || found.staleUntil <= this.options.life.now()) return MISS;
-    const { tags, birth, staleUntil, computeMs, bytes } = found;
-    return { outcome: 'hit', record: { key, tags, birth, expiresAt: staleUntil, computeMs, bytes } };
+    if (store === undefined || !this.rules.has(lane)) return this.off(lane);
+    return this.lookup(store.read(lane, key));
+  }
+
+  peek(lane: string, key: string): TierLookup | Promise<TierLookup> {
+    const { store } = this.keeper;
+    if (store === undefined || !this.rules.has(lane)) return this.off(lane);
+    return this.lookup(store.peek(lane, key));
   }
 
   /** Accepts the record without waiting for the disk. `backlog`: too much is waiting already. */
@@ -166,6 +169,21 @@ export abstract class StoredTier implements Tier {
     await store.begin((batch) => this.begin(batch));
     isAdmitted = true;
     return store;
+  }
+
+  private off(lane: string): TierLookup {
+    if (!this.rules.has(lane)) return OFF_BY_POLICY;
+    return { outcome: 'off', reason: this.state.reason ?? 'breaker' };
+  }
+
+  private lookup(found: FoundRecord): TierLookup | Promise<TierLookup> {
+    return found instanceof Promise ? found.then((record) => this.judge(record)) : this.judge(found);
+  }
+
+  private judge(opened: OpenedRecord | undefined): TierLookup {
+    if (opened === undefined || opened.staleUntil <= this.options.life.now()) return MISS;
+    const { key, tags, birth, staleUntil, computeMs, bytes } = opened;
+    return { outcome: 'hit', record: { key, tags, birth, expiresAt: staleUntil, computeMs, bytes, opened } };
   }
 
   private evicted(lane: string, key: string, reason: 'entries' | 'bytes' | 'expired'): void {

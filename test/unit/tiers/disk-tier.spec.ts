@@ -1,0 +1,192 @@
+import { describe, expect, it } from '@jest/globals';
+import { StorageFault } from '../../../lib/storage/environment.js';
+import { DiskTier } from '../../../lib/tiers/disk-tier.js';
+import { MemorySource } from '../../support/memory-environment.js';
+import { recordOf, tierSetting, type TierSetting } from '../../support/stored-tiers.js';
+import type { LanePolicyInput } from '../../../lib/lanes/policy.js';
+
+interface Bench extends TierSetting {
+  readonly tier: DiskTier;
+  readonly source: MemorySource;
+}
+
+async function setUp(lanes: Readonly<Record<string, LanePolicyInput>> = {}): Promise<Bench> {
+  const setting = tierSetting(lanes);
+  const source = new MemorySource();
+  return { ...setting, source, tier: await DiskTier.open(source, setting.options) };
+}
+
+const outcome = async ({ tier }: Bench, key: string, lane = 'standard'): Promise<string> => {
+  const found = await tier.read(lane, key);
+  return found.outcome === 'off' ? `off ${found.reason}` : found.outcome;
+};
+
+describe('serving', () => {
+  it('gives back the record it was given', async () => {
+    const { tier } = await setUp();
+    const record = recordOf('k', { tags: ['t'], birth: 3 });
+    await tier.write('standard', record);
+    const found = await tier.read('standard', 'k');
+    expect(found).toMatchObject({
+      outcome: 'hit',
+      record: { key: 'k', tags: ['t'], birth: 3, expiresAt: record.expiresAt },
+    });
+    expect(tier.usage('standard')).toEqual({ entries: 1, sizeBytes: record.bytes.length });
+  });
+
+  it('has nothing any more once a record has ended', async () => {
+    const bench = await setUp();
+    await bench.tier.write('standard', recordOf('k', { expiresAt: bench.clock.now() + 1_000 }));
+    expect(await outcome(bench, 'k')).toBe('hit');
+    await bench.clock.advance('1s');
+    expect(await outcome(bench, 'k')).toBe('miss');
+  });
+
+  it('is off in a lane whose policy says so', async () => {
+    const bench = await setUp({ memory: { l2: { enabled: false } } });
+    await bench.tier.write('memory', recordOf('k'));
+    expect(bench.tier.offer('memory', recordOf('k'))).toBe('off');
+    expect(await outcome(bench, 'k', 'memory')).toBe('off policy');
+    expect(await bench.tier.remove('memory', 'k')).toBe(false);
+  });
+
+  it('lists and sweeps, and counts what went', async () => {
+    const { tier, clock, counts, events } = await setUp({ standard: { l2: { maxEntries: 2 } } });
+    tier.offer('standard', recordOf('1'));
+    tier.offer('standard', recordOf('2', { expiresAt: clock.now() + 10 }));
+    tier.offer('standard', recordOf('3'));
+    await tier.flush();
+    await clock.advance('1s');
+    expect(await tier.sweep('standard')).toEqual({ expired: 1, evicted: 0 });
+    const keys: string[] = [];
+    for await (const key of tier.keys('standard')) keys.push(key);
+    expect(keys).toEqual(['3']);
+    expect([counts.evictions, counts.expirations]).toEqual([1, 1]);
+    expect(events.evicted.map(({ key, reason }) => `${key} ${reason}`)).toEqual(['1 entries', '2 expired']);
+  });
+
+  it('hands the strategy what it needs to know', async () => {
+    const asked: unknown[] = [];
+    const strategy = {
+      shouldCache: () => true,
+      getEvictionPriority: (lane: string, entry: unknown) => asked.push({ lane, entry }),
+    };
+    const { tier, clock } = await setUp({ standard: { l2: { maxEntries: 1 }, strategy } });
+    await tier.write('standard', recordOf('1', { tags: ['t'], computeMs: 42, expiresAt: clock.now() + 60_000 }));
+    await clock.advance('10s');
+    void tier.read('standard', '1');
+    await tier.flush();
+    await clock.advance('5s');
+    await tier.write('standard', recordOf('2'));
+    expect(asked[0]).toMatchObject({
+      lane: 'standard',
+      entry: { key: '1', tags: ['t'], tier: 'l2', computeMs: 42, accessCount: 1, idleMs: 5_000, remainingMs: 45_000 },
+    });
+  });
+});
+
+describe('failing', () => {
+  it('is off with the reason, once, and comes back by itself with what it held', async () => {
+    const bench = await setUp();
+    const { tier, source, events, clock, counts } = bench;
+    await tier.write('standard', recordOf('k'));
+    source.environment.fault = new StorageFault('disk-full', 'no space');
+    await expect(
+      Promise.all([tier.write('standard', recordOf('l')), tier.write('standard', recordOf('m'))]),
+    ).rejects.toMatchObject({ kind: 'disk-full' });
+    expect(await outcome(bench, 'k')).toBe('off disk-full');
+    await tier.write('standard', recordOf('n'));
+    await clock.advance('5s');
+    expect(events.states).toEqual(['off disk-full']);
+    expect(counts.errors).toBeGreaterThan(0);
+    source.environment.fault = undefined;
+    await clock.advance('60s');
+    expect(events.states).toEqual(['off disk-full', 'on']);
+    expect(await outcome(bench, 'k')).toBe('hit');
+    expect(await outcome(bench, 'l')).toBe('miss');
+    expect(tier.usage('standard').entries).toBe(1);
+    expect(source.discarded).toBe(0);
+  });
+
+  it('serves nothing of what it held once a removal was lost', async () => {
+    const bench = await setUp();
+    const { tier, source, clock } = bench;
+    await tier.write('standard', recordOf('k'));
+    source.environment.fault = new StorageFault('io', 'broken');
+    await expect(tier.remove('standard', 'k')).rejects.toMatchObject({ kind: 'io' });
+    await expect(tier.clear('standard')).rejects.toBeInstanceOf(StorageFault);
+    source.environment.fault = undefined;
+    await clock.advance('60s');
+    expect(tier.state).toEqual({ state: 'on' });
+    expect(await outcome(bench, 'k')).toBe('miss');
+    expect(source.discarded).toBe(1);
+    await tier.write('standard', recordOf('k'));
+    expect(await outcome(bench, 'k')).toBe('hit');
+  });
+
+  it('does not serve while the folder cannot be discarded', async () => {
+    const bench = await setUp();
+    const { tier, source, clock } = bench;
+    await tier.write('standard', recordOf('k'));
+    source.discardFault = new Error('not permitted');
+    await expect(tier.discard()).rejects.toThrow('not permitted');
+    await clock.advance('30s');
+    expect(await outcome(bench, 'k')).toBe('off quarantined');
+    source.discardFault = undefined;
+    await clock.advance('60s');
+    expect(await outcome(bench, 'k')).toBe('miss');
+  });
+
+  it('is off from the start when the folder cannot be opened, and tries again', async () => {
+    const setting = tierSetting();
+    const source = new MemorySource();
+    source.openFault = new StorageFault('not-permitted', 'EACCES');
+    const tier = await DiskTier.open(source, setting.options);
+    expect(tier.state).toEqual({ state: 'off', reason: 'read-only' });
+    source.openFault = undefined;
+    await setting.clock.advance('1s');
+    expect(tier.state).toEqual({ state: 'on' });
+  });
+
+  it('starts afresh after a read found the folder damaged', async () => {
+    const bench = await setUp();
+    await bench.tier.write('standard', recordOf('k'));
+    bench.source.report?.fault('damaged', 'a page', new Error('MDB_CORRUPTED'));
+    expect(await outcome(bench, 'k')).toBe('off quarantined');
+    await bench.clock.advance('1s');
+    expect(await outcome(bench, 'k')).toBe('miss');
+    expect(bench.source.discarded).toBe(1);
+  });
+
+  it('hears nothing any more from a folder that it has let go', async () => {
+    const bench = await setUp();
+    await bench.tier.discard();
+    expect(bench.source.opened).toBe(2);
+    expect(bench.events.states).toEqual(['off quarantined', 'on']);
+  });
+});
+
+describe('closing', () => {
+  it('writes what was accepted, then reads nothing and takes nothing', async () => {
+    const bench = await setUp();
+    const { tier, source } = bench;
+    tier.offer('standard', recordOf('k'));
+    await Promise.all([tier.close(), tier.close()]);
+    expect(source.folder.tables.get('records')?.rows).toHaveLength(1);
+    expect(await outcome(bench, 'k')).toBe('off closed');
+    await tier.write('standard', recordOf('l'));
+    await tier.flush();
+    expect(source.environment.isOpen).toBe(false);
+  });
+
+  it('ends by its deadline when the disk hangs', async () => {
+    const { tier, source, clock } = await setUp();
+    source.environment.gate = new Promise(() => undefined);
+    tier.offer('standard', recordOf('k'));
+    const closed = tier.close();
+    await clock.advance('4s');
+    await closed;
+    expect(tier.state).toEqual({ state: 'off', reason: 'closed' });
+    expect(clock.pending).toBe(0);
+  });
+});

@@ -1,0 +1,143 @@
+import { describe, expect, it } from '@jest/globals';
+import { EMPTY_LOG } from '../../../lib/invalidation/journal.js';
+import { StorageFault } from '../../../lib/storage/environment.js';
+import { PersistentTier } from '../../../lib/tiers/persistent-tier.js';
+import { MemorySource } from '../../support/memory-environment.js';
+import { recordOf, tierSetting, type TierSetting } from '../../support/stored-tiers.js';
+
+interface Bench extends TierSetting {
+  readonly tier: PersistentTier;
+  readonly source: MemorySource;
+}
+
+async function setUp(source = new MemorySource()): Promise<Bench> {
+  const setting = tierSetting();
+  return { ...setting, source, tier: await PersistentTier.open(source, setting.options) };
+}
+
+const outcome = async (tier: PersistentTier): Promise<string> => (await tier.read('standard', 'k')).outcome;
+
+describe('the journal', () => {
+  it('is empty in a fresh folder', async () => {
+    const { tier } = await setUp();
+    expect(tier.initial).toEqual({ ...EMPTY_LOG });
+  });
+
+  it('is found again after a restart, with the entries', async () => {
+    const { tier, source, clock } = await setUp();
+    await tier.append([
+      { row: 'ceiling', position: 65_536 },
+      { row: 'tag', tag: 'red', position: 3 },
+      { row: 'tag', tag: 'gone', position: 1 },
+      { row: 'expired-tag', tag: '\ud800', position: 4, at: 99 },
+      { row: 'clear', lane: 'docs', position: 5 },
+    ]);
+    await tier.write('standard', recordOf('k'));
+    await tier.append([
+      { row: 'tag-floor', position: 2, dropped: ['gone'] },
+      { row: 'expire-floor', position: 1, dropped: [] },
+    ]);
+    await tier.close();
+    const { tier: again } = await setUp(source);
+    expect(again.initial).toEqual({
+      ceiling: 65_536,
+      tagFloor: 2,
+      expireFloor: 1,
+      tagAt: new Map([['red', 3]]),
+      expiredTagAt: new Map([['\ud800', { position: 4, at: 99 }]]),
+      clearAt: new Map([['docs', 5]]),
+      latestTime: clock.now(),
+    });
+    expect(await outcome(again)).toBe('hit');
+    expect(again.generation).toBe(tier.generation);
+  });
+
+  it('is in order with entries: all before it is stored when it is', async () => {
+    const { tier, source } = await setUp();
+    tier.offer('standard', recordOf('k'));
+    await tier.append([{ row: 'ceiling', position: 10 }]);
+    expect(source.folder.tables.get('records')?.rows).toHaveLength(1);
+  });
+
+  it('voids a folder that has entries and no generation', async () => {
+    const { tier, source } = await setUp();
+    await tier.write('standard', recordOf('k'));
+    await tier.close();
+    source.folder.tables.get('log')?.set('generation', undefined);
+    const { tier: again } = await setUp(source);
+    expect(again.state).toEqual({ state: 'on' });
+    expect(await outcome(again)).toBe('miss');
+    expect(source.discarded).toBe(1);
+  });
+});
+
+describe('voiding', () => {
+  it('leaves nothing to read, starts another generation, and keeps the ceiling', async () => {
+    const { tier, source } = await setUp();
+    const before = tier.generation;
+    await tier.append([{ row: 'ceiling', position: 500 }]);
+    await tier.write('standard', recordOf('k'));
+    await Promise.all([tier.void(), tier.void()]);
+    expect(await outcome(tier)).toBe('miss');
+    expect(tier.generation).not.toBe(before);
+    await tier.close();
+    const { tier: again } = await setUp(source);
+    expect(again.initial.ceiling).toBe(500);
+    expect(source.discarded).toBe(1);
+  });
+
+  it('resolves once the folder is away, even if a new one cannot be opened yet', async () => {
+    const { tier, source, clock } = await setUp();
+    await tier.write('standard', recordOf('k'));
+    source.openFault = new StorageFault('disk-full', 'no space');
+    await tier.void();
+    expect(tier.state).toEqual({ state: 'off', reason: 'disk-full' });
+    expect(await tier.remove('standard', 'k')).toBe(false);
+    await tier.append([{ row: 'ceiling', position: 900 }]);
+    source.openFault = undefined;
+    await clock.advance('60s');
+    expect(await outcome(tier)).toBe('miss');
+    await tier.close();
+    const { tier: again } = await setUp(source);
+    expect(again.initial.ceiling).toBe(900);
+  });
+
+  it('rejects when the folder cannot be set aside, and nothing is served', async () => {
+    const { tier, source } = await setUp();
+    await tier.write('standard', recordOf('k'));
+    source.environment.fault = new StorageFault('io', 'broken');
+    source.discardFault = new Error('not permitted');
+    await expect(tier.append([{ row: 'ceiling', position: 1 }])).rejects.toMatchObject({ kind: 'io' });
+    await expect(tier.void()).rejects.toThrow('not permitted');
+    expect(await outcome(tier)).toBe('off');
+    await expect(tier.remove('standard', 'k')).rejects.toBeInstanceOf(StorageFault);
+  });
+
+  it('gives up writes that were waiting', async () => {
+    const { tier } = await setUp();
+    const written = tier.write('standard', recordOf('k'));
+    const voided = tier.void();
+    await expect(written).rejects.toBeInstanceOf(StorageFault);
+    await voided;
+    expect(tier.usage('standard').entries).toBe(0);
+  });
+});
+
+describe('not being the owner', () => {
+  it('is off, refuses what it cannot promise, and serves once it is attached', async () => {
+    const { tier: owner, source } = await setUp();
+    await owner.append([{ row: 'ceiling', position: 7 }]);
+    await owner.write('standard', recordOf('k'));
+    await owner.close();
+    const { options, events } = tierSetting();
+    const tier = PersistentTier.unattached(options);
+    expect(await tier.read('standard', 'k')).toEqual({ outcome: 'off', reason: 'in-use' });
+    await expect(tier.remove('standard', 'k')).rejects.toBeInstanceOf(StorageFault);
+    await expect(tier.append([])).rejects.toBeInstanceOf(StorageFault);
+    await expect(tier.void()).rejects.toBeInstanceOf(StorageFault);
+    await tier.attach(source);
+    expect(await outcome(tier)).toBe('hit');
+    expect(tier.initial.ceiling).toBe(7);
+    expect(events.states).toEqual(['on']);
+  });
+});
