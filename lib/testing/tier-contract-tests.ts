@@ -226,7 +226,7 @@ export const CONTRACT_TESTS: readonly ContractTest[] = [
     },
   },
   {
-    law: 'once closed is off, misses, and does nothing more',
+    law: 'once closed is off, misses, and changes nothing more',
     check: async (tier) => {
       await write(tier, LANE, recordOf('key'));
       await tier.close();
@@ -234,9 +234,10 @@ export const CONTRACT_TESTS: readonly ContractTest[] = [
       assert.deepEqual(tier.state, { state: 'off', reason: 'closed' });
       assert.notEqual((await tier.read(LANE, 'key')).outcome, 'hit');
       await write(tier, LANE, recordOf('other'));
-      assert.equal(await remove(tier, LANE, 'key'), false);
-      assert.equal(await tier.removeMatching(LANE, () => true), 0);
-      await tier.clear(LANE);
+      // a tier that outlives its process may not claim that something is gone, so it may also refuse
+      assert.equal(await remove(tier, LANE, 'key').catch(() => false), false);
+      assert.equal(await tier.removeMatching(LANE, () => true).catch(() => 0), 0);
+      await tier.clear(LANE).catch(() => undefined);
       await tier.flush();
       assert.deepEqual(await tier.sweep(LANE), { expired: 0, evicted: 0 });
       assert.deepEqual(await keysOf(tier, LANE), []);
