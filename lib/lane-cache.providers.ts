@@ -1,4 +1,11 @@
-import { Inject, Injectable, Logger, type OnApplicationShutdown, type Provider } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  Logger,
+  type InjectionToken,
+  type OnApplicationShutdown,
+  type Provider,
+} from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { CacheManager } from './cache-manager.js';
 import { CheckpointService } from './checkpoints/checkpoint-service.js';
@@ -51,8 +58,8 @@ export const MACHINERY: readonly Provider[] = [
   LaneCacheShutdown,
 ];
 
-function fromApp(token: symbol | object, part: (app: LaneCacheApp) => unknown): Provider {
-  return { provide: token as symbol, inject: [LANE_CACHE_APP], useFactory: part };
+function fromApp(token: InjectionToken, part: (app: LaneCacheApp) => unknown): Provider {
+  return { provide: token, inject: [LANE_CACHE_APP], useFactory: part };
 }
 
 /** Before anything is opened: two caches of one app would not hear of each other's invalidations. */

@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import type { LaneManager } from '../cache/lane-manager.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
-import { isLaneCacheError, LaneCacheError } from '../errors/lane-cache.error.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { decoratorError, siteLabel } from './decoration-site.js';
 import { decoratedMethods, type ClassReference, type DecoratedMethod } from './method-registry.js';
 import { requestScopeOf, type Provided } from './request-scope.js';
@@ -31,8 +31,7 @@ export class BootChecks {
     try {
       this.manager.forLane(lane);
     } catch (error) {
-      if (!isLaneCacheError(error, 'LANE_UNKNOWN')) throw error;
-      throw new UnknownLaneError(lane, (error as UnknownLaneError).known, siteLabel(site));
+      throw error instanceof UnknownLaneError ? new UnknownLaneError(lane, error.known, siteLabel(site)) : error;
     }
   }
 

@@ -27,5 +27,5 @@ export function withDeclaration(entry: TypeEntry): TypeEntry {
 
 function declarationOf(type: unknown): CacheTypeOptions | undefined {
   if (typeof type !== 'function' || !Object.hasOwn(type, CACHE_TYPE)) return undefined;
-  return (type as { readonly [CACHE_TYPE]?: CacheTypeOptions })[CACHE_TYPE];
+  return Reflect.get(type, CACHE_TYPE);
 }

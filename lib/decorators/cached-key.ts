@@ -1,12 +1,11 @@
-import type { Type } from '@nestjs/common';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { decoratedMethods } from './method-registry.js';
+import { decoratedMethods, type ClassReference } from './method-registry.js';
 
 /**
  * The key that `@Cached` uses when `method` of a `type` instance is called with `args`.
  * Throws DECORATOR_INVALID if the method has no `@Cached`, KEY_INVALID if these arguments give no key.
  */
-export function cachedKeyFor(type: Type, method: string | symbol, args: readonly unknown[]): string {
+export function cachedKeyFor(type: ClassReference, method: string | symbol, args: readonly unknown[]): string {
   const found = decoratedMethods(type.prototype).find(
     (each) => each.cached !== undefined && each.site.method === method,
   );

@@ -5,7 +5,7 @@ import type { AsyncMethodDecorator } from './async-method.js';
 import { decorationSite } from './decoration-site.js';
 import { entryAdvice, LANE_RULES, type EntryRules } from './entry-advice.js';
 import { MethodPrefix } from './method-prefix.js';
-import { register } from './method-registry.js';
+import { register, type ClassReference } from './method-registry.js';
 import { wrapMethod } from './method-wrapper.js';
 import { checkOptions } from './option-checks.js';
 import { compileKey, compileTags, type KeySpec } from './specs.js';
@@ -44,7 +44,7 @@ export function Cached(
     const key = options.key === undefined ? undefined : compileKey(site, options.key, 'key');
     const tagged = options.tags === undefined ? undefined : compileTags(site, options.tags);
     const prefix = new MethodPrefix(site, options.name);
-    const keyFor = (type: { readonly name: string; readonly prototype: unknown }, args: readonly unknown[]) =>
+    const keyFor = (type: ClassReference, args: readonly unknown[]) =>
       key === undefined ? defaultKey(prefix.of(type), args) : key.of(args);
     register({
       site,

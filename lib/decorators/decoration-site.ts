@@ -1,7 +1,5 @@
+import type { AsyncMethod } from './async-method.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-
-/** A method that may be decorated; at run time one that isn't async is awaited all the same. */
-export type Method = (this: unknown, ...args: unknown[]) => unknown;
 
 /** Where a decorator stands. */
 export interface DecorationSite {
@@ -10,6 +8,8 @@ export interface DecorationSite {
   /** The prototype that declares the method. */
   readonly prototype: object;
   readonly method: string | symbol;
+  /** The method as it was found: as written, or as another decorator left it. */
+  readonly original: AsyncMethod;
 }
 
 /** As texts name it: `@Cached on Docs.render`. */
@@ -26,7 +26,7 @@ export function decorationSite(
   decorator: string,
   target: unknown,
   method: unknown,
-  descriptor: { readonly value?: unknown } | undefined,
+  descriptor: { readonly value?: AsyncMethod | undefined } | undefined,
 ): DecorationSite {
   const invalid = (problem: string) => new LaneCacheError('DECORATOR_INVALID', `${decorator} ${problem}`);
   if (typeof method !== 'string' && typeof method !== 'symbol') {
@@ -40,5 +40,5 @@ export function decorationSite(
   if (typeof target !== 'object' || target === null || typeof descriptor?.value !== 'function') {
     throw invalid(`can only decorate a method; '${String(method)}' is none.`);
   }
-  return { decorator, prototype: target, method };
+  return { decorator, prototype: target, method, original: descriptor.value };
 }

@@ -3,7 +3,7 @@ import { DiscoveryService } from '@nestjs/core';
 import type { LaneManager } from '../cache/lane-manager.js';
 import { LANE_CACHE } from '../lanes/lane-token.js';
 import { BootChecks } from './boot-checks.js';
-import { giveManager, managerOf } from './injected-manager.js';
+import { giveManager, INJECTED, type Managed } from './injected-manager.js';
 import { hasDecoratedMethods } from './method-registry.js';
 import type { Provided } from './request-scope.js';
 
@@ -37,13 +37,13 @@ export class DecoratorExplorer implements OnModuleInit {
       const made = instancesOf(provided);
       const type = provided.isNotMetatype ? made[0]?.constructor : provided.metatype;
       if (type !== undefined && type !== null) checks.check(type, provided);
-      for (const instance of made) if (managerOf(instance) === undefined) giveManager(instance, this.manager);
+      for (const instance of made) if (instance[INJECTED] === undefined) giveManager(instance, this.manager);
     }
   }
 }
 
 /** The instances with decorated methods that exist by now. */
-function instancesOf(provided: Provided): readonly object[] {
+function instancesOf(provided: Provided): readonly Managed[] {
   const made: readonly unknown[] = provided.isTransient
     ? provided.getStaticTransientInstances().map((host) => host?.instance)
     : [provided.instance];

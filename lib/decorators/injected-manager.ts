@@ -5,7 +5,8 @@ import { LANE_CACHE } from '../lanes/lane-token.js';
 /** The property under which an instance with decorated methods carries the manager of its app. */
 export const INJECTED = Symbol.for('nestjs-lane-cache.manager');
 
-interface Managed {
+/** What may carry a manager. */
+export interface Managed {
   [INJECTED]?: LaneManager;
 }
 
@@ -28,12 +29,7 @@ export function injectManager(prototype: object): void {
   Optional()(prototype, INJECTED);
 }
 
-/** Undefined for what Nest did not make: a plain `new`, or an app without the module. */
-export function managerOf(host: unknown): LaneManager | undefined {
-  return (host as Managed | undefined)?.[INJECTED];
-}
-
-/** False if the instance is closed to new properties. */
+/** Whoever has none was not made by Nest, or lives in an app without the module. False if the instance is closed to new properties. */
 export function giveManager(instance: object, manager: LaneManager): boolean {
   return Reflect.defineProperty(instance, INJECTED, { value: manager, configurable: true, writable: true });
 }

@@ -46,5 +46,6 @@ export function decoratedMethods(prototype: unknown): readonly DecoratedMethod[]
 }
 
 function declaredBy(prototype: object): readonly DecoratedMethod[] {
-  return (Reflect.getOwnMetadata(METHODS, prototype) as readonly DecoratedMethod[] | undefined) ?? [];
+  const declared: readonly DecoratedMethod[] | undefined = Reflect.getOwnMetadata(METHODS, prototype);
+  return declared ?? [];
 }

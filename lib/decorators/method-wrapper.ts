@@ -1,8 +1,9 @@
 import 'reflect-metadata';
 import { Logger } from '@nestjs/common';
 import type { LaneManager } from '../cache/lane-manager.js';
-import { siteLabel, type DecorationSite, type Method } from './decoration-site.js';
-import { injectManager, managerOf } from './injected-manager.js';
+import type { AsyncMethod } from './async-method.js';
+import { siteLabel, type DecorationSite } from './decoration-site.js';
+import { INJECTED, injectManager, type Managed } from './injected-manager.js';
 
 const WARNED = 'nestjs-lane-cache:warned';
 
@@ -21,18 +22,18 @@ export type Advice = (manager: LaneManager, call: MethodCall) => Promise<unknown
  * Puts `advice` around a method and has the manager injected where it runs. The wrapper bears the method's name,
  * length and metadata, so that routes, guards and other decorators work in either order.
  */
-export function wrapMethod<M>(
+export function wrapMethod<M extends AsyncMethod>(
   site: DecorationSite,
   descriptor: TypedPropertyDescriptor<M>,
   advice: Advice,
 ): TypedPropertyDescriptor<M> {
   injectManager(site.prototype);
-  const original = descriptor.value as Method;
-  const wrapper = function (this: unknown, ...args: unknown[]): Promise<unknown> {
-    const run = () => original.apply(this, args);
+  const { original } = site;
+  const wrapper = function (this: Managed | undefined, ...args: unknown[]): Promise<unknown> {
+    const run = (): unknown => Reflect.apply(original, this, args);
     try {
-      const manager = managerOf(this);
-      if (manager !== undefined) return advice(manager, { host: this as object, args, run });
+      const manager = this?.[INJECTED];
+      if (this !== undefined && manager !== undefined) return advice(manager, { host: this, args, run });
       warnUnmanaged(site, this);
       return Promise.resolve(run());
     } catch (error) {
@@ -40,22 +41,21 @@ export function wrapMethod<M>(
     }
   };
   takeAfter(wrapper, original);
-  descriptor.value = wrapper as M;
-  return descriptor;
+  return Object.assign(descriptor, { value: wrapper });
 }
 
-function takeAfter(wrapper: Method, original: Method): void {
+function takeAfter(wrapper: object, original: AsyncMethod): void {
   for (const property of ['name', 'length'] as const) {
     Object.defineProperty(wrapper, property, { value: original[property], configurable: true });
   }
-  for (const key of Reflect.getMetadataKeys(original) as readonly unknown[]) {
+  for (const key of Reflect.getMetadataKeys(original)) {
     Reflect.defineMetadata(key, Reflect.getMetadata(key, original), wrapper);
   }
 }
 
 /** Once per class: what Nest did not make has no cache, and that is worth knowing but no reason to fail. */
-function warnUnmanaged(site: DecorationSite, host: unknown): void {
-  const type = (host as object | undefined)?.constructor ?? site.prototype.constructor;
+function warnUnmanaged(site: DecorationSite, host: object | undefined): void {
+  const type = host?.constructor ?? site.prototype.constructor;
   if (Reflect.hasOwnMetadata(WARNED, type)) return;
   Reflect.defineMetadata(WARNED, true, type);
   new Logger('LaneCache').warn(

@@ -4,33 +4,31 @@ import { nearestName } from '../errors/nearest-name.js';
 import { DURATION_FORM, readDuration } from '../lanes/duration.js';
 import { decoratorError, siteLabel, type DecorationSite } from './decoration-site.js';
 
-type Options = Readonly<Record<string, unknown>>;
-
 const DURATIONS = ['ttl', 'grace', 'graceBackoff', 'softTimeout', 'hardTimeout', 'jitter', 'maxAge'] as const;
 const FUNCTIONS = ['condition', 'unless', 'resultTags'] as const;
 const NAMES = ['lane', 'name'] as const;
 
 /** What a decorator was given is looked at when the class is declared, not when the method is first called. */
 export function checkOptions(site: DecorationSite, given: object, known: readonly string[]): void {
-  const options = given as Options;
-  for (const name of Object.keys(options)) {
+  const options: ReadonlyMap<string, unknown> = new Map(Object.entries(given));
+  for (const name of options.keys()) {
     if (known.includes(name)) continue;
     const nearest = nearestName(name, known);
     const hint = nearest === undefined ? `Known options: ${known.join(', ')}.` : `Did you mean '${nearest}'?`;
     throw decoratorError(site, `there is no option '${name}'. ${hint}`);
   }
   for (const name of NAMES) {
-    const value = options[name];
+    const value = options.get(name);
     if (value !== undefined && (typeof value !== 'string' || value === '')) {
       throw decoratorError(site, `${name} must be a text that isn't empty.`);
     }
   }
   for (const name of FUNCTIONS) {
-    if (options[name] !== undefined && typeof options[name] !== 'function') {
+    if (options.get(name) !== undefined && typeof options.get(name) !== 'function') {
       throw decoratorError(site, `${name} must be a function.`);
     }
   }
-  for (const name of DURATIONS) checkDuration(site, name, options[name]);
+  for (const name of DURATIONS) checkDuration(site, name, options.get(name));
 }
 
 function checkDuration(site: DecorationSite, field: string, value: unknown): void {

@@ -1,5 +1,5 @@
 import type { FlightContext } from '../cache/flight-context.js';
-import type { Compute } from '../cache/options.js';
+import type { Compute, ComputeContext } from '../cache/options.js';
 import type { Duration } from '../lanes/duration.js';
 import { callGiven } from './given-function.js';
 import type { MethodCall } from './method-wrapper.js';
@@ -21,9 +21,16 @@ export function computeWith(rules: ResultRules): (call: MethodCall) => Compute<u
   return (call) => async (context) => {
     const result = await call.run();
     const told = [result, ...call.args];
-    if (unless !== undefined && callGiven(unless, told)) (context as FlightContext).refuse('unless');
+    if (unless !== undefined && callGiven(unless, told)) refuse(context);
     if (resultTags !== undefined) context.setTags(callGiven(resultTags, told));
     if (typeof ttl === 'function') context.setTtl(callGiven(ttl, told));
     return result;
   };
 }
+
+function refuse(context: ComputeContext): void {
+  if (isFlight(context)) context.refuse('unless');
+  else context.skipCache();
+}
+
+const isFlight = (context: ComputeContext): context is FlightContext => 'refuse' in context;

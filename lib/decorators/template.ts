@@ -99,7 +99,7 @@ function reader(argument: number, path: readonly string[]): Reader {
 }
 
 function propertyOf(value: unknown, name: string): unknown {
-  return value === undefined || value === null ? undefined : (value as Readonly<Record<string, unknown>>)[name];
+  return value === undefined || value === null ? undefined : Reflect.get(Object(value), name);
 }
 
 function isWritable(value: unknown): boolean {

@@ -191,8 +191,6 @@ describe('decorated classes in a Nest app', () => {
   });
 
   describe('as controllers', () => {
-    const Roles = (role: string) => SetMetadata('role', role);
-
     @Injectable()
     class RoleGuard implements CanActivate {
       constructor(@Inject(Reflector) private readonly reflector: Reflector) {}
@@ -208,7 +206,7 @@ describe('decorated classes in a Nest app', () => {
 
       @Get('above/:id')
       @UseGuards(RoleGuard)
-      @Roles('reader')
+      @SetMetadata('role', 'reader')
       @Cached()
       async above(@Param('id') id: string): Promise<object> {
         return { id, call: ++this.calls };
@@ -217,7 +215,7 @@ describe('decorated classes in a Nest app', () => {
       @Cached()
       @Get('below/:id')
       @UseGuards(RoleGuard)
-      @Roles('reader')
+      @SetMetadata('role', 'reader')
       async below(@Param('id') id: string): Promise<object> {
         return { id, call: ++this.calls };
       }

@@ -1,9 +1,10 @@
-import type { DynamicModule } from '@nestjs/common';
+import { Module, type DynamicModule } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { DecoratorExplorer } from '../../lib/decorators/decorator-explorer.js';
 import { LANE_CACHE } from '../../lib/lanes/lane-token.js';
 import type { FakeLaneManager } from './fake-lane-manager.js';
 
+@Module({})
 class FakeCacheModule {}
 
 /** A Nest module that offers a fake lane to decorated classes, and looks for them at boot as the real one does. */

@@ -39,7 +39,7 @@ export class FakeLaneManager {
 
   /** As the code under test sees it. */
   get asManager(): LaneManager {
-    return this as unknown as LaneManager;
+    return Object(this);
   }
 
   forLane(lane: string): FakeLaneManager {
@@ -103,7 +103,7 @@ export class FakeLaneManager {
       setTtl: (said) => (ttl = said),
       refuse: (reason) => (refused = reason),
     };
-    const value = await compute(context as FlightContext);
+    const value = await compute(Object(context));
     if (refused === undefined) this.entries.set(key, { value, options, tags, ttl });
     else this.refused.push(refused);
     return value;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import type { AsyncMethodDecorator } from '../../../lib/decorators/async-method.js';
 import { CacheInvalidate, type CacheInvalidateOptions } from '../../../lib/decorators/cache-invalidate.decorator.js';
 import { giveManager } from '../../../lib/decorators/injected-manager.js';
 import { FakeLaneManager } from '../../support/fake-lane-manager.js';
@@ -6,16 +7,16 @@ import { FakeLaneManager } from '../../support/fake-lane-manager.js';
 /** A method under the given decorators that notes when it runs, among what its lane was asked. */
 function invalidating(...options: readonly CacheInvalidateOptions[]) {
   const manager = new FakeLaneManager();
+  const stacked: AsyncMethodDecorator = (target, name, descriptor) =>
+    options.reduce((at, each) => CacheInvalidate(each)(target, name, at), descriptor);
   class Users {
+    @stacked
     async save(user: { readonly id?: string } | undefined): Promise<string> {
       manager.said.push('run');
       if (user?.id === 'bad') throw new Error('not saved');
       return 'saved';
     }
   }
-  let at = Object.getOwnPropertyDescriptor(Users.prototype, 'save') as TypedPropertyDescriptor<Users['save']>;
-  for (const each of options) at = CacheInvalidate(each)(Users.prototype, 'save', at);
-  Object.defineProperty(Users.prototype, 'save', at);
   const users = new Users();
   giveManager(users, manager.asManager);
   return { users, manager };
@@ -89,8 +90,8 @@ describe('@CacheInvalidate', () => {
     [{ key: 'k', when: 'later' }, "when is 'later'"],
     [{ pattern: 'x:{}' }, "the template 'x:{}'"],
     [{ keys: 'k' }, "Did you mean 'key'?"],
-  ])('refuses %p when the class is declared', (options, text) => {
-    const declare = () => invalidating(options as CacheInvalidateOptions);
+  ])('refuses %p when the class is declared', (options: object, text) => {
+    const declare = () => invalidating(options);
     expect(declare).toThrow(expect.objectContaining({ code: 'DECORATOR_INVALID' }));
     expect(declare).toThrow(text);
   });

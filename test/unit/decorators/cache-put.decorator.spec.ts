@@ -65,6 +65,6 @@ describe('@CachePut', () => {
   });
 
   it('refuses to stand without a key', () => {
-    expect(() => putUsers({} as CachePutOptions)).toThrow(expect.objectContaining({ code: 'DECORATOR_INVALID' }));
+    expect(() => putUsers(JSON.parse('{}'))).toThrow(expect.objectContaining({ code: 'DECORATOR_INVALID' }));
   });
 });

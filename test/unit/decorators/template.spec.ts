@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import { assert, constantFrom, pre, property, string } from 'fast-check';
 import { Template } from '../../../lib/decorators/template.js';
 
 const key = (text: string) => Template.compile(text, 'key');
@@ -69,11 +69,11 @@ describe('a template', () => {
   });
 
   it('tells different values apart, whatever they are made of', () => {
-    const text = fc.string({ unit: fc.constantFrom(':', '/', '%', '3', 'a', '{', '') });
-    const marks = fc.constantFrom('{0}:{1}', '{0}/{1}', 'x{0}a:a{1}y', '{0}::{1}', '{1}:{0}:z');
-    fc.assert(
-      fc.property(marks, text, text, text, text, (template, a, b, c, d) => {
-        fc.pre(a !== c || b !== d);
+    const text = string({ unit: constantFrom(':', '/', '%', '3', 'a', '{', '') });
+    const marks = constantFrom('{0}:{1}', '{0}/{1}', 'x{0}a:a{1}y', '{0}::{1}', '{1}:{0}:z');
+    assert(
+      property(marks, text, text, text, text, (template, a, b, c, d) => {
+        pre(a !== c || b !== d);
         expect(render(template, a, b)).not.toBe(render(template, c, d));
       }),
       { numRuns: 2_000 },
