@@ -3,8 +3,7 @@ import type { Flight } from './flight.js';
 import type { LaneSpace } from './lane-space.js';
 
 export type FlightOutcome =
-  | { readonly outcome: 'hit'; readonly tier: TierName; readonly computeMs: number }
-  | { readonly outcome: 'miss' };
+  { readonly outcome: 'hit'; readonly tier: TierName; readonly computeMs: number } | { readonly outcome: 'miss' };
 
 /**
  * Counts the requests of a flight that has ended.

@@ -118,8 +118,9 @@ export class Invalidations {
     const results: T[] = [];
     let persistentFailed = false;
     let cause: unknown;
-    await Promise.all(
-      this.parts.below.map(async (gate) => {
+    await Promise.all([
+      this.noteMissed(),
+      ...this.parts.below.map(async (gate) => {
         try {
           results.push(await act(gate));
         } catch (error) {
@@ -130,7 +131,7 @@ export class Invalidations {
           }
         }
       }),
-    );
+    ]);
     return { results, persistentFailed, cause };
   }
 
@@ -140,12 +141,24 @@ export class Invalidations {
   }
 
   private async durable(records: readonly LogRecord[], stored: Promise<void>): Promise<void> {
+    await this.noteMissed();
     try {
       await stored;
     } catch (error) {
       const position = lastOf(records);
       for (const gate of this.parts.below) if (gate.name === 'l3') gate.distrust(position);
       await this.voidPersistence(error);
+    }
+  }
+
+  /** A process that does not own the persistent tier leaves word for the next owner. */
+  private async noteMissed(): Promise<void> {
+    const { persistence } = this.parts;
+    if (persistence === undefined) return;
+    try {
+      await persistence.noteMissed();
+    } catch (cause) {
+      throw new InvalidationNotDurableError(persistence.directory, { cause });
     }
   }
 

@@ -126,10 +126,7 @@ export class LaneManager {
   }
 
   /** How many were stored. */
-  async setMany(
-    entries: Iterable<readonly [key: string, value: unknown]>,
-    options?: WriteOptions,
-  ): Promise<number> {
+  async setMany(entries: Iterable<readonly [key: string, value: unknown]>, options?: WriteOptions): Promise<number> {
     const stored = await Promise.all([...entries].map(([key, value]) => this.set(key, value, options)));
     return stored.filter(Boolean).length;
   }

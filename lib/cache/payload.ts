@@ -69,7 +69,9 @@ export class Payload {
     if (isolation === 'shared') return { kind: 'value', value: this.give('shared') };
     const frozen = this.shareable();
     if (isolation === 'frozen' && frozen.shareable) return { kind: 'value', value: frozen.value };
-    return this.bytes === undefined ? { kind: 'value', value: this.give('shared') } : { kind: 'bytes', bytes: this.bytes };
+    return this.bytes === undefined
+      ? { kind: 'value', value: this.give('shared') }
+      : { kind: 'bytes', bytes: this.bytes };
   }
 
   private shareable(): Frozen {

@@ -58,5 +58,5 @@ export class LaneCacheError extends Error {
 /** Whether `error` is one of ours, from whichever copy of the package (ESM or CommonJS), and of `code` if given. */
 export function isLaneCacheError(error: unknown, code?: LaneCacheErrorCode): error is LaneCacheError {
   if (typeof error !== 'object' || error === null || !(BRAND in error)) return false;
-  return code === undefined || (error as LaneCacheError).code === code;
+  return code === undefined || ('code' in error && error.code === code);
 }

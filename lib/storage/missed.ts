@@ -45,3 +45,16 @@ export const forgetMissed = async (root: string, notes: readonly string[]): Prom
     throw toFault(error, `forgetting missed invalidations in ${root}`);
   }
 };
+
+/** The note of one process: made before its first invalidation counts, and anew whenever an owner has taken it. */
+export class MissedNote {
+  private path: string | undefined;
+
+  constructor(private readonly root: string) {}
+
+  /** Resolves when a note lies there durably. Throws `StorageFault`. */
+  async ensure(): Promise<void> {
+    if (this.path !== undefined && (await missedNotes(this.root)).includes(this.path)) return;
+    this.path = await noteMissed(this.root);
+  }
+}

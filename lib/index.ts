@@ -1,0 +1,101 @@
+export { CacheManager } from './cache-manager.js';
+export { LaneCacheModule } from './lane-cache.module.js';
+export type {
+  LaneCacheModuleAsyncOptions,
+  LaneCacheModuleExtras,
+  LaneCacheModuleOptions,
+  LaneCacheOptionsFactory,
+  MetricsControllerOptions,
+} from './lane-cache.module-options.js';
+export type { CheckpointOptions, LaneCacheOptions, StorageOptions } from './lane-cache.options.js';
+export { getLaneToken, LANE_CACHE } from './lanes/lane-token.js';
+
+export { Cached } from './decorators/cached.decorator.js';
+export type { CachedOptions } from './decorators/cached.decorator.js';
+export { CachePut } from './decorators/cache-put.decorator.js';
+export type { CachePutOptions } from './decorators/cache-put.decorator.js';
+export { CacheInvalidate } from './decorators/cache-invalidate.decorator.js';
+export type { CacheInvalidateOptions } from './decorators/cache-invalidate.decorator.js';
+export { Checkpointed } from './decorators/checkpointed.decorator.js';
+export type { CheckpointedOptions } from './decorators/checkpointed.decorator.js';
+export { CacheType } from './decorators/cache-type.decorator.js';
+export { InjectLane } from './decorators/inject-lane.decorator.js';
+export type { AsyncMethod, AsyncMethodDecorator } from './decorators/async-method.js';
+export type { KeySpec, TagSpec } from './decorators/specs.js';
+
+export { LaneType } from './lanes/policy.js';
+export type {
+  CachePolicy,
+  DiskTierPolicy,
+  DistributedTierPolicy,
+  FreshnessOptions,
+  Isolation,
+  LaneName,
+  LanePolicyInput,
+  MemoryTierPolicy,
+} from './lanes/policy.js';
+export { defineLane } from './lanes/resolve-lanes.js';
+export { LaneAwareCacheStrategy } from './lanes/strategy.js';
+export type { CacheCandidate, EntryView, LaneStrategy } from './lanes/strategy.js';
+export { parseDuration } from './lanes/duration.js';
+export type { Duration, DurationUnit } from './lanes/duration.js';
+export { parseSize } from './lanes/size.js';
+export type { Size } from './lanes/size.js';
+
+export type { EntryInfo } from './cache/entry-listing.js';
+export type {
+  Compute,
+  ComputeContext,
+  ComputeMany,
+  ComputeManyContext,
+  EntryOptions,
+  ReadOptions,
+  StaleValue,
+  StandardSchema,
+  WriteOptions,
+} from './cache/options.js';
+export type { CacheableType, TypeEntry } from './entries/cacheable-type.js';
+export type { TierName } from './entries/tier-name.js';
+
+export { CheckpointService } from './checkpoints/checkpoint-service.js';
+export type {
+  Checkpoint,
+  CheckpointFilter,
+  CheckpointInfo,
+  CheckpointPage,
+  CheckpointStatus,
+  CleanupOptions,
+  CleanupReport,
+  RestoreCheckpointOptions,
+  SaveCheckpointOptions,
+} from './checkpoints/checkpoint.js';
+export { CheckpointCleanupTask } from './housekeeping/checkpoint-cleanup.task.js';
+
+export { LaneCacheMetrics } from './metrics/lane-cache-metrics.js';
+export type { MetricsReport } from './metrics/lane-cache-metrics.js';
+export type { LaneMetrics, TierMetrics } from './events/lane-metrics.js';
+export type {
+  IsoTime,
+  LaneCacheEvent,
+  LaneCacheEventMap,
+  LaneCacheEventName,
+  LaneCacheEvents,
+  SweepReport,
+} from './events/event-map.js';
+export type { BypassReason, InvalidationKind, MissReason, RefusalReason, TierOffReason } from './events/reasons.js';
+
+export { DiskTier } from './tiers/disk-tier.js';
+export { MemoryTier } from './tiers/memory-tier.js';
+export { PersistentTier } from './tiers/persistent-tier.js';
+export type { Tier, TierLookup, TierRecord, TierState, TierUsage } from './tiers/tier.js';
+export type { Clock } from './clock/clock.js';
+
+export {
+  ComputeTimeoutError,
+  DirectoryInUseError,
+  InvalidationNotDurableError,
+  UnknownLaneError,
+} from './errors/cache.errors.js';
+export { CheckpointConflictError, CheckpointDamagedError, CheckpointTooLargeError } from './errors/checkpoint.errors.js';
+export { isLaneCacheError, LaneCacheError } from './errors/lane-cache.error.js';
+export type { LaneCacheErrorCode } from './errors/lane-cache.error.js';

@@ -1,0 +1,194 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { CacheManager } from './cache-manager.js';
+import { Invalidations } from './cache/invalidations.js';
+import type { ManagerParts } from './cache/lane-manager.js';
+import type { CacheParts, LaneSpace } from './cache/lane-space.js';
+import type { FlightScope } from './cache/reentrancy.js';
+import { laneTerms } from './cache/terms.js';
+import { TierGate } from './cache/tier-gate.js';
+import { CheckpointService } from './checkpoints/checkpoint-service.js';
+import { withDeadline } from './clock/deadline.js';
+import { KeyPattern } from './entries/pattern.js';
+import { LaneCacheError } from './errors/lane-cache.error.js';
+import { UnknownLaneError } from './errors/cache.errors.js';
+import { Sweeper } from './housekeeping/sweeper.js';
+import { InvalidationLog } from './invalidation/invalidation-log.js';
+import type { Disk } from './lane-cache.disk.js';
+import { layFoundations, openDiskFor, type Foundations } from './lane-cache.foundations.js';
+import type { LaneCacheOptions } from './lane-cache.options.js';
+import { toMilliseconds } from './lanes/duration.js';
+import type { LaneName } from './lanes/policy.js';
+import { parseSize } from './lanes/size.js';
+import { LaneCacheMetrics } from './metrics/lane-cache-metrics.js';
+import { DiskTier } from './tiers/disk-tier.js';
+import { MemoryTier } from './tiers/memory-tier.js';
+import { OffTier } from './tiers/off-tier.js';
+import type { Tier } from './tiers/tier.js';
+
+/** Everything of one app, put together. */
+export interface LaneCacheApp {
+  /** The lane's manager, the default lane's if none is named. Throws UnknownLaneError. */
+  manager(lane?: string): CacheManager;
+  readonly checkpoints: CheckpointService;
+  readonly tiers: AppTiers;
+  readonly metrics: LaneCacheMetrics;
+  close(): Promise<void>;
+}
+
+interface AppTiers {
+  readonly l1: MemoryTier;
+  readonly l2: Tier;
+  readonly l3: Tier;
+  readonly l4: Tier;
+}
+
+const READ_DEADLINE_MS = 1_000;
+const REMOVE_DEADLINE_MS = 10_000;
+const CLOSE_WITHIN_MS = 4_800;
+const SWEEP_EVERY_MS = 60_000;
+
+/** Puts an app together: settings are checked, the directory is opened and claimed, every lane stands. */
+export async function createLaneCache(settings?: LaneName | LaneCacheOptions): Promise<LaneCacheApp> {
+  const foundations = layFoundations(settings);
+  const disk = await openDiskFor(foundations);
+  return new App(foundations, disk);
+}
+
+class App implements LaneCacheApp {
+  readonly tiers: AppTiers;
+  readonly metrics: LaneCacheMetrics;
+  readonly checkpoints: CheckpointService;
+  private readonly managers: ReadonlyMap<string, CacheManager>;
+  private readonly sweeper: Sweeper;
+  private readonly log: InvalidationLog;
+  private closing: Promise<void> | undefined;
+
+  constructor(
+    private readonly foundations: Foundations,
+    private readonly disk: Disk,
+  ) {
+    const { lanes, clock, life, events, counters, options } = foundations;
+    this.tiers = tiersOf(foundations, disk);
+    this.log = new InvalidationLog({ journal: disk.journal });
+    if (disk.journal !== undefined) life.notBefore(disk.journal.initial.latestTime);
+    const tiers = Object.values(this.tiers) as readonly Tier[];
+    this.metrics = new LaneCacheMetrics({ lanes, counters, tiers, clock, events });
+    this.checkpoints = checkpointsOf(foundations, disk);
+    this.sweeper = new Sweeper({
+      ...{ clock, events, lanes: [...lanes.keys()], tiers },
+      leftovers: () => disk.removeLeftovers(),
+      alongside: () => this.log.storeTime(life.now()),
+    });
+    this.managers = this.openLanes();
+    disk.whenTakenOver(async (journal) => {
+      this.log.adopt(journal);
+      this.tiers.l1.clearAll();
+    });
+    const { sweepEvery } = options.storage ?? {};
+    if (sweepEvery === false) return;
+    const everyMs = sweepEvery === undefined ? SWEEP_EVERY_MS : toMilliseconds(sweepEvery, SWEEP_FIELD);
+    this.sweeper.start(everyMs);
+  }
+
+  manager(lane: string = this.foundations.defaultLane): CacheManager {
+    const manager = this.managers.get(lane);
+    if (manager === undefined) throw new UnknownLaneError(lane, [...this.managers.keys()]);
+    return manager;
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.shut();
+    return this.closing;
+  }
+
+  /** Memory first, so that from here on nothing is served and nothing is written; then what was accepted is drained. */
+  private async shut(): Promise<void> {
+    const { clock, life } = this.foundations;
+    await this.tiers.l1.close();
+    const reason = new LaneCacheError('CLOSED', 'The cache was closed while this was being computed.');
+    for (const manager of this.managers.values()) manager.abortFlights(reason);
+    const drain = async (): Promise<void> => {
+      await this.sweeper.stop();
+      await this.log.storeTime(life.now()).catch(() => undefined);
+      await this.disk.close();
+    };
+    await withDeadline(clock, drain(), CLOSE_WITHIN_MS, 'closing').catch(() => undefined);
+  }
+
+  private async flush(): Promise<void> {
+    await Promise.allSettled([this.tiers.l2.flush(), this.tiers.l3.flush(), this.tiers.l4.flush()]);
+  }
+
+  private openLanes(): ReadonlyMap<string, CacheManager> {
+    const { clock, life, codec, events, recorder, warnOnce, lanes, options } = this.foundations;
+    const gateOptions = {
+      clock,
+      events,
+      recorder,
+      readDeadlineMs: READ_DEADLINE_MS,
+      removeDeadlineMs: REMOVE_DEADLINE_MS,
+    };
+    const below = [this.tiers.l2, this.tiers.l3, this.tiers.l4]
+      .filter((tier) => !(tier instanceof OffTier))
+      .map((tier) => new TierGate(tier, gateOptions));
+    const parts: CacheParts = {
+      ...{ clock, life, codec, events, warnOnce, below, log: this.log, memory: this.tiers.l1 },
+      persistence: this.disk.persistence,
+      appVersion: options.version ?? '',
+      scope: new AsyncLocalStorage<FlightScope>(),
+    };
+    const spaces = new Map<string, LaneSpace>();
+    for (const [lane, { policy, strategy }] of lanes) {
+      const [include, exclude] = [policy.include, policy.exclude].map((texts) =>
+        texts.map((text) => new KeyPattern(text)),
+      );
+      spaces.set(lane, {
+        ...{ lane, policy, strategy, parts, terms: laneTerms(policy), recorder: recorder(lane) },
+        ...{ include: include ?? [], exclude: exclude ?? [], memory: this.tiers.l1.space(lane) },
+      });
+    }
+    const managers = new Map<string, CacheManager>();
+    const shared: ManagerParts = {
+      invalidations: new Invalidations(parts, spaces),
+      metrics: this.metrics,
+      checkpoints: this.checkpoints,
+      managerOf: (lane) => this.manager(lane),
+      lanes: () => managers.values(),
+      flush: () => this.flush(),
+      sweep: () => this.sweeper.sweep(),
+      close: () => this.close(),
+    };
+    for (const [lane, space] of spaces) managers.set(lane, new CacheManager(space, shared));
+    return managers;
+  }
+}
+
+const SWEEP_FIELD = Object.freeze({ field: 'storage.sweepEvery' });
+
+function tiersOf({ lanes, codec, life, events, recorder }: Foundations, disk: Disk): AppTiers {
+  const { l2, l3 } = disk;
+  const l1 = new MemoryTier({
+    ...{ lanes, codec, life },
+    evicted: (lane, { key }, reason) => {
+      recorder(lane).eviction('l1', 1);
+      // The disk evicts by when entries were used, and it has not seen the uses in memory.
+      if (l2 instanceof DiskTier) l2.touch(lane, key);
+      if (events.wants('evict')) events.emit('evict', { lane, key, tier: 'l1', reason });
+    },
+  });
+  return { l1, l2, l3, l4: new OffTier('l4', 'policy') };
+}
+
+function checkpointsOf(
+  { lanes, codec, clock, events, defaultLane, options, warnOnce }: Foundations,
+  disk: Disk,
+): CheckpointService {
+  const settings = options.checkpoints === false ? {} : (options.checkpoints ?? {});
+  const { maxStateBytes, warnStateBytes } = settings;
+  return new CheckpointService({
+    ...{ codec, clock, events, defaultLane, lanes: [...lanes.keys()], store: () => disk.checkpoints() },
+    ...(maxStateBytes === undefined ? {} : { maxStateBytes: parseSize(maxStateBytes) }),
+    ...(warnStateBytes === undefined ? {} : { warnStateBytes: parseSize(warnStateBytes) }),
+    warn: (message) => warnOnce(message, message),
+  });
+}

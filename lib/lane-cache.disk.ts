@@ -1,0 +1,218 @@
+import { join } from 'node:path';
+import type { Persistence } from './cache/lane-space.js';
+import { LocalCheckpointStore } from './checkpoints/local-checkpoint-store.js';
+import type { CheckpointStore } from './checkpoints/checkpoint-store.js';
+import { UnavailableCheckpointStore } from './checkpoints/unavailable-checkpoint-store.js';
+import type { Clock } from './clock/clock.js';
+import type { LifeClock } from './clock/life-clock.js';
+import { isLaneCacheError } from './errors/lane-cache.error.js';
+import type { EventSink } from './events/event-map.js';
+import type { LaneRecorder } from './events/recorder.js';
+import type { LogJournal } from './invalidation/journal.js';
+import type { ResolvedLane } from './lanes/policy.js';
+import { socketLiveness } from './operator/socket-liveness.js';
+import { CacheFolder } from './storage/cache-folder.js';
+import { StorageFault } from './storage/environment.js';
+import { LaneCacheDirectory, type Session } from './storage/lane-cache-directory.js';
+import { forgetMissed, MissedNote, missedNotes } from './storage/missed.js';
+import { openEnvironment } from './storage/open-environment.js';
+import { acquireOwnership, type InUse, type Owned } from './storage/owner.js';
+import { removeOldQuarantines } from './storage/quarantine.js';
+import { DiskTier } from './tiers/disk-tier.js';
+import { OffTier } from './tiers/off-tier.js';
+import { PersistentTier } from './tiers/persistent-tier.js';
+import type { StoredTierOptions } from './tiers/stored-tier.js';
+import type { Tier } from './tiers/tier.js';
+
+export interface DiskOptions {
+  /** Absolute. */
+  readonly root: string;
+  /** Absolute; false keeps no checkpoints. */
+  readonly checkpoints: string | false;
+  readonly lanes: ReadonlyMap<string, ResolvedLane>;
+  readonly clock: Clock;
+  readonly life: LifeClock;
+  readonly events: EventSink;
+  readonly recorder: (lane: string) => LaneRecorder;
+  readonly minFreeBytes: number | undefined;
+  readonly deadlineMs: number;
+}
+
+/** What of an app's cache lies on disk. */
+export interface Disk {
+  readonly l2: Tier;
+  readonly l3: Tier;
+  /** The persistent tier's part of the log, when this process owns it. */
+  readonly journal: LogJournal | undefined;
+  readonly persistence: Persistence | undefined;
+  /** Where checkpoints are, asked anew at each call: ownership may come later. */
+  checkpoints(): CheckpointStore;
+  /** This process has become the owner; `adopt` must let go of everything from before. */
+  whenTakenOver(adopt: (journal: LogJournal) => Promise<void>): void;
+  removeLeftovers(): Promise<{ readonly orphanedSessions: number; readonly quarantinesRemoved: number }>;
+  close(): Promise<void>;
+}
+
+const NO_DIRECTORY = "this app runs without a directory. Give it one with 'directory'.";
+const SWITCHED_OFF = "they are switched off in the options. Give 'checkpoints' something else than false.";
+
+/** A cache in memory alone. */
+export function noDisk(): Disk {
+  const checkpoints = new UnavailableCheckpointStore('no-directory', NO_DIRECTORY);
+  return withoutDisk('no-directory', checkpoints);
+}
+
+/** Opens the directory and claims it. Throws LaneCacheError on a directory that can't be used as one. */
+export async function openDisk(options: DiskOptions): Promise<Disk> {
+  try {
+    return await DiskOnFolder.open(options);
+  } catch (error) {
+    if (isLaneCacheError(error) || !(error instanceof StorageFault)) throw error;
+    const reason = error.kind === 'disk-full' ? 'disk-full' : 'read-only';
+    const detail = `the directory '${options.root}' can't be used: ${error.message}. The cache goes on in memory.`;
+    options.events.emit('tier', { tier: 'l2', state: 'off', reason, detail, error });
+    return withoutDisk(reason, new UnavailableCheckpointStore(reason, detail));
+  }
+}
+
+function withoutDisk(reason: 'no-directory' | 'disk-full' | 'read-only', checkpoints: CheckpointStore): Disk {
+  return {
+    l2: new OffTier('l2', reason),
+    l3: new OffTier('l3', reason),
+    journal: undefined,
+    persistence: undefined,
+    checkpoints: () => checkpoints,
+    whenTakenOver: () => undefined,
+    removeLeftovers: () => Promise.resolve({ orphanedSessions: 0, quarantinesRemoved: 0 }),
+    close: () => checkpoints.close(),
+  };
+}
+
+class DiskOnFolder implements Disk {
+  readonly persistence: Persistence;
+  private owned: Owned | undefined;
+  private stopWaiting: (() => Promise<void>) | undefined;
+  private store: CheckpointStore;
+  private adopt: ((journal: LogJournal) => Promise<void>) | undefined;
+  private readonly note: MissedNote;
+  private closing: Promise<void> | undefined;
+
+  private constructor(
+    private readonly options: DiskOptions,
+    private readonly directory: LaneCacheDirectory,
+    private readonly session: Session,
+    readonly l2: DiskTier,
+    readonly l3: PersistentTier,
+  ) {
+    this.store = new UnavailableCheckpointStore('in-use', 'they have not been opened yet. Try again in a moment.');
+    this.note = new MissedNote(directory.root);
+    this.persistence = {
+      directory: directory.l3,
+      void: () => l3.void(),
+      noteMissed: () => (this.owned === undefined ? this.note.ensure() : Promise.resolve()),
+    };
+  }
+
+  static async open(options: DiskOptions): Promise<DiskOnFolder> {
+    const { root, clock, lanes, life, events, recorder, deadlineMs, minFreeBytes } = options;
+    const directory = await LaneCacheDirectory.prepare({ root, liveness: socketLiveness, clock });
+    await directory.removeDeadSessions();
+    const session = await directory.openSession();
+    const tier: StoredTierOptions = { lanes, clock, life, events, recorder };
+    const place = join(session.directory, 'l2');
+    const folder = new CacheFolder({ directory: place, durability: 'session', clock, minFreeBytes, deadlineMs });
+    const l2 = await DiskTier.open(folder, tier);
+    const disk = new DiskOnFolder(options, directory, session, l2, PersistentTier.unattached(tier));
+    const ownership = await acquireOwnership({ directory: directory.claims, liveness: socketLiveness, clock });
+    if (ownership.state === 'owned') await disk.own(ownership);
+    else disk.wait(ownership);
+    return disk;
+  }
+
+  get journal(): LogJournal | undefined {
+    return this.owned === undefined ? undefined : this.l3;
+  }
+
+  checkpoints(): CheckpointStore {
+    return this.store;
+  }
+
+  whenTakenOver(adopt: (journal: LogJournal) => Promise<void>): void {
+    this.adopt = adopt;
+  }
+
+  async removeLeftovers(): Promise<{ readonly orphanedSessions: number; readonly quarantinesRemoved: number }> {
+    const orphanedSessions = await this.directory.removeDeadSessions();
+    const quarantinesRemoved =
+      this.owned === undefined ? 0 : await removeOldQuarantines(this.directory.l3, this.options.clock);
+    return { orphanedSessions, quarantinesRemoved };
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.shut();
+    return this.closing;
+  }
+
+  private async shut(): Promise<void> {
+    await this.stopWaiting?.();
+    await Promise.all([this.l2.close(), this.l3.close(), this.store.close()]);
+    await this.owned?.release();
+    await this.session.remove();
+  }
+
+  private async own(owned: Owned): Promise<void> {
+    const { clock, minFreeBytes, deadlineMs, events, root } = this.options;
+    this.owned = owned;
+    const folder = new CacheFolder({
+      ...{ directory: this.directory.l3, durability: 'durable', clock, minFreeBytes, deadlineMs },
+    } as const);
+    const notes = await missedNotes(root);
+    if (notes.length > 0) await folder.discard();
+    await forgetMissed(root, notes);
+    await this.l3.attach(folder);
+    this.store = await this.openCheckpoints();
+    events.emit('owner', { directory: root, state: 'owned' });
+  }
+
+  private async openCheckpoints(): Promise<CheckpointStore> {
+    const { checkpoints, clock, minFreeBytes, deadlineMs, events } = this.options;
+    if (checkpoints === false) return new UnavailableCheckpointStore('policy', SWITCHED_OFF);
+    const report = {
+      fault: (_kind: string, detail: string, error: unknown): void =>
+        events.emit('tier', { tier: 'checkpoints', state: 'off', reason: 'breaker', detail, error }),
+      quarantined: (directory: string, movedTo: string, cause: string): void =>
+        events.emit('quarantine', { directory, movedTo, cause }),
+    };
+    try {
+      const environment = await openEnvironment({
+        ...{ directory: checkpoints, durability: 'durable', clock, minFreeBytes, deadlineMs },
+        ...{ report, onMarkerLeft: 'probe' },
+      } as const);
+      return new LocalCheckpointStore(environment, events);
+    } catch (error) {
+      if (!(error instanceof StorageFault)) throw error;
+      const reason = error.kind === 'disk-full' ? 'disk-full' : 'read-only';
+      events.emit('tier', { tier: 'checkpoints', state: 'off', reason, detail: error.message, error });
+      return new UnavailableCheckpointStore(reason, `${error.message}. Mend it and restart the app.`);
+    }
+  }
+
+  private wait(inUse: InUse): void {
+    const { events, root } = this.options;
+    const { ownerPid, ownerHost } = inUse;
+    const detail = `the directory belongs to process ${ownerPid} on ${ownerHost}, and this one waits to take it over. Give this process a directory of its own, or call from that one.`;
+    this.store = new UnavailableCheckpointStore('in-use', detail);
+    events.emit('owner', { directory: root, state: 'waiting', ownerPid });
+    this.stopWaiting = inUse.whenFree((owned) => void this.takeOver(owned));
+  }
+
+  /** What this process knew of the persistent tier it did not own is worth nothing now: memory and L2 start afresh. */
+  private async takeOver(owned: Owned): Promise<void> {
+    const { events, root, life } = this.options;
+    await this.own(owned);
+    life.notBefore(this.l3.initial.latestTime);
+    await this.l2.discard().catch(() => undefined);
+    await this.adopt?.(this.l3);
+    events.emit('owner', { directory: root, state: 'taken-over' });
+  }
+}

@@ -1,0 +1,76 @@
+import { join, resolve } from 'node:path';
+import { systemClock, type Clock } from './clock/clock.js';
+import { LifeClock } from './clock/life-clock.js';
+import { ValueCodec } from './entries/codec.js';
+import { UnknownLaneError } from './errors/cache.errors.js';
+import { EventBus } from './events/event-bus.js';
+import { logEvents, reportListener } from './events/event-log.js';
+import type { LaneRecorder } from './events/recorder.js';
+import { readOptions, type LaneCacheOptions } from './lane-cache.options.js';
+import { noDisk, openDisk, type Disk } from './lane-cache.disk.js';
+import { toMilliseconds } from './lanes/duration.js';
+import type { LaneName, ResolvedLane } from './lanes/policy.js';
+import { resolveLanes } from './lanes/resolve-lanes.js';
+import { parseSize } from './lanes/size.js';
+import { LaneCounters } from './metrics/lane-counters.js';
+
+/** What of an app stands before its tiers are opened: settings read and checked, clocks, codec, events, counters. */
+export interface Foundations {
+  readonly options: LaneCacheOptions;
+  readonly lanes: ReadonlyMap<string, ResolvedLane>;
+  readonly defaultLane: string;
+  readonly clock: Clock;
+  readonly life: LifeClock;
+  readonly codec: ValueCodec;
+  readonly events: EventBus;
+  readonly counters: ReadonlyMap<string, LaneCounters>;
+  readonly recorder: (lane: string) => LaneRecorder;
+  readonly warnOnce: (subject: string, message: string) => void;
+}
+
+const DEFAULT_LANE = 'standard';
+const DEFAULT_DIRECTORY = '.lane-cache';
+const DEFAULT_DEADLINE_MS = 5_000;
+
+/** Throws LaneCacheError for settings that can't be used. */
+export function layFoundations(settings: LaneName | LaneCacheOptions | undefined): Foundations {
+  const options = readOptions(settings);
+  const lanes = resolveLanes(options.lanes);
+  const defaultLane = options.lane ?? DEFAULT_LANE;
+  if (!lanes.has(defaultLane)) throw new UnknownLaneError(defaultLane, [...lanes.keys()]);
+  const clock = options.clock ?? systemClock;
+  const logger = options.logger === false ? undefined : options.logger;
+  const events = new EventBus(clock, logger === undefined ? () => undefined : reportListener(logger));
+  if (logger !== undefined) logEvents(events, logger);
+  const counters = new Map(Array.from(lanes.keys(), (lane) => [lane, new LaneCounters()]));
+  const codec = new ValueCodec(options.types ?? []);
+  const warned = new Set<string>();
+  return {
+    ...{ options, lanes, defaultLane, clock, codec, events, counters },
+    life: new LifeClock(clock),
+    recorder: (lane) => counters.get(lane) ?? new LaneCounters(),
+    warnOnce: (subject, message) => {
+      if (warned.has(subject)) return;
+      warned.add(subject);
+      logger?.warn(message);
+    },
+  };
+}
+
+/** Opens the directory that the settings name, or none. */
+export async function openDiskFor(foundations: Foundations): Promise<Disk> {
+  const { options, lanes, clock, life, events, recorder } = foundations;
+  const { storage, checkpoints } = options;
+  const directory = options.directory ?? process.env['LANE_CACHE_DIR'] ?? DEFAULT_DIRECTORY;
+  if (directory === false) return noDisk();
+  const root = resolve(directory);
+  return openDisk({
+    ...{ root, lanes, clock, life, events, recorder },
+    checkpoints: checkpoints !== false && resolve(checkpoints?.directory ?? join(root, 'checkpoints')),
+    minFreeBytes: storage?.minFreeBytes === undefined ? undefined : parseSize(storage.minFreeBytes),
+    deadlineMs:
+      storage?.deadline === undefined
+        ? DEFAULT_DEADLINE_MS
+        : toMilliseconds(storage.deadline, { field: 'storage.deadline' }),
+  });
+}

@@ -1,0 +1,42 @@
+import type { Clock } from '../clock/clock.js';
+import type { Durability, Environment } from './environment.js';
+import { isErrno } from './faults.js';
+import { openEnvironment } from './open-environment.js';
+import { quarantine } from './quarantine.js';
+import type { StorageReporter } from './storage-reporter.js';
+
+export interface CacheFolderOptions {
+  readonly directory: string;
+  readonly durability: Durability;
+  readonly clock: Clock;
+  /** Default: 256 MB or 5 % of the volume, whichever is smaller. */
+  readonly minFreeBytes?: number | undefined;
+  readonly deadlineMs: number;
+}
+
+/** A folder of cached entries, which may be lost at any time but must never come back once it was discarded. */
+export class CacheFolder {
+  constructor(private readonly options: CacheFolderOptions) {}
+
+  get directory(): string {
+    return this.options.directory;
+  }
+
+  /** Throws `StorageFault`. */
+  open(report: StorageReporter): Promise<Environment> {
+    return openEnvironment({ ...this.options, report, onMarkerLeft: 'quarantine' });
+  }
+
+  /** Renames it away, durably, which works on a full disk too. Nothing may be open in it. Throws `StorageFault`. */
+  async discard(): Promise<void> {
+    try {
+      await quarantine(this.options.directory, this.options.clock);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return isErrno(error, 'ENOENT') || (error instanceof Error && isErrno(error.cause, 'ENOENT'));
+}
