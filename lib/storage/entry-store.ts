@@ -4,8 +4,8 @@ import { openRecordAsync, type OpenedRecord } from '../entries/record.js';
 import { EntryBatch } from './entry-batch.js';
 import type { EntryRow } from './entry-row.js';
 import { EntryTables } from './entry-tables.js';
-import { StorageFault, type Environment } from './environment.js';
-import { Eviction, exceeded } from './eviction.js';
+import type { Environment, StorageFault } from './environment.js';
+import { LaneLimits, type EntryGone } from './lane-limits.js';
 import type { LaneRules, StoredRecord } from './lane-rules.js';
 import { LaneUsage } from './lane-usage.js';
 import { QueuedPut } from './queued-put.js';
@@ -27,7 +27,7 @@ export interface EntryStoreOptions {
   /** The time by which entries live, in epoch ms. */
   readonly now: () => number;
   /** An entry was pushed out by the lane's limits, or its time was over. */
-  evicted(lane: string, key: string, reason: 'entries' | 'bytes' | 'expired'): void;
+  readonly evicted: EntryGone;
   /** An entry's bytes were not what had been written; it is being removed. */
   damaged(lane: string, key: string, error: unknown): void;
   /** A commit failed: nothing is accepted any more. `lost` holds what had been accepted and is not in place. */
@@ -43,14 +43,14 @@ export class EntryStore {
   private readonly counts: LaneUsage;
   private readonly touches = new Touches();
   private readonly queue: WriteQueue;
-  /** Of the batch being filled. */
-  private readonly evictions = new Map<string, Eviction>();
+  private readonly limits: LaneLimits;
   private batchStarted = 0;
 
   /** Throws `StorageFault` when the environment cannot be read. */
   constructor(private readonly options: EntryStoreOptions) {
     this.tables = new EntryTables(options.environment);
     this.counts = new LaneUsage(this.tables.usage);
+    this.limits = new LaneLimits(this.tables, this.counts, options.evicted);
     this.queue = new WriteQueue({
       maxBatchChanges: MAX_BATCH_CHANGES,
       maxBatchBytes: MAX_BATCH_BYTES,
@@ -161,12 +161,12 @@ export class EntryStore {
     let expired = 0;
     let evicted = 0;
     await this.change({ standsAlone: true }, (batch) => {
-      const gone = this.removeExpired(batch, lane);
+      const gone = this.limits.removeExpired(batch, lane, SLICE_ENTRIES);
       expired += gone;
       return gone === SLICE_ENTRIES;
     });
     await this.change({ standsAlone: true }, (batch) => {
-      const gone = this.enforce(batch, lane, rules, SLICE_ENTRIES);
+      const gone = this.limits.enforce(batch, lane, rules, SLICE_ENTRIES);
       evicted += gone;
       return gone === SLICE_ENTRIES;
     });
@@ -221,36 +221,12 @@ export class EntryStore {
       return;
     }
     batch.put(lane, record, bytes);
-    this.enforce(batch, lane, rules, Infinity);
-  }
-
-  private enforce(batch: EntryBatch, lane: string, rules: LaneRules, limit: number): number {
-    if (exceeded(this.counts.of(lane), rules) === undefined) return 0;
-    return this.evictionOf(batch, lane, rules).enforce(
-      this.counts.of(lane),
-      (row, reason) => this.options.evicted(lane, row.key, reason),
-      limit,
-    );
-  }
-
-  private evictionOf(batch: EntryBatch, lane: string, rules: LaneRules): Eviction {
-    let eviction = this.evictions.get(lane);
-    if (eviction === undefined) this.evictions.set(lane, (eviction = new Eviction(this.tables, batch, lane, rules)));
-    return eviction;
-  }
-
-  private removeExpired(batch: EntryBatch, lane: string): number {
-    const keys = this.tables.expired(lane, batch.now, SLICE_ENTRIES);
-    for (const key of keys) {
-      if (!batch.remove(lane, key)) throw new StorageFault('damaged', `lane '${lane}' has an expiry without its entry`);
-      this.options.evicted(lane, key, 'expired');
-    }
-    return keys.length;
+    this.limits.enforce(batch, lane, rules);
   }
 
   /** Uses come first, so that whoever is evicted by this batch is the least recently used. */
   private async commit(fill: (batch: EntryBatch) => void): Promise<void> {
-    this.evictions.clear();
+    this.limits.startBatch();
     const batch = new EntryBatch(this.tables, this.counts, this.options.now());
     this.batchStarted = this.options.clock.monotonic();
     this.touches.applyTo(batch, () => this.isSpent());
