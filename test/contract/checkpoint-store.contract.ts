@@ -166,7 +166,7 @@ export function checkpointStoreContract(name: string, open: () => Promise<Opened
       await store.close();
       expect((await saving).outcome).toBe('saved');
       expect(store.state).toMatchObject({ state: 'off', reason: 'closed' });
-      await expect(store.save(draft('id'), STATE)).rejects.toThrow();
+      await expect(store.save(draft('id'), STATE)).rejects.toBeInstanceOf(Error);
     });
   });
 }

@@ -1,8 +1,7 @@
-import { join } from 'node:path';
 import { LocalCheckpointStore } from '../../lib/checkpoints/local-checkpoint-store.js';
-import { openCheckpoints, removeDirectory, temporaryDirectory } from '../support/checkpoint-directory.js';
 import { MemoryEnvironment } from '../support/checkpoint-environment.js';
 import { HeardEvents } from '../support/checkpoints.js';
+import { StorageBench } from '../support/storage.js';
 import { checkpointStoreContract } from './checkpoint-store.contract.js';
 
 checkpointStoreContract('over memory', async () => ({
@@ -11,10 +10,8 @@ checkpointStoreContract('over memory', async () => ({
 }));
 
 checkpointStoreContract('over LMDB', async () => {
-  const directory = await temporaryDirectory();
-  const environment = await openCheckpoints(join(directory, 'checkpoints'));
-  return {
-    store: new LocalCheckpointStore(environment, new HeardEvents()),
-    dispose: () => removeDirectory(directory),
-  };
+  const bench = new StorageBench();
+  const options = { durability: 'durable', onMarkerLeft: 'probe' } as const;
+  const { environment } = await bench.environment(await bench.path('checkpoints'), options);
+  return { store: new LocalCheckpointStore(environment, new HeardEvents()), dispose: () => bench.dispose() };
 });
