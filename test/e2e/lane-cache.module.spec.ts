@@ -26,6 +26,12 @@ import { PersistentTier } from '../../lib/tiers/persistent-tier.js';
 
 const MEMORY = { directory: false, checkpoints: false } as const;
 
+/** An app that promises the lane 'models', and may keep its word. */
+const withModels = (lanes: Readonly<Record<string, object>>) =>
+  LaneCacheModule.forRootAsync({ laneNames: ['models'], useFactory: () => ({ ...MEMORY, lanes }) });
+
+const misplaced = () => ({ ...MEMORY, isGlobal: true });
+
 @Injectable()
 class Reader {
   constructor(
@@ -121,11 +127,9 @@ describe('LaneCacheModule', () => {
     });
 
     it('offers the lanes in laneNames, which the factory must define', async () => {
-      const async = (lanes: object) =>
-        LaneCacheModule.forRootAsync({ laneNames: ['models'], useFactory: () => ({ ...MEMORY, lanes: { ...lanes } }) });
-      const app = await boot({ imports: [async({ models: {} })] });
+      const app = await boot({ imports: [withModels({ models: {} })] });
       expect(app.get(getLaneToken('models'))).toMatchObject({ lane: 'models' });
-      await expect(boot({ imports: [async({})] })).rejects.toMatchObject({ code: 'LANE_UNKNOWN', lane: 'models' });
+      await expect(boot({ imports: [withModels({})] })).rejects.toMatchObject({ code: 'LANE_UNKNOWN', lane: 'models' });
     });
 
     it.each([{}, { useClass: Config, useExisting: Config }])('refuses %p at once', (options) => {
@@ -133,8 +137,7 @@ describe('LaneCacheModule', () => {
     });
 
     it('refuses what must stand beside the factory', async () => {
-      const useFactory = () => ({ ...MEMORY, isGlobal: true });
-      await expect(boot({ imports: [LaneCacheModule.forRootAsync({ useFactory })] })).rejects.toMatchObject({
+      await expect(boot({ imports: [LaneCacheModule.forRootAsync({ useFactory: misplaced })] })).rejects.toMatchObject({
         code: 'OPTIONS_INVALID',
         field: 'isGlobal',
         message: expect.stringContaining('beside useFactory'),
@@ -228,10 +231,12 @@ describe('LaneCacheModule', () => {
         @Cached('marble')
         async load(): Promise<void> {}
       }
-      const imports = () => [LaneCacheModule.forRoot(settings())];
-      await expect(boot({ imports: imports(), providers: [Wrong] })).rejects.toMatchObject({ code: 'LANE_UNKNOWN' });
+      const settled = settings();
+      await expect(boot({ imports: [LaneCacheModule.forRoot(settled)], providers: [Wrong] })).rejects.toMatchObject({
+        code: 'LANE_UNKNOWN',
+      });
       open.splice(0);
-      const app = await boot({ imports: imports() });
+      const app = await boot({ imports: [LaneCacheModule.forRoot(settled)] });
       expect(app.get(PersistentTier).state).toEqual({ state: 'on' });
     });
   });
