@@ -7,6 +7,7 @@ import { EntryTables } from './entry-tables.js';
 import type { Environment, StorageFault } from './environment.js';
 import { LaneLimits, type EntryGone } from './lane-limits.js';
 import type { LaneRules, StoredRecord } from './lane-rules.js';
+import { LaneWriter } from './lane-writer.js';
 import { LaneUsage } from './lane-usage.js';
 import { QueuedPut } from './queued-put.js';
 import { Touches } from './touches.js';
@@ -44,6 +45,7 @@ export class EntryStore {
   private readonly touches = new Touches();
   private readonly queue: WriteQueue;
   private readonly limits: LaneLimits;
+  private readonly writers: ReadonlyMap<string, LaneWriter>;
   private batchStarted = 0;
 
   /** Throws `StorageFault` when the environment cannot be read. */
@@ -51,6 +53,7 @@ export class EntryStore {
     this.tables = new EntryTables(options.environment);
     this.counts = new LaneUsage(this.tables.usage);
     this.limits = new LaneLimits(this.tables, this.counts, options.evicted);
+    this.writers = new Map([...options.lanes].map(([lane, rules]) => [lane, new LaneWriter(lane, rules, this.limits)]));
     this.queue = new WriteQueue({
       maxBatchChanges: MAX_BATCH_CHANGES,
       maxBatchBytes: MAX_BATCH_BYTES,
@@ -100,12 +103,10 @@ export class EntryStore {
   }
 
   put(lane: string, record: StoredRecord, settled?: (fault: StorageFault | undefined) => void): 'queued' | 'backlog' {
-    const rules = this.options.lanes.get(lane);
-    if (rules === undefined) throw new TypeError(`The store has no rules for lane '${lane}'.`);
+    const writer = this.writers.get(lane);
+    if (writer === undefined) throw new TypeError(`The store has no rules for lane '${lane}'.`);
     if (this.isBacklogged) return 'backlog';
-    const write = (batch: EntryBatch, stored: StoredRecord, bytes: Uint8Array): void =>
-      this.write(batch, lane, rules, stored, bytes);
-    this.queue.push(new QueuedPut(record, rules.compressFrom, write, settled));
+    this.queue.push(new QueuedPut(record, writer, settled));
     return 'queued';
   }
 
@@ -213,15 +214,6 @@ export class EntryStore {
   private dropDamaged(lane: string, key: string, error: unknown): undefined {
     this.options.damaged(lane, key, error);
     this.remove(lane, key).catch(() => undefined);
-  }
-
-  private write(batch: EntryBatch, lane: string, rules: LaneRules, record: StoredRecord, bytes: Uint8Array): void {
-    if (bytes.length > rules.maxBytes) {
-      batch.remove(lane, record.key);
-      return;
-    }
-    batch.put(lane, record, bytes);
-    this.limits.enforce(batch, lane, rules);
   }
 
   /** Uses come first, so that whoever is evicted by this batch is the least recently used. */

@@ -27,7 +27,7 @@ export class Eviction {
   ) {}
 
   /** Removes from the batch until `count` is within the rules, telling of each entry that goes, and at most `limit` of them. Returns how many went. */
-  enforce(count: LaneCount, evicted: (row: EntryRow, reason: 'entries' | 'bytes') => void, limit = Infinity): number {
+  enforce(count: LaneCount, evicted: (row: EntryRow, reason: 'entries' | 'bytes') => void, limit: number): number {
     let gone = 0;
     while (gone < limit) {
       const reason = exceeded(count, this.rules);

@@ -25,7 +25,7 @@ export class LaneLimits {
   }
 
   /** Evicts within the batch until the lane is within its rules, at most `limit` entries. Returns how many went. */
-  enforce(batch: EntryBatch, lane: string, rules: LaneRules, limit = Infinity): number {
+  enforce(batch: EntryBatch, lane: string, rules: LaneRules, limit: number): number {
     const count = this.usage.of(lane);
     if (exceeded(count, rules) === undefined) return 0;
     let eviction = this.evictions.get(lane);

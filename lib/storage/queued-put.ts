@@ -2,6 +2,7 @@ import { compressRecord } from '../entries/compression.js';
 import type { EntryBatch } from './entry-batch.js';
 import type { StorageFault } from './environment.js';
 import type { StoredRecord } from './lane-rules.js';
+import type { LaneWriter } from './lane-writer.js';
 import type { QueuedChange } from './write-queue.js';
 
 /** Up to this, compressing takes a fraction of a millisecond and is done when the batch is filled, which is sliced. */
@@ -15,24 +16,28 @@ export class QueuedPut implements QueuedChange {
   ready: Promise<void> | undefined;
   private bytes: Uint8Array;
   private compressLate: number | undefined;
+  private isPut = false;
 
   constructor(
     private readonly record: StoredRecord,
-    compressFrom: number | undefined,
-    private readonly write: (batch: EntryBatch, record: StoredRecord, bytes: Uint8Array) => void,
+    private readonly writer: LaneWriter,
     private readonly settled?: (fault: StorageFault | undefined) => void,
   ) {
     this.bytes = record.bytes;
     this.sizeBytes = record.bytes.length;
+    const { compressFrom } = writer;
     if (compressFrom === undefined || this.sizeBytes < compressFrom) return;
     if (this.sizeBytes <= COMPRESS_LATE_BYTES) this.compressLate = compressFrom;
     else this.ready = this.compressAhead(compressFrom);
   }
 
   apply(batch: EntryBatch): boolean {
-    if (this.compressLate !== undefined) this.compressNow(this.compressLate);
-    this.write(batch, this.record, this.bytes);
-    return false;
+    if (!this.isPut) {
+      if (this.compressLate !== undefined) this.compressNow(this.compressLate);
+      this.writer.put(batch, this.record, this.bytes);
+      this.isPut = true;
+    }
+    return this.writer.evict(batch);
   }
 
   settle(fault: StorageFault | undefined): void {
@@ -40,7 +45,6 @@ export class QueuedPut implements QueuedChange {
   }
 
   private compressNow(minBytes: number): void {
-    this.compressLate = undefined;
     try {
       const compressed = compressRecord(this.bytes, minBytes);
       if (compressed instanceof Uint8Array) this.bytes = compressed;

@@ -7,7 +7,7 @@ import type { ResolvedLane } from '../lanes/policy.js';
 import type { EntryView } from '../lanes/strategy.js';
 import type { EntryBatch } from '../storage/entry-batch.js';
 import { EntryStore, type FoundRecord } from '../storage/entry-store.js';
-import type { Environment, StorageFault } from '../storage/environment.js';
+import { StorageFault, type Environment } from '../storage/environment.js';
 import type { LaneRules } from '../storage/lane-rules.js';
 import { diskRules, viewOf } from './disk-rules.js';
 import { StoreKeeper } from './store-keeper.js';
@@ -117,15 +117,20 @@ export abstract class StoredTier implements Tier {
     for await (const row of store.entries(lane)) yield viewOf(this.name, row, this.options.life.now());
   }
 
-  /** Also empties the lanes of which something is left but that do not use this tier any more. */
+  /** Also empties the lanes of which something is left but that do not use this tier any more. Ends early when the tier fails. */
   async sweep(lane: string): Promise<{ readonly expired: number; readonly evicted: number }> {
     const { store } = this.keeper;
-    if (store === undefined) return { expired: 0, evicted: 0 };
     const gone = { expired: 0, evicted: 0 };
-    for (const each of [lane, ...store.lanes().filter((other) => !this.rules.has(other) && other !== lane)]) {
-      const { expired, evicted } = await store.sweep(each);
-      gone.expired += expired;
-      gone.evicted += evicted;
+    if (store === undefined) return gone;
+    const unused = store.lanes().filter((other) => !this.rules.has(other) && other !== lane);
+    try {
+      for (const each of [lane, ...unused]) {
+        const { expired, evicted } = await store.sweep(each);
+        gone.expired += expired;
+        gone.evicted += evicted;
+      }
+    } catch (error) {
+      if (!(error instanceof StorageFault)) throw error;
     }
     return gone;
   }

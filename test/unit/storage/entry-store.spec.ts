@@ -225,6 +225,21 @@ describe('limits', () => {
     expect(await keysOf(store)).toEqual(['l']);
   });
 
+  it('many small entries give way to a large one in slices, and what follows waits its turn', async () => {
+    const size = recordOf('000').bytes.length;
+    const { store, environment } = setUp({ maxEntries: 10_000, maxBytes: 1_000 * size });
+    put(store, ...Array.from({ length: 1_000 }, (_, index) => `${index}`.padStart(3, '0')));
+    await store.flush();
+    const before = environment.commits.length;
+    store.put('a', recordOf('big', { value: Buffer.alloc(600 * size) }));
+    put(store, 'next');
+    await store.flush();
+    expect(environment.commits.length - before).toBeGreaterThanOrEqual(5);
+    expect(Math.max(...environment.commits.slice(before))).toBeLessThan(1_500);
+    expect(store.usage('a').sizeBytes).toBeLessThanOrEqual(1_000 * size);
+    expect((await keysOf(store)).slice(-2)).toEqual(['big', 'next']);
+  });
+
   it('are kept by a sweep after they were lowered', async () => {
     const { store, environment } = setUp();
     put(store, ...Array.from({ length: 300 }, (_, index) => `${index}`));

@@ -124,6 +124,14 @@ describe('failing', () => {
     expect(await outcome(bench, 'k')).toBe('hit');
   });
 
+  it('a sweep that fails says so by the state of the tier alone', async () => {
+    const { tier, source } = await setUp();
+    await tier.write('standard', recordOf('k', { expiresAt: 1 }));
+    source.environment.fault = new StorageFault('io', 'broken');
+    expect(await tier.sweep('standard')).toEqual({ expired: expect.any(Number), evicted: 0 });
+    expect(tier.state).toEqual({ state: 'off', reason: 'breaker' });
+  });
+
   it('does not serve while the folder cannot be discarded', async () => {
     const bench = await setUp();
     const { tier, source, clock } = bench;
