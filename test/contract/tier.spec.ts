@@ -11,7 +11,7 @@ import { PersistentTier } from '../../lib/tiers/persistent-tier.js';
 import { MemorySource } from '../support/memory-environment.js';
 import { tierSetting } from '../support/stored-tiers.js';
 
-const api = { describe: (name: string, body: () => void): void => void describe(name, body), it };
+const api = { describe, it };
 
 function memoryTier(): MemoryTier {
   const life = new LifeClock(new FakeClock());

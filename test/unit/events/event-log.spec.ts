@@ -1,0 +1,137 @@
+import { describe, expect, it } from '@jest/globals';
+import { EventBus } from '../../../lib/events/event-bus.js';
+import { logEvents, reportListener, type LogDetail, type LogTarget } from '../../../lib/events/event-log.js';
+import { FakeClock } from '../../../lib/testing/fake-clock.js';
+
+class Lines implements LogTarget {
+  readonly written: string[] = [];
+  readonly log = (text: string): unknown => this.written.push(`log ${text}`);
+  readonly warn = (text: string): unknown => this.written.push(`warn ${text}`);
+  readonly error = (text: string): unknown => this.written.push(`error ${text}`);
+  readonly debug = (text: string): unknown => this.written.push(`debug ${text}`);
+}
+
+const setUp = (detail?: LogDetail) => {
+  const lines = new Lines();
+  const bus = new EventBus(new FakeClock(), reportListener(lines));
+  const stop = logEvents(bus, lines, detail);
+  return { bus, lines: lines.written, stop };
+};
+
+const SWEEP = { expired: 0, evicted: 0, orphanedSessions: 0, quarantinesRemoved: 0, freedBytes: 0, durationMs: 3 };
+
+describe('what a person should see', () => {
+  it('is a tier that goes off and comes back, and what to do about it', () => {
+    const { bus, lines } = setUp();
+    const error = new Error('ENOSPC');
+    bus.emit('tier', { tier: 'l3', state: 'off', reason: 'disk-full', detail: '12 MB free', error });
+    bus.emit('tier', { tier: 'l3', state: 'on', detail: 'space is back' });
+    expect(lines).toEqual([
+      "warn Tier l3 is off (disk-full). 12 MB free. ENOSPC. The app goes on without it: values are computed more often. Free some space on the volume, or lower 'storage.minFreeBytes'.",
+      'warn Tier l3 is on. space is back.',
+    ]);
+  });
+
+  it('is no tier that was closed in good order', () => {
+    const { bus, lines } = setUp();
+    bus.emit('tier', { tier: 'l2', state: 'off', reason: 'closed', detail: '' });
+    expect(lines).toEqual([expect.stringMatching(/^debug Tier l2 is off \(closed\)\./)]);
+  });
+
+  it('is a directory that belongs to another process, and its quarantine', () => {
+    const { bus, lines } = setUp();
+    bus.emit('owner', { directory: '/c', state: 'owned' });
+    bus.emit('owner', { directory: '/c', state: 'waiting', ownerPid: 7 });
+    bus.emit('quarantine', { directory: '/c', movedTo: '/c.bad', cause: 'a page does not match its checksum' });
+    expect(lines).toEqual([
+      "debug This process owns the cache directory '/c'.",
+      "warn The cache directory '/c' belongs to process 7; this process works without it and takes over when that one ends.",
+      "warn The cache directory '/c' was damaged. a page does not match its checksum. It was moved to '/c.bad' and a fresh one started; entries are computed again. Check the disk if this repeats.",
+    ]);
+  });
+
+  it('is a damaged checkpoint, not a saved one', () => {
+    const { bus, lines } = setUp();
+    bus.emit('checkpoint', { action: 'saved', id: 'w', version: 1 });
+    bus.emit('checkpoint', { action: 'damaged', id: 'w', version: 2 });
+    expect(lines).toEqual([
+      'debug Version 1 of checkpoint "w" was saved.',
+      expect.stringMatching(/^warn Version 2 of checkpoint "w" is damaged .*fallback: true/),
+    ]);
+  });
+
+  it('is the first value that a lane cannot store, per reason', () => {
+    const { bus, lines } = setUp();
+    const refuse = (lane: string, key: string, reason: 'unstorable' | 'too-large' | 'fenced'): void =>
+      bus.emit('refuse', { lane, key, reason, detail: 'a function at .callback' });
+    refuse('docs', 'first\n', 'unstorable');
+    refuse('docs', 'second', 'unstorable');
+    refuse('docs', 'large', 'too-large');
+    refuse('docs', 'fenced', 'fenced');
+    refuse('heavy', 'first', 'unstorable');
+    expect(lines).toHaveLength(3);
+    expect(lines[0]).toBe(
+      `warn Lane 'docs' cannot store the value of "first\\n" (unstorable). a function at .callback. It is computed at every call. Return plain data, list the class under 'types', or call ctx.skipCache(). Further keys of this lane are only counted.`,
+    );
+    expect(lines[1]).toContain('maxEntryBytes');
+    expect(lines[2]).toContain("Lane 'heavy'");
+  });
+
+  it('is housekeeping that did something', () => {
+    const { bus, lines } = setUp();
+    bus.emit('sweep', SWEEP);
+    bus.emit('sweep', { ...SWEEP, expired: 2, orphanedSessions: 1, freedBytes: 10 });
+    bus.emit('cleanup', { removed: 3, bytes: 99, pinnedKept: 1, dryRun: false });
+    expect(lines).toEqual([
+      expect.stringMatching(/^debug Swept/),
+      'log Swept: 2 expired and 0 evicted, 1 leftover folders removed, 10 bytes freed in 3 ms.',
+      'log Checkpoint cleanup removed 3 versions (99 bytes); 1 pinned kept.',
+    ]);
+  });
+
+  it('ends when it is stopped', () => {
+    const { bus, lines, stop } = setUp('everything');
+    stop();
+    bus.emit('cleanup', { removed: 3, bytes: 99, pinnedKept: 1, dryRun: true });
+    expect(lines).toEqual([]);
+    expect(bus.wants('hit')).toBe(false);
+    expect(bus.wants('tier')).toBe(false);
+  });
+});
+
+describe('events of single keys', () => {
+  it('are not listened to unless everything is wanted', () => {
+    const { bus } = setUp();
+    for (const name of ['hit', 'miss', 'store', 'compute', 'bypass', 'evict', 'stale'] as const) {
+      expect(bus.wants(name)).toBe(false);
+    }
+  });
+
+  it('are written at debug, keys escaped and cut', () => {
+    const { bus, lines } = setUp('everything');
+    bus.emit('hit', { lane: 'docs', key: `a\n${'b'.repeat(500)}`, tier: 'l1' });
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/^debug hit lane="docs" key="a\\nb{118}…" tier="l1"$/);
+  });
+
+  it('are wanted by a target that says debug is enabled', () => {
+    const bus = new EventBus(new FakeClock(), () => {});
+    logEvents(bus, Object.assign(new Lines(), { isLevelEnabled: () => false }));
+    expect(bus.wants('hit')).toBe(false);
+    logEvents(bus, Object.assign(new Lines(), { isLevelEnabled: () => true }));
+    expect(bus.wants('hit')).toBe(true);
+  });
+});
+
+describe('a listener that fails', () => {
+  it('is named in the log', () => {
+    const { bus, lines } = setUp();
+    bus.on('store', () => {
+      throw new Error('oops');
+    });
+    bus.emit('store', { lane: 'docs', key: 'k', sizeBytes: 1 });
+    expect(lines).toEqual([
+      "error A listener of the event 'store' failed and was dropped; events go on without it. oops",
+    ]);
+  });
+});
