@@ -1,6 +1,5 @@
 import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import type { CheckpointStatus } from '../checkpoints/checkpoint.js';
-import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { checkKey } from '../entries/key.js';
 import { KeyPattern } from '../entries/pattern.js';
 import { checkTags } from '../entries/tags.js';
@@ -8,7 +7,7 @@ import type { LaneCacheEvents, SweepReport } from '../events/event-map.js';
 import type { LaneMetrics, MetricsReader } from '../events/lane-metrics.js';
 import type { BypassReason } from '../events/reasons.js';
 import type { CachePolicy, LaneName } from '../lanes/policy.js';
-import { looksLikeMilliseconds } from '../lanes/ttl-warning.js';
+import { checkCompute, readsAsUsual, termsOf } from './call-checks.js';
 import { computeAndPut } from './computed-put.js';
 import { listEntries, type EntryInfo } from './entry-listing.js';
 import { Flights } from './flights.js';
@@ -19,7 +18,6 @@ import { getOrSetMany } from './many.js';
 import type { Compute, ComputeMany, EntryOptions, ReadOptions, WriteOptions } from './options.js';
 import { bypass, bypassReason, request } from './requests.js';
 import { put } from './put.js';
-import { resolveTerms, type Terms } from './terms.js';
 
 /** What a manager shares with the managers of the other lanes. */
 export interface ManagerParts {
@@ -90,7 +88,7 @@ export class LaneManager {
 
   /** The stored value, or undefined: never computes, never waits for a computation, never serves past the ttl. */
   async get<T = unknown>(key: string, options?: ReadOptions): Promise<T | undefined> {
-    const terms = this.terms(options);
+    const terms = termsOf(this.space, options);
     checkKey(key, this.lane);
     if (this.isBypassed(key)) return undefined;
     return (await lookUp(this.space, key, terms)) as T | undefined;
@@ -107,7 +105,7 @@ export class LaneManager {
    * older one; `flush()` waits for the disk. false = it was refused, and then no older value is left either.
    */
   async set(key: string, value: unknown, options?: WriteOptions): Promise<boolean> {
-    const terms = this.terms(options);
+    const terms = termsOf(this.space, options);
     checkKey(key, this.lane);
     if (this.isClosed) return false;
     return put(this.space, this.shared.invalidations, { key, value, terms });
@@ -115,14 +113,15 @@ export class LaneManager {
 
   /** Hits only, in the order asked. */
   async getMany<T = unknown>(keys: readonly string[], options?: ReadOptions): Promise<Map<string, T>> {
-    const distinct = [...new Set(keys)];
-    const values = await Promise.all(distinct.map((key) => this.get<T>(key, options)));
-    return new Map(
-      distinct.flatMap((key, index) => {
-        const value = values[index];
-        return value === undefined ? [] : [[key, value] as const];
-      }),
-    );
+    const found = new Map<string, T>();
+    const get = async (key: string): Promise<readonly [string, T | undefined]> => [
+      key,
+      await this.get<T>(key, options),
+    ];
+    for (const [key, value] of await Promise.all([...new Set(keys)].map(get))) {
+      if (value !== undefined) found.set(key, value);
+    }
+    return found;
   }
 
   /** How many were stored. */
@@ -137,7 +136,7 @@ export class LaneManager {
     computeMissing: ComputeMany<T>,
     options?: EntryOptions,
   ): Promise<Map<string, T>> {
-    const terms = this.terms(options);
+    const terms = termsOf(this.space, options);
     for (const key of keys) checkKey(key, this.lane);
     checkCompute(computeMissing, this.lane);
     if (this.isClosed) {
@@ -227,7 +226,7 @@ export class LaneManager {
    * @internal what `@CachePut` does
    */
   async putComputed<T>(key: string, compute: Compute<T>, options?: EntryOptions): Promise<Awaited<T>> {
-    const terms = this.terms(options);
+    const terms = termsOf(this.space, options);
     checkKey(key, this.lane);
     checkCompute(compute, this.lane);
     const asked = { key, compute: compute as Compute<unknown>, terms };
@@ -261,7 +260,7 @@ export class LaneManager {
 
   private compute(key: string, compute: Compute<unknown>, options: EntryOptions | undefined): Promise<unknown> {
     try {
-      const terms = this.terms(options);
+      const terms = termsOf(this.space, options);
       checkKey(key, this.lane);
       checkCompute(compute, this.lane);
       return request(this.space, this.flights, { key, compute, terms });
@@ -269,37 +268,4 @@ export class LaneManager {
       return Promise.reject(error as Error);
     }
   }
-
-  private terms(options: EntryOptions | undefined): Terms {
-    const { lane, space } = this;
-    const terms = resolveTerms(lane, space.terms, options);
-    if (options !== undefined && looksLikeMilliseconds(options.ttl, space.policy.ttlMs)) {
-      space.parts.warnOnce(
-        `ttl:${lane}`,
-        `A ttl of ${String(options.ttl)} was given in lane '${lane}'. A bare number is SECONDS. Write '${String(options.ttl)}ms' if milliseconds were meant, '${String(options.ttl)}s' if not.`,
-      );
-    }
-    return terms;
-  }
-}
-
-/** Whether what memory holds can be handed out without a look at the other options. */
-function readsAsUsual(options: EntryOptions): boolean {
-  return (
-    options.forceFresh !== true &&
-    options.isolation === undefined &&
-    options.schema === undefined &&
-    options.version === undefined &&
-    options.signal === undefined &&
-    options.ttl !== 0
-  );
-}
-
-function checkCompute(compute: unknown, lane: string): void {
-  if (typeof compute === 'function') return;
-  throw new LaneCacheError(
-    'COMPUTE_INVALID',
-    `The computation given in lane '${lane}' is ${compute === null ? 'null' : `of type ${typeof compute}`}, not a function. Pass a function that returns the value or a promise of it.`,
-    { lane },
-  );
 }

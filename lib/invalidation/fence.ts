@@ -1,5 +1,5 @@
 import type { LogRecord } from './journal.js';
-import type { PatternRecord } from './lane-log.js';
+import type { PatternRecord } from './pattern-record.js';
 
 /** What a fence needs to know of the flight it stands before. */
 export interface FlightSubject {

@@ -1,8 +1,10 @@
 import type { KeyPattern } from '../entries/pattern.js';
 import type { InvalidationKind } from '../events/reasons.js';
 import { Fence, type FlightSubject } from './fence.js';
-import { EMPTY_LOG, type ExpiredTag, type LogJournal, type LogRecord, type LogRow, type LogState } from './journal.js';
+import { ExpiredTags } from './expired-tags.js';
+import type { LogJournal, LogRecord, LogRow, LogState } from './journal.js';
 import { LaneLog, type PendingRemoval } from './lane-log.js';
+import type { PatternRecord } from './pattern-record.js';
 import { TagPositions } from './tag-positions.js';
 
 /** What the log judges: an entry in a tier, or a value about to land. */
@@ -49,21 +51,17 @@ export class InvalidationLog {
   private currentStamp = 0;
   private ceiling = 0;
   private flights = 0;
-  private tagAt: TagPositions;
-  private expireAt: TagPositions;
-  private expiredTags: Map<string, ExpiredTag>;
+  private readonly tagAt: TagPositions;
+  private readonly expiredTags: ExpiredTags;
   private journal: LogJournal | undefined;
   private readonly lanes = new Map<string, LaneLog>();
-  private readonly tagLimit: number;
 
   constructor(options: LogOptions = {}) {
-    this.tagLimit = options.tagLimit ?? DEFAULT_TAG_LIMIT;
+    const limit = options.tagLimit ?? DEFAULT_TAG_LIMIT;
+    this.tagAt = new TagPositions(limit);
+    this.expiredTags = new ExpiredTags(limit);
     this.journal = options.journal;
-    const state = options.journal?.initial ?? EMPTY_LOG;
-    this.tagAt = new TagPositions(this.tagLimit, state.tagAt, state.tagFloor);
-    this.expiredTags = new Map(state.expiredTagAt);
-    this.expireAt = new TagPositions(this.tagLimit, positionsOf(state.expiredTagAt), state.expireFloor);
-    this.takeUp(state);
+    if (options.journal !== undefined) this.takeUp(options.journal.initial);
   }
 
   get position(): number {
@@ -117,9 +115,7 @@ export class InvalidationLog {
   /** Life time at which `candidate` was put past its ttl by one of its tags or on its way; undefined if it was not. */
   expiredAt(candidate: Candidate, fence?: Fence): number | undefined {
     if (fence?.expiredAt !== undefined) return fence.expiredAt;
-    if (!this.expireAt.isAfter(candidate.birth, candidate.tags)) return undefined;
-    const newest = this.expireAt.newestAfter(candidate.birth, candidate.tags);
-    return newest === undefined ? 0 : (this.expiredTags.get(newest.tag)?.at ?? 0);
+    return this.expiredTags.expiredAt(candidate.birth, candidate.tags);
   }
 
   /** Names one key of a lane: shuts its flights. The caller removes it everywhere, then calls `committed`. */
@@ -184,19 +180,9 @@ export class InvalidationLog {
   /** Goes on from what another owner of the persistent tier has stored: nothing from before is trusted. */
   adopt(journal: LogJournal): void {
     this.shutAll();
-    const { initial } = journal;
     this.journal = journal;
-    for (const [tag, position] of initial.tagAt) this.tagAt.mark(tag, Math.max(position, this.tagAt.at(tag)));
-    this.tagAt.raiseTo(initial.tagFloor);
-    for (const [tag, expired] of initial.expiredTagAt) this.noteExpired(tag, expired);
-    this.expireAt.raiseTo(initial.expireFloor);
-    this.takeUp(initial);
+    this.takeUp(journal.initial);
     this.currentStamp++;
-  }
-
-  /** From here on nothing is stored: the persistent tier was lost or voided. */
-  detach(): void {
-    this.journal = undefined;
   }
 
   /** Stores the highest life time seen. */
@@ -207,6 +193,9 @@ export class InvalidationLog {
   private takeUp(state: LogState): void {
     this.at = Math.max(this.at, state.ceiling);
     this.ceiling = this.at;
+    for (const [tag, position] of state.tagAt) this.tagAt.mark(tag, Math.max(position, this.tagAt.at(tag)));
+    this.tagAt.raiseTo(state.tagFloor);
+    this.expiredTags.takeUp(state);
     for (const [lane, position] of state.clearAt) {
       const log = this.lane(lane);
       log.clearAt = Math.max(log.clearAt, position);
@@ -248,27 +237,12 @@ export class InvalidationLog {
       for (const fence of lane.allFences()) if (fence.subject.tags.includes(tag)) fence.expire(now);
     }
     const row: LogRow = { row: 'expired-tag', tag, position, at: now };
-    const floor = this.noteExpired(tag, { position, at: now });
+    const floor = this.expiredTags.mark(tag, { position, at: now });
     return floor === undefined ? [row] : [row, { row: 'expire-floor', ...floor }];
   }
-
-  private noteExpired(tag: string, expired: ExpiredTag): ReturnType<TagPositions['mark']> {
-    if (expired.position < this.expireAt.at(tag)) return undefined;
-    this.expiredTags.set(tag, expired);
-    const floor = this.expireAt.mark(tag, expired.position);
-    for (const dropped of floor?.dropped ?? []) this.expiredTags.delete(dropped);
-    return floor;
-  }
 }
 
-function* positionsOf(expired: ReadonlyMap<string, ExpiredTag>): Iterable<readonly [string, number]> {
-  for (const [tag, { position }] of expired) yield [tag, position];
-}
-
-function matchesAny(
-  patterns: readonly { readonly pattern: KeyPattern; readonly position: number }[],
-  candidate: Candidate,
-): boolean {
+function matchesAny(patterns: readonly PatternRecord[], candidate: Candidate): boolean {
   for (const { pattern, position } of patterns) {
     if (position > candidate.birth && pattern.matchesEntry(candidate.key, candidate.tags)) return true;
   }

@@ -1,11 +1,7 @@
 import type { KeyPattern } from '../entries/pattern.js';
 import type { Fence } from './fence.js';
 import type { LogRecord } from './journal.js';
-
-export interface PatternRecord {
-  readonly pattern: KeyPattern;
-  readonly position: number;
-}
+import type { PatternRecord } from './pattern-record.js';
 
 /** A removal that was said but has not been committed below. */
 export interface PendingRemoval {

@@ -11,17 +11,10 @@ export interface RaisedFloor {
  * carries any tag and was born below the floor no longer counts, because a record about it may have been among them.
  */
 export class TagPositions {
-  private readonly positions: Map<string, number>;
-  private lowest: number;
+  private readonly positions = new Map<string, number>();
+  private lowest = 0;
 
-  constructor(
-    private readonly limit: number,
-    positions: Iterable<readonly [string, number]> = [],
-    floor = 0,
-  ) {
-    this.positions = new Map(positions);
-    this.lowest = floor;
-  }
+  constructor(private readonly limit: number) {}
 
   get floor(): number {
     return this.lowest;
@@ -44,15 +37,6 @@ export class TagPositions {
       if (position !== undefined && position > birth) return true;
     }
     return false;
-  }
-
-  /** The newest of the records about `tags` that came after `birth`. */
-  newestAfter(birth: number, tags: readonly string[]): { readonly tag: string; readonly position: number } | undefined {
-    const newest = tags
-      .map((tag) => ({ tag, position: this.at(tag) }))
-      .toSorted((a, b) => b.position - a.position)
-      .at(0);
-    return newest !== undefined && newest.position > birth ? newest : undefined;
   }
 
   mark(tag: string, position: number): RaisedFloor | undefined {
