@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { types } from 'node:util';
+import { byteKinds } from './byte-kinds.js';
 
 /** Longer encodings are hashed. */
 const MAX_KEY_LENGTH = 512;
@@ -99,7 +100,7 @@ function encodeEach(values: Iterable<unknown>, depth: number): string {
 }
 
 function encodeArray(array: readonly unknown[], depth: number): string {
-  if (Object.getPrototypeOf(array) !== Array.prototype) throw new Unencodable();
+  if (Object.getPrototypeOf(array) !== Array.prototype || array.length > MAX_ENCODED_LENGTH) throw new Unencodable();
   let encoded = `a${array.length}:`;
   let present = 0;
   for (let index = 0; index < array.length; index += 1) {
@@ -120,7 +121,7 @@ function encodeProperties(object: object, depth: number): string {
   const names = Object.getOwnPropertyNames(object);
   if (Object.getOwnPropertySymbols(object).length > 0) throw new Unencodable();
   let encoded = `${names.length}:`;
-  for (const name of names.sort()) {
+  for (const name of names.toSorted()) {
     const property = Object.getOwnPropertyDescriptor(object, name);
     if (property === undefined || !property.enumerable || property.get !== undefined || property.set !== undefined)
       throw new Unencodable();
@@ -130,15 +131,13 @@ function encodeProperties(object: object, depth: number): string {
 }
 
 /** Only views and buffers of the language and of Node itself, not of subclasses. */
-function encodeBytes(object: ArrayBuffer | NodeJS.ArrayBufferView, prototype: unknown): string {
-  const name = object.constructor.name;
-  const known: unknown = name === 'Buffer' ? Buffer : Reflect.get(globalThis, name);
-  if (known !== object.constructor || object.constructor.prototype !== prototype) throw new Unencodable();
+function encodeBytes(object: ArrayBufferLike | ArrayBufferView, prototype: unknown): string {
+  const kind = byteKinds.find((candidate) => candidate.prototype === prototype);
+  if (kind === undefined || object.byteLength > MAX_ENCODED_LENGTH) throw new Unencodable();
   const bytes = ArrayBuffer.isView(object)
     ? Buffer.from(object.buffer, object.byteOffset, object.byteLength)
     : Buffer.from(object);
-  if (bytes.length * 2 > MAX_ENCODED_LENGTH) throw new Unencodable();
-  return `y${text(name)}${text(bytes.toString('base64'))}`;
+  return `y${text(kind.name)}${text(bytes.toString('base64'))}`;
 }
 
 function append(encoded: string, next: string): string {

@@ -68,8 +68,8 @@ function lowerView(view: NodeJS.ArrayBufferView, writer: CellWriter): unknown[] 
 }
 
 function refuseSpecial(buffer: ArrayBufferLike, writer: CellWriter): void {
-  if (types.isSharedArrayBuffer(buffer)) writer.refuse('', 'lies in memory shared between threads');
-  if ('resizable' in buffer && buffer.resizable === true) writer.refuse('', 'lies in a resizable ArrayBuffer');
+  if (types.isSharedArrayBuffer(buffer)) writer.refuse('lies in memory shared between threads');
+  if ('resizable' in buffer && buffer.resizable === true) writer.refuse('lies in a resizable ArrayBuffer');
 }
 
 /** What holds bytes. */

@@ -1,30 +1,31 @@
 import { types } from 'node:util';
 import { MalformedValue, type Cells, type CellWriter, type Kind } from './kind.js';
-import { dataProperty, fillProperties, lowerProperties, propertyLabel, refuseExtras } from './property-cells.js';
+import { assignProperties, dataProperty, lowerProperties, refuseExtras } from './property-cells.js';
 
-const isOrdinary = (value: object): value is object => Object.prototype.toString.call(value) === '[object Object]';
+const isOrdinary = (value: object): value is Record<string, unknown> =>
+  Object.prototype.toString.call(value) === '[object Object]';
 
-const objectKind: Kind = {
+const objectKind: Kind<Record<string, unknown>> = {
   name: 'Object',
   prototype: Object.prototype,
   isReal: isOrdinary,
   lower: lowerProperties,
   shell: () => ({}),
-  fill: (shell, cells) => fillProperties(shell, cells, 0, cells.length, 'shown'),
+  fill: assignProperties,
 };
 
-const bareObject = (): object => {
-  const bare: object = Object.create(null);
+const bareObject = (): Record<string, unknown> => {
+  const bare: Record<string, unknown> = Object.create(null);
   return bare;
 };
 
-const bareObjectKind: Kind = {
+const bareObjectKind: Kind<Record<string, unknown>> = {
   name: 'BareObject',
   prototype: null,
   isReal: isOrdinary,
   lower: lowerProperties,
   shell: () => bareObject(),
-  fill: (shell, cells) => fillProperties(shell, cells, 0, cells.length, 'shown'),
+  fill: assignProperties,
 };
 
 /** Cells: `null` and all items, or the length and then position and item of all that are there. */
@@ -47,7 +48,7 @@ const arrayKind: Kind<unknown[]> = {
 };
 
 function* lowerItems(array: readonly unknown[], writer: CellWriter): Iterable<unknown> {
-  for (let index = 0; index < array.length; index += 1) yield writer.cell(array[index], `[${index}]`);
+  for (let index = 0; index < array.length; index += 1) yield writer.cell(array[index], index);
 }
 
 function lowerSparse(array: readonly unknown[], keys: readonly string[], writer: CellWriter): unknown[] {
@@ -56,8 +57,8 @@ function lowerSparse(array: readonly unknown[], keys: readonly string[], writer:
     const position = Number(key);
     // whatever is no index comes after the indexes
     if (String(position) !== key || position >= array.length || !(position in array) || position < 0)
-      writer.refuse(propertyLabel(key), 'is a property added to an array, which would be lost');
-    cells.push(position, writer.cell(array[position], `[${position}]`));
+      writer.refuse('is a property added to an array, which would be lost', key);
+    cells.push(position, writer.cell(array[position], position));
   }
   return cells;
 }
@@ -93,8 +94,8 @@ const mapKind: Kind<Map<unknown, unknown>> = {
     refuseExtras(map, writer);
     const cells: unknown[] = [];
     for (const [key, value] of entriesOf(map)) {
-      const label = typeof key === 'string' ? `.get(${JSON.stringify(key)})` : `<entry ${cells.length / 2}>`;
-      cells.push(writer.cell(key, `<key ${cells.length / 2}>`), writer.cell(value, label));
+      const entry = cells.length / 2;
+      cells.push(writer.cell(key, { words: `<key ${entry}>` }), writer.cell(value, { words: `<entry ${entry}>` }));
     }
     return cells;
   },
@@ -114,7 +115,8 @@ const setKind: Kind<Set<unknown>> = {
   lower: (set, writer) => {
     refuseExtras(set, writer);
     const cells: unknown[] = [];
-    for (const member of Set.prototype.values.call(set)) cells.push(writer.cell(member, `<member ${cells.length}>`));
+    for (const member of Set.prototype.values.call(set))
+      cells.push(writer.cell(member, { words: `<member ${cells.length}>` }));
     return cells;
   },
   shell: () => new Set(),

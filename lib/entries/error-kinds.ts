@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 import type { Cells, CellWriter, Kind } from './kind.js';
-import { dataProperty, fillProperties, propertyLabel } from './property-cells.js';
+import { dataProperty, fillProperties } from './property-cells.js';
 
 /**
  * Errors of the language. Cells: the stack, how many hidden properties there are (`message`, `cause`, `errors`), name
@@ -31,12 +31,11 @@ export function lowerError(error: Error, writer: CellWriter): unknown[] {
   for (const key of Reflect.ownKeys(error)) {
     // an accessor of the engine in some versions of Node
     if (key === 'stack') continue;
-    const label = propertyLabel(key);
-    const value = dataProperty(error, key, writer);
-    const side = Object.prototype.propertyIsEnumerable.call(error, key) ? shown : hidden;
-    side.push(writer.cell(key, label), writer.cell(value, label));
+    const { value, enumerable }: PropertyDescriptor = dataProperty(error, key, writer);
+    const side = enumerable === true ? shown : hidden;
+    side.push(writer.cell(key, key), writer.cell(value, key));
   }
-  return [writer.cell(error.stack, '.stack'), hidden.length, ...hidden, ...shown];
+  return [writer.cell(error.stack, 'stack'), hidden.length, ...hidden, ...shown];
 }
 
 /** Gives a fresh error what `lowerError` took from another; what follows as an odd last cell is left alone. */

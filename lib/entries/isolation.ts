@@ -19,10 +19,9 @@ export function freezeCopy(value: unknown, lane: string): FrozenCopy {
   if (typeof value !== 'object' || value === null) return { shareable: true, value };
   const objects = collect(value);
   if (objects === undefined) return NOT_SHAREABLE;
+  const guards = new Guards(lane);
   for (const object of objects) {
-    if (object instanceof Map) guard(object, MAP_MUTATORS, lane);
-    else if (object instanceof Set) guard(object, SET_MUTATORS, lane);
-    else if (object instanceof Date) guard(object, DATE_MUTATORS, lane);
+    if (!Array.isArray(object) && !isOrdinary(object)) guards.protect(object);
     Object.freeze(object);
   }
   return { shareable: true, value };
@@ -88,6 +87,28 @@ const MAP_MUTATORS = ['set', 'delete', 'clear'];
 const SET_MUTATORS = ['add', 'delete', 'clear'];
 const DATE_MUTATORS = Object.getOwnPropertyNames(Date.prototype).filter((name) => name.startsWith('set'));
 
-function guard(object: object, mutators: readonly string[], lane: string): void {
-  for (const method of mutators) Object.defineProperty(object, method, { value: mutatorGuard(lane, method) });
+type Guard = readonly [method: string, property: PropertyDescriptor];
+
+/** The throwing methods of one frozen copy, made when first needed. */
+class Guards {
+  private map: readonly Guard[] | undefined;
+  private set: readonly Guard[] | undefined;
+  private date: readonly Guard[] | undefined;
+
+  constructor(private readonly lane: string) {}
+
+  protect(object: object): void {
+    for (const [method, property] of this.of(object)) Object.defineProperty(object, method, property);
+  }
+
+  private of(object: object): readonly Guard[] {
+    if (object instanceof Map) return (this.map ??= this.make(MAP_MUTATORS));
+    if (object instanceof Set) return (this.set ??= this.make(SET_MUTATORS));
+    if (object instanceof Date) return (this.date ??= this.make(DATE_MUTATORS));
+    return [];
+  }
+
+  private make(methods: readonly string[]): readonly Guard[] {
+    return methods.map((method): Guard => [method, { value: mutatorGuard(this.lane, method) }]);
+  }
 }

@@ -19,11 +19,14 @@ export interface Kind<T extends object = object> {
   replacement?(cells: Cells): ((shell: object) => object) | undefined;
 }
 
+/** Where in an object a value is: under a key, at a position, or somewhere that words must describe. */
+export type Place = PropertyKey | { readonly words: string };
+
 /** Turns what an object refers to into cells. Both methods throw Unstorable where that cannot be. */
 export interface CellWriter {
-  /** `label` says where in the object the value is, as it would be written behind the object's own name. */
-  cell(value: unknown, label: string): unknown;
-  refuse(label: string, problem: string): never;
+  cell(value: unknown, place: Place): unknown;
+  /** What `problem` says is true of the value at the place, or of the object itself. */
+  refuse(problem: string, place?: Place): never;
 }
 
 /** The cells of one stored object, read with checks: they may come from anybody. All methods throw MalformedValue. */

@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { Unstorable, type CellWriter, type Kind } from './kind.js';
+import { Unstorable, type CellWriter, type Kind, type Place } from './kind.js';
 import { isWellFormed } from './well-formed.js';
 
 /**
@@ -28,13 +28,13 @@ export function lower(value: unknown, kinds: ReadonlyMap<object | null, Kind>): 
 
 class Lowering implements CellWriter {
   private readonly rowOf = new Map<object, number>();
-  private readonly found: { readonly object: object; readonly parent: number; readonly label: string }[] = [];
+  private readonly found: { readonly object: object; readonly parent: number; readonly place: Place }[] = [];
   private current = -1;
 
   constructor(private readonly kinds: ReadonlyMap<object | null, Kind>) {}
 
   table(value: unknown): ValueTable {
-    const root = this.cell(value, '');
+    const root = this.cell(value, ROOT);
     const rows: unknown[][] = [];
     // rows are appended while their predecessors are lowered
     for (const { object } of this.found) {
@@ -45,7 +45,7 @@ class Lowering implements CellWriter {
     return { root, rows };
   }
 
-  cell(value: unknown, label: string): unknown {
+  cell(value: unknown, place: Place): unknown {
     switch (typeof value) {
       case 'string':
         return isWellFormed(value) ? value : [UTF16_TEXT, Buffer.from(value, 'utf16le')];
@@ -54,41 +54,37 @@ class Lowering implements CellWriter {
       case 'bigint':
         return value >= LOWEST_INTEGER && value < BEYOND_INTEGER ? value : [LARGE_INTEGER, value.toString(16)];
       case 'object':
-        return value === null ? null : [this.row(value, label)];
+        return value === null ? null : [this.row(value, place)];
       case 'function':
       case 'symbol':
-        return this.refuse(label, `is a ${typeof value}`);
+        return this.refuse(`is a ${typeof value}`, place);
       default:
         return value;
     }
   }
 
-  refuse(label: string, problem: string): never {
-    let path = label;
-    for (let row = this.current; row >= 0;) {
-      const place = this.found[row];
-      if (place === undefined) break;
-      path = place.label + path;
-      row = place.parent;
-    }
+  refuse(problem: string, place: Place = ROOT): never {
+    const steps = [place];
+    for (let at = this.found[this.current]; at !== undefined; at = this.found[at.parent]) steps.push(at.place);
+    const path = steps.toReversed().map(written).join('');
     throw new Unstorable(`value${shorten(path)} ${problem}`);
   }
 
-  private row(object: object, label: string): number {
+  private row(object: object, place: Place): number {
     const known = this.rowOf.get(object);
     if (known !== undefined) return known;
     const row = this.found.length;
     this.rowOf.set(object, row);
-    this.found.push({ object, parent: this.current, label });
+    this.found.push({ object, parent: this.current, place });
     return row;
   }
 
   private kindOf(object: object): Kind {
-    if (types.isProxy(object)) this.refuse('', 'is a Proxy');
+    if (types.isProxy(object)) this.refuse('is a Proxy');
     const prototype: object | null = Object.getPrototypeOf(object);
     const kind = this.kinds.get(prototype);
     if (kind?.isReal(object) === true) return kind;
-    return this.refuse('', describe(object));
+    return this.refuse(describe(object));
   }
 }
 
@@ -103,6 +99,16 @@ function describe(object: object): string {
 function className(object: object): string {
   const constructor: unknown = Reflect.get(object, 'constructor');
   return typeof constructor === 'function' && constructor.name !== '' ? constructor.name : 'an unnamed class';
+}
+
+const ROOT: Place = { words: '' };
+const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
+
+/** The place as it would be written behind the object. */
+function written(place: Place): string {
+  if (typeof place === 'object') return place.words;
+  if (typeof place !== 'string') return `[${String(place)}]`;
+  return IDENTIFIER.test(place) ? `.${place}` : `[${JSON.stringify(place)}]`;
 }
 
 const PATH_ENDS = 200;

@@ -10,13 +10,13 @@ const ANY_ONE = -2;
  * Matching looks at each place of the text at most once for each character of the longest piece between two `*`.
  */
 export class KeyPattern {
-  /** Code points, ANY_RUN or ANY_ONE. */
+  /** UTF-16 units, ANY_RUN or ANY_ONE. */
   private readonly parts: readonly number[];
 
   /** Throws LaneCacheError PATTERN_INVALID if `text` is no string, empty, or longer than 512 characters. */
   constructor(readonly text: string) {
     checkText(text);
-    this.parts = Array.from(text.replace(/\*+/g, '*'), partOf);
+    this.parts = Array.from({ length: text.length }, (_, at) => partOf(text, at));
   }
 
   /** Whether the pattern stands for all of `text`. */
@@ -29,21 +29,23 @@ export class KeyPattern {
     let retryPart = -1;
     while (at < text.length) {
       const wanted = parts[part];
-      const code = text.codePointAt(at);
       if (wanted === ANY_RUN) {
         part += 1;
         retryPart = part;
         retryAt = at;
-      } else if (wanted === ANY_ONE || (wanted !== undefined && wanted === code)) {
+      } else if (wanted === text.charCodeAt(at)) {
         part += 1;
-        at += widthOf(code);
+        at += 1;
+      } else if (wanted === ANY_ONE) {
+        part += 1;
+        at += widthAt(text, at);
       } else if (retryPart >= 0) {
-        retryAt += widthOf(text.codePointAt(retryAt));
+        retryAt += widthAt(text, retryAt);
         at = retryAt;
         part = retryPart;
       } else return false;
     }
-    if (parts[part] === ANY_RUN) part += 1;
+    while (parts[part] === ANY_RUN) part += 1;
     return part === parts.length;
   }
 
@@ -64,11 +66,17 @@ function checkText(text: unknown): void {
   );
 }
 
-function partOf(character: string): number {
-  if (character === '*') return ANY_RUN;
-  return character === '?' ? ANY_ONE : (character.codePointAt(0) ?? 0);
+function partOf(text: string, at: number): number {
+  const unit = text.charCodeAt(at);
+  if (unit === ASTERISK) return ANY_RUN;
+  return unit === QUESTION_MARK ? ANY_ONE : unit;
 }
 
+const ASTERISK = 0x2a;
+const QUESTION_MARK = 0x3f;
+const FIRST_SURROGATE = 0xd800;
 const LAST_NARROW = 0xffff;
 
-const widthOf = (code: number | undefined): number => (code !== undefined && code > LAST_NARROW ? 2 : 1);
+/** UTF-16 units of the character. */
+const widthAt = (text: string, at: number): number =>
+  text.charCodeAt(at) >= FIRST_SURROGATE && (text.codePointAt(at) ?? 0) > LAST_NARROW ? 2 : 1;

@@ -1,37 +1,36 @@
 import { isMutatorGuard } from './mutator-guard.js';
 import type { Cells, CellWriter } from './kind.js';
 
-const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
-
-/** How a property is written behind the name of its object. */
-export const propertyLabel = (key: PropertyKey): string =>
-  typeof key === 'string' && IDENTIFIER.test(key)
-    ? `.${key}`
-    : `[${typeof key === 'string' ? JSON.stringify(key) : String(key)}]`;
-
 /** Name and value of each own property, in turn. Refuses whatever a later assignment would not restore. */
 export function lowerProperties(object: object, writer: CellWriter): unknown[] {
   const cells: unknown[] = [];
   for (const key of Reflect.ownKeys(object)) {
-    const value = dataProperty(object, key, writer);
-    const label = propertyLabel(key);
-    if (!Object.prototype.propertyIsEnumerable.call(object, key)) writer.refuse(label, 'is not enumerable');
-    cells.push(writer.cell(key, label), writer.cell(value, label));
+    const property = dataProperty(object, key, writer);
+    if (property.enumerable !== true) writer.refuse('is not enumerable', key);
+    cells.push(writer.cell(key, key), writer.cell(property.value, key));
   }
   return cells;
 }
 
-/** The value of an own property that is no accessor and has no symbol for a name; refuses others. */
-export function dataProperty(object: object, key: PropertyKey, writer: CellWriter): unknown {
-  const label = propertyLabel(key);
-  if (typeof key === 'symbol') writer.refuse(label, 'has a symbol for a key');
+/** An own property that is no accessor and has no symbol for a key; refuses others. */
+export function dataProperty(object: object, key: PropertyKey, writer: CellWriter): PropertyDescriptor {
+  if (typeof key === 'symbol') writer.refuse('has a symbol for a key', key);
   const property = Object.getOwnPropertyDescriptor(object, key);
   if (property === undefined || property.get !== undefined || property.set !== undefined)
-    writer.refuse(label, 'is an accessor');
-  return property.value;
+    writer.refuse('is an accessor', key);
+  return property;
 }
 
-/** Restores pairs of names and values, from the cell `from` to before the cell `end`. */
+/** Restores pairs of names and values on an object without setters of its own or inherited ones, but `__proto__`. */
+export function assignProperties(object: Record<string, unknown>, cells: Cells): void {
+  for (let index = 0; index + 1 < cells.length; index += 2) {
+    const key = cells.text(index);
+    if (key === '__proto__') fillProperties(object, cells, index, index + 2, 'shown');
+    else object[key] = cells.value(index + 1);
+  }
+}
+
+/** Restores pairs of names and values, from the cell `from` to before the cell `end`, without running setters. */
 export function fillProperties(
   object: object,
   cells: Cells,
@@ -56,6 +55,6 @@ export function refuseExtras(object: object, writer: CellWriter, ...expected: re
   for (const key of Reflect.ownKeys(object)) {
     if (typeof key === 'string' && expected.includes(key)) continue;
     if (isMutatorGuard(Object.getOwnPropertyDescriptor(object, key)?.value)) continue;
-    writer.refuse(propertyLabel(key), 'is a property added to a built-in object, which would be lost');
+    writer.refuse('is a property added to a built-in object, which would be lost', key);
   }
 }

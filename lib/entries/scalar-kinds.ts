@@ -22,7 +22,7 @@ const regExpKind: Kind<RegExp> = {
   lower: (expression, writer) => {
     refuseExtras(expression, writer, 'lastIndex');
     const { source, flags, lastIndex } = expression;
-    return [writer.cell(source, '.source'), flags, writer.cell(lastIndex, '.lastIndex')];
+    return [writer.cell(source, 'source'), flags, writer.cell(lastIndex, 'lastIndex')];
   },
   shell: (cells) => new RegExp(cells.text(0), cells.text(1)),
   fill: (expression, cells) => {
@@ -53,7 +53,7 @@ const boxKinds = [Number.prototype, String.prototype, Boolean.prototype, BigInt.
       const primitive: unknown = box.valueOf();
       const ownKeys = typeof primitive === 'string' ? [...Array(primitive.length).keys(), 'length'].map(String) : [];
       refuseExtras(box, writer, ...ownKeys);
-      return [writer.cell(primitive, '.valueOf()')];
+      return [writer.cell(primitive, { words: '.valueOf()' })];
     },
     shell: (cells) => {
       const primitive = cells.value(0);

@@ -1,25 +1,40 @@
-import { expect } from '@jest/globals';
+import { isDeepStrictEqual } from 'node:util';
 
-/** Beyond deep equality: the same prototypes, own property names and enumerability, hidden ones too, all the way down. */
-export function sameKinds(actual: unknown, expected: unknown, seen = new Map<object, object>()): void {
+/**
+ * Where `actual` is not what `expected` is. Beyond deep equality: the same prototypes, own property names and
+ * enumerability, hidden ones too, and addresses of URLs, all the way down.
+ */
+export function differences(actual: unknown, expected: unknown): readonly string[] {
+  const found = isDeepStrictEqual(actual, expected) ? [] : ['not deeply equal'];
+  compare(actual, expected, 'value', found, new Set());
+  return found;
+}
+
+function compare(actual: unknown, expected: unknown, path: string, found: string[], seen: Set<object>): void {
   if (typeof expected !== 'object' || expected === null || typeof actual !== 'object' || actual === null) {
-    expect(Object.is(actual, expected)).toBe(true);
+    if (!Object.is(actual, expected)) found.push(`${path} is another primitive`);
     return;
   }
   if (seen.has(expected)) return;
-  seen.set(expected, actual);
-  expect(Object.getPrototypeOf(actual)).toBe(Object.getPrototypeOf(expected));
+  seen.add(expected);
+  if (Object.getPrototypeOf(actual) !== Object.getPrototypeOf(expected)) found.push(`${path} has another prototype`);
   if (ArrayBuffer.isView(expected)) return;
-  if (expected instanceof Map && actual instanceof Map) {
-    sameKinds([...actual.entries()], [...expected.entries()], seen);
-  }
-  if (expected instanceof Set && actual instanceof Set) sameKinds([...actual], [...expected], seen);
-  if (expected instanceof URL && actual instanceof URL) expect(actual.href).toBe(expected.href);
+  compareContent(actual, expected, path, found, seen);
   const properties = Object.getOwnPropertyDescriptors(expected);
   const restored = Object.getOwnPropertyDescriptors(actual);
-  expect(Reflect.ownKeys(restored)).toEqual(Reflect.ownKeys(properties));
+  if (!isDeepStrictEqual(Reflect.ownKeys(restored), Reflect.ownKeys(properties))) found.push(`${path} has other keys`);
   for (const [name, property] of Object.entries(properties)) {
-    expect(restored[name]?.enumerable).toBe(property.enumerable);
-    sameKinds(restored[name]?.value, property.value, seen);
+    const step = `${path}[${JSON.stringify(name)}]`;
+    if (restored[name]?.enumerable !== property.enumerable) found.push(`${step} shows or hides otherwise`);
+    compare(restored[name]?.value, property.value, step, found, seen);
   }
+}
+
+function compareContent(actual: object, expected: object, path: string, found: string[], seen: Set<object>): void {
+  if (expected instanceof Map && actual instanceof Map)
+    compare([...actual.entries()], [...expected.entries()], `${path}<entries>`, found, seen);
+  if (expected instanceof Set && actual instanceof Set)
+    compare([...actual], [...expected], `${path}<members>`, found, seen);
+  if (expected instanceof URL && actual instanceof URL)
+    compare(actual.href, expected.href, `${path}.href`, found, seen);
 }

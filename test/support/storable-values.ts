@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 /** Any text, also with lone surrogates. */
 export const anyText = (): fc.Arbitrary<string> =>

@@ -1,0 +1,54 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { KeyPattern } from '../../../lib/entries/pattern.js';
+
+/** Whether `pattern` stands for all of `text`, by the meaning of `*` and `?` alone. */
+function matchesByMeaning(pattern: readonly string[], text: readonly string[]): boolean {
+  const reached = new Map<string, boolean>();
+  const from = (part: number, at: number): boolean => {
+    const place = `${part}/${at}`;
+    const known = reached.get(place);
+    if (known !== undefined) return known;
+    const wanted = pattern[part];
+    let matches: boolean;
+    if (wanted === undefined) matches = at === text.length;
+    else if (wanted === '*') matches = from(part + 1, at) || (at < text.length && from(part, at + 1));
+    else matches = at < text.length && (wanted === '?' || wanted === text[at]) && from(part + 1, at + 1);
+    reached.set(place, matches);
+    return matches;
+  };
+  return from(0, 0);
+}
+
+const letters = (...more: string[]): fc.Arbitrary<string> => fc.constantFrom('a', 'b', '😀', '.', ...more);
+
+describe('a pattern', () => {
+  it('stands for what its characters mean', () => {
+    fc.assert(
+      fc.property(
+        fc.array(letters('*', '?'), { minLength: 1, maxLength: 12 }),
+        fc.array(letters(), { maxLength: 16 }),
+        (pattern, text) => {
+          const matches = new KeyPattern(pattern.join('')).matches(text.join(''));
+          expect(matches).toBe(matchesByMeaning(pattern, text));
+        },
+      ),
+      { numRuns: 5000 },
+    );
+  });
+
+  it('stands for each text that it was made from', () => {
+    const part = fc.oneof(
+      fc.tuple(fc.constant('*'), fc.string()),
+      fc.tuple(fc.constant('?'), fc.string({ minLength: 1, maxLength: 1 })),
+      fc.string().map((text): [string, string] => [text, text]),
+    );
+    fc.assert(
+      fc.property(fc.array(part, { minLength: 1 }), (parts) => {
+        const pattern = parts.map(([piece]) => piece).join('');
+        fc.pre(pattern !== '' && pattern.length <= 512);
+        expect(new KeyPattern(pattern).matches(parts.map(([, piece]) => piece).join(''))).toBe(true);
+      }),
+    );
+  });
+});

@@ -1,0 +1,54 @@
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { KeyPattern } from '../../../lib/entries/pattern.js';
+
+afterEach(() => {
+  jest.restoreAllMocks();
+});
+
+describe('a pattern', () => {
+  it.each([
+    ['user:*', 'user:1', true],
+    ['user:*', 'user:', true],
+    ['user:*', 'users:1', false],
+    ['*:draft', 'a:b:draft', true],
+    ['user:?', 'user:12', false],
+    ['user:?', 'user:😀', true],
+    ['?', '', false],
+    ['*', '', true],
+    ['a.c', 'abc', false],
+    ['[ab]', 'a', false],
+    ['{a,b}', 'a', false],
+    ['!a', 'b', false],
+    ['a\\*', 'a\\x', true],
+    ['**a**', 'bab', true],
+  ])('%s and %s: %s', (pattern, text, matches) => {
+    expect(new KeyPattern(pattern).matches(text)).toBe(matches);
+  });
+
+  it('stands for an entry by its key, or by a tag and its key', () => {
+    const pattern = new KeyPattern('batch_run_5:*');
+    expect(pattern.matchesEntry('batch_run_5:x', [])).toBe(true);
+    expect(pattern.matchesEntry('doc:1', ['other', 'batch_run_5'])).toBe(true);
+    expect(pattern.matchesEntry('doc:1', ['other'])).toBe(false);
+  });
+
+  it.each([
+    ['500 stars', 'a*'.repeat(250), 'a'.repeat(2_000)],
+    ['500 stars that end in vain', `${'a*'.repeat(250)}b`, 'a'.repeat(2_000)],
+    ['one long piece', `*${'a'.repeat(500)}b`, 'a'.repeat(2_000)],
+    ['question marks between stars', '*?'.repeat(256), 'a'.repeat(2_000)],
+  ])('looks at a hostile text a bounded number of times: %s', (_, pattern, text) => {
+    const compiled = new KeyPattern(pattern);
+    const look = jest.spyOn(String.prototype, 'charCodeAt');
+    compiled.matches(text);
+    const longestPiece = Math.max(...pattern.split('*').map((piece) => piece.length));
+    expect(look.mock.calls.length).toBeLessThanOrEqual(2 * (longestPiece + 1) * (text.length + 1));
+    expect(look.mock.calls.length).toBeGreaterThan(0);
+  });
+
+  it.each([['', undefined, null, 5, 'x'.repeat(513)]])('is refused: %p', (...texts) => {
+    for (const text of texts) {
+      expect(() => Reflect.construct(KeyPattern, [text])).toThrow(expect.objectContaining({ code: 'PATTERN_INVALID' }));
+    }
+  });
+});
