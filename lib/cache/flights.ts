@@ -5,13 +5,13 @@ import { account, report } from './flight-accounts.js';
 import { Boarding } from './boarding.js';
 import type { LaneSpace } from './lane-space.js';
 import type { Compute } from './options.js';
-import { Payload } from './payload.js';
 import { Search, type Found } from './read-path.js';
 import { fresherOf, type StaleCopy } from './stale-copy.js';
 import { StaleServing } from './stale-serving.js';
 import type { Terms } from './terms.js';
 import { Waiter } from './waiter.js';
-import { FENCED, land, mayLand, promote, refusalOf, refuse, type Landing } from './write-path.js';
+import { promote } from './write-path.js';
+import { settle, type Arrival } from './arrival.js';
 
 /** A key is computed at most this many times at once: one flight that was shut, and one that callers may join. */
 const COMPUTATIONS_PER_KEY = 2;
@@ -165,7 +165,8 @@ export class Flights {
     const startedAt = parts.clock.monotonic();
     let value: unknown;
     try {
-      value = await parts.scope.run(scope, () => flight.compute(context));
+      // Async, so that what throws at once fails no sooner than its callers have boarded.
+      value = await parts.scope.run(scope, async () => flight.compute(context));
     } catch (error) {
       const ms = parts.clock.monotonic() - startedAt;
       recorder.failed(ms);
@@ -179,27 +180,16 @@ export class Flights {
     this.arrived(flight, fence, { value, context, computeMs: ms });
   }
 
-  /** From the judgement to the landing nothing is awaited, and no code but ours runs. */
   private arrived(flight: Flight, fence: Fence, arrival: Arrival): void {
-    const { space } = this;
-    const { value, context, computeMs } = arrival;
-    const { tags, ttlMs } = context;
-    const { key, terms } = flight;
-    const payload = Payload.of({ codec: space.parts.codec, lane: space.lane }, value);
-    const landing = { key, value, payload, tags, birth: fence.birth, flight: fence.number, ttlMs, computeMs, terms };
-    const refusal = refusalOfResult(space, context, landing);
-    const counts = mayLand(space, fence, tags);
-    if (!counts) refuse(space, key, FENCED);
-    else if (refusal !== undefined) refuse(space, key, refusal);
-    else land(space, { ...landing, expiredAt: space.parts.log.expiredAt({ ...landing, lane: space.lane }, fence) });
-    this.staleServing.recovered(key);
+    const { payload, counts } = settle(this.space, flight, fence, arrival);
+    this.staleServing.recovered(flight.key);
     const late = counts ? [] : [...flight.waiters].filter((waiter) => waiter.joinedAt > fence.birth);
     for (const waiter of late) {
       flight.waiters.delete(waiter);
       if (!waiter.terms.forceFresh) flight.requests--;
     }
     this.depart(flight, (waiter) => waiter.give(payload));
-    for (const waiter of late) this.rebook(key, waiter);
+    for (const waiter of late) this.rebook(flight.key, waiter);
   }
 
   private failed(flight: Flight, error: unknown): void {
@@ -244,20 +234,4 @@ export class Flights {
     if (flight.fence === undefined) account(this.space, flight, { outcome: 'miss' });
     else flight.fence.abandon();
   }
-}
-
-/** What a computation brought. */
-interface Arrival {
-  readonly value: unknown;
-  readonly context: FlightContext;
-  readonly computeMs: number;
-}
-
-function refusalOfResult(
-  space: LaneSpace,
-  context: FlightContext,
-  landing: Omit<Landing, 'expiredAt'>,
-): ReturnType<typeof refusalOf> {
-  if (context.refusal !== undefined) return { reason: context.refusal, detail: 'the computation said so' };
-  return refusalOf(space, landing);
 }

@@ -1,0 +1,19 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { Caches } from '../support/caches.js';
+
+describe('a computation that throws before it returns a promise', () => {
+  const caches = new Caches();
+  afterEach(() => caches.close());
+
+  // the flight had failed and ended before its first caller was waiting for it, who then waited for ever
+  it('fails its caller instead of leaving it waiting', async () => {
+    const cache = await caches.open();
+    const error = new Error('at once');
+    const throwing = (): never => {
+      throw error;
+    };
+    await expect(cache.getOrSet('key', throwing)).rejects.toBe(error);
+    await expect(cache.getOrSet('key', throwing, { forceFresh: true })).rejects.toBe(error);
+    expect(await cache.getOrSet('key', () => 'sound')).toBe('sound');
+  });
+});
