@@ -3,10 +3,11 @@ import type { CheckpointLedger } from './checkpoint-ledger.js';
 import { hasExpired } from './checkpoint-rows.js';
 import type { CheckpointRows } from './checkpoint-rows.js';
 import type { CheckpointRecord, CleanupPosition, CleanupRule, CleanupSlice } from './checkpoint-store.js';
-import { keyOf, numbersOf, pointerRow, ranges, scopeOf } from './checkpoint-tables.js';
+import { numbersOf, pointerRow, ranges, scopeOf } from './checkpoint-tables.js';
+import type { Pointer } from './checkpoint-tables.js';
 
 /** So few that a slice with all its index rows stays well under two milliseconds. */
-const SLICE = 50;
+const SLICE = 32;
 
 /** What happens to what is due. */
 export interface Removal {
@@ -43,19 +44,19 @@ export function cleanSlice(
   let pinnedKept = 0;
   for (const { key, value } of found) {
     const pointer = pointerRow.open(value);
-    const record = pointer === undefined ? undefined : rows.record(...pointer);
-    if (record === undefined) {
+    const record = pointer && rows.record(...pointer);
+    if (pointer === undefined || record === undefined) {
       if (pointer === undefined || !rows.has(...pointer)) removal.forget(index, key);
       continue;
     }
-    if (!isExpiry && (hasExpired(record, rule.now) || isAmongLast(rows, record, rule))) continue;
+    if (!isDue(rows, pointer, record, rule, from.phase)) continue;
     if (record.pinned) {
       pinnedKept += 1;
       continue;
     }
-    const idKey = keyOf(record.id);
-    if (rows.head(idKey).newest === record.version) newestOfId += 1;
-    removal.remove(idKey, record.version);
+    const [idKey, version] = pointer;
+    if (rows.head(idKey).newest === version) newestOfId += 1;
+    removal.remove(idKey, version);
     removed.push(record);
   }
   const next = nextPosition(from, found.length === SLICE ? found.at(-1)?.key : undefined, rule);
@@ -74,15 +75,22 @@ function nextPosition(
   return from.phase === 'expired' && Number.isFinite(rule.savedBefore) ? { phase: 'old' } : undefined;
 }
 
-function isAmongLast(rows: CheckpointRows, record: CheckpointRecord, { keepLast, now }: CleanupRule): boolean {
-  if (keepLast === 0) return false;
-  const idKey = keyOf(record.id);
+/** What expired was the first phase's business: it is not counted again when it is old as well. */
+function isDue(
+  rows: CheckpointRows,
+  [idKey, version]: Pointer,
+  record: CheckpointRecord,
+  { now, keepLast }: CleanupRule,
+  phase: CleanupPosition['phase'],
+): boolean {
+  if (hasExpired(record, now) || phase === 'expired') return phase === 'expired';
+  if (keepLast === 0) return true;
   let newer = 0;
-  for (const version of rows.versions(idKey)) {
-    if (version <= record.version) return true;
-    const other = rows.record(idKey, version);
-    if (other !== undefined && !hasExpired(other, now)) newer += 1;
-    if (newer === keepLast) return false;
+  for (const other of rows.versions(idKey)) {
+    if (other <= version) return false;
+    const found = rows.record(idKey, other);
+    if (found !== undefined && !hasExpired(found, now)) newer += 1;
+    if (newer === keepLast) return true;
   }
-  return true;
+  return false;
 }

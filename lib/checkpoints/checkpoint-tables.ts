@@ -19,6 +19,8 @@ export type Scope = string;
 
 export const EVERYTHING: Scope = 'all';
 export const laneScope = (lane: string): Scope => `lane:${lane}`;
+const flowScope = (flow: string): Scope => `flow:${flow}`;
+const laneFlowScope = (lane: string, flow: string): Scope => `both:${lane}:${flow}`;
 
 interface Labels {
   readonly lane?: string;
@@ -29,13 +31,15 @@ interface Labels {
 export function scopeOf({ lane, workflow }: Labels): Scope {
   if (workflow === undefined) return lane === undefined ? EVERYTHING : laneScope(lane);
   const flow = keyOf(workflow);
-  return lane === undefined ? `flow:${flow}` : `both:${lane}:${flow}`;
+  return lane === undefined ? flowScope(flow) : laneFlowScope(lane, flow);
 }
 
 /** All scopes that a version with these labels belongs to. */
 export function scopesOf({ lane, workflow }: { readonly lane: string; readonly workflow?: string }): readonly Scope[] {
   const always = [EVERYTHING, laneScope(lane)];
-  return workflow === undefined ? always : [...always, scopeOf({ workflow }), scopeOf({ lane, workflow })];
+  if (workflow === undefined) return always;
+  const flow = keyOf(workflow);
+  return [...always, flowScope(flow), laneFlowScope(lane, flow)];
 }
 
 /** What an index row points to. */
