@@ -30,7 +30,7 @@ export class CheckpointDamagedError extends LaneCacheError {
       'CHECKPOINT_DAMAGED',
       `Version ${version} of checkpoint '${id}' is damaged. ${
         soundVersions.length > 0
-          ? `Sound versions: ${soundVersions.join(', ')}. Pass { fallback: true } to restore the newest of them.`
+          ? `Sound versions: ${soundVersions.join(', ')}. Pass { fallback: true } to restore the newest one before it.`
           : 'No sound version is left.'
       }`,
     );
