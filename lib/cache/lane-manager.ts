@@ -139,11 +139,6 @@ export class LaneManager {
     const terms = termsOf(this.space, options);
     for (const key of keys) checkKey(key, this.lane);
     checkCompute(computeMissing, this.lane);
-    if (this.isClosed) {
-      for (const key of new Set(keys)) bypass(this.space, key, 'closed');
-      const context = { signal: new AbortController().signal, setTags: () => undefined, setTtl: () => undefined };
-      return new Map(await computeMissing([...new Set(keys)], context));
-    }
     return (await getOrSetMany(this.space, this.flights, { keys, computeMissing, terms })) as Map<string, T>;
   }
 

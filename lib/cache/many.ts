@@ -4,7 +4,7 @@ import type { LaneSpace } from './lane-space.js';
 import type { ComputeMany } from './options.js';
 import { heldPayload } from './read-path.js';
 import { refuseReentry } from './reentrancy.js';
-import { freshInMemory } from './requests.js';
+import { bypass, bypassReason, freshInMemory, staleInMemory } from './requests.js';
 import type { Terms } from './terms.js';
 import { Waiter } from './waiter.js';
 
@@ -24,23 +24,48 @@ export async function getOrSetMany(
   flights: Flights,
   request: ManyRequest,
 ): Promise<Map<string, unknown>> {
-  const { terms } = request;
   const keys = [...new Set(request.keys)];
-  const answers = new Map<string, unknown>();
-  const remaining = keys.filter((key) => {
-    const entry = terms.forceFresh ? undefined : freshInMemory(space, key, terms);
-    if (entry === undefined) return true;
-    answers.set(key, heldPayload(space, entry).give(terms.isolation));
-    return false;
+  const past = keys.filter((key) => goesPast(space, key, request.terms));
+  const pastValues = past.length > 0 ? computePast(past, request.computeMissing) : NOTHING;
+  const answers = await throughTheCache(space, flights, {
+    ...request,
+    keys: keys.filter((key) => !past.includes(key)),
   });
+  for (const [key, value] of await pastValues) answers.set(key, value);
+  return new Map(keys.flatMap((key) => present(key, answers.get(key))));
+}
+
+const NOTHING: ReadonlyMap<string, unknown> = new Map();
+
+function goesPast(space: LaneSpace, key: string, terms: Terms): boolean {
+  const reason = bypassReason(space, key) ?? (terms.ttlMs === 0 ? 'ttl-zero' : undefined);
+  if (reason !== undefined) bypass(space, key, reason);
+  return reason !== undefined;
+}
+
+async function computePast(
+  keys: readonly string[],
+  computeMissing: ComputeMany<unknown>,
+): Promise<ReadonlyMap<string, unknown>> {
+  const ignore = (): void => undefined;
+  return computeMissing(keys, { signal: new AbortController().signal, setTags: ignore, setTtl: ignore });
+}
+
+async function throughTheCache(
+  space: LaneSpace,
+  flights: Flights,
+  { keys, terms, computeMissing }: ManyRequest,
+): Promise<Map<string, unknown>> {
+  const answers = new Map<string, unknown>();
+  const remaining = keys.filter((key) => !answerFromMemory(space, key, terms, answers));
   for (const key of remaining) refuseReentry(space.parts.scope.getStore(), space.lane, key);
   const purpose = terms.forceFresh ? 'forced' : 'request';
   const own = remaining.filter((key) => flights.of(key, purpose) === undefined);
-  const batch = batchOf(space, own, request.computeMissing);
+  const batch = batchOf(space, own, computeMissing);
   const waiting = remaining.map((key) => {
     const waiter = new Waiter(batch.compute, terms);
-    const flight =
-      flights.of(key, purpose) ?? flights.launch({ key, compute: batch.compute, terms, purpose, stale: undefined });
+    const stale = staleInMemory(space, key, terms);
+    const flight = flights.of(key, purpose) ?? flights.launch({ key, compute: batch.compute, terms, purpose, stale });
     const isQueued = flight.fence === undefined;
     if (flight.answer !== undefined) waiter.give(flight.answer);
     else flights.board(flight, waiter);
@@ -56,7 +81,17 @@ export async function getOrSetMany(
   );
   const failure = settled.find((result) => result.status === 'rejected');
   if (failure !== undefined) throw failure.reason;
-  return new Map(keys.flatMap((key) => present(key, answers.get(key))));
+  return answers;
+}
+
+function answerFromMemory(space: LaneSpace, key: string, terms: Terms, answers: Map<string, unknown>): boolean {
+  if (terms.forceFresh) {
+    bypass(space, key, 'forced');
+    return false;
+  }
+  const entry = freshInMemory(space, key, terms);
+  if (entry !== undefined) answers.set(key, heldPayload(space, entry).give(terms.isolation));
+  return entry !== undefined;
 }
 
 function batchOf(space: LaneSpace, keys: readonly string[], computeMissing: ComputeMany<unknown>): Batch {

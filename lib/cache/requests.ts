@@ -78,9 +78,9 @@ function renewIfDue(
   flights.launch({ ...asked, purpose: 'renewal', stale });
 }
 
-function staleInMemory(space: LaneSpace, key: string, terms: Terms): StaleCopy | undefined {
+/** The entry in memory as a copy to fall back on. */
+export function staleInMemory(space: LaneSpace, key: string, terms: Terms): StaleCopy | undefined {
   const entry = space.memory.peek(key);
   if (entry === undefined || entry.schemaVersion !== terms.version) return undefined;
-  const copy = staleCopyOf(space, entry, space.parts.life.now());
-  return copy;
+  return staleCopyOf(space, entry, space.parts.life.now());
 }

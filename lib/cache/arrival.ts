@@ -1,0 +1,47 @@
+import type { Fence } from '../invalidation/fence.js';
+import type { Flight } from './flight.js';
+import type { FlightContext } from './flight-context.js';
+import type { LaneSpace } from './lane-space.js';
+import { Payload } from './payload.js';
+import { FENCED, land, mayLand, refusalOf, refuse, type Landing, type Refusal } from './write-path.js';
+
+/** What a computation brought. */
+export interface Arrival {
+  readonly value: unknown;
+  readonly context: FlightContext;
+  readonly computeMs: number;
+}
+
+/** What becomes of it: how it is given out, and whether it still counted. */
+export interface Settled {
+  readonly payload: Payload;
+  readonly counts: boolean;
+}
+
+/**
+ * Stores what a flight brought, or counts why not. From the judgement to the landing nothing is awaited, and no code
+ * but ours runs.
+ */
+export function settle(space: LaneSpace, flight: Flight, fence: Fence, arrival: Arrival): Settled {
+  const { value, context, computeMs } = arrival;
+  const { tags, ttlMs } = context;
+  const { key, terms } = flight;
+  const { log, codec } = space.parts;
+  const payload = Payload.of({ codec, lane: space.lane }, value);
+  const landing = { key, value, payload, tags, birth: fence.birth, flight: fence.number, ttlMs, computeMs, terms };
+  const refusal = refusalOfResult(space, context, landing);
+  const counts = mayLand(space, fence, tags);
+  if (!counts) refuse(space, key, FENCED);
+  else if (refusal !== undefined) refuse(space, key, refusal);
+  else land(space, { ...landing, expiredAt: log.expiredAt({ ...landing, lane: space.lane }, fence) });
+  return { payload, counts };
+}
+
+function refusalOfResult(
+  space: LaneSpace,
+  context: FlightContext,
+  landing: Omit<Landing, 'expiredAt'>,
+): Refusal | undefined {
+  if (context.refusal !== undefined) return { reason: context.refusal, detail: 'the computation said so' };
+  return refusalOf(space, landing);
+}
