@@ -5,7 +5,7 @@ import * as zlib from 'node:zlib';
 import { marked } from 'marked';
 
 const PER_KIND = 60;
-const ROUNDS = 3;
+const ROUNDS = 5;
 
 const brotli = (quality) => ({
   compress: (bytes) =>

@@ -20,7 +20,7 @@ function reasonFor(value: unknown, through = codec): string {
   return encoded.storable ? 'storable' : encoded.reason;
 }
 
-const message = (first: number, content: Uint8Array): Buffer => Buffer.concat([Buffer.from([first]), content]);
+const messageOf = (first: number, content: Uint8Array): Buffer => Buffer.concat([Buffer.from([first]), content]);
 
 describe('what comes back', () => {
   it('keeps cycles and shared objects', () => {
@@ -250,20 +250,20 @@ describe('classes listed in types', () => {
 describe('decoding what somebody else wrote', () => {
   it.each([
     ['nothing', Buffer.alloc(0)],
-    ['an unknown first byte', message(9, pack(1))],
-    ['lengths beyond the bytes', message(1, Buffer.from([0xdd, 0x01, 0xff, 0xff, 0xff]))],
-    ['many nested lengths beyond the bytes', message(1, Buffer.from('ddffffff'.repeat(100), 'hex'))],
-    ['a record definition', message(1, Buffer.from([0xd4, 0x72, 0x40, 0x91, 0xa1, 0x61, 0x01]))],
-    ['an extension', message(1, pack(new Date()))],
-    ['more than one value', message(1, Buffer.from([1, 2]))],
-    ['a table that is none', message(2, pack({}))],
-    ['a reference to no row', message(2, pack([[5], []]))],
-    ['an unknown kind', message(2, pack([[0], [['Function', 'return 1']]]))],
-    ['an item beyond the end of its array', message(2, pack([[0], [['Array', 2, 7, 1]]]))],
-    ['an array of impossible length', message(2, pack([[0], [['Array', -1]]]))],
-    ['an expression that is none', message(2, pack([[0], [['RegExp', '(', '', 0]]]))],
-    ['a view of half an item', message(2, pack([[0], [['Float64Array', Buffer.alloc(7)]]]))],
-    ['a box of an object', message(2, pack([[0], [['BoxedNumber', [0]]]]))],
+    ['an unknown first byte', messageOf(9, pack(1))],
+    ['lengths beyond the bytes', messageOf(1, Buffer.from([0xdd, 0x01, 0xff, 0xff, 0xff]))],
+    ['many nested lengths beyond the bytes', messageOf(1, Buffer.from('ddffffff'.repeat(100), 'hex'))],
+    ['a record definition', messageOf(1, Buffer.from([0xd4, 0x72, 0x40, 0x91, 0xa1, 0x61, 0x01]))],
+    ['an extension', messageOf(1, pack(new Date()))],
+    ['more than one value', messageOf(1, Buffer.from([1, 2]))],
+    ['a table that is none', messageOf(2, pack({}))],
+    ['a reference to no row', messageOf(2, pack([[5], []]))],
+    ['an unknown kind', messageOf(2, pack([[0], [['Function', 'return 1']]]))],
+    ['an item beyond the end of its array', messageOf(2, pack([[0], [['Array', 2, 7, 1]]]))],
+    ['an array of impossible length', messageOf(2, pack([[0], [['Array', -1]]]))],
+    ['an expression that is none', messageOf(2, pack([[0], [['RegExp', '(', '', 0]]]))],
+    ['a view of half an item', messageOf(2, pack([[0], [['Float64Array', Buffer.alloc(7)]]]))],
+    ['a box of an object', messageOf(2, pack([[0], [['BoxedNumber', [0]]]]))],
   ])('throws on %s', (_, bytes) => {
     expect(() => codec.decode(bytes)).toThrow(MalformedValue);
   });
