@@ -2,6 +2,7 @@
 import { cpus } from 'node:os';
 import { textOf } from './print.mjs';
 import { cachedHit } from './rows/cached-hit.mjs';
+import { checkpoints } from './rows/checkpoints.mjs';
 import { diskHit } from './rows/disk-hit.mjs';
 import { memory } from './rows/memory.mjs';
 import { memoryHit } from './rows/memory-hit.mjs';
@@ -10,7 +11,7 @@ import { miss } from './rows/miss.mjs';
 import { stalls } from './rows/stalls.mjs';
 import { Scratch } from './scratch.mjs';
 
-const ROWS = { l1: memoryHit, cached: cachedHit, disk: diskHit, miss, stalls, memory, million };
+const ROWS = { l1: memoryHit, cached: cachedHit, disk: diskHit, miss, stalls, memory, million, checkpoints };
 
 const args = process.argv.slice(2);
 const json = args.includes('--json');
