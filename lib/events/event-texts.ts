@@ -79,10 +79,12 @@ export function sweepText(report: Told<'sweep'>): string {
   return `Swept: ${expired} expired and ${evicted} evicted${also}, ${freedBytes} bytes freed in ${Math.round(durationMs)} ms.`;
 }
 
-export function cleanupText({ removed, bytes, pinnedKept, dryRun }: Told<'cleanup'>): string {
+export function cleanupText({ removed, bytes, pinnedKept, newestOfId, dryRun }: Told<'cleanup'>): string {
   const verb = dryRun ? 'would remove' : 'removed';
-  const pinned = pinnedKept === 0 ? '' : `; ${pinnedKept} pinned kept`;
-  return `Checkpoint cleanup ${verb} ${removed} versions (${bytes} bytes)${pinned}.`;
+  const pinned = pinnedKept === 0 ? '' : `; ${pinnedKept} pinned were kept`;
+  const newest =
+    newestOfId === 0 ? '' : `; ${newestOfId} of them were the newest of their id and can no longer be restored`;
+  return `Checkpoint cleanup ${verb} ${removed} versions (${bytes} bytes)${newest}${pinned}.`;
 }
 
 /** Any other event, in one line: its name, then what it tells. */
@@ -104,11 +106,11 @@ export function causeText(error: unknown): string {
   return error instanceof Error ? error.message : `Thrown: ${shownValue(error)}`;
 }
 
-/** Joins parts to sentences, each ending in one full stop. */
+/** Joins parts to sentences, each with a capital and a full stop. */
 function sentences(...parts: readonly string[]): string {
   return parts
     .map((part) => part.trim())
     .filter((part) => part !== '')
-    .map((part) => (/[.!?…]$/.test(part) ? part : `${part}.`))
+    .map((part) => `${part.charAt(0).toUpperCase()}${part.slice(1)}${/[.!?…]$/.test(part) ? '' : '.'}`)
     .join(' ');
 }

@@ -18,6 +18,7 @@ const setUp = (detail?: LogDetail) => {
   return { bus, lines: lines.written, stop };
 };
 
+const CLEANUP = { removed: 3, bytes: 99, pinnedKept: 1, newestOfId: 0, dryRun: false };
 const SWEEP = { expired: 0, evicted: 0, orphanedSessions: 0, quarantinesRemoved: 0, freedBytes: 0, durationMs: 3 };
 
 describe('what a person should see', () => {
@@ -28,7 +29,7 @@ describe('what a person should see', () => {
     bus.emit('tier', { tier: 'l3', state: 'on', detail: 'space is back' });
     expect(lines).toEqual([
       "warn Tier l3 is off (disk-full). 12 MB free. ENOSPC. The app goes on without it: values are computed more often. Free some space on the volume, or lower 'storage.minFreeBytes'.",
-      'warn Tier l3 is on. space is back.',
+      'warn Tier l3 is on. Space is back.',
     ]);
   });
 
@@ -46,7 +47,7 @@ describe('what a person should see', () => {
     expect(lines).toEqual([
       "debug This process owns the cache directory '/c'.",
       "warn The cache directory '/c' belongs to process 7; this process works without it and takes over when that one ends.",
-      "warn The cache directory '/c' was damaged. a page does not match its checksum. It was moved to '/c.bad' and a fresh one started; entries are computed again. Check the disk if this repeats.",
+      "warn The cache directory '/c' was damaged. A page does not match its checksum. It was moved to '/c.bad' and a fresh one started; entries are computed again. Check the disk if this repeats.",
     ]);
   });
 
@@ -71,7 +72,7 @@ describe('what a person should see', () => {
     refuse('heavy', 'first', 'unstorable');
     expect(lines).toHaveLength(3);
     expect(lines[0]).toBe(
-      `warn Lane 'docs' cannot store the value of "first\\n" (unstorable). a function at .callback. It is computed at every call. Return plain data, list the class under 'types', or call ctx.skipCache(). Further keys of this lane are only counted.`,
+      `warn Lane 'docs' cannot store the value of "first\\n" (unstorable). A function at .callback. It is computed at every call. Return plain data, list the class under 'types', or call ctx.skipCache(). Further keys of this lane are only counted.`,
     );
     expect(lines[1]).toContain('maxEntryBytes');
     expect(lines[2]).toContain("Lane 'heavy'");
@@ -81,18 +82,18 @@ describe('what a person should see', () => {
     const { bus, lines } = setUp();
     bus.emit('sweep', SWEEP);
     bus.emit('sweep', { ...SWEEP, expired: 2, orphanedSessions: 1, freedBytes: 10 });
-    bus.emit('cleanup', { removed: 3, bytes: 99, pinnedKept: 1, dryRun: false });
+    bus.emit('cleanup', CLEANUP);
     expect(lines).toEqual([
       expect.stringMatching(/^debug Swept/),
       'log Swept: 2 expired and 0 evicted, 1 leftover folders removed, 10 bytes freed in 3 ms.',
-      'log Checkpoint cleanup removed 3 versions (99 bytes); 1 pinned kept.',
+      'log Checkpoint cleanup removed 3 versions (99 bytes); 1 pinned were kept.',
     ]);
   });
 
   it('ends when it is stopped', () => {
     const { bus, lines, stop } = setUp('everything');
     stop();
-    bus.emit('cleanup', { removed: 3, bytes: 99, pinnedKept: 1, dryRun: true });
+    bus.emit('cleanup', CLEANUP);
     expect(lines).toEqual([]);
     expect(bus.wants('hit')).toBe(false);
     expect(bus.wants('tier')).toBe(false);
