@@ -1,4 +1,5 @@
-import { LaneManager } from './cache/lane-manager.js';
+import { LaneManager, type ManagerParts } from './cache/lane-manager.js';
+import type { LaneSpace } from './cache/lane-space.js';
 import { cachedKeyFor } from './decorators/cached-key.js';
 import { createLaneCache } from './lane-cache.composition.js';
 import type { LaneCacheOptions } from './lane-cache.options.js';
@@ -14,7 +15,7 @@ export class CacheManager extends LaneManager {
    * turns tiers off, and does not reject. Rejects with LaneCacheError on bad settings.
    */
   static async fromSettings(settings?: LaneName | LaneCacheOptions): Promise<CacheManager> {
-    const app = await createLaneCache(settings);
+    const app = await createLaneCache(settings, makeCacheManager);
     return app.manager();
   }
 
@@ -27,3 +28,7 @@ export class CacheManager extends LaneManager {
     return cachedKeyFor(type as never, method, args);
   }
 }
+
+/** @internal */
+export const makeCacheManager = (space: LaneSpace, shared: ManagerParts): CacheManager =>
+  new CacheManager(space, shared);

@@ -1,7 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { CacheManager } from './cache-manager.js';
 import { Invalidations } from './cache/invalidations.js';
-import type { ManagerParts } from './cache/lane-manager.js';
+import type { LaneManager, ManagerParts } from './cache/lane-manager.js';
 import type { CacheParts, LaneSpace } from './cache/lane-space.js';
 import type { FlightScope } from './cache/reentrancy.js';
 import { laneTerms } from './cache/terms.js';
@@ -26,9 +25,9 @@ import { OffTier } from './tiers/off-tier.js';
 import type { Tier } from './tiers/tier.js';
 
 /** Everything of one app, put together. */
-export interface LaneCacheApp {
+export interface LaneCacheApp<M extends LaneManager = LaneManager> {
   /** The lane's manager, the default lane's if none is named. Throws UnknownLaneError. */
-  manager(lane?: string): CacheManager;
+  manager(lane?: string): M;
   readonly checkpoints: CheckpointService;
   readonly tiers: AppTiers;
   readonly metrics: LaneCacheMetrics;
@@ -47,18 +46,27 @@ const REMOVE_DEADLINE_MS = 10_000;
 const CLOSE_WITHIN_MS = 4_800;
 const SWEEP_EVERY_MS = 60_000;
 
-/** Puts an app together: settings are checked, the directory is opened and claimed, every lane stands. */
-export async function createLaneCache(settings?: LaneName | LaneCacheOptions): Promise<LaneCacheApp> {
+/** What makes the manager of a lane. */
+export type MakeManager<M extends LaneManager> = (space: LaneSpace, shared: ManagerParts) => M;
+
+/**
+ * Puts an app together: settings are checked, the directory is opened and claimed, every lane stands.
+ * Rejects with LaneCacheError on bad settings.
+ */
+export async function createLaneCache<M extends LaneManager>(
+  settings: LaneName | LaneCacheOptions | undefined,
+  make: MakeManager<M>,
+): Promise<LaneCacheApp<M>> {
   const foundations = layFoundations(settings);
   const disk = await openDiskFor(foundations);
-  return new App(foundations, disk);
+  return new App(foundations, disk, make);
 }
 
-class App implements LaneCacheApp {
+class App<M extends LaneManager> implements LaneCacheApp<M> {
   readonly tiers: AppTiers;
   readonly metrics: LaneCacheMetrics;
   readonly checkpoints: CheckpointService;
-  private readonly managers: ReadonlyMap<string, CacheManager>;
+  private readonly managers: ReadonlyMap<string, M>;
   private readonly sweeper: Sweeper;
   private readonly log: InvalidationLog;
   private closing: Promise<void> | undefined;
@@ -66,6 +74,7 @@ class App implements LaneCacheApp {
   constructor(
     private readonly foundations: Foundations,
     private readonly disk: Disk,
+    private readonly make: MakeManager<M>,
   ) {
     const { lanes, clock, life, events, counters, options } = foundations;
     this.tiers = tiersOf(foundations, disk);
@@ -90,7 +99,7 @@ class App implements LaneCacheApp {
     this.sweeper.start(everyMs);
   }
 
-  manager(lane: string = this.foundations.defaultLane): CacheManager {
+  manager(lane: string = this.foundations.defaultLane): M {
     const manager = this.managers.get(lane);
     if (manager === undefined) throw new UnknownLaneError(lane, [...this.managers.keys()]);
     return manager;
@@ -119,7 +128,7 @@ class App implements LaneCacheApp {
     await Promise.allSettled([this.tiers.l2.flush(), this.tiers.l3.flush(), this.tiers.l4.flush()]);
   }
 
-  private openLanes(): ReadonlyMap<string, CacheManager> {
+  private openLanes(): ReadonlyMap<string, M> {
     const { clock, life, codec, events, recorder, warnOnce, lanes, options } = this.foundations;
     const gateOptions = {
       clock,
@@ -147,7 +156,7 @@ class App implements LaneCacheApp {
         ...{ include: include ?? [], exclude: exclude ?? [], memory: this.tiers.l1.space(lane) },
       });
     }
-    const managers = new Map<string, CacheManager>();
+    const managers = new Map<string, M>();
     const shared: ManagerParts = {
       invalidations: new Invalidations(parts, spaces),
       metrics: this.metrics,
@@ -158,7 +167,7 @@ class App implements LaneCacheApp {
       sweep: () => this.sweeper.sweep(),
       close: () => this.close(),
     };
-    for (const [lane, space] of spaces) managers.set(lane, new CacheManager(space, shared));
+    for (const [lane, space] of spaces) managers.set(lane, this.make(space, shared));
     return managers;
   }
 }

@@ -7,7 +7,7 @@ import {
   type Provider,
 } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
-import { CacheManager } from './cache-manager.js';
+import { CacheManager, makeCacheManager } from './cache-manager.js';
 import { CheckpointService } from './checkpoints/checkpoint-service.js';
 import { DecoratorExplorer } from './decorators/decorator-explorer.js';
 import { LaneCacheError } from './errors/lane-cache.error.js';
@@ -51,7 +51,7 @@ export const MACHINERY: readonly Provider[] = [
     inject: [LANE_CACHE_OPTIONS, ModulesContainer],
     useFactory: (options: LaneCacheOptions, modules: ModulesContainer) => {
       refuseSecond(modules);
-      return createLaneCache({ ...options, logger: options.logger ?? new Logger('LaneCache') });
+      return createLaneCache({ ...options, logger: options.logger ?? new Logger('LaneCache') }, makeCacheManager);
     },
   },
   DecoratorExplorer,

@@ -34,12 +34,11 @@ export interface ManagerParts {
 
 /** What callers ask of one lane. */
 export class LaneManager {
-  /** Open computations of this lane. */
-  protected readonly flights: Flights;
+  private readonly flights: Flights;
 
   constructor(
     protected readonly space: LaneSpace,
-    protected readonly shared: ManagerParts,
+    private readonly shared: ManagerParts,
   ) {
     this.flights = new Flights(space);
   }
@@ -75,9 +74,7 @@ export class LaneManager {
           entry.accessCount++;
           entry.usedAt = now;
           space.recorder.hit('l1', entry.computeMs);
-          if (space.parts.events.wants('hit')) {
-            space.parts.events.emit('hit', { lane: space.lane, key, tier: 'l1' });
-          }
+          if (space.parts.events.wants('hit')) space.parts.events.emit('hit', { lane: space.lane, key, tier: 'l1' });
           entry.promise ??= Promise.resolve(entry.held.kind === 'value' ? entry.held.value : undefined);
           return entry.promise as Promise<Awaited<T>>;
         }
@@ -118,9 +115,8 @@ export class LaneManager {
       key,
       await this.get<T>(key, options),
     ];
-    for (const [key, value] of await Promise.all([...new Set(keys)].map(get))) {
-      if (value !== undefined) found.set(key, value);
-    }
+    const values = await Promise.all([...new Set(keys)].map(get));
+    for (const [key, value] of values) if (value !== undefined) found.set(key, value);
     return found;
   }
 
@@ -216,10 +212,7 @@ export class LaneManager {
     return this.shared.close();
   }
 
-  /**
-   * Computes, whatever is stored, and stores the result unless something about it was invalidated on the way.
-   * @internal what `@CachePut` does
-   */
+  /** @internal what `@CachePut` does: always computes, and stores unless something was invalidated on the way */
   async putComputed<T>(key: string, compute: Compute<T>, options?: EntryOptions): Promise<Awaited<T>> {
     const terms = termsOf(this.space, options);
     checkKey(key, this.lane);
