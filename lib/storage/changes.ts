@@ -11,14 +11,16 @@ export interface Change {
   readonly value?: Uint8Array;
 }
 
-/** Per row: key, node header, and the share of the pages it dirties. Rough; for the watermark only. */
-const ROW_BYTES = 256;
+const PAGE_BYTES = 4_096;
+/** Branches, lists and meta pages that every transaction writes anew. */
+const TRANSACTION_BYTES = 16 * PAGE_BYTES;
 
 /** What a transaction is asked to do, checked as it is collected, so that applying it cannot stop half-way. */
 export class Changes implements Transaction {
   readonly all: Change[] = [];
-  /** About what the changes will write. */
-  bytes = 0;
+  /** The most that LMDB may write for it: each change can copy a page of its own. */
+  bytes = TRANSACTION_BYTES;
+  onlyRemoves = true;
 
   put(table: Table, key: TableKey, value: Uint8Array): void {
     requireKey(key);
@@ -28,12 +30,13 @@ export class Changes implements Transaction {
       );
     }
     this.all.push({ table, key, value });
-    this.bytes += value.byteLength + ROW_BYTES;
+    this.bytes += value.byteLength + 2 * PAGE_BYTES;
+    this.onlyRemoves = false;
   }
 
   remove(table: Table, key: TableKey): void {
     requireKey(key);
     this.all.push({ table, key });
-    this.bytes += ROW_BYTES;
+    this.bytes += PAGE_BYTES;
   }
 }

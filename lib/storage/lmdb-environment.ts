@@ -79,7 +79,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
     const known = this.tables.get(name);
     if (known !== undefined) return known;
     this.requireWritable();
-    if (!tableNames(this.root).includes(name)) this.requirePlace(NEW_TABLE_BYTES);
+    if (!tableNames(this.root).includes(name)) this.watermark.requireRoom(NEW_TABLE_BYTES, () => 0);
     const table = new LmdbTable(name, openNativeTable(this.root, name), this, this.options.report);
     this.tables.set(name, table);
     return table;
@@ -91,7 +91,8 @@ export class LmdbEnvironment implements Environment, ReadGate {
       fill(changes);
       this.requireWritable();
       if (changes.all.length === 0) return Promise.resolve();
-      this.requirePlace(changes.bytes);
+      this.requirePlace();
+      this.requireRoom(changes);
       return this.track(this.bounded(this.outcome(this.apply(changes.all), changes.bytes)));
     } catch (error) {
       return Promise.reject(error);
@@ -105,7 +106,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
   freeBytes(): number {
     if (!this.isOpen) return 0;
     try {
-      return freePageBytes(this.root);
+      return this.spare();
     } catch (error) {
       const fault = toFault(error, `measuring ${this.directory}`);
       this.options.report.fault(fault.kind, fault.message, error);
@@ -130,11 +131,29 @@ export class LmdbEnvironment implements Environment, ReadGate {
   }
 
   /** LMDB goes on writing, and acknowledging, into a file that has no name any more. */
-  private requirePlace(bytes: number): void {
-    if (statSync(this.dataFile, { throwIfNoEntry: false })?.ino !== this.inode) {
-      throw new StorageFault('gone', `${this.dataFile} was removed or replaced while it was in use`);
+  private requirePlace(): void {
+    let inode: number | undefined;
+    try {
+      inode = statSync(this.dataFile, { throwIfNoEntry: false })?.ino;
+    } catch (error) {
+      throw toFault(error, `looking for ${this.dataFile}`);
     }
-    this.watermark.require(this.pendingBytes + bytes);
+    if (inode === this.inode) return;
+    throw new StorageFault('gone', `${this.dataFile} was removed or replaced while it was in use`);
+  }
+
+  private requireRoom(changes: Changes): void {
+    const bytes = this.pendingBytes + changes.bytes;
+    if (changes.onlyRemoves) this.watermark.requireRoomToRemove(bytes);
+    else this.watermark.requireRoom(bytes, () => this.spare());
+  }
+
+  private spare(): number {
+    for (const name of tableNames(this.root)) this.table(name);
+    return freePageBytes(
+      this.root,
+      [...this.tables.values()].map(({ native }) => native),
+    );
   }
 
   /** All puts of one turn of the event loop become one LMDB transaction, which fails as a whole. */

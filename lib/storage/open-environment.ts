@@ -51,7 +51,7 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   const { directory } = options;
   await ensurePrivateDirectory(directory);
   await requireSound(options);
-  if (!(await isComplete(directory))) new Watermark(directory, options.minFreeBytes).require(FRESH_BYTES);
+  if (!(await isComplete(directory))) new Watermark(directory, options.minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
   const marker = await OpeningMarker.leave(directory);
   const root = await openRoot(options, marker);
   const environment = new LmdbEnvironment(root, options, () => marker.remove());

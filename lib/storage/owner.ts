@@ -44,7 +44,7 @@ const POLL_MS = 500;
 const HEARTBEAT_MS = 10_000;
 /** Claims made at the same moment all step back, each for a while of its own. */
 const MAX_STEPS_BACK = 40;
-const STEP_BACK_MS = 25;
+const MAX_LOOKS = 12;
 
 const NOBODY: Claimant = { pid: 0, host: '', bootId: undefined, socket: undefined };
 
@@ -146,10 +146,9 @@ class Candidate {
     };
   }
 
-  private stepBack(): Promise<void> {
-    const ms = STEP_BACK_MS * (0.2 + randomFraction());
-    return new Promise((resolve) => {
-      this.options.clock.schedule(ms, resolve);
-    });
+  /** Looking, not a timer, passes the time: timers don't keep a starting process alive. */
+  private async stepBack(): Promise<void> {
+    const looks = 1 + Math.floor(randomFraction() * MAX_LOOKS);
+    for (let n = 0; n < looks; n++) if ((await this.owner()) !== undefined) return;
   }
 }

@@ -1,5 +1,4 @@
-import { openNativeTable, tableNames } from './native-lmdb.js';
-import type { NativeRoot } from './native-lmdb.js';
+import type { NativeRoot, NativeTable } from './native-lmdb.js';
 
 const META_PAGES = 2;
 
@@ -17,10 +16,13 @@ const pagesOf = (tree: unknown): number => {
   return numberOf(tree, 'treeBranchPageCount') + numberOf(tree, 'treeLeafPageCount') + numberOf(tree, 'overflowPages');
 };
 
-/** Bytes of pages inside the data file that no table, no list and no meta page uses. LMDB reuses them before it grows. */
-export const freePageBytes = (root: NativeRoot): number => {
+/**
+ * Bytes of pages inside the data file that no table, no list and no meta page uses; LMDB takes them before it lets the
+ * file grow. `tables` must be all there are.
+ */
+export const freePageBytes = (root: NativeRoot, tables: Iterable<NativeTable>): number => {
   const stats = root.getStats();
   let used = META_PAGES + pagesOf(statOf(stats, 'root')) + pagesOf(statOf(stats, 'free'));
-  for (const name of tableNames(root)) used += pagesOf(openNativeTable(root, name).getStats());
+  for (const table of tables) used += pagesOf(table.getStats());
   return Math.max(0, numberOf(stats, 'lastPageNumber') + 1 - used) * numberOf(stats, 'pageSize');
 };

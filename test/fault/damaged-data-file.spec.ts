@@ -1,0 +1,125 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { mkdir, open, rm, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { StorageBench } from '../support/storage.js';
+import { Workshop } from '../support/child-process.js';
+
+const PAGE = 4096;
+const ROWS = 300;
+
+/** Opens, reads everything, writes, and tells what it saw. */
+const READER = `
+import { systemClock } from './lib/clock/clock.js';
+import { openEnvironment } from './lib/storage/open-environment.js';
+const [directory, onMarkerLeft] = process.argv.slice(2);
+const seen = { quarantines: [], faults: 0, rows: 0 };
+const report = { fault: () => seen.faults++, quarantined: (_d, movedTo, cause) => seen.quarantines.push({ movedTo, cause }) };
+const environment = await openEnvironment({ directory, durability: 'durable', clock: systemClock, minFreeBytes: 0, report, onMarkerLeft });
+const table = environment.table('t');
+for (const _ of table.range()) seen.rows++;
+await environment.commit((transaction) => transaction.put(table, 'new', Buffer.from('row')));
+seen.wrote = String(table.get('new')) === 'row';
+await environment.close();
+console.log(JSON.stringify(seen));
+`;
+
+const fill = async (path: string, from: number, bytes: number, value: (index: number) => number): Promise<void> => {
+  const file = await open(path, 'r+');
+  await file.write(Buffer.from({ length: bytes }, value), 0, bytes, from);
+  await file.close();
+};
+const zero = (): number => 0;
+const noise = (index: number): number => (index * 2654435761) >>> 24;
+
+const DAMAGES: readonly (readonly [string, (file: string) => Promise<void>])[] = [
+  ['half of the file', async (file) => truncate(file, 200 * PAGE)],
+  ['the first 100 bytes only', async (file) => truncate(file, 100)],
+  ['the meta pages only', async (file) => truncate(file, 2 * PAGE)],
+  ['a first page of zeros', async (file) => fill(file, 0, PAGE, zero)],
+  ['a second page of zeros', async (file) => fill(file, PAGE, PAGE, zero)],
+  ['meta pages of zeros', async (file) => fill(file, 0, 2 * PAGE, zero)],
+  ['a text file', async (file) => writeFile(file, 'This is not a database.\n'.repeat(5_000))],
+  ['noise', async (file) => fill(file, 0, 400 * PAGE, noise)],
+  ['noise behind the meta pages', async (file) => fill(file, 2 * PAGE, 500 * PAGE, noise)],
+  ['zeros from end to end', async (file) => fill(file, 0, 400 * PAGE, zero)],
+  [
+    'a directory',
+    async (file) =>
+      rm(file)
+        .then(() => mkdir(file))
+        .then(() => undefined),
+  ],
+];
+
+describe('a data file that was damaged while nobody had it open', () => {
+  const bench = new StorageBench();
+  let workshop: Workshop;
+  beforeAll(async () => (workshop = await Workshop.build()));
+  afterAll(() => workshop.dispose());
+  afterEach(() => bench.dispose());
+
+  const filled = async (): Promise<string> => {
+    const path = await bench.path();
+    const { environment } = await bench.environment(path, { durability: 'durable' });
+    const table = environment.table('t');
+    await environment.commit((transaction) => {
+      for (let n = 0; n < ROWS; n++) transaction.put(table, n, Buffer.alloc(5_000, n));
+    });
+    await environment.close();
+    return path;
+  };
+
+  const read = async (path: string, onMarkerLeft: 'quarantine' | 'probe') => {
+    const { status, lines } = await (await workshop.run(READER, [path, onMarkerLeft])).end();
+    return { status, seen: JSON.parse(lines[0] ?? '{}') };
+  };
+
+  it.each(DAMAGES)('is set aside, and the process goes on: %s', async (_what, damage) => {
+    for (const mode of ['quarantine', 'probe'] as const) {
+      const path = await filled();
+      await damage(join(path, 'data.mdb'));
+      const { status, seen } = await read(path, mode);
+      expect({ status, ...seen }).toMatchObject({
+        status: 0,
+        rows: 0,
+        wrote: true,
+        quarantines: [{ movedTo: expect.stringContaining(`${path}.bad-`), cause: expect.any(String) }],
+      });
+    }
+  });
+
+  it('is kept when it is only shorter than its meta page says, because what is missing is free', async () => {
+    const path = await bench.path();
+    const { environment } = await bench.environment(path, { durability: 'durable' });
+    const table = environment.table('t');
+    await environment.commit((transaction) => transaction.put(table, 'kept', Buffer.from('row')));
+    await environment.commit((transaction) => {
+      transaction.put(table, 'passing', Buffer.alloc(500_000));
+      transaction.remove(table, 'passing');
+    });
+    await environment.close();
+    const { status, seen } = await read(path, 'quarantine');
+    expect({ status, ...seen }).toMatchObject({ status: 0, rows: 1, wrote: true, quarantines: [] });
+  });
+
+  it('that is sound opens with everything in it', async () => {
+    const { status, seen } = await read(await filled(), 'quarantine');
+    expect({ status, ...seen }).toEqual({ status: 0, rows: ROWS, wrote: true, faults: 0, quarantines: [] });
+  });
+
+  it('was being opened when the process died: a cache is set aside, checkpoints are tried and kept', async () => {
+    for (const [mode, rows] of [
+      ['quarantine', 0],
+      ['probe', ROWS],
+    ] as const) {
+      const path = await filled();
+      await writeFile(join(path, 'opening.1'), '');
+      const { status, seen } = await read(path, mode);
+      expect({ status, rows: seen.rows, quarantines: seen.quarantines.length }).toEqual({
+        status: 0,
+        rows,
+        quarantines: mode === 'probe' ? 0 : 1,
+      });
+    }
+  });
+});

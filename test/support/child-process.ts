@@ -1,0 +1,116 @@
+import { transformFile } from '@swc/core';
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Interface } from 'node:readline';
+
+/** A process that a test talks to by lines, and may kill. */
+export class Child {
+  private readonly lines: Interface;
+  private readonly heard: string[] = [];
+  private readonly ended: Promise<readonly [number | null, NodeJS.Signals | null]>;
+  private wake = (): void => undefined;
+  errors = '';
+
+  constructor(private readonly process: ChildProcess) {
+    if (process.stdout === null || process.stderr === null) throw new Error('The child has no output.');
+    this.lines = createInterface({ input: process.stdout });
+    this.lines.on('line', (line) => {
+      this.heard.push(line);
+      this.wake();
+    });
+    process.stderr.on('data', (text) => (this.errors += String(text)));
+    this.ended = once(process, 'close').then(([code, signal]) => {
+      this.wake();
+      return [code, signal];
+    });
+  }
+
+  get pid(): number {
+    return this.process.pid ?? 0;
+  }
+
+  get hasEnded(): boolean {
+    return this.process.exitCode !== null || this.process.signalCode !== null;
+  }
+
+  /** The next line. Throws when the child ends without one. */
+  async line(): Promise<string> {
+    for (;;) {
+      const line = this.heard.shift();
+      if (line !== undefined) return line;
+      if (this.hasEnded && this.process.stdout?.readableEnded === true) {
+        throw new Error(`The child ended: ${this.process.exitCode ?? this.process.signalCode}\n${this.errors}`);
+      }
+      await new Promise<void>((woken) => (this.wake = woken));
+    }
+  }
+
+  say(line: string): void {
+    this.process.stdin?.write(`${line}\n`);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.process.kill(signal);
+  }
+
+  /** Every line that was not asked for, once the child has ended by itself or by `signal`. */
+  async end(signal?: NodeJS.Signals): Promise<{ readonly status: number | string; readonly lines: readonly string[] }> {
+    if (signal !== undefined) this.signal(signal);
+    const [code, died] = await this.ended;
+    return { status: died ?? code ?? 'unknown', lines: this.heard.splice(0) };
+  }
+}
+
+/** The library as plain JavaScript, for child processes, and what was started from it. */
+export class Workshop {
+  private readonly children: Child[] = [];
+
+  private constructor(private readonly directory: string) {}
+
+  static async build(): Promise<Workshop> {
+    const directory = await mkdtemp(join(tmpdir(), 'lane-cache-workshop-'));
+    await symlink(resolve('node_modules'), join(directory, 'node_modules'));
+    await writeFile(join(directory, 'package.json'), '{ "type": "module" }');
+    const files = (await readdir('lib', { recursive: true })).filter((file) => file.endsWith('.ts'));
+    await Promise.all(
+      files.map((file) => compile(join('lib', file), join(directory, 'lib', file.replace(/ts$/, 'js')))),
+    );
+    return new Workshop(directory);
+  }
+
+  /** Runs `source`, an ES module that finds the library in `./lib`; `wrapper` is put before `node`. */
+  async run(source: string, args: readonly string[] = [], wrapper: readonly string[] = []): Promise<Child> {
+    const file = join(this.directory, `${this.children.length}.mjs`);
+    await writeFile(file, source);
+    const [command, ...rest] = [...wrapper, process.execPath, file, ...args];
+    const child = new Child(
+      spawn(command ?? process.execPath, rest, { stdio: 'pipe', env: { PATH: process.env['PATH'] } }),
+    );
+    this.children.push(child);
+    return child;
+  }
+
+  async dispose(): Promise<void> {
+    for (const child of this.children) if (!child.hasEnded) await child.end('SIGKILL');
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+const compile = async (from: string, to: string): Promise<void> => {
+  const { code } = await transformFile(from, {
+    jsc: {
+      parser: { syntax: 'typescript', decorators: true },
+      transform: { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: false },
+      target: 'es2022',
+      keepClassNames: true,
+    },
+    module: { type: 'es6' },
+  });
+  await mkdir(dirname(to), { recursive: true });
+  await writeFile(to, code);
+};
