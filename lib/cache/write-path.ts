@@ -53,13 +53,7 @@ export function refusalOf(space: LaneSpace, landing: Omit<Landing, 'expiredAt'>)
   if (value === undefined) return { reason: 'undefined', detail: 'undefined is not a value' };
   if (landing.ttlMs === 0) return { reason: 'skip-cache', detail: 'its ttl is 0' };
   if (policy.isolation === 'shared') return refusedByStrategy(space, landing);
-  if (payload.unstorable !== undefined) {
-    space.parts.warnOnce(
-      `unstorable:${lane}`,
-      `A value in lane '${lane}' is returned uncached because it can't be stored faithfully: ${payload.unstorable} (key '${key}'). List its class under 'types', or leave that part out.`,
-    );
-    return { reason: 'unstorable', detail: payload.unstorable };
-  }
+  if (payload.unstorable !== undefined) return { reason: 'unstorable', detail: payload.unstorable };
   if (payload.sizeBytes > policy.maxEntryBytes) {
     const detail = `${payload.sizeBytes} bytes, more than maxEntryBytes of ${policy.maxEntryBytes}`;
     return { reason: 'too-large', detail };
