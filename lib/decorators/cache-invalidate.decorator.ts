@@ -50,8 +50,9 @@ export function CacheInvalidate(options: CacheInvalidateOptions): AsyncMethodDec
     checkOptions(site, options, OPTIONS);
     const targets = compileTargets(site, options);
     const { lane } = options;
-    const compiled = [...targets.keys, targets.tags, targets.pattern];
-    register({ site, lane, templates: compiled.flatMap((each) => each?.templates ?? []) });
+    const templates = [...targets.keys, targets.tags, targets.pattern].flatMap((each) => each?.templates ?? []);
+    // what names no argument is as meant: every call invalidates the same
+    register({ site, lane, templates: templates.filter((template) => template.arguments.length > 0) });
     return wrapMethod(site, descriptor, invalidateAround(site, options, targets));
   };
 }

@@ -77,7 +77,8 @@ function entryOptions({ rules, tags }: EntryPlan): FromArguments<EntryOptions> {
   if (tags.constant !== undefined) return constantly({ ...timed, tags: tags.constant });
   return (args) => {
     const rendered = tags.of(args);
-    return rendered === undefined ? undefined : { ...timed, tags: rendered };
+    // tags first: V8 takes twenty times as long to put a field behind what it spreads
+    return rendered === undefined ? undefined : { tags: rendered, ...timed };
   };
 }
 

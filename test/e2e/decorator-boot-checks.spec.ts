@@ -175,12 +175,16 @@ describe('at boot', () => {
 
       @Cached({ key: 'all' })
       async nothingToUse(): Promise<void> {}
+
+      @CacheInvalidate({ key: ['all', 'doc:{2}'], pattern: 'page:*' })
+      async save(_id: string): Promise<void> {}
     }
     const { error, manager } = await boot({ providers: [Docs] });
     expect(error).toBeUndefined();
     expect(manager.warnings).toEqual([
       "@Cached on Docs.beyond: the template 'doc:{1}' names argument 1, but the method has 1; counting starts at 0.",
       "@Cached on Docs.shared: the template 'doc' uses none of the arguments, so that all calls share it.",
+      "@CacheInvalidate on Docs.save: the template 'doc:{2}' names argument 2, but the method has 1; counting starts at 0.",
     ]);
   });
 });

@@ -153,6 +153,14 @@ describe('@Cached', () => {
         throw new Error('at once');
       }
     }
+    class Refused {
+      // @ts-expect-error what gives no promise does not compile under @Cached
+      @Cached({ key: 'k' })
+      size(): number {
+        return 1;
+      }
+    }
+    expect(new Refused().size()).toBeInstanceOf(Promise);
     const plain = new Plain();
     await expect(plain.find()).rejects.toThrow('at once');
     giveManager(plain, new FakeLaneManager().asManager);
