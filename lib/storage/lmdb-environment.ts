@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../clock/clock.js';
+import { nextTurn } from '../clock/turn.js';
 import { Changes } from './changes.js';
 import type { Change } from './changes.js';
 import { StorageFault } from './environment.js';
@@ -31,15 +32,17 @@ const DEFAULT_DEADLINE_MS = 5_000;
 const NEW_TABLE_BYTES = 65_536;
 const ignore = (): void => undefined;
 
-/** lmdb-js rejects with a stand-in; the cause follows as the rejection of a promise that it carries. */
+/**
+ * lmdb-js rejects with a stand-in; the cause follows as the rejection of a promise that it carries. That one must be
+ * handled, but cannot be waited for: among failing batches that follow close on each other some never get theirs.
+ */
 const causeOf = async (error: unknown): Promise<unknown> => {
   if (!(error instanceof Error) || !('commitError' in error)) return error;
-  try {
-    await error.commitError;
-    return error;
-  } catch (cause) {
-    return cause;
-  }
+  const cause = Promise.resolve(error.commitError).then(
+    () => error,
+    (reason: unknown) => reason,
+  );
+  return Promise.race([cause, nextTurn().then(() => error)]);
 };
 
 /** An environment that is open, known to be sound, and ours alone. Made by `openEnvironment`. */
