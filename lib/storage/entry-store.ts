@@ -99,7 +99,7 @@ export class EntryStore {
   /** Notes a use. It counts from the next batch on, and always before anything is evicted. */
   touch(lane: string, key: string): void {
     this.touches.note(lane, key);
-    if (this.touches.areMany && this.queue.isIdle) this.queue.push(new NoChange());
+    if (this.touches.areDue && this.queue.isIdle) this.queue.push(new NoChange());
   }
 
   put(lane: string, record: StoredRecord, settled?: (fault: StorageFault | undefined) => void): 'queued' | 'backlog' {
@@ -202,6 +202,7 @@ export class EntryStore {
 
   /** Resolves when all that was accepted so far is in place or has been given up. */
   flush(): Promise<void> {
+    this.touches.ask();
     if (!this.touches.isEmpty && this.queue.isIdle) this.queue.push(new NoChange());
     return this.queue.drained();
   }
@@ -216,15 +217,24 @@ export class EntryStore {
     this.remove(lane, key).catch(() => undefined);
   }
 
-  /** Uses come first, so that whoever is evicted by this batch is the least recently used. */
+  /** Where the batch may evict, uses come first, so that whoever goes is the least recently used. */
   private async commit(fill: (batch: EntryBatch) => void): Promise<void> {
     this.limits.startBatch();
     const batch = new EntryBatch(this.tables, this.counts, this.options.now());
     this.batchStarted = this.options.clock.monotonic();
-    this.touches.applyTo(batch, () => this.isSpent());
-    if (this.touches.isEmpty) fill(batch);
+    const usesFirst = this.touches.areDue || this.mayEvict();
+    if (usesFirst) this.touches.applyTo(batch, () => this.isSpent());
+    if (!usesFirst || this.touches.isEmpty) fill(batch);
     if (batch.isEmpty) await nextTurn();
     else await this.options.environment.commit((transaction) => batch.writeTo(transaction));
+  }
+
+  private mayEvict(): boolean {
+    for (const [lane, rules] of this.options.lanes) {
+      const { entries, sizeBytes } = this.counts.of(lane);
+      if (entries + MAX_BATCH_CHANGES > rules.maxEntries || sizeBytes + MAX_BATCH_BYTES > rules.maxBytes) return true;
+    }
+    return false;
   }
 
   private isSpent(): boolean {

@@ -1,15 +1,22 @@
 import type { EntryBatch } from './entry-batch.js';
 
-const MANY = 4096;
+/** Writing a use down costs about as much as an entry: most are overtaken by the key's next use before they have to be. */
+const MANY = 16_384;
 
 /** Uses that are not yet in the order of recency, the oldest first. */
 export class Touches {
   private readonly lanes = new Map<string, Map<string, number>>();
   private size = 0;
+  private isAsked = false;
 
   /** Whether they should be written down before there are more. */
-  get areMany(): boolean {
-    return this.size >= MANY;
+  get areDue(): boolean {
+    return this.size >= MANY || (this.isAsked && this.size > 0);
+  }
+
+  /** They are to be written down whether they are many or not. */
+  ask(): void {
+    this.isAsked = true;
   }
 
   get isEmpty(): boolean {
@@ -35,5 +42,6 @@ export class Touches {
         batch.touch(lane, key, uses);
       }
     }
+    this.isAsked = false;
   }
 }
