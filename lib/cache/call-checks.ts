@@ -1,14 +1,24 @@
 import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { nearestName } from '../errors/nearest-name.js';
+import { checkKey } from '../entries/key.js';
+import type { Duration } from '../lanes/duration.js';
 import { looksLikeMilliseconds } from '../lanes/ttl-warning.js';
 import type { LaneSpace } from './lane-space.js';
 import type { EntryOptions } from './options.js';
 import { resolveTerms, type Terms } from './terms.js';
 
+const OPTIONS: readonly string[] = [
+  ...['ttl', 'tags', 'jitter', 'grace', 'graceBackoff', 'refreshAhead', 'softTimeout', 'hardTimeout'],
+  ...['isolation', 'schema', 'version', 'forceFresh', 'signal'],
+];
+
 /** Checks a call's options and lays them over the lane's. A ttl that was probably meant in milliseconds warns once. */
 export function termsOf(space: LaneSpace, options: EntryOptions | undefined): Terms {
   const { lane, parts, policy } = space;
+  if (options === undefined) return space.terms;
+  checkOptions(options, lane);
   const terms = resolveTerms(lane, space.terms, options);
-  if (options !== undefined && looksLikeMilliseconds(options.ttl, policy.ttlMs)) {
+  if (looksLikeMilliseconds(options.ttl, policy.ttlMs)) {
     const ttl = String(options.ttl);
     parts.warnOnce(
       `ttl:${lane}`,
@@ -19,15 +29,61 @@ export function termsOf(space: LaneSpace, options: EntryOptions | undefined): Te
 }
 
 /** Whether what memory holds can be handed out without a look at the other options. */
-export function readsAsUsual(options: EntryOptions): boolean {
+export function readsAsUsual(options: EntryOptions | null): boolean {
   return (
+    options !== null &&
     options.forceFresh !== true &&
     options.isolation === undefined &&
     options.schema === undefined &&
     options.version === undefined &&
     options.signal === undefined &&
-    options.ttl !== 0
+    (options.ttl === undefined || isAboveZero(options.ttl))
   );
+}
+
+/** As far as it can be told at a glance; a text that begins with a zero may be. */
+function isAboveZero(ttl: Duration): boolean {
+  return typeof ttl === 'string' ? !ttl.startsWith('0') : ttl > 0;
+}
+
+/** A misspelt option would be one that silently does nothing: no tags, no ttl. Throws OPTIONS_INVALID. */
+function checkOptions(options: EntryOptions, lane: string): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw invalid(lane, undefined, `Options of a call must be an object, such as { ttl: '10m', tags: ['a'] }.`);
+  }
+  for (const name in options) {
+    if (OPTIONS.includes(name)) continue;
+    const meant = nearestName(name, OPTIONS);
+    const hint = meant === undefined ? `Known options: ${OPTIONS.join(', ')}.` : `Did you mean '${meant}'?`;
+    throw invalid(lane, name, `A call has no option '${name}'. ${hint}`);
+  }
+  const { version, schema, signal, forceFresh } = options;
+  if (version !== undefined && !Number.isFinite(version)) {
+    throw invalid(lane, 'version', `version must be a number, not ${String(version)}.`);
+  }
+  if (schema !== undefined && typeof schema['~standard']?.validate !== 'function') {
+    throw invalid(lane, 'schema', 'schema must be a Standard Schema: an object with `~standard.validate`.');
+  }
+  if (signal !== undefined && typeof signal.addEventListener !== 'function') {
+    throw invalid(lane, 'signal', 'signal must be an AbortSignal.');
+  }
+  if (forceFresh !== undefined && typeof forceFresh !== 'boolean') {
+    throw invalid(lane, 'forceFresh', `forceFresh must be true or false, not ${String(forceFresh)}.`);
+  }
+}
+
+function invalid(lane: string, field: string | undefined, message: string): LaneCacheError {
+  return new LaneCacheError('OPTIONS_INVALID', `${message} (lane '${lane}')`, { lane, field });
+}
+
+/** The keys of a call for several, each once. Throws KEY_INVALID or KEY_TOO_LONG. */
+export function checkKeys(keys: readonly string[], lane: string): readonly string[] {
+  if (!Array.isArray(keys)) {
+    throw new LaneCacheError('KEY_INVALID', `The keys given in lane '${lane}' are no list. Pass an array of strings.`, {
+      lane,
+    });
+  }
+  return [...new Set(keys.map((key) => checkKey(key, lane)))];
 }
 
 /** Throws COMPUTE_INVALID. */
@@ -36,6 +92,16 @@ export function checkCompute(compute: unknown, lane: string): void {
   throw new LaneCacheError(
     'COMPUTE_INVALID',
     `The computation given in lane '${lane}' is ${compute === null ? 'null' : `of type ${typeof compute}`}, not a function. Pass a function that returns the value or a promise of it.`,
+    { lane },
+  );
+}
+
+/** What a computation of several keys returned. Throws COMPUTE_INVALID. */
+export function checkComputed(values: unknown, lane: string): ReadonlyMap<string, unknown> {
+  if (values instanceof Map) return values;
+  throw new LaneCacheError(
+    'COMPUTE_INVALID',
+    `The computation of several keys in lane '${lane}' returned ${values === null ? 'null' : `something of type ${typeof values}`}, not a Map. Return a Map from each key to its value.`,
     { lane },
   );
 }

@@ -5,7 +5,8 @@ import { account, report } from './flight-accounts.js';
 import { Boarding } from './boarding.js';
 import type { LaneSpace } from './lane-space.js';
 import type { Compute } from './options.js';
-import { Search, type Found } from './read-path.js';
+import { lookAt, serveFound, type Look } from './quick-look.js';
+import type { Found, Search } from './read-path.js';
 import { fresherOf, type StaleCopy } from './stale-copy.js';
 import { StaleServing } from './stale-serving.js';
 import type { Terms } from './terms.js';
@@ -62,7 +63,18 @@ export class Flights {
 
   /** Answers one caller: by a flight under way, or by one that is opened now. */
   request(departure: Departure): Promise<unknown> {
-    const flight = this.of(departure.key, departure.purpose) ?? this.launch(departure);
+    const { key, purpose, terms } = departure;
+    const joined = this.of(key, purpose);
+    if (joined !== undefined || purpose !== 'request' || this.isCrowded(key)) return this.wait(joined, departure);
+    const look = lookAt(this.space, key, terms);
+    if (!(look.search instanceof Promise) && look.search.found !== undefined && look.search.stillCounts) {
+      return Promise.resolve(serveFound(this.space, departure, look.search.found, look));
+    }
+    return this.wait(this.launch(departure, look), departure);
+  }
+
+  private wait(joined: Flight | undefined, departure: Departure): Promise<unknown> {
+    const flight = joined ?? this.launch(departure);
     if (flight.answer !== undefined) return Promise.resolve(flight.answer.give(departure.terms.isolation));
     const waiter = new Waiter(departure.compute, departure.terms);
     this.board(flight, waiter);
@@ -70,13 +82,17 @@ export class Flights {
   }
 
   /** Opens a flight, or queues it behind those of its key. It may have its answer already when this returns. */
-  launch(departure: Departure): Flight {
+  launch(departure: Departure, look?: Look): Flight {
     const { key, compute, terms, purpose } = departure;
     const flight = new Flight(key, compute, terms, purpose);
     flight.stale = departure.stale;
     this.joinable.set(key, flight);
-    if ((this.underWay.get(key) ?? 0) < COMPUTATIONS_PER_KEY) this.start(flight);
+    if (!this.isCrowded(key)) this.start(flight, look);
     return flight;
+  }
+
+  private isCrowded(key: string): boolean {
+    return (this.underWay.get(key) ?? 0) >= COMPUTATIONS_PER_KEY;
   }
 
   /** Lets a caller wait for a flight that has no answer yet. */
@@ -89,32 +105,33 @@ export class Flights {
     for (const flight of this.open) flight.abort(reason);
   }
 
-  private start(flight: Flight): void {
+  private start(flight: Flight, look?: Look): void {
     const { parts, lane } = this.space;
+    const { key, terms, purpose } = flight;
     this.open.add(flight);
-    this.underWay.set(flight.key, (this.underWay.get(flight.key) ?? 0) + 1);
-    const fence = parts.log.open({ lane, key: flight.key, tags: flight.terms.tags });
+    this.underWay.set(key, (this.underWay.get(key) ?? 0) + 1);
+    const fence = parts.log.open({ lane, key, tags: terms.tags });
     flight.fence = fence;
-    if (flight.purpose === 'request') this.lookUp(flight, fence);
+    if (purpose === 'request') this.follow(flight, fence, look ?? lookAt(this.space, key, terms));
     else void this.compute(flight, fence);
   }
 
-  private lookUp(flight: Flight, fence: Fence): void {
+  private follow(flight: Flight, fence: Fence, look: Look): void {
     const { recorder, parts } = this.space;
-    const startedAt = parts.clock.monotonic();
-    const follow = (search: Search | Promise<Search>): void => {
+    look.begun.guardedBy(fence);
+    const step = (search: Search | Promise<Search>): void => {
       if (search instanceof Promise) {
-        void search.then(follow);
+        void search.then(step);
         return;
       }
-      if (search.found !== undefined && !this.stillCounts(search.found, fence)) {
-        follow(search.discard());
+      if (search.found !== undefined && !search.stillCounts) {
+        step(search.discard());
         return;
       }
-      recorder.lookedUp(parts.clock.monotonic() - startedAt);
+      recorder.lookedUp(parts.clock.monotonic() - look.startedAt);
       this.lookedUp(flight, fence, search);
     };
-    follow(new Search(this.space, flight.key, fence, flight.terms).run());
+    step(look.search);
   }
 
   private lookedUp(flight: Flight, fence: Fence, search: Search): void {
@@ -140,10 +157,6 @@ export class Flights {
     this.end(flight);
     for (const waiter of flight.waiters) waiter.give(found.payload);
     flight.waiters.clear();
-  }
-
-  private stillCounts(found: Found, fence: Fence): boolean {
-    return this.space.parts.log.counts({ ...found.record, lane: this.space.lane }, fence);
   }
 
   /** The source failed a moment ago and is left alone: who may have the stale copy gets it. */

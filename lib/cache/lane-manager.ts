@@ -115,7 +115,7 @@ export class LaneManager {
       key,
       await this.get<T>(key, options),
     ];
-    const values = await Promise.all([...new Set(keys)].map(get));
+    const values = await Promise.all(checkKeys(keys, this.lane).map(get));
     for (const [key, value] of values) if (value !== undefined) found.set(key, value);
     return found;
   }
@@ -133,9 +133,10 @@ export class LaneManager {
     options?: EntryOptions,
   ): Promise<Map<string, T>> {
     const terms = termsOf(this.space, options);
-    for (const key of keys) checkKey(key, this.lane);
+    const checked = checkKeys(keys, this.lane);
     checkCompute(computeMissing, this.lane);
-    return (await getOrSetMany(this.space, this.flights, { keys, computeMissing, terms })) as Map<string, T>;
+    const asked = { keys: checked, computeMissing, terms };
+    return (await getOrSetMany(this.space, this.flights, asked)) as Map<string, T>;
   }
 
   /**

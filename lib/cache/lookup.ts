@@ -19,12 +19,12 @@ export async function lookUp(space: LaneSpace, key: string, terms: LookupTerms):
   }
   const fence = parts.log.open({ lane, key, tags: [] });
   try {
-    let search = new Search(space, key, fence, terms).run();
+    let search = new Search(space, key, terms).guardedBy(fence).run();
     for (;;) {
       const done = search instanceof Promise ? await search : search;
       const { found } = done;
       if (found === undefined) return missed(space, key, done);
-      if (parts.log.counts({ ...found.record, lane }, fence)) {
+      if (done.stillCounts) {
         for (const tier of done.missed) recorder.lookupMiss(tier);
         recorder.hit(found.tier, found.record.computeMs);
         if (parts.events.wants('hit')) parts.events.emit('hit', { lane, key, tier: found.tier });
@@ -49,7 +49,7 @@ export async function isThere(space: LaneSpace, key: string): Promise<boolean> {
   }
   const fence = parts.log.open({ lane, key, tags: [] });
   try {
-    const search = await new Search(space, key, fence, space.terms, 'peek').run();
+    const search = await new Search(space, key, space.terms, 'peek').guardedBy(fence).run();
     return search.found !== undefined;
   } finally {
     parts.log.close(fence);

@@ -29,14 +29,25 @@ export class Search {
   reason: MissReason = 'never-seen';
   /** Tiers that were asked and had nothing to serve. */
   readonly missed: TierName[] = [];
+  private fence: Fence | undefined;
 
   constructor(
     private readonly space: LaneSpace,
     private readonly key: string,
-    private readonly fence: Fence,
     private readonly terms: Pick<Terms, 'version' | 'schema'>,
     private readonly look: 'read' | 'peek' = 'read',
   ) {}
+
+  /** What the search finds from here on is for the flight behind this fence. Needed before anything is awaited. */
+  guardedBy(fence: Fence): this {
+    this.fence = fence;
+    return this;
+  }
+
+  /** Whether what was found still counts, in the step in which it is about to be served. */
+  get stillCounts(): boolean {
+    return this.found !== undefined && this.counts(this.found.record);
+  }
 
   /** Synchronous as long as the tiers are. */
   run(): Search | Promise<Search> {
@@ -90,7 +101,8 @@ export class Search {
         this.reason = refusal;
         return;
       }
-      const expired = parts.log.expiredAt({ ...record, lane }, this.fence);
+      const { key, tags, birth } = record;
+      const expired = parts.log.expiredAt({ lane, key, tags, birth }, this.fence);
       const expiresAt = Math.min(record.expiresAt, expired ?? Infinity);
       const payload = Payload.from({ codec: parts.codec, lane }, record.value);
       this.take(gate, record, payload, expiresAt);
@@ -114,10 +126,15 @@ export class Search {
   }
 
   private refusalOf(gate: TierGate, record: OpenedRecord): MissReason | undefined {
-    const { parts, lane } = this.space;
+    const { parts } = this.space;
     if (record.appVersion !== parts.appVersion || record.schemaVersion !== this.terms.version) return 'version';
-    if (!gate.trusts(record.birth) || !parts.log.counts({ ...record, lane }, this.fence)) return 'invalidated';
+    if (!gate.trusts(record.birth) || !this.counts(record)) return 'invalidated';
     return undefined;
+  }
+
+  private counts({ key, tags, birth }: OpenedRecord): boolean {
+    const { parts, lane } = this.space;
+    return parts.log.counts({ lane, key, tags, birth }, this.fence);
   }
 }
 

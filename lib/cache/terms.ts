@@ -45,12 +45,8 @@ export function laneTerms(policy: CachePolicy): Terms {
   });
 }
 
-/** Checks a call's options and lays them over the lane's terms. Throws LaneCacheError naming the lane and the option. */
-export function resolveTerms(lane: string, defaults: Terms, options: EntryOptions | undefined): Terms {
-  if (options === undefined) return defaults;
-  if (typeof options !== 'object' || options === null) {
-    throw new LaneCacheError('OPTIONS_INVALID', `Options of a call in lane '${lane}' must be an object.`, { lane });
-  }
+/** Lays a call's options over the lane's terms. Throws LaneCacheError naming the lane and the option of a bad value. */
+export function resolveTerms(lane: string, defaults: Terms, options: EntryOptions): Terms {
   const ms = (field: string, value: Duration | undefined): number | undefined =>
     value === undefined ? undefined : toMilliseconds(value, { lane, field });
   const grace = ms('grace', options.grace);

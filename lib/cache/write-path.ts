@@ -48,8 +48,8 @@ interface Life {
 
 /** What the lane has against storing a value, whenever it was computed; undefined if nothing. */
 export function refusalOf(space: LaneSpace, landing: Omit<Landing, 'expiredAt'>): Refusal | undefined {
-  const { policy, lane } = space;
-  const { payload, value, key } = landing;
+  const { policy } = space;
+  const { payload, value } = landing;
   if (value === undefined) return { reason: 'undefined', detail: 'undefined is not a value' };
   if (landing.ttlMs === 0) return { reason: 'skip-cache', detail: 'its ttl is 0' };
   if (policy.isolation === 'shared') return refusedByStrategy(space, landing);
@@ -80,7 +80,21 @@ export function land(space: LaneSpace, landing: Landing): void {
   const stamp = space.parts.log.stamp;
   const schemaVersion = terms.version;
   space.memory.set(
-    new MemoryEntry({ key, tags, birth, flight, ...life, computeMs, sizeBytes, schemaVersion, stamp, held }),
+    new MemoryEntry({
+      key,
+      tags,
+      birth,
+      flight,
+      landedAt: life.landedAt,
+      expiresAt: life.expiresAt,
+      staleUntil: life.staleUntil,
+      refreshAt: life.refreshAt,
+      computeMs,
+      sizeBytes,
+      schemaVersion,
+      stamp,
+      held,
+    }),
   );
   writeBelow(space, landing, life);
   const { events } = space.parts;
@@ -99,8 +113,19 @@ export function promote(space: LaneSpace, found: Found, refreshAhead: number | n
   const { stamp } = space.parts.log;
   space.memory.set(
     new MemoryEntry({
-      ...{ key, tags, birth, flight: 0, landedAt, expiresAt, staleUntil, refreshAt },
-      ...{ computeMs, sizeBytes: payload.sizeBytes, schemaVersion, stamp, held },
+      key,
+      tags,
+      birth,
+      flight: 0,
+      landedAt,
+      expiresAt,
+      staleUntil,
+      refreshAt,
+      computeMs,
+      sizeBytes: payload.sizeBytes,
+      schemaVersion,
+      stamp,
+      held,
     }),
   );
   const bytes = record.bytes;
