@@ -111,7 +111,7 @@ const namesIn = async (directory: string): Promise<readonly string[]> => {
   try {
     return await readdir(directory);
   } catch (error) {
-    if (isErrno(error, 'ENOENT')) return [];
+    if (isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR')) return [];
     throw toFault(error, `looking into ${directory}`);
   }
 };

@@ -1,7 +1,6 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../clock/clock.js';
-import { nextTurn } from '../clock/turn.js';
 import { Changes } from './changes.js';
 import type { Change } from './changes.js';
 import { StorageFault } from './environment.js';
@@ -15,6 +14,8 @@ import type { NativeRoot } from './native-lmdb.js';
 import { freePageBytes } from './page-use.js';
 import type { StorageReporter } from './storage-reporter.js';
 import { Watermark } from './watermark.js';
+import { WriteBatches } from './write-batches.js';
+import type { Submission } from './write-batches.js';
 
 export interface LmdbEnvironmentOptions {
   readonly directory: string;
@@ -30,20 +31,6 @@ export interface LmdbEnvironmentOptions {
 const DEFAULT_DEADLINE_MS = 5_000;
 /** Making a table is a synchronous transaction of a few pages. */
 const NEW_TABLE_BYTES = 65_536;
-const ignore = (): void => undefined;
-
-/**
- * lmdb-js rejects with a stand-in; the cause follows as the rejection of a promise that it carries. That one must be
- * handled, but cannot be waited for: among failing batches that follow close on each other some never get theirs.
- */
-const causeOf = async (error: unknown): Promise<unknown> => {
-  if (!(error instanceof Error) || !('commitError' in error)) return error;
-  const cause = Promise.resolve(error.commitError).then(
-    () => error,
-    (reason: unknown) => reason,
-  );
-  return Promise.race([cause, nextTurn().then(() => error)]);
-};
 
 /** An environment that is open, known to be sound, and ours alone. Made by `openEnvironment`. */
 export class LmdbEnvironment implements Environment, ReadGate {
@@ -53,6 +40,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
 
   private readonly tables = new Map<string, LmdbTable>();
   private readonly inFlight = new Set<Promise<void>>();
+  private readonly batches: WriteBatches;
   private readonly watermark: Watermark;
   private readonly deadlineMs: number;
   private readonly dataFile: string;
@@ -73,9 +61,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
     this.watermark = new Watermark(options.directory, options.minFreeBytes);
     this.dataFile = join(options.directory, 'data.mdb');
     this.inode = statSync(this.dataFile).ino;
-    // lmdb-js opens each batch with an operation whose own promise nobody holds; if the batch fails it would end the
-    // process as an unhandled rejection. It exists, and is the one behind `committed`, right after this callback.
-    root.on('beforecommit', () => queueMicrotask(() => void root.committed.then(ignore, ignore)));
+    this.batches = new WriteBatches(root);
   }
 
   table(name: string): Table {
@@ -89,14 +75,14 @@ export class LmdbEnvironment implements Environment, ReadGate {
   }
 
   commit(fill: (transaction: Transaction) => void): Promise<void> {
-    const changes = new Changes();
+    const changes = new Changes(this.tables);
     try {
       fill(changes);
       this.requireWritable();
       if (changes.all.length === 0) return Promise.resolve();
       this.requirePlace();
       this.requireRoom(changes);
-      return this.track(this.bounded(this.outcome(this.apply(changes.all), changes.bytes)));
+      return this.track(this.write(changes));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -159,38 +145,37 @@ export class LmdbEnvironment implements Environment, ReadGate {
     );
   }
 
-  /** All puts of one turn of the event loop become one LMDB transaction, which fails as a whole. */
   private apply(changes: readonly Change[]): Promise<unknown> {
     let written: Promise<unknown> = Promise.resolve();
     for (const { table, key, value } of changes) {
-      const { native } = this.tableOf(table);
-      written = value === undefined ? native.remove(key) : native.put(key, value);
+      written = value === undefined ? table.native.remove(key) : table.native.put(key, value);
     }
     return written;
   }
 
-  private tableOf(table: Table): LmdbTable {
-    const own = this.tables.get(table.name);
-    if (own === undefined || own !== table) throw new TypeError(`Table ${table.name} belongs to another environment.`);
-    return own;
-  }
-
-  /** A commit that is late is still on its way: nobody can call it back, and it may well succeed. */
-  private bounded(outcome: Promise<void>): Promise<void> {
+  private write(changes: Changes): Promise<void> {
+    const submission = this.batches.submit(() => this.apply(changes.all));
+    const outcome = this.outcome(submission, changes.bytes);
     return inTime(outcome, this.options.clock, this.deadlineMs, () => {
-      this.overdue++;
-      const settled = (): void => void this.overdue--;
-      void outcome.then(settled, settled);
-      return new StorageFault('deadline', `writing to ${this.directory} took more than ${this.deadlineMs} ms`);
+      const late = new StorageFault('deadline', `writing to ${this.directory} took more than ${this.deadlineMs} ms`);
+      if (!submission.withdraw(late)) this.countOverdue(outcome);
+      return late;
     });
   }
 
-  private async outcome(written: Promise<unknown>, bytes: number): Promise<void> {
+  /** What LMDB has taken is still on its way: nobody can call it back, and it may well succeed. */
+  private countOverdue(outcome: Promise<void>): void {
+    this.overdue++;
+    const settled = (): void => void this.overdue--;
+    void outcome.then(settled, settled);
+  }
+
+  private async outcome(submission: Submission, bytes: number): Promise<void> {
     this.pendingBytes += bytes;
     try {
-      await written;
+      await submission.outcome;
     } catch (error) {
-      throw this.faultOf(await causeOf(error), bytes);
+      throw this.faultOf(error, bytes);
     } finally {
       this.pendingBytes -= bytes;
     }

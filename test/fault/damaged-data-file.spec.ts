@@ -25,7 +25,7 @@ console.log(JSON.stringify(seen));
 
 const fill = async (path: string, from: number, bytes: number, value: (index: number) => number): Promise<void> => {
   const file = await open(path, 'r+');
-  await file.write(Buffer.from({ length: bytes }, value), 0, bytes, from);
+  await file.write(Buffer.from(Array.from({ length: bytes }, (_, index) => value(index))), 0, bytes, from);
   await file.close();
 };
 const zero = (): number => 0;

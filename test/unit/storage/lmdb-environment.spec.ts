@@ -2,16 +2,19 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { rename, stat } from 'node:fs/promises';
 import { systemClock } from '../../../lib/clock/clock.js';
+import type { Clock } from '../../../lib/clock/clock.js';
+import { nextTurn } from '../../../lib/clock/turn.js';
 import { MAX_VALUE_BYTES } from '../../../lib/storage/changes.js';
 import { StorageFault } from '../../../lib/storage/environment.js';
 import type { TableKey } from '../../../lib/storage/environment.js';
 import { requireKey } from '../../../lib/storage/table-key.js';
-import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { StorageBench } from '../../support/storage.js';
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 const text = (value: Uint8Array | undefined): string | undefined =>
   value === undefined ? undefined : Buffer.from(value).toString();
+const nothing = (): void => undefined;
+
 /** An array of one part is the same key as the part. */
 const nameOf = (key: TableKey): string => JSON.stringify(typeof key === 'object' && key.length === 1 ? key[0] : key);
 
@@ -71,6 +74,17 @@ describe('an LMDB environment', () => {
     });
     await expect(put).rejects.not.toBeInstanceOf(StorageFault);
     expect([...table.keys()]).toEqual([]);
+  });
+
+  it('refuses a table of another environment', async () => {
+    const [one, two] = [await bench.environment(await bench.path()), await bench.environment(await bench.path())];
+    const [own, foreign] = [one.environment.table('t'), two.environment.table('t')];
+    const put = one.environment.commit((transaction) => {
+      transaction.put(own, 'a', bytes('1'));
+      transaction.put(foreign, 'a', bytes('1'));
+    });
+    await expect(put).rejects.toThrow(TypeError);
+    expect([...own.keys()]).toEqual([]);
   });
 
   it('takes values up to its limit, and gives back a copy', async () => {
@@ -175,15 +189,23 @@ describe('an LMDB environment', () => {
   });
 
   it('gives up on a commit at its deadline, and takes none until that one has settled', async () => {
-    const clock = new FakeClock();
-    const { environment } = await bench.environment(await bench.path(), { clock, deadlineMs: 100 });
+    const timers: (() => void)[] = [];
+    const clock: Clock = { ...systemClock, schedule: (_ms, run) => (timers.push(run), nothing) };
+    const { environment } = await bench.environment(await bench.path(), { clock });
     const table = environment.table('t');
-    // the native write is still queued for the end of this turn, so it counts as hanging
-    const slow = environment.commit((transaction) => transaction.put(table, 'k', bytes('v')));
-    const timer = clock.advance('100ms');
-    const refused = environment.commit((transaction) => transaction.put(table, 'x', bytes('v')));
-    await Promise.allSettled([timer, slow, refused]);
-    expect(clock.pending).toBe(0);
+    const put = (key: string) => environment.commit((transaction) => transaction.put(table, key, bytes('v')));
+    const slow = put('slow');
+    timers.at(-1)?.();
+    await expect(slow).rejects.toMatchObject({ kind: 'deadline' });
+    const settled = async (): Promise<boolean> =>
+      put('next').then(
+        () => true,
+        () => false,
+      );
+    const refused = put('refused');
+    await expect(refused).rejects.toMatchObject({ kind: 'deadline' });
+    while (!(await settled())) await nextTurn();
+    expect([...table.keys()]).toEqual(['next', 'slow']);
   });
 
   it('notices that its directory was replaced', async () => {
