@@ -4,9 +4,9 @@ import { withDeclaration } from './decorators/cache-type.decorator.js';
 import type { TypeEntry } from './entries/cacheable-type.js';
 import { LaneCacheError } from './errors/lane-cache.error.js';
 import { nearestName } from './errors/nearest-name.js';
-import type { Duration } from './lanes/duration.js';
+import { DURATION_FORM, readDuration, type Duration } from './lanes/duration.js';
 import type { LaneName, LanePolicyInput } from './lanes/policy.js';
-import type { Size } from './lanes/size.js';
+import { readSize, SIZE_FORM, type Size } from './lanes/size.js';
 
 /** Where checkpoints are kept, and for how long. */
 export interface CheckpointOptions {
@@ -56,22 +56,21 @@ export interface LaneCacheOptions {
 const OPTIONS = ['lane', 'directory', 'lanes', 'types', 'version', 'checkpoints', 'storage', 'logger', 'clock'];
 const STORAGE = ['minFreeBytes', 'deadline', 'sweepEvery'];
 const CHECKPOINTS = ['directory', 'store', 'retentionDays', 'cleanup', 'timeZone', 'maxStateBytes', 'warnStateBytes'];
+const CLOCK = ['now', 'monotonic', 'schedule'] as const;
 
 /** What stands beside `useFactory` because it must be known before the factory runs. */
 export const MODULE_OPTIONS = ['isGlobal', 'metrics', 'provideCacheManager', 'extraProviders'];
 
 /**
  * Settings as they may be written, a lane's name alone included, as options. What @CacheType says of a listed class is
- * taken along. Lanes, types and sizes are checked by those who read them. Throws OPTIONS_INVALID naming the option.
+ * taken along. Lanes and types are checked by those who read them. Throws OPTIONS_INVALID naming the option.
  */
 export function readOptions(settings: LaneName | LaneCacheOptions = {}): LaneCacheOptions {
   const options: LaneCacheOptions = typeof settings === 'string' ? { lane: settings } : settings;
   checkNames(options, OPTIONS, '');
-  if (options.storage !== undefined) checkNames(options.storage, STORAGE, 'storage.');
-  if (options.checkpoints !== undefined && options.checkpoints !== false) {
-    checkNames(options.checkpoints, CHECKPOINTS, 'checkpoints.');
-  }
   checkValues(options);
+  if (options.storage !== undefined) checkStorage(options.storage);
+  if (options.checkpoints !== undefined && options.checkpoints !== false) checkCheckpoints(options.checkpoints);
   return options.types === undefined ? options : { ...options, types: options.types.map(withDeclaration) };
 }
 
@@ -91,7 +90,31 @@ function hintFor(name: string, known: readonly string[]): string {
   return nearest === undefined ? `Known options: ${known.join(', ')}.` : `Did you mean '${nearest}'?`;
 }
 
-function checkValues({ lane, directory, version, types, logger }: LaneCacheOptions): void {
+function checkStorage(storage: StorageOptions): void {
+  checkNames(storage, STORAGE, 'storage.');
+  checkSize('storage.minFreeBytes', storage.minFreeBytes);
+  checkSpan('storage.deadline', storage.deadline, '');
+  if (storage.sweepEvery !== false) checkSpan('storage.sweepEvery', storage.sweepEvery, ', or false for never');
+}
+
+function checkCheckpoints(checkpoints: CheckpointOptions): void {
+  checkNames(checkpoints, CHECKPOINTS, 'checkpoints.');
+  checkSize('checkpoints.maxStateBytes', checkpoints.maxStateBytes);
+  checkSize('checkpoints.warnStateBytes', checkpoints.warnStateBytes);
+}
+
+function checkSize(field: string, size: Size | undefined): void {
+  if (size === undefined || readSize(size) !== undefined) return;
+  throw invalid(field, `${field} must be ${SIZE_FORM}, not '${size}'.`);
+}
+
+/** Of no time at all, nothing would ever come to its end, or nothing else to its turn. */
+function checkSpan(field: string, span: Duration | undefined, orElse: string): void {
+  if (span === undefined || (readDuration(span) ?? 0) > 0) return;
+  throw invalid(field, `${field} must be ${DURATION_FORM}, above 0${orElse}, not '${span}'.`);
+}
+
+function checkValues({ lane, directory, version, types, logger, clock }: LaneCacheOptions): void {
   if (lane !== undefined && typeof lane !== 'string') throw invalid('lane', 'lane must be the name of a lane.');
   if (directory !== undefined && directory !== false && (typeof directory !== 'string' || directory === '')) {
     throw invalid('directory', 'directory must be a path, or false for memory only.');
@@ -100,6 +123,9 @@ function checkValues({ lane, directory, version, types, logger }: LaneCacheOptio
   if (types !== undefined && !Array.isArray(types)) throw invalid('types', 'types must be a list of classes.');
   if (logger !== undefined && logger !== false && typeof logger !== 'object') {
     throw invalid('logger', 'logger must be a LoggerService, or false for none.');
+  }
+  if (clock !== undefined && CLOCK.some((method) => typeof clock[method] !== 'function')) {
+    throw invalid('clock', `clock must be an object with ${CLOCK.join(', ')}.`);
   }
 }
 

@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { nearestName } from '../errors/nearest-name.js';
 import { checkKey } from '../entries/key.js';
@@ -7,9 +8,10 @@ import type { LaneSpace } from './lane-space.js';
 import type { EntryOptions } from './options.js';
 import { resolveTerms, type Terms } from './terms.js';
 
+// prettier-ignore
 const OPTIONS: readonly string[] = [
-  ...['ttl', 'tags', 'jitter', 'grace', 'graceBackoff', 'refreshAhead', 'softTimeout', 'hardTimeout'],
-  ...['isolation', 'schema', 'version', 'forceFresh', 'signal'],
+  'ttl', 'tags', 'jitter', 'grace', 'graceBackoff', 'refreshAhead', 'softTimeout', 'hardTimeout',
+  'isolation', 'schema', 'version', 'forceFresh', 'signal',
 ];
 
 /** Checks a call's options and lays them over the lane's. A ttl that was probably meant in milliseconds warns once. */
@@ -76,6 +78,12 @@ function invalid(lane: string, field: string | undefined, message: string): Lane
   return new LaneCacheError('OPTIONS_INVALID', `${message} (lane '${lane}')`, { lane, field });
 }
 
+/** Throws OPTIONS_INVALID. */
+export function reachesAllLanes(options: { readonly lanes?: 'all' } | undefined, lane: string): boolean {
+  if (options?.lanes === undefined || options.lanes === 'all') return options?.lanes === 'all';
+  throw invalid(lane, 'lanes', `lanes must be 'all', or left out for this lane, not ${String(options.lanes)}.`);
+}
+
 /** The keys of a call for several, each once. Throws KEY_INVALID or KEY_TOO_LONG. */
 export function checkKeys(keys: readonly string[], lane: string): readonly string[] {
   if (!Array.isArray(keys)) {
@@ -97,11 +105,11 @@ export function checkCompute(compute: unknown, lane: string): void {
 }
 
 /** What a computation of several keys returned. Throws COMPUTE_INVALID. */
-export function checkComputed(values: unknown, lane: string): ReadonlyMap<string, unknown> {
-  if (values instanceof Map) return values;
+export function checkComputed(values: ReadonlyMap<string, unknown>, lane: string): ReadonlyMap<string, unknown> {
+  if (types.isMap(values)) return values;
   throw new LaneCacheError(
     'COMPUTE_INVALID',
-    `The computation of several keys in lane '${lane}' returned ${values === null ? 'null' : `something of type ${typeof values}`}, not a Map. Return a Map from each key to its value.`,
+    `The computation of several keys in lane '${lane}' returned something else than a Map. Return a Map from each key to its value.`,
     { lane },
   );
 }

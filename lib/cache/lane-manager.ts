@@ -7,7 +7,7 @@ import type { LaneCacheEvents, SweepReport } from '../events/event-map.js';
 import type { LaneMetrics, MetricsReader } from '../events/lane-metrics.js';
 import type { BypassReason } from '../events/reasons.js';
 import type { CachePolicy, LaneName } from '../lanes/policy.js';
-import { checkCompute, readsAsUsual, termsOf } from './call-checks.js';
+import { checkCompute, checkKeys, reachesAllLanes, readsAsUsual, termsOf } from './call-checks.js';
 import { computeAndPut } from './computed-put.js';
 import { listEntries, type EntryInfo } from './entry-listing.js';
 import { Flights } from './flights.js';
@@ -122,7 +122,9 @@ export class LaneManager {
 
   /** How many were stored. */
   async setMany(entries: Iterable<readonly [key: string, value: unknown]>, options?: WriteOptions): Promise<number> {
-    const stored = await Promise.all([...entries].map(([key, value]) => this.set(key, value, options)));
+    const pairs = [...entries];
+    for (const [key] of pairs) checkKey(key, this.lane);
+    const stored = await Promise.all(pairs.map(([key, value]) => this.set(key, value, options)));
     return stored.filter(Boolean).length;
   }
 
@@ -162,8 +164,8 @@ export class LaneManager {
 
   /** Removes all entries of this lane, or of every lane. Never checkpoints. Counters stay. */
   async clearAll(options?: { readonly lanes?: 'all' }): Promise<void> {
+    const managers = reachesAllLanes(options, this.lane) ? [...this.shared.lanes()] : [this];
     if (this.isClosed) return;
-    const managers = options?.lanes === 'all' ? [...this.shared.lanes()] : [this];
     await Promise.all(managers.map((manager) => this.shared.invalidations.clear(manager.space)));
   }
 

@@ -1,4 +1,5 @@
 import { Batch } from './batch.js';
+import { checkComputed } from './call-checks.js';
 import type { Flights } from './flights.js';
 import type { LaneSpace } from './lane-space.js';
 import type { ComputeMany } from './options.js';
@@ -9,6 +10,7 @@ import type { Terms } from './terms.js';
 import { Waiter } from './waiter.js';
 
 export interface ManyRequest {
+  /** Each once. */
   readonly keys: readonly string[];
   readonly computeMissing: ComputeMany<unknown>;
   readonly terms: Terms;
@@ -24,13 +26,14 @@ export async function getOrSetMany(
   flights: Flights,
   request: ManyRequest,
 ): Promise<Map<string, unknown>> {
-  const keys = [...new Set(request.keys)];
-  const past = keys.filter((key) => goesPast(space, key, request.terms));
-  const pastValues = past.length > 0 ? computePast(past, request.computeMissing) : NOTHING;
-  const answers = await throughTheCache(space, flights, {
-    ...request,
-    keys: keys.filter((key) => !past.includes(key)),
-  });
+  const { keys, terms } = request;
+  const computeMissing: ComputeMany<unknown> = async (missing, ctx) =>
+    checkComputed(await request.computeMissing(missing, ctx), space.lane);
+  const past: string[] = [];
+  const through: string[] = [];
+  for (const key of keys) (goesPast(space, key, terms) ? past : through).push(key);
+  const pastValues = past.length > 0 ? computePast(past, computeMissing) : NOTHING;
+  const answers = await throughTheCache(space, flights, { keys: through, computeMissing, terms });
   for (const [key, value] of await pastValues) answers.set(key, value);
   return new Map(keys.flatMap((key) => present(key, answers.get(key))));
 }

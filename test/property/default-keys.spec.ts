@@ -48,7 +48,7 @@ describe('the default key of a call', () => {
     ['a big integer and a number', [1n], [1]],
     ['true and its text', [true], ['true']],
     ['bytes of other kinds', [new Uint8Array([1])], [new Int8Array([1])]],
-    ['a hole and undefined', [new Array(1)], [[undefined]]],
+    ['a hole and undefined', [Array(1)], [[undefined]]],
     ['an expression and its text', [/a/], ['/a/']],
     ['no argument and an empty text', [], ['']],
     ['text that looks like an encoding', ['s1:a'], ['a']],
@@ -68,7 +68,9 @@ describe('the default key of a call', () => {
   });
 
   it('does not exist for what cannot be told apart by its content', () => {
-    class Request {}
+    class Request {
+      readonly url = '/';
+    }
     const cycle: { self?: unknown } = {};
     cycle.self = cycle;
     for (const argument of [() => 1, Symbol('s'), new Request(), cycle, new WeakMap(), Promise.resolve(1)]) {

@@ -8,6 +8,8 @@ import { anyStorable } from '../../support/storable-values.js';
 
 const RUNS = 150;
 
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
+
 class Money {
   constructor(
     readonly amount: bigint,
@@ -15,26 +17,26 @@ class Money {
   ) {}
 }
 
+async function readFrom(cache: CacheManager, tier: TierName, key: string): Promise<unknown> {
+  const before = cache.getMetrics()[tier].hits;
+  const value = await cache.getOrSet(key, () => {
+    throw new Error(`${key} was not in ${tier}`);
+  });
+  expect(cache.getMetrics()[tier].hits).toBe(before + 1);
+  return value;
+}
+
+/** Frozen copies of dates, maps and sets carry methods of their own; copies of such copies carry the same. */
+function expectSame(actual: unknown, expected: unknown): void {
+  expect(isDeepStrictEqual(actual, expected)).toBe(true);
+  expect(Object.getPrototypeOf(Object(actual))).toBe(Object.getPrototypeOf(Object(expected)));
+}
+
 describe('a value that was stored', () => {
   const caches = new Caches();
   afterEach(() => caches.close());
 
   const lanes = { standard: { l1: { maxEntries: 1 } }, docs: { compression: true, l1: { maxEntries: 1 } } } as const;
-
-  async function readFrom(cache: CacheManager, tier: TierName, key: string): Promise<unknown> {
-    const before = cache.getMetrics()[tier].hits;
-    const value = await cache.getOrSet(key, () => {
-      throw new Error(`${key} was not in ${tier}`);
-    });
-    expect(cache.getMetrics()[tier].hits).toBe(before + 1);
-    return value;
-  }
-
-  /** Frozen copies of dates, maps and sets carry methods of their own; copies of such copies carry the same. */
-  function expectSame(actual: unknown, expected: unknown): void {
-    expect(isDeepStrictEqual(actual, expected)).toBe(true);
-    expect(Object.getPrototypeOf(Object(actual))).toBe(Object.getPrototypeOf(Object(expected)));
-  }
 
   it('comes back from every tier as the first caller got it', async () => {
     const values = fc.sample(anyStorable(), RUNS).filter((value) => value !== undefined);
@@ -65,10 +67,9 @@ describe('a value that was stored', () => {
     const firsts: unknown[] = [];
     for (const [index, value] of values.entries()) firsts.push(await cache.getOrSet(`key ${index}`, () => value));
     await cache.flush();
+    expect(firsts.map((first, index) => isDeepStrictEqual(first, values[index]))).toEqual(firsts.map(() => true));
     for (const [index, first] of firsts.slice(0, -1).entries()) {
-      const read = await readFrom(cache, 'l2', `key ${index}`);
-      expectSame(first, values[index]);
-      expectSame(read, first);
+      expectSame(await readFrom(cache, 'l2', `key ${index}`), first);
     }
   });
 
@@ -81,7 +82,7 @@ describe('a value that was stored', () => {
         const second = await cache.get(key);
         expect(differences(first, value)).toEqual([]);
         expect(differences(second, value)).toEqual([]);
-        if (typeof value === 'object' && value !== null) expect(first === second || first === value).toBe(false);
+        expect(isObject(value) && (first === second || first === value)).toBe(false);
       }),
       { numRuns: RUNS },
     );
@@ -140,8 +141,6 @@ describe('a value that is not stored', () => {
       return this.#secret;
     }
   }
-  const cycle: { name: string; self?: unknown } = { name: 'cycle' };
-  cycle.self = cycle;
 
   it.each<[string, unknown]>([
     ['a function', () => 1],
@@ -174,12 +173,5 @@ describe('a value that is not stored', () => {
     expect(await cache.has('key')).toBe(false);
     expect(cache.getMetrics().refused.unstorable).toBe(3);
     expect(warnings).toEqual([expect.stringMatching(/'standard'.*"key".*(types|plain)/)]);
-  });
-
-  it('is a cycle only if it cannot be held: then it is given as it is', async () => {
-    const cache = await caches.open();
-    const first = await cache.getOrSet('cycle', () => cycle);
-    if (cache.getMetrics().refused.unstorable === 1) expect(first).toBe(cycle);
-    else expect(isDeepStrictEqual(first, cycle)).toBe(true);
   });
 });
