@@ -16,6 +16,7 @@ export class CacheManager extends LaneManager {
    */
   static async fromSettings(settings?: LaneName | LaneCacheOptions): Promise<CacheManager> {
     const app = await createLaneCache(settings, makeCacheManager);
+    app.cleanup.plan();
     return app.manager();
   }
 

@@ -12,6 +12,7 @@ import { LaneCacheError } from './errors/lane-cache.error.js';
 import { UnknownLaneError } from './errors/cache.errors.js';
 import { Sweeper } from './housekeeping/sweeper.js';
 import { InvalidationLog } from './invalidation/invalidation-log.js';
+import { cleanupOf, type Cleanup } from './lane-cache.cleanup.js';
 import type { Disk } from './lane-cache.disk.js';
 import { layFoundations, openDiskFor, type Foundations } from './lane-cache.foundations.js';
 import type { LaneCacheOptions } from './lane-cache.options.js';
@@ -31,6 +32,7 @@ export interface LaneCacheApp<M extends LaneManager = LaneManager> {
   readonly checkpoints: CheckpointService;
   readonly tiers: AppTiers;
   readonly metrics: LaneCacheMetrics;
+  readonly cleanup: Cleanup;
   close(): Promise<void>;
 }
 
@@ -59,13 +61,19 @@ export async function createLaneCache<M extends LaneManager>(
 ): Promise<LaneCacheApp<M>> {
   const foundations = layFoundations(settings);
   const disk = await openDiskFor(foundations);
-  return new App(foundations, disk, make);
+  try {
+    return new App(foundations, disk, make);
+  } catch (error) {
+    await disk.close();
+    throw error;
+  }
 }
 
 class App<M extends LaneManager> implements LaneCacheApp<M> {
   readonly tiers: AppTiers;
   readonly metrics: LaneCacheMetrics;
   readonly checkpoints: CheckpointService;
+  readonly cleanup: Cleanup;
   private readonly managers: ReadonlyMap<string, M>;
   private readonly sweeper: Sweeper;
   private readonly log: InvalidationLog;
@@ -83,6 +91,7 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
     const tiers = Object.values(this.tiers) as readonly Tier[];
     this.metrics = new LaneCacheMetrics({ lanes, counters, tiers, clock, events });
     this.checkpoints = checkpointsOf(foundations, disk);
+    this.cleanup = cleanupOf(foundations, disk);
     this.sweeper = new Sweeper({
       ...{ clock, events, lanes: [...lanes.keys()], tiers },
       leftovers: () => disk.removeLeftovers(),
@@ -117,7 +126,7 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
     const reason = new LaneCacheError('CLOSED', 'The cache was closed while this was being computed.');
     for (const manager of this.managers.values()) manager.abortFlights(reason);
     const drain = async (): Promise<void> => {
-      await this.sweeper.stop();
+      await Promise.all([this.sweeper.stop(), this.cleanup.stop()]);
       await this.log.storeTime(life.now()).catch(() => undefined);
       await this.disk.close();
     };

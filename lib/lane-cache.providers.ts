@@ -11,7 +11,9 @@ import { CacheManager, makeCacheManager } from './cache-manager.js';
 import { CheckpointService } from './checkpoints/checkpoint-service.js';
 import { DecoratorExplorer } from './decorators/decorator-explorer.js';
 import { LaneCacheError } from './errors/lane-cache.error.js';
+import { CheckpointCleanupTask } from './housekeeping/checkpoint-cleanup.task.js';
 import { createLaneCache, type LaneCacheApp } from './lane-cache.composition.js';
+import { LaneCacheSchedule } from './lane-cache.schedule.js';
 import type { LaneCacheOptions } from './lane-cache.options.js';
 import { LANE_CACHE_APP, LANE_CACHE_OPTIONS } from './lane-cache.tokens.js';
 import { getLaneToken, LANE_CACHE } from './lanes/lane-token.js';
@@ -37,6 +39,7 @@ export function injectables(lanes: Iterable<string>): readonly Provider[] {
     { provide: CacheManager, useExisting: LANE_CACHE },
     ...[...new Set(lanes)].map((lane) => fromApp(getLaneToken(lane), (app) => app.manager(lane))),
     fromApp(CheckpointService, (app) => app.checkpoints),
+    fromApp(CheckpointCleanupTask, (app) => app.cleanup.task),
     fromApp(LaneCacheMetrics, (app) => app.metrics),
     fromApp(MemoryTier, (app) => app.tiers.l1),
     fromApp(DiskTier, (app) => app.tiers.l2),
@@ -56,6 +59,7 @@ export const MACHINERY: readonly Provider[] = [
   },
   DecoratorExplorer,
   LaneCacheShutdown,
+  LaneCacheSchedule,
 ];
 
 function fromApp(token: InjectionToken, part: (app: LaneCacheApp) => unknown): Provider {
