@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import type { Persistence } from './cache/lane-space.js';
-import { LocalCheckpointStore } from './checkpoints/local-checkpoint-store.js';
 import type { CheckpointStore } from './checkpoints/checkpoint-store.js';
 import { UnavailableCheckpointStore } from './checkpoints/unavailable-checkpoint-store.js';
 import type { Clock } from './clock/clock.js';
@@ -10,12 +9,17 @@ import type { EventSink } from './events/event-map.js';
 import type { LaneRecorder } from './events/recorder.js';
 import type { LogJournal } from './invalidation/journal.js';
 import type { ResolvedLane } from './lanes/policy.js';
+import { checkpointAnswers } from './operator/checkpoint-calls.js';
+import type { Answer } from './operator/conversation.js';
+import { OperatorServer } from './operator/operator-server.js';
+import { RemoteCheckpointStore } from './operator/remote-checkpoint-store.js';
 import { socketLiveness } from './operator/socket-liveness.js';
+import { openCheckpoints, switchedOff } from './lane-cache.checkpoints.js';
 import { CacheFolder } from './storage/cache-folder.js';
 import { StorageFault } from './storage/environment.js';
 import { LaneCacheDirectory, type Session } from './storage/lane-cache-directory.js';
 import { forgetMissed, MissedNote, missedNotes } from './storage/missed.js';
-import { openEnvironment } from './storage/open-environment.js';
+import { OwnerSocket } from './storage/owner-socket.js';
 import { acquireOwnership, type InUse, type Owned } from './storage/owner.js';
 import { removeOldQuarantines } from './storage/quarantine.js';
 import { DiskTier } from './tiers/disk-tier.js';
@@ -49,12 +53,13 @@ export interface Disk {
   checkpoints(): CheckpointStore;
   /** This process has become the owner; `adopt` must let go of everything from before. */
   whenTakenOver(adopt: (journal: LogJournal) => Promise<void>): void;
+  /** What this process answers others as long as it is the owner, besides what concerns checkpoints. */
+  answer(answers: readonly (readonly [string, Answer])[]): void;
   removeLeftovers(): Promise<{ readonly orphanedSessions: number; readonly quarantinesRemoved: number }>;
   close(): Promise<void>;
 }
 
 const NO_DIRECTORY = "this app runs without a directory. Give it one with 'directory'.";
-const SWITCHED_OFF = "they are switched off in the options. Give 'checkpoints' something else than false.";
 
 /** A cache in memory alone. */
 export function noDisk(): Disk {
@@ -83,6 +88,7 @@ function withoutDisk(reason: 'no-directory' | 'disk-full' | 'read-only', checkpo
     persistence: undefined,
     checkpoints: () => checkpoints,
     whenTakenOver: () => undefined,
+    answer: () => undefined,
     removeLeftovers: () => Promise.resolve({ orphanedSessions: 0, quarantinesRemoved: 0 }),
     close: () => checkpoints.close(),
   };
@@ -93,6 +99,9 @@ class DiskOnFolder implements Disk {
   private owned: Owned | undefined;
   private stopWaiting: (() => Promise<void>) | undefined;
   private store: CheckpointStore;
+  private remote: RemoteCheckpointStore | undefined;
+  private server: OperatorServer | undefined;
+  private readonly answers: Map<string, Answer>;
   private adopt: ((journal: LogJournal) => Promise<void>) | undefined;
   private readonly note: MissedNote;
   private closing: Promise<void> | undefined;
@@ -103,7 +112,9 @@ class DiskOnFolder implements Disk {
     private readonly session: Session,
     readonly l2: DiskTier,
     readonly l3: PersistentTier,
+    private readonly socket: OwnerSocket,
   ) {
+    this.answers = new Map(checkpointAnswers(() => this.store));
     this.store = new UnavailableCheckpointStore('in-use', 'they have not been opened yet. Try again in a moment.');
     this.note = new MissedNote(directory.root);
     this.persistence = {
@@ -122,8 +133,9 @@ class DiskOnFolder implements Disk {
     const place = join(session.directory, 'l2');
     const folder = new CacheFolder({ directory: place, durability: 'session', clock, minFreeBytes, deadlineMs });
     const l2 = await DiskTier.open(folder, tier);
-    const disk = new DiskOnFolder(options, directory, session, l2, PersistentTier.unattached(tier));
     const ownership = await acquireOwnership({ directory: directory.claims, liveness: socketLiveness, clock });
+    const socket = await OwnerSocket.at(directory.claims);
+    const disk = new DiskOnFolder(options, directory, session, l2, PersistentTier.unattached(tier), socket);
     if (ownership.state === 'owned') await disk.own(ownership);
     else disk.wait(ownership);
     return disk;
@@ -141,6 +153,10 @@ class DiskOnFolder implements Disk {
     this.adopt = adopt;
   }
 
+  answer(answers: readonly (readonly [string, Answer])[]): void {
+    for (const [call, answer] of answers) this.answers.set(call, answer);
+  }
+
   async removeLeftovers(): Promise<{ readonly orphanedSessions: number; readonly quarantinesRemoved: number }> {
     const orphanedSessions = await this.directory.removeDeadSessions();
     const quarantinesRemoved =
@@ -155,8 +171,10 @@ class DiskOnFolder implements Disk {
 
   private async shut(): Promise<void> {
     await this.stopWaiting?.();
+    await this.server?.close();
     await Promise.all([this.l2.close(), this.l3.close(), this.store.close()]);
     await this.owned?.release();
+    await this.socket.leave();
     await this.session.remove();
   }
 
@@ -170,40 +188,37 @@ class DiskOnFolder implements Disk {
     if (notes.length > 0) await folder.discard();
     await forgetMissed(root, notes);
     await this.l3.attach(folder);
-    this.store = await this.openCheckpoints();
+    this.store = await openCheckpoints(this.options);
+    this.remote?.succeed(this.store);
+    await this.listen();
     events.emit('owner', { directory: root, state: 'owned' });
   }
 
-  private async openCheckpoints(): Promise<CheckpointStore> {
-    const { checkpoints, clock, minFreeBytes, deadlineMs, events } = this.options;
-    if (checkpoints === false) return new UnavailableCheckpointStore('policy', SWITCHED_OFF);
-    const report = {
-      fault: (_kind: string, detail: string, error: unknown): void =>
-        events.emit('tier', { tier: 'checkpoints', state: 'off', reason: 'breaker', detail, error }),
-      quarantined: (directory: string, movedTo: string, cause: string): void =>
-        events.emit('quarantine', { directory, movedTo, cause }),
-    };
+  /** A process that cannot be asked is still a good owner. */
+  private async listen(): Promise<void> {
+    const { clock, events, root } = this.options;
     try {
-      const environment = await openEnvironment({
-        ...{ directory: checkpoints, durability: 'durable', clock, minFreeBytes, deadlineMs },
-        ...{ report, onMarkerLeft: 'probe' },
-      } as const);
-      return new LocalCheckpointStore(environment, events);
+      await this.socket.clear();
+      this.server = await OperatorServer.listen(this.socket.path, this.answers, clock);
     } catch (error) {
-      if (!(error instanceof StorageFault)) throw error;
-      const reason = error.kind === 'disk-full' ? 'disk-full' : 'read-only';
-      events.emit('tier', { tier: 'checkpoints', state: 'off', reason, detail: error.message, error });
-      return new UnavailableCheckpointStore(reason, `${error.message}. Mend it and restart the app.`);
+      const detail = `other processes cannot reach the checkpoints in '${root}' through this one`;
+      events.emit('tier', { tier: 'checkpoints', state: 'on', detail, error });
     }
   }
 
   private wait(inUse: InUse): void {
     const { events, root } = this.options;
-    const { ownerPid, ownerHost } = inUse;
-    const detail = `the directory belongs to process ${ownerPid} on ${ownerHost}, and this one waits to take it over. Give this process a directory of its own, or call from that one.`;
-    this.store = new UnavailableCheckpointStore('in-use', detail);
+    const { ownerPid } = inUse;
+    this.store = this.throughOwner();
     events.emit('owner', { directory: root, state: 'waiting', ownerPid });
     this.stopWaiting = inUse.whenFree((owned) => void this.takeOver(owned));
+  }
+
+  private throughOwner(): CheckpointStore {
+    const { checkpoints, clock, deadlineMs } = this.options;
+    if (checkpoints === false) return switchedOff();
+    this.remote = new RemoteCheckpointStore({ path: this.socket.path, clock, deadlineMs });
+    return this.remote;
   }
 
   /** What this process knew of the persistent tier it did not own is worth nothing now: memory and L2 start afresh. */

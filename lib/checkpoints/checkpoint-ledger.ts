@@ -33,6 +33,8 @@ export class CheckpointLedger {
   save(draft: CheckpointDraft, state: Uint8Array, expectedVersion: number | undefined): SaveOutcome {
     const idKey = keyOf(draft.id);
     const head = this.rows.head(idKey);
+    const stored = draft.token === undefined ? undefined : this.rows.savedAs(idKey, draft.token);
+    if (stored !== undefined) return { outcome: 'saved', record: stored };
     if (expectedVersion !== undefined) {
       const currentVersion = this.rows.current(idKey, draft.savedAt);
       if (currentVersion !== expectedVersion) return { outcome: 'conflict', currentVersion };

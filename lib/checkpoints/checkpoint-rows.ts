@@ -14,6 +14,9 @@ import type { CheckpointTables, Head, StoreRow, UsageRow } from './checkpoint-ta
 import { WriteBatch } from './write-batch.js';
 import type { RowSource } from './write-batch.js';
 
+/** Saves by others that may come between a save and its repetition, and do not hide it. */
+const LOOKED_BACK = 16;
+
 const NO_USAGE: UsageRow = { ids: 0, versions: 0, bytes: 0 };
 
 /** Whether the version has outlived its ttl. One of exactly its ttl has not. */
@@ -55,6 +58,17 @@ export class CheckpointRows {
   record(idKey: string, version: number): CheckpointRecord | undefined {
     const record = recordRow.open(this.source.get(this.tables.versions, [idKey, version]));
     return record?.version === version ? record : undefined;
+  }
+
+  /** The version that a save of this token made, among the last ones. */
+  savedAs(idKey: string, token: string): CheckpointRecord | undefined {
+    let looked = 0;
+    for (const version of this.versions(idKey)) {
+      const record = this.record(idKey, version);
+      if (record?.token === token) return record;
+      if (++looked === LOOKED_BACK) return undefined;
+    }
+    return undefined;
   }
 
   /** Whether there is a row, readable or not. */

@@ -14,6 +14,8 @@ export interface CheckpointDraft {
   readonly expiresAt?: number;
   readonly sizeBytes: number;
   readonly checksum: string;
+  /** Names one save: one that was stored already, and asked for again because its answer was lost, is not stored twice. */
+  readonly token?: string;
 }
 
 /** A version as the store knows it. */

@@ -1,13 +1,9 @@
-import { createHash } from 'node:crypto';
 import { connect, createServer } from 'node:net';
 import type { Liveness } from '../storage/liveness.js';
+import { socketAddress } from './socket-address.js';
 
 /** What connecting says when nobody listens any more, or never did; everything else leaves a doubt. */
 const NOBODY = new Set(['ECONNREFUSED', 'ENOENT']);
-
-/** Windows has named pipes instead, in a space of their own, which end with their process as well. */
-const addressOf = (path: string): string =>
-  process.platform === 'win32' ? `\\\\.\\pipe\\lane-cache-${createHash('sha256').update(path).digest('hex')}` : path;
 
 /**
  * Liveness by a Unix socket that only listens: the system stops listening when the process or thread ends, accepts on
@@ -19,7 +15,7 @@ export const socketLiveness: Liveness = Object.freeze({
     new Promise<() => Promise<void>>((resolve, reject) => {
       const server = createServer((socket) => socket.destroy());
       server.once('error', reject);
-      server.listen(addressOf(path), () => {
+      server.listen(socketAddress(path), () => {
         server.unref();
         resolve(() => new Promise((closed) => server.close(() => closed())));
       });
@@ -27,7 +23,7 @@ export const socketLiveness: Liveness = Object.freeze({
 
   isHeld: (path: string) =>
     new Promise<boolean>((resolve) => {
-      const socket = connect(addressOf(path));
+      const socket = connect(socketAddress(path));
       socket.once('connect', () => {
         socket.destroy();
         resolve(true);

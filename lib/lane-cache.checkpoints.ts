@@ -1,0 +1,51 @@
+import { LocalCheckpointStore } from './checkpoints/local-checkpoint-store.js';
+import type { CheckpointStore } from './checkpoints/checkpoint-store.js';
+import { UnavailableCheckpointStore } from './checkpoints/unavailable-checkpoint-store.js';
+import type { Clock } from './clock/clock.js';
+import type { EventSink } from './events/event-map.js';
+import { StorageFault } from './storage/environment.js';
+import { openEnvironment } from './storage/open-environment.js';
+
+export interface CheckpointPlace {
+  /** Absolute; false keeps no checkpoints. */
+  readonly checkpoints: string | false;
+  readonly clock: Clock;
+  readonly events: EventSink;
+  readonly minFreeBytes: number | undefined;
+  readonly deadlineMs: number;
+}
+
+/** Stands where the options want no checkpoints. */
+export function switchedOff(): CheckpointStore {
+  const detail = "they are switched off in the options. Give 'checkpoints' something else than false.";
+  return new UnavailableCheckpointStore('policy', detail);
+}
+
+/** The checkpoints of a directory that this process owns; a store that says why, if they cannot be opened. */
+export async function openCheckpoints(place: CheckpointPlace): Promise<CheckpointStore> {
+  const { checkpoints, clock, minFreeBytes, deadlineMs, events } = place;
+  if (checkpoints === false) return switchedOff();
+  const report = {
+    fault: (_kind: string, detail: string, error: unknown): void =>
+      events.emit('tier', { tier: 'checkpoints', state: 'off', reason: 'breaker', detail, error }),
+    quarantined: (directory: string, movedTo: string, cause: string): void =>
+      events.emit('quarantine', { directory, movedTo, cause }),
+  };
+  try {
+    const environment = await openEnvironment({
+      directory: checkpoints,
+      durability: 'durable',
+      onMarkerLeft: 'probe',
+      clock,
+      minFreeBytes,
+      deadlineMs,
+      report,
+    });
+    return new LocalCheckpointStore(environment, events);
+  } catch (error) {
+    if (!(error instanceof StorageFault)) throw error;
+    const reason = error.kind === 'disk-full' ? 'disk-full' : 'read-only';
+    events.emit('tier', { tier: 'checkpoints', state: 'off', reason, detail: error.message, error });
+    return new UnavailableCheckpointStore(reason, `${error.message}. Mend it and restart the app.`);
+  }
+}

@@ -1,0 +1,108 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { carry } from './carried-error.js';
+import { FrameReader, writeFrame } from './frames.js';
+import {
+  decodeAsked,
+  decodeHello,
+  encodeMessage,
+  hello,
+  PROTOCOL,
+  type Hello,
+  type Request,
+  type Response,
+} from './messages.js';
+
+/** One thing that can be asked for: a promise of the whole answer, or the answer in parts. */
+export type Answer = (args: readonly unknown[]) => Promise<unknown> | AsyncIterable<unknown>;
+export type Answers = ReadonlyMap<string, Answer>;
+
+/** The owner's end of one connection. Calls are started in the order in which they were sent. */
+export class Conversation {
+  private readonly reader = new FrameReader();
+  private readonly running = new Map<number, Promise<void>>();
+  private readonly cancelled = new Set<number>();
+  private isGreeted = false;
+
+  constructor(
+    private readonly socket: Socket,
+    private readonly answers: Answers,
+  ) {
+    socket.on('error', () => socket.destroy());
+    socket.on('data', (piece) => this.hear(piece));
+  }
+
+  async drained(): Promise<void> {
+    while (this.running.size > 0) await Promise.all(this.running.values());
+  }
+
+  /** What was said already is still sent. */
+  hangUp(): void {
+    this.socket.destroySoon();
+  }
+
+  private hear(piece: Buffer): void {
+    try {
+      this.reader.push(piece, (body) => {
+        if (this.isGreeted) this.asked(body);
+        else this.greet(decodeHello(body));
+      });
+    } catch {
+      // who does not speak the language is not talked to
+      this.socket.destroy();
+    }
+  }
+
+  private greet({ protocol }: Hello): void {
+    this.isGreeted = true;
+    writeFrame(this.socket, encodeMessage(hello()));
+    if (protocol !== PROTOCOL) this.hangUp();
+  }
+
+  private asked(body: Uint8Array): void {
+    const message = decodeAsked(body);
+    if ('cancel' in message) {
+      if (this.running.has(message.id)) this.cancelled.add(message.id);
+      return;
+    }
+    const { id } = message;
+    const done = this.answer(message).finally(() => {
+      this.running.delete(id);
+      this.cancelled.delete(id);
+    });
+    this.running.set(id, done);
+  }
+
+  /** Never rejects. */
+  private async answer({ id, call, args }: Request): Promise<void> {
+    try {
+      const answer = this.answers.get(call);
+      if (answer === undefined) throw new TypeError(`There is no '${call}' to ask for.`);
+      const given = answer(args);
+      if (given instanceof Promise) await this.say({ id, value: await given });
+      else await this.sayInParts(id, given);
+    } catch (error) {
+      await this.say({ id, error: carry(error) }).catch(() => this.hangUp());
+    }
+  }
+
+  private async sayInParts(id: number, parts: AsyncIterable<unknown>): Promise<void> {
+    for await (const part of parts) {
+      if (this.cancelled.has(id) || this.socket.destroyed) return;
+      await this.say({ id, part });
+    }
+    await this.say({ id, value: undefined });
+  }
+
+  /** Resolves when the other end can take more. */
+  private async say(response: Response): Promise<void> {
+    if (this.socket.destroyed) return;
+    const takesMore = writeFrame(this.socket, encodeMessage(response));
+    if (takesMore) return;
+    const gone = new AbortController();
+    const leave = (): void => gone.abort();
+    this.socket.once('close', leave);
+    await once(this.socket, 'drain', { signal: gone.signal }).catch(() => undefined);
+    this.socket.removeListener('close', leave);
+  }
+}

@@ -1,0 +1,174 @@
+import { connect, type Socket } from 'node:net';
+import type { Clock } from '../clock/clock.js';
+import { unpack } from './carried-error.js';
+import { FrameReader, writeFrame } from './frames.js';
+import { decodeHello, decodeResponse, encodeMessage, hello, PROTOCOL, type Response } from './messages.js';
+import { socketAddress } from './socket-address.js';
+
+/** Nobody answers, or no longer. Whether what was asked has been done is unknown. */
+export class ConnectionLost extends Error {
+  override readonly name = 'ConnectionLost';
+}
+
+/** The owner is there, but is of a release that speaks another protocol, or does not answer in time. */
+export class OwnerSilent extends Error {
+  override readonly name = 'OwnerSilent';
+}
+
+interface Waiting {
+  readonly take: (response: Response) => void;
+  readonly fail: (error: Error) => void;
+}
+
+const nothing = (): void => undefined;
+
+/** The asking end of a connection. Keeps the process alive only while an answer is awaited. */
+export class OperatorConnection {
+  private readonly reader = new FrameReader();
+  private readonly waiting = new Map<number, Waiting>();
+  private ids = 0;
+  private lost: Error | undefined;
+  private pid: number | undefined;
+
+  private constructor(private readonly socket: Socket) {}
+
+  /** Rejects with ConnectionLost if nobody listens, with OwnerSilent if whoever listens does not greet in time. */
+  static open(path: string, clock: Clock, withinMs: number): Promise<OperatorConnection> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(socketAddress(path));
+      const connection = new OperatorConnection(socket);
+      const late = (): void => {
+        reject(new OwnerSilent(`the owner did not answer within ${withinMs} ms`));
+        socket.destroy();
+      };
+      const cancel = clock.schedule(withinMs, late);
+      const greeted = (error?: Error): void => {
+        cancel();
+        if (error === undefined) resolve(connection);
+        else reject(error);
+      };
+      socket.on('data', (piece) => connection.hear(piece, greeted));
+      socket.on('error', (error) => connection.lose(error, greeted));
+      socket.on('close', () => connection.lose(undefined, greeted));
+      writeFrame(socket, encodeMessage(hello()));
+    });
+  }
+
+  /** Process id of the owner. */
+  get ownerPid(): number {
+    return this.pid ?? 0;
+  }
+
+  get isOpen(): boolean {
+    return this.lost === undefined;
+  }
+
+  /** Calls are carried out in the order in which they are made. Rejects with what the owner threw, or ConnectionLost. */
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- declared by whoever knows the call
+  call<T>(name: string, ...args: readonly unknown[]): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.ask(name, args, {
+        take: (response) => {
+          if ('error' in response) reject(unpack(response.error));
+          // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the greeting has shown that both speak the same protocol
+          else if ('value' in response) resolve(response.value as T);
+        },
+        fail: reject,
+      });
+    });
+  }
+
+  /** An answer in parts. Leaving early tells the owner to stop. */
+  async *parts<T>(name: string, ...args: readonly unknown[]): AsyncGenerator<T, void, undefined> {
+    const arrived: (Response | Error)[] = [];
+    let wake = nothing;
+    const add = (item: Response | Error): void => {
+      arrived.push(item);
+      wake();
+    };
+    const id = this.ask(name, args, { take: add, fail: add });
+    try {
+      for (;;) {
+        const next = arrived.shift();
+        if (next === undefined) await new Promise<void>((woken) => (wake = woken));
+        else if (next instanceof Error) throw next;
+        else if ('value' in next) return;
+        else if ('error' in next) throw unpack(next.error);
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+        else yield next.part as T;
+      }
+    } finally {
+      if (id !== undefined && this.waiting.has(id)) this.cancel(id);
+    }
+  }
+
+  close(): void {
+    this.socket.destroySoon();
+  }
+
+  private ask(call: string, args: readonly unknown[], waiting: Waiting): number | undefined {
+    if (this.lost !== undefined) {
+      waiting.fail(this.lost);
+      return undefined;
+    }
+    const id = ++this.ids;
+    try {
+      writeFrame(this.socket, encodeMessage({ id, call, args }));
+    } catch (error) {
+      waiting.fail(error instanceof Error ? error : new Error(String(error)));
+      return undefined;
+    }
+    this.waiting.set(id, waiting);
+    this.socket.ref();
+    return id;
+  }
+
+  private cancel(id: number): void {
+    this.forget(id);
+    if (this.isOpen) writeFrame(this.socket, encodeMessage({ id, cancel: true }));
+  }
+
+  private forget(id: number): void {
+    this.waiting.delete(id);
+    if (this.waiting.size === 0) this.socket.unref();
+  }
+
+  private hear(piece: Buffer, greeted: (error?: Error) => void): void {
+    try {
+      this.reader.push(piece, (body) => {
+        if (this.pid === undefined) this.greeted(body, greeted);
+        else this.heard(decodeResponse(body));
+      });
+    } catch (error) {
+      this.lose(error, greeted);
+      this.socket.destroy();
+    }
+  }
+
+  private greeted(body: Uint8Array, greeted: (error?: Error) => void): void {
+    const { protocol, pid } = decodeHello(body);
+    this.pid = pid;
+    if (protocol !== PROTOCOL) {
+      const text = `the owner, process ${pid}, runs a release of nestjs-lane-cache that speaks another protocol (${protocol}, not ${PROTOCOL})`;
+      greeted(new OwnerSilent(text));
+      this.socket.destroy();
+      return;
+    }
+    this.socket.unref();
+    greeted();
+  }
+
+  private heard(response: Response): void {
+    const waiting = this.waiting.get(response.id);
+    if (waiting === undefined) return;
+    if (!('part' in response)) this.forget(response.id);
+    waiting.take(response);
+  }
+
+  private lose(cause: unknown, greeted: (error?: Error) => void): void {
+    this.lost ??= new ConnectionLost('the owner of the directory no longer answers', { cause });
+    greeted(this.lost);
+    for (const { fail } of this.waiting.values()) fail(this.lost);
+    this.waiting.clear();
+  }
+}

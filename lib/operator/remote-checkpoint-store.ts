@@ -1,0 +1,166 @@
+import type {
+  CheckpointDraft,
+  CheckpointMark,
+  CheckpointRecord,
+  CheckpointStore,
+  CheckpointStoreState,
+  CheckpointUsage,
+  CleanupPosition,
+  CleanupRule,
+  CleanupSlice,
+  ListQuery,
+  ListSlice,
+  ReadOutcome,
+  SaveOutcome,
+  VersionSelector,
+} from '../checkpoints/checkpoint-store.js';
+import type { Clock } from '../clock/clock.js';
+import { DeadlineError, withDeadline } from '../clock/deadline.js';
+import { randomId } from '../clock/random.js';
+import { StorageFault } from '../storage/environment.js';
+import { callName, type CheckpointCall } from './checkpoint-calls.js';
+import { ConnectionLost, OwnerSilent, type OperatorConnection } from './operator-connection.js';
+import { OwnerLine, type OwnerLineOptions } from './owner-line.js';
+
+export interface RemoteCheckpointStoreOptions extends OwnerLineOptions {
+  readonly clock: Clock;
+}
+
+/** More than the owner gives its disk, so that its own answer arrives first. */
+const BEYOND_DEADLINE_MS = 1_000;
+
+/**
+ * The checkpoint store of another process, which owns the directory.
+ *
+ * A call whose owner went away is made once more: of the next owner, or of this process's own store when it has become
+ * the owner. A save carries a token that is stored with it, so one that had been stored, and whose answer was lost, is
+ * found again and not stored twice. Other calls may be carried out twice, which changes nothing but what they count.
+ */
+export class RemoteCheckpointStore implements CheckpointStore {
+  private current: CheckpointStoreState = { state: 'on' };
+  private successor: CheckpointStore | undefined;
+  private readonly line: OwnerLine;
+  private readonly underWay = new Set<Promise<unknown>>();
+  private closing: Promise<void> | undefined;
+
+  constructor(private readonly options: RemoteCheckpointStoreOptions) {
+    this.line = new OwnerLine(options);
+  }
+
+  get state(): CheckpointStoreState {
+    return this.current;
+  }
+
+  /** From here on this process has a store of its own. */
+  succeed(store: CheckpointStore): void {
+    this.successor = store;
+    this.line.hangUp();
+  }
+
+  save(draft: CheckpointDraft, state: Uint8Array, expectedVersion?: number): Promise<SaveOutcome> {
+    return this.ask('save', [{ ...draft, token: randomId() }, state, expectedVersion]);
+  }
+
+  read(id: string, selector: VersionSelector): Promise<ReadOutcome> {
+    return this.ask('read', [id, selector]);
+  }
+
+  versions(id: string): Promise<readonly number[]> {
+    return this.ask('versions', [id]);
+  }
+
+  history(id: string, limit: number): Promise<readonly CheckpointRecord[]> {
+    return this.ask('history', [id, limit]);
+  }
+
+  list(query: ListQuery): Promise<ListSlice> {
+    return this.ask('list', [query]);
+  }
+
+  remove(id: string, version?: number): Promise<readonly number[]> {
+    return this.ask('remove', [id, version]);
+  }
+
+  mark(id: string, mark: CheckpointMark, version?: number): Promise<boolean> {
+    return this.ask('mark', [id, mark, version]);
+  }
+
+  clean(rule: CleanupRule, from?: CleanupPosition): Promise<CleanupSlice> {
+    return this.ask('clean', [rule, from]);
+  }
+
+  usage(now: number): Promise<CheckpointUsage> {
+    return this.ask('usage', [now]);
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.shut();
+    return this.closing;
+  }
+
+  private async shut(): Promise<void> {
+    this.current = { state: 'off', reason: 'closed', detail: 'the app was closed' };
+    await Promise.allSettled(this.underWay);
+    this.line.hangUp();
+  }
+
+  private ask<T>(call: CheckpointCall, args: readonly unknown[]): Promise<T> {
+    if (this.closing !== undefined) return Promise.reject(new StorageFault('closed', 'the checkpoints are closed'));
+    const answer = this.twice<T>(call, args);
+    const settled = answer.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.underWay.add(settled);
+    void settled.then(() => this.underWay.delete(settled));
+    return answer;
+  }
+
+  private async twice<T>(call: CheckpointCall, args: readonly unknown[]): Promise<T> {
+    try {
+      return await this.once<T>(call, args);
+    } catch (error) {
+      if (!isOwnerGone(error)) throw error;
+    }
+    try {
+      return await this.once<T>(call, args);
+    } catch (error) {
+      throw error instanceof ConnectionLost
+        ? new StorageFault('gone', 'the owner of the directory went away', error)
+        : error;
+    }
+  }
+
+  private async once<T>(call: CheckpointCall, args: readonly unknown[]): Promise<T> {
+    const connection = await this.line.connected(() => this.successor !== undefined);
+    if (connection === undefined) return this.locally<T>(call, args);
+    const { clock, deadlineMs } = this.options;
+    const answer = connection.call<T>(callName(call), ...args);
+    try {
+      const given = await withDeadline(clock, answer, deadlineMs + BEYOND_DEADLINE_MS, 'the owner of the directory');
+      if (call === 'usage') await this.learnState(connection);
+      return given;
+    } catch (error) {
+      if (!(error instanceof DeadlineError)) throw error;
+      throw new StorageFault('deadline', `process ${connection.ownerPid}, which owns the directory, is silent`, error);
+    }
+  }
+
+  private async locally<T>(call: CheckpointCall, args: readonly unknown[]): Promise<T> {
+    const store = this.successor;
+    if (store === undefined) throw new OwnerSilent('nobody owns the directory');
+    const answer: unknown = await Reflect.apply(store[call], store, args);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the very method that was called
+    return answer as T;
+  }
+
+  private async learnState(connection: OperatorConnection): Promise<void> {
+    const state = await connection.call<CheckpointStoreState>(callName('state'));
+    if (this.closing === undefined && !(state.state === 'off' && state.reason === 'closed')) this.current = state;
+  }
+}
+
+/** Nobody answers any more, or whoever does is just closing: the call can be made of the next owner. */
+function isOwnerGone(error: unknown): boolean {
+  return error instanceof ConnectionLost || (error instanceof StorageFault && error.kind === 'closed');
+}
