@@ -1,0 +1,131 @@
+/** One step of a trace. Numbers choose among what is there when the step is taken, counted round. */
+export type Action =
+  | { readonly do: 'get'; readonly at: Place; readonly key: string; readonly many: boolean }
+  | { readonly do: 'ask'; readonly at: Place; readonly key: string; readonly how: How; readonly many: boolean }
+  | { readonly do: 'put'; readonly at: Place; readonly key: string; readonly how: How }
+  | { readonly do: 'set'; readonly at: Place; readonly key: string; readonly how: How; readonly many: boolean }
+  | { readonly do: 'say'; readonly at: Place; readonly what: Spoken; readonly subject: string }
+  | { readonly do: 'finish'; readonly n: number; readonly outcome: 'ok' | 'failed' }
+  | { readonly do: 'leave'; readonly n: number }
+  | { readonly do: 'work'; readonly n: number }
+  | { readonly do: 'commit'; readonly process: number; readonly tier: 'l2' | 'l3' }
+  | { readonly do: 'evict'; readonly at: Place; readonly key: string }
+  | { readonly do: 'time'; readonly ms: number }
+  | { readonly do: 'wall'; readonly ms: number }
+  | { readonly do: 'break'; readonly process: number; readonly tier: 'l2' | 'l3'; readonly how: 'broken' | 'mended' }
+  | { readonly do: 'stick'; readonly process: number; readonly how: boolean }
+  | { readonly do: 'reads'; readonly process: number; readonly how: 'at-once' | 'later' }
+  | { readonly do: 'kill'; readonly process: number }
+  | { readonly do: 'start'; readonly process: number }
+  | { readonly do: 'take-over'; readonly process: number };
+
+export interface Place {
+  readonly process: number;
+  readonly lane: string;
+}
+
+export type Spoken = 'key' | 'tag' | 'pattern' | 'all' | 'expire' | 'expire-tag';
+
+/** How a value is asked for or set. */
+export interface How {
+  readonly force: boolean;
+  readonly graceS: number;
+  readonly softMs: number | undefined;
+  readonly hardMs: number | undefined;
+  readonly refreshAhead: number | undefined;
+}
+
+/** What may happen in a run. */
+export interface Scene {
+  readonly processes: 1 | 2;
+  readonly breaks: boolean;
+  readonly restarts: boolean;
+  readonly freshness: boolean;
+  /** Few kinds of steps, so that those which matter to a race come close together. */
+  readonly plain: boolean;
+}
+
+export const KEYS = ['a', 'b', 'c'] as const;
+/** Tags given with the call, and tags that the computation sets at its end. */
+export const DECLARED: Readonly<Record<string, readonly string[]>> = { a: ['t'], b: [], c: [] };
+export const LATE: Readonly<Record<string, readonly string[]>> = { a: [], b: ['u'], c: [] };
+const PATTERNS = ['*', 'a', 'u:*', 't:?', 'c'];
+const LANES = ['standard', 'standard', 'standard', 'docs'];
+
+/** Draws the next step of a scene. */
+export class Dice {
+  constructor(
+    private readonly random: () => number,
+    private readonly scene: Scene,
+  ) {}
+
+  action(): Action {
+    const { restarts, breaks, freshness, processes } = this.scene;
+    const process = this.process;
+    const at = { process, lane: this.scene.plain ? 'standard' : this.of(LANES) };
+    const key = this.of(KEYS);
+    const tier = this.of(['l2', 'l3'] as const);
+    const roll = this.random();
+    if (roll < 0.2) return { do: 'ask', at, key, how: this.how(), many: !this.scene.plain && this.chance(0.15) };
+    if (roll < 0.23) return { do: 'get', at, key, many: this.chance(0.3) };
+    if (roll < 0.42) return { do: 'work', n: this.number(4) };
+    if (roll < 0.53) return { do: 'finish', n: this.number(4), outcome: this.chance(0.2) ? 'failed' : 'ok' };
+    if (roll < 0.67) return { do: 'commit', process, tier };
+    if (roll < 0.82) return this.say(at);
+    if (roll < 0.86) return { do: 'evict', at, key };
+    if (roll < 0.88) return { do: 'set', at, key, how: this.how(), many: this.chance(0.2) };
+    if (roll < 0.89) return { do: 'put', at, key, how: this.how() };
+    if (roll < 0.9) return { do: 'reads', process, how: this.of(['at-once', 'later'] as const) };
+    if (roll < 0.92 && restarts) return { do: 'kill', process };
+    if (roll < 0.95 && restarts) return { do: 'start', process };
+    if (roll < 0.965 && processes === 2) return { do: 'take-over', process };
+    if (roll < 0.98 && breaks) return { do: 'break', process, tier, how: this.of(['broken', 'mended'] as const) };
+    if (roll < 0.983 && breaks) return { do: 'stick', process, how: this.chance(0.3) };
+    if (roll < 0.993 && freshness) return { do: 'time', ms: this.of([100, 1_000, 2_500, 6_000, 11_000]) };
+    if (roll < 0.996 && freshness) return { do: 'wall', ms: this.of([-60_000, 3_000]) };
+    if (freshness) return { do: 'leave', n: this.number(4) };
+    return { do: 'work', n: this.number(4) };
+  }
+
+  private say(at: Place): Action {
+    const what = this.of(['key', 'key', 'key', 'tag', 'tag', 'tag', 'pattern', 'all', 'expire', 'expire-tag'] as const);
+    const subjects = {
+      key: KEYS,
+      expire: KEYS,
+      pattern: PATTERNS,
+      tag: ['t', 'u'],
+      'expire-tag': ['t', 'u'],
+      all: ['*'],
+    };
+    return { do: 'say', at, what, subject: this.of(subjects[what]) };
+  }
+
+  private how(): How {
+    if (!this.scene.freshness) {
+      return { force: this.chance(0.05), graceS: 0, softMs: undefined, hardMs: undefined, refreshAhead: undefined };
+    }
+    return {
+      force: this.chance(0.15),
+      graceS: this.of([0, 8, 8]),
+      softMs: this.of([undefined, undefined, 0, 1_000]),
+      hardMs: this.of([undefined, undefined, 2_000]),
+      refreshAhead: this.of([undefined, 0.3]),
+    };
+  }
+
+  private get process(): number {
+    return this.scene.processes === 2 && this.chance(0.4) ? 1 : 0;
+  }
+
+  private of<T>(list: readonly T[]): T {
+    return list[this.number(list.length)] as T;
+  }
+
+  private number(below: number): number {
+    return Math.floor(this.random() * below);
+  }
+
+  private chance(share: number): boolean {
+    return this.random() < share;
+  }
+}

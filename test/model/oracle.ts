@@ -1,0 +1,115 @@
+import { KeyPattern } from '../../lib/entries/pattern.js';
+
+/** A process of the model, as far as the oracle must tell them apart. */
+export interface Process {
+  /** When it came to own what survives; Infinity while it does not. */
+  ownedFrom: number;
+}
+
+/** Something that was computed, or set. */
+export interface Made {
+  readonly by: Process;
+  readonly lane: string;
+  readonly key: string;
+  /** When its computation was started. */
+  readonly startedAt: number;
+  /** All it came to carry. */
+  tags: readonly string[];
+  /** When its life began, on a clock that no one sets, and how long it lasts. */
+  landedMs: number;
+  ttlMs: number;
+  graceMs: number;
+}
+
+/** Something that was said to count no longer, or to be past its ttl. */
+export interface Said {
+  readonly by: Process;
+  readonly kind: 'key' | 'tag' | 'pattern' | 'all' | 'set' | 'expire' | 'expire-tag';
+  /** Absent for all lanes. */
+  readonly lane: string | undefined;
+  readonly subject: string;
+  readonly calledAt: number;
+  /** Infinity until it has been resolved. */
+  resolvedAt: number;
+}
+
+/** One caller. */
+export interface Call {
+  readonly by: Process;
+  readonly lane: string;
+  readonly key: string;
+  readonly calledAt: number;
+  readonly calledMs: number;
+  /** Whether a value past its ttl may have been served to it, as the cache told its listeners. */
+  readonly mayBeStale: () => boolean;
+}
+
+/** What the promises say, over plain lists: no positions, no fences, nothing of how the cache does it. */
+export class Oracle {
+  readonly said: Said[] = [];
+  private readonly made: Made[] = [];
+
+  make(made: Made): { readonly made: number } {
+    return { made: this.made.push(made) - 1 };
+  }
+
+  get(value: unknown): Made | undefined {
+    if (typeof value !== 'object' || value === null || !('made' in value)) return undefined;
+    return this.made[Number(value.made)];
+  }
+
+  say(said: Omit<Said, 'resolvedAt'>): Said {
+    const full = { ...said, resolvedAt: Infinity };
+    this.said.push(full);
+    return full;
+  }
+
+  /** What is wrong with a caller's getting this value; undefined if nothing is. */
+  judge(call: Call, value: unknown): string | undefined {
+    const made = this.get(value);
+    if (made === undefined) return `P1 ${call.key}: got something that nobody made`;
+    if (made.lane !== call.lane || made.key !== call.key) return `P1 ${call.key}: got the value of ${made.key}`;
+    for (const said of this.said) {
+      if (said.resolvedAt >= call.calledAt || made.startedAt >= said.calledAt || !names(said, made)) continue;
+      if (!reaches(said, call, made)) continue;
+      const what = `${call.key}@${call.calledAt} got what was started @${made.startedAt}, ${said.kind} ${said.subject} called @${said.calledAt} resolved @${said.resolvedAt}`;
+      if (!said.kind.startsWith('expire')) return `P1 ${what}`;
+      if (!call.mayBeStale()) return `EXPIRED ${what}`;
+    }
+    return this.judgeAge(call, made);
+  }
+
+  /** Whether something was said about a key since. */
+  hasNamed(key: Pick<Made, 'lane' | 'key' | 'tags' | 'startedAt'>): boolean {
+    return this.said.some((said) => said.calledAt > key.startedAt && names(said, key));
+  }
+
+  private judgeAge(call: Call, made: Made): string | undefined {
+    const age = call.calledMs - made.landedMs;
+    if (age < made.ttlMs) return undefined;
+    if (!call.mayBeStale()) return `P5 ${call.key}@${call.calledAt} got a value ${age} ms old of ttl ${made.ttlMs}`;
+    if (age < made.ttlMs + made.graceMs) return undefined;
+    return `P5 ${call.key}@${call.calledAt} got a value ${age} ms old, past its grace`;
+  }
+}
+
+function names(said: Said, made: Pick<Made, 'lane' | 'key' | 'tags'>): boolean {
+  if (said.lane !== undefined && said.lane !== made.lane) return false;
+  switch (said.kind) {
+    case 'all':
+      return true;
+    case 'tag':
+    case 'expire-tag':
+      return made.tags.includes(said.subject);
+    case 'pattern':
+      return new KeyPattern(said.subject).matchesEntry(made.key, made.tags);
+    default:
+      return said.subject === made.key;
+  }
+}
+
+/** What one process says binds itself, and whoever comes to own afterwards what survived. */
+function reaches(said: Said, call: Call, made: Made): boolean {
+  if (said.by === call.by) return true;
+  return made.by !== call.by && said.resolvedAt < call.by.ownedFrom;
+}

@@ -1,0 +1,372 @@
+import { seededRandom } from '../../lib/testing/seeded-random.js';
+import { FakeClock } from '../../lib/testing/fake-clock.js';
+import { nextTurn } from '../../lib/clock/turn.js';
+import type { ComputeContext, ComputeManyContext, EntryOptions } from '../../lib/cache/options.js';
+import { leftovers, unevenNumbers } from '../support/audit.js';
+import { Jobs } from '../support/jobs.js';
+import { ModelDisk } from '../support/model-tier.js';
+import { DECLARED, LATE, type Action, type How, type Place } from './actions.js';
+import { ModelProcess, type Machine } from './model-process.js';
+import { Oracle, type Made } from './oracle.js';
+
+/** A computation that is under way until the model ends it. */
+interface Running {
+  readonly by: ModelProcess;
+  readonly lane: string;
+  readonly key: string;
+  readonly startedAt: number;
+  readonly isForced: boolean;
+  readonly isShared: boolean;
+  readonly isAborted: () => boolean;
+  end(outcome: 'ok' | 'failed'): void;
+}
+
+interface Waiting {
+  readonly by: ModelProcess;
+  leave(): void;
+}
+
+const TTL_MS = 10_000;
+
+/** What a run came to, beside not being wrong. */
+export interface Tally {
+  hits: number;
+  computed: number;
+  stale: number;
+}
+
+/** Everything of one run: processes, what they share, what was asked of them, and the oracle who watches. */
+export class World {
+  violation: string | undefined;
+  readonly tally: Tally = { hits: 0, computed: 0, stale: 0 };
+  private readonly oracle = new Oracle();
+  private readonly machine: Machine = { clock: new FakeClock(), jobs: new Jobs(), disk: new ModelDisk() };
+  private readonly processes: (ModelProcess | undefined)[];
+  private running: Running[] = [];
+  private waiting = new Set<Waiting>();
+  private now = 0;
+
+  constructor() {
+    this.processes = [new ModelProcess(this.machine, this.tick(), 'owner'), undefined];
+  }
+
+  async take(action: Action): Promise<void> {
+    this.perform(action);
+    if (action.do === 'time') await this.machine.clock.advance(`${action.ms}ms`);
+    await nextTurn();
+    for (const process of this.alive) {
+      const [wrong] = unevenNumbers(process.app);
+      if (wrong !== undefined) this.violation ??= `P8 ${wrong}`;
+    }
+  }
+
+  /** Lets everything that is under way come to its end, and looks whether something is left. */
+  async finish(): Promise<void> {
+    for (const process of this.alive) {
+      process.l3.isStuck = false;
+      for (const tier of [process.l2, process.l3]) tier.fail('mended');
+    }
+    for (let round = 0; round < 400 && this.violation === undefined && this.isBusy; round++) {
+      this.machine.jobs.run(0);
+      this.running[0]?.end('ok');
+      for (const process of this.alive) for (const tier of [process.l2, process.l3]) tier.commit();
+      await nextTurn();
+      if (round % 50 === 49) await this.machine.clock.advance('1s');
+    }
+    if (this.violation !== undefined) return;
+    await this.machine.clock.advance('60s');
+    for (const process of this.alive) {
+      const [left] = leftovers(process.app);
+      if (left !== undefined) this.violation ??= `LEFT ${left}`;
+      this.count(process);
+    }
+    if (this.waiting.size > 0) this.violation ??= `LEFT ${this.waiting.size} callers`;
+  }
+
+  private count(process: ModelProcess): void {
+    for (const lane of process.app.lanes) {
+      const { l1, l2, l3, computed, staleServed } = process.app.manager(lane).getMetrics();
+      this.tally.hits += l1.hits + l2.hits + l3.hits;
+      this.tally.computed += computed;
+      this.tally.stale += staleServed;
+    }
+  }
+
+  private get alive(): ModelProcess[] {
+    return this.processes.filter((process) => process?.isAlive === true) as ModelProcess[];
+  }
+
+  private get isBusy(): boolean {
+    const queued = this.alive.some(({ l2, l3 }) => l2.queued + l3.queued > 0);
+    return queued || this.machine.jobs.size > 0 || this.running.length > 0;
+  }
+
+  private tick(): number {
+    return ++this.now;
+  }
+
+  private perform(action: Action): void {
+    const { clock, jobs } = this.machine;
+    switch (action.do) {
+      case 'work':
+        return jobs.run(action.n);
+      case 'finish':
+        return this.running[action.n % Math.max(1, this.running.length)]?.end(action.outcome);
+      case 'leave':
+        return [...this.waiting][action.n % Math.max(1, this.waiting.size)]?.leave();
+      case 'wall':
+        return clock.step(action.ms);
+      case 'time':
+        return;
+      case 'start':
+        return this.start(action.process);
+      default:
+        return this.performIn(this.processes['at' in action ? action.at.process : action.process], action);
+    }
+  }
+
+  private performIn(process: ModelProcess | undefined, action: Action): void {
+    if (process?.isAlive !== true) return;
+    switch (action.do) {
+      case 'get':
+        return this.get(process, action);
+      case 'ask':
+        return action.many ? this.askMany(process, action) : this.ask(process, action);
+      case 'put':
+        return this.put(process, action);
+      case 'set':
+        return this.set(process, action);
+      case 'say':
+        return this.say(process, action);
+      case 'evict':
+        return void process.app.memory.space(action.at.lane).delete(action.key);
+      case 'commit':
+        return process[action.tier].commit();
+      case 'break':
+        return process[action.tier].fail(action.how);
+      case 'stick':
+        process.l3.isStuck = action.how;
+        return;
+      case 'reads':
+        process.l2.reads = process.l3.reads = action.how;
+        return;
+      case 'kill':
+        return this.kill(process);
+      case 'take-over':
+        if (this.owner === undefined) process.takeOver(this.tick());
+    }
+  }
+
+  private get owner(): ModelProcess | undefined {
+    return this.alive.find(({ ownedFrom }) => ownedFrom < Infinity);
+  }
+
+  private start(n: number): void {
+    if (this.processes[n]?.isAlive === true) return;
+    this.processes[n] = new ModelProcess(this.machine, this.tick(), this.owner === undefined ? 'owner' : 'other');
+  }
+
+  private kill(process: ModelProcess): void {
+    process.kill();
+    this.running = this.running.filter(({ by }) => by !== process);
+    for (const waiting of this.waiting) if (waiting.by === process) this.waiting.delete(waiting);
+  }
+
+  private get(process: ModelProcess, { at, key, many }: { at: Place; key: string; many: boolean }): void {
+    const manager = process.app.manager(at.lane);
+    if (!many) return this.caller(process, at.lane, key)(manager.get(key));
+    const expects = [...new Set([key, 'c'])].map((one) => [one, this.caller(process, at.lane, one)] as const);
+    const found = manager.getMany([key, 'c']);
+    for (const [one, expect] of expects) expect(found.then((values) => values.get(one)));
+  }
+
+  private ask(process: ModelProcess, { at, key, how }: { at: Place; key: string; how: How }): void {
+    const leaving = new AbortController();
+    const options = { ...optionsOf(key, how), signal: leaving.signal };
+    const compute = (ctx: ComputeContext): Promise<unknown> =>
+      this.compute(process, { lane: at.lane, key, how, isShared: true, ctx });
+    const expect = this.caller(process, at.lane, key);
+    expect(process.app.manager(at.lane).getOrSet(key, compute, options), () => leaving.abort(new Error('left')));
+  }
+
+  private askMany(process: ModelProcess, { at, key, how }: { at: Place; key: string; how: How }): void {
+    const keys = [key, 'c', 'b'];
+    const options = optionsOf('c', { ...how });
+    const computeMissing = async (
+      missing: readonly string[],
+      ctx: ComputeManyContext,
+    ): Promise<Map<string, unknown>> => {
+      const values = missing.map(async (one): Promise<[string, unknown]> => {
+        const single = { key: one, signal: ctx.signal, setTags: (tags: readonly string[]) => ctx.setTags(one, tags) };
+        return [
+          one,
+          await this.compute(process, { lane: at.lane, key: one, how, isShared: true, ctx: single, isBatch: true }),
+        ];
+      });
+      // The batch is one computation: it ends when all of it has.
+      await Promise.allSettled(values);
+      return new Map(await Promise.all(values));
+    };
+    const expects = [...new Set(keys)].map((one) => [one, this.caller(process, at.lane, one)] as const);
+    const answers = process.app.manager(at.lane).getOrSetMany(keys, computeMissing, options);
+    for (const [one, expect] of expects) expect(answers.then((values) => values.get(one)));
+  }
+
+  private put(process: ModelProcess, { at, key, how }: { at: Place; key: string; how: How }): void {
+    const compute = (ctx: ComputeContext): Promise<unknown> =>
+      this.compute(process, { lane: at.lane, key, how, isShared: false, ctx });
+    const said = { by: process, kind: 'set', lane: at.lane, subject: key, calledAt: this.tick() } as const;
+    const expect = this.caller(process, at.lane, key);
+    const answer = process.app.manager(at.lane).putComputed(key, compute, optionsOf(key, how));
+    expect(answer);
+    answer.then(
+      () => {
+        this.oracle.say(said).resolvedAt = this.tick();
+      },
+      () => undefined,
+    );
+  }
+
+  private set(
+    process: ModelProcess,
+    { at, key, how, many }: { at: Place; key: string; how: How; many: boolean },
+  ): void {
+    const manager = process.app.manager(at.lane);
+    const calledAt = this.tick();
+    const keys = many ? [key, 'c'] : [key];
+    const values = keys.map((one): [string, unknown] => {
+      const made = this.made(process, { lane: at.lane, key: one, how, startedAt: calledAt });
+      made.tags = DECLARED[key] ?? [];
+      made.landedMs = this.machine.clock.monotonic();
+      return [one, this.oracle.make(made)];
+    });
+    const { tags, ttl, grace } = optionsOf(key, how);
+    const options = { tags: tags ?? [], ttl: ttl ?? '10s', grace: grace ?? 0 };
+    const said = keys.map((subject) => this.oracle.say({ by: process, kind: 'set', lane: at.lane, subject, calledAt }));
+    const resolved = many ? manager.setMany(values, options) : manager.set(key, values[0]?.[1], options);
+    this.whenDone(resolved, () => {
+      for (const one of said) one.resolvedAt = this.tick();
+    });
+  }
+
+  private say(process: ModelProcess, { at, what, subject }: Action & { do: 'say' }): void {
+    const manager = process.app.manager(at.lane);
+    const lane = what === 'tag' || what === 'expire-tag' ? undefined : at.lane;
+    const said = this.oracle.say({ by: process, kind: what, lane, subject, calledAt: this.tick() });
+    const calls = {
+      key: () => manager.invalidate(subject),
+      tag: () => manager.invalidateByTag(subject),
+      pattern: () => manager.invalidateByPattern(subject),
+      all: () => manager.clearAll(),
+      expire: () => manager.expire(subject),
+      'expire-tag': () => manager.expireByTag(subject),
+    };
+    this.whenDone(calls[what](), () => {
+      said.resolvedAt = this.tick();
+    });
+  }
+
+  /** A call that could not be made durable has promised nothing. */
+  private whenDone(work: Promise<unknown>, done: () => void): void {
+    work.then(done, (error: unknown) => {
+      if (!(error instanceof Error && 'code' in error && error.code === 'INVALIDATION_NOT_DURABLE'))
+        this.violation ??= `P4 a call rejected: ${String(error)}`;
+    });
+  }
+
+  /** A caller who is about to call; what comes back is for the oracle to judge. */
+  private caller(by: ModelProcess, lane: string, key: string): (answer: Promise<unknown>, leave?: () => void) => void {
+    const place = `${lane} ${key}`;
+    const before = by.staleServed.get(place) ?? 0;
+    const mayBeStale = (): boolean => (by.staleServed.get(place) ?? 0) > before;
+    const call = { by, lane, key, calledAt: this.tick(), calledMs: this.machine.clock.monotonic(), mayBeStale };
+    return (answer, leave = () => undefined) => {
+      const waiting = { by, leave };
+      this.waiting.add(waiting);
+      const judge = (value: unknown): void => {
+        this.waiting.delete(waiting);
+        if (by.isAlive && value !== undefined) this.violation ??= this.oracle.judge(call, value);
+      };
+      answer.then(judge, (error: unknown) => {
+        this.waiting.delete(waiting);
+        if (!isExpected(error)) this.violation ??= `P4 a caller got ${String(error)}`;
+      });
+    };
+  }
+
+  private made(by: ModelProcess, from: Pick<Made, 'lane' | 'key' | 'startedAt'> & { how: How }): Made {
+    const { lane, key, startedAt, how } = from;
+    return { by, lane, key, startedAt, tags: [], landedMs: Infinity, ttlMs: TTL_MS, graceMs: how.graceS * 1_000 };
+  }
+
+  private compute(by: ModelProcess, asked: Computation): Promise<unknown> {
+    const { lane, key, how, ctx, isShared } = asked;
+    const startedAt = this.tick();
+    const made = this.made(by, { lane, key, how, startedAt });
+    const isForced = how.force;
+    this.checkAlone({ by, lane, key, isShared, isForced });
+    return new Promise((resolve, reject) => {
+      const running: Running = {
+        ...{ by, lane, key, startedAt, isForced, isShared, isAborted: () => ctx.signal.aborted },
+        end: (outcome) => {
+          this.running = this.running.filter((other) => other !== running);
+          if (outcome === 'failed') return reject(new SourceFailed(key));
+          ctx.setTags(asked.isBatch === true ? [...(DECLARED[key] ?? []), ...(LATE[key] ?? [])] : (LATE[key] ?? []));
+          made.tags = [...(DECLARED[key] ?? []), ...(LATE[key] ?? [])];
+          made.landedMs = this.machine.clock.monotonic();
+          resolve(this.oracle.make(made));
+        },
+      };
+      this.running.push(running);
+    });
+  }
+
+  /** One computation for all who come, and at most two in all. */
+  private checkAlone(next: Pick<Running, 'by' | 'lane' | 'key' | 'isShared' | 'isForced'>): void {
+    if (!next.isShared) return;
+    const others = this.running.filter(
+      ({ by, lane, key, isShared }) => isShared && by === next.by && lane === next.lane && key === next.key,
+    );
+    if (others.length >= 2) this.violation ??= `P2 a third computation of ${next.key}`;
+    for (const { startedAt, key, lane, isForced, isAborted } of others) {
+      if (isForced || next.isForced || isAborted()) continue;
+      const tags = [...(DECLARED[key] ?? []), ...(LATE[key] ?? [])];
+      if (!this.wasNamed({ key, lane, tags, startedAt })) this.violation ??= `P2 a second computation of ${key}`;
+    }
+  }
+
+  /** A look-up, and with it the flight, may have begun long before the computation. */
+  private wasNamed(key: Pick<Made, 'lane' | 'key' | 'tags' | 'startedAt'>): boolean {
+    return this.oracle.hasNamed({ ...key, startedAt: 0 });
+  }
+}
+
+interface Computation {
+  readonly lane: string;
+  readonly key: string;
+  readonly how: How;
+  readonly isShared: boolean;
+  readonly isBatch?: boolean;
+  readonly ctx: Pick<ComputeContext, 'signal'> & { setTags(tags: readonly string[]): void };
+}
+
+class SourceFailed extends Error {}
+
+function isExpected(error: unknown): boolean {
+  if (error instanceof SourceFailed || (error instanceof Error && error.message === 'left')) return true;
+  if (!(error instanceof Error && 'code' in error)) return false;
+  return error.code === 'COMPUTE_TIMEOUT' || error.code === 'INVALIDATION_NOT_DURABLE';
+}
+
+function optionsOf(key: string, how: How): EntryOptions {
+  const { force, graceS, softMs, hardMs, refreshAhead } = how;
+  return {
+    ...{ tags: DECLARED[key] ?? [], ttl: '10s', grace: `${graceS}s`, forceFresh: force, graceBackoff: '1s' },
+    ...(softMs === undefined ? {} : { softTimeout: `${softMs}ms` }),
+    ...(hardMs === undefined ? {} : { hardTimeout: `${hardMs}ms` }),
+    ...(refreshAhead === undefined ? {} : { refreshAhead }),
+  };
+}
+
+/** Repeatable chance. */
+export const chance = (seed: number): (() => number) => seededRandom(seed);

@@ -1,0 +1,104 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { Invalidations } from '../../lib/cache/invalidations.js';
+import { LaneManager, type ManagerParts } from '../../lib/cache/lane-manager.js';
+import type { CacheParts, LaneSpace, Persistence } from '../../lib/cache/lane-space.js';
+import type { FlightScope } from '../../lib/cache/reentrancy.js';
+import { laneTerms } from '../../lib/cache/terms.js';
+import { TierGate } from '../../lib/cache/tier-gate.js';
+import { CheckpointService } from '../../lib/checkpoints/checkpoint-service.js';
+import { UnavailableCheckpointStore } from '../../lib/checkpoints/unavailable-checkpoint-store.js';
+import { LifeClock } from '../../lib/clock/life-clock.js';
+import type { TypeEntry } from '../../lib/entries/cacheable-type.js';
+import { ValueCodec } from '../../lib/entries/codec.js';
+import { KeyPattern } from '../../lib/entries/pattern.js';
+import { EventBus } from '../../lib/events/event-bus.js';
+import { InvalidationLog, type LogOptions } from '../../lib/invalidation/invalidation-log.js';
+import type { LanePolicyInput } from '../../lib/lanes/policy.js';
+import { resolveLanes } from '../../lib/lanes/resolve-lanes.js';
+import { LaneCacheMetrics } from '../../lib/metrics/lane-cache-metrics.js';
+import { LaneCounters } from '../../lib/metrics/lane-counters.js';
+import { FakeClock } from '../../lib/testing/fake-clock.js';
+import { MemoryTier } from '../../lib/tiers/memory-tier.js';
+import type { Tier } from '../../lib/tiers/tier.js';
+
+/** A manager that lets its tests count its open flights. */
+export class WatchedManager extends LaneManager {
+  get openFlights(): number {
+    return this['flights'].size;
+  }
+}
+
+export interface LaneAppOptions extends LogOptions {
+  readonly clock?: FakeClock;
+  readonly lanes?: Readonly<Record<string, LanePolicyInput>>;
+  /** Below memory, nearest first. */
+  readonly below?: readonly Tier[];
+  readonly persistence?: Persistence;
+  readonly types?: readonly TypeEntry[];
+  readonly version?: string;
+}
+
+const LANE = 'standard';
+
+/** The lanes of an app over tiers of a test's choosing, in memory alone unless told otherwise. */
+export class LaneApp {
+  readonly clock: FakeClock;
+  readonly life: LifeClock;
+  readonly events: EventBus;
+  readonly log: InvalidationLog;
+  readonly memory: MemoryTier;
+  readonly warnings: string[] = [];
+  readonly lanes: readonly string[];
+  private readonly managers = new Map<string, WatchedManager>();
+
+  constructor(options: LaneAppOptions = {}) {
+    const { below = [], types = [], persistence, version = '' } = options;
+    const clock = (this.clock = options.clock ?? new FakeClock());
+    const life = (this.life = new LifeClock(clock));
+    const events = (this.events = new EventBus(clock, () => undefined));
+    const lanes = resolveLanes(options.lanes);
+    this.lanes = [...lanes.keys()];
+    const counters = new Map(this.lanes.map((lane) => [lane, new LaneCounters()]));
+    const recorder = (lane: string): LaneCounters => counters.get(lane) ?? new LaneCounters();
+    const codec = new ValueCodec(types);
+    const evicted = (lane: string): void => recorder(lane).eviction('l1', 1);
+    const memory = (this.memory = new MemoryTier({ lanes, codec, life, evicted }));
+    const log = (this.log = new InvalidationLog(options));
+    life.notBefore(options.journal?.initial.latestTime ?? 0);
+    const gateOptions = { clock, events, recorder, readDeadlineMs: 1_000, removeDeadlineMs: 10_000 };
+    const parts: CacheParts = {
+      ...{ clock, life, codec, events, log, memory, persistence, appVersion: version },
+      below: below.map((tier) => new TierGate(tier, gateOptions)),
+      scope: new AsyncLocalStorage<FlightScope>(),
+      warnOnce: (_subject, message) => void this.warnings.push(message),
+    };
+    const spaces = new Map<string, LaneSpace>();
+    const shared: ManagerParts = {
+      invalidations: new Invalidations(parts, spaces),
+      metrics: new LaneCacheMetrics({ lanes, counters, tiers: [memory, ...below], clock, events }),
+      checkpoints: new CheckpointService({
+        ...{ codec, clock, events, defaultLane: LANE, lanes: this.lanes },
+        store: () => new UnavailableCheckpointStore('no-directory', 'none'),
+      }),
+      managerOf: (lane) => this.manager(lane),
+      lanes: () => this.managers.values(),
+      flush: async () => void (await Promise.all(below.map((tier) => tier.flush()))),
+      sweep: () => Promise.reject(new Error('not here')),
+      close: () => memory.close(),
+    };
+    for (const [lane, { policy, strategy }] of lanes) {
+      const patterns = (texts: readonly string[]): KeyPattern[] => texts.map((text) => new KeyPattern(text));
+      const [include, exclude] = [patterns(policy.include), patterns(policy.exclude)];
+      const own = { lane, policy, strategy, include, exclude, memory: memory.space(lane), recorder: recorder(lane) };
+      const space: LaneSpace = { ...own, terms: laneTerms(policy), parts };
+      spaces.set(lane, space);
+      this.managers.set(lane, new WatchedManager(space, shared));
+    }
+  }
+
+  manager(lane = LANE): WatchedManager {
+    const manager = this.managers.get(lane);
+    if (manager === undefined) throw new Error(`no lane ${lane}`);
+    return manager;
+  }
+}
