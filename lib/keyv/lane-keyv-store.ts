@@ -1,0 +1,133 @@
+import type { LaneManager } from '../cache/lane-manager.js';
+import { keySpace } from './key-space.js';
+import { durationOf } from './milliseconds.js';
+
+/** One entry of `setMany`; the ttl in MILLISECONDS. */
+export interface KeyvEntry {
+  readonly key: string;
+  readonly value: unknown;
+  readonly ttl?: number | undefined;
+}
+
+/** Keyv's type of `setMany` says that nothing comes back, and Keyv reads what does. */
+type Stored = boolean[] & void;
+
+/** What Keyv, `CacheModule.register({ stores })` and `createCache({ stores })` take as a store. */
+export interface LaneKeyvStore<C extends LaneManager = LaneManager> {
+  readonly opts: { readonly cache: C; readonly namespace?: string; readonly dialect: string };
+  /** Set by Keyv to its own; entries belong to it and to the store's own namespace both. */
+  namespace?: string | undefined;
+  get<T>(key: string): Promise<T | undefined>;
+  /** In the order asked. */
+  getMany<T>(keys: string[]): Promise<(T | undefined)[]>;
+  /** Without a ttl, or with one of 0, the lane's counts. false = it was refused. */
+  set(key: string, value: unknown, ttlMs?: number): Promise<boolean>;
+  setMany(entries: KeyvEntry[]): Promise<Stored>;
+  /** true = it was there. */
+  delete(key: string): Promise<boolean>;
+  /** true = all of them were there. */
+  deleteMany(keys: string[]): Promise<boolean>;
+  has(key: string): Promise<boolean>;
+  hasMany(keys: string[]): Promise<boolean[]>;
+  /** Removes what is in the store's namespace, and nothing else of the lane. */
+  clear(): Promise<void>;
+  /** Keys as they were given, with their values. */
+  iterator<T = unknown>(namespace?: string): AsyncGenerator<[string, Awaited<T>], void>;
+  /** Takes listeners as Keyv wants, and never calls them: trouble of a tier is the lane's own event. */
+  on(event: string, listener: (...args: unknown[]) => void): this;
+  /** Waits for the disk. The cache stays open: the app closes it. */
+  disconnect(): Promise<void>;
+}
+
+/**
+ * A lane as a store for Keyv 5. Values are copies, so that whoever gets one may change it.
+ *
+ * Keyv turns values into JSON before it hands them on, unless it is told `{ serialize: undefined, deserialize:
+ * undefined }`; then dates, maps and listed classes come back as such.
+ */
+export function laneKeyvStore<C extends LaneManager>(
+  cache: C,
+  options: { readonly namespace?: string } = {},
+): LaneKeyvStore<C> {
+  return new KeyvStore(cache, options.namespace);
+}
+
+const CLONED = Object.freeze({ isolation: 'clone' });
+
+class KeyvStore<C extends LaneManager> implements LaneKeyvStore<C> {
+  readonly opts: LaneKeyvStore<C>['opts'];
+  namespace: string | undefined;
+
+  constructor(
+    private readonly cache: C,
+    own: string | undefined,
+  ) {
+    this.namespace = own;
+    // Keyv offers an iterator over stores of the dialects in its own list, and none over others
+    this.opts = { cache, dialect: 'redis', ...(own === undefined ? {} : { namespace: own }) };
+  }
+
+  get<T>(key: string): Promise<T | undefined> {
+    return this.cache.get<T>(this.prefix() + key, CLONED);
+  }
+
+  async getMany<T>(keys: string[]): Promise<(T | undefined)[]> {
+    const prefix = this.prefix();
+    const found = await this.cache.getMany<T>(
+      keys.map((key) => prefix + key),
+      CLONED,
+    );
+    return keys.map((key) => found.get(prefix + key));
+  }
+
+  set(key: string, value: unknown, ttlMs?: number): Promise<boolean> {
+    const ttl = durationOf(ttlMs);
+    return this.cache.set(this.prefix() + key, value, ttl === undefined ? undefined : { ttl });
+  }
+
+  async setMany(entries: KeyvEntry[]): Promise<Stored> {
+    const stored = await Promise.all(entries.map(({ key, value, ttl }) => this.set(key, value, ttl)));
+    return stored as Stored;
+  }
+
+  delete(key: string): Promise<boolean> {
+    return this.cache.invalidate(this.prefix() + key);
+  }
+
+  async deleteMany(keys: string[]): Promise<boolean> {
+    const deleted = await Promise.all(keys.map((key) => this.delete(key)));
+    return deleted.every(Boolean);
+  }
+
+  has(key: string): Promise<boolean> {
+    return this.cache.has(this.prefix() + key);
+  }
+
+  hasMany(keys: string[]): Promise<boolean[]> {
+    return Promise.all(keys.map((key) => this.has(key)));
+  }
+
+  async clear(): Promise<void> {
+    await this.cache.invalidateByPattern(`${this.prefix()}*`);
+  }
+
+  async *iterator<T = unknown>(namespace = this.namespace): AsyncGenerator<[string, Awaited<T>], void> {
+    const prefix = keySpace(this.opts.namespace, namespace);
+    for await (const { key } of this.cache.entries(`${prefix}*`)) {
+      const value = await this.cache.get<Awaited<T>>(key, CLONED);
+      if (value !== undefined) yield [key.slice(prefix.length), value];
+    }
+  }
+
+  on(): this {
+    return this;
+  }
+
+  disconnect(): Promise<void> {
+    return this.cache.flush();
+  }
+
+  private prefix(): string {
+    return keySpace(this.opts.namespace, this.namespace);
+  }
+}

@@ -1,0 +1,62 @@
+import type { EventEmitter } from 'node:events';
+import type { Cache } from 'cache-manager';
+import type { LaneManager } from '../cache/lane-manager.js';
+import type { ComputeContext } from '../cache/options.js';
+import { systemClock } from '../clock/clock.js';
+import { keySpace } from './key-space.js';
+import { durationOf, FOREVER_MS } from './milliseconds.js';
+
+/** As Keyv stores a value; `expires` in epoch milliseconds. */
+interface Kept<T> {
+  readonly value: T;
+  readonly expires: number;
+}
+
+type Milliseconds<T> = number | ((value: T) => number) | undefined;
+
+interface Wish<T> {
+  readonly ttl?: Milliseconds<T>;
+  readonly refreshThreshold?: Milliseconds<T>;
+  readonly raw?: boolean;
+}
+
+/**
+ * `wrap` on the lane's own flights, instead of get, compute and set: what a deletion overtakes is not stored.
+ * Less than `refreshThreshold` milliseconds before its end, an entry is renewed in the background.
+ */
+export function laneWrap(lane: LaneManager, namespace: string, events: EventEmitter): Cache['wrap'] {
+  const prefix = keySpace(namespace, namespace);
+  return async <T>(
+    key: string,
+    compute: () => T | Promise<T>,
+    given?: Milliseconds<T> | Wish<T>,
+    refreshThreshold?: Milliseconds<T>,
+  ): Promise<never> => {
+    const wish: Wish<T> = typeof given === 'object' ? given : { ttl: given, refreshThreshold };
+    const keep = async (context: ComputeContext): Promise<Kept<T>> => {
+      const value = await compute();
+      if (value === undefined) context.skipCache();
+      const ttlMs = lengthOf(wish.ttl, value) ?? lane.policy.ttlMs;
+      context.setTtl(durationOf(ttlMs) ?? 0);
+      return { value, expires: systemClock.now() + ttlMs };
+    };
+    const ask = (freshness: object) => lane.getOrSet<Kept<T>>(prefix + key, keep, { isolation: 'clone', ...freshness });
+    const kept = await ask({});
+    const threshold = resolve(wish.refreshThreshold, kept.value);
+    if (threshold !== undefined && kept.expires - systemClock.now() < threshold) {
+      void ask({ forceFresh: true }).then(
+        ({ value }) => events.emit('refresh', { key, value }),
+        (error: unknown) => events.emit('refresh', { key, value: kept.value, error }),
+      );
+    }
+    return (wish.raw === true ? kept : kept.value) as never;
+  };
+}
+
+function lengthOf<T>(ttl: Milliseconds<T>, value: T): number | undefined {
+  const ms = resolve(ttl, value);
+  return ms === 0 ? FOREVER_MS : ms;
+}
+
+const resolve = <T>(span: Milliseconds<T>, value: T): number | undefined =>
+  typeof span === 'function' ? span(value) : span;
