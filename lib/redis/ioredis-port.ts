@@ -1,0 +1,97 @@
+import { systemClock } from '../clock/clock.js';
+import { withDeadline } from '../clock/deadline.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { ConnectionState, type RedisArgument, type RedisPort } from './redis-port.js';
+
+/** What is used of a client of `ioredis`. */
+interface IoredisClient {
+  readonly status: string;
+  callBuffer(command: string, args: (string | Buffer)[]): Promise<unknown>;
+  duplicate(overrides?: object): IoredisClient;
+  connect(): Promise<unknown>;
+  disconnect(): void;
+  on(event: string, listener: (...args: unknown[]) => void): unknown;
+}
+
+/** A connection that is lost is given up: the library makes another, and starts it with a handshake. */
+const FOR_ONE_LIFE = Object.freeze({
+  lazyConnect: true,
+  enableOfflineQueue: false,
+  maxRetriesPerRequest: 0,
+  retryStrategy: () => null,
+  autoResendUnfulfilledCommands: false,
+});
+
+/** A client of `ioredis` (^5 or ^6) as a port. The client may be unconnected; it is used as a template. */
+export function fromIoredis(client: object): RedisPort {
+  if (!isIoredis(client)) {
+    throw new LaneCacheError('OPTIONS_INVALID', 'fromIoredis needs an instance of Redis of `ioredis`.', {
+      field: 'distributed.client',
+    });
+  }
+  return new IoredisPort(client, 'borrowed');
+}
+
+export function isIoredis(client: object): client is IoredisClient {
+  return 'callBuffer' in client && 'status' in client && 'duplicate' in client;
+}
+
+class IoredisPort implements RedisPort {
+  private readonly state: ConnectionState;
+  private isClosed = false;
+
+  constructor(
+    private readonly client: IoredisClient,
+    private readonly ownership: 'borrowed' | 'owned',
+  ) {
+    this.state = new ConnectionState(client.status === 'ready');
+    if (ownership === 'borrowed') return;
+    client.on('ready', () => this.state.become(true));
+    for (const event of ['close', 'end']) client.on(event, () => this.state.become(false));
+    client.on('error', () => undefined);
+  }
+
+  get connected(): boolean {
+    return this.client.status === 'ready' && !this.isClosed;
+  }
+
+  command(
+    args: readonly RedisArgument[],
+    { timeoutMs = Infinity }: { readonly timeoutMs?: number } = {},
+  ): Promise<unknown> {
+    const [command = '', ...rest] = args;
+    const sent = this.client.callBuffer(textOf(command), rest.map(toArgument));
+    return withDeadline(systemClock, sent, timeoutMs, 'Redis');
+  }
+
+  async duplicate(): Promise<RedisPort> {
+    const client = this.client.duplicate(FOR_ONE_LIFE);
+    const port = new IoredisPort(client, 'owned');
+    try {
+      await client.connect();
+    } catch (error) {
+      await port.close();
+      throw error;
+    }
+    return port;
+  }
+
+  onStateChange(listener: (connected: boolean) => void): () => void {
+    return this.state.listen(listener);
+  }
+
+  async close(): Promise<void> {
+    if (this.ownership === 'borrowed') return;
+    this.isClosed = true;
+    this.client.disconnect();
+    this.state.become(false);
+  }
+}
+
+const textOf = (argument: RedisArgument): string =>
+  typeof argument === 'string' ? argument : Buffer.from(argument).toString();
+
+function toArgument(argument: RedisArgument): string | Buffer {
+  if (typeof argument === 'string' || Buffer.isBuffer(argument)) return argument;
+  return Buffer.from(argument.buffer, argument.byteOffset, argument.byteLength);
+}

@@ -1,0 +1,93 @@
+import { systemClock } from '../clock/clock.js';
+import { withDeadline } from '../clock/deadline.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { ConnectionState, type RedisArgument, type RedisPort } from './redis-port.js';
+
+/** What is used of a node-redis client, of the `redis` package. */
+interface NodeRedisClient {
+  readonly isReady: boolean;
+  sendCommand(args: readonly (string | Buffer)[], options?: object): Promise<unknown>;
+  duplicate(overrides?: object): NodeRedisClient;
+  connect(): Promise<unknown>;
+  destroy(): void;
+  on(event: string, listener: (...args: unknown[]) => void): unknown;
+}
+
+/** Bulk strings as bytes; 36 is `$`, their mark in the protocol. */
+const AS_BYTES = Object.freeze({ typeMapping: Object.freeze({ 36: Buffer }) });
+/** A connection that is lost is given up: the library makes another, and starts it with a handshake. */
+const FOR_ONE_LIFE = Object.freeze({ disableOfflineQueue: true, commandOptions: { timeout: undefined } });
+
+/** A node-redis client (`redis` ^5 or ^6) as a port. The client may be unconnected; it is used as a template. */
+export function fromNodeRedis(client: object): RedisPort {
+  if (!isNodeRedis(client)) {
+    throw new LaneCacheError('OPTIONS_INVALID', 'fromNodeRedis needs a client made by createClient of `redis`.', {
+      field: 'distributed.client',
+    });
+  }
+  return new NodeRedisPort(client, 'borrowed');
+}
+
+export function isNodeRedis(client: object): client is NodeRedisClient {
+  return 'sendCommand' in client && 'isReady' in client && 'duplicate' in client && 'destroy' in client;
+}
+
+class NodeRedisPort implements RedisPort {
+  private readonly state: ConnectionState;
+
+  constructor(
+    private readonly client: NodeRedisClient,
+    private readonly ownership: 'borrowed' | 'owned',
+  ) {
+    this.state = new ConnectionState(client.isReady);
+    if (ownership === 'borrowed') return;
+    client.on('ready', () => this.state.become(true));
+    for (const event of ['end', 'error', 'reconnecting']) client.on(event, () => this.state.become(false));
+  }
+
+  get connected(): boolean {
+    return this.client.isReady;
+  }
+
+  command(
+    args: readonly RedisArgument[],
+    { timeoutMs = Infinity }: { readonly timeoutMs?: number } = {},
+  ): Promise<unknown> {
+    const sent = this.client.sendCommand(args.map(toArgument), AS_BYTES);
+    return withDeadline(systemClock, sent, timeoutMs, 'Redis');
+  }
+
+  async duplicate(): Promise<RedisPort> {
+    const client = this.client.duplicate(FOR_ONE_LIFE);
+    const port = new NodeRedisPort(client, 'owned');
+    // a first connection that fails is not tried again behind our back
+    const failed = new Promise<never>((_, reject) => client.on('error', (error) => reject(error as Error)));
+    failed.catch(() => undefined);
+    try {
+      await Promise.race([client.connect(), failed]);
+    } catch (error) {
+      await port.close();
+      throw error;
+    }
+    return port;
+  }
+
+  onStateChange(listener: (connected: boolean) => void): () => void {
+    return this.state.listen(listener);
+  }
+
+  async close(): Promise<void> {
+    if (this.ownership === 'borrowed') return;
+    try {
+      this.client.destroy();
+    } catch {
+      // it had ended already
+    }
+    this.state.become(false);
+  }
+}
+
+function toArgument(argument: RedisArgument): string | Buffer {
+  if (typeof argument === 'string' || Buffer.isBuffer(argument)) return argument;
+  return Buffer.from(argument.buffer, argument.byteOffset, argument.byteLength);
+}

@@ -1,0 +1,62 @@
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { fromIoredis, isIoredis } from './ioredis-port.js';
+import { fromNodeRedis, isNodeRedis } from './node-redis-port.js';
+import { isRedisPort, type RedisPort } from './redis-port.js';
+
+/** Where the server is: exactly one of the two. */
+export interface RedisAddress {
+  readonly url?: string | undefined;
+  readonly client?: object | undefined;
+}
+
+/** How long a connection may take to stand. */
+const CONNECT_WITHIN_MS = 2_000;
+
+/**
+ * The port from which connections are duplicated. Throws OPTIONS_INVALID for an address or a client that is none, and
+ * when a url is given but neither `redis` nor `ioredis` is installed.
+ */
+export async function templatePort({ url, client }: RedisAddress): Promise<RedisPort> {
+  if (client !== undefined) return portOf(client);
+  return fromUrl(checkedUrl(url));
+}
+
+function portOf(client: object): RedisPort {
+  if (isRedisPort(client)) return client;
+  if (isNodeRedis(client)) return fromNodeRedis(client);
+  if (isIoredis(client)) return fromIoredis(client);
+  throw invalid('client', 'is neither a client of `redis` or `ioredis` nor a RedisPort');
+}
+
+function checkedUrl(url: string | undefined): string {
+  if (url !== undefined && URL.canParse(url) && /^rediss?:$/.test(new URL(url).protocol)) return url;
+  throw invalid('url', "must look like 'redis://host:6379' or 'rediss://user:password@host:6379/0'");
+}
+
+async function fromUrl(url: string): Promise<RedisPort> {
+  const nodeRedis = await installed(() => import('redis'));
+  if (nodeRedis !== undefined) {
+    const socket = { connectTimeout: CONNECT_WITHIN_MS, reconnectStrategy: false } as const;
+    const client = nodeRedis.createClient({ url, socket, disableOfflineQueue: true });
+    return fromNodeRedis(client);
+  }
+  const ioredis = await installed(() => import('ioredis'));
+  if (ioredis !== undefined) {
+    return fromIoredis(new ioredis.Redis(url, { lazyConnect: true, connectTimeout: CONNECT_WITHIN_MS }));
+  }
+  throw invalid('url', "needs a client: install 'redis' (or 'ioredis'), or pass a 'client' of your own");
+}
+
+async function installed<T>(load: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await load();
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') return undefined;
+    throw error;
+  }
+}
+
+function invalid(field: string, problem: string): LaneCacheError {
+  return new LaneCacheError('OPTIONS_INVALID', `distributed.${field} ${problem}.`, { field: `distributed.${field}` });
+}

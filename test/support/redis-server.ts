@@ -1,0 +1,122 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { accessSync, constants } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const SERVERS = ['redis-server', 'valkey-server'];
+
+function serverBinary(): string | undefined {
+  for (const directory of (process.env['PATH'] ?? '').split(delimiter)) {
+    for (const name of SERVERS) if (isExecutable(join(directory, name))) return join(directory, name);
+  }
+  return undefined;
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const BINARY = serverBinary();
+const GIVEN_URL = process.env['REDIS_URL'];
+
+/** What a test file needs: any server, or one of its own that it may stop, freeze and fill. */
+export type ServerNeed = 'any' | 'own';
+
+/**
+ * `describe` where there is a server, else a loud skip; with CI set there must be one.
+ * A server of the test's own is started from PATH; REDIS_URL serves only tests that leave the server alone.
+ */
+export function describeWithRedis(
+  api: { readonly describe: typeof import('@jest/globals').describe },
+  name: string,
+  body: () => void,
+  need: ServerNeed = 'any',
+): void {
+  const isThere = BINARY !== undefined || (need === 'any' && GIVEN_URL !== undefined);
+  if (isThere) return void api.describe(name, body);
+  const problem = `NO REDIS: neither redis-server nor valkey-server is on PATH, and REDIS_URL is ${GIVEN_URL === undefined ? 'not set' : 'not enough'}: skipping '${name}'`;
+  if (process.env['CI'] !== undefined) throw new Error(problem);
+  process.stderr.write(`\n*** ${problem} ***\n`);
+  const { skip } = api.describe;
+  skip(name, body);
+}
+
+/** A server of a test's own: on a free port of this machine, without persistence unless told otherwise. */
+export class RedisServer {
+  private constructor(
+    readonly port: number,
+    private readonly directory: string,
+    private readonly extra: readonly string[],
+    private process: ChildProcess | undefined,
+  ) {}
+
+  static async start(...extra: readonly string[]): Promise<RedisServer> {
+    const directory = await mkdtemp(join(tmpdir(), 'lane-cache-redis-'));
+    const server = new RedisServer(await freePort(), directory, extra, undefined);
+    await server.boot();
+    return server;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  /** After `stop`: the same port again. */
+  async boot(): Promise<void> {
+    const fixed = ['--port', `${this.port}`, '--bind', '127.0.0.1', '--dir', this.directory];
+    const child = spawn(BINARY ?? 'redis-server', [...fixed, '--save', '', '--appendonly', 'no', ...this.extra], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    this.process = child;
+    for await (const line of createInterface({ input: child.stdout })) {
+      if (/ready to accept connections/i.test(line)) break;
+    }
+    child.stdout.resume();
+  }
+
+  freeze(): void {
+    this.process?.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.process?.kill('SIGCONT');
+  }
+
+  async stop(): Promise<void> {
+    const child = this.process;
+    this.process = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  }
+
+  async dispose(): Promise<void> {
+    await this.stop();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Where tests that leave the server alone find one: REDIS_URL, or one of their own. */
+export async function anyServer(): Promise<{ readonly url: string; dispose(): Promise<void> }> {
+  if (GIVEN_URL !== undefined) return { url: GIVEN_URL, dispose: async () => undefined };
+  return RedisServer.start();
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
