@@ -104,6 +104,7 @@ class DiskOnFolder implements Disk {
   private readonly answers: Map<string, Answer>;
   private adopt: ((journal: LogJournal) => Promise<void>) | undefined;
   private readonly note: MissedNote;
+  private owning: Promise<void> = Promise.resolve();
   private closing: Promise<void> | undefined;
 
   private constructor(
@@ -119,8 +120,9 @@ class DiskOnFolder implements Disk {
     this.note = new MissedNote(directory.root);
     this.persistence = {
       directory: directory.l3,
-      void: () => l3.void(),
-      noteMissed: () => (this.owned === undefined ? this.note.ensure() : Promise.resolve()),
+      // who is just becoming the owner must be done with it first
+      void: () => this.owning.then(() => l3.void()),
+      noteMissed: () => (this.owned === undefined ? this.note.ensure() : undefined),
     };
   }
 
@@ -178,9 +180,15 @@ class DiskOnFolder implements Disk {
     await this.session.remove();
   }
 
-  private async own(owned: Owned): Promise<void> {
-    const { clock, minFreeBytes, deadlineMs, events, root } = this.options;
+  private own(owned: Owned): Promise<void> {
     this.owned = owned;
+    this.owning = this.attach();
+    return this.owning;
+  }
+
+  private async attach(): Promise<void> {
+    const { clock, minFreeBytes, deadlineMs, events, root } = this.options;
+    await this.note.made();
     const folder = new CacheFolder({
       ...{ directory: this.directory.l3, durability: 'durable', clock, minFreeBytes, deadlineMs },
     } as const);
@@ -211,7 +219,12 @@ class DiskOnFolder implements Disk {
     const { ownerPid } = inUse;
     this.store = this.throughOwner();
     events.emit('owner', { directory: root, state: 'waiting', ownerPid });
-    this.stopWaiting = inUse.whenFree((owned) => void this.takeOver(owned));
+    this.stopWaiting = inUse.whenFree((owned) => {
+      this.takeOver(owned).catch((error: unknown) => {
+        const detail = `the directory '${root}' could not be taken over`;
+        events.emit('tier', { tier: 'l3', state: 'off', reason: 'breaker', detail, error });
+      });
+    });
   }
 
   private throughOwner(): CheckpointStore {

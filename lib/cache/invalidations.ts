@@ -118,9 +118,11 @@ export class Invalidations {
     const results: T[] = [];
     let persistentFailed = false;
     let cause: unknown;
+    const note = this.noteMissed();
+    const reached = note === undefined ? this.parts.below : this.parts.below.filter(({ name }) => name !== 'l3');
     await Promise.all([
-      this.noteMissed(),
-      ...this.parts.below.map(async (gate) => {
+      note,
+      ...reached.map(async (gate) => {
         try {
           results.push(await act(gate));
         } catch (error) {
@@ -152,14 +154,11 @@ export class Invalidations {
   }
 
   /** A process that does not own the persistent tier leaves word for the next owner. */
-  private async noteMissed(): Promise<void> {
+  private noteMissed(): Promise<void> | undefined {
     const { persistence } = this.parts;
-    if (persistence === undefined) return;
-    try {
-      await persistence.noteMissed();
-    } catch (cause) {
+    return persistence?.noteMissed()?.catch((cause: unknown) => {
       throw new InvalidationNotDurableError(persistence.directory, { cause });
-    }
+    });
   }
 
   private async voidPersistence(cause: unknown): Promise<void> {

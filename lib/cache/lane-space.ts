@@ -19,8 +19,11 @@ export interface Persistence {
   readonly directory: string;
   /** Empties the persistent tier so that nothing it held is ever served again. Rejects if even that fails. */
   void(): Promise<void>;
-  /** In a process that does not own the tier: leaves word, durably, that it missed an invalidation. */
-  noteMissed(): Promise<void>;
+  /**
+   * In a process that does not own the tier: leaves word, durably, that it missed an invalidation, which is all there is
+   * to tell it. `undefined` in the owner.
+   */
+  noteMissed(): Promise<void> | undefined;
 }
 
 /** What all lanes of an app share. */

@@ -49,11 +49,29 @@ export const forgetMissed = async (root: string, notes: readonly string[]): Prom
 /** The note of one process: made before its first invalidation counts, and anew whenever an owner has taken it. */
 export class MissedNote {
   private path: string | undefined;
+  private making: Promise<void> = Promise.resolve();
+  private next: Promise<void> | undefined;
 
   constructor(private readonly root: string) {}
 
-  /** Resolves when a note lies there durably. Throws `StorageFault`. */
-  async ensure(): Promise<void> {
+  /** Resolves when a note lies there durably. Rejects with `StorageFault`. One look serves all who asked before it. */
+  ensure(): Promise<void> {
+    this.next ??= this.making.then(() => {
+      this.next = undefined;
+      const made = this.make();
+      this.making = made.catch(() => undefined);
+      return made;
+    });
+    return this.next;
+  }
+
+  /** Resolves when all that was asked for so far has been made or has failed. */
+  async made(): Promise<void> {
+    await this.next?.catch(() => undefined);
+    await this.making;
+  }
+
+  private async make(): Promise<void> {
     if (this.path !== undefined && (await missedNotes(this.root)).includes(this.path)) return;
     this.path = await noteMissed(this.root);
   }

@@ -74,8 +74,9 @@ export class ModelProcess implements Process {
     return this.ownedFrom === Infinity ? Promise.resolve() : this.l3.empty();
   }
 
-  private noteMissed(): Promise<void> {
-    if (this.ownedFrom === Infinity) this.machine.disk.hasMissed = true;
+  private noteMissed(): Promise<void> | undefined {
+    if (this.ownedFrom < Infinity) return undefined;
+    this.machine.disk.hasMissed = true;
     return Promise.resolve();
   }
 }
