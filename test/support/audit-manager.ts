@@ -1,5 +1,5 @@
 import { expect } from '@jest/globals';
-import type { CacheManager, LaneMetrics, TierMetrics } from '../../lib/index.js';
+import type { CacheManager, LaneMetrics } from '../../lib/index.js';
 
 const BUILT_IN = ['docs', 'standard', 'heavy'];
 
@@ -12,7 +12,10 @@ export async function auditManager(cache: CacheManager, ownLanes: readonly strin
   }
 }
 
-/** Every request has one outcome, and each tier was asked by those whom the tiers above could not answer. */
+/**
+ * Every request has one outcome, and each tier was asked by those whom the tiers above could not answer; fewer where it
+ * was off at times.
+ */
 export function auditNumbers(metrics: LaneMetrics): void {
   const { requests, misses, joined, l1, l2, l3, l4, policy } = metrics;
   const bypassed = Object.values(metrics.bypassed).reduce((sum, count) => sum + count, 0);
@@ -22,11 +25,9 @@ export function auditNumbers(metrics: LaneMetrics): void {
   expect(joined).toBeLessThanOrEqual(misses);
   let reaching = l1.misses - joined;
   for (const tier of [l2, l3, l4]) {
-    if (tier.hits + tier.misses === 0 && isSilent(tier)) continue;
-    expect({ lookUps: tier.hits + tier.misses, errors: tier.errors }).toEqual({
-      lookUps: reaching,
-      errors: tier.errors,
-    });
+    const lookUps = tier.hits + tier.misses;
+    expect(lookUps).toBeLessThanOrEqual(reaching);
+    if (tier.state === 'on' && tier.since === undefined) expect(lookUps).toBe(reaching);
     reaching -= tier.hits;
   }
   for (const tier of [l1, l2, l3, l4]) expectShare(tier.hitRate, tier.hits, tier.hits + tier.misses);
@@ -35,9 +36,6 @@ export function auditNumbers(metrics: LaneMetrics): void {
   expect(l1.sizeBytes).toBeLessThanOrEqual(policy.l1.maxBytes);
   expect(metrics.speedUp).toBeGreaterThanOrEqual(1);
 }
-
-/** A tier that was off, or came on after all requests, was not asked. */
-const isSilent = (tier: TierMetrics): boolean => tier.state === 'off' || tier.since !== undefined;
 
 function expectShare(percent: number, part: number, whole: number): void {
   expect(percent).toBe(whole === 0 ? 0 : Math.round((part / whole) * 1_000) / 10);
