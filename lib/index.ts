@@ -84,6 +84,9 @@ export type {
 } from './events/event-map.js';
 export type { BypassReason, InvalidationKind, MissReason, RefusalReason, TierOffReason } from './events/reasons.js';
 
+export { laneKeyvStore } from './keyv/lane-keyv-store.js';
+export type { KeyvEntry, LaneKeyvStore } from './keyv/lane-keyv-store.js';
+
 export { DiskTier } from './tiers/disk-tier.js';
 export { MemoryTier } from './tiers/memory-tier.js';
 export { PersistentTier } from './tiers/persistent-tier.js';
@@ -96,6 +99,10 @@ export {
   InvalidationNotDurableError,
   UnknownLaneError,
 } from './errors/cache.errors.js';
-export { CheckpointConflictError, CheckpointDamagedError, CheckpointTooLargeError } from './errors/checkpoint.errors.js';
+export {
+  CheckpointConflictError,
+  CheckpointDamagedError,
+  CheckpointTooLargeError,
+} from './errors/checkpoint.errors.js';
 export { isLaneCacheError, LaneCacheError } from './errors/lane-cache.error.js';
 export type { LaneCacheErrorCode } from './errors/lane-cache.error.js';

@@ -1,6 +1,7 @@
 import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { LaneCacheError } from './errors/lane-cache.error.js';
+import { withCacheManager } from './lane-cache.cache-manager.js';
 import { LaneType, type LaneName } from './lanes/policy.js';
 import type {
   LaneCacheModuleAsyncOptions,
@@ -37,19 +38,20 @@ export class LaneCacheModule {
 }
 
 function declare(
-  { isGlobal = true, extraProviders = [] }: LaneCacheModuleExtras,
+  { isGlobal = true, extraProviders = [], provideCacheManager = false }: LaneCacheModuleExtras,
   imports: NonNullable<DynamicModule['imports']>,
   settings: readonly Provider[],
   lanes: readonly string[],
 ): DynamicModule {
   const offered = injectables([...Object.values(LaneType), ...lanes]);
-  return {
+  const declared: DynamicModule = {
     module: LaneCacheModule,
     global: isGlobal,
     imports: [DiscoveryModule, ...imports],
     providers: [...settings, ...MACHINERY, ...offered, ...extraProviders],
     exports: offered.map((provider) => (typeof provider === 'function' ? provider : provider.provide)),
   };
+  return provideCacheManager ? withCacheManager(declared) : declared;
 }
 
 function optionsProviders(options: LaneCacheModuleAsyncOptions): readonly Provider[] {

@@ -9,9 +9,6 @@ export interface KeyvEntry {
   readonly ttl?: number | undefined;
 }
 
-/** Keyv's type of `setMany` says that nothing comes back, and Keyv reads what does. */
-type Stored = boolean[] & void;
-
 /** What Keyv, `CacheModule.register({ stores })` and `createCache({ stores })` take as a store. */
 export interface LaneKeyvStore<C extends LaneManager = LaneManager> {
   readonly opts: { readonly cache: C; readonly namespace?: string; readonly dialect: string };
@@ -22,7 +19,9 @@ export interface LaneKeyvStore<C extends LaneManager = LaneManager> {
   getMany<T>(keys: string[]): Promise<(T | undefined)[]>;
   /** Without a ttl, or with one of 0, the lane's counts. false = it was refused. */
   set(key: string, value: unknown, ttlMs?: number): Promise<boolean>;
-  setMany(entries: KeyvEntry[]): Promise<Stored>;
+  /** Keyv's types say that nothing comes back, and Keyv reads what does. */
+  setMany(entries: KeyvEntry[]): Promise<boolean[]>;
+  setMany(entries: KeyvEntry[]): Promise<void>;
   /** true = it was there. */
   delete(key: string): Promise<boolean>;
   /** true = all of them were there. */
@@ -85,9 +84,10 @@ class KeyvStore<C extends LaneManager> implements LaneKeyvStore<C> {
     return this.cache.set(this.prefix() + key, value, ttl === undefined ? undefined : { ttl });
   }
 
-  async setMany(entries: KeyvEntry[]): Promise<Stored> {
-    const stored = await Promise.all(entries.map(({ key, value, ttl }) => this.set(key, value, ttl)));
-    return stored as Stored;
+  setMany(entries: KeyvEntry[]): Promise<boolean[]>;
+  setMany(entries: KeyvEntry[]): Promise<void>;
+  setMany(entries: KeyvEntry[]): Promise<unknown> {
+    return Promise.all(entries.map(({ key, value, ttl }) => this.set(key, value, ttl)));
   }
 
   delete(key: string): Promise<boolean> {

@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Cache } from 'cache-manager';
 import type { LaneManager } from '../cache/lane-manager.js';
-import type { ComputeContext } from '../cache/options.js';
+import type { ComputeContext, EntryOptions } from '../cache/options.js';
 import { systemClock } from '../clock/clock.js';
 import { keySpace } from './key-space.js';
 import { durationOf, FOREVER_MS } from './milliseconds.js';
@@ -13,6 +13,8 @@ interface Kept<T> {
 }
 
 type Milliseconds<T> = number | ((value: T) => number) | undefined;
+
+type Wrapped<T> = () => T | Promise<T>;
 
 interface Wish<T> {
   readonly ttl?: Milliseconds<T>;
@@ -26,31 +28,51 @@ interface Wish<T> {
  */
 export function laneWrap(lane: LaneManager, namespace: string, events: EventEmitter): Cache['wrap'] {
   const prefix = keySpace(namespace, namespace);
-  return async <T>(
+
+  function wrap<T>(key: string, compute: Wrapped<T>, options: Wish<T> & { readonly raw: true }): Promise<Kept<T>>;
+  function wrap<T>(
     key: string,
-    compute: () => T | Promise<T>,
+    compute: Wrapped<T>,
     given?: Milliseconds<T> | Wish<T>,
     refreshThreshold?: Milliseconds<T>,
-  ): Promise<never> => {
+  ): Promise<T>;
+  async function wrap<T>(
+    key: string,
+    compute: Wrapped<T>,
+    given?: Milliseconds<T> | Wish<T>,
+    refreshThreshold?: Milliseconds<T>,
+  ): Promise<T | Kept<T>> {
     const wish: Wish<T> = typeof given === 'object' ? given : { ttl: given, refreshThreshold };
-    const keep = async (context: ComputeContext): Promise<Kept<T>> => {
-      const value = await compute();
-      if (value === undefined) context.skipCache();
-      const ttlMs = lengthOf(wish.ttl, value) ?? lane.policy.ttlMs;
-      context.setTtl(durationOf(ttlMs) ?? 0);
-      return { value, expires: systemClock.now() + ttlMs };
-    };
-    const ask = (freshness: object) => lane.getOrSet<Kept<T>>(prefix + key, keep, { isolation: 'clone', ...freshness });
-    const kept = await ask({});
-    const threshold = resolve(wish.refreshThreshold, kept.value);
-    if (threshold !== undefined && kept.expires - systemClock.now() < threshold) {
+    const keep = (context: ComputeContext): Promise<Kept<T>> => kept(compute, wish, lane, context);
+    const ask = (freshness: EntryOptions) => lane.getOrSet(prefix + key, keep, { isolation: 'clone', ...freshness });
+    const found = await ask({});
+    if (isDue(found, wish)) {
       void ask({ forceFresh: true }).then(
         ({ value }) => events.emit('refresh', { key, value }),
-        (error: unknown) => events.emit('refresh', { key, value: kept.value, error }),
+        (error: unknown) => events.emit('refresh', { key, value: found.value, error }),
       );
     }
-    return (wish.raw === true ? kept : kept.value) as never;
-  };
+    return wish.raw === true ? found : found.value;
+  }
+  return wrap;
+}
+
+async function kept<T>(
+  compute: Wrapped<T>,
+  wish: Wish<T>,
+  lane: LaneManager,
+  context: ComputeContext,
+): Promise<Kept<T>> {
+  const value = await compute();
+  if (value === undefined) context.skipCache();
+  const ttlMs = lengthOf(wish.ttl, value) ?? lane.policy.ttlMs;
+  context.setTtl(durationOf(ttlMs) ?? 0);
+  return { value, expires: systemClock.now() + ttlMs };
+}
+
+function isDue<T>({ value, expires }: Kept<T>, wish: Wish<T>): boolean {
+  const threshold = resolve(wish.refreshThreshold, value);
+  return threshold !== undefined && expires - systemClock.now() < threshold;
 }
 
 function lengthOf<T>(ttl: Milliseconds<T>, value: T): number | undefined {

@@ -10,6 +10,10 @@ const caches = new Caches();
 
 afterEach(() => caches.close());
 
+async function open(namespace: string, cache?: CacheManager): Promise<Keyv> {
+  return new Keyv({ store: laneKeyvStore(cache ?? (await caches.open())), namespace });
+}
+
 describe('laneKeyvStore', () => {
   it('takes ttls in milliseconds', async () => {
     const clock = new FakeClock();
@@ -135,9 +139,6 @@ describe('laneKeyvStore', () => {
 });
 
 describe('a Keyv over a lane', () => {
-  const open = async (namespace: string, cache?: CacheManager) =>
-    new Keyv({ store: laneKeyvStore(cache ?? (await caches.open())), namespace });
-
   it('does what Keyv does', async () => {
     const keyv = await open('keyv');
     expect(await keyv.set('foo', 'bar')).toBe(true);
