@@ -298,12 +298,12 @@ describe('Tagging strategy', () => {
   });
 });
 
-describe('Lane selection', () => {
-  const laneFor = (taskType: string): LaneType => {
-    if (taskType === 'build_docs') return LaneType.Docs;
-    return ['test', 'validate'].includes(taskType) ? LaneType.Standard : LaneType.Heavy;
-  };
+const laneFor = (taskType: string): LaneType => {
+  if (taskType === 'build_docs') return LaneType.Docs;
+  return ['test', 'validate'].includes(taskType) ? LaneType.Standard : LaneType.Heavy;
+};
 
+describe('Lane selection', () => {
   it('gives each task the lane of its kind, with a key space of its own', async () => {
     const cache = await caches.open();
     const lanes = ['build_docs', 'test', 'validate', 'reindex'].map((task) => cache.forLane(laneFor(task)));
@@ -313,19 +313,19 @@ describe('Lane selection', () => {
   });
 });
 
-describe('Error handling', () => {
-  const ask = async (cache: CacheManager, expensiveOperation: () => Promise<string>): Promise<string> => {
-    try {
-      return await cache.getOrSet('critical_data', expensiveOperation, { ttl: 300 });
-    } catch {
-      return 'fallback';
-    }
-  };
+const askWithFallback = async (cache: CacheManager, expensiveOperation: () => Promise<string>): Promise<string> => {
+  try {
+    return await cache.getOrSet('critical_data', expensiveOperation, { ttl: 300 });
+  } catch {
+    return 'fallback';
+  }
+};
 
+describe('Error handling', () => {
   it('needs no fallback when the cache is in trouble: the value is computed and returned', async () => {
     const cache = await openOn({ storage: { minFreeBytes: Number.MAX_SAFE_INTEGER } });
     const compute = counted('value');
-    expect([await ask(cache, compute), await ask(cache, compute)]).toEqual(['value', 'value']);
+    expect([await askWithFallback(cache, compute), await askWithFallback(cache, compute)]).toEqual(['value', 'value']);
     expect(compute.runs).toBe(1);
     await cache.flush();
     expect(cache.getMetrics()).toMatchObject({ l2: { state: 'off', reason: 'disk-full' } });
@@ -336,7 +336,7 @@ describe('Error handling', () => {
     const failure = new Error('source down');
     const fail = (): Promise<string> => Promise.reject(failure);
     await expect(cache.getOrSet('critical_data', fail)).rejects.toBe(failure);
-    expect(await ask(cache, fail)).toBe('fallback');
+    expect(await askWithFallback(cache, fail)).toBe('fallback');
     expect(await cache.has('critical_data')).toBe(false);
   });
 });
