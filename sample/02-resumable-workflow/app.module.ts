@@ -1,0 +1,18 @@
+import { join } from 'node:path';
+import { type DynamicModule, Module } from '@nestjs/common';
+import { LaneCacheModule } from 'nestjs-lane-cache';
+import { SiteModule } from './site/site.module.js';
+
+@Module({})
+export class AppModule {
+  /** Everything that must outlive the process lies in `directory`: the site, the cache and its checkpoints. */
+  static of(library: string, directory: string): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [
+        LaneCacheModule.forRoot({ lane: 'standard', directory: join(directory, 'cache') }),
+        SiteModule.of(library, join(directory, 'site')),
+      ],
+    };
+  }
+}

@@ -1,0 +1,56 @@
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Result, WorkerMessage } from './messages.js';
+import type { Progress } from './progress.js';
+
+const WORKER = fileURLToPath(new URL('./worker.js', import.meta.url));
+
+/** What was heard of one process, from its start to its end. */
+export interface Heard {
+  readonly documents: number;
+  readonly names: readonly string[];
+  /** Steps in the order in which they were told. */
+  readonly restored: readonly number[];
+  readonly started: readonly number[];
+  /** Saved and acknowledged. */
+  readonly saved: readonly number[];
+  readonly result: Result | undefined;
+  readonly signal: NodeJS.Signals | null;
+  readonly wallMs: number;
+}
+
+export interface Run {
+  readonly label: string;
+  readonly library: string;
+  readonly directory: string;
+  /** Kills the process with SIGKILL when it is in the middle of this one. */
+  readonly killIn?: (names: readonly string[]) => number;
+}
+
+/** Starts one process of the app and waits for its end. Rejects when it fails by itself. */
+export function runProcess(run: Run, progress: Progress): Promise<Heard> {
+  return new Promise((resolve, reject) => {
+    const startedAt = performance.now();
+    const steps = { restored: [] as number[], started: [] as number[], saved: [] as number[] };
+    let documents = 0;
+    let names: readonly string[] = [];
+    let result: Result | undefined;
+    const worker = fork(WORKER, [run.library, run.directory]);
+    worker.on('message', (message: WorkerMessage) => {
+      if (message.type === 'steps') ({ documents, names } = message);
+      else if (message.type === 'result') result = message.result;
+      else {
+        steps[message.type].push(message.step);
+        if (message.type === 'started' && message.step === run.killIn?.(names)) worker.kill('SIGKILL');
+        if (message.type !== 'started') progress.show(run.label, message.step, names.length);
+      }
+    });
+    worker.on('error', reject);
+    worker.on('close', (code, signal) => {
+      progress.end();
+      const wallMs = performance.now() - startedAt;
+      if (code === 0 || signal !== null) resolve({ documents, names, ...steps, result, signal, wallMs });
+      else reject(new Error(`The process of '${run.label}' ended with ${code}`));
+    });
+  });
+}
