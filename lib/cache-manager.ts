@@ -1,4 +1,5 @@
-import { LaneManager, type ManagerParts } from './cache/lane-manager.js';
+import { LaneManager } from './cache/lane-manager.js';
+import type { ManagerParts } from './cache/manager-parts.js';
 import type { LaneSpace } from './cache/lane-space.js';
 import { cachedKeyFor } from './decorators/cached-key.js';
 import { createLaneCache } from './lane-cache.composition.js';

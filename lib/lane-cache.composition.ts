@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Invalidations } from './cache/invalidations.js';
-import type { LaneManager, ManagerParts } from './cache/lane-manager.js';
+import type { LaneManager } from './cache/lane-manager.js';
+import type { ManagerParts } from './cache/manager-parts.js';
 import type { CacheParts, LaneSpace } from './cache/lane-space.js';
 import type { FlightScope } from './cache/reentrancy.js';
 import { laneTerms } from './cache/terms.js';
@@ -138,7 +139,7 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
   }
 
   private openLanes(): ReadonlyMap<string, M> {
-    const { clock, life, codec, events, recorder, warnOnce, lanes, options } = this.foundations;
+    const { clock, life, codec, events, recorder, recent, warnOnce, lanes, options } = this.foundations;
     const gateOptions = {
       clock,
       events,
@@ -161,7 +162,7 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
         texts.map((text) => new KeyPattern(text)),
       );
       spaces.set(lane, {
-        ...{ lane, policy, strategy, parts, terms: laneTerms(policy), recorder: recorder(lane) },
+        ...{ lane, policy, strategy, parts, terms: laneTerms(policy), recorder: recorder(lane), recent: recent(lane) },
         ...{ include: include ?? [], exclude: exclude ?? [], memory: this.tiers.l1.space(lane) },
       });
     }
@@ -171,7 +172,7 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
       metrics: this.metrics,
       checkpoints: this.checkpoints,
       managerOf: (lane) => this.manager(lane),
-      lanes: () => managers.values(),
+      spaces: () => spaces.values(),
       flush: () => this.flush(),
       sweep: () => this.sweeper.sweep(),
       close: () => this.close(),
@@ -183,12 +184,13 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
 
 const SWEEP_FIELD = Object.freeze({ field: 'storage.sweepEvery' });
 
-function tiersOf({ lanes, codec, life, events, recorder }: Foundations, disk: Disk): AppTiers {
+function tiersOf({ lanes, codec, life, events, recorder, recent }: Foundations, disk: Disk): AppTiers {
   const { l2, l3 } = disk;
   const l1 = new MemoryTier({
     ...{ lanes, codec, life },
     evicted: (lane, { key }, reason) => {
       recorder(lane).eviction('l1', 1);
+      recent(lane).evicted(key, 'l1', reason);
       // The disk evicts by when entries were used, and it has not seen the uses in memory.
       if (l2 instanceof DiskTier) l2.touch(lane, key);
       if (events.wants('evict')) events.emit('evict', { lane, key, tier: 'l1', reason });

@@ -38,6 +38,8 @@ export interface DiskOptions {
   readonly life: LifeClock;
   readonly events: EventSink;
   readonly recorder: (lane: string) => LaneRecorder;
+  /** Told of every entry that had to go, or whose time was over. */
+  readonly evicted: NonNullable<StoredTierOptions['evicted']>;
   readonly minFreeBytes: number | undefined;
   readonly deadlineMs: number;
 }
@@ -127,11 +129,11 @@ class DiskOnFolder implements Disk {
   }
 
   static async open(options: DiskOptions): Promise<DiskOnFolder> {
-    const { root, clock, lanes, life, events, recorder, deadlineMs, minFreeBytes } = options;
+    const { root, clock, lanes, life, events, recorder, evicted, deadlineMs, minFreeBytes } = options;
     const directory = await LaneCacheDirectory.prepare({ root, liveness: socketLiveness, clock });
     await directory.removeDeadSessions();
     const session = await directory.openSession();
-    const tier: StoredTierOptions = { lanes, clock, life, events, recorder };
+    const tier: StoredTierOptions = { lanes, clock, life, events, recorder, evicted };
     const place = join(session.directory, 'l2');
     const folder = new CacheFolder({ directory: place, durability: 'session', clock, minFreeBytes, deadlineMs });
     const l2 = await DiskTier.open(folder, tier);

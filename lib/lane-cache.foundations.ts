@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path';
+import { RecentKeys } from './cache/recent-keys.js';
 import { systemClock, type Clock } from './clock/clock.js';
 import { LifeClock } from './clock/life-clock.js';
 import { ValueCodec } from './entries/codec.js';
@@ -25,6 +26,7 @@ export interface Foundations {
   readonly events: EventBus;
   readonly counters: ReadonlyMap<string, LaneCounters>;
   readonly recorder: (lane: string) => LaneRecorder;
+  readonly recent: (lane: string) => RecentKeys;
   readonly warnOnce: (subject: string, message: string) => void;
 }
 
@@ -43,12 +45,14 @@ export function layFoundations(settings: LaneName | LaneCacheOptions | undefined
   const events = new EventBus(clock, logger === undefined ? () => undefined : reportListener(logger));
   if (logger !== undefined) logEvents(events, logger);
   const counters = new Map(Array.from(lanes.keys(), (lane) => [lane, new LaneCounters()]));
+  const recent = new Map(Array.from(lanes.keys(), (lane) => [lane, new RecentKeys()]));
   const codec = new ValueCodec(options.types ?? []);
   const warned = new Set<string>();
   return {
     ...{ options, lanes, defaultLane, clock, codec, events, counters },
     life: new LifeClock(clock),
     recorder: (lane) => counters.get(lane) ?? new LaneCounters(),
+    recent: (lane) => recent.get(lane) ?? new RecentKeys(),
     warnOnce: (subject, message) => {
       if (warned.has(subject)) return;
       warned.add(subject);
@@ -59,13 +63,14 @@ export function layFoundations(settings: LaneName | LaneCacheOptions | undefined
 
 /** Opens the directory that the settings name, or none. */
 export async function openDiskFor(foundations: Foundations): Promise<Disk> {
-  const { options, lanes, clock, life, events, recorder } = foundations;
+  const { options, lanes, clock, life, events, recorder, recent } = foundations;
   const { storage, checkpoints } = options;
   const directory = options.directory ?? process.env['LANE_CACHE_DIR'] ?? DEFAULT_DIRECTORY;
   if (directory === false) return noDisk();
   const root = resolve(directory);
   return openDisk({
     ...{ root, lanes, clock, life, events, recorder },
+    evicted: (lane, key, tier, reason) => recent(lane).evicted(key, tier, reason),
     checkpoints: checkpoints !== false && resolve(checkpoints?.directory ?? join(root, 'checkpoints')),
     minFreeBytes: storage?.minFreeBytes === undefined ? undefined : parseSize(storage.minFreeBytes),
     deadlineMs:

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { Fence } from '../invalidation/fence.js';
 import { Flight, type FlightPurpose } from './flight.js';
 import { FlightContext } from './flight-context.js';
@@ -6,7 +7,7 @@ import { Boarding } from './boarding.js';
 import type { LaneSpace } from './lane-space.js';
 import type { Compute } from './options.js';
 import { lookAt, serveFound, type Look } from './quick-look.js';
-import type { Found, Search } from './read-path.js';
+import { staleInMemory, type Found, type Search } from './read-path.js';
 import { fresherOf, type StaleCopy } from './stale-copy.js';
 import { StaleServing } from './stale-serving.js';
 import type { Terms } from './terms.js';
@@ -61,6 +62,11 @@ export class Flights {
     return flight;
   }
 
+  /** Whether callers get the stale copy because the key's source failed a moment ago. */
+  isBackingOff(key: string): boolean {
+    return this.staleServing.isLeftAlone(key);
+  }
+
   /** Answers one caller: by a flight under way, or by one that is opened now. */
   request(departure: Departure): Promise<unknown> {
     const { key, purpose, terms } = departure;
@@ -83,11 +89,17 @@ export class Flights {
 
   /** Opens a flight, or queues it behind those of its key. It may have its answer already when this returns. */
   launch(departure: Departure, look?: Look): Flight {
-    const { key, compute, terms, purpose } = departure;
-    const flight = new Flight(key, compute, terms, purpose);
-    flight.stale = departure.stale;
+    const { key, terms, purpose } = departure;
+    const isQueued = this.isCrowded(key);
+    // Whoever ends last starts the next one, which must not run as a part of it.
+    const compute = isQueued ? AsyncResource.bind(departure.compute) : departure.compute;
+    const scope = purpose === 'renewal' ? undefined : this.space.parts.scope.getStore();
+    const flight = new Flight(key, compute, terms, purpose, scope);
+    flight.displaced = this.joinable.get(key);
     this.joinable.set(key, flight);
-    if (!this.isCrowded(key)) this.start(flight, look);
+    if (isQueued) return flight;
+    flight.stale = departure.stale;
+    this.start(flight, look);
     return flight;
   }
 
@@ -173,8 +185,10 @@ export class Flights {
 
   private async compute(flight: Flight, fence: Fence): Promise<void> {
     const { parts, recorder, lane } = this.space;
+    if (!this.staleServing.stillCounts(flight)) flight.stale = undefined;
     const context = new FlightContext(this.space, flight);
-    const scope = { lane, holds: (key: string) => key === flight.key, outer: parts.scope.getStore() };
+    const holds = (key: string): boolean => key === flight.key && this.open.has(flight);
+    const scope = { lane, holds, outer: flight.scope };
     const startedAt = parts.clock.monotonic();
     let value: unknown;
     try {
@@ -194,9 +208,9 @@ export class Flights {
   }
 
   private arrived(flight: Flight, fence: Fence, arrival: Arrival): void {
-    const { payload, counts } = settle(this.space, flight, fence, arrival);
+    const { payload, isCurrent } = settle(this.space, flight, fence, arrival);
     this.staleServing.recovered(flight.key);
-    const late = counts ? [] : [...flight.waiters].filter((waiter) => waiter.joinedAt > fence.birth);
+    const late = isCurrent ? [] : [...flight.waiters].filter((waiter) => waiter.joinedAt > fence.birth);
     for (const waiter of late) {
       flight.waiters.delete(waiter);
       if (!waiter.terms.forceFresh) flight.requests--;
@@ -224,7 +238,7 @@ export class Flights {
     const purpose = waiter.terms.forceFresh ? 'forced' : 'request';
     const departure = { key, compute: waiter.compute, terms: waiter.terms, purpose, stale: undefined } as const;
     const flight = this.of(key, purpose) ?? this.launch(departure);
-    if (flight.answer === undefined) this.board(flight, waiter);
+    if (flight.answer === undefined) this.boarding.transfer(flight, waiter);
     else waiter.give(flight.answer);
   }
 
@@ -235,9 +249,18 @@ export class Flights {
     const left = (this.underWay.get(key) ?? 1) - 1;
     if (left > 0) this.underWay.set(key, left);
     else this.underWay.delete(key);
-    if (this.joinable.get(key) === flight) this.joinable.delete(key);
+    if (this.joinable.get(key) === flight) this.leave(flight);
     const next = this.joinable.get(key);
-    if (next !== undefined && next.fence === undefined) this.start(next);
+    if (next === undefined || next.fence !== undefined) return;
+    next.stale = staleInMemory(this.space, key, next.terms);
+    this.start(next);
+  }
+
+  /** Callers may join again the one that a forced flight took the place of, if it is still under way and counts. */
+  private leave(flight: Flight): void {
+    const { key, displaced } = flight;
+    if (displaced !== undefined && this.open.has(displaced) && displaced.isJoinable) this.joinable.set(key, displaced);
+    else this.joinable.delete(key);
   }
 
   /** Nobody waits any more: the late result is dropped, and the key's next caller starts anew. */

@@ -4,33 +4,22 @@ import { checkKey } from '../entries/key.js';
 import { KeyPattern } from '../entries/pattern.js';
 import { checkTags } from '../entries/tags.js';
 import type { LaneCacheEvents, SweepReport } from '../events/event-map.js';
-import type { LaneMetrics, MetricsReader } from '../events/lane-metrics.js';
+import type { LaneMetrics } from '../events/lane-metrics.js';
 import type { BypassReason } from '../events/reasons.js';
 import type { CachePolicy, LaneName } from '../lanes/policy.js';
 import { checkCompute, checkKeys, reachesAllLanes, readsAsUsual, termsOf } from './call-checks.js';
 import { computeAndPut } from './computed-put.js';
 import { listEntries, type EntryInfo } from './entry-listing.js';
+import { explain } from './explain.js';
+import type { Explanation } from './explanation.js';
 import { Flights } from './flights.js';
-import type { Invalidations } from './invalidations.js';
 import type { LaneSpace } from './lane-space.js';
 import { isThere, lookUp } from './lookup.js';
+import type { ManagerParts } from './manager-parts.js';
 import { getOrSetMany } from './many.js';
 import type { Compute, ComputeMany, EntryOptions, ReadOptions, WriteOptions } from './options.js';
-import { bypass, bypassReason, request } from './requests.js';
+import { bypass, bypassReason, isBypassed, request } from './requests.js';
 import { put } from './put.js';
-
-/** What a manager shares with the managers of the other lanes. */
-export interface ManagerParts {
-  readonly invalidations: Invalidations;
-  readonly metrics: MetricsReader;
-  readonly checkpoints: CheckpointService;
-  /** Throws UnknownLaneError. */
-  readonly managerOf: (lane: string) => LaneManager;
-  readonly lanes: () => Iterable<LaneManager>;
-  readonly flush: () => Promise<void>;
-  readonly sweep: () => Promise<SweepReport>;
-  readonly close: () => Promise<void>;
-}
 
 /** What callers ask of one lane. */
 export class LaneManager {
@@ -87,7 +76,7 @@ export class LaneManager {
   async get<T = unknown>(key: string, options?: ReadOptions): Promise<T | undefined> {
     const terms = termsOf(this.space, options);
     checkKey(key, this.lane);
-    if (this.isBypassed(key)) return undefined;
+    if (isBypassed(this.space, key)) return undefined;
     return (await lookUp(this.space, key, terms)) as T | undefined;
   }
 
@@ -164,9 +153,9 @@ export class LaneManager {
 
   /** Removes all entries of this lane, or of every lane. Never checkpoints. Counters stay. */
   async clearAll(options?: { readonly lanes?: 'all' }): Promise<void> {
-    const managers = reachesAllLanes(options, this.lane) ? [...this.shared.lanes()] : [this];
+    const spaces = reachesAllLanes(options, this.lane) ? [...this.shared.spaces()] : [this.space];
     if (this.isClosed) return;
-    await Promise.all(managers.map((manager) => this.shared.invalidations.clear(manager.space)));
+    await Promise.all(spaces.map((space) => this.shared.invalidations.clear(space)));
   }
 
   /** Puts a key past its ttl at once; it can still be served for as long as its grace lasts. true = it was there. */
@@ -193,6 +182,12 @@ export class LaneManager {
 
   getCheckpointCacheStatus(): Promise<CheckpointStatus> {
     return this.shared.checkpoints.getCheckpointCacheStatus();
+  }
+
+  /** Why the key is, or is not, served, and what the next `getOrSet` would do. Counts no request and moves nothing. */
+  async explain(key: string): Promise<Explanation> {
+    checkKey(key, this.lane);
+    return explain(this.space, this.flights, key, this.getMetrics());
   }
 
   /** What the tiers hold of this lane, each key once; keys that match `pattern` if one is given. */
@@ -239,14 +234,13 @@ export class LaneManager {
     this.flights.abortAll(reason);
   }
 
-  private get isClosed(): boolean {
-    return this.space.parts.memory.state.state === 'off';
+  /** @internal for measuring, and for looking into the tiers */
+  get insides(): LaneSpace {
+    return this.space;
   }
 
-  private isBypassed(key: string): boolean {
-    const reason = bypassReason(this.space, key);
-    if (reason !== undefined) bypass(this.space, key, reason);
-    return reason !== undefined;
+  private get isClosed(): boolean {
+    return this.space.parts.memory.state.state === 'off';
   }
 
   private compute(key: string, compute: Compute<unknown>, options: EntryOptions | undefined): Promise<unknown> {

@@ -10,6 +10,7 @@ import type { CachePolicy } from '../lanes/policy.js';
 import type { LaneStrategy } from '../lanes/strategy.js';
 import type { MemorySpace } from '../tiers/memory-space.js';
 import type { MemoryTier } from '../tiers/memory-tier.js';
+import type { RecentKeys } from './recent-keys.js';
 import type { FlightScope } from './reentrancy.js';
 import type { Terms } from './terms.js';
 import type { TierGate } from './tier-gate.js';
@@ -53,5 +54,7 @@ export interface LaneSpace {
   readonly exclude: readonly KeyPattern[];
   readonly memory: MemorySpace;
   readonly recorder: LaneRecorder;
+  /** For explaining; decides nothing. */
+  readonly recent: RecentKeys;
   readonly parts: CacheParts;
 }

@@ -3,9 +3,8 @@ import type { MemoryEntry } from '../tiers/memory-entry.js';
 import type { Flights } from './flights.js';
 import type { LaneSpace } from './lane-space.js';
 import type { Compute } from './options.js';
-import { entryInMemory, heldPayload, staleCopyOf, suits } from './read-path.js';
+import { entryInMemory, heldPayload, staleCopyOf, staleInMemory, suits } from './read-path.js';
 import { refuseReentry } from './reentrancy.js';
-import type { StaleCopy } from './stale-copy.js';
 import type { Terms } from './terms.js';
 import { computeUncached } from './uncached.js';
 
@@ -23,6 +22,13 @@ export function bypassReason(space: LaneSpace, key: string): BypassReason | unde
   if (exclude.length > 0 && exclude.some((pattern) => pattern.matches(key))) return 'excluded';
   if (include.length > 0 && !include.some((pattern) => pattern.matches(key))) return 'excluded';
   return undefined;
+}
+
+/** Whether a request for this key goes past the cache; counted if so. */
+export function isBypassed(space: LaneSpace, key: string): boolean {
+  const reason = bypassReason(space, key);
+  if (reason !== undefined) bypass(space, key, reason);
+  return reason !== undefined;
 }
 
 /** Serves from memory if it can, counting the hit. */
@@ -76,11 +82,4 @@ function renewIfDue(
   if (now < entry.refreshAt || flights.of(asked.key, 'renewal') !== undefined) return;
   const stale = staleCopyOf(space, entry, now);
   flights.launch({ ...asked, purpose: 'renewal', stale });
-}
-
-/** The entry in memory as a copy to fall back on. */
-export function staleInMemory(space: LaneSpace, key: string, terms: Terms): StaleCopy | undefined {
-  const entry = space.memory.peek(key);
-  if (entry === undefined || entry.schemaVersion !== terms.version) return undefined;
-  return staleCopyOf(space, entry, space.parts.life.now());
 }

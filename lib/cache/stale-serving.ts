@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Flight } from './flight.js';
 import type { LaneSpace } from './lane-space.js';
+import { staleInMemory } from './read-path.js';
 import type { StaleCopy } from './stale-copy.js';
 import type { Waiter } from './waiter.js';
 
@@ -21,8 +22,8 @@ export class StaleServing {
 
   /** Gives the waiter the flight's stale copy, if at this moment it counts and is inside the grace that both accept. */
   serve(flight: Flight, waiter: Waiter, cause: StaleCause): boolean {
-    const { stale } = flight;
-    if (stale === undefined || !this.isServable(flight, stale, waiter.terms.acceptedGraceMs)) return false;
+    const stale = this.copyOf(flight);
+    if (stale === undefined || !this.isServable(flight, stale, waiter.terms.acceptedGraceMs, cause)) return false;
     const { recorder, parts, lane } = this.space;
     recorder.staleServed();
     if (parts.events.wants('stale')) parts.events.emit('stale', { lane, key: flight.key, ...cause });
@@ -31,8 +32,12 @@ export class StaleServing {
   }
 
   isBackingOff(flight: Flight): boolean {
-    if (flight.stale === undefined) return false;
-    const until = this.backOff.get(flight.key);
+    return flight.stale !== undefined && this.isLeftAlone(flight.key);
+  }
+
+  /** Whether the key's source failed a moment ago. */
+  isLeftAlone(key: string): boolean {
+    const until = this.backOff.get(key);
     return until !== undefined && this.space.parts.life.now() < until;
   }
 
@@ -47,12 +52,27 @@ export class StaleServing {
     this.backOff.delete(key);
   }
 
-  private isServable(flight: Flight, stale: StaleCopy, acceptedGraceMs: number): boolean {
+  /** Whether the flight's copy, if it has one, has not been invalidated since it was found. */
+  stillCounts(flight: Flight): boolean {
+    const { stale, fence } = flight;
+    return stale === undefined || this.space.parts.log.counts({ ...stale, lane: this.space.lane }, fence);
+  }
+
+  /** A queued flight has no fence that would tell of what happens meanwhile, so it takes what is there at the moment. */
+  private copyOf(flight: Flight): StaleCopy | undefined {
+    return flight.fence === undefined ? staleInMemory(this.space, flight.key, flight.terms) : flight.stale;
+  }
+
+  private isServable(flight: Flight, stale: StaleCopy, acceptedGraceMs: number, { cause }: StaleCause): boolean {
     const { parts, lane } = this.space;
+    const { fence } = flight;
     const candidate = { ...stale, lane };
-    if (!parts.log.counts(candidate, flight.fence)) return false;
-    const expiresAt = Math.min(stale.expiresAt, parts.log.expiredAt(candidate, flight.fence) ?? Infinity);
+    if (!parts.log.counts(candidate, fence)) return false;
+    const expiresAt = Math.min(stale.expiresAt, parts.log.expiredAt(candidate, fence) ?? Infinity);
     const grace = Math.min(stale.staleUntil - stale.expiresAt, acceptedGraceMs);
-    return parts.life.now() < expiresAt + grace;
+    const now = parts.life.now();
+    // Who forced a computation although the entry is good does not want the entry sooner, only rather than an error.
+    if (cause === 'soft-timeout' && now < expiresAt) return false;
+    return grace > 0 && now < expiresAt + grace;
   }
 }

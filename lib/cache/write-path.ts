@@ -25,6 +25,9 @@ export interface Landing {
   readonly expiredAt: number | undefined;
 }
 
+/** What it is judged by whether the lane takes a value. */
+export type Asked = Pick<Landing, 'key' | 'value' | 'payload' | 'tags' | 'ttlMs' | 'computeMs'>;
+
 /** A value that is returned and not stored. */
 export interface Refusal {
   readonly reason: RefusalReason;
@@ -47,7 +50,7 @@ interface Life {
 }
 
 /** What the lane has against storing a value, whenever it was computed; undefined if nothing. */
-export function refusalOf(space: LaneSpace, landing: Omit<Landing, 'expiredAt'>): Refusal | undefined {
+export function refusalOf(space: LaneSpace, landing: Asked): Refusal | undefined {
   const { policy } = space;
   const { payload, value } = landing;
   if (value === undefined) return { reason: 'undefined', detail: 'undefined is not a value' };
@@ -64,6 +67,7 @@ export function refusalOf(space: LaneSpace, landing: Omit<Landing, 'expiredAt'>)
 /** Counts a refusal and tells who listens. */
 export function refuse(space: LaneSpace, key: string, refusal: Refusal): void {
   space.recorder.refuse(refusal.reason);
+  space.recent.refused(key, refusal.reason, refusal.detail);
   const { events } = space.parts;
   if (events.wants('refuse')) events.emit('refuse', { lane: space.lane, key, ...refusal });
 }
@@ -72,14 +76,16 @@ export function refuse(space: LaneSpace, key: string, refusal: Refusal): void {
 export function land(space: LaneSpace, landing: Landing): void {
   const life = lifeOf(space, landing);
   const { key } = landing;
-  if (isOutdone(space, key, landing)) return;
+  if (isClosed(space) || isOutdone(space, key, landing)) return;
   const { payload, birth, flight, tags, computeMs, terms } = landing;
   space.parts.log.landed({ lane: space.lane, key, tags, birth }, flight);
   const { sizeBytes } = payload;
   const held = payload.hold(space.policy.isolation);
   const stamp = space.parts.log.stamp;
   const schemaVersion = terms.version;
-  space.memory.set(
+  writeBelow(space, landing, life);
+  remember(
+    space,
     new MemoryEntry({
       key,
       tags,
@@ -96,7 +102,7 @@ export function land(space: LaneSpace, landing: Landing): void {
       held,
     }),
   );
-  writeBelow(space, landing, life);
+  space.recent.stored(key, { birth, tags, expiresAt: life.expiresAt });
   const { events } = space.parts;
   if (events.wants('store')) events.emit('store', { lane: space.lane, key, sizeBytes });
 }
@@ -105,13 +111,18 @@ export function land(space: LaneSpace, landing: Landing): void {
 export function promote(space: LaneSpace, found: Found, refreshAhead: number | null): void {
   const { record, payload } = found;
   const { key, tags, birth, landedAt, computeMs, schemaVersion } = record;
-  if (isOutdone(space, key, { birth, flight: 0 })) return;
+  if (isClosed(space) || isOutdone(space, key, { birth, flight: 0 })) return;
   const { expiresAt } = found;
   const staleUntil = expiresAt + (record.staleUntil - record.expiresAt);
   const refreshAt = refreshPoint(landedAt, expiresAt, refreshAhead);
   const held = payload.hold(space.policy.isolation);
   const { stamp } = space.parts.log;
-  space.memory.set(
+  const bytes = record.bytes;
+  for (const gate of gatesAbove(space, found.tier)) {
+    gate.write(space.lane, { key, tags, birth, expiresAt: staleUntil, computeMs, bytes });
+  }
+  remember(
+    space,
     new MemoryEntry({
       key,
       tags,
@@ -128,10 +139,22 @@ export function promote(space: LaneSpace, found: Found, refreshAhead: number | n
       held,
     }),
   );
-  const bytes = record.bytes;
-  for (const gate of gatesAbove(space, found.tier)) {
-    gate.write(space.lane, { key, tags, birth, expiresAt: staleUntil, computeMs, bytes });
-  }
+}
+
+/**
+ * Into memory, last of all tiers: what has to go for it may make a listener or a strategy say something about this very
+ * key, which then comes behind what was written below, and leaves nothing here.
+ */
+function remember(space: LaneSpace, entry: MemoryEntry): void {
+  const { log } = space.parts;
+  const { position } = log;
+  space.memory.set(entry);
+  if (log.position !== position) space.memory.delete(entry.key);
+}
+
+/** A computation may outlive the cache. */
+function isClosed(space: LaneSpace): boolean {
+  return space.parts.memory.state.state === 'off';
 }
 
 /** Whether memory holds an entry that a landing of this birth and flight must not replace. */
@@ -175,7 +198,7 @@ function* gatesAbove(space: LaneSpace, tier: TierName): Iterable<LaneSpace['part
   }
 }
 
-function refusedByStrategy(space: LaneSpace, landing: Omit<Landing, 'expiredAt'>): Refusal | undefined {
+function refusedByStrategy(space: LaneSpace, landing: Asked): Refusal | undefined {
   const { strategy, lane, parts } = space;
   if (strategy === undefined) return undefined;
   const { key, value, tags, computeMs, payload } = landing;

@@ -3,7 +3,7 @@ import { TagPositions, type RaisedFloor } from './tag-positions.js';
 
 /** tag -> position and time at which what carries it was put past its ttl, bounded as the positions are. */
 export class ExpiredTags {
-  private readonly positions: TagPositions;
+  readonly positions: TagPositions;
   private readonly expired = new Map<string, ExpiredTag>();
 
   constructor(limit: number) {

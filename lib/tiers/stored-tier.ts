@@ -21,6 +21,8 @@ export interface StoredTierOptions {
   readonly life: { now(): number };
   readonly events: EventSink;
   readonly recorder: (lane: string) => LaneRecorder | undefined;
+  /** Told of every entry that had to go, or whose time was over. */
+  readonly evicted?: (lane: string, key: string, tier: 'l2' | 'l3', reason: string) => void;
   /** How long `close` may take. Default 4,000. */
   readonly closeWithinMs?: number;
 }
@@ -33,8 +35,8 @@ const CLOSE_WITHIN_MS = 4_000;
 /**
  * A tier on disk. Its writes are behind the caller and in the order of the calls.
  *
- * While it is off it reads nothing and writes nothing, and a removal rejects unless there is nothing to remove from: who
- * asked for it must then see to it that the tier is emptied.
+ * While it is off it reads nothing and writes nothing, and a removal rejects unless there is nothing to remove from, or
+ * the folder is another process's: who asked for it must then see to it that the tier is emptied.
  */
 export abstract class StoredTier implements Tier {
   protected readonly keeper: StoreKeeper;
@@ -50,7 +52,11 @@ export abstract class StoredTier implements Tier {
     const failed = (): void => {
       for (const lane of this.rules.keys()) options.recorder(lane)?.tierError(name);
     };
-    this.keeper = new StoreKeeper({ tier: name, clock, events, unattached, admit: (env) => this.admit(env), failed });
+    this.keeper = new StoreKeeper({
+      ...{ tier: name, clock, events, unattached, failed },
+      admit: (environment) => this.admit(environment),
+      serving: () => this.serving(),
+    });
   }
 
   get state(): TierState {
@@ -143,16 +149,26 @@ export abstract class StoredTier implements Tier {
     return this.keeper.close(this.options.closeWithinMs ?? CLOSE_WITHIN_MS);
   }
 
-  /** A change that must not be missed. `ifVacant`: what it comes to when nothing is stored. */
+  /**
+   * A change that must not be missed. `ifVacant`: what it comes to when nothing is stored, or as long as the folder is not
+   * ours; then what is found there later is not served.
+   */
   protected async change<T>(make: (store: EntryStore) => Promise<T>, ifVacant: T): Promise<T> {
-    const { store, isVacant, offFault } = this.keeper;
+    const { store, isVacant, isAttached, offFault } = this.keeper;
     if (store !== undefined) return make(store);
     if (isVacant) return ifVacant;
-    throw offFault;
+    if (isAttached) throw offFault;
+    this.keeper.miss();
+    return ifVacant;
   }
 
   /** Whether what the environment holds may be served. */
   protected abstract accepts(environment: Environment, store: EntryStore): boolean;
+
+  /** Called in the step in which the tier begins to serve, before anything can be read from it. */
+  protected serving(): void {
+    // nothing to get ready
+  }
 
   /** What is written before the tier serves. */
   protected abstract begin(batch: EntryBatch): void;
@@ -195,6 +211,7 @@ export abstract class StoredTier implements Tier {
     const { events, recorder } = this.options;
     if (reason === 'expired') recorder(lane)?.expiration(this.name, 1);
     else recorder(lane)?.eviction(this.name, 1);
+    this.options.evicted?.(lane, key, this.name, reason);
     if (events.wants('evict')) events.emit('evict', { lane, key, tier: this.name, reason });
   }
 }

@@ -29,6 +29,11 @@ for await (const line of createInterface({ input: process.stdin })) {
 }
 `;
 
+const ask = async (child: Child, ...command: readonly unknown[]): Promise<unknown> => {
+  child.say(JSON.stringify(command));
+  return JSON.parse(await child.line());
+};
+
 describe('processes of one directory', () => {
   const bench = new StorageBench();
   let workshop: Workshop;
@@ -41,17 +46,13 @@ describe('processes of one directory', () => {
     await child.line();
     return child;
   };
-  const ask = async (child: Child, ...command: readonly unknown[]): Promise<unknown> => {
-    child.say(JSON.stringify(command));
-    return JSON.parse(await child.line());
-  };
 
   it('share one checkpoint store, four of them at once', async () => {
     const directory = await bench.path('cache');
     const children: Child[] = [];
     for (let n = 0; n < 4; n += 1) children.push(await start(directory));
     const states = await Promise.all(children.map((child) => ask(child, 'l3')));
-    expect(states.toSorted()).toEqual(['off', 'off', 'off', 'on']);
+    expect(states.map(String).toSorted()).toEqual(['off', 'off', 'off', 'on']);
 
     const saved = await Promise.all(children.map((child, worker) => ask(child, 'saveMany', 'flow', 25, worker)));
     const versions = saved.flat().map(Number);

@@ -1,8 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Invalidations } from '../../lib/cache/invalidations.js';
-import { LaneManager, type ManagerParts } from '../../lib/cache/lane-manager.js';
+import { LaneManager } from '../../lib/cache/lane-manager.js';
+import type { ManagerParts } from '../../lib/cache/manager-parts.js';
 import type { CacheParts, LaneSpace, Persistence } from '../../lib/cache/lane-space.js';
+import { RecentKeys } from '../../lib/cache/recent-keys.js';
 import type { FlightScope } from '../../lib/cache/reentrancy.js';
+import type { ManagerParts } from '../../lib/cache/manager-parts.js';
+import { RecentKeys } from '../../lib/cache/recent-keys.js';
 import { laneTerms } from '../../lib/cache/terms.js';
 import { TierGate } from '../../lib/cache/tier-gate.js';
 import { CheckpointService } from '../../lib/checkpoints/checkpoint-service.js';
@@ -81,7 +85,7 @@ export class LaneApp {
         store: () => new UnavailableCheckpointStore('no-directory', 'none'),
       }),
       managerOf: (lane) => this.manager(lane),
-      lanes: () => this.managers.values(),
+      spaces: () => spaces.values(),
       flush: async () => void (await Promise.all(below.map((tier) => tier.flush()))),
       sweep: () => Promise.reject(new Error('not here')),
       close: () => memory.close(),
@@ -90,7 +94,7 @@ export class LaneApp {
       const patterns = (texts: readonly string[]): KeyPattern[] => texts.map((text) => new KeyPattern(text));
       const [include, exclude] = [patterns(policy.include), patterns(policy.exclude)];
       const own = { lane, policy, strategy, include, exclude, memory: memory.space(lane), recorder: recorder(lane) };
-      const space: LaneSpace = { ...own, terms: laneTerms(policy), parts };
+      const space: LaneSpace = { ...own, terms: laneTerms(policy), recent: new RecentKeys(), parts };
       spaces.set(lane, space);
       this.managers.set(lane, new WatchedManager(space, shared));
     }

@@ -1,0 +1,18 @@
+import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
+import type { SweepReport } from '../events/event-map.js';
+import type { MetricsReader } from '../events/lane-metrics.js';
+import type { Invalidations } from './invalidations.js';
+import type { LaneSpace } from './lane-space.js';
+
+/** What a manager shares with the managers of the other lanes. */
+export interface ManagerParts {
+  readonly invalidations: Invalidations;
+  readonly metrics: MetricsReader;
+  readonly checkpoints: CheckpointService;
+  /** Throws UnknownLaneError. */
+  readonly managerOf: (lane: string) => object;
+  readonly spaces: () => Iterable<LaneSpace>;
+  readonly flush: () => Promise<void>;
+  readonly sweep: () => Promise<SweepReport>;
+  readonly close: () => Promise<void>;
+}

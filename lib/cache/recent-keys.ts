@@ -1,0 +1,75 @@
+import { LRUCache } from 'lru-cache';
+import { KeyPattern } from '../entries/pattern.js';
+import type { TierName } from '../entries/tier-name.js';
+import type { RefusalReason } from '../events/reasons.js';
+import type { LogRecord } from '../invalidation/journal.js';
+import type { VoidedBy } from '../invalidation/why-not.js';
+
+/** The life of an entry when it landed. */
+export interface Landed {
+  readonly birth: number;
+  readonly tags: readonly string[];
+  /** Life time, epoch ms. */
+  readonly expiresAt: number;
+}
+
+/** What is still known of a key, whether a tier holds it or not. */
+export interface KeyTrace {
+  readonly landed?: Landed;
+  /** What of it was evicted since, and from where. */
+  readonly evictedFrom: ReadonlyMap<TierName, string>;
+  readonly refusal?: { readonly reason: RefusalReason; readonly detail: string };
+  /** The last record that named the key itself. */
+  readonly named?: VoidedBy;
+}
+
+const REMEMBERED_KEYS = 1_000;
+const REMEMBERED_PATTERNS = 64;
+const NOWHERE: ReadonlyMap<TierName, string> = new Map();
+const NOTHING: KeyTrace = Object.freeze({ evictedFrom: NOWHERE });
+
+/** What became of the keys that a lane stored, refused or lost last. Told when something changes, never by a hit. */
+export class RecentKeys {
+  private readonly traces = new LRUCache<string, KeyTrace>({ max: REMEMBERED_KEYS });
+  private patterns: readonly { readonly pattern: KeyPattern; readonly position: number }[] = [];
+
+  /** Undefined of a key that has not been heard of, or too long ago. */
+  of(key: string): KeyTrace | undefined {
+    return this.traces.peek(key);
+  }
+
+  stored(key: string, landed: Landed): void {
+    this.traces.set(key, { landed, evictedFrom: NOWHERE });
+  }
+
+  evicted(key: string, tier: TierName, reason: string): void {
+    const trace = this.traceOf(key);
+    this.traces.set(key, { ...trace, evictedFrom: new Map([...trace.evictedFrom, [tier, reason]]) });
+  }
+
+  refused(key: string, reason: RefusalReason, detail: string): void {
+    const refusal = { reason, detail };
+    // what the disk had no room for is in memory all the same; every other refusal leaves nothing behind
+    const kept = reason === 'backlog' ? this.traceOf(key) : NOTHING;
+    this.traces.set(key, { ...kept, refusal });
+  }
+
+  /** A record of this lane that leaves no trace in the log once it has been carried out. */
+  named({ kind, subject, position }: LogRecord): void {
+    if (kind === 'key' || kind === 'expire') {
+      this.traces.set(subject, { ...this.traceOf(subject), named: { kind, subject, position } });
+    } else if (kind === 'pattern') {
+      this.patterns = [{ pattern: new KeyPattern(subject), position }, ...this.patterns].slice(0, REMEMBERED_PATTERNS);
+    }
+  }
+
+  /** The pattern by which what landed went. */
+  patternOver(key: string, { birth, tags }: Landed): VoidedBy | undefined {
+    const over = this.patterns.find(({ pattern, position }) => position > birth && pattern.matchesEntry(key, tags));
+    return over === undefined ? undefined : { kind: 'pattern', position: over.position, subject: over.pattern.text };
+  }
+
+  private traceOf(key: string): KeyTrace {
+    return this.traces.peek(key) ?? NOTHING;
+  }
+}

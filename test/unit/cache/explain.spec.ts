@@ -1,0 +1,211 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { CacheManager } from '../../../lib/cache-manager.js';
+import type { TierName } from '../../../lib/entries/tier-name.js';
+import { FakeClock } from '../../../lib/testing/fake-clock.js';
+import { StorageBench } from '../../support/storage.js';
+
+describe('explaining a key', () => {
+  const bench = new StorageBench();
+  let clock: FakeClock;
+  let directory: string;
+  let cache: CacheManager;
+
+  const open = (version = ''): Promise<CacheManager> =>
+    CacheManager.fromSettings({
+      ...{ directory, version, clock, logger: false },
+      storage: { sweepEvery: false, minFreeBytes: '1MB' },
+      lanes: {
+        standard: { l1: { maxEntries: 3 }, maxEntryBytes: '2KB' },
+        graceful: { grace: '5m' },
+        eager: { grace: '5m', softTimeout: 0 },
+        picky: { exclude: ['private:*'] },
+        memory: { l2: { enabled: false }, l3: { enabled: false } },
+      },
+    });
+
+  beforeEach(async () => {
+    clock = new FakeClock();
+    directory = await bench.path('cache');
+    cache = await open();
+  });
+  afterEach(async () => {
+    await cache.close();
+    await bench.dispose();
+  });
+
+  const tierOf = async (tier: TierName, key: string, manager = cache) => {
+    const found = (await manager.explain(key)).tiers.find((one) => one.tier === tier);
+    if (found === undefined) throw new Error(`no ${tier}`);
+    return found;
+  };
+  const put = async (key: string, tags: readonly string[] = []): Promise<void> => {
+    await cache.getOrSet(key, () => 'value', { tags });
+    await cache.flush();
+  };
+
+  it('knows nothing of a key that was never asked for', async () => {
+    const told = await cache.explain('new');
+    expect(told).toMatchObject({ key: 'new', lane: 'standard', next: 'compute' });
+    expect(told.tiers.map(({ tier, status, reason }) => [tier, status, reason])).toEqual([
+      ['l1', 'absent', 'never-seen'],
+      ['l2', 'absent', 'never-seen'],
+      ['l3', 'absent', 'never-seen'],
+      ['l4', 'off', 'tier-off'],
+    ]);
+    expect(told.answeredBy).toBeUndefined();
+  });
+
+  it('shows where an entry is and what is known of it, and touches nothing', async () => {
+    await put('key', ['a']);
+    const before = cache.getMetrics();
+    const told = await cache.explain('key');
+    expect(told).toMatchObject({ next: 'hit', answeredBy: 'l1', summary: expect.stringContaining('served from l1') });
+    expect(told.tiers.map(({ status }) => status)).toEqual(['present', 'present', 'present', 'off']);
+    expect(told.tiers[1]?.entry).toMatchObject({
+      key: 'key',
+      lane: 'standard',
+      tiers: ['l2'],
+      tags: ['a'],
+      ageMs: 0,
+      remainingMs: 900_000,
+      accessCount: 0,
+    });
+    expect({ ...cache.getMetrics(), timestamp: '' }).toEqual({ ...before, timestamp: '' });
+    // explaining the oldest entry has not made it a recently used one
+    for (const key of ['x', 'y', 'z']) await put(key);
+    expect(await tierOf('l1', 'key')).toMatchObject({ status: 'absent', reason: 'evicted' });
+    expect(await cache.explain('key')).toMatchObject({ next: 'hit', answeredBy: 'l2' });
+    expect(cache.getMetrics().l2.hits).toBe(0);
+  });
+
+  it('tells when an entry expired, and where it is still good as a stale one', async () => {
+    await put('key');
+    const graceful = cache.forLane('graceful');
+    const eager = cache.forLane('eager');
+    for (const lane of [graceful, eager]) await lane.getOrSet('key', () => 1);
+    await clock.advance('16m');
+    expect(await tierOf('l1', 'key')).toMatchObject({ status: 'unusable', reason: 'expired' });
+    expect(await tierOf('l2', 'key')).toMatchObject({ status: 'absent', reason: 'expired' });
+    expect((await cache.explain('key')).next).toBe('compute');
+    expect((await graceful.explain('key')).next).toBe('compute');
+    expect(await eager.explain('key')).toMatchObject({ next: 'stale', summary: expect.stringContaining('grace') });
+    await graceful.getOrSet('key', () => Promise.reject(new Error('source'))).catch(() => undefined);
+    expect((await graceful.explain('key')).next).toBe('stale');
+  });
+
+  it('names the record that invalidated it, by kind, position and subject', async () => {
+    await put('by:key');
+    await cache.invalidate('by:key');
+    expect(await tierOf('l1', 'by:key')).toMatchObject({
+      status: 'absent',
+      reason: 'invalidated',
+      invalidatedBy: { kind: 'key', subject: 'by:key' },
+    });
+
+    await put('by:tag', ['t']);
+    await cache.invalidateByTag('t');
+    const byTag = await tierOf('l2', 'by:tag');
+    expect(byTag).toMatchObject({
+      status: 'unusable',
+      reason: 'invalidated',
+      invalidatedBy: { kind: 'tag', subject: 't' },
+    });
+    expect(await tierOf('l1', 'by:tag')).toMatchObject({ status: 'unusable', invalidatedBy: byTag.invalidatedBy });
+
+    await put('by:pattern');
+    await cache.invalidateByPattern('by:p*');
+    const byPattern = await tierOf('l1', 'by:pattern');
+    expect(byPattern).toMatchObject({ reason: 'invalidated', invalidatedBy: { kind: 'pattern', subject: 'by:p*' } });
+    expect(byPattern.invalidatedBy?.position).toBeGreaterThan(byTag.invalidatedBy?.position ?? Infinity);
+
+    await put('by:all');
+    await cache.clearAll();
+    expect(await tierOf('l3', 'by:all')).toMatchObject({ reason: 'invalidated', invalidatedBy: { kind: 'all' } });
+
+    await put('by:expire', ['e']);
+    await cache.expire('by:expire');
+    expect(await tierOf('l1', 'by:expire')).toMatchObject({
+      status: 'unusable',
+      reason: 'expired',
+      invalidatedBy: { kind: 'expire', subject: 'by:expire' },
+    });
+    await put('by:expired-tag', ['e']);
+    await cache.expireByTag('e');
+    expect(await tierOf('l1', 'by:expired-tag')).toMatchObject({
+      reason: 'expired',
+      invalidatedBy: { kind: 'expire', subject: 'e' },
+    });
+  });
+
+  it('forgets an invalidation once a new value has landed', async () => {
+    await put('key');
+    await cache.invalidate('key');
+    await put('key');
+    expect(await cache.explain('key')).toMatchObject({ next: 'hit', answeredBy: 'l1' });
+  });
+
+  it('tells why a value was refused', async () => {
+    await cache.getOrSet('large', () => 'x'.repeat(3_000));
+    await cache.getOrSet('odd', () => ({ run: () => 1 }));
+    await put('gone');
+    await cache.set('gone', Symbol('never stored'));
+    expect(await tierOf('l1', 'large')).toMatchObject({
+      reason: 'refused',
+      detail: expect.stringContaining('too-large'),
+    });
+    expect(await tierOf('l2', 'odd')).toMatchObject({
+      reason: 'refused',
+      detail: expect.stringContaining('unstorable'),
+    });
+    expect(await tierOf('l1', 'gone')).toMatchObject({ reason: 'refused' });
+  });
+
+  it('says which tiers are off and why', async () => {
+    expect((await cache.forLane('memory').explain('key')).tiers[1]).toMatchObject({
+      status: 'off',
+      reason: 'tier-off',
+      detail: expect.stringContaining('does not use it'),
+    });
+    const other = await open();
+    expect(await tierOf('l3', 'key', other)).toMatchObject({
+      status: 'off',
+      reason: 'tier-off',
+      detail: expect.stringContaining('in-use'),
+    });
+    await other.close();
+    expect(await other.explain('key')).toMatchObject({
+      next: 'bypass',
+      tiers: [{ status: 'off' }, { status: 'off' }, { status: 'off' }, { status: 'off' }],
+    });
+  });
+
+  it('knows what goes past the cache, and what is being computed', async () => {
+    expect(await cache.forLane('picky').explain('private:1')).toMatchObject({
+      next: 'bypass',
+      summary: expect.stringContaining('excluded'),
+    });
+    let finish = (_value: number): void => undefined;
+    const running = cache.getOrSet('slow', () => new Promise<number>((done) => (finish = done)));
+    while ((await cache.explain('slow')).next !== 'join');
+    finish(1);
+    await running;
+    expect((await cache.explain('slow')).next).toBe('hit');
+  });
+
+  it('tells versions apart', async () => {
+    await put('key');
+    await cache.getOrSet('shape', () => 1, { version: 2 });
+    expect(await tierOf('l1', 'shape')).toMatchObject({ status: 'unusable', reason: 'version' });
+    await cache.close();
+    cache = await open('other');
+    expect(await tierOf('l3', 'key')).toMatchObject({
+      status: 'unusable',
+      reason: 'version',
+      detail: expect.stringContaining("'other'"),
+    });
+  });
+
+  it('refuses what is no key', async () => {
+    await expect(cache.explain('')).rejects.toMatchObject({ code: 'KEY_INVALID' });
+  });
+});
