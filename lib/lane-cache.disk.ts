@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Persistence } from './cache/lane-space.js';
+import { withBenchLanes } from './cache/performance.js';
 import type { CheckpointStore } from './checkpoints/checkpoint-store.js';
 import { UnavailableCheckpointStore } from './checkpoints/unavailable-checkpoint-store.js';
 import type { Clock } from './clock/clock.js';
@@ -53,8 +54,11 @@ export interface Disk {
   readonly persistence: Persistence | undefined;
   /** Where checkpoints are, asked anew at each call: ownership may come later. */
   checkpoints(): CheckpointStore;
-  /** This process has become the owner; `adopt` must let go of everything from before. */
-  whenTakenOver(adopt: (journal: LogJournal) => Promise<void>): void;
+  /**
+   * `adopt` is called in the step in which the persistent tier begins to serve what another owner, or an earlier opening,
+   * has stored: the log must go on from there, and let go of everything from before.
+   */
+  whenFound(adopt: (journal: LogJournal) => void): void;
   /** What this process answers others as long as it is the owner, besides what concerns checkpoints. */
   answer(answers: readonly (readonly [string, Answer])[]): void;
   removeLeftovers(): Promise<{ readonly orphanedSessions: number; readonly quarantinesRemoved: number }>;
@@ -89,7 +93,7 @@ function withoutDisk(reason: 'no-directory' | 'disk-full' | 'read-only', checkpo
     journal: undefined,
     persistence: undefined,
     checkpoints: () => checkpoints,
-    whenTakenOver: () => undefined,
+    whenFound: () => undefined,
     answer: () => undefined,
     removeLeftovers: () => Promise.resolve({ orphanedSessions: 0, quarantinesRemoved: 0 }),
     close: () => checkpoints.close(),
@@ -104,7 +108,6 @@ class DiskOnFolder implements Disk {
   private remote: RemoteCheckpointStore | undefined;
   private server: OperatorServer | undefined;
   private readonly answers: Map<string, Answer>;
-  private adopt: ((journal: LogJournal) => Promise<void>) | undefined;
   private readonly note: MissedNote;
   private owning: Promise<void> = Promise.resolve();
   private closing: Promise<void> | undefined;
@@ -124,7 +127,7 @@ class DiskOnFolder implements Disk {
       directory: directory.l3,
       // who is just becoming the owner must be done with it first
       void: () => this.owning.then(() => l3.void()),
-      noteMissed: () => (this.owned === undefined ? this.note.ensure() : undefined),
+      noteMissed: () => (l3.isFollowed ? undefined : this.missed()),
     };
   }
 
@@ -133,13 +136,21 @@ class DiskOnFolder implements Disk {
     const directory = await LaneCacheDirectory.prepare({ root, liveness: socketLiveness, clock });
     await directory.removeDeadSessions();
     const session = await directory.openSession();
-    const tier: StoredTierOptions = { lanes, clock, life, events, recorder, evicted };
+    const tier: StoredTierOptions = {
+      lanes: withBenchLanes(lanes),
+      clock,
+      life,
+      events,
+      recorder,
+      evicted,
+    };
     const place = join(session.directory, 'l2');
     const folder = new CacheFolder({ directory: place, durability: 'session', clock, minFreeBytes, deadlineMs });
     const l2 = await DiskTier.open(folder, tier);
     const ownership = await acquireOwnership({ directory: directory.claims, liveness: socketLiveness, clock });
     const socket = await OwnerSocket.at(directory.claims);
-    const disk = new DiskOnFolder(options, directory, session, l2, PersistentTier.unattached(tier), socket);
+    const l3 = ownership.state === 'owned' ? PersistentTier.unopened(tier) : PersistentTier.unattached(tier);
+    const disk = new DiskOnFolder(options, directory, session, l2, l3, socket);
     if (ownership.state === 'owned') await disk.own(ownership);
     else disk.wait(ownership);
     return disk;
@@ -153,8 +164,11 @@ class DiskOnFolder implements Disk {
     return this.store;
   }
 
-  whenTakenOver(adopt: (journal: LogJournal) => Promise<void>): void {
-    this.adopt = adopt;
+  whenFound(adopt: (journal: LogJournal) => void): void {
+    this.l3.whenFound(() => {
+      this.options.life.notBefore(this.l3.initial.latestTime);
+      adopt(this.l3);
+    });
   }
 
   answer(answers: readonly (readonly [string, Answer])[]): void {
@@ -180,6 +194,11 @@ class DiskOnFolder implements Disk {
     await this.owned?.release();
     await this.socket.leave();
     await this.session.remove();
+  }
+
+  private missed(): Promise<void> {
+    this.l3.missed();
+    return this.note.ensure();
   }
 
   private own(owned: Owned): Promise<void> {
@@ -238,11 +257,9 @@ class DiskOnFolder implements Disk {
 
   /** What this process knew of the persistent tier it did not own is worth nothing now: memory and L2 start afresh. */
   private async takeOver(owned: Owned): Promise<void> {
-    const { events, root, life } = this.options;
-    await this.own(owned);
-    life.notBefore(this.l3.initial.latestTime);
+    const { events, root } = this.options;
     await this.l2.discard().catch(() => undefined);
-    await this.adopt?.(this.l3);
+    await this.own(owned);
     events.emit('owner', { directory: root, state: 'taken-over' });
   }
 }

@@ -235,8 +235,8 @@ export class LaneManager {
   }
 
   /** @internal for measuring, and for looking into the tiers */
-  get insides(): LaneSpace {
-    return this.space;
+  get insides(): { readonly space: LaneSpace; readonly shared: ManagerParts } {
+    return { space: this.space, shared: this.shared };
   }
 
   private get isClosed(): boolean {

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { CacheManager } from '../../../lib/cache-manager.js';
 import type { TierName } from '../../../lib/entries/tier-name.js';
@@ -12,7 +13,10 @@ describe('explaining a key', () => {
 
   const open = (version = ''): Promise<CacheManager> =>
     CacheManager.fromSettings({
-      ...{ directory, version, clock, logger: false },
+      directory,
+      version,
+      clock,
+      logger: false,
       storage: { sweepEvery: false, minFreeBytes: '1MB' },
       lanes: {
         standard: { l1: { maxEntries: 3 }, maxEntryBytes: '2KB' },
@@ -184,10 +188,11 @@ describe('explaining a key', () => {
       next: 'bypass',
       summary: expect.stringContaining('excluded'),
     });
-    let finish = (_value: number): void => undefined;
-    const running = cache.getOrSet('slow', () => new Promise<number>((done) => (finish = done)));
+    const controller = new AbortController();
+    const finished = once(controller.signal, 'abort');
+    const running = cache.getOrSet('slow', () => finished.then(() => 1));
     while ((await cache.explain('slow')).next !== 'join');
-    finish(1);
+    controller.abort();
     await running;
     expect((await cache.explain('slow')).next).toBe('hit');
   });

@@ -1,0 +1,217 @@
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+import type { EventSink, LaneCacheEvents } from '../events/event-map.js';
+import type { TierName } from '../entries/tier-name.js';
+import type { ResolvedLane } from '../lanes/policy.js';
+import { parseSize, type Size } from '../lanes/size.js';
+import { LaneCounters } from '../metrics/lane-counters.js';
+import { MemorySpace } from '../tiers/memory-space.js';
+import { LaneManager } from './lane-manager.js';
+import type { LaneSpace } from './lane-space.js';
+import { RecentKeys } from './recent-keys.js';
+import { timesOf, type Times } from './times.js';
+
+export interface PerformanceOptions {
+  /** How many calls. Default 1,000. */
+  readonly iterations?: number;
+  /** How many different keys: so many of the calls miss. Default 100. */
+  readonly keys?: number;
+  /** Of each value. Default 1 KB. */
+  readonly valueBytes?: Size;
+  /** Ends it early; what it had stored is removed all the same. */
+  readonly signal?: AbortSignal;
+}
+
+/** How long calls took, in milliseconds, by who answered them. What is a hit and of which tier is counted, not assumed. */
+export interface PerformanceReport {
+  readonly iterations: number;
+  readonly cacheHits: number;
+  readonly cacheMisses: number;
+  /** Percent, one decimal. */
+  readonly hitRate: number;
+  readonly avgHitTimeMs: number;
+  readonly avgMissTimeMs: number;
+  readonly tiers: Readonly<Record<TierName, Times & { readonly hits: number }>>;
+  readonly miss: Times;
+}
+
+const TIERS = ['l1', 'l2', 'l3', 'l4'] as const;
+const LEAST_TTL_MS = 3_600_000;
+
+/** The lane beside `lane` in which it is measured: no user's lane can have this name. */
+const benchLane = (lane: string): string => `${lane}#bench`;
+
+/** The lanes as the disk tiers know them: each with the one beside it in which it is measured. */
+export function withBenchLanes(lanes: ReadonlyMap<string, ResolvedLane>): ReadonlyMap<string, ResolvedLane> {
+  return new Map(
+    [...lanes].flatMap(
+      ([lane, rules]) =>
+        [
+          [lane, rules],
+          [benchLane(lane), withoutStrategy(rules)],
+        ] as const,
+    ),
+  );
+}
+
+/**
+ * Measures a lane's tiers with keys in a space of their own, removed afterwards: the lane's entries, limits and counters
+ * are not touched. Every tier that is on gets an equal share of the hits. Throws OPTIONS_INVALID, and CLOSED.
+ */
+export async function measureCachePerformance(
+  cache: LaneManager,
+  options: PerformanceOptions = {},
+): Promise<PerformanceReport> {
+  const { space, shared } = cache.insides;
+  const plan = planOf(options);
+  if (space.parts.memory.state.state === 'off') throw new LaneCacheError('CLOSED', 'The cache is closed.');
+  const counters = new LaneCounters();
+  const bench = new Bench(new LaneManager(besides(space, counters), shared), counters, plan);
+  try {
+    await bench.clear();
+    await bench.missAll();
+    await shared.flush();
+    await bench.hitEvenly();
+  } finally {
+    await bench.clear();
+  }
+  return bench.report();
+}
+
+interface Plan {
+  readonly iterations: number;
+  readonly keys: readonly string[];
+  readonly value: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal | undefined;
+}
+
+class Bench {
+  private readonly hits: Record<TierName, number[]> = { l1: [], l2: [], l3: [], l4: [] };
+  private readonly misses: number[] = [];
+  private readonly space: LaneSpace;
+
+  constructor(
+    private readonly manager: LaneManager,
+    private readonly counters: LaneCounters,
+    private readonly plan: Plan,
+  ) {
+    this.space = manager.insides.space;
+  }
+
+  async missAll(): Promise<void> {
+    for (const key of this.plan.keys) await this.call(key);
+  }
+
+  /** Tier after tier: what lies above it is emptied of the key before each call. */
+  async hitEvenly(): Promise<void> {
+    const { keys, iterations } = this.plan;
+    const tiers = ['l1', ...(await this.serving()).map(({ name }) => name)];
+    const calls = iterations - keys.length;
+    for (let n = 0; n < calls; n++) {
+      const key = keys[n % keys.length] ?? '';
+      await this.removeAbove(tiers[Math.floor((n * tiers.length) / calls)] ?? 'l1', key);
+      await this.call(key);
+    }
+  }
+
+  async clear(): Promise<void> {
+    this.space.memory.clear();
+    for (const gate of await this.serving()) await gate.clear(this.space.lane).catch(() => undefined);
+  }
+
+  report(): PerformanceReport {
+    const { l1, l2, l3, l4 } = this.hits;
+    const all = [...l1, ...l2, ...l3, ...l4];
+    const { iterations } = this.plan;
+    const tiers = { l1: tierTimes(l1), l2: tierTimes(l2), l3: tierTimes(l3), l4: tierTimes(l4) };
+    return {
+      iterations,
+      cacheHits: all.length,
+      cacheMisses: this.misses.length,
+      hitRate: Math.round((all.length / iterations) * 1_000) / 10,
+      avgHitTimeMs: timesOf(all).avgMs,
+      avgMissTimeMs: timesOf(this.misses).avgMs,
+      tiers,
+      miss: timesOf(this.misses),
+    };
+  }
+
+  private async call(key: string): Promise<void> {
+    const { clock } = this.space.parts;
+    this.plan.signal?.throwIfAborted();
+    const before = TIERS.map((tier) => this.counters[tier].hits);
+    const startedAt = clock.monotonic();
+    await this.manager.getOrSet(key, () => this.plan.value);
+    const ms = clock.monotonic() - startedAt;
+    const answered = TIERS.find((tier, index) => this.counters[tier].hits > (before[index] ?? 0));
+    (answered === undefined ? this.misses : this.hits[answered]).push(ms);
+  }
+
+  private async removeAbove(tier: string, key: string): Promise<void> {
+    if (tier === 'l1') return;
+    this.space.memory.delete(key);
+    for (const gate of this.space.parts.below) {
+      if (gate.name === tier) return;
+      await gate.remove(this.space.lane, key).catch(() => false);
+    }
+  }
+
+  private async serving(): Promise<LaneSpace['parts']['below']> {
+    const { lane, parts } = this.space;
+    const looks = parts.below.map(async (gate) => ((await gate.peek(lane, '')).outcome === 'off' ? [] : [gate]));
+    return (await Promise.all(looks)).flat();
+  }
+}
+
+const SILENT: EventSink & LaneCacheEvents = Object.freeze({
+  wants: () => false,
+  emit: () => undefined,
+  on: () => () => undefined,
+  once: () => Promise.reject(new Error('nothing is told of measuring')),
+});
+
+/** The lane over the same tiers, under a name, in a memory, and with counters of its own. */
+function besides(space: LaneSpace, recorder: LaneCounters): LaneSpace {
+  const { policy, parts } = space;
+  const lane = benchLane(space.lane);
+  const memory = new MemorySpace({
+    lane,
+    ...policy.l1,
+    strategy: undefined,
+    now: () => parts.life.now(),
+    evicted: () => undefined,
+  });
+  return {
+    lane,
+    policy,
+    memory,
+    recorder,
+    strategy: undefined,
+    include: [],
+    exclude: [],
+    recent: new RecentKeys(),
+    terms: { ...space.terms, ttlMs: Math.max(space.terms.ttlMs, LEAST_TTL_MS), jitterMs: 0, refreshAhead: null },
+    parts: { ...parts, events: SILENT },
+  };
+}
+
+function withoutStrategy({ policy }: ResolvedLane): ResolvedLane {
+  return { policy, strategy: undefined };
+}
+
+function tierTimes(times: readonly number[]): Times & { readonly hits: number } {
+  return { hits: times.length, ...timesOf(times) };
+}
+
+function planOf({ iterations = 1_000, keys = 100, valueBytes = '1KB', signal }: PerformanceOptions): Plan {
+  requireCount('iterations', iterations);
+  requireCount('keys', keys);
+  const names = Array.from({ length: Math.min(keys, iterations) }, (_, index) => `key:${index}`);
+  return { iterations, keys: names, value: Object.freeze({ text: 'x'.repeat(parseSize(valueBytes)) }), signal };
+}
+
+function requireCount(field: string, value: number): void {
+  if (Number.isInteger(value) && value > 0) return;
+  throw new LaneCacheError('OPTIONS_INVALID', `${field} must be a whole number above 0, not ${String(value)}.`, {
+    field,
+  });
+}
