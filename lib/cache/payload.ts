@@ -14,6 +14,8 @@ type Frozen = { readonly shareable: true; readonly value: unknown } | { readonly
 /** A value, and the forms in which it is given out: one frozen copy for all, a copy for each, or itself. */
 export class Payload {
   private frozen: Frozen | undefined;
+  /** A copy that was to be frozen and could not be; whoever needs a copy first gets it. */
+  private spare: { readonly value: unknown } | undefined;
 
   private constructor(
     private readonly context: PayloadContext,
@@ -36,17 +38,13 @@ export class Payload {
   /** Of a value that was found in a tier. Throws what the codec throws. */
   static from(context: PayloadContext, bytes: Uint8Array): Payload {
     const payload = new Payload(context, bytes, undefined, undefined);
-    payload.frozen = freezeCopy(context.codec.decode(bytes), context.lane);
+    payload.shareable();
     return payload;
   }
 
   /** Of an entry in memory. */
   static held(context: PayloadContext, held: Held): Payload {
-    if (held.kind === 'bytes') {
-      const payload = new Payload(context, held.bytes, undefined, undefined);
-      payload.frozen = { shareable: false };
-      return payload;
-    }
+    if (held.kind === 'bytes') return new Payload(context, held.bytes, undefined, undefined);
     const payload = new Payload(context, undefined, undefined, held);
     payload.frozen = { shareable: true, value: held.value };
     return payload;
@@ -59,7 +57,7 @@ export class Payload {
   /** What a caller gets. A value that can't be stored is given as it is. */
   give(isolation: Isolation): unknown {
     if (isolation === 'shared' && this.original !== undefined) return this.original.value;
-    if (isolation === 'clone' || !this.shareable().shareable) return this.clone();
+    if (isolation === 'clone') return this.clone();
     const frozen = this.shareable();
     return frozen.shareable ? frozen.value : this.clone();
   }
@@ -75,16 +73,22 @@ export class Payload {
   }
 
   private shareable(): Frozen {
-    if (this.frozen !== undefined) return this.frozen;
-    const frozen: Frozen =
-      this.bytes === undefined
-        ? { shareable: false }
-        : freezeCopy(this.context.codec.decode(this.bytes), this.context.lane);
-    this.frozen = frozen;
+    this.frozen ??= this.freeze();
+    return this.frozen;
+  }
+
+  private freeze(): Frozen {
+    if (this.bytes === undefined) return { shareable: false };
+    const value = this.context.codec.decode(this.bytes);
+    const frozen = freezeCopy(value, this.context.lane);
+    if (!frozen.shareable) this.spare = { value };
     return frozen;
   }
 
   private clone(): unknown {
+    const { spare } = this;
+    this.spare = undefined;
+    if (spare !== undefined) return spare.value;
     if (this.frozen?.shareable === true && isImmutable(this.frozen.value)) return this.frozen.value;
     if (this.bytes !== undefined) return this.context.codec.decode(this.bytes);
     const value = this.original === undefined ? undefined : this.original.value;
