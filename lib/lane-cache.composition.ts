@@ -99,7 +99,7 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
       alongside: () => this.log.storeTime(life.now()),
     });
     this.managers = this.openLanes();
-    disk.whenTakenOver(async (journal) => {
+    disk.whenFound((journal) => {
       this.log.adopt(journal);
       this.tiers.l1.clearAll();
     });

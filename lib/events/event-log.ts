@@ -72,6 +72,7 @@ function logStates(events: LaneCacheEvents, target: LogTarget, debug: Write): ((
     events.on('tier', (event) => {
       const isOrderly = event.reason === 'closed' || event.reason === 'policy';
       if (isOrderly) debug(tierText(event));
+      else if (event.state === 'on' && event.error === undefined) target.log(tierText(event));
       else target.warn(tierText(event));
     }),
     events.on('owner', (event) => {

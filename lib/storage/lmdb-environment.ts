@@ -6,6 +6,7 @@ import type { Change } from './changes.js';
 import { StorageFault } from './environment.js';
 import type { Durability, Environment, Table, Transaction } from './environment.js';
 import { toFault } from './faults.js';
+import { Headroom } from './headroom.js';
 import { inTime } from './in-time.js';
 import { LmdbTable } from './lmdb-table.js';
 import type { ReadGate } from './lmdb-table.js';
@@ -31,6 +32,7 @@ export interface LmdbEnvironmentOptions {
 const DEFAULT_DEADLINE_MS = 5_000;
 /** Making a table is a synchronous transaction of a few pages. */
 const NEW_TABLE_BYTES = 65_536;
+const MAX_TABLES = 8;
 
 /** An environment that is open, known to be sound, and ours alone. Made by `openEnvironment`. */
 export class LmdbEnvironment implements Environment, ReadGate {
@@ -42,6 +44,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
   private readonly inFlight = new Set<Promise<void>>();
   private readonly batches: WriteBatches;
   private readonly watermark: Watermark;
+  private readonly headroom: Headroom;
   private readonly deadlineMs: number;
   private readonly dataFile: string;
   private readonly inode: number;
@@ -61,7 +64,13 @@ export class LmdbEnvironment implements Environment, ReadGate {
     this.watermark = new Watermark(options.directory, options.minFreeBytes);
     this.dataFile = join(options.directory, 'data.mdb');
     this.inode = statSync(this.dataFile).ino;
-    this.batches = new WriteBatches(root);
+    this.headroom = new Headroom(root, this.dataFile, this.watermark);
+    this.batches = new WriteBatches(root, this.headroom);
+  }
+
+  /** Takes the space that tables need which are not there yet. Throws `StorageFault`. */
+  makeRoomForTables(): Promise<void> {
+    return this.headroom.make(MAX_TABLES * NEW_TABLE_BYTES);
   }
 
   table(name: string): Table {
@@ -154,7 +163,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
   }
 
   private write(changes: Changes): Promise<void> {
-    const submission = this.batches.submit(() => this.apply(changes.all));
+    const submission = this.batches.submit(() => this.apply(changes.all), changes.bytes);
     const outcome = this.outcome(submission, changes.bytes);
     return inTime(outcome, this.options.clock, this.deadlineMs, () => {
       const late = new StorageFault('deadline', `writing to ${this.directory} took more than ${this.deadlineMs} ms`);
@@ -204,6 +213,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
     await Promise.allSettled(this.inFlight);
     // closing while LMDB hangs would hang as well: the process keeps the files until it ends
     if (this.overdue === 0 && (await this.closesInTime())) await this.onClosed();
+    await this.headroom.close();
   }
 
   private async closesInTime(): Promise<boolean> {

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { StorageFault } from './environment.js';
@@ -28,7 +28,9 @@ export interface OpenEnvironmentOptions extends LmdbEnvironmentOptions {
 /** Why a directory is set aside. */
 class Unsound extends Error {}
 
-const FRESH_BYTES = 131_072;
+const FRESH_BYTES = 262_144;
+/** Of a lock file with 512 readers. */
+const LOCK_BYTES = 65_536;
 
 /**
  * Opens `directory` as LMDB without letting a damaged one kill the process, and makes it if it is not there. The caller
@@ -52,6 +54,7 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   await ensurePrivateDirectory(directory);
   await requireSound(options);
   if (!(await isComplete(directory))) new Watermark(directory, options.minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
+  await fillLockFile(directory);
   const marker = await OpeningMarker.leave(directory);
   const root = await openRoot(options, marker);
   const environment = new LmdbEnvironment(root, options, () => marker.remove());
@@ -92,6 +95,18 @@ const isComplete = async (directory: string): Promise<boolean> => {
   return sizes.every((size) => size > 0);
 };
 
+/**
+ * LMDB maps its lock file, which is full of holes; filling one on a full disk ends the process. The caller is the only
+ * user of the directory, so that the file may be replaced.
+ */
+const fillLockFile = async (directory: string): Promise<void> => {
+  try {
+    await writeFile(join(directory, 'lock.mdb'), new Uint8Array(LOCK_BYTES), { mode: 0o600 });
+  } catch (error) {
+    throw toFault(error, `preparing ${directory}`);
+  }
+};
+
 const openRoot = async (
   { directory, durability }: OpenEnvironmentOptions,
   marker: OpeningMarker,
@@ -118,6 +133,7 @@ const agreeOnFormat = async (
     throw fault.kind === 'damaged' ? new Unsound(fault.message) : fault;
   }
   if (format.state === 'none') {
+    await environment.makeRoomForTables();
     const table = environment.table(FORMAT_TABLE);
     await environment.commit((transaction) => transaction.put(table, FORMAT_KEY, formatRow()));
   }

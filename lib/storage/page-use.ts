@@ -26,3 +26,9 @@ export const freePageBytes = (root: NativeRoot, tables: Iterable<NativeTable>): 
   for (const table of tables) used += pagesOf(table.getStats());
   return Math.max(0, numberOf(stats, 'lastPageNumber') + 1 - used) * numberOf(stats, 'pageSize');
 };
+
+/** Where the last page ends that LMDB has ever used: behind it, the file is not used yet. */
+export const usedEnd = (root: NativeRoot): number => {
+  const stats = root.getStats();
+  return (numberOf(stats, 'lastPageNumber') + 1) * numberOf(stats, 'pageSize');
+};

@@ -40,6 +40,12 @@ export class Watermark {
     if (volume.free < bytes) this.refuse(volume, bytes);
   }
 
+  /** Whether writing `bytes` would leave more free than the watermark. */
+  hasRoom(bytes: number): boolean {
+    const volume = this.volume();
+    return volume.free >= this.reserve(volume) + bytes;
+  }
+
   /** Whether the volume could not have taken `bytes`. */
   isFullFor(bytes: number): boolean {
     return this.volume().free < bytes;

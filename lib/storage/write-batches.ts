@@ -13,8 +13,16 @@ export interface Submission {
 }
 
 interface Waiting {
+  readonly bytes: number;
   readonly start: () => void;
-  readonly reject: (reason: Error) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** Room for what is about to be written, see `Headroom`. */
+export interface Room {
+  has(bytes: number): boolean;
+  make(bytes: number): Promise<void>;
+  spend(bytes: number): void;
 }
 
 const ignore = (): void => undefined;
@@ -38,20 +46,26 @@ const causeOf = async (rejection: unknown): Promise<unknown> => {
  * once, but then, when batches fail, cannot be relied on to reject the right ones.
  */
 export class WriteBatches {
-  private state: 'idle' | 'collecting' | 'writing' = 'idle';
+  private state: 'idle' | 'making-room' | 'collecting' | 'writing' = 'idle';
   private waiting: Waiting[] = [];
+  /** The most that the batch being collected may write. */
+  private collected = 0;
 
-  constructor(private readonly root: NativeRoot) {
+  constructor(
+    private readonly root: NativeRoot,
+    private readonly room: Room,
+  ) {
     root.on('beforecommit', () => this.close());
   }
 
-  submit(write: Write): Submission {
+  /** `bytes`: the most that LMDB may write for it. */
+  submit(write: Write, bytes: number): Submission {
     let entry: Waiting | undefined;
     const outcome = new Promise<void>((resolve, reject) => {
       const start = (): void => void this.write(write).then(resolve, reject);
-      if (this.state === 'writing') this.waiting.push((entry = { start, reject }));
-      else start();
+      this.waiting.push((entry = { bytes, start, reject }));
     });
+    if (this.state === 'idle' || this.state === 'collecting') this.startWaiting();
     return { outcome, withdraw: (reason) => entry !== undefined && this.withdraw(entry, reason) };
   }
 
@@ -60,6 +74,46 @@ export class WriteBatches {
     this.waiting = this.waiting.filter((other) => other !== entry);
     entry.reject(reason);
     return true;
+  }
+
+  private startWaiting(): void {
+    const wanted = this.waiting.reduce((sum, { bytes }) => sum + bytes, this.collected);
+    if (!this.hasRoom(wanted)) {
+      // what does not fit beside a batch under way becomes the next one
+      if (this.state === 'idle') void this.makeRoom(wanted);
+      return;
+    }
+    this.collected = wanted;
+    for (const { start } of this.waiting.splice(0)) start();
+  }
+
+  private hasRoom(bytes: number): boolean {
+    try {
+      return this.room.has(bytes);
+    } catch {
+      return false;
+    }
+  }
+
+  private async makeRoom(bytes: number): Promise<void> {
+    this.state = 'making-room';
+    try {
+      await this.room.make(bytes);
+    } catch (error) {
+      this.refuseWhatDoesNotFit(error);
+    }
+    this.next();
+  }
+
+  /** Small writes are not refused because of large ones beside them. */
+  private refuseWhatDoesNotFit(reason: unknown): void {
+    let wanted = 0;
+    this.waiting = this.waiting.filter(({ bytes, reject }) => {
+      const fits = this.hasRoom(wanted + bytes);
+      if (fits) wanted += bytes;
+      else reject(reason);
+      return fits;
+    });
   }
 
   private async write(write: Write): Promise<void> {
@@ -84,6 +138,8 @@ export class WriteBatches {
 
   private next(): void {
     this.state = 'idle';
-    for (const { start } of this.waiting.splice(0)) start();
+    this.room.spend(this.collected);
+    this.collected = 0;
+    if (this.waiting.length > 0) this.startWaiting();
   }
 }

@@ -18,10 +18,19 @@ export interface BreakerOptions {
 /** Whether a tier serves, why not, and when it is tried again. Says each change of state once. */
 export class Breaker {
   state: TierState = { state: 'on' };
+  private told: 'on' | 'off' = 'on';
   private retryMs = FIRST_RETRY_MS;
   private cancel: (() => void) | undefined;
 
-  constructor(private readonly options: BreakerOptions) {}
+  /** `off`: why the tier does not serve from the start; who asks hears it, but nobody is told. */
+  constructor(
+    private readonly options: BreakerOptions,
+    off?: TierOffReason,
+  ) {
+    if (off === undefined) return;
+    this.state = { state: 'off', reason: off };
+    this.told = 'off';
+  }
 
   /** The tier failed: it is off until a repair succeeds. */
   trip(reason: TierOffReason, detail: string, error?: unknown): void {
@@ -33,18 +42,29 @@ export class Breaker {
   /** The tier is off, and stays so until somebody turns it on. */
   turnOff(reason: TierOffReason, detail: string, error?: unknown): void {
     this.cancelRetry();
-    if (this.state.state === 'off' && this.state.reason === reason) return;
+    if (this.told === 'off' && this.state.reason === reason) return;
     this.state = { state: 'off', reason };
+    this.told = 'off';
     const { tier, events } = this.options;
     events.emit('tier', { tier, ...this.state, reason, detail, ...(error !== undefined && { error }) });
   }
 
-  turnOn(detail: string): void {
+  /** As `turnOff`, for a moment that is not worth telling, unless it lasts. */
+  pause(reason: TierOffReason): void {
+    this.cancelRetry();
+    if (this.state.reason !== 'closed') this.state = { state: 'off', reason };
+  }
+
+  turnOn(): void {
     if (this.state.reason === 'closed') return;
     this.cancelRetry();
     this.retryMs = FIRST_RETRY_MS;
     if (this.state.state === 'on') return;
+    const { reason } = this.state;
     this.state = { state: 'on' };
+    if (this.told === 'on') return;
+    this.told = 'on';
+    const detail = reason === 'in-use' ? 'this process owns the directory now' : 'it works again';
     this.options.events.emit('tier', { tier: this.options.tier, state: 'on', detail });
   }
 

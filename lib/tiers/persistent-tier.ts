@@ -11,10 +11,16 @@ import { StoredTier, type StoredTierOptions } from './stored-tier.js';
 /** L3: entries that outlive the process, beside the part of the invalidation log that judges them. */
 export class PersistentTier extends StoredTier implements LogJournal {
   private log: StoredLog | undefined;
-  private found: LogState = EMPTY_LOG;
   private currentGeneration = randomId();
   /** Survives the emptying of the folder: entries that come afterwards are born under it. */
   private ceiling = 0;
+
+  /** What the folder said when it was opened, and whether somebody has yet to go on from it. */
+  private found: LogState = EMPTY_LOG;
+  private isFound = false;
+  /** Whether a log is kept here: then nothing is invalidated without the folder being told, or voided. */
+  isFollowed = false;
+  private adopt: (() => void) | undefined;
 
   /** Never rejects: a folder that cannot be opened turns the tier off, and is tried again. */
   static async open(source: EnvironmentSource, options: StoredTierOptions): Promise<PersistentTier> {
@@ -28,12 +34,32 @@ export class PersistentTier extends StoredTier implements LogJournal {
     return new PersistentTier(options, 'in-use');
   }
 
+  /** For a process that owns the directory, and attaches it before anybody sees the tier. */
+  static unopened(options: StoredTierOptions): PersistentTier {
+    return new PersistentTier(options);
+  }
+
   private constructor(options: StoredTierOptions, unattached?: TierOffReason) {
     super('l3', unattached, options);
   }
 
   get initial(): LogState {
     return this.found;
+  }
+
+  /**
+   * From here on `adopt` is called whenever another folder begins to serve than the one of which `initial` tells now:
+   * what is stored there must not be judged without its part of the log.
+   */
+  whenFound(adopt: () => void): void {
+    this.adopt = adopt;
+    this.isFound = false;
+    this.isFollowed = this.keeper.isAttached;
+  }
+
+  /** Something was invalidated of which the folder knows nothing: what it holds now is never served. */
+  missed(): void {
+    this.keeper.miss();
   }
 
   /** Names this life of the folder: a voided one starts another. */
@@ -68,13 +94,24 @@ export class PersistentTier extends StoredTier implements LogJournal {
   protected accepts(environment: Environment, store: EntryStore): boolean {
     const log = new StoredLog(environment);
     const generation = log.generation();
+    const isKnown = generation === undefined ? this.isFollowed : generation === this.currentGeneration;
     if (generation === undefined && (store.lanes().length > 0 || !log.isEmpty)) return false;
     this.log = log;
     this.currentGeneration = generation ?? randomId();
     const found = log.read();
-    this.found = { ...found, latestTime: Math.max(found.latestTime, store.seenAt) };
+    if (!isKnown) {
+      this.found = { ...found, latestTime: Math.max(found.latestTime, store.seenAt) };
+      this.isFound = true;
+    }
     this.ceiling = Math.max(this.ceiling, this.found.ceiling);
     return true;
+  }
+
+  protected override serving(): void {
+    if (!this.isFound || this.adopt === undefined) return;
+    this.isFound = false;
+    this.isFollowed = true;
+    this.adopt();
   }
 
   protected begin(batch: EntryBatch): void {

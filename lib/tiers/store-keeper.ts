@@ -15,6 +15,8 @@ export interface StoreKeeperOptions {
   readonly events: EventSink;
   /** Why the tier is off until it is attached to a source; absent where that happens before anybody sees it. */
   readonly unattached?: TierOffReason | undefined;
+  /** Called in the step in which a store begins to serve, before anything can be read from it. */
+  readonly serving?: () => void;
   /** Makes a store over an environment just opened or found working again; `undefined` when what it holds is not ours. */
   readonly admit: (environment: Environment) => Promise<EntryStore | undefined>;
   /** Something failed. */
@@ -49,12 +51,17 @@ export class StoreKeeper {
 
   constructor(private readonly options: StoreKeeperOptions) {
     const { tier, clock, events } = options;
-    this.breaker = new Breaker({ tier, clock, events, repair: () => this.inTurn(() => this.repair()) });
-    if (options.unattached !== undefined) this.breaker.state = { state: 'off', reason: options.unattached };
+    const repair = (): Promise<void> => this.inTurn(() => this.repair());
+    this.breaker = new Breaker({ tier, clock, events, repair }, options.unattached);
   }
 
   get state(): TierState {
     return this.breaker.state;
+  }
+
+  /** Whether this process has a folder for the tier at all. */
+  get isAttached(): boolean {
+    return this.source !== undefined;
   }
 
   /** What a change is refused with while there is no store. */
@@ -69,6 +76,11 @@ export class StoreKeeper {
       this.source = source;
       await this.openOrTrip();
     });
+  }
+
+  /** Something was removed that the folder has not been told of: what it holds now is never served. */
+  miss(): void {
+    this.isTainted = true;
   }
 
   /** The store could not write, or read what cannot be trusted. `lost` had been accepted and is not in place. */
@@ -89,7 +101,7 @@ export class StoreKeeper {
     if (this.source === undefined) return Promise.reject(this.offFault);
     this.isTainted = true;
     this.takeOff(new StorageFault('gone', `${this.options.tier} is being emptied`));
-    this.breaker.turnOff('quarantined', 'being emptied');
+    this.breaker.pause('quarantined');
     this.emptying ??= this.inTurn(() => this.startAfresh()).finally(() => (this.emptying = undefined));
     return this.emptying;
   }
@@ -117,7 +129,7 @@ export class StoreKeeper {
     try {
       await this.vacate();
     } catch (error) {
-      this.breaker.trip('quarantined', 'could not be emptied', error);
+      this.breaker.trip('quarantined', 'it could not be emptied', error);
       throw error;
     }
     if (this.closing === undefined) await this.openOrTrip();
@@ -132,21 +144,21 @@ export class StoreKeeper {
   }
 
   private async repair(): Promise<void> {
-    if (this.closing !== undefined || this.store !== undefined) return;
-    if (this.isTainted && !this.isVacant) await this.vacate();
-    await this.open();
+    if (this.closing === undefined && this.store === undefined) await this.open();
   }
 
   private async open(): Promise<void> {
+    if (this.isTainted && !this.isVacant) await this.vacate();
     let store = await this.openStore();
-    if (store === undefined) {
+    if (store === undefined || this.isTainted) {
       await this.vacate();
       store = await this.openStore();
     }
     if (store === undefined || this.isTainted) throw new StorageFault('damaged', 'cannot be read');
     if (this.closing !== undefined) return;
+    this.options.serving?.();
     this.store = store;
-    this.breaker.turnOn('serves');
+    this.breaker.turnOn();
   }
 
   private async openStore(): Promise<EntryStore | undefined> {

@@ -35,8 +35,8 @@ const CLOSE_WITHIN_MS = 4_000;
 /**
  * A tier on disk. Its writes are behind the caller and in the order of the calls.
  *
- * While it is off it reads nothing and writes nothing, and a removal rejects unless there is nothing to remove from, or
- * the folder is another process's: who asked for it must then see to it that the tier is emptied.
+ * While it is off it reads nothing and writes nothing, and a removal rejects unless there is nothing to remove from: who
+ * asked for it must then see to it that the tier is emptied.
  */
 export abstract class StoredTier implements Tier {
   protected readonly keeper: StoreKeeper;
@@ -149,17 +149,12 @@ export abstract class StoredTier implements Tier {
     return this.keeper.close(this.options.closeWithinMs ?? CLOSE_WITHIN_MS);
   }
 
-  /**
-   * A change that must not be missed. `ifVacant`: what it comes to when nothing is stored, or as long as the folder is not
-   * ours; then what is found there later is not served.
-   */
+  /** A change that must not be missed. `ifVacant`: what it comes to when nothing is stored. */
   protected async change<T>(make: (store: EntryStore) => Promise<T>, ifVacant: T): Promise<T> {
-    const { store, isVacant, isAttached, offFault } = this.keeper;
+    const { store, isVacant, offFault } = this.keeper;
     if (store !== undefined) return make(store);
     if (isVacant) return ifVacant;
-    if (isAttached) throw offFault;
-    this.keeper.miss();
-    return ifVacant;
+    throw offFault;
   }
 
   /** Whether what the environment holds may be served. */

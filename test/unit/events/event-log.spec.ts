@@ -29,7 +29,7 @@ describe('what a person should see', () => {
     bus.emit('tier', { tier: 'l3', state: 'on', detail: 'space is back' });
     expect(lines).toEqual([
       "warn Tier l3 is off (disk-full). 12 MB free. ENOSPC. The app goes on without it: values are computed more often. Free some space on the volume, or lower 'storage.minFreeBytes'.",
-      'warn Tier l3 is on. Space is back.',
+      'log Tier l3 is on. Space is back.',
     ]);
   });
 

@@ -15,7 +15,7 @@ function setUp() {
     repair: () => {
       tried.push(clock.monotonic() / 1000);
       if (isBroken) return Promise.reject(new Error('still broken'));
-      breaker.turnOn('works again');
+      breaker.turnOn();
       return Promise.resolve();
     },
   });
@@ -37,7 +37,7 @@ describe('a breaker', () => {
     breaker.trip('disk-full', 'and full');
     mend();
     await clock.advance('10s');
-    breaker.turnOn('still on');
+    breaker.turnOn();
     expect(events.states).toEqual(['off breaker', 'off disk-full', 'on']);
     expect(breaker.state).toEqual({ state: 'on' });
     expect(clock.pending).toBe(0);
@@ -59,7 +59,7 @@ describe('a breaker', () => {
     breaker.trip('breaker', 'failed');
     breaker.turnOff('closed', 'closed');
     breaker.trip('breaker', 'failed');
-    breaker.turnOn('no');
+    breaker.turnOn();
     await clock.advance('100s');
     expect(tried).toEqual([]);
     expect(breaker.state).toEqual({ state: 'off', reason: 'closed' });

@@ -20,7 +20,7 @@ const outcome = async (tier: PersistentTier): Promise<string> => (await tier.rea
 describe('the journal', () => {
   it('is empty in a fresh folder', async () => {
     const { tier } = await setUp();
-    expect(tier.initial).toEqual({ ...EMPTY_LOG });
+    expect(tier.initial).toMatchObject({ ...EMPTY_LOG });
   });
 
   it('is found again after a restart, with the entries', async () => {
@@ -39,7 +39,7 @@ describe('the journal', () => {
     ]);
     await tier.close();
     const { tier: again } = await setUp(source);
-    expect(again.initial).toEqual({
+    expect(again.initial).toMatchObject({
       ceiling: 65_536,
       tagFloor: 2,
       expireFloor: 1,
@@ -139,5 +139,60 @@ describe('not being the owner', () => {
     expect(await outcome(tier)).toBe('hit');
     expect(tier.initial.ceiling).toBe(7);
     expect(events.states).toEqual(['on']);
+  });
+
+  it('serves nothing that was there when something was invalidated before it was attached', async () => {
+    const { tier: owner, source } = await setUp();
+    await owner.write('standard', recordOf('k'));
+    await owner.close();
+    const tier = PersistentTier.unattached(tierSetting().options);
+    tier.missed();
+    await tier.attach(source);
+    expect(await outcome(tier)).toBe('miss');
+    expect(source.discarded).toBe(1);
+  });
+});
+
+describe('who goes on from what is found', () => {
+  const filled = async (): Promise<MemorySource> => {
+    const { tier, source } = await setUp();
+    await tier.append([{ row: 'tag', tag: 'red', position: 9 }]);
+    await tier.close();
+    return source;
+  };
+
+  it('hears of it before anything is served, when the process becomes the owner', async () => {
+    const tier = PersistentTier.unattached(tierSetting().options);
+    const heard: unknown[] = [];
+    tier.whenFound(() => heard.push([tier.state.state, tier.initial.tagAt.get('red')]));
+    await tier.attach(await filled());
+    expect(heard).toEqual([['off', 9]]);
+    expect(tier.isFollowed).toBe(true);
+  });
+
+  it('hears of it when the folder could be opened only later', async () => {
+    const source = await filled();
+    source.openFault = new StorageFault('io', 'broken');
+    const { options, clock, events } = tierSetting();
+    const tier = await PersistentTier.open(source, options);
+    const heard: unknown[] = [];
+    tier.whenFound(() => heard.push(tier.initial.tagAt.get('red')));
+    source.openFault = undefined;
+    await clock.advance('60s');
+    expect(heard).toEqual([9]);
+    expect(events.states).toEqual(['off breaker', 'on']);
+  });
+
+  it('is left alone with what it knows already, and by an empty folder', async () => {
+    const { tier, source, clock } = await setUp(await filled());
+    let heard = 0;
+    tier.whenFound(() => heard++);
+    source.environment.fault = new StorageFault('disk-full', 'no space');
+    await expect(tier.write('standard', recordOf('k'))).rejects.toBeInstanceOf(StorageFault);
+    source.environment.fault = undefined;
+    await clock.advance('60s');
+    expect(tier.state).toEqual({ state: 'on' });
+    await tier.void();
+    expect([tier.state.state, heard]).toEqual(['on', 0]);
   });
 });
