@@ -32,9 +32,11 @@ export async function getOrSetMany(
   const past: string[] = [];
   const through: string[] = [];
   for (const key of keys) (goesPast(space, key, terms) ? past : through).push(key);
-  const pastValues = past.length > 0 ? computePast(past, computeMissing) : NOTHING;
-  const answers = await throughTheCache(space, flights, { keys: through, computeMissing, terms });
-  for (const [key, value] of await pastValues) answers.set(key, value);
+  const [answers, pastValues] = await Promise.all([
+    throughTheCache(space, flights, { keys: through, computeMissing, terms }),
+    past.length > 0 ? computePast(past, computeMissing) : NOTHING,
+  ]);
+  for (const [key, value] of pastValues) answers.set(key, value);
   return new Map(keys.flatMap((key) => present(key, answers.get(key))));
 }
 
