@@ -16,6 +16,7 @@ import { OperatorServer } from './operator/operator-server.js';
 import { RemoteCheckpointStore } from './operator/remote-checkpoint-store.js';
 import { socketLiveness } from './operator/socket-liveness.js';
 import { openCheckpoints, switchedOff } from './lane-cache.checkpoints.js';
+import { writeAppNote } from './storage/app-note.js';
 import { CacheFolder } from './storage/cache-folder.js';
 import { StorageFault } from './storage/environment.js';
 import { LaneCacheDirectory, type Session } from './storage/lane-cache-directory.js';
@@ -61,6 +62,8 @@ export interface Disk {
   whenFound(adopt: (journal: LogJournal) => void): void;
   /** What this process answers others as long as it is the owner, besides what concerns checkpoints. */
   answer(answers: readonly (readonly [string, Answer])[]): void;
+  /** Leaves word of the app for whoever looks into the directory later. Never rejects; only the owner does it. */
+  leaveNote(note: unknown): Promise<void>;
   removeLeftovers(): Promise<{ readonly orphanedSessions: number; readonly quarantinesRemoved: number }>;
   close(): Promise<void>;
 }
@@ -95,6 +98,7 @@ function withoutDisk(reason: 'no-directory' | 'disk-full' | 'read-only', checkpo
     checkpoints: () => checkpoints,
     whenFound: () => undefined,
     answer: () => undefined,
+    leaveNote: () => Promise.resolve(),
     removeLeftovers: () => Promise.resolve({ orphanedSessions: 0, quarantinesRemoved: 0 }),
     close: () => checkpoints.close(),
   };
@@ -175,6 +179,10 @@ class DiskOnFolder implements Disk {
     for (const [call, answer] of answers) this.answers.set(call, answer);
   }
 
+  async leaveNote(note: unknown): Promise<void> {
+    if (this.owned !== undefined) await writeAppNote(this.options.root, note).catch(() => undefined);
+  }
+
   async removeLeftovers(): Promise<{ readonly orphanedSessions: number; readonly quarantinesRemoved: number }> {
     const orphanedSessions = await this.directory.removeDeadSessions();
     const quarantinesRemoved =
@@ -212,6 +220,7 @@ class DiskOnFolder implements Disk {
     await this.note.made();
     const folder = new CacheFolder({
       ...{ directory: this.directory.l3, durability: 'durable', clock, minFreeBytes, deadlineMs },
+      entitled: () => this.requireOwnership(),
     } as const);
     const notes = await missedNotes(root);
     if (notes.length > 0) await folder.discard();
@@ -221,6 +230,25 @@ class DiskOnFolder implements Disk {
     this.remote?.succeed(this.store);
     await this.listen();
     events.emit('owner', { directory: root, state: 'owned' });
+  }
+
+  /**
+   * Whoever removes the directory removes the claim on it, and another process may have made it anew by now. Rejects with
+   * `StorageFault` if one has.
+   */
+  private async requireOwnership(): Promise<void> {
+    const { owned } = this;
+    if (owned === undefined || (await owned.stands())) return;
+    const { clock, root } = this.options;
+    const again = await acquireOwnership({ directory: this.directory.claims, liveness: socketLiveness, clock });
+    if (again.state === 'in-use') {
+      await again.whenFree(() => undefined)();
+      throw new StorageFault('gone', `'${root}' was removed, and process ${again.ownerPid} has it now`);
+    }
+    this.owned = again;
+    await owned.release().catch(() => undefined);
+    await this.server?.close();
+    await this.listen();
   }
 
   /** A process that cannot be asked is still a good owner. */

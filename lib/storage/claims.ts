@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Clock } from '../clock/clock.js';
 import { randomId } from '../clock/random.js';
 import type { Liveness } from './liveness.js';
+import { isErrno } from './faults.js';
 import { bootId, parseClaimant } from './claimant.js';
 import type { Claimant } from './claimant.js';
 import type { SocketPlace } from './socket-place.js';
@@ -26,6 +27,8 @@ export interface Claim {
   readonly id: string;
   /** Tells the others that the directory is owned now. */
   enter(): Promise<void>;
+  /** Whether it still lies where others look for it: whoever removes the directory removes the claim as well. */
+  stands(): Promise<boolean>;
   /** Leaves a sign of life. */
   beat(): Promise<void>;
   withdraw(): Promise<void>;
@@ -51,6 +54,11 @@ export class Claims {
     return {
       id,
       enter: () => writeFile(this.path(id, ENTERED), '', { mode: 0o600 }),
+      stands: () =>
+        stat(this.path(id, CLAIM)).then(
+          () => true,
+          (error: unknown) => !isErrno(error, 'ENOENT') && !isErrno(error, 'ENOTDIR'),
+        ),
       beat: () => {
         const now = this.clock.now() / 1000;
         return utimes(this.path(id, CLAIM), now, now);

@@ -20,6 +20,8 @@ export interface OwnerOptions {
 
 export interface Owned {
   readonly state: 'owned';
+  /** Whether the claim is still there for others to see; if not, another process may own the directory. */
+  stands(): Promise<boolean>;
   /** Lets others take over; everything in the directory must be closed before. Idempotent. */
   release(): Promise<void>;
 }
@@ -125,7 +127,7 @@ class Candidate {
       await claim.withdraw();
       await this.place.leave();
     };
-    return { state: 'owned', release: () => (released ??= release()) };
+    return { state: 'owned', stands: () => claim.stands(), release: () => (released ??= release()) };
   }
 
   private watch(taken: (owned: Owned) => void): () => Promise<void> {

@@ -11,6 +11,7 @@ export interface Quarantine {
 }
 
 const MARK = '.bad-';
+const VOID_MARK = '.void-';
 const DAY_MS = 86_400_000;
 /** How long a cache's quarantine is kept for whoever wants to look into it. */
 export const QUARANTINE_KEPT_MS = 7 * DAY_MS;
@@ -52,8 +53,28 @@ const exists = async (path: string): Promise<boolean> => {
  * Renames `directory` to `<directory>.bad-<time>` and returns the new path. Needs no free space. Throws `StorageFault`.
  * An environment that is open in it must be closed first, or never written to again.
  */
-export const quarantine = async (directory: string, clock: Clock): Promise<string> => {
-  const base = `${directory}${MARK}${stamp(clock.now())}`;
+export const quarantine = (directory: string, clock: Clock): Promise<string> => setAside(directory, MARK, clock);
+
+/**
+ * Makes sure that nothing in `directory` is ever read again: renames it, durably, which needs no free space, then deletes
+ * it without being waited for. Throws `StorageFault` if it cannot be renamed.
+ */
+export const discard = async (directory: string, clock: Clock): Promise<void> => {
+  const path = await setAside(directory, VOID_MARK, clock);
+  rm(path, { recursive: true, force: true }).catch(() => undefined);
+};
+
+/** Deletes what `discard` could not. */
+export const removeDiscarded = async (directory: string): Promise<void> => {
+  const prefix = `${basename(directory)}${VOID_MARK}`;
+  const parent = dirname(directory);
+  for (const name of await readdir(parent).catch(() => [])) {
+    if (name.startsWith(prefix)) await rm(join(parent, name), { recursive: true, force: true }).catch(() => undefined);
+  }
+};
+
+const setAside = async (directory: string, mark: string, clock: Clock): Promise<string> => {
+  const base = `${directory}${mark}${stamp(clock.now())}`;
   try {
     let target = base;
     for (let n = 2; await exists(target); n++) target = `${base}-${n}`;
