@@ -15,7 +15,8 @@ export interface Arrival {
 /** What becomes of it: how it is given out, and whether it still counted. */
 export interface Settled {
   readonly payload: Payload;
-  readonly counts: boolean;
+  /** Neither invalidated nor expired on the way: also for those who joined late. */
+  readonly isCurrent: boolean;
 }
 
 /**
@@ -31,10 +32,11 @@ export function settle(space: LaneSpace, flight: Flight, fence: Fence, arrival: 
   const landing = { key, value, payload, tags, birth: fence.birth, flight: fence.number, ttlMs, computeMs, terms };
   const refusal = refusalOfResult(space, context, landing);
   const counts = mayLand(space, fence, tags);
+  const expiredAt = log.expiredAt({ ...landing, lane: space.lane }, fence);
   if (!counts) refuse(space, key, FENCED);
   else if (refusal !== undefined) refuse(space, key, refusal);
-  else land(space, { ...landing, expiredAt: log.expiredAt({ ...landing, lane: space.lane }, fence) });
-  return { payload, counts };
+  else land(space, { ...landing, expiredAt });
+  return { payload, isCurrent: counts && expiredAt === undefined };
 }
 
 function refusalOfResult(

@@ -43,12 +43,15 @@ export class Batch {
 
   private async run(keys: readonly string[]): Promise<void> {
     const claims = new Map(keys.flatMap((key) => this.take(key)));
+    const running = new Set(keys);
     try {
-      const computed = this.around(new Set(keys), () => this.computeMissing(keys, this.contextOf(claims)));
+      const computed = this.around(running, () => this.computeMissing(keys, this.contextOf(claims)));
       const values = (await computed) as ReadonlyMap<string, unknown>;
       for (const [key, claim] of claims) claim.settle(values.get(key));
     } catch (error) {
       for (const claim of claims.values()) claim.fail(error);
+    } finally {
+      running.clear();
     }
   }
 

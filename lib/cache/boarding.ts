@@ -7,6 +7,8 @@ import type { Waiter } from './waiter.js';
 
 /** Lets callers wait for a flight on their own terms: soft and hard timeout, signal. */
 export class Boarding {
+  private readonly boarded = new WeakMap<Waiter, Flight>();
+
   constructor(
     private readonly space: LaneSpace,
     private readonly staleServing: StaleServing,
@@ -15,24 +17,38 @@ export class Boarding {
   ) {}
 
   board(flight: Flight, waiter: Waiter): void {
-    waiter.joinedAt = this.space.parts.log.position;
-    flight.waiters.add(waiter);
-    if (!waiter.terms.forceFresh) flight.requests++;
+    this.take(flight, waiter);
     const { softTimeoutMs, hardTimeoutMs, signal } = waiter.terms;
-    if (signal !== undefined) followSignal(flight, waiter, signal);
-    if (softTimeoutMs === 0) this.serveStale(flight, waiter);
+    if (flight.fence !== undefined && waiter.joinedAt > flight.fence.birth) waiter.keepContext();
+    if (signal !== undefined) this.followSignal(waiter, signal);
+    if (softTimeoutMs === 0) this.serveStale(waiter);
     if (!flight.waiters.has(waiter)) return;
-    if (hardTimeoutMs !== null) this.after(waiter, hardTimeoutMs, () => this.timeOut(flight, waiter, hardTimeoutMs));
-    if (softTimeoutMs !== null) this.after(waiter, softTimeoutMs, () => this.serveStale(flight, waiter));
+    if (hardTimeoutMs !== null) this.after(waiter, hardTimeoutMs, () => this.timeOut(waiter, hardTimeoutMs));
+    if (softTimeoutMs !== null) this.after(waiter, softTimeoutMs, () => this.serveStale(waiter));
   }
 
-  private serveStale(flight: Flight, waiter: Waiter): void {
-    if (!flight.waiters.has(waiter)) return;
+  /** Lets a caller who has waited for another flight wait for this one: its time goes on from where it stood. */
+  transfer(flight: Flight, waiter: Waiter): void {
+    this.take(flight, waiter);
+    if (waiter.terms.softTimeoutMs === 0) this.serveStale(waiter);
+  }
+
+  private take(flight: Flight, waiter: Waiter): void {
+    waiter.joinedAt = this.space.parts.log.position;
+    this.boarded.set(waiter, flight);
+    flight.waiters.add(waiter);
+    if (!waiter.terms.forceFresh) flight.requests++;
+  }
+
+  private serveStale(waiter: Waiter): void {
+    const flight = this.boarded.get(waiter);
+    if (flight?.waiters.has(waiter) !== true) return;
     if (this.staleServing.serve(flight, waiter, { cause: 'soft-timeout' })) flight.waiters.delete(waiter);
   }
 
-  private timeOut(flight: Flight, waiter: Waiter, afterMs: number): void {
-    if (!flight.waiters.delete(waiter)) return;
+  private timeOut(waiter: Waiter, afterMs: number): void {
+    const flight = this.boarded.get(waiter);
+    if (flight?.waiters.delete(waiter) !== true) return;
     const error = new ComputeTimeoutError(this.space.lane, flight.key, afterMs);
     report(this.space, flight, { outcome: 'timeout', ms: afterMs, error });
     if (!this.staleServing.serve(flight, waiter, { cause: 'compute-failed', error })) waiter.fail(error);
@@ -42,16 +58,16 @@ export class Boarding {
   private after(waiter: Waiter, ms: number, run: () => void): void {
     waiter.afterwards(this.space.parts.clock.schedule(ms, run));
   }
-}
 
-function followSignal(flight: Flight, waiter: Waiter, signal: AbortSignal): void {
-  const leave = (): void => {
-    if (flight.waiters.delete(waiter)) waiter.fail(signal.reason);
-  };
-  if (signal.aborted) {
-    leave();
-    return;
+  private followSignal(waiter: Waiter, signal: AbortSignal): void {
+    const leave = (): void => {
+      if (this.boarded.get(waiter)?.waiters.delete(waiter) === true) waiter.fail(signal.reason);
+    };
+    if (signal.aborted) {
+      leave();
+      return;
+    }
+    signal.addEventListener('abort', leave, { once: true });
+    waiter.afterwards(() => signal.removeEventListener('abort', leave));
   }
-  signal.addEventListener('abort', leave, { once: true });
-  waiter.afterwards(() => signal.removeEventListener('abort', leave));
 }

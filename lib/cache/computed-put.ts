@@ -29,17 +29,16 @@ export async function computeAndPut(
     const { value, computeMs } = await timed(space, asked, context);
     const payload = Payload.of({ codec: parts.codec, lane }, value);
     const { tags, ttlMs } = context;
-    let stored = false;
-    const counts = mayLand(space, fence, tags);
+    const given = { key, value, payload, tags, ttlMs, computeMs };
+    const said = saidBy(context) ?? refusalOf(space, given);
+    // From here to the landing no code but ours runs.
+    const refusal = mayLand(space, fence, tags) ? said : FENCED;
     const expiredAt = parts.log.expiredAt({ lane, key, tags, birth: fence.birth }, fence);
     await invalidations.superseding(space, key, ({ position }) => {
-      const landing = { key, value, payload, tags, birth: position, flight: 0, ttlMs, computeMs, terms };
-      const refusal = counts ? (said(context) ?? refusalOf(space, landing)) : FENCED;
       if (refusal !== undefined) refuse(space, key, refusal);
-      else land(space, { ...landing, expiredAt });
-      stored = refusal === undefined;
+      else land(space, { ...given, birth: position, flight: 0, terms, expiredAt });
     });
-    return stored ? payload.give(terms.isolation) : value;
+    return refusal === undefined ? payload.give(terms.isolation) : value;
   } finally {
     parts.log.close(fence);
   }
@@ -51,7 +50,9 @@ async function timed(
   context: FlightContext,
 ): Promise<{ readonly value: unknown; readonly computeMs: number }> {
   const { parts, recorder, lane } = space;
-  const scope = { lane, holds: (other: string) => other === asked.key, outer: parts.scope.getStore() };
+  let isOver = false;
+  const holds = (other: string): boolean => !isOver && other === asked.key;
+  const scope = { lane, holds, outer: parts.scope.getStore() };
   const startedAt = parts.clock.monotonic();
   try {
     const value = await parts.scope.run(scope, () => asked.compute(context));
@@ -61,10 +62,12 @@ async function timed(
   } catch (error) {
     recorder.failed(parts.clock.monotonic() - startedAt);
     throw error;
+  } finally {
+    isOver = true;
   }
 }
 
-function said(context: FlightContext): Refusal | undefined {
+function saidBy(context: FlightContext): Refusal | undefined {
   if (context.refusal === undefined) return undefined;
   return { reason: context.refusal, detail: 'the computation said so' };
 }

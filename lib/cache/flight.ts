@@ -2,6 +2,7 @@ import type { TierName } from '../entries/tier-name.js';
 import type { Fence } from '../invalidation/fence.js';
 import type { Compute } from './options.js';
 import type { Payload } from './payload.js';
+import type { FlightScope } from './reentrancy.js';
 import type { StaleCopy } from './stale-copy.js';
 import type { Terms } from './terms.js';
 import type { Waiter } from './waiter.js';
@@ -22,6 +23,8 @@ export class Flight {
   /** What a tier answered. */
   answer: Payload | undefined;
   stale: StaleCopy | undefined;
+  /** The flight that callers could join until this one was asked for with force. */
+  displaced: Flight | undefined;
   private controller: AbortController | undefined;
 
   constructor(
@@ -29,6 +32,8 @@ export class Flight {
     readonly compute: Compute<unknown>,
     readonly terms: Terms,
     public purpose: FlightPurpose,
+    /** The computations that wait for this one. */
+    readonly scope?: FlightScope,
   ) {}
 
   /** Callers who come now may wait for it. */

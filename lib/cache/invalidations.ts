@@ -1,7 +1,9 @@
 import { InvalidationNotDurableError } from '../errors/cache.errors.js';
 import { openRecord, sealRecord } from '../entries/record.js';
 import { KeyPattern } from '../entries/pattern.js';
+import type { Fence } from '../invalidation/fence.js';
 import type { LogRecord } from '../invalidation/journal.js';
+import type { TierRecord } from '../tiers/tier.js';
 import type { CacheParts, LaneSpace } from './lane-space.js';
 import type { TierGate } from './tier-gate.js';
 
@@ -59,19 +61,22 @@ export class Invalidations {
     space.memory.clear();
     this.announce(records, space);
     const below = this.below(records, (gate) => gate.clear(lane));
-    await this.durable(records, stored);
-    await this.confirm(await below);
+    const [, done] = await Promise.all([this.durable(records, stored), below]);
+    await this.confirm(done);
   }
 
   /** Past its ttl at once. Whether there was something under the key. */
   async expireKey(space: LaneSpace, key: string): Promise<boolean> {
     const { lane } = space;
-    const now = this.parts.life.now();
-    const { records, removal } = this.parts.log.expireKey(lane, key, now);
+    const { log, life } = this.parts;
+    const now = life.now();
+    const { records, removal } = log.expireKey(lane, key, now);
     const entry = space.memory.peek(key);
     entry?.expire(now);
+    const guard = log.guard({ lane, key, tags: [] });
     this.announce(records, space);
-    const below = await this.below(records, (gate) => this.expireBelow(gate, { lane, key, now }));
+    const below = await this.below(records, (gate) => this.expireBelow(gate, guard, now));
+    log.close(guard);
     removal.committed();
     await this.confirm(below);
     return entry !== undefined || below.results.includes(true);
@@ -88,77 +93,92 @@ export class Invalidations {
     const { lane } = space;
     const { records, removal } = this.parts.log.key(lane, key);
     space.memory.delete(key);
-    this.announce(records, space);
     const below = this.below(records, (gate) => gate.remove(lane, key));
     for (const record of records) write(record);
+    // Only now: a listener may say something about the very key.
+    this.announce(records, space);
     return below.then((done) => {
       removal.committed();
       return this.confirm(done);
     });
   }
 
-  /** The record rewritten with its ttl ended, in the order removal, write. */
-  private async expireBelow(gate: TierGate, target: { lane: string; key: string; now: number }): Promise<boolean> {
-    const { lane, key, now } = target;
-    const lookup = await gate.read(lane, key);
+  /**
+   * The record rewritten with its ttl ended, in the order removal, write. What was said about the key or landed under it
+   * while the record was being read has taken its place, and is left alone.
+   */
+  private async expireBelow(gate: TierGate, guard: Fence, now: number): Promise<boolean> {
+    const { lane, key } = guard.subject;
+    const lookup = await gate.peek(lane, key);
+    const found = lookup.outcome === 'hit' ? lookup.record : undefined;
+    if (guard.isShut) return found !== undefined;
     const removed = gate.remove(lane, key);
-    if (lookup.outcome === 'hit') {
-      const record = openRecord(lookup.record.bytes);
-      const grace = record.staleUntil - record.expiresAt;
-      const expiresAt = Math.min(record.expiresAt, now);
-      const bytes = sealRecord({ ...record, expiresAt, staleUntil: expiresAt + grace });
-      if (grace > 0) gate.write(lane, { ...lookup.record, expiresAt: expiresAt + grace, bytes });
-    }
-    return (await removed) || lookup.outcome === 'hit';
+    const rewritten = found === undefined ? undefined : this.expired(found, guard, now);
+    if (rewritten !== undefined) gate.write(lane, rewritten);
+    return (await removed) || found !== undefined;
   }
 
-  /** Asks every tier below at once. One that fails is distrusted for everything born before the records. */
+  /** `undefined` for what cannot be read, does not count, or has no grace to be kept for. */
+  private expired(found: TierRecord, guard: Fence, now: number): TierRecord | undefined {
+    try {
+      const record = found.opened ?? openRecord(found.bytes);
+      const grace = record.staleUntil - record.expiresAt;
+      const { lane, key } = guard.subject;
+      if (grace <= 0 || record.key !== key || !this.parts.log.counts({ ...record, lane }, guard)) return undefined;
+      const expiresAt = Math.min(record.expiresAt, now);
+      const { tags, birth, computeMs } = record;
+      const bytes = sealRecord({ ...record, expiresAt, staleUntil: expiresAt + grace });
+      return { key, tags, birth, computeMs, expiresAt: expiresAt + grace, bytes };
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * Asks every tier below at once; never rejects. One that fails is distrusted for everything born before the records.
+   */
   private async below<T>(records: readonly LogRecord[], act: (gate: TierGate) => Promise<T>): Promise<Below<T>> {
     const position = lastOf(records);
     const results: T[] = [];
-    let persistentFailed = false;
-    let cause: unknown;
+    let untold: Untold | undefined;
     const note = this.noteMissed();
     const reached = note === undefined ? this.parts.below : this.parts.below.filter(({ name }) => name !== 'l3');
-    await Promise.all([
+    const [noted] = await Promise.allSettled([
       note,
       ...reached.map(async (gate) => {
         try {
           results.push(await act(gate));
-        } catch (error) {
+        } catch (cause) {
           gate.distrust(position);
-          if (gate.name === 'l3') {
-            persistentFailed = true;
-            cause = error;
-          }
+          if (gate.name === 'l3') untold = { cause };
         }
       }),
     ]);
-    return { results, persistentFailed, cause };
+    return { results, untold, unnoted: noted.status === 'rejected' ? { cause: noted.reason } : undefined };
   }
 
   /** If the persistent tier could not be told, it is emptied as a whole. */
-  private async confirm(below: Below<unknown>): Promise<void> {
-    if (below.persistentFailed) await this.voidPersistence(below.cause);
+  private async confirm({ untold, unnoted }: Omit<Below<unknown>, 'results'>): Promise<void> {
+    if (unnoted !== undefined) throw this.notDurable(unnoted.cause);
+    if (untold !== undefined) await this.voidPersistence(untold.cause);
   }
 
   private async durable(records: readonly LogRecord[], stored: Promise<void>): Promise<void> {
-    await this.noteMissed();
-    try {
-      await stored;
-    } catch (error) {
-      const position = lastOf(records);
-      for (const gate of this.parts.below) if (gate.name === 'l3') gate.distrust(position);
-      await this.voidPersistence(error);
-    }
+    const [noted, kept] = await Promise.allSettled([this.noteMissed(), stored]);
+    if (noted.status === 'rejected') throw this.notDurable(noted.reason);
+    if (kept.status === 'fulfilled') return;
+    const position = lastOf(records);
+    for (const gate of this.parts.below) if (gate.name === 'l3') gate.distrust(position);
+    await this.voidPersistence(kept.reason);
   }
 
   /** A process that does not own the persistent tier leaves word for the next owner. */
   private noteMissed(): Promise<void> | undefined {
-    const { persistence } = this.parts;
-    return persistence?.noteMissed()?.catch((cause: unknown) => {
-      throw new InvalidationNotDurableError(persistence.directory, { cause });
-    });
+    return this.parts.persistence?.noteMissed();
+  }
+
+  private notDurable(cause: unknown): InvalidationNotDurableError {
+    return new InvalidationNotDurableError(this.parts.persistence?.directory ?? '', { cause });
   }
 
   private async voidPersistence(cause: unknown): Promise<void> {
@@ -167,14 +187,16 @@ export class Invalidations {
     try {
       await persistence.void();
     } catch (error) {
-      throw new InvalidationNotDurableError(persistence.directory, { cause: error ?? cause });
+      throw this.notDurable(error ?? cause);
     }
   }
 
   /** A tag reaches all lanes, and is counted once, where it was said. */
   private announce(records: readonly LogRecord[], space: LaneSpace | undefined): void {
     const { events } = this.parts;
-    for (const { kind, lane, subject, position } of records) {
+    for (const record of records) {
+      const { kind, lane, subject, position } = record;
+      space?.recent.named(record);
       if (space !== undefined) space.recorder.invalidation(kind);
       else for (const each of this.spaces.values()) each.recorder.invalidation(kind);
       if (events.wants('invalidate')) events.emit('invalidate', { kind, lane, subject, position, origin: 'local' });
@@ -184,7 +206,13 @@ export class Invalidations {
 
 interface Below<T> {
   readonly results: readonly T[];
-  readonly persistentFailed: boolean;
+  /** Why the persistent tier was not told. */
+  readonly untold: Untold | undefined;
+  /** Why no word could be left for the next owner of the persistent tier. */
+  readonly unnoted: Untold | undefined;
+}
+
+interface Untold {
   readonly cause: unknown;
 }
 

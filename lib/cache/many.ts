@@ -3,9 +3,9 @@ import { checkComputed } from './call-checks.js';
 import type { Flights } from './flights.js';
 import type { LaneSpace } from './lane-space.js';
 import type { ComputeMany } from './options.js';
-import { heldPayload } from './read-path.js';
+import { heldPayload, staleInMemory } from './read-path.js';
 import { refuseReentry } from './reentrancy.js';
-import { bypass, bypassReason, freshInMemory, staleInMemory } from './requests.js';
+import { bypass, bypassReason, freshInMemory } from './requests.js';
 import type { Terms } from './terms.js';
 import { Waiter } from './waiter.js';
 

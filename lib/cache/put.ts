@@ -20,14 +20,12 @@ export async function put(space: LaneSpace, invalidations: Invalidations, asked:
   const { lane, parts } = space;
   const payload = Payload.of({ codec: parts.codec, lane }, value);
   const { tags, ttlMs } = terms;
-  let refusal: Refusal | undefined;
-  const superseded = invalidations.superseding(space, key, ({ position }) => {
-    const landing = { key, value, payload, tags, birth: position, flight: 0, ttlMs, computeMs: 0, terms };
-    refusal = isExcluded(space, key) ?? refusalOf(space, landing);
-    if (refusal === undefined) land(space, { ...landing, expiredAt: undefined });
-    else refuse(space, key, refusal);
+  const given = { key, value, payload, tags, ttlMs, computeMs: 0 };
+  const refusal = isExcluded(space, key) ?? refusalOf(space, given);
+  await invalidations.superseding(space, key, ({ position }) => {
+    if (refusal !== undefined) refuse(space, key, refusal);
+    else land(space, { ...given, birth: position, flight: 0, terms, expiredAt: undefined });
   });
-  await superseded;
   return refusal === undefined;
 }
 

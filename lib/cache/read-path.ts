@@ -46,7 +46,9 @@ export class Search {
 
   /** Whether what was found still counts, in the step in which it is about to be served. */
   get stillCounts(): boolean {
-    return this.found !== undefined && this.counts(this.found.record);
+    if (this.found === undefined || !this.counts(this.found.record)) return false;
+    const expired = this.space.parts.log.expiredAt({ ...this.found.record, lane: this.space.lane }, this.fence);
+    return expired === undefined || expired >= this.found.expiresAt;
   }
 
   /** Synchronous as long as the tiers are. */
@@ -170,4 +172,15 @@ export function staleCopyOf(space: LaneSpace, entry: MemoryEntry, now: number): 
   if (now >= entry.staleUntil) return undefined;
   const { key, tags, birth, landedAt, expiresAt, staleUntil } = entry;
   return { key, tags, birth, landedAt, expiresAt, staleUntil, payload: heldPayload(space, entry) };
+}
+
+/** What memory holds of a key as a copy to fall back on: it counts, and this reader's version and schema accept it. */
+export function staleInMemory(
+  space: LaneSpace,
+  key: string,
+  terms: Pick<Terms, 'version' | 'schema'>,
+): StaleCopy | undefined {
+  const entry = entryInMemory(space, key);
+  if (entry === undefined || !suits(space, entry, terms)) return undefined;
+  return staleCopyOf(space, entry, space.parts.life.now());
 }

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { Compute } from './options.js';
 import type { Payload } from './payload.js';
 import type { Terms } from './terms.js';
@@ -12,13 +13,18 @@ export class Waiter {
   private cleanUps: (() => void)[] = [];
 
   constructor(
-    readonly compute: Compute<unknown>,
+    public compute: Compute<unknown>,
     readonly terms: Terms,
   ) {
     this.promise = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
     });
+  }
+
+  /** Its function may be called by another flight's end, and must then run as a part of its own caller. */
+  keepContext(): void {
+    this.compute = AsyncResource.bind(this.compute);
   }
 
   /** Runs once the caller has got its answer. */

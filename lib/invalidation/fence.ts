@@ -1,4 +1,5 @@
 import type { LogRecord } from './journal.js';
+import type { KeyExpiry } from './key-expiry.js';
 import type { PatternRecord } from './pattern-record.js';
 
 /** What a fence needs to know of the flight it stands before. */
@@ -31,6 +32,8 @@ export class Fence {
     readonly removedAt: number,
     /** The lane's patterns, pending and recent, when the flight opened. */
     readonly patterns: readonly PatternRecord[],
+    /** The latest expiry of the key that was not in place below when the flight opened. */
+    readonly expiring: KeyExpiry | undefined,
   ) {}
 
   /** Nothing this flight brings may land. */

@@ -6,6 +6,7 @@ import type { LogJournal, LogRecord, LogRow, LogState } from './journal.js';
 import { LaneLog, type PendingRemoval } from './lane-log.js';
 import type { PatternRecord } from './pattern-record.js';
 import { TagPositions } from './tag-positions.js';
+import { whyNot, type VoidedBy } from './why-not.js';
 
 /** What the log judges: an entry in a tier, or a value about to land. */
 export interface Candidate {
@@ -33,6 +34,8 @@ export interface LogOptions {
 const CEILING_STEP = 65_536;
 const DEFAULT_TAG_LIMIT = 100_000;
 const STORED = Promise.resolve();
+/** A birth that everything comes after. */
+const BEFORE_ALL = -1;
 
 /**
  * The ordered list of what no longer counts, and the one place that decides whether an entry still does.
@@ -84,10 +87,12 @@ export class InvalidationLog {
 
   /** Opens a flight: takes its birth, and puts up the fence that is told of every record until `close`. */
   open(subject: FlightSubject): Fence {
-    const lane = this.lane(subject.lane);
-    const fence = new Fence(subject, ++this.flights, this.at, lane.pendingRemovalOf(subject.key), lane.patterns);
-    lane.admit(fence);
-    return fence;
+    return this.putUp(subject, ++this.flights, this.at);
+  }
+
+  /** Stands before what is about to be rewritten below: any landing and any record about the key shuts it. */
+  guard(subject: FlightSubject): Fence {
+    return this.putUp(subject, 0, BEFORE_ALL);
   }
 
   close(fence: Fence): void {
@@ -112,9 +117,17 @@ export class InvalidationLog {
     return !matchesAny(lane.patterns, candidate) && !(fence !== undefined && matchesAny(fence.patterns, candidate));
   }
 
+  /** The record that voids or expired `candidate`, if one did; to be told, not to be decided by. */
+  whyNot(candidate: Candidate): VoidedBy | undefined {
+    return whyNot(candidate, { lane: this.lane(candidate.lane), tagAt: this.tagAt, expiredTags: this.expiredTags });
+  }
+
   /** Life time at which `candidate` was put past its ttl by one of its tags or on its way; undefined if it was not. */
   expiredAt(candidate: Candidate, fence?: Fence): number | undefined {
     if (fence?.expiredAt !== undefined) return fence.expiredAt;
+    const { lane, key, birth } = candidate;
+    const expiring = this.lane(lane).pendingExpiryOf(key) ?? fence?.expiring;
+    if (expiring !== undefined && expiring.position > birth) return expiring.at;
     return this.expiredTags.expiredAt(candidate.birth, candidate.tags);
   }
 
@@ -159,7 +172,8 @@ export class InvalidationLog {
     const record = this.next('expire', lane, key);
     const log = this.lane(lane);
     for (const fence of log.fencesOf(key)) fence.expire(now);
-    return { records: [record], stored: STORED, removal: log.removeKey(key, record.position) };
+    const removal = log.expireKey(key, { position: record.position, at: now });
+    return { records: [record], stored: STORED, removal };
   }
 
   /** Puts what carries one of `tags`, in all lanes, past its ttl. */
@@ -168,6 +182,12 @@ export class InvalidationLog {
     const rows = records.flatMap((record) => this.markExpired(record, now));
     this.currentStamp++;
     return { records, stored: this.store(rows) };
+  }
+
+  /** Moves the position without a record, so that births before and after can be told apart. */
+  pass(): void {
+    this.at++;
+    this.reserve();
   }
 
   /** Shuts every flight, for when what they started from can no longer be proved. */
@@ -188,6 +208,15 @@ export class InvalidationLog {
   /** Stores the highest life time seen. */
   async storeTime(now: number): Promise<void> {
     await this.store([{ row: 'time', at: now }]);
+  }
+
+  private putUp(subject: FlightSubject, number: number, birth: number): Fence {
+    const lane = this.lane(subject.lane);
+    const { key } = subject;
+    const [removedAt, expiring] = [lane.pendingRemovalOf(key), lane.pendingExpiryOf(key)];
+    const fence = new Fence(subject, number, birth, removedAt, lane.patterns, expiring);
+    lane.admit(fence);
+    return fence;
   }
 
   private takeUp(state: LogState): void {

@@ -28,6 +28,16 @@ export interface LogState {
   readonly clearAt: ReadonlyMap<string, number>;
   /** The highest life time seen, epoch ms: a wall clock set back over a restart lengthens no life. */
   readonly latestTime: number;
+  /** Up to where the shared log has been followed; absent if it never was. */
+  readonly cursor?: StoredCursor | undefined;
+  /** Records that the shared log has not been told yet, by an id of their own. */
+  readonly outbox?: ReadonlyMap<string, LogRecord>;
+}
+
+/** A place in the log that instances share. */
+export interface StoredCursor {
+  readonly generation: string;
+  readonly sequence: number;
 }
 
 /** A change of the stored state; all rows of one `append` are stored in one transaction. */
@@ -38,7 +48,10 @@ export type LogRow =
   | { readonly row: 'clear'; readonly lane: string; readonly position: number }
   | { readonly row: 'tag-floor'; readonly position: number; readonly dropped: readonly string[] }
   | { readonly row: 'expire-floor'; readonly position: number; readonly dropped: readonly string[] }
-  | { readonly row: 'time'; readonly at: number };
+  | { readonly row: 'time'; readonly at: number }
+  | ({ readonly row: 'cursor' } & StoredCursor)
+  | { readonly row: 'unsaid'; readonly id: string; readonly record: LogRecord }
+  | { readonly row: 'said'; readonly id: string };
 
 /** Where the log is kept beside the entries it judges: the persistent tier. */
 export interface LogJournal {

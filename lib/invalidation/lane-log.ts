@@ -1,6 +1,7 @@
 import type { KeyPattern } from '../entries/pattern.js';
 import type { Fence } from './fence.js';
 import type { LogRecord } from './journal.js';
+import type { KeyExpiry } from './key-expiry.js';
 import type { PatternRecord } from './pattern-record.js';
 
 /** A removal that was said but has not been committed below. */
@@ -9,8 +10,8 @@ export interface PendingRemoval {
   committed(): void;
 }
 
-interface PendingKey {
-  readonly position: number;
+interface Pending<T> {
+  readonly latest: T;
   readonly count: number;
 }
 
@@ -21,7 +22,8 @@ const RECENT_PATTERNS = 64;
 export class LaneLog {
   clearAt = 0;
   private readonly fences = new Map<string, readonly Fence[]>();
-  private readonly pendingKeys = new Map<string, PendingKey>();
+  private readonly pendingKeys = new Map<string, Pending<number>>();
+  private readonly pendingExpiries = new Map<string, Pending<KeyExpiry>>();
   private pendingPatterns: readonly PatternRecord[] = [];
   private recentPatterns: readonly PatternRecord[] = [];
 
@@ -39,11 +41,16 @@ export class LaneLog {
   }
 
   get pendingRemovals(): number {
-    return this.pendingKeys.size + this.pendingPatterns.length;
+    return this.pendingKeys.size + this.pendingExpiries.size + this.pendingPatterns.length;
   }
 
   pendingRemovalOf(key: string): number {
-    return this.pendingKeys.get(key)?.position ?? 0;
+    return this.pendingKeys.get(key)?.latest ?? 0;
+  }
+
+  /** The latest expiry of the key that the tiers below do not know yet. */
+  pendingExpiryOf(key: string): KeyExpiry | undefined {
+    return this.pendingExpiries.get(key)?.latest;
   }
 
   admit(fence: Fence): void {
@@ -69,9 +76,11 @@ export class LaneLog {
   }
 
   removeKey(key: string, position: number): PendingRemoval {
-    const before = this.pendingKeys.get(key)?.count ?? 0;
-    this.pendingKeys.set(key, { position, count: before + 1 });
-    return { committed: () => this.keyCommitted(key) };
+    return keepPending(this.pendingKeys, key, position);
+  }
+
+  expireKey(key: string, expiry: KeyExpiry): PendingRemoval {
+    return keepPending(this.pendingExpiries, key, expiry);
   }
 
   removePattern(pattern: KeyPattern, record: LogRecord): PendingRemoval {
@@ -79,13 +88,6 @@ export class LaneLog {
     this.pendingPatterns = [...this.pendingPatterns, pending];
     this.mergePatterns();
     return { committed: () => this.patternCommitted(pending, record) };
-  }
-
-  private keyCommitted(key: string): void {
-    const pending = this.pendingKeys.get(key);
-    if (pending === undefined) return;
-    if (pending.count > 1) this.pendingKeys.set(key, { position: pending.position, count: pending.count - 1 });
-    else this.pendingKeys.delete(key);
   }
 
   private patternCommitted(pending: PatternRecord, record: LogRecord): void {
@@ -112,4 +114,16 @@ export class LaneLog {
   private mergePatterns(): void {
     this.livePatterns = [...this.pendingPatterns, ...this.recentPatterns];
   }
+}
+
+/** The latest of a key stands until all that were said of it have been committed. */
+function keepPending<T>(pending: Map<string, Pending<T>>, key: string, latest: T): PendingRemoval {
+  pending.set(key, { latest, count: (pending.get(key)?.count ?? 0) + 1 });
+  return {
+    committed: () => {
+      const now = pending.get(key);
+      if (now !== undefined && now.count > 1) pending.set(key, { latest: now.latest, count: now.count - 1 });
+      else pending.delete(key);
+    },
+  };
 }

@@ -5,8 +5,6 @@ import type { ManagerParts } from '../../lib/cache/manager-parts.js';
 import type { CacheParts, LaneSpace, Persistence } from '../../lib/cache/lane-space.js';
 import { RecentKeys } from '../../lib/cache/recent-keys.js';
 import type { FlightScope } from '../../lib/cache/reentrancy.js';
-import type { ManagerParts } from '../../lib/cache/manager-parts.js';
-import { RecentKeys } from '../../lib/cache/recent-keys.js';
 import { laneTerms } from '../../lib/cache/terms.js';
 import { TierGate } from '../../lib/cache/tier-gate.js';
 import { CheckpointService } from '../../lib/checkpoints/checkpoint-service.js';
