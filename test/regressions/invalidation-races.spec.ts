@@ -1,0 +1,277 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { nextTurn } from '../../lib/clock/turn.js';
+import type { ComputeContext } from '../../lib/cache/options.js';
+import { expectSound } from '../support/audit.js';
+import { Deferred } from '../support/deferred.js';
+import { Jobs } from '../support/jobs.js';
+import { LaneApp, type LaneAppOptions } from '../support/lane-app.js';
+import { ModelDisk, ModelTier } from '../support/model-tier.js';
+
+const fail = (): never => {
+  throw new Error('the source is down');
+};
+
+describe('what has been invalidated', () => {
+  let app: LaneApp;
+  const jobs = new Jobs();
+  const open = (options: LaneAppOptions = {}): ReturnType<LaneApp['manager']> => {
+    app = new LaneApp(options);
+    return app.manager();
+  };
+  const overDisk = (): { readonly l2: ModelTier; readonly cache: ReturnType<LaneApp['manager']> } => {
+    const l2 = new ModelTier('l2', ['standard'], new ModelDisk(), jobs);
+    return { l2, cache: open({ below: [l2] }) };
+  };
+  const commitAll = async (tier: ModelTier): Promise<void> => {
+    for (; tier.queued > 0; await nextTurn()) tier.commit();
+  };
+  afterEach(() => expectSound(app));
+
+  it('is not written back by an expiry that had begun to rewrite it', async () => {
+    const { l2, cache } = overDisk();
+    l2.reads = 'at-once';
+    await cache.getOrSet('k', () => 'old', { grace: '1h' });
+    await commitAll(l2);
+    l2.reads = 'later';
+    const expired = cache.expire('k');
+    jobs.run(0);
+    const invalidated = cache.invalidate('k');
+    await commitAll(l2);
+    await invalidated;
+    while (jobs.size > 0) jobs.run(0);
+    await nextTurn();
+    await commitAll(l2);
+    await expired;
+    l2.reads = 'at-once';
+    await expect(cache.getOrSet('k', fail, { grace: '1h' })).rejects.toThrow('the source is down');
+  });
+
+  it('is not written back in place of a value that was set while an expiry was under way', async () => {
+    const { l2, cache } = overDisk();
+    l2.reads = 'at-once';
+    await cache.getOrSet('k', () => 'old', { grace: '1h' });
+    await commitAll(l2);
+    const set = cache.set('k', 'new', { grace: '1h' });
+    const expired = cache.expire('k');
+    await nextTurn();
+    await commitAll(l2);
+    await Promise.all([set, expired]);
+    app.memory.clearAll();
+    const served = await cache.getOrSet('k', fail, { grace: '1h' }).catch(() => 'an error');
+    expect(served).not.toBe('old');
+  });
+
+  it('is not served by a flight that was queued before, to callers who come after', async () => {
+    const cache = open();
+    await cache.set('k', 'old', { ttl: '1s', grace: '1h' });
+    const [first, second] = [new Deferred(), new Deferred()];
+    await cache.expire('k');
+    const answers = [cache.getOrSet('k', () => first.promise)];
+    await cache.expire('k');
+    answers.push(cache.getOrSet('k', () => second.promise));
+    await cache.expire('k');
+    const queued = cache.getOrSet('k', fail, { grace: '1h' }).catch(() => 'an error');
+    await cache.invalidate('k');
+    const later = cache.getOrSet('k', fail, { grace: '1h', softTimeout: 0 }).catch(() => 'an error');
+    first.resolve('first');
+    second.resolve('second');
+    await Promise.all(answers);
+    expect(await later).toBe('an error');
+    await queued;
+  });
+
+  it('is not handed to a computation as its stale value', async () => {
+    const cache = open();
+    await cache.set('k', 'old', { tags: ['t'] });
+    await cache.invalidateByTag('t');
+    const seen = await cache.getOrSet('k', (ctx: ComputeContext) => ctx.stale ?? 'nothing', { forceFresh: true });
+    expect(seen).toBe('nothing');
+  });
+
+  it('does not come in with a value of which a listener said so in the very step of its landing', async () => {
+    const cache = open();
+    app.events.on('invalidate', ({ kind }) => {
+      if (kind === 'key') void cache.invalidateByTag('t');
+    });
+    await cache.set('k', 'old', { tags: ['t'] });
+    expect(await cache.get('k')).toBeUndefined();
+    await cache.putComputed('k', () => 'old', { tags: ['t'] });
+    expect(await cache.get('k')).toBeUndefined();
+  });
+
+  it('does not come in while something else is evicted for it', async () => {
+    const strategy = {
+      shouldCache: () => true,
+      getEvictionPriority: () => {
+        void cache.invalidate('b');
+        return 1;
+      },
+    };
+    const cache = open({ lanes: { standard: { l1: { maxEntries: 1 }, strategy } } });
+    await cache.getOrSet('a', () => 'a');
+    await cache.getOrSet('b', () => 'old');
+    expect(await cache.get('b')).toBeUndefined();
+  });
+
+  it('is refused to those who joined after its late tag was expired', async () => {
+    const cache = open();
+    const slow = new Deferred<string>();
+    const first = cache.getOrSet('k', async (ctx: ComputeContext) => {
+      const value = await slow.promise;
+      ctx.setTags(['t']);
+      return value;
+    });
+    await cache.expireByTag('t');
+    const second = cache.getOrSet('k', () => 'new');
+    slow.resolve('old');
+    expect(await Promise.all([first, second])).toEqual(['old', 'new']);
+  });
+
+  it('can still be served inside its grace while the expiry of its key is being written down', async () => {
+    const { l2, cache } = overDisk();
+    l2.reads = 'at-once';
+    const set = cache.set('k', 'old', { grace: '1h' });
+    await commitAll(l2);
+    await set;
+    const expired = cache.expire('k');
+    await expect(cache.getOrSet('k', fail, { grace: '1h' })).resolves.toBe('old');
+    await nextTurn();
+    await commitAll(l2);
+    await expired;
+  });
+});
+
+describe('a flight', () => {
+  let app: LaneApp;
+  const open = (options: LaneAppOptions = {}): ReturnType<LaneApp['manager']> => {
+    app = new LaneApp(options);
+    return app.manager();
+  };
+  afterEach(() => expectSound(app));
+
+  it('lands nowhere once the cache has been closed', async () => {
+    const cache = open();
+    const slow = new Deferred<string>();
+    const answer = cache.getOrSet('k', () => slow.promise);
+    await cache.close();
+    slow.resolve('late');
+    expect(await answer).toBe('late');
+    expect(await cache.getOrSet('k', () => 'computed')).toBe('computed');
+    expect(app.memory.usage('standard').entries).toBe(0);
+  });
+
+  it('that was asked for with force and failed leaves the one before it to be joined', async () => {
+    const cache = open();
+    const slow = new Deferred<string>();
+    let computed = 0;
+    const count = (): Promise<string> => {
+      computed++;
+      return slow.promise;
+    };
+    const first = cache.getOrSet('k', count);
+    await expect(cache.getOrSet('k', fail, { forceFresh: true })).rejects.toThrow('the source is down');
+    const joined = cache.getOrSet('k', count);
+    slow.resolve('value');
+    expect(await Promise.all([first, joined])).toEqual(['value', 'value']);
+    expect(computed).toBe(1);
+  });
+
+  it('that was forced and fails gives its error, not the good entry, where no grace was asked for', async () => {
+    const cache = open();
+    await cache.set('k', 'good');
+    await expect(cache.getOrSet('k', fail, { forceFresh: true })).rejects.toThrow('the source is down');
+  });
+
+  it('never falls back on a copy that the reader’s schema refuses', async () => {
+    const cache = open();
+    await cache.set('k', 'not a number', { grace: '1h' });
+    const validate = (value: unknown): object => (typeof value === 'number' ? { value } : { issues: ['no'] });
+    const schema = { '~standard': { version: 1, vendor: 'test', validate } } as const;
+    await expect(cache.getOrSet('k', fail, { schema, grace: '1h' })).rejects.toThrow('the source is down');
+  });
+
+  it('may be asked for again by what its computation left running', async () => {
+    const cache = open();
+    const later = new Deferred<void>();
+    let again: Promise<unknown> | undefined;
+    await cache.getOrSet('k', () => {
+      again = later.promise.then(() => cache.getOrSet('k', () => 'second'));
+      return 'first';
+    });
+    await cache.invalidate('k');
+    later.resolve();
+    await expect(again).resolves.toBe('second');
+  });
+
+  it('computes as a part of its own caller, also when it had to queue', async () => {
+    const cache = open();
+    const tenants = new AsyncLocalStorage<string>();
+    const [first, second] = [new Deferred<string>(), new Deferred<string>()];
+    const answers = [tenants.run('one', () => cache.getOrSet('k', () => first.promise))];
+    await cache.invalidate('k');
+    answers.push(tenants.run('two', () => cache.getOrSet('k', () => second.promise)));
+    await cache.invalidate('k');
+    answers.push(tenants.run('three', () => cache.getOrSet('k', () => String(tenants.getStore()))));
+    first.resolve('');
+    second.resolve('');
+    expect((await Promise.all(answers))[2]).toBe('three');
+  });
+
+  it('computes as a part of its own caller, also for one who was moved from another flight', async () => {
+    const cache = open();
+    const tenants = new AsyncLocalStorage<string>();
+    const slow = new Deferred<string>();
+    const first = tenants.run('one', () =>
+      cache.getOrSet('k', async (ctx: ComputeContext) => {
+        const value = await slow.promise;
+        ctx.setTags(['t']);
+        return value;
+      }),
+    );
+    await cache.invalidateByTag('t');
+    const second = tenants.run('two', () => cache.getOrSet('k', () => String(tenants.getStore())));
+    slow.resolve('one');
+    expect(await Promise.all([first, second])).toEqual(['one', 'two']);
+  });
+
+  it('keeps to a caller’s hard timeout from the call on, also for one who was moved', async () => {
+    const cache = open();
+    const [slow, never] = [new Deferred<string>(), new Deferred<string>()];
+    const first = cache.getOrSet('k', async (ctx: ComputeContext) => {
+      const value = await slow.promise;
+      ctx.setTags(['t']);
+      return value;
+    });
+    await cache.invalidateByTag('t');
+    const second = cache.getOrSet('k', () => never.promise, { hardTimeout: '10s' });
+    const failed = expect(second).rejects.toMatchObject({ code: 'COMPUTE_TIMEOUT' });
+    await app.clock.advance('9s');
+    slow.resolve('value');
+    await first;
+    await app.clock.advance('2s');
+    await failed;
+    never.resolve('late');
+    await nextTurn();
+  });
+});
+
+describe('word that cannot be left', () => {
+  it('rejects every kind of invalidation, and leaves nothing pending behind', async () => {
+    const persistence = {
+      directory: 'l3',
+      void: () => Promise.resolve(),
+      noteMissed: () => Promise.reject(new Error('the disk is full')),
+    };
+    const app = new LaneApp({ persistence });
+    const cache = app.manager();
+    const notDurable = { code: 'INVALIDATION_NOT_DURABLE' };
+    await expect(cache.invalidate('k')).rejects.toMatchObject(notDurable);
+    await expect(cache.invalidateByPattern('k*')).rejects.toMatchObject(notDurable);
+    await expect(cache.invalidateByTag('t')).rejects.toMatchObject(notDurable);
+    await expect(cache.clearAll()).rejects.toMatchObject(notDurable);
+    await expect(cache.expire('k')).rejects.toMatchObject(notDurable);
+    await expect(cache.set('k', 1)).rejects.toMatchObject(notDurable);
+    expectSound(app);
+  });
+});
