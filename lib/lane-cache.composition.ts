@@ -15,12 +15,16 @@ import { Sweeper } from './housekeeping/sweeper.js';
 import { InvalidationLog } from './invalidation/invalidation-log.js';
 import { cleanupOf, type Cleanup } from './lane-cache.cleanup.js';
 import type { Disk } from './lane-cache.disk.js';
-import { layFoundations, openDiskFor, type Foundations } from './lane-cache.foundations.js';
+import { layFoundations, openDiskFor, type Foundations, type Purpose } from './lane-cache.foundations.js';
 import type { LaneCacheOptions } from './lane-cache.options.js';
+import { recordOf } from './lane-cache.record.js';
 import { toMilliseconds } from './lanes/duration.js';
 import type { LaneName } from './lanes/policy.js';
 import { parseSize } from './lanes/size.js';
 import { LaneCacheMetrics } from './metrics/lane-cache-metrics.js';
+import { AppOperations } from './operator/app-operations.js';
+import { operationAnswers } from './operator/operation-answers.js';
+import type { Operations } from './operator/operations.js';
 import { DiskTier } from './tiers/disk-tier.js';
 import { MemoryTier } from './tiers/memory-tier.js';
 import { OffTier } from './tiers/off-tier.js';
@@ -34,6 +38,8 @@ export interface LaneCacheApp<M extends LaneManager = LaneManager> {
   readonly tiers: AppTiers;
   readonly metrics: LaneCacheMetrics;
   readonly cleanup: Cleanup;
+  /** What the command line may ask. */
+  readonly operations: Operations;
   close(): Promise<void>;
 }
 
@@ -59,8 +65,9 @@ export type MakeManager<M extends LaneManager> = (space: LaneSpace, shared: Mana
 export async function createLaneCache<M extends LaneManager>(
   settings: LaneName | LaneCacheOptions | undefined,
   make: MakeManager<M>,
+  purpose: Purpose = 'serve',
 ): Promise<LaneCacheApp<M>> {
-  const foundations = layFoundations(settings);
+  const foundations = layFoundations(settings, purpose);
   const disk = await openDiskFor(foundations);
   try {
     return new App(foundations, disk, make);
@@ -96,9 +103,11 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
     this.sweeper = new Sweeper({
       ...{ clock, events, lanes: [...lanes.keys()], tiers },
       leftovers: () => disk.removeLeftovers(),
-      alongside: () => this.log.storeTime(life.now()),
+      alongside: () => Promise.all([this.log.storeTime(life.now()), this.leaveRecord()]),
     });
     this.managers = this.openLanes();
+    disk.answer(operationAnswers(this.operations));
+    void this.leaveRecord();
     disk.whenFound((journal) => {
       this.log.adopt(journal);
       this.tiers.l1.clearAll();
@@ -107,6 +116,13 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
     if (sweepEvery === false) return;
     const everyMs = sweepEvery === undefined ? SWEEP_EVERY_MS : toMilliseconds(sweepEvery, SWEEP_FIELD);
     this.sweeper.start(everyMs);
+  }
+
+  get operations(): Operations {
+    const { metrics, checkpoints } = this;
+    const { lanes, defaultLane, clock, life } = this.foundations;
+    const manager = (lane?: string): LaneManager => this.manager(lane);
+    return new AppOperations({ lanes: [...lanes.keys()], defaultLane, manager, metrics, checkpoints, clock, life });
   }
 
   manager(lane: string = this.foundations.defaultLane): M {
@@ -123,15 +139,22 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
   /** Memory first, so that from here on nothing is served and nothing is written; then what was accepted is drained. */
   private async shut(): Promise<void> {
     const { clock, life } = this.foundations;
+    const recorded = this.leaveRecord();
     await this.tiers.l1.close();
     const reason = new LaneCacheError('CLOSED', 'The cache was closed while this was being computed.');
     for (const manager of this.managers.values()) manager.abortFlights(reason);
     const drain = async (): Promise<void> => {
       await Promise.all([this.sweeper.stop(), this.cleanup.stop()]);
       await this.log.storeTime(life.now()).catch(() => undefined);
+      await recorded;
       await this.disk.close();
     };
     await withDeadline(clock, drain(), CLOSE_WITHIN_MS, 'closing').catch(() => undefined);
+  }
+
+  private leaveRecord(): Promise<void> {
+    const { foundations, metrics, disk } = this;
+    return foundations.purpose === 'look' ? Promise.resolve() : disk.leaveNote(recordOf(foundations, metrics.report()));
   }
 
   private async flush(): Promise<void> {

@@ -15,8 +15,12 @@ import { resolveLanes } from './lanes/resolve-lanes.js';
 import { parseSize } from './lanes/size.js';
 import { LaneCounters } from './metrics/lane-counters.js';
 
+/** look: a directory is opened for a moment, to see or change what lies in it; nothing is counted for its app. */
+export type Purpose = 'serve' | 'look';
+
 /** What of an app stands before its tiers are opened: settings read and checked, clocks, codec, events, counters. */
 export interface Foundations {
+  readonly purpose: Purpose;
   readonly options: LaneCacheOptions;
   readonly lanes: ReadonlyMap<string, ResolvedLane>;
   readonly defaultLane: string;
@@ -35,7 +39,10 @@ const DEFAULT_DIRECTORY = '.lane-cache';
 const DEFAULT_DEADLINE_MS = 5_000;
 
 /** Throws LaneCacheError for settings that can't be used. */
-export function layFoundations(settings: LaneName | LaneCacheOptions | undefined): Foundations {
+export function layFoundations(
+  settings: LaneName | LaneCacheOptions | undefined,
+  purpose: Purpose = 'serve',
+): Foundations {
   const options = readOptions(settings);
   const lanes = resolveLanes(options.lanes);
   const defaultLane = options.lane ?? DEFAULT_LANE;
@@ -49,7 +56,7 @@ export function layFoundations(settings: LaneName | LaneCacheOptions | undefined
   const codec = new ValueCodec(options.types ?? []);
   const warned = new Set<string>();
   return {
-    ...{ options, lanes, defaultLane, clock, codec, events, counters },
+    ...{ purpose, options, lanes, defaultLane, clock, codec, events, counters },
     life: new LifeClock(clock),
     recorder: (lane) => counters.get(lane) ?? new LaneCounters(),
     recent: (lane) => recent.get(lane) ?? new RecentKeys(),
@@ -61,17 +68,30 @@ export function layFoundations(settings: LaneName | LaneCacheOptions | undefined
   };
 }
 
+/** Absolute; false = memory only. */
+function rootDirectory({ directory }: LaneCacheOptions): string | false {
+  const named = directory ?? process.env['LANE_CACHE_DIR'] ?? DEFAULT_DIRECTORY;
+  return named === false ? false : resolve(named);
+}
+
+/** Absolute; false = none are kept. */
+export function checkpointsDirectory(options: LaneCacheOptions): string | false {
+  const { checkpoints } = options;
+  const root = rootDirectory(options);
+  if (root === false || checkpoints === false) return false;
+  return resolve(checkpoints?.directory ?? join(root, 'checkpoints'));
+}
+
 /** Opens the directory that the settings name, or none. */
 export async function openDiskFor(foundations: Foundations): Promise<Disk> {
   const { options, lanes, clock, life, events, recorder, recent } = foundations;
-  const { storage, checkpoints } = options;
-  const directory = options.directory ?? process.env['LANE_CACHE_DIR'] ?? DEFAULT_DIRECTORY;
-  if (directory === false) return noDisk();
-  const root = resolve(directory);
+  const { storage } = options;
+  const root = rootDirectory(options);
+  if (root === false) return noDisk();
   return openDisk({
     ...{ root, lanes, clock, life, events, recorder },
     evicted: (lane, key, tier, reason) => recent(lane).evicted(key, tier, reason),
-    checkpoints: checkpoints !== false && resolve(checkpoints?.directory ?? join(root, 'checkpoints')),
+    checkpoints: checkpointsDirectory(options),
     minFreeBytes: storage?.minFreeBytes === undefined ? undefined : parseSize(storage.minFreeBytes),
     deadlineMs:
       storage?.deadline === undefined

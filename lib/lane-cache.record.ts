@@ -1,0 +1,18 @@
+import type { Foundations } from './lane-cache.foundations.js';
+import { checkpointsDirectory } from './lane-cache.foundations.js';
+import type { MetricsReport } from './metrics/lane-cache-metrics.js';
+import { appRecord, type AppRecord } from './operator/app-record.js';
+
+/** What the app leaves in its directory. */
+export function recordOf(foundations: Foundations, metrics: MetricsReport): AppRecord {
+  const { options, lanes, defaultLane, clock } = foundations;
+  return appRecord({
+    savedAt: new Date(clock.now()).toISOString(),
+    pid: process.pid,
+    defaultLane,
+    version: options.version ?? '',
+    policies: [...lanes.values()].map(({ policy }) => policy),
+    checkpoints: checkpointsDirectory(options),
+    metrics,
+  });
+}

@@ -1,0 +1,101 @@
+import { getHeapStatistics } from 'node:v8';
+import type { EntryInfo } from '../cache/entry-listing.js';
+import type { LaneManager } from '../cache/lane-manager.js';
+import { measureCachePerformance } from '../cache/performance.js';
+import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
+import type { Clock } from '../clock/clock.js';
+import type { LifeClock } from '../clock/life-clock.js';
+import type { LaneCacheMetrics } from '../metrics/lane-cache-metrics.js';
+import type { Operations, Verified } from './operations.js';
+import { readableJson } from './readable-json.js';
+import { verifyCheckpoints, verifyEntries } from './verification.js';
+
+export interface AppOperationsOptions {
+  readonly defaultLane: string;
+  readonly lanes: readonly string[];
+  /** Throws UnknownLaneError. */
+  readonly manager: (lane?: string) => LaneManager;
+  readonly metrics: LaneCacheMetrics;
+  readonly checkpoints: CheckpointService;
+  readonly clock: Clock;
+  readonly life: LifeClock;
+}
+
+const BATCH = 200;
+
+/** What can be asked of the app in this process. */
+export class AppOperations implements Operations {
+  constructor(private readonly app: AppOperationsOptions) {}
+
+  readonly describe: Operations['describe'] = async () => {
+    const { defaultLane, lanes, manager, clock, life } = this.app;
+    const { rss, heapUsed } = process.memoryUsage();
+    return {
+      pid: process.pid,
+      defaultLane,
+      policies: lanes.map((lane) => manager(lane).policy),
+      memory: { rssBytes: rss, heapUsedBytes: heapUsed, heapLimitBytes: getHeapStatistics().heap_size_limit },
+      time: { wall: clock.now(), life: life.now() },
+    };
+  };
+
+  readonly metrics: Operations['metrics'] = async () => this.app.metrics.report();
+
+  readonly status: Operations['status'] = () => this.app.checkpoints.getCheckpointCacheStatus();
+
+  readonly explain: Operations['explain'] = async (key, lane) => this.app.manager(lane).explain(key);
+
+  readonly clear: Operations['clear'] = async (lane) => this.app.manager(lane).clearAll();
+
+  readonly invalidateKey: Operations['invalidateKey'] = async (key, lane) => this.app.manager(lane).invalidate(key);
+
+  readonly invalidatePattern: Operations['invalidatePattern'] = async (pattern, lane) =>
+    this.app.manager(lane).invalidateByPattern(pattern);
+
+  readonly invalidateTags: Operations['invalidateTags'] = (tags) => this.app.manager().invalidateByTag(...tags);
+
+  readonly cleanup: Operations['cleanup'] = (options) => this.app.checkpoints.cleanupOldCheckpoints(options);
+
+  readonly checkpoints: Operations['checkpoints'] = (filter) => this.app.checkpoints.list(filter);
+
+  readonly history: Operations['history'] = (id) => this.app.checkpoints.history(id);
+
+  readonly removeCheckpoint: Operations['removeCheckpoint'] = (id, version) =>
+    this.app.checkpoints.invalidateCheckpoint(id, version);
+
+  readonly measure: Operations['measure'] = async (options, lane) =>
+    measureCachePerformance(this.app.manager(lane), options);
+
+  readonly checkpoint: Operations['checkpoint'] = async (id, version) => {
+    const found = await this.app.checkpoints.getCheckpoint(id, version === undefined ? {} : { version });
+    if (found === undefined) return undefined;
+    const { state, ...info } = found;
+    return { info, state: readableJson(state) };
+  };
+
+  async *entries(pattern?: string, lane?: string): AsyncGenerator<readonly EntryInfo[]> {
+    let batch: EntryInfo[] = [];
+    for (const manager of this.managers(lane)) {
+      for await (const entry of manager.entries(pattern)) {
+        if (batch.push(entry) < BATCH) continue;
+        yield batch;
+        batch = [];
+      }
+    }
+    yield batch;
+  }
+
+  async *verify(lane?: string): AsyncGenerator<Verified> {
+    const managers = this.managers(lane);
+    const stored = managers.map((manager) => manager.getMetrics()).map(({ l2, l3 }) => l2.entries + l3.entries);
+    const { versions } = await this.status();
+    const total = stored.reduce((sum, entries) => sum + entries, versions);
+    for (const manager of managers) yield* verifyEntries(manager, total);
+    yield* verifyCheckpoints(this.app.checkpoints, lane, total);
+  }
+
+  private managers(lane: string | undefined): readonly LaneManager[] {
+    const { lanes, manager } = this.app;
+    return (lane === undefined ? lanes : [lane]).map((name) => manager(name));
+  }
+}

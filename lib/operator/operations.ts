@@ -1,0 +1,85 @@
+import type { EntryInfo } from '../cache/entry-listing.js';
+import type { Explanation } from '../cache/explanation.js';
+import type { PerformanceOptions, PerformanceReport } from '../cache/performance.js';
+import type {
+  CheckpointFilter,
+  CheckpointInfo,
+  CheckpointPage,
+  CheckpointStatus,
+  CleanupOptions,
+  CleanupReport,
+} from '../checkpoints/checkpoint.js';
+import type { TierName } from '../entries/tier-name.js';
+import type { CachePolicy } from '../lanes/policy.js';
+import type { MetricsReport } from '../metrics/lane-cache-metrics.js';
+
+/** The process that answers. */
+export interface AppDescription {
+  readonly pid: number;
+  readonly defaultLane: string;
+  readonly policies: readonly CachePolicy[];
+  readonly memory: { readonly rssBytes: number; readonly heapUsedBytes: number; readonly heapLimitBytes: number };
+  /** Epoch ms, by the wall and by what entries live by. */
+  readonly time: { readonly wall: number; readonly life: number };
+}
+
+/** A checkpoint for a person to read. */
+export interface ShownCheckpoint {
+  readonly info: CheckpointInfo;
+  /** JSON text; what JSON has no word for is written as something that reads well. */
+  readonly state: string;
+}
+
+/** One step of a verification. */
+export interface Verified {
+  readonly place: Exclude<TierName, 'l1'> | 'checkpoints';
+  readonly lane?: string;
+  /** Looked at since the step before. */
+  readonly checked: number;
+  /** Keys, or `id@version`; at most 100 in a step. Their number is in `damagedCount`. */
+  readonly damaged: readonly string[];
+  readonly damagedCount: number;
+  /** Of everything to be looked at, as far as is known when it starts. */
+  readonly total: number;
+}
+
+/** What the command line asks of an app, wherever that runs. A lane left out is the default lane, or all where it says so. */
+export interface Operations {
+  describe(): Promise<AppDescription>;
+  metrics(): Promise<MetricsReport>;
+  status(): Promise<CheckpointStatus>;
+  explain(key: string, lane?: string): Promise<Explanation>;
+  /** All lanes if none is named; in batches. */
+  entries(pattern?: string, lane?: string): AsyncIterable<readonly EntryInfo[]>;
+  clear(lane?: string): Promise<void>;
+  invalidateKey(key: string, lane?: string): Promise<boolean>;
+  invalidatePattern(pattern: string, lane?: string): Promise<number>;
+  invalidateTags(tags: readonly string[]): Promise<void>;
+  cleanup(options: CleanupOptions): Promise<CleanupReport>;
+  checkpoints(filter: CheckpointFilter): Promise<CheckpointPage>;
+  history(id: string): Promise<readonly CheckpointInfo[]>;
+  checkpoint(id: string, version?: number): Promise<ShownCheckpoint | undefined>;
+  removeCheckpoint(id: string, version?: number): Promise<number>;
+  /** Reads everything that is stored. Damaged entries are dropped, damaged checkpoints marked. */
+  verify(lane?: string): AsyncIterable<Verified>;
+  measure(options: PerformanceOptions, lane?: string): Promise<PerformanceReport>;
+}
+
+export const OPERATIONS = [
+  'describe',
+  'metrics',
+  'status',
+  'explain',
+  'entries',
+  'clear',
+  'invalidateKey',
+  'invalidatePattern',
+  'invalidateTags',
+  'cleanup',
+  'checkpoints',
+  'history',
+  'checkpoint',
+  'removeCheckpoint',
+  'verify',
+  'measure',
+] as const satisfies readonly (keyof Operations)[];

@@ -1,0 +1,37 @@
+import type { Clock } from '../clock/clock.js';
+import { withDeadline } from '../clock/deadline.js';
+import type { OperatorConnection } from './operator-connection.js';
+import type { Operations } from './operations.js';
+
+/** The operations of the app that owns the directory. What is done at once is given up when it takes too long. */
+export class RemoteOperations implements Operations {
+  constructor(
+    private readonly connection: OperatorConnection,
+    private readonly clock: Clock,
+    private readonly deadlineMs: number,
+  ) {}
+
+  readonly describe: Operations['describe'] = () => this.soon('describe');
+  readonly metrics: Operations['metrics'] = () => this.soon('metrics');
+  readonly status: Operations['status'] = () => this.soon('status');
+  readonly explain: Operations['explain'] = (...args) => this.soon('explain', ...args);
+  readonly entries: Operations['entries'] = (...args) => this.connection.parts('entries', ...args);
+  readonly clear: Operations['clear'] = (...args) => this.connection.call('clear', ...args);
+  readonly invalidateKey: Operations['invalidateKey'] = (...args) => this.soon('invalidateKey', ...args);
+  readonly invalidatePattern: Operations['invalidatePattern'] = (...args) =>
+    this.connection.call('invalidatePattern', ...args);
+  readonly invalidateTags: Operations['invalidateTags'] = (...args) => this.soon('invalidateTags', ...args);
+  readonly cleanup: Operations['cleanup'] = (...args) => this.connection.call('cleanup', ...args);
+  readonly checkpoints: Operations['checkpoints'] = (...args) => this.soon('checkpoints', ...args);
+  readonly history: Operations['history'] = (...args) => this.soon('history', ...args);
+  readonly checkpoint: Operations['checkpoint'] = (...args) => this.soon('checkpoint', ...args);
+  readonly removeCheckpoint: Operations['removeCheckpoint'] = (...args) =>
+    this.connection.call('removeCheckpoint', ...args);
+  readonly verify: Operations['verify'] = (...args) => this.connection.parts('verify', ...args);
+  readonly measure: Operations['measure'] = (...args) => this.connection.call('measure', ...args);
+
+  private soon<T>(call: keyof Operations, ...args: readonly unknown[]): Promise<T> {
+    const owner = `process ${this.connection.ownerPid}, which owns the directory,`;
+    return withDeadline(this.clock, this.connection.call<T>(call, ...args), this.deadlineMs, owner);
+  }
+}
