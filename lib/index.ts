@@ -87,6 +87,10 @@ export type {
 } from './events/event-map.js';
 export type { BypassReason, InvalidationKind, MissReason, RefusalReason, TierOffReason } from './events/reasons.js';
 
+export { CacheResponse } from './http/cache-response.decorator.js';
+export { LaneCacheInterceptor } from './http/lane-cache.interceptor.js';
+export type { CacheResponseOptions } from './http/response-rules.js';
+
 export { laneKeyvStore } from './keyv/lane-keyv-store.js';
 export type { KeyvEntry, LaneKeyvStore } from './keyv/lane-keyv-store.js';
 

@@ -9,6 +9,7 @@ import {
 import { ModulesContainer } from '@nestjs/core';
 import { CacheManager, makeCacheManager } from './cache-manager.js';
 import { CheckpointService } from './checkpoints/checkpoint-service.js';
+import { ResponseExplorer } from './http/response-explorer.js';
 import { DecoratorExplorer } from './decorators/decorator-explorer.js';
 import { LaneCacheError } from './errors/lane-cache.error.js';
 import { CheckpointCleanupTask } from './housekeeping/checkpoint-cleanup.task.js';
@@ -58,6 +59,7 @@ export const MACHINERY: readonly Provider[] = [
     },
   },
   DecoratorExplorer,
+  ResponseExplorer,
   LaneCacheShutdown,
   LaneCacheSchedule,
 ];

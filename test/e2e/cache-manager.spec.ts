@@ -21,8 +21,11 @@ import { join } from 'node:path';
 import { CacheManager, LaneCacheModule, type LaneCacheModuleOptions } from '../../lib/index.js';
 import { laneKeyvStore } from '../../lib/keyv/lane-keyv-store.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
+import { Gate } from '../support/gate.js';
 
 const MEMORY = { directory: false, checkpoints: false, provideCacheManager: true } as const;
+
+const docsInMemory = () => ({ directory: false, checkpoints: false, lane: 'docs' }) as const;
 
 @Injectable()
 class Shelf {
@@ -107,8 +110,7 @@ describe('CACHE_MANAGER over a lane', () => {
   });
 
   it('comes with settings from a factory', async () => {
-    const useFactory = () => ({ directory: false, checkpoints: false, lane: 'docs' }) as const;
-    const imports = [LaneCacheModule.forRootAsync({ useFactory, provideCacheManager: true })];
+    const imports = [LaneCacheModule.forRootAsync({ useFactory: docsInMemory, provideCacheManager: true })];
     const app = await boot({ imports, providers: [Shelf] });
     await app.get(Shelf).cache.set('a', 1);
     expect(app.get(CacheManager).forLane('docs').getMetrics().l1.entries).toBe(1);
@@ -228,16 +230,15 @@ describe('CACHE_MANAGER over a lane', () => {
       ['set', (cache) => cache.set('a', 'newer')],
     ])('stores nothing of a computation during which the key is %s', async (_, overtake) => {
       const { cache } = await shelf();
-      let finish: (value: string) => void = () => undefined;
-      let started: () => void = () => undefined;
-      const running = new Promise<void>((resolve) => (started = resolve));
-      const pending = cache.wrap('a', () => {
-        started();
-        return new Promise<string>((resolve) => (finish = resolve));
+      const [started, mayFinish] = [new Gate(), new Gate()];
+      const pending = cache.wrap('a', async () => {
+        started.open();
+        await mayFinish.whenOpen;
+        return 'older';
       });
-      await running;
+      await started.whenOpen;
       await overtake(cache);
-      finish('older');
+      mayFinish.open();
       await pending;
       expect(await cache.get('a')).not.toBe('older');
     });

@@ -1,0 +1,99 @@
+import { StreamableFile } from '@nestjs/common';
+import { isShareable, readCacheControl, sharedMaxAge } from './cache-control.js';
+import { entityTagOf } from './entity-tag.js';
+import type { Exchange, Headers, HeaderValue } from './exchange.js';
+
+/** A response as it is kept. */
+export interface StoredResponse {
+  readonly kind: 'response';
+  readonly status: number;
+  readonly body: unknown;
+  /** Those that the handler set. */
+  readonly headers: Readonly<Record<string, string | readonly string[]>>;
+  readonly entityTag: string | undefined;
+  /** Epoch ms. */
+  readonly madeAt: number;
+}
+
+/** What a handler made, and how long it may be kept. */
+export interface Made {
+  readonly response: StoredResponse;
+  /** In seconds; undefined if the handler did not say. */
+  readonly maxAge: number | undefined;
+}
+
+/** Of one connection or one message, so not to be said again. */
+const OF_THE_MESSAGE: ReadonlySet<string> = new Set([
+  'age',
+  'connection',
+  'content-length',
+  'date',
+  'keep-alive',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/**
+ * What a handler just made, or undefined if it is not for others: streams, other statuses than success, cookies, what
+ * `Cache-Control` keeps private, and what depends on a header that the route does not vary by.
+ */
+export function madeResponse(
+  exchange: Exchange,
+  body: unknown,
+  before: Headers,
+  how: { readonly varyHeaders: readonly string[]; readonly now: number; readonly isTouched: boolean },
+): Made | undefined {
+  if (body === undefined || isStream(body)) return undefined;
+  // a renewal in the background: its response was sent long ago, and shows nothing of what the handler did to it
+  if (exchange.isSent && how.isTouched) return undefined;
+  const after = exchange.isSent ? before : exchange.responseHeaders();
+  const status = exchange.isSent ? 200 : exchange.status;
+  const control = readCacheControl(after['cache-control']);
+  const isKept = status >= 200 && status < 300 && status !== 206 && after['set-cookie'] === undefined;
+  if (!isKept || !isShareable(control) || variesBeyond(after['vary'], before['vary'], how.varyHeaders))
+    return undefined;
+  const tag = after['etag'];
+  const response: StoredResponse = {
+    kind: 'response',
+    status,
+    body,
+    headers: setMeanwhile(before, after),
+    madeAt: how.now,
+    entityTag: typeof tag === 'string' ? tag : entityTagOf(body),
+  };
+  return { response, maxAge: sharedMaxAge(control) };
+}
+
+function isStream(body: unknown): boolean {
+  if (typeof body !== 'object' || body === null) return false;
+  if (body instanceof StreamableFile || body instanceof Response || Symbol.asyncIterator in body) return true;
+  return 'pipe' in body || 'getReader' in body;
+}
+
+function setMeanwhile(before: Headers, after: Headers): Record<string, string | readonly string[]> {
+  const set: Record<string, string | readonly string[]> = {};
+  for (const [name, value] of Object.entries(after)) {
+    if (OF_THE_MESSAGE.has(name) || String(value) === String(before[name] ?? '')) continue;
+    set[name] = Array.isArray(value) ? value.map(String) : String(value);
+  }
+  return set;
+}
+
+/** What stood in `Vary` before the handler ran is seen to by who put it there. */
+function variesBeyond(
+  after: HeaderValue | undefined,
+  before: HeaderValue | undefined,
+  known: readonly string[],
+): boolean {
+  const seenTo = new Set([...fieldNames(before), ...known.map((name) => name.toLowerCase())]);
+  return fieldNames(after).some((name) => !seenTo.has(name));
+}
+
+export function fieldNames(header: HeaderValue | undefined): readonly string[] {
+  const text = Array.isArray(header) ? header.join(',') : String(header ?? '');
+  return text
+    .split(',')
+    .map((name) => name.trim().toLowerCase())
+    .filter((name) => name !== '');
+}

@@ -1,0 +1,66 @@
+import { describe, expect, it } from '@jest/globals';
+import { isShareable, readCacheControl, sharedMaxAge, wantsFresh } from '../../../lib/http/cache-control.js';
+
+describe('readCacheControl', () => {
+  it.each<[unknown, [string, string][]]>([
+    [
+      'public, Max-Age=60',
+      [
+        ['public', ''],
+        ['max-age', '60'],
+      ],
+    ],
+    [
+      'private="set-cookie, x", no-cache',
+      [
+        ['private', 'set-cookie, x'],
+        ['no-cache', ''],
+      ],
+    ],
+    [
+      ['no-store', 'max-age = 5'],
+      [
+        ['no-store', ''],
+        ['max-age', '5'],
+      ],
+    ],
+    [' ,;, =, ', []],
+    [undefined, []],
+    [5, []],
+  ])('reads %p', (header, directives) => {
+    expect([...readCacheControl(header)]).toEqual(directives);
+  });
+});
+
+describe('what it means', () => {
+  it.each([
+    ['', true],
+    ['public, max-age=5', true],
+    ['private', false],
+    ['private="x"', false],
+    ['max-age=5, no-store', false],
+    ['no-cache', false],
+  ])('%p may be shared: %p', (header, shareable) => {
+    expect(isShareable(readCacheControl(header))).toBe(shareable);
+  });
+
+  it.each([
+    ['max-age=5', 5],
+    ['max-age=5, s-maxage=9', 9],
+    ['max-age=-5', undefined],
+    ['max-age=1e9', undefined],
+    ['', undefined],
+  ])('%p lasts %p seconds', (header, seconds) => {
+    expect(sharedMaxAge(readCacheControl(header))).toBe(seconds);
+  });
+
+  it.each([
+    ['no-cache', undefined, true],
+    ['max-age=0', undefined, true],
+    ['max-age=5', 'no-cache', false],
+    ['', 'no-cache', true],
+    ['', undefined, false],
+  ])('%p with pragma %p wants it fresh: %p', (header, pragma, fresh) => {
+    expect(wantsFresh(readCacheControl(header), pragma)).toBe(fresh);
+  });
+});

@@ -1,0 +1,42 @@
+import { describe, expect, it } from '@jest/globals';
+import { canonicalUrl, responseKey, type KeyParts } from '../../../lib/http/response-key.js';
+
+describe('canonicalUrl', () => {
+  it.each([
+    ['/a', '/a'],
+    ['/a?', '/a'],
+    ['/a?&&', '/a'],
+    ['/a?b=2&a=1', '/a?a=1&b=2'],
+    ['/a?b&a&&c=', '/a?a&b&c='],
+    ['/a?a=2&b=0&a=1', '/a?a=2&a=1&b=0'],
+    ['/a?a[]=2&a=1&a%5B%5D=0', '/a?a[]=2&a=1&a%5B%5D=0'],
+    ['/a?q=b=1&p=?', '/a?p=?&q=b=1'],
+    ['/A/%2F?x', '/A/%2F?x'],
+  ])('makes %s into %s', (url, canonical) => {
+    expect(canonicalUrl(url)).toBe(canonical);
+  });
+});
+
+describe('responseKey', () => {
+  const parts: KeyParts = { handler: 'A.b', host: 'h', url: '/x?b=1&a=2', varyBy: [], headers: [] };
+
+  it('names what the answer depends on', () => {
+    expect(responseKey(parts)).toBe('http:A.b:h/x?a=2&b=1');
+    expect(responseKey({ ...parts, varyBy: ['ann', 'de'] })).toBe('http:A.b:h/x?a=2&b=1 ["ann","de"]');
+  });
+
+  it('differs wherever the parts do, and shows no header', () => {
+    const others = [
+      { varyBy: ['ab'] },
+      { varyBy: ['a', 'b'] },
+      { headers: ['ab'] },
+      { headers: ['a', 'b'] },
+      { headers: ['', 'ab'] },
+      { host: 'other' },
+      { handler: 'A.c' },
+    ];
+    const keys = [responseKey(parts), ...others.map((other) => responseKey({ ...parts, ...other }))];
+    expect(new Set(keys).size).toBe(keys.length);
+    expect(responseKey({ ...parts, headers: ['Bearer secret'] })).not.toContain('secret');
+  });
+});
