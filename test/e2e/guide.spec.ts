@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import {
   LaneAwareCacheStrategy,
   LaneType,
+  measureCachePerformance,
   type CacheManager,
   type CheckpointInfo,
   type EntryView,
@@ -210,6 +211,23 @@ describe('Metrics collection', () => {
       l1: { entries: 1, hits: 1, misses: 1, hitRate: 50 },
       l2: { state: 'on', entries: 1, hits: 0, misses: 1 },
       l3: { state: 'on', entries: 1, hits: 0, misses: 1 },
+    });
+  });
+});
+
+describe('Performance benchmarking', () => {
+  it('counts hits and misses in a space of its own, and times them', async () => {
+    const cache = await openOn({ lane: 'standard' });
+    const perf = await measureCachePerformance(cache, { iterations: 1_000 });
+
+    expect(perf).toMatchObject({ iterations: 1_000, cacheHits: 900, cacheMisses: 100, hitRate: 90 });
+    expect(`Avg Hit Time: ${perf.avgHitTimeMs.toFixed(2)}ms`).toMatch(/^Avg Hit Time: \d+\.\d\dms$/);
+    expect(`Avg Miss Time: ${perf.avgMissTimeMs.toFixed(2)}ms`).toMatch(/^Avg Miss Time: \d+\.\d\dms$/);
+    expect(cache.getMetrics()).toMatchObject({
+      requests: 0,
+      l1: { entries: 0 },
+      l2: { entries: 0 },
+      l3: { entries: 0 },
     });
   });
 });

@@ -1,0 +1,103 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CacheManager } from '../../lib/index.js';
+import { PROMETHEUS_METRICS } from '../../lib/metrics/prometheus-metrics.js';
+import { readDocPages } from '../support/doc-pages.js';
+import { complaints, programsOf, run } from '../support/doc-programs.js';
+
+const ROOT = process.cwd();
+const PAGES = readDocPages(ROOT);
+const PROGRAMS = PAGES.filter(({ path }) => path === 'README.md' || path.startsWith('docs/')).flatMap(({ blocks }) =>
+  programsOf(blocks),
+);
+
+describe('the code in the documentation', () => {
+  it('compiles', () => {
+    expect(PROGRAMS.length).toBeGreaterThan(0);
+    expect(complaints(ROOT, PROGRAMS)).toEqual([]);
+  }, 120_000);
+
+  describe('does what the comments say', () => {
+    let directory = '';
+    const before = process.env['LANE_CACHE_DIR'];
+
+    beforeEach(async () => {
+      directory = await mkdtemp(join(tmpdir(), 'lane-cache-docs-'));
+      process.env['LANE_CACHE_DIR'] = join(directory, 'default');
+    });
+
+    afterEach(async () => {
+      if (before === undefined) delete process.env['LANE_CACHE_DIR'];
+      else process.env['LANE_CACHE_DIR'] = before;
+      await rm(directory, { recursive: true, force: true });
+    });
+
+    const runnable = PROGRAMS.filter(({ block }) => block.remark === 'run');
+
+    it.each(runnable.map((program) => [`${program.block.page}:${program.block.line}`, program] as const))(
+      '%s',
+      async (_place, program) => {
+        const cache = await CacheManager.fromSettings({ directory: join(directory, 'given') });
+        try {
+          const { printed, promised } = await run(program, { cache, checkpoints: cache.snapshots }, load);
+          expect(printed).toEqual(promised);
+        } finally {
+          await cache.close();
+        }
+      },
+    );
+  });
+});
+
+/** What a block imports: the library as it is here, and packages. */
+function load(name: string): Promise<unknown> {
+  const [library, entry = ''] = /^nestjs-lane-cache(\/.*)?$/.exec(name) ?? [];
+  return import(library === undefined ? name : `../../lib${entry}/index.js`);
+}
+
+describe('links in the documentation', () => {
+  const links = PAGES.flatMap((page) => page.links);
+  const inside = links.flatMap(({ path, ...link }) => (path === undefined ? [] : [{ ...link, path }]));
+
+  it('lead to files that are there', () => {
+    expect(inside.length).toBeGreaterThan(0);
+    expect(inside.filter(({ path }) => !existsSync(join(ROOT, path)))).toEqual([]);
+  });
+
+  it('lead to headings that are there', () => {
+    const anchorsOf = new Map(PAGES.map(({ path, anchors }) => [path, anchors]));
+    const dead = inside.filter(({ path, anchor }) => anchor !== undefined && !anchorsOf.get(path)?.has(anchor));
+    expect(dead).toEqual([]);
+  });
+});
+
+describe('the dashboard', () => {
+  const text = readFileSync(join(ROOT, 'docs/grafana-dashboard.json'), 'utf8');
+  const used = new Set(text.match(/lane_cache_\w+/g));
+
+  it('is made of panels with a title, a place and a query each', () => {
+    const { panels }: { readonly panels: readonly Record<string, unknown>[] } = JSON.parse(text);
+    const charts = panels.filter(({ type }) => type !== 'row');
+    expect(charts.length).toBeGreaterThan(0);
+    for (const chart of charts) {
+      expect(chart).toMatchObject({ title: expect.any(String), gridPos: expect.any(Object) });
+      expect(chart['targets']).toContainEqual(
+        expect.objectContaining({ expr: expect.stringContaining('lane_cache_') }),
+      );
+    }
+    expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+  });
+
+  it('shows metrics that exist, and leaves none out', () => {
+    const defined = PROMETHEUS_METRICS.map(({ name }) => name);
+    const lines = ['', '_bucket', '_sum', '_count'];
+    const known = PROMETHEUS_METRICS.flatMap(({ name, type }) =>
+      type === 'histogram' ? lines.map((line) => name + line) : [name],
+    );
+    expect([...used].filter((name) => !known.includes(name))).toEqual([]);
+    expect(defined.filter((name) => ![...used].some((each) => each.startsWith(name)))).toEqual([]);
+  });
+});
