@@ -1,9 +1,10 @@
 import { LocalCheckpointStore } from './checkpoints/local-checkpoint-store.js';
 import type { CheckpointStore } from './checkpoints/checkpoint-store.js';
+import { ReadFaults } from './checkpoints/read-faults.js';
 import { UnavailableCheckpointStore } from './checkpoints/unavailable-checkpoint-store.js';
 import type { Clock } from './clock/clock.js';
 import type { EventSink } from './events/event-map.js';
-import { StorageFault } from './storage/environment.js';
+import { StorageFault, type StorageFaultKind } from './storage/environment.js';
 import { openEnvironment } from './storage/open-environment.js';
 
 export interface CheckpointPlace {
@@ -25,9 +26,9 @@ export function switchedOff(): CheckpointStore {
 export async function openCheckpoints(place: CheckpointPlace): Promise<CheckpointStore> {
   const { checkpoints, clock, minFreeBytes, deadlineMs, events } = place;
   if (checkpoints === false) return switchedOff();
+  const faults = new ReadFaults();
   const report = {
-    fault: (_kind: string, detail: string, error: unknown): void =>
-      events.emit('tier', { tier: 'checkpoints', state: 'off', reason: 'breaker', detail, error }),
+    fault: (kind: StorageFaultKind, detail: string, error: unknown): void => faults.note(kind, detail, error),
     quarantined: (directory: string, movedTo: string, cause: string): void =>
       events.emit('quarantine', { directory, movedTo, cause }),
   };
@@ -41,7 +42,7 @@ export async function openCheckpoints(place: CheckpointPlace): Promise<Checkpoin
       deadlineMs,
       report,
     });
-    return new LocalCheckpointStore(environment, events);
+    return new LocalCheckpointStore(environment, { clock, events, faults });
   } catch (error) {
     if (!(error instanceof StorageFault)) throw error;
     const reason = error.kind === 'disk-full' ? 'disk-full' : 'read-only';

@@ -1,19 +1,21 @@
-import type { Table, TableKey } from '../storage/environment.js';
+import type { RangeOptions, TableKey } from '../storage/environment.js';
 import type { CheckpointLedger } from './checkpoint-ledger.js';
 import { hasExpired } from './checkpoint-rows.js';
 import type { CheckpointRows } from './checkpoint-rows.js';
 import type { CheckpointRecord, CleanupPosition, CleanupRule, CleanupSlice } from './checkpoint-store.js';
 import { numbersOf, pointerRow, ranges, scopeOf } from './checkpoint-tables.js';
 import type { Pointer } from './checkpoint-tables.js';
+import type { WatchedTable } from './watched-table.js';
+import type { WorkSlice } from './work-slice.js';
 
-/** So few that a slice with all its index rows stays well under two milliseconds. */
-const SLICE = 32;
+/** The most versions that one slice looks at. */
+const SLICE = 64;
 
 /** What happens to what is due. */
 export interface Removal {
   remove(idKey: string, version: number): void;
   /** An index row that leads nowhere any more. */
-  forget(index: Table, key: TableKey): void;
+  forget(index: WatchedTable, key: TableKey): void;
 }
 
 export const NO_REMOVAL: Removal = { remove: () => undefined, forget: () => undefined };
@@ -25,27 +27,28 @@ export const removalBy = (ledger: CheckpointLedger): Removal => ({
 
 /**
  * The next piece of a cleanup: first what expired, then what is old, oldest first along the indexes of time, so that
- * what is not due is never looked at.
+ * what is not due is never looked at. Ends early when `work` is spent.
  */
 export function cleanSlice(
   rows: CheckpointRows,
   rule: CleanupRule,
   from: CleanupPosition,
   removal: Removal,
+  work: WorkSlice,
 ): CleanupSlice {
-  const { tables } = rows;
-  const isExpiry = from.phase === 'expired';
-  const index = isExpiry ? tables.expiries : tables.ages;
-  const after = from.after === undefined ? undefined : ([from.after.time, from.after.sequence] as const);
-  const range = ranges.timesUp(scopeOf(rule), after, isExpiry ? rule.now : rule.savedBefore);
+  const { index, range } = rangeOf(rows, rule, from);
   const found = [...index.range({ ...range, limit: SLICE })];
   const removed: CheckpointRecord[] = [];
   let newestOfId = 0;
   let pinnedKept = 0;
+  let looked = 0;
   for (const { key, value } of found) {
+    if (looked > 0 && work.isSpent) break;
+    looked += 1;
     const pointer = pointerRow.open(value);
     const record = pointer && rows.record(...pointer);
     if (pointer === undefined || record === undefined) {
+      // an unreadable version may be pinned
       if (pointer === undefined || !rows.has(...pointer)) removal.forget(index, key);
       continue;
     }
@@ -54,13 +57,24 @@ export function cleanSlice(
       pinnedKept += 1;
       continue;
     }
-    const [idKey, version] = pointer;
-    if (rows.head(idKey).newest === version) newestOfId += 1;
-    removal.remove(idKey, version);
+    if (rows.head(pointer[0]).newest === pointer[1]) newestOfId += 1;
+    removal.remove(...pointer);
     removed.push(record);
   }
-  const next = nextPosition(from, found.length === SLICE ? found.at(-1)?.key : undefined, rule);
+  const isCut = looked < found.length || looked === SLICE;
+  const next = nextPosition(from, isCut ? found[looked - 1]?.key : undefined, rule);
   return { removed, newestOfId, pinnedKept, ...(next !== undefined && { next }) };
+}
+
+function rangeOf(
+  { tables }: CheckpointRows,
+  rule: CleanupRule,
+  { phase, after }: CleanupPosition,
+): { readonly index: WatchedTable; readonly range: RangeOptions } {
+  const start = after === undefined ? undefined : ([after.time, after.sequence] as const);
+  return phase === 'expired'
+    ? { index: tables.expiries, range: ranges.timesUp(scopeOf(rule), start, rule.now) }
+    : { index: tables.ages, range: ranges.timesUp(scopeOf(rule), start, rule.savedBefore) };
 }
 
 function nextPosition(

@@ -1,4 +1,4 @@
-import type { Table, TableKey } from '../storage/environment.js';
+import type { TableKey } from '../storage/environment.js';
 import { CheckpointRows, partCount } from './checkpoint-rows.js';
 import type { CheckpointDraft, CheckpointMark, CheckpointRecord, SaveOutcome } from './checkpoint-store.js';
 import {
@@ -17,6 +17,7 @@ import {
   usageRow,
 } from './checkpoint-tables.js';
 import type { CheckpointTables, Head, Pointer } from './checkpoint-tables.js';
+import type { WatchedTable } from './watched-table.js';
 import type { WriteBatch } from './write-batch.js';
 
 /** Changes versions, their states, indexes and counts together, inside one batch. */
@@ -84,7 +85,7 @@ export class CheckpointLedger {
   }
 
   /** An index row that leads to no version. */
-  dropIndexRow(index: Table, key: TableKey): void {
+  dropIndexRow(index: WatchedTable, key: TableKey): void {
     this.batch.remove(index, key);
   }
 

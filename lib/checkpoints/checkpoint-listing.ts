@@ -1,5 +1,5 @@
 import { nextTurn } from '../clock/turn.js';
-import type { Table, TableKey } from '../storage/environment.js';
+import type { TableKey } from '../storage/environment.js';
 import type { CheckpointRows } from './checkpoint-rows.js';
 import type {
   CheckpointRecord,
@@ -11,8 +11,10 @@ import type {
 } from './checkpoint-store.js';
 import { END_OF_TIME, EVERYTHING, laneScope, numbersOf, pointerRow, ranges, scopeOf } from './checkpoint-tables.js';
 import type { Pointer, Scope } from './checkpoint-tables.js';
+import type { WatchedTable } from './watched-table.js';
 
-const SLICE = 500;
+/** Rows that are read in one turn of the event loop. */
+const SLICE = 100;
 
 const positionOf = (key: TableKey): ListPosition => {
   const [first = 0, second] = numbersOf(key);
@@ -20,7 +22,7 @@ const positionOf = (key: TableKey): ListPosition => {
 };
 
 /** A page, newest first. Reads one index row and one record per item, whatever else there is. */
-export function list(rows: CheckpointRows, query: ListQuery): ListSlice {
+export async function list(rows: CheckpointRows, query: ListQuery): Promise<ListSlice> {
   const { after, since, until, limit } = query;
   const scope = scopeOf(query);
   const byTime = since !== undefined || until !== undefined;
@@ -28,7 +30,12 @@ export function list(rows: CheckpointRows, query: ListQuery): ListSlice {
   const index = byTime ? rows.tables.ages : rows.tables.order;
   const range = byTime ? ranges.timesDown(scope, since, to) : ranges.orderDown(scope, after?.sequence);
   const found = [...index.range({ ...range, limit: limit + 1 })];
-  const records = found.slice(0, limit).flatMap(({ value }) => pointedAt(rows, value) ?? []);
+  const records: CheckpointRecord[] = [];
+  for (let from = 0; from < Math.min(limit, found.length); from += SLICE) {
+    if (from > 0) await nextTurn();
+    const slice = found.slice(from, Math.min(from + SLICE, limit));
+    records.push(...slice.flatMap(({ value }) => pointedAt(rows, value) ?? []));
+  }
   const last = found.length > limit ? found[limit - 1] : undefined;
   return last === undefined ? { records } : { records, next: positionOf(last.key) };
 }
@@ -37,7 +44,7 @@ const upTo = (until: number | undefined): readonly [time: number, sequence: numb
   until === undefined ? END_OF_TIME : [until, END_OF_TIME[1]];
 
 /** The record an index row leads to, if it is readable. */
-export function pointedAt(rows: CheckpointRows, value: Uint8Array): CheckpointRecord | undefined {
+function pointedAt(rows: CheckpointRows, value: Uint8Array): CheckpointRecord | undefined {
   const pointer = pointerRow.open(value);
   return pointer === undefined ? undefined : rows.record(...pointer);
 }
@@ -103,7 +110,7 @@ async function lostIds(rows: CheckpointRows, now: number): Promise<LostIds> {
 }
 
 async function eachPointer(
-  table: Table,
+  table: WatchedTable,
   range: { readonly start?: TableKey; readonly end?: TableKey },
   visit: (pointer: Pointer) => void,
 ): Promise<void> {

@@ -1,3 +1,4 @@
+import type { RangeOptions } from '../storage/environment.js';
 import type { CheckpointRecord } from './checkpoint-store.js';
 import {
   FORMAT,
@@ -76,19 +77,31 @@ export class CheckpointRows {
     return this.source.get(this.tables.versions, [idKey, version]) !== undefined;
   }
 
-  /** Newest first. Versions only grow, so those of the batch come before those committed. */
+  /** Newest first. */
   *versions(idKey: string): Generator<number, void, undefined> {
-    const { versions } = this.tables;
-    const batch = this.source instanceof WriteBatch ? this.source : undefined;
-    const added = new Set<number>();
-    for (const key of batch?.putKeys(versions) ?? []) {
-      if (typeof key === 'object' && key[0] === idKey) added.add(Number(key[1]));
+    const touched = this.touched(idKey).toSorted((a, b) => b - a);
+    for (const version of this.committed(idKey, ranges.versionsDown(idKey))) {
+      while (touched[0] !== undefined && touched[0] > version) yield* touched.splice(0, 1);
+      yield version;
     }
-    yield* [...added].toSorted((a, b) => b - a);
-    for (const key of versions.keys(ranges.versionsDown(idKey))) {
-      const [version] = numbersOf(key);
-      if (version !== undefined && batch?.touches(versions, key) !== true) yield version;
+    yield* touched;
+  }
+
+  /** The oldest ones above `above`, oldest first, at most `limit`. */
+  oldest(idKey: string, above: number, limit: number): readonly number[] {
+    const versions = this.touched(idKey).filter((version) => version > above);
+    let count = 0;
+    for (const version of this.committed(idKey, ranges.versionsUp(idKey, above))) {
+      versions.push(version);
+      if (++count === limit) break;
     }
+    return versions.toSorted((a, b) => a - b).slice(0, limit);
+  }
+
+  /** The newest ones below `below`, newest first, at most `limit`. Of what is committed. */
+  newest(idKey: string, below: number, limit: number): readonly number[] {
+    const range = { ...ranges.versionsDown(idKey, below), limit };
+    return [...this.tables.versions.keys(range)].flatMap((key) => numbersOf(key));
   }
 
   /** The newest version that has not expired; 0 = none. An unreadable one counts: it is there. */
@@ -102,6 +115,22 @@ export class CheckpointRows {
       if (older === undefined || !hasExpired(older, now)) return version;
     }
     return 0;
+  }
+
+  /** Versions that the batch puts: new ones, and ones that it changes. */
+  private touched(idKey: string): number[] {
+    const versions = this.source instanceof WriteBatch ? this.source.putKeys(this.tables.versions) : [];
+    return [...versions].filter((key) => typeof key === 'object' && key[0] === idKey).flatMap((key) => numbersOf(key));
+  }
+
+  /** Versions that the batch leaves as they are, in the order of the range. */
+  private *committed(idKey: string, range: RangeOptions): Generator<number, void, undefined> {
+    const { versions } = this.tables;
+    const batch = this.source instanceof WriteBatch ? this.source : undefined;
+    for (const key of versions.keys(range)) {
+      const [version] = numbersOf(key);
+      if (version !== undefined && batch?.touches(versions, [idKey, version]) !== true) yield version;
+    }
   }
 
   /** Undefined when a part is missing. */

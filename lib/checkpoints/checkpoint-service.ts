@@ -1,5 +1,6 @@
+import { nextTurn } from '../clock/turn.js';
 import { CheckpointConflictError } from '../errors/checkpoint.errors.js';
-import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { isLaneCacheError, LaneCacheError } from '../errors/lane-cache.error.js';
 import { toMilliseconds } from '../lanes/duration.js';
 import { CheckpointCleaner } from './checkpoint-cleaner.js';
 import { CheckpointDrafts } from './checkpoint-drafts.js';
@@ -22,7 +23,7 @@ import type {
 import { SoundStates } from './sound-states.js';
 import type { SoundState, StateWish } from './sound-states.js';
 import { decodeState } from './state-codec.js';
-import { asUnavailable } from './unavailable-checkpoint-store.js';
+import { asUnavailable, NO_USAGE } from './unavailable-checkpoint-store.js';
 
 /**
  * Durable versions of workflow state: never evicted, never touched by clearing the cache.
@@ -102,6 +103,7 @@ export class CheckpointService {
       if (record !== undefined) return toInfo(record, this.settings.codec);
       if (slice.next === undefined) return undefined;
       after = fromPosition(slice.next);
+      await nextTurn();
     }
   }
 
@@ -120,6 +122,8 @@ export class CheckpointService {
     let page = await this.list({ ...filter, limit: 200 });
     yield* page.items;
     while (page.next !== undefined) {
+      // a consumer that never waits must not keep the event loop to itself
+      await nextTurn();
       page = await this.list({ ...filter, limit: 200, after: page.next });
       yield* page.items;
     }
@@ -159,7 +163,17 @@ export class CheckpointService {
   /** From counts kept with every change. Off, with the reason, where checkpoints cannot be used; never rejects for that. */
   async getCheckpointCacheStatus(): Promise<CheckpointStatus> {
     const store = this.settings.store();
-    return toStatus(await store.usage(this.settings.clock.now()), store.state);
+    try {
+      return toStatus(await store.usage(this.settings.clock.now()), store.state);
+    } catch (error) {
+      const reason = asUnavailable(error);
+      if (!isLaneCacheError(reason, 'CHECKPOINTS_UNAVAILABLE')) throw error;
+      const { state } = store;
+      return toStatus(
+        NO_USAGE,
+        state.state === 'off' ? state : { state: 'off', reason: 'breaker', detail: reason.message },
+      );
+    }
   }
 
   private async find(id: string, options: RestoreCheckpointOptions): Promise<SoundState | undefined> {

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { Environment, RangeOptions, Table, TableKey } from '../storage/environment.js';
+import type { Environment, RangeOptions, TableKey } from '../storage/environment.js';
 import type { CheckpointRecord } from './checkpoint-store.js';
+import type { ReadFaults } from './read-faults.js';
 import { SealedRow } from './sealed-row.js';
+import { WatchedTable } from './watched-table.js';
 
 /** Below LMDB's 16 MiB, from which on it hands out live memory instead of copies. Part of the format. */
 export const PART_BYTES = 8 * 1024 * 1024;
@@ -81,34 +83,36 @@ export const numbersOf = (key: TableKey): readonly number[] =>
 /** The tables of the store and their keys. */
 export class CheckpointTables {
   /** `store` -> StoreRow */
-  readonly store: Table;
+  readonly store: WatchedTable;
   /** idKey -> Head */
-  readonly heads: Table;
+  readonly heads: WatchedTable;
   /** [idKey, version] -> CheckpointRecord */
-  readonly versions: Table;
+  readonly versions: WatchedTable;
   /** [idKey, version, part] -> bytes */
-  readonly states: Table;
+  readonly states: WatchedTable;
   /** [scope, sequence] -> Pointer */
-  readonly order: Table;
+  readonly order: WatchedTable;
   /** [scope, savedAt, sequence] -> Pointer */
-  readonly ages: Table;
+  readonly ages: WatchedTable;
   /** [scope, expiresAt, sequence] -> Pointer */
-  readonly expiries: Table;
+  readonly expiries: WatchedTable;
   /** [idKey, version] -> Pointer, of those known to be damaged */
-  readonly damaged: Table;
+  readonly damaged: WatchedTable;
   /** scope -> UsageRow */
-  readonly usage: Table;
+  readonly usage: WatchedTable;
 
-  constructor(environment: Environment) {
-    this.store = environment.table('store');
-    this.heads = environment.table('heads');
-    this.versions = environment.table('versions');
-    this.states = environment.table('states');
-    this.order = environment.table('order');
-    this.ages = environment.table('ages');
-    this.expiries = environment.table('expiries');
-    this.damaged = environment.table('damaged');
-    this.usage = environment.table('usage');
+  /** `faults` hears what the environment reports. */
+  constructor(environment: Environment, faults: ReadFaults) {
+    const table = (name: string): WatchedTable => new WatchedTable(environment.table(name), faults);
+    this.store = table('store');
+    this.heads = table('heads');
+    this.versions = table('versions');
+    this.states = table('states');
+    this.order = table('order');
+    this.ages = table('ages');
+    this.expiries = table('expiries');
+    this.damaged = table('damaged');
+    this.usage = table('usage');
   }
 }
 
@@ -117,7 +121,13 @@ const HIGHEST = Number.MAX_SAFE_INTEGER;
 
 /** Ranges whose ends lie between rows, so that it does not matter which end belongs to them. */
 export const ranges = {
-  versionsDown: (idKey: string): RangeOptions => ({ start: [idKey, HIGHEST], end: [idKey, 0], reverse: true }),
+  versionsDown: (idKey: string, below: number = HIGHEST): RangeOptions => ({
+    start: [idKey, below - 0.5],
+    end: [idKey, 0],
+    reverse: true,
+  }),
+
+  versionsUp: (idKey: string, above: number): RangeOptions => ({ start: [idKey, above + 0.5], end: [idKey, HIGHEST] }),
 
   parts: (idKey: string, version: number): RangeOptions => ({
     start: [idKey, version, -1],

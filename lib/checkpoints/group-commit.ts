@@ -1,8 +1,12 @@
+import type { Clock } from '../clock/clock.js';
 import type { Environment } from '../storage/environment.js';
+import { WorkSlice } from './work-slice.js';
 import { WriteBatch } from './write-batch.js';
 
 const MAX_BATCH_WRITES = 128;
 const MAX_BATCH_BYTES = 16 * 1024 * 1024;
+/** What is not prepared by then waits for the next commit, so that a rush of writes leaves room for other work. */
+const PREPARING_MS = 4;
 
 interface Write {
   readonly bytes: number;
@@ -25,11 +29,12 @@ export class GroupCommit {
 
   constructor(
     private readonly environment: Environment,
+    private readonly clock: Clock,
     private readonly settleFate: () => Promise<void>,
     private readonly onCommit: CommitListener,
   ) {}
 
-  /** `prepare` reads and changes the batch synchronously and must not throw. Resolves with its result once durable. */
+  /** `prepare` reads and changes the batch synchronously; if it throws, all of its group fail. Resolves with its result once durable. */
   run<T>(bytes: number, prepare: (batch: WriteBatch) => T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       let result: () => void;
@@ -76,14 +81,26 @@ export class GroupCommit {
     return this.waiting.splice(0, count);
   }
 
-  private async commit(group: readonly Write[]): Promise<void> {
+  /** Takes out of `group` what must wait for the next one. */
+  private async commit(group: Write[]): Promise<void> {
     if (this.uncertain) await this.settleFate();
     this.uncertain = false;
     const batch = new WriteBatch();
-    for (const write of group) write.prepare(batch);
+    this.prepare(group, batch);
     if (batch.isEmpty) return;
     this.uncertain = true;
     await this.environment.commit((transaction) => batch.writeTo(transaction));
     this.uncertain = false;
+  }
+
+  private prepare(group: Write[], batch: WriteBatch): void {
+    const work = new WorkSlice(this.clock, PREPARING_MS);
+    for (const [index, write] of group.entries()) {
+      if (index > 0 && work.isSpent) {
+        this.waiting.unshift(...group.splice(index));
+        return;
+      }
+      write.prepare(batch);
+    }
   }
 }

@@ -1,3 +1,5 @@
+import type { Clock } from '../clock/clock.js';
+import { nextTurn } from '../clock/turn.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { TierOffReason } from '../events/reasons.js';
 import type { EventSink } from '../events/event-map.js';
@@ -24,8 +26,10 @@ import type {
   VersionSelector,
 } from './checkpoint-store.js';
 import { CheckpointTables, FORMAT, keyOf, pointerRow } from './checkpoint-tables.js';
-import { committedRows } from './write-batch.js';
 import { GroupCommit } from './group-commit.js';
+import { ReadFaults } from './read-faults.js';
+import { WorkSlice } from './work-slice.js';
+import { committedRows } from './write-batch.js';
 
 const REASONS: Partial<Record<string, TierOffReason>> = {
   'disk-full': 'disk-full',
@@ -33,7 +37,20 @@ const REASONS: Partial<Record<string, TierOffReason>> = {
   closed: 'closed',
 };
 
-/** Checkpoints in an LMDB environment that this process owns. */
+/** Versions that are read or changed in one turn of the event loop, at most. */
+const SLICE = 64;
+
+export interface LocalCheckpointStoreSettings {
+  readonly clock: Clock;
+  readonly events: EventSink;
+  /** Hears what the environment reports, from before it was opened. */
+  readonly faults: ReadFaults;
+}
+
+/**
+ * Checkpoints in an LMDB environment that this process owns. Once the file has shown to be damaged nothing is written
+ * any more: a version could be used twice. What can be read goes on to be given.
+ */
 export class LocalCheckpointStore implements CheckpointStore {
   private current: CheckpointStoreState = { state: 'on' };
   private closing: Promise<void> | undefined;
@@ -44,9 +61,9 @@ export class LocalCheckpointStore implements CheckpointStore {
   /** `environment` must be durable, and nobody else may write to it. Throws `FORMAT_UNSUPPORTED` on data of a newer release. */
   constructor(
     private readonly environment: Environment,
-    private readonly events: EventSink,
+    private readonly settings: LocalCheckpointStoreSettings,
   ) {
-    this.tables = new CheckpointTables(environment);
+    this.tables = new CheckpointTables(environment, settings.faults);
     this.rows = new CheckpointRows(this.tables, committedRows);
     const { format } = this.rows.store;
     if (format > FORMAT) {
@@ -57,8 +74,11 @@ export class LocalCheckpointStore implements CheckpointStore {
     }
     // once a later write has landed, LMDB's order says that every earlier one has landed or never will
     const settleFate = (): Promise<void> =>
-      environment.commit((transaction) => transaction.put(this.tables.store, 'fence', pointerRow.seal(['fence', 0])));
-    this.queue = new GroupCommit(environment, settleFate, (fault) => this.noteCommit(fault));
+      environment.commit((transaction) =>
+        transaction.put(this.tables.store.origin, 'fence', pointerRow.seal(['fence', 0])),
+      );
+    this.queue = new GroupCommit(environment, settings.clock, settleFate, (fault) => this.noteCommit(fault));
+    settings.faults.listen((fault) => this.noteFault(fault));
   }
 
   get state(): CheckpointStoreState {
@@ -82,48 +102,51 @@ export class LocalCheckpointStore implements CheckpointStore {
   }
 
   async versions(id: string): Promise<readonly number[]> {
-    return [...this.rows.versions(keyOf(id))];
+    const versions: number[] = [];
+    for await (const slice of this.slices(keyOf(id))) versions.push(...slice);
+    return versions;
   }
 
   async history(id: string, limit: number): Promise<readonly CheckpointRecord[]> {
     const idKey = keyOf(id);
     const records: CheckpointRecord[] = [];
-    for (const version of this.rows.versions(idKey)) {
-      if (records.length === limit) break;
-      const record = this.rows.record(idKey, version);
-      if (record !== undefined) records.push(record);
+    for await (const slice of this.slices(idKey)) {
+      records.push(...slice.flatMap((version) => this.rows.record(idKey, version) ?? []));
+      if (records.length >= limit) break;
     }
-    return records;
+    return records.slice(0, limit);
   }
 
-  async list(query: ListQuery): Promise<ListSlice> {
+  list(query: ListQuery): Promise<ListSlice> {
     return list(this.rows, query);
   }
 
   remove(id: string, version?: number): Promise<readonly number[]> {
     const idKey = keyOf(id);
+    if (version === undefined) {
+      return this.changeAll(idKey, (ledger, one) => {
+        ledger.remove(idKey, one);
+        return true;
+      });
+    }
     return this.write((ledger) => {
-      const isPresent = version !== undefined && ledger.rows.has(idKey, version);
-      // oldest first: the newest is then looked up anew only once
-      const versions =
-        version === undefined ? [...ledger.rows.versions(idKey)].toReversed() : isPresent ? [version] : [];
-      for (const one of versions) ledger.remove(idKey, one);
-      return versions;
+      if (!ledger.rows.has(idKey, version)) return [];
+      ledger.remove(idKey, version);
+      return [version];
     });
   }
 
-  mark(id: string, mark: CheckpointMark, version?: number): Promise<boolean> {
+  async mark(id: string, mark: CheckpointMark, version?: number): Promise<boolean> {
     const idKey = keyOf(id);
-    return this.write((ledger) => {
-      const all = version === undefined && mark === 'unpinned';
-      const versions = all ? [...ledger.rows.versions(idKey)] : [version ?? ledger.rows.head(idKey).newest];
-      return versions.filter((one) => ledger.mark(idKey, one, mark)).length > 0;
-    });
+    if (version === undefined && mark === 'unpinned') {
+      return (await this.changeAll(idKey, (ledger, one) => ledger.mark(idKey, one, mark))).length > 0;
+    }
+    return this.write((ledger) => ledger.mark(idKey, version ?? ledger.rows.head(idKey).newest, mark));
   }
 
   async clean(rule: CleanupRule, from: CleanupPosition = { phase: 'expired' }): Promise<CleanupSlice> {
-    if (rule.mode === 'dry-run') return cleanSlice(this.rows, rule, from, NO_REMOVAL);
-    return this.write((ledger) => cleanSlice(ledger.rows, rule, from, removalBy(ledger)));
+    if (rule.mode === 'dry-run') return cleanSlice(this.rows, rule, from, NO_REMOVAL, this.workSlice());
+    return this.write((ledger) => cleanSlice(ledger.rows, rule, from, removalBy(ledger), this.workSlice()));
   }
 
   usage(now: number): Promise<CheckpointUsage> {
@@ -141,8 +164,53 @@ export class LocalCheckpointStore implements CheckpointStore {
     await this.environment.close();
   }
 
+  /** All versions of an id, newest first; the event loop is free between two slices. */
+  private async *slices(idKey: string): AsyncGenerator<readonly number[], void, undefined> {
+    let slice = this.rows.newest(idKey, Infinity, SLICE);
+    for (let last = slice.at(-1); last !== undefined; last = slice.at(-1)) {
+      yield slice;
+      if (slice.length < SLICE) return;
+      await nextTurn();
+      slice = this.rows.newest(idKey, last, SLICE);
+    }
+  }
+
+  /**
+   * Changes every version there is when its turn comes, and none that is saved later: oldest first, so that what
+   * restores meanwhile is the newest, in one transaction for each slice. Gives those for which `change` says so.
+   */
+  private async changeAll(
+    idKey: string,
+    change: (ledger: CheckpointLedger, version: number) => boolean,
+  ): Promise<readonly number[]> {
+    const changed: number[] = [];
+    let bound: number | undefined;
+    let reached = 0;
+    for (;;) {
+      const isLast = await this.write((ledger) => {
+        const last = (bound ??= ledger.rows.head(idKey).counter);
+        const versions = ledger.rows.oldest(idKey, reached, SLICE).filter((version) => version <= last);
+        const work = this.workSlice();
+        for (const version of versions) {
+          if (change(ledger, version)) changed.push(version);
+          reached = version;
+          if (work.isSpent) break;
+        }
+        return versions.length < SLICE && reached === (versions.at(-1) ?? reached);
+      });
+      if (isLast) return changed;
+      await nextTurn();
+    }
+  }
+
+  private workSlice(): WorkSlice {
+    return new WorkSlice(this.settings.clock);
+  }
+
   private write<T>(change: (ledger: CheckpointLedger) => T, bytes = 0): Promise<T> {
     if (this.closing !== undefined) return Promise.reject(new StorageFault('closed', 'the checkpoints are closed'));
+    const { damage } = this.settings.faults;
+    if (damage !== undefined) return Promise.reject(damage);
     return this.queue.run(bytes, (batch) => change(new CheckpointLedger(this.tables, batch)));
   }
 
@@ -152,17 +220,19 @@ export class LocalCheckpointStore implements CheckpointStore {
   }
 
   private noteCommit(fault: unknown): void {
+    if (fault !== undefined) return this.noteFault(fault);
+    if (this.closing !== undefined || this.current.state === 'on' || this.settings.faults.damage !== undefined) return;
+    this.current = { state: 'on' };
+    const detail = 'a checkpoint could be written again';
+    this.settings.events.emit('tier', { tier: 'checkpoints', state: 'on', detail });
+  }
+
+  private noteFault(fault: unknown): void {
     if (this.closing !== undefined) return;
-    if (fault === undefined) {
-      if (this.current.state === 'on') return;
-      this.current = { state: 'on' };
-      this.events.emit('tier', { tier: 'checkpoints', state: 'on', detail: 'a checkpoint could be written again' });
-      return;
-    }
     const reason = (fault instanceof StorageFault ? REASONS[fault.kind] : undefined) ?? 'breaker';
     const detail = fault instanceof Error ? fault.message : 'the commit failed';
     const isNews = this.current.state === 'on';
     this.current = { state: 'off', reason, detail };
-    if (isNews) this.events.emit('tier', { tier: 'checkpoints', state: 'off', reason, detail, error: fault });
+    if (isNews) this.settings.events.emit('tier', { tier: 'checkpoints', state: 'off', reason, detail, error: fault });
   }
 }

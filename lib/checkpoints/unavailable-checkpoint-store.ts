@@ -3,7 +3,8 @@ import type { TierOffReason } from '../events/reasons.js';
 import { StorageFault } from '../storage/environment.js';
 import type { CheckpointStore, CheckpointStoreState, CheckpointUsage } from './checkpoint-store.js';
 
-const NOTHING: CheckpointUsage = { total: { ids: 0, versions: 0, bytes: 0 }, lanes: {} };
+/** What is counted where nothing can be looked at. */
+export const NO_USAGE: CheckpointUsage = { total: { ids: 0, versions: 0, bytes: 0 }, lanes: {} };
 
 /** Stands where no store is: every call says why and what to do, the status says so without failing. */
 export class UnavailableCheckpointStore implements CheckpointStore {
@@ -27,7 +28,7 @@ export class UnavailableCheckpointStore implements CheckpointStore {
   readonly clean = (): Promise<never> => this.refuse();
 
   usage(): Promise<CheckpointUsage> {
-    return Promise.resolve(NOTHING);
+    return Promise.resolve(NO_USAGE);
   }
 
   close(): Promise<void> {
@@ -44,7 +45,8 @@ const REMEDIES: Readonly<Record<StorageFault['kind'], string>> = {
   io: 'Check the volume; the next call tries again.',
   deadline:
     'The disk did not answer in time, and whether the change was written is unknown: read before you repeat it.',
-  damaged: 'Restart the app: it probes the directory and sets it aside if it cannot be trusted.',
+  damaged:
+    'What is sound can still be restored, but nothing is written until the app is restarted. Keep a copy of the directory; if it happens again, restore a backup of it, or set checkpoints.directory to a new one.',
   'read-only': 'Make the directory writable, or set checkpoints.directory to one that is.',
   'not-permitted': "Give the app's user the right to write there, or set checkpoints.directory.",
   gone: 'The directory was removed or replaced under the running app: restart it.',

@@ -1,15 +1,16 @@
-import type { Table, TableKey, Transaction } from '../storage/environment.js';
+import type { TableKey, Transaction } from '../storage/environment.js';
+import type { WatchedTable } from './watched-table.js';
 
 /** Where rows are read from: the committed tables, or those with the changes of a batch on top. */
 export interface RowSource {
-  get(table: Table, key: TableKey): Uint8Array | undefined;
+  get(table: WatchedTable, key: TableKey): Uint8Array | undefined;
 }
 
 /** The tables as they are committed. */
 export const committedRows: RowSource = { get: (table, key) => table.get(key) };
 
 interface Change {
-  readonly table: Table;
+  readonly table: WatchedTable;
   readonly key: TableKey;
   /** Undefined removes. */
   readonly value: Uint8Array | undefined;
@@ -19,26 +20,26 @@ interface Change {
 export class WriteBatch implements RowSource {
   private readonly changes = new Map<string, Map<string, Change>>();
 
-  get(table: Table, key: TableKey): Uint8Array | undefined {
+  get(table: WatchedTable, key: TableKey): Uint8Array | undefined {
     const change = this.changes.get(table.name)?.get(JSON.stringify(key));
     return change === undefined ? table.get(key) : change.value;
   }
 
-  put(table: Table, key: TableKey, value: Uint8Array): void {
+  put(table: WatchedTable, key: TableKey, value: Uint8Array): void {
     this.change({ table, key, value });
   }
 
-  remove(table: Table, key: TableKey): void {
+  remove(table: WatchedTable, key: TableKey): void {
     this.change({ table, key, value: undefined });
   }
 
   /** Whether this batch puts or removes the row. */
-  touches(table: Table, key: TableKey): boolean {
+  touches(table: WatchedTable, key: TableKey): boolean {
     return this.changes.get(table.name)?.has(JSON.stringify(key)) ?? false;
   }
 
   /** Keys of the rows this batch puts into `table`. */
-  *putKeys(table: Table): Iterable<TableKey> {
+  *putKeys(table: WatchedTable): Iterable<TableKey> {
     for (const change of this.changes.get(table.name)?.values() ?? []) {
       if (change.value !== undefined) yield change.key;
     }
@@ -51,8 +52,8 @@ export class WriteBatch implements RowSource {
   writeTo(transaction: Transaction): void {
     for (const rows of this.changes.values()) {
       for (const { table, key, value } of rows.values()) {
-        if (value === undefined) transaction.remove(table, key);
-        else transaction.put(table, key, value);
+        if (value === undefined) transaction.remove(table.origin, key);
+        else transaction.put(table.origin, key, value);
       }
     }
   }

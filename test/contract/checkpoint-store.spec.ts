@@ -1,11 +1,9 @@
-import { LocalCheckpointStore } from '../../lib/checkpoints/local-checkpoint-store.js';
-import { MemoryEnvironment } from '../support/checkpoint-environment.js';
-import { HeardEvents } from '../support/checkpoints.js';
+import { checkpointsInMemory, checkpointsOver } from '../support/checkpoints.js';
 import { StorageBench } from '../support/storage.js';
 import { checkpointStoreContract } from './checkpoint-store.contract.js';
 
 checkpointStoreContract('over memory', async () => ({
-  store: new LocalCheckpointStore(new MemoryEnvironment(), new HeardEvents()),
+  store: checkpointsInMemory().store,
   dispose: async () => undefined,
 }));
 
@@ -13,5 +11,5 @@ checkpointStoreContract('over LMDB', async () => {
   const bench = new StorageBench();
   const options = { durability: 'durable', onMarkerLeft: 'probe' } as const;
   const { environment } = await bench.environment(await bench.path('checkpoints'), options);
-  return { store: new LocalCheckpointStore(environment, new HeardEvents()), dispose: () => bench.dispose() };
+  return { store: checkpointsOver(environment).store, dispose: () => bench.dispose() };
 });

@@ -1,17 +1,15 @@
-import { LocalCheckpointStore } from '../../lib/checkpoints/local-checkpoint-store.js';
 import { systemClock } from '../../lib/clock/clock.js';
 import { checkpointAnswers } from '../../lib/operator/checkpoint-calls.js';
 import { OperatorServer } from '../../lib/operator/operator-server.js';
 import { RemoteCheckpointStore } from '../../lib/operator/remote-checkpoint-store.js';
-import { MemoryEnvironment } from '../support/checkpoint-environment.js';
-import { HeardEvents } from '../support/checkpoints.js';
+import { checkpointsInMemory } from '../support/checkpoints.js';
 import { StorageBench } from '../support/storage.js';
 import { checkpointStoreContract } from './checkpoint-store.contract.js';
 
 checkpointStoreContract("over the owner's socket", async () => {
   const bench = new StorageBench();
   const path = await bench.path('owner.sock');
-  const owned = new LocalCheckpointStore(new MemoryEnvironment(), new HeardEvents());
+  const { store: owned } = checkpointsInMemory();
   const server = await OperatorServer.listen(path, new Map(checkpointAnswers(() => owned)), systemClock);
   return {
     store: new RemoteCheckpointStore({ path, clock: systemClock, deadlineMs: 5_000 }),

@@ -14,6 +14,7 @@ const stateOf = (round: number, worker: number, n: number): Buffer =>
 const WRITER = `
 import { CheckpointService } from './lib/checkpoints/checkpoint-service.js';
 import { LocalCheckpointStore } from './lib/checkpoints/local-checkpoint-store.js';
+import { ReadFaults } from './lib/checkpoints/read-faults.js';
 import { systemClock } from './lib/clock/clock.js';
 import { ValueCodec } from './lib/entries/codec.js';
 import { openEnvironment } from './lib/storage/open-environment.js';
@@ -22,7 +23,7 @@ const [directory, round] = process.argv.slice(2);
 const report = { fault() {}, quarantined: (_from, _to, cause) => console.log('quarantined ' + cause) };
 const environment = await openEnvironment({ directory, durability: 'durable', clock: systemClock, minFreeBytes: 0, report, onMarkerLeft: 'probe' });
 const events = { wants: () => false, emit() {} };
-const store = new LocalCheckpointStore(environment, events);
+const store = new LocalCheckpointStore(environment, { clock: systemClock, events, faults: new ReadFaults() });
 const service = new CheckpointService({ store: () => store, codec: new ValueCodec(), clock: systemClock, events, lanes: ['standard'], defaultLane: 'standard' });
 const work = async (worker) => {
   for (let n = 0; ; n++) {

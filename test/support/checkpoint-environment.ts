@@ -26,11 +26,19 @@ export class MemoryTable implements Table {
   readonly rows: { key: TableKey; value: Uint8Array }[] = [];
   /** Rows read so far, to show what a call costs. */
   reads = 0;
+  /** The most rows read in one turn of the event loop. */
+  mostReadsInTurn = 0;
+  /** Whether its pages are damaged: every read misses, and tells so. */
+  isUnreadable = false;
+  private readsInTurn = 0;
 
-  constructor(readonly name: string) {}
+  constructor(
+    readonly name: string,
+    private readonly tellDamage: (detail: string) => void,
+  ) {}
 
   get(key: TableKey): Uint8Array | undefined {
-    this.reads += 1;
+    if (!this.mayRead()) return undefined;
     const index = this.indexOf(key);
     const row = this.rows[index];
     return row !== undefined && compareKeys(row.key, key) === 0 ? Uint8Array.from(row.value) : undefined;
@@ -41,13 +49,14 @@ export class MemoryTable implements Table {
     const from = start === undefined ? (reverse ? this.rows.length : 0) : this.indexOf(start);
     const snapshot = [...this.rows];
     let given = 0;
+    if (this.isUnreadable && !this.mayRead()) return;
     for (let index = reverse ? Math.min(from, snapshot.length - 1) : from; given < limit; index += reverse ? -1 : 1) {
       const row = snapshot[index];
       if (row === undefined) return;
       if (reverse && start !== undefined && compareKeys(row.key, start) > 0) continue;
       if (end !== undefined && (reverse ? compareKeys(row.key, end) <= 0 : compareKeys(row.key, end) >= 0)) return;
       given += 1;
-      this.reads += 1;
+      this.mayRead();
       yield row;
     }
   }
@@ -67,6 +76,15 @@ export class MemoryTable implements Table {
     const index = this.indexOf(key);
     const row = this.rows[index];
     if (row !== undefined && compareKeys(row.key, key) === 0) this.rows.splice(index, 1);
+  }
+
+  private mayRead(): boolean {
+    this.reads += 1;
+    if (this.readsInTurn === 0) setImmediate(() => (this.readsInTurn = 0));
+    this.readsInTurn += 1;
+    this.mostReadsInTurn = Math.max(this.mostReadsInTurn, this.readsInTurn);
+    if (this.isUnreadable) this.tellDamage(`reading ${this.name}: MDB_CORRUPTED`);
+    return !this.isUnreadable;
   }
 
   /** The first index whose key is not below `key`. */
@@ -93,8 +111,10 @@ export class MemoryEnvironment implements Environment {
   private readonly tables = new Map<string, MemoryTable>();
   private last: Promise<void> = Promise.resolve();
 
+  constructor(private readonly tellDamage: (detail: string) => void = () => undefined) {}
+
   table(name: string): MemoryTable {
-    const known = this.tables.get(name) ?? new MemoryTable(name);
+    const known = this.tables.get(name) ?? new MemoryTable(name, this.tellDamage);
     this.tables.set(name, known);
     return known;
   }

@@ -3,6 +3,7 @@ import type { CheckpointSettings } from '../../lib/checkpoints/checkpoint-settin
 import { LocalCheckpointStore } from '../../lib/checkpoints/local-checkpoint-store.js';
 import { ValueCodec } from '../../lib/entries/codec.js';
 import type { EventSink, LaneCacheEventMap, LaneCacheEventName } from '../../lib/events/event-map.js';
+import { ReadFaults } from '../../lib/checkpoints/read-faults.js';
 import type { Environment } from '../../lib/storage/environment.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { MemoryEnvironment } from './checkpoint-environment.js';
@@ -36,10 +37,11 @@ export interface CheckpointBench {
 export function checkpointsOver<E extends Environment>(
   environment: E,
   settings: Partial<CheckpointSettings> = {},
+  faults: ReadFaults = new ReadFaults(),
 ): CheckpointBench & { readonly environment: E } {
   const clock = new FakeClock();
   const events = new HeardEvents();
-  const store = new LocalCheckpointStore(environment, events);
+  const store = new LocalCheckpointStore(environment, { clock, events, faults });
   const service = new CheckpointService({
     store: () => store,
     codec: new ValueCodec(),
@@ -54,4 +56,8 @@ export function checkpointsOver<E extends Environment>(
 
 export const checkpointsInMemory = (
   settings: Partial<CheckpointSettings> = {},
-): CheckpointBench & { readonly environment: MemoryEnvironment } => checkpointsOver(new MemoryEnvironment(), settings);
+): CheckpointBench & { readonly environment: MemoryEnvironment } => {
+  const faults = new ReadFaults();
+  const environment = new MemoryEnvironment((detail) => faults.note('damaged', detail, new Error(detail)));
+  return checkpointsOver(environment, settings, faults);
+};
