@@ -3,6 +3,7 @@ export default {
   // lmdb's native handles and fake timers trip over jest's own clean-up of globals
   testEnvironmentOptions: { globalsCleanup: 'off' },
   roots: ['<rootDir>/test'],
+  reporters: ['default', '<rootDir>/test/support/fault-table-reporter.js'],
   testMatch: ['**/*.spec.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
