@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
+import type { CheckpointService } from '../../lib/checkpoints/checkpoint-service.js';
 import { isLaneCacheError } from '../../lib/errors/lane-cache.error.js';
 import { commands, compare } from '../support/checkpoint-commands.js';
 import { Model } from '../support/checkpoint-model.js';
@@ -10,12 +11,59 @@ const anyId = fc.oneof(fc.string({ unit: 'binary', maxLength: 300 }), fc.string(
 const isValid = (id: string): boolean => id !== '' && Buffer.byteLength(id) <= 1_024;
 const codeOf = (error: unknown): string => (isLaneCacheError(error) ? error.code : 'another error');
 
+interface Call {
+  readonly make: (service: CheckpointService) => Promise<unknown>;
+  readonly toString: () => string;
+}
+const shown = (text: string, make: Call['make']): Call => ({ make, toString: () => text });
+const name = fc.constantFrom('a', 'b');
+const version = fc.option(fc.integer({ min: 1, max: 5 }), { nil: undefined });
+
+/** A change, as a caller makes it. */
+const call = fc.oneof(
+  {
+    arbitrary: fc
+      .tuple(name, fc.nat())
+      .map(([id, state]) => shown(`save ${id}`, (service) => service.cacheCheckpoint(id, state))),
+    weight: 3,
+  },
+  fc
+    .tuple(name, fc.nat(4))
+    .map(([id, expectedVersion]) =>
+      shown(`save ${id} over ${expectedVersion}`, (service) => service.cacheCheckpoint(id, {}, { expectedVersion })),
+    ),
+  fc
+    .tuple(name, version)
+    .map(([id, one]) => shown(`remove ${id} ${one}`, (service) => service.invalidateCheckpoint(id, one))),
+  fc.tuple(name, version).map(([id, one]) => shown(`pin ${id} ${one}`, (service) => service.pin(id, one))),
+  fc.tuple(name, version).map(([id, one]) => shown(`unpin ${id} ${one}`, (service) => service.unpin(id, one))),
+);
+
 describe('checkpoints, whatever is done to them', () => {
   it('are those that the promises name', async () => {
     const property = fc.asyncProperty(commands, async (all) => {
       await fc.asyncModelRun(() => ({ model: new Model(), real: checkpointsInMemory() }), [...all, compare]);
     });
     await expect(fc.assert(property, { numRuns: 150 })).resolves.toBeUndefined();
+  });
+
+  it('are the same whether calls wait for each other or not', async () => {
+    const property = fc.asyncProperty(fc.array(fc.array(call), { maxLength: 6 }), async (rounds) => {
+      const [together, apart] = [checkpointsInMemory(), checkpointsInMemory()];
+      for (const calls of rounds) {
+        const outcomes = await Promise.all(calls.map(({ make }) => make(together.service).catch(codeOf)));
+        for (const [index, { make }] of calls.entries()) {
+          expect(outcomes[index]).toEqual(await make(apart.service).catch(codeOf));
+        }
+        for (const id of ['a', 'b']) {
+          expect(await together.service.restoreCheckpoint(id)).toEqual(await apart.service.restoreCheckpoint(id));
+          expect(await together.service.history(id)).toEqual(await apart.service.history(id));
+        }
+      }
+      const now = together.clock.now();
+      expect(await together.store.usage(now)).toEqual(await apart.store.usage(now));
+    });
+    await expect(fc.assert(property, { numRuns: 300 })).resolves.toBeUndefined();
   });
 
   it('are kept apart by any id of up to 1 KB, and nothing else is an id', async () => {
