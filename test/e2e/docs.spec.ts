@@ -74,6 +74,19 @@ describe('links in the documentation', () => {
   });
 });
 
+describe('the decisions', () => {
+  const text = readFileSync(join(ROOT, 'docs/decisions.md'), 'utf8');
+  const held = [...text.matchAll(/^Held by \[([^\]]+)\]\([^)]+\): _(.+)_$/gm)].map(([, path = '', title = '']) => ({
+    path,
+    title,
+  }));
+
+  it('name tests that are there', () => {
+    expect(held).toHaveLength(text.match(/^Held by/gm)?.length ?? 0);
+    expect(held.filter(({ path, title }) => !readFileSync(join(ROOT, path), 'utf8').includes(title))).toEqual([]);
+  });
+});
+
 describe('the dashboard', () => {
   const text = readFileSync(join(ROOT, 'docs/grafana-dashboard.json'), 'utf8');
   const used = new Set(text.match(/lane_cache_\w+/g));

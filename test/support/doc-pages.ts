@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 
 /** A piece of code on a page. */
@@ -39,9 +39,9 @@ export function readDocPages(root: string): readonly DocPage[] {
   const docs = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
   const samples = readdirSync(join(root, 'sample')).map((name) => `sample/${name}/README.md`);
   const beside = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'bench/README.md'];
-  return [...beside, ...docs.map((name) => `docs/${name}`), ...samples].map((path) =>
-    readDocPage(path, readFileSync(join(root, path), 'utf8')),
-  );
+  return [...beside, ...docs.map((name) => `docs/${name}`), ...samples]
+    .filter((path) => existsSync(join(root, path)))
+    .map((path) => readDocPage(path, readFileSync(join(root, path), 'utf8')));
 }
 
 export function readDocPage(path: string, text: string): DocPage {

@@ -83,6 +83,9 @@ export function complaints(root: string, programs: readonly DocProgram[]): reado
   });
 }
 
+const shown = (value: unknown): string =>
+  typeof value === 'string' ? value : inspect(value, { breakLength: Infinity });
+
 /** Runs a block. What it prints is compared with the comments behind its `console.log(…)`, in their order. */
 export async function run(
   program: DocProgram,
@@ -103,8 +106,6 @@ export async function run(
   for (const [, name = ''] of outputText.matchAll(/require\("([^"]+)"\)/g)) modules.set(name, await load(name));
   const printed: string[] = [];
   const log = (...values: readonly unknown[]): void => {
-    const shown = (value: unknown): string =>
-      typeof value === 'string' ? value : inspect(value, { breakLength: Infinity });
     printed.push(values.map(shown).join(' '));
   };
   const values = {
