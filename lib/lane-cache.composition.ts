@@ -5,6 +5,7 @@ import type { ManagerParts } from './cache/manager-parts.js';
 import type { CacheParts, LaneSpace } from './cache/lane-space.js';
 import type { FlightScope } from './cache/reentrancy.js';
 import { laneTerms } from './cache/terms.js';
+import { SharedFollower } from './cache/shared-follower.js';
 import { TierGate } from './cache/tier-gate.js';
 import { CheckpointService } from './checkpoints/checkpoint-service.js';
 import { withDeadline } from './clock/deadline.js';
@@ -15,18 +16,19 @@ import { Sweeper } from './housekeeping/sweeper.js';
 import { InvalidationLog } from './invalidation/invalidation-log.js';
 import { cleanupOf, type Cleanup } from './lane-cache.cleanup.js';
 import type { Disk } from './lane-cache.disk.js';
+import { openShared, type Shared } from './lane-cache.distributed.js';
 import { layFoundations, openDiskFor, type Foundations, type Purpose } from './lane-cache.foundations.js';
 import type { LaneCacheOptions } from './lane-cache.options.js';
 import { recordOf } from './lane-cache.record.js';
+import { tiersOf, type AppTiers } from './lane-cache.tiers.js';
 import { toMilliseconds } from './lanes/duration.js';
 import type { LaneName } from './lanes/policy.js';
 import { parseSize } from './lanes/size.js';
+import type { CheckpointUse } from './metrics/prometheus-metrics.js';
 import { LaneCacheMetrics } from './metrics/lane-cache-metrics.js';
 import { AppOperations } from './operator/app-operations.js';
 import { operationAnswers } from './operator/operation-answers.js';
 import type { Operations } from './operator/operations.js';
-import { DiskTier } from './tiers/disk-tier.js';
-import { MemoryTier } from './tiers/memory-tier.js';
 import { OffTier } from './tiers/off-tier.js';
 import type { Tier } from './tiers/tier.js';
 
@@ -41,13 +43,6 @@ export interface LaneCacheApp<M extends LaneManager = LaneManager> {
   /** What the command line may ask. */
   readonly operations: Operations;
   close(): Promise<void>;
-}
-
-interface AppTiers {
-  readonly l1: MemoryTier;
-  readonly l2: Tier;
-  readonly l3: Tier;
-  readonly l4: Tier;
 }
 
 const READ_DEADLINE_MS = 1_000;
@@ -69,8 +64,11 @@ export async function createLaneCache<M extends LaneManager>(
 ): Promise<LaneCacheApp<M>> {
   const foundations = layFoundations(settings, purpose);
   const disk = await openDiskFor(foundations);
+  const log = new InvalidationLog({ journal: disk.journal });
   try {
-    return new App(foundations, disk, make);
+    const app = new App(foundations, disk, log, await openShared(foundations, disk, log), make);
+    await app.start();
+    return app;
   } catch (error) {
     await disk.close();
     throw error;
@@ -84,21 +82,23 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
   readonly cleanup: Cleanup;
   private readonly managers: ReadonlyMap<string, M>;
   private readonly sweeper: Sweeper;
-  private readonly log: InvalidationLog;
+  private follower: SharedFollower | undefined;
   private closing: Promise<void> | undefined;
 
   constructor(
     private readonly foundations: Foundations,
     private readonly disk: Disk,
+    private readonly log: InvalidationLog,
+    private readonly shared: Shared | undefined,
     private readonly make: MakeManager<M>,
   ) {
     const { lanes, clock, life, events, counters, options } = foundations;
-    this.tiers = tiersOf(foundations, disk);
-    this.log = new InvalidationLog({ journal: disk.journal });
+    this.tiers = tiersOf(foundations, disk, shared);
     if (disk.journal !== undefined) life.notBefore(disk.journal.initial.latestTime);
     const tiers = Object.values(this.tiers) as readonly Tier[];
-    this.metrics = new LaneCacheMetrics({ lanes, counters, tiers, clock, events });
     this.checkpoints = checkpointsOf(foundations, disk);
+    const checkpoints = () => checkpointUse(this.checkpoints);
+    this.metrics = new LaneCacheMetrics({ lanes, counters, tiers, clock, events, checkpoints });
     this.cleanup = cleanupOf(foundations, disk);
     this.sweeper = new Sweeper({
       ...{ clock, events, lanes: [...lanes.keys()], tiers },
@@ -111,11 +111,17 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
     disk.whenFound((journal) => {
       this.log.adopt(journal);
       this.tiers.l1.clearAll();
+      void shared?.takenOver();
     });
     const { sweepEvery } = options.storage ?? {};
     if (sweepEvery === false) return;
     const everyMs = sweepEvery === undefined ? SWEEP_EVERY_MS : toMilliseconds(sweepEvery, SWEEP_FIELD);
     this.sweeper.start(everyMs);
+  }
+
+  /** Joins the other instances, if there are any to join. */
+  async start(): Promise<void> {
+    if (this.follower !== undefined) await this.shared?.start(this.follower);
   }
 
   get operations(): Operations {
@@ -147,6 +153,7 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
       await Promise.all([this.sweeper.stop(), this.cleanup.stop()]);
       await this.log.storeTime(life.now()).catch(() => undefined);
       await recorded;
+      await this.shared?.close();
       await this.disk.close();
     };
     await withDeadline(clock, drain(), CLOSE_WITHIN_MS, 'closing').catch(() => undefined);
@@ -172,10 +179,14 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
     };
     const below = [this.tiers.l2, this.tiers.l3, this.tiers.l4]
       .filter((tier) => !(tier instanceof OffTier))
-      .map((tier) => new TierGate(tier, gateOptions));
+      // the distributed tier has a deadline of its own
+      .map(
+        (tier) => new TierGate(tier, tier.name === 'l4' ? { ...gateOptions, readDeadlineMs: Infinity } : gateOptions),
+      );
     const parts: CacheParts = {
       ...{ clock, life, codec, events, warnOnce, below, log: this.log, memory: this.tiers.l1 },
       persistence: this.disk.persistence,
+      shared: this.shared?.log,
       appVersion: options.version ?? '',
       scope: new AsyncLocalStorage<FlightScope>(),
     };
@@ -190,8 +201,10 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
       });
     }
     const managers = new Map<string, M>();
+    const invalidations = new Invalidations(parts, spaces);
+    if (this.shared !== undefined) this.follower = new SharedFollower(parts, spaces, invalidations);
     const shared: ManagerParts = {
-      invalidations: new Invalidations(parts, spaces),
+      invalidations,
       metrics: this.metrics,
       checkpoints: this.checkpoints,
       managerOf: (lane) => this.manager(lane),
@@ -207,19 +220,13 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
 
 const SWEEP_FIELD = Object.freeze({ field: 'storage.sweepEvery' });
 
-function tiersOf({ lanes, codec, life, events, recorder, recent }: Foundations, disk: Disk): AppTiers {
-  const { l2, l3 } = disk;
-  const l1 = new MemoryTier({
-    ...{ lanes, codec, life },
-    evicted: (lane, { key }, reason) => {
-      recorder(lane).eviction('l1', 1);
-      recent(lane).evicted(key, 'l1', reason);
-      // The disk evicts by when entries were used, and it has not seen the uses in memory.
-      if (l2 instanceof DiskTier) l2.touch(lane, key);
-      if (events.wants('evict')) events.emit('evict', { lane, key, tier: 'l1', reason });
-    },
+/** Checkpoints by lane, as the page for Prometheus shows them. */
+async function checkpointUse(checkpoints: CheckpointService): Promise<ReadonlyMap<string, CheckpointUse>> {
+  const { lanes } = await checkpoints.getCheckpointCacheStatus();
+  const uses = Object.entries(lanes).map(([lane, { cachedCheckpoints, bytes }]) => {
+    return [lane, { checkpoints: cachedCheckpoints, bytes }] as const;
   });
-  return { l1, l2, l3, l4: new OffTier('l4', 'policy') };
+  return new Map(uses);
 }
 
 function checkpointsOf(

@@ -2,6 +2,7 @@ import type { LoggerService } from '@nestjs/common';
 import type { Clock } from './clock/clock.js';
 import { withDeclaration } from './decorators/cache-type.decorator.js';
 import type { TypeEntry } from './entries/cacheable-type.js';
+import type { DistributedOptions } from './lane-cache.distributed-options.js';
 import { LaneCacheError } from './errors/lane-cache.error.js';
 import { nearestName } from './errors/nearest-name.js';
 import { DURATION_FORM, readDuration, type Duration } from './lanes/duration.js';
@@ -48,12 +49,17 @@ export interface LaneCacheOptions {
   readonly version?: string;
   readonly checkpoints?: CheckpointOptions | false;
   readonly storage?: StorageOptions;
+  /** What the instances of the app share. Default: nothing. */
+  readonly distributed?: DistributedOptions;
   /** Default: Nest's Logger under Nest, none without. */
   readonly logger?: LoggerService | false;
   readonly clock?: Clock;
 }
 
-const OPTIONS = ['lane', 'directory', 'lanes', 'types', 'version', 'checkpoints', 'storage', 'logger', 'clock'];
+// prettier-ignore
+const OPTIONS = [
+  'lane', 'directory', 'lanes', 'types', 'version', 'checkpoints', 'storage', 'distributed', 'logger', 'clock',
+];
 const STORAGE = ['minFreeBytes', 'deadline', 'sweepEvery'];
 const CHECKPOINTS = ['directory', 'store', 'retentionDays', 'cleanup', 'timeZone', 'maxStateBytes', 'warnStateBytes'];
 const CLOCK = ['now', 'monotonic', 'schedule'] as const;

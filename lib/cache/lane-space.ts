@@ -6,6 +6,7 @@ import type { KeyPattern } from '../entries/pattern.js';
 import type { EventSink, LaneCacheEvents } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { InvalidationLog } from '../invalidation/invalidation-log.js';
+import type { SharedLog } from '../invalidation/shared-log.js';
 import type { CachePolicy } from '../lanes/policy.js';
 import type { LaneStrategy } from '../lanes/strategy.js';
 import type { MemorySpace } from '../tiers/memory-space.js';
@@ -38,6 +39,8 @@ export interface CacheParts {
   /** The tiers below memory, nearest first. */
   readonly below: readonly TierGate[];
   readonly persistence: Persistence | undefined;
+  /** The log that this app's instances share; absent without a distributed tier. */
+  readonly shared?: SharedLog | undefined;
   /** Of the app's data; a record of another one is a miss. */
   readonly appVersion: string;
   readonly scope: AsyncLocalStorage<FlightScope>;

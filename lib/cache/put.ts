@@ -29,7 +29,13 @@ export async function put(space: LaneSpace, invalidations: Invalidations, asked:
   return refusal === undefined;
 }
 
+const CUT_OFF: Refusal = Object.freeze({
+  reason: 'skip-cache',
+  detail: 'this instance has been cut off from the others for too long to know what others store',
+});
+
 function isExcluded(space: LaneSpace, key: string): Refusal | undefined {
+  if (space.parts.shared?.isStale === true && space.policy.l4.enabled) return CUT_OFF;
   return bypassReason(space, key) === 'excluded'
     ? { reason: 'strategy', detail: "the lane's include and exclude patterns leave this key out" }
     : undefined;

@@ -18,6 +18,7 @@ export function bypass(space: LaneSpace, key: string, reason: BypassReason): voi
 /** Why this key is not for the cache at all; undefined if it is. */
 export function bypassReason(space: LaneSpace, key: string): BypassReason | undefined {
   if (space.parts.memory.state.state === 'off') return 'closed';
+  if (space.parts.shared?.isStale === true && space.policy.l4.enabled) return 'stale-distributed';
   const { include, exclude } = space;
   if (exclude.length > 0 && exclude.some((pattern) => pattern.matches(key))) return 'excluded';
   if (include.length > 0 && !include.some((pattern) => pattern.matches(key))) return 'excluded';

@@ -16,6 +16,7 @@ export interface TierGateOptions {
 }
 
 const FAILED: TierLookup = Object.freeze({ outcome: 'off', reason: 'breaker' });
+const HELD: TierLookup = Object.freeze({ outcome: 'off', reason: 'disconnected' });
 const FIRST_REST_MS = 1_000;
 const LONGEST_REST_MS = 60_000;
 /** Emptying or scanning a large lane takes its time; this only ends what hangs. */
@@ -29,6 +30,7 @@ const SCAN_DEADLINE_MS = 60_000;
  */
 export class TierGate {
   private voidBefore = 0;
+  private isHeld = false;
   private failures = 0;
   private restUntil = 0;
 
@@ -51,6 +53,15 @@ export class TierGate {
     this.voidBefore = Math.max(this.voidBefore, position);
   }
 
+  /** Nothing is read from here until `release`: the tier has not been told yet what happened while it was away. */
+  hold(): void {
+    this.isHeld = true;
+  }
+
+  release(): void {
+    this.isHeld = false;
+  }
+
   read(lane: string, key: string): TierLookup | Promise<TierLookup> {
     return this.ask(lane, () => this.tier.read(lane, key));
   }
@@ -65,6 +76,7 @@ export class TierGate {
   }
 
   private ask(lane: string, look: () => TierLookup | Promise<TierLookup>): TierLookup | Promise<TierLookup> {
+    if (this.isHeld) return HELD;
     if (this.isResting()) return FAILED;
     try {
       const lookup = look();

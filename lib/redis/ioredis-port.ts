@@ -83,7 +83,7 @@ class IoredisPort implements RedisPort {
   async close(): Promise<void> {
     if (this.ownership === 'borrowed') return;
     this.isClosed = true;
-    this.client.disconnect();
+    if (this.client.status !== 'end') this.client.disconnect();
     this.state.become(false);
   }
 }

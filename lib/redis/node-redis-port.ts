@@ -61,7 +61,7 @@ class NodeRedisPort implements RedisPort {
     const client = this.client.duplicate(FOR_ONE_LIFE);
     const port = new NodeRedisPort(client, 'owned');
     // a first connection that fails is not tried again behind our back
-    const failed = new Promise<never>((_, reject) => client.on('error', (error) => reject(error as Error)));
+    const failed = new Promise<never>((_, reject) => client.on('error', (error) => reject(toError(error))));
     failed.catch(() => undefined);
     try {
       await Promise.race([client.connect(), failed]);
@@ -91,3 +91,5 @@ function toArgument(argument: RedisArgument): string | Buffer {
   if (typeof argument === 'string' || Buffer.isBuffer(argument)) return argument;
   return Buffer.from(argument.buffer, argument.byteOffset, argument.byteLength);
 }
+
+const toError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));

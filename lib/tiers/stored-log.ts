@@ -1,4 +1,4 @@
-import type { ExpiredTag, LogRow, LogState } from '../invalidation/journal.js';
+import type { ExpiredTag, LogRecord, LogRow, LogState, StoredCursor } from '../invalidation/journal.js';
 import type { EntryBatch } from '../storage/entry-batch.js';
 import type { Environment, Table } from '../storage/environment.js';
 
@@ -38,6 +38,8 @@ export class StoredLog {
       expiredTagAt: new Map(this.marked('expired-tag').map(toExpiredTag)),
       clearAt: new Map(this.marked('clear').map(toPosition)),
       latestTime: this.number('time'),
+      cursor: this.cursor(),
+      outbox: new Map(this.unsaid()),
     };
   }
 
@@ -51,6 +53,12 @@ export class StoredLog {
         return batch.set(this.table, ['clear', JSON.stringify(row.lane)], encode(row.position));
       case 'time':
         return batch.set(this.table, 'time', encode(row.at));
+      case 'cursor':
+        return batch.set(this.table, 'cursor', Buffer.from(`${row.sequence} ${row.generation}`));
+      case 'unsaid':
+        return batch.set(this.table, ['unsaid', row.id], Buffer.from(JSON.stringify(row.record)));
+      case 'said':
+        return batch.unset(this.table, ['unsaid', row.id]);
       case 'tag-floor':
         this.drop(batch, 'tag', row.dropped);
         break;
@@ -70,6 +78,20 @@ export class StoredLog {
   private number(name: string): number {
     const row = this.table.get(name);
     return row === undefined ? 0 : decode(row)[0];
+  }
+
+  private cursor(): StoredCursor | undefined {
+    const row = this.table.get('cursor');
+    if (row === undefined) return undefined;
+    const [sequence = '', generation = ''] = Buffer.from(row).toString('utf8').split(' ');
+    return { generation, sequence: Number(sequence) };
+  }
+
+  private *unsaid(): Iterable<[string, LogRecord]> {
+    for (const { key, value } of this.table.range({ start: ['unsaid'], end: ['unsaid', '\uffff'] })) {
+      const id = typeof key === 'object' ? key[1] : undefined;
+      if (typeof id === 'string') yield [id, JSON.parse(Buffer.from(value).toString('utf8')) as LogRecord];
+    }
   }
 
   /** Subjects lie as JSON, which keeps lone surrogates that UTF-8 would lose. */

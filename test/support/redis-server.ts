@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -42,7 +42,10 @@ export function describeWithRedis(
   need: ServerNeed = 'any',
 ): void {
   const isThere = BINARY !== undefined || (need === 'any' && GIVEN_URL !== undefined);
-  if (isThere) return void api.describe(name, body);
+  if (isThere) {
+    api.describe(name, body);
+    return;
+  }
   const problem = `NO REDIS: neither redis-server nor valkey-server is on PATH, and REDIS_URL is ${GIVEN_URL === undefined ? 'not set' : 'not enough'}: skipping '${name}'`;
   if (process.env['CI'] !== undefined) throw new Error(problem);
   process.stderr.write(`\n*** ${problem} ***\n`);
@@ -115,8 +118,9 @@ export async function anyServer(): Promise<{ readonly url: string; dispose(): Pr
 async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
+  const address = probe.address();
   probe.close();
   await once(probe, 'close');
-  return port;
+  if (address === null || typeof address === 'string') throw new Error('The probe has no port.');
+  return address.port;
 }

@@ -1,0 +1,56 @@
+import type { SharedFollower } from './cache/shared-follower.js';
+import type { InvalidationLog } from './invalidation/invalidation-log.js';
+import type { Disk } from './lane-cache.disk.js';
+import { checkDistributed, type DistributedOptions } from './lane-cache.distributed-options.js';
+import type { Foundations } from './lane-cache.foundations.js';
+import { toMilliseconds, type Duration } from './lanes/duration.js';
+import type { DistributedSettings } from './redis/distributed.js';
+import type { SharedLog } from './invalidation/shared-log.js';
+import type { DistributedTier } from './tiers/distributed-tier.js';
+
+/** What of an app is shared. */
+export interface Shared {
+  readonly tier: DistributedTier;
+  readonly log: SharedLog;
+  start(follower: SharedFollower): Promise<void>;
+  takenOver(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The distributed tier, if the settings ask for one; loaded only then. Throws LaneCacheError on bad settings. */
+export async function openShared(
+  foundations: Foundations,
+  disk: Disk,
+  log: InvalidationLog,
+): Promise<Shared | undefined> {
+  const { distributed } = foundations.options;
+  if (distributed === undefined || foundations.purpose === 'look') return undefined;
+  const settings = settingsOf(distributed, foundations, { disk, log });
+  const { Distributed } = await import('./redis/distributed.js');
+  return Distributed.prepare(settings);
+}
+
+function settingsOf(
+  given: DistributedOptions,
+  { lanes, clock, life, events, recorder }: Foundations,
+  { disk, log }: { readonly disk: Disk; readonly log: InvalidationLog },
+): DistributedSettings {
+  checkDistributed(given);
+  const ms = (field: 'commandTimeout' | 'maxStaleness', otherwise: Duration): number =>
+    toMilliseconds(given[field] ?? otherwise, { field: `distributed.${field}` });
+  return {
+    url: given.url,
+    client: given.client,
+    prefix: given.prefix ?? 'lane-cache',
+    commandTimeoutMs: ms('commandTimeout', '250ms'),
+    onDisconnect: given.onDisconnect ?? 'serve',
+    maxStalenessMs: ms('maxStaleness', '30s'),
+    trustPersistence: given.trustPersistence ?? false,
+    logLength: given.logLength ?? 10_000,
+    hmacKey: given.hmacKey,
+    lanes: new Set([...lanes].filter(([, { policy }]) => policy.l4.enabled).map(([lane]) => lane)),
+    ...{ clock, life, events, recorder },
+    position: () => log.position,
+    journal: () => disk.journal,
+  };
+}

@@ -1,0 +1,189 @@
+import type { Clock } from '../clock/clock.js';
+import { randomFraction } from '../clock/random.js';
+import type { EventSink } from '../events/event-map.js';
+import type { LaneRecorder } from '../events/recorder.js';
+import type { LogJournal } from '../invalidation/journal.js';
+import type { LogFollower, SharedLog } from '../invalidation/shared-log.js';
+import type { DistributedTier } from '../tiers/distributed-tier.js';
+import type { TierState } from '../tiers/tier.js';
+import { CursorHistory } from './cursor-history.js';
+import { KeySpace } from './key-space.js';
+import { LogLine } from './log-line.js';
+import { RecentPatterns } from './recent-patterns.js';
+import { RecordSeal } from './record-seal.js';
+import type { RedisPort } from './redis-port.js';
+import { RedisSharedLog } from './redis-shared-log.js';
+import { RedisTier } from './redis-tier.js';
+import { Session } from './session.js';
+import { Staleness } from './staleness.js';
+import { templatePort } from './template-port.js';
+
+export interface DistributedSettings {
+  readonly url: string | undefined;
+  readonly client: object | undefined;
+  readonly prefix: string;
+  readonly commandTimeoutMs: number;
+  readonly onDisconnect: 'serve' | 'bypass';
+  readonly maxStalenessMs: number;
+  readonly trustPersistence: boolean;
+  readonly logLength: number;
+  readonly hmacKey: string | Uint8Array | undefined;
+  /** Lanes that instances share. */
+  readonly lanes: ReadonlySet<string>;
+  readonly clock: Clock;
+  readonly life: { now(): number };
+  readonly events: EventSink;
+  readonly recorder: (lane: string) => LaneRecorder;
+  /** The position of this process's log. */
+  readonly position: () => number;
+  readonly journal: () => LogJournal | undefined;
+}
+
+/** Cut off for longer, nothing that was missed can be told from what was not. */
+const CUT_OFF_AFTER_MS = 1_000;
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 2_000;
+/** How long an app waits at boot for a server that does not answer. */
+const BOOT_WITHIN_MS = 1_000;
+
+/** Everything that an app shares through Redis: the tier, the log, and the connection they stand on. */
+export class Distributed {
+  readonly tier: DistributedTier;
+  readonly log: SharedLog;
+  private readonly shared: RedisSharedLog;
+  private readonly cursors = new CursorHistory();
+  private readonly patterns = new RecentPatterns();
+  private readonly keys: KeySpace;
+  private readonly staleness: Staleness;
+  private line: LogLine | undefined;
+  private follower: LogFollower | undefined;
+  private session: Session | undefined;
+  private opened: Session | undefined;
+  private current: TierState = { state: 'off', reason: 'disconnected' };
+  private hasSaid = false;
+  private isClosed = false;
+  private retryMs = FIRST_RETRY_MS;
+  private wake: () => void = () => undefined;
+  private running: Promise<void> = Promise.resolve();
+
+  /** Throws OPTIONS_INVALID. Nothing is connected before `start`. */
+  static async prepare(settings: DistributedSettings): Promise<Distributed> {
+    return new Distributed(settings, await templatePort(settings));
+  }
+
+  private constructor(
+    private readonly settings: DistributedSettings,
+    private readonly template: RedisPort,
+  ) {
+    const { prefix, clock, commandTimeoutMs: timeoutMs, logLength, lanes, journal, life, position } = settings;
+    const keys = new KeySpace(prefix);
+    this.keys = keys;
+    const { cursors, patterns } = this;
+    const limitMs = settings.onDisconnect === 'bypass' ? CUT_OFF_AFTER_MS : settings.maxStalenessMs;
+    this.staleness = new Staleness(clock, limitMs, () => this.follower?.suspect());
+    const isStale = (): boolean => this.staleness.isStale;
+    const log = new RedisSharedLog({ keys, clock, timeoutMs, logLength, lanes, journal, isStale });
+    this.shared = log;
+    this.log = log;
+    this.tier = new RedisTier({
+      ...{ keys, lanes, life, cursors, patterns, log, position, seal: new RecordSeal(settings.hmacKey) },
+      session: () => this.session,
+      state: () => this.current,
+      failed: (lane) => settings.recorder(lane).tierError('l4'),
+      close: () => this.close(),
+    });
+  }
+
+  /** Connects, and goes on connecting. Resolves when the tier serves, or when it is clear that it does not yet. */
+  start(follower: LogFollower): Promise<void> {
+    const { settings, cursors, patterns, keys } = this;
+    const { clock, trustPersistence, position, journal } = settings;
+    this.follower = follower;
+    this.shared.takeUp(journal()?.initial.outbox ?? new Map());
+    this.line = new LogLine({
+      ...{ keys, clock, trustPersistence, cursors, patterns, follower, position, journal, log: this.shared },
+      caughtUp: (session, asOf) => this.caughtUp(session, asOf),
+    });
+    return new Promise((resolve) => {
+      const cancel = clock.schedule(BOOT_WITHIN_MS, resolve);
+      this.wake = () => {
+        cancel();
+        resolve();
+      };
+      this.running = this.run(this.line as LogLine);
+    });
+  }
+
+  /** This process has become the owner of a persistent tier whose past it has not followed. */
+  async takenOver(): Promise<void> {
+    await this.line?.takenOver();
+  }
+
+  async close(): Promise<void> {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    await this.tier.flush().catch(() => undefined);
+    this.turn({ state: 'off', reason: 'closed' }, 'closed');
+    this.staleness.stop();
+    this.opened?.fail(new Error('closed'));
+    this.wake();
+    await this.running;
+    await this.template.close();
+  }
+
+  private async run(line: LogLine): Promise<void> {
+    while (!this.isClosed) {
+      try {
+        this.opened = await Session.open(this.template, this.settings.clock, this.settings.commandTimeoutMs);
+        if (this.isClosed) this.opened.fail(new Error('closed'));
+        await line.follow(this.opened);
+      } catch (error) {
+        this.cutOff(error);
+      }
+      if (!this.isClosed) await this.pause();
+    }
+  }
+
+  private caughtUp(session: Session, asOf: number): void {
+    if (this.isClosed) return;
+    this.staleness.freshAsOf(asOf);
+    if (this.session === session) return;
+    this.session = session;
+    this.retryMs = FIRST_RETRY_MS;
+    this.follower?.release();
+    this.turn({ state: 'on' }, 'connected, and up to date with the other instances');
+    this.wake();
+  }
+
+  private cutOff(error: unknown): void {
+    this.opened?.fail(error instanceof Error ? error : new Error(String(error)));
+    this.opened = undefined;
+    this.session = undefined;
+    this.shared.silence();
+    if (this.settings.onDisconnect === 'bypass') this.staleness.expireNow();
+    const detail = `Redis cannot be reached: ${error instanceof Error ? error.message : String(error)}`;
+    this.turn({ state: 'off', reason: 'disconnected' }, detail, error);
+    this.wake();
+  }
+
+  private turn(state: TierState, detail: string, error?: unknown): void {
+    const isNews = state.state !== this.current.state || state.reason !== this.current.reason || !this.hasSaid;
+    if (!isNews || this.current.reason === 'closed') return;
+    this.hasSaid = true;
+    this.current = state;
+    this.settings.events.emit('tier', { tier: 'l4', ...state, detail, ...(error !== undefined && { error }) });
+  }
+
+  private pause(): Promise<void> {
+    const { clock } = this.settings;
+    const waitMs = this.retryMs * (0.5 + randomFraction() / 2);
+    this.retryMs = Math.min(this.retryMs * 2, LAST_RETRY_MS);
+    return new Promise((resolve) => {
+      const cancel = clock.schedule(waitMs, resolve);
+      this.wake = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+}

@@ -1,0 +1,54 @@
+import { physicalKey } from '../entries/key.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+
+/**
+ * The names of an app's keys. All carry the same hash tag, so that in a Redis Cluster a script finds all it touches on
+ * one node.
+ *
+ * `meta` (hash: generation, run id, sequence number, floors, clears), `stream` (the records, capped), `keys` and `tags`
+ * (sorted sets: position of the latest record of each key and tag, bounded), `patterns` (sorted set of the recent
+ * ones). Entries carry the generation in their names; a new one leaves the old ones to their expiry.
+ */
+export class KeySpace {
+  readonly meta: string;
+  readonly stream: string;
+  readonly keys: string;
+  readonly tags: string;
+  readonly patterns: string;
+  readonly landed: string;
+  private readonly root: string;
+
+  /** Throws OPTIONS_INVALID for a prefix that is empty or has a brace. */
+  constructor(prefix: string) {
+    if (typeof prefix !== 'string' || prefix === '' || /[{}]/.test(prefix)) {
+      throw new LaneCacheError('OPTIONS_INVALID', 'distributed.prefix must be a text without braces.', {
+        field: 'distributed.prefix',
+      });
+    }
+    this.root = `{${prefix}}`;
+    this.meta = `${this.root}:meta`;
+    this.stream = `${this.root}:stream`;
+    this.keys = `${this.root}:keys`;
+    this.tags = `${this.root}:tags`;
+    this.patterns = `${this.root}:patterns`;
+    this.landed = `${this.root}:landed`;
+  }
+
+  /** In the order in which every script of the log takes them. */
+  get log(): readonly string[] {
+    return [this.meta, this.stream, this.keys, this.tags, this.patterns];
+  }
+
+  entry(generation: string, lane: string, key: string): string {
+    return `${this.root}:e:${generation}:${physicalKey(lane, key)}`;
+  }
+
+  lease(lane: string, key: string): string {
+    return `${this.root}:lease:${physicalKey(lane, key)}`;
+  }
+
+  /** A part of the shared checkpoints. */
+  checkpoints(part: string): string {
+    return `${this.root}:checkpoints:${part}`;
+  }
+}

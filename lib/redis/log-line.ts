@@ -1,0 +1,184 @@
+import type { Clock } from '../clock/clock.js';
+import type { LogJournal } from '../invalidation/journal.js';
+import type { LogCursor, LogFollower } from '../invalidation/shared-log.js';
+import type { CursorHistory } from './cursor-history.js';
+import { greet, type Greeting } from './greeting.js';
+import type { KeySpace } from './key-space.js';
+import type { RecentPatterns } from './recent-patterns.js';
+import type { RedisSharedLog } from './redis-shared-log.js';
+import type { Session } from './session.js';
+import { followStream, type Followed } from './stream.js';
+import { memberOf } from './subject.js';
+
+export interface LogLineOptions {
+  readonly keys: KeySpace;
+  readonly clock: Clock;
+  readonly trustPersistence: boolean;
+  readonly log: RedisSharedLog;
+  readonly cursors: CursorHistory;
+  readonly patterns: RecentPatterns;
+  readonly follower: LogFollower;
+  /** The position of this process's log. */
+  readonly position: () => number;
+  readonly journal: () => LogJournal | undefined;
+  /** Everything said up to then, in monotonic time, has been followed. */
+  readonly caughtUp: (session: Session, asOf: number) => void;
+}
+
+/** How long the server holds an unanswered read: the heartbeat. */
+const BEAT_MS = 300;
+/** Unheard for longer, the instance counts as cut off. */
+const HEARD_WITHIN_MS = 1_000;
+
+/**
+ * Follows the shared log, record by record: every one must be the next. Whatever shows that records may have been missed
+ * lets go of everything that was held before.
+ */
+export class LogLine {
+  /** Set by a failure to make a record durable: a restart must not believe what came after it. */
+  private isUnsettled = false;
+  private readonly settling = new Set<Promise<unknown>>();
+  private storing: Promise<void> | undefined;
+  private storeAgain = false;
+
+  constructor(private readonly options: LogLineOptions) {}
+
+  /** Follows until the session fails, and rejects with its failure. */
+  async follow(session: Session): Promise<never> {
+    const greeting = await this.shakeHands(session);
+    const { log, cursors } = this.options;
+    this.meet(greeting);
+    await log.speakTo({ session, generation: greeting.cursor.generation });
+    for (;;) {
+      const isWaiting = (cursors.current?.sequence ?? 0) >= greeting.cursor.sequence;
+      await Promise.race([session.failure, this.beat(session, isWaiting ? BEAT_MS : 1)]);
+      session.isSound = true;
+      void log.sayAgain();
+    }
+  }
+
+  /** The persistent tier has come to this process, with a past that was not followed here. */
+  async takenOver(): Promise<void> {
+    await this.drop(this.options.cursors.current);
+    this.options.follower.release();
+  }
+
+  private async shakeHands(session: Session): Promise<Greeting> {
+    const { cursors, journal } = this.options;
+    const seen = cursors.current ?? journal()?.initial.cursor;
+    return this.greet(session, seen);
+  }
+
+  private greet(session: Session, seen: LogCursor | undefined): Promise<Greeting> {
+    const { keys, trustPersistence, patterns } = this.options;
+    const greeted = { keys, trustPersistence, seen, patternsKnown: patterns.known, timeoutMs: HEARD_WITHIN_MS };
+    return greet(session.follower, greeted);
+  }
+
+  /** From where this process has been, if the server's log goes back that far; else from now. */
+  private meet(greeting: Greeting): void {
+    const { cursors, journal, position, follower, patterns } = this.options;
+    const { cursor, oldest } = greeting;
+    const seen = cursors.current ?? journal()?.initial.cursor;
+    const isReachable = seen !== undefined && reaches(seen, cursor, oldest);
+    if (seen?.generation !== cursor.generation) patterns.forget();
+    patterns.learnAll(greeting.patterns);
+    if (!isReachable) void this.drop(cursor);
+    else if (cursors.current === undefined) {
+      follower.pass();
+      cursors.note(position(), seen);
+    }
+  }
+
+  private async beat(session: Session, blockMs: number): Promise<void> {
+    const { cursors, keys, clock, log, patterns } = this.options;
+    const before = cursors.current;
+    if (before === undefined) throw new Error('the log has not been met');
+    const beganAt = clock.monotonic();
+    const wait = { blockMs, timeoutMs: HEARD_WITHIN_MS };
+    const [greeting, records] = await Promise.all([
+      this.greet(session, before),
+      followStream(session.follower, keys.stream, before.sequence, wait),
+    ]).catch((error: unknown) => {
+      session.fail(error instanceof Error ? error : new Error(String(error)));
+      throw error;
+    });
+    if (greeting.cursor.generation !== before.generation) {
+      patterns.forget();
+      patterns.learnAll(greeting.patterns);
+      void this.drop(greeting.cursor);
+      await log.speakTo({ session, generation: greeting.cursor.generation });
+      return;
+    }
+    const wasWhole = records.every((one) => this.take(one, greeting));
+    const now = cursors.current?.sequence ?? 0;
+    if (wasWhole && records.length === 0 && now < greeting.cursor.sequence) void this.drop(greeting.cursor);
+    log.followedTo(now);
+    if (records.length > 0) this.storeCursor();
+    if (now >= greeting.cursor.sequence) this.options.caughtUp(session, beganAt);
+  }
+
+  /** Follows one record; false if it was not the next one, and everything was let go of. */
+  private take({ sequence, record }: Followed, greeting: Greeting): boolean {
+    const { cursors, follower, position, log, patterns } = this.options;
+    const before = cursors.current;
+    if (before === undefined || sequence !== before.sequence + 1 || record === undefined) {
+      void this.drop({
+        generation: greeting.cursor.generation,
+        sequence: Math.max(sequence, greeting.cursor.sequence),
+      });
+      return false;
+    }
+    if (record.by === log.by) follower.pass();
+    else this.settle(follower.follow(record));
+    if (record.kind === 'pattern') patterns.learn(memberOf(record), sequence);
+    cursors.note(position(), { generation: before.generation, sequence });
+    return true;
+  }
+
+  /** Lets go of everything, in one step, and goes on from `cursor`. */
+  private drop(cursor: LogCursor | undefined): Promise<void> {
+    const { follower, cursors, position, log } = this.options;
+    const dropped = follower.drop().then(() => log.unsaid.keepAgain());
+    if (cursor !== undefined) cursors.note(position(), cursor);
+    this.settle(dropped);
+    this.storeCursor();
+    return dropped.catch(() => undefined);
+  }
+
+  private settle(work: Promise<unknown>): void {
+    this.settling.add(work);
+    work.then(
+      () => this.settling.delete(work),
+      () => {
+        this.isUnsettled = true;
+        this.settling.delete(work);
+      },
+    );
+  }
+
+  /** Stores how far the log was followed, behind everything that following it has changed. */
+  private storeCursor(): void {
+    this.storeAgain = true;
+    this.storing ??= this.store().finally(() => (this.storing = undefined));
+  }
+
+  private async store(): Promise<void> {
+    while (this.storeAgain) {
+      this.storeAgain = false;
+      const { cursors, journal, log } = this.options;
+      const cursor = cursors.current;
+      await Promise.allSettled([...this.settling, ...log.local]);
+      if (cursor === undefined || this.isUnsettled) return;
+      await journal()
+        ?.append([{ row: 'cursor', ...cursor }])
+        .catch(() => undefined);
+    }
+  }
+}
+
+/** Whether every record behind `seen` is still there to be followed. */
+function reaches(seen: LogCursor, cursor: LogCursor, oldest: number): boolean {
+  if (seen.generation !== cursor.generation || seen.sequence > cursor.sequence) return false;
+  return seen.sequence === cursor.sequence || (oldest > 0 && oldest <= seen.sequence + 1);
+}

@@ -1,0 +1,147 @@
+import { Script } from './script.js';
+
+/**
+ * The scripts of the shared log. Each is one step of the server, so that a record, its sequence number and what it
+ * does to positions and entries are never seen apart. KEYS 1-5 are meta, stream, keys, tags, patterns.
+ *
+ * Patterns are never matched here: a script would hold up the whole server for as long as the matching takes.
+ */
+
+/** What is missing, of another type or of another generation has lost its history. */
+const IS_WHOLE = `
+local function whole(gen)
+  for i = 3, 5 do
+    local mark = redis.pcall('ZSCORE', KEYS[i], '!' .. gen)
+    if not mark or type(mark) == 'table' then return false end
+  end
+  return true
+end`;
+
+/** The patterns that came after the one of that sequence number, as [seq, lane and pattern, ...]. */
+const PATTERNS_AFTER = `
+local function patternsAfter(seq)
+  return redis.call('ZRANGEBYSCORE', KEYS[5], '(' .. seq, '(inf', 'WITHSCORES')
+end`;
+
+/** Position before which something that came later may have named what has these tags. */
+const NEWEST_RECORD = `
+local function newest(lane, member, tags)
+  local at = tonumber(redis.call('ZSCORE', KEYS[3], member) or 0)
+  local floors = redis.call('HMGET', KEYS[1], 'clear:' .. lane, 'clear:', 'patternFloor', 'tagFloor')
+  for i = 1, 3 do at = math.max(at, tonumber(floors[i] or 0)) end
+  if #tags > 0 then at = math.max(at, tonumber(floors[4] or 0)) end
+  local from = 1
+  while from <= #tags do
+    local tag
+    tag, from = struct.unpack('>I2c0', tags, from)
+    at = math.max(at, tonumber(redis.call('ZSCORE', KEYS[4], tag) or 0))
+  end
+  return at
+end`;
+
+/**
+ * Handshake and heartbeat: looks whether history is whole, and begins a new generation if it is not.
+ * ARGV: generation to begin if need be, 1 if the server's persistence is trusted, pattern known, then the generation and
+ * the sequence number that the caller has seen.
+ * -> [generation, seq, first id in the stream, patterns after the known one]
+ */
+export const GREET = new Script(`${IS_WHOLE}${PATTERNS_AFTER}
+local info = redis.call('INFO', 'server')
+local run = string.match(info, 'run_id:(%w+)') or ''
+local meta = redis.pcall('HMGET', KEYS[1], 'gen', 'run', 'seq')
+local gen = meta[1]
+local lost = meta.err or not gen or not meta[3] or not whole(gen) or (ARGV[2] ~= '1' and meta[2] ~= run)
+  or (gen == ARGV[4] and tonumber(meta[3]) < tonumber(ARGV[5]))
+local known = gen == ARGV[4] and ARGV[3] or '0'
+if lost then
+  gen = ARGV[1]
+  redis.call('DEL', unpack(KEYS))
+  redis.call('HSET', KEYS[1], 'gen', gen, 'run', run, 'seq', 0)
+  for i = 3, 5 do redis.call('ZADD', KEYS[i], '+inf', '!' .. gen) end
+  known = '0'
+end
+local first = redis.pcall('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)
+if first.err then
+  redis.call('DEL', KEYS[2])
+  first = {}
+end
+local id = first[1] and string.match(first[1][1], '^%d+') or '0'
+return { gen, redis.call('HGET', KEYS[1], 'seq'), id, patternsAfter(known) }`);
+
+/**
+ * Says one record. KEYS 6 is the entry that it removes or, for a set, writes.
+ * ARGV: generation, who says it, kind, lane ('' = all), subject, member of the subject, length of the log,
+ * bound of positions, bound of patterns, then for a set: life in ms, tags, record, newest record about the key that the
+ * caller knows of, pattern known. A set that comes late does not bring its value: somebody may have named it since.
+ * -> [seq, how many entries went], or 'GENERATION'
+ */
+export const SAY = new Script(`${NEWEST_RECORD}${PATTERNS_AFTER}
+if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return 'GENERATION' end
+local kind, lane, subject, member = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local brings = ARGV[10] and newest(lane, member, ARGV[11]) <= tonumber(ARGV[13])
+  and tonumber(redis.call('HGET', KEYS[1], 'keyFloor') or 0) <= tonumber(ARGV[13]) and #patternsAfter(ARGV[14]) == 0
+local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
+local function bound(key, limit, floor)
+  if redis.call('ZCARD', key) <= limit then return end
+  local leaving = redis.call('ZRANGE', key, 0, math.floor(limit / 2), 'WITHSCORES')
+  redis.call('HSET', KEYS[1], floor, leaving[#leaving])
+  redis.call('ZREMRANGEBYRANK', key, 0, math.floor(limit / 2))
+end
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[7], seq .. '-0', 'by', ARGV[2], 'kind', kind, 'lane', lane, 'subject', subject)
+local gone = 0
+if kind == 'all' then
+  redis.call('HSET', KEYS[1], 'clear:' .. lane, seq)
+elseif kind == 'pattern' then
+  redis.call('ZADD', KEYS[5], seq, member)
+  bound(KEYS[5], tonumber(ARGV[9]), 'patternFloor')
+elseif kind == 'tag' or (kind == 'expire' and lane == '') then
+  redis.call('ZADD', KEYS[4], seq, member)
+  bound(KEYS[4], tonumber(ARGV[8]), 'tagFloor')
+else
+  redis.call('ZADD', KEYS[3], seq, member)
+  bound(KEYS[3], tonumber(ARGV[8]), 'keyFloor')
+  gone = redis.call('DEL', KEYS[6])
+  if brings then
+    redis.call('HSET', KEYS[6], 'birth', seq, 'tags', ARGV[11], 'record', ARGV[12])
+    redis.call('PEXPIRE', KEYS[6], ARGV[10])
+  end
+end
+return { seq, gone }`);
+
+/**
+ * Reads entries, KEYS 6 and on. ARGV: generation, pattern known, then lane and member of each entry.
+ * -> 'GENERATION', or [patterns after the known one, then [birth, life left in ms, record] or nothing for each]
+ */
+export const READ = new Script(`${NEWEST_RECORD}${PATTERNS_AFTER}
+if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return 'GENERATION' end
+local found = { patternsAfter(ARGV[2]) }
+for i = 6, #KEYS do
+  local entry = redis.pcall('HMGET', KEYS[i], 'birth', 'tags', 'record')
+  local answer = false
+  if not entry.err and entry[1] and entry[2] and entry[3] then
+    local birth = tonumber(entry[1])
+    local at = 3 + (i - 6) * 2
+    if birth and newest(ARGV[at], ARGV[at + 1], entry[2]) <= birth then
+      answer = { entry[1], redis.call('PTTL', KEYS[i]), entry[3] }
+    end
+  end
+  found[i - 4] = answer
+end
+return found`);
+
+/**
+ * Writes an entry, KEYS 6, unless something has named it since its birth.
+ * ARGV: generation, birth, pattern known, lane, member, life in ms, tags, record.
+ * -> 'WRITTEN', 'GENERATION', 'OUTDATED', or the patterns that must be judged first
+ */
+export const WRITE = new Script(`${NEWEST_RECORD}${PATTERNS_AFTER}
+if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return 'GENERATION' end
+local birth = tonumber(ARGV[2])
+if tonumber(redis.call('HGET', KEYS[1], 'keyFloor') or 0) > birth then return 'OUTDATED' end
+if newest(ARGV[4], ARGV[5], ARGV[7]) > birth then return 'OUTDATED' end
+local unknown = patternsAfter(ARGV[3])
+if #unknown > 0 then return unknown end
+redis.call('DEL', KEYS[6])
+redis.call('HSET', KEYS[6], 'birth', ARGV[2], 'tags', ARGV[7], 'record', ARGV[8])
+redis.call('PEXPIRE', KEYS[6], ARGV[6])
+return 'WRITTEN'`);

@@ -1,0 +1,198 @@
+import type { Clock } from '../clock/clock.js';
+import { withDeadline } from '../clock/deadline.js';
+import { randomId } from '../clock/random.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+import type { LogJournal, LogRecord } from '../invalidation/journal.js';
+import type { SharedLog, SharedRecord } from '../invalidation/shared-log.js';
+import { say } from './speaker.js';
+import type { KeySpace } from './key-space.js';
+import type { Session } from './session.js';
+import { Unsaid } from './unsaid.js';
+import { Utterance, type UtteredEntry } from './utterance.js';
+
+export interface SharedLogOptions {
+  readonly keys: KeySpace;
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  /** Records that the server keeps for those who were away. */
+  readonly logLength: number;
+  /** Lanes that instances share. */
+  readonly lanes: ReadonlySet<string>;
+  /** The persistent tier's part of the log, if this process owns it. */
+  readonly journal: () => LogJournal | undefined;
+  readonly isStale: () => boolean;
+}
+
+/** Where records can be said: a session that has shaken hands, and the generation found there. */
+export interface Audience {
+  readonly session: Session;
+  readonly generation: string;
+}
+
+/** Whose record it is if every process must follow it, this one included. */
+const NOBODY = 'nobody';
+/** At most so many are said again in one go. */
+const SAID_AT_ONCE = 256;
+
+/** What this instance says to the others, and what it could not say yet. */
+export class RedisSharedLog implements SharedLog {
+  /** Marks this process's own records; never a pid or a host, which come again. */
+  readonly by = randomId();
+  readonly unsaid: Unsaid;
+  private audience: Audience | undefined;
+  private readonly localWork = new Set<Promise<unknown>>();
+  /** Own records that the server has, and that have not come round yet. */
+  private readonly comingRound = new Map<number, () => void>();
+  /** In the generation of the audience. */
+  private reached = 0;
+  private fresh: readonly Utterance[] = [];
+  private uttered = 0;
+
+  constructor(private readonly options: SharedLogOptions) {
+    this.unsaid = new Unsaid(options.journal);
+  }
+
+  get isStale(): boolean {
+    return this.options.isStale();
+  }
+
+  /** What the tiers of this process have still to be told of what was said here. */
+  get local(): readonly Promise<unknown>[] {
+    return [...this.localWork];
+  }
+
+  publish(records: readonly LogRecord[], local: Promise<unknown>): Promise<boolean> {
+    this.localWork.add(local);
+    const done = (): boolean => this.localWork.delete(local);
+    local.then(done, done);
+    const { lanes } = this.options;
+    const utterances = records
+      .filter(({ lane }) => lane === null || lanes.has(lane))
+      .map(({ position, ...record }) => new Utterance(`${this.by}-${++this.uttered}`, this.by, record, position));
+    if (utterances.length === 0) return Promise.resolve(false);
+    this.unsaid.add(utterances);
+    // at the end of the step, so that a set can lay its entry beside the record that supersedes it
+    if (this.fresh.length === 0) queueMicrotask(() => this.sayFresh());
+    this.fresh = [...this.fresh, ...utterances];
+    return this.answer(utterances);
+  }
+
+  /** Says as nobody in particular what was not said here: this process follows it as everybody does. */
+  async sayToAll(record: SharedRecord): Promise<boolean> {
+    const utterance = new Utterance(`${this.by}-${++this.uttered}`, NOBODY, record, 0);
+    this.unsaid.add([utterance]);
+    void this.utter(utterance);
+    return this.answer([utterance]);
+  }
+
+  /** The log has been followed up to there: what is born from now on is born behind what was said before. */
+  followedTo(sequence: number): void {
+    this.reached = sequence;
+    for (const [said, settle] of this.comingRound) {
+      if (said > sequence) continue;
+      this.comingRound.delete(said);
+      settle();
+    }
+  }
+
+  /** Lays the entry of a set beside its record; false if that has been sent, or there is none. */
+  attach(lane: string, key: string, birth: number, entry: UtteredEntry): boolean {
+    const utterance = this.fresh.find(
+      ({ position, record }) =>
+        position === birth && record.kind === 'key' && record.lane === lane && record.subject === key,
+    );
+    if (utterance === undefined || this.audience === undefined) return false;
+    utterance.entry = entry;
+    return true;
+  }
+
+  /** What an earlier process could not say. Everybody follows it, this process included. */
+  takeUp(outbox: ReadonlyMap<string, LogRecord>): void {
+    const utterances = Array.from(outbox, ([id, { position: _, ...record }]) => new Utterance(id, NOBODY, record, 0));
+    for (const utterance of utterances) utterance.isKept = true;
+    this.unsaid.add(utterances);
+  }
+
+  /** From now on records are said there; what is unsaid comes first. */
+  async speakTo(audience: Audience): Promise<void> {
+    this.followedTo(Infinity);
+    this.reached = 0;
+    this.audience = audience;
+    await this.sayAgain();
+  }
+
+  silence(): void {
+    this.audience = undefined;
+    this.followedTo(Infinity);
+    this.reached = 0;
+  }
+
+  /** Says what was not acknowledged so far. Ends early, and is called again, when it still is not. */
+  async sayAgain(): Promise<void> {
+    for (;;) {
+      const isIdle = (utterance: Utterance): boolean => !utterance.isUnderWay && !this.fresh.includes(utterance);
+      const some = this.unsaid.all.filter(isIdle).slice(0, SAID_AT_ONCE);
+      for (const utterance of some) utterance.entry = undefined;
+      const said = await Promise.all(some.map((utterance) => this.utter(utterance)));
+      if (some.length < SAID_AT_ONCE || said.includes(false)) return;
+    }
+  }
+
+  /** Resolves when everything that can be said has been. */
+  async flush(): Promise<void> {
+    if (this.audience !== undefined) await this.sayAgain();
+  }
+
+  private sayFresh(): void {
+    const { fresh } = this;
+    this.fresh = [];
+    for (const utterance of fresh) void this.utter(utterance);
+  }
+
+  private async utter(utterance: Utterance): Promise<boolean> {
+    const { audience } = this;
+    if (audience === undefined) return false;
+    const { keys, logLength } = this.options;
+    const { session, generation } = audience;
+    utterance.isUnderWay = true;
+    try {
+      const saying = await say(session, keys, utterance, { generation, logLength });
+      if (saying.outcome !== 'said') return false;
+      this.unsaid.acknowledged(utterance);
+      if (saying.sequence <= this.reached) utterance.settle(saying.held);
+      else this.comingRound.set(saying.sequence, () => utterance.settle(saying.held));
+      return true;
+    } catch {
+      return false;
+    } finally {
+      utterance.isUnderWay = false;
+    }
+  }
+
+  private async answer(utterances: readonly Utterance[]): Promise<boolean> {
+    const { clock, timeoutMs, journal } = this.options;
+    const said = Promise.all(utterances.map((utterance) => utterance.said));
+    const isKeepable = journal() !== undefined;
+    try {
+      const waitMs = this.audience === undefined && isKeepable ? 0 : timeoutMs;
+      return (await withDeadline(clock, said, waitMs, 'Redis')).includes(true);
+    } catch {
+      return this.keep(utterances);
+    }
+  }
+
+  private async keep(utterances: readonly Utterance[]): Promise<boolean> {
+    // it may have been said, and only not have come round yet
+    if (!utterances.some((utterance) => this.unsaid.all.includes(utterance))) return false;
+    try {
+      await this.unsaid.keep(utterances);
+      return false;
+    } catch (cause) {
+      throw new LaneCacheError(
+        'INVALIDATION_PENDING',
+        'The invalidation holds in this process, but Redis did not take it in time, and there is no persistent tier to keep it in: other instances hear of it when Redis answers again, unless this process ends before. Wait for that, or call again.',
+        { cause },
+      );
+    }
+  }
+}

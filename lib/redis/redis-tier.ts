@@ -1,0 +1,228 @@
+import { openRecord, readHeader, sealRecord, type OpenedRecord } from '../entries/record.js';
+import { DistributedTier } from '../tiers/distributed-tier.js';
+import type { TierLookup, TierRecord, TierState, TierUsage } from '../tiers/tier.js';
+import type { CursorHistory } from './cursor-history.js';
+import type { KeySpace } from './key-space.js';
+import { WRITE } from './log-scripts.js';
+import { ReadBatches, type ServerEntry } from './read-batch.js';
+import type { RecentPatterns } from './recent-patterns.js';
+import type { RecordSeal } from './record-seal.js';
+import type { RedisSharedLog } from './redis-shared-log.js';
+import { bytesOf, listOf, textOf, textsOf } from './replies.js';
+import type { Session } from './session.js';
+import { keyMember, packTags } from './subject.js';
+import { anyNames } from './unsaid.js';
+
+export interface RedisTierOptions {
+  readonly keys: KeySpace;
+  /** Lanes that instances share. */
+  readonly lanes: ReadonlySet<string>;
+  readonly life: { now(): number };
+  readonly cursors: CursorHistory;
+  readonly patterns: RecentPatterns;
+  readonly log: RedisSharedLog;
+  readonly seal: RecordSeal;
+  /** The position of this process's log. */
+  readonly position: () => number;
+  /** The session that has caught up; undefined while cut off. */
+  readonly session: () => Session | undefined;
+  readonly state: () => TierState;
+  /** A command was not answered, or not as it should be. */
+  readonly failed: (lane: string, error: unknown) => void;
+  readonly close: () => Promise<void>;
+}
+
+const MISS: TierLookup = Object.freeze({ outcome: 'miss' });
+const BY_POLICY: TierLookup = Object.freeze({ outcome: 'off', reason: 'policy' });
+const CUT_OFF: TierLookup = Object.freeze({ outcome: 'off', reason: 'disconnected' });
+/** Bytes on their way; beyond, entries are refused. */
+const MOST_UNDER_WAY = 64 * 1024 ** 2;
+/** Look-ups on their way; beyond, nothing is asked. */
+const MOST_LOOKUPS = 10_000;
+/** How often a write is judged anew by patterns that were not known when it was sent. */
+const JUDGED_AT_MOST = 3;
+
+/** Entries in Redis, judged there by the shared log, and here by the patterns. Nothing rejects: a failure is a miss. */
+export class RedisTier extends DistributedTier {
+  private readonly reads: ReadBatches;
+  private readonly writing = new Set<Promise<void>>();
+  private bytesUnderWay = 0;
+  private lookups = 0;
+
+  constructor(private readonly options: RedisTierOptions) {
+    super();
+    this.reads = new ReadBatches(options.keys, options.patterns);
+  }
+
+  get state(): TierState {
+    return this.options.state();
+  }
+
+  read(lane: string, key: string): TierLookup | Promise<TierLookup> {
+    const { lanes, cursors, session } = this.options;
+    if (!lanes.has(lane)) return BY_POLICY;
+    const current = session();
+    const cursor = cursors.current;
+    if (current === undefined || !current.isSound || cursor === undefined) return CUT_OFF;
+    return this.lookups >= MOST_LOOKUPS ? CUT_OFF : this.lookUp(current, cursor.generation, { lane, key });
+  }
+
+  offer(lane: string, record: TierRecord): 'queued' | 'backlog' | 'off' {
+    if (!this.options.lanes.has(lane) || this.options.session() === undefined) return 'off';
+    if (this.bytesUnderWay + record.bytes.length > MOST_UNDER_WAY) return 'backlog';
+    void this.write(lane, record);
+    return 'queued';
+  }
+
+  write(lane: string, record: TierRecord): Promise<void> {
+    const { session, life, lanes } = this.options;
+    const current = session();
+    const lifeMs = Math.floor(record.expiresAt - life.now());
+    if (!lanes.has(lane) || current === undefined || lifeMs < 1) return Promise.resolve();
+    if (this.goesWithItsRecord(lane, record, lifeMs)) return Promise.resolve();
+    const { length } = record.bytes;
+    this.bytesUnderWay += length;
+    const written = this.send(current, lane, record, lifeMs)
+      .catch((error: unknown) => this.options.failed(lane, error))
+      .finally(() => {
+        this.bytesUnderWay -= length;
+        this.writing.delete(written);
+      });
+    this.writing.add(written);
+    return written;
+  }
+
+  remove(lane: string, key: string): Promise<boolean> {
+    return this.options.log.sayToAll({ kind: 'key', lane, subject: key });
+  }
+
+  async removeMatching(lane: string, matches: (key: string, tags: readonly string[]) => boolean): Promise<number> {
+    let gone = 0;
+    for await (const { key, tags } of this.headers(lane)) {
+      if (matches(key, tags) && (await this.remove(lane, key))) gone++;
+    }
+    return gone;
+  }
+
+  async clear(lane: string): Promise<void> {
+    await this.options.log.sayToAll({ kind: 'all', lane, subject: '*' });
+  }
+
+  usage(): TierUsage {
+    return { entries: 0, sizeBytes: 0 };
+  }
+
+  async *keys(lane: string): AsyncGenerator<string> {
+    for await (const { key } of this.headers(lane)) yield key;
+  }
+
+  /** The server lets entries go by itself. */
+  sweep(): Promise<{ readonly expired: number; readonly evicted: number }> {
+    return Promise.resolve({ expired: 0, evicted: 0 });
+  }
+
+  async flush(): Promise<void> {
+    await Promise.all([...this.writing, this.options.log.flush()]);
+  }
+
+  close(): Promise<void> {
+    return this.options.close();
+  }
+
+  private async lookUp(
+    session: Session,
+    generation: string,
+    asked: { readonly lane: string; readonly key: string },
+  ): Promise<TierLookup> {
+    const { lane, key } = asked;
+    // what is found is good as of the script, so it is born where this process is now; what was said here and has not
+    // come to the server yet was not judged there
+    const birth = this.options.position();
+    const unsaid = this.options.log.unsaid.all;
+    this.lookups++;
+    try {
+      const entry = await this.reads.read(session, generation, lane, key);
+      const record = entry === undefined ? undefined : this.openedAs(birth, lane, entry);
+      if (entry === undefined || record === undefined || record.key !== key) return MISS;
+      const named = { lane, key, tags: record.tags };
+      if (this.options.patterns.name(named, entry.birth) || anyNames(unsaid, named)) return MISS;
+      const { tags, staleUntil, computeMs, bytes } = record;
+      return { outcome: 'hit', record: { key, tags, birth, expiresAt: staleUntil, computeMs, bytes, opened: record } };
+    } catch (error) {
+      this.options.failed(lane, error);
+      return CUT_OFF;
+    } finally {
+      this.lookups--;
+    }
+  }
+
+  /** With the life that the server has left for it: clocks of two machines may differ. Undefined if it is not ours. */
+  private openedAs(birth: number, lane: string, entry: ServerEntry): OpenedRecord | undefined {
+    const bytes = this.options.seal.open(lane, entry.record);
+    if (bytes === undefined || entry.lifeLeftMs < 0) return undefined;
+    const record = openRecord(bytes);
+    const excess = Math.max(0, record.staleUntil - (this.options.life.now() + entry.lifeLeftMs));
+    const { staleUntil, expiresAt } = record;
+    const own = { ...record, birth, expiresAt: expiresAt - excess, staleUntil: staleUntil - excess };
+    return { ...own, bytes: sealRecord(own) };
+  }
+
+  /** An explicit set travels in one step with the record that supersedes what was there. */
+  private goesWithItsRecord(lane: string, { key, tags, birth, bytes }: TierRecord, lifeMs: number): boolean {
+    const { log, seal, cursors, patterns } = this.options;
+    const { current } = cursors;
+    if (current === undefined) return false;
+    const known = { sequence: current.sequence, patterns: patterns.known };
+    return log.attach(lane, key, birth, { lifeMs, tags, record: seal.seal(lane, bytes), known });
+  }
+
+  private async send(session: Session, lane: string, record: TierRecord, lifeMs: number): Promise<void> {
+    const { keys, cursors, patterns, seal } = this.options;
+    const { key, tags, bytes } = record;
+    const born = cursors.at(record.birth);
+    if (born === undefined) return;
+    const { generation, sequence } = born;
+    const names = [...keys.log, keys.entry(generation, lane, key)];
+    const value = [lane, keyMember(lane, key), `${lifeMs}`, packTags(tags), seal.seal(lane, bytes)];
+    for (let judged = 0; judged < JUDGED_AT_MOST; judged++) {
+      if (patterns.name({ lane, key, tags }, sequence)) return;
+      const reply = await session.run(WRITE, names, [generation, `${sequence}`, `${patterns.known}`, ...value]);
+      if (!Array.isArray(reply)) return;
+      patterns.learnAll(textsOf(reply));
+    }
+  }
+
+  private async *headers(lane: string): AsyncGenerator<{ readonly key: string; readonly tags: readonly string[] }> {
+    const { keys, cursors, session, seal } = this.options;
+    const ofLane = keys.entry(cursors.current?.generation ?? '', lane, '').slice(0, -1);
+    // a scan may come by the same name twice
+    const seen = new Set<string>();
+    for (let from = '0'; ;) {
+      const current = session();
+      if (current === undefined || !this.options.lanes.has(lane)) return;
+      const [next, names] = listOf(
+        await current.command(['SCAN', from, 'MATCH', `${globFor(ofLane)}[:#]*`, 'COUNT', '100']),
+      );
+      for (const name of textsOf(names)) {
+        if (seen.has(name)) continue;
+        seen.add(name);
+        const stored = await current.command(['HGET', name, 'record']).catch(() => null);
+        const bytes = stored === null || stored === undefined ? undefined : seal.open(lane, bytesOf(stored));
+        const header = bytes === undefined ? undefined : headerOf(bytes);
+        if (header !== undefined) yield header;
+      }
+      from = textOf(next);
+      if (from === '0') return;
+    }
+  }
+}
+
+function headerOf(bytes: Buffer): { readonly key: string; readonly tags: readonly string[] } | undefined {
+  try {
+    return readHeader(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+const globFor = (text: string): string => text.replaceAll(/[\\*?[\]]/g, String.raw`\$&`);

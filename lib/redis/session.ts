@@ -1,0 +1,77 @@
+import type { Clock } from '../clock/clock.js';
+import { DeadlineError, withDeadline } from '../clock/deadline.js';
+import type { RedisArgument, RedisPort } from './redis-port.js';
+import type { Script } from './script.js';
+
+/** How long two connections may take to stand. */
+const OPEN_WITHIN_MS = 3_000;
+
+/**
+ * Two connections that stand and fall together: one for commands, one that follows the log. A session that failed is
+ * never used again; the next one begins with a handshake.
+ */
+export class Session {
+  /** Settles, as a rejection, when the session has failed. */
+  readonly failure: Promise<never>;
+  /** false from a command that was not answered in time until the next heartbeat. */
+  isSound = true;
+  private reject: (error: Error) => void = () => undefined;
+  private hasFailed = false;
+
+  static async open(template: RedisPort, clock: Clock, timeoutMs: number): Promise<Session> {
+    const opening = [template.duplicate(), template.duplicate()] as const;
+    try {
+      const both = Promise.all(opening);
+      const [commands, follower] = await withDeadline(clock, both, OPEN_WITHIN_MS, 'connecting to Redis');
+      return new Session(commands, follower, timeoutMs);
+    } catch (error) {
+      for (const one of opening) {
+        one.then(
+          (port) => port.close(),
+          () => undefined,
+        );
+      }
+      throw error;
+    }
+  }
+
+  private constructor(
+    private readonly commands: RedisPort,
+    readonly follower: RedisPort,
+    private readonly timeoutMs: number,
+  ) {
+    this.failure = new Promise((_, reject) => (this.reject = reject));
+    this.failure.catch(() => undefined);
+    for (const port of [commands, follower]) {
+      port.onStateChange((connected) => {
+        if (!connected) this.fail(new Error('the connection to Redis was lost'));
+      });
+      if (!port.connected) this.fail(new Error('the connection to Redis was lost'));
+    }
+  }
+
+  async run(script: Script, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> {
+    return this.noting(script.run(this.commands, keys, args, this.timeoutMs));
+  }
+
+  async command(args: readonly RedisArgument[]): Promise<unknown> {
+    return this.noting(this.commands.command(args, { timeoutMs: this.timeoutMs }));
+  }
+
+  fail(error: Error): void {
+    if (this.hasFailed) return;
+    this.hasFailed = true;
+    this.isSound = false;
+    for (const port of [this.commands, this.follower]) port.close().catch(() => undefined);
+    this.reject(error);
+  }
+
+  private async noting<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await answer;
+    } catch (error) {
+      if (error instanceof DeadlineError) this.isSound = false;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,68 @@
+import { KeyPattern } from '../entries/pattern.js';
+import { isWellFormed } from '../entries/well-formed.js';
+import { INVALIDATION_KINDS } from '../events/reasons.js';
+import type { SharedRecord } from '../invalidation/shared-log.js';
+
+/** What of an entry a record may name. */
+export interface Named {
+  readonly lane: string;
+  readonly key: string;
+  readonly tags: readonly string[];
+}
+
+/** Whether the record is about this entry. */
+export function names({ kind, lane, subject }: SharedRecord, entry: Named): boolean {
+  if (lane !== null && lane !== entry.lane) return false;
+  if (kind === 'all') return true;
+  if (kind === 'pattern') return new KeyPattern(subject).matchesEntry(entry.key, entry.tags);
+  return lane === null ? entry.tags.includes(subject) : subject === entry.key;
+}
+
+const LANE_END = '\0';
+
+/** How a subject stands in the sorted set of its kind: with the lane, unless it reaches all. */
+export function memberOf({ kind, lane, subject }: SharedRecord): string {
+  return lane === null && kind !== 'pattern' ? inUtf8(subject) : keyMember(lane ?? '', subject);
+}
+
+/** A key of a lane in the sorted set of keys. Lanes have no zero character. */
+export function keyMember(lane: string, key: string): string {
+  return `${lane}${LANE_END}${inUtf8(key)}`;
+}
+
+/** Lane and subject of a member. */
+export function ofMember(member: string): { readonly lane: string; readonly subject: string } {
+  const end = member.indexOf(LANE_END);
+  return { lane: member.slice(0, end), subject: fromUtf8(member.slice(end + 1)) };
+}
+
+/** Texts travel as UTF-8, which has no lone surrogates: what has some travels as its JSON, behind a mark. */
+const AS_JSON = '\u0001';
+
+export function inUtf8(text: string): string {
+  return isWellFormed(text) && !text.startsWith(AS_JSON) ? text : `${AS_JSON}${JSON.stringify(text)}`;
+}
+
+export function fromUtf8(text: string): string {
+  return text.startsWith(AS_JSON) ? String(JSON.parse(text.slice(1))) : text;
+}
+
+/** A record as the stream has it; undefined if it is none of ours. */
+export function readRecord(fields: ReadonlyMap<string, string>): (SharedRecord & { readonly by: string }) | undefined {
+  const [kind, lane, subject, by] = ['kind', 'lane', 'subject', 'by'].map((name) => fields.get(name));
+  const known = INVALIDATION_KINDS.find((one) => one === kind);
+  if (known === undefined || lane === undefined || subject === undefined || by === undefined) return undefined;
+  return { kind: known, lane: lane === '' ? null : lane, subject: fromUtf8(subject), by };
+}
+
+/** Tags as the scripts read them: each behind its length in two bytes. */
+export function packTags(tags: readonly string[]): Buffer {
+  return Buffer.concat(
+    tags.map((tag) => {
+      const text = Buffer.from(inUtf8(tag));
+      const length = Buffer.allocUnsafe(2);
+      length.writeUInt16BE(text.length);
+      return Buffer.concat([length, text]);
+    }),
+  );
+}

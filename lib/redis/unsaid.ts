@@ -1,0 +1,77 @@
+import type { LogJournal } from '../invalidation/journal.js';
+import { names, type Named } from './subject.js';
+import { Utterance } from './utterance.js';
+
+/** Beyond, what is unsaid becomes one record about everything. */
+const AT_MOST = 10_000;
+
+/**
+ * What was said here and has not been acknowledged by the server: on its way, or waiting for it. Whatever it names is
+ * not taken from the server meanwhile.
+ */
+export class Unsaid {
+  private waiting: readonly Utterance[] = [];
+
+  constructor(private readonly journal: () => LogJournal | undefined) {}
+
+  /** As of now; it does not change afterwards. */
+  get all(): readonly Utterance[] {
+    return this.waiting;
+  }
+
+  add(utterances: readonly Utterance[]): void {
+    this.waiting = [...this.waiting, ...utterances];
+    if (this.waiting.length > AT_MOST) this.condense();
+  }
+
+  /** The server has it. */
+  acknowledged(utterance: Utterance): void {
+    this.waiting = this.waiting.filter((other) => other !== utterance);
+    if (!utterance.isKept) return;
+    // said twice at worst
+    this.journal()
+      ?.append([{ row: 'said', id: utterance.id }])
+      .catch(() => undefined);
+  }
+
+  /** Resolves when a later process would say them. Rejects without a persistent tier. */
+  async keep(utterances: readonly Utterance[]): Promise<void> {
+    const journal = this.journal();
+    if (journal === undefined) throw new Error('there is no persistent tier to keep it in');
+    const waiting = utterances.filter((utterance) => this.waiting.includes(utterance));
+    for (const utterance of waiting) utterance.isKept = true;
+    await journal.append(
+      waiting.map(({ id, record, position }) => ({ row: 'unsaid', id, record: { ...record, position } })),
+    );
+  }
+
+  /** The persistent tier was emptied: what it kept is put into it again. */
+  async keepAgain(): Promise<void> {
+    const kept = this.waiting.filter((utterance) => utterance.isKept);
+    if (kept.length > 0) await this.keep(kept);
+  }
+
+  private condense(): void {
+    const dropped = this.waiting;
+    const newest = dropped.at(-1);
+    if (newest === undefined) return;
+    const everything = { kind: 'all', lane: null, subject: '*' } as const;
+    const one = new Utterance(`${newest.id}-all`, newest.by, everything, newest.position);
+    one.isKept = dropped.some((utterance) => utterance.isKept);
+    this.waiting = [one];
+    void one.said.then(() => {
+      for (const utterance of dropped) utterance.settle(true);
+    });
+    if (!one.isKept) return;
+    const record = { ...everything, position: one.position };
+    const said = dropped.filter(({ isKept }) => isKept).map(({ id }) => ({ row: 'said', id }) as const);
+    this.journal()
+      ?.append([{ row: 'unsaid', id: one.id, record }, ...said])
+      .catch(() => undefined);
+  }
+}
+
+/** Whether one of these names the entry. */
+export function anyNames(utterances: readonly Utterance[], entry: Named): boolean {
+  return utterances.length > 0 && utterances.some(({ record }) => names(record, entry));
+}

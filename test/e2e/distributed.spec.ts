@@ -1,0 +1,113 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import type { CacheManager } from '../../lib/index.js';
+import type { LaneCacheOptions } from '../../lib/index.js';
+import { Caches } from '../support/caches.js';
+import { describeWithRedis, RedisServer } from '../support/redis-server.js';
+
+/** Resolves when `cache` has heard of the next thing that another instance said. */
+const heard = (cache: CacheManager): Promise<unknown> =>
+  new Promise((resolve) => {
+    const stop = cache.events.on('invalidate', (event) => {
+      if (event.origin !== 'remote') return;
+      stop();
+      resolve(event);
+    });
+  });
+
+describeWithRedis(
+  { describe },
+  'instances that share a server',
+  () => {
+    const caches = new Caches();
+    let server: RedisServer;
+    let prefix: string;
+
+    const open = (options: LaneCacheOptions = {}): Promise<CacheManager> =>
+      caches.open({ ...options, distributed: { url: server.url, prefix, ...options.distributed } });
+
+    beforeAll(async () => {
+      server = await RedisServer.start();
+    });
+
+    beforeEach(() => {
+      prefix = randomUUID();
+    });
+
+    afterEach(() => caches.close());
+    afterAll(() => server.dispose());
+
+    it('find what one of them computed', async () => {
+      const [one, other] = [await open(), await open()];
+      await one.getOrSet('k', async () => ({ when: new Date(0), of: new Map([['a', 1n]]) }), { tags: ['t'] });
+      await one.flush();
+      const found = await other.getOrSet('k', async () => 'computed anew');
+      expect(found).toEqual({ when: new Date(0), of: new Map([['a', 1n]]) });
+      expect(other.getMetrics().l4.hits).toBe(1);
+      expect(other.getMetrics().l4.state).toBe('on');
+    });
+
+    it('forget what one of them invalidates, by key, tag, pattern, clear and set', async () => {
+      const [one, other] = [await open(), await open()];
+      const says: Record<string, () => Promise<unknown>> = {
+        key: () => one.invalidate('k'),
+        tag: () => one.invalidateByTag('t'),
+        pattern: () => one.invalidateByPattern('t:*'),
+        clear: () => one.clearAll(),
+        expire: () => one.expire('k'),
+        expireByTag: () => one.expireByTag('t'),
+      };
+      for (const [name, say] of Object.entries(says)) {
+        await other.getOrSet('k', async () => `before ${name}`, { tags: ['t'] });
+        await other.flush();
+        expect(await one.get('k')).toBe(`before ${name}`);
+        const hears = heard(other);
+        await say();
+        expect(await one.get('k')).toBeUndefined();
+        await hears;
+        expect(await other.get('k')).toBeUndefined();
+      }
+      await other.getOrSet('k', async () => 'old');
+      const hears = heard(other);
+      await one.set('k', 'new');
+      await hears;
+      expect(await other.get('k')).toBe('new');
+      expect(other.getMetrics().l4.hits).toBe(1);
+    });
+
+    it('share what is computed after an invalidation', async () => {
+      const [one, other] = [await open(), await open()];
+      await one.invalidate('k');
+      await one.getOrSet('k', async () => 1);
+      await one.flush();
+      await one.invalidateByTag('t');
+      await one.getOrSet('tagged', async () => 2, { tags: ['t'] });
+      await one.flush();
+      expect(await other.getMany(['k', 'tagged', 'none'])).toEqual(
+        new Map([
+          ['k', 1],
+          ['tagged', 2],
+        ]),
+      );
+    });
+
+    it('take the last of several sets', async () => {
+      const [one, other] = [await open(), await open()];
+      for (let n = 0; n < 20; n++) await one.set('k', n);
+      expect(await other.get('k')).toBe(19);
+    });
+
+    it('keep lanes apart', async () => {
+      const [one, other] = [await open(), await open()];
+      await one.set('k', 'standard');
+      await one.forLane('docs').set('k', 'docs');
+      expect(await other.get('k')).toBe('standard');
+      const hears = heard(other);
+      await one.forLane('docs').clearAll();
+      await hears;
+      expect(await other.get('k')).toBe('standard');
+      expect(await other.forLane('docs').get('k')).toBeUndefined();
+    });
+  },
+  'own',
+);
