@@ -1,6 +1,7 @@
-import { Module, type DynamicModule, type Provider } from '@nestjs/common';
+import { Module, type DynamicModule, type Provider, type Type } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { LaneCacheError } from './errors/lane-cache.error.js';
+import { metricsController } from './http/metrics.controller.js';
 import { withCacheManager } from './lane-cache.cache-manager.js';
 import { LaneType, type LaneName } from './lanes/policy.js';
 import type {
@@ -13,6 +14,7 @@ import { MODULE_OPTIONS, readOptions, type LaneCacheOptions } from './lane-cache
 import { injectables, MACHINERY } from './lane-cache.providers.js';
 import { LANE_CACHE_OPTIONS, LANE_CACHE_OPTIONS_FACTORY } from './lane-cache.tokens.js';
 
+const DEFAULT_PATH = 'lane-cache';
 const SOURCES = ['useFactory', 'useClass', 'useExisting'] as const;
 
 /**
@@ -38,7 +40,7 @@ export class LaneCacheModule {
 }
 
 function declare(
-  { isGlobal = true, extraProviders = [], provideCacheManager = false }: LaneCacheModuleExtras,
+  { isGlobal = true, extraProviders = [], provideCacheManager = false, metrics = {} }: LaneCacheModuleExtras,
   imports: NonNullable<DynamicModule['imports']>,
   settings: readonly Provider[],
   lanes: readonly string[],
@@ -48,10 +50,17 @@ function declare(
     module: LaneCacheModule,
     global: isGlobal,
     imports: [DiscoveryModule, ...imports],
+    controllers: controllersFor(metrics),
     providers: [...settings, ...MACHINERY, ...offered, ...extraProviders],
     exports: offered.map((provider) => (typeof provider === 'function' ? provider : provider.provide)),
   };
   return provideCacheManager ? withCacheManager(declared) : declared;
+}
+
+function controllersFor({ controller = false }: NonNullable<LaneCacheModuleExtras['metrics']>): Type<object>[] {
+  if (controller === false) return [];
+  const { path = DEFAULT_PATH, guards = [] } = controller === true ? {} : controller;
+  return [metricsController({ path, guards })];
 }
 
 function optionsProviders(options: LaneCacheModuleAsyncOptions): readonly Provider[] {

@@ -63,7 +63,8 @@ export class LaneCacheInterceptor implements NestInterceptor {
     const { rules } = route;
     const lane = rules.lane === undefined ? this.cache : this.cache.forLane(rules.lane);
     const varyBy = namesOf(rules, exchange);
-    if (isKeptOut(rules, exchange, varyBy)) {
+    if (isKeptOut(rules, exchange)) return next.handle();
+    if (exchange.isPersonal && varyBy.length === 0) {
       lane.bypass('condition', route.label);
       return next.handle();
     }
@@ -156,9 +157,8 @@ function optionsOf({ route, exchange }: Asked): EntryOptions {
   };
 }
 
-/** Whether the response must not be shared, or need not be looked for. */
-function isKeptOut(rules: CacheResponseOptions, exchange: Exchange, varyBy: readonly string[]): boolean {
-  if (exchange.isPersonal && varyBy.length === 0) return true;
+/** Whether the route or the request wants nothing of the cache. */
+function isKeptOut(rules: CacheResponseOptions, exchange: Exchange): boolean {
   if (rules.ttl !== undefined && toMilliseconds(rules.ttl) === 0) return true;
   if (readCacheControl(exchange.header('cache-control')).has('no-store')) return true;
   return !isShareable(readCacheControl(exchange.responseHeaders()['cache-control']));
