@@ -3,6 +3,8 @@ import { checkpointsDirectory } from './lane-cache.foundations.js';
 import type { MetricsReport } from './metrics/lane-cache-metrics.js';
 import { appRecord, type AppRecord } from './operator/app-record.js';
 
+const RETENTION_DAYS = 7;
+
 /** What the app leaves in its directory. */
 export function recordOf(foundations: Foundations, metrics: MetricsReport): AppRecord {
   const { options, lanes, defaultLane, clock } = foundations;
@@ -13,6 +15,7 @@ export function recordOf(foundations: Foundations, metrics: MetricsReport): AppR
     version: options.version ?? '',
     policies: [...lanes.values()].map(({ policy }) => policy),
     checkpoints: checkpointsDirectory(options),
+    retentionDays: options.checkpoints === false ? false : (options.checkpoints?.retentionDays ?? RETENTION_DAYS),
     metrics,
   });
 }

@@ -15,6 +15,8 @@ export interface AppRecord {
   readonly policies: readonly CachePolicy[];
   /** Absolute; false keeps none. */
   readonly checkpoints: string | false;
+  /** false keeps them for ever; a record, by lane. */
+  readonly retentionDays: number | false | Readonly<Record<string, number | false>>;
   readonly metrics: MetricsReport;
 }
 

@@ -1,0 +1,13 @@
+import type { AppRecord } from '../operator/app-record.js';
+import type { Operations } from '../operator/operations.js';
+
+/** An app's operations, done by the app itself or, while none runs, on what it left. */
+export interface AppAccess {
+  readonly directory: string;
+  /** live: the app answers. stored: nobody owns the directory, and this process does for as long as it looks. */
+  readonly kind: 'live' | 'stored';
+  readonly operations: Operations;
+  /** What the last app left word of. */
+  readonly record: AppRecord | undefined;
+  close(): Promise<void>;
+}

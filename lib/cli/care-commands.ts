@@ -1,0 +1,108 @@
+import type { PerformanceReport } from '../cache/performance.js';
+import type { CleanupOptions } from '../checkpoints/checkpoint.js';
+import type { Verified } from '../operator/operations.js';
+import type { CommandContext } from './command-context.js';
+import { diagnose } from './doctor/diagnose.js';
+import { findingsText } from './doctor/findings-view.js';
+import { EXIT } from './exit.js';
+import type { Terminal } from './terminal.js';
+import { bytesText, countText, many, percentText, shown, spanText, tableText } from './texts.js';
+
+/** `cleanup`: old checkpoints go. */
+export async function cleanup(context: CommandContext, wish: CleanupOptions): Promise<void> {
+  await context.with(async ({ operations }) => {
+    const { lane, dryRun = false } = context.options;
+    const options = { ...wish, ...(lane !== undefined && { lane }) };
+    if (!dryRun) {
+      const days = options.maxAgeDays ?? DEFAULT_DAYS;
+      await context.confirm(`Remove checkpoints older than ${many(days, 'day')}?`);
+    }
+    const report = await operations.cleanup({ ...options, dryRun });
+    const { removed, bytes, pinnedKept } = report;
+    const kept = pinnedKept > 0 ? `; ${many(pinnedKept, 'pinned one')} kept` : '';
+    context.show(
+      report,
+      () => `${dryRun ? 'Would remove' : 'Removed'} ${many(removed, 'version')}, ${bytesText(bytes)}${kept}.`,
+    );
+  });
+}
+
+const DEFAULT_DAYS = 7;
+
+interface Tally {
+  readonly checked: number;
+  readonly damaged: readonly string[];
+  readonly damagedCount: number;
+}
+
+/** `verify`: reads everything that is stored and compares it with its checksums. */
+export async function verify(context: CommandContext): Promise<number> {
+  return context.with(async ({ operations }) => {
+    const tallies = new Map<string, Tally>();
+    let progress: ReturnType<Terminal['progress']> | undefined;
+    for await (const step of operations.verify(context.options.lane)) {
+      progress ??= context.terminal.progress(step.total, 'verifying');
+      progress.add(step.checked);
+      tallies.set(placeOf(step), plus(tallies.get(placeOf(step)), step));
+    }
+    progress?.end();
+    const findings = [...tallies.values()].reduce((sum, { damagedCount }) => sum + damagedCount, 0);
+    context.show(Object.fromEntries(tallies), () => verificationText(tallies, context.terminal));
+    return findings > 0 ? EXIT.findings : EXIT.done;
+  });
+}
+
+function placeOf({ place, lane }: Verified): string {
+  return lane === undefined ? place : `${lane}.${place}`;
+}
+
+function plus(tally: Tally | undefined, { checked, damaged, damagedCount }: Verified): Tally {
+  const before = tally ?? { checked: 0, damaged: [], damagedCount: 0 };
+  return {
+    checked: before.checked + checked,
+    damaged: [...before.damaged, ...damaged].slice(0, 1_000),
+    damagedCount: before.damagedCount + damagedCount,
+  };
+}
+
+function verificationText(tallies: ReadonlyMap<string, Tally>, { paint }: Terminal): string {
+  const rows = [...tallies].map(([place, { checked, damagedCount }]) => [
+    place,
+    countText(checked),
+    damagedCount === 0 ? paint('green', 'sound') : paint('red', `${countText(damagedCount)} damaged`),
+  ]);
+  const named = [...tallies].flatMap(([place, { damaged }]) => damaged.map((one) => `${place}: ${shown(one, 160)}`));
+  return [tableText(['place', 'checked', 'result'], rows), ...named].join('\n');
+}
+
+/** `doctor`: what is wrong, by what it is known, and what to change. */
+export async function doctor(context: CommandContext): Promise<number> {
+  const findings = await diagnose(context);
+  context.show({ findings }, () => findingsText(findings, context.terminal));
+  return findings.length > 0 ? EXIT.findings : EXIT.done;
+}
+
+/** `bench`: how fast a lane's tiers answer. */
+export async function bench(context: CommandContext, iterations: number, keys: number): Promise<void> {
+  await context.with(async ({ operations, kind }, app) => {
+    const lane = context.options.lane ?? app.defaultLane;
+    if (kind === 'stored')
+      context.terminal.note('No app runs on this directory: its tiers are measured in this process.');
+    const report = await operations.measure({ iterations, keys }, lane);
+    context.show(report, () => reportText(report, lane));
+  });
+}
+
+function reportText({ iterations, hitRate, tiers, miss }: PerformanceReport, lane: string): string {
+  const rows = [...Object.entries(tiers), ['computed', { hits: 0, ...miss }] as const]
+    .filter(([name, { hits }]) => hits > 0 || name === 'computed')
+    .map(([name, { hits, avgMs, p50Ms, p99Ms }]) => [
+      name,
+      name === 'computed' ? '-' : countText(hits),
+      spanText(avgMs),
+      spanText(p50Ms),
+      spanText(p99Ms),
+    ]);
+  const head = `${many(iterations, 'call')} of lane '${lane}', ${percentText(hitRate)} hits`;
+  return `${head}\n\n${tableText(['answered by', 'hits', 'average', 'median', '99 %'], rows)}`;
+}

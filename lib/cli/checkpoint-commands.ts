@@ -1,0 +1,143 @@
+import { writeFile } from 'node:fs/promises';
+import type { CheckpointFilter, CheckpointInfo, CheckpointStatus } from '../checkpoints/checkpoint.js';
+import type { ShownCheckpoint } from '../operator/operations.js';
+import type { AppAccess } from './app-access.js';
+import type { CommandContext } from './command-context.js';
+import { CommandFailed, EXIT } from './exit.js';
+import type { Terminal } from './terminal.js';
+import { bytesText, countText, many, shown, spanText, tableText } from './texts.js';
+
+/** `status`: checkpoints in numbers. */
+export async function status(context: CommandContext): Promise<void> {
+  await context.with(async ({ operations }) => {
+    const all = await operations.status();
+    const { lane } = context.options;
+    const told = lane === undefined ? all : ofLane(all, lane);
+    context.show(told, () => statusText(told, context.terminal));
+  });
+}
+
+function ofLane({ state, reason, lanes }: CheckpointStatus, lane: string): CheckpointStatus {
+  const counts = lanes[lane] ?? { cachedCheckpoints: 0, versions: 0, bytes: 0 };
+  return { ...counts, state, ...(reason !== undefined && { reason }), lanes: lane in lanes ? { [lane]: counts } : {} };
+}
+
+function statusText(told: CheckpointStatus, { paint }: Terminal): string {
+  const { state, reason = 'unknown', cachedCheckpoints, versions, bytes, lanes } = told;
+  const place = state === 'on' ? paint('green', 'on') : paint('yellow', `off: ${reason}`);
+  const head = `Checkpoints are ${place}. ${many(cachedCheckpoints, 'checkpoint')} in ${many(versions, 'version')}, ${bytesText(bytes)}.`;
+  const rows = Object.entries(lanes).map(([lane, counts]) => [
+    lane,
+    countText(counts.cachedCheckpoints),
+    countText(counts.versions),
+    bytesText(counts.bytes),
+    counts.oldest ?? '-',
+    counts.newest ?? '-',
+  ]);
+  return rows.length === 0
+    ? head
+    : `${head}\n\n${tableText(['lane', 'checkpoints', 'versions', 'size', 'oldest', 'newest'], rows)}`;
+}
+
+/** `checkpoints list`: a page, newest first. */
+export async function list(context: CommandContext, filter: CheckpointFilter): Promise<void> {
+  await context.with(async ({ operations }) => {
+    const { lane } = context.options;
+    const page = await operations.checkpoints({ ...filter, ...(lane !== undefined && { lane }) });
+    context.show(page, () => (page.items.length === 0 ? 'No checkpoints.' : listText(page.items, context)));
+    if (page.next !== undefined && !context.isJson) context.terminal.note(`There are more: --after ${page.next}`);
+  });
+}
+
+function listText(items: readonly CheckpointInfo[], { terminal, clock }: CommandContext): string {
+  const width = Math.max(16, Math.floor(terminal.columns / 3));
+  const rows = items.map(({ id, version, lane, workflow = '', step = '', savedAt, sizeBytes, pinned }) => [
+    shown(id, width),
+    `v${version}`,
+    lane,
+    shown(workflow, 24),
+    shown(String(step), 16),
+    `${spanText(Math.max(0, clock.now() - Date.parse(savedAt)))} ago`,
+    bytesText(sizeBytes),
+    pinned ? terminal.paint('cyan', 'pinned') : '',
+  ]);
+  return tableText(['id', 'version', 'lane', 'workflow', 'step', 'saved', 'size', ''], rows);
+}
+
+/** `checkpoints show`: one with its state. */
+export async function show(context: CommandContext, id: string, version: number | undefined): Promise<void> {
+  await context.with(async ({ operations }) => {
+    const found = await find(operations, id, version);
+    context.show(asJson(found), () => showText(found, context.terminal));
+  });
+}
+
+function showText({ info, state }: ShownCheckpoint, { paint }: Terminal): string {
+  const facts = Object.entries(info).map(([name, value]) => [
+    paint('dim', name),
+    shown(typeof value === 'string' ? value : JSON.stringify(value), 160),
+  ]);
+  return `${facts.map((fact) => fact.join(' ')).join('\n')}\n\n${state}`;
+}
+
+/** `checkpoints export`: one as JSON, into a file or to the results. */
+export async function exportCheckpoint(
+  context: CommandContext,
+  id: string,
+  { version, output }: { readonly version: number | undefined; readonly output: string | undefined },
+): Promise<void> {
+  await context.with(async ({ operations }) => {
+    const found = await find(operations, id, version);
+    const text = JSON.stringify(asJson(found), undefined, 2);
+    if (output === undefined) {
+      context.terminal.out(text);
+      return;
+    }
+    await writeFile(output, `${text}\n`, { flag: 'wx', mode: 0o600 }).catch((error: unknown) => {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new CommandFailed(EXIT.badArguments, `'${output}' was not written: ${why}`);
+    });
+    context.terminal.note(`Version ${found.info.version} of '${shown(id, 120)}' was written to '${output}'.`);
+  });
+}
+
+/** `checkpoints rm`: one version, or all of an id. */
+export async function remove(context: CommandContext, id: string, version: number | undefined): Promise<void> {
+  await context.with(async ({ operations }) => {
+    const there = (await operations.history(id)).filter((one) => version === undefined || one.version === version);
+    if (there.length === 0) throw notFound(id, version);
+    const what =
+      version === undefined
+        ? `${many(there.length, 'version')} of '${shown(id, 120)}'`
+        : `version ${version} of '${shown(id, 120)}'`;
+    if (context.options.dryRun === true) {
+      context.show({ id, removed: there.length, dryRun: true }, () => `Would remove ${what}.`);
+      return;
+    }
+    const pinned = there.some((one) => one.pinned) ? ', pinned ones too' : '';
+    await context.confirm(`Remove ${what}${pinned}?`);
+    const removed = await operations.removeCheckpoint(id, version);
+    context.show({ id, removed, dryRun: false }, () => `Removed ${what}.`);
+  });
+}
+
+async function find(
+  operations: AppAccess['operations'],
+  id: string,
+  version: number | undefined,
+): Promise<ShownCheckpoint> {
+  const found = await operations.checkpoint(id, version);
+  if (found === undefined) throw notFound(id, version);
+  return found;
+}
+
+function notFound(id: string, version: number | undefined): CommandFailed {
+  const what =
+    version === undefined ? `checkpoint '${shown(id, 120)}'` : `version ${version} of checkpoint '${shown(id, 120)}'`;
+  return new CommandFailed(EXIT.notFound, `There is no ${what}. See what there is with 'checkpoints list'.`);
+}
+
+function asJson({ info, state }: ShownCheckpoint): object {
+  const parsed: unknown = JSON.parse(state);
+  return { ...info, state: parsed };
+}

@@ -1,0 +1,48 @@
+import type { CheckpointStatus, CleanupReport } from '../../checkpoints/checkpoint.js';
+import type { MetricsReport } from '../../metrics/lane-cache-metrics.js';
+import type { AppDescription } from '../../operator/operations.js';
+import { bytesText, many, spanText } from '../texts.js';
+import type { Finding } from './finding.js';
+
+const HEAP_NEARLY_FULL = 0.85;
+const HEAP_SHARE_OF_CACHE = 0.5;
+const CLOCK_STEP_MS = 60_000;
+
+/** Whether memory grows beyond what the process may have, and which lane holds it. */
+export function memoryFindings({ memory }: AppDescription, { lanes }: MetricsReport): readonly Finding[] {
+  const { heapUsedBytes, heapLimitBytes, rssBytes } = memory;
+  const held = Object.values(lanes).toSorted((a, b) => b.l1.sizeBytes - a.l1.sizeBytes);
+  const [largest] = held;
+  const total = held.reduce((sum, { l1 }) => sum + l1.sizeBytes, 0);
+  const isFull = heapUsedBytes / heapLimitBytes >= HEAP_NEARLY_FULL;
+  if (largest === undefined || (!isFull && total / heapLimitBytes < HEAP_SHARE_OF_CACHE)) return [];
+  const evidence = `the heap holds ${bytesText(heapUsedBytes)} of at most ${bytesText(heapLimitBytes)} (${bytesText(rssBytes)} in all), the lanes' memory ${bytesText(total)}, most of it in ${many(largest.l1.entries, 'entry').replace('entrys', 'entries')} of lane '${largest.lane}'`;
+  const advice = `Lower 'l1.maxBytes' (${bytesText(largest.policy.l1.maxBytes)}) or 'l1.maxEntries' (${largest.policy.l1.maxEntries}) of lane '${largest.lane}', or its ttl, or use a lighter lane; or give the process more with --max-old-space-size.`;
+  return [{ lane: largest.lane, code: 'HIGH_MEMORY', severity: isFull ? 'error' : 'warning', evidence, advice }];
+}
+
+/** A wall clock that stepped back: entries then live by a time that is ahead of it. */
+export function clockFindings({ time }: AppDescription, savedAt: string | undefined): readonly Finding[] {
+  const saved = savedAt === undefined ? 0 : Date.parse(savedAt);
+  const aheadMs = Math.max(time.life, saved) - time.wall;
+  if (aheadMs < CLOCK_STEP_MS) return [];
+  const evidence = `the clock shows ${new Date(time.wall).toISOString()}, and has shown ${spanText(aheadMs)} more before`;
+  const advice =
+    'It was set back, or forward and back: entries end early until it has caught up. Check the time service.';
+  return [{ code: 'CLOCK', severity: 'warning', evidence, advice }];
+}
+
+/** `due` is what a cleanup would remove by the app's own retention. */
+export function checkpointFindings(status: CheckpointStatus, due: CleanupReport | undefined): readonly Finding[] {
+  const { state, reason = 'unknown' } = status;
+  const found: Finding[] = [];
+  if (state === 'off' && !['policy', 'no-directory', 'closed'].includes(reason)) {
+    const advice =
+      'Saving and restoring fails until this is mended: look at the volume, its space and its permissions.';
+    found.push({ code: 'CHECKPOINTS_OFF', severity: 'error', evidence: `checkpoints are off (${reason})`, advice });
+  }
+  if (due === undefined || due.removed === 0) return found;
+  const evidence = `${many(due.removed, 'version')}, ${bytesText(due.bytes)}, should have been removed by now`;
+  const advice = "Run 'cleanup', and see that 'checkpoints.cleanup' is on and the app runs when it is due.";
+  return [...found, { code: 'CHECKPOINTS_PILED_UP', severity: 'warning', evidence, advice }];
+}

@@ -1,0 +1,66 @@
+import { join } from 'node:path';
+import { isLaneCacheError } from '../../errors/lane-cache.error.js';
+import type { AppDescription } from '../../operator/operations.js';
+import { parseAppRecord } from '../../operator/app-record.js';
+import { readAppNote } from '../../storage/app-note.js';
+import type { AppAccess } from '../app-access.js';
+import type { CommandContext } from '../command-context.js';
+import { EXIT, exitCodeOf } from '../exit.js';
+import { findDirectory } from '../reach-app.js';
+import { checkpointFindings, clockFindings, memoryFindings } from './app-findings.js';
+import { directoryFindings } from './directory-findings.js';
+import type { Finding } from './finding.js';
+import { laneFindings } from './lane-findings.js';
+
+/** A day's grace: the cleanup runs once a day. */
+const CLEANUP_GRACE_DAYS = 2;
+
+/** Looks at the directory first, whatever the app has to say, and then at what the app says. */
+export async function diagnose(context: CommandContext): Promise<readonly Finding[]> {
+  const directory = await findDirectory(context.options.directory);
+  const record = parseAppRecord(await readAppNote(directory).catch(() => undefined));
+  const checkpoints = record === undefined || record.checkpoints === false ? undefined : record.checkpoints;
+  const found = [...(await directoryFindings(directory, checkpoints ?? join(directory, 'checkpoints')))];
+  try {
+    await context.with(async (access, app) => {
+      found.push(...(await appFindings(context, access, app)));
+    });
+  } catch (error) {
+    found.push(unreachable(error));
+  }
+  return found;
+}
+
+async function appFindings(
+  { options }: CommandContext,
+  { kind, operations, record }: AppAccess,
+  app: AppDescription,
+): Promise<readonly Finding[]> {
+  const report = await operations.metrics();
+  const lanes = Object.values(report.lanes).filter(({ lane }) => options.lane === undefined || options.lane === lane);
+  const days = record?.retentionDays;
+  const rule = typeof days === 'number' ? { maxAgeDays: days + CLEANUP_GRACE_DAYS, dryRun: true } : undefined;
+  const status = await operations.status();
+  const due = rule === undefined || status.state === 'off' ? undefined : await operations.cleanup(rule);
+  return [
+    ...lanes.flatMap(laneFindings),
+    ...(kind === 'live' ? memoryFindings(app, report) : []),
+    ...clockFindings(app, record?.savedAt),
+    ...checkpointFindings(status, due),
+  ];
+}
+
+/** What keeps the app, or this command, from working with the directory is a finding too. Everything else is thrown. */
+function unreachable(error: unknown): Finding {
+  const evidence = error instanceof Error ? error.message : String(error);
+  if (isLaneCacheError(error, 'FORMAT_UNSUPPORTED')) {
+    const advice = 'Use the release that wrote it, or give this one another directory.';
+    return { code: 'FORMAT', severity: 'error', evidence, advice };
+  }
+  if (isLaneCacheError(error, 'DIRECTORY_UNSUITABLE')) {
+    return { code: 'DIRECTORY_UNSUITABLE', severity: 'error', evidence, advice: 'Give the app another directory.' };
+  }
+  if (exitCodeOf(error) !== EXIT.noAnswer) throw error;
+  const advice = 'The process that owns the directory is stopped, or its event loop is blocked: look after it.';
+  return { code: 'OWNER_SILENT', severity: 'error', evidence, advice };
+}

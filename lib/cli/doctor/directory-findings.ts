@@ -1,0 +1,83 @@
+import { access, constants, lstat, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { networkFileSystem } from '../../storage/private-directory.js';
+import { quarantinesOf } from '../../storage/quarantine.js';
+import { bytesText } from '../texts.js';
+import type { Finding } from './finding.js';
+
+const OWN_FOLDERS = ['claims', 'sessions', 'l3', 'checkpoints'];
+const GROUP_AND_OTHERS = 0o077;
+const OTHERS_WRITE = 0o022;
+const MOST_RESERVED = 256 * 1024 ** 2;
+const SHARE_RESERVED = 0.05;
+
+/** What the file system says is wrong with the directory. `checkpoints` is where they lie. */
+export async function directoryFindings(directory: string, checkpoints: string): Promise<readonly Finding[]> {
+  const found = await Promise.all([
+    rights(directory, OTHERS_WRITE),
+    ...OWN_FOLDERS.map((name) => rights(join(directory, name), GROUP_AND_OTHERS)),
+    volume(directory),
+    quarantines(
+      join(directory, 'l3'),
+      'warning',
+      'Nothing needs to be done unless it happens again; then check the volume. It is deleted after seven days.',
+    ),
+    quarantines(
+      checkpoints,
+      'error',
+      'These checkpoints could not be trusted and are kept for ever: mend what can be mended, then delete it.',
+    ),
+  ]);
+  return found.flat();
+}
+
+async function rights(path: string, unwanted: number): Promise<readonly Finding[]> {
+  const status = await lstat(path).catch(() => undefined);
+  if (status === undefined) return [];
+  const found: Finding[] = [];
+  if (process.platform !== 'win32' && (status.mode & unwanted) !== 0) {
+    const mode = (status.mode & 0o777).toString(8);
+    const advice = `Other users could ${unwanted === OTHERS_WRITE ? 'change' : 'read'} what is cached: chmod 700 '${path}'.`;
+    found.push({ code: 'DIRECTORY_PERMISSIONS', severity: 'error', evidence: `'${path}' has mode ${mode}`, advice });
+  }
+  const isUsable = await access(path, constants.R_OK | constants.W_OK | constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+  if (isUsable) return found;
+  const advice = "Give it to the app's user, or run this as that user.";
+  return [
+    ...found,
+    { code: 'DIRECTORY_NOT_WRITABLE', severity: 'error', evidence: `'${path}' cannot be read and written`, advice },
+  ];
+}
+
+async function volume(directory: string): Promise<readonly Finding[]> {
+  const { bavail, blocks, bsize, type } = await statfs(directory);
+  const found: Finding[] = [];
+  const network = process.platform === 'linux' ? networkFileSystem(type) : undefined;
+  if (network !== undefined) {
+    const advice = 'Memory-mapped files do not keep their promises there: choose a directory on a local disk.';
+    found.push({
+      code: 'NETWORK_FILE_SYSTEM',
+      severity: 'error',
+      evidence: `'${directory}' lies on ${network}`,
+      advice,
+    });
+  }
+  const [free, reserve] = [bavail * bsize, Math.min(MOST_RESERVED, blocks * bsize * SHARE_RESERVED)];
+  if (free >= reserve) return found;
+  const evidence = `the volume of '${directory}' has ${bytesText(free)} free`;
+  const advice = "Below 'storage.minFreeBytes' nothing is written: free some space, or lower it.";
+  return [...found, { code: 'DISK_SPACE', severity: 'error', evidence, advice }];
+}
+
+async function quarantines(path: string, severity: Finding['severity'], advice: string): Promise<readonly Finding[]> {
+  const found = await quarantinesOf(path);
+  return found.map(({ path: at, since }) => ({
+    code: 'QUARANTINE',
+    severity,
+    evidence: `'${at}' was set aside as damaged at ${new Date(since).toISOString()}`,
+    advice,
+  }));
+}

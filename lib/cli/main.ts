@@ -1,0 +1,9 @@
+#!/usr/bin/env node
+import { run } from './program.js';
+import { processTerminal } from './terminal.js';
+
+const main = async (): Promise<void> => {
+  process.exitCode = await run(process.argv.slice(2), processTerminal());
+};
+
+void main();

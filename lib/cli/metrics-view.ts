@@ -1,0 +1,85 @@
+import type { LaneMetrics, TierMetrics } from '../events/lane-metrics.js';
+import type { CachePolicy } from '../lanes/policy.js';
+import type { Terminal } from './terminal.js';
+import { bytesText, countText, many, percentText, spanText, tableText, type Cell } from './texts.js';
+
+type Paint = Terminal['paint'];
+
+const HEADS = ['tier', 'state', 'entries', 'size', 'hits', 'misses', 'hit rate', 'evicted', 'expired', 'errors'];
+const TIERS = ['l1', 'l2', 'l3', 'l4'] as const;
+
+/** A lane as a paragraph: what it came to, then tier by tier. */
+export function metricsText(metrics: LaneMetrics, paint: Paint, detail: 'short' | 'full'): string {
+  const { lane, requests } = metrics;
+  const used = TIERS.filter((tier) => metrics[tier].reason !== 'policy');
+  const rows = used.map((tier) => tierRow(tier, metrics[tier], paint));
+  const isIdle = requests === 0 && used.every((tier) => metrics[tier].entries === 0);
+  if (isIdle && detail === 'short') return `${paint('bold', lane)}  ${paint('dim', 'no requests yet')}`;
+  const lines = [`${paint('bold', lane)}  ${headline(metrics, paint)}`, tableText(HEADS, rows)];
+  if (detail === 'full') lines.push(...details(metrics));
+  return lines.join('\n');
+}
+
+function headline(metrics: LaneMetrics, paint: Paint): string {
+  const { requests, hitRate, speedUp, timeSavedMs, policy } = metrics;
+  const target = policy.targets.hitRate;
+  const isLow = target !== null && requests > 0 && hitRate < target[0];
+  const rate = paint(isLow ? 'yellow' : 'green', percentText(hitRate));
+  const aim = target === null ? '' : paint('dim', ` (target ${target[0]}-${target[1]} %)`);
+  const saved = timeSavedMs > 0 ? `, ${spanText(timeSavedMs)} saved, ${speedUp.toFixed(1)}x faster` : '';
+  return `${many(requests, 'request')}, ${rate} answered from the cache${aim}${saved}`;
+}
+
+function tierRow(name: string, tier: TierMetrics, paint: Paint): readonly Cell[] {
+  const { state, reason, entries, sizeBytes, hits, misses, hitRate, evictions, expirations, errors } = tier;
+  const told = state === 'on' ? paint('green', 'on') : paint('yellow', `off: ${reason ?? 'unknown'}`);
+  const asked = hits + misses > 0;
+  return [
+    name,
+    told,
+    countText(entries),
+    bytesText(sizeBytes),
+    countText(hits),
+    countText(misses),
+    asked ? percentText(hitRate) : '-',
+    countText(evictions),
+    countText(expirations),
+    errors > 0 ? paint('red', countText(errors)) : '0',
+  ];
+}
+
+function details(metrics: LaneMetrics): string[] {
+  const { computed, failed, joined, staleServed, avgComputeMs, policy } = metrics;
+  const average = computed > 0 ? `, ${spanText(avgComputeMs)} each` : '';
+  return [
+    `computed ${countText(computed)}${average}; failed ${countText(failed)}; waited for another's ${countText(joined)}; stale served ${countText(staleServed)}`,
+    ...counts('went past the cache', metrics.bypassed),
+    ...counts('not stored', metrics.refused),
+    ...counts('invalidated', metrics.invalidations),
+    policyText(policy),
+    ...(policy.useCases.length > 0 ? [`for ${policy.useCases.join(', ')}`] : []),
+  ];
+}
+
+function counts(what: string, byReason: Readonly<Record<string, number>>): string[] {
+  const told = Object.entries(byReason).filter(([, count]) => count > 0);
+  return told.length === 0
+    ? []
+    : [`${what}: ${told.map(([reason, count]) => `${reason} ${countText(count)}`).join(', ')}`];
+}
+
+function policyText({ l1, l2, l3, ttlMs, maxEntryBytes, eviction, compression }: CachePolicy): string {
+  const disk = [l2.enabled ? [`l2 ${limits(l2)}`] : [], l3.enabled ? [`l3 ${limits(l3)}`] : []].flat();
+  const rules = [
+    `l1 ${limits(l1)}`,
+    ...disk,
+    `entries up to ${bytesText(maxEntryBytes)}`,
+    `ttl ${spanText(ttlMs)}`,
+    eviction,
+  ];
+  return `policy: ${[...rules, ...(compression.enabled ? ['compressed'] : [])].join(', ')}`;
+}
+
+function limits({ maxEntries, maxBytes }: CachePolicy['l1']): string {
+  return `${countText(maxEntries)} / ${bytesText(maxBytes)}`;
+}

@@ -1,0 +1,74 @@
+import { Command, CommanderError } from 'commander';
+import { systemClock } from '../clock/clock.js';
+import { parseDuration } from '../lanes/duration.js';
+import { CommandContext, type CommonOptions } from './command-context.js';
+import { EXIT, exitCodeOf } from './exit.js';
+import { addCommands, type Does } from './commands.js';
+import { EXAMPLES } from './examples.js';
+import type { Terminal } from './terminal.js';
+
+const ACTIONS = ['metrics', 'status', 'clear', 'cleanup'];
+
+interface Called {
+  exitCode: number;
+}
+
+/** Runs what `args` ask for. Resolves to the exit code; never rejects. */
+export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
+  const called: Called = { exitCode: EXIT.done };
+  const { words, form } = withoutAction(args);
+  try {
+    await programFor(terminal, form, called).parseAsync([...words], { from: 'user' });
+    return called.exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.badArguments;
+    const text = error instanceof Error ? error.message : String(error);
+    const code = exitCodeOf(error);
+    terminal.note(code === EXIT.internal && error instanceof Error ? (error.stack ?? text) : text);
+    return code;
+  }
+}
+
+/** `--action metrics` is the command `metrics`. */
+function withoutAction(args: readonly string[]): { words: readonly string[]; form: 'command' | 'action' } {
+  const at = args.findIndex((word) => word === '--action' || word.startsWith('--action='));
+  if (at < 0) return { words: args, form: 'command' };
+  const [flag = ''] = args.slice(at);
+  const joined = flag.startsWith('--action=');
+  const action = joined ? flag.slice('--action='.length) : (args[at + 1] ?? '');
+  const rest = [...args.slice(0, at), ...args.slice(at + (joined ? 1 : 2))];
+  return { words: [ACTIONS.includes(action) ? action : `--action=${action}`, ...rest], form: 'action' };
+}
+
+function programFor(terminal: Terminal, form: 'command' | 'action', called: Called): Command {
+  const program = new Command('lane-cache')
+    .description("Looks into an app's cache and works on it: the app's own while it runs, else what it left.")
+    .option(
+      '--lane <name>',
+      "one lane; default: all, or the app's default lane for clear, explain, invalidate and bench",
+    )
+    .option('--directory <path>', 'the directory of the app (default: $LANE_CACHE_DIR or .lane-cache)')
+    .option('--json', 'results as JSON, as in a pipe')
+    .option('--no-json', 'results as tables, as on a terminal')
+    .option('--yes', 'do not ask before something is removed')
+    .option('--dry-run', 'show what would be removed')
+    .option('--timeout <duration>', 'how long the app may take to answer', '5s')
+    .option('--verbose', 'more of everything')
+    .addHelpText('after', EXAMPLES)
+    .showHelpAfterError('See lane-cache --help.')
+    .configureOutput({
+      writeOut: (text) => terminal.out(text.trimEnd()),
+      writeErr: (text) => terminal.note(text.trimEnd()),
+    })
+    .exitOverride();
+  const does: Does =
+    (work) =>
+    async (...given) => {
+      const options: CommonOptions & { readonly timeout: string } = program.opts();
+      const timeoutMs = parseDuration(options.timeout) * 1_000;
+      const context = new CommandContext(options, timeoutMs, terminal, systemClock, form);
+      called.exitCode = (await work(context, ...given)) ?? EXIT.done;
+    };
+  addCommands(program, does);
+  return program;
+}

@@ -1,0 +1,92 @@
+import { stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Clock } from '../clock/clock.js';
+import { parseAppRecord } from '../operator/app-record.js';
+import { ConnectionLost, OperatorConnection, OwnerSilent } from '../operator/operator-connection.js';
+import { RemoteOperations } from '../operator/remote-operations.js';
+import { readAppNote } from '../storage/app-note.js';
+import { OwnerSocket } from '../storage/owner-socket.js';
+import type { AppAccess } from './app-access.js';
+import { CommandFailed, EXIT } from './exit.js';
+
+export interface AccessOptions {
+  readonly directory: string | undefined;
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+}
+
+const DEFAULT_DIRECTORY = '.lane-cache';
+const LOOK_AGAIN_MS = 50;
+
+/** The directory meant, which must be one that an app has made. Rejects with CommandFailed. */
+export async function findDirectory(named: string | undefined): Promise<string> {
+  const directory = resolve(named ?? process.env['LANE_CACHE_DIR'] ?? DEFAULT_DIRECTORY);
+  if (!(await isDirectory(directory))) {
+    throw new CommandFailed(EXIT.noDirectory, `There is no directory '${directory}'. Name the app's with --directory.`);
+  }
+  if (await isDirectory(join(directory, 'claims'))) return directory;
+  throw new CommandFailed(
+    EXIT.noDirectory,
+    `'${directory}' is not the directory of a lane cache. Name the app's with --directory.`,
+  );
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return stat(path).then(
+    (status) => status.isDirectory(),
+    () => false,
+  );
+}
+
+/** Reaches the app that owns the directory; if nobody does, opens it. Rejects with OwnerSilent when neither comes about in time. */
+export async function reachApp(options: AccessOptions): Promise<AppAccess> {
+  const directory = await findDirectory(options.directory);
+  const { clock, timeoutMs } = options;
+  const until = clock.monotonic() + timeoutMs;
+  const socket = await OwnerSocket.at(join(directory, 'claims'));
+  try {
+    for (;;) {
+      const live = await reachLive(directory, socket, clock, Math.max(1, until - clock.monotonic()), timeoutMs);
+      const access = live ?? (await reachStored(directory));
+      if (access !== undefined) return access;
+      if (clock.monotonic() >= until) throw silent(directory, timeoutMs);
+      await new Promise<void>((again) => clock.schedule(LOOK_AGAIN_MS, again));
+    }
+  } finally {
+    await socket.leave();
+  }
+}
+
+async function reachLive(
+  directory: string,
+  socket: OwnerSocket,
+  clock: Clock,
+  withinMs: number,
+  timeoutMs: number,
+): Promise<AppAccess | undefined> {
+  try {
+    const connection = await OperatorConnection.open(socket.path, clock, withinMs);
+    return {
+      directory,
+      kind: 'live',
+      operations: new RemoteOperations(connection, clock, timeoutMs),
+      record: parseAppRecord(await readAppNote(directory).catch(() => undefined)),
+      close: async () => connection.close(),
+    };
+  } catch (error) {
+    if (error instanceof ConnectionLost) return undefined;
+    throw error;
+  }
+}
+
+/** Loaded only when it is needed: an app that answers is asked without opening anything. */
+async function reachStored(directory: string): Promise<AppAccess | undefined> {
+  const { openStored } = await import('./stored-app.js');
+  return openStored(directory);
+}
+
+function silent(directory: string, timeoutMs: number): OwnerSilent {
+  return new OwnerSilent(
+    `Another process owns '${directory}' and did not answer within ${timeoutMs} ms. Look after that process, or give it more time with --timeout.`,
+  );
+}

@@ -1,0 +1,88 @@
+import { LaneManager } from '../cache/lane-manager.js';
+import { createLaneCache, type LaneCacheApp } from '../lane-cache.composition.js';
+import type { LaneCacheOptions } from '../lane-cache.options.js';
+import type { CachePolicy, LanePolicyInput } from '../lanes/policy.js';
+import type { LaneMetrics, TierMetrics } from '../events/lane-metrics.js';
+import type { MetricsReport } from '../metrics/lane-cache-metrics.js';
+import { parseAppRecord, type AppRecord } from '../operator/app-record.js';
+import type { Operations } from '../operator/operations.js';
+import { readAppNote } from '../storage/app-note.js';
+import type { AppAccess } from './app-access.js';
+
+/** Opens a directory that nobody owns, with the lanes of the app that owned it last; undefined if somebody owns it. */
+export async function openStored(directory: string): Promise<AppAccess | undefined> {
+  const record = parseAppRecord(await readAppNote(directory));
+  const app = await createLaneCache(optionsFor(directory, record), makeManager, 'look');
+  const { state } = app.tiers.l3;
+  if (state.state === 'off' && state.reason === 'in-use') {
+    await app.close();
+    return undefined;
+  }
+  return { directory, kind: 'stored', operations: operationsOf(app, record), record, close: () => app.close() };
+}
+
+const makeManager: Parameters<typeof createLaneCache<LaneManager>>[1] = (space, shared) =>
+  new LaneManager(space, shared);
+
+function operationsOf(app: LaneCacheApp, record: AppRecord | undefined): Operations {
+  const { operations } = app;
+  if (record === undefined) return operations;
+  const metrics = async (): Promise<MetricsReport> => withUsage(record.metrics, await operations.metrics());
+  return {
+    ...operations,
+    entries: (...args) => operations.entries(...args),
+    verify: (...args) => operations.verify(...args),
+    metrics,
+  };
+}
+
+/** The counters that the app saved last, with what lies in the directory now. */
+function withUsage(saved: MetricsReport, now: MetricsReport): MetricsReport {
+  const lanes = Object.entries(saved.lanes).map(([lane, metrics]) => [lane, laneWithUsage(metrics, now.lanes[lane])]);
+  return { ...saved, lanes: Object.fromEntries(lanes) };
+}
+
+function laneWithUsage(saved: LaneMetrics, now: LaneMetrics | undefined): LaneMetrics {
+  const closed = { state: 'off', reason: 'closed', since: saved.timestamp, entries: 0, sizeBytes: 0 } as const;
+  const gone = (tier: TierMetrics): TierMetrics => (tier.reason === 'policy' ? tier : { ...tier, ...closed });
+  const l3 = now === undefined ? saved.l3 : { ...saved.l3, ...usageOf(now.l3) };
+  return { ...saved, l1: gone(saved.l1), l2: gone(saved.l2), l3 };
+}
+
+function usageOf({ state, reason, entries, sizeBytes }: TierMetrics): Partial<TierMetrics> {
+  return { state, entries, sizeBytes, ...(reason !== undefined && { reason }) };
+}
+
+function optionsFor(directory: string, record: AppRecord | undefined): LaneCacheOptions {
+  const common = { directory, logger: false, storage: { sweepEvery: false } } as const;
+  if (record === undefined) return common;
+  const { defaultLane, version, policies, checkpoints } = record;
+  return {
+    ...common,
+    lane: defaultLane,
+    version,
+    lanes: Object.fromEntries(policies.map((policy) => [policy.lane, inputOf(policy)])),
+    checkpoints: checkpoints !== false && { directory: checkpoints, cleanup: false },
+  };
+}
+
+/** A resolved policy as it would have been written down, without what only an app at work needs. */
+function inputOf(policy: CachePolicy): LanePolicyInput {
+  const { description, useCases, l1, l2, l3, maxEntryBytes, compression, include, exclude, targets } = policy;
+  const { hitRate, speedUp } = targets;
+  return {
+    description,
+    useCases,
+    l1,
+    l2,
+    l3,
+    maxEntryBytes,
+    include,
+    exclude,
+    l4: { enabled: false },
+    ttl: `${policy.ttlMs}ms`,
+    grace: `${policy.graceMs}ms`,
+    compression: compression.enabled && { minBytes: compression.minBytes },
+    targets: { ...(hitRate !== null && { hitRate }), ...(speedUp !== null && { speedUp }) },
+  };
+}
