@@ -8,7 +8,8 @@ import { EventBus } from './events/event-bus.js';
 import { logEvents, reportListener } from './events/event-log.js';
 import type { LaneRecorder } from './events/recorder.js';
 import { readOptions, type LaneCacheOptions } from './lane-cache.options.js';
-import { noDisk, openDisk, type Disk } from './lane-cache.disk.js';
+import { SharedDisk } from './lane-cache.shared-disk.js';
+import { noDisk, type Disk } from './lane-cache.disk.js';
 import { toMilliseconds } from './lanes/duration.js';
 import type { LaneName, ResolvedLane } from './lanes/policy.js';
 import { resolveLanes } from './lanes/resolve-lanes.js';
@@ -88,7 +89,7 @@ export async function openDiskFor(foundations: Foundations): Promise<Disk> {
   const { storage } = options;
   const root = rootDirectory(options);
   if (root === false) return noDisk();
-  return openDisk({
+  return SharedDisk.open({
     ...{ root, lanes, clock, life, events, recorder },
     evicted: (lane, key, tier, reason) => recent(lane).evicted(key, tier, reason),
     checkpoints: checkpointsDirectory(options),

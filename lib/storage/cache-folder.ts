@@ -12,8 +12,6 @@ export interface CacheFolderOptions {
   /** Default: 256 MB or 5 % of the volume, whichever is smaller. */
   readonly minFreeBytes?: number | undefined;
   readonly deadlineMs: number;
-  /** Asked before anything is opened or renamed; rejects with `StorageFault` if the folder is not this process's any more. */
-  readonly entitled?: () => Promise<void>;
 }
 
 /** A folder of cached entries, which may be lost at any time but must never come back once it was discarded. */
@@ -26,15 +24,12 @@ export class CacheFolder {
 
   /** Throws `StorageFault`. */
   async open(report: StorageReporter): Promise<Environment> {
-    await this.options.entitled?.();
     await removeDiscarded(this.options.directory);
-    const { entitled: _, ...options } = this.options;
-    return openEnvironment({ ...options, report, onMarkerLeft: 'quarantine' });
+    return openEnvironment({ ...this.options, report, onMarkerLeft: 'quarantine' });
   }
 
   /** Renames it away, durably, which works on a full disk too, and deletes it. Nothing may be open in it. Throws `StorageFault`. */
   async discard(): Promise<void> {
-    await this.options.entitled?.();
     try {
       await discard(this.options.directory, this.options.clock);
     } catch (error) {

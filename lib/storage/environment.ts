@@ -51,14 +51,7 @@ export interface Environment {
 
 /** Why storage failed; each opens the breaker of the tier above. */
 export type StorageFaultKind =
-  | 'disk-full'
-  | 'io'
-  | 'deadline'
-  | 'damaged'
-  | 'read-only'
-  | 'not-permitted'
-  | 'gone'
-  | 'closed';
+  'disk-full' | 'io' | 'deadline' | 'damaged' | 'read-only' | 'not-permitted' | 'gone' | 'closed';
 
 /** What every failing call of this room rejects with. Internal: it becomes an event, never the caller's error. */
 export class StorageFault extends Error {

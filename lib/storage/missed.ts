@@ -1,4 +1,4 @@
-import { open, readdir, rm } from 'node:fs/promises';
+import { lstat, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomId } from '../clock/random.js';
 import { isErrno, toFault } from './faults.js';
@@ -46,13 +46,26 @@ export const forgetMissed = async (root: string, notes: readonly string[]): Prom
   }
 };
 
+const isAbsent = async (path: string): Promise<boolean> => {
+  try {
+    await lstat(path);
+    return false;
+  } catch (error) {
+    return isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR');
+  }
+};
+
 /** The note of one process: made before its first invalidation counts, and anew whenever an owner has taken it. */
 export class MissedNote {
   private path: string | undefined;
   private making: Promise<void> = Promise.resolve();
   private next: Promise<void> | undefined;
 
-  constructor(private readonly root: string) {}
+  /** `persistent`: where the persistent tier lies; what is not there cannot have missed anything. */
+  constructor(
+    private readonly root: string,
+    private readonly persistent: string,
+  ) {}
 
   /** Resolves when a note lies there durably. Rejects with `StorageFault`. One look serves all who asked before it. */
   ensure(): Promise<void> {
@@ -72,6 +85,7 @@ export class MissedNote {
   }
 
   private async make(): Promise<void> {
+    if (await isAbsent(this.persistent)) return;
     if (this.path !== undefined && (await missedNotes(this.root)).includes(this.path)) return;
     this.path = await noteMissed(this.root);
   }

@@ -22,13 +22,16 @@ export class Breaker {
   private retryMs = FIRST_RETRY_MS;
   private cancel: (() => void) | undefined;
 
-  /** `off`: why the tier does not serve from the start; who asks hears it, but nobody is told. */
-  constructor(
-    private readonly options: BreakerOptions,
-    off?: TierOffReason,
-  ) {
-    if (off === undefined) return;
-    this.state = { state: 'off', reason: off };
+  constructor(private readonly options: BreakerOptions) {}
+
+  /** Off from the start; who asks hears it, but nobody is told. */
+  startOff(reason: TierOffReason): void {
+    this.state = { state: 'off', reason };
+  }
+
+  /** Off for as long as somebody else decides, who has said so already. That it comes back will be told. */
+  hold(reason: TierOffReason): void {
+    this.startOff(reason);
     this.told = 'off';
   }
 

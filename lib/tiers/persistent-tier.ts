@@ -29,14 +29,9 @@ export class PersistentTier extends StoredTier implements LogJournal {
     return tier;
   }
 
-  /** For a process that does not own the directory: off, 'in-use', until `attach`. */
+  /** Off, 'in-use', until `attach`: only the owner of a directory uses what is stored there. */
   static unattached(options: StoredTierOptions): PersistentTier {
     return new PersistentTier(options, 'in-use');
-  }
-
-  /** For a process that owns the directory, and attaches it before anybody sees the tier. */
-  static unopened(options: StoredTierOptions): PersistentTier {
-    return new PersistentTier(options);
   }
 
   private constructor(options: StoredTierOptions, unattached?: TierOffReason) {
@@ -65,11 +60,6 @@ export class PersistentTier extends StoredTier implements LogJournal {
   /** Names this life of the folder: a voided one starts another. */
   get generation(): string {
     return this.currentGeneration;
-  }
-
-  /** The process has become the owner of the folder. `initial` is then what was found there. */
-  attach(source: EnvironmentSource): Promise<void> {
-    return this.keeper.attach(source);
   }
 
   async append(rows: readonly LogRow[]): Promise<void> {

@@ -52,7 +52,8 @@ export class StoreKeeper {
   constructor(private readonly options: StoreKeeperOptions) {
     const { tier, clock, events } = options;
     const repair = (): Promise<void> => this.inTurn(() => this.repair());
-    this.breaker = new Breaker({ tier, clock, events, repair }, options.unattached);
+    this.breaker = new Breaker({ tier, clock, events, repair });
+    if (options.unattached !== undefined) this.breaker.startOff(options.unattached);
   }
 
   get state(): TierState {
@@ -67,6 +68,11 @@ export class StoreKeeper {
   /** What a change is refused with while there is no store. */
   get offFault(): StorageFault {
     return new StorageFault('closed', `${this.options.tier} is off: ${this.state.reason ?? 'closed'}`);
+  }
+
+  /** There is no folder for the time being, for a reason that somebody has told already. */
+  hold(reason: TierOffReason): void {
+    if (this.closing === undefined && this.source === undefined) this.breaker.hold(reason);
   }
 
   /** Opens the folder and serves. Never rejects: a folder that cannot be opened is tried again. */

@@ -9,6 +9,7 @@ import type { EntryBatch } from '../storage/entry-batch.js';
 import { EntryStore, type FoundRecord } from '../storage/entry-store.js';
 import { StorageFault, type Environment } from '../storage/environment.js';
 import type { LaneRules } from '../storage/lane-rules.js';
+import type { EnvironmentSource } from './environment-source.js';
 import { diskRules, viewOf } from './disk-rules.js';
 import { StoreKeeper } from './store-keeper.js';
 import type { Tier, TierLookup, TierRecord, TierState, TierUsage } from './tier.js';
@@ -61,6 +62,16 @@ export abstract class StoredTier implements Tier {
 
   get state(): TierState {
     return this.keeper.state;
+  }
+
+  /** Opens the folder and serves. Never rejects: a folder that cannot be opened turns the tier off, and is tried again. */
+  attach(source: EnvironmentSource): Promise<void> {
+    return this.keeper.attach(source);
+  }
+
+  /** Off until it is attached, for a reason that somebody has told already. */
+  hold(reason: TierOffReason): void {
+    this.keeper.hold(reason);
   }
 
   read(lane: string, key: string): TierLookup | Promise<TierLookup> {

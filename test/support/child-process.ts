@@ -1,8 +1,8 @@
-import { transformFile } from '@swc/core';
+import { transform } from '@swc/core';
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -72,14 +72,25 @@ export class Workshop {
 
   private constructor(private readonly directory: string) {}
 
-  static async build(): Promise<Workshop> {
+  /** Of `lib`, or of more folders. */
+  static async build(folders: readonly string[] = ['lib']): Promise<Workshop> {
     const directory = await mkdtemp(join(tmpdir(), 'lane-cache-workshop-'));
+    // a child may run as another user
+    await chmod(directory, 0o755);
     await symlink(resolve('node_modules'), join(directory, 'node_modules'));
     await writeFile(join(directory, 'package.json'), '{ "type": "module" }');
-    const files = (await readdir('lib', { recursive: true })).filter((file) => file.endsWith('.ts'));
-    await Promise.all(
-      files.map((file) => compile(join('lib', file), join(directory, 'lib', file.replace(/ts$/, 'js')))),
-    );
+    for (const folder of folders) {
+      const files = (await readdir(folder, { recursive: true })).filter((file) => file.endsWith('.ts'));
+      await Promise.all(files.map((file) => compile(join(folder, file), directory)));
+    }
+    return new Workshop(directory);
+  }
+
+  /** Another one, in which one source reads as `edit` makes it. */
+  async variant(file: string, edit: (source: string) => string): Promise<Workshop> {
+    const directory = await mkdtemp(join(tmpdir(), 'lane-cache-workshop-'));
+    await cp(this.directory, directory, { recursive: true, verbatimSymlinks: true });
+    await compile(file, directory, edit);
     return new Workshop(directory);
   }
 
@@ -101,8 +112,9 @@ export class Workshop {
   }
 }
 
-const compile = async (from: string, to: string): Promise<void> => {
-  const { code } = await transformFile(from, {
+const compile = async (file: string, directory: string, edit = (source: string) => source): Promise<void> => {
+  const { code } = await transform(edit(await readFile(file, 'utf8')), {
+    filename: file,
     jsc: {
       parser: { syntax: 'typescript', decorators: true },
       transform: { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: false },
@@ -111,6 +123,7 @@ const compile = async (from: string, to: string): Promise<void> => {
     },
     module: { type: 'es6' },
   });
+  const to = join(directory, file.replace(/ts$/, 'js'));
   await mkdir(dirname(to), { recursive: true });
   await writeFile(to, code);
 };

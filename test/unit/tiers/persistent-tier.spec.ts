@@ -131,6 +131,7 @@ describe('not being the owner', () => {
     await owner.close();
     const { options, events } = tierSetting();
     const tier = PersistentTier.unattached(options);
+    tier.hold('in-use');
     expect(await tier.read('standard', 'k')).toEqual({ outcome: 'off', reason: 'in-use' });
     await expect(tier.remove('standard', 'k')).rejects.toBeInstanceOf(StorageFault);
     await expect(tier.append([])).rejects.toBeInstanceOf(StorageFault);

@@ -1,0 +1,259 @@
+import { join } from 'node:path';
+import type { Persistence } from './cache/lane-space.js';
+import { withBenchLanes } from './cache/performance.js';
+import type { CheckpointStore } from './checkpoints/checkpoint-store.js';
+import { UnavailableCheckpointStore } from './checkpoints/unavailable-checkpoint-store.js';
+import type { LogJournal } from './invalidation/journal.js';
+import { checkpointAnswers } from './operator/checkpoint-calls.js';
+import type { Answer } from './operator/conversation.js';
+import { OperatorServer } from './operator/operator-server.js';
+import { RemoteCheckpointStore } from './operator/remote-checkpoint-store.js';
+import { socketLiveness } from './operator/socket-liveness.js';
+import { openCheckpoints, switchedOff } from './lane-cache.checkpoints.js';
+import { writeAppNote } from './storage/app-note.js';
+import { CacheFolder } from './storage/cache-folder.js';
+import { StorageFault } from './storage/environment.js';
+import { LaneCacheDirectory, type Session } from './storage/lane-cache-directory.js';
+import { MissedNote } from './storage/missed.js';
+import { OwnerSocket } from './storage/owner-socket.js';
+import { acquireOwnership, type InUse, type Owned } from './storage/owner.js';
+import { PersistentFolder } from './storage/persistent-folder.js';
+import { removeOldQuarantines } from './storage/quarantine.js';
+import { DiskTier } from './tiers/disk-tier.js';
+import { PersistentTier } from './tiers/persistent-tier.js';
+import type { StoredTierOptions } from './tiers/stored-tier.js';
+import type { Disk, DiskOptions } from './lane-cache.disk.js';
+
+const FIRST_RETRY_MS = 1_000;
+const LAST_RETRY_MS = 60_000;
+
+/** What an app has on disk, in a directory that other processes may use as well: one of them owns it. */
+export class SharedDisk implements Disk {
+  readonly l2: DiskTier;
+  readonly l3: PersistentTier;
+  readonly persistence: Persistence;
+  private directory: LaneCacheDirectory | undefined;
+  private session: Session | undefined;
+  private socket: OwnerSocket | undefined;
+  private owned: Owned | undefined;
+  private stopWaiting: (() => Promise<void>) | undefined;
+  private store: CheckpointStore;
+  private remote: RemoteCheckpointStore | undefined;
+  private server: OperatorServer | undefined;
+  private readonly answers: Map<string, Answer>;
+  private readonly note: MissedNote;
+  private moving: Promise<void> = Promise.resolve();
+  private cancelRetry = (): void => undefined;
+  private owning: Promise<void> = Promise.resolve();
+  private closing: Promise<void> | undefined;
+
+  private constructor(private readonly options: DiskOptions) {
+    const { lanes, clock, life, events, recorder, evicted, root } = options;
+    const tier: StoredTierOptions = { lanes: withBenchLanes(lanes), clock, life, events, recorder, evicted };
+    this.l2 = DiskTier.unattached(tier);
+    const l3 = (this.l3 = PersistentTier.unattached(tier));
+    this.answers = new Map(checkpointAnswers(() => this.store));
+    this.store = new UnavailableCheckpointStore('in-use', 'they have not been opened yet. Try again in a moment.');
+    const directory = join(root, 'l3');
+    this.note = new MissedNote(root, directory);
+    this.persistence = {
+      directory,
+      // who is just becoming the owner must be done with it first
+      void: () => this.owning.then(() => l3.void()),
+      noteMissed: () => (l3.isFollowed ? undefined : this.missed()),
+    };
+  }
+
+  /**
+   * Opens the directory and claims it. One that cannot be used for the time being turns the disk off, and is tried again.
+   * Throws LaneCacheError on a directory that can never be used as one.
+   */
+  static async open(options: DiskOptions): Promise<SharedDisk> {
+    const disk = new SharedDisk(options);
+    try {
+      await disk.moveIn();
+    } catch (error) {
+      if (!(error instanceof StorageFault)) {
+        await disk.close();
+        throw error;
+      }
+      disk.stayOutside(error);
+    }
+    return disk;
+  }
+
+  /** Takes up where an earlier attempt failed. Rejects with `StorageFault`, or LaneCacheError. */
+  private async moveIn(): Promise<void> {
+    const { root, clock } = this.options;
+    const directory = await LaneCacheDirectory.prepare({ root, liveness: socketLiveness, clock });
+    await directory.removeDeadSessions();
+    if (this.session === undefined) await this.openSession(directory);
+    const ownership = await acquireOwnership({ directory: directory.claims, liveness: socketLiveness, clock });
+    this.socket = await OwnerSocket.at(directory.claims);
+    this.directory = directory;
+    if (ownership.state === 'owned') await this.own(ownership);
+    else this.wait(ownership, this.socket);
+  }
+
+  private async openSession(directory: LaneCacheDirectory): Promise<void> {
+    const { clock, deadlineMs, minFreeBytes } = this.options;
+    this.session = await directory.openSession();
+    const place = join(this.session.directory, 'l2');
+    await this.l2.attach(new CacheFolder({ directory: place, durability: 'session', clock, minFreeBytes, deadlineMs }));
+  }
+
+  /** Goes on in memory, and tries to move in later. */
+  private stayOutside(fault: StorageFault, afterMs = FIRST_RETRY_MS): void {
+    const { root, events, clock } = this.options;
+    const reason = fault.kind === 'disk-full' ? 'disk-full' : 'read-only';
+    const detail = `the directory '${root}' can't be used: ${fault.message}`;
+    if (afterMs === FIRST_RETRY_MS) {
+      this.l2.hold(reason);
+      this.l3.hold(reason);
+      events.emit('tier', { tier: 'l2', state: 'off', reason, detail });
+    }
+    this.store = new UnavailableCheckpointStore(reason, detail);
+    this.cancelRetry = clock.schedule(afterMs, () => {
+      this.moving = this.moveIn().catch((error: unknown) => {
+        const again = error instanceof StorageFault ? error : new StorageFault('io', String(error), error);
+        if (this.closing === undefined) this.stayOutside(again, Math.min(afterMs * 2, LAST_RETRY_MS));
+      });
+    });
+  }
+
+  get journal(): LogJournal | undefined {
+    return this.owned === undefined ? undefined : this.l3;
+  }
+
+  checkpoints(): CheckpointStore {
+    return this.store;
+  }
+
+  whenFound(adopt: (journal: LogJournal) => void): void {
+    this.l3.whenFound(() => {
+      this.options.life.notBefore(this.l3.initial.latestTime);
+      adopt(this.l3);
+    });
+  }
+
+  answer(answers: readonly (readonly [string, Answer])[]): void {
+    for (const [call, answer] of answers) this.answers.set(call, answer);
+  }
+
+  async leaveNote(note: unknown): Promise<void> {
+    if (this.owned !== undefined) await writeAppNote(this.options.root, note).catch(() => undefined);
+  }
+
+  async removeLeftovers(): Promise<{ readonly orphanedSessions: number; readonly quarantinesRemoved: number }> {
+    const { directory, owned } = this;
+    if (directory === undefined) return { orphanedSessions: 0, quarantinesRemoved: 0 };
+    const orphanedSessions = await directory.removeDeadSessions();
+    const quarantinesRemoved = owned === undefined ? 0 : await removeOldQuarantines(directory.l3, this.options.clock);
+    return { orphanedSessions, quarantinesRemoved };
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.shut();
+    return this.closing;
+  }
+
+  private async shut(): Promise<void> {
+    this.cancelRetry();
+    await this.moving;
+    await this.stopWaiting?.();
+    await this.owning.catch(() => undefined);
+    await this.server?.close();
+    await Promise.all([this.l2.close(), this.l3.close(), this.store.close()]);
+    await this.owned?.release();
+    await this.socket?.leave();
+    await this.session?.remove();
+  }
+
+  private missed(): Promise<void> {
+    this.l3.missed();
+    return this.note.ensure();
+  }
+
+  private own(owned: Owned): Promise<void> {
+    this.owned = owned;
+    this.owning = this.attach();
+    return this.owning;
+  }
+
+  private async attach(): Promise<void> {
+    const { clock, minFreeBytes, deadlineMs, events, root } = this.options;
+    await this.note.made();
+    await this.l3.attach(
+      new PersistentFolder({
+        ...{ root, directory: this.persistence.directory, clock, minFreeBytes, deadlineMs },
+        entitled: () => this.requireOwnership(),
+      }),
+    );
+    this.store = await openCheckpoints(this.options);
+    this.remote?.succeed(this.store);
+    await this.listen();
+    events.emit('owner', { directory: root, state: 'owned' });
+  }
+
+  /**
+   * Whoever removes the directory removes the claim on it, and another process may have made it anew by now. Rejects with
+   * `StorageFault` if one has.
+   */
+  private async requireOwnership(): Promise<void> {
+    const { owned } = this;
+    if (owned === undefined || (await owned.stands())) return;
+    const { clock, root } = this.options;
+    const { claims } = await LaneCacheDirectory.prepare({ root, liveness: socketLiveness, clock });
+    const again = await acquireOwnership({ directory: claims, liveness: socketLiveness, clock });
+    if (again.state === 'in-use') {
+      await again.whenFree(() => undefined)();
+      throw new StorageFault('gone', `'${root}' was removed, and process ${again.ownerPid} has it now`);
+    }
+    this.owned = again;
+    await owned.release().catch(() => undefined);
+    await this.server?.close();
+    await this.listen();
+  }
+
+  /** A process that cannot be asked is still a good owner. */
+  private async listen(): Promise<void> {
+    const { clock, events, root } = this.options;
+    if (this.socket === undefined) return;
+    try {
+      await this.socket.clear();
+      this.server = await OperatorServer.listen(this.socket.path, this.answers, clock);
+    } catch (error) {
+      const detail = `other processes cannot reach the checkpoints in '${root}' through this one`;
+      events.emit('tier', { tier: 'checkpoints', state: 'on', detail, error });
+    }
+  }
+
+  private wait(inUse: InUse, socket: OwnerSocket): void {
+    const { events, root } = this.options;
+    const { ownerPid } = inUse;
+    this.store = this.throughOwner(socket);
+    this.l3.hold('in-use');
+    events.emit('owner', { directory: root, state: 'waiting', ownerPid });
+    this.stopWaiting = inUse.whenFree((owned) => {
+      this.takeOver(owned).catch((error: unknown) => {
+        const detail = `the directory '${root}' could not be taken over`;
+        events.emit('tier', { tier: 'l3', state: 'off', reason: 'breaker', detail, error });
+      });
+    });
+  }
+
+  private throughOwner({ path }: OwnerSocket): CheckpointStore {
+    const { checkpoints, clock, deadlineMs } = this.options;
+    if (checkpoints === false) return switchedOff();
+    this.remote = new RemoteCheckpointStore({ path, clock, deadlineMs });
+    return this.remote;
+  }
+
+  /** What this process knew of the persistent tier it did not own is worth nothing now: memory and L2 start afresh. */
+  private async takeOver(owned: Owned): Promise<void> {
+    const { events, root } = this.options;
+    await this.l2.discard().catch(() => undefined);
+    await this.own(owned);
+    events.emit('owner', { directory: root, state: 'taken-over' });
+  }
+}
