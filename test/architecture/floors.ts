@@ -23,6 +23,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   housekeeping: 8,
   redis: 8,
   [FRONT_DOOR]: 9,
+  health: 10,
   cli: 10,
   testing: 11,
 };

@@ -1,0 +1,3 @@
+/** For apps that check their health with @nestjs/terminus. */
+export { LaneCacheHealthIndicator } from '../http/lane-cache.health.js';
+export type { HealthOptions, HealthResult } from '../http/lane-cache.health.js';
