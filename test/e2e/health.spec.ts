@@ -40,6 +40,11 @@ class HealthController {
 })
 class HealthModule {}
 
+async function ask(app: INestApplication, path: string): Promise<readonly [number, unknown]> {
+  const answer = await fetch(`${await app.getUrl()}/${path}`);
+  return [answer.status, await answer.json()];
+}
+
 describe('LaneCacheHealthIndicator', () => {
   const opened: INestApplication[] = [];
 
@@ -53,11 +58,6 @@ describe('LaneCacheHealthIndicator', () => {
     opened.push(app);
     await app.listen(0, '127.0.0.1');
     return app;
-  }
-
-  async function ask(app: INestApplication, path: string): Promise<readonly [number, unknown]> {
-    const answer = await fetch(`${await app.getUrl()}/${path}`);
-    return [answer.status, await answer.json()];
   }
 
   afterEach(async () => {
