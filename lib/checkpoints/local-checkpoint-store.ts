@@ -220,6 +220,7 @@ export class LocalCheckpointStore implements CheckpointStore {
   }
 
   private noteCommit(fault: unknown): void {
+    if (fault instanceof StorageFault && fault.kind === 'damaged') this.settings.faults.damage ??= fault;
     if (fault !== undefined) return this.noteFault(fault);
     if (this.closing !== undefined || this.current.state === 'on' || this.settings.faults.damage !== undefined) return;
     this.current = { state: 'on' };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { ReadFaults } from '../../../lib/checkpoints/read-faults.js';
-import type { StorageFault } from '../../../lib/storage/environment.js';
+import { StorageFault } from '../../../lib/storage/environment.js';
 import { checkpointsInMemory } from '../../support/checkpoints.js';
 
 const UNAVAILABLE = { code: 'CHECKPOINTS_UNAVAILABLE' };
@@ -42,6 +42,15 @@ describe('what cannot be read', () => {
     expect(events.of('tier')).toEqual([
       expect.objectContaining({ tier: 'checkpoints', state: 'off', reason: 'breaker' }),
     ]);
+  });
+
+  it('ends writing also when a commit shows it', async () => {
+    const { service, environment } = await saved();
+    environment.failNext = new StorageFault('damaged', 'a page that lies');
+    await expect(service.cacheCheckpoint('id', { step: 4 })).rejects.toMatchObject(UNAVAILABLE);
+    await expect(service.cacheCheckpoint('id', { step: 4 })).rejects.toMatchObject(UNAVAILABLE);
+    expect(await service.restoreCheckpoint('id')).toEqual({ step: 2 });
+    expect(await service.getCheckpointCacheStatus()).toMatchObject({ state: 'off', reason: 'breaker', versions: 2 });
   });
 
   it('shows in the status, which still does not fail', async () => {

@@ -3,9 +3,9 @@ import type { CheckpointService } from '../../../lib/checkpoints/checkpoint-serv
 import type { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { checkpointsInMemory } from '../../support/checkpoints.js';
 
-const MANY = 1_000;
+const MANY = 500;
 
-/** One id of a thousand versions. */
+/** One id of very many versions. */
 const filled = async () => {
   const bench = checkpointsInMemory();
   const saves = Array.from({ length: MANY }, (_, n) => bench.service.cacheCheckpoint('id', n, { workflow: 'w' }));
