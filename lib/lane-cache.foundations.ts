@@ -93,6 +93,8 @@ export async function openDiskFor(foundations: Foundations): Promise<Disk> {
     ...{ root, lanes, clock, life, events, recorder },
     evicted: (lane, key, tier, reason) => recent(lane).evicted(key, tier, reason),
     checkpoints: checkpointsDirectory(options),
+    // whoever only looks is gone in a moment: others had better wait for it than ask it
+    answering: foundations.purpose === 'look' ? 'nobody' : 'others',
     minFreeBytes: storage?.minFreeBytes === undefined ? undefined : parseSize(storage.minFreeBytes),
     deadlineMs:
       storage?.deadline === undefined

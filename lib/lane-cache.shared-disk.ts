@@ -217,8 +217,8 @@ export class SharedDisk implements Disk {
 
   /** A process that cannot be asked is still a good owner. */
   private async listen(): Promise<void> {
-    const { clock, events, root } = this.options;
-    if (this.socket === undefined) return;
+    const { clock, events, root, answering } = this.options;
+    if (this.socket === undefined || answering === 'nobody') return;
     try {
       await this.socket.clear();
       this.server = await OperatorServer.listen(this.socket.path, this.answers, clock);

@@ -13,7 +13,7 @@ Examples:
   lane-cache checkpoints export run-7 --output run-7.json
   lane-cache doctor || echo 'look at the findings'
   lane-cache metrics --json | jq '.lanes.standard.hitRate'
-  lane-cache --lane standard --action metrics the same as the command; clear and cleanup then never ask
+  lane-cache --lane standard --action clear
 
 Exit codes:
    0  done

@@ -7,8 +7,6 @@ import { addCommands, type Does } from './commands.js';
 import { EXAMPLES } from './examples.js';
 import type { Terminal } from './terminal.js';
 
-const ACTIONS = ['metrics', 'status', 'clear', 'cleanup'];
-
 interface Called {
   exitCode: number;
 }
@@ -37,7 +35,7 @@ function withoutAction(args: readonly string[]): { words: readonly string[]; for
   const joined = flag.startsWith('--action=');
   const action = joined ? flag.slice('--action='.length) : (args[at + 1] ?? '');
   const rest = [...args.slice(0, at), ...args.slice(at + (joined ? 1 : 2))];
-  return { words: [ACTIONS.includes(action) ? action : `--action=${action}`, ...rest], form: 'action' };
+  return { words: [action, ...rest], form: 'action' };
 }
 
 function programFor(terminal: Terminal, form: 'command' | 'action', called: Called): Command {
@@ -54,6 +52,7 @@ function programFor(terminal: Terminal, form: 'command' | 'action', called: Call
     .option('--dry-run', 'show what would be removed')
     .option('--timeout <duration>', 'how long the app may take to answer', '5s')
     .option('--verbose', 'more of everything')
+    .option('--action <command>', 'the same as the command; clear and cleanup then never ask')
     .addHelpText('after', EXAMPLES)
     .showHelpAfterError('See lane-cache --help.')
     .configureOutput({

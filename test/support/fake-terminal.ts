@@ -1,0 +1,36 @@
+import type { Terminal } from '../../lib/cli/terminal.js';
+import { run } from '../../lib/cli/program.js';
+
+export interface TerminalWish {
+  readonly isWatched?: boolean;
+  /** What the person at it says; nobody is there without. */
+  readonly answers?: readonly boolean[];
+}
+
+export interface Ran {
+  readonly exitCode: number;
+  readonly out: string;
+  readonly notes: string;
+  readonly asked: readonly string[];
+}
+
+/** Runs the command line in this process, as from a pipe unless a person is wished for. */
+export async function runCli(args: readonly string[], wish: TerminalWish = {}): Promise<Ran> {
+  const [out, notes, asked]: [string[], string[], string[]] = [[], [], []];
+  const answers = [...(wish.answers ?? [])];
+  const terminal: Terminal = {
+    isWatched: wish.isWatched ?? false,
+    canAsk: wish.answers !== undefined,
+    columns: 100,
+    out: (text) => void out.push(text),
+    note: (text) => void notes.push(text),
+    ask: (question) => {
+      asked.push(question);
+      return Promise.resolve(answers.shift() ?? false);
+    },
+    paint: (_style, text) => text,
+    progress: () => ({ add: () => undefined, end: () => undefined }),
+  };
+  const exitCode = await run(args, terminal);
+  return { exitCode, out: out.join('\n'), notes: notes.join('\n'), asked };
+}

@@ -1,0 +1,220 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { mkdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CacheManager } from '../../../lib/cache-manager.js';
+import { runCli, type Ran, type TerminalWish } from '../../support/fake-terminal.js';
+import { StorageBench } from '../../support/storage.js';
+
+describe('the command line', () => {
+  const bench = new StorageBench();
+  let directory: string;
+  let cache: CacheManager;
+
+  beforeEach(async () => {
+    directory = await bench.path('cache');
+    cache = await CacheManager.fromSettings({
+      directory,
+      logger: false,
+      lanes: { ml: { extends: 'heavy', useCases: ['model outputs'] } },
+    });
+    await cache.getOrSet('user:1', () => 'one', { tags: ['users'] });
+    await cache.getOrSet('user:1', () => 'one');
+    await cache.forLane('ml').getOrSet('model', () => ({ weights: new Float32Array(4) }));
+    await cache.snapshots.cacheCheckpoint(
+      'run',
+      { step: 1, at: new Date(0), count: 2n },
+      { workflow: 'nightly', step: 1 },
+    );
+    await cache.snapshots.cacheCheckpoint('run', { step: 2 }, { workflow: 'nightly', step: 2 });
+    await cache.flush();
+  });
+  afterEach(async () => {
+    await cache.close();
+    await bench.dispose();
+  });
+
+  const cli = (args: string, wish?: TerminalWish): Promise<Ran> =>
+    runCli([...args.split(' '), '--directory', directory], wish);
+  const json = async (args: string): Promise<unknown> => {
+    const { exitCode, out, notes } = await cli(args);
+    expect([exitCode, notes]).toEqual([0, '']);
+    return JSON.parse(out);
+  };
+
+  it("shows the running app's own numbers, all lanes or one", async () => {
+    const { timestamp: _, ...numbers } = cache.getMetrics();
+    expect(await json('metrics --lane standard')).toMatchObject(numbers);
+    expect(await json('metrics')).toMatchObject({
+      lanes: { standard: numbers, ml: { requests: 1 }, docs: {}, heavy: {} },
+    });
+    expect(await json('--lane standard --action metrics')).toMatchObject({ lane: 'standard', requests: 2 });
+  });
+
+  it('shows keys, explanations and checkpoints in the documented shapes', async () => {
+    expect(await json('keys')).toHaveLength(2);
+    expect(await json('keys user:*')).toMatchObject([
+      { key: 'user:1', lane: 'standard', tiers: ['l1', 'l2', 'l3'], tags: ['users'], accessCount: 1 },
+    ]);
+    expect(await cli('keys --limit 1')).toMatchObject({
+      out: expect.not.stringContaining('model'),
+      notes: expect.stringContaining('--limit'),
+    });
+    expect(await json('explain user:1')).toMatchObject({
+      key: 'user:1',
+      lane: 'standard',
+      next: 'hit',
+      answeredBy: 'l1',
+    });
+    expect(await json('explain user:1 --lane ml')).toMatchObject({ lane: 'ml', next: 'compute' });
+    expect(await json('status')).toMatchObject({ cachedCheckpoints: 1, versions: 2, state: 'on' });
+    expect(await json('status --lane docs')).toEqual({
+      cachedCheckpoints: 0,
+      versions: 0,
+      bytes: 0,
+      state: 'on',
+      lanes: {},
+    });
+    expect(await json('checkpoints list')).toMatchObject({
+      items: [
+        { id: 'run', version: 2 },
+        { id: 'run', version: 1 },
+      ],
+    });
+    expect(await json('checkpoints list --workflow other')).toEqual({ items: [] });
+    expect(await json('checkpoints show run --version 1')).toMatchObject({
+      id: 'run',
+      version: 1,
+      state: { step: 1, at: '1970-01-01T00:00:00.000Z', count: '2' },
+    });
+    expect(cache.getMetrics().requests).toBe(2);
+  });
+
+  it('prints tables for a person, in every command', async () => {
+    const table = async (args: string): Promise<string> => (await cli(args, { isWatched: true })).out;
+    expect(await table('metrics')).toMatch(
+      /standard {2}2 requests, 50\.0 % answered from the cache \(target 50-70 %\)[^]*l1 +on +1 [^]*docs {2}no requests yet|docs {2}no requests yet[^]*standard {2}2 requests/,
+    );
+    expect(await table('metrics --lane ml --verbose')).toMatch(/policy: l1 1,000 \/ 512 MB[^]*for model outputs/);
+    expect(await table('keys')).toMatch(
+      /key +lane +tiers +age +left +size +cost +tags\nuser:1 +standard +l1 l2 l3 .* users\n/,
+    );
+    expect(await table('explain nothing')).toMatch(
+      /The next call computes it\.\n\ntier +status +reason +detail\nl1 +absent +never-seen/,
+    );
+    expect(await table('status')).toMatch(/^Checkpoints are on\. 1 checkpoint in 2 versions/);
+    expect(await table('checkpoints list')).toMatch(/run +v2 +standard +nightly +2 .* ago/);
+    expect(await table('checkpoints show run')).toMatch(/version 2[^]*"step": 2/);
+    expect(await table('verify')).toMatch(/standard\.l3 +1 +sound[^]*checkpoints +2 +sound/);
+    expect(await table('bench --iterations 20 --keys 5')).toMatch(
+      /20 calls of lane 'standard', 75\.0 % hits[^]*computed/,
+    );
+    expect((await cli('keys --no-json')).out).toMatch(/^key +lane/);
+    expect((await cli('keys --json', { isWatched: true })).out).toMatch(/^\[\n/);
+  });
+
+  it('makes control characters of keys visible instead of printing them', async () => {
+    await cache.getOrSet('evil\u001b[2J\nkey', () => 1);
+    const { out } = await cli('keys evil*', { isWatched: true });
+    expect(out).toContain('evil\\u001b[2J\\nkey');
+    expect(out).not.toContain('\u001b');
+  });
+
+  it('asks before it removes; refuses where nobody can be asked; shows what it would do', async () => {
+    for (const args of ['clear', 'invalidate user:1', 'cleanup', 'checkpoints rm run']) {
+      expect(await cli(args)).toMatchObject({ exitCode: 5, out: '' });
+      expect(await cli(args, { isWatched: true, answers: [false] })).toMatchObject({
+        exitCode: 5,
+        out: '',
+        asked: [expect.stringContaining('?')],
+      });
+      expect((await cli(`${args} --dry-run`)).exitCode).toBe(0);
+    }
+    expect(await json('clear --dry-run')).toEqual({ lane: 'standard', entries: 1, dryRun: true });
+    expect(await json('invalidate --tag users --dry-run')).toEqual({ tags: ['users'], removed: 1, dryRun: true });
+    expect(await json('invalidate --pattern user:* --dry-run')).toMatchObject({ removed: 1 });
+    expect(await json('cleanup --max-age-days 0 --dry-run')).toMatchObject({ dryRun: true, removed: 2 });
+    expect(await json('checkpoints rm run --dry-run')).toMatchObject({ removed: 2 });
+    expect(await cache.has('user:1')).toBe(true);
+    expect((await cache.getCheckpointCacheStatus()).versions).toBe(2);
+  });
+
+  it('removes what it is told to, from the app that runs', async () => {
+    expect(await json('invalidate user:1 --yes')).toMatchObject({ key: 'user:1', removed: 1, dryRun: false });
+    expect(await cache.has('user:1')).toBe(false);
+    await cache.set('a:1', 1, { tags: ['t'] });
+    await cache.set('a:2', 2);
+    expect(await json('invalidate --pattern a:2 --yes')).toMatchObject({ removed: 1 });
+    await json('invalidate --tag t other --yes');
+    expect(await cache.has('a:1')).toBe(false);
+    await cache.set('b', 1);
+    expect((await cli('clear', { answers: [true] })).exitCode).toBe(0);
+    expect(await cache.has('b')).toBe(false);
+    expect(await cache.forLane('ml').has('model')).toBe(true);
+    expect(await json('checkpoints rm run --version 1 --yes')).toMatchObject({ removed: 1 });
+    expect(await json('cleanup --max-age-days 0 --yes')).toMatchObject({ removed: 1 });
+  });
+
+  it('never asks when called by --action, as scripts do', async () => {
+    expect(await cli('--lane ml --action clear')).toMatchObject({ exitCode: 0 });
+    expect(await cache.forLane('ml').has('model')).toBe(false);
+    expect(await cli('--lane standard --action=cleanup')).toMatchObject({ exitCode: 0 });
+  });
+
+  it('exports a checkpoint into a new file, readable by this user alone', async () => {
+    const file = join(directory, '..', 'run.json');
+    expect((await cli(`checkpoints export run --version 2 --output ${file}`)).exitCode).toBe(0);
+    expect(JSON.parse(await readFile(file, 'utf8'))).toMatchObject({ id: 'run', version: 2, state: { step: 2 } });
+    expect((await stat(file)).mode & 0o077).toBe(0);
+    expect((await cli(`checkpoints export run --output ${file}`)).exitCode).toBe(2);
+    expect(await json('checkpoints export run')).toMatchObject({ version: 2 });
+  });
+
+  it('ends with the documented code', async () => {
+    expect((await cli('metrics --lane nope')).exitCode).toBe(2);
+    expect((await cli('nonsense')).exitCode).toBe(2);
+    expect((await cli('keys --limit many')).exitCode).toBe(2);
+    expect((await cli('invalidate')).exitCode).toBe(2);
+    expect((await cli('invalidate key --tag both')).exitCode).toBe(2);
+    expect((await cli('metrics --timeout never')).exitCode).toBe(2);
+    expect((await runCli([])).exitCode).toBe(2);
+    expect((await runCli(['metrics', '--directory', join(directory, 'nowhere')])).exitCode).toBe(3);
+    const foreign = await bench.path('foreign');
+    await mkdir(foreign);
+    expect(await runCli(['metrics', '--directory', foreign])).toMatchObject({
+      exitCode: 3,
+      notes: expect.stringContaining('not the directory of a lane cache'),
+    });
+    for (const command of ['show', 'export', 'rm'])
+      expect((await cli(`checkpoints ${command} nobody`)).exitCode).toBe(6);
+    expect((await cli('checkpoints rm run --version 9')).exitCode).toBe(6);
+    expect(await runCli(['--help'])).toMatchObject({ exitCode: 0, out: expect.stringContaining('Examples:') });
+    expect((await runCli(['keys', '--help'])).out).toContain('--limit');
+  });
+
+  it('works on what an app left, with its lanes and the counters it saved, and says how old they are', async () => {
+    const live = cache.getMetrics();
+    await cache.close();
+    const { exitCode, out, notes } = await cli('metrics --lane ml');
+    expect([exitCode, notes]).toEqual([0, expect.stringMatching(/^No app runs on this directory.* left .* ago\.$/)]);
+    expect(JSON.parse(out)).toMatchObject({
+      lane: 'ml',
+      requests: 1,
+      l1: { state: 'off', reason: 'closed', entries: 0 },
+      l3: { entries: 1 },
+    });
+    expect(JSON.parse((await cli('metrics')).out)).toMatchObject({
+      lanes: { standard: { requests: live.requests, since: live.since } },
+    });
+    expect(JSON.parse((await cli('keys --lane ml')).out)).toMatchObject([{ key: 'model', tiers: ['l3'] }]);
+    expect(JSON.parse((await cli('explain user:1')).out)).toMatchObject({ next: 'hit', answeredBy: 'l3' });
+    expect(JSON.parse((await cli('clear --lane ml --yes')).out)).toMatchObject({ entries: 1 });
+    expect(JSON.parse((await cli('keys')).out)).toHaveLength(1);
+    expect(JSON.parse((await cli('checkpoints show run')).out)).toMatchObject({ state: { step: 2 } });
+    const both = await Promise.all([cli('status'), cli('verify'), cli('keys')]);
+    expect(both.map((one) => one.exitCode)).toEqual([0, 0, 0]);
+    // what was looked at from outside is not counted for the app
+    expect(JSON.parse((await cli('metrics')).out)).toMatchObject({ lanes: { standard: { requests: live.requests } } });
+    cache = await CacheManager.fromSettings({ directory, logger: false });
+    expect(await cache.get('user:1')).toBe('one');
+  });
+});
