@@ -49,7 +49,10 @@ function settingsOf(
     logLength: given.logLength ?? 10_000,
     hmacKey: given.hmacKey,
     lanes: new Set([...lanes].filter(([, { policy }]) => policy.l4.enabled).map(([lane]) => lane)),
-    ...{ clock, life, events, recorder },
+    clock,
+    life,
+    events,
+    recorder,
     position: () => log.position,
     journal: () => disk.journal,
   };

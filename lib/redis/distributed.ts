@@ -86,7 +86,14 @@ export class Distributed {
     this.shared = log;
     this.log = log;
     this.tier = new RedisTier({
-      ...{ keys, lanes, life, cursors, patterns, log, position, seal: new RecordSeal(settings.hmacKey) },
+      keys,
+      lanes,
+      life,
+      cursors,
+      patterns,
+      log,
+      position,
+      seal: new RecordSeal(settings.hmacKey),
       session: () => this.session,
       state: () => this.current,
       failed: (lane) => settings.recorder(lane).tierError('l4'),
@@ -100,17 +107,26 @@ export class Distributed {
     const { clock, trustPersistence, position, journal } = settings;
     this.follower = follower;
     this.shared.takeUp(journal()?.initial.outbox ?? new Map());
-    this.line = new LogLine({
-      ...{ keys, clock, trustPersistence, cursors, patterns, follower, position, journal, log: this.shared },
+    const line = new LogLine({
+      keys,
+      clock,
+      trustPersistence,
+      cursors,
+      patterns,
+      follower,
+      position,
+      journal,
+      log: this.shared,
       caughtUp: (session, asOf) => this.caughtUp(session, asOf),
     });
+    this.line = line;
     return new Promise((resolve) => {
       const cancel = clock.schedule(BOOT_WITHIN_MS, resolve);
       this.wake = () => {
         cancel();
         resolve();
       };
-      this.running = this.run(this.line as LogLine);
+      this.running = this.run(line);
     });
   }
 

@@ -46,12 +46,12 @@ export class LogLine {
   /** Follows until the session fails, and rejects with its failure. */
   async follow(session: Session): Promise<never> {
     const greeting = await this.shakeHands(session);
-    const { log, cursors } = this.options;
+    const { log } = this.options;
     this.meet(greeting);
     await log.speakTo({ session, generation: greeting.cursor.generation });
-    for (;;) {
-      const isWaiting = (cursors.current?.sequence ?? 0) >= greeting.cursor.sequence;
-      await Promise.race([session.failure, this.beat(session, isWaiting ? BEAT_MS : 1)]);
+    // the first look tells whether this instance is up to date, and must not wait for news
+    for (let blockMs = 1; ; blockMs = BEAT_MS) {
+      await Promise.race([session.failure, this.beat(session, blockMs)]);
       session.isSound = true;
       void log.sayAgain();
     }

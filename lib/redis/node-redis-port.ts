@@ -1,6 +1,7 @@
 import { systemClock } from '../clock/clock.js';
 import { withDeadline } from '../clock/deadline.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { ProcessHold } from './process-hold.js';
 import { ConnectionState, type RedisArgument, type RedisPort } from './redis-port.js';
 
 /** What is used of a node-redis client, of the `redis` package. */
@@ -10,6 +11,8 @@ interface NodeRedisClient {
   duplicate(overrides?: object): NodeRedisClient;
   connect(): Promise<unknown>;
   destroy(): void;
+  ref(): void;
+  unref(): void;
   on(event: string, listener: (...args: unknown[]) => void): unknown;
 }
 
@@ -34,11 +37,13 @@ export function isNodeRedis(client: object): client is NodeRedisClient {
 
 class NodeRedisPort implements RedisPort {
   private readonly state: ConnectionState;
+  private readonly hold: ProcessHold;
 
   constructor(
     private readonly client: NodeRedisClient,
     private readonly ownership: 'borrowed' | 'owned',
   ) {
+    this.hold = new ProcessHold(() => (ownership === 'owned' ? client : undefined));
     this.state = new ConnectionState(client.isReady);
     if (ownership === 'borrowed') return;
     client.on('ready', () => this.state.become(true));
@@ -53,18 +58,19 @@ class NodeRedisPort implements RedisPort {
     args: readonly RedisArgument[],
     { timeoutMs = Infinity }: { readonly timeoutMs?: number } = {},
   ): Promise<unknown> {
-    const sent = this.client.sendCommand(args.map(toArgument), AS_BYTES);
-    return withDeadline(systemClock, sent, timeoutMs, 'Redis');
+    const send = (): Promise<unknown> => this.client.sendCommand(args.map(toArgument), AS_BYTES);
+    return this.hold.during(args, () => withDeadline(systemClock, send(), timeoutMs, 'Redis'));
   }
 
   async duplicate(): Promise<RedisPort> {
     const client = this.client.duplicate(FOR_ONE_LIFE);
     const port = new NodeRedisPort(client, 'owned');
     // a first connection that fails is not tried again behind our back
-    const failed = new Promise<never>((_, reject) => client.on('error', (error) => reject(toError(error))));
+    const failed = new Promise<never>((_, reject) => client.on('error', reject));
     failed.catch(() => undefined);
     try {
       await Promise.race([client.connect(), failed]);
+      port.hold.release();
     } catch (error) {
       await port.close();
       throw error;
@@ -91,5 +97,3 @@ function toArgument(argument: RedisArgument): string | Buffer {
   if (typeof argument === 'string' || Buffer.isBuffer(argument)) return argument;
   return Buffer.from(argument.buffer, argument.byteOffset, argument.byteLength);
 }
-
-const toError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));

@@ -63,8 +63,8 @@ export class RedisSharedLog implements SharedLog {
 
   publish(records: readonly LogRecord[], local: Promise<unknown>): Promise<boolean> {
     this.localWork.add(local);
-    const done = (): boolean => this.localWork.delete(local);
-    local.then(done, done);
+    const forget = (): boolean => this.localWork.delete(local);
+    local.then(forget, forget);
     const { lanes } = this.options;
     const utterances = records
       .filter(({ lane }) => lane === null || lanes.has(lane))
@@ -108,7 +108,10 @@ export class RedisSharedLog implements SharedLog {
 
   /** What an earlier process could not say. Everybody follows it, this process included. */
   takeUp(outbox: ReadonlyMap<string, LogRecord>): void {
-    const utterances = Array.from(outbox, ([id, { position: _, ...record }]) => new Utterance(id, NOBODY, record, 0));
+    const utterances = Array.from(
+      outbox,
+      ([id, { kind, lane, subject }]) => new Utterance(id, NOBODY, { kind, lane, subject }, 0),
+    );
     for (const utterance of utterances) utterance.isKept = true;
     this.unsaid.add(utterances);
   }

@@ -62,8 +62,12 @@ export class Session {
     if (this.hasFailed) return;
     this.hasFailed = true;
     this.isSound = false;
-    for (const port of [this.commands, this.follower]) port.close().catch(() => undefined);
     this.reject(error);
+    void this.hangUp();
+  }
+
+  private async hangUp(): Promise<void> {
+    await Promise.allSettled([this.commands.close(), this.follower.close()]);
   }
 
   private async noting<T>(answer: Promise<T>): Promise<T> {

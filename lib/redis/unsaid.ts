@@ -59,9 +59,7 @@ export class Unsaid {
     const one = new Utterance(`${newest.id}-all`, newest.by, everything, newest.position);
     one.isKept = dropped.some((utterance) => utterance.isKept);
     this.waiting = [one];
-    void one.said.then(() => {
-      for (const utterance of dropped) utterance.settle(true);
-    });
+    void settleWith(one, dropped);
     if (!one.isKept) return;
     const record = { ...everything, position: one.position };
     const said = dropped.filter(({ isKept }) => isKept).map(({ id }) => ({ row: 'said', id }) as const);
@@ -71,7 +69,12 @@ export class Unsaid {
   }
 }
 
+async function settleWith(one: Utterance, dropped: readonly Utterance[]): Promise<void> {
+  const held = await one.said;
+  for (const utterance of dropped) utterance.settle(held);
+}
+
 /** Whether one of these names the entry. */
 export function anyNames(utterances: readonly Utterance[], entry: Named): boolean {
-  return utterances.length > 0 && utterances.some(({ record }) => names(record, entry));
+  return utterances.some(({ record }) => names(record, entry));
 }

@@ -32,8 +32,14 @@ export class Utterance {
     /** Position in this process's log. */
     readonly position: number,
   ) {
-    let settle: (held: boolean) => void = () => undefined;
-    this.said = new Promise((resolve) => (settle = resolve));
-    this.settle = settle;
+    const { promise, resolve } = deferred();
+    this.said = promise;
+    this.settle = resolve;
   }
+}
+
+function deferred(): { readonly promise: Promise<boolean>; readonly resolve: (held: boolean) => void } {
+  const parts: { resolve?: (held: boolean) => void } = {};
+  const promise = new Promise<boolean>((resolve) => (parts.resolve = resolve));
+  return { promise, resolve: (held) => parts.resolve?.(held) };
 }

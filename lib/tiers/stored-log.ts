@@ -90,7 +90,8 @@ export class StoredLog {
   private *unsaid(): Iterable<[string, LogRecord]> {
     for (const { key, value } of this.table.range({ start: ['unsaid'], end: ['unsaid', '\uffff'] })) {
       const id = typeof key === 'object' ? key[1] : undefined;
-      if (typeof id === 'string') yield [id, JSON.parse(Buffer.from(value).toString('utf8')) as LogRecord];
+      const record: LogRecord = JSON.parse(Buffer.from(value).toString('utf8'));
+      if (typeof id === 'string') yield [id, record];
     }
   }
 

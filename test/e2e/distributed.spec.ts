@@ -1,7 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import type { CacheManager } from '../../lib/index.js';
-import type { LaneCacheOptions } from '../../lib/index.js';
+import type { CacheManager, LaneCacheOptions } from '../../lib/index.js';
 import { Caches } from '../support/caches.js';
 import { describeWithRedis, RedisServer } from '../support/redis-server.js';
 
@@ -93,7 +92,14 @@ describeWithRedis(
 
     it('take the last of several sets', async () => {
       const [one, other] = [await open(), await open()];
+      let came = 0;
+      const all = new Promise<void>((resolve) => {
+        other.events.on('invalidate', () => {
+          if (++came === 20) resolve();
+        });
+      });
       for (let n = 0; n < 20; n++) await one.set('k', n);
+      await all;
       expect(await other.get('k')).toBe(19);
     });
 

@@ -1,0 +1,144 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { createClient } from 'redis';
+import type { CacheManager, LaneCacheEvent, LaneCacheOptions } from '../../lib/index.js';
+import { Caches } from '../support/caches.js';
+import { describeWithRedis, RedisServer } from '../support/redis-server.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+
+const turned = (cache: CacheManager, state: 'on' | 'off'): Promise<LaneCacheEvent<'tier'>> =>
+  new Promise((resolve) => {
+    const stop = cache.events.on('tier', (event) => {
+      if (event.tier !== 'l4' || event.state !== state) return;
+      stop();
+      resolve(event);
+    });
+  });
+
+/** What hangs fails the test by its limit. */
+async function computes(cache: CacheManager): Promise<void> {
+  const key = randomUUID();
+  expect(await cache.getOrSet(key, async () => key)).toBe(key);
+  expect(await cache.getOrSet(key, async () => 'anew')).toBe(key);
+}
+
+describeWithRedis(
+  { describe },
+  'a server that fails',
+  () => {
+    const caches = new Caches();
+    let server: RedisServer;
+    let proxy: TcpProxy;
+    let prefix: string;
+
+    const open = (options: LaneCacheOptions = {}): Promise<CacheManager> =>
+      caches.open({ ...options, distributed: { url: proxy.url, prefix, ...options.distributed } });
+
+    beforeAll(async () => {
+      server = await RedisServer.start('--maxmemory-policy', 'noeviction');
+    });
+
+    beforeEach(async () => {
+      prefix = randomUUID();
+      proxy = await TcpProxy.before(server.port);
+    });
+
+    afterEach(async () => {
+      await caches.close();
+      await proxy.close();
+    });
+
+    afterAll(() => server.dispose());
+
+    const FAILURES: Record<string, { readonly begin: () => unknown; readonly end: () => unknown }> = {
+      'is stopped': { begin: () => server.stop(), end: () => server.boot() },
+      'is frozen': { begin: () => server.freeze(), end: () => server.thaw() },
+      'is behind a black hole': {
+        begin: () => (proxy.weather = 'black-hole'),
+        end: () => (proxy.weather = 'fair'),
+      },
+      'answers garbage': { begin: () => (proxy.weather = 'garbage'), end: () => (proxy.weather = 'fair') },
+    };
+
+    for (const [what, { begin, end }] of Object.entries(FAILURES)) {
+      it(`${what}: the app goes on, is told once, and comes back by itself`, async () => {
+        const cache = await open();
+        await computes(cache);
+        const told: string[] = [];
+        cache.events.on('tier', ({ tier, state }) => told.push(`${tier} ${state}`));
+        const off = turned(cache, 'off');
+        await begin();
+        await computes(cache);
+        expect(await off).toMatchObject({ reason: 'disconnected' });
+        await computes(cache);
+        expect(cache.getMetrics().l4.state).toBe('off');
+        const on = turned(cache, 'on');
+        await end();
+        await on;
+        await computes(cache);
+        expect(told).toEqual(['l4 off', 'l4 on']);
+      });
+    }
+
+    it('is not there at boot: the app boots, and joins later', async () => {
+      await server.stop();
+      const cache = await open();
+      await computes(cache);
+      await expect(cache.invalidate('k')).rejects.toMatchObject({ code: 'INVALIDATION_PENDING' });
+      const on = turned(cache, 'on');
+      await server.boot();
+      await on;
+      const other = await open();
+      await cache.set('k', 1);
+      expect(await other.get('k')).toBe(1);
+    });
+
+    it('is full: entries and records are refused, and come through when there is room', async () => {
+      const [cache, other] = [await open(), await open()];
+      const admin = createClient({ url: server.url });
+      await admin.connect();
+      await other.set('k', 'old');
+      expect(await cache.get('k')).toBe('old');
+      await admin.sendCommand(['CONFIG', 'SET', 'maxmemory', '1']);
+      await computes(cache);
+      await expect(cache.invalidate('k')).rejects.toMatchObject({ code: 'INVALIDATION_PENDING' });
+      expect(await cache.get('k')).toBeUndefined();
+      const heard = other.events.once('invalidate');
+      await admin.sendCommand(['CONFIG', 'SET', 'maxmemory', '0']);
+      expect(await heard).toMatchObject({ kind: 'key', subject: 'k', origin: 'remote' });
+      expect(await other.get('k')).toBeUndefined();
+      await admin.close();
+    });
+
+    it('has something else under our keys: entries are misses, a broken log begins anew', async () => {
+      // a record waits for the next heartbeat when somebody else has begun the log anew
+      const patient = { distributed: { commandTimeout: '5s' } } as const;
+      const [cache, other] = [await open(patient), await open(patient)];
+      const admin = createClient({ url: server.url });
+      await admin.connect();
+      const heard = other.events.once('invalidate');
+      await cache.set('k', 'good');
+      await heard;
+      const [name] = await admin.keys(`{${prefix}}:e:*`);
+      await admin.del(name ?? '');
+      await admin.set(name ?? '', 'a text');
+      expect(await other.get('k')).toBeUndefined();
+      await other.getOrSet('k', async () => 'computed');
+      await other.flush();
+      expect(await admin.type(name ?? '')).toBe('hash');
+      await admin.hSet(name ?? '', 'record', 'damaged');
+      expect(await cache.forLane('docs').get('k')).toBeUndefined();
+
+      await cache.set('kept', 1);
+      const generation = await admin.hGet(`{${prefix}}:meta`, 'gen');
+      await admin.set(`{${prefix}}:tags`, 'a text');
+      // whatever was stored under a history that is lost no longer counts, anywhere
+      while ((await admin.hGet(`{${prefix}}:meta`, 'gen')) === generation) await computes(cache);
+      await cache.set('after', 2);
+      expect(await other.get('after')).toBe(2);
+      expect(await other.get('kept')).toBeUndefined();
+      await admin.close();
+    });
+  },
+  'own',
+);
