@@ -7,7 +7,7 @@ import type { LaneCacheEvents, SweepReport } from '../events/event-map.js';
 import type { LaneMetrics } from '../events/lane-metrics.js';
 import type { BypassReason } from '../events/reasons.js';
 import type { CachePolicy, LaneName } from '../lanes/policy.js';
-import { checkCompute, checkKeys, reachesAllLanes, readsAsUsual, termsOf } from './call-checks.js';
+import { checkCompute, checkKeys, reachesAllLanes, termsOf } from './call-checks.js';
 import { computeAndPut } from './computed-put.js';
 import { listEntries, type EntryInfo } from './entry-listing.js';
 import { explain } from './explain.js';
@@ -20,6 +20,7 @@ import { getOrSetMany } from './many.js';
 import type { Compute, ComputeMany, EntryOptions, ReadOptions, WriteOptions } from './options.js';
 import { bypass, bypassReason, isBypassed, request } from './requests.js';
 import { put } from './put.js';
+import { quickHit } from './quick-hit.js';
 
 /** What callers ask of one lane. */
 export class LaneManager {
@@ -54,30 +55,13 @@ export class LaneManager {
    * Rejects with the computation's own error, and with LaneCacheError for a bad key, option or function only.
    */
   getOrSet<T>(key: string, compute: Compute<T>, options?: EntryOptions): Promise<Awaited<T>> {
-    const { space } = this;
-    if (options === undefined || readsAsUsual(options)) {
-      const entry = space.memory.get(key);
-      if (entry !== undefined && entry.stamp === space.parts.log.stamp && typeof compute === 'function') {
-        const now = space.parts.life.now();
-        if (now < entry.quietUntil && entry.schemaVersion === 0) {
-          entry.accessCount++;
-          entry.usedAt = now;
-          space.recorder.hit('l1', entry.computeMs);
-          if (space.parts.events.wants('hit')) space.parts.events.emit('hit', { lane: space.lane, key, tier: 'l1' });
-          entry.promise ??= Promise.resolve(entry.held.kind === 'value' ? entry.held.value : undefined);
-          return entry.promise as Promise<Awaited<T>>;
-        }
-      }
-    }
-    return this.compute(key, compute as Compute<unknown>, options) as Promise<Awaited<T>>;
+    const hit = typeof compute === 'function' ? quickHit(this.space, key, options) : undefined;
+    return (hit ?? this.compute(key, compute as Compute<unknown>, options)) as Promise<Awaited<T>>;
   }
 
   /** The stored value, or undefined: never computes, never waits for a computation, never serves past the ttl. */
-  async get<T = unknown>(key: string, options?: ReadOptions): Promise<T | undefined> {
-    const terms = termsOf(this.space, options);
-    checkKey(key, this.lane);
-    if (isBypassed(this.space, key)) return undefined;
-    return (await lookUp(this.space, key, terms)) as T | undefined;
+  get<T = unknown>(key: string, options?: ReadOptions): Promise<T | undefined> {
+    return (quickHit(this.space, key, options) ?? this.look(key, options)) as Promise<T | undefined>;
   }
 
   /** Whether `get` would find it. Counts no request and changes no recency. */
@@ -241,6 +225,12 @@ export class LaneManager {
 
   private get isClosed(): boolean {
     return this.space.parts.memory.state.state === 'off';
+  }
+
+  private async look(key: string, options: ReadOptions | undefined): Promise<unknown> {
+    const terms = termsOf(this.space, options);
+    checkKey(key, this.lane);
+    return isBypassed(this.space, key) ? undefined : lookUp(this.space, key, terms);
   }
 
   private compute(key: string, compute: Compute<unknown>, options: EntryOptions | undefined): Promise<unknown> {

@@ -1,0 +1,55 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { systemClock } from '../../../lib/clock/clock.js';
+import { LifeClock } from '../../../lib/clock/life-clock.js';
+import { FakeClock } from '../../../lib/testing/fake-clock.js';
+
+describe('LifeClock', () => {
+  it('never goes back and never goes slower than time, whatever the wall clock does', async () => {
+    const anySteps = fc.array(
+      fc.record({ passes: fc.nat(100_000), wall: fc.integer({ min: -200_000, max: 200_000 }), reads: fc.boolean() }),
+      { maxLength: 20 },
+    );
+    await fc.assert(
+      fc.asyncProperty(anySteps, async (steps) => {
+        const clock = new FakeClock();
+        const life = new LifeClock(clock);
+        const start = life.now();
+        let last = start;
+        for (const { passes, wall, reads } of steps) {
+          clock.step(wall);
+          await clock.advance(`${passes}ms`);
+          const now = reads ? life.now() : last;
+          expect(now).toBeGreaterThanOrEqual(last);
+          last = now;
+        }
+        expect(life.now() - start).toBeGreaterThanOrEqual(clock.monotonic());
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('follows a wall clock that is set forward, as after a suspension', () => {
+    const clock = new FakeClock();
+    const life = new LifeClock(clock);
+    const start = life.now();
+    clock.step(60_000);
+    expect(life.now()).toBe(start + 60_000);
+  });
+
+  it('starts no earlier than an earlier process has ended', () => {
+    const clock = new FakeClock(1_000);
+    const life = new LifeClock(clock);
+    life.notBefore(5_000);
+    expect(life.now()).toBe(5_000);
+    life.notBefore(2_000);
+    expect(life.now()).toBe(5_000);
+  });
+
+  it('of the machine goes on from reading to reading', () => {
+    const life = new LifeClock(systemClock);
+    const readings = Array.from({ length: 10_000 }, () => life.now());
+    expect(readings).toEqual(readings.toSorted((a, b) => a - b));
+    expect(Math.abs(life.now() - Date.now())).toBeLessThan(1_000);
+  });
+});
