@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   LaneAwareCacheStrategy,
   LaneType,
@@ -10,6 +10,8 @@ import {
 } from '../../lib/index.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { Caches } from '../support/caches.js';
+import { runCli } from '../support/fake-terminal.js';
+import { describeWithRedis, RedisServer } from '../support/redis-server.js';
 
 // The snippets of the guide to lane-aware caching, section by section, as one writes them with this library.
 // Its eviction timeline is in eviction-timeline.spec.ts.
@@ -215,6 +217,33 @@ describe('Metrics collection', () => {
   });
 });
 
+describe('Cache statistics', () => {
+  it.each(['of a running app', 'of an app that has ended'])('are had from a terminal, %s', async (when) => {
+    const clock = new FakeClock(Date.now() - 8 * 86_400_000);
+    const directory = await caches.directory();
+    const cache = await caches.open({ directory, clock });
+    await cache.snapshots.cacheCheckpoint('old', { step: 1 });
+    await clock.advance('8d');
+    await cache.getOrSet('key1', counted('result'));
+    await cache.getOrSet('key1', counted('result'));
+    await cache.flush();
+    if (when === 'of an app that has ended') await cache.close();
+    const ask = async (...words: readonly string[]): Promise<unknown> => {
+      const { exitCode, out } = await runCli(['--directory', directory, '--lane', 'standard', ...words]);
+      expect(exitCode).toBe(0);
+      return JSON.parse(out);
+    };
+
+    expect(await ask('--action', 'metrics')).toMatchObject({ lane: 'standard', l1: { hits: 1, misses: 1 } });
+    expect(await ask('--action', 'metrics', '--verbose')).toMatchObject({ policy: { ttlMs: 900_000 } });
+    expect(await ask('--action', 'status')).toMatchObject({ cachedCheckpoints: 1 });
+    expect(await ask('--action', 'cleanup')).toMatchObject({ removed: 1 });
+    expect(await ask('--action', 'status')).toMatchObject({ cachedCheckpoints: 0 });
+    await ask('--action', 'clear');
+    expect(await ask('keys')).toEqual([]);
+  });
+});
+
 describe('Performance benchmarking', () => {
   it('counts hits and misses in a space of its own, and times them', async () => {
     const cache = await openOn({ lane: 'standard' });
@@ -378,6 +407,23 @@ describe('Custom eviction strategies', () => {
     expect(await keysOf(cache)).toEqual(['fourth', 'important', 'plain']);
     await cache.set('fifth', 5, { tags: ['important'] });
     expect(await keysOf(cache)).toEqual(['fifth', 'fourth', 'important']);
+  });
+});
+
+describeWithRedis({ describe }, 'Distributed cache', () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await RedisServer.start();
+  });
+  afterAll(() => server.dispose());
+
+  it('gives one instance what another one set, with its ttl', async () => {
+    const distributed = { url: server.url, prefix: 'guide' };
+    const [one, other] = [await caches.open({ distributed }), await caches.open({ distributed })];
+    await one.set('key', { value: 1 }, { ttl: 600 });
+    await one.flush();
+    expect(await other.get('key')).toEqual({ value: 1 });
+    expect(other.getMetrics().l4).toMatchObject({ state: 'on', hits: 1 });
   });
 });
 
