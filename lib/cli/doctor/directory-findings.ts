@@ -54,8 +54,16 @@ async function rights(path: string, unwanted: number): Promise<readonly Finding[
 
 async function volume(directory: string): Promise<readonly Finding[]> {
   const { bavail, blocks, bsize, type } = await statfs(directory);
-  const found: Finding[] = [];
   const network = process.platform === 'linux' ? networkFileSystem(type) : undefined;
+  return volumeFindings(directory, { freeBytes: bavail * bsize, sizeBytes: blocks * bsize, network });
+}
+
+/** `network` is the name of the file system, if it is one of a network. */
+export function volumeFindings(
+  directory: string,
+  { freeBytes, sizeBytes, network }: { freeBytes: number; sizeBytes: number; network: string | undefined },
+): readonly Finding[] {
+  const found: Finding[] = [];
   if (network !== undefined) {
     const advice = 'Memory-mapped files do not keep their promises there: choose a directory on a local disk.';
     found.push({
@@ -65,9 +73,8 @@ async function volume(directory: string): Promise<readonly Finding[]> {
       advice,
     });
   }
-  const [free, reserve] = [bavail * bsize, Math.min(MOST_RESERVED, blocks * bsize * SHARE_RESERVED)];
-  if (free >= reserve) return found;
-  const evidence = `the volume of '${directory}' has ${bytesText(free)} free`;
+  if (freeBytes >= Math.min(MOST_RESERVED, sizeBytes * SHARE_RESERVED)) return found;
+  const evidence = `the volume of '${directory}' has ${bytesText(freeBytes)} free`;
   const advice = "Below 'storage.minFreeBytes' nothing is written: free some space, or lower it.";
   return [...found, { code: 'DISK_SPACE', severity: 'error', evidence, advice }];
 }
