@@ -47,13 +47,18 @@ export class EntryTables {
   }
 
   has(lane: string, key: string): boolean {
-    return this.places.get(physicalKey(lane, key)) !== undefined;
+    const physical = physicalKey(lane, key);
+    return this.places.get(physical) !== undefined || this.records.get(physical) !== undefined;
   }
 
   /** What is known of the entry. Throws `StorageFault` when the tables contradict each other. */
   row(lane: string, key: string): EntryRow | undefined {
-    const place = this.places.get(physicalKey(lane, key));
-    if (place === undefined) return undefined;
+    const physical = physicalKey(lane, key);
+    const place = this.places.get(physical);
+    if (place === undefined) {
+      if (this.records.get(physical) === undefined) return undefined;
+      throw new StorageFault('damaged', `the index of lane '${lane}' misses an entry that is there`);
+    }
     const sequence = decodeSequence(place);
     const bytes = this.recency.get([lane, sequence]);
     if (bytes === undefined) throw new StorageFault('damaged', `the index of lane '${lane}' misses row ${sequence}`);

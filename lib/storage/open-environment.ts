@@ -1,6 +1,7 @@
 import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { forgetStamp, isAsClosed, stampClosed } from './closing-stamp.js';
 import { StorageFault } from './environment.js';
 import type { Environment } from './environment.js';
 import { toFault } from './faults.js';
@@ -56,8 +57,9 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   if (!(await isComplete(directory))) new Watermark(directory, options.minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
   await fillLockFile(directory);
   const marker = await OpeningMarker.leave(directory);
+  await forgetStamp(directory);
   const root = await openRoot(options, marker);
-  const environment = new LmdbEnvironment(root, options, () => marker.remove());
+  const environment = new LmdbEnvironment(root, options, () => closed(directory, marker));
   try {
     await agreeOnFormat(environment, root, options);
     await marker.running();
@@ -69,17 +71,26 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
 };
 
 const requireSound = async ({ directory, durability, onMarkerLeft }: OpenEnvironmentOptions): Promise<void> => {
+  const isCache = onMarkerLeft === 'quarantine';
   const found = await preflight(directory);
   if (found.state === 'unsound') throw new Unsound(found.cause);
+  if (found.state === 'absent') return;
   const markerLeft = found.state === 'sound' && (await OpeningMarker.wasLeft(directory));
-  if (markerLeft && onMarkerLeft === 'quarantine') throw new Unsound('the last attempt to open it did not survive');
-  if (found.state !== 'suspect' && !markerLeft) return;
-  const outcome = await probe(directory, durability);
-  if (outcome.state === 'died') throw new Unsound(`a child process that read it ${outcome.how}`);
-  if (outcome.state === 'unknown' && found.state === 'suspect') {
-    if (onMarkerLeft === 'quarantine') throw new Unsound(found.cause);
-    throw new StorageFault('io', `${directory} could not be probed: ${outcome.why}. ${found.cause}`);
-  }
+  if (markerLeft && isCache) throw new Unsound('the last attempt to open it did not survive');
+  if (found.state === 'sound' && !markerLeft && (await isAsClosed(directory))) return;
+  const outcome = await probe(directory, durability, isCache ? 'write' : 'read');
+  // checkpoints of which some can be read are worth more than none
+  if (outcome.state === 'died' || (outcome.state === 'failed' && isCache))
+    throw new Unsound(`a child process that read it ${outcome.how}`);
+  if (outcome.state === 'survived' || found.state === 'sound') return;
+  if (isCache) throw new Unsound(found.cause);
+  const why = outcome.state === 'unknown' ? `could not be probed: ${outcome.why}` : `was probed, which ${outcome.how}`;
+  throw new StorageFault('io', `${directory} ${why}. ${found.cause}`);
+};
+
+const closed = async (directory: string, marker: OpeningMarker): Promise<void> => {
+  await stampClosed(directory);
+  await marker.remove();
 };
 
 /** Whether opening writes no new page: on a full disk that would end the process. */

@@ -9,7 +9,9 @@ import { isErrno, toFault } from './faults.js';
  * whoever reads the missing pages, or does no harm if they hold nothing; only reading tells. `unsound`: LMDB would crash.
  */
 export type Preflight =
-  { readonly state: 'absent' | 'sound' } | { readonly state: 'suspect' | 'unsound'; readonly cause: string };
+  | { readonly state: 'absent' }
+  | { readonly state: 'sound' }
+  | { readonly state: 'suspect' | 'unsound'; readonly cause: string };
 
 const MAGIC = 0xbeefc0de;
 const DATA_VERSION = 2;

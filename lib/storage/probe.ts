@@ -3,23 +3,37 @@ import { createRequire } from 'node:module';
 import type { Durability } from './environment.js';
 import { nativeOptions } from './native-lmdb.js';
 
-/** `unknown`: no child process could be started, or it was not done in time. */
+/** `failed`: an error that can be caught. `unknown`: no child process could be started, or it was not done in time. */
 export type ProbeOutcome =
   | { readonly state: 'survived' }
-  | { readonly state: 'died'; readonly how: string }
+  | { readonly state: 'died' | 'failed'; readonly how: string }
   | { readonly state: 'unknown'; readonly why: string };
 
 /** Long enough to read a few gigabytes. */
 const PROBE_DEADLINE_MS = 60_000;
 
-/** Reads every row of every table, so that whatever would crash a reader crashes this one. */
+/**
+ * Reads every row of every table, so that whatever would crash a reader crashes this one; `write` has it go through the
+ * lists of free pages as well, which only writers read.
+ */
 const SOURCE = `
-const [lmdb, options] = JSON.parse(process.argv[1]);
+const [lmdb, options, reach] = JSON.parse(process.argv[1]);
 const root = require(lmdb).open(options);
-for (const name of root.getKeys())
-  for (const row of root.openDB({ name: String(name), encoding: 'binary' }).getRange({ snapshot: true })) void row.value;
+const names = [...root.getKeys()].map(String);
+for (const name of names)
+  for (const row of root.openDB({ name, encoding: 'binary' }).getRange({ snapshot: true })) void row.value;
+if (reach === 'write' && names.length > 0) {
+  const table = root.openDB({ name: names[0], encoding: 'binary' });
+  for (let round = 0; round < 8; round++) {
+    table.putSync('probe', Buffer.alloc(64 * 1024));
+    table.removeSync('probe');
+  }
+}
 root.close().then(() => process.exit(0));
 `;
+
+/** Whether the probe may write: not into what nobody else keeps a copy of. */
+export type ProbeReach = 'read' | 'write';
 
 /** Where the running code lies, as a path or a file URL; the same source is compiled to ESM and to CommonJS. */
 const ownPath = (): string | undefined => {
@@ -46,20 +60,21 @@ const lmdbPath = (): string | undefined => {
  * Opens and reads `directory` in a child process, which may die of it. Nobody else may have it open; when this resolves
  * the child has ended.
  */
-export const probe = (directory: string, durability: Durability): Promise<ProbeOutcome> => {
+export const probe = (directory: string, durability: Durability, reach: ProbeReach): Promise<ProbeOutcome> => {
   const lmdb = lmdbPath();
   if (lmdb === undefined) return Promise.resolve({ state: 'unknown', why: 'lmdb was not found' });
   return new Promise((resolve) => {
     const child = spawn(
       process.execPath,
-      ['-e', SOURCE, '--', JSON.stringify([lmdb, nativeOptions(directory, durability)])],
+      ['-e', SOURCE, '--', JSON.stringify([lmdb, nativeOptions(directory, durability), reach])],
       { stdio: 'ignore', timeout: PROBE_DEADLINE_MS, killSignal: 'SIGKILL', env: { PATH: process.env['PATH'] } },
     );
     child.once('error', (error) => resolve({ state: 'unknown', why: error.message }));
     child.once('exit', (code, signal) => {
       if (code === 0) resolve({ state: 'survived' });
       else if (signal === 'SIGKILL') resolve({ state: 'unknown', why: 'the child process was killed' });
-      else resolve({ state: 'died', how: signal === null ? `ended with ${code}` : `died of ${signal}` });
+      else if (signal === null) resolve({ state: 'failed', how: `ended with ${code}` });
+      else resolve({ state: 'died', how: `died of ${signal}` });
     });
   });
 };

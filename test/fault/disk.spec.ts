@@ -160,7 +160,12 @@ describe('a disk', () => {
       const status = await reader.end('SIGTERM');
       const later = await after(directory, acknowledged, 100);
       const row = {
-        ...{ rounds: 1, calls: seen.calls + later.calls, wrong: badOf(seen) + badOf(outcome) + later.bad, lost: later.lost },
+        ...{
+          rounds: 1,
+          calls: seen.calls + later.calls,
+          wrong: badOf(seen) + badOf(outcome) + later.bad,
+          lost: later.lost,
+        },
         crashes: status === 'SIGTERM' ? 0 : 1,
       };
       tell({ fault: 'F8 started on a read-only volume', ...row });
@@ -213,7 +218,14 @@ describe('a disk', () => {
     expect(await app.ask('seen')).toMatchObject({ wrong: 0, late: 0, unhandled: 0 });
     await app.ask('close');
     const status = await app.end('SIGTERM');
-    tell({ fault: 'F8 not permitted', rounds: 1, calls: seen.calls, wrong: badOf(seen), lost: 0, crashes: status === 'SIGTERM' ? 0 : 1 });
+    tell({
+      fault: 'F8 not permitted',
+      rounds: 1,
+      calls: seen.calls,
+      wrong: badOf(seen),
+      lost: 0,
+      crashes: status === 'SIGTERM' ? 0 : 1,
+    });
     expect(status).toBe('SIGTERM');
   }, 60_000);
 });

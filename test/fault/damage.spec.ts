@@ -1,0 +1,185 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { cp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Workshop } from '../support/child-process.js';
+import { FaultChild, lostOf, nothingYet, type Acknowledged } from '../support/fault-child.js';
+import { roundsOf, tell } from '../support/fault-table.js';
+import { StorageBench } from '../support/storage.js';
+
+const PAGE = 4_096;
+const KEYS = 300;
+const CHECKPOINTS = 40;
+
+const overwrite = async (file: string, from: number, bytes: Uint8Array): Promise<void> => {
+  const handle = await open(file, 'r+');
+  await handle.write(bytes, 0, bytes.length, from);
+  await handle.close();
+};
+
+/** The same noise for the same seed. */
+const noise = (seed: number, length: number): Uint8Array => {
+  let state = seed + 1;
+  return Uint8Array.from({ length }, () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state >>> 24;
+  });
+};
+
+const DAMAGES: readonly (readonly [string, (file: string, size: number) => Promise<void>])[] = [
+  ['its beginning', (file) => truncate(file, 8 * PAGE)],
+  ['nothing at all', (file) => truncate(file, 0)],
+  ['100 bytes', (file) => truncate(file, 100)],
+  ['the meta pages', (file) => truncate(file, 2 * PAGE)],
+  ['a first page of zeros', (file) => overwrite(file, 0, new Uint8Array(PAGE))],
+  ['meta pages of zeros', (file) => overwrite(file, 0, new Uint8Array(2 * PAGE))],
+  ['a text', (file) => writeFile(file, 'This is no database.\n'.repeat(9_000))],
+  ['noise', (file, size) => overwrite(file, 0, noise(1, size))],
+  ['noise behind the meta pages', (file, size) => overwrite(file, 2 * PAGE, noise(2, size - 2 * PAGE))],
+];
+
+/** What a page of a data file is: the same kinds of damage do different harm to each. */
+const kindOf = (bytes: Buffer, page: number): string => {
+  const flags = bytes.readUInt16LE(page * PAGE + 18);
+  if ((flags & 0x08) !== 0) return 'meta';
+  if ((flags & 0x01) !== 0) return 'branch';
+  if ((flags & 0x02) !== 0) return 'leaf';
+  return (flags & 0x04) === 0 ? 'inside' : 'overflow';
+};
+
+describe('a data file that is damaged', () => {
+  const bench = new StorageBench();
+  let workshop: Workshop;
+  let pristine: string;
+  let acknowledged: Acknowledged;
+  beforeAll(async () => {
+    workshop = await Workshop.build();
+    pristine = await bench.path('pristine');
+    acknowledged = nothingYet();
+    const app = await FaultChild.start(workshop, { directory: pristine }, acknowledged);
+    await app.ask('fill', { keys: KEYS, bytes: 3_000 });
+    for (let n = 0; n < 20; n++) await app.ask('invalidate', `key:${n * 7}`);
+    for (let n = 0; n < CHECKPOINTS; n++) acknowledged.saved.set(`flow ${await app.ask('save', 'flow', n)}`, n);
+    await app.ask('close');
+    await app.end('SIGTERM');
+  });
+  afterAll(async () => {
+    await workshop.dispose();
+    await bench.dispose();
+  });
+
+  const damaged = async (folder: string, damage: (file: string, size: number) => Promise<void>): Promise<string> => {
+    const directory = await bench.path('cache');
+    await cp(pristine, directory, { recursive: true, filter: (path) => !path.endsWith('.sock') });
+    const file = join(directory, folder, 'data.mdb');
+    await damage(file, (await stat(file)).size);
+    return directory;
+  };
+
+  /** Uses the directory once, and once more; how many calls were wrong, and whether each start survived. */
+  const use = async (directory: string) => {
+    const sum = { calls: 0, wrong: 0, lost: 0, crashes: 0, events: [] as string[] };
+    for (const again of [false, true]) {
+      const app = await FaultChild.start(workshop, { directory }, acknowledged).catch((error: unknown) => {
+        sum.events.push(String(error));
+      });
+      if (app === undefined) {
+        sum.crashes++;
+        continue;
+      }
+      try {
+        const seen = await app.ask('check', { invalidated: [...acknowledged.invalidated], keys: KEYS, bytes: 3_000 });
+        sum.calls += seen.calls;
+        sum.wrong += seen.wrong + seen.unhandled + seen.late;
+        await app.ask('until', 'l3', 'on');
+        if (!again) sum.events = await app.ask('events');
+        if (!again) sum.events.push(...(await app.ask('logged')));
+        await app.ask('close');
+      } catch (error) {
+        sum.crashes++;
+        sum.events.push(String(error));
+      }
+      await app.end('SIGKILL');
+    }
+    return sum;
+  };
+
+  it('is set aside, and the app starts, once and again (all kinds)', async () => {
+    const sum = { calls: 0, wrong: 0, lost: 0, crashes: 0 };
+    for (const folder of ['l3', 'checkpoints']) {
+      for (const [what, damage] of DAMAGES) {
+        const directory = await damaged(folder, damage);
+        const used = await use(directory);
+        for (const count of ['calls', 'wrong', 'lost', 'crashes'] as const) sum[count] += used[count];
+        const aside = (await readdir(directory)).filter((name) => name.startsWith(`${folder}.bad-`));
+        const told = used.events.filter((event) => event.includes('damaged'));
+        const isSilent = what === 'nothing at all';
+        expect({ folder, what, aside: aside.length, told: told.length, ...used }).toMatchObject({
+          ...{ aside: isSilent ? 0 : 1, told: isSilent ? 0 : 1, wrong: 0, crashes: 0 },
+        });
+        await rm(directory, { recursive: true, force: true });
+      }
+    }
+    tell({ fault: 'F6 truncated, zeroed, foreign, random data.mdb', rounds: 2 * DAMAGES.length, ...sum });
+  }, 240_000);
+
+  it('in single pages gives a miss or the same value, never a wrong one', async () => {
+    const file = await readFile(join(pristine, 'l3', 'data.mdb'));
+    const pages = new Map<string, number[]>();
+    for (let page = 2; page < file.length / PAGE; page++) {
+      const kind = kindOf(file, page);
+      pages.set(kind, [...(pages.get(kind) ?? []), page]);
+    }
+    const rounds = roundsOf(6, 60);
+    const sum = { calls: 0, wrong: 0, lost: 0, crashes: 0 };
+    for (let round = 0; round < rounds; round++) {
+      const kinds = [...pages.keys()].filter((kind) => kind !== 'meta');
+      const candidates = pages.get(kinds[round % kinds.length] ?? 'leaf') ?? [];
+      const page = candidates[(round * 7_919) % candidates.length] ?? 2;
+      const bytes = round % 3 === 0 ? noise(round, PAGE) : round % 3 === 1 ? new Uint8Array(PAGE) : noise(round, 64);
+      const at = page * PAGE + (round % 3 === 2 ? (round * 613) % (PAGE - 64) : 0);
+      const directory = await damaged('l3', (path) => overwrite(path, at, bytes));
+      const used = await use(directory);
+      for (const count of ['calls', 'wrong', 'lost', 'crashes'] as const) sum[count] += used[count];
+      expect({ round, page, ...used }).toMatchObject({ wrong: 0, crashes: 0 });
+      await rm(directory, { recursive: true, force: true });
+    }
+    tell({ fault: 'F7 damaged pages of L3', rounds, ...sum });
+  }, 600_000);
+
+  it('of checkpoints gives back what was saved, or says that it cannot', async () => {
+    const size = (await stat(join(pristine, 'checkpoints', 'data.mdb'))).size;
+    const rounds = roundsOf(4, 60);
+    const sum = { calls: 0, wrong: 0, lost: 0, crashes: 0 };
+    for (let round = 0; round < rounds; round++) {
+      const page = 2 + ((round * 7_919) % Math.min(60, size / PAGE - 2));
+      const directory = await damaged('checkpoints', (path) => overwrite(path, page * PAGE, noise(round, PAGE)));
+      const app = await FaultChild.start(workshop, { directory }, acknowledged).catch(() => undefined);
+      if (app === undefined) {
+        sum.crashes++;
+        continue;
+      }
+      for (const [name, n] of acknowledged.saved) {
+        sum.calls++;
+        const restored = await app.ask('restore', 'flow', Number(name.split(' ')[1])).catch((error: unknown) => {
+          if (!/CHECKPOINT|UNSUPPORTED/.test(String(error))) throw error;
+          return 'refused';
+        });
+        if (restored !== n && restored !== 'refused' && restored !== null) sum.wrong++;
+      }
+      await app.end('SIGKILL');
+      await rm(directory, { recursive: true, force: true });
+    }
+    tell({ fault: 'F7 damaged pages of checkpoints', rounds, ...sum });
+    expect(sum).toMatchObject({ wrong: 0, crashes: 0 });
+  }, 600_000);
+
+  it('by nobody opens with everything in it', async () => {
+    const directory = await damaged('l3', () => Promise.resolve());
+    const app = await FaultChild.start(workshop, { directory }, acknowledged);
+    const seen = await app.ask('check', { invalidated: [...acknowledged.invalidated], keys: KEYS, bytes: 3_000 });
+    expect({ hits: seen.hits, wrong: seen.wrong, lost: await lostOf(app, acknowledged) }).toEqual({
+      ...{ hits: KEYS - 20, wrong: 0, lost: 0 },
+    });
+    await app.end('SIGKILL');
+  }, 60_000);
+});
