@@ -7,8 +7,8 @@ export type Action =
   | { readonly do: 'say'; readonly at: Place; readonly what: Spoken; readonly subject: string }
   | { readonly do: 'finish'; readonly n: number; readonly outcome: 'ok' | 'failed' }
   | { readonly do: 'leave'; readonly n: number }
-  | { readonly do: 'work'; readonly n: number }
-  | { readonly do: 'commit'; readonly process: number; readonly tier: 'l2' | 'l3' }
+  | { readonly do: 'work'; readonly n: number; readonly many: number }
+  | { readonly do: 'commit'; readonly process: number; readonly tier: 'l2' | 'l3'; readonly many: number }
   | { readonly do: 'evict'; readonly at: Place; readonly key: string }
   | { readonly do: 'time'; readonly ms: number }
   | { readonly do: 'wall'; readonly ms: number }
@@ -43,6 +43,8 @@ export interface Scene {
   readonly freshness: boolean;
   /** Few kinds of steps, so that those which matter to a race come close together. */
   readonly plain: boolean;
+  /** Nothing else than calls, many of them forced. */
+  readonly only?: 'forced';
 }
 
 export const KEYS = ['a', 'b', 'c'] as const;
@@ -65,17 +67,17 @@ export class Dice {
     const at = { process, lane: this.scene.plain ? 'standard' : this.of(LANES) };
     const key = this.of(KEYS);
     const tier = this.of(['l2', 'l3'] as const);
-    const roll = this.random();
+    const roll = this.random() * (this.scene.only === 'forced' ? 0.67 : 1);
     if (roll < 0.2) return { do: 'ask', at, key, how: this.how(), many: !this.scene.plain && this.chance(0.15) };
     if (roll < 0.23) return { do: 'get', at, key, many: this.chance(0.3) };
-    if (roll < 0.42) return { do: 'work', n: this.number(4) };
+    if (roll < 0.42) return { do: 'work', n: this.number(4), many: this.of([1, 1, 3]) };
     if (roll < 0.53) return { do: 'finish', n: this.number(4), outcome: this.chance(0.2) ? 'failed' : 'ok' };
-    if (roll < 0.67) return { do: 'commit', process, tier };
+    if (roll < 0.67) return { do: 'commit', process, tier, many: this.of([1, 2, 4]) };
     if (roll < 0.82) return this.say(at);
     if (roll < 0.86) return { do: 'evict', at, key };
     if (roll < 0.88) return { do: 'set', at, key, how: this.how(), many: this.chance(0.2) };
     if (roll < 0.89) return { do: 'put', at, key, how: this.how() };
-    if (roll < 0.9) return { do: 'reads', process, how: this.of(['at-once', 'later'] as const) };
+    if (roll < 0.905) return { do: 'reads', process, how: this.of(['at-once', 'later'] as const) };
     if (roll < 0.92 && restarts) return { do: 'kill', process };
     if (roll < 0.95 && restarts) return { do: 'start', process };
     if (roll < 0.965 && processes === 2) return { do: 'take-over', process };
@@ -84,7 +86,7 @@ export class Dice {
     if (roll < 0.993 && freshness) return { do: 'time', ms: this.of([100, 1_000, 2_500, 6_000, 11_000]) };
     if (roll < 0.996 && freshness) return { do: 'wall', ms: this.of([-60_000, 3_000]) };
     if (freshness) return { do: 'leave', n: this.number(4) };
-    return { do: 'work', n: this.number(4) };
+    return { do: 'work', n: this.number(4), many: 1 };
   }
 
   private say(at: Place): Action {
@@ -102,7 +104,8 @@ export class Dice {
 
   private how(): How {
     if (!this.scene.freshness) {
-      return { force: this.chance(0.05), graceS: 0, softMs: undefined, hardMs: undefined, refreshAhead: undefined };
+      const force = this.chance(this.scene.only === 'forced' ? 0.4 : 0.05);
+      return { force, graceS: 0, softMs: undefined, hardMs: undefined, refreshAhead: undefined };
     }
     return {
       force: this.chance(0.15),

@@ -17,6 +17,8 @@ export interface Made {
   tags: readonly string[];
   /** When its life began, on a clock that no one sets, and how long it lasts. */
   landedMs: number;
+  /** When its computation ended. */
+  endedAt: number;
   ttlMs: number;
   graceMs: number;
 }
@@ -40,6 +42,8 @@ export interface Call {
   readonly key: string;
   readonly calledAt: number;
   readonly calledMs: number;
+  /** It wants what is computed for it, or for others who want the same. */
+  readonly isForced: boolean;
   /** Whether a value past its ttl may have been served to it, as the cache told its listeners. */
   readonly mayBeStale: () => boolean;
 }
@@ -48,6 +52,11 @@ export interface Call {
 export class Oracle {
   readonly said: Said[] = [];
   private readonly made: Made[] = [];
+  /** The youngest value that a forced call got, by process and place. */
+  private readonly forced = new Map<Process, Map<string, Made>>();
+
+  /** `keepsOrder`: nothing is evicted or lost, so that nobody gets an older value than somebody forced before. */
+  constructor(private readonly keepsOrder: boolean) {}
 
   make(made: Made): { readonly made: number } {
     return { made: this.made.push(made) - 1 };
@@ -56,6 +65,12 @@ export class Oracle {
   get(value: unknown): Made | undefined {
     if (typeof value !== 'object' || value === null || !('made' in value)) return undefined;
     return this.made[Number(value.made)];
+  }
+
+  /** A value that was ready as a part of something larger was ready with it. */
+  ended(value: unknown, at: number): void {
+    const made = this.get(value);
+    if (made !== undefined) made.endedAt = at;
   }
 
   say(said: Omit<Said, 'resolvedAt'>): Said {
@@ -76,12 +91,26 @@ export class Oracle {
       if (!said.kind.startsWith('expire')) return `P1 ${what}`;
       if (!call.mayBeStale()) return `EXPIRED ${what}`;
     }
-    return this.judgeAge(call, made);
+    return this.judgeForce(call, made) ?? this.judgeAge(call, made);
   }
 
   /** Whether something was said about a key since. */
   hasNamed(key: Pick<Made, 'lane' | 'key' | 'tags' | 'startedAt'>): boolean {
     return this.said.some((said) => said.calledAt > key.startedAt && names(said, key));
+  }
+
+  private judgeForce(call: Call, made: Made): string | undefined {
+    if (call.isForced && made.endedAt < call.calledAt && !call.mayBeStale())
+      return `FORCE ${call.key}@${call.calledAt} got what was ready @${made.endedAt}`;
+    if (!this.keepsOrder) return undefined;
+    const places = this.forced.get(call.by) ?? new Map<string, Made>();
+    this.forced.set(call.by, places);
+    const place = `${call.lane} ${call.key}`;
+    const youngest = places.get(place);
+    if (youngest !== undefined && youngest.endedAt < call.calledAt && made.startedAt < youngest.startedAt)
+      return `ORDER ${call.key}@${call.calledAt} got what was started @${made.startedAt} after @${youngest.startedAt} had been forced`;
+    if (call.isForced && made.startedAt > (youngest?.startedAt ?? 0)) places.set(place, made);
+    return undefined;
   }
 
   private judgeAge(call: Call, made: Made): string | undefined {

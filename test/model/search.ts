@@ -23,12 +23,12 @@ export async function search(
   for (let run = 0; run < options.runs; run++) {
     const seed = options.seed + run;
     const trace = traceOf(scene, seed);
-    const world = await replay(trace);
+    const world = await replay(scene, trace);
     for (const name of ['hits', 'computed', 'stale'] as const) tally[name] += world.tally[name];
     if (world.violation === undefined) continue;
     const kind = world.violation.split(' ')[0] ?? '';
-    const short = options.shrink === 'shrink' ? await shrink(trace, kind) : trace;
-    const violation = (await replay(short)).violation ?? world.violation;
+    const short = options.shrink === 'shrink' ? await shrink(scene, trace, kind) : trace;
+    const violation = (await replay(scene, short)).violation ?? world.violation;
     return { runs: run + 1, found: { seed, violation, trace: short }, ...tally };
   }
   return { runs: options.runs, found: undefined, ...tally };
@@ -43,8 +43,8 @@ export function traceOf(scene: Scene, seed: number): readonly Action[] {
 }
 
 /** Takes the steps in a world of its own. */
-export async function replay(trace: readonly Action[]): Promise<World> {
-  const world = new World();
+export async function replay(scene: Scene, trace: readonly Action[]): Promise<World> {
+  const world = new World(scene);
   for (const action of trace) {
     await world.take(action);
     if (world.violation !== undefined) return world;
@@ -53,12 +53,12 @@ export async function replay(trace: readonly Action[]): Promise<World> {
   return world;
 }
 
-async function shrink(trace: readonly Action[], kind: string): Promise<readonly Action[]> {
+async function shrink(scene: Scene, trace: readonly Action[], kind: string): Promise<readonly Action[]> {
   let current = trace;
   for (let size = 8; size >= 1; size = Math.floor(size / 2)) {
     for (let at = 0; at < current.length;) {
       const without = [...current.slice(0, at), ...current.slice(at + size)];
-      const violation = (await replay(without)).violation;
+      const violation = (await replay(scene, without)).violation;
       if (violation?.split(' ')[0] === kind) current = without;
       else at += size;
     }

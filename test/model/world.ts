@@ -5,7 +5,7 @@ import type { ComputeContext, ComputeManyContext, EntryOptions } from '../../lib
 import { leftovers, unevenNumbers } from '../support/audit.js';
 import { Jobs } from '../support/jobs.js';
 import { ModelDisk } from '../support/model-tier.js';
-import { DECLARED, LATE, type Action, type How, type Place } from './actions.js';
+import { DECLARED, KEYS, LATE, type Action, type How, type Place, type Scene } from './actions.js';
 import { ModelProcess, type Machine } from './model-process.js';
 import { Oracle, type Made } from './oracle.js';
 
@@ -39,14 +39,15 @@ export interface Tally {
 export class World {
   violation: string | undefined;
   readonly tally: Tally = { hits: 0, computed: 0, stale: 0 };
-  private readonly oracle = new Oracle();
+  private readonly oracle: Oracle;
   private readonly machine: Machine = { clock: new FakeClock(), jobs: new Jobs(), disk: new ModelDisk() };
   private readonly processes: (ModelProcess | undefined)[];
   private running: Running[] = [];
   private waiting = new Set<Waiting>();
   private now = 0;
 
-  constructor() {
+  constructor(scene: Scene) {
+    this.oracle = new Oracle(scene.only === 'forced');
     this.processes = [new ModelProcess(this.machine, this.tick(), 'owner'), undefined];
   }
 
@@ -60,21 +61,58 @@ export class World {
     }
   }
 
-  /** Lets everything that is under way come to its end, and looks whether something is left. */
+  /** Lets everything that is under way come to its end, looks whether something is left, and asks every tier for all. */
   async finish(): Promise<void> {
+    await this.drain();
+    for (const process of this.alive) for (const tier of [process.l2, process.l3]) tier.reads = 'at-once';
+    await this.askAll();
+    for (const process of this.alive) process.app.memory.clearAll();
+    await this.askAll();
+    for (const process of this.alive) {
+      process.app.memory.clearAll();
+      process.l2.disk.entries.clear();
+    }
+    await this.askAll();
+    await this.machine.clock.advance('1s');
+    this.lookForLeftovers();
+    for (const process of this.alive) this.kill(process);
+    this.start(0);
+    const [restarted] = this.alive;
+    if (restarted !== undefined) restarted.l2.reads = restarted.l3.reads = 'at-once';
+    await this.askAll();
+  }
+
+  private async drain(): Promise<void> {
     for (const process of this.alive) {
       process.l3.isStuck = false;
       for (const tier of [process.l2, process.l3]) tier.fail('mended');
     }
-    for (let round = 0; round < 400 && this.violation === undefined && this.isBusy; round++) {
-      this.machine.jobs.run(0);
+    for (let round = 0; round < 100 && this.violation === undefined && this.isBusy; round++) {
+      for (let left = this.machine.jobs.size; left > 0; left--) this.machine.jobs.run(0);
       this.running[0]?.end('ok');
-      for (const process of this.alive) for (const tier of [process.l2, process.l3]) tier.commit();
+      for (const { l2, l3 } of this.alive) for (const tier of [l2, l3]) while (tier.queued > 0) tier.commit();
       await nextTurn();
-      if (round % 50 === 49) await this.machine.clock.advance('1s');
     }
-    if (this.violation !== undefined) return;
+    await this.machine.clock.advance('20s');
     await this.machine.clock.advance('60s');
+  }
+
+  private async askAll(): Promise<void> {
+    for (const process of this.alive) {
+      for (const lane of ['standard', 'docs']) {
+        for (const key of KEYS) {
+          if (this.violation !== undefined) return;
+          this.caller(process, lane, key)(process.app.manager(lane).get(key));
+          const failing = this.caller(process, lane, key);
+          failing(process.app.manager(lane).getOrSet(key, () => Promise.reject(SOURCE_FAILED), { grace: '8s' }));
+        }
+      }
+    }
+    await nextTurn();
+  }
+
+  private lookForLeftovers(): void {
+    if (this.violation !== undefined) return;
     for (const process of this.alive) {
       const [left] = leftovers(process.app);
       if (left !== undefined) this.violation ??= `LEFT ${left}`;
@@ -109,7 +147,8 @@ export class World {
     const { clock, jobs } = this.machine;
     switch (action.do) {
       case 'work':
-        return jobs.run(action.n);
+        for (let left = action.many; left > 0; left--) jobs.run(action.n);
+        return;
       case 'finish':
         return this.running[action.n % Math.max(1, this.running.length)]?.end(action.outcome);
       case 'leave':
@@ -141,7 +180,8 @@ export class World {
       case 'evict':
         return void process.app.memory.space(action.at.lane).delete(action.key);
       case 'commit':
-        return process[action.tier].commit();
+        for (let left = action.many; left > 0; left--) process[action.tier].commit();
+        return;
       case 'break':
         return process[action.tier].fail(action.how);
       case 'stick':
@@ -185,7 +225,7 @@ export class World {
     const options = { ...optionsOf(key, how), signal: leaving.signal };
     const compute = (ctx: ComputeContext): Promise<unknown> =>
       this.compute(process, { lane: at.lane, key, how, isShared: true, ctx });
-    const expect = this.caller(process, at.lane, key);
+    const expect = this.caller(process, at.lane, key, how.force);
     expect(process.app.manager(at.lane).getOrSet(key, compute, options), () => leaving.abort(new Error('left')));
   }
 
@@ -205,9 +245,11 @@ export class World {
       });
       // The batch is one computation: it ends when all of it has.
       await Promise.allSettled(values);
-      return new Map(await Promise.all(values));
+      const computed = new Map(await Promise.all(values));
+      for (const value of computed.values()) this.oracle.ended(value, this.tick());
+      return computed;
     };
-    const expects = [...new Set(keys)].map((one) => [one, this.caller(process, at.lane, one)] as const);
+    const expects = [...new Set(keys)].map((one) => [one, this.caller(process, at.lane, one, how.force)] as const);
     const answers = process.app.manager(at.lane).getOrSetMany(keys, computeMissing, options);
     for (const [one, expect] of expects) expect(answers.then((values) => values.get(one)));
   }
@@ -238,6 +280,7 @@ export class World {
       const made = this.made(process, { lane: at.lane, key: one, how, startedAt: calledAt });
       made.tags = DECLARED[key] ?? [];
       made.landedMs = this.machine.clock.monotonic();
+      made.endedAt = calledAt;
       return [one, this.oracle.make(made)];
     });
     const { tags, ttl, grace } = optionsOf(key, how);
@@ -275,11 +318,17 @@ export class World {
   }
 
   /** A caller who is about to call; what comes back is for the oracle to judge. */
-  private caller(by: ModelProcess, lane: string, key: string): (answer: Promise<unknown>, leave?: () => void) => void {
+  private caller(
+    by: ModelProcess,
+    lane: string,
+    key: string,
+    isForced = false,
+  ): (answer: Promise<unknown>, leave?: () => void) => void {
     const place = `${lane} ${key}`;
     const before = by.staleServed.get(place) ?? 0;
     const mayBeStale = (): boolean => (by.staleServed.get(place) ?? 0) > before;
-    const call = { by, lane, key, calledAt: this.tick(), calledMs: this.machine.clock.monotonic(), mayBeStale };
+    const calledMs = this.machine.clock.monotonic();
+    const call = { by, lane, key, isForced, calledAt: this.tick(), calledMs, mayBeStale };
     return (answer, leave = () => undefined) => {
       const waiting = { by, leave };
       this.waiting.add(waiting);
@@ -296,7 +345,8 @@ export class World {
 
   private made(by: ModelProcess, from: Pick<Made, 'lane' | 'key' | 'startedAt'> & { how: How }): Made {
     const { lane, key, startedAt, how } = from;
-    return { by, lane, key, startedAt, tags: [], landedMs: Infinity, ttlMs: TTL_MS, graceMs: how.graceS * 1_000 };
+    const graceMs = how.graceS * 1_000;
+    return { by, lane, key, startedAt, endedAt: Infinity, tags: [], landedMs: Infinity, ttlMs: TTL_MS, graceMs };
   }
 
   private compute(by: ModelProcess, asked: Computation): Promise<unknown> {
@@ -304,16 +354,19 @@ export class World {
     const startedAt = this.tick();
     const made = this.made(by, { lane, key, how, startedAt });
     const isForced = how.force;
+    // Whoever waited for a part of a batch may have timed out without an end to all of it.
+    const mayBeLeft = asked.isBatch === true && how.hardMs !== undefined;
     this.checkAlone({ by, lane, key, isShared, isForced });
     return new Promise((resolve, reject) => {
       const running: Running = {
-        ...{ by, lane, key, startedAt, isForced, isShared, isAborted: () => ctx.signal.aborted },
+        ...{ by, lane, key, startedAt, isForced, isShared, isAborted: () => ctx.signal.aborted || mayBeLeft },
         end: (outcome) => {
           this.running = this.running.filter((other) => other !== running);
-          if (outcome === 'failed') return reject(new SourceFailed(key));
+          if (outcome === 'failed') return reject(SOURCE_FAILED);
           ctx.setTags(asked.isBatch === true ? [...(DECLARED[key] ?? []), ...(LATE[key] ?? [])] : (LATE[key] ?? []));
           made.tags = [...(DECLARED[key] ?? []), ...(LATE[key] ?? [])];
           made.landedMs = this.machine.clock.monotonic();
+          made.endedAt = this.tick();
           resolve(this.oracle.make(made));
         },
       };
@@ -350,10 +403,10 @@ interface Computation {
   readonly ctx: Pick<ComputeContext, 'signal'> & { setTags(tags: readonly string[]): void };
 }
 
-class SourceFailed extends Error {}
+const SOURCE_FAILED = new Error('the source failed');
 
 function isExpected(error: unknown): boolean {
-  if (error instanceof SourceFailed || (error instanceof Error && error.message === 'left')) return true;
+  if (error === SOURCE_FAILED || (error instanceof Error && error.message === 'left')) return true;
   if (!(error instanceof Error && 'code' in error)) return false;
   return error.code === 'COMPUTE_TIMEOUT' || error.code === 'INVALIDATION_NOT_DURABLE';
 }

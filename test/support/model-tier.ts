@@ -79,7 +79,7 @@ const MISS: TierLookup = Object.freeze({ outcome: 'miss' });
  */
 export class ModelTier implements Tier, LogJournal {
   /** How reads answer. */
-  reads: 'at-once' | 'later' = 'later';
+  reads: 'at-once' | 'later' = 'at-once';
   /** Whether emptying it fails. */
   isStuck = false;
   isAttached = true;

@@ -1,0 +1,57 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Workshop } from '../support/child-process.js';
+import { OMISSIONS, type Omission } from './rules.js';
+import type { SearchResult } from './search.js';
+
+const ALL = process.env['LANE_CACHE_ROUNDS'] !== undefined;
+const RUNS = Number(process.env['LANE_CACHE_ROUNDS'] ?? 1_000);
+const SEED = Number(process.env['LANE_CACHE_SEED'] ?? 1);
+
+/** Those that a few runs show; the others need the long run. */
+const QUICK: readonly string[] = [
+  'a fenced flight may land',
+  'positions of tags',
+  'a tag moves the stamp',
+  'a fenced flight cannot be joined',
+  'further callers queue',
+  'what is below the floor counts no more',
+];
+
+const SEARCH = `
+import { SCENES } from './test/model/scenes.js';
+import { search } from './test/model/search.js';
+const [scene, seed, runs] = process.argv.slice(2);
+console.log(JSON.stringify(await search(SCENES[scene], { seed: Number(seed), runs: Number(runs), shrink: 'as-found' })));
+`;
+
+describe('the library without one of its rules', () => {
+  let workshop: Workshop;
+  const rows: string[] = [];
+  beforeAll(async () => (workshop = await Workshop.build(['lib', 'test/model', 'test/support'])), 60_000);
+  afterAll(async () => {
+    await workshop.dispose();
+    process.stdout.write(['rule | what was taken out | found by | after runs', ...rows, ''].join('\n'));
+  });
+
+  const omissions = OMISSIONS.filter(({ out }) => ALL || QUICK.includes(out));
+
+  it.each(omissions.map((omission): [string, string, Omission] => [omission.rule, omission.out, omission]))(
+    'is found out: %s, %s',
+    async (rule, out, { file, text, instead, scene }) => {
+      const without = await workshop.variant(file, (source) => {
+        expect([file, text, source.split(text).length - 1]).toEqual([file, text, 1]);
+        return source.replace(text, () => instead);
+      });
+      try {
+        const child = await without.run(SEARCH, [scene, String(SEED), String(RUNS)]);
+        const result = JSON.parse(await child.line()) as SearchResult;
+        const by = result.found === undefined ? 'nobody' : `${result.found.violation.split(' ')[0]} in '${scene}'`;
+        rows.push(`${rule} | ${out} | ${by} | ${result.runs}`);
+        expect(result.found?.violation).toBeDefined();
+      } finally {
+        await without.dispose();
+      }
+    },
+    600_000,
+  );
+});
