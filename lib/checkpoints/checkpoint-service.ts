@@ -20,6 +20,7 @@ import type {
   RestoreCheckpointOptions,
   SaveCheckpointOptions,
 } from './checkpoint.js';
+import { SaveBacklog } from './save-backlog.js';
 import { SoundStates } from './sound-states.js';
 import type { SoundState, StateWish } from './sound-states.js';
 import { decodeState } from './state-codec.js';
@@ -35,9 +36,11 @@ import { asUnavailable, NO_USAGE } from './unavailable-checkpoint-store.js';
 export class CheckpointService {
   private readonly drafts: CheckpointDrafts;
   private readonly cleaner: CheckpointCleaner;
+  private readonly backlog: SaveBacklog;
 
   constructor(private readonly settings: CheckpointSettings) {
     this.drafts = new CheckpointDrafts(settings);
+    this.backlog = new SaveBacklog(settings.warn);
     this.cleaner = new CheckpointCleaner(settings.store, settings.clock, settings.events);
   }
 
@@ -54,7 +57,8 @@ export class CheckpointService {
     const wish = typeof options === 'string' ? { lane: options } : options;
     const { codec, events } = this.settings;
     const { draft, bytes } = this.drafts.make(id, state, wish);
-    const saved = await this.write((store) => store.save(draft, bytes, wish.expectedVersion));
+    const saving = this.write((store) => store.save(draft, bytes, wish.expectedVersion));
+    const saved = await this.backlog.hold(bytes.length, saving);
     if (saved.outcome === 'conflict') {
       throw new CheckpointConflictError(id, wish.expectedVersion ?? 0, saved.currentVersion);
     }

@@ -87,6 +87,16 @@ describe('a large state', () => {
     expect(await store.versions('huge')).toEqual([]);
   });
 
+  it('that waits behind others for the disk is warned of once', async () => {
+    const warnings: string[] = [];
+    const { service } = checkpointsInMemory({ warnStateBytes: 64 * MB, warn: (text) => warnings.push(text) });
+    const state = Buffer.alloc(30 * MB);
+    for (const id of ['a', 'b', 'c', 'd']) await service.cacheCheckpoint(id, state);
+    expect(warnings).toEqual([]);
+    await Promise.all(['a', 'b', 'c', 'd'].map((id) => service.cacheCheckpoint(id, state)));
+    expect(warnings).toEqual([expect.stringContaining('Await each save')]);
+  });
+
   it('is warned of from 1 MB on, once for each id', async () => {
     const warnings: string[] = [];
     const { service } = checkpointsInMemory({ warn: (text) => warnings.push(text) });
