@@ -24,7 +24,11 @@ async function main(): Promise<void> {
     console.log(`Building a site of Markdown below ${library}, in batches of documents.`);
     console.log('The steps of a batch are read, render, check and index; the last step of all is a summary.\n');
     const whole = await run('uninterrupted', 'whole');
-    if (whole.documents === 0) throw new Error(`There is no Markdown of 200 bytes to 32 KB below ${library}`);
+    if (whole.documents === 0) {
+      console.error(`\nThere is no Markdown of 200 bytes to 32 KB below ${library}`);
+      process.exitCode = 1;
+      return;
+    }
     const killed = await run('killed', 'interrupted', killIn);
     const resumed = await run('resumed', 'interrupted');
     conclude(whole, killed, resumed);
