@@ -1,0 +1,156 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { CacheManager } from '../../lib/cache-manager.js';
+import { Workshop, type Child } from '../support/child-process.js';
+import { StorageBench } from '../support/storage.js';
+
+/** Writes entries and checkpoints without pause, and says what was acknowledged; ends when told to. */
+const APP = `
+import { createInterface } from 'node:readline';
+import { CacheManager } from './lib/cache-manager.js';
+const cache = await CacheManager.fromSettings({ directory: process.argv[2], lanes: { own: { extends: 'standard', ttl: '2h' } } });
+const say = (line) => process.stdout.write(line + '\\n');
+let working = process.argv[3] === 'work';
+const work = async () => {
+  for (let n = 0; working; n++) {
+    await cache.set('entry:' + n, { n });
+    const { version } = await cache.snapshots.cacheCheckpoint('flow', { n });
+    await cache.flush();
+    say('kept ' + n + ' ' + version);
+    await new Promise((later) => setTimeout(later, 5));
+  }
+};
+await cache.getOrSet('first', () => 'value', { tags: ['t'] });
+await cache.getOrSet('first', () => 'value');
+await cache.flush();
+say('ready');
+const done = work();
+for await (const line of createInterface({ input: process.stdin })) {
+  if (line === 'metrics') say(JSON.stringify(cache.getMetrics()));
+  if (line === 'stop') { working = false; await done; await cache.close(); say('closed'); process.stdin.destroy(); break; }
+}
+`;
+const CLI = "await import('./lib/cli/main.js');";
+
+const asObject = (value: unknown): object => (typeof value === 'object' && value !== null ? value : {});
+
+interface Ran {
+  readonly status: number | string;
+  readonly out: string;
+  readonly errors: string;
+}
+
+// processes take their time to start where many tests run at once
+jest.setTimeout(60_000);
+
+describe('the command line, as processes of its own', () => {
+  const bench = new StorageBench();
+  let workshop: Workshop;
+  let directory: string;
+  beforeAll(async () => (workshop = await Workshop.build()));
+  afterAll(() => workshop.dispose());
+  afterEach(() => bench.dispose());
+
+  const start = async (mode = 'rest'): Promise<Child> => {
+    directory = await bench.path('cache');
+    const app = await workshop.run(APP, [directory, mode]);
+    expect(await app.line()).toBe('ready');
+    return app;
+  };
+  const cli = async (...args: readonly string[]): Promise<Ran> => {
+    const child = await workshop.run(CLI, [...args, '--directory', directory]);
+    const { status, lines } = await child.end();
+    return { status, out: lines.join('\n'), errors: child.errors };
+  };
+
+  it("shows the running app's memory and live counters, and changes what it holds", async () => {
+    const app = await start();
+    const { status, out, errors } = await cli('--lane', 'standard', '--action', 'metrics');
+    expect([status, errors]).toEqual([0, '']);
+    app.say('metrics');
+    const own: unknown = JSON.parse(await app.line());
+    const shown: unknown = JSON.parse(out, (name, value: unknown) => (name === 'timestamp' ? undefined : value));
+    expect(own).toMatchObject(asObject(shown));
+    expect(shown).toMatchObject({ requests: 2, l1: { entries: 1, hits: 1 } });
+    expect(JSON.parse((await cli('keys')).out)).toMatchObject([
+      { key: 'first', tiers: ['l1', 'l2', 'l3'], tags: ['t'] },
+    ]);
+    expect(JSON.parse((await cli('metrics', '--lane', 'own')).out)).toMatchObject({ policy: { ttlMs: 7_200_000 } });
+
+    expect(await cli('clear')).toMatchObject({ status: 5, out: '' });
+    expect((await cli('--lane', 'standard', '--action', 'clear')).status).toBe(0);
+    expect(JSON.parse((await cli('explain', 'first')).out)).toMatchObject({
+      next: 'compute',
+      tiers: [{ reason: 'invalidated', invalidatedBy: { kind: 'all' } }, {}, {}, {}],
+    });
+    app.say('stop');
+    await app.end();
+  });
+
+  it('says how it ended, in words to the side and a number', async () => {
+    const app = await start();
+    expect(await cli('metrics', '--lane', 'nope')).toMatchObject({
+      status: 2,
+      out: '',
+      errors: expect.stringContaining("There is no lane 'nope'. Known lanes: docs, standard, heavy, own"),
+    });
+    expect(await cli('checkpoints', 'show', 'nothing')).toMatchObject({ status: 6, out: '' });
+    app.signal('SIGSTOP');
+    expect(await cli('metrics', '--timeout', '300ms')).toMatchObject({ status: 4, out: '' });
+    const examined = await cli('doctor', '--timeout', '300ms');
+    expect([examined.status, JSON.parse(examined.out)]).toMatchObject([1, { findings: [{ code: 'OWNER_SILENT' }] }]);
+    app.signal('SIGCONT');
+    expect((await cli('doctor')).status).toBe(0);
+    await app.end('SIGKILL');
+    directory = `${directory}/nowhere`;
+    expect(await cli('metrics')).toMatchObject({ status: 3, out: '' });
+  });
+
+  it('works on what a killed app left', async () => {
+    const app = await start();
+    await app.end('SIGKILL');
+    const { out, errors } = await cli('metrics', '--lane', 'own');
+    expect(JSON.parse(out)).toMatchObject({ lane: 'own', policy: { ttlMs: 7_200_000 } });
+    expect(errors).toContain('No app runs on this directory');
+    expect(JSON.parse((await cli('keys')).out)).toMatchObject([{ key: 'first', tiers: ['l3'] }]);
+    expect((await cli('verify')).status).toBe(0);
+    expect((await cli('doctor')).status).toBe(0);
+    expect(JSON.parse((await cli('explain', 'first')).out)).toMatchObject({ next: 'hit', answeredBy: 'l3' });
+  });
+
+  it('loses nothing of an app that writes, however often it is called beside it', async () => {
+    const app = await start('work');
+    const commands = [
+      ['metrics'],
+      ['keys', '--limit', '5'],
+      ['explain', 'entry:1'],
+      ['status'],
+      ['checkpoints', 'list'],
+      ['verify'],
+      ['invalidate', 'nothing', '--yes'],
+      ['doctor'],
+    ];
+    const statuses: (number | string)[] = [];
+    const call = async (from: number): Promise<void> => {
+      for (let n = from; n < 100; n += 4) statuses.push((await cli(...(commands[n % commands.length] ?? []))).status);
+    };
+    await Promise.all([0, 1, 2, 3].map(call));
+    expect(statuses.filter((status) => status !== 0)).toEqual([]);
+    expect(statuses).toHaveLength(100);
+
+    app.say('stop');
+    const { lines, status } = await app.end();
+    expect(status).toBe(0);
+    const kept = lines.filter((line) => line.startsWith('kept ')).map((line) => line.split(' ').map(Number));
+    expect(kept.length).toBeGreaterThan(50);
+    const cache = await CacheManager.fromSettings({ directory, logger: false });
+    const missing: unknown[] = [];
+    for (const [, n = -1, version = 0] of kept) {
+      const entry = await cache.get('entry:' + n);
+      const saved = await cache.snapshots.restoreCheckpoint('flow', { version });
+      if (JSON.stringify([entry, saved]) !== JSON.stringify([{ n }, { n }])) missing.push([n, version, entry, saved]);
+    }
+    expect(missing).toEqual([]);
+    expect(await cache.snapshots.history('flow')).toHaveLength(kept.length);
+    await cache.close();
+  }, 120_000);
+});
