@@ -1,9 +1,10 @@
-// `main.mjs [--json] [--quick] [<row>…]`: all rows, or those that are named. Slow is not broken: the exit code is 0.
+// `main.mjs [--json] [--quick] [--traces=<folder>] [<row>…]`: all rows, or those that are named. Slow is not broken: the exit code is 0.
 import { cpus } from 'node:os';
 import { textOf } from './print.mjs';
 import { cachedHit } from './rows/cached-hit.mjs';
 import { checkpoints } from './rows/checkpoints.mjs';
 import { diskHit } from './rows/disk-hit.mjs';
+import { eviction } from './rows/eviction.mjs';
 import { memory } from './rows/memory.mjs';
 import { memoryHit } from './rows/memory-hit.mjs';
 import { million } from './rows/million.mjs';
@@ -11,10 +12,11 @@ import { miss } from './rows/miss.mjs';
 import { stalls } from './rows/stalls.mjs';
 import { Scratch } from './scratch.mjs';
 
-const ROWS = { l1: memoryHit, cached: cachedHit, disk: diskHit, miss, stalls, memory, million, checkpoints };
+const ROWS = { l1: memoryHit, cached: cachedHit, disk: diskHit, miss, stalls, memory, million, checkpoints, eviction };
 
 const args = process.argv.slice(2);
 const json = args.includes('--json');
+const traces = args.find((arg) => arg.startsWith('--traces='))?.slice('--traces='.length);
 const named = args.filter((arg) => !arg.startsWith('--'));
 const unknown = named.filter((name) => !(name in ROWS));
 if (unknown.length > 0) {
@@ -37,7 +39,7 @@ for (const [name, measure] of Object.entries(ROWS)) {
   if (named.length > 0 && !named.includes(name)) continue;
   const scratch = new Scratch();
   try {
-    const measured = [await measure(scratch, { many: args.includes('--quick') ? 50_000 : 1_000_000 })].flat();
+    const measured = [await measure(scratch, { many: args.includes('--quick') ? 50_000 : 1_000_000, traces })].flat();
     rows.push(...measured);
     if (!json) for (const row of measured) console.log(textOf(row));
   } finally {

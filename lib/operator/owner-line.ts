@@ -1,3 +1,4 @@
+import { keepAlive } from '../clock/alive.js';
 import type { Clock } from '../clock/clock.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { ConnectionLost, OperatorConnection } from './operator-connection.js';
@@ -28,7 +29,8 @@ export class OwnerLine {
     if (this.connecting !== undefined && (this.connection === undefined || this.connection.isOpen))
       return this.connecting;
     this.connection = undefined;
-    this.connecting = this.look(isSettled);
+    const letGo = keepAlive();
+    this.connecting = this.look(isSettled).finally(letGo);
     this.connecting.catch(() => (this.connecting = undefined));
     return this.connecting;
   }

@@ -108,14 +108,22 @@ describe('checkpoints in a data file that was damaged', () => {
   };
 
   it.each(DAMAGES)(
-    'restore as they were saved or fail with an error, never as something else or nothing ($what)',
+    'restore as they were saved or fail with an error, or are set aside as a whole, never as something else ($what)',
     async (how) => {
       let errors = 0;
       for (const seed of [1, 2, 3, 4]) {
         const path = await filled();
         await damage(join(path, 'data.mdb'), how, numbers(seed * 7_919));
         // LMDB may end the process over pages that lie; what it said before must be right all the same
-        const { lines, status } = await (await workshop.run(READER, [path])).end();
+        const { lines: told, status } = await (await workshop.run(READER, [path])).end();
+        // a file that would end the process is set aside as a whole, and says so
+        const isSetAside = told[0] === 'quarantined';
+        const lines = isSetAside ? told.slice(1) : told;
+        if (isSetAside) {
+          expect(new Set(lines)).toEqual(new Set(['newest: nothing; fallback: nothing']));
+          errors++;
+          continue;
+        }
         const allowed =
           /^newest: ((version 3|CHECKPOINTS_UNAVAILABLE); fallback: (version [123]|CHECKPOINTS_UNAVAILABLE)|CHECKPOINT_DAMAGED; fallback: (version [12]|nothing|CHECKPOINTS_UNAVAILABLE))$/;
         expect(lines.filter((line) => !allowed.test(line))).toEqual([]);

@@ -18,12 +18,12 @@ describe('opening an environment', () => {
   const bench = new StorageBench();
   afterEach(() => bench.dispose());
 
-  it('says that it runs while it is open, and nothing afterwards', async () => {
+  it('says that it runs while it is open, and afterwards how it was left', async () => {
     const path = await bench.path();
     const { environment } = await bench.environment(path);
     expect(await markers(path)).toEqual([`running.${process.pid}`]);
     await environment.close();
-    expect(await markers(path)).toEqual([]);
+    expect(await markers(path)).toEqual(['closed']);
   });
 
   it('does not mind that the last holder was killed while running', async () => {
@@ -46,7 +46,7 @@ describe('opening an environment', () => {
       code: 'FORMAT_UNSUPPORTED',
       message: expect.stringContaining('nestjs-lane-cache 99'),
     });
-    expect(await markers(path)).toEqual([]);
+    expect(await markers(path)).toEqual(['closed']);
     const { report } = await bench.environment(path);
     expect(report.quarantines).toEqual([
       { directory: path, movedTo: expect.stringContaining('.bad-'), cause: expect.stringContaining('another format') },
