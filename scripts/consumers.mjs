@@ -1,0 +1,110 @@
+// Packs the package, installs the tarball into small apps of their own and runs their tests: `consumers.mjs [--all]
+// [--only <part of a name>] [--tarball <file>]`. Without --all, those that CI runs. Exit code 1 if one of them fails.
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import Table from 'cli-table3';
+import { CONSUMERS } from './consumers/matrix.mjs';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const APPS = fileURLToPath(new URL('./consumers', import.meta.url));
+const STEP_TIMEOUT_MS = 300_000;
+/** As a consumer without compilers would install: nothing is built, nothing is run. */
+const INSTALL = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+
+const { values: options } = parseArgs({
+  options: { all: { type: 'boolean' }, only: { type: 'string' }, tarball: { type: 'string' } },
+});
+
+const place = mkdtempSync(join(tmpdir(), 'lane-cache-consumers-'));
+try {
+  process.exitCode = main() ? 0 : 1;
+} finally {
+  rmSync(place, { recursive: true, force: true });
+}
+
+function main() {
+  const tarball = options.tarball === undefined ? pack() : resolve(options.tarball);
+  const chosen = CONSUMERS.filter(
+    ({ name, inCi }) => (options.all || inCi || options.only !== undefined) && name.includes(options.only ?? ''),
+  );
+  const results = chosen.map((consumer) => tryOut(consumer, tarball));
+  const table = new Table({ head: ['consumer', 'node', 'result', 'seconds'], style: { head: [], border: [] } });
+  for (const { consumer, failure, seconds } of results) {
+    table.push([consumer.name, consumer.node ?? process.version, failure === undefined ? 'ok' : 'FAILED', seconds]);
+  }
+  console.log(`\n${table}`);
+  console.log(`package: ${megabytes(statSync(tarball).size)} packed`);
+  for (const { consumer, installed } of results) {
+    if (consumer.isBare && installed !== undefined) console.log(`installed: ${installed}`);
+  }
+  for (const { consumer, failure } of results) {
+    if (failure !== undefined) console.error(`\n--- ${consumer.name}\n${failure}`);
+  }
+  return results.length > 0 && results.every(({ failure }) => failure === undefined);
+}
+
+function pack() {
+  const packed = run('npm', ['pack', '--json', '--pack-destination', place], ROOT);
+  if (packed.failure !== undefined) throw new Error(`The package could not be packed.\n${packed.failure}`);
+  return join(
+    place,
+    readdirSync(place).find((name) => name.endsWith('.tgz')),
+  );
+}
+
+/** Installs one consumer in a folder of its own and runs its steps there. */
+function tryOut(consumer, tarball) {
+  const directory = join(place, consumer.name);
+  mkdirSync(directory);
+  cpSync(join(APPS, consumer.app), directory, { recursive: true });
+  const dependencies = { 'nestjs-lane-cache': `file:${tarball}`, ...consumer.dependencies };
+  const manifest = { name: consumer.name, private: true, type: consumer.type, dependencies };
+  writeFileSync(join(directory, 'package.json'), JSON.stringify(manifest, null, 2));
+  const startedAt = performance.now();
+  const installation = run('npm', INSTALL, directory);
+  const node = consumer.node === undefined ? process.execPath : nodeOf(directory);
+  const installed = consumer.isBare ? installedSizes(directory) : undefined;
+  const steps = installation.failure === undefined ? consumer.steps : [];
+  let { failure } = installation;
+  for (const step of steps) failure ??= run(node, step, directory, consumer.environment).failure;
+  rmSync(directory, { recursive: true, force: true });
+  const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
+  process.stderr.write(`${consumer.name}: ${failure === undefined ? 'ok' : 'FAILED'} in ${seconds} s\n`);
+  return { consumer, failure, seconds, installed };
+}
+
+/** Of the package that brings another Node. */
+function nodeOf(directory) {
+  return join(directory, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node');
+}
+
+/** What went wrong, with what was printed; nothing if it went well. */
+function run(command, args, directory, environment = {}) {
+  const env = { ...process.env, ...environment, LANE_CACHE_DIR: join(directory, '.lane-cache') };
+  const done = spawnSync(command, args, { cwd: directory, env, encoding: 'utf8', timeout: STEP_TIMEOUT_MS });
+  if (done.status === 0) return {};
+  const printed = `${done.stdout ?? ''}${done.stderr ?? ''}`.slice(-6_000);
+  return { failure: `${command} ${args.join(' ')}: ${done.error?.message ?? `exit code ${done.status}`}\n${printed}` };
+}
+
+function installedSizes(directory) {
+  const modules = join(directory, 'node_modules');
+  const own = megabytes(sizeOf(join(modules, 'nestjs-lane-cache')));
+  return `${own} for the package, ${megabytes(sizeOf(modules))} with all it needs, Nest included`;
+}
+
+function sizeOf(directory) {
+  let bytes = 0;
+  for (const entry of readdirSync(directory, { withFileTypes: true, recursive: true })) {
+    if (entry.isFile()) bytes += statSync(join(entry.parentPath, entry.name)).size;
+  }
+  return bytes;
+}
+
+function megabytes(bytes) {
+  return `${(bytes / 1024 ** 2).toFixed(2)} MB`;
+}

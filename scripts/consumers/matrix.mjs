@@ -1,0 +1,93 @@
+/** The apps that the package is installed into, and what runs there. */
+
+const nest = (version) => ({
+  '@nestjs/common': version,
+  '@nestjs/core': version,
+  '@nestjs/platform-express': version,
+  '@nestjs/testing': version,
+  'reflect-metadata': '^0.2.2',
+  rxjs: '^7.8.2',
+});
+
+const JEST = { jest: '^30.5.2', '@swc/core': '^1.16.22', '@swc/jest': '^0.2.39' };
+const VITEST = { vitest: '^4.0.0', '@swc/core': '^1.16.22', 'unplugin-swc': '^1.5.0' };
+
+/** All optional peers that an app needs no server for. */
+const PEERS_12 = {
+  '@nestjs/cache-manager': '^12.0.0',
+  '@nestjs/terminus': '^12.0.0',
+  '@nestjs/schedule': '^12.0.0',
+  'prom-client': '^15.1.3',
+};
+const PEERS_11 = {
+  '@nestjs/cache-manager': '^3.0.0',
+  '@nestjs/terminus': '^11.0.0',
+  '@nestjs/schedule': '^6.0.0',
+  'prom-client': '^15.1.3',
+};
+
+const RUN_JEST_ESM = ['--experimental-vm-modules', 'node_modules/jest/bin/jest.js', '--config', 'jest.esm.json'];
+const RUN_JEST_CJS = ['node_modules/jest/bin/jest.js', '--config', 'jest.cjs.json'];
+const RUN_VITEST = ['node_modules/vitest/vitest.mjs', 'run'];
+const RUN_PLAIN = [['esm.mjs'], ['cjs.cjs']];
+
+const typed = (name, typescript, inCi) => ({
+  name: `typescript-${name}`,
+  app: 'typed',
+  type: 'module',
+  inCi,
+  dependencies: { ...nest('^12.5.0'), typescript, '@types/node': '^20.19.0' },
+  steps: [
+    ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'],
+    ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.bundler.json'],
+  ],
+});
+
+const plain = (node) => ({
+  name: node === undefined ? 'plain' : `plain-node-${node}`,
+  app: 'plain',
+  type: 'module',
+  inCi: node === undefined,
+  isBare: node === undefined,
+  ...(node === undefined ? {} : { node }),
+  dependencies: node === undefined ? {} : { [`node-${process.platform}-${process.arch}`]: node },
+  steps: RUN_PLAIN,
+});
+
+const nestApp = (name, type, dependencies, step, more = {}) => ({
+  name,
+  app: 'nest-app',
+  type,
+  inCi: false,
+  dependencies,
+  steps: [step],
+  ...more,
+});
+
+const WITH_PEERS = { environment: { PEERS: 'with' } };
+
+export const CONSUMERS = [
+  nestApp('nest-12-esm-jest', 'module', { ...nest('^12.5.0'), ...JEST }, RUN_JEST_ESM, { inCi: true }),
+  nestApp('nest-11-cjs-jest', 'commonjs', { ...nest('^11.2.0'), ...JEST, ...PEERS_11 }, RUN_JEST_CJS, {
+    inCi: true,
+    ...WITH_PEERS,
+  }),
+  plain(undefined),
+  typed('6', 'npm:@typescript/typescript6@^6.0.2', true),
+  nestApp('nest-12-esm-jest-peers', 'module', { ...nest('^12.5.0'), ...JEST, ...PEERS_12 }, RUN_JEST_ESM, WITH_PEERS),
+  nestApp('nest-12-esm-vitest', 'module', { ...nest('^12.5.0'), ...VITEST }, RUN_VITEST),
+  nestApp('nest-11-esm-jest', 'module', { ...nest('^11.2.0'), ...JEST }, RUN_JEST_ESM),
+  nestApp('nest-11-cjs-jest-bare', 'commonjs', { ...nest('^11.2.0'), ...JEST }, RUN_JEST_CJS),
+  plain('22'),
+  plain('24'),
+  typed('5.9', '~5.9.0', false),
+  typed('7', '^7.0.2', false),
+  {
+    name: 'keyv-suite',
+    app: 'keyv-suite',
+    type: 'module',
+    inCi: false,
+    dependencies: { keyv: '^5.6.0', '@keyv/test-suite': '^2.1.2' },
+    steps: [['--test', 'suite.mjs']],
+  },
+];
