@@ -20,7 +20,8 @@ export function tiersOf(foundations: Foundations, disk: Disk, shared: Shared | u
   const l1 = new MemoryTier({
     ...{ lanes, codec, life },
     evicted: (lane, { key }, reason) => {
-      recorder(lane).eviction('l1', 1);
+      if (reason === 'expired') recorder(lane).expiration('l1', 1);
+      else recorder(lane).eviction('l1', 1);
       recent(lane).evicted(key, 'l1', reason);
       // The disk evicts by when entries were used, and it has not seen the uses in memory.
       if (l2 instanceof DiskTier) l2.touch(lane, key);

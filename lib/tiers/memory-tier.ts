@@ -11,7 +11,8 @@ export interface MemoryTierOptions {
   readonly lanes: ReadonlyMap<string, ResolvedLane>;
   readonly codec: ValueCodec;
   readonly life: LifeClock;
-  readonly evicted: (lane: string, entry: MemoryEntry, reason: 'entries' | 'bytes') => void;
+  /** An entry had to go for another, or its life was over. */
+  readonly evicted: (lane: string, entry: MemoryEntry, reason: 'entries' | 'bytes' | 'expired') => void;
 }
 
 /** Entries looked at between two turns of the event loop. */
@@ -116,7 +117,10 @@ export class MemoryTier implements Tier {
     for (let start = 0; start < keys.length; start += SLICE) {
       for (const key of keys.slice(start, start + SLICE)) {
         const entry = space.peek(key);
-        if (entry !== undefined && entry.staleUntil <= now && space.delete(key)) expired++;
+        if (entry === undefined || entry.staleUntil > now) continue;
+        space.delete(key);
+        this.options.evicted(lane, entry, 'expired');
+        expired++;
       }
       await nextTurn();
     }
