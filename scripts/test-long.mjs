@@ -1,0 +1,27 @@
+// The full numbers behind the short tests: every suite that scales, with its rounds. Takes an hour or more.
+import { spawnSync } from 'node:child_process';
+
+const JEST = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
+
+const phases = [
+  {
+    name: 'faults',
+    rounds: 60,
+    args: [...JEST, '--runInBand', 'test/fault', '--testPathIgnorePatterns', 'checkpoints-kill'],
+  },
+  { name: 'killed savers of checkpoints', rounds: 200, args: [...JEST, '--runInBand', 'test/fault/checkpoints-kill'] },
+  { name: 'interleavings', rounds: 20_000, args: [...JEST, '--runInBand', 'test/model'] },
+  { name: 'consumers', args: ['scripts/consumers.mjs', '--all'] },
+];
+
+const wanted = process.argv.slice(2);
+const failed = [];
+for (const { name, rounds, args } of phases) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  console.log(`\n=== ${name}${rounds === undefined ? '' : `, ${rounds} rounds`}`);
+  const env = { ...process.env, ...(rounds === undefined ? {} : { LANE_CACHE_ROUNDS: String(rounds) }) };
+  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit', env });
+  if (status !== 0) failed.push(name);
+}
+console.log(failed.length === 0 ? '\nAll long tests passed.' : `\nFailed: ${failed.join(', ')}`);
+process.exit(failed.length === 0 ? 0 : 1);
