@@ -9,12 +9,14 @@ import { LaneLimits, type EntryGone } from './lane-limits.js';
 import type { LaneRules, StoredRecord } from './lane-rules.js';
 import { LaneWriter } from './lane-writer.js';
 import { LaneUsage } from './lane-usage.js';
+import { isWorthCompacting, QueuedCompaction } from './queued-compaction.js';
 import { QueuedPut } from './queued-put.js';
 import { Touches } from './touches.js';
 import { NoChange, WriteQueue, type QueuedChange } from './write-queue.js';
 
 const MAX_BATCH_CHANGES = 256;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+const LARGEST_BATCH = { entries: MAX_BATCH_CHANGES, bytes: MAX_BATCH_BYTES };
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** How long one turn may be held. */
 const SLICE_MS = 2;
@@ -174,6 +176,16 @@ export class EntryStore {
     return { expired, evicted };
   }
 
+  /** Clears what dead readers hold, and gives back what the file does not use when that is most of a large one. */
+  async tend(): Promise<void> {
+    const { environment } = this.options;
+    environment.checkReaders();
+    if (!isWorthCompacting(environment)) return;
+    await new Promise<void>((resolve, reject) => {
+      this.queue.push(new QueuedCompaction(environment, (fault) => (fault === undefined ? resolve() : reject(fault))));
+    });
+  }
+
   /** The lane's entries, the least recently used first, each once; what changes meanwhile may or may not be among them. */
   async *entries(lane: string): AsyncGenerator<EntryRow> {
     const seen = new Set<string>();
@@ -222,19 +234,11 @@ export class EntryStore {
     this.limits.startBatch();
     const batch = new EntryBatch(this.tables, this.counts, this.options.now());
     this.batchStarted = this.options.clock.monotonic();
-    const usesFirst = this.touches.areDue || this.mayEvict();
+    const usesFirst = this.touches.areDue || this.limits.mayEvict(this.options.lanes, LARGEST_BATCH);
     if (usesFirst) this.touches.applyTo(batch, () => this.isSpent());
     if (!usesFirst || this.touches.isEmpty) fill(batch);
     if (batch.isEmpty) await nextTurn();
     else await this.options.environment.commit((transaction) => batch.writeTo(transaction));
-  }
-
-  private mayEvict(): boolean {
-    for (const [lane, rules] of this.options.lanes) {
-      const { entries, sizeBytes } = this.counts.of(lane);
-      if (entries + MAX_BATCH_CHANGES > rules.maxEntries || sizeBytes + MAX_BATCH_BYTES > rules.maxBytes) return true;
-    }
-    return false;
   }
 
   private isSpent(): boolean {

@@ -43,6 +43,11 @@ export interface Environment {
   fileBytes(): number;
   /** Bytes inside the data file that hold nothing. */
   freeBytes(): number;
+  /**
+   * Gives back to the volume what the data file does not use. Nothing may be committed meanwhile, and reads miss for a
+   * moment. Changes nothing if there is no room for a copy; rejects with `StorageFault` if the environment is lost.
+   */
+  compact(): Promise<void>;
   /** Clears reader slots of dead processes. */
   checkReaders(): void;
   /** Idempotent; waits for what was accepted, at most the deadline. */

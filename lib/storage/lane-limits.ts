@@ -24,6 +24,18 @@ export class LaneLimits {
     this.evictions.clear();
   }
 
+  /** Whether a batch that brings so much may push something out. */
+  mayEvict(
+    lanes: ReadonlyMap<string, LaneRules>,
+    batch: { readonly entries: number; readonly bytes: number },
+  ): boolean {
+    for (const [lane, rules] of lanes) {
+      const { entries, sizeBytes } = this.usage.of(lane);
+      if (entries + batch.entries > rules.maxEntries || sizeBytes + batch.bytes > rules.maxBytes) return true;
+    }
+    return false;
+  }
+
   /** Evicts within the batch until the lane is within its rules, at most `limit` entries. Returns how many went. */
   enforce(batch: EntryBatch, lane: string, rules: LaneRules, limit: number): number {
     const count = this.usage.of(lane);

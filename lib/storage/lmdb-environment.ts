@@ -1,8 +1,8 @@
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Clock } from '../clock/clock.js';
 import { Changes } from './changes.js';
 import type { Change } from './changes.js';
+import { copyInto } from './copy-tables.js';
+import { DataFile } from './data-file.js';
 import { StorageFault } from './environment.js';
 import type { Durability, Environment, Table, Transaction } from './environment.js';
 import { toFault } from './faults.js';
@@ -13,6 +13,7 @@ import type { ReadGate } from './lmdb-table.js';
 import { openNativeTable, tableNames } from './native-lmdb.js';
 import type { NativeRoot } from './native-lmdb.js';
 import { freePageBytes } from './page-use.js';
+import { discard, putInPlace } from './quarantine.js';
 import type { StorageReporter } from './storage-reporter.js';
 import { Watermark } from './watermark.js';
 import { WriteBatches } from './write-batches.js';
@@ -29,6 +30,16 @@ export interface LmdbEnvironmentOptions {
   readonly report: StorageReporter;
 }
 
+/** What an environment asks of whoever opened it. */
+export interface Opener {
+  /** Once LMDB has let go of the directory. */
+  closed(): Promise<void>;
+  /** Opens a fresh environment of the same kind in another directory. */
+  beside(directory: string): Promise<Environment>;
+  /** Opens LMDB in the directory again. */
+  reopen(): Promise<NativeRoot>;
+}
+
 const DEFAULT_DEADLINE_MS = 5_000;
 /** Making a table is a synchronous transaction of a few pages. */
 const NEW_TABLE_BYTES = 65_536;
@@ -42,29 +53,27 @@ export class LmdbEnvironment implements Environment, ReadGate {
 
   private readonly tables = new Map<string, LmdbTable>();
   private readonly inFlight = new Set<Promise<void>>();
-  private readonly batches: WriteBatches;
+  private batches: WriteBatches;
   private readonly watermark: Watermark;
-  private readonly headroom: Headroom;
+  private headroom: Headroom;
   private readonly deadlineMs: number;
-  private readonly dataFile: string;
-  private readonly inode: number;
+  private dataFile: DataFile;
   private pendingBytes = 0;
   private overdue = 0;
+  private compacting: Promise<void> = Promise.resolve();
   private closing: Promise<void> | undefined;
 
   constructor(
-    private readonly root: NativeRoot,
+    private root: NativeRoot,
     private readonly options: LmdbEnvironmentOptions,
-    /** Runs once LMDB has let go of the directory. */
-    private readonly onClosed: () => Promise<void>,
+    private readonly opener: Opener,
   ) {
     this.directory = options.directory;
     this.durability = options.durability;
     this.deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS;
     this.watermark = new Watermark(options.directory, options.minFreeBytes);
-    this.dataFile = join(options.directory, 'data.mdb');
-    this.inode = statSync(this.dataFile).ino;
-    this.headroom = new Headroom(root, this.dataFile, this.watermark);
+    this.dataFile = new DataFile(options.directory);
+    this.headroom = new Headroom(root, this.dataFile.path, this.watermark);
     this.batches = new WriteBatches(root, this.headroom);
   }
 
@@ -89,7 +98,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
       fill(changes);
       this.requireWritable();
       if (changes.all.length === 0) return Promise.resolve();
-      this.requirePlace();
+      this.dataFile.requirePlace();
       this.requireRoom(changes);
       return this.track(this.write(changes));
     } catch (error) {
@@ -98,7 +107,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
   }
 
   fileBytes(): number {
-    return statSync(this.dataFile, { throwIfNoEntry: false })?.size ?? 0;
+    return this.dataFile.bytes();
   }
 
   freeBytes(): number {
@@ -116,6 +125,11 @@ export class LmdbEnvironment implements Environment, ReadGate {
     if (this.isOpen) this.root.readerCheck();
   }
 
+  compact(): Promise<void> {
+    this.compacting = this.shrink();
+    return this.compacting;
+  }
+
   close(): Promise<void> {
     this.closing ??= this.shut();
     return this.closing;
@@ -126,18 +140,6 @@ export class LmdbEnvironment implements Environment, ReadGate {
     // every further write would block another of libuv's few threads behind the one that hangs
     if (this.overdue > 0)
       throw new StorageFault('deadline', `${this.directory} still has not finished an earlier write`);
-  }
-
-  /** LMDB goes on writing, and acknowledging, into a file that has no name any more. */
-  private requirePlace(): void {
-    let inode: number | undefined;
-    try {
-      inode = statSync(this.dataFile, { throwIfNoEntry: false })?.ino;
-    } catch (error) {
-      throw toFault(error, `looking for ${this.dataFile}`);
-    }
-    if (inode === this.inode) return;
-    throw new StorageFault('gone', `${this.dataFile} was removed or replaced while it was in use`);
   }
 
   private requireRoom(changes: Changes): void {
@@ -208,11 +210,39 @@ export class LmdbEnvironment implements Environment, ReadGate {
     return commit;
   }
 
+  private async shrink(): Promise<void> {
+    const path = `${this.directory}.copy`;
+    const tables = tableNames(this.root).map((name) => this.table(name));
+    const isCopied = await copyInto(path, tables, () => this.opener.beside(path));
+    if (isCopied && this.closing === undefined) await this.moveTo(path);
+  }
+
+  /** From here on the environment is the copy, or lost. */
+  private async moveTo(copy: string): Promise<void> {
+    this.isOpen = false;
+    try {
+      await Promise.allSettled(this.inFlight);
+      await this.headroom.close();
+      if (!(await this.closesInTime())) throw new StorageFault('deadline', `${this.directory} could not be closed`);
+      await discard(this.directory, this.options.clock);
+      await putInPlace(copy, this.directory);
+      this.root = await this.opener.reopen();
+      for (const [name, table] of this.tables) table.native = openNativeTable(this.root, name);
+      this.dataFile = new DataFile(this.directory);
+      this.headroom = new Headroom(this.root, this.dataFile.path, this.watermark);
+      this.batches = new WriteBatches(this.root, this.headroom);
+      this.isOpen = true;
+    } catch (error) {
+      throw new StorageFault('gone', `${this.directory} was lost while it was being compacted`, error);
+    }
+  }
+
   private async shut(): Promise<void> {
+    await this.compacting.catch(() => undefined);
     this.isOpen = false;
     await Promise.allSettled(this.inFlight);
     // closing while LMDB hangs would hang as well: the process keeps the files until it ends
-    if (this.overdue === 0 && (await this.closesInTime())) await this.onClosed();
+    if (this.overdue === 0 && (await this.closesInTime())) await this.opener.closed();
     await this.headroom.close();
   }
 

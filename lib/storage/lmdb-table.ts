@@ -26,7 +26,8 @@ const toNative = ({ start, end, reverse, limit }: RangeOptions): NativeRange => 
 export class LmdbTable implements Table {
   constructor(
     readonly name: string,
-    readonly native: NativeTable,
+    /** Another one once the environment was compacted. */
+    public native: NativeTable,
     private readonly gate: ReadGate,
     private readonly report: StorageReporter,
   ) {}

@@ -56,10 +56,20 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   await requireSound(options);
   if (!(await isComplete(directory))) new Watermark(directory, options.minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
   await fillLockFile(directory);
-  const marker = await OpeningMarker.leave(directory);
+  let marker = await OpeningMarker.leave(directory);
   await forgetStamp(directory);
   const root = await openRoot(options, marker);
-  const environment = new LmdbEnvironment(root, options, () => closed(directory, marker));
+  const environment = new LmdbEnvironment(root, options, {
+    closed: () => closed(directory, marker),
+    beside: (path) => openOnce({ ...options, directory: path }),
+    reopen: async () => {
+      marker = await OpeningMarker.leave(directory);
+      await forgetStamp(directory);
+      const again = await openRoot(options, marker);
+      await marker.running();
+      return again;
+    },
+  });
   try {
     await agreeOnFormat(environment, root, options);
     await marker.running();

@@ -64,6 +64,12 @@ export const discard = async (directory: string, clock: Clock): Promise<void> =>
   rm(path, { recursive: true, force: true }).catch(() => undefined);
 };
 
+/** Gives `directory` the name `place`, where nothing may be, durably. */
+export const putInPlace = async (directory: string, place: string): Promise<void> => {
+  await rename(directory, place);
+  await syncDirectory(dirname(place));
+};
+
 /** Deletes what `discard` could not. */
 export const removeDiscarded = async (directory: string): Promise<void> => {
   const prefix = `${basename(directory)}${VOID_MARK}`;

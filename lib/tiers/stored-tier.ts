@@ -146,6 +146,7 @@ export abstract class StoredTier implements Tier {
         gone.expired += expired;
         gone.evicted += evicted;
       }
+      await store.tend();
     } catch (error) {
       if (!(error instanceof StorageFault)) throw error;
     }

@@ -147,5 +147,6 @@ export class MemoryEnvironment implements Environment {
   fileBytes = (): number => 0;
   freeBytes = (): number => 0;
   checkReaders = (): void => undefined;
+  compact = (): Promise<void> => Promise.resolve();
   close = (): Promise<void> => this.last;
 }

@@ -111,6 +111,10 @@ export class MemoryEnvironment implements Environment {
     return 0;
   }
 
+  compact(): Promise<void> {
+    return Promise.resolve();
+  }
+
   checkReaders(): void {
     // has no readers
   }
