@@ -27,7 +27,7 @@ export class CacheManager extends LaneManager {
     method: M,
     args: ArgumentsOf<C[M]>,
   ): string {
-    return cachedKeyFor(type as never, method, args);
+    return cachedKeyFor(type, method, args);
   }
 }
 

@@ -57,7 +57,14 @@ export function layFoundations(
   const codec = new ValueCodec(options.types ?? []);
   const warned = new Set<string>();
   return {
-    ...{ purpose, options, lanes, defaultLane, clock, codec, events, counters },
+    purpose,
+    options,
+    lanes,
+    defaultLane,
+    clock,
+    codec,
+    events,
+    counters,
     life: new LifeClock(clock),
     recorder: (lane) => counters.get(lane) ?? new LaneCounters(),
     recent: (lane) => recent.get(lane) ?? new RecentKeys(),
@@ -90,10 +97,14 @@ export async function openDiskFor(foundations: Foundations): Promise<Disk> {
   const root = rootDirectory(options);
   if (root === false) return noDisk();
   return SharedDisk.open({
-    ...{ root, lanes, clock, life, events, recorder },
+    root,
+    lanes,
+    clock,
+    life,
+    events,
+    recorder,
     evicted: (lane, key, tier, reason) => recent(lane).evicted(key, tier, reason),
     checkpoints: checkpointsDirectory(options),
-    // whoever only looks is gone in a moment: others had better wait for it than ask it
     answering: foundations.purpose === 'look' ? 'nobody' : 'others',
     minFreeBytes: storage?.minFreeBytes === undefined ? undefined : parseSize(storage.minFreeBytes),
     deadlineMs:

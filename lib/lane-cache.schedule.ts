@@ -25,7 +25,7 @@ export class LaneCacheSchedule implements OnApplicationBootstrap {
       const { SchedulerRegistry } = await import('@nestjs/schedule');
       const registry = this.modules.get(SchedulerRegistry, { strict: false });
       return {
-        add: (name, job) => registry.addCronJob(name, job as never),
+        add: (name, job) => registry.addCronJob(name, job),
         remove: (name) => {
           if (registry.doesExist('cron', name)) registry.deleteCronJob(name);
         },

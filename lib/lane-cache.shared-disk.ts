@@ -185,7 +185,11 @@ export class SharedDisk implements Disk {
     await this.note.made();
     await this.l3.attach(
       new PersistentFolder({
-        ...{ root, directory: this.persistence.directory, clock, minFreeBytes, deadlineMs },
+        root,
+        directory: this.persistence.directory,
+        clock,
+        minFreeBytes,
+        deadlineMs,
         entitled: () => this.requireOwnership(),
       }),
     );

@@ -18,14 +18,21 @@ export function tiersOf(foundations: Foundations, disk: Disk, shared: Shared | u
   const { lanes, codec, life, events, recorder, recent } = foundations;
   const { l2, l3 } = disk;
   const l1 = new MemoryTier({
-    ...{ lanes, codec, life },
+    lanes,
+    codec,
+    life,
     evicted: (lane, { key }, reason) => {
       if (reason === 'expired') recorder(lane).expiration('l1', 1);
       else recorder(lane).eviction('l1', 1);
       recent(lane).evicted(key, 'l1', reason);
-      // The disk evicts by when entries were used, and it has not seen the uses in memory.
       if (l2 instanceof DiskTier) l2.touch(lane, key);
-      if (events.wants('evict')) events.emit('evict', { lane, key, tier: 'l1', reason });
+      if (events.wants('evict'))
+        events.emit('evict', {
+          lane,
+          key,
+          tier: 'l1',
+          reason,
+        });
     },
   });
   return { l1, l2, l3, l4: shared?.tier ?? new OffTier('l4', 'policy') };

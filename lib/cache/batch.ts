@@ -2,7 +2,7 @@ import { toMilliseconds } from '../lanes/duration.js';
 import type { Compute, ComputeContext, ComputeMany, ComputeManyContext } from './options.js';
 
 interface Claim {
-  readonly ctx: ComputeContext<unknown>;
+  readonly ctx: ComputeContext;
   readonly settle: (value: unknown) => void;
   readonly fail: (error: unknown) => void;
 }

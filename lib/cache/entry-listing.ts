@@ -51,8 +51,16 @@ function fromMemory(space: LaneSpace, key: string): Listed | undefined {
   if (!parts.log.counts(candidate) || parts.log.expiredAt(candidate) !== undefined) return undefined;
   const { tags, sizeBytes, computeMs, accessCount } = entry;
   return {
-    ...{ key, lane, tags, sizeBytes, computeMs, accessCount },
-    ...{ ageMs: now - entry.landedAt, remainingMs: entry.expiresAt - now },
+    key,
+    lane,
+    tags,
+    sizeBytes,
+    computeMs,
+    accessCount,
+    ...{
+      ageMs: now - entry.landedAt,
+      remainingMs: entry.expiresAt - now,
+    },
   };
 }
 
@@ -93,8 +101,16 @@ async function readable(
     if (!isGood) return undefined;
     const { tags, computeMs, value } = record;
     return {
-      ...{ key, lane, tags, computeMs, sizeBytes: value.length, accessCount: 0 },
-      ...{ ageMs: now - record.landedAt, remainingMs: record.expiresAt - now },
+      key,
+      lane,
+      tags,
+      computeMs,
+      sizeBytes: value.length,
+      accessCount: 0,
+      ...{
+        ageMs: now - record.landedAt,
+        remainingMs: record.expiresAt - now,
+      },
     };
   } catch {
     return undefined;

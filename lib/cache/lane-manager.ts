@@ -240,7 +240,7 @@ export class LaneManager {
       checkCompute(compute, this.lane);
       return request(this.space, this.flights, { key, compute, terms });
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 }

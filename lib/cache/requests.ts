@@ -20,7 +20,7 @@ export function bypassReason(space: LaneSpace, key: string): BypassReason | unde
   if (space.parts.memory.state.state === 'off') return 'closed';
   if (space.parts.shared?.isStale === true && space.policy.l4.enabled) return 'stale-distributed';
   const { include, exclude } = space;
-  if (exclude.length > 0 && exclude.some((pattern) => pattern.matches(key))) return 'excluded';
+  if (exclude.some((pattern) => pattern.matches(key))) return 'excluded';
   if (include.length > 0 && !include.some((pattern) => pattern.matches(key))) return 'excluded';
   return undefined;
 }

@@ -183,8 +183,18 @@ function writeBelow(space: LaneSpace, landing: Landing, life: Life): void {
   if (payload.bytes === undefined || parts.below.length === 0 || space.policy.isolation === 'shared') return;
   const { landedAt, expiresAt, staleUntil } = life;
   const bytes = sealRecord({
-    ...{ key, tags, birth, landedAt, expiresAt, staleUntil, computeMs },
-    ...{ appVersion: parts.appVersion, schemaVersion: terms.version, value: payload.bytes },
+    key,
+    tags,
+    birth,
+    landedAt,
+    expiresAt,
+    staleUntil,
+    computeMs,
+    ...{
+      appVersion: parts.appVersion,
+      schemaVersion: terms.version,
+      value: payload.bytes,
+    },
   });
   const record = { key, tags, birth, expiresAt: staleUntil, computeMs, bytes };
   const answers = parts.below.map((gate) => gate.write(lane, record));

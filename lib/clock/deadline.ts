@@ -25,7 +25,7 @@ export function withDeadline<T>(clock: Clock, work: Promise<T>, afterMs: number,
       (error: unknown) => {
         cancel();
         // Handed on as it came, whatever it is: an Error or not.
-        reject(error as Error);
+        reject(error);
       },
     );
   });

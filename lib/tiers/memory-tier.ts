@@ -142,7 +142,15 @@ export class MemoryTier implements Tier {
     if (value === undefined) return undefined;
     const { key, tags, birth, landedAt, expiresAt, staleUntil, computeMs, schemaVersion } = entry;
     const bytes = sealRecord({
-      ...{ key, tags, birth, landedAt, expiresAt, staleUntil, computeMs, schemaVersion, value },
+      key,
+      tags,
+      birth,
+      landedAt,
+      expiresAt,
+      staleUntil,
+      computeMs,
+      schemaVersion,
+      value,
       appVersion: '',
     });
     return { key, tags, birth, expiresAt: staleUntil, computeMs, bytes };

@@ -54,7 +54,11 @@ export abstract class StoredTier implements Tier {
       for (const lane of this.rules.keys()) options.recorder(lane)?.tierError(name);
     };
     this.keeper = new StoreKeeper({
-      ...{ tier: name, clock, events, unattached, failed },
+      tier: name,
+      clock,
+      events,
+      unattached,
+      failed,
       admit: (environment) => this.admit(environment),
       serving: () => this.serving(),
     });

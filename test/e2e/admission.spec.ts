@@ -188,8 +188,16 @@ describe('what leaves a full lane first', () => {
     await clock.advance('5s');
     await cache.set('other', 1);
     expect(seen[0]).toMatchObject({
-      ...{ key: 'key', tags: ['tag'], tier: 'l1', computeMs: 2_000, accessCount: 2 },
-      ...{ ageMs: 15_000, idleMs: 5_000, remainingMs: 45_000 },
+      key: 'key',
+      tags: ['tag'],
+      tier: 'l1',
+      computeMs: 2e3,
+      accessCount: 2,
+      ...{
+        ageMs: 15e3,
+        idleMs: 5e3,
+        remainingMs: 45e3,
+      },
     });
   });
 });

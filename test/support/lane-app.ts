@@ -69,7 +69,14 @@ export class LaneApp {
     life.notBefore(options.journal?.initial.latestTime ?? 0);
     const gateOptions = { clock, events, recorder, readDeadlineMs: 1_000, removeDeadlineMs: 10_000 };
     const parts: CacheParts = {
-      ...{ clock, life, codec, events, log, memory, persistence, appVersion: version },
+      clock,
+      life,
+      codec,
+      events,
+      log,
+      memory,
+      persistence,
+      appVersion: version,
       below: below.map((tier) => new TierGate(tier, gateOptions)),
       scope: new AsyncLocalStorage<FlightScope>(),
       warnOnce: (_subject, message) => void this.warnings.push(message),
@@ -79,7 +86,11 @@ export class LaneApp {
       invalidations: new Invalidations(parts, spaces),
       metrics: new LaneCacheMetrics({ lanes, counters, tiers: [memory, ...below], clock, events }),
       checkpoints: new CheckpointService({
-        ...{ codec, clock, events, defaultLane: LANE, lanes: this.lanes },
+        codec,
+        clock,
+        events,
+        defaultLane: LANE,
+        lanes: this.lanes,
         store: () => new UnavailableCheckpointStore('no-directory', 'none'),
       }),
       managerOf: (lane) => this.manager(lane),

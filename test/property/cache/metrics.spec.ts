@@ -213,11 +213,32 @@ describe('the numbers of a lane', () => {
     await cache.get('a');
     await cache.getOrSet('page:1', () => Promise.reject(failure)).catch(() => undefined);
     expect(cache.getMetrics()).toMatchObject({
-      ...{ requests: 10, misses: 5, joined: 1, computed: 3, failed: 1 },
-      l1: { hits: 1, misses: 6, hitRate: 14.3 },
-      l2: { hits: 1, misses: 4, hitRate: 20 },
-      l3: { hits: 0, misses: 4, hitRate: 0 },
-      bypassed: { forced: 1, 'ttl-zero': 1, excluded: 1, closed: 0 },
+      requests: 10,
+      misses: 5,
+      joined: 1,
+      computed: 3,
+      failed: 1,
+      l1: {
+        hits: 1,
+        misses: 6,
+        hitRate: 14.3,
+      },
+      l2: {
+        hits: 1,
+        misses: 4,
+        hitRate: 20,
+      },
+      l3: {
+        hits: 0,
+        misses: 4,
+        hitRate: 0,
+      },
+      bypassed: {
+        forced: 1,
+        'ttl-zero': 1,
+        excluded: 1,
+        closed: 0,
+      },
       hitRate: 20,
     });
   });
