@@ -187,6 +187,7 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
       ...{ clock, life, codec, events, warnOnce, below, log: this.log, memory: this.tiers.l1 },
       persistence: this.disk.persistence,
       shared: this.shared?.log,
+      turns: this.shared?.turns,
       appVersion: options.version ?? '',
       scope: new AsyncLocalStorage<FlightScope>(),
     };

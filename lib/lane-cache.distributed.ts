@@ -1,3 +1,4 @@
+import type { ClusterTurns } from './cache/cluster-turns.js';
 import type { SharedFollower } from './cache/shared-follower.js';
 import type { InvalidationLog } from './invalidation/invalidation-log.js';
 import type { Disk } from './lane-cache.disk.js';
@@ -12,6 +13,7 @@ import type { DistributedTier } from './tiers/distributed-tier.js';
 export interface Shared {
   readonly tier: DistributedTier;
   readonly log: SharedLog;
+  readonly turns: ClusterTurns;
   start(follower: SharedFollower): Promise<void>;
   takenOver(): Promise<void>;
   close(): Promise<void>;

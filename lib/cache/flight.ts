@@ -20,6 +20,8 @@ export class Flight {
   fence: Fence | undefined;
   /** Tiers below memory that were asked and had nothing; undefined until they have been asked. */
   missed: readonly TierName[] | undefined;
+  /** The tiers had nothing before another instance had its turn; they have been asked again since. */
+  hasWaitedForTurn = false;
   /** What a tier answered. */
   answer: Payload | undefined;
   stale: StaleCopy | undefined;

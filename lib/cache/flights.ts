@@ -155,10 +155,12 @@ export class Flights {
       return;
     }
     const { events } = this.space.parts;
-    if (events.wants('miss')) events.emit('miss', { lane: this.space.lane, key: flight.key, reason });
+    if (events.wants('miss') && !flight.hasWaitedForTurn) {
+      events.emit('miss', { lane: this.space.lane, key: flight.key, reason });
+    }
     if (fence.isAbandoned) this.depart(flight, () => undefined);
     else if (this.staleServing.isBackingOff(flight)) this.restOnStale(flight, fence);
-    else void this.compute(flight, fence);
+    else void this.computeInTurn(flight, fence);
   }
 
   private answer(flight: Flight, found: Found): void {
@@ -181,6 +183,19 @@ export class Flights {
       if (flight.waiters.size > 0) void this.compute(flight, fence);
       else this.depart(flight, () => undefined);
     });
+  }
+
+  /** Where instances compute a key one at a time: looks again when another one has had its turn. */
+  private async computeInTurn(flight: Flight, fence: Fence): Promise<void> {
+    const { parts, policy, lane } = this.space;
+    if (parts.turns === undefined || policy.l4.coalesce === 'process') return this.compute(flight, fence);
+    const turn = await parts.turns.take(lane, flight.key);
+    flight.hasWaitedForTurn = true;
+    if (turn === 'ended' && !fence.isShut)
+      return this.follow(flight, fence, lookAt(this.space, flight.key, flight.terms));
+    if (fence.isAbandoned) this.depart(flight, () => undefined);
+    else await this.compute(flight, fence);
+    if (turn !== 'ended') turn.end();
   }
 
   private async compute(flight: Flight, fence: Fence): Promise<void> {

@@ -12,6 +12,7 @@ import type { LaneStrategy } from '../lanes/strategy.js';
 import type { MemorySpace } from '../tiers/memory-space.js';
 import type { MemoryTier } from '../tiers/memory-tier.js';
 import type { RecentKeys } from './recent-keys.js';
+import type { ClusterTurns } from './cluster-turns.js';
 import type { FlightScope } from './reentrancy.js';
 import type { Terms } from './terms.js';
 import type { TierGate } from './tier-gate.js';
@@ -41,6 +42,8 @@ export interface CacheParts {
   readonly persistence: Persistence | undefined;
   /** The log that this app's instances share; absent without a distributed tier. */
   readonly shared?: SharedLog | undefined;
+  /** By which they compute a key one at a time, in lanes that ask for it. */
+  readonly turns?: ClusterTurns | undefined;
   /** Of the app's data; a record of another one is a miss. */
   readonly appVersion: string;
   readonly scope: AsyncLocalStorage<FlightScope>;

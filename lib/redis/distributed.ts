@@ -1,4 +1,6 @@
+import type { ClusterTurns } from '../cache/cluster-turns.js';
 import type { Clock } from '../clock/clock.js';
+import { ProcessHold } from '../clock/process-hold.js';
 import { randomFraction } from '../clock/random.js';
 import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
@@ -8,6 +10,7 @@ import type { DistributedTier } from '../tiers/distributed-tier.js';
 import type { TierState } from '../tiers/tier.js';
 import { CursorHistory } from './cursor-history.js';
 import { KeySpace } from './key-space.js';
+import { Leases } from './leases.js';
 import { LogLine } from './log-line.js';
 import { RecentPatterns } from './recent-patterns.js';
 import { RecordSeal } from './record-seal.js';
@@ -50,7 +53,9 @@ const BOOT_WITHIN_MS = 1_000;
 export class Distributed {
   readonly tier: DistributedTier;
   readonly log: SharedLog;
+  readonly turns: ClusterTurns;
   private readonly shared: RedisSharedLog;
+  private readonly leases: Leases;
   private readonly cursors = new CursorHistory();
   private readonly patterns = new RecentPatterns();
   private readonly keys: KeySpace;
@@ -60,6 +65,7 @@ export class Distributed {
   private session: Session | undefined;
   private opened: Session | undefined;
   private current: TierState = { state: 'off', reason: 'disconnected' };
+  private readonly hold = new ProcessHold();
   private hasSaid = false;
   private isClosed = false;
   private retryMs = FIRST_RETRY_MS;
@@ -82,7 +88,7 @@ export class Distributed {
     const limitMs = settings.onDisconnect === 'bypass' ? CUT_OFF_AFTER_MS : settings.maxStalenessMs;
     this.staleness = new Staleness(clock, limitMs, () => this.follower?.suspect());
     const isStale = (): boolean => this.staleness.isStale;
-    const log = new RedisSharedLog({ keys, clock, timeoutMs, logLength, lanes, journal, isStale });
+    const log = new RedisSharedLog({ keys, clock, timeoutMs, logLength, lanes, journal, isStale, hold: this.hold });
     this.shared = log;
     this.log = log;
     this.tier = new RedisTier({
@@ -99,6 +105,9 @@ export class Distributed {
       failed: (lane) => settings.recorder(lane).tierError('l4'),
       close: () => this.close(),
     });
+    const session = (): Session | undefined => this.session;
+    this.leases = new Leases({ keys, clock, session, written: () => this.tier.flush(), hold: this.hold });
+    this.turns = this.leases;
   }
 
   /** Connects, and goes on connecting. Resolves when the tier serves, or when it is clear that it does not yet. */
@@ -117,10 +126,11 @@ export class Distributed {
       position,
       journal,
       log: this.shared,
+      leases: this.leases,
       caughtUp: (session, asOf) => this.caughtUp(session, asOf),
     });
     this.line = line;
-    return new Promise((resolve) => {
+    const started = new Promise<void>((resolve) => {
       const cancel = clock.schedule(BOOT_WITHIN_MS, resolve);
       this.wake = () => {
         cancel();
@@ -128,6 +138,7 @@ export class Distributed {
       };
       this.running = this.run(line);
     });
+    return this.hold.during(started);
   }
 
   /** This process has become the owner of a persistent tier whose past it has not followed. */
@@ -145,12 +156,15 @@ export class Distributed {
     this.wake();
     await this.running;
     await this.template.close();
+    this.hold.end();
   }
 
   private async run(line: LogLine): Promise<void> {
+    const { clock, commandTimeoutMs: timeoutMs } = this.settings;
+    const { hold } = this;
     while (!this.isClosed) {
       try {
-        this.opened = await Session.open(this.template, this.settings.clock, this.settings.commandTimeoutMs);
+        this.opened = await Session.open(this.template, clock, { timeoutMs, hold });
         if (this.isClosed) this.opened.fail(new Error('closed'));
         await line.follow(this.opened);
       } catch (error) {

@@ -1,13 +1,12 @@
 import { systemClock } from '../clock/clock.js';
 import { withDeadline } from '../clock/deadline.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { ProcessHold, type Holdable } from './process-hold.js';
 import { ConnectionState, type RedisArgument, type RedisPort } from './redis-port.js';
 
 /** What is used of a client of `ioredis`. */
 interface IoredisClient {
   readonly status: string;
-  readonly stream?: Holdable;
+  readonly stream?: { unref(): unknown };
   callBuffer(command: string, args: (string | Buffer)[]): Promise<unknown>;
   duplicate(overrides?: object): IoredisClient;
   connect(): Promise<unknown>;
@@ -40,14 +39,12 @@ export function isIoredis(client: object): client is IoredisClient {
 
 class IoredisPort implements RedisPort {
   private readonly state: ConnectionState;
-  private readonly hold: ProcessHold;
   private isClosed = false;
 
   constructor(
     private readonly client: IoredisClient,
     private readonly ownership: 'borrowed' | 'owned',
   ) {
-    this.hold = new ProcessHold(() => (ownership === 'owned' ? client.stream : undefined));
     this.state = new ConnectionState(client.status === 'ready');
     if (ownership === 'borrowed') return;
     client.on('ready', () => this.state.become(true));
@@ -64,8 +61,8 @@ class IoredisPort implements RedisPort {
     { timeoutMs = Infinity }: { readonly timeoutMs?: number } = {},
   ): Promise<unknown> {
     const [command = '', ...rest] = args;
-    const send = (): Promise<unknown> => this.client.callBuffer(textOf(command), rest.map(toArgument));
-    return this.hold.during(args, () => withDeadline(systemClock, send(), timeoutMs, 'Redis'));
+    const sent = this.client.callBuffer(textOf(command), rest.map(toArgument));
+    return withDeadline(systemClock, sent, timeoutMs, 'Redis');
   }
 
   async duplicate(): Promise<RedisPort> {
@@ -73,7 +70,7 @@ class IoredisPort implements RedisPort {
     const port = new IoredisPort(client, 'owned');
     try {
       await client.connect();
-      port.hold.release();
+      client.stream?.unref();
     } catch (error) {
       await port.close();
       throw error;

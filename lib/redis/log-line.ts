@@ -7,7 +7,7 @@ import type { KeySpace } from './key-space.js';
 import type { RecentPatterns } from './recent-patterns.js';
 import type { RedisSharedLog } from './redis-shared-log.js';
 import type { Session } from './session.js';
-import { followStream, type Followed } from './stream.js';
+import { followStreams, landedEnd, type Followed } from './stream.js';
 import { memberOf } from './subject.js';
 
 export interface LogLineOptions {
@@ -18,6 +18,7 @@ export interface LogLineOptions {
   readonly cursors: CursorHistory;
   readonly patterns: RecentPatterns;
   readonly follower: LogFollower;
+  readonly leases: { ended(names: readonly string[]): void };
   /** The position of this process's log. */
   readonly position: () => number;
   readonly journal: () => LogJournal | undefined;
@@ -40,6 +41,7 @@ export class LogLine {
   private readonly settling = new Set<Promise<unknown>>();
   private storing: Promise<void> | undefined;
   private storeAgain = false;
+  private landedAt = '0-0';
 
   constructor(private readonly options: LogLineOptions) {}
 
@@ -47,6 +49,7 @@ export class LogLine {
   async follow(session: Session): Promise<never> {
     const greeting = await this.shakeHands(session);
     const { log } = this.options;
+    this.landedAt = await landedEnd(session.follower, this.options.keys, HEARD_WITHIN_MS);
     this.meet(greeting);
     await log.speakTo({ session, generation: greeting.cursor.generation });
     // the first look tells whether this instance is up to date, and must not wait for news
@@ -96,13 +99,16 @@ export class LogLine {
     if (before === undefined) throw new Error('the log has not been met');
     const beganAt = clock.monotonic();
     const wait = { blockMs, timeoutMs: HEARD_WITHIN_MS };
-    const [greeting, records] = await Promise.all([
+    const heading = { sequence: before.sequence, landedAt: this.landedAt };
+    const [greeting, { records, landed, landedAt }] = await Promise.all([
       this.greet(session, before),
-      followStream(session.follower, keys.stream, before.sequence, wait),
+      followStreams(session.follower, keys, heading, wait),
     ]).catch((error: unknown) => {
       session.fail(error instanceof Error ? error : new Error(String(error)));
       throw error;
     });
+    this.landedAt = landedAt;
+    this.options.leases.ended(landed);
     if (greeting.cursor.generation !== before.generation) {
       patterns.forget();
       patterns.learnAll(greeting.patterns);

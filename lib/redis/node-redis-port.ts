@@ -1,7 +1,6 @@
 import { systemClock } from '../clock/clock.js';
 import { withDeadline } from '../clock/deadline.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { ProcessHold } from './process-hold.js';
 import { ConnectionState, type RedisArgument, type RedisPort } from './redis-port.js';
 
 /** What is used of a node-redis client, of the `redis` package. */
@@ -11,7 +10,6 @@ interface NodeRedisClient {
   duplicate(overrides?: object): NodeRedisClient;
   connect(): Promise<unknown>;
   destroy(): void;
-  ref(): void;
   unref(): void;
   on(event: string, listener: (...args: unknown[]) => void): unknown;
 }
@@ -37,13 +35,11 @@ export function isNodeRedis(client: object): client is NodeRedisClient {
 
 class NodeRedisPort implements RedisPort {
   private readonly state: ConnectionState;
-  private readonly hold: ProcessHold;
 
   constructor(
     private readonly client: NodeRedisClient,
     private readonly ownership: 'borrowed' | 'owned',
   ) {
-    this.hold = new ProcessHold(() => (ownership === 'owned' ? client : undefined));
     this.state = new ConnectionState(client.isReady);
     if (ownership === 'borrowed') return;
     client.on('ready', () => this.state.become(true));
@@ -58,8 +54,8 @@ class NodeRedisPort implements RedisPort {
     args: readonly RedisArgument[],
     { timeoutMs = Infinity }: { readonly timeoutMs?: number } = {},
   ): Promise<unknown> {
-    const send = (): Promise<unknown> => this.client.sendCommand(args.map(toArgument), AS_BYTES);
-    return this.hold.during(args, () => withDeadline(systemClock, send(), timeoutMs, 'Redis'));
+    const sent = this.client.sendCommand(args.map(toArgument), AS_BYTES);
+    return withDeadline(systemClock, sent, timeoutMs, 'Redis');
   }
 
   async duplicate(): Promise<RedisPort> {
@@ -70,7 +66,7 @@ class NodeRedisPort implements RedisPort {
     failed.catch(() => undefined);
     try {
       await Promise.race([client.connect(), failed]);
-      port.hold.release();
+      client.unref();
     } catch (error) {
       await port.close();
       throw error;

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock/clock.js';
 import { withDeadline } from '../clock/deadline.js';
+import type { ProcessHold } from '../clock/process-hold.js';
 import { randomId } from '../clock/random.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { LogJournal, LogRecord } from '../invalidation/journal.js';
@@ -21,6 +22,7 @@ export interface SharedLogOptions {
   /** The persistent tier's part of the log, if this process owns it. */
   readonly journal: () => LogJournal | undefined;
   readonly isStale: () => boolean;
+  readonly hold: ProcessHold;
 }
 
 /** Where records can be said: a session that has shaken hands, and the generation found there. */
@@ -74,7 +76,7 @@ export class RedisSharedLog implements SharedLog {
     // at the end of the step, so that a set can lay its entry beside the record that supersedes it
     if (this.fresh.length === 0) queueMicrotask(() => this.sayFresh());
     this.fresh = [...this.fresh, ...utterances];
-    return this.answer(utterances);
+    return this.options.hold.during(this.answer(utterances));
   }
 
   /** Says as nobody in particular what was not said here: this process follows it as everybody does. */
@@ -82,7 +84,7 @@ export class RedisSharedLog implements SharedLog {
     const utterance = new Utterance(`${this.by}-${++this.uttered}`, NOBODY, record, 0);
     this.unsaid.add([utterance]);
     void this.utter(utterance);
-    return this.answer([utterance]);
+    return this.options.hold.during(this.answer([utterance]));
   }
 
   /** The log has been followed up to there: what is born from now on is born behind what was said before. */

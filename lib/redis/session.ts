@@ -1,7 +1,14 @@
 import type { Clock } from '../clock/clock.js';
 import { DeadlineError, withDeadline } from '../clock/deadline.js';
+import type { ProcessHold } from '../clock/process-hold.js';
 import type { RedisArgument, RedisPort } from './redis-port.js';
 import type { Script } from './script.js';
+
+export interface SessionSettings {
+  /** For a command. */
+  readonly timeoutMs: number;
+  readonly hold: ProcessHold;
+}
 
 /** How long two connections may take to stand. */
 const OPEN_WITHIN_MS = 3_000;
@@ -18,12 +25,12 @@ export class Session {
   private reject: (error: Error) => void = () => undefined;
   private hasFailed = false;
 
-  static async open(template: RedisPort, clock: Clock, timeoutMs: number): Promise<Session> {
+  static async open(template: RedisPort, clock: Clock, settings: SessionSettings): Promise<Session> {
     const opening = [template.duplicate(), template.duplicate()] as const;
     try {
       const both = Promise.all(opening);
       const [commands, follower] = await withDeadline(clock, both, OPEN_WITHIN_MS, 'connecting to Redis');
-      return new Session(commands, follower, timeoutMs);
+      return new Session(commands, follower, settings);
     } catch (error) {
       for (const one of opening) {
         one.then(
@@ -38,7 +45,7 @@ export class Session {
   private constructor(
     private readonly commands: RedisPort,
     readonly follower: RedisPort,
-    private readonly timeoutMs: number,
+    private readonly settings: SessionSettings,
   ) {
     this.failure = new Promise((_, reject) => (this.reject = reject));
     this.failure.catch(() => undefined);
@@ -51,11 +58,11 @@ export class Session {
   }
 
   async run(script: Script, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> {
-    return this.noting(script.run(this.commands, keys, args, this.timeoutMs));
+    return this.noting(script.run(this.commands, keys, args, this.settings.timeoutMs));
   }
 
   async command(args: readonly RedisArgument[]): Promise<unknown> {
-    return this.noting(this.commands.command(args, { timeoutMs: this.timeoutMs }));
+    return this.noting(this.commands.command(args, { timeoutMs: this.settings.timeoutMs }));
   }
 
   fail(error: Error): void {
@@ -72,7 +79,7 @@ export class Session {
 
   private async noting<T>(answer: Promise<T>): Promise<T> {
     try {
-      return await answer;
+      return await this.settings.hold.during(answer);
     } catch (error) {
       if (error instanceof DeadlineError) this.isSound = false;
       throw error;

@@ -1,0 +1,120 @@
+import type { ClusterTurn, ClusterTurns } from '../cache/cluster-turns.js';
+import type { Clock } from '../clock/clock.js';
+import type { ProcessHold } from '../clock/process-hold.js';
+import { randomId } from '../clock/random.js';
+import type { KeySpace } from './key-space.js';
+import { EXTEND, GIVE_BACK, TAKE } from './lease-scripts.js';
+import { numberOf } from './replies.js';
+import type { Session } from './session.js';
+
+export interface LeasesOptions {
+  readonly keys: KeySpace;
+  readonly clock: Clock;
+  readonly session: () => Session | undefined;
+  /** Resolves when the entries on their way are on the server. */
+  readonly written: () => Promise<unknown>;
+  readonly hold: ProcessHold;
+}
+
+/** Without a sign of life, a holder loses its lease after this. */
+const LEASE_MS = 3_000;
+/** Nobody waits longer for another instance. */
+const WAIT_AT_MOST_MS = 30_000;
+const REMEMBERED = 1_000;
+
+const OWN_TURN: ClusterTurn = Object.freeze({ end: () => undefined });
+
+/** Turns as leases on the server: with a token, an end, and a message when they are given back. */
+export class Leases implements ClusterTurns {
+  private readonly waiting = new Map<string, Set<() => void>>();
+
+  constructor(private readonly options: LeasesOptions) {}
+
+  take(lane: string, key: string): Promise<ClusterTurn | 'ended'> {
+    return this.options.hold.during(this.awaitTurn(lane, key));
+  }
+
+  /** Leases that were given back, by name. */
+  ended(names: readonly string[]): void {
+    for (const name of names) for (const wake of this.waiting.get(name) ?? []) wake();
+  }
+
+  private async awaitTurn(lane: string, key: string): Promise<ClusterTurn | 'ended'> {
+    const { keys, clock, session } = this.options;
+    const name = keys.lease(lane, key);
+    const token = randomId();
+    const giveUpAt = clock.monotonic() + WAIT_AT_MOST_MS;
+    for (;;) {
+      const current = session();
+      if (current === undefined || !current.isSound) return OWN_TURN;
+      // before asking, so that what is given back meanwhile is not missed
+      const ended = this.listen(name);
+      try {
+        const answer = await current.run(TAKE, [name], [token, `${LEASE_MS}`]);
+        if (typeof answer !== 'number') return this.begin(current, name, token);
+        const leftMs = Math.min(Math.max(numberOf(answer), 1), giveUpAt - clock.monotonic());
+        if (leftMs <= 0) return OWN_TURN;
+        if ((await ended.within(leftMs)) === 'ended') return 'ended';
+      } catch {
+        return OWN_TURN;
+      } finally {
+        ended.stop();
+      }
+    }
+  }
+
+  private begin(session: Session, name: string, token: string): ClusterTurn {
+    const { clock } = this.options;
+    const extension = { cancel: (): void => undefined };
+    const extend = (): void => {
+      extension.cancel = clock.schedule(LEASE_MS / 3, () => {
+        session.run(EXTEND, [name], [token, `${LEASE_MS}`]).catch(() => undefined);
+        extend();
+      });
+    };
+    extend();
+    return {
+      end: () => {
+        extension.cancel();
+        void this.giveBack(session, name, token);
+      },
+    };
+  }
+
+  /** Behind the entry, so that whoever hears of it finds it. */
+  private async giveBack(session: Session, name: string, token: string): Promise<void> {
+    try {
+      await this.options.written();
+      await session.run(GIVE_BACK, [name, this.options.keys.landed], [token, `${REMEMBERED}`]);
+    } catch {
+      // it ends by itself
+    }
+  }
+
+  private listen(name: string): { within(ms: number): Promise<'ended' | 'late'>; stop(): void } {
+    const { clock } = this.options;
+    const wakes = this.waiting.get(name) ?? new Set();
+    this.waiting.set(name, wakes);
+    const state: { hasEnded: boolean; tell: () => void } = { hasEnded: false, tell: () => undefined };
+    const wake = (): void => {
+      state.hasEnded = true;
+      state.tell();
+    };
+    wakes.add(wake);
+    return {
+      within: (ms) =>
+        new Promise((resolve) => {
+          if (state.hasEnded) return resolve('ended');
+          const cancel = clock.schedule(ms, () => resolve('late'));
+          state.tell = () => {
+            cancel();
+            resolve('ended');
+          };
+        }),
+      stop: () => {
+        wakes.delete(wake);
+        if (wakes.size === 0) this.waiting.delete(name);
+      },
+    };
+  }
+}
