@@ -21,21 +21,39 @@ export class Boarding {
     const { softTimeoutMs, hardTimeoutMs, signal } = waiter.terms;
     if (flight.fence !== undefined && waiter.joinedAt > flight.fence.birth) waiter.keepContext();
     if (signal !== undefined) this.followSignal(waiter, signal);
-    if (softTimeoutMs === 0) this.serveStale(waiter);
-    if (!flight.waiters.has(waiter)) return;
-    if (hardTimeoutMs !== null) this.after(waiter, hardTimeoutMs, () => this.timeOut(waiter, hardTimeoutMs));
-    if (softTimeoutMs !== null) this.after(waiter, softTimeoutMs, () => this.serveStale(waiter));
+    if (hardTimeoutMs !== null) this.limit(flight, waiter, hardTimeoutMs);
+    if (softTimeoutMs === 0) this.losePatience(waiter);
+    else if (softTimeoutMs !== null && flight.waiters.has(waiter)) {
+      waiter.afterwards(this.space.parts.clock.schedule(softTimeoutMs, () => this.losePatience(waiter)));
+    }
+  }
+
+  /** A renewal has nobody who waits, and must come to an end all the same. */
+  bound(flight: Flight, afterMs: number): void {
+    const { clock } = this.space.parts;
+    flight.limits.add(clock.schedule(afterMs, () => this.giveUp(flight, this.timeoutOf(flight, afterMs))));
   }
 
   /** Lets a caller who has waited for another flight wait for this one: its time goes on from where it stood. */
   transfer(flight: Flight, waiter: Waiter): void {
     this.take(flight, waiter);
-    if (waiter.terms.softTimeoutMs === 0) this.serveStale(waiter);
+    if (waiter.isImpatient) this.serveStale(waiter);
+  }
+
+  /** The flight has learnt what stale copy there is. */
+  staleFound(flight: Flight): void {
+    for (const waiter of flight.waiters) if (waiter.isImpatient) this.serveStale(waiter);
+  }
+
+  private losePatience(waiter: Waiter): void {
+    waiter.isImpatient = true;
+    this.serveStale(waiter);
   }
 
   private take(flight: Flight, waiter: Waiter): void {
     waiter.joinedAt = this.space.parts.log.position;
     this.boarded.set(waiter, flight);
+    if (waiter.limit !== undefined) flight.limits.add(waiter.limit);
     flight.waiters.add(waiter);
     if (!waiter.terms.forceFresh) flight.requests++;
   }
@@ -48,15 +66,28 @@ export class Boarding {
 
   private timeOut(waiter: Waiter, afterMs: number): void {
     const flight = this.boarded.get(waiter);
-    if (flight?.waiters.delete(waiter) !== true) return;
-    const error = new ComputeTimeoutError(this.space.lane, flight.key, afterMs);
-    report(this.space, flight, { outcome: 'timeout', ms: afterMs, error });
-    if (!this.staleServing.serve(flight, waiter, { cause: 'compute-failed', error })) waiter.fail(error);
-    if (flight.waiters.size === 0) this.abandon(flight, error);
+    if (flight === undefined) return;
+    const error = this.timeoutOf(flight, afterMs);
+    if (flight.waiters.delete(waiter)) {
+      report(this.space, flight, { outcome: 'timeout', ms: afterMs, error });
+      if (!this.staleServing.serve(flight, waiter, { cause: 'compute-failed', error })) waiter.fail(error);
+    }
+    this.giveUp(flight, error);
   }
 
-  private after(waiter: Waiter, ms: number, run: () => void): void {
-    waiter.afterwards(this.space.parts.clock.schedule(ms, run));
+  private giveUp(flight: Flight, error: ComputeTimeoutError): void {
+    if (flight.waiters.size > 0 || flight.isAbandoned) return;
+    this.staleServing.failed(flight);
+    this.abandon(flight, error);
+  }
+
+  private timeoutOf(flight: Flight, afterMs: number): ComputeTimeoutError {
+    return new ComputeTimeoutError(this.space.lane, flight.key, afterMs);
+  }
+
+  private limit(flight: Flight, waiter: Waiter, afterMs: number): void {
+    waiter.limit = this.space.parts.clock.schedule(afterMs, () => this.timeOut(waiter, afterMs));
+    flight.limits.add(waiter.limit);
   }
 
   private followSignal(waiter: Waiter, signal: AbortSignal): void {

@@ -14,6 +14,10 @@ export type FlightPurpose = 'request' | 'forced' | 'renewal';
 export class Flight {
   /** Those who still wait. */
   readonly waiters = new Set<Waiter>();
+  /** Cancels of the timers that bound it: also of callers who have left by now. */
+  readonly limits = new Set<() => void>();
+  /** Nobody waits for it any more, and what it brings is not wanted. */
+  isAbandoned = false;
   /** How many requests will count with this flight's outcome, whether they still wait or not. */
   requests = 0;
   /** Put up when the flight starts; a queued flight has none, and so no birth, yet. */

@@ -124,6 +124,7 @@ export class Flights {
     this.underWay.set(key, (this.underWay.get(key) ?? 0) + 1);
     const fence = parts.log.open({ lane, key, tags: terms.tags });
     flight.fence = fence;
+    if (purpose === 'renewal' && terms.hardTimeoutMs !== null) this.boarding.bound(flight, terms.hardTimeoutMs);
     if (purpose === 'request') this.follow(flight, fence, look ?? lookAt(this.space, key, terms));
     else void this.compute(flight, fence);
   }
@@ -158,6 +159,7 @@ export class Flights {
     if (events.wants('miss') && !flight.hasWaitedForTurn) {
       events.emit('miss', { lane: this.space.lane, key: flight.key, reason });
     }
+    if (search.stale !== undefined) this.boarding.staleFound(flight);
     if (fence.isAbandoned) this.depart(flight, () => undefined);
     else if (this.staleServing.isBackingOff(flight)) this.restOnStale(flight, fence);
     else void this.computeInTurn(flight, fence);
@@ -228,6 +230,7 @@ export class Flights {
     const late = isCurrent ? [] : [...flight.waiters].filter((waiter) => waiter.joinedAt > fence.birth);
     for (const waiter of late) {
       flight.waiters.delete(waiter);
+      if (waiter.limit !== undefined) flight.limits.delete(waiter.limit);
       if (!waiter.terms.forceFresh) flight.requests--;
     }
     this.depart(flight, (waiter) => waiter.give(payload));
@@ -261,6 +264,7 @@ export class Flights {
     const { key, fence } = flight;
     if (fence !== undefined) this.space.parts.log.close(fence);
     this.open.delete(flight);
+    for (const cancel of flight.limits) cancel();
     const left = (this.underWay.get(key) ?? 1) - 1;
     if (left > 0) this.underWay.set(key, left);
     else this.underWay.delete(key);
@@ -281,8 +285,13 @@ export class Flights {
   /** Nobody waits any more: the late result is dropped, and the key's next caller starts anew. */
   private abandon(flight: Flight, error: unknown): void {
     if (this.joinable.get(flight.key) === flight) this.joinable.delete(flight.key);
+    flight.isAbandoned = true;
     flight.abort(error);
-    if (flight.fence === undefined) account(this.space, flight, { outcome: 'miss' });
-    else flight.fence.abandon();
+    if (flight.fence !== undefined) {
+      flight.fence.abandon();
+      return;
+    }
+    for (const cancel of flight.limits) cancel();
+    account(this.space, flight, { outcome: 'miss' });
   }
 }

@@ -8,6 +8,10 @@ export class Waiter {
   readonly promise: Promise<unknown>;
   /** Position of the log when it joined its flight. */
   joinedAt = 0;
+  /** Its soft timeout has passed: it takes a stale copy as soon as there is one. */
+  isImpatient = false;
+  /** Cancels its hard timeout, which bounds its flight even when it waits no more. */
+  limit: (() => void) | undefined;
   private resolve: (value: unknown) => void = unset;
   private reject: (error: unknown) => void = unset;
   private cleanUps: (() => void)[] = [];

@@ -3,7 +3,6 @@ import { nextTurn } from '../clock/turn.js';
 import { toMilliseconds, type Duration } from '../lanes/duration.js';
 
 interface Timer {
-  readonly id: number;
   readonly dueAt: number;
   readonly run: () => void;
 }
@@ -12,8 +11,7 @@ interface Timer {
 export class FakeClock implements Clock {
   private wall: number;
   private steady = 0;
-  private sequence = 0;
-  private timers: Timer[] = [];
+  private readonly timers = new Set<Timer>();
 
   /** `startMs` is the first `now()`; default 2026-01-01T00:00:00Z. */
   constructor(startMs: number = Date.UTC(2026, 0, 1)) {
@@ -29,11 +27,9 @@ export class FakeClock implements Clock {
   }
 
   schedule(afterMs: number, run: () => void): () => void {
-    const timer: Timer = { id: ++this.sequence, dueAt: this.steady + Math.max(0, afterMs), run };
-    this.timers.push(timer);
-    return () => {
-      this.timers = this.timers.filter((other) => other !== timer);
-    };
+    const timer: Timer = { dueAt: this.steady + Math.max(0, afterMs), run };
+    this.timers.add(timer);
+    return () => void this.timers.delete(timer);
   }
 
   /** Moves both clocks by `by` and runs what falls due on the way, in order, letting promises settle in between. */
@@ -56,14 +52,16 @@ export class FakeClock implements Clock {
 
   /** Timers that have not run yet. */
   get pending(): number {
-    return this.timers.length;
+    return this.timers.size;
   }
 
+  /** The first that falls due until `end`; of those due together, the one that was scheduled first. */
   private takeDue(end: number): Timer | undefined {
-    const due = this.timers
-      .filter((timer) => timer.dueAt <= end)
-      .toSorted((a, b) => a.dueAt - b.dueAt || a.id - b.id)[0];
-    if (due !== undefined) this.timers = this.timers.filter((other) => other !== due);
+    let due: Timer | undefined;
+    for (const timer of this.timers) {
+      if (timer.dueAt <= end && (due === undefined || timer.dueAt < due.dueAt)) due = timer;
+    }
+    if (due !== undefined) this.timers.delete(due);
     return due;
   }
 

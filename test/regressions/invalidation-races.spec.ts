@@ -275,3 +275,58 @@ describe('word that cannot be left', () => {
     expectSound(app);
   });
 });
+
+describe('a computation that never ends', () => {
+  const never = (): Promise<never> => new Promise(() => undefined);
+
+  it('is given up after the hard timeout of a caller who has left by then', async () => {
+    const app = new LaneApp();
+    const cache = app.manager();
+    const leaving = new AbortController();
+    let signal: AbortSignal | undefined;
+    const hang = (ctx: ComputeContext): Promise<never> => {
+      signal = ctx.signal;
+      return never();
+    };
+    const answer = cache.getOrSet('k', hang, { signal: leaving.signal, hardTimeout: '1s' });
+    leaving.abort(new Error('left'));
+    await expect(answer).rejects.toThrow('left');
+    await app.clock.advance('2s');
+    expect(signal?.aborted).toBe(true);
+    await expect(cache.getOrSet('k', () => 'anew')).resolves.toBe('anew');
+  });
+
+  it('is given up after the hard timeout when it renews in the background, and not started again at once', async () => {
+    const app = new LaneApp();
+    const cache = app.manager();
+    const options = { ttl: '100s', refreshAhead: 0.5, hardTimeout: '1s', graceBackoff: '10s' } as const;
+    await cache.getOrSet('k', () => 'good', options);
+    await app.clock.advance('60s');
+    let started = 0;
+    const hang = (): Promise<never> => {
+      started++;
+      return never();
+    };
+    await cache.getOrSet('k', hang, options);
+    await app.clock.advance('2s');
+    await cache.getOrSet('k', hang, options);
+    expect(started).toBe(1);
+    await app.clock.advance('10s');
+    await cache.getOrSet('k', hang, options);
+    expect(started).toBe(2);
+  });
+
+  it('counts as a failure of the source, which is left alone while there is a stale copy', async () => {
+    const app = new LaneApp();
+    const cache = app.manager();
+    const options = { ttl: '1s', grace: '1h', hardTimeout: '1s', graceBackoff: '10s' } as const;
+    await cache.getOrSet('k', () => 'old', options);
+    await app.clock.advance('2s');
+    const first = cache.getOrSet('k', never, options);
+    await app.clock.advance('2s');
+    expect(await first).toBe('old');
+    let asked = 0;
+    expect(await cache.getOrSet('k', () => ++asked, options)).toBe('old');
+    expect(asked).toBe(0);
+  });
+});
