@@ -1,5 +1,6 @@
 import type { ClusterTurns } from './cache/cluster-turns.js';
 import type { SharedFollower } from './cache/shared-follower.js';
+import type { CheckpointStore } from './checkpoints/checkpoint-store.js';
 import type { InvalidationLog } from './invalidation/invalidation-log.js';
 import type { Disk } from './lane-cache.disk.js';
 import { checkDistributed, type DistributedOptions } from './lane-cache.distributed-options.js';
@@ -14,6 +15,7 @@ export interface Shared {
   readonly tier: DistributedTier;
   readonly log: SharedLog;
   readonly turns: ClusterTurns;
+  readonly checkpoints: CheckpointStore;
   start(follower: SharedFollower): Promise<void>;
   takenOver(): Promise<void>;
   close(): Promise<void>;

@@ -1,3 +1,4 @@
+import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import type { ClusterTurns } from '../cache/cluster-turns.js';
 import type { Clock } from '../clock/clock.js';
 import { ProcessHold } from '../clock/process-hold.js';
@@ -8,6 +9,7 @@ import type { LogJournal } from '../invalidation/journal.js';
 import type { LogFollower, SharedLog } from '../invalidation/shared-log.js';
 import type { DistributedTier } from '../tiers/distributed-tier.js';
 import type { TierState } from '../tiers/tier.js';
+import { CheckpointLine } from './checkpoint-line.js';
 import { CursorHistory } from './cursor-history.js';
 import { KeySpace } from './key-space.js';
 import { Leases } from './leases.js';
@@ -15,6 +17,7 @@ import { LogLine } from './log-line.js';
 import { RecentPatterns } from './recent-patterns.js';
 import { RecordSeal } from './record-seal.js';
 import type { RedisPort } from './redis-port.js';
+import { RedisCheckpointStore } from './redis-checkpoint-store.js';
 import { RedisSharedLog } from './redis-shared-log.js';
 import { RedisTier } from './redis-tier.js';
 import { Session } from './session.js';
@@ -56,6 +59,7 @@ export class Distributed {
   readonly turns: ClusterTurns;
   private readonly shared: RedisSharedLog;
   private readonly leases: Leases;
+  private store: CheckpointStore | undefined;
   private readonly cursors = new CursorHistory();
   private readonly patterns = new RecentPatterns();
   private readonly keys: KeySpace;
@@ -141,6 +145,16 @@ export class Distributed {
     return this.hold.during(started);
   }
 
+  /** Where checkpoints are, when they are shared; connected when they are first asked. */
+  get checkpoints(): CheckpointStore {
+    const { clock, events } = this.settings;
+    this.store ??= new RedisCheckpointStore(
+      new CheckpointLine(this.template, this.keys.checkpoints, clock, this.hold),
+      events,
+    );
+    return this.store;
+  }
+
   /** This process has become the owner of a persistent tier whose past it has not followed. */
   async takenOver(): Promise<void> {
     await this.line?.takenOver();
@@ -150,6 +164,7 @@ export class Distributed {
     if (this.isClosed) return;
     this.isClosed = true;
     await this.tier.flush().catch(() => undefined);
+    await this.store?.close();
     this.turn({ state: 'off', reason: 'closed' }, 'closed');
     this.staleness.stop();
     this.opened?.fail(new Error('closed'));

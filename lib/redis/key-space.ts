@@ -47,8 +47,8 @@ export class KeySpace {
     return `${this.root}:lease:${physicalKey(lane, key)}`;
   }
 
-  /** A part of the shared checkpoints. */
-  checkpoints(part: string): string {
-    return `${this.root}:checkpoints:${part}`;
+  /** Of all names of the shared checkpoints. */
+  get checkpoints(): string {
+    return `${this.root}:checkpoints`;
   }
 }

@@ -9,6 +9,11 @@ export class Script {
     this.hash = createHash('sha1').update(text).digest('hex');
   }
 
+  /** Makes it known to the server. */
+  async load(port: RedisPort, timeoutMs: number): Promise<void> {
+    await port.command(['SCRIPT', 'LOAD', this.text], { timeoutMs });
+  }
+
   async run(
     port: RedisPort,
     keys: readonly string[],

@@ -1,0 +1,251 @@
+import type {
+  CheckpointDraft,
+  CheckpointMark,
+  CheckpointRecord,
+  CheckpointStore,
+  CheckpointStoreState,
+  CheckpointUsage,
+  CleanupPosition,
+  CleanupRule,
+  CleanupSlice,
+  ListQuery,
+  ListSlice,
+  ReadOutcome,
+  SaveOutcome,
+  VersionSelector,
+} from '../checkpoints/checkpoint-store.js';
+import type { EventSink } from '../events/event-map.js';
+import type { CheckpointLine } from './checkpoint-line.js';
+import { idHash, labelHash, rowOf, type CheckpointRow } from './checkpoint-row.js';
+import { CLEAN, HISTORY, MARK, REMOVE, SAVE, SLICE, STATE } from './checkpoint-scripts.js';
+import { hasExpired, Tally } from './checkpoint-tally.js';
+import type { RedisArgument } from './redis-port.js';
+import { bytesOf, listOf, numberOf, textOf } from './replies.js';
+import type { Script } from './script.js';
+
+/** Rows that one look takes. */
+const AT_ONCE = 64;
+const ALL = 1_000_000;
+
+/**
+ * Checkpoints that the instances of an app share. A save is one step of the server; that it rests safely when it was
+ * acknowledged is for the server's own persistence to say.
+ */
+export class RedisCheckpointStore implements CheckpointStore {
+  private current: CheckpointStoreState = { state: 'on' };
+
+  constructor(
+    private readonly line: CheckpointLine,
+    private readonly events: EventSink,
+  ) {}
+
+  get state(): CheckpointStoreState {
+    return this.current;
+  }
+
+  async save(draft: CheckpointDraft, state: Uint8Array, expectedVersion?: number): Promise<SaveOutcome> {
+    const { id, lane, workflow, savedAt, expiresAt } = draft;
+    const labels = [`${savedAt}`, `${expiresAt ?? ''}`, labelHash(lane), labelHash(workflow)];
+    const args = [idHash(id), `${expectedVersion ?? ''}`, JSON.stringify(draft), ...labels, state];
+    const [isSaved, version, sequence] = listOf(await this.run(SAVE, args)).map(numberOf);
+    if (isSaved !== 1) return { outcome: 'conflict', currentVersion: version ?? 0 };
+    const marks = { pinned: false, damaged: false };
+    return { outcome: 'saved', record: { ...draft, version: version ?? 0, sequence: sequence ?? 0, ...marks } };
+  }
+
+  async read(id: string, selector: VersionSelector): Promise<ReadOutcome> {
+    const version = 'version' in selector ? selector.version : await this.currentVersion(id, selector.asOf);
+    const reply = version === 0 ? undefined : await this.run(STATE, [idHash(id), `${version}`]);
+    if (!Array.isArray(reply)) return { outcome: 'absent' };
+    const [row, state] = listOf(reply);
+    const { record } = rowOf(row);
+    if (record === undefined || record.id !== id || state === null) return { outcome: 'damaged', version };
+    return { outcome: 'found', record, state: bytesOf(state) };
+  }
+
+  async versions(id: string): Promise<readonly number[]> {
+    return (await this.rows(id, ALL)).map(({ version }) => version);
+  }
+
+  async history(id: string, limit: number): Promise<readonly CheckpointRecord[]> {
+    return (await this.rows(id, limit)).flatMap(({ record }) => record ?? []);
+  }
+
+  async list(query: ListQuery): Promise<ListSlice> {
+    const { lane, workflow, since, until, after, limit } = query;
+    const byTime = since !== undefined || until !== undefined;
+    const label = workflow === undefined ? lane && `lane:${labelHash(lane)}` : `workflow:${labelHash(workflow)}`;
+    const index = byTime ? 'time' : (label ?? 'order');
+    const from = byTime ? Math.min(after?.time ?? Infinity, until ?? Infinity) : (after?.sequence ?? Infinity);
+    const records: CheckpointRecord[] = [];
+    for await (const { record } of this.along(index, { way: 'down', from, to: since ?? -Infinity })) {
+      if (record === undefined || !isBehind(record, after, byTime)) continue;
+      if ((lane !== undefined && record.lane !== lane) || (workflow !== undefined && record.workflow !== workflow))
+        continue;
+      records.push(record);
+      if (records.length === limit) break;
+    }
+    const last = records.at(-1);
+    if (last === undefined || records.length < limit) return { records };
+    const { sequence, savedAt } = last;
+    return { records, next: byTime ? { time: savedAt, sequence } : { sequence } };
+  }
+
+  async remove(id: string, version?: number): Promise<readonly number[]> {
+    return listOf(await this.run(REMOVE, [idHash(id), `${version ?? ''}`])).map(numberOf);
+  }
+
+  async mark(id: string, mark: CheckpointMark, version?: number): Promise<boolean> {
+    const [field, value] = mark === 'damaged' ? ['damaged', '1'] : ['pinned', mark === 'pinned' ? '1' : '0'];
+    const which = version ?? (mark === 'unpinned' ? '*' : '');
+    return numberOf(await this.run(MARK, [idHash(id), field, value, `${which}`])) > 0;
+  }
+
+  async clean(rule: CleanupRule, from: CleanupPosition = { phase: 'expired' }): Promise<CleanupSlice> {
+    const { phase, after } = from;
+    const before = phase === 'expired' ? rule.now : rule.savedBefore;
+    const slice = { way: 'up', from: after?.time ?? -Infinity, to: before } as const;
+    const removed: CheckpointRecord[] = [];
+    const counts = { newestOfId: 0, pinnedKept: 0 };
+    const [index, timeOf] =
+      phase === 'expired'
+        ? ['expiry', (record: CheckpointRecord): number => record.expiresAt ?? 0]
+        : ['time', (record: CheckpointRecord): number => record.savedAt];
+    const due: { readonly record: CheckpointRecord; readonly at: Position }[] = [];
+    // all of a slice before the first goes: what goes would move the others
+    for await (const { record } of this.along(index, slice)) {
+      if (record === undefined) continue;
+      const at = { time: timeOf(record), sequence: record.sequence };
+      if (at.time < before && !isUpTo(at, after)) due.push({ record, at });
+      if (due.length === AT_ONCE) break;
+    }
+    for (const { record } of due) await this.cleanOne(record, rule, phase, { removed, counts });
+    const last = due.length === AT_ONCE ? due.at(-1) : undefined;
+    if (last !== undefined) return { removed, ...counts, next: { phase, after: last.at } };
+    const hasMore = phase === 'expired' && Number.isFinite(rule.savedBefore);
+    return { removed, ...counts, ...(hasMore && { next: { phase: 'old' } }) };
+  }
+
+  async usage(now: number): Promise<CheckpointUsage> {
+    const total = new Tally();
+    const lanes = new Map<string, Tally>();
+    for await (const { record } of this.along('order', { way: 'up', from: -Infinity, to: Infinity })) {
+      if (record === undefined) continue;
+      const lane = lanes.get(record.lane) ?? new Tally();
+      lanes.set(record.lane, lane);
+      for (const tally of [total, lane]) tally.add(record, now);
+    }
+    const byLane = Array.from(lanes, ([lane, tally]) => [lane, tally.counts] as const);
+    return { total: total.counts, lanes: Object.fromEntries(byLane) };
+  }
+
+  async close(): Promise<void> {
+    if (this.current.state === 'off' && this.current.reason === 'closed') return;
+    this.current = { state: 'off', reason: 'closed', detail: 'the app was closed' };
+    await this.line.close();
+  }
+
+  private async cleanOne(
+    record: CheckpointRecord,
+    rule: CleanupRule,
+    phase: CleanupPosition['phase'],
+    into: { readonly removed: CheckpointRecord[]; readonly counts: { newestOfId: number; pinnedKept: number } },
+  ): Promise<void> {
+    const { lane, workflow, now, keepLast } = rule;
+    if ((lane !== undefined && record.lane !== lane) || (workflow !== undefined && record.workflow !== workflow))
+      return;
+    // what expired was the first phase's business
+    if (phase === 'old' && (hasExpired(record, now) || (await this.isAmongLast(record, keepLast, now)))) return;
+    const dry = record.pinned || rule.mode === 'dry-run';
+    const id = idHash(record.id);
+    const [isGone, newest] = dry
+      ? [0, await this.newest(record.id)]
+      : listOf(await this.run(CLEAN, [id, `${record.version}`])).map(numberOf);
+    if (record.pinned || (!dry && isGone === 0)) {
+      into.counts.pinnedKept++;
+      return;
+    }
+    if (newest === record.version) into.counts.newestOfId++;
+    into.removed.push(record);
+  }
+
+  private async isAmongLast({ id, version }: CheckpointRecord, keepLast: number, now: number): Promise<boolean> {
+    if (keepLast === 0) return false;
+    const newer = (await this.rows(id, ALL)).filter((row) => row.version > version);
+    return newer.filter(({ record }) => record !== undefined && !hasExpired(record, now)).length < keepLast;
+  }
+
+  private async newest(id: string): Promise<number> {
+    return (await this.rows(id, 1))[0]?.version ?? 0;
+  }
+
+  /** 0 if there is none. One that cannot be read counts: it is there. */
+  private async currentVersion(id: string, now: number): Promise<number> {
+    const rows = await this.rows(id, ALL);
+    return rows.find(({ record }) => record === undefined || !hasExpired(record, now))?.version ?? 0;
+  }
+
+  private async rows(id: string, limit: number): Promise<readonly CheckpointRow[]> {
+    return listOf(await this.run(HISTORY, [idHash(id), `${limit}`])).map(rowOf);
+  }
+
+  private async *along(
+    index: string,
+    range: { readonly way: 'up' | 'down'; readonly from: number; readonly to: number },
+  ): AsyncGenerator<CheckpointRow> {
+    const found: CheckpointRow[] = [];
+    const { way, from, to } = range;
+    for (let offset = 0; offset === 0 || found.length === AT_ONCE; offset += AT_ONCE) {
+      const slice = [index, way, scoreOf(from), scoreOf(to), `${offset}`, `${AT_ONCE}`];
+      const rows = listOf(await this.run(SLICE, slice)).map((reply) => rowOf(listOf(reply)[1]));
+      found.splice(0, found.length, ...rows);
+      yield* rows;
+    }
+  }
+
+  private async run(script: Script, args: readonly RedisArgument[]): Promise<unknown> {
+    if (this.current.state === 'off' && this.current.reason === 'closed') throw new Error('the checkpoints are closed');
+    try {
+      const reply = await this.line.run(script, args);
+      this.turn({ state: 'on' });
+      return reply;
+    } catch (error) {
+      const detail = `Redis could not be asked: ${error instanceof Error ? error.message : textOf(String(error))}`;
+      this.turn({ state: 'off', reason: 'disconnected', detail }, error);
+      throw error;
+    }
+  }
+
+  private turn(state: CheckpointStoreState, error?: unknown): void {
+    if (state.state === this.current.state) return;
+    if (this.current.state === 'off' && this.current.reason === 'closed') return;
+    this.current = state;
+    const detail = state.state === 'on' ? 'Redis answers again' : state.detail;
+    const reason = state.state === 'off' ? { reason: state.reason } : {};
+    this.events.emit('tier', {
+      tier: 'checkpoints',
+      state: state.state,
+      ...reason,
+      detail,
+      ...(error !== undefined && { error }),
+    });
+  }
+}
+
+interface Position {
+  readonly time: number;
+  readonly sequence: number;
+}
+
+function isUpTo(at: Position, after: Position | undefined): boolean {
+  if (after === undefined) return false;
+  return at.time < after.time || (at.time === after.time && at.sequence <= after.sequence);
+}
+
+function isBehind(record: CheckpointRecord, after: ListQuery['after'], byTime: boolean): boolean {
+  if (after === undefined) return true;
+  if (byTime && after.time !== undefined && record.savedAt !== after.time) return record.savedAt < after.time;
+  return record.sequence < after.sequence;
+}
+
+const scoreOf = (score: number): string => (Number.isFinite(score) ? `${score}` : score > 0 ? '+inf' : '-inf');

@@ -1,0 +1,28 @@
+import { afterAll, beforeAll, describe } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { systemClock } from '../../lib/clock/clock.js';
+import { ProcessHold } from '../../lib/clock/process-hold.js';
+import { CheckpointLine } from '../../lib/redis/checkpoint-line.js';
+import { KeySpace } from '../../lib/redis/key-space.js';
+import { RedisCheckpointStore } from '../../lib/redis/redis-checkpoint-store.js';
+import { templatePort } from '../../lib/redis/template-port.js';
+import { HeardEvents } from '../support/checkpoints.js';
+import { anyServer, describeWithRedis } from '../support/redis-server.js';
+import { checkpointStoreContract } from './checkpoint-store.contract.js';
+
+describeWithRedis({ describe }, 'checkpoints that instances share', () => {
+  let server: Awaited<ReturnType<typeof anyServer>>;
+
+  beforeAll(async () => {
+    server = await anyServer();
+  });
+
+  afterAll(() => server.dispose());
+
+  checkpointStoreContract('over Redis', async () => {
+    const hold = new ProcessHold();
+    const root = new KeySpace(randomUUID()).checkpoints;
+    const line = new CheckpointLine(await templatePort({ url: server.url }), root, systemClock, hold);
+    return { store: new RedisCheckpointStore(line, new HeardEvents()), dispose: async () => hold.end() };
+  });
+});
