@@ -1,4 +1,5 @@
 import { CheckpointCleaner } from './checkpoints/checkpoint-cleaner.js';
+import type { CheckpointStore } from './checkpoints/checkpoint-store.js';
 import { CheckpointCleanupTask } from './housekeeping/checkpoint-cleanup.task.js';
 import { CleanupSchedule, type JobRegistry } from './housekeeping/cleanup-schedule.js';
 import type { Disk } from './lane-cache.disk.js';
@@ -14,16 +15,21 @@ export interface Cleanup {
 }
 
 /** Throws OPTIONS_INVALID for a schedule that is none. */
-export function cleanupOf({ options, clock, events, warnOnce }: Foundations, disk: Disk): Cleanup {
+export function cleanupOf(
+  { options, clock, events, warnOnce }: Foundations,
+  disk: Disk,
+  store: () => CheckpointStore,
+): Cleanup {
   const { retentionDays, cleanup, timeZone } = options.checkpoints === false ? {} : (options.checkpoints ?? {});
-  const store = (): ReturnType<Disk['checkpoints']> => disk.checkpoints();
+  const isShared = options.checkpoints !== false && options.checkpoints?.store === 'distributed';
   const task = new CheckpointCleanupTask({
     cleaner: new CheckpointCleaner(store, clock, events),
     events,
-    isOwner: () => disk.journal !== undefined && store().state.state === 'on',
+    isOwner: () => (isShared || disk.journal !== undefined) && store().state.state === 'on',
     ...(retentionDays === undefined ? {} : { retentionDays }),
   });
-  const isOff = cleanup === false || options.checkpoints === false || options.directory === false;
+  const isNowhere = options.checkpoints === false || (options.directory === false && !isShared);
+  const isOff = cleanup === false || isNowhere;
   const onFailure = (error: unknown): void => {
     const text = error instanceof Error ? error.message : String(error);
     warnOnce(`cleanup:${text}`, `The cleanup of checkpoints failed and will be tried again as planned: ${text}`);

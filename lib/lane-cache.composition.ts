@@ -7,6 +7,7 @@ import type { FlightScope } from './cache/reentrancy.js';
 import { laneTerms } from './cache/terms.js';
 import { SharedFollower } from './cache/shared-follower.js';
 import { TierGate } from './cache/tier-gate.js';
+import type { CheckpointStore } from './checkpoints/checkpoint-store.js';
 import { CheckpointService } from './checkpoints/checkpoint-service.js';
 import { withDeadline } from './clock/deadline.js';
 import { KeyPattern } from './entries/pattern.js';
@@ -96,10 +97,11 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
     this.tiers = tiersOf(foundations, disk, shared);
     if (disk.journal !== undefined) life.notBefore(disk.journal.initial.latestTime);
     const tiers = Object.values(this.tiers) as readonly Tier[];
-    this.checkpoints = checkpointsOf(foundations, disk);
+    const store = (): CheckpointStore => storeOf(foundations, disk, shared);
+    this.checkpoints = checkpointsOf(foundations, store);
     const checkpoints = () => checkpointUse(this.checkpoints);
     this.metrics = new LaneCacheMetrics({ lanes, counters, tiers, clock, events, checkpoints });
-    this.cleanup = cleanupOf(foundations, disk);
+    this.cleanup = cleanupOf(foundations, disk, store);
     this.sweeper = new Sweeper({
       ...{ clock, events, lanes: [...lanes.keys()], tiers },
       leftovers: () => disk.removeLeftovers(),
@@ -230,14 +232,20 @@ async function checkpointUse(checkpoints: CheckpointService): Promise<ReadonlyMa
   return new Map(uses);
 }
 
+/** Asked anew at each call: ownership of the directory may come later. */
+function storeOf({ options }: Foundations, disk: Disk, shared: Shared | undefined): CheckpointStore {
+  const isShared = options.checkpoints !== false && options.checkpoints?.store === 'distributed';
+  return (isShared ? shared?.checkpoints : undefined) ?? disk.checkpoints();
+}
+
 function checkpointsOf(
   { lanes, codec, clock, events, defaultLane, options, warnOnce }: Foundations,
-  disk: Disk,
+  store: () => CheckpointStore,
 ): CheckpointService {
   const settings = options.checkpoints === false ? {} : (options.checkpoints ?? {});
   const { maxStateBytes, warnStateBytes } = settings;
   return new CheckpointService({
-    ...{ codec, clock, events, defaultLane, lanes: [...lanes.keys()], store: () => disk.checkpoints() },
+    ...{ codec, clock, events, defaultLane, lanes: [...lanes.keys()], store },
     ...(maxStateBytes === undefined ? {} : { maxStateBytes: parseSize(maxStateBytes) }),
     ...(warnStateBytes === undefined ? {} : { warnStateBytes: parseSize(warnStateBytes) }),
     warn: (message) => warnOnce(message, message),

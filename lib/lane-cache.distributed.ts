@@ -1,6 +1,7 @@
 import type { ClusterTurns } from './cache/cluster-turns.js';
 import type { SharedFollower } from './cache/shared-follower.js';
 import type { CheckpointStore } from './checkpoints/checkpoint-store.js';
+import { LaneCacheError } from './errors/lane-cache.error.js';
 import type { InvalidationLog } from './invalidation/invalidation-log.js';
 import type { Disk } from './lane-cache.disk.js';
 import { checkDistributed, type DistributedOptions } from './lane-cache.distributed-options.js';
@@ -27,7 +28,14 @@ export async function openShared(
   disk: Disk,
   log: InvalidationLog,
 ): Promise<Shared | undefined> {
-  const { distributed } = foundations.options;
+  const { distributed, checkpoints } = foundations.options;
+  if (distributed === undefined && checkpoints !== false && checkpoints?.store === 'distributed') {
+    throw new LaneCacheError(
+      'OPTIONS_INVALID',
+      "checkpoints.store is 'distributed', and there is no server to keep them: give 'distributed' a url or a client.",
+      { field: 'checkpoints.store' },
+    );
+  }
   if (distributed === undefined || foundations.purpose === 'look') return undefined;
   const settings = settingsOf(distributed, foundations, { disk, log });
   const { Distributed } = await import('./redis/distributed.js');

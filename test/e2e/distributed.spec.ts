@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import type { CacheManager, LaneCacheOptions } from '../../lib/index.js';
+import { CacheManager, type LaneCacheOptions } from '../../lib/index.js';
 import { Caches } from '../support/caches.js';
 import { describeWithRedis, RedisServer } from '../support/redis-server.js';
 
@@ -101,6 +101,45 @@ describeWithRedis(
       for (let n = 0; n < 20; n++) await one.set('k', n);
       await all;
       expect(await other.get('k')).toBe(19);
+    });
+
+    it('resume on one what another was killed at', async () => {
+      const checkpoints = { store: 'distributed' } as const;
+      const [one, other] = [await open({ checkpoints }), await open({ checkpoints })];
+      const saved = await one.snapshots.cacheCheckpoint('run', { step: 3 }, { workflow: 'import', expectedVersion: 0 });
+      expect(await other.snapshots.restoreCheckpoint('run')).toEqual({ step: 3 });
+      expect(await other.snapshots.latest('import')).toEqual(saved);
+      const late = other.snapshots.cacheCheckpoint('run', { step: 4 }, { expectedVersion: 0 });
+      await expect(late).rejects.toMatchObject({ code: 'CHECKPOINT_CONFLICT', currentVersion: 1 });
+      await expect(caches.open({ checkpoints: { store: 'distributed' } })).rejects.toMatchObject({
+        code: 'OPTIONS_INVALID',
+        field: 'checkpoints.store',
+      });
+    });
+
+    it('read nothing that was not sealed with their key', async () => {
+      const sealed = (hmacKey: string): LaneCacheOptions => ({ distributed: { hmacKey } });
+      const [one, other, stranger] = [await open(sealed('a')), await open(sealed('a')), await open(sealed('b'))];
+      await one.getOrSet('k', async () => 1);
+      await one.flush();
+      expect(await stranger.get('k')).toBeUndefined();
+      expect(await other.get('k')).toBe(1);
+    });
+
+    it('refuse settings that cannot be meant', async () => {
+      const settings: Record<string, object> = {
+        distributed: {},
+        'distributed.url': { url: 'http://localhost' },
+        'distributed.client': { client: {} },
+        'distributed.prefix': { url: server.url, prefix: '{a}' },
+        'distributed.onDisconnect': { url: server.url, onDisconnect: 'stop' },
+        'distributed.logLength': { url: server.url, logLength: 0 },
+        'distributed.commandTimeout': { url: server.url, commandTimeout: 'soon' },
+        'distributed.uri': { uri: server.url },
+      };
+      for (const [field, distributed] of Object.entries(settings)) {
+        await expect(CacheManager.fromSettings({ directory: false, distributed })).rejects.toMatchObject({ field });
+      }
     });
 
     it('keep lanes apart', async () => {
