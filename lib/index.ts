@@ -8,6 +8,7 @@ export type {
   MetricsControllerOptions,
 } from './lane-cache.module-options.js';
 export type { CheckpointOptions, LaneCacheOptions, StorageOptions } from './lane-cache.options.js';
+export type { DistributedOptions } from './lane-cache.distributed-options.js';
 export { getLaneToken, LANE_CACHE } from './lanes/lane-token.js';
 
 export { Cached } from './decorators/cached.decorator.js';
@@ -95,6 +96,7 @@ export { laneKeyvStore } from './keyv/lane-keyv-store.js';
 export type { KeyvEntry, LaneKeyvStore } from './keyv/lane-keyv-store.js';
 
 export { DiskTier } from './tiers/disk-tier.js';
+export { DistributedTier } from './tiers/distributed-tier.js';
 export { MemoryTier } from './tiers/memory-tier.js';
 export { PersistentTier } from './tiers/persistent-tier.js';
 export type { Tier, TierLookup, TierRecord, TierState, TierUsage } from './tiers/tier.js';

@@ -20,6 +20,7 @@ import { LANE_CACHE_APP, LANE_CACHE_OPTIONS } from './lane-cache.tokens.js';
 import { getLaneToken, LANE_CACHE } from './lanes/lane-token.js';
 import { LaneCacheMetrics } from './metrics/lane-cache-metrics.js';
 import { DiskTier } from './tiers/disk-tier.js';
+import { DistributedTier } from './tiers/distributed-tier.js';
 import { MemoryTier } from './tiers/memory-tier.js';
 import { PersistentTier } from './tiers/persistent-tier.js';
 
@@ -45,6 +46,7 @@ export function injectables(lanes: Iterable<string>): readonly Provider[] {
     fromApp(MemoryTier, (app) => app.tiers.l1),
     fromApp(DiskTier, (app) => app.tiers.l2),
     fromApp(PersistentTier, (app) => app.tiers.l3),
+    fromApp(DistributedTier, (app) => app.tiers.l4),
   ];
 }
 
