@@ -1,0 +1,184 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { KeyPattern } from '../../../lib/entries/pattern.js';
+import type { Fence } from '../../../lib/invalidation/fence.js';
+import { InvalidationLog, type Candidate } from '../../../lib/invalidation/invalidation-log.js';
+import { EMPTY_LOG, type LogJournal, type LogRow, type LogState } from '../../../lib/invalidation/journal.js';
+
+const LANE = 'standard';
+
+class Journal implements LogJournal {
+  readonly rows: LogRow[] = [];
+
+  constructor(readonly initial: LogState = EMPTY_LOG) {}
+
+  append(rows: readonly LogRow[]): Promise<void> {
+    this.rows.push(...rows);
+    return Promise.resolve();
+  }
+}
+
+describe('the log', () => {
+  let log: InvalidationLog;
+  beforeEach(() => {
+    log = new InvalidationLog({ tagLimit: 4 });
+  });
+
+  const born = (birth: number, tags: readonly string[] = [], key = 'k'): Candidate => ({
+    lane: LANE,
+    key,
+    tags,
+    birth,
+  });
+  const open = (key = 'k', tags: readonly string[] = []): Fence => log.open({ lane: LANE, key, tags });
+
+  it('gives a flight the position at which it opens, and moves on with every record', () => {
+    expect(open().birth).toBe(0);
+    log.key(LANE, 'other').removal.committed();
+    log.tags(['t', 'u']);
+    expect(open().birth).toBe(3);
+  });
+
+  it('counts what was born at the position of a tag’s record or later', () => {
+    log.tags(['t']);
+    expect([born(0, ['t']), born(1, ['t']), born(0, ['u'])].map((one) => log.counts(one))).toEqual([false, true, true]);
+  });
+
+  it('holds a removal against what was born before, until it has been committed', () => {
+    const { removal } = log.key(LANE, 'k');
+    expect([log.counts(born(0)), log.counts(born(1))]).toEqual([false, true]);
+    removal.committed();
+    expect(log.counts(born(0))).toBe(true);
+  });
+
+  it('holds a removal that was pending when a flight opened against what that flight brings for good', () => {
+    const { removal } = log.key(LANE, 'k');
+    const fence = open();
+    removal.committed();
+    expect(log.counts(born(0), fence)).toBe(false);
+    expect(log.counts(born(1), fence)).toBe(true);
+  });
+
+  it('waits for all of several removals of a key', () => {
+    const [first, second] = [log.key(LANE, 'k').removal, log.key(LANE, 'k').removal];
+    first.committed();
+    expect(log.counts(born(1))).toBe(false);
+    second.committed();
+    expect(log.counts(born(1))).toBe(true);
+  });
+
+  it('remembers a committed pattern for as long as a flight from before is open', () => {
+    const fence = open('a');
+    log.pattern(LANE, new KeyPattern('late:*')).removal.committed();
+    expect(log.counts(born(0, ['late'], 'a'), fence)).toBe(false);
+    log.close(fence);
+    expect(log.lane(LANE).patterns).toEqual([]);
+  });
+
+  it('shuts all flights rather than remember more than 64 committed patterns', () => {
+    const fence = open('a');
+    for (let n = 0; n <= 64; n++) log.pattern(LANE, new KeyPattern(`p${n}`)).removal.committed();
+    expect(fence.isShut).toBe(true);
+    expect(log.lane(LANE).patterns).toEqual([]);
+  });
+
+  it('shuts every open flight that a record names, and no other', () => {
+    const flights = [open('k'), open('k', ['t']), open('other', ['t']), open('pattern')];
+    log.tags(['t']);
+    expect(flights.map((fence) => fence.isShut)).toEqual([false, true, true, false]);
+    log.key(LANE, 'k');
+    log.pattern(LANE, new KeyPattern('pat*'));
+    expect(flights.map((fence) => fence.isShut)).toEqual([true, true, true, true]);
+    const elsewhere = log.open({ lane: 'docs', key: 'k', tags: [] });
+    log.clear(LANE);
+    expect(elsewhere.isShut).toBe(false);
+  });
+
+  it('moves the stamp for tags, clears and expired tags, and not for keys and patterns', () => {
+    const moved = (say: () => unknown): boolean => {
+      const before = log.stamp;
+      say();
+      return log.stamp !== before;
+    };
+    expect(moved(() => log.tags(['t']))).toBe(true);
+    expect(moved(() => log.clear(LANE))).toBe(true);
+    expect(moved(() => log.expireTags(['t'], 1))).toBe(true);
+    expect(moved(() => log.key(LANE, 'k'))).toBe(false);
+    expect(moved(() => log.pattern(LANE, new KeyPattern('*')))).toBe(false);
+  });
+
+  it('lets half of its tags go when they are too many, and with them whatever carries a tag from before', () => {
+    log.tags(['a', 'b', 'c', 'd', 'e']);
+    expect(log.counts(born(2, ['never named']))).toBe(false);
+    expect(log.counts(born(2))).toBe(true);
+    expect(log.counts(born(5, ['never named']))).toBe(true);
+  });
+
+  it('shuts flights of a key that were opened before one that has landed', () => {
+    const [first, second, third] = [open(), open(), open()];
+    log.landed(born(second.birth), second.number);
+    expect([first, second, third].map((fence) => fence.isShut)).toEqual([true, false, false]);
+  });
+
+  it('puts past their ttl what an expiry names, on its way and for as long as the tiers do not know', () => {
+    const fence = open();
+    const { removal } = log.expireKey(LANE, 'k', 1_000);
+    expect([fence.isJoinable, fence.isShut, log.expiredAt(born(0), fence)]).toEqual([false, false, 1_000]);
+    const late = open();
+    removal.committed();
+    expect([log.expiredAt(born(0)), log.expiredAt(born(0), late), log.expiredAt(born(1), late)]).toEqual([
+      undefined,
+      1_000,
+      undefined,
+    ]);
+    log.expireTags(['t'], 2_000);
+    expect([log.expiredAt(born(1, ['t'])), log.expiredAt(born(2, ['t'])), log.counts(born(1, ['t']))]).toEqual([
+      2_000,
+      undefined,
+      true,
+    ]);
+  });
+
+  it('goes on above the ceiling it had stored, with tags, floors and clears', () => {
+    const initial: LogState = {
+      ...EMPTY_LOG,
+      ceiling: 70_000,
+      tagFloor: 3,
+      tagAt: new Map([['t', 50]]),
+      expiredTagAt: new Map([['u', { position: 60, at: 1_000 }]]),
+      clearAt: new Map([['docs', 40]]),
+    };
+    const journal = new Journal(initial);
+    log = new InvalidationLog({ journal });
+    expect(journal.rows).toEqual([{ row: 'ceiling', position: 70_000 + 65_536 }]);
+    expect([log.position, log.counts(born(49, ['t'])), log.counts(born(2, ['x']))]).toEqual([70_000, false, false]);
+    expect(log.counts({ ...born(39), lane: 'docs' })).toBe(false);
+    expect(log.expiredAt(born(59, ['u']))).toBe(1_000);
+  });
+
+  it('stores what must outlive the process, and reserves positions before it comes near their end', () => {
+    const journal = new Journal();
+    log = new InvalidationLog({ journal, tagLimit: 1 });
+    log.tags(['a']);
+    log.tags(['b']);
+    log.clear(LANE);
+    log.expireTags(['c'], 5);
+    expect(journal.rows.slice(1)).toEqual([
+      { row: 'tag', tag: 'a', position: 1 },
+      { row: 'tag', tag: 'b', position: 2 },
+      { row: 'tag-floor', position: 1, dropped: ['a'] },
+      { row: 'clear', lane: LANE, position: 3 },
+      { row: 'expired-tag', tag: 'c', position: 4, at: 5 },
+    ]);
+    for (let n = 0; n < 40_000; n++) log.key(LANE, 'k').removal.committed();
+    expect(journal.rows.filter(({ row }) => row === 'ceiling').length).toBe(2);
+  });
+
+  it('trusts nothing from before when it takes over what another process stored', () => {
+    log.tags(['mine']);
+    const fence = open();
+    const before = log.stamp;
+    log.adopt(new Journal({ ...EMPTY_LOG, ceiling: 9, tagAt: new Map([['theirs', 8]]) }));
+    expect([fence.isShut, log.position, log.stamp === before]).toEqual([true, 9, false]);
+    expect([log.counts(born(7, ['theirs'])), log.counts(born(0, ['mine']))]).toEqual([false, false]);
+  });
+});
