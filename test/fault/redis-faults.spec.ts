@@ -85,6 +85,69 @@ describeWithRedis(
       });
     }
 
+    it('is away for too long: what is shared is computed each time, until it is back', async () => {
+      for (const [onDisconnect, maxStaleness] of [
+        ['serve', '200ms'],
+        ['bypass', '30s'],
+      ] as const) {
+        const cache = await open({ distributed: { onDisconnect, maxStaleness } });
+        await cache.getOrSet('k', async () => 'old');
+        await server.stop();
+        for (let n = 0; cache.getMetrics().bypassed['stale-distributed'] === 0; n++) {
+          await cache.getOrSet('k', async () => n);
+          await new Promise(setImmediate);
+        }
+        expect(await cache.getOrSet('k', async () => 'computed')).toBe('computed');
+        expect(await cache.get('k')).toBeUndefined();
+        expect(await cache.set('k', 'set').catch((error: unknown) => error)).toMatchObject({
+          code: 'INVALIDATION_PENDING',
+        });
+        expect(await cache.get('k')).toBeUndefined();
+        const on = turned(cache, 'on');
+        await server.boot();
+        await on;
+        await computes(cache);
+      }
+    });
+
+    it('is away while an app with a directory invalidates, and hears of it later', async () => {
+      const [directory, other] = [await caches.directory(), await open()];
+      const first = await open({ directory });
+      await other.set('k', 'old');
+      await found(first, 'k');
+      proxy.weather = 'black-hole';
+      proxy.cut();
+      await first.invalidate('k');
+      expect(await first.get('k')).toBeUndefined();
+      await first.close();
+      const heard = other.events.once('invalidate');
+      proxy.weather = 'fair';
+      const again = await open({ directory });
+      expect(await again.get('k')).toBeUndefined();
+      expect(await heard).toMatchObject({ kind: 'key', subject: 'k', origin: 'remote' });
+      expect(await other.get('k')).toBeUndefined();
+    });
+
+    it('tells an app that was away what was said meanwhile, before its persistent tier is read', async () => {
+      const [directory, other] = [await caches.directory(), await open()];
+      const first = await open({ directory });
+      for (const key of ['kept', 'gone', 'tagged']) {
+        await first.getOrSet(key, async () => key, { tags: key === 'tagged' ? ['t'] : [] });
+      }
+      // the cursor is stored behind what it stands for
+      await other.set('something', 'else');
+      await found(first, 'something');
+      await first.flush();
+      await first.close();
+      await other.invalidate('gone');
+      await other.invalidateByTag('t');
+      const again = await open({ directory });
+      expect(await again.get('gone')).toBeUndefined();
+      expect(await again.get('tagged')).toBeUndefined();
+      expect(await again.get('kept')).toBe('kept');
+      expect(again.getMetrics().l3.hits).toBe(1);
+    });
+
     it('is not there at boot: the app boots, and joins later', async () => {
       await server.stop();
       const cache = await open();
