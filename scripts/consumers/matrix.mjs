@@ -36,7 +36,7 @@ const typed = (name, typescript, inCi) => ({
   app: 'typed',
   type: 'module',
   inCi,
-  dependencies: { ...nest('^12.5.0'), typescript, '@types/node': '^20.19.0' },
+  dependencies: { ...nest('^12.0.0'), typescript, '@types/node': '^20.19.0' },
   steps: [
     ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'],
     ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.bundler.json'],
@@ -67,17 +67,17 @@ const nestApp = (name, type, dependencies, step, more = {}) => ({
 const WITH_PEERS = { environment: { PEERS: 'with' } };
 
 export const CONSUMERS = [
-  nestApp('nest-12-esm-jest', 'module', { ...nest('^12.5.0'), ...JEST }, RUN_JEST_ESM, { inCi: true }),
-  nestApp('nest-11-cjs-jest', 'commonjs', { ...nest('^11.2.0'), ...JEST, ...PEERS_11 }, RUN_JEST_CJS, {
+  nestApp('nest-12-esm-jest', 'module', { ...nest('^12.0.0'), ...JEST }, RUN_JEST_ESM, { inCi: true }),
+  nestApp('nest-11-cjs-jest', 'commonjs', { ...nest('^11.0.0'), ...JEST, ...PEERS_11 }, RUN_JEST_CJS, {
     inCi: true,
     ...WITH_PEERS,
   }),
   plain(undefined),
-  typed('6', 'npm:@typescript/typescript6@^6.0.2', true),
-  nestApp('nest-12-esm-jest-peers', 'module', { ...nest('^12.5.0'), ...JEST, ...PEERS_12 }, RUN_JEST_ESM, WITH_PEERS),
-  nestApp('nest-12-esm-vitest', 'module', { ...nest('^12.5.0'), ...VITEST }, RUN_VITEST),
-  nestApp('nest-11-esm-jest', 'module', { ...nest('^11.2.0'), ...JEST }, RUN_JEST_ESM),
-  nestApp('nest-11-cjs-jest-bare', 'commonjs', { ...nest('^11.2.0'), ...JEST }, RUN_JEST_CJS),
+  typed('6', '~6.0.2', true),
+  nestApp('nest-12-esm-jest-peers', 'module', { ...nest('^12.0.0'), ...JEST, ...PEERS_12 }, RUN_JEST_ESM, WITH_PEERS),
+  nestApp('nest-12-esm-vitest', 'module', { ...nest('^12.0.0'), ...VITEST }, RUN_VITEST),
+  nestApp('nest-11-esm-jest', 'module', { ...nest('^11.0.0'), ...JEST }, RUN_JEST_ESM),
+  nestApp('nest-11-cjs-jest-bare', 'commonjs', { ...nest('^11.0.0'), ...JEST }, RUN_JEST_CJS),
   plain('22'),
   plain('24'),
   typed('5.9', '~5.9.0', false),

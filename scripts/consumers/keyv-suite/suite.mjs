@@ -8,22 +8,38 @@ import { after, afterEach, beforeEach, describe, it } from 'node:test';
 const cache = await CacheManager.fromSettings({ directory: false });
 after(() => cache.close());
 
-/** As much of vitest's `expect` as the suite uses. */
-const expect = (actual) => ({
-  toBe: (expected) => assert.equal(actual, expected),
-  toEqual: (expected) => assert.deepEqual(actual, expected),
-  toStrictEqual: (expected) => assert.deepStrictEqual(actual, expected),
-  toBeTruthy: () => assert.ok(actual),
-  toBeFalsy: () => assert.ok(!actual),
-  toBeUndefined: () => assert.equal(actual, undefined),
-  toBeDefined: () => assert.notEqual(actual, undefined),
-  not: { toBe: (other) => assert.notEqual(actual, other), toBeUndefined: () => assert.notEqual(actual, undefined) },
-  toBeNull: () => assert.equal(actual, null),
-});
+/** As much of vitest's `expect` as the suite uses, for one test. */
+function expecting() {
+  let [made, planned] = [0, undefined];
+  const expect = (actual) => {
+    made++;
+    return {
+      toBe: (expected) => assert.equal(actual, expected),
+      toEqual: (expected) => assert.deepEqual(actual, expected),
+      toBeTruthy: () => assert.ok(actual),
+      toBeFalsy: () => assert.ok(!actual),
+      toBeUndefined: () => assert.equal(actual, undefined),
+      toBeDefined: () => assert.notEqual(actual, undefined),
+      toBeNull: () => assert.equal(actual, null),
+      not: { toBe: (other) => assert.notEqual(actual, other), toBeUndefined: () => assert.notEqual(actual, undefined) },
+    };
+  };
+  expect.assertions = (count) => {
+    planned = count;
+  };
+  return { expect, check: () => assert.equal(made, planned ?? made) };
+}
+
+async function runOne(test) {
+  const { expect, check } = expecting();
+  await test({ expect });
+  check();
+}
+
 const runner = {
-  beforeEach: (run) => beforeEach(() => run({ expect })),
-  afterEach: (run) => afterEach(() => run({ expect })),
-  it: (name, run) => it(name, () => run({ expect })),
+  beforeEach: (run) => beforeEach(() => runOne(run)),
+  afterEach: (run) => afterEach(() => runOne(run)),
+  it: (name, run) => it(name, () => runOne(run)),
 };
 const store = () => laneKeyvStore(cache);
 

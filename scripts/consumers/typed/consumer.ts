@@ -56,9 +56,10 @@ export class Service {
   }
 }
 
-// @ts-expect-error -- a method that gives no promise cannot be cached
 export class Wrong {
-  @Cached() now(): number {
+  // @ts-expect-error -- a method that gives no promise cannot be cached
+  @Cached()
+  now(): number {
     return 1;
   }
 }
