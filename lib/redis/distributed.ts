@@ -1,6 +1,7 @@
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import type { ClusterTurns } from '../cache/cluster-turns.js';
 import type { Clock } from '../clock/clock.js';
+import { withDeadline } from '../clock/deadline.js';
 import { ProcessHold } from '../clock/process-hold.js';
 import { randomFraction } from '../clock/random.js';
 import type { EventSink } from '../events/event-map.js';
@@ -47,6 +48,7 @@ export interface DistributedSettings {
 
 /** Cut off for longer, nothing that was missed can be told from what was not. */
 const CUT_OFF_AFTER_MS = 1_000;
+const CLOSE_WITHIN_MS = 250;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 2_000;
 /** How long an app waits at boot for a server that does not answer. */
@@ -169,7 +171,8 @@ export class Distributed {
     this.staleness.stop();
     this.opened?.fail(new Error('closed'));
     this.wake();
-    await this.running;
+    // a connection that is being made ends by itself
+    await withDeadline(this.settings.clock, this.running, CLOSE_WITHIN_MS, 'Redis').catch(() => undefined);
     await this.template.close();
     this.hold.end();
   }
