@@ -22,6 +22,8 @@ export default {
       },
     ],
   },
+  // Ends what hangs; no test is judged by how long it takes.
+  testTimeout: 120_000,
   collectCoverageFrom: ['lib/**/*.ts'],
   coverageProvider: 'v8',
 };
