@@ -5,8 +5,9 @@ const NAME = 'closed';
 
 /** What a data file looks like from outside; `undefined` when it is not there. */
 const looksOf = async (directory: string): Promise<string | undefined> => {
-  const status = await stat(join(directory, 'data.mdb'), { bigint: true }).catch(() => undefined);
-  return status === undefined ? undefined : `${status.size} ${status.mtimeNs}`;
+  const status = await stat(join(directory, 'data.mdb')).catch(() => undefined);
+  // whole milliseconds: copying tools keep no more
+  return status === undefined ? undefined : `${status.size} ${Math.floor(status.mtimeMs)}`;
 };
 
 /**
@@ -18,10 +19,11 @@ export const stampClosed = async (directory: string): Promise<void> => {
   if (looks !== undefined) await writeFile(join(directory, NAME), looks, { mode: 0o600 }).catch(() => undefined);
 };
 
-/** Whether the data file is as it was left. */
-export const isAsClosed = async (directory: string): Promise<boolean> => {
+/** How the data file looks now: as it was left, changed since, or left in no good order at all. */
+export const sinceClosed = async (directory: string): Promise<'same' | 'changed' | 'unknown'> => {
   const stamped = await readFile(join(directory, NAME), 'utf8').catch(() => undefined);
-  return stamped !== undefined && stamped === (await looksOf(directory));
+  if (stamped === undefined) return 'unknown';
+  return stamped === (await looksOf(directory)) ? 'same' : 'changed';
 };
 
 /** To be called before the data file is written to. */

@@ -14,9 +14,7 @@ import { QueuedPut } from './queued-put.js';
 import { Touches } from './touches.js';
 import { NoChange, WriteQueue, type QueuedChange } from './write-queue.js';
 
-const MAX_BATCH_CHANGES = 256;
-const MAX_BATCH_BYTES = 4 * 1024 * 1024;
-const LARGEST_BATCH = { entries: MAX_BATCH_CHANGES, bytes: MAX_BATCH_BYTES };
+const LARGEST_BATCH = { entries: 256, bytes: 4 * 1024 * 1024 };
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** How long one turn may be held. */
 const SLICE_MS = 2;
@@ -57,8 +55,8 @@ export class EntryStore {
     this.limits = new LaneLimits(this.tables, this.counts, options.evicted);
     this.writers = new Map([...options.lanes].map(([lane, rules]) => [lane, new LaneWriter(lane, rules, this.limits)]));
     this.queue = new WriteQueue({
-      maxBatchChanges: MAX_BATCH_CHANGES,
-      maxBatchBytes: MAX_BATCH_BYTES,
+      maxBatchChanges: LARGEST_BATCH.entries,
+      maxBatchBytes: LARGEST_BATCH.bytes,
       commit: (fill) => this.commit(fill),
       isSpent: () => this.isSpent(),
       failed: (fault, lost) => options.failed(fault, lost),

@@ -1,7 +1,7 @@
 import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { forgetStamp, isAsClosed, stampClosed } from './closing-stamp.js';
+import { forgetStamp, sinceClosed, stampClosed } from './closing-stamp.js';
 import { StorageFault } from './environment.js';
 import type { Environment } from './environment.js';
 import { toFault } from './faults.js';
@@ -87,7 +87,10 @@ const requireSound = async ({ directory, durability, onMarkerLeft }: OpenEnviron
   if (found.state === 'absent') return;
   const markerLeft = found.state === 'sound' && (await OpeningMarker.wasLeft(directory));
   if (markerLeft && isCache) throw new Unsound('the last attempt to open it did not survive');
-  if (found.state === 'sound' && !markerLeft && (await isAsClosed(directory))) return;
+  const since = await sinceClosed(directory);
+  if (found.state === 'sound' && !markerLeft && since === 'same') return;
+  // not every harm shows by reading, and a cache can be had again
+  if (isCache && since === 'changed') throw new Unsound('somebody wrote to it since it was closed');
   const outcome = await probe(directory, durability, isCache ? 'write' : 'read');
   // checkpoints of which some can be read are worth more than none
   if (outcome.state === 'died' || (outcome.state === 'failed' && isCache))

@@ -22,11 +22,16 @@ const root = require(lmdb).open(options);
 const names = [...root.getKeys()].map(String);
 for (const name of names)
   for (const row of root.openDB({ name, encoding: 'binary' }).getRange({ snapshot: true })) void row.value;
-if (reach === 'write' && names.length > 0) {
-  const table = root.openDB({ name: names[0], encoding: 'binary' });
+if (reach === 'write') {
+  if (names.length === 0) process.exit(2);
   for (let round = 0; round < 8; round++) {
-    table.putSync('probe', Buffer.alloc(64 * 1024));
-    table.removeSync('probe');
+    for (const name of names) {
+      const table = root.openDB({ name, encoding: 'binary' });
+      const rows = [...table.getRange({ limit: 1 }), ...table.getRange({ limit: 1, reverse: true })].map(({ key, value }) => [key, Buffer.from(value)]);
+      for (const [key, value] of rows) table.putSync(key, value);
+      table.putSync('probe', Buffer.alloc(64 * 1024));
+      table.removeSync('probe');
+    }
   }
 }
 root.close().then(() => process.exit(0));

@@ -84,12 +84,23 @@ describe('a disk', () => {
         const status = await app.end('SIGKILL');
         const later = await after(directory, acknowledged, 100);
         const row = {
-          ...{ rounds: 1, calls: seen.calls + later.calls, wrong: badOf(seen) + later.bad, lost: later.lost },
+          rounds: 1,
+          calls: seen.calls + later.calls,
+          wrong: badOf(seen) + later.bad,
+          lost: later.lost,
           crashes: status === 'SIGKILL' ? 0 : 1,
         };
         tell({ fault: `F5 full disk (${kind})`, ...row, recoveredInMs });
         expect({ ...row, errors: app.child.errors, state }).toMatchObject({
-          ...{ wrong: 0, lost: 0, crashes: 0, errors: '', state: { l1: 'on', l2: 'on', l3: 'on' } },
+          wrong: 0,
+          lost: 0,
+          crashes: 0,
+          errors: '',
+          state: {
+            l1: 'on',
+            l2: 'on',
+            l3: 'on',
+          },
         });
         for (const tier of ['l2', 'l3', 'checkpoints']) {
           const told = events.filter((event) => event.startsWith(tier));
@@ -124,7 +135,10 @@ describe('a disk', () => {
         const status = await app.end('SIGKILL');
         const later = await after(directory, acknowledged, 400);
         const row = {
-          ...{ rounds: 1, calls: seen.calls + later.calls, wrong: badOf(seen) + later.bad, lost: later.lost },
+          rounds: 1,
+          calls: seen.calls + later.calls,
+          wrong: badOf(seen) + later.bad,
+          lost: later.lost,
           crashes: status === 'SIGKILL' ? 0 : 1,
         };
         tell({ fault: `F5 disk filled and freed by another process (${kind})`, ...row, recoveredInMs });
@@ -160,12 +174,10 @@ describe('a disk', () => {
       const status = await reader.end('SIGTERM');
       const later = await after(directory, acknowledged, 100);
       const row = {
-        ...{
-          rounds: 1,
-          calls: seen.calls + later.calls,
-          wrong: badOf(seen) + badOf(outcome) + later.bad,
-          lost: later.lost,
-        },
+        rounds: 1,
+        calls: seen.calls + later.calls,
+        wrong: badOf(seen) + badOf(outcome) + later.bad,
+        lost: later.lost,
         crashes: status === 'SIGTERM' ? 0 : 1,
       };
       tell({ fault: 'F8 started on a read-only volume', ...row });

@@ -14,7 +14,7 @@ const [directory, durability] = process.argv.slice(2);
 let unhandled = 0;
 process.on('unhandledRejection', () => unhandled++);
 const environment = await openEnvironment({ directory, durability, clock: systemClock, minFreeBytes: 0,
-  report: { fault() {}, quarantined() {} }, onMarkerLeft: 'quarantine' });
+  report: { fault() {}, quarantined() {} }, onMarkerLeft: 'probe' });
 const [bad, good] = [environment.table('bad'), environment.table('good')];
 const acked = [], refused = [], names = new Set();
 const put = (key, tables) => environment.commit((transaction) => {
