@@ -8,8 +8,10 @@ import { seededRandom } from '../../lib/testing/seeded-random.js';
 import { describeWithRedis, RedisServer } from '../support/redis-server.js';
 import { TcpProxy, type Weather } from '../support/tcp-proxy.js';
 
-const KEYS = ['a', 'b', 'c', 'd'];
-const TAGS: Readonly<Record<string, readonly string[]>> = { a: ['t'], b: ['t', 'u'], c: ['u'], d: [] };
+/** Enough of them that most are left alone for longer than the bound. */
+const KEYS = Array.from({ length: 30 }, (_, number) => `k${number}`);
+const TAGS = new Map(KEYS.map((key, number) => [key, number % 3 === 0 ? [`t${number % 4}`, 'u'] : [`t${number % 4}`]]));
+const ALL_TAGS = ['t0', 't1', 't2', 't3', 'u'];
 /** While connected, another instance may serve what was invalidated for so long. */
 const BOUND_MS = 1_000;
 /** Below the deadline of a command. */
@@ -75,10 +77,10 @@ class History {
     const index = Math.floor(this.random() * this.instances.length);
     const instance = this.instances[index];
     if (instance === undefined || instance.isClosing) return;
-    if (dice < 0.7) await this.read(instance, index);
-    else if (dice < 0.94) await this.invalidate(instance, index);
-    else if (dice < 0.985) this.spoil(instance);
-    else if (dice < 0.995) await this.restart(instance);
+    if (dice < 0.9) await this.read(instance, index);
+    else if (dice < 0.99) await this.invalidate(instance, index);
+    else if (dice < 0.998) this.spoil(instance);
+    else if (dice < 0.9995) await this.restart(instance);
     else await this.restartServer();
   }
 
@@ -87,7 +89,7 @@ class History {
   }
 
   private async read(instance: Instance, index: number): Promise<void> {
-    const key = this.pick(KEYS) ?? 'a';
+    const key = this.pick(KEYS) ?? '';
     const calledAt = ++this.step;
     const { connected } = instance;
     const now = performance.now();
@@ -105,7 +107,7 @@ class History {
       await new Promise((resolve) => setTimeout(resolve, this.random() * 8));
       return startedAt;
     };
-    const value = await instance.cache.getOrSet(key, compute, { tags: TAGS[key] ?? [] });
+    const value = await instance.cache.getOrSet(key, compute, { tags: TAGS.get(key) ?? [] });
     this.answers[isServed ? 'served' : 'computed']++;
     for (const { calledAt: namedAt, by } of due) {
       if (value >= namedAt) continue;
@@ -116,17 +118,20 @@ class History {
   private async invalidate(instance: Instance, by: number): Promise<void> {
     const { cache, life } = instance;
     const startedAt = performance.now();
-    const key = this.pick(KEYS) ?? 'a';
-    const tag = this.pick(['t', 'u']) ?? 't';
-    const tagged = KEYS.filter((one) => TAGS[one]?.includes(tag));
+    const key = this.pick(KEYS) ?? '';
+    const tag = this.pick(ALL_TAGS) ?? 'u';
+    const tagged = KEYS.filter((one) => TAGS.get(one)?.includes(tag));
     const calledAt = ++this.step;
-    const [keys, call] = this.pick<readonly [readonly string[], () => Promise<unknown>]>([
-      [[key], () => cache.invalidate(key)],
-      [[key], () => cache.set(key, calledAt, { tags: TAGS[key] ?? [] })],
-      [tagged, () => cache.invalidateByTag(tag)],
-      [tagged, () => cache.invalidateByPattern(`${tag}:*`)],
-      [KEYS, () => cache.clearAll()],
-    ]) ?? [KEYS, () => cache.clearAll()];
+    const one = [[key], () => cache.invalidate(key)] as const;
+    const set = [[key], () => cache.set(key, calledAt, { tags: TAGS.get(key) ?? [] })] as const;
+    const byTag = [tagged, () => cache.invalidateByTag(tag)] as const;
+    const byPattern = [tagged, () => cache.invalidateByPattern(`${tag}:*`)] as const;
+    const all = [KEYS, () => cache.clearAll()] as const;
+    const [keys, call] =
+      this.pick<readonly [readonly string[], () => Promise<unknown>]>([
+        ...[one, one, one, one, one, set, set, set, set],
+        ...(this.random() < 0.3 ? [byTag, byPattern, all] : []),
+      ]) ?? all;
     const invalidation: Invalidation = { by, keys, calledAt, done: undefined };
     this.said.push(invalidation);
     const isAnswered = await call().then(
