@@ -126,6 +126,31 @@ describeWithRedis(
       expect(await other.get('k')).toBe(1);
     });
 
+    it('need no more rights than the docs say', async () => {
+      const rights = ['on', '>secret', '~{acl}:*', '&*', '+@all', '-@dangerous', '+info'];
+      const guarded = await RedisServer.start('--user', 'app', ...rights, '--user', 'default', 'off');
+      try {
+        const url = `redis://app:secret@127.0.0.1:${guarded.port}`;
+        const settings: LaneCacheOptions = {
+          checkpoints: { store: 'distributed' },
+          distributed: { url, prefix: 'acl' },
+        };
+        const [one, other] = [await open(settings), await open(settings)];
+        await one.getOrSet('k', async () => 1, { tags: ['t'] });
+        await one.flush();
+        expect(await other.get('k')).toBe(1);
+        const hears = heard(other);
+        await one.invalidateByTag('t');
+        await hears;
+        expect(await other.get('k')).toBeUndefined();
+        await one.snapshots.cacheCheckpoint('run', 1);
+        expect(await other.snapshots.restoreCheckpoint('run')).toBe(1);
+        await caches.close();
+      } finally {
+        await guarded.dispose();
+      }
+    });
+
     it('refuse settings that cannot be meant', async () => {
       const settings: Record<string, object> = {
         distributed: {},
