@@ -10,6 +10,15 @@ import type { Waiter } from './waiter.js';
 /** Why a flight was opened: for a caller who looks first, for one who wants it computed anew, or to renew in the background. */
 export type FlightPurpose = 'request' | 'forced' | 'renewal';
 
+/** What a caller asks of a key that memory could not answer. */
+export interface Departure {
+  readonly key: string;
+  readonly compute: Compute<unknown>;
+  readonly terms: Terms;
+  readonly purpose: FlightPurpose;
+  readonly stale: StaleCopy | undefined;
+}
+
 /** The one look-up and computation of a key that all callers of the moment share. */
 export class Flight {
   /** Those who still wait. */

@@ -1,43 +1,27 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Fence } from '../invalidation/fence.js';
-import { Flight, type FlightPurpose } from './flight.js';
+import { Flight, type Departure, type FlightPurpose } from './flight.js';
 import { FlightContext } from './flight-context.js';
 import { account, report } from './flight-accounts.js';
+import { FlightBoard } from './flight-board.js';
 import { Boarding } from './boarding.js';
 import type { LaneSpace } from './lane-space.js';
-import type { Compute } from './options.js';
 import { lookAt, serveFound, type Look } from './quick-look.js';
 import { staleInMemory, type Found, type Search } from './read-path.js';
-import { fresherOf, type StaleCopy } from './stale-copy.js';
+import { fresherOf } from './stale-copy.js';
 import { StaleServing } from './stale-serving.js';
-import type { Terms } from './terms.js';
 import { Waiter } from './waiter.js';
 import { promote } from './write-path.js';
 import { settle, type Arrival } from './arrival.js';
-
-/** A key is computed at most this many times at once: one flight that was shut, and one that callers may join. */
-const COMPUTATIONS_PER_KEY = 2;
-
-/** What a caller asks of a key that memory could not answer. */
-export interface Departure {
-  readonly key: string;
-  readonly compute: Compute<unknown>;
-  readonly terms: Terms;
-  readonly purpose: FlightPurpose;
-  readonly stale: StaleCopy | undefined;
-}
 
 /**
  * The flights of one lane.
  *
  * Per key at most one flight can be joined. A flight whose fence was shut is left to end, and the next caller opens
  * another; when two are under way the next one is queued, shared by all who come, and takes its birth when it starts.
- * A flight leaves the map only if the map still holds that very flight.
  */
 export class Flights {
-  private readonly joinable = new Map<string, Flight>();
-  private readonly underWay = new Map<string, number>();
-  private readonly open = new Set<Flight>();
+  private readonly flights = new FlightBoard();
   private readonly staleServing: StaleServing;
   private readonly boarding: Boarding;
 
@@ -48,18 +32,12 @@ export class Flights {
 
   /** Flights that have not ended. */
   get size(): number {
-    return this.open.size;
+    return this.flights.size;
   }
 
   /** The flight a caller of `purpose` may wait for. */
   of(key: string, purpose: FlightPurpose): Flight | undefined {
-    const flight = this.joinable.get(key);
-    if (flight === undefined || !flight.isJoinable) return undefined;
-    if (purpose !== 'forced' || flight.purpose === 'forced') return flight;
-    if (flight.fence !== undefined) return undefined;
-    // It has not started: it can still go straight to the computation.
-    flight.purpose = 'forced';
-    return flight;
+    return this.flights.of(key, purpose);
   }
 
   /** Whether callers get the stale copy because the key's source failed a moment ago. */
@@ -71,7 +49,8 @@ export class Flights {
   request(departure: Departure): Promise<unknown> {
     const { key, purpose, terms } = departure;
     const joined = this.of(key, purpose);
-    if (joined !== undefined || purpose !== 'request' || this.isCrowded(key)) return this.wait(joined, departure);
+    if (joined !== undefined || purpose !== 'request' || this.flights.isCrowded(key))
+      return this.wait(joined, departure);
     const look = lookAt(this.space, key, terms);
     if (!(look.search instanceof Promise) && look.search.found !== undefined && look.search.stillCounts) {
       return Promise.resolve(serveFound(this.space, departure, look.search.found, look));
@@ -90,21 +69,16 @@ export class Flights {
   /** Opens a flight, or queues it behind those of its key. It may have its answer already when this returns. */
   launch(departure: Departure, look?: Look): Flight {
     const { key, terms, purpose } = departure;
-    const isQueued = this.isCrowded(key);
+    const isQueued = this.flights.isCrowded(key);
     // Whoever ends last starts the next one, which must not run as a part of it.
     const compute = isQueued ? AsyncResource.bind(departure.compute) : departure.compute;
     const scope = purpose === 'renewal' ? undefined : this.space.parts.scope.getStore();
     const flight = new Flight(key, compute, terms, purpose, scope);
-    flight.displaced = this.joinable.get(key);
-    this.joinable.set(key, flight);
+    this.flights.announce(flight);
     if (isQueued) return flight;
     flight.stale = departure.stale;
     this.start(flight, look);
     return flight;
-  }
-
-  private isCrowded(key: string): boolean {
-    return (this.underWay.get(key) ?? 0) >= COMPUTATIONS_PER_KEY;
   }
 
   /** Lets a caller wait for a flight that has no answer yet. */
@@ -114,14 +88,13 @@ export class Flights {
 
   /** Aborts every computation's signal; what they bring is still given to those who wait. */
   abortAll(reason: unknown): void {
-    for (const flight of this.open) flight.abort(reason);
+    for (const flight of this.flights.all()) flight.abort(reason);
   }
 
   private start(flight: Flight, look?: Look): void {
     const { parts, lane } = this.space;
     const { key, terms, purpose } = flight;
-    this.open.add(flight);
-    this.underWay.set(key, (this.underWay.get(key) ?? 0) + 1);
+    this.flights.started(flight);
     const fence = parts.log.open({ lane, key, tags: terms.tags });
     flight.fence = fence;
     if (purpose === 'renewal' && terms.hardTimeoutMs !== null) this.boarding.bound(flight, terms.hardTimeoutMs);
@@ -204,7 +177,7 @@ export class Flights {
     const { parts, recorder, lane } = this.space;
     if (!this.staleServing.stillCounts(flight)) flight.stale = undefined;
     const context = new FlightContext(this.space, flight);
-    const holds = (key: string): boolean => key === flight.key && this.open.has(flight);
+    const holds = (key: string): boolean => key === flight.key && this.flights.isOpen(flight);
     const scope = { lane, holds, outer: flight.scope };
     const startedAt = parts.clock.monotonic();
     let value: unknown;
@@ -244,10 +217,10 @@ export class Flights {
     });
   }
 
-  private depart(flight: Flight, settle: (waiter: Waiter) => void): void {
+  private depart(flight: Flight, answer: (waiter: Waiter) => void): void {
     account(this.space, flight, { outcome: 'miss' });
     this.end(flight);
-    for (const waiter of flight.waiters) settle(waiter);
+    for (const waiter of flight.waiters) answer(waiter);
     flight.waiters.clear();
   }
 
@@ -261,30 +234,17 @@ export class Flights {
   }
 
   private end(flight: Flight): void {
-    const { key, fence } = flight;
-    if (fence !== undefined) this.space.parts.log.close(fence);
-    this.open.delete(flight);
+    if (flight.fence !== undefined) this.space.parts.log.close(flight.fence);
     for (const cancel of flight.limits) cancel();
-    const left = (this.underWay.get(key) ?? 1) - 1;
-    if (left > 0) this.underWay.set(key, left);
-    else this.underWay.delete(key);
-    if (this.joinable.get(key) === flight) this.leave(flight);
-    const next = this.joinable.get(key);
-    if (next === undefined || next.fence !== undefined) return;
-    next.stale = staleInMemory(this.space, key, next.terms);
+    const next = this.flights.ended(flight);
+    if (next === undefined) return;
+    next.stale = staleInMemory(this.space, next.key, next.terms);
     this.start(next);
-  }
-
-  /** Callers may join again the one that a forced flight took the place of, if it is still under way and counts. */
-  private leave(flight: Flight): void {
-    const { key, displaced } = flight;
-    if (displaced !== undefined && this.open.has(displaced) && displaced.isJoinable) this.joinable.set(key, displaced);
-    else this.joinable.delete(key);
   }
 
   /** Nobody waits any more: the late result is dropped, and the key's next caller starts anew. */
   private abandon(flight: Flight, error: unknown): void {
-    if (this.joinable.get(flight.key) === flight) this.joinable.delete(flight.key);
+    this.flights.withdraw(flight);
     flight.isAbandoned = true;
     flight.abort(error);
     if (flight.fence !== undefined) {

@@ -2,9 +2,10 @@ import type { KeyPattern } from '../entries/pattern.js';
 import type { InvalidationKind } from '../events/reasons.js';
 import { Fence, type FlightSubject } from './fence.js';
 import { ExpiredTags } from './expired-tags.js';
-import type { LogJournal, LogRecord, LogRow, LogState } from './journal.js';
+import type { LogJournal, LogRecord, LogRow } from './journal.js';
 import { LaneLog, type PendingRemoval } from './lane-log.js';
 import type { PatternRecord } from './pattern-record.js';
+import { Positions } from './positions.js';
 import { TagPositions } from './tag-positions.js';
 import { whyNot, type VoidedBy } from './why-not.js';
 
@@ -30,8 +31,6 @@ export interface LogOptions {
   readonly journal?: LogJournal | undefined;
 }
 
-/** Positions reserved ahead in the journal at a time. */
-const CEILING_STEP = 65_536;
 const DEFAULT_TAG_LIMIT = 100_000;
 const STORED = Promise.resolve();
 /** A birth that everything comes after. */
@@ -50,25 +49,23 @@ const BEFORE_ALL = -1;
  * entry in memory remembers the stamp at which it was last found good; as long as the stamp stands, it is still good.
  */
 export class InvalidationLog {
-  private at = 0;
   private currentStamp = 0;
-  private ceiling = 0;
   private flights = 0;
+  private readonly positions: Positions;
   private readonly tagAt: TagPositions;
   private readonly expiredTags: ExpiredTags;
-  private journal: LogJournal | undefined;
   private readonly lanes = new Map<string, LaneLog>();
 
   constructor(options: LogOptions = {}) {
     const limit = options.tagLimit ?? DEFAULT_TAG_LIMIT;
     this.tagAt = new TagPositions(limit);
     this.expiredTags = new ExpiredTags(limit);
-    this.journal = options.journal;
-    if (options.journal !== undefined) this.takeUp(options.journal.initial);
+    this.positions = new Positions(options.journal);
+    if (options.journal !== undefined) this.takeUp(options.journal);
   }
 
   get position(): number {
-    return this.at;
+    return this.positions.current;
   }
 
   get stamp(): number {
@@ -87,7 +84,7 @@ export class InvalidationLog {
 
   /** Opens a flight: takes its birth, and puts up the fence that is told of every record until `close`. */
   open(subject: FlightSubject): Fence {
-    return this.putUp(subject, ++this.flights, this.at);
+    return this.putUp(subject, ++this.flights, this.position);
   }
 
   /** Stands before what is about to be rewritten below: any landing and any record about the key shuts it. */
@@ -144,7 +141,7 @@ export class InvalidationLog {
     const records = tags.map((tag) => this.next('tag', null, tag));
     const rows = records.flatMap((record) => this.markTag(record));
     this.currentStamp++;
-    return { records, stored: this.store(rows) };
+    return { records, stored: this.positions.store(rows) };
   }
 
   /** Names what matches in a lane. The caller removes the matches everywhere, then calls `committed`. */
@@ -164,7 +161,7 @@ export class InvalidationLog {
     log.clearAt = record.position;
     for (const fence of log.allFences()) fence.shut(record);
     this.currentStamp++;
-    return { records: [record], stored: this.store([{ row: 'clear', lane, position: record.position }]) };
+    return { records: [record], stored: this.positions.store([{ row: 'clear', lane, position: record.position }]) };
   }
 
   /** Puts a key's flights past their ttl. The caller rewrites the expiry of its entry everywhere, as a removal. */
@@ -181,13 +178,12 @@ export class InvalidationLog {
     const records = tags.map((tag) => this.next('expire', null, tag));
     const rows = records.flatMap((record) => this.markExpired(record, now));
     this.currentStamp++;
-    return { records, stored: this.store(rows) };
+    return { records, stored: this.positions.store(rows) };
   }
 
   /** Moves the position without a record, so that births before and after can be told apart. */
   pass(): void {
-    this.at++;
-    this.reserve();
+    this.positions.next();
   }
 
   /** Shuts every flight, for when what they started from can no longer be proved. */
@@ -200,14 +196,13 @@ export class InvalidationLog {
   /** Goes on from what another owner of the persistent tier has stored: nothing from before is trusted. */
   adopt(journal: LogJournal): void {
     this.shutAll();
-    this.journal = journal;
-    this.takeUp(journal.initial);
+    this.takeUp(journal);
     this.currentStamp++;
   }
 
   /** Stores the highest life time seen. */
   async storeTime(now: number): Promise<void> {
-    await this.store([{ row: 'time', at: now }]);
+    await this.positions.store([{ row: 'time', at: now }]);
   }
 
   private putUp(subject: FlightSubject, number: number, birth: number): Fence {
@@ -219,9 +214,8 @@ export class InvalidationLog {
     return fence;
   }
 
-  private takeUp(state: LogState): void {
-    this.at = Math.max(this.at, state.ceiling);
-    this.ceiling = this.at;
+  private takeUp(journal: LogJournal): void {
+    const state = journal.initial;
     for (const [tag, position] of state.tagAt) this.tagAt.mark(tag, Math.max(position, this.tagAt.at(tag)));
     this.tagAt.raiseTo(state.tagFloor);
     this.expiredTags.takeUp(state);
@@ -229,25 +223,11 @@ export class InvalidationLog {
       const log = this.lane(lane);
       log.clearAt = Math.max(log.clearAt, position);
     }
-    this.reserve();
+    this.positions.goOn(journal);
   }
 
   private next(kind: InvalidationKind, lane: string | null, subject: string): LogRecord {
-    this.at++;
-    this.reserve();
-    return { position: this.at, kind, lane, subject };
-  }
-
-  /** Positions are reserved in the journal ahead of use, and so ahead of every entry that is born at them. */
-  private reserve(): void {
-    if (this.journal === undefined || this.at + CEILING_STEP / 2 < this.ceiling) return;
-    this.ceiling = this.at + CEILING_STEP;
-    // A journal that fails has its tier voided by whoever owns it; a lost reservation is then without effect.
-    this.store([{ row: 'ceiling', position: this.ceiling }]).catch(() => undefined);
-  }
-
-  private store(rows: readonly LogRow[]): Promise<void> {
-    return this.journal === undefined || rows.length === 0 ? STORED : this.journal.append(rows);
+    return { position: this.positions.next(), kind, lane, subject };
   }
 
   private markTag(record: LogRecord): readonly LogRow[] {
