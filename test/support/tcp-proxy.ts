@@ -42,12 +42,15 @@ export class TcpProxy {
   }
 
   private join(client: Socket, server: Socket): void {
-    for (const [from, to] of [
-      [client, server],
-      [server, client],
+    for (const [from, to, way] of [
+      [client, server, 'request'],
+      [server, client, 'reply'],
     ] as const) {
+      const lane = new OneWay(to, way);
       this.sockets.add(from);
-      from.on('data', (bytes) => this.pass(bytes, to, to === client ? 'reply' : 'request'));
+      from.on('data', (bytes) => {
+        if (lane.pass(bytes, this.weather) === 'broken') from.destroy();
+      });
       from.on('error', () => undefined);
       from.on('close', () => {
         this.sockets.delete(from);
@@ -55,12 +58,37 @@ export class TcpProxy {
       });
     }
   }
+}
 
-  private pass(bytes: Buffer, to: Socket, way: 'request' | 'reply'): void {
-    const { weather } = this;
-    if (weather === 'black-hole') return;
-    if (typeof weather === 'object') setTimeout(() => to.write(bytes), weather.delayMs);
-    else if (weather === 'garbage' && way === 'reply') to.write(Buffer.from('\u0000\u0001 not what was asked for\r\n'));
-    else to.write(bytes);
+/** One direction of a connection. As in life, no byte overtakes another, and none comes behind one that was lost. */
+class OneWay {
+  private hasLost = false;
+  private waiting = 0;
+  private latest = 0;
+
+  constructor(
+    private readonly to: Socket,
+    private readonly way: 'request' | 'reply',
+  ) {}
+
+  pass(bytes: Buffer, weather: Weather): 'passed' | 'broken' {
+    if (weather === 'black-hole') this.hasLost = true;
+    else if (this.hasLost) return 'broken';
+    else if (weather === 'garbage' && this.way === 'reply') this.to.write('\u0000\u0001 not what was asked for\r\n');
+    else this.deliver(bytes, typeof weather === 'object' ? weather.delayMs : 0);
+    return 'passed';
+  }
+
+  private deliver(bytes: Buffer, delayMs: number): void {
+    if (delayMs === 0 && this.waiting === 0) {
+      this.to.write(bytes);
+      return;
+    }
+    this.latest = Math.max(this.latest, performance.now() + delayMs);
+    this.waiting++;
+    setTimeout(() => {
+      this.waiting--;
+      this.to.write(bytes);
+    }, this.latest - performance.now());
   }
 }
