@@ -15,8 +15,16 @@ export class FlightBoard {
   private readonly open = new Set<Flight>();
 
   /** Flights that have started and have not ended. */
-  get flights(): ReadonlySet<Flight> {
+  get size(): number {
+    return this.open.size;
+  }
+
+  all(): Iterable<Flight> {
     return this.open;
+  }
+
+  isOpen(flight: Flight): boolean {
+    return this.open.has(flight);
   }
 
   /** The flight a caller of `purpose` may wait for. */
