@@ -6,10 +6,11 @@ import { UnavailableCheckpointStore } from './checkpoints/unavailable-checkpoint
 import type { LogJournal } from './invalidation/journal.js';
 import { checkpointAnswers } from './operator/checkpoint-calls.js';
 import type { Answer } from './operator/conversation.js';
-import { OperatorServer } from './operator/operator-server.js';
+import type { OperatorServer } from './operator/operator-server.js';
 import { RemoteCheckpointStore } from './operator/remote-checkpoint-store.js';
 import { socketLiveness } from './operator/socket-liveness.js';
 import { openCheckpoints, switchedOff } from './lane-cache.checkpoints.js';
+import { listenToOthers } from './lane-cache.listening.js';
 import { writeAppNote } from './storage/app-note.js';
 import { CacheFolder } from './storage/cache-folder.js';
 import { StorageFault } from './storage/environment.js';
@@ -193,10 +194,15 @@ export class SharedDisk implements Disk {
         entitled: () => this.requireOwnership(),
       }),
     );
-    this.store = await openCheckpoints(this.options);
-    this.remote?.succeed(this.store);
+    this.useCheckpoints(await openCheckpoints(this.options, (store) => this.useCheckpoints(store)));
     await this.listen();
     events.emit('owner', { directory: root, state: 'owned' });
+  }
+
+  private useCheckpoints(store: CheckpointStore): void {
+    if (this.closing !== undefined) void store.close();
+    this.store = store;
+    this.remote?.succeed(store);
   }
 
   /**
@@ -219,17 +225,8 @@ export class SharedDisk implements Disk {
     await this.listen();
   }
 
-  /** A process that cannot be asked is still a good owner. */
   private async listen(): Promise<void> {
-    const { clock, events, root, answering } = this.options;
-    if (this.socket === undefined || answering === 'nobody') return;
-    try {
-      await this.socket.clear();
-      this.server = await OperatorServer.listen(this.socket.path, this.answers, clock);
-    } catch (error) {
-      const detail = `other processes cannot reach the checkpoints in '${root}' through this one`;
-      events.emit('tier', { tier: 'checkpoints', state: 'on', detail, error });
-    }
+    if (this.socket !== undefined) this.server = await listenToOthers(this.socket, this.answers, this.options);
   }
 
   private wait(inUse: InUse, socket: OwnerSocket): void {

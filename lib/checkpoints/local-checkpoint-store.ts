@@ -45,6 +45,8 @@ export interface LocalCheckpointStoreSettings {
   readonly events: EventSink;
   /** Hears what the environment reports, from before it was opened. */
   readonly faults: ReadFaults;
+  /** Done when the environment has been closed, such as letting go of a claim on it. */
+  readonly release?: () => Promise<void>;
 }
 
 /**
@@ -162,6 +164,7 @@ export class LocalCheckpointStore implements CheckpointStore {
     this.current = { state: 'off', reason: 'closed', detail: 'the app was closed' };
     await this.queue.idle();
     await this.environment.close();
+    await this.settings.release?.();
   }
 
   /** All versions of an id, newest first; the event loop is free between two slices. */
