@@ -9,10 +9,22 @@ import { memory } from './rows/memory.mjs';
 import { memoryHit } from './rows/memory-hit.mjs';
 import { million } from './rows/million.mjs';
 import { miss } from './rows/miss.mjs';
+import { redisHit } from './rows/redis-hit.mjs';
 import { stalls } from './rows/stalls.mjs';
 import { Scratch } from './scratch.mjs';
 
-const ROWS = { l1: memoryHit, cached: cachedHit, disk: diskHit, miss, stalls, memory, million, checkpoints, eviction };
+const ROWS = {
+  l1: memoryHit,
+  cached: cachedHit,
+  disk: diskHit,
+  redis: redisHit,
+  miss,
+  stalls,
+  memory,
+  million,
+  checkpoints,
+  eviction,
+};
 
 const args = process.argv.slice(2);
 const json = args.includes('--json');

@@ -25,11 +25,18 @@ end`;
 
 /** Position before which something that came later may have named what has these tags. */
 const NEWEST_RECORD = `
+local floorsOf = {}
+local function floors(lane)
+  if not floorsOf[lane] then
+    local found = redis.call('HMGET', KEYS[1], 'clear:' .. lane, 'clear:', 'patternFloor', 'tagFloor')
+    local all = math.max(tonumber(found[1] or 0), tonumber(found[2] or 0), tonumber(found[3] or 0))
+    floorsOf[lane] = { all, tonumber(found[4] or 0) }
+  end
+  return floorsOf[lane]
+end
 local function newest(lane, member, tags)
-  local at = tonumber(redis.call('ZSCORE', KEYS[3], member) or 0)
-  local floors = redis.call('HMGET', KEYS[1], 'clear:' .. lane, 'clear:', 'patternFloor', 'tagFloor')
-  for i = 1, 3 do at = math.max(at, tonumber(floors[i] or 0)) end
-  if #tags > 0 then at = math.max(at, tonumber(floors[4] or 0)) end
+  local at = math.max(tonumber(redis.call('ZSCORE', KEYS[3], member) or 0), floors(lane)[1])
+  if #tags > 0 then at = math.max(at, floors(lane)[2]) end
   local from = 1
   while from <= #tags do
     local tag

@@ -1,0 +1,71 @@
+import { BentoCache, bentostore } from 'bentocache';
+import { redisDriver } from 'bentocache/drivers/redis';
+import { createClient, RESP_TYPES } from 'redis';
+import { CacheManager } from '../library.mjs';
+import { atMost, row, withheld } from '../row.mjs';
+import { race } from '../race.mjs';
+import { keys, oneKilobyte, scattered } from '../values.mjs';
+
+const COUNT = 2_000;
+const AT_ONCE = 32;
+const KEYS = keys(COUNT, 'document');
+const keyAt = (index) => KEYS[scattered(index, COUNT)];
+
+/** Hits in Redis: 1 KB values, memory too small to answer, 32 at a time. Needs REDIS_URL. */
+export async function redisHit(scratch) {
+  const url = process.env.REDIS_URL;
+  const title = 'L4 hit, 1 KB value, 32 at a time';
+  if (url === undefined) return row(title, 'ns', new Map(), [withheld('a bare client GET', 'REDIS_URL is not set')]);
+  const [l4, bare, bento] = [await ours(scratch, url), await bareGet(scratch, url), await bentoRedis(scratch, url)];
+  const took = await race([l4, bare, bento]);
+  l4.check();
+  return row(title, 'ns', took, [atMost(took.get(l4.name), took.get(bare.name), 1.5, 'a bare client GET')]);
+}
+
+async function ours(scratch, url) {
+  const off = { enabled: false };
+  const lane = { l1: { maxEntries: 1 }, l2: off, l3: off };
+  const cache = await CacheManager.fromSettings({
+    lane: 'shared',
+    directory: false,
+    lanes: { shared: lane },
+    distributed: { url, prefix: `bench-${process.pid}`, commandTimeout: '5s' },
+  });
+  scratch.onEnd(() => cache.close());
+  await cache.setMany(KEYS.map((key, index) => [key, oneKilobyte(index)]));
+  await cache.flush();
+  let asked = 0;
+  const turn = (index) => {
+    asked += AT_ONCE;
+    return batch(index, (key) => cache.getOrSet(key, () => oneKilobyte(index)));
+  };
+  const check = () => {
+    const { l1, l4 } = cache.getMetrics();
+    if (l1.hits + l4.hits < asked * 0.99) throw new Error(`${l4.hits} hits in ${asked} requests`);
+  };
+  return { name: 'lane-cache L4', turn, check };
+}
+
+/** The bytes alone: nothing is decoded. */
+async function bareGet(scratch, url) {
+  const client = createClient({ url });
+  await client.connect();
+  scratch.onEnd(() => client.close());
+  const bytes = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
+  const value = Buffer.from(JSON.stringify(oneKilobyte(1)));
+  const name = (key) => `bench-bare-${process.pid}:${key}`;
+  await Promise.all(KEYS.map((key) => client.set(name(key), value, { PX: 600_000 })));
+  return { name: 'node-redis GET', turn: (index) => batch(index, (key) => bytes.get(name(key))) };
+}
+
+async function bentoRedis(scratch, url) {
+  const { hostname, port } = new URL(url);
+  const connection = { host: hostname, port: Number(port) };
+  const store = bentostore().useL2Layer(redisDriver({ connection, prefix: `bench-bento-${process.pid}` }));
+  const bento = new BentoCache({ default: 'redis', stores: { redis: store } });
+  scratch.onEnd(() => bento.disconnectAll());
+  await Promise.all(KEYS.map((key, index) => bento.set({ key, value: oneKilobyte(index), ttl: '10m' })));
+  return { name: 'bentocache redis', turn: (index) => batch(index, (key) => bento.get({ key })) };
+}
+
+const batch = (index, get) => Promise.all(Array.from({ length: AT_ONCE }, (_, at) => get(keyAt(index * AT_ONCE + at))));
