@@ -45,6 +45,15 @@ export interface Scene {
   readonly plain: boolean;
   /** Nothing else than calls, many of them forced. */
   readonly only?: 'forced';
+  /** For a closer look at one kind of race: of all keys, of all that can be said, of all ways to ask. */
+  readonly keys?: readonly string[];
+  readonly says?: readonly Spoken[];
+  readonly forces?: number;
+  readonly renews?: true;
+  readonly reads?: 'later';
+  /** Shares of explicit sets and of put computations among all steps. */
+  readonly sets?: number;
+  readonly puts?: number;
 }
 
 export const KEYS = ['a', 'b', 'c'] as const;
@@ -52,6 +61,10 @@ export const KEYS = ['a', 'b', 'c'] as const;
 export const DECLARED: Readonly<Record<string, readonly string[]>> = { a: ['t'], b: [], c: [] };
 export const LATE: Readonly<Record<string, readonly string[]>> = { a: [], b: ['u'], c: [] };
 const PATTERNS = ['*', 'a', 'u:*', 't:?', 'c'];
+const SAYS: readonly Spoken[] = [
+  ...(['key', 'key', 'key', 'tag', 'tag', 'tag'] as const),
+  ...(['pattern', 'all', 'expire', 'expire-tag'] as const),
+];
 const LANES = ['standard', 'standard', 'standard', 'docs'];
 
 /** Draws the next step of a scene. */
@@ -65,15 +78,17 @@ export class Dice {
     const { restarts, breaks, freshness, processes } = this.scene;
     const process = this.process;
     const at = { process, lane: this.scene.plain ? 'standard' : this.of(LANES) };
-    const key = this.of(KEYS);
+    const key = this.of(this.scene.keys ?? KEYS);
     const tier = this.of(['l2', 'l3'] as const);
+    if (this.chance(this.scene.sets ?? 0)) return { do: 'set', at, key, how: this.how(), many: false };
+    if (this.chance(this.scene.puts ?? 0)) return { do: 'put', at, key, how: this.how() };
     const roll = this.random() * (this.scene.only === 'forced' ? 0.67 : 1);
     if (roll < 0.2) return { do: 'ask', at, key, how: this.how(), many: !this.scene.plain && this.chance(0.15) };
     if (roll < 0.23) return { do: 'get', at, key, many: this.chance(0.3) };
     if (roll < 0.42) return { do: 'work', n: this.number(4), many: this.of([1, 1, 3]) };
     if (roll < 0.53) return { do: 'finish', n: this.number(4), outcome: this.chance(0.2) ? 'failed' : 'ok' };
     if (roll < 0.67) return { do: 'commit', process, tier, many: this.of([1, 2, 4]) };
-    if (roll < 0.82) return this.say(at);
+    if (roll < 0.82 && this.scene.says?.length !== 0) return this.say(at);
     if (roll < 0.86) return { do: 'evict', at, key };
     if (roll < 0.88) return { do: 'set', at, key, how: this.how(), many: this.chance(0.2) };
     if (roll < 0.89) return { do: 'put', at, key, how: this.how() };
@@ -90,23 +105,19 @@ export class Dice {
   }
 
   private say(at: Place): Action {
-    const what = this.of(['key', 'key', 'key', 'tag', 'tag', 'tag', 'pattern', 'all', 'expire', 'expire-tag'] as const);
-    const subjects = {
-      key: KEYS,
-      expire: KEYS,
-      pattern: PATTERNS,
-      tag: ['t', 'u'],
-      'expire-tag': ['t', 'u'],
-      all: ['*'],
-    };
+    const { says = SAYS, keys = KEYS } = this.scene;
+    const what = this.of(says);
+    const tags = ['t', 'u'];
+    const subjects = { key: keys, expire: keys, pattern: PATTERNS, tag: tags, 'expire-tag': tags, all: ['*'] };
     return { do: 'say', at, what, subject: this.of(subjects[what]) };
   }
 
   private how(): How {
     if (!this.scene.freshness) {
-      const force = this.chance(this.scene.only === 'forced' ? 0.4 : 0.05);
+      const force = this.chance(this.scene.forces ?? 0.05);
       return { force, graceS: 0, softMs: undefined, hardMs: undefined, refreshAhead: undefined };
     }
+    if (this.scene.renews) return { force: false, graceS: 0, softMs: undefined, hardMs: undefined, refreshAhead: 0.2 };
     return {
       force: this.chance(0.15),
       graceS: this.of([0, 8, 8]),

@@ -5,7 +5,7 @@ const SCENE: Scene = { processes: 1, breaks: false, restarts: false, freshness: 
 /** What may happen in a run, from few things to all of them. */
 export const SCENES = {
   'one process': { ...SCENE, plain: true },
-  'forced computations': { ...SCENE, plain: true, only: 'forced' },
+  'forced computations': { ...SCENE, plain: true, only: 'forced', forces: 0.4 },
   'killed and started again': { ...SCENE, restarts: true },
   'old values, timeouts, renewals': { ...SCENE, restarts: true, freshness: true },
   'tiers that break': { ...SCENE, breaks: true, restarts: true, freshness: true },

@@ -40,6 +40,7 @@ export class World {
   violation: string | undefined;
   readonly tally: Tally = { hits: 0, computed: 0, stale: 0 };
   private readonly oracle: Oracle;
+  private readonly scene: Scene;
   private readonly machine: Machine = { clock: new FakeClock(), jobs: new Jobs(), disk: new ModelDisk() };
   private readonly processes: (ModelProcess | undefined)[];
   private running: Running[] = [];
@@ -48,7 +49,8 @@ export class World {
 
   constructor(scene: Scene) {
     this.oracle = new Oracle(scene.only === 'forced');
-    this.processes = [new ModelProcess(this.machine, this.tick(), 'owner'), undefined];
+    this.scene = scene;
+    this.processes = [this.launch('owner'), undefined];
   }
 
   async take(action: Action): Promise<void> {
@@ -203,7 +205,13 @@ export class World {
 
   private start(n: number): void {
     if (this.processes[n]?.isAlive === true) return;
-    this.processes[n] = new ModelProcess(this.machine, this.tick(), this.owner === undefined ? 'owner' : 'other');
+    this.processes[n] = this.launch(this.owner === undefined ? 'owner' : 'other');
+  }
+
+  private launch(role: 'owner' | 'other'): ModelProcess {
+    const process = new ModelProcess(this.machine, this.tick(), role);
+    process.l2.reads = process.l3.reads = this.scene.reads ?? 'at-once';
+    return process;
   }
 
   private kill(process: ModelProcess): void {

@@ -86,11 +86,11 @@ export class Workshop {
     return new Workshop(directory);
   }
 
-  /** Another one, in which one source reads as `edit` makes it. */
-  async variant(file: string, edit: (source: string) => string): Promise<Workshop> {
+  /** Another one, in which some sources read as their edits make them. */
+  async variant(edits: ReadonlyMap<string, (source: string) => string>): Promise<Workshop> {
     const directory = await mkdtemp(join(tmpdir(), 'lane-cache-workshop-'));
     await cp(this.directory, directory, { recursive: true, verbatimSymlinks: true });
-    await compile(file, directory, edit);
+    for (const [file, edit] of edits) await compile(file, directory, edit);
     return new Workshop(directory);
   }
 
