@@ -103,7 +103,10 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
     this.metrics = new LaneCacheMetrics({ lanes, counters, tiers, clock, events, checkpoints });
     this.cleanup = cleanupOf(foundations, disk, store);
     this.sweeper = new Sweeper({
-      ...{ clock, events, lanes: [...lanes.keys()], tiers },
+      clock,
+      events,
+      lanes: [...lanes.keys()],
+      tiers,
       leftovers: () => disk.removeLeftovers(),
       alongside: () => Promise.all([this.log.storeTime(life.now()), this.leaveRecord()]),
     });
@@ -186,7 +189,14 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
         (tier) => new TierGate(tier, tier.name === 'l4' ? { ...gateOptions, readDeadlineMs: Infinity } : gateOptions),
       );
     const parts: CacheParts = {
-      ...{ clock, life, codec, events, warnOnce, below, log: this.log, memory: this.tiers.l1 },
+      clock,
+      life,
+      codec,
+      events,
+      warnOnce,
+      below,
+      log: this.log,
+      memory: this.tiers.l1,
       persistence: this.disk.persistence,
       shared: this.shared?.log,
       turns: this.shared?.turns,
@@ -199,8 +209,16 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
         texts.map((text) => new KeyPattern(text)),
       );
       spaces.set(lane, {
-        ...{ lane, policy, strategy, parts, terms: laneTerms(policy), recorder: recorder(lane), recent: recent(lane) },
-        ...{ include: include ?? [], exclude: exclude ?? [], memory: this.tiers.l1.space(lane) },
+        lane,
+        policy,
+        strategy,
+        parts,
+        terms: laneTerms(policy),
+        recorder: recorder(lane),
+        recent: recent(lane),
+        include: include ?? [],
+        exclude: exclude ?? [],
+        memory: this.tiers.l1.space(lane),
       });
     }
     const managers = new Map<string, M>();
@@ -245,7 +263,12 @@ function checkpointsOf(
   const settings = options.checkpoints === false ? {} : (options.checkpoints ?? {});
   const { maxStateBytes, warnStateBytes } = settings;
   return new CheckpointService({
-    ...{ codec, clock, events, defaultLane, lanes: [...lanes.keys()], store },
+    codec,
+    clock,
+    events,
+    defaultLane,
+    lanes: [...lanes.keys()],
+    store,
     ...(maxStateBytes === undefined ? {} : { maxStateBytes: parseSize(maxStateBytes) }),
     ...(warnStateBytes === undefined ? {} : { warnStateBytes: parseSize(warnStateBytes) }),
     warn: (message) => warnOnce(message, message),

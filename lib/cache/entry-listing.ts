@@ -57,10 +57,8 @@ function fromMemory(space: LaneSpace, key: string): Listed | undefined {
     sizeBytes,
     computeMs,
     accessCount,
-    ...{
-      ageMs: now - entry.landedAt,
-      remainingMs: entry.expiresAt - now,
-    },
+    ageMs: now - entry.landedAt,
+    remainingMs: entry.expiresAt - now,
   };
 }
 
@@ -107,10 +105,8 @@ async function readable(
       computeMs,
       sizeBytes: value.length,
       accessCount: 0,
-      ...{
-        ageMs: now - record.landedAt,
-        remainingMs: record.expiresAt - now,
-      },
+      ageMs: now - record.landedAt,
+      remainingMs: record.expiresAt - now,
     };
   } catch {
     return undefined;

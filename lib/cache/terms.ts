@@ -82,7 +82,7 @@ function isolationOf(lane: string, own: Isolation, asked: Isolation | undefined)
   if (asked === 'frozen' || asked === 'clone') return asked;
   throw new LaneCacheError(
     'OPTIONS_INVALID',
-    `isolation of a call must be 'frozen' or 'clone', not '${String(asked)}'; 'shared' is for lanes that are declared so.`,
+    `isolation of a call must be 'frozen' or 'clone', not '${asked}'; 'shared' is for lanes that are declared so.`,
     { lane, field: 'isolation' },
   );
 }

@@ -190,11 +190,9 @@ function writeBelow(space: LaneSpace, landing: Landing, life: Life): void {
     expiresAt,
     staleUntil,
     computeMs,
-    ...{
-      appVersion: parts.appVersion,
-      schemaVersion: terms.version,
-      value: payload.bytes,
-    },
+    appVersion: parts.appVersion,
+    schemaVersion: terms.version,
+    value: payload.bytes,
   });
   const record = { key, tags, birth, expiresAt: staleUntil, computeMs, bytes };
   const answers = parts.below.map((gate) => gate.write(lane, record));

@@ -25,7 +25,7 @@ import {
 import { isWellFormed } from './well-formed.js';
 
 export type { RecordFields } from './record-fields.js';
-export { readHeader, RecordDamaged, RecordUnknown, type RecordHeader } from './record-header.js';
+export { readHeader, RecordDamaged, RecordUnknown } from './record-header.js';
 
 /** A record whose checksum holds. `value` is as it was before compression; it may be a view of `bytes`. */
 export interface OpenedRecord extends RecordFields {

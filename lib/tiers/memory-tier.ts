@@ -106,7 +106,7 @@ export class MemoryTier implements Tier {
   }
 
   async *keys(lane: string): AsyncIterable<string> {
-    for (const entry of [...this.space(lane).values()]) yield entry.key;
+    for (const entry of Array.from(this.space(lane).values())) yield entry.key;
   }
 
   async sweep(lane: string): Promise<{ readonly expired: number; readonly evicted: number }> {

@@ -75,7 +75,7 @@ describe('closing', () => {
   it('aborts what is being computed, and gives what it brings to those who wait', async () => {
     const cache = await caches.open({ directory: await caches.directory() });
     const reasons: unknown[] = [];
-    let finish = (_: string): void => undefined;
+    let finish: (value: string) => void = () => undefined;
     const waiting = cache.getOrSet(
       'key',
       (ctx) =>
