@@ -1,16 +1,11 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { Invalidations } from './cache/invalidations.js';
 import type { LaneManager } from './cache/lane-manager.js';
 import type { ManagerParts } from './cache/manager-parts.js';
-import type { CacheParts, LaneSpace } from './cache/lane-space.js';
-import type { FlightScope } from './cache/reentrancy.js';
-import { laneTerms } from './cache/terms.js';
+import type { LaneSpace } from './cache/lane-space.js';
 import { SharedFollower } from './cache/shared-follower.js';
-import { TierGate } from './cache/tier-gate.js';
 import type { CheckpointStore } from './checkpoints/checkpoint-store.js';
 import { CheckpointService } from './checkpoints/checkpoint-service.js';
 import { withDeadline } from './clock/deadline.js';
-import { KeyPattern } from './entries/pattern.js';
 import { LaneCacheError } from './errors/lane-cache.error.js';
 import { UnknownLaneError } from './errors/cache.errors.js';
 import { Sweeper } from './housekeeping/sweeper.js';
@@ -21,6 +16,7 @@ import { openShared, type Shared } from './lane-cache.distributed.js';
 import { layFoundations, openDiskFor, type Foundations, type Purpose } from './lane-cache.foundations.js';
 import type { LaneCacheOptions } from './lane-cache.options.js';
 import { recordOf } from './lane-cache.record.js';
+import { openSpaces } from './lane-cache.spaces.js';
 import { tiersOf, type AppTiers } from './lane-cache.tiers.js';
 import { toMilliseconds } from './lanes/duration.js';
 import type { LaneName } from './lanes/policy.js';
@@ -30,7 +26,6 @@ import { LaneCacheMetrics } from './metrics/lane-cache-metrics.js';
 import { AppOperations } from './operator/app-operations.js';
 import { operationAnswers } from './operator/operation-answers.js';
 import type { Operations } from './operator/operations.js';
-import { OffTier } from './tiers/off-tier.js';
 import type { Tier } from './tiers/tier.js';
 
 /** Everything of one app, put together. */
@@ -46,8 +41,6 @@ export interface LaneCacheApp<M extends LaneManager = LaneManager> {
   close(): Promise<void>;
 }
 
-const READ_DEADLINE_MS = 1_000;
-const REMOVE_DEADLINE_MS = 10_000;
 const CLOSE_WITHIN_MS = 4_800;
 const SWEEP_EVERY_MS = 60_000;
 
@@ -174,53 +167,7 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
   }
 
   private openLanes(): ReadonlyMap<string, M> {
-    const { clock, life, codec, events, recorder, recent, warnOnce, lanes, options } = this.foundations;
-    const gateOptions = {
-      clock,
-      events,
-      recorder,
-      readDeadlineMs: READ_DEADLINE_MS,
-      removeDeadlineMs: REMOVE_DEADLINE_MS,
-    };
-    const below = [this.tiers.l2, this.tiers.l3, this.tiers.l4]
-      .filter((tier) => !(tier instanceof OffTier))
-      // the distributed tier has a deadline of its own
-      .map(
-        (tier) => new TierGate(tier, tier.name === 'l4' ? { ...gateOptions, readDeadlineMs: Infinity } : gateOptions),
-      );
-    const parts: CacheParts = {
-      clock,
-      life,
-      codec,
-      events,
-      warnOnce,
-      below,
-      log: this.log,
-      memory: this.tiers.l1,
-      persistence: this.disk.persistence,
-      shared: this.shared?.log,
-      turns: this.shared?.turns,
-      appVersion: options.version ?? '',
-      scope: new AsyncLocalStorage<FlightScope>(),
-    };
-    const spaces = new Map<string, LaneSpace>();
-    for (const [lane, { policy, strategy }] of lanes) {
-      const [include, exclude] = [policy.include, policy.exclude].map((texts) =>
-        texts.map((text) => new KeyPattern(text)),
-      );
-      spaces.set(lane, {
-        lane,
-        policy,
-        strategy,
-        parts,
-        terms: laneTerms(policy),
-        recorder: recorder(lane),
-        recent: recent(lane),
-        include: include ?? [],
-        exclude: exclude ?? [],
-        memory: this.tiers.l1.space(lane),
-      });
-    }
+    const { parts, spaces } = openSpaces(this.foundations, this.tiers, this.log, this.disk, this.shared);
     const managers = new Map<string, M>();
     const invalidations = new Invalidations(parts, spaces);
     if (this.shared !== undefined) this.follower = new SharedFollower(parts, spaces, invalidations);
