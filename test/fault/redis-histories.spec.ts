@@ -23,7 +23,15 @@ interface Invalidation {
   readonly keys: readonly string[];
   readonly calledAt: number;
   /** When the call had resolved, in steps and in ms. */
-  done: { readonly step: number; readonly at: number; readonly life: number; readonly isShared: boolean } | undefined;
+  done:
+    | {
+        readonly step: number;
+        readonly at: number;
+        readonly life: number;
+        readonly isAnswered: boolean;
+        readonly isShared: boolean;
+      }
+    | undefined;
 }
 
 interface Instance {
@@ -96,7 +104,7 @@ class History {
     const due = this.said.filter(({ done, by, keys }) => {
       if (done === undefined || done.step > calledAt || !keys.includes(key)) return false;
       // what was neither told to the server nor kept on disk dies with the process; its call was rejected
-      if (by === index && (instance.directory !== false || done.life === instance.life)) return true;
+      if (by === index && (done.isAnswered || done.life === instance.life)) return true;
       if (!done.isShared || connected === undefined) return false;
       return connected.step > done.step || now - Math.max(done.at, connected.at) > BOUND_MS;
     });
@@ -109,9 +117,11 @@ class History {
     };
     const value = await instance.cache.getOrSet(key, compute, { tags: TAGS.get(key) ?? [] });
     this.answers[isServed ? 'served' : 'computed']++;
-    for (const { calledAt: namedAt, by } of due) {
+    for (const { calledAt: namedAt, by, done } of due) {
       if (value >= namedAt) continue;
-      this.violations.push(`${index} read ${key} at ${calledAt}: value of ${value}, named by ${by} at ${namedAt}`);
+      this.violations.push(
+        `${index} read ${key} at ${calledAt}: value of ${value}, named by ${by} at ${namedAt}: ${JSON.stringify({ now: instance.life, ...done })}`,
+      );
     }
   }
 
@@ -142,7 +152,13 @@ class History {
     const at = performance.now();
     // one that took longer may be kept on disk, and told later
     const isShared = isAnswered && at - startedAt < ANSWERED_WITHIN_MS && instance.spoiltAt < startedAt;
-    invalidation.done = { step: ++this.step, at, life, isShared: isShared && instance.connected !== undefined };
+    invalidation.done = {
+      step: ++this.step,
+      at,
+      life,
+      isAnswered,
+      isShared: isShared && instance.connected !== undefined,
+    };
   }
 
   private spoil(instance: Instance): void {
