@@ -1,0 +1,195 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { ComputeManyContext } from '../../../lib/cache/options.js';
+import { expectSound } from '../../support/audit.js';
+import { Deferred } from '../../support/deferred.js';
+import { LaneApp, type WatchedManager } from '../../support/lane-app.js';
+
+describe('many keys at once', () => {
+  let app: LaneApp;
+  let cache: WatchedManager;
+  const asked: (readonly string[])[] = [];
+  const lengths = (missing: readonly string[]): Map<string, string> => {
+    asked.push(missing);
+    return new Map(missing.map((key) => [key, `computed ${key}`]));
+  };
+  beforeEach(() => {
+    app = new LaneApp();
+    cache = app.manager();
+    asked.length = 0;
+  });
+  afterEach(() => expectSound(app));
+
+  it('are answered in the order asked, each once, with one computation for those that are missing', async () => {
+    await cache.set('b', 'stored b');
+    const values = await cache.getOrSetMany(['c', 'b', 'a', 'c'], lengths);
+    expect([...values]).toEqual([
+      ['c', 'computed c'],
+      ['b', 'stored b'],
+      ['a', 'computed a'],
+    ]);
+    expect(asked).toEqual([['c', 'a']]);
+    expect(await cache.getMany(['a', 'x', 'c'])).toEqual(
+      new Map([
+        ['a', 'computed a'],
+        ['c', 'computed c'],
+      ]),
+    );
+  });
+
+  it('may be none', async () => {
+    expect(await cache.getOrSetMany([], lengths)).toEqual(new Map());
+    expect(asked).toEqual([]);
+  });
+
+  it('lack what the function left out, which is asked for again the next time', async () => {
+    const some = (): Map<string, number> => new Map([['a', 1]]);
+    expect(await cache.getOrSetMany(['a', 'b'], some)).toEqual(new Map([['a', 1]]));
+    await cache.getOrSetMany(['a', 'b'], lengths);
+    expect(asked).toEqual([['b']]);
+  });
+
+  it('join what others compute, and are joined', async () => {
+    const [single, batch] = [new Deferred<string>(), new Deferred<ReadonlyMap<string, string>>()];
+    const first = cache.getOrSet('a', () => single.promise);
+    const many = cache.getOrSetMany(['a', 'b'], (missing) => {
+      asked.push(missing);
+      return batch.promise;
+    });
+    const second = cache.getOrSet('b', () => 'never called');
+    batch.resolve(new Map([['b', 'of the batch']]));
+    expect(await second).toBe('of the batch');
+    single.resolve('single');
+    expect(await first).toBe('single');
+    expect(await many).toEqual(
+      new Map([
+        ['a', 'single'],
+        ['b', 'of the batch'],
+      ]),
+    );
+    expect(asked).toEqual([['b']]);
+  });
+
+  it('are fenced, tagged and given a ttl key by key', async () => {
+    const batch = new Deferred<void>();
+    const compute = async (missing: readonly string[], ctx: ComputeManyContext): Promise<Map<string, string>> => {
+      await batch.promise;
+      ctx.setTags('a', ['t']);
+      ctx.setTtl('b', '1s');
+      return lengths(missing);
+    };
+    const many = cache.getOrSetMany(['a', 'b', 'c'], compute, { ttl: '1h' });
+    await cache.invalidate('c');
+    await cache.invalidateByTag('t');
+    batch.resolve();
+    expect((await many).size).toBe(3);
+    expect([...(await cache.getMany(['a', 'b', 'c'])).keys()]).toEqual(['b']);
+    await app.clock.advance('1s');
+    expect(await cache.get('b')).toBeUndefined();
+  });
+
+  it('fail together, with the very error, and are not kept', async () => {
+    const error = new Error('the source is down');
+    const failing = (): never => {
+      throw error;
+    };
+    await expect(cache.getOrSetMany(['a', 'b'], failing)).rejects.toBe(error);
+    expect((await cache.getOrSetMany(['a', 'b'], lengths)).size).toBe(2);
+  });
+
+  it('are all computed when they are forced', async () => {
+    await cache.setMany([
+      ['a', 1],
+      ['b', 2],
+    ]);
+    await cache.getOrSetMany(['a', 'b'], lengths, { forceFresh: true });
+    expect([asked, cache.getMetrics().bypassed.forced]).toEqual([[['a', 'b']], 2]);
+  });
+
+  it('are stored one by one, and counted', async () => {
+    const unstorable = (): void => undefined;
+    expect(
+      await cache.setMany([
+        ['a', 1],
+        ['b', unstorable],
+        ['c', 3],
+      ]),
+    ).toBe(2);
+  });
+});
+
+describe('what is not stored', () => {
+  const outcomes = async (app: LaneApp, key: string, value: unknown): Promise<unknown> => {
+    const cache = app.manager();
+    const answers = [await cache.getOrSet(key, () => value), await cache.has(key)];
+    expectSound(app);
+    return answers;
+  };
+
+  it('is given all the same, and counted by its reason', async () => {
+    const standard = { maxEntryBytes: 20, include: ['k*'], exclude: ['*secret'] };
+    const app = new LaneApp({ lanes: { standard } });
+    const stream = (): void => undefined;
+    expect(await outcomes(app, 'k', 'fits')).toEqual(['fits', true]);
+    expect(await outcomes(app, 'k large', 'x'.repeat(50))).toEqual(['x'.repeat(50), false]);
+    expect(await outcomes(app, 'k stream', stream)).toEqual([stream, false]);
+    expect(await outcomes(app, 'k nothing', undefined)).toEqual([undefined, false]);
+    expect(await outcomes(app, 'k secret', 1)).toEqual([1, false]);
+    expect(await outcomes(app, 'other', 1)).toEqual([1, false]);
+    const { refused, bypassed } = app.manager().getMetrics();
+    expect(refused).toMatchObject({ 'too-large': 1, unstorable: 1, undefined: 1 });
+    expect(bypassed.excluded).toBe(2);
+  });
+
+  it('is what the strategy refuses; one that throws has said yes', async () => {
+    const strategy = {
+      shouldCache: ({ key }: { readonly key: string }) => {
+        if (key === 'throws') throw new Error('mine');
+        return key !== 'no';
+      },
+      getEvictionPriority: () => 0,
+    };
+    const app = new LaneApp({ lanes: { standard: { strategy } } });
+    expect(await outcomes(app, 'yes', 1)).toEqual([1, true]);
+    expect(await outcomes(app, 'no', 1)).toEqual([1, false]);
+    expect(await outcomes(app, 'throws', 1)).toEqual([1, true]);
+    expect(app.warnings).toHaveLength(1);
+  });
+
+  it('leaves no older value when it was set', async () => {
+    const app = new LaneApp({ lanes: { standard: { maxEntryBytes: 20 } } });
+    const cache = app.manager();
+    await cache.set('k', 'old');
+    expect(await cache.set('k', 'x'.repeat(50))).toBe(false);
+    expect(await cache.get('k')).toBeUndefined();
+    await cache.set('k', 'old');
+    expect(await cache.set('k', 'new', { ttl: 0 })).toBe(false);
+    expect(await cache.get('k')).toBeUndefined();
+  });
+
+  it('with a ttl of 0 is computed past the cache, though something is there', async () => {
+    const cache = new LaneApp().manager();
+    await cache.set('k', 'stored');
+    expect(await cache.getOrSet('k', () => 'computed', { ttl: 0 })).toBe('computed');
+    expect(await cache.getOrSet('k', () => 'computed', { ttl: '0s' })).toBe('computed');
+    expect([await cache.get('k'), cache.getMetrics().bypassed['ttl-zero']]).toEqual(['stored', 2]);
+  });
+});
+
+describe('a value of another shape', () => {
+  it('is a miss for a reader of another version', async () => {
+    const cache = new LaneApp().manager();
+    await cache.getOrSet('k', () => 'one', { version: 1 });
+    expect([await cache.get('k'), await cache.get('k', { version: 1 })]).toEqual([undefined, 'one']);
+    expect(await cache.getOrSet('k', () => 'two', { version: 2 })).toBe('two');
+    expect(await cache.get('k', { version: 2 })).toBe('two');
+  });
+
+  it('is a miss for a reader whose schema refuses it', async () => {
+    const cache = new LaneApp().manager();
+    const validate = (value: unknown): object => (typeof value === 'number' ? { value } : { issues: ['no'] });
+    const schema = { '~standard': { version: 1, vendor: 'test', validate } } as const;
+    await cache.set('k', 'text');
+    expect([await cache.get('k', { schema }), await cache.getOrSet('k', () => 5, { schema })]).toEqual([undefined, 5]);
+    expect(await cache.get('k', { schema })).toBe(5);
+  });
+});
