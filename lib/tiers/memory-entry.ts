@@ -1,7 +1,6 @@
 /** What an entry in memory holds: a value that all may share, or the encoded bytes of which each reader gets a copy. */
 export type Held =
-  | { readonly kind: 'value'; readonly value: unknown }
-  | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
+  { readonly kind: 'value'; readonly value: unknown } | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
 
 export interface MemoryEntryFields {
   readonly key: string;
