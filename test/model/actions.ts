@@ -51,9 +51,12 @@ export interface Scene {
   readonly forces?: number;
   readonly renews?: true;
   readonly reads?: 'later';
-  /** Shares of explicit sets and of put computations among all steps. */
+  /** Shares, among all steps, of explicit sets and of put computations. */
   readonly sets?: number;
   readonly puts?: number;
+  /** Shares of breaking and mending a tier, and of killing, starting and taking over. */
+  readonly faults?: number;
+  readonly changes?: number;
 }
 
 export const KEYS = ['a', 'b', 'c'] as const;
@@ -82,6 +85,9 @@ export class Dice {
     const tier = this.of(['l2', 'l3'] as const);
     if (this.chance(this.scene.sets ?? 0)) return { do: 'set', at, key, how: this.how(), many: false };
     if (this.chance(this.scene.puts ?? 0)) return { do: 'put', at, key, how: this.how() };
+    if (this.chance(this.scene.faults ?? 0))
+      return { do: 'break', process, tier, how: this.of(['broken', 'mended'] as const) };
+    if (this.chance(this.scene.changes ?? 0)) return { do: this.of(['kill', 'start', 'take-over'] as const), process };
     const roll = this.random() * (this.scene.only === 'forced' ? 0.67 : 1);
     if (roll < 0.2) return { do: 'ask', at, key, how: this.how(), many: !this.scene.plain && this.chance(0.15) };
     if (roll < 0.23) return { do: 'get', at, key, many: this.chance(0.3) };

@@ -35,6 +35,7 @@ const forced = 'forced computations';
 const key: Partial<Scene> = { keys: ['c'], says: ['key'] };
 const slowKey: Partial<Scene> = { ...key, reads: 'later' };
 const tag: Partial<Scene> = { keys: ['a', 'b'], says: ['tag'] };
+const broken: Partial<Scene> = { ...key, freshness: false, plain: true, restarts: false, faults: 0.06 };
 const expiry: Partial<Scene> = { keys: ['c'], says: ['expire'] };
 
 const omit = (rule: string, out: string, scene: SceneName, focus: Partial<Scene>, ...edits: Edit[]): Omission => ({
@@ -177,13 +178,11 @@ export const OMISSIONS: readonly Omission[] = [
     'this.expiredTags.takeUp(state);',
     '',
   ]),
-  omit(
-    '9 missed removal',
-    'a tier that missed one is not trusted',
-    breaking,
-    { ...key, freshness: false, plain: true },
-    ['lib/cache/tier-gate.ts', 'this.voidBefore = Math.max(this.voidBefore, position);', ''],
-  ),
+  omit('9 missed removal', 'a tier that missed one is not trusted', breaking, broken, [
+    'lib/cache/tier-gate.ts',
+    'this.voidBefore = Math.max(this.voidBefore, position);',
+    '',
+  ]),
   omit('10 durable', 'a removal is awaited', restarts, key, [
     invalidations,
     'results.push(await act(gate));',
@@ -194,7 +193,7 @@ export const OMISSIONS: readonly Omission[] = [
     'Promise.allSettled([this.noteMissed(), stored])',
     'Promise.allSettled([this.noteMissed(), stored.catch(() => undefined) && undefined])',
   ]),
-  omit('10 durable', 'what could not be told is emptied', breaking, { ...key, freshness: false, plain: true }, [
+  omit('10 durable', 'what could not be told is emptied', breaking, broken, [
     invalidations,
     'if (untold !== undefined) await this.voidPersistence(untold.cause);',
     '',
@@ -204,12 +203,12 @@ export const OMISSIONS: readonly Omission[] = [
     'return this.parts.persistence?.noteMissed();',
     'return undefined;',
   ]),
-  omit('11 take-over', 'open flights are shut', two, key, [log, `    this.shutAll();`, '']),
+  omit('11 take-over', 'open flights are shut', two, { ...key, changes: 0.1 }, [log, '    this.shutAll();', '']),
   omit(
     '11 take-over',
     'the position is not set back while memory is kept',
     two,
-    { keys: ['b'], says: ['tag', 'key'] },
+    { keys: ['b'], says: ['tag', 'key'], changes: 0.1 },
     [
       'lib/invalidation/positions.ts',
       'this.at = Math.max(this.at, journal.initial.ceiling);',
@@ -260,7 +259,7 @@ export const OMISSIONS: readonly Omission[] = [
     'mayLand(space, fence, tags) ? said : FENCED',
     'said',
   ]),
-  omit('14 force', 'it joins forced flights alone', forced, { keys: ['c'] }, [
+  omit('14 force', 'it joins forced flights alone', one, { keys: ['c'], says: [], forces: 0.3, reads: 'later' }, [
     board,
     "if (purpose !== 'forced' || flight.purpose === 'forced') return flight;",
     'if (flight !== undefined) return flight;',

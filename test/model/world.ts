@@ -265,13 +265,13 @@ export class World {
   private put(process: ModelProcess, { at, key, how }: { at: Place; key: string; how: How }): void {
     const compute = (ctx: ComputeContext): Promise<unknown> =>
       this.compute(process, { lane: at.lane, key, how, isShared: false, ctx });
-    const said = { by: process, kind: 'set', lane: at.lane, subject: key, calledAt: this.tick() } as const;
+    const said = this.oracle.say({ by: process, kind: 'set', lane: at.lane, subject: key, calledAt: this.tick() });
     const expect = this.caller(process, at.lane, key);
     const answer = process.app.manager(at.lane).putComputed(key, compute, optionsOf(key, how));
     expect(answer);
     answer.then(
       () => {
-        this.oracle.say(said).resolvedAt = this.tick();
+        said.resolvedAt = this.tick();
       },
       () => undefined,
     );
