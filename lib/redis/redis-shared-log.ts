@@ -36,6 +36,9 @@ const NOBODY = 'nobody';
 /** At most so many are said again in one go. */
 const SAID_AT_ONCE = 256;
 
+/** How long an invalidation waits for a persistent tier that is being emptied. */
+const KEEP_WITHIN_MS = 5_000;
+
 /** What this instance says to the others, and what it could not say yet. */
 export class RedisSharedLog implements SharedLog {
   /** Marks this process's own records; never a pid or a host, which come again. */
@@ -190,7 +193,13 @@ export class RedisSharedLog implements SharedLog {
     // it may have been said, and only not have come round yet
     if (!utterances.some((utterance) => this.unsaid.all.includes(utterance))) return false;
     try {
-      await this.unsaid.keep(utterances);
+      // a tier that is just being emptied gets it right afterwards
+      const { clock, journal } = this.options;
+      const again = this.unsaid.keptAgain();
+      await this.unsaid.keep(utterances).catch((error: unknown) => {
+        if (journal() === undefined) throw error;
+        return withDeadline(clock, again, KEEP_WITHIN_MS, 'the persistent tier');
+      });
       return false;
     } catch (cause) {
       throw new LaneCacheError(

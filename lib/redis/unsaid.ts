@@ -10,6 +10,7 @@ const AT_MOST = 10_000;
  * not taken from the server meanwhile.
  */
 export class Unsaid {
+  private whenKeptAgain: (() => void)[] = [];
   private waiting: readonly Utterance[] = [];
 
   constructor(private readonly journal: () => LogJournal | undefined) {}
@@ -49,6 +50,15 @@ export class Unsaid {
   async keepAgain(): Promise<void> {
     const kept = this.waiting.filter((utterance) => utterance.isKept);
     if (kept.length > 0) await this.keep(kept);
+    for (const resolve of this.whenKeptAgain) resolve();
+    this.whenKeptAgain = [];
+  }
+
+  /** Resolves when what is marked as kept has been put into the persistent tier that was being emptied. */
+  keptAgain(): Promise<void> {
+    return new Promise((resolve) => {
+      this.whenKeptAgain.push(resolve);
+    });
   }
 
   private condense(): void {

@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
+import { isSameInOrder } from './same-in-order.js';
 
 /**
  * Where `actual` is not what `expected` is. Beyond deep equality: the same prototypes, own property names and
  * enumerability, hidden ones too, and addresses of URLs, all the way down.
  */
 export function differences(actual: unknown, expected: unknown): readonly string[] {
-  const found = isDeepStrictEqual(actual, expected) ? [] : ['not deeply equal'];
+  const found = isSameInOrder(actual, expected) ? [] : ['not deeply equal'];
   compare(actual, expected, 'value', found, new Set());
   return found;
 }

@@ -1,0 +1,23 @@
+import { isDeepStrictEqual } from 'node:util';
+
+/**
+ * `isDeepStrictEqual`, which pairs the members of Sets and the keys of Maps as it finds them: of two keys that are equal
+ * it may take the wrong one and call equal Maps different. Then they are compared in their order.
+ */
+export function isSameInOrder(actual: unknown, expected: unknown): boolean {
+  return isDeepStrictEqual(actual, expected) || isDeepStrictEqual(inOrder(actual), inOrder(expected));
+}
+
+/** Sets and Maps as lists. */
+function inOrder(value: unknown, seen = new Map<unknown, unknown>()): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (seen.has(value)) return seen.get(value);
+  const isPlain = [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null);
+  if (!(value instanceof Map || value instanceof Set || Array.isArray(value) || isPlain)) return value;
+  const list: unknown[] = [];
+  seen.set(value, list);
+  const parts: Iterable<unknown> = value instanceof Map || value instanceof Set ? value : Object.entries(value);
+  list.push(Object.prototype.toString.call(value), isPlain ? Object.getPrototypeOf(value) === null : false);
+  for (const part of parts) list.push(inOrder(part, seen));
+  return list;
+}
