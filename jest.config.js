@@ -24,6 +24,7 @@ export default {
   },
   // Ends what hangs; no test is judged by how long it takes.
   testTimeout: 120_000,
+  setupFilesAfterEnv: ['<rootDir>/test/support/retry-real-machines.ts'],
   collectCoverageFrom: ['lib/**/*.ts'],
   coverageProvider: 'v8',
 };
