@@ -68,9 +68,9 @@ export class Oracle {
   }
 
   /** A value that was ready as a part of something larger was ready with it. */
-  ended(value: unknown, at: number): void {
+  ended(value: unknown, at: number, landedMs: number): void {
     const made = this.get(value);
-    if (made !== undefined) made.endedAt = at;
+    if (made !== undefined) Object.assign(made, { endedAt: at, landedMs });
   }
 
   say(said: Omit<Said, 'resolvedAt'>): Said {

@@ -26,7 +26,7 @@ interface Waiting {
   leave(): void;
 }
 
-const TTL_MS = 10_000;
+const TTL_S = { short: 10, long: 3_600 };
 
 /** What a run came to, beside not being wrong. */
 export interface Tally {
@@ -75,7 +75,8 @@ export class World {
       process.l2.disk.entries.clear();
     }
     await this.askAll();
-    await this.machine.clock.advance('1s');
+    // What the timers of dead processes wait for.
+    await this.machine.clock.advance('90s');
     this.lookForLeftovers();
     for (const process of this.alive) this.kill(process);
     this.start(0);
@@ -95,8 +96,8 @@ export class World {
       for (const { l2, l3 } of this.alive) for (const tier of [l2, l3]) while (tier.queued > 0) tier.commit();
       await nextTurn();
     }
-    await this.machine.clock.advance('20s');
-    await this.machine.clock.advance('60s');
+    // Until a tier that failed is asked again. Where lives are short, nothing would be left to ask for.
+    if (!this.scene.freshness) await this.machine.clock.advance('70s');
   }
 
   private async askAll(): Promise<void> {
@@ -139,6 +140,10 @@ export class World {
   private get isBusy(): boolean {
     const queued = this.alive.some(({ l2, l3 }) => l2.queued + l3.queued > 0);
     return queued || this.machine.jobs.size > 0 || this.running.length > 0;
+  }
+
+  private get ttlS(): number {
+    return this.scene.freshness ? TTL_S.short : TTL_S.long;
   }
 
   private tick(): number {
@@ -230,7 +235,7 @@ export class World {
 
   private ask(process: ModelProcess, { at, key, how }: { at: Place; key: string; how: How }): void {
     const leaving = new AbortController();
-    const options = { ...optionsOf(key, how), signal: leaving.signal };
+    const options = { ...this.optionsOf(key, how), signal: leaving.signal };
     const compute = (ctx: ComputeContext): Promise<unknown> =>
       this.compute(process, { lane: at.lane, key, how, isShared: true, ctx });
     const expect = this.caller(process, at.lane, key, how.force);
@@ -239,7 +244,7 @@ export class World {
 
   private askMany(process: ModelProcess, { at, key, how }: { at: Place; key: string; how: How }): void {
     const keys = [key, 'c', 'b'];
-    const options = optionsOf('c', { ...how });
+    const options = this.optionsOf('c', how);
     const computeMissing = async (
       missing: readonly string[],
       ctx: ComputeManyContext,
@@ -254,7 +259,7 @@ export class World {
       // The batch is one computation: it ends when all of it has.
       await Promise.allSettled(values);
       const computed = new Map(await Promise.all(values));
-      for (const value of computed.values()) this.oracle.ended(value, this.tick());
+      for (const value of computed.values()) this.oracle.ended(value, this.tick(), this.machine.clock.monotonic());
       return computed;
     };
     const expects = [...new Set(keys)].map((one) => [one, this.caller(process, at.lane, one, how.force)] as const);
@@ -267,7 +272,7 @@ export class World {
       this.compute(process, { lane: at.lane, key, how, isShared: false, ctx });
     const said = this.oracle.say({ by: process, kind: 'set', lane: at.lane, subject: key, calledAt: this.tick() });
     const expect = this.caller(process, at.lane, key);
-    const answer = process.app.manager(at.lane).putComputed(key, compute, optionsOf(key, how));
+    const answer = process.app.manager(at.lane).putComputed(key, compute, this.optionsOf(key, how));
     expect(answer);
     answer.then(
       () => {
@@ -291,8 +296,8 @@ export class World {
       made.endedAt = calledAt;
       return [one, this.oracle.make(made)];
     });
-    const { tags, ttl, grace } = optionsOf(key, how);
-    const options = { tags: tags ?? [], ttl: ttl ?? '10s', grace: grace ?? 0 };
+    const { tags, ttl, grace } = this.optionsOf(key, how);
+    const options = { tags: tags ?? [], ttl: ttl ?? this.ttlS, grace: grace ?? 0 };
     const said = keys.map((subject) => this.oracle.say({ by: process, kind: 'set', lane: at.lane, subject, calledAt }));
     const resolved = many ? manager.setMany(values, options) : manager.set(key, values[0]?.[1], options);
     this.whenDone(resolved, () => {
@@ -354,7 +359,17 @@ export class World {
   private made(by: ModelProcess, from: Pick<Made, 'lane' | 'key' | 'startedAt'> & { how: How }): Made {
     const { lane, key, startedAt, how } = from;
     const graceMs = how.graceS * 1_000;
-    return { by, lane, key, startedAt, endedAt: Infinity, tags: [], landedMs: Infinity, ttlMs: TTL_MS, graceMs };
+    return {
+      by,
+      lane,
+      key,
+      startedAt,
+      endedAt: Infinity,
+      tags: [],
+      landedMs: Infinity,
+      ttlMs: this.ttlS * 1_000,
+      graceMs,
+    };
   }
 
   private compute(by: ModelProcess, asked: Computation): Promise<unknown> {
@@ -380,6 +395,16 @@ export class World {
       };
       this.running.push(running);
     });
+  }
+
+  private optionsOf(key: string, how: How): EntryOptions {
+    const { force, graceS, softMs, hardMs, refreshAhead } = how;
+    return {
+      ...{ tags: DECLARED[key] ?? [], ttl: this.ttlS, grace: `${graceS}s`, forceFresh: force, graceBackoff: '1s' },
+      ...(softMs === undefined ? {} : { softTimeout: `${softMs}ms` }),
+      ...(hardMs === undefined ? {} : { hardTimeout: `${hardMs}ms` }),
+      ...(refreshAhead === undefined ? {} : { refreshAhead }),
+    };
   }
 
   /** One computation for all who come, and at most two in all. */
@@ -417,16 +442,6 @@ function isExpected(error: unknown): boolean {
   if (error === SOURCE_FAILED || (error instanceof Error && error.message === 'left')) return true;
   if (!(error instanceof Error && 'code' in error)) return false;
   return error.code === 'COMPUTE_TIMEOUT' || error.code === 'INVALIDATION_NOT_DURABLE';
-}
-
-function optionsOf(key: string, how: How): EntryOptions {
-  const { force, graceS, softMs, hardMs, refreshAhead } = how;
-  return {
-    ...{ tags: DECLARED[key] ?? [], ttl: '10s', grace: `${graceS}s`, forceFresh: force, graceBackoff: '1s' },
-    ...(softMs === undefined ? {} : { softTimeout: `${softMs}ms` }),
-    ...(hardMs === undefined ? {} : { hardTimeout: `${hardMs}ms` }),
-    ...(refreshAhead === undefined ? {} : { refreshAhead }),
-  };
 }
 
 /** Repeatable chance. */
