@@ -3,12 +3,26 @@ import { join } from 'node:path';
 
 const NAME = 'closed';
 
-/** What a data file looks like from outside; `undefined` when it is not there. */
-const looksOf = async (directory: string): Promise<string | undefined> => {
-  const status = await stat(join(directory, 'data.mdb')).catch(() => undefined);
-  // whole milliseconds: copying tools keep no more
-  return status === undefined ? undefined : `${status.size} ${Math.floor(status.mtimeMs)}`;
+/** What a data file looks like from outside. */
+interface Looks {
+  readonly size: number;
+  readonly mtimeMs: number;
+}
+
+const looksOf = (directory: string): Promise<Looks | undefined> =>
+  stat(join(directory, 'data.mdb')).then(
+    ({ size, mtimeMs }) => ({ size, mtimeMs }),
+    () => undefined,
+  );
+
+const parse = (stamp: string): Looks => {
+  const [size = NaN, mtimeMs = NaN] = stamp.split(' ').map(Number);
+  return { size, mtimeMs };
 };
+
+/** A copy is the same file: tar keeps whole seconds, and Node's `cp` is a millisecond off in either direction. */
+const isSameTime = (stamped: number, found: number): boolean =>
+  Math.abs(found - stamped) <= 1 || found === Math.floor(stamped / 1_000) * 1_000;
 
 /**
  * Notes how the data file of `directory` looked when it was closed in good order. Whoever finds it looking otherwise
@@ -16,14 +30,16 @@ const looksOf = async (directory: string): Promise<string | undefined> => {
  */
 export const stampClosed = async (directory: string): Promise<void> => {
   const looks = await looksOf(directory);
-  if (looks !== undefined) await writeFile(join(directory, NAME), looks, { mode: 0o600 }).catch(() => undefined);
+  if (looks === undefined) return;
+  await writeFile(join(directory, NAME), `${looks.size} ${looks.mtimeMs}`, { mode: 0o600 }).catch(() => undefined);
 };
 
 /** How the data file looks now: as it was left, changed since, or left in no good order at all. */
 export const sinceClosed = async (directory: string): Promise<'same' | 'changed' | 'unknown'> => {
   const stamped = await readFile(join(directory, NAME), 'utf8').catch(() => undefined);
   if (stamped === undefined) return 'unknown';
-  return stamped === (await looksOf(directory)) ? 'same' : 'changed';
+  const [then, now] = [parse(stamped), await looksOf(directory)];
+  return now?.size === then.size && isSameTime(then.mtimeMs, now.mtimeMs) ? 'same' : 'changed';
 };
 
 /** To be called before the data file is written to. */
