@@ -29,6 +29,11 @@ export function wantsFresh(control: CacheControl, pragma: unknown): boolean {
   return control.has('no-cache') || control.get('max-age') === '0';
 }
 
+/** The age beyond which who asks does not want a copy, in seconds. */
+export function oldestWanted(control: CacheControl): number {
+  return seconds(control.get('max-age')) ?? Infinity;
+}
+
 function seconds(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,10}$/.test(text) ? Number(text) : undefined;
 }

@@ -4,6 +4,12 @@ import type { AbstractHttpAdapter } from '@nestjs/core';
 export type Headers = Readonly<Record<string, HeaderValue | undefined>>;
 export type HeaderValue = string | number | readonly string[];
 
+/** What is sent before a body. */
+export interface ResponseHead {
+  readonly status: number;
+  readonly headers: Headers;
+}
+
 interface PlatformRequest {
   readonly headers: Headers;
   readonly user?: unknown;
@@ -18,14 +24,20 @@ const SEEN = Symbol.for('nestjs-lane-cache.seen');
 
 /** One request and its response, the same for Express and Fastify. */
 export class Exchange {
+  /** As the response was before the handler. */
+  readonly before: ResponseHead;
+  private isReplayed = false;
+
   constructor(
     private readonly adapter: Pick<
       AbstractHttpAdapter,
-      'getRequestMethod' | 'getRequestUrl' | 'setHeader' | 'status' | 'isHeadersSent'
+      'getRequestHostname' | 'getRequestMethod' | 'getRequestUrl' | 'setHeader' | 'status' | 'isHeadersSent'
     >,
     readonly request: PlatformRequest,
     private readonly response: PlatformResponse,
-  ) {}
+  ) {
+    this.before = this.head();
+  }
 
   /** true the first time only: an interceptor may be bound to the app, the class and the method. */
   enter(): boolean {
@@ -42,10 +54,10 @@ export class Exchange {
     return String(this.adapter.getRequestUrl(this.request));
   }
 
-  /** Without its port, which says nothing about what is asked for. */
+  /** As the app sees it, which may trust a proxy; without a port, which says nothing about what is asked for. */
   get host(): string {
-    const host = this.header('host') ?? this.header(':authority') ?? '';
-    return host.replace(/:\d+$/, '').toLowerCase();
+    const host: unknown = this.adapter.getRequestHostname(this.request);
+    return typeof host === 'string' ? host.toLowerCase() : '';
   }
 
   /** Whether the answer may be for whoever asks alone. */
@@ -56,6 +68,12 @@ export class Exchange {
     );
   }
 
+  /** Whether the answer may depend on more than what stands in the head of the request. */
+  get hasBody(): boolean {
+    const { headers } = this.request;
+    return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0;
+  }
+
   /** Of the request. */
   header(name: string): string | undefined {
     const value = this.request.headers[name];
@@ -63,17 +81,19 @@ export class Exchange {
     return typeof value === 'string' ? value : undefined;
   }
 
-  /** Of the response, as they are now; Fastify's object changes under its holder. */
-  responseHeaders(): Headers {
-    return { ...this.response.getHeaders() };
+  /** As the response is now; Fastify's object changes under its holder. */
+  head(): ResponseHead {
+    return { status: this.response.statusCode, headers: { ...this.response.getHeaders() } };
   }
 
-  get status(): number {
-    return this.response.statusCode;
+  /** Whether the response no longer shows what the handler does to it: something else was made the answer. */
+  get isAnswered(): boolean {
+    return this.isReplayed || this.adapter.isHeadersSent(this.response) === true;
   }
 
-  get isSent(): boolean {
-    return this.adapter.isHeadersSent(this.response) === true;
+  /** From here on, the response is what the cache makes of it. */
+  beginReplay(): void {
+    this.isReplayed = true;
   }
 
   setStatus(status: number): void {

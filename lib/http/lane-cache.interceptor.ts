@@ -1,47 +1,34 @@
-import { HttpException, Inject, Injectable } from '@nestjs/common';
+import { GatewayTimeoutException, Inject, Injectable } from '@nestjs/common';
 import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
 import { HttpAdapterHost, Reflector } from '@nestjs/core';
-import { lastValueFrom, of, type Observable } from 'rxjs';
+import { of, type Observable } from 'rxjs';
 import type { LaneManager } from '../cache/lane-manager.js';
-import type { ComputeContext, EntryOptions } from '../cache/options.js';
+import type { EntryOptions } from '../cache/options.js';
 import { toMilliseconds } from '../lanes/duration.js';
 import { LANE_CACHE } from '../lanes/lane-token.js';
-import { isShareable, readCacheControl, wantsFresh } from './cache-control.js';
+import { Attempt, ttlOf, type Asked, type Unshared } from './attempt.js';
+import { isShareable, oldestWanted, readCacheControl, wantsFresh } from './cache-control.js';
 import { Exchange } from './exchange.js';
-import { responseHandling, type ResponseHandling } from './handled-response.js';
-import { replay } from './replay.js';
+import { ageOf, replay } from './replay.js';
 import { responseKey } from './response-key.js';
-import { RESPONSE_RULES, type CacheResponseOptions } from './response-rules.js';
-import { madeResponse, type StoredResponse } from './stored-response.js';
+import type { CacheResponseOptions } from './response-rules.js';
+import { readRoute, type Route } from './route.js';
+import type { StoredResponse } from './stored-response.js';
 
-/** What a flight brings that each caller has to make for himself. */
-interface Unshared {
-  readonly kind: 'unshared';
-}
+const CLONED: EntryOptions = Object.freeze({ isolation: 'clone' });
 
-interface Route {
-  readonly rules: CacheResponseOptions;
-  readonly handling: ResponseHandling;
-  readonly label: string;
-}
-
-/** One request for a response that others may share. */
-interface Asked {
-  readonly lane: LaneManager;
-  readonly route: Route;
-  readonly exchange: Exchange;
-  readonly next: CallHandler;
-  readonly varyBy: readonly string[];
-}
-
-const UNSHARED: Unshared = Object.freeze({ kind: 'unshared' });
+/**
+ * As good as no renewal in the background, whatever the lane says: a handler that is given the response cannot run when
+ * that has become the answer to somebody who was served a copy.
+ */
+const IN_PERSON: EntryOptions = Object.freeze({ softTimeout: '1w', refreshAhead: 1 - 1e-9 });
 
 /**
  * Answers GET and HEAD requests from a lane: one handler call for all who ask meanwhile, `ETag` and 304,
  * `Cache-Control`, `Age`. Bound by `@CacheResponse()`; bound by hand, it caches with the lane's own rules.
  *
- * Past the cache go requests that may be for one person alone (see `varyBy`), streams, routes that send the response
- * themselves, answers with cookies, and what either side's `Cache-Control` keeps out of a shared cache.
+ * Past the cache go requests that may be for one person alone (see `varyBy`) or have a body, streams, routes that send
+ * the response themselves, answers with cookies, and what either side's `Cache-Control` keeps out of a shared cache.
  */
 @Injectable()
 export class LaneCacheInterceptor implements NestInterceptor {
@@ -60,12 +47,12 @@ export class LaneCacheInterceptor implements NestInterceptor {
     if (exchange.method !== 'GET' && exchange.method !== 'HEAD') return next.handle();
     const route = this.routeOf(context);
     if (!exchange.enter() || !route.handling.isNests) return next.handle();
-    const { rules } = route;
+    const { rules, label } = route;
     const lane = rules.lane === undefined ? this.cache : this.cache.forLane(rules.lane);
-    const varyBy = namesOf(rules, exchange);
     if (isKeptOut(rules, exchange)) return next.handle();
-    if (exchange.isPersonal && varyBy.length === 0) {
-      lane.bypass('condition', route.label);
+    const varyBy = namesOf(route, exchange, lane);
+    if ((exchange.isPersonal && varyBy.length === 0) || exchange.hasBody) {
+      lane.bypass('condition', label);
       return next.handle();
     }
     return this.answer({ lane, route, exchange, next, varyBy });
@@ -74,20 +61,12 @@ export class LaneCacheInterceptor implements NestInterceptor {
   private async answer(asked: Asked): Promise<Observable<unknown>> {
     const { lane, route, exchange, next } = asked;
     const attempt = new Attempt(asked);
-    const key = responseKey({
-      handler: route.label,
-      host: exchange.host,
-      url: exchange.url,
-      varyBy: asked.varyBy,
-      headers: (route.rules.varyHeaders ?? []).map((name) => exchange.header(name.toLowerCase()) ?? ''),
-    });
-    const found = await lane.getOrSet<StoredResponse | Unshared>(key, (ctx) => attempt.run(ctx), optionsOf(asked));
-    const own = attempt.result;
+    const found = await look(asked, attempt);
+    const own = attempt.outcome;
     if (own?.kind === 'refused') throw own.error;
     if (found.kind === 'unshared') return own === undefined ? next.handle() : of(own.body);
-    const ttlMs = route.rules.ttl === undefined ? lane.policy.ttlMs : toMilliseconds(route.rules.ttl);
-    const isNew = own !== undefined;
-    const terms = { ttlMs, now: lane.insides.space.parts.clock.now(), isPrivate: asked.varyBy.length > 0, isNew };
+    const isNew = own?.response !== undefined && isSame(own.response, found);
+    const terms = { ttlMs: ttlOf(route.rules, lane), now: nowOf(lane), isPrivate: asked.varyBy.length > 0, isNew };
     return of(replay(exchange, isNew ? { ...found, body: own.body } : found, route.rules, terms));
   }
 
@@ -95,79 +74,76 @@ export class LaneCacheInterceptor implements NestInterceptor {
     const [type, handler] = [context.getClass(), context.getHandler()];
     const routes = this.routes.get(type) ?? new Map<object, Route>();
     this.routes.set(type, routes);
-    const route = routes.get(handler) ?? {
-      rules: {
-        ...this.reflector.get<CacheResponseOptions | undefined>(RESPONSE_RULES, type),
-        ...this.reflector.get<CacheResponseOptions | undefined>(RESPONSE_RULES, handler),
-      },
-      handling: responseHandling(type, handler),
-      label: `${type.name}.${handler.name}`,
-    };
+    const route = routes.get(handler) ?? readRoute(this.reflector, type, handler);
     routes.set(handler, route);
     return route;
   }
 }
 
-/** One caller's own go at the handler, if it comes to that. */
-class Attempt {
-  /** What came of it, for the caller himself. */
-  result:
-    | { readonly kind: 'made'; readonly body: unknown }
-    | { readonly kind: 'refused'; readonly error: unknown }
-    | undefined;
-
-  constructor(private readonly asked: Asked) {}
-
-  async run(context: ComputeContext): Promise<StoredResponse | Unshared> {
-    const { exchange, route, lane, next } = this.asked;
-    const before = exchange.responseHeaders();
-    try {
-      this.result = { kind: 'made', body: await lastValueFrom(next.handle()) };
-    } catch (error) {
-      // an answer such as 404, which no stale copy may stand in for
-      if (!(error instanceof HttpException) || error.getStatus() >= 500 || lane.policy.graceMs === 0) throw error;
-      this.result = { kind: 'refused', error };
-      return unshared(context);
-    }
-    const { isTouched } = route.handling;
-    const how = { varyHeaders: route.rules.varyHeaders ?? [], now: lane.insides.space.parts.clock.now(), isTouched };
-    const made = madeResponse(exchange, this.result.body, before, how);
-    if (made === undefined || made.maxAge === 0) return unshared(context);
-    const ttlMs = route.rules.ttl === undefined ? lane.policy.ttlMs : toMilliseconds(route.rules.ttl);
-    if (made.maxAge !== undefined && made.maxAge * 1_000 < ttlMs) context.setTtl(`${made.maxAge}s`);
-    return made.response;
+/** As who asks wants it: from the cache alone, not older than he says, or as it comes. */
+async function look(asked: Asked, attempt: Attempt): Promise<StoredResponse | Unshared> {
+  const { lane, exchange } = asked;
+  const key = keyOf(asked);
+  const control = readCacheControl(exchange.header('cache-control'));
+  if (control.has('only-if-cached')) {
+    const kept = await lane.get<StoredResponse>(key, CLONED);
+    if (kept !== undefined) return kept;
+    throw new GatewayTimeoutException('The answer is not cached, and the request wants it only if it is.');
   }
+  const ask = (more: EntryOptions): Promise<StoredResponse | Unshared> =>
+    lane.getOrSet<StoredResponse | Unshared>(key, (ctx) => attempt.run(ctx), { ...optionsOf(asked), ...more });
+  // Who shows a copy asks whether it is still good, which the lane knows; browsers and fetch say no-cache beside it.
+  if (exchange.header('if-none-match') !== undefined) return ask({});
+  const forceFresh = wantsFresh(control, exchange.header('pragma'));
+  const found = await ask({ forceFresh });
+  const isTooOld =
+    attempt.outcome === undefined && found.kind === 'response' && ageOf(found, nowOf(lane)) > oldestWanted(control);
+  return isTooOld ? ask({ forceFresh: true }) : found;
 }
 
-function unshared(context: ComputeContext): Unshared {
-  context.skipCache();
-  return UNSHARED;
+function keyOf({ route, exchange, varyBy }: Asked): string {
+  return responseKey({
+    handler: route.isGet ? route.label : `${route.label} ${exchange.method}`,
+    host: exchange.host,
+    url: exchange.url,
+    varyBy,
+    headers: (route.rules.varyHeaders ?? []).map((name) => exchange.header(name.toLowerCase()) ?? ''),
+  });
 }
 
 function optionsOf({ route, exchange }: Asked): EntryOptions {
   const { ttl, tags } = route.rules;
-  const control = readCacheControl(exchange.header('cache-control'));
-  // Who shows a copy asks whether it is still good, which the lane knows; browsers and fetch say no-cache beside it.
-  const isRevalidation = exchange.header('if-none-match') !== undefined;
   return {
-    isolation: 'clone',
-    forceFresh: !isRevalidation && wantsFresh(control, exchange.header('pragma')),
+    ...CLONED,
+    ...(route.handling.isTouched ? IN_PERSON : {}),
     ...(ttl === undefined ? {} : { ttl }),
     ...(tags === undefined ? {} : { tags: typeof tags === 'function' ? askOf(tags, exchange) : tags }),
   };
 }
 
+const nowOf = (lane: LaneManager): number => lane.insides.space.parts.clock.now();
+
+/** Whether what was found is what this caller's own call made, and not the copy that was served in its place. */
+const isSame = (own: StoredResponse, found: StoredResponse): boolean =>
+  own.madeAt === found.madeAt && own.entityTag === found.entityTag;
+
 /** Whether the route or the request wants nothing of the cache. */
 function isKeptOut(rules: CacheResponseOptions, exchange: Exchange): boolean {
   if (rules.ttl !== undefined && toMilliseconds(rules.ttl) === 0) return true;
   if (readCacheControl(exchange.header('cache-control')).has('no-store')) return true;
-  return !isShareable(readCacheControl(exchange.responseHeaders()['cache-control']));
+  return !isShareable(readCacheControl(exchange.before.headers['cache-control']));
 }
 
-/** What `varyBy` names; nothing if a name is missing among them. */
-function namesOf(rules: CacheResponseOptions, exchange: Exchange): readonly string[] {
-  const named = rules.varyBy === undefined ? undefined : askOf(rules.varyBy, exchange);
+/** What `varyBy` names; nothing if a name is missing among them, or is none. */
+function namesOf({ rules, label }: Route, exchange: Exchange, lane: LaneManager): readonly string[] {
+  if (rules.varyBy === undefined) return [];
+  const named: unknown = askOf(rules.varyBy, exchange);
   const names: readonly unknown[] = Array.isArray(named) ? named : [named];
+  if (names.some((name) => typeof name === 'object' && name !== null)) {
+    const problem = 'gave an object or a promise, which names nobody. Give texts, such as an id';
+    lane.warnOnce(`${label} varyBy`, `varyBy of @CacheResponse on ${label} ${problem}; the answers go past the cache.`);
+    return [];
+  }
   return names.every((name) => name !== undefined && name !== null && name !== '') ? names.map(String) : [];
 }
 

@@ -13,6 +13,11 @@ interface ReplayTerms {
   readonly isNew: boolean;
 }
 
+/** In whole seconds, as `Age` says it. */
+export function ageOf(stored: StoredResponse, now: number): number {
+  return Math.max(0, Math.floor((now - stored.madeAt) / 1_000));
+}
+
 /** Sets status and headers of the response, and gives the body to send: none for who holds a good copy. */
 export function replay(
   exchange: Exchange,
@@ -20,14 +25,16 @@ export function replay(
   rules: CacheResponseOptions,
   terms: ReplayTerms,
 ): unknown {
+  exchange.beginReplay();
   if (!terms.isNew) {
     exchange.setStatus(stored.status);
     for (const [name, value] of Object.entries(stored.headers)) exchange.setHeader(name, value);
-    exchange.setHeader('age', String(Math.max(0, Math.floor((terms.now - stored.madeAt) / 1_000))));
+    exchange.setHeader('age', String(ageOf(stored, terms.now)));
   }
-  const set = exchange.responseHeaders();
+  const set = exchange.head().headers;
   if (set['cache-control'] === undefined) {
-    const scope = terms.isPrivate ? 'private, ' : '';
+    // a cookie beside the copy, of a session for instance, is for one person whoever the copy is for
+    const scope = terms.isPrivate || set['set-cookie'] !== undefined ? 'private, ' : '';
     exchange.setHeader('cache-control', `${scope}max-age=${Math.floor(terms.ttlMs / 1_000)}`);
   }
   const vary = [

@@ -11,12 +11,21 @@ export interface KeyParts {
   readonly headers: readonly string[];
 }
 
+/** Names are shown up to here. What is longer hardly says who somebody is, and may be his token. */
+const LONGEST_NAME = 64;
+/** Queries likewise, which a server may take in any length, where a key must not be longer than 64 KB. */
+const LONGEST_URL = 8_192;
+
 /** The key of a response. Headers are hashed, since they may be credentials. */
 export function responseKey({ handler, host, url, varyBy, headers }: KeyParts): string {
-  const names = varyBy.length === 0 ? '' : ` ${JSON.stringify(varyBy)}`;
-  const hash = headers.length === 0 ? '' : ` #${createHash('sha256').update(JSON.stringify(headers)).digest('hex')}`;
-  return `http:${handler}:${host}${canonicalUrl(url)}${names}${hash}`;
+  const names = varyBy.length === 0 ? '' : ` ${JSON.stringify(varyBy.map((name) => short(name, LONGEST_NAME)))}`;
+  const hash = headers.length === 0 ? '' : ` ${hashed(JSON.stringify(headers))}`;
+  return `http:${handler}:${host}${short(canonicalUrl(url), LONGEST_URL)}${names}${hash}`;
 }
+
+const short = (text: string, longest: number): string => (text.length > longest ? hashed(text) : text);
+
+const hashed = (text: string): string => `#${createHash('sha256').update(text).digest('hex')}`;
 
 /**
  * The URL with its query in order of names. What has one name, or one name before its brackets, keeps its order: it is
@@ -35,7 +44,16 @@ export function canonicalUrl(url: string): string {
   return `${url.slice(0, at)}?${sorted.map(({ pair }) => pair).join('&')}`;
 }
 
+/** As a parser of queries reads it, who may write a name in several ways. */
 function nameOf(pair: string): string {
-  const name = pair.split('=', 1)[0] ?? '';
-  return name.replace(/(?:\[|%5B).*$/i, '');
+  const name = (pair.split('=', 1)[0] ?? '').replaceAll('+', ' ');
+  return decoded(name).replace(/\[.*$/s, '');
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

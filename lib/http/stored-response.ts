@@ -34,6 +34,14 @@ const OF_THE_MESSAGE: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
+/** Named in `Vary` by what sees to them for every answer anew: CORS and compression. */
+const OF_THE_MIDDLEWARE: ReadonlySet<string> = new Set([
+  'accept-encoding',
+  'access-control-request-headers',
+  'access-control-request-method',
+  'origin',
+]);
+
 /**
  * What a handler just made, or undefined if it is not for others: streams, other statuses than success, cookies, what
  * `Cache-Control` keeps private, and what depends on a header that the route does not vary by.
@@ -41,24 +49,26 @@ const OF_THE_MESSAGE: ReadonlySet<string> = new Set([
 export function madeResponse(
   exchange: Exchange,
   body: unknown,
-  before: Headers,
   how: { readonly varyHeaders: readonly string[]; readonly now: number; readonly isTouched: boolean },
 ): Made | undefined {
   if (body === undefined || isStream(body)) return undefined;
-  // a renewal in the background: its response was sent long ago, and shows nothing of what the handler did to it
-  if (exchange.isSent && how.isTouched) return undefined;
-  const after = exchange.isSent ? before : exchange.responseHeaders();
-  const status = exchange.isSent ? 200 : exchange.status;
+  const { before, isAnswered } = exchange;
+  // somebody was served a copy meanwhile, and the response shows that instead of what the handler did to it
+  if (isAnswered && how.isTouched) return undefined;
+  const { status, headers: after } = isAnswered ? before : exchange.head();
   const control = readCacheControl(after['cache-control']);
   const isKept = status >= 200 && status < 300 && status !== 206 && after['set-cookie'] === undefined;
-  if (!isKept || !isShareable(control) || variesBeyond(after['vary'], before['vary'], how.varyHeaders))
-    return undefined;
+  const seenTo = [
+    ...how.varyHeaders,
+    ...fieldNames(before.headers['vary']).filter((name) => OF_THE_MIDDLEWARE.has(name)),
+  ];
+  if (!isKept || !isShareable(control) || variesBeyond(after['vary'], seenTo)) return undefined;
   const tag = after['etag'];
   const response: StoredResponse = {
     kind: 'response',
     status,
     body,
-    headers: setMeanwhile(before, after),
+    headers: setMeanwhile(before.headers, after),
     madeAt: how.now,
     entityTag: typeof tag === 'string' ? tag : entityTagOf(body),
   };
@@ -68,7 +78,8 @@ export function madeResponse(
 function isStream(body: unknown): boolean {
   if (typeof body !== 'object' || body === null) return false;
   if (body instanceof StreamableFile || body instanceof Response || Symbol.asyncIterator in body) return true;
-  return 'pipe' in body || 'getReader' in body;
+  // the last one is a StreamableFile of another copy of Nest
+  return 'pipe' in body || 'getReader' in body || 'getStream' in body;
 }
 
 function setMeanwhile(before: Headers, after: Headers): Record<string, string | readonly string[]> {
@@ -80,14 +91,9 @@ function setMeanwhile(before: Headers, after: Headers): Record<string, string | 
   return set;
 }
 
-/** What stood in `Vary` before the handler ran is seen to by who put it there. */
-function variesBeyond(
-  after: HeaderValue | undefined,
-  before: HeaderValue | undefined,
-  known: readonly string[],
-): boolean {
-  const seenTo = new Set([...fieldNames(before), ...known.map((name) => name.toLowerCase())]);
-  return fieldNames(after).some((name) => !seenTo.has(name));
+function variesBeyond(vary: HeaderValue | undefined, known: readonly string[]): boolean {
+  const names = new Set(known.map((name) => name.toLowerCase()));
+  return fieldNames(vary).some((name) => !names.has(name));
 }
 
 export function fieldNames(header: HeaderValue | undefined): readonly string[] {

@@ -1,0 +1,318 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  All,
+  Body,
+  Controller,
+  Get,
+  Header,
+  HostParam,
+  HttpCode,
+  Injectable,
+  Req,
+  Res,
+  UseInterceptors,
+  VersioningType,
+  type CallHandler,
+  type ExecutionContext,
+  type INestApplication,
+  type NestInterceptor,
+} from '@nestjs/common';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { Test } from '@nestjs/testing';
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { CacheManager, CacheResponse, LaneCacheModule } from '../../lib/index.js';
+import { FakeClock } from '../../lib/testing/fake-clock.js';
+
+interface Incoming {
+  readonly method: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly query: object;
+  user?: unknown;
+}
+
+interface Outgoing {
+  header(name: string, value: string): unknown;
+}
+
+interface Answer {
+  readonly status: number | undefined;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+let calls = 0;
+const next = () => ({ call: ++calls });
+
+/** Signs in behind the cache, where it is too late. */
+@Injectable()
+class LateSignIn implements NestInterceptor {
+  intercept(context: ExecutionContext, handler: CallHandler): ReturnType<CallHandler['handle']> {
+    const request = context.switchToHttp().getRequest<Incoming>();
+    request.user = request.headers['x-user'];
+    return handler.handle();
+  }
+}
+
+// as a wrong rule would be written where types are not looked at
+const anObject: never = ((request: Incoming) => ({ id: request.headers['x-user'] })) as never;
+const aPromise: never = (async (request: Incoming) => request.headers['x-user']) as never;
+
+@Controller('answers')
+class AnswersController {
+  @Get('by-language')
+  @CacheResponse()
+  @Header('Vary', 'Accept-Language')
+  byLanguage(@Req() request: Incoming): object {
+    return { ...next(), language: request.headers['accept-language'] };
+  }
+
+  @Get('by-body')
+  @CacheResponse()
+  byBody(@Body() body: unknown): object {
+    return { ...next(), body };
+  }
+
+  @Get('by-user')
+  @UseInterceptors(LateSignIn)
+  @CacheResponse()
+  early(@Req() { user }: Incoming): object {
+    return { ...next(), user };
+  }
+
+  @Get('by-late-user')
+  @CacheResponse()
+  @UseInterceptors(LateSignIn)
+  late(@Req() { user }: Incoming): object {
+    return { ...next(), user };
+  }
+
+  @Get('by-object')
+  @CacheResponse({ varyBy: anObject })
+  byObject(@Req() { headers }: Incoming): object {
+    return { ...next(), user: headers['x-user'] };
+  }
+
+  @Get('by-promise')
+  @CacheResponse({ varyBy: aPromise })
+  byPromise(@Req() { headers }: Incoming): object {
+    return { ...next(), user: headers['x-user'] };
+  }
+
+  @Get('by-token')
+  @CacheResponse({ varyBy: ({ headers }: Incoming) => headers.authorization })
+  byToken(): object {
+    return next();
+  }
+
+  @All('by-method')
+  @CacheResponse()
+  byMethod(@Req() { method }: Incoming): object {
+    return { ...next(), method };
+  }
+
+  @Get('by-query')
+  @CacheResponse()
+  byQuery(@Req() { query }: Incoming): object {
+    return { ...next(), query: { ...query } };
+  }
+
+  @Get('plain')
+  @CacheResponse({ ttl: '10s' })
+  plain(): object {
+    return next();
+  }
+
+  @Get('renewed')
+  @HttpCode(203)
+  @CacheResponse({ lane: 'renewed' })
+  renewed(): object {
+    return next();
+  }
+
+  @Get('renewed-in-person')
+  @CacheResponse({ lane: 'renewed' })
+  renewedInPerson(@Res({ passthrough: true }) response: Outgoing): object {
+    response.header('X-Call', String(calls + 1));
+    return next();
+  }
+
+  @Get('ahead')
+  @CacheResponse({ lane: 'ahead' })
+  ahead(@Res({ passthrough: true }) response: Outgoing): object {
+    response.header('X-Call', String(calls + 1));
+    return next();
+  }
+}
+
+@Controller({ path: 'here', host: ':tenant.example.com' })
+class TenantsController {
+  @Get()
+  @CacheResponse()
+  here(@HostParam('tenant') tenant: string): object {
+    return { ...next(), tenant };
+  }
+}
+
+/** Classes of one name, as they are in the folders of two versions. */
+const VERSIONS = ['1', '2'].map((version) => {
+  @Controller({ path: 'cats', version })
+  class CatsController {
+    @Get()
+    @CacheResponse()
+    list(): object {
+      return { ...next(), version };
+    }
+  }
+  return CatsController;
+});
+
+const FRESHNESS = { ttl: '10s', grace: '1h' } as const;
+const LANES = { renewed: { ...FRESHNESS, softTimeout: 0 }, ahead: { ...FRESHNESS, refreshAhead: 0.5 } };
+
+describe.each(['express', 'fastify'] as const)('answers on %s are told apart', (platform) => {
+  const clock = new FakeClock();
+  let app: INestApplication;
+  let url: string;
+
+  const ask = (path: string, headers: IncomingHttpHeaders = {}, method = 'GET', body?: string): Promise<Answer> =>
+    new Promise((resolve, reject) => {
+      const request = httpRequest(`${url}${path}`, { method, headers }, (response) => {
+        let text = '';
+        response.on('data', (chunk) => (text += String(chunk)));
+        response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, body: text }));
+      });
+      request.on('error', reject);
+      request.end(body);
+    });
+  const json = async (...request: Parameters<typeof ask>): Promise<unknown> => JSON.parse((await ask(...request)).body);
+
+  beforeEach(async () => {
+    calls = 0;
+    const compiled = await Test.createTestingModule({
+      imports: [LaneCacheModule.forRoot({ directory: false, logger: false, clock, lanes: LANES })],
+      controllers: [AnswersController, TenantsController, ...VERSIONS],
+    }).compile();
+    if (platform === 'express') {
+      const made = compiled.createNestApplication<NestExpressApplication>();
+      made.set('trust proxy', true);
+      app = made;
+    } else {
+      app = compiled.createNestApplication(new FastifyAdapter({ trustProxy: true }));
+    }
+    app.enableVersioning({ type: VersioningType.HEADER, header: 'x-version' });
+    await app.listen(0, '127.0.0.1');
+    url = await app.getUrl();
+  });
+
+  afterEach(() => app.close());
+
+  it('by the version, though it is in a header and its classes have one name', async () => {
+    expect(await json('/cats', { 'x-version': '1' })).toEqual({ call: 1, version: '1' });
+    expect(await json('/cats', { 'x-version': '2' })).toEqual({ call: 2, version: '2' });
+    expect(await json('/cats', { 'x-version': '1' })).toEqual({ call: 1, version: '1' });
+  });
+
+  it('by the host, though a proxy names it', async () => {
+    const of = (tenant: string) =>
+      json('/here', { host: 'proxy.example.com', 'x-forwarded-host': `${tenant}.example.com` });
+    expect(await of('ann')).toEqual({ call: 1, tenant: 'ann' });
+    expect(await of('bob')).toEqual({ call: 2, tenant: 'bob' });
+    expect(await of('ann')).toEqual({ call: 1, tenant: 'ann' });
+  });
+
+  it('by a header that @Header names in Vary', async () => {
+    expect(await json('/answers/by-language', { 'accept-language': 'de' })).toEqual({ call: 1, language: 'de' });
+    expect(await json('/answers/by-language', { 'accept-language': 'en' })).toEqual({ call: 2, language: 'en' });
+  });
+
+  it('by the body of a GET', async () => {
+    const of = (body: string) =>
+      ask(
+        '/answers/by-body',
+        { 'content-type': 'application/json', 'content-length': String(body.length) },
+        'GET',
+        body,
+      );
+    for (const call of [1, 2]) expect(JSON.parse((await of(`{"a":${call}}`)).body)).toMatchObject({ call });
+    expect(await json('/answers/by-body', { 'content-length': '0' })).toMatchObject({ call: 3 });
+    expect(await json('/answers/by-body')).toMatchObject({ call: 3 });
+  });
+
+  it.each(['by-user', 'by-late-user'])('by a user whom an interceptor finds: %s', async (path) => {
+    expect(await json(`/answers/${path}`, { 'x-user': 'ann' })).toEqual({ call: 1, user: 'ann' });
+    expect(await json(`/answers/${path}`, { 'x-user': 'bob' })).toEqual({ call: 2, user: 'bob' });
+  });
+
+  it.each(['by-object', 'by-promise'])('by a varyBy that gives no text: %s', async (path) => {
+    const from = { cookie: 'a=b' };
+    expect(await json(`/answers/${path}`, { ...from, 'x-user': 'ann' })).toEqual({ call: 1, user: 'ann' });
+    expect(await json(`/answers/${path}`, { ...from, 'x-user': 'bob' })).toEqual({ call: 2, user: 'bob' });
+  });
+
+  it('by a token, which no key shows', async () => {
+    const of = (token: string) => json('/answers/by-token', { authorization: `Bearer ${token.repeat(70)}` });
+    expect([await of('a'), await of('b'), await of('a')]).toEqual([{ call: 1 }, { call: 2 }, { call: 1 }]);
+    for await (const { key } of app.get(CacheManager).entries()) expect(key).not.toContain('Bearer');
+  });
+
+  it('by the method, where a handler serves all of them', async () => {
+    await ask('/answers/by-method', {}, 'HEAD');
+    expect(await json('/answers/by-method')).toEqual({ call: 2, method: 'GET' });
+    await ask('/answers/by-method', {}, 'HEAD');
+    expect(calls).toBe(2);
+  });
+
+  it('by the order in which a list is written, in whatever way its name is', async () => {
+    expect(await json('/answers/by-query?%61=1&a=2')).toEqual({ call: 1, query: { a: ['1', '2'] } });
+    expect(await json('/answers/by-query?a=2&%61=1')).toEqual({ call: 2, query: { a: ['2', '1'] } });
+  });
+
+  it('by their age, if a request says how old they may be', async () => {
+    await ask('/answers/plain');
+    await clock.advance('5s');
+    expect(await json('/answers/plain', { 'cache-control': 'max-age=5' })).toEqual({ call: 1 });
+    await clock.advance('1s');
+    expect(await json('/answers/plain', { 'cache-control': 'max-age=5' })).toEqual({ call: 2 });
+    expect(await json('/answers/plain', { 'cache-control': 'max-age=5' })).toEqual({ call: 2 });
+  });
+
+  it('by whether they are there, if a request wants no other', async () => {
+    const wish = { 'cache-control': 'only-if-cached' };
+    expect((await ask('/answers/plain', wish)).status).toBe(504);
+    await ask('/answers/plain');
+    expect(await json('/answers/plain', wish)).toEqual({ call: 1 });
+    expect(calls).toBe(1);
+  });
+
+  it('from the copy that is served while they are made', async () => {
+    const first = await ask('/answers/renewed');
+    await clock.advance('20s');
+    const stale = await ask('/answers/renewed');
+    expect(stale).toMatchObject({ status: 203, body: first.body, headers: { etag: first.headers.etag, age: '20' } });
+    const renewed = await ask('/answers/renewed');
+    expect(renewed).toMatchObject({ status: 203, body: '{"call":2}' });
+    expect(renewed.headers.etag).not.toBe(first.headers.etag);
+    const held = await ask('/answers/renewed', { 'if-none-match': first.headers.etag });
+    expect([held.status, held.body]).toEqual([203, '{"call":2}']);
+  });
+
+  it.each(['renewed-in-person', 'ahead'])('by what their handler did to the response: %s', async (path) => {
+    await ask(`/answers/${path}`);
+    for (const passed of ['6s', '6s', '1s', '20s', '1s'] as const) {
+      await clock.advance(passed);
+      const { headers, body } = await ask(`/answers/${path}`);
+      expect({ call: Number(headers['x-call']) }).toEqual(JSON.parse(body));
+      expect((await ask(`/answers/${path}`)).headers.etag).toBe(headers.etag);
+    }
+    expect(calls).toBe(3);
+  });
+
+  it('however long their URL is', async () => {
+    const long = 'x'.repeat(9_000);
+    const answers = [await json(`/answers/by-query?${long}=1`), await json(`/answers/by-query?${long}=2`)];
+    expect(answers).toMatchObject([{ call: 1 }, { call: 2 }]);
+    expect(await json(`/answers/by-query?${long}=1`)).toMatchObject({ call: 1 });
+    for await (const { key } of app.get(CacheManager).entries()) expect(key.length).toBeLessThan(200);
+  });
+});
