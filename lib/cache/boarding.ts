@@ -19,7 +19,7 @@ export class Boarding {
   board(flight: Flight, waiter: Waiter): void {
     this.take(flight, waiter);
     const { softTimeoutMs, hardTimeoutMs, signal } = waiter.terms;
-    if (flight.fence !== undefined && waiter.joinedAt > flight.fence.birth) waiter.keepContext();
+    if (flight.fence !== undefined && waiter.askedAt > flight.fence.birth) waiter.keepContext();
     if (signal !== undefined) this.followSignal(waiter, signal);
     if (hardTimeoutMs !== null) this.limit(flight, waiter, hardTimeoutMs);
     if (softTimeoutMs === 0) this.losePatience(waiter);
@@ -51,7 +51,6 @@ export class Boarding {
   }
 
   private take(flight: Flight, waiter: Waiter): void {
-    waiter.joinedAt = this.space.parts.log.position;
     this.boarded.set(waiter, flight);
     if (waiter.limit !== undefined) flight.limits.add(waiter.limit);
     flight.waiters.add(waiter);

@@ -49,19 +49,21 @@ export class Flights {
   request(departure: Departure): Promise<unknown> {
     const { key, purpose, terms } = departure;
     const joined = this.of(key, purpose);
-    if (joined !== undefined || purpose !== 'request' || this.flights.isCrowded(key))
-      return this.wait(joined, departure);
+    if (joined !== undefined || purpose !== 'request' || this.flights.isCrowded(key)) {
+      return this.wait(departure, joined);
+    }
     const look = lookAt(this.space, key, terms);
     if (!(look.search instanceof Promise) && look.search.found !== undefined && look.search.stillCounts) {
       return Promise.resolve(serveFound(this.space, departure, look.search.found, look));
     }
-    return this.wait(this.launch(departure, look), departure);
+    return this.wait(departure, undefined, look);
   }
 
-  private wait(joined: Flight | undefined, departure: Departure): Promise<unknown> {
-    const flight = joined ?? this.launch(departure);
+  private wait(departure: Departure, joined: Flight | undefined, look?: Look): Promise<unknown> {
+    const askedAt = this.space.parts.log.position;
+    const flight = joined ?? this.launch(departure, look);
     if (flight.answer !== undefined) return Promise.resolve(flight.answer.give(departure.terms.isolation));
-    const waiter = new Waiter(departure.compute, departure.terms);
+    const waiter = new Waiter(departure.compute, departure.terms, askedAt);
     this.board(flight, waiter);
     return waiter.promise;
   }
@@ -72,7 +74,7 @@ export class Flights {
     const isQueued = this.flights.isCrowded(key);
     // Whoever ends last starts the next one, which must not run as a part of it.
     const compute = isQueued ? AsyncResource.bind(departure.compute) : departure.compute;
-    const scope = purpose === 'renewal' ? undefined : this.space.parts.scope.getStore();
+    const scope = purpose === 'renewal' ? undefined : this.space.parts.scopes.current;
     const flight = new Flight(key, compute, terms, purpose, scope);
     this.flights.announce(flight);
     if (isQueued) return flight;
@@ -87,7 +89,8 @@ export class Flights {
   }
 
   /** Aborts every computation's signal; what they bring is still given to those who wait. */
-  abortAll(reason: unknown): void {
+  close(reason: unknown): void {
+    this.space.parts.scopes.end();
     for (const flight of this.flights.all()) flight.abort(reason);
   }
 
@@ -183,7 +186,7 @@ export class Flights {
     let value: unknown;
     try {
       // Async, so that what throws at once fails no sooner than its callers have boarded.
-      value = await parts.scope.run(scope, async () => flight.compute(context));
+      value = await parts.scopes.within(scope, async () => flight.compute(context));
     } catch (error) {
       const ms = parts.clock.monotonic() - startedAt;
       recorder.failed(ms);
@@ -200,7 +203,7 @@ export class Flights {
   private arrived(flight: Flight, fence: Fence, arrival: Arrival): void {
     const { payload, isCurrent } = settle(this.space, flight, fence, arrival);
     this.staleServing.recovered(flight.key);
-    const late = isCurrent ? [] : [...flight.waiters].filter((waiter) => waiter.joinedAt > fence.birth);
+    const late = isCurrent ? [] : [...flight.waiters].filter((waiter) => waiter.askedAt > fence.birth);
     for (const waiter of late) {
       flight.waiters.delete(waiter);
       if (waiter.limit !== undefined) flight.limits.delete(waiter.limit);
@@ -228,6 +231,7 @@ export class Flights {
   private rebook(key: string, waiter: Waiter): void {
     const purpose = waiter.terms.forceFresh ? 'forced' : 'request';
     const departure = { key, compute: waiter.compute, terms: waiter.terms, purpose, stale: undefined } as const;
+    waiter.askedAt = this.space.parts.log.position;
     const flight = this.of(key, purpose) ?? this.launch(departure);
     if (flight.answer === undefined) this.boarding.transfer(flight, waiter);
     else waiter.give(flight.answer);

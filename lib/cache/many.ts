@@ -63,12 +63,12 @@ async function throughTheCache(
 ): Promise<Map<string, unknown>> {
   const answers = new Map<string, unknown>();
   const remaining = keys.filter((key) => !answerFromMemory(space, key, terms, answers));
-  for (const key of remaining) refuseReentry(space.parts.scope.getStore(), space.lane, key);
+  for (const key of remaining) refuseReentry(space.parts.scopes.current, space.lane, key);
   const purpose = terms.forceFresh ? 'forced' : 'request';
   const own = remaining.filter((key) => flights.of(key, purpose) === undefined);
   const batch = batchOf(space, own, computeMissing);
   const waiting = remaining.map((key) => {
-    const waiter = new Waiter(batch.compute, terms);
+    const waiter = new Waiter(batch.compute, terms, space.parts.log.position);
     const stale = staleInMemory(space, key, terms);
     const flight = flights.of(key, purpose) ?? flights.launch({ key, compute: batch.compute, terms, purpose, stale });
     const isQueued = flight.fence === undefined;
@@ -102,7 +102,7 @@ function answerFromMemory(space: LaneSpace, key: string, terms: Terms, answers: 
 function batchOf(space: LaneSpace, keys: readonly string[], computeMissing: ComputeMany<unknown>): Batch {
   const { parts, lane } = space;
   return new Batch(keys, computeMissing, (computed, run) =>
-    parts.scope.run({ lane, holds: (key) => computed.has(key), outer: parts.scope.getStore() }, run),
+    parts.scopes.within({ lane, holds: (key) => computed.has(key), outer: parts.scopes.current }, run),
   );
 }
 

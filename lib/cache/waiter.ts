@@ -6,8 +6,6 @@ import type { Terms } from './terms.js';
 /** One caller waiting for a flight, with timeouts, signal and isolation of its own. */
 export class Waiter {
   readonly promise: Promise<unknown>;
-  /** Position of the log when it joined its flight. */
-  joinedAt = 0;
   /** Its soft timeout has passed: it takes a stale copy as soon as there is one. */
   isImpatient = false;
   /** Cancels its hard timeout, which bounds its flight even when it waits no more. */
@@ -19,6 +17,11 @@ export class Waiter {
   constructor(
     public compute: Compute<unknown>,
     readonly terms: Terms,
+    /**
+     * Position of the log when it asked, or was sent on to another flight. Taken before that flight is opened: the
+     * computation starts at once, and may invalidate what it is about.
+     */
+    public askedAt: number,
   ) {
     this.promise = new Promise((resolve, reject) => {
       this.resolve = resolve;
