@@ -12,15 +12,16 @@ import type { DistributedTier } from '../tiers/distributed-tier.js';
 import type { TierState } from '../tiers/tier.js';
 import { CheckpointLine } from './checkpoint-line.js';
 import { CursorHistory } from './cursor-history.js';
+import { Heard } from './heard.js';
 import { KeySpace } from './key-space.js';
 import { Leases } from './leases.js';
 import { LogLine } from './log-line.js';
-import { RecentPatterns } from './recent-patterns.js';
 import { RecordSeal } from './record-seal.js';
 import type { RedisPort } from './redis-port.js';
 import { RedisCheckpointStore } from './redis-checkpoint-store.js';
 import { RedisSharedLog } from './redis-shared-log.js';
 import { RedisTier } from './redis-tier.js';
+import { ServerTime } from './server-time.js';
 import { Session } from './session.js';
 import { Staleness } from './staleness.js';
 import { templatePort } from './template-port.js';
@@ -63,7 +64,8 @@ export class Distributed {
   private readonly leases: Leases;
   private store: CheckpointStore | undefined;
   private readonly cursors = new CursorHistory();
-  private readonly patterns = new RecentPatterns();
+  private readonly heard = new Heard();
+  private readonly serverTime = new ServerTime();
   private readonly keys: KeySpace;
   private readonly staleness: Staleness;
   private line: LogLine | undefined;
@@ -78,19 +80,20 @@ export class Distributed {
   private wake: () => void = () => undefined;
   private running: Promise<void> = Promise.resolve();
 
-  /** Throws OPTIONS_INVALID. Nothing is connected before `start`. */
+  /** Throws OPTIONS_INVALID. */
   static async prepare(settings: DistributedSettings): Promise<Distributed> {
     return new Distributed(settings, await templatePort(settings));
   }
 
-  private constructor(
+  /** Nothing is connected before `start`. `template` is the port from which connections are duplicated. */
+  constructor(
     private readonly settings: DistributedSettings,
     private readonly template: RedisPort,
   ) {
     const { prefix, clock, commandTimeoutMs: timeoutMs, logLength, lanes, journal, life, position } = settings;
     const keys = new KeySpace(prefix);
     this.keys = keys;
-    const { cursors, patterns } = this;
+    const { cursors, heard, serverTime } = this;
     const limitMs = settings.onDisconnect === 'bypass' ? CUT_OFF_AFTER_MS : settings.maxStalenessMs;
     this.staleness = new Staleness(clock, limitMs, () => this.follower?.suspect());
     const isStale = (): boolean => this.staleness.isStale;
@@ -102,7 +105,8 @@ export class Distributed {
       lanes,
       life,
       cursors,
-      patterns,
+      heard,
+      serverTime,
       log,
       position,
       seal: new RecordSeal(settings.hmacKey),
@@ -118,8 +122,8 @@ export class Distributed {
 
   /** Connects, and goes on connecting. Resolves when the tier serves, or when it is clear that it does not yet. */
   start(follower: LogFollower): Promise<void> {
-    const { settings, cursors, patterns, keys } = this;
-    const { clock, trustPersistence, position, journal } = settings;
+    const { settings, cursors, heard, serverTime, keys } = this;
+    const { clock, life, trustPersistence, position, journal } = settings;
     this.follower = follower;
     this.shared.takeUp(journal()?.initial.outbox ?? new Map());
     const line = new LogLine({
@@ -127,7 +131,9 @@ export class Distributed {
       clock,
       trustPersistence,
       cursors,
-      patterns,
+      heard,
+      serverTime,
+      life,
       follower,
       position,
       journal,

@@ -12,6 +12,8 @@ export interface Greeting {
   readonly oldest: number;
   /** Members and sequence numbers by turns. */
   readonly patterns: readonly string[];
+  /** The server's clock, epoch ms. */
+  readonly time: number;
 }
 
 export interface Greeted {
@@ -27,10 +29,11 @@ export async function greet(port: RedisPort, greeted: Greeted): Promise<Greeting
   const { keys, trustPersistence, seen, patternsKnown, timeoutMs } = greeted;
   const known = [`${patternsKnown}`, seen?.generation ?? '', `${seen?.sequence ?? 0}`];
   const args = [randomId(), trustPersistence ? '1' : '0', ...known];
-  const [generation, sequence, oldest, patterns] = listOf(await GREET.run(port, keys.log, args, timeoutMs));
+  const [generation, sequence, oldest, patterns, time] = listOf(await GREET.run(port, keys.log, args, timeoutMs));
   return {
     cursor: { generation: textOf(generation), sequence: numberOf(sequence) },
     oldest: numberOf(oldest),
     patterns: textsOf(patterns),
+    time: numberOf(time),
   };
 }

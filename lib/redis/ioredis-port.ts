@@ -1,6 +1,5 @@
-import { systemClock } from '../clock/clock.js';
-import { withDeadline } from '../clock/deadline.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { answer } from './answer.js';
 import { ConnectionState, type RedisArgument, type RedisPort } from './redis-port.js';
 
 /** What is used of a client of `ioredis`. */
@@ -62,7 +61,7 @@ class IoredisPort implements RedisPort {
   ): Promise<unknown> {
     const [command = '', ...rest] = args;
     const sent = this.client.callBuffer(textOf(command), rest.map(toArgument));
-    return withDeadline(systemClock, sent, timeoutMs, 'Redis');
+    return answer(sent, timeoutMs);
   }
 
   async duplicate(): Promise<RedisPort> {

@@ -3,9 +3,11 @@ import type { LogJournal } from '../invalidation/journal.js';
 import type { LogCursor, LogFollower } from '../invalidation/shared-log.js';
 import type { CursorHistory } from './cursor-history.js';
 import { greet, type Greeting } from './greeting.js';
+import type { Heard } from './heard.js';
 import type { KeySpace } from './key-space.js';
-import type { RecentPatterns } from './recent-patterns.js';
+import { JUDGE, SAY, WRITE } from './log-scripts.js';
 import type { RedisSharedLog } from './redis-shared-log.js';
+import type { ServerTime } from './server-time.js';
 import type { Session } from './session.js';
 import { followStreams, landedEnd, type Followed } from './stream.js';
 import { memberOf } from './subject.js';
@@ -16,7 +18,9 @@ export interface LogLineOptions {
   readonly trustPersistence: boolean;
   readonly log: RedisSharedLog;
   readonly cursors: CursorHistory;
-  readonly patterns: RecentPatterns;
+  readonly heard: Heard;
+  readonly serverTime: ServerTime;
+  readonly life: { now(): number };
   readonly follower: LogFollower;
   readonly leases: { ended(names: readonly string[]): void };
   /** The position of this process's log. */
@@ -25,6 +29,8 @@ export interface LogLineOptions {
   /** Everything said up to then, in monotonic time, has been followed. */
   readonly caughtUp: (session: Session, asOf: number) => void;
 }
+
+const SCRIPTS_OF_THE_LOG = [SAY, JUDGE, WRITE];
 
 /** How long the server holds an unanswered read: the heartbeat. */
 const BEAT_MS = 300;
@@ -47,7 +53,7 @@ export class LogLine {
 
   /** Follows until the session fails, and rejects with its failure. */
   async follow(session: Session): Promise<never> {
-    const greeting = await this.shakeHands(session);
+    const [greeting] = await Promise.all([this.shakeHands(session), this.teach(session)]);
     const { log } = this.options;
     this.landedAt = await landedEnd(session.follower, this.options.keys, HEARD_WITHIN_MS);
     this.meet(greeting);
@@ -66,35 +72,45 @@ export class LogLine {
     this.options.follower.release();
   }
 
+  /** So that a burst of first commands does not carry the texts of their scripts. */
+  private async teach({ follower }: Session): Promise<void> {
+    await Promise.all(SCRIPTS_OF_THE_LOG.map((script) => script.load(follower, HEARD_WITHIN_MS)));
+  }
+
   private async shakeHands(session: Session): Promise<Greeting> {
     const { cursors, journal } = this.options;
     const seen = cursors.current ?? journal()?.initial.cursor;
     return this.greet(session, seen);
   }
 
-  private greet(session: Session, seen: LogCursor | undefined): Promise<Greeting> {
-    const { keys, trustPersistence, patterns } = this.options;
-    const greeted = { keys, trustPersistence, seen, patternsKnown: patterns.known, timeoutMs: HEARD_WITHIN_MS };
-    return greet(session.follower, greeted);
+  private async greet(session: Session, seen: LogCursor | undefined): Promise<Greeting> {
+    const { keys, trustPersistence, heard, life, serverTime } = this.options;
+    const patternsKnown = heard.patterns.known;
+    const askedAt = life.now();
+    const greeted = { keys, trustPersistence, seen, patternsKnown, timeoutMs: HEARD_WITHIN_MS };
+    const greeting = await greet(session.follower, greeted);
+    serverTime.told(askedAt, greeting.time);
+    return greeting;
   }
 
   /** From where this process has been, if the server's log goes back that far; else from now. */
   private meet(greeting: Greeting): void {
-    const { cursors, journal, position, follower, patterns } = this.options;
+    const { cursors, journal, position, follower, heard } = this.options;
     const { cursor, oldest } = greeting;
     const seen = cursors.current ?? journal()?.initial.cursor;
     const isReachable = seen !== undefined && reaches(seen, cursor, oldest);
-    if (seen?.generation !== cursor.generation) patterns.forget();
-    patterns.learnAll(greeting.patterns);
+    if (seen?.generation !== cursor.generation) heard.patterns.forget();
+    heard.patterns.learnAll(greeting.patterns);
     if (!isReachable) void this.drop(cursor);
     else if (cursors.current === undefined) {
       follower.pass();
+      heard.beginAt(seen.sequence);
       cursors.note(position(), seen);
     }
   }
 
   private async beat(session: Session, blockMs: number): Promise<void> {
-    const { cursors, keys, clock, log, patterns } = this.options;
+    const { cursors, keys, clock, log, heard } = this.options;
     const before = cursors.current;
     if (before === undefined) throw new Error('the log has not been met');
     const beganAt = clock.monotonic();
@@ -110,8 +126,8 @@ export class LogLine {
     this.landedAt = landedAt;
     this.options.leases.ended(landed);
     if (greeting.cursor.generation !== before.generation) {
-      patterns.forget();
-      patterns.learnAll(greeting.patterns);
+      heard.patterns.forget();
+      heard.patterns.learnAll(greeting.patterns);
       void this.drop(greeting.cursor);
       await log.speakTo({ session, generation: greeting.cursor.generation });
       return;
@@ -126,7 +142,7 @@ export class LogLine {
 
   /** Follows one record; false if it was not the next one, and everything was let go of. */
   private take({ sequence, record }: Followed, greeting: Greeting): boolean {
-    const { cursors, follower, position, log, patterns } = this.options;
+    const { cursors, follower, position, log, heard } = this.options;
     const before = cursors.current;
     if (before === undefined || sequence !== before.sequence + 1 || record === undefined) {
       void this.drop({
@@ -137,16 +153,20 @@ export class LogLine {
     }
     if (record.by === log.by) follower.pass();
     else this.settle(follower.follow(record));
-    if (record.kind === 'pattern') patterns.learn(memberOf(record), sequence);
+    heard.hear(record, sequence);
+    if (record.kind === 'pattern') heard.patterns.learn(memberOf(record), sequence);
     cursors.note(position(), { generation: before.generation, sequence });
     return true;
   }
 
   /** Lets go of everything, in one step, and goes on from `cursor`. */
   private drop(cursor: LogCursor | undefined): Promise<void> {
-    const { follower, cursors, position, log } = this.options;
+    const { follower, cursors, position, log, heard } = this.options;
     const dropped = follower.drop().then(() => log.unsaid.keepAgain());
-    if (cursor !== undefined) cursors.note(position(), cursor);
+    if (cursor !== undefined) {
+      heard.beginAt(cursor.sequence);
+      cursors.note(position(), cursor);
+    }
     this.settle(dropped);
     this.storeCursor();
     return dropped.catch(() => undefined);

@@ -23,20 +23,20 @@ local function patternsAfter(seq)
   return redis.call('ZRANGEBYSCORE', KEYS[5], '(' .. seq, '(inf', 'WITHSCORES')
 end`;
 
-/** Position before which something that came later may have named what has these tags. */
-const NEWEST_RECORD = `
+/** Position before which something that came later may have named what has these tags, or all of the lane. */
+const NEWEST_ABOUT = `
 local floorsOf = {}
 local function floors(lane)
   if not floorsOf[lane] then
     local found = redis.call('HMGET', KEYS[1], 'clear:' .. lane, 'clear:', 'patternFloor', 'tagFloor')
     local all = math.max(tonumber(found[1] or 0), tonumber(found[2] or 0), tonumber(found[3] or 0))
-    floorsOf[lane] = { all, tonumber(found[4] or 0) }
+    floorsOf[lane] = { all, math.max(all, tonumber(found[4] or 0)) }
   end
   return floorsOf[lane]
 end
-local function newest(lane, member, tags)
-  local at = math.max(tonumber(redis.call('ZSCORE', KEYS[3], member) or 0), floors(lane)[1])
-  if #tags > 0 then at = math.max(at, floors(lane)[2]) end
+local function newestAbout(lane, tags)
+  if #tags == 0 then return floors(lane)[1] end
+  local at = floors(lane)[2]
   local from = 1
   while from <= #tags do
     local tag
@@ -46,13 +46,35 @@ local function newest(lane, member, tags)
   return at
 end`;
 
+/** The same, also of the key itself. */
+const NEWEST_ABOUT_KEY = `${NEWEST_ABOUT}
+local function newestAboutKey(lane, member, tags)
+  local key = tonumber(redis.call('ZSCORE', KEYS[3], member) or 0)
+  local floor = tonumber(redis.call('HGET', KEYS[1], 'keyFloor') or 0)
+  return math.max(key, floor, newestAbout(lane, tags))
+end`;
+
+const NOW = `
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end`;
+
+/** An entry: birth, end of its life by the server's clock, length of its tags; its tags; its record. */
+const LAY = `${NOW}
+local function lay(key, birth, life, tags, record)
+  local head = struct.pack('>ddI4', birth, now() + life, #tags)
+  redis.call('SET', key, head .. tags .. record, 'PX', life)
+end`;
+export const ENTRY_HEAD_BYTES = 20;
+
 /**
  * Handshake and heartbeat: looks whether history is whole, and begins a new generation if it is not.
  * ARGV: generation to begin if need be, 1 if the server's persistence is trusted, pattern known, then the generation and
  * the sequence number that the caller has seen.
- * -> [generation, seq, first id in the stream, patterns after the known one]
+ * -> [generation, seq, first id in the stream, patterns after the known one, time of the server]
  */
-export const GREET = new Script(`${IS_WHOLE}${PATTERNS_AFTER}
+export const GREET = new Script(`${IS_WHOLE}${PATTERNS_AFTER}${NOW}
 local info = redis.call('INFO', 'server')
 local run = string.match(info, 'run_id:(%w+)') or ''
 local meta = redis.pcall('HMGET', KEYS[1], 'gen', 'run', 'seq')
@@ -73,7 +95,7 @@ if first.err then
   first = {}
 end
 local id = first[1] and string.match(first[1][1], '^%d+') or '0'
-return { gen, redis.call('HGET', KEYS[1], 'seq'), id, patternsAfter(known) }`);
+return { gen, redis.call('HGET', KEYS[1], 'seq'), id, patternsAfter(known), now() }`);
 
 /**
  * Says one record. KEYS 6 is the entry that it removes or, for a set, writes.
@@ -82,11 +104,11 @@ return { gen, redis.call('HGET', KEYS[1], 'seq'), id, patternsAfter(known) }`);
  * caller knows of, pattern known. A set that comes late does not bring its value: somebody may have named it since.
  * -> [seq, how many entries went], or 'GENERATION'
  */
-export const SAY = new Script(`${NEWEST_RECORD}${PATTERNS_AFTER}
+export const SAY = new Script(`${NEWEST_ABOUT_KEY}${PATTERNS_AFTER}${LAY}
 if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return 'GENERATION' end
 local kind, lane, subject, member = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local brings = ARGV[10] and newest(lane, member, ARGV[11]) <= tonumber(ARGV[13])
-  and tonumber(redis.call('HGET', KEYS[1], 'keyFloor') or 0) <= tonumber(ARGV[13]) and #patternsAfter(ARGV[14]) == 0
+local brings = ARGV[10] and newestAboutKey(lane, member, ARGV[11]) <= tonumber(ARGV[13])
+  and #patternsAfter(ARGV[14]) == 0
 local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
 local function bound(key, limit, floor)
   if redis.call('ZCARD', key) <= limit then return end
@@ -108,31 +130,27 @@ else
   redis.call('ZADD', KEYS[3], seq, member)
   bound(KEYS[3], tonumber(ARGV[8]), 'keyFloor')
   gone = redis.call('DEL', KEYS[6])
-  if brings then
-    redis.call('HSET', KEYS[6], 'birth', seq, 'tags', ARGV[11], 'record', ARGV[12])
-    redis.call('PEXPIRE', KEYS[6], ARGV[10])
-  end
+  if brings then lay(KEYS[6], seq, ARGV[10], ARGV[11], ARGV[12]) end
 end
 return { seq, gone }`);
 
 /**
- * Reads entries, KEYS 6 and on. ARGV: generation, pattern known, then lane and member of each entry.
- * -> 'GENERATION', or [patterns after the known one, then [birth, life left in ms, record] or nothing for each]
+ * Judges entries, KEYS 6 and on, for an instance that has not heard all that came after their birth. ARGV: generation, pattern known, then the lane of each entry. What names a key takes its
+ * entry away in the same step, so only what names more is looked up here.
+ * -> 'GENERATION', or [patterns after the known one, then each entry as it was laid, or nothing]
  */
-export const READ = new Script(`${NEWEST_RECORD}${PATTERNS_AFTER}
-if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return 'GENERATION' end
+export const JUDGE = new Script(`${IS_WHOLE}${NEWEST_ABOUT}${PATTERNS_AFTER}
+if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] or not whole(ARGV[1]) then return 'GENERATION' end
 local found = { patternsAfter(ARGV[2]) }
-for i = 6, #KEYS do
-  local entry = redis.pcall('HMGET', KEYS[i], 'birth', 'tags', 'record')
-  local answer = false
-  if not entry.err and entry[1] and entry[2] and entry[3] then
-    local birth = tonumber(entry[1])
-    local at = 3 + (i - 6) * 2
-    if birth and newest(ARGV[at], ARGV[at + 1], entry[2]) <= birth then
-      answer = { entry[1], redis.call('PTTL', KEYS[i]), entry[3] }
-    end
+local entries = redis.call('MGET', unpack(KEYS, 6))
+for i = 1, #KEYS - 5 do
+  local entry, answer = entries[i], false
+  if entry and #entry >= ${ENTRY_HEAD_BYTES} then
+    local birth, _, size = struct.unpack('>ddI4', entry)
+    local isSound, at = pcall(newestAbout, ARGV[2 + i], string.sub(entry, ${ENTRY_HEAD_BYTES + 1}, ${ENTRY_HEAD_BYTES} + size))
+    if isSound and at <= birth then answer = entry end
   end
-  found[i - 4] = answer
+  found[1 + i] = answer
 end
 return found`);
 
@@ -141,14 +159,11 @@ return found`);
  * ARGV: generation, birth, pattern known, lane, member, life in ms, tags, record.
  * -> 'WRITTEN', 'GENERATION', 'OUTDATED', or the patterns that must be judged first
  */
-export const WRITE = new Script(`${NEWEST_RECORD}${PATTERNS_AFTER}
-if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return 'GENERATION' end
+export const WRITE = new Script(`${IS_WHOLE}${NEWEST_ABOUT_KEY}${PATTERNS_AFTER}${LAY}
+if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] or not whole(ARGV[1]) then return 'GENERATION' end
 local birth = tonumber(ARGV[2])
-if tonumber(redis.call('HGET', KEYS[1], 'keyFloor') or 0) > birth then return 'OUTDATED' end
-if newest(ARGV[4], ARGV[5], ARGV[7]) > birth then return 'OUTDATED' end
+if newestAboutKey(ARGV[4], ARGV[5], ARGV[7]) > birth then return 'OUTDATED' end
 local unknown = patternsAfter(ARGV[3])
 if #unknown > 0 then return unknown end
-redis.call('DEL', KEYS[6])
-redis.call('HSET', KEYS[6], 'birth', ARGV[2], 'tags', ARGV[7], 'record', ARGV[8])
-redis.call('PEXPIRE', KEYS[6], ARGV[6])
+lay(KEYS[6], birth, ARGV[6], ARGV[7], ARGV[8])
 return 'WRITTEN'`);

@@ -1,6 +1,5 @@
-import { systemClock } from '../clock/clock.js';
-import { withDeadline } from '../clock/deadline.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { answer } from './answer.js';
 import { ConnectionState, type RedisArgument, type RedisPort } from './redis-port.js';
 
 /** What is used of a node-redis client, of the `redis` package. */
@@ -55,7 +54,7 @@ class NodeRedisPort implements RedisPort {
     { timeoutMs = Infinity }: { readonly timeoutMs?: number } = {},
   ): Promise<unknown> {
     const sent = this.client.sendCommand(args.map(toArgument), AS_BYTES);
-    return withDeadline(systemClock, sent, timeoutMs, 'Redis');
+    return answer(sent, timeoutMs);
   }
 
   async duplicate(): Promise<RedisPort> {

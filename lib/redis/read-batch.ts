@@ -1,14 +1,14 @@
+import type { Heard } from './heard.js';
 import type { KeySpace } from './key-space.js';
-import { READ } from './log-scripts.js';
-import type { RecentPatterns } from './recent-patterns.js';
-import { listOf, numberOf, bytesOf, textsOf } from './replies.js';
+import { ENTRY_HEAD_BYTES, JUDGE } from './log-scripts.js';
+import { bytesOf, listOf, textsOf } from './replies.js';
 import type { Session } from './session.js';
-import { keyMember } from './subject.js';
 
-/** An entry as the server has it, found good as of the script. */
+/** An entry as the server has it. What was not heard of here has been judged there. */
 export interface ServerEntry {
   readonly birth: number;
-  readonly lifeLeftMs: number;
+  /** By the server's clock, epoch ms. */
+  readonly goneAt: number;
   readonly record: Buffer;
 }
 
@@ -19,16 +19,16 @@ interface Wanted {
   readonly failed: (error: unknown) => void;
 }
 
-/** A script holds up the server, so it reads no more than this. */
+/** The server serves nobody else meanwhile, so it is not asked for more than this at once. */
 const AT_ONCE = 64;
 
-/** Reads that are asked for in one step go out as one script: many keys in one trip. */
+/** Reads that are asked for in one step go out as one command: many keys in one trip. */
 export class ReadBatches {
   private wanted: Wanted[] = [];
 
   constructor(
     private readonly keys: KeySpace,
-    private readonly patterns: RecentPatterns,
+    private readonly heard: Heard,
   ) {}
 
   read(session: Session, generation: string, lane: string, key: string): Promise<ServerEntry | undefined> {
@@ -44,25 +44,42 @@ export class ReadBatches {
     if (wanted.length === 0) return;
     this.wanted = [];
     try {
-      const names = wanted.map(({ lane, key }) => this.keys.entry(generation, lane, key));
-      const subjects = wanted.flatMap(({ lane, key }) => [lane, keyMember(lane, key)]);
-      const args = [generation, `${this.patterns.known}`, ...subjects];
-      const reply = await session.run(READ, [...this.keys.log, ...names], args);
-      if (!Array.isArray(reply)) {
-        for (const { found } of wanted) found(undefined);
-        return;
+      const replies = listOf(await session.command(['MGET', ...this.namesOf(generation, wanted)]));
+      const doubtful: Wanted[] = [];
+      for (const [at, one] of wanted.entries()) {
+        const entry = entryOf(replies[at]);
+        if (entry === undefined || this.heard.knowsAllAfter(entry.birth)) one.found(entry);
+        else doubtful.push(one);
       }
-      const [unknown, ...entries] = listOf(reply);
-      this.patterns.learnAll(textsOf(unknown));
-      for (const [at, { found }] of wanted.entries()) found(entryOf(entries[at]));
+      if (doubtful.length > 0) await this.judge(session, generation, doubtful);
     } catch (error) {
       for (const { failed } of wanted) failed(error);
     }
   }
+
+  /** What is older than what was heard here is looked at again, and judged by the server. */
+  private async judge(session: Session, generation: string, wanted: readonly Wanted[]): Promise<void> {
+    const names = [...this.keys.log, ...this.namesOf(generation, wanted)];
+    const args = [generation, `${this.heard.patterns.known}`, ...wanted.map(({ lane }) => lane)];
+    const reply = await session.run(JUDGE, names, args);
+    const [patterns, ...entries] = Array.isArray(reply) ? listOf(reply) : [[]];
+    this.heard.patterns.learnAll(textsOf(patterns));
+    for (const [at, { found }] of wanted.entries()) found(entryOf(entries[at]));
+  }
+
+  private namesOf(generation: string, wanted: readonly Wanted[]): readonly string[] {
+    return wanted.map(({ lane, key }) => this.keys.entry(generation, lane, key));
+  }
 }
 
 function entryOf(reply: unknown): ServerEntry | undefined {
-  if (!Array.isArray(reply)) return undefined;
-  const [birth, lifeLeftMs, record] = reply;
-  return { birth: numberOf(birth), lifeLeftMs: numberOf(lifeLeftMs), record: bytesOf(record) };
+  if (reply === null || reply === undefined) return undefined;
+  const bytes = bytesOf(reply);
+  if (bytes.length < ENTRY_HEAD_BYTES) return undefined;
+  return { birth: bytes.readDoubleBE(0), goneAt: bytes.readDoubleBE(8), record: recordIn(bytes) };
+}
+
+/** The record in an entry as it was laid. */
+export function recordIn(entry: Buffer): Buffer {
+  return entry.subarray(ENTRY_HEAD_BYTES + entry.readUInt32BE(16));
 }

@@ -15,13 +15,20 @@ const REMEMBERED = 2 * PATTERNS_ON_SERVER;
 export class RecentPatterns {
   private readonly patterns = new Map<string, RecentPattern>();
   private newest = 0;
+  private forgotten = 0;
 
   /** Sequence number up to which all are known. */
   get known(): number {
     return this.newest;
   }
 
+  /** Of the newest that was forgotten. */
+  get floor(): number {
+    return this.forgotten;
+  }
+
   forget(): void {
+    this.forgotten = 0;
     this.patterns.clear();
     this.newest = 0;
   }
@@ -37,8 +44,9 @@ export class RecentPatterns {
     this.patterns.set(member, { lane, pattern: new KeyPattern(subject), sequence });
     this.newest = Math.max(this.newest, sequence);
     if (this.patterns.size <= REMEMBERED) return;
-    for (const oldest of this.patterns.keys()) {
+    for (const [oldest, { sequence: forgotten }] of this.patterns) {
       this.patterns.delete(oldest);
+      this.forgotten = forgotten;
       break;
     }
   }

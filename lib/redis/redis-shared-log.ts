@@ -50,7 +50,8 @@ export class RedisSharedLog implements SharedLog {
   private readonly comingRound = new Map<number, () => void>();
   /** In the generation of the audience. */
   private reached = 0;
-  private fresh: readonly Utterance[] = [];
+  /** Of this step, by position. */
+  private fresh = new Map<number, Utterance>();
   private uttered = 0;
 
   constructor(private readonly options: SharedLogOptions) {
@@ -77,8 +78,8 @@ export class RedisSharedLog implements SharedLog {
     if (utterances.length === 0) return Promise.resolve(false);
     this.unsaid.add(utterances);
     // at the end of the step, so that a set can lay its entry beside the record that supersedes it
-    if (this.fresh.length === 0) queueMicrotask(() => this.sayFresh());
-    this.fresh = [...this.fresh, ...utterances];
+    if (this.fresh.size === 0) queueMicrotask(() => this.sayFresh());
+    for (const utterance of utterances) this.fresh.set(utterance.position, utterance);
     return this.options.hold.during(this.answer(utterances));
   }
 
@@ -102,11 +103,10 @@ export class RedisSharedLog implements SharedLog {
 
   /** Lays the entry of a set beside its record; false if that has been sent, or there is none. */
   attach(lane: string, key: string, birth: number, entry: UtteredEntry): boolean {
-    const utterance = this.fresh.find(
-      ({ position, record }) =>
-        position === birth && record.kind === 'key' && record.lane === lane && record.subject === key,
-    );
+    const utterance = this.fresh.get(birth);
     if (utterance === undefined || this.audience === undefined) return false;
+    const { record } = utterance;
+    if (record.kind !== 'key' || record.lane !== lane || record.subject !== key) return false;
     utterance.entry = entry;
     return true;
   }
@@ -138,7 +138,8 @@ export class RedisSharedLog implements SharedLog {
   /** Says what was not acknowledged so far. Ends early, and is called again, when it still is not. */
   async sayAgain(): Promise<void> {
     for (;;) {
-      const isIdle = (utterance: Utterance): boolean => !utterance.isUnderWay && !this.fresh.includes(utterance);
+      const isIdle = (utterance: Utterance): boolean =>
+        !utterance.isUnderWay && this.fresh.get(utterance.position) !== utterance;
       const some = this.unsaid.all.filter(isIdle).slice(0, SAID_AT_ONCE);
       for (const utterance of some) utterance.entry = undefined;
       const said = await Promise.all(some.map((utterance) => this.utter(utterance)));
@@ -153,8 +154,8 @@ export class RedisSharedLog implements SharedLog {
 
   private sayFresh(): void {
     const { fresh } = this;
-    this.fresh = [];
-    for (const utterance of fresh) void this.utter(utterance);
+    this.fresh = new Map();
+    for (const utterance of fresh.values()) void this.utter(utterance);
   }
 
   private async utter(utterance: Utterance): Promise<boolean> {
@@ -167,8 +168,12 @@ export class RedisSharedLog implements SharedLog {
       const saying = await say(session, keys, utterance, { generation, logLength });
       if (saying.outcome !== 'said') return false;
       this.unsaid.acknowledged(utterance);
-      if (saying.sequence <= this.reached) utterance.settle(saying.held);
-      else this.comingRound.set(saying.sequence, () => utterance.settle(saying.held));
+      const cameRound = (): void => {
+        this.unsaid.cameRound(utterance);
+        utterance.settle(saying.held);
+      };
+      if (saying.sequence <= this.reached) cameRound();
+      else this.comingRound.set(saying.sequence, cameRound);
       return true;
     } catch {
       return false;
@@ -191,7 +196,7 @@ export class RedisSharedLog implements SharedLog {
 
   private async keep(utterances: readonly Utterance[]): Promise<boolean> {
     // it may have been said, and only not have come round yet
-    if (!utterances.some((utterance) => this.unsaid.all.includes(utterance))) return false;
+    if (!utterances.some((utterance) => this.unsaid.has(utterance))) return false;
     try {
       // a tier that is just being emptied gets it right afterwards
       const { clock, journal } = this.options;

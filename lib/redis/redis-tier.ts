@@ -1,14 +1,16 @@
-import { openRecord, readHeader, sealRecord, type OpenedRecord } from '../entries/record.js';
+import { openRecord, readHeader } from '../entries/record.js';
 import { DistributedTier } from '../tiers/distributed-tier.js';
 import type { TierLookup, TierRecord, TierState, TierUsage } from '../tiers/tier.js';
 import type { CursorHistory } from './cursor-history.js';
+import type { Heard } from './heard.js';
 import type { KeySpace } from './key-space.js';
 import { WRITE } from './log-scripts.js';
-import { ReadBatches, type ServerEntry } from './read-batch.js';
-import type { RecentPatterns } from './recent-patterns.js';
+import { ReadBatches, recordIn, type ServerEntry } from './read-batch.js';
 import type { RecordSeal } from './record-seal.js';
 import type { RedisSharedLog } from './redis-shared-log.js';
+import { OwnRecord } from './own-record.js';
 import { bytesOf, listOf, textOf, textsOf } from './replies.js';
+import type { ServerTime } from './server-time.js';
 import type { Session } from './session.js';
 import { keyMember, packTags } from './subject.js';
 import { anyNames } from './unsaid.js';
@@ -19,7 +21,8 @@ export interface RedisTierOptions {
   readonly lanes: ReadonlySet<string>;
   readonly life: { now(): number };
   readonly cursors: CursorHistory;
-  readonly patterns: RecentPatterns;
+  readonly heard: Heard;
+  readonly serverTime: ServerTime;
   readonly log: RedisSharedLog;
   readonly seal: RecordSeal;
   /** The position of this process's log. */
@@ -30,6 +33,11 @@ export interface RedisTierOptions {
   /** A command was not answered, or not as it should be. */
   readonly failed: (lane: string, error: unknown) => void;
   readonly close: () => Promise<void>;
+}
+
+interface Named {
+  readonly key: string;
+  readonly tags: readonly string[];
 }
 
 const MISS: TierLookup = Object.freeze({ outcome: 'miss' });
@@ -51,7 +59,7 @@ export class RedisTier extends DistributedTier {
 
   constructor(private readonly options: RedisTierOptions) {
     super();
-    this.reads = new ReadBatches(options.keys, options.patterns);
+    this.reads = new ReadBatches(options.keys, options.heard);
   }
 
   get state(): TierState {
@@ -138,16 +146,15 @@ export class RedisTier extends DistributedTier {
     // what is found is good as of the script, so it is born where this process is now; what was said here and has not
     // come to the server yet was not judged there
     const birth = this.options.position();
-    const unsaid = this.options.log.unsaid.all;
+    const { unheard } = this.options.log.unsaid;
     this.lookups++;
     try {
       const entry = await this.reads.read(session, generation, lane, key);
       const record = entry === undefined ? undefined : this.openedAs(birth, lane, entry);
       if (entry === undefined || record === undefined || record.key !== key) return MISS;
       const named = { lane, key, tags: record.tags };
-      if (this.options.patterns.name(named, entry.birth) || anyNames(unsaid, named)) return MISS;
-      const { tags, staleUntil, computeMs, bytes } = record;
-      return { outcome: 'hit', record: { key, tags, birth, expiresAt: staleUntil, computeMs, bytes, opened: record } };
+      if (this.options.heard.names(named, entry.birth) || anyNames(unheard, named)) return MISS;
+      return { outcome: 'hit', record: record.found };
     } catch (error) {
       this.options.failed(lane, error);
       return CUT_OFF;
@@ -157,27 +164,24 @@ export class RedisTier extends DistributedTier {
   }
 
   /** With the life that the server has left for it: clocks of two machines may differ. Undefined if it is not ours. */
-  private openedAs(birth: number, lane: string, entry: ServerEntry): OpenedRecord | undefined {
+  private openedAs(birth: number, lane: string, entry: ServerEntry): OwnRecord | undefined {
     const bytes = this.options.seal.open(lane, entry.record);
-    if (bytes === undefined || entry.lifeLeftMs < 0) return undefined;
-    const record = openRecord(bytes);
-    const excess = Math.max(0, record.staleUntil - (this.options.life.now() + entry.lifeLeftMs));
-    const { staleUntil, expiresAt } = record;
-    const own = { ...record, birth, expiresAt: expiresAt - excess, staleUntil: staleUntil - excess };
-    return { ...own, bytes: sealRecord(own) };
+    if (bytes === undefined) return undefined;
+    return new OwnRecord(openRecord(bytes), birth, this.options.serverTime.whenShows(entry.goneAt));
   }
 
   /** An explicit set travels in one step with the record that supersedes what was there. */
   private goesWithItsRecord(lane: string, { key, tags, birth, bytes }: TierRecord, lifeMs: number): boolean {
-    const { log, seal, cursors, patterns } = this.options;
+    const { log, seal, cursors, heard } = this.options;
     const { current } = cursors;
     if (current === undefined) return false;
-    const known = { sequence: current.sequence, patterns: patterns.known };
+    const known = { sequence: current.sequence, patterns: heard.patterns.known };
     return log.attach(lane, key, birth, { lifeMs, tags, record: seal.seal(lane, bytes), known });
   }
 
   private async send(session: Session, lane: string, record: TierRecord, lifeMs: number): Promise<void> {
-    const { keys, cursors, patterns, seal } = this.options;
+    const { keys, cursors, heard, seal } = this.options;
+    const { patterns } = heard;
     const { key, tags, bytes } = record;
     const born = cursors.at(record.birth);
     if (born === undefined) return;
@@ -192,7 +196,7 @@ export class RedisTier extends DistributedTier {
     }
   }
 
-  private async *headers(lane: string): AsyncGenerator<{ readonly key: string; readonly tags: readonly string[] }> {
+  private async *headers(lane: string): AsyncGenerator<Named> {
     const { keys, cursors, session, seal } = this.options;
     const ofLane = keys.entry(cursors.current?.generation ?? '', lane, '').slice(0, -1);
     // a scan may come by the same name twice
@@ -206,9 +210,8 @@ export class RedisTier extends DistributedTier {
       for (const name of textsOf(names)) {
         if (seen.has(name)) continue;
         seen.add(name);
-        const stored = await current.command(['HGET', name, 'record']).catch(() => null);
-        const bytes = stored === null || stored === undefined ? undefined : seal.open(lane, bytesOf(stored));
-        const header = bytes === undefined ? undefined : headerOf(bytes);
+        const entry = await current.command(['GET', name]).catch(() => null);
+        const header = entry === null ? undefined : headerOf(seal, lane, entry);
         if (header !== undefined) yield header;
       }
       from = textOf(next);
@@ -217,9 +220,10 @@ export class RedisTier extends DistributedTier {
   }
 }
 
-function headerOf(bytes: Buffer): { readonly key: string; readonly tags: readonly string[] } | undefined {
+function headerOf(seal: RecordSeal, lane: string, entry: unknown): Named | undefined {
   try {
-    return readHeader(bytes);
+    const record = seal.open(lane, recordIn(bytesOf(entry)));
+    return record === undefined ? undefined : readHeader(record);
   } catch {
     return undefined;
   }

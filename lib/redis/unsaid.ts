@@ -6,28 +6,41 @@ import { Utterance } from './utterance.js';
 const AT_MOST = 10_000;
 
 /**
- * What was said here and has not been acknowledged by the server: on its way, or waiting for it. Whatever it names is
- * not taken from the server meanwhile.
+ * What was said here and has not come round: waiting for the server, on its way to it, or on its way back. Whatever it
+ * names is not taken from the server meanwhile.
  */
 export class Unsaid {
   private whenKeptAgain: (() => void)[] = [];
-  private waiting: readonly Utterance[] = [];
+  private readonly waiting = new Set<Utterance>();
+  private readonly comingRound = new Set<Utterance>();
+  private snapshot: readonly Utterance[] | undefined;
 
   constructor(private readonly journal: () => LogJournal | undefined) {}
 
-  /** As of now; it does not change afterwards. */
   get all(): readonly Utterance[] {
-    return this.waiting;
+    return [...this.waiting];
+  }
+
+  /** Also what the server has and has not come round yet. As of now; it does not change afterwards. */
+  get unheard(): readonly Utterance[] {
+    this.snapshot ??= [...this.waiting, ...this.comingRound];
+    return this.snapshot;
+  }
+
+  has(utterance: Utterance): boolean {
+    return this.waiting.has(utterance);
   }
 
   add(utterances: readonly Utterance[]): void {
-    this.waiting = [...this.waiting, ...utterances];
-    if (this.waiting.length > AT_MOST) this.condense();
+    for (const utterance of utterances) this.waiting.add(utterance);
+    this.snapshot = undefined;
+    if (this.waiting.size > AT_MOST) this.condense();
   }
 
   /** The server has it. */
   acknowledged(utterance: Utterance): void {
-    this.waiting = this.waiting.filter((other) => other !== utterance);
+    this.waiting.delete(utterance);
+    this.comingRound.add(utterance);
     if (!utterance.isKept) return;
     // said twice at worst
     this.journal()
@@ -35,11 +48,17 @@ export class Unsaid {
       .catch(() => undefined);
   }
 
+  /** It was followed. */
+  cameRound(utterance: Utterance): void {
+    this.comingRound.delete(utterance);
+    this.snapshot = undefined;
+  }
+
   /** Resolves when a later process would say them. Rejects without a persistent tier. */
   async keep(utterances: readonly Utterance[]): Promise<void> {
     const journal = this.journal();
     if (journal === undefined) throw new Error('there is no persistent tier to keep it in');
-    const waiting = utterances.filter((utterance) => this.waiting.includes(utterance));
+    const waiting = utterances.filter((utterance) => this.waiting.has(utterance));
     for (const utterance of waiting) utterance.isKept = true;
     await journal.append(
       waiting.map(({ id, record, position }) => ({ row: 'unsaid', id, record: { ...record, position } })),
@@ -48,7 +67,7 @@ export class Unsaid {
 
   /** The persistent tier was emptied: what it kept is put into it again. */
   async keepAgain(): Promise<void> {
-    const kept = this.waiting.filter((utterance) => utterance.isKept);
+    const kept = this.all.filter((utterance) => utterance.isKept);
     if (kept.length > 0) await this.keep(kept);
     for (const resolve of this.whenKeptAgain) resolve();
     this.whenKeptAgain = [];
@@ -62,13 +81,14 @@ export class Unsaid {
   }
 
   private condense(): void {
-    const dropped = this.waiting;
+    const dropped = this.all;
     const newest = dropped.at(-1);
     if (newest === undefined) return;
     const everything = { kind: 'all', lane: null, subject: '*' } as const;
     const one = new Utterance(`${newest.id}-all`, newest.by, everything, newest.position);
     one.isKept = dropped.some((utterance) => utterance.isKept);
-    this.waiting = [one];
+    this.waiting.clear();
+    this.add([one]);
     void settleWith(one, dropped);
     if (!one.isKept) return;
     const record = { ...everything, position: one.position };

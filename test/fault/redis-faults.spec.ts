@@ -189,13 +189,16 @@ describeWithRedis(
       await heard;
       const [name] = await admin.keys(`{${prefix}}:e:*`);
       await admin.del(name ?? '');
-      await admin.set(name ?? '', 'a text');
+      await admin.hSet(name ?? '', 'field', 'of a hash');
       expect(await other.get('k')).toBeUndefined();
       await other.getOrSet('k', async () => 'computed');
       await other.flush();
-      expect(await admin.type(name ?? '')).toBe('hash');
-      await admin.hSet(name ?? '', 'record', 'damaged');
-      expect(await cache.forLane('docs').get('k')).toBeUndefined();
+      expect(await admin.type(name ?? '')).toBe('string');
+      for (const damage of ['a text', 'a text that is long enough to be an entry, and is none of ours']) {
+        await admin.set(name ?? '', damage);
+        const again = await open(patient);
+        expect(await again.get('k')).toBeUndefined();
+      }
 
       await cache.set('kept', 1);
       const generation = await admin.hGet(`{${prefix}}:meta`, 'gen');
