@@ -30,6 +30,8 @@ export class Search {
   /** Tiers that were asked and had nothing to serve. */
   readonly missed: TierName[] = [];
   private fence: Fence | undefined;
+  /** The log's position when what was found was judged. */
+  private judgedAt = -1;
 
   constructor(
     private readonly space: LaneSpace,
@@ -46,8 +48,12 @@ export class Search {
 
   /** Whether what was found still counts, in the step in which it is about to be served. */
   get stillCounts(): boolean {
-    if (this.found === undefined || !this.counts(this.found.record)) return false;
-    const expired = this.space.parts.log.expiredAt({ ...this.found.record, lane: this.space.lane }, this.fence);
+    if (this.found === undefined) return false;
+    const { log } = this.space.parts;
+    // every record moves the position
+    if (log.position === this.judgedAt && this.fence?.isShut !== true) return true;
+    if (!this.counts(this.found.record)) return false;
+    const expired = log.expiredAt({ ...this.found.record, lane: this.space.lane }, this.fence);
     return expired === undefined || expired >= this.found.expiresAt;
   }
 
@@ -98,6 +104,7 @@ export class Search {
     try {
       const record = found.opened ?? openRecord(found.bytes);
       if (record.key !== this.key) return;
+      this.judgedAt = parts.log.position;
       const refusal = this.refusalOf(gate, record);
       if (refusal !== undefined) {
         this.reason = refusal;

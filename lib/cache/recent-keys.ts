@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache';
 import { KeyPattern } from '../entries/pattern.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { RefusalReason } from '../events/reasons.js';
@@ -17,7 +16,7 @@ export interface Landed {
 export interface KeyTrace {
   readonly landed?: Landed;
   /** What of it was evicted since, and from where. */
-  readonly evictedFrom: ReadonlyMap<TierName, string>;
+  readonly evictedFrom: Readonly<Partial<Record<TierName, string>>>;
   readonly refusal?: { readonly reason: RefusalReason; readonly detail: string };
   /** The last record that named the key itself. */
   readonly named?: VoidedBy;
@@ -25,39 +24,42 @@ export interface KeyTrace {
 
 const REMEMBERED_KEYS = 1_000;
 const REMEMBERED_PATTERNS = 64;
-const NOWHERE: ReadonlyMap<TierName, string> = new Map();
+const NOWHERE: KeyTrace['evictedFrom'] = Object.freeze({});
 const NOTHING: KeyTrace = Object.freeze({ evictedFrom: NOWHERE });
 
 /** What became of the keys that a lane stored, refused or lost last. Told when something changes, never by a hit. */
 export class RecentKeys {
-  private readonly traces = new LRUCache<string, KeyTrace>({ max: REMEMBERED_KEYS });
+  private readonly traces = new Map<string, KeyTrace>();
+  /** The keys in the order in which they were first heard of, in a ring. */
+  private readonly ring: string[] = [];
+  private oldest = 0;
   private patterns: readonly { readonly pattern: KeyPattern; readonly position: number }[] = [];
 
   /** Undefined of a key that has not been heard of, or too long ago. */
   of(key: string): KeyTrace | undefined {
-    return this.traces.peek(key);
+    return this.traces.get(key);
   }
 
   stored(key: string, landed: Landed): void {
-    this.traces.set(key, { landed, evictedFrom: NOWHERE });
+    this.remember(key, { landed, evictedFrom: NOWHERE });
   }
 
   evicted(key: string, tier: TierName, reason: string): void {
     const trace = this.traceOf(key);
-    this.traces.set(key, { ...trace, evictedFrom: new Map([...trace.evictedFrom, [tier, reason]]) });
+    this.remember(key, { ...trace, evictedFrom: { ...trace.evictedFrom, [tier]: reason } });
   }
 
   refused(key: string, reason: RefusalReason, detail: string): void {
     const refusal = { reason, detail };
     // what the disk had no room for is in memory all the same; every other refusal leaves nothing behind
     const kept = reason === 'backlog' ? this.traceOf(key) : NOTHING;
-    this.traces.set(key, { ...kept, refusal });
+    this.remember(key, { ...kept, refusal });
   }
 
   /** A record of this lane that leaves no trace in the log once it has been carried out. */
   named({ kind, subject, position }: LogRecord): void {
     if (kind === 'key' || kind === 'expire') {
-      this.traces.set(subject, { ...this.traceOf(subject), named: { kind, subject, position } });
+      this.remember(subject, { ...this.traceOf(subject), named: { kind, subject, position } });
     } else if (kind === 'pattern') {
       this.patterns = [{ pattern: new KeyPattern(subject), position }, ...this.patterns].slice(0, REMEMBERED_PATTERNS);
     }
@@ -69,7 +71,17 @@ export class RecentKeys {
     return over === undefined ? undefined : { kind: 'pattern', position: over.position, subject: over.pattern.text };
   }
 
+  private remember(key: string, trace: KeyTrace): void {
+    if (!this.traces.has(key)) {
+      const forgotten = this.ring[this.oldest];
+      if (forgotten !== undefined) this.traces.delete(forgotten);
+      this.ring[this.oldest] = key;
+      this.oldest = (this.oldest + 1) % REMEMBERED_KEYS;
+    }
+    this.traces.set(key, trace);
+  }
+
   private traceOf(key: string): KeyTrace {
-    return this.traces.peek(key) ?? NOTHING;
+    return this.traces.get(key) ?? NOTHING;
   }
 }

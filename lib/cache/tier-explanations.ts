@@ -133,7 +133,7 @@ function absent(space: LaneSpace, tier: TierName, key: string): TierExplanation 
     const { reason, detail } = trace.refusal;
     return { ...none, reason: 'refused', detail: `its last value was not stored (${reason}): ${detail}` };
   }
-  const evicted = trace.evictedFrom.get(tier);
+  const evicted = trace.evictedFrom[tier];
   if (evicted !== undefined) return { ...none, ...evictionOf(evicted) };
   const { landed } = trace;
   if (landed !== undefined && landed.expiresAt <= space.parts.life.now()) {

@@ -1,5 +1,4 @@
 import { randomFraction } from '../clock/random.js';
-import type { TierName } from '../entries/tier-name.js';
 import { sealRecord } from '../entries/record.js';
 import type { RefusalReason } from '../events/reasons.js';
 import type { Fence } from '../invalidation/fence.js';
@@ -118,7 +117,8 @@ export function promote(space: LaneSpace, found: Found, refreshAhead: number | n
   const held = payload.hold(space.policy.isolation);
   const { stamp } = space.parts.log;
   const bytes = record.bytes;
-  for (const gate of gatesAbove(space, found.tier)) {
+  for (const gate of space.parts.below) {
+    if (gate.name === found.tier) break;
     gate.write(space.lane, { key, tags, birth, expiresAt: staleUntil, computeMs, bytes });
   }
   remember(
@@ -197,13 +197,6 @@ function writeBelow(space: LaneSpace, landing: Landing, life: Life): void {
   const record = { key, tags, birth, expiresAt: staleUntil, computeMs, bytes };
   const answers = parts.below.map((gate) => gate.write(lane, record));
   if (answers.includes('backlog')) refuse(space, key, BACKLOG);
-}
-
-function* gatesAbove(space: LaneSpace, tier: TierName): Iterable<LaneSpace['parts']['below'][number]> {
-  for (const gate of space.parts.below) {
-    if (gate.name === tier) return;
-    yield gate;
-  }
 }
 
 function refusedByStrategy(space: LaneSpace, landing: Asked): Refusal | undefined {

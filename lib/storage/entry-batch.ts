@@ -57,7 +57,7 @@ export class EntryBatch {
   put(lane: string, record: StoredRecord, bytes: Uint8Array): void {
     const physical = physicalKey(lane, record.key);
     const draft = this.drafts.get(physical);
-    const stored = draft === undefined ? this.tables.row(lane, record.key) : draft.stored;
+    const stored = draft === undefined ? this.tables.indexed(lane, record.key) : draft.stored;
     const count = this.count(lane, draft === undefined ? stored : draft.row, bytes.length);
     const sequence = ++count.sequence;
     const { key, tags, birth, computeMs, expiresAt } = record;

@@ -53,12 +53,16 @@ export class EntryTables {
 
   /** What is known of the entry. Throws `StorageFault` when the tables contradict each other. */
   row(lane: string, key: string): EntryRow | undefined {
-    const physical = physicalKey(lane, key);
-    const place = this.places.get(physical);
-    if (place === undefined) {
-      if (this.records.get(physical) === undefined) return undefined;
+    const row = this.indexed(lane, key);
+    if (row === undefined && this.records.get(physicalKey(lane, key)) !== undefined)
       throw new StorageFault('damaged', `the index of lane '${lane}' misses an entry that is there`);
-    }
+    return row;
+  }
+
+  /** As `row`, for whoever replaces the record: whether there is one beside the index does not matter then. */
+  indexed(lane: string, key: string): EntryRow | undefined {
+    const place = this.places.get(physicalKey(lane, key));
+    if (place === undefined) return undefined;
     const sequence = decodeSequence(place);
     const bytes = this.recency.get([lane, sequence]);
     if (bytes === undefined) throw new StorageFault('damaged', `the index of lane '${lane}' misses row ${sequence}`);

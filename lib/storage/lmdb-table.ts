@@ -22,6 +22,17 @@ const toNative = ({ start, end, reverse, limit }: RangeOptions): NativeRange => 
   ...(limit !== undefined && { limit }),
 });
 
+/**
+ * Small copies lie in Node's pool, which costs a fraction of what memory of their own does. lmdb-js reads
+ * into one large buffer, whose `length` it sets to that of the value.
+ */
+const copyOf = (bytes: Buffer): Buffer => {
+  const { length } = bytes;
+  const copy = Buffer.allocUnsafe(length);
+  copy.set(bytes.subarray(0, length));
+  return copy;
+};
+
 /** Reads one table; damage is told to the reporter and reads as a miss. */
 export class LmdbTable implements Table {
   constructor(
@@ -35,7 +46,8 @@ export class LmdbTable implements Table {
   get(key: TableKey): Uint8Array | undefined {
     if (!this.gate.isOpen) return undefined;
     try {
-      return this.native.getBinary(key);
+      const bytes = this.native.getBinaryFast(key);
+      return bytes === undefined ? undefined : copyOf(bytes);
     } catch (error) {
       requireKey(key);
       this.missed(error);

@@ -8,8 +8,9 @@ type NativeKey = string | number | (string | number)[];
 export type NativeRoot = RootDatabase<Uint8Array, NativeKey>;
 
 /** The map behind a table. lmdb-js reads the keys it is given, but does not declare that they may be read-only. */
-export interface NativeTable extends Omit<Database<Uint8Array, NativeKey>, 'getBinary' | 'put' | 'remove'> {
-  getBinary(key: TableKey): Buffer | undefined;
+export interface NativeTable extends Omit<Database<Uint8Array, NativeKey>, 'getBinaryFast' | 'put' | 'remove'> {
+  /** The bytes are overwritten by the next read. */
+  getBinaryFast(key: TableKey): Buffer | undefined;
   put(key: TableKey, value: Uint8Array): Promise<boolean>;
   remove(key: TableKey): Promise<boolean>;
 }

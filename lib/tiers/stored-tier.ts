@@ -167,10 +167,10 @@ export abstract class StoredTier implements Tier {
 
   /** A change that must not be missed. `ifVacant`: what it comes to when nothing is stored. */
   protected async change<T>(make: (store: EntryStore) => Promise<T>, ifVacant: T): Promise<T> {
-    const { store, isVacant, offFault } = this.keeper;
+    const { store, isVacant } = this.keeper;
     if (store !== undefined) return make(store);
     if (isVacant) return ifVacant;
-    throw offFault;
+    throw this.keeper.offFault;
   }
 
   /** Whether what the environment holds may be served. */
