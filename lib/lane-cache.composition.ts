@@ -146,7 +146,7 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
     const recorded = this.leaveRecord();
     await this.tiers.l1.close();
     const reason = new LaneCacheError('CLOSED', 'The cache was closed while this was being computed.');
-    for (const manager of this.managers.values()) manager.abortFlights(reason);
+    for (const manager of this.managers.values()) manager.closeFlights(reason);
     const drain = async (): Promise<void> => {
       await Promise.all([this.sweeper.stop(), this.cleanup.stop()]);
       await this.log.storeTime(life.now()).catch(() => undefined);

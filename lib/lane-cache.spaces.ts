@@ -1,6 +1,5 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import type { CacheParts, LaneSpace } from './cache/lane-space.js';
-import type { FlightScope } from './cache/reentrancy.js';
+import { FlightScopes } from './cache/reentrancy.js';
 import { laneTerms } from './cache/terms.js';
 import { TierGate } from './cache/tier-gate.js';
 import { KeyPattern } from './entries/pattern.js';
@@ -41,7 +40,7 @@ export function openSpaces(
     shared: shared?.log,
     turns: shared?.turns,
     appVersion: options.version ?? '',
-    scope: new AsyncLocalStorage<FlightScope>(),
+    scopes: new FlightScopes(),
   };
   return { parts, spaces: spacesOf(foundations, tiers, parts) };
 }

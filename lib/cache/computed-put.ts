@@ -52,10 +52,10 @@ async function timed(
   const { parts, recorder, lane } = space;
   let isOver = false;
   const holds = (other: string): boolean => !isOver && other === asked.key;
-  const scope = { lane, holds, outer: parts.scope.getStore() };
+  const scope = { lane, holds, outer: parts.scopes.current };
   const startedAt = parts.clock.monotonic();
   try {
-    const value = await parts.scope.run(scope, () => asked.compute(context));
+    const value = await parts.scopes.within(scope, () => asked.compute(context));
     const computeMs = parts.clock.monotonic() - startedAt;
     recorder.computed(computeMs);
     return { value, computeMs };

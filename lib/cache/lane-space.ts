@@ -1,4 +1,3 @@
-import type { AsyncLocalStorage } from 'node:async_hooks';
 import type { Clock } from '../clock/clock.js';
 import type { LifeClock } from '../clock/life-clock.js';
 import type { ValueCodec } from '../entries/codec.js';
@@ -13,7 +12,7 @@ import type { MemorySpace } from '../tiers/memory-space.js';
 import type { MemoryTier } from '../tiers/memory-tier.js';
 import type { RecentKeys } from './recent-keys.js';
 import type { ClusterTurns } from './cluster-turns.js';
-import type { FlightScope } from './reentrancy.js';
+import type { FlightScopes } from './reentrancy.js';
 import type { Terms } from './terms.js';
 import type { TierGate } from './tier-gate.js';
 
@@ -46,7 +45,7 @@ export interface CacheParts {
   readonly turns?: ClusterTurns | undefined;
   /** Of the app's data; a record of another one is a miss. */
   readonly appVersion: string;
-  readonly scope: AsyncLocalStorage<FlightScope>;
+  readonly scopes: FlightScopes;
   readonly warnOnce: (subject: string, message: string) => void;
 }
 

@@ -60,7 +60,7 @@ export function request(
   }
   if (terms.forceFresh) {
     bypass(space, key, 'forced');
-    refuseReentry(space.parts.scope.getStore(), space.lane, key);
+    refuseReentry(space.parts.scopes.current, space.lane, key);
     return flights.request({ key, compute, terms, purpose: 'forced', stale: staleInMemory(space, key, terms) });
   }
   const entry = freshInMemory(space, key, terms);
@@ -68,7 +68,7 @@ export function request(
     renewIfDue(space, flights, entry, asked);
     return Promise.resolve(heldPayload(space, entry).give(terms.isolation));
   }
-  refuseReentry(space.parts.scope.getStore(), space.lane, key);
+  refuseReentry(space.parts.scopes.current, space.lane, key);
   return flights.request({ key, compute, terms, purpose: 'request', stale: staleInMemory(space, key, terms) });
 }
 

@@ -58,6 +58,7 @@ export class ModelProcess implements Process {
     this.isAlive = false;
     jobs.forget(this.l2);
     jobs.forget(this.l3);
+    this.app.scopes.end();
     if (this.ownedFrom < Infinity) disk.latestTime = Math.max(disk.latestTime, this.app.life.now());
   }
 

@@ -47,9 +47,10 @@ export async function replay(scene: Scene, trace: readonly Action[]): Promise<Wo
   const world = new World(scene);
   for (const action of trace) {
     await world.take(action);
-    if (world.violation !== undefined) return world;
+    if (world.violation !== undefined) break;
   }
-  await world.finish();
+  if (world.violation === undefined) await world.finish();
+  world.leave();
   return world;
 }
 

@@ -85,6 +85,11 @@ export class World {
     await this.askAll();
   }
 
+  /** Nothing of it is left to the worlds after it. */
+  leave(): void {
+    for (const process of this.alive) this.kill(process);
+  }
+
   private async drain(): Promise<void> {
     for (const process of this.alive) {
       process.l3.isStuck = false;

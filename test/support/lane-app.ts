@@ -1,10 +1,9 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { Invalidations } from '../../lib/cache/invalidations.js';
 import { LaneManager } from '../../lib/cache/lane-manager.js';
 import type { ManagerParts } from '../../lib/cache/manager-parts.js';
 import type { CacheParts, LaneSpace, Persistence } from '../../lib/cache/lane-space.js';
 import { RecentKeys } from '../../lib/cache/recent-keys.js';
-import type { FlightScope } from '../../lib/cache/reentrancy.js';
+import { FlightScopes } from '../../lib/cache/reentrancy.js';
 import { laneTerms } from '../../lib/cache/terms.js';
 import { TierGate } from '../../lib/cache/tier-gate.js';
 import { CheckpointService } from '../../lib/checkpoints/checkpoint-service.js';
@@ -50,6 +49,7 @@ export class LaneApp {
   readonly log: InvalidationLog;
   readonly memory: MemoryTier;
   readonly warnings: string[] = [];
+  readonly scopes = new FlightScopes();
   readonly lanes: readonly string[];
   private readonly managers = new Map<string, WatchedManager>();
 
@@ -78,7 +78,7 @@ export class LaneApp {
       persistence,
       appVersion: version,
       below: below.map((tier) => new TierGate(tier, gateOptions)),
-      scope: new AsyncLocalStorage<FlightScope>(),
+      scopes: this.scopes,
       warnOnce: (_subject, message) => void this.warnings.push(message),
     };
     const spaces = new Map<string, LaneSpace>();

@@ -1,0 +1,27 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { Caches } from '../support/caches.js';
+
+describe('an app that was closed', () => {
+  const caches = new Caches();
+  afterEach(() => caches.close());
+
+  // up to Node.js 22 the storage it left behind slowed every promise of the process, with every app a little more
+  it('follows nobody through the rest of the process', async () => {
+    const cache = await caches.open();
+    const { scopes } = cache.insides.space.parts;
+    let end = (): void => undefined;
+    const within: unknown[] = [];
+    const computed = cache.getOrSet('key', async () => {
+      within.push(scopes.current?.lane);
+      await new Promise<void>((resolve) => (end = resolve));
+      within.push(scopes.current?.lane);
+      return 'value';
+    });
+    await cache.close();
+    end();
+    expect(await computed).toBe('value');
+    expect(await cache.getOrSet('key', () => within.push(scopes.current?.lane))).toBe(3);
+    expect(scopes.within({ lane: 'late', holds: () => true, outer: undefined }, () => scopes.current)).toBe(undefined);
+    expect(within).toEqual(['standard', undefined, undefined]);
+  });
+});
