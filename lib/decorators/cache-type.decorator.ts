@@ -1,4 +1,4 @@
-import type { CacheableType, TypeEntry } from '../entries/cacheable-type.js';
+import { asCacheableType, type CacheableType, type TypeEntry } from '../entries/cacheable-type.js';
 
 /** How a class is stored: all of `CacheableType` but the class itself. */
 export type CacheTypeOptions = Omit<CacheableType, 'type'>;
@@ -20,7 +20,7 @@ export function CacheType(options: CacheTypeOptions = {}): ClassDecorator {
 
 /** A `types` entry together with what `@CacheType` says about its class. */
 export function withDeclaration(entry: TypeEntry): TypeEntry {
-  const written: CacheableType = typeof entry === 'function' ? { type: entry } : entry;
+  const written = asCacheableType(entry);
   const declared = declarationOf(written.type);
   return declared === undefined ? entry : { ...declared, ...written };
 }

@@ -1,9 +1,16 @@
 import { types } from 'node:util';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { privateMemberOf } from './private-members.js';
+
+/** A class, be its constructor public, private, or abstract. */
+export interface ClassOf<T> {
+  readonly name: string;
+  readonly prototype: T;
+}
 
 /** A class whose instances may be stored: their own fields are, and the class is named, never serialised. */
 export interface CacheableType<T = unknown> {
-  readonly type: abstract new (...args: never[]) => T;
+  readonly type: ClassOf<T>;
   /** Stored name. Default: the class name. Two equal names in one app are an error. */
   readonly name?: string;
   /** Default 1. Raise it when the fields change: entries of another version are migrated, or else a miss. */
@@ -16,7 +23,7 @@ export interface CacheableType<T = unknown> {
 }
 
 /** An entry of the `types` option: the class alone, or with a stored name, a version and a migration. */
-export type TypeEntry = (abstract new (...args: never[]) => unknown) | CacheableType;
+export type TypeEntry = ClassOf<unknown> | CacheableType;
 
 /** The value holds an instance of a class in a version that nothing turns into the present one: a miss. */
 export class StaleType extends Error {
@@ -29,6 +36,9 @@ export interface ListedType {
   readonly version: number;
   readonly prototype: object;
   readonly migrate: ((fields: Readonly<Record<string, unknown>>, fromVersion: number) => unknown) | undefined;
+  readonly type: ClassOf<unknown>;
+  /** One that keeps instances from being stored. */
+  readonly privateMember: string | undefined;
 }
 
 /** Checks the `types` option. Throws LaneCacheError OPTIONS_INVALID. */
@@ -47,8 +57,12 @@ export function listTypes(entries: readonly TypeEntry[]): readonly ListedType[] 
   });
 }
 
+/** The entry in its long form. */
+export const asCacheableType = (entry: TypeEntry): CacheableType =>
+  typeof entry === 'object' && entry !== null && 'type' in entry ? entry : { type: entry };
+
 function listType(entry: TypeEntry, field: string): ListedType {
-  const { type, name, version = 1, migrate }: CacheableType = typeof entry === 'function' ? { type: entry } : entry;
+  const { type, name, version = 1, migrate } = asCacheableType(entry);
   const prototype: unknown = typeof type === 'function' ? type.prototype : undefined;
   if (typeof type !== 'function' || typeof prototype !== 'object' || prototype === null) {
     throw invalid(field, 'is no class. List the class itself, or { type: TheClass, … }.');
@@ -62,7 +76,7 @@ function listType(entry: TypeEntry, field: string): ListedType {
   }
   if (migrate !== undefined && typeof migrate !== 'function')
     throw invalid(field, 'has a migrate that is no function.');
-  return { name: storedName, version, prototype, migrate };
+  return { name: storedName, version, type, prototype, migrate, privateMember: privateMemberOf(type) };
 }
 
 function invalid(field: string, problem: string): LaneCacheError {

@@ -1,10 +1,11 @@
 import { isMutatorGuard } from './mutator-guard.js';
 import type { Cells, CellWriter } from './kind.js';
 
-/** Name and value of each own property, in turn. Refuses whatever a later assignment would not restore. */
-export function lowerProperties(object: object, writer: CellWriter): unknown[] {
+/** Name and value of each own property but `except`, in turn. Refuses whatever a later assignment would not restore. */
+export function lowerProperties(object: object, writer: CellWriter, except?: string): unknown[] {
   const cells: unknown[] = [];
   for (const key of Reflect.ownKeys(object)) {
+    if (key === except) continue;
     const property = dataProperty(object, key, writer);
     if (property.enumerable !== true) writer.refuse('is not enumerable', key);
     cells.push(writer.cell(key, key), writer.cell(property.value, key));

@@ -58,6 +58,34 @@ class Decimal {
   }
 }
 
+/** As decimal.js and big.js make them: a function whose instances carry it. */
+function Big(this: object, digits: string): void {
+  Object.assign(this, { digits, constructor: Big });
+}
+Big.prototype = { toString: (): string => 'a number' };
+const big = (digits: string): object => Reflect.construct(Big, [digits]);
+
+/** Made by its own methods alone. */
+class Money {
+  private constructor(private readonly cents: number) {}
+
+  static of(amount: number): Money {
+    return new Money(amount * 100);
+  }
+
+  get amount(): number {
+    return this.cents / 100;
+  }
+}
+
+class Sealed {
+  #secret = 1;
+
+  reveal(): number {
+    return this.#secret++;
+  }
+}
+
 class Address {
   @Expose() city = '';
 }
@@ -96,6 +124,8 @@ const KINDS: readonly (readonly [string, readonly TypeEntry[], () => object])[] 
   ['an entity', [Author, Book], author],
   ['an entity of an inherited kind', [Article], article],
   ['a decimal', [Decimal], () => Decimal.of('-12.50')],
+  ['a number that carries its class', [Big], () => big('12')],
+  ['what only its class can construct', [Money], () => Money.of(3)],
   ['a class-transformer class', [Customer, Address], customer],
   ['what holds several', [Decimal, Article], () => ({ total: Decimal.of('1.0'), list: new Map([['a', article()]]) })],
 ];
@@ -160,6 +190,18 @@ describe('instances of classes', () => {
     expect(await cache.getOrSet('a', () => made)).toBe(made);
     expect(await cache.get('a')).toBeUndefined();
     expect(cache.getMetrics().refused.unstorable).toBe(1);
+  });
+
+  it('are given uncached when they have private fields, which nobody could restore', async () => {
+    const cache = await caches.open({ types: [Sealed], directory: await caches.directory() });
+    const made = new Sealed();
+    expect(await cache.getOrSet('a', () => ({ made }))).toEqual({ made });
+    expect(await cache.set('a', made)).toBe(false);
+    expect(cache.getMetrics().refused.unstorable).toBe(2);
+    const refusals: string[] = [];
+    cache.events.on('refuse', ({ detail }) => void refusals.push(detail));
+    expect((await cache.getOrSet('a', () => made)).reveal()).toBe(1);
+    expect(refusals).toEqual([expect.stringContaining('an instance of Sealed, whose #secret nobody else can read')]);
   });
 
   it.each<[string, TypeEntry, unknown]>([
