@@ -3,6 +3,7 @@ import { withDeadline } from '../clock/deadline.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
+import { StorageFault } from '../storage/environment.js';
 import type { Tier, TierLookup, TierRecord } from '../tiers/tier.js';
 
 export interface TierGateOptions {
@@ -139,7 +140,7 @@ export class TierGate {
   }
 
   private worked(answer: TierLookup): TierLookup {
-    if (this.failures > 0) {
+    if (this.failures > 0 && answer.outcome !== 'off') {
       this.failures = 0;
       this.options.events.emit('tier', { tier: this.name, state: 'on', detail: `tier ${this.name} answers again` });
     }
@@ -148,6 +149,8 @@ export class TierGate {
 
   private failed(lane: string, error: unknown): TierLookup {
     this.options.recorder(lane).tierError(this.name);
+    // a tier on disk says so itself, and knows when it is back
+    if (error instanceof StorageFault) return FAILED;
     if (this.failures === 0) {
       const detail = `tier ${this.name} failed and is left alone for a while: ${messageOf(error)}`;
       this.options.events.emit('tier', { tier: this.name, state: 'off', reason: 'breaker', detail, error });
