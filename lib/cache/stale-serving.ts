@@ -15,8 +15,8 @@ const REMEMBERED_FAILURES = 10_000;
 
 /** Serves copies past their ttl, and leaves alone for a while a source that failed while there was one to serve. */
 export class StaleServing {
-  /** key -> life time until which the source is not asked again */
-  private readonly backOff = new LRUCache<string, number>({ max: REMEMBERED_FAILURES });
+  /** key -> life time until which the source is not asked again. Made with the first failure: it takes its room at once. */
+  private backOff: LRUCache<string, number> | undefined;
 
   constructor(private readonly space: LaneSpace) {}
 
@@ -37,7 +37,7 @@ export class StaleServing {
 
   /** Whether the key's source failed a moment ago. */
   isLeftAlone(key: string): boolean {
-    const until = this.backOff.get(key);
+    const until = this.backOff?.get(key);
     return until !== undefined && this.space.parts.life.now() < until;
   }
 
@@ -45,11 +45,13 @@ export class StaleServing {
     const { key, terms, stale, purpose } = flight;
     const now = this.space.parts.life.now();
     if (purpose === 'renewal') this.space.memory.peek(key)?.refreshFrom(now + terms.graceBackoffMs);
-    if (stale !== undefined && terms.graceBackoffMs > 0) this.backOff.set(key, now + terms.graceBackoffMs);
+    if (stale === undefined || terms.graceBackoffMs === 0) return;
+    this.backOff ??= new LRUCache({ max: REMEMBERED_FAILURES });
+    this.backOff.set(key, now + terms.graceBackoffMs);
   }
 
   recovered(key: string): void {
-    this.backOff.delete(key);
+    this.backOff?.delete(key);
   }
 
   /** Whether the flight's copy, if it has one, has not been invalidated since it was found. */
