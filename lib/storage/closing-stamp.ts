@@ -1,7 +1,11 @@
-import { readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 
 const NAME = 'closed';
+const SLICE_BYTES = 1024 * 1024;
+/** Larger files are told by their looks alone: reading them would hold up whoever closes. */
+const MOST_READ_BYTES = 64 * 1024 * 1024;
 
 /** What a data file looks like from outside. */
 interface Looks {
@@ -9,18 +13,47 @@ interface Looks {
   readonly mtimeMs: number;
 }
 
+/** How a data file was left. `content` is a checksum; undefined if it was not read. */
+interface Stamp extends Looks {
+  readonly content: number | undefined;
+}
+
+const dataFileIn = (directory: string): string => join(directory, 'data.mdb');
+
 const looksOf = (directory: string): Promise<Looks | undefined> =>
-  stat(join(directory, 'data.mdb')).then(
+  stat(dataFileIn(directory)).then(
     ({ size, mtimeMs }) => ({ size, mtimeMs }),
     () => undefined,
   );
 
-const parse = (stamp: string): Looks => {
-  const [size = NaN, mtimeMs = NaN] = stamp.split(' ').map(Number);
-  return { size, mtimeMs };
+const contentOf = async (directory: string, size: number): Promise<number | undefined> => {
+  if (size > MOST_READ_BYTES) return undefined;
+  try {
+    const file = await open(dataFileIn(directory), 'r');
+    try {
+      const slice = Buffer.allocUnsafe(SLICE_BYTES);
+      let checksum = 0;
+      for (let at = 0; at < size;) {
+        const { bytesRead } = await file.read(slice, 0, SLICE_BYTES, at);
+        if (bytesRead === 0) return undefined;
+        checksum = crc32(slice.subarray(0, bytesRead), checksum);
+        at += bytesRead;
+      }
+      return checksum;
+    } finally {
+      await file.close();
+    }
+  } catch {
+    return undefined;
+  }
 };
 
-/** A copy is the same file: tar keeps whole seconds, and Node's `cp` is a millisecond off in either direction. */
+const parse = (text: string): Stamp => {
+  const [size = NaN, mtimeMs = NaN, content] = text.split(' ').map(Number);
+  return { size, mtimeMs, content };
+};
+
+/** tar keeps whole seconds, and Node's `cp` is a millisecond off in either direction. */
 const isSameTime = (stamped: number, found: number): boolean =>
   Math.abs(found - stamped) <= 1 || found === Math.floor(stamped / 1_000) * 1_000;
 
@@ -31,15 +64,23 @@ const isSameTime = (stamped: number, found: number): boolean =>
 export const stampClosed = async (directory: string): Promise<void> => {
   const looks = await looksOf(directory);
   if (looks === undefined) return;
-  await writeFile(join(directory, NAME), `${looks.size} ${looks.mtimeMs}`, { mode: 0o600 }).catch(() => undefined);
+  const content = await contentOf(directory, looks.size);
+  const stamp = [looks.size, looks.mtimeMs, ...(content === undefined ? [] : [content])].join(' ');
+  await writeFile(join(directory, NAME), stamp, { mode: 0o600 }).catch(() => undefined);
 };
 
-/** How the data file looks now: as it was left, changed since, or left in no good order at all. */
+/**
+ * How the data file is now: as it was left, changed since, or left in no good order at all. A copy of it is the same
+ * file, whatever its date; only what has another date is read.
+ */
 export const sinceClosed = async (directory: string): Promise<'same' | 'changed' | 'unknown'> => {
-  const stamped = await readFile(join(directory, NAME), 'utf8').catch(() => undefined);
-  if (stamped === undefined) return 'unknown';
-  const [then, now] = [parse(stamped), await looksOf(directory)];
-  return now?.size === then.size && isSameTime(then.mtimeMs, now.mtimeMs) ? 'same' : 'changed';
+  const text = await readFile(join(directory, NAME), 'utf8').catch(() => undefined);
+  if (text === undefined) return 'unknown';
+  const [stamp, now] = [parse(text), await looksOf(directory)];
+  if (now?.size !== stamp.size) return 'changed';
+  if (isSameTime(stamp.mtimeMs, now.mtimeMs)) return 'same';
+  if (stamp.content === undefined) return 'changed';
+  return (await contentOf(directory, now.size)) === stamp.content ? 'same' : 'changed';
 };
 
 /** To be called before the data file is written to. */
