@@ -22,10 +22,11 @@ export function cleanupOf(
 ): Cleanup {
   const { retentionDays, cleanup, timeZone } = options.checkpoints === false ? {} : (options.checkpoints ?? {});
   const isShared = options.checkpoints !== false && options.checkpoints?.store === 'distributed';
+  const isAlone = isShared || options.directory === false;
   const task = new CheckpointCleanupTask({
     cleaner: new CheckpointCleaner(store, clock, events),
     events,
-    isOwner: () => (isShared || disk.journal !== undefined) && store().state.state === 'on',
+    isOwner: () => (isAlone || disk.journal !== undefined) && store().state.state === 'on',
     ...(retentionDays === undefined ? {} : { retentionDays }),
   });
   const isNowhere = options.checkpoints === false || (options.directory === false && !isShared);

@@ -13,7 +13,7 @@ import { InvalidationLog } from './invalidation/invalidation-log.js';
 import { cleanupOf, type Cleanup } from './lane-cache.cleanup.js';
 import type { Disk } from './lane-cache.disk.js';
 import { openShared, type Shared } from './lane-cache.distributed.js';
-import { layFoundations, openDiskFor, type Foundations, type Purpose } from './lane-cache.foundations.js';
+import { layFoundations, openDiskFor, type Foundations, type Setting } from './lane-cache.foundations.js';
 import type { LaneCacheOptions } from './lane-cache.options.js';
 import { recordOf } from './lane-cache.record.js';
 import { openSpaces } from './lane-cache.spaces.js';
@@ -54,9 +54,9 @@ export type MakeManager<M extends LaneManager> = (space: LaneSpace, shared: Mana
 export async function createLaneCache<M extends LaneManager>(
   settings: LaneName | LaneCacheOptions | undefined,
   make: MakeManager<M>,
-  purpose: Purpose = 'serve',
+  setting: Setting = {},
 ): Promise<LaneCacheApp<M>> {
-  const foundations = layFoundations(settings, purpose);
+  const foundations = layFoundations(settings, setting);
   const disk = await openDiskFor(foundations);
   const log = new InvalidationLog({ journal: disk.journal });
   try {

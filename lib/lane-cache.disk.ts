@@ -52,11 +52,15 @@ export interface Disk {
   close(): Promise<void>;
 }
 
+/** Makes checkpoints that need no directory. */
+export type MakeCheckpoints = (of: Pick<DiskOptions, 'clock' | 'events'>) => CheckpointStore;
+
 const NO_DIRECTORY = "this app runs without a directory. Give it one with 'directory'.";
 
 /** A cache in memory alone. */
-export function noDisk(): Disk {
-  const checkpoints = new UnavailableCheckpointStore('no-directory', NO_DIRECTORY);
+export function noDisk(
+  checkpoints: CheckpointStore = new UnavailableCheckpointStore('no-directory', NO_DIRECTORY),
+): Disk {
   return {
     l2: new OffTier('l2', 'no-directory'),
     l3: new OffTier('l3', 'no-directory'),

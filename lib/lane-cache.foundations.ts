@@ -9,7 +9,7 @@ import { logEvents, reportListener } from './events/event-log.js';
 import type { LaneRecorder } from './events/recorder.js';
 import { readOptions, type LaneCacheOptions } from './lane-cache.options.js';
 import { SharedDisk } from './lane-cache.shared-disk.js';
-import { noDisk, type Disk } from './lane-cache.disk.js';
+import { noDisk, type Disk, type MakeCheckpoints } from './lane-cache.disk.js';
 import { toMilliseconds } from './lanes/duration.js';
 import type { LaneName, ResolvedLane } from './lanes/policy.js';
 import { resolveLanes } from './lanes/resolve-lanes.js';
@@ -19,9 +19,19 @@ import { LaneCounters } from './metrics/lane-counters.js';
 /** look: a directory is opened for a moment, to see or change what lies in it; nothing is counted for its app. */
 export type Purpose = 'serve' | 'look';
 
+/** What an app is opened for, and what it is given besides its settings. */
+export interface Setting {
+  /** Default 'serve'. */
+  readonly purpose?: Purpose;
+  /** Of an app without a directory. Default: it keeps none. */
+  readonly checkpoints?: MakeCheckpoints | undefined;
+}
+
 /** What of an app stands before its tiers are opened: settings read and checked, clocks, codec, events, counters. */
 export interface Foundations {
   readonly purpose: Purpose;
+  /** Undefined if checkpoints need a directory. */
+  readonly makeCheckpoints: MakeCheckpoints | undefined;
   readonly options: LaneCacheOptions;
   readonly lanes: ReadonlyMap<string, ResolvedLane>;
   readonly defaultLane: string;
@@ -42,7 +52,7 @@ const DEFAULT_DEADLINE_MS = 5_000;
 /** Throws LaneCacheError for settings that can't be used. */
 export function layFoundations(
   settings: LaneName | LaneCacheOptions | undefined,
-  purpose: Purpose = 'serve',
+  { purpose = 'serve', checkpoints }: Setting = {},
 ): Foundations {
   const options = readOptions(settings);
   const lanes = resolveLanes(options.lanes);
@@ -58,6 +68,7 @@ export function layFoundations(
   const warned = new Set<string>();
   return {
     purpose,
+    makeCheckpoints: options.checkpoints === false ? undefined : checkpoints,
     options,
     lanes,
     defaultLane,
@@ -95,7 +106,7 @@ export async function openDiskFor(foundations: Foundations): Promise<Disk> {
   const { options, lanes, clock, life, events, recorder, recent } = foundations;
   const { storage } = options;
   const root = rootDirectory(options);
-  if (root === false) return noDisk();
+  if (root === false) return noDisk(foundations.makeCheckpoints?.(foundations));
   return SharedDisk.open({
     root,
     lanes,

@@ -14,9 +14,10 @@ import { DecoratorExplorer } from './decorators/decorator-explorer.js';
 import { LaneCacheError } from './errors/lane-cache.error.js';
 import { CheckpointCleanupTask } from './housekeeping/checkpoint-cleanup.task.js';
 import { createLaneCache, type LaneCacheApp } from './lane-cache.composition.js';
+import type { MakeCheckpoints } from './lane-cache.disk.js';
 import { LaneCacheSchedule } from './lane-cache.schedule.js';
 import type { LaneCacheOptions } from './lane-cache.options.js';
-import { LANE_CACHE_APP, LANE_CACHE_OPTIONS } from './lane-cache.tokens.js';
+import { LANE_CACHE_APP, LANE_CACHE_CHECKPOINTS, LANE_CACHE_OPTIONS } from './lane-cache.tokens.js';
 import { getLaneToken, LANE_CACHE } from './lanes/lane-token.js';
 import { LaneCacheMetrics } from './metrics/lane-cache-metrics.js';
 import { DiskTier } from './tiers/disk-tier.js';
@@ -54,10 +55,11 @@ export function injectables(lanes: Iterable<string>): readonly Provider[] {
 export const MACHINERY: readonly Provider[] = [
   {
     provide: LANE_CACHE_APP,
-    inject: [LANE_CACHE_OPTIONS, ModulesContainer],
-    useFactory: (options: LaneCacheOptions, modules: ModulesContainer) => {
+    inject: [LANE_CACHE_OPTIONS, ModulesContainer, { token: LANE_CACHE_CHECKPOINTS, optional: true }],
+    useFactory: (options: LaneCacheOptions, modules: ModulesContainer, checkpoints?: MakeCheckpoints) => {
       refuseSecond(modules);
-      return createLaneCache({ ...options, logger: options.logger ?? new Logger('LaneCache') }, makeCacheManager);
+      const settings = { ...options, logger: options.logger ?? new Logger('LaneCache') };
+      return createLaneCache(settings, makeCacheManager, { checkpoints });
     },
   },
   DecoratorExplorer,

@@ -6,3 +6,6 @@ export const LANE_CACHE_APP = Symbol.for('nestjs-lane-cache.app');
 
 /** What `forRootAsync({ useClass })` makes the options with. */
 export const LANE_CACHE_OPTIONS_FACTORY = Symbol.for('nestjs-lane-cache.options-factory');
+
+/** What makes the checkpoints of an app without a directory. Nothing provides it but the testing kit. */
+export const LANE_CACHE_CHECKPOINTS = Symbol.for('nestjs-lane-cache.checkpoints');

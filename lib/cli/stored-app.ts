@@ -12,7 +12,7 @@ import type { AppAccess } from './app-access.js';
 /** Opens a directory that nobody owns, with the lanes of the app that owned it last; undefined if somebody owns it. */
 export async function openStored(directory: string): Promise<AppAccess | undefined> {
   const record = parseAppRecord(await readAppNote(directory));
-  const app = await createLaneCache(optionsFor(directory, record), makeManager, 'look');
+  const app = await createLaneCache(optionsFor(directory, record), makeManager, { purpose: 'look' });
   const { state } = app.tiers.l3;
   if (state.state === 'off' && state.reason === 'in-use') {
     await app.close();

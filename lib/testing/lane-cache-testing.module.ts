@@ -1,27 +1,42 @@
-import { Module, type DynamicModule } from '@nestjs/common';
+import { Module, type DynamicModule, type Provider } from '@nestjs/common';
+import { LocalCheckpointStore } from '../checkpoints/local-checkpoint-store.js';
+import { ReadFaults } from '../checkpoints/read-faults.js';
+import type { MakeCheckpoints } from '../lane-cache.disk.js';
 import { LaneCacheModule } from '../lane-cache.module.js';
 import type { LaneCacheModuleOptions } from '../lane-cache.module-options.js';
+import { LANE_CACHE_CHECKPOINTS } from '../lane-cache.tokens.js';
 import type { LaneName } from '../lanes/policy.js';
 import { FakeClock } from './fake-clock.js';
+import { MemoryEnvironment, MemoryTable } from './memory-environment.js';
 
 /** Settings of the app under test; where its cache lies is not for it to say. */
 export type LaneCacheTestingOptions = Omit<LaneCacheModuleOptions, 'directory' | 'distributed'>;
 
 /**
- * Stands in for `LaneCacheModule` in tests: everything is in memory, and time stands still until a test moves it
- * (`moduleRef.get(FakeClock).advance('10m')`). `clock` brings another clock.
+ * Stands in for `LaneCacheModule` in tests: everything is in memory, checkpoints too, and time stands still until a test
+ * moves it (`moduleRef.get(FakeClock).advance('10m')`). `clock` brings another clock.
  */
 @Module({})
 export class LaneCacheTestingModule {
   static forRoot(settings: LaneName | LaneCacheTestingOptions = {}): DynamicModule {
     const options: LaneCacheTestingOptions = typeof settings === 'string' ? { lane: settings } : settings;
     const clock = options.clock ?? new FakeClock();
+    const extraProviders = [...(options.extraProviders ?? []), CHECKPOINTS_IN_MEMORY];
     return {
       module: LaneCacheTestingModule,
       global: options.isGlobal ?? true,
-      imports: [LaneCacheModule.forRoot({ ...options, directory: false, clock })],
+      imports: [LaneCacheModule.forRoot({ ...options, directory: false, clock, extraProviders })],
       providers: [{ provide: FakeClock, useValue: clock }],
       exports: [FakeClock, LaneCacheModule],
     };
   }
 }
+
+const inMemory: MakeCheckpoints = ({ clock, events }) =>
+  new LocalCheckpointStore(new MemoryEnvironment((name) => new MemoryTable(name)), {
+    clock,
+    events,
+    faults: new ReadFaults(),
+  });
+
+const CHECKPOINTS_IN_MEMORY: Provider = { provide: LANE_CACHE_CHECKPOINTS, useValue: inMemory };

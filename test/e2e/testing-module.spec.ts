@@ -3,7 +3,14 @@ import { Inject, Injectable } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { AssertionError } from 'node:assert';
 import { access } from 'node:fs/promises';
-import { Cached, CacheManager, LaneCacheMetrics } from '../../lib/index.js';
+import {
+  Cached,
+  CacheManager,
+  CheckpointCleanupTask,
+  Checkpointed,
+  CheckpointService,
+  LaneCacheMetrics,
+} from '../../lib/index.js';
 import {
   expectCached,
   FakeClock,
@@ -23,12 +30,22 @@ class Prices {
   }
 }
 
+@Injectable()
+class Import {
+  runs = 0;
+
+  @Checkpointed({ id: (batch: string) => `import:${batch}`, workflow: 'import', ttl: '1h' })
+  async batch(batch: string): Promise<Map<string, Date>> {
+    return new Map([[batch, new Date(++this.runs)]]);
+  }
+}
+
 describe('the testing kit', () => {
   const opened: TestingModule[] = [];
 
   async function boot(settings?: string | LaneCacheTestingOptions): Promise<TestingModule> {
     const imports = [LaneCacheTestingModule.forRoot(settings)];
-    const app = await Test.createTestingModule({ imports, providers: [Prices] }).compile();
+    const app = await Test.createTestingModule({ imports, providers: [Prices, Import] }).compile();
     opened.push(app);
     return app.init();
   }
@@ -69,6 +86,46 @@ describe('the testing kit', () => {
     await one.get(FakeClock).advance('1h');
     expect(two.get(FakeClock).monotonic()).toBe(0);
     await expectCached(two.get(CacheManager), 'price:tea').toBeAbsent();
+  });
+
+  it('keeps checkpoints in memory, each app its own', async () => {
+    const app = await boot();
+    const steps = app.get(Import);
+    const [first, again] = [await steps.batch('a'), await steps.batch('a')];
+    expect([again, steps.runs]).toEqual([first, 1]);
+    const checkpoints = app.get(CheckpointService);
+    await expect(checkpoints.latest('import')).resolves.toMatchObject({ id: 'import:a', version: 1 });
+    await app.get(CacheManager).clearAll({ lanes: 'all' });
+    expect(await checkpoints.restoreCheckpoint('import:a')).toEqual(first);
+    await expect(checkpoints.cacheCheckpoint('import:a', 1, { expectedVersion: 0 })).rejects.toMatchObject({
+      code: 'CHECKPOINT_CONFLICT',
+    });
+    await app.get(FakeClock).advance('61m');
+    expect((await steps.batch('a')).get('a')).toEqual(new Date(2));
+    expect(await (await boot()).get(CheckpointService).restoreCheckpoint('import:a')).toBeUndefined();
+    await expect(access('.lane-cache')).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it('cleans checkpoints up when it is told to', async () => {
+    const app = await boot({ checkpoints: { retentionDays: 1 } });
+    const checkpoints = app.get(CheckpointService);
+    for (const id of ['old', 'pinned']) await checkpoints.cacheCheckpoint(id, { id });
+    await checkpoints.pin('pinned');
+    await app.get(FakeClock).advance('2d');
+    await checkpoints.cacheCheckpoint('new', {});
+    expect(await app.get(CheckpointCleanupTask).run()).toMatchObject({ removed: 1, pinnedKept: 1 });
+    const left = (await checkpoints.list()).items.map(({ id }) => id);
+    expect(left.toSorted()).toEqual(['new', 'pinned']);
+  });
+
+  it('keeps none where the settings want none, and none once the app is closed', async () => {
+    const without = (await boot({ checkpoints: false })).get(CheckpointService);
+    await expect(without.cacheCheckpoint('a', 1)).rejects.toMatchObject({ code: 'CHECKPOINTS_UNAVAILABLE' });
+    const app = await boot();
+    await app.close();
+    await expect(app.get(CheckpointService).cacheCheckpoint('a', 1)).rejects.toMatchObject({
+      code: expect.stringMatching(/CLOSED|CHECKPOINTS_UNAVAILABLE/),
+    });
   });
 
   describe('expectCached', () => {
