@@ -3,7 +3,7 @@ import { openRecord, sealRecord } from '../entries/record.js';
 import { KeyPattern } from '../entries/pattern.js';
 import type { Fence } from '../invalidation/fence.js';
 import type { LogRecord } from '../invalidation/journal.js';
-import type { TierRecord } from '../tiers/tier.js';
+import type { TierLookup, TierRecord } from '../tiers/tier.js';
 import type { CacheParts, LaneSpace } from './lane-space.js';
 import type { TierGate } from './tier-gate.js';
 
@@ -115,18 +115,22 @@ export class Invalidations {
   }
 
   /**
-   * The record rewritten with its ttl ended, in the order removal, write. What was said about the key or landed under it
-   * while the record was being read has taken its place, and is left alone.
+   * The record rewritten with its ttl ended. It is removed in the step of the call, so that it has gone when the call
+   * resolves, whatever comes meanwhile. What was said about the key or landed under it while the record was being read
+   * has taken its place, and is left alone.
    */
   private async expireBelow(gate: TierGate, guard: Fence, now: number): Promise<boolean> {
     const { lane, key } = guard.subject;
-    const lookup = await gate.peek(lane, key);
-    const found = lookup.outcome === 'hit' ? lookup.record : undefined;
-    if (guard.isShut) return found !== undefined;
+    const rewrite = (lookup: TierLookup): boolean => {
+      if (lookup.outcome !== 'hit') return false;
+      const rewritten = guard.isShut ? undefined : this.expired(lookup.record, guard, now);
+      if (rewritten !== undefined) gate.write(lane, rewritten);
+      return true;
+    };
+    const looking = gate.peek(lane, key);
     const removed = gate.remove(lane, key);
-    const rewritten = found === undefined ? undefined : this.expired(found, guard, now);
-    if (rewritten !== undefined) gate.write(lane, rewritten);
-    return (await removed) || found !== undefined;
+    const found = looking instanceof Promise ? looking.then(rewrite) : rewrite(looking);
+    return (await Promise.all([removed, found])).includes(true);
   }
 
   /** `undefined` for what cannot be read, does not count, or has no grace to be kept for. */

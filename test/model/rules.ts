@@ -239,7 +239,7 @@ export const OMISSIONS: readonly Omission[] = [
     'what was said meanwhile wins over the rewritten record',
     aging,
     { keys: ['c'], says: ['expire', 'key'], reads: 'later', restarts: false, plain: true },
-    [invalidations, 'if (guard.isShut) return found !== undefined;', ''],
+    [invalidations, 'guard.isShut ? undefined : this', 'this'],
     [invalidations, ' || !this.parts.log.counts({ ...record, lane }, guard)', ''],
   ),
   omit('12 grace', 'a stale copy is judged again when it is served', aging, { ...tag, plain: true }, [

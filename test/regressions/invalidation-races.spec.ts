@@ -62,6 +62,22 @@ describe('what has been invalidated', () => {
     expect(served).not.toBe('old');
   });
 
+  it('has gone from the disk when its expiry resolves, also when a set came in between', async () => {
+    const { l2, cache } = overDisk();
+    await cache.getOrSet('k', () => 'old', { grace: '1h' });
+    await commitAll(l2);
+    l2.reads = 'later';
+    let left: unknown = 'not resolved yet';
+    const expired = cache.expire('k').then(() => (left = [...l2.disk.entries.keys()]));
+    const set = cache.set('k', 'new');
+    for (; jobs.size > 0; await nextTurn()) jobs.run(0);
+    expect(left).toBe('not resolved yet');
+    for (; l2.queued > 0 && typeof left === 'string'; await nextTurn()) l2.commit();
+    expect(left).toEqual([]);
+    await commitAll(l2);
+    await Promise.all([expired, set]);
+  });
+
   it('is not served by a flight that was queued before, to callers who come after', async () => {
     const cache = open();
     await cache.set('k', 'old', { ttl: '1s', grace: '1h' });
