@@ -99,6 +99,13 @@ export class Oracle {
     return this.said.some((said) => said.calledAt > key.startedAt && names(said, key));
   }
 
+  /** Whether somebody forced a computation that was started later and has ended first: what is older is for nobody new. */
+  hasNewer({ by, lane, key, startedAt }: Pick<Made, 'by' | 'lane' | 'key' | 'startedAt'>): boolean {
+    return this.made.some((made) => {
+      return made.by === by && made.lane === lane && made.key === key && made.startedAt > startedAt;
+    });
+  }
+
   private judgeForce(call: Call, made: Made): string | undefined {
     if (call.isForced && made.endedAt < call.calledAt && !call.mayBeStale())
       return `FORCE ${call.key}@${call.calledAt} got what was ready @${made.endedAt}`;
