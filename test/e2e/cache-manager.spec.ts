@@ -269,6 +269,18 @@ describe('CACHE_MANAGER over a lane', () => {
       expect(await cache.get('a')).toBeUndefined();
     });
 
+    it('gives what was over before it was made, and does not keep it', async () => {
+      const { cache } = await shelf();
+      expect(
+        await cache.wrap(
+          'a',
+          () => 3,
+          () => -1,
+        ),
+      ).toBe(3);
+      expect(await cache.get('a')).toBeUndefined();
+    });
+
     it('renews in the background what ends soon', async () => {
       const { cache } = await shelf();
       const renewed = new Promise<unknown>((resolve) => cache.on('refresh', resolve));

@@ -42,7 +42,14 @@ describe('laneKeyvStore', () => {
     expect(await store.get('a')).toBe(1);
   });
 
-  it.each([-1, Number.NaN])('refuses the ttl %p', async (ttl) => {
+  it('takes a ttl below 0 for one that is over, and leaves no older value', async () => {
+    const store = laneKeyvStore(await caches.open());
+    await store.set('a', 1);
+    expect(await store.set('a', 2, -1)).toBe(false);
+    expect(await store.get('a')).toBeUndefined();
+  });
+
+  it.each([Number.NaN])('refuses the ttl %p', async (ttl) => {
     const store = laneKeyvStore(await caches.open());
     await expect(async () => store.set('a', 1, ttl)).rejects.toMatchObject({ code: 'TTL_INVALID' });
   });
