@@ -22,12 +22,13 @@ export class LaneCacheTestingModule {
     const options: LaneCacheTestingOptions = typeof settings === 'string' ? { lane: settings } : settings;
     const clock = options.clock ?? new FakeClock();
     const extraProviders = [...(options.extraProviders ?? []), CHECKPOINTS_IN_MEMORY];
+    const cache = LaneCacheModule.forRoot({ ...options, directory: false, clock, extraProviders });
     return {
       module: LaneCacheTestingModule,
       global: options.isGlobal ?? true,
-      imports: [LaneCacheModule.forRoot({ ...options, directory: false, clock, extraProviders })],
+      imports: [cache],
       providers: [{ provide: FakeClock, useValue: clock }],
-      exports: [FakeClock, LaneCacheModule],
+      exports: [FakeClock, cache.module],
     };
   }
 }

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { Inject, Injectable } from '@nestjs/common';
+import { Cache } from '@nestjs/cache-manager';
+import { Inject, Injectable, Module } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { AssertionError } from 'node:assert';
 import { access } from 'node:fs/promises';
@@ -10,6 +11,7 @@ import {
   Checkpointed,
   CheckpointService,
   LaneCacheMetrics,
+  LaneCacheModule,
 } from '../../lib/index.js';
 import {
   expectCached,
@@ -78,6 +80,21 @@ describe('the testing kit', () => {
     expect(app.get(CacheManager).lane).toBe('docs');
     expect(app.get(FakeClock)).toBe(clock);
     expect((await boot('heavy')).get(CacheManager).lane).toBe('heavy');
+  });
+
+  it('stands in for the module of an app, with CACHE_MANAGER', async () => {
+    const real = LaneCacheModule.forRoot({ directory: '/dev/null/never', provideCacheManager: true });
+    @Module({ imports: [real], providers: [Prices], exports: [Prices] })
+    class App {}
+    const app = await Test.createTestingModule({ imports: [App] })
+      .overrideModule(real)
+      .useModule(LaneCacheTestingModule.forRoot({ provideCacheManager: true }))
+      .compile();
+    opened.push(await app.init());
+    expect(await app.get(Prices).of('tea')).toBe('tea 1');
+    await app.get(Cache).set('a', 1, 1_000);
+    await app.get(FakeClock).advance('10m');
+    expect([await app.get(Prices).of('tea'), await app.get(Cache).get('a')]).toEqual(['tea 2', undefined]);
   });
 
   it('gives each app its own time and entries', async () => {

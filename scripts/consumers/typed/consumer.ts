@@ -4,6 +4,7 @@ import {
   CacheManager,
   CachePut,
   CacheResponse,
+  CacheType,
   Checkpointed,
   CacheInvalidate,
   defineLane,
@@ -16,9 +17,11 @@ import {
   type EntryView,
   type LaneCacheOptions,
   type LaneMetrics,
+  type Tier,
+  type TierName,
 } from 'nestjs-lane-cache';
 import { LaneCacheHealthIndicator } from 'nestjs-lane-cache/health';
-import { expectCached, FakeClock, LaneCacheTestingModule } from 'nestjs-lane-cache/testing';
+import { chaosTier, expectCached, FakeClock, LaneCacheTestingModule, tierContract } from 'nestjs-lane-cache/testing';
 
 class TagFirst extends LaneAwareCacheStrategy {
   override getEvictionPriority(lane: string, entry: EntryView): number {
@@ -26,10 +29,62 @@ class TagFirst extends LaneAwareCacheStrategy {
   }
 }
 
+@CacheType({ version: 2 })
+class Money {
+  private constructor(readonly cents: number) {}
+
+  static of(cents: number): Money {
+    return new Money(cents);
+  }
+}
+
+abstract class Shape {
+  abstract readonly area: number;
+}
+
 const models = defineLane({ extends: 'heavy', ttl: '1h', l1: { maxBytes: '64MB' }, strategy: new TagFirst() });
-const options: LaneCacheOptions = { lane: 'standard', lanes: { models }, directory: false };
+const types: LaneCacheOptions['types'] = [
+  Money,
+  {
+    type: Shape,
+    name: 'shape',
+    migrate: (fields, from) => (from === 1 ? { area: Number(fields['area']) } : undefined),
+  },
+];
+const options: LaneCacheOptions = { lane: 'standard', lanes: { models }, directory: false, types };
 export const imported: DynamicModule = LaneCacheModule.forRoot({ ...options, metrics: { controller: true } });
 export const tested: DynamicModule = LaneCacheTestingModule.forRoot('docs');
+
+/** A tier of one's own, over any other. */
+export class Counted implements Tier {
+  reads = 0;
+  readonly name: TierName;
+  constructor(private readonly inner: Tier) {
+    this.name = inner.name;
+  }
+  get state(): Tier['state'] {
+    return this.inner.state;
+  }
+  read(lane: string, key: string): ReturnType<Tier['read']> {
+    this.reads++;
+    return this.inner.read(lane, key);
+  }
+  write: Tier['write'] = (lane, record) => this.inner.write(lane, record);
+  remove: Tier['remove'] = (lane, key) => this.inner.remove(lane, key);
+  removeMatching: Tier['removeMatching'] = (lane, matches) => this.inner.removeMatching(lane, matches);
+  clear: Tier['clear'] = (lane) => this.inner.clear(lane);
+  usage: Tier['usage'] = (lane) => this.inner.usage(lane);
+  keys: Tier['keys'] = (lane) => this.inner.keys(lane);
+  sweep: Tier['sweep'] = (lane) => this.inner.sweep(lane);
+  flush: Tier['flush'] = () => this.inner.flush();
+  close: Tier['close'] = () => this.inner.close();
+}
+
+export function tryOut(tier: Tier): void {
+  const chaotic = chaosTier(new Counted(tier), { failRate: 0.5, seed: 7 });
+  chaotic.setPlan({ hang: true });
+  tierContract('l1', async () => new Counted(tier), { describe: (_name, body) => body(), it: () => undefined });
+}
 
 export class Service {
   @Cached({ key: 'a:{0}', ttl: '10m' })
