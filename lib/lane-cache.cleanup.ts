@@ -29,8 +29,8 @@ export function cleanupOf(
     isOwner: () => (isAlone || disk.journal !== undefined) && store().state.state === 'on',
     ...(retentionDays === undefined ? {} : { retentionDays }),
   });
-  const isNowhere = options.checkpoints === false || (options.directory === false && !isShared);
-  const isOff = cleanup === false || isNowhere;
+  const isOff = cleanup === false || options.checkpoints === false;
+  const isNowhere = options.directory === false && !isShared;
   const onFailure = (error: unknown): void => {
     const text = error instanceof Error ? error.message : String(error);
     warnOnce(`cleanup:${text}`, `The cleanup of checkpoints failed and will be tried again as planned: ${text}`);
@@ -49,7 +49,7 @@ export function cleanupOf(
   return {
     task,
     plan: (registry) => {
-      if (isOff || planned !== undefined) return;
+      if (isOff || isNowhere || planned !== undefined) return;
       planned = plan(registry);
       planned.start();
     },

@@ -1,4 +1,5 @@
 import type { LoggerService } from '@nestjs/common';
+import { inspect } from 'node:util';
 import type { Clock } from './clock/clock.js';
 import { withDeclaration } from './decorators/cache-type.decorator.js';
 import type { TypeEntry } from './entries/cacheable-type.js';
@@ -62,6 +63,7 @@ const OPTIONS = [
 ];
 const STORAGE = ['minFreeBytes', 'deadline', 'sweepEvery'];
 const CHECKPOINTS = ['directory', 'store', 'retentionDays', 'cleanup', 'timeZone', 'maxStateBytes', 'warnStateBytes'];
+const STORES = ['local', 'distributed'];
 const CLOCK = ['now', 'monotonic', 'schedule'] as const;
 
 /** What stands beside `useFactory` because it must be known before the factory runs. */
@@ -105,8 +107,27 @@ function checkStorage(storage: StorageOptions): void {
 
 function checkCheckpoints(checkpoints: CheckpointOptions): void {
   checkNames(checkpoints, CHECKPOINTS, 'checkpoints.');
+  const { directory, store, retentionDays } = checkpoints;
   checkSize('checkpoints.maxStateBytes', checkpoints.maxStateBytes);
   checkSize('checkpoints.warnStateBytes', checkpoints.warnStateBytes);
+  if (directory !== undefined) checkPath('checkpoints.directory', directory, '');
+  if (store !== undefined && !STORES.includes(store)) {
+    throw invalid('checkpoints.store', `checkpoints.store must be one of ${STORES.join(', ')}.`);
+  }
+  if (typeof retentionDays !== 'object' || retentionDays === null)
+    return checkDays('checkpoints.retentionDays', retentionDays);
+  for (const [lane, days] of Object.entries(retentionDays)) checkDays(`checkpoints.retentionDays.${lane}`, days);
+}
+
+/** Nothing below 0: it would be over before it was saved. */
+function checkDays(field: string, days: unknown): void {
+  if (days === undefined || days === false || (typeof days === 'number' && days >= 0)) return;
+  throw invalid(field, `${field} must be a number of days (0 or more), or false for ever, not ${inspect(days)}.`);
+}
+
+function checkPath(field: string, path: unknown, orElse: string): void {
+  if (typeof path === 'string' && path !== '' && !path.includes('\0')) return;
+  throw invalid(field, `${field} must be a path${orElse}.`);
 }
 
 function checkSize(field: string, size: Size | undefined): void {
@@ -122,9 +143,7 @@ function checkSpan(field: string, span: Duration | undefined, orElse: string): v
 
 function checkValues({ lane, directory, version, types, logger, clock }: LaneCacheOptions): void {
   if (lane !== undefined && typeof lane !== 'string') throw invalid('lane', 'lane must be the name of a lane.');
-  if (directory !== undefined && directory !== false && (typeof directory !== 'string' || directory === '')) {
-    throw invalid('directory', 'directory must be a path, or false for memory only.');
-  }
+  if (directory !== undefined && directory !== false) checkPath('directory', directory, ', or false for memory only');
   if (version !== undefined && typeof version !== 'string') throw invalid('version', 'version must be a text.');
   if (types !== undefined && !Array.isArray(types)) throw invalid('types', 'types must be a list of classes.');
   if (logger !== undefined && logger !== false && typeof logger !== 'object') {

@@ -397,6 +397,42 @@ describe('bad settings', () => {
       { field: 'checkpoints.maxStateBytes' },
       /-1/,
     ],
+    ...[-1, Number.NaN, '7', null].map((days): [string, unknown, string, object, RegExp] => [
+      `checkpoints kept for ${String(days)} days`,
+      { checkpoints: { retentionDays: { docs: days } } },
+      'OPTIONS_INVALID',
+      { field: 'checkpoints.retentionDays.docs' },
+      /number of days/,
+    ]),
+    [
+      'checkpoints that are over at once in all lanes',
+      { checkpoints: { retentionDays: -1 } },
+      'OPTIONS_INVALID',
+      { field: 'checkpoints.retentionDays' },
+      /-1/,
+    ],
+    [
+      'an unknown store',
+      { checkpoints: { store: 'disk' } },
+      'OPTIONS_INVALID',
+      { field: 'checkpoints.store' },
+      /local, distributed/,
+    ],
+    [
+      'checkpoints nowhere',
+      { checkpoints: { directory: '' } },
+      'OPTIONS_INVALID',
+      { field: 'checkpoints.directory' },
+      /path/,
+    ],
+    [
+      'a schedule that is none, even where nothing is cleaned up',
+      { checkpoints: { cleanup: 'daily' } },
+      'OPTIONS_INVALID',
+      { field: 'checkpoints.cleanup' },
+      /schedule/,
+    ],
+    ['a path that no system takes', { directory: 'a\0b' }, 'OPTIONS_INVALID', { field: 'directory' }, /path/],
   ])('such as %s are refused before anything is opened', async (_, settings, code, details, text) => {
     const whole = typeof settings === 'object' && settings !== null && !Array.isArray(settings);
     const opening = CacheManager.fromSettings(wrong(whole ? { directory: false, ...settings } : settings));
