@@ -3,6 +3,7 @@ import { cpus } from 'node:os';
 import { textOf } from './print.mjs';
 import { cachedHit } from './rows/cached-hit.mjs';
 import { checkpoints } from './rows/checkpoints.mjs';
+import { counting } from './rows/counting.mjs';
 import { diskHit } from './rows/disk-hit.mjs';
 import { eviction } from './rows/eviction.mjs';
 import { memory } from './rows/memory.mjs';
@@ -16,6 +17,7 @@ import { Scratch } from './scratch.mjs';
 const ROWS = {
   l1: memoryHit,
   cached: cachedHit,
+  counting,
   disk: diskHit,
   redis: redisHit,
   miss,

@@ -188,6 +188,6 @@ describe('the reader of these pages', () => {
     ['buckets that fall', `${histogram}h_bucket{le="1"} 2\nh_bucket{le="+Inf"} 1\nh_sum 1\nh_count 1\n`],
     ['buckets that end early', `${histogram}h_bucket{le="1"} 1\nh_sum 1\nh_count 1\n`],
   ])('refuses %s', (_what, text) => {
-    expect(() => parsePage(text)).toThrow();
+    expect(() => parsePage(text)).toThrow(/format|does not end/);
   });
 });
