@@ -18,14 +18,27 @@ export function isShareable(control: CacheControl): boolean {
   return !control.has('private') && !control.has('no-store') && !control.has('no-cache');
 }
 
-/** How long a cache that many share may keep the answer, in seconds; undefined if it does not say. */
-export function sharedMaxAge(control: CacheControl): number | undefined {
-  return seconds(control.get('s-maxage')) ?? seconds(control.get('max-age'));
+/** What an answer says about its life by headers older than `Cache-Control`, which goes before them. */
+export interface OlderHeaders {
+  readonly pragma?: unknown;
+  readonly expires?: unknown;
+}
+
+/**
+ * How long a cache that many share may keep the answer, in seconds; undefined if it does not say. `now` in epoch ms. A
+ * date that is none, such as the usual `Expires: 0`, is over.
+ */
+export function sharedMaxAge(control: CacheControl, older: OlderHeaders, now: number): number | undefined {
+  const said = seconds(control.get('s-maxage')) ?? seconds(control.get('max-age'));
+  if (said !== undefined) return said;
+  if (control.size === 0 && saysNoCache(older.pragma)) return 0;
+  if (older.expires === undefined) return undefined;
+  return Math.max(0, Math.floor((Date.parse(String(older.expires)) - now) / 1_000)) || 0;
 }
 
 /** Whether who asks wants it made anew. */
 export function wantsFresh(control: CacheControl, pragma: unknown): boolean {
-  if (control.size === 0) return typeof pragma === 'string' && /\bno-cache\b/i.test(pragma);
+  if (control.size === 0) return saysNoCache(pragma);
   return control.has('no-cache') || control.get('max-age') === '0';
 }
 
@@ -33,6 +46,8 @@ export function wantsFresh(control: CacheControl, pragma: unknown): boolean {
 export function oldestWanted(control: CacheControl): number {
   return seconds(control.get('max-age')) ?? Infinity;
 }
+
+const saysNoCache = (pragma: unknown): boolean => typeof pragma === 'string' && /\bno-cache\b/i.test(pragma);
 
 function seconds(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,10}$/.test(text) ? Number(text) : undefined;

@@ -72,7 +72,7 @@ export function madeResponse(
     madeAt: how.now,
     entityTag: typeof tag === 'string' ? tag : entityTagOf(body),
   };
-  return { response, maxAge: sharedMaxAge(control) };
+  return { response, maxAge: sharedMaxAge(control, after, how.now) };
 }
 
 function isStream(body: unknown): boolean {

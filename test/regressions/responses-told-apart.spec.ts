@@ -123,6 +123,13 @@ class AnswersController {
     return next();
   }
 
+  @Get('over')
+  @CacheResponse()
+  @Header('Expires', '0')
+  over(): object {
+    return next();
+  }
+
   @Get('renewed')
   @HttpCode(203)
   @CacheResponse({ lane: 'renewed' })
@@ -275,6 +282,11 @@ describe.each(['express', 'fastify'] as const)('answers on %s are told apart', (
     await clock.advance('1s');
     expect(await json('/answers/plain', { 'cache-control': 'max-age=5' })).toEqual({ call: 2 });
     expect(await json('/answers/plain', { 'cache-control': 'max-age=5' })).toEqual({ call: 2 });
+  });
+
+  it('by their life, if it is said as it used to be', async () => {
+    expect([await json('/answers/over'), await json('/answers/over')]).toEqual([{ call: 1 }, { call: 2 }]);
+    expect((await ask('/answers/over')).headers['cache-control']).toBeUndefined();
   });
 
   it('by whether they are there, if a request wants no other', async () => {

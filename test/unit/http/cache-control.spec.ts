@@ -51,7 +51,20 @@ describe('what it means', () => {
     ['max-age=1e9', undefined],
     ['', undefined],
   ])('%p lasts %p seconds', (header, seconds) => {
-    expect(sharedMaxAge(readCacheControl(header))).toBe(seconds);
+    expect(sharedMaxAge(readCacheControl(header), {}, 0)).toBe(seconds);
+  });
+
+  it.each<[string, object, number | undefined]>([
+    ['', { expires: '0' }, 0],
+    ['', { expires: 'Thu, 01 Jan 1970 00:01:10 GMT' }, 10],
+    ['', { expires: 'Thu, 01 Jan 1970 00:00:10 GMT' }, 0],
+    ['public', { expires: 'Thu, 01 Jan 1970 00:01:10 GMT' }, 10],
+    ['max-age=5', { expires: '0', pragma: 'no-cache' }, 5],
+    ['', { pragma: 'no-cache' }, 0],
+    ['public', { pragma: 'no-cache' }, undefined],
+    ['', { pragma: 'x' }, undefined],
+  ])('%p beside %p lasts %p seconds', (header, older, seconds) => {
+    expect(sharedMaxAge(readCacheControl(header), older, 60_000)).toBe(seconds);
   });
 
   it.each([
