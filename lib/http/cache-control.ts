@@ -33,7 +33,12 @@ export function sharedMaxAge(control: CacheControl, older: OlderHeaders, now: nu
   if (said !== undefined) return said;
   if (control.size === 0 && saysNoCache(older.pragma)) return 0;
   if (older.expires === undefined) return undefined;
-  return Math.max(0, Math.floor((Date.parse(String(older.expires)) - now) / 1_000)) || 0;
+  return Math.max(0, Math.floor((readDate(older.expires) - now) / 1_000));
+}
+
+/** Epoch ms; 0 for what is no date of HTTP, though it be one elsewhere. */
+function readDate(header: unknown): number {
+  return typeof header === 'string' && header.endsWith(' GMT') ? Date.parse(header) || 0 : 0;
 }
 
 /** Whether who asks wants it made anew. */
