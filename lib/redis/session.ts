@@ -10,6 +10,8 @@ export interface SessionSettings {
   readonly hold: ProcessHold;
 }
 
+/** Who answers no command for so long is gone, even if the other connection stands. */
+const SILENT_AT_MOST_MS = 1_000;
 /** How long two connections may take to stand. */
 const OPEN_WITHIN_MS = 3_000;
 
@@ -24,13 +26,14 @@ export class Session {
   isSound = true;
   private reject: (error: Error) => void = () => undefined;
   private hasFailed = false;
+  private silentSince: number | undefined;
 
   static async open(template: RedisPort, clock: Clock, settings: SessionSettings): Promise<Session> {
     const opening = [template.duplicate(), template.duplicate()] as const;
     try {
       const both = Promise.all(opening);
       const [commands, follower] = await withDeadline(clock, both, OPEN_WITHIN_MS, 'connecting to Redis');
-      return new Session(commands, follower, settings);
+      return new Session(commands, follower, clock, settings);
     } catch (error) {
       for (const one of opening) {
         one.then(
@@ -45,6 +48,7 @@ export class Session {
   private constructor(
     private readonly commands: RedisPort,
     readonly follower: RedisPort,
+    private readonly clock: Clock,
     private readonly settings: SessionSettings,
   ) {
     this.failure = new Promise((_, reject) => (this.reject = reject));
@@ -78,11 +82,22 @@ export class Session {
   }
 
   private async noting<T>(answer: Promise<T>): Promise<T> {
+    const askedAt = this.clock.monotonic();
     try {
-      return await this.settings.hold.during(answer);
+      const answered = await this.settings.hold.during(answer);
+      this.silentSince = undefined;
+      return answered;
     } catch (error) {
-      if (error instanceof DeadlineError) this.isSound = false;
+      if (error instanceof DeadlineError) this.unanswered(askedAt);
+      else this.silentSince = undefined;
       throw error;
     }
+  }
+
+  private unanswered(askedAt: number): void {
+    this.isSound = false;
+    this.silentSince ??= askedAt;
+    if (this.clock.monotonic() - this.silentSince < SILENT_AT_MOST_MS) return;
+    this.fail(new Error('commands to Redis are not answered'));
   }
 }

@@ -2,6 +2,8 @@ import { Invalidations } from '../../lib/cache/invalidations.js';
 import { LaneManager } from '../../lib/cache/lane-manager.js';
 import type { ManagerParts } from '../../lib/cache/manager-parts.js';
 import type { CacheParts, LaneSpace, Persistence } from '../../lib/cache/lane-space.js';
+import type { ClusterTurns } from '../../lib/cache/cluster-turns.js';
+import { SharedFollower } from '../../lib/cache/shared-follower.js';
 import { RecentKeys } from '../../lib/cache/recent-keys.js';
 import { FlightScopes } from '../../lib/cache/reentrancy.js';
 import { laneTerms } from '../../lib/cache/terms.js';
@@ -14,6 +16,7 @@ import { ValueCodec } from '../../lib/entries/codec.js';
 import { KeyPattern } from '../../lib/entries/pattern.js';
 import { EventBus } from '../../lib/events/event-bus.js';
 import { InvalidationLog, type LogOptions } from '../../lib/invalidation/invalidation-log.js';
+import type { SharedLog } from '../../lib/invalidation/shared-log.js';
 import type { LanePolicyInput } from '../../lib/lanes/policy.js';
 import { resolveLanes } from '../../lib/lanes/resolve-lanes.js';
 import { LaneCacheMetrics } from '../../lib/metrics/lane-cache-metrics.js';
@@ -21,6 +24,23 @@ import { LaneCounters } from '../../lib/metrics/lane-counters.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { MemoryTier } from '../../lib/tiers/memory-tier.js';
 import type { Tier } from '../../lib/tiers/tier.js';
+
+/** What of an app is made before what it shares. */
+export interface ShareableApp {
+  readonly clock: FakeClock;
+  readonly life: LifeClock;
+  readonly events: EventBus;
+  readonly log: InvalidationLog;
+  readonly lanes: readonly string[];
+  readonly recorder: (lane: string) => LaneCounters;
+}
+
+/** What instances share. */
+export interface SharedParts {
+  readonly tier: Tier;
+  readonly log: SharedLog;
+  readonly turns: ClusterTurns;
+}
 
 /** A manager that lets its tests count its open flights. */
 export class WatchedManager extends LaneManager {
@@ -37,6 +57,8 @@ export interface LaneAppOptions extends LogOptions {
   readonly persistence?: Persistence;
   readonly types?: readonly TypeEntry[];
   readonly version?: string;
+  /** Makes what the app shares with others; the app then has a follower. */
+  readonly share?: (app: ShareableApp) => SharedParts;
 }
 
 const LANE = 'standard';
@@ -51,10 +73,11 @@ export class LaneApp {
   readonly warnings: string[] = [];
   readonly scopes = new FlightScopes();
   readonly lanes: readonly string[];
+  readonly follower: SharedFollower | undefined;
   private readonly managers = new Map<string, WatchedManager>();
 
   constructor(options: LaneAppOptions = {}) {
-    const { below = [], types = [], persistence, version = '' } = options;
+    const { types = [], persistence, version = '' } = options;
     const clock = (this.clock = options.clock ?? new FakeClock());
     const life = (this.life = new LifeClock(clock));
     const events = (this.events = new EventBus(clock, () => undefined));
@@ -67,6 +90,8 @@ export class LaneApp {
     const memory = (this.memory = new MemoryTier({ lanes, codec, life, evicted }));
     const log = (this.log = new InvalidationLog(options));
     life.notBefore(options.journal?.initial.latestTime ?? 0);
+    const share = options.share?.({ clock, life, events, log, lanes: this.lanes, recorder });
+    const below = [...(options.below ?? []), ...(share === undefined ? [] : [share.tier])];
     const gateOptions = { clock, events, recorder, readDeadlineMs: 1_000, removeDeadlineMs: 10_000 };
     const parts: CacheParts = {
       clock,
@@ -77,13 +102,19 @@ export class LaneApp {
       memory,
       persistence,
       appVersion: version,
-      below: below.map((tier) => new TierGate(tier, gateOptions)),
+      shared: share?.log,
+      turns: share?.turns,
+      below: below.map((tier) => {
+        const readDeadlineMs = tier.name === 'l4' ? Infinity : gateOptions.readDeadlineMs;
+        return new TierGate(tier, { ...gateOptions, readDeadlineMs });
+      }),
       scopes: this.scopes,
       warnOnce: (_subject, message) => void this.warnings.push(message),
     };
     const spaces = new Map<string, LaneSpace>();
+    const invalidations = new Invalidations(parts, spaces);
     const shared: ManagerParts = {
-      invalidations: new Invalidations(parts, spaces),
+      invalidations,
       metrics: new LaneCacheMetrics({ lanes, counters, tiers: [memory, ...below], clock, events }),
       checkpoints: new CheckpointService({
         codec,
@@ -107,6 +138,7 @@ export class LaneApp {
       spaces.set(lane, space);
       this.managers.set(lane, new WatchedManager(space, shared));
     }
+    this.follower = share === undefined ? undefined : new SharedFollower(parts, spaces, invalidations);
   }
 
   manager(lane = LANE): WatchedManager {

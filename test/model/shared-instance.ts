@@ -1,0 +1,100 @@
+import { Distributed } from '../../lib/redis/distributed.js';
+import type { LogRecord, LogRow, LogState, StoredCursor } from '../../lib/invalidation/journal.js';
+import type { FakeClock } from '../../lib/testing/fake-clock.js';
+import type { Jobs } from '../support/jobs.js';
+import { LaneApp, type ShareableApp } from '../support/lane-app.js';
+import type { ModelNetwork } from '../support/model-network.js';
+import { ModelDisk, ModelTier } from '../support/model-tier.js';
+import type { Life } from './shared-oracle.js';
+
+/** A disk that also keeps how far the shared log was followed, and what could not be said. */
+export class SharedDisk extends ModelDisk {
+  private cursor: StoredCursor | undefined;
+  readonly outbox = new Map<string, LogRecord>();
+
+  override get log(): LogState {
+    return { ...super.log, cursor: this.cursor, outbox: new Map(this.outbox) };
+  }
+
+  override empty(ceiling: number): void {
+    super.empty(ceiling);
+    this.cursor = undefined;
+    this.outbox.clear();
+  }
+
+  override write(row: LogRow): void {
+    if (row.row === 'cursor') this.cursor = { generation: row.generation, sequence: row.sequence };
+    else if (row.row === 'unsaid') this.outbox.set(row.id, row.record);
+    else if (row.row === 'said') this.outbox.delete(row.id);
+    else super.write(row);
+  }
+}
+
+export interface InstanceSettings {
+  readonly clock: FakeClock;
+  readonly jobs: Jobs;
+  readonly network: ModelNetwork;
+  /** Absent for one that lives in memory alone. */
+  readonly disk: SharedDisk | undefined;
+  readonly onDisconnect: 'serve' | 'bypass';
+  readonly trustPersistence: boolean;
+  readonly coalesce: 'process' | 'cluster';
+}
+
+export const COMMAND_MS = 250;
+export const MAX_STALENESS_MS = 5_000;
+const UNBOUNDED = 1_000_000;
+
+/** One life of one instance: the library's own code over a modelled disk and a modelled network. */
+export class SharedInstance {
+  readonly app: LaneApp;
+  readonly l3: ModelTier | undefined;
+  readonly distributed: Distributed;
+  isAlive = true;
+
+  constructor(
+    readonly life: Life,
+    private readonly settings: InstanceSettings,
+  ) {
+    const { clock, jobs, disk, coalesce } = settings;
+    const l3 = disk === undefined ? undefined : new ModelTier('l3', ['standard', 'docs'], disk, jobs);
+    this.l3 = l3;
+    const made: { distributed?: Distributed } = {};
+    const l4 = { coalesce } as const;
+    this.app = new LaneApp({
+      ...{ clock, tagLimit: 4, journal: l3, below: l3 === undefined ? [] : [l3] },
+      lanes: { standard: { ttl: '1h', l4 }, docs: { ttl: '1h', l4 } },
+      ...(l3 !== undefined && {
+        persistence: { directory: 'l3', void: () => l3.empty(), noteMissed: () => undefined },
+      }),
+      share: (app) => {
+        made.distributed = this.share(app);
+        return { tier: made.distributed.tier, log: made.distributed.log, turns: made.distributed.turns };
+      },
+    });
+    if (made.distributed === undefined || this.app.follower === undefined) throw new Error('nothing is shared');
+    this.distributed = made.distributed;
+    void this.distributed.start(this.app.follower);
+  }
+
+  /** As SIGKILL: nothing it still does reaches anybody. */
+  kill(): void {
+    this.isAlive = false;
+    if (this.l3 !== undefined) this.settings.jobs.forget(this.l3);
+    if (this.l3 !== undefined) this.l3.isAttached = false;
+    this.app.scopes.end();
+    this.settings.network.cut();
+    this.settings.network.isDown = true;
+    void this.distributed.close();
+  }
+
+  private share({ clock, life, events, log, lanes, recorder }: ShareableApp): Distributed {
+    const { network, onDisconnect, trustPersistence } = this.settings;
+    const server = { url: undefined, client: network.template, prefix: 'p', hmacKey: undefined };
+    const times = { commandTimeoutMs: COMMAND_MS, maxStalenessMs: MAX_STALENESS_MS };
+    const own = { lanes: new Set(lanes), clock, life, events, recorder };
+    const settings = { ...server, ...times, ...own, onDisconnect, trustPersistence, logLength: UNBOUNDED };
+    const journal = (): ModelTier | undefined => this.l3;
+    return new Distributed({ ...settings, position: () => log.position, journal }, network.template);
+  }
+}

@@ -1,0 +1,59 @@
+import { SHARED_KEYS, type SharedScene } from './shared-actions.js';
+
+const SCENE: SharedScene = {
+  instances: 2,
+  disks: [false, false, false],
+  weathers: 0.06,
+  weather: ['fast', 'fast', 'slow', 'slow', 'cut'],
+  faults: 0,
+  fault: ['copy'],
+  kills: 0,
+  onDisconnect: 'serve',
+  trustPersistence: false,
+  coalesce: 'process',
+  keys: SHARED_KEYS,
+  says: ['key', 'key', 'key', 'tag', 'tag', 'pattern', 'all', 'expire', 'expire-tag'],
+  times: [1, 50, 300, 1_300],
+};
+
+const rough = ['fast', 'fast', 'slow', 'slow', 'cut', 'cut', 'hole', 'down'] as const;
+
+/** What may happen in a run, from few things to all of them. */
+export const SHARED_SCENES = {
+  'two instances': SCENE,
+  'three, badly connected': { ...SCENE, instances: 3, weathers: 0.1, weather: rough },
+  'disks and restarts': { ...SCENE, disks: [true, false, true], instances: 3, kills: 0.06, weather: rough },
+  'a server that loses its memory': {
+    ...SCENE,
+    disks: [true, false],
+    faults: 0.06,
+    fault: ['copy', 'copy', 'fail-over', 'fail-over', 'empty', 'restart'],
+  },
+  'a server that lets go': {
+    ...SCENE,
+    faults: 0.08,
+    fault: ['trim', 'trim', 'evict', 'evict', 'evict', 'full', 'room'],
+  },
+  'a server that is trusted': {
+    ...SCENE,
+    disks: [true, false],
+    trustPersistence: true,
+    faults: 0.05,
+    fault: ['restart', 'empty', 'trim'],
+  },
+  'served nothing while cut off': { ...SCENE, onDisconnect: 'bypass', weather: rough, times: [1, 50, 1_300] },
+  'one computation for all': { ...SCENE, coalesce: 'cluster', instances: 3, weather: rough, times: [50, 300, 3_500] },
+  everything: {
+    ...SCENE,
+    instances: 3,
+    disks: [true, false, true],
+    weathers: 0.08,
+    weather: rough,
+    faults: 0.05,
+    fault: ['copy', 'fail-over', 'empty', 'restart', 'trim', 'evict', 'full', 'room'],
+    kills: 0.04,
+    times: [1, 50, 300, 1_300, 7_000],
+  },
+} as const satisfies Readonly<Record<string, SharedScene>>;
+
+export type SharedSceneName = keyof typeof SHARED_SCENES;

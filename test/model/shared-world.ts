@@ -1,0 +1,413 @@
+import { nextTurn } from '../../lib/clock/turn.js';
+import type { ComputeContext } from '../../lib/cache/options.js';
+import { FakeClock } from '../../lib/testing/fake-clock.js';
+import { leftovers, unevenNumbers } from '../support/audit.js';
+import { Jobs } from '../support/jobs.js';
+import { ModelNetwork } from '../support/model-network.js';
+import { ModelRedis, type Data } from '../support/model-redis.js';
+import {
+  SHARED_KEYS,
+  SHARED_LATE,
+  SHARED_TAGS,
+  type Pace,
+  type ServerFault,
+  type SharedAction,
+  type SharedPlace,
+  type SharedScene,
+  type SharedSpoken,
+  type SharedWeather,
+} from './shared-actions.js';
+import { MAX_STALENESS_MS, SharedDisk, SharedInstance } from './shared-instance.js';
+import { SharedOracle, type Life, type SharedCall, type SharedSaid } from './shared-oracle.js';
+
+interface Place {
+  readonly disk: SharedDisk | undefined;
+  current: SharedInstance | undefined;
+  network: ModelNetwork;
+  weather: SharedWeather;
+  disks: Pace;
+  /** When it was last connected, or began. */
+  lastOnMs: number;
+}
+
+interface Running {
+  readonly by: SharedInstance;
+  end(outcome: 'ok' | 'failed'): void;
+}
+
+export interface SharedTally {
+  l1: number;
+  l3: number;
+  l4: number;
+  computed: number;
+}
+
+/** A message that is under way for longer has met a bad network. */
+const SLOW_MS = 250;
+const STEP_MS = 50;
+const SOURCE_FAILED = new Error('the source failed');
+
+/** Everything of one run: instances, the server between them, what was asked of them, and the oracle who watches. */
+export class SharedWorld {
+  violation: string | undefined;
+  readonly tally: SharedTally = { l1: 0, l3: 0, l4: 0, computed: 0 };
+  private readonly clock = new FakeClock();
+  private readonly server = new ModelRedis(() => this.clock.now());
+  private readonly oracle = new SharedOracle();
+  private readonly jobs = new Jobs();
+  private readonly places: readonly Place[];
+  private replica: Data = new Map();
+  private running: Running[] = [];
+  private readonly callers = new Map<SharedInstance, number>();
+  private now = 0;
+
+  constructor(private readonly scene: SharedScene) {
+    this.places = Array.from({ length: scene.instances }, (_, at) => ({
+      disk: scene.disks[at] === true ? new SharedDisk() : undefined,
+      current: undefined,
+      network: new ModelNetwork(this.server, this.clock),
+      weather: 'fast',
+      disks: 'fast',
+      lastOnMs: 0,
+    }));
+    for (const instance of this.places.keys()) this.start(instance);
+  }
+
+  async take(action: SharedAction): Promise<void> {
+    this.perform(action);
+    await this.settle();
+    if (action.do === 'time') await this.pass(action.ms);
+    for (const { app } of this.alive) {
+      const [wrong] = unevenNumbers(app);
+      if (wrong !== undefined) this.violation ??= `P8 ${wrong}`;
+    }
+    if (this.server.faults.length > 0) this.violation ??= `LUA ${this.server.faults[0]}`;
+  }
+
+  /** Everything is mended, and comes to its end; whoever is asked then must know all that was said. */
+  async finish(): Promise<void> {
+    this.server.isFull = false;
+    for (const [instance, place] of this.places.entries()) {
+      this.change(place, 'fast');
+      place.disks = 'fast';
+      this.start(instance);
+    }
+    for (let round = 0; round < 200 && !this.isCalm && this.violation === undefined; round++) {
+      this.running[0]?.end('ok');
+      await this.settle();
+      await this.pass(200);
+    }
+    if (!this.isCalm) this.violation ??= `LIVE ${this.unrest}`;
+    await this.pass(1_500);
+    await this.askAll();
+    for (const { app } of this.alive) app.memory.clearAll();
+    await this.askAll();
+    for (const { app } of this.alive) this.lookForLeftovers(app);
+    for (const place of this.places) if (place.current !== undefined) this.kill(place);
+  }
+
+  private get alive(): readonly SharedInstance[] {
+    return this.places.flatMap(({ current }) => (current === undefined ? [] : [current]));
+  }
+
+  private get isCalm(): boolean {
+    return this.unrest === '';
+  }
+
+  private get unrest(): string {
+    const isOff = this.alive.some(({ life }) => life.connectedAt === undefined);
+    const isUntold = this.places.some(({ disk }) => (disk?.outbox.size ?? 0) > 0);
+    const waiting = this.alive.some((instance) => (this.callers.get(instance) ?? 0) > 0);
+    const parts = [isOff && 'disconnected', isUntold && 'unsaid', this.running.length > 0 && 'computing'];
+    return [...parts, waiting && 'callers wait'].filter(Boolean).join(', ');
+  }
+
+  private tick(): number {
+    return ++this.now;
+  }
+
+  /** In small steps, so that what is well connected stays so. */
+  private async pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= STEP_MS) {
+      await this.clock.advance(`${Math.min(left, STEP_MS)}ms`);
+      await this.settle();
+    }
+  }
+
+  /** Whatever is not held up takes its steps. */
+  private async settle(): Promise<void> {
+    for (;;) {
+      await nextTurn();
+      this.watch();
+      const wires = this.places.filter(({ weather }) => weather !== 'slow').flatMap(({ network }) => network.steps);
+      const [step] = wires;
+      if (step !== undefined) step();
+      else if (!this.commitSome()) return;
+    }
+  }
+
+  private commitSome(): boolean {
+    let some = false;
+    for (const { current, disks } of this.places) {
+      if (current?.l3 === undefined || disks === 'slow') continue;
+      for (; current.l3.queued > 0; some = true) current.l3.commit();
+    }
+    for (; this.jobs.size > 0; some = true) this.jobs.run(0);
+    return some;
+  }
+
+  /** Who hears badly now, and what has been told. */
+  private watch(): void {
+    const nowMs = this.clock.monotonic();
+    for (const { current, network, weather, disk } of this.places) {
+      if (current === undefined) continue;
+      const isBad = weather === 'hole' || weather === 'down' || this.server.isFull;
+      if (isBad || nowMs - network.waitingSince > SLOW_MS) current.life.spoiltMs = nowMs;
+      if (disk !== undefined && disk.outbox.size > 0) continue;
+      for (const said of this.oracle.said) {
+        if (said.by.instance === current.life.instance && said.resolvedAt < Infinity)
+          said.told ??= { at: this.tick(), ms: nowMs };
+      }
+    }
+  }
+
+  private perform(action: SharedAction): void {
+    switch (action.do) {
+      case 'work':
+        return this.work(action);
+      case 'finish':
+        return this.running[action.n % Math.max(1, this.running.length)]?.end(action.outcome);
+      case 'server':
+        return this.fail(action.what, action.n);
+      case 'time':
+        return;
+      case 'start':
+        return this.start(action.instance);
+      default:
+        return this.performAt(action);
+    }
+  }
+
+  private performAt(action: Exclude<SharedAction, { do: 'work' | 'finish' | 'server' | 'time' | 'start' }>): void {
+    const place = this.places['at' in action ? action.at.instance : action.instance];
+    if (place?.current === undefined) return;
+    switch (action.do) {
+      case 'ask':
+        return this.ask(place.current, action.at, action.key, action.force);
+      case 'get':
+        return this.get(place.current, action.at.lane, action.key);
+      case 'set':
+        return this.set(place.current, action.at.lane, action.key);
+      case 'say':
+        return this.say(place.current, action.at, action.what, action.subject);
+      case 'forget':
+        return void place.current.app.memory.space(action.at.lane).delete(action.key);
+      case 'weather':
+        return this.change(place, action.weather);
+      case 'disk':
+        place.disks = action.pace;
+        return;
+      case 'kill':
+        return this.kill(place);
+    }
+  }
+
+  private work({ n, many }: { readonly n: number; readonly many: number }): void {
+    for (let left = many; left > 0; left--) {
+      const slow = this.places.flatMap(({ network, current, disks }) => {
+        const l3 = current?.l3;
+        const commits = l3 !== undefined && disks === 'slow' && l3.queued > 0 ? [() => l3.commit()] : [];
+        return [...network.steps, ...commits];
+      });
+      slow[n % Math.max(1, slow.length)]?.();
+    }
+  }
+
+  private change(place: Place, weather: SharedWeather): void {
+    if (weather === 'cut' || weather === 'down') {
+      place.network.cut();
+      if (place.current !== undefined) place.current.life.spoiltMs = this.clock.monotonic();
+    }
+    if (weather !== 'cut') place.weather = weather;
+    place.network.isHole = place.weather === 'hole';
+    place.network.isDown = place.weather === 'down';
+  }
+
+  private fail(what: ServerFault, n: number): void {
+    const { server } = this;
+    const { names } = server;
+    switch (what) {
+      case 'copy':
+        this.replica = server.copy;
+        return;
+      case 'fail-over':
+        return this.comeUp(this.replica);
+      case 'empty':
+        return this.comeUp(new Map());
+      case 'restart':
+        return this.comeUp(server.copy);
+      case 'trim':
+        return server.trim('{p}:stream', n % 3);
+      case 'evict':
+        return server.evict(names[n % Math.max(1, names.length)] ?? '');
+      case 'full':
+      case 'room':
+        server.isFull = what === 'full';
+    }
+  }
+
+  private comeUp(data: Data): void {
+    this.server.restart(data);
+    for (const { network, current } of this.places) {
+      network.cut();
+      if (current !== undefined) current.life.spoiltMs = this.clock.monotonic();
+    }
+  }
+
+  private start(instance: number): void {
+    const place = this.places[instance];
+    if (place === undefined || place.current !== undefined) return;
+    const { clock, jobs, scene } = this;
+    const { disk } = place;
+    place.network = new ModelNetwork(this.server, clock);
+    this.change(place, place.weather);
+    place.lastOnMs = clock.monotonic();
+    const life: Life = {
+      ...{ instance, bornAt: this.tick(), isDurable: disk !== undefined },
+      ...{ connectedAt: undefined, spoiltMs: clock.monotonic() },
+    };
+    const { onDisconnect, trustPersistence, coalesce } = scene;
+    const settings = { clock, jobs, network: place.network, disk, onDisconnect, trustPersistence, coalesce };
+    place.current = new SharedInstance(life, settings);
+    place.current.app.events.on('tier', ({ tier, state }) => {
+      if (tier !== 'l4') return;
+      if (life.connectedAt !== undefined) place.lastOnMs = clock.monotonic();
+      life.connectedAt = state === 'on' ? this.tick() : undefined;
+    });
+  }
+
+  private kill(place: Place): void {
+    const { current } = place;
+    if (current === undefined) return;
+    for (const lane of current.app.lanes) {
+      const { l1, l3, l4, computed } = current.app.manager(lane).getMetrics();
+      this.tally.l1 += l1.hits;
+      this.tally.l3 += l3.hits;
+      this.tally.l4 += l4.hits;
+      this.tally.computed += computed;
+    }
+    current.kill();
+    place.current = undefined;
+    this.running = this.running.filter(({ by }) => by !== current);
+  }
+
+  private get(by: SharedInstance, lane: string, key: string): void {
+    this.answered(by, this.callOf(by, lane, key), by.app.manager(lane).get(key));
+  }
+
+  private ask(by: SharedInstance, { lane }: SharedPlace, key: string, forceFresh: boolean): void {
+    const compute = (ctx: ComputeContext): Promise<unknown> => this.compute(by, lane, key, ctx);
+    const options = { tags: SHARED_TAGS[key] ?? [], forceFresh };
+    const call = this.callOf(by, lane, key);
+    this.answered(by, call, by.app.manager(lane).getOrSet(key, compute, options));
+  }
+
+  private compute(by: SharedInstance, lane: string, key: string, ctx: ComputeContext): Promise<unknown> {
+    const startedAt = this.tick();
+    return new Promise((resolve, reject) => {
+      const running: Running = {
+        by,
+        end: (outcome) => {
+          this.running = this.running.filter((other) => other !== running);
+          if (outcome === 'failed') return reject(SOURCE_FAILED);
+          ctx.setTags(SHARED_LATE[key] ?? []);
+          const tags = [...(SHARED_TAGS[key] ?? []), ...(SHARED_LATE[key] ?? [])];
+          resolve(this.oracle.make({ lane, key, startedAt, tags }));
+        },
+      };
+      this.running.push(running);
+    });
+  }
+
+  private set(by: SharedInstance, lane: string, key: string): void {
+    const startedAt = this.tick();
+    const tags = SHARED_TAGS[key] ?? [];
+    const value = this.oracle.make({ lane, key, startedAt, tags });
+    const said = this.oracle.say({ by: by.life, kind: 'set', lane, subject: key, calledAt: startedAt });
+    this.ended(by, said, by.app.manager(lane).set(key, value, { tags }));
+  }
+
+  private say(by: SharedInstance, { lane: at }: SharedPlace, kind: SharedSpoken, subject: string): void {
+    const manager = by.app.manager(at);
+    const lane = kind === 'tag' || kind === 'expire-tag' ? undefined : at;
+    const said = this.oracle.say({ by: by.life, kind, lane, subject, calledAt: this.tick() });
+    const calls = {
+      key: () => manager.invalidate(subject),
+      tag: () => manager.invalidateByTag(subject),
+      pattern: () => manager.invalidateByPattern(subject),
+      all: () => manager.clearAll(),
+      expire: () => manager.expire(subject),
+      'expire-tag': () => manager.expireByTag(subject),
+    };
+    this.ended(by, said, calls[kind]());
+  }
+
+  /** What could not be told in time is rejected, and holds here all the same. */
+  private ended(by: SharedInstance, said: SharedSaid, work: Promise<unknown>): void {
+    this.wait(by, 1);
+    const leave = (): void => {
+      this.wait(by, -1);
+      if (by.isAlive) said.settledAt = this.tick();
+    };
+    work.then(
+      () => {
+        leave();
+        if (by.isAlive) said.resolvedAt = said.settledAt;
+      },
+      (error: unknown) => {
+        leave();
+        const code = error instanceof Error && 'code' in error ? error.code : undefined;
+        if (by.isAlive && code !== 'INVALIDATION_PENDING') this.violation ??= `P4 a call rejected: ${String(error)}`;
+      },
+    );
+  }
+
+  private callOf(by: SharedInstance, lane: string, key: string): SharedCall {
+    const { life } = by;
+    const calledMs = this.clock.monotonic();
+    const { connectedAt, spoiltMs } = life;
+    const { lastOnMs = 0 } = this.places[life.instance] ?? {};
+    const limitMs = this.scene.onDisconnect === 'serve' ? MAX_STALENESS_MS : 1_000;
+    const isStale = connectedAt === undefined && calledMs - lastOnMs > limitMs;
+    return { life, lane, key, calledAt: this.tick(), calledMs, connectedAt, spoiltMs, isStale };
+  }
+
+  private answered(by: SharedInstance, call: SharedCall, answer: Promise<unknown>): void {
+    this.wait(by, 1);
+    const judge = (value: unknown): void => {
+      this.wait(by, -1);
+      if (by.isAlive && value !== undefined) this.violation ??= this.oracle.judge(call, value);
+    };
+    answer.then(judge, (error: unknown) => {
+      this.wait(by, -1);
+      if (by.isAlive && error !== SOURCE_FAILED) this.violation ??= `P4 a caller got ${String(error)}`;
+    });
+  }
+
+  private wait(by: SharedInstance, more: number): void {
+    this.callers.set(by, (this.callers.get(by) ?? 0) + more);
+  }
+
+  private async askAll(): Promise<void> {
+    for (const by of this.alive) {
+      for (const lane of by.app.lanes) for (const key of SHARED_KEYS) this.get(by, lane, key);
+    }
+    await this.pass(1_500);
+  }
+
+  /** Heartbeats go on; nothing else does. */
+  private lookForLeftovers(app: SharedInstance['app']): void {
+    const [left] = leftovers(app).filter((what) => !what.endsWith('timers'));
+    if (left !== undefined) this.violation ??= `LEFT ${left}`;
+  }
+}

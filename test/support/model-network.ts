@@ -1,0 +1,186 @@
+import { DeadlineError } from '../../lib/clock/deadline.js';
+import { ConnectionState, type RedisArgument, type RedisPort } from '../../lib/redis/redis-port.js';
+import type { FakeClock } from '../../lib/testing/fake-clock.js';
+import { type ModelRedis, ReplyError, type Reply } from './model-redis.js';
+
+interface Command {
+  readonly args: readonly Buffer[];
+  readonly sentAt: number;
+  readonly settle: (reply: () => Reply) => void;
+  /** The server has it, and may still wait for something to tell. */
+  heldUntil?: number;
+}
+
+interface Answer {
+  readonly sentAt: number;
+  readonly give: () => void;
+}
+
+/** The way from one instance to the server: every message takes its next step when a test says so. */
+export class ModelNetwork {
+  /** What is sent from here on is lost, and nobody is told. */
+  isHole = false;
+  /** No connection can be made. */
+  isDown = false;
+  readonly template: RedisPort;
+  private connections: ModelConnection[] = [];
+  private joining: (() => void)[] = [];
+
+  constructor(
+    private readonly server: ModelRedis,
+    private readonly clock: FakeClock,
+  ) {
+    this.template = {
+      command: () => Promise.reject(new Error('a template is not asked')),
+      duplicate: () => this.connect(),
+      connected: false,
+      onStateChange: () => () => undefined,
+      close: () => Promise.resolve(),
+    };
+  }
+
+  /** Steps that can be taken now. */
+  get steps(): readonly (() => void)[] {
+    return [...this.joining.map((join) => () => this.join(join)), ...this.connections.flatMap(({ steps }) => steps)];
+  }
+
+  /** Since when the oldest message has been under way; Infinity if none is. */
+  get waitingSince(): number {
+    return Math.min(Infinity, ...this.connections.map(({ waitingSince }) => waitingSince));
+  }
+
+  cut(): void {
+    for (const connection of this.connections) connection.break();
+    this.connections = [];
+  }
+
+  private connect(): Promise<RedisPort> {
+    return new Promise((resolve, reject) => {
+      this.joining.push(() => {
+        if (this.isDown) return reject(new Error('connection refused'));
+        const connection = new ModelConnection(this, this.server, this.clock);
+        this.connections.push(connection);
+        resolve(connection);
+      });
+    });
+  }
+
+  private join(join: () => void): void {
+    this.joining = this.joining.filter((other) => other !== join);
+    join();
+  }
+}
+
+/** One connection: commands go and answers come in order. */
+class ModelConnection implements RedisPort {
+  connected = true;
+  private readonly state = new ConnectionState(true);
+  private readonly requests: Command[] = [];
+  private readonly answers: Answer[] = [];
+  private readonly open = new Set<Command>();
+  /** As in life, no byte comes behind one that was lost. */
+  private hasLost = false;
+
+  constructor(
+    private readonly network: ModelNetwork,
+    private readonly server: ModelRedis,
+    private readonly clock: FakeClock,
+  ) {}
+
+  command(args: readonly RedisArgument[], { timeoutMs = Infinity } = {}): Promise<unknown> {
+    if (!this.connected) return Promise.reject(new Error('the connection is closed'));
+    return new Promise((resolve, reject) => {
+      let cancel = (): void => undefined;
+      const command: Command = {
+        args: args.map((one) => (typeof one === 'string' ? Buffer.from(one) : Buffer.from(one))),
+        sentAt: this.clock.monotonic(),
+        settle: (reply) => {
+          cancel();
+          this.open.delete(command);
+          try {
+            resolve(reply());
+          } catch (error) {
+            reject(error instanceof Error ? error : new Error(String(error)));
+          }
+        },
+      };
+      if (timeoutMs < Infinity) {
+        cancel = this.clock.schedule(timeoutMs, () => reject(new DeadlineError('Redis', timeoutMs)));
+      }
+      this.open.add(command);
+      this.hasLost ||= this.network.isHole;
+      if (!this.hasLost) this.requests.push(command);
+    });
+  }
+
+  duplicate(): Promise<RedisPort> {
+    return this.network.template.duplicate();
+  }
+
+  onStateChange(listener: (connected: boolean) => void): () => void {
+    return this.state.listen(listener);
+  }
+
+  close(): Promise<void> {
+    this.break();
+    return Promise.resolve();
+  }
+
+  get steps(): readonly (() => void)[] {
+    if (!this.connected) return [];
+    const steps: (() => void)[] = [];
+    const [request] = this.requests;
+    if (request !== undefined && this.isReady(request)) steps.push(() => this.arrive(request));
+    if (this.answers.length > 0) steps.push(() => this.answers.shift()?.give());
+    return steps;
+  }
+
+  get waitingSince(): number {
+    if (!this.connected) return Infinity;
+    const requests = this.requests.filter(({ heldUntil }) => heldUntil === undefined);
+    return Math.min(Infinity, ...requests.map(({ sentAt }) => sentAt), ...this.answers.map(({ sentAt }) => sentAt));
+  }
+
+  break(): void {
+    if (!this.connected) return;
+    this.connected = false;
+    for (const command of this.open) {
+      command.settle(() => {
+        throw new Error('the connection was lost');
+      });
+    }
+    this.state.become(false);
+  }
+
+  /** A read that waits is ready when there is something to tell, or its time is over. */
+  private isReady({ args, heldUntil }: Command): boolean {
+    if (heldUntil === undefined || this.clock.monotonic() >= heldUntil) return true;
+    return this.server.execute(args) !== null;
+  }
+
+  private arrive(command: Command): void {
+    const reply = this.run(command);
+    if (reply === undefined) return;
+    this.requests.shift();
+    this.hasLost ||= this.network.isHole;
+    if (this.hasLost) return;
+    this.answers.push({ sentAt: this.clock.monotonic(), give: () => command.settle(reply) });
+  }
+
+  /** Undefined while it waits. */
+  private run(command: Command): (() => Reply) | undefined {
+    const { args, heldUntil } = command;
+    try {
+      const reply = this.server.execute(args);
+      const at = args.findIndex((one) => one.toString() === 'BLOCK');
+      if (reply !== null || at < 0) return () => reply;
+      command.heldUntil ??= this.clock.monotonic() + Number(args[at + 1]?.toString());
+      return heldUntil !== undefined && this.clock.monotonic() >= heldUntil ? () => null : undefined;
+    } catch (error) {
+      if (!(error instanceof ReplyError)) throw error;
+      return () => {
+        throw error;
+      };
+    }
+  }
+}
