@@ -9,15 +9,18 @@ import type { Answer } from './operator/conversation.js';
 import type { OperatorServer } from './operator/operator-server.js';
 import { RemoteCheckpointStore } from './operator/remote-checkpoint-store.js';
 import { socketLiveness } from './operator/socket-liveness.js';
-import { openCheckpoints, switchedOff } from './lane-cache.checkpoints.js';
+import { switchedOff } from './lane-cache.checkpoints.js';
+import { OwnCheckpoints } from './lane-cache.own-checkpoints.js';
 import { listenToOthers } from './lane-cache.listening.js';
 import { writeAppNote } from './storage/app-note.js';
 import { CacheFolder } from './storage/cache-folder.js';
 import { StorageFault } from './storage/environment.js';
 import { LaneCacheDirectory, type Session } from './storage/lane-cache-directory.js';
 import { MissedNote } from './storage/missed.js';
+import { OpenDirectories } from './storage/open-directories.js';
 import { OwnerSocket } from './storage/owner-socket.js';
 import { acquireOwnership, type InUse, type Owned } from './storage/owner.js';
+import { Entitlement } from './storage/entitlement.js';
 import { PersistentFolder } from './storage/persistent-folder.js';
 import { removeOldQuarantines } from './storage/quarantine.js';
 import { DiskTier } from './tiers/disk-tier.js';
@@ -36,7 +39,7 @@ export class SharedDisk implements Disk {
   private directory: LaneCacheDirectory | undefined;
   private session: Session | undefined;
   private socket: OwnerSocket | undefined;
-  private owned: Owned | undefined;
+  private owned: Entitlement | undefined;
   private stopWaiting: (() => Promise<void>) | undefined;
   private store: CheckpointStore;
   private remote: RemoteCheckpointStore | undefined;
@@ -44,6 +47,7 @@ export class SharedDisk implements Disk {
   private readonly answers: Map<string, Answer>;
   private readonly note: MissedNote;
   private moving: Promise<void> = Promise.resolve();
+  private readonly opened = new OpenDirectories();
   private cancelRetry = (): void => undefined;
   private owning: Promise<void> = Promise.resolve();
   private closing: Promise<void> | undefined;
@@ -165,7 +169,10 @@ export class SharedDisk implements Disk {
     await this.owning.catch(() => undefined);
     await this.server?.close();
     await Promise.all([this.l2.close(), this.l3.close(), this.store.close()]);
-    await this.owned?.release();
+    // whoever comes next must not find LMDB still at work: what hangs keeps the claim as long as the process lives
+    const released = this.opened.none().then(() => this.owned?.release());
+    if (this.opened.isEmpty) await released;
+    else released.catch(() => undefined);
     await this.socket?.leave();
     await this.session?.remove();
   }
@@ -176,12 +183,14 @@ export class SharedDisk implements Disk {
   }
 
   private own(owned: Owned): Promise<void> {
-    this.owned = owned;
-    this.owning = this.attach();
+    const { root, clock } = this.options;
+    const claim = new Entitlement(owned, { root, liveness: socketLiveness, clock }, () => this.listen());
+    this.owned = claim;
+    this.owning = this.attach(() => claim.require());
     return this.owning;
   }
 
-  private async attach(): Promise<void> {
+  private async attach(entitled: () => Promise<void>): Promise<void> {
     const { clock, minFreeBytes, deadlineMs, events, root } = this.options;
     await this.note.made();
     await this.l3.attach(
@@ -191,41 +200,25 @@ export class SharedDisk implements Disk {
         clock,
         minFreeBytes,
         deadlineMs,
-        entitled: () => this.requireOwnership(),
+        opened: this.opened,
+        entitled,
       }),
     );
-    this.useCheckpoints(await openCheckpoints(this.options, (store) => this.useCheckpoints(store)));
+    const use = (store: CheckpointStore): Promise<void> => this.useCheckpoints(store);
+    const checkpoints = new OwnCheckpoints({ ...this.options, opened: this.opened }, entitled, use);
+    await use(await checkpoints.open());
     await this.listen();
     events.emit('owner', { directory: root, state: 'owned' });
   }
 
-  private useCheckpoints(store: CheckpointStore): void {
-    if (this.closing !== undefined) void store.close();
+  private async useCheckpoints(store: CheckpointStore): Promise<void> {
     this.store = store;
     this.remote?.succeed(store);
-  }
-
-  /**
-   * Whoever removes the directory removes the claim on it, and another process may have made it anew by now. Rejects with
-   * `StorageFault` if one has.
-   */
-  private async requireOwnership(): Promise<void> {
-    const { owned } = this;
-    if (owned === undefined || (await owned.stands())) return;
-    const { clock, root } = this.options;
-    const { claims } = await LaneCacheDirectory.prepare({ root, liveness: socketLiveness, clock });
-    const again = await acquireOwnership({ directory: claims, liveness: socketLiveness, clock });
-    if (again.state === 'in-use') {
-      await again.whenFree(() => undefined)();
-      throw new StorageFault('gone', `'${root}' was removed, and process ${again.ownerPid} has it now`);
-    }
-    this.owned = again;
-    await owned.release().catch(() => undefined);
-    await this.server?.close();
-    await this.listen();
+    if (this.closing !== undefined) await store.close();
   }
 
   private async listen(): Promise<void> {
+    await this.server?.close();
     if (this.socket !== undefined) this.server = await listenToOthers(this.socket, this.answers, this.options);
   }
 

@@ -47,6 +47,8 @@ export interface LocalCheckpointStoreSettings {
   readonly faults: ReadFaults;
   /** Done when the environment has been closed, such as letting go of a claim on it. */
   readonly release?: () => Promise<void>;
+  /** Called once if the folder is not there any more, so that nothing can be written until it is opened again. */
+  readonly gone?: (detail: string) => void;
 }
 
 /**
@@ -56,6 +58,7 @@ export interface LocalCheckpointStoreSettings {
 export class LocalCheckpointStore implements CheckpointStore {
   private current: CheckpointStoreState = { state: 'on' };
   private closing: Promise<void> | undefined;
+  private isGone = false;
   private readonly tables: CheckpointTables;
   private readonly rows: CheckpointRows;
   private readonly queue: GroupCommit;
@@ -238,5 +241,8 @@ export class LocalCheckpointStore implements CheckpointStore {
     const isNews = this.current.state === 'on';
     this.current = { state: 'off', reason, detail };
     if (isNews) this.settings.events.emit('tier', { tier: 'checkpoints', state: 'off', reason, detail, error: fault });
+    if (!(fault instanceof StorageFault) || fault.kind !== 'gone' || this.isGone) return;
+    this.isGone = true;
+    this.settings.gone?.(detail);
   }
 }

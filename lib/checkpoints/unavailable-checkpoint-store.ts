@@ -8,14 +8,18 @@ export const NO_USAGE: CheckpointUsage = { total: { ids: 0, versions: 0, bytes: 
 
 /** Stands where no store is: every call says why and what to do, the status says so without failing. */
 export class UnavailableCheckpointStore implements CheckpointStore {
-  readonly state: CheckpointStoreState;
+  protected current: CheckpointStoreState;
 
   /** `detail` completes the sentence "Checkpoints are not available: …" and names the remedy. */
   constructor(
     reason: TierOffReason,
     private readonly detail: string,
   ) {
-    this.state = { state: 'off', reason, detail };
+    this.current = { state: 'off', reason, detail };
+  }
+
+  get state(): CheckpointStoreState {
+    return this.current;
   }
 
   readonly save = (): Promise<never> => this.refuse();
@@ -49,7 +53,7 @@ const REMEDIES: Readonly<Record<StorageFault['kind'], string>> = {
     'What is sound can still be restored, but nothing is written until the app is restarted. Keep a copy of the directory; if it happens again, restore a backup of it, or set checkpoints.directory to a new one.',
   'read-only': 'Make the directory writable, or set checkpoints.directory to one that is.',
   'not-permitted': "Give the app's user the right to write there, or set checkpoints.directory.",
-  gone: 'The directory was removed or replaced under the running app: restart it.',
+  gone: 'It was removed or replaced under the running app; what lies there now is opened, and the next call tries again.',
   closed: 'The app was closed.',
 };
 

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock/clock.js';
 import type { Durability, Environment } from './environment.js';
 import { isErrno } from './faults.js';
+import type { OpenDirectories } from './open-directories.js';
 import { openEnvironment } from './open-environment.js';
 import { discard, removeDiscarded } from './quarantine.js';
 import type { StorageReporter } from './storage-reporter.js';
@@ -12,6 +13,7 @@ export interface CacheFolderOptions {
   /** Default: 256 MB or 5 % of the volume, whichever is smaller. */
   readonly minFreeBytes?: number | undefined;
   readonly deadlineMs: number;
+  readonly opened?: OpenDirectories | undefined;
 }
 
 /** A folder of cached entries, which may be lost at any time but must never come back once it was discarded. */
@@ -35,6 +37,7 @@ export class CacheFolder {
     } catch (error) {
       if (!isMissing(error)) throw error;
     }
+    this.options.opened?.delete(this.options.directory);
   }
 }
 

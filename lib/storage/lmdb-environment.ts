@@ -32,8 +32,8 @@ export interface LmdbEnvironmentOptions {
 
 /** What an environment asks of whoever opened it. */
 export interface Opener {
-  /** Once LMDB has let go of the directory. */
-  closed(): Promise<void>;
+  /** Once LMDB has let go of the directory, or of what lay in it before. */
+  closed(isInPlace: boolean): Promise<void>;
   /** Opens a fresh environment of the same kind in another directory. */
   beside(directory: string): Promise<Environment>;
   /** Opens LMDB in the directory again. */
@@ -177,8 +177,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
   /** What LMDB has taken is still on its way: nobody can call it back, and it may well succeed. */
   private countOverdue(outcome: Promise<void>): void {
     this.overdue++;
-    const settled = (): void => void this.overdue--;
-    void outcome.then(settled, settled);
+    void outcome.catch(() => undefined).then(() => this.overdue--);
   }
 
   private async outcome(submission: Submission, bytes: number): Promise<void> {
@@ -205,8 +204,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
 
   private track(commit: Promise<void>): Promise<void> {
     this.inFlight.add(commit);
-    const forget = (): void => void this.inFlight.delete(commit);
-    void commit.then(forget, forget);
+    void commit.catch(() => undefined).then(() => this.inFlight.delete(commit));
     return commit;
   }
 
@@ -223,7 +221,8 @@ export class LmdbEnvironment implements Environment, ReadGate {
     try {
       await Promise.allSettled(this.inFlight);
       await this.headroom.close();
-      if (!(await this.closesInTime())) throw new StorageFault('deadline', `${this.directory} could not be closed`);
+      if (!(await this.isInTime(this.root.close())))
+        throw new StorageFault('deadline', `${this.directory} could not be closed`);
       await discard(this.directory, this.options.clock);
       await putInPlace(copy, this.directory);
       this.root = await this.opener.reopen();
@@ -242,14 +241,15 @@ export class LmdbEnvironment implements Environment, ReadGate {
     this.isOpen = false;
     await Promise.allSettled(this.inFlight);
     // closing while LMDB hangs would hang as well: the process keeps the files until it ends
-    if (this.overdue === 0 && (await this.closesInTime())) await this.opener.closed();
+    const letGo = (): Promise<void> => this.opener.closed(this.dataFile.isInPlace);
+    if (this.overdue === 0) await this.isInTime(this.root.close().then(letGo));
     await this.headroom.close();
   }
 
-  private async closesInTime(): Promise<boolean> {
+  private async isInTime(closing: Promise<void>): Promise<boolean> {
     const late = (): Error => new StorageFault('deadline', `it took more than ${this.deadlineMs} ms`);
     try {
-      await inTime(this.root.close(), this.options.clock, this.deadlineMs, late);
+      await inTime(closing, this.options.clock, this.deadlineMs, late);
       return true;
     } catch (error) {
       const fault = toFault(error, `closing ${this.directory}`);

@@ -10,6 +10,7 @@ import { LmdbEnvironment } from './lmdb-environment.js';
 import type { LmdbEnvironmentOptions } from './lmdb-environment.js';
 import { openNative } from './native-lmdb.js';
 import type { NativeRoot } from './native-lmdb.js';
+import type { OpenDirectories } from './open-directories.js';
 import { OpeningMarker } from './opening-marker.js';
 import { preflight } from './preflight.js';
 import { ensurePrivateDirectory } from './private-directory.js';
@@ -24,6 +25,8 @@ export interface OpenEnvironmentOptions extends LmdbEnvironmentOptions {
    * right for checkpoints, which must not vanish because a process was killed at a bad moment.
    */
   readonly onMarkerLeft: 'quarantine' | 'probe';
+  /** Shared by all that the process opens under one claim. */
+  readonly opened?: OpenDirectories | undefined;
 }
 
 /** Why a directory is set aside. */
@@ -51,7 +54,9 @@ export const openEnvironment = async (options: OpenEnvironmentOptions): Promise<
 };
 
 const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> => {
-  const { directory } = options;
+  const { directory, opened } = options;
+  if (opened?.has(directory) === true)
+    throw new StorageFault('deadline', `${directory} is still open from before: closing it took too long`);
   await ensurePrivateDirectory(directory);
   await requireSound(options);
   if (!(await isComplete(directory))) new Watermark(directory, options.minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
@@ -59,8 +64,13 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   let marker = await OpeningMarker.leave(directory);
   await forgetStamp(directory);
   const root = await openRoot(options, marker);
+  opened?.add(directory);
   const environment = new LmdbEnvironment(root, options, {
-    closed: () => closed(directory, marker),
+    closed: async (isInPlace) => {
+      if (isInPlace) await stampClosed(directory);
+      if (isInPlace) await marker.remove();
+      opened?.delete(directory);
+    },
     beside: (path) => openOnce({ ...options, directory: path }),
     reopen: async () => {
       marker = await OpeningMarker.leave(directory);
@@ -99,11 +109,6 @@ const requireSound = async ({ directory, durability, onMarkerLeft }: OpenEnviron
   if (isCache) throw new Unsound(found.cause);
   const why = outcome.state === 'unknown' ? `could not be probed: ${outcome.why}` : `was probed, which ${outcome.how}`;
   throw new StorageFault('io', `${directory} ${why}. ${found.cause}`);
-};
-
-const closed = async (directory: string, marker: OpeningMarker): Promise<void> => {
-  await stampClosed(directory);
-  await marker.remove();
 };
 
 /** Whether opening writes no new page: on a full disk that would end the process. */

@@ -15,8 +15,8 @@ export class PersistentFolder {
   private readonly folder: CacheFolder;
 
   constructor(private readonly options: PersistentFolderOptions) {
-    const { directory, clock, minFreeBytes, deadlineMs } = options;
-    this.folder = new CacheFolder({ directory, clock, minFreeBytes, deadlineMs, durability: 'durable' });
+    const { directory, clock, minFreeBytes, deadlineMs, opened } = options;
+    this.folder = new CacheFolder({ directory, clock, minFreeBytes, deadlineMs, opened, durability: 'durable' });
   }
 
   /** Throws `StorageFault`. */

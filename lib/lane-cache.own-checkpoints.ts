@@ -1,0 +1,164 @@
+import { relative } from 'node:path';
+import { LocalCheckpointStore } from './checkpoints/local-checkpoint-store.js';
+import type { CheckpointStore } from './checkpoints/checkpoint-store.js';
+import { ReadFaults } from './checkpoints/read-faults.js';
+import { UnavailableCheckpointStore } from './checkpoints/unavailable-checkpoint-store.js';
+import type { TierOffReason } from './events/reasons.js';
+import { switchedOff, type CheckpointPlace } from './lane-cache.checkpoints.js';
+import { StorageFault, type StorageFaultKind } from './storage/environment.js';
+import { socketLiveness } from './operator/socket-liveness.js';
+import type { OpenDirectories } from './storage/open-directories.js';
+import { openEnvironment } from './storage/open-environment.js';
+import { acquireOwnership, type InUse } from './storage/owner.js';
+
+export interface OwnPlace extends CheckpointPlace {
+  readonly opened: OpenDirectories;
+}
+
+/** By what right a folder is opened. */
+interface Claim {
+  /** Rejects with `StorageFault` if the folder belongs to another process by now. */
+  readonly entitled: () => Promise<void>;
+  readonly release: () => Promise<void>;
+}
+
+const FIRST_RETRY_MS = 1_000;
+const LAST_RETRY_MS = 60_000;
+const OFF_REASONS: Partial<Record<StorageFaultKind, TierOffReason>> = {
+  'disk-full': 'disk-full',
+  'read-only': 'read-only',
+  'not-permitted': 'read-only',
+};
+const nothing = (): Promise<void> => Promise.resolve();
+
+/** Stands in until something else is there. `stop` ends the waiting for it. */
+class PassingCheckpointStore extends UnavailableCheckpointStore {
+  constructor(
+    reason: TierOffReason,
+    detail: string,
+    private readonly stop: () => Promise<void>,
+  ) {
+    super(reason, detail);
+  }
+
+  override close(): Promise<void> {
+    this.current = { state: 'off', reason: 'closed', detail: 'the app was closed' };
+    return this.stop();
+  }
+}
+
+/**
+ * The checkpoints of an app whose directory this process owns. While something is in the way, a full disk or a folder
+ * that went away, another store stands in for them and says so, and they are opened again by and by. A folder outside
+ * the directory, which apps with other directories may have been given too, is claimed first.
+ */
+export class OwnCheckpoints {
+  private retryMs = FIRST_RETRY_MS;
+  private isToldOff = false;
+
+  /** `entitled`: see `Claim`, for the app's directory. `replace` gets every store but the first. */
+  constructor(
+    private readonly place: OwnPlace,
+    private readonly entitled: () => Promise<void>,
+    private readonly replace: (store: CheckpointStore) => Promise<void>,
+  ) {}
+
+  /** Throws LaneCacheError if the folder can never be used. */
+  async open(): Promise<CheckpointStore> {
+    const { checkpoints, root, clock } = this.place;
+    if (checkpoints === false) return switchedOff();
+    try {
+      if (!relative(root, checkpoints).startsWith('..'))
+        return await this.openFolder(checkpoints, { entitled: this.entitled, release: nothing });
+      const claim = await acquireOwnership({ directory: `${checkpoints}.claims`, liveness: socketLiveness, clock });
+      if (claim.state === 'in-use') return this.wait(checkpoints, claim);
+      return await this.openFolder(checkpoints, { entitled: nothing, release: () => claim.release() });
+    } catch (error) {
+      if (!(error instanceof StorageFault)) throw error;
+      return this.standIn(error);
+    }
+  }
+
+  private wait(checkpoints: string, claim: InUse): CheckpointStore {
+    const stop = claim.whenFree((owned) => {
+      const own: Claim = { entitled: nothing, release: () => owned.release() };
+      void this.renew(() => this.openFolder(checkpoints, own));
+    });
+    const detail = `'${checkpoints}' belongs to process ${claim.ownerPid}, whose app has another directory. Give both apps the same 'directory' to share checkpoints, or one of them another 'checkpoints.directory'.`;
+    return new PassingCheckpointStore('in-use', detail, stop);
+  }
+
+  private async openFolder(directory: string, { entitled, release }: Claim): Promise<CheckpointStore> {
+    const { clock, minFreeBytes, deadlineMs, events, opened } = this.place;
+    const faults = new ReadFaults();
+    const report = {
+      fault: (kind: StorageFaultKind, detail: string, error: unknown): void => faults.note(kind, detail, error),
+      quarantined: (from: string, movedTo: string, cause: string): void =>
+        events.emit('quarantine', { directory: from, movedTo, cause }),
+    };
+    const given = { directory, durability: 'durable', onMarkerLeft: 'probe' } as const;
+    try {
+      await entitled();
+      const environment = await openEnvironment({ ...given, clock, minFreeBytes, deadlineMs, report, opened });
+      const gone = (detail: string): void => this.leave(store, detail);
+      // what hangs keeps the claim as long as the process lives
+      const letGo = async (): Promise<void> => {
+        if (!opened.has(directory)) await release();
+      };
+      const store = new LocalCheckpointStore(environment, { clock, events, faults, release: letGo, gone });
+      return store;
+    } catch (error) {
+      await release();
+      throw error;
+    }
+  }
+
+  private standIn(fault: StorageFault): CheckpointStore {
+    const reason = OFF_REASONS[fault.kind] ?? 'breaker';
+    const detail = fault.message;
+    if (!this.isToldOff)
+      this.place.events.emit('tier', { tier: 'checkpoints', state: 'off', reason, detail, error: fault });
+    this.isToldOff = true;
+    return new PassingCheckpointStore(
+      reason,
+      `${detail}. They are tried again by themselves.`,
+      this.retryAfter(nothing()),
+    );
+  }
+
+  /** The folder of `store`, which has said so, is not there any more. */
+  private leave(store: CheckpointStore, detail: string): void {
+    this.isToldOff = true;
+    const stop = this.retryAfter(store.close());
+    void this.replace(new PassingCheckpointStore('breaker', `${detail}. They are opened anew by themselves.`, stop));
+  }
+
+  private sayOn(): void {
+    this.retryMs = FIRST_RETRY_MS;
+    if (!this.isToldOff) return;
+    this.isToldOff = false;
+    this.place.events.emit('tier', { tier: 'checkpoints', state: 'on', detail: 'checkpoints can be saved again' });
+  }
+
+  /** Opens once more, later, and after `before`. Returns the function that ends it. */
+  private retryAfter(before: Promise<void>): () => Promise<void> {
+    let opening: Promise<void> | undefined;
+    const cancel = this.place.clock.schedule(this.retryMs, () => {
+      opening = before.then(() => this.renew(() => this.open()));
+    });
+    this.retryMs = Math.min(this.retryMs * 2, LAST_RETRY_MS);
+    return async () => {
+      cancel();
+      await before;
+      await opening;
+    };
+  }
+
+  private async renew(open: () => Promise<CheckpointStore>): Promise<void> {
+    const asFault = (error: unknown): StorageFault =>
+      error instanceof StorageFault ? error : new StorageFault('io', String(error), error);
+    const store = await open().catch((error: unknown) => this.standIn(asFault(error)));
+    await this.replace(store);
+    if (store.state.state === 'on') this.sayOn();
+  }
+}

@@ -1,0 +1,73 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CacheManager } from '../../lib/index.js';
+import { StorageBench } from '../support/storage.js';
+
+describe('checkpoints whose folder goes away under the app', () => {
+  const bench = new StorageBench();
+  afterEach(() => bench.dispose());
+
+  const open = async (elsewhere: boolean) => {
+    const directory = await bench.path('cache');
+    const checkpoints = elsewhere ? await bench.path('checkpoints') : join(directory, 'checkpoints');
+    const storage = { minFreeBytes: 0 };
+    const cache = await CacheManager.fromSettings({
+      directory,
+      storage,
+      checkpoints: { directory: checkpoints },
+    });
+    const told: string[] = [];
+    cache.events.on('tier', ({ tier, state }) => tier === 'checkpoints' && told.push(state));
+    const save = (id: string) =>
+      cache.snapshots.cacheCheckpoint(id, id).then(
+        ({ version }) => version,
+        ({ code }) => code,
+      );
+    return { cache, directory, checkpoints, told, save };
+  };
+
+  it.each([false, true])('can be saved again, without a restart (in a folder of their own: %s)', async (elsewhere) => {
+    const { cache, checkpoints, told, save } = await open(elsewhere);
+    expect(await save('a')).toBe(1);
+    await rm(checkpoints, { recursive: true });
+    expect([await save('a'), await save('b')]).toEqual(['CHECKPOINTS_UNAVAILABLE', 'CHECKPOINTS_UNAVAILABLE']);
+    while (!told.includes('on')) await cache.events.once('tier');
+    expect(await save('b')).toBe(1);
+    expect(await cache.snapshots.restoreCheckpoint('b')).toBe('b');
+    expect(told).toEqual(['off', 'on']);
+    await cache.close();
+  });
+
+  it('are what lies in their place now', async () => {
+    const { cache, checkpoints, told, save } = await open(false);
+    expect(await save('a')).toBe(1);
+    await rename(checkpoints, `${checkpoints}-elsewhere`);
+    expect(await save('a')).toBe('CHECKPOINTS_UNAVAILABLE');
+    await rename(`${checkpoints}-elsewhere`, checkpoints);
+    while (!told.includes('on')) await cache.events.once('tier');
+    expect(await cache.snapshots.restoreCheckpoint('a')).toBe('a');
+    expect(await save('a')).toBe(2);
+    await cache.close();
+  });
+
+  it('come back with everything else when the whole directory went', async () => {
+    const { cache, directory, told, save } = await open(false);
+    await rm(directory, { recursive: true });
+    expect(await save('a')).toBe('CHECKPOINTS_UNAVAILABLE');
+    while (!told.includes('on')) await cache.events.once('tier');
+    expect(await save('a')).toBe(1);
+    await cache.close();
+    const again = await CacheManager.fromSettings({ directory, storage: { minFreeBytes: 0 } });
+    expect(await again.snapshots.restoreCheckpoint('a')).toBe('a');
+    await again.close();
+  });
+
+  it('leave the app free to close while they are away', async () => {
+    const { cache, checkpoints, save } = await open(false);
+    await rm(checkpoints, { recursive: true });
+    expect(await save('a')).toBe('CHECKPOINTS_UNAVAILABLE');
+    await cache.close();
+    expect(await save('a')).toBe('CLOSED');
+  });
+});
