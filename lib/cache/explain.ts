@@ -41,7 +41,7 @@ function nextOf(space: LaneSpace, flights: Flights, key: string, looked: readonl
       summary: `${subject} is served from ${from.tier} for another ${left}.`,
     };
   }
-  const why = `${subject}: ${reasonText(looked)}`;
+  const why = `${subject}: ${reasonText(looked).replace(/\.$/, '')}`;
   if (servesStale(space, flights, key, looked)) {
     return { next: 'stale', summary: `${why}. The next call gets the stale value, for it is within its grace.` };
   }

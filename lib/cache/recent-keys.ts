@@ -52,7 +52,7 @@ export class RecentKeys {
   refused(key: string, reason: RefusalReason, detail: string): void {
     const refusal = { reason, detail };
     // what the disk had no room for is in memory all the same; every other refusal leaves nothing behind
-    const kept = reason === 'backlog' ? this.traceOf(key) : NOTHING;
+    const kept = reason === 'backlog' || reason === 'disk-full' ? this.traceOf(key) : NOTHING;
     this.remember(key, { ...kept, refusal });
   }
 

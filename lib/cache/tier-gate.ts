@@ -91,17 +91,20 @@ export class TierGate {
     }
   }
 
-  /** Whether the tier had too much waiting to take the record. */
-  write(lane: string, record: TierRecord): 'taken' | 'backlog' {
-    if (this.isResting()) return 'taken';
+  /** Why the tier had no room for the record; undefined if it took it, or need not have it. */
+  write(lane: string, record: TierRecord): 'backlog' | 'disk-full' | undefined {
+    if (this.isResting()) return undefined;
     try {
-      if (this.tier.offer !== undefined) return this.tier.offer(lane, record) === 'backlog' ? 'backlog' : 'taken';
+      if (this.tier.offer !== undefined) {
+        const answer = this.tier.offer(lane, record);
+        return answer === 'backlog' || answer === 'disk-full' ? answer : undefined;
+      }
       const written = this.tier.write(lane, record);
       if (written instanceof Promise) written.catch((error: unknown) => this.failed(lane, error));
     } catch (error) {
       this.failed(lane, error);
     }
-    return 'taken';
+    return undefined;
   }
 
   /** Resolves to whether there was something; rejects when the removal is not known to be in place. */

@@ -39,7 +39,11 @@ export const FENCED: Refusal = Object.freeze({
   detail: 'it was invalidated while it was being computed',
 });
 
-const BACKLOG: Refusal = Object.freeze({ reason: 'backlog', detail: 'too much is waiting to be written to disk' });
+/** Memory has what the disk had no room for. */
+const NO_ROOM = Object.freeze({
+  backlog: { reason: 'backlog', detail: 'too much is waiting to be written to disk' },
+  'disk-full': { reason: 'disk-full', detail: 'the disk is full' },
+} as const satisfies Partial<Record<RefusalReason, Refusal>>);
 
 interface Life {
   readonly landedAt: number;
@@ -196,7 +200,8 @@ function writeBelow(space: LaneSpace, landing: Landing, life: Life): void {
   });
   const record = { key, tags, birth, expiresAt: staleUntil, computeMs, bytes };
   const answers = parts.below.map((gate) => gate.write(lane, record));
-  if (answers.includes('backlog')) refuse(space, key, BACKLOG);
+  const noRoom = answers.find((answer) => answer !== undefined);
+  if (noRoom !== undefined) refuse(space, key, NO_ROOM[noRoom]);
 }
 
 function refusedByStrategy(space: LaneSpace, landing: Asked): Refusal | undefined {

@@ -1,19 +1,33 @@
+/** How the program is called in texts that people copy. */
+const CALL = 'npx nestjs-lane-cache';
+
+const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
+  metrics: ['metrics', 'metrics --lane standard --verbose', "metrics --json | jq '.lanes.standard.hitRate'"],
+  status: ['status', 'status --lane standard'],
+  keys: ["keys 'user:*'", 'keys --lane docs --limit 20'],
+  explain: ['explain user:42 --lane docs'],
+  clear: ['clear --lane docs --dry-run', 'clear --lane docs --yes'],
+  invalidate: ['invalidate user:42', "invalidate --pattern 'user:*' --dry-run", 'invalidate --tag batch_run_5 --yes'],
+  cleanup: ['cleanup --max-age-days 30 --dry-run', 'cleanup --workflow nightly --keep-last 3 --yes'],
+  doctor: ["doctor || echo 'look at the findings'"],
+  verify: ['verify', 'verify --lane heavy'],
+  bench: ['bench --lane heavy --iterations 10000'],
+  'checkpoints list': ['checkpoints list --workflow nightly', 'checkpoints list --since 2026-01-31'],
+  'checkpoints show': ['checkpoints show run-7', 'checkpoints show run-7 --version 2'],
+  'checkpoints export': ['checkpoints export run-7 --output run-7.json'],
+  'checkpoints rm': ['checkpoints rm run-7 --version 2 --dry-run', 'checkpoints rm run-7 --yes'],
+};
+
+/** What the help of a command ends with. */
+export function examplesOf(command: string): string {
+  return examplesText(EXAMPLES[command] ?? []);
+}
+
 /** What `--help` ends with. */
-export const EXAMPLES = `
-Examples:
-  lane-cache metrics                          all lanes in numbers
-  lane-cache --lane standard metrics --verbose
-  lane-cache explain user:42 --lane docs      why is this key (not) served?
-  lane-cache keys 'user:*'                    what is stored, and for how long
-  lane-cache invalidate --pattern 'user:*' --dry-run
-  lane-cache invalidate --tag batch_run_5 --yes
-  lane-cache clear --lane docs --yes
-  lane-cache cleanup --max-age-days 30 --dry-run
-  lane-cache checkpoints list --workflow nightly
-  lane-cache checkpoints export run-7 --output run-7.json
-  lane-cache doctor || echo 'look at the findings'
-  lane-cache metrics --json | jq '.lanes.standard.hitRate'
-  lane-cache --lane standard --action clear
+export function generalHelp(): string {
+  const first = Object.values(EXAMPLES).flatMap((calls) => calls.slice(0, 1));
+  return `${examplesText([...first, '--lane standard --action clear'])}
+'lane-cache' is the same program. Each command has a help of its own: ${CALL} keys --help
 
 Exit codes:
    0  done
@@ -25,3 +39,8 @@ Exit codes:
    6  not found (checkpoints show, export, rm)
   70  internal error
 `;
+}
+
+function examplesText(calls: readonly string[]): string {
+  return `\nExamples:\n${calls.map((call) => `  ${CALL} ${call}\n`).join('')}`;
+}

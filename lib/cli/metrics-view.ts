@@ -22,8 +22,9 @@ export function metricsText(metrics: LaneMetrics, paint: Paint, detail: 'short' 
 
 function headline(metrics: LaneMetrics, paint: Paint): string {
   const { requests, hitRate, speedUp, timeSavedMs, policy } = metrics;
+  if (requests === 0) return paint('dim', 'no requests yet');
   const target = policy.targets.hitRate;
-  const isLow = target !== null && requests > 0 && hitRate < target[0];
+  const isLow = target !== null && hitRate < target[0];
   const rate = paint(isLow ? 'yellow' : 'green', percentText(hitRate));
   const aim = target === null ? '' : paint('dim', ` (target ${target[0]}-${target[1]} %)`);
   const saved = timeSavedMs > 0 ? `, ${spanText(timeSavedMs)} saved, ${speedUp.toFixed(1)}x faster` : '';

@@ -4,7 +4,7 @@ import { parseDuration } from '../lanes/duration.js';
 import { CommandContext, type CommonOptions } from './command-context.js';
 import { EXIT, exitCodeOf } from './exit.js';
 import { addCommands, type Does } from './commands.js';
-import { EXAMPLES } from './examples.js';
+import { generalHelp } from './examples.js';
 import type { Terminal } from './terminal.js';
 
 interface Called {
@@ -39,7 +39,7 @@ function withoutAction(args: readonly string[]): { words: readonly string[]; for
 }
 
 function programFor(terminal: Terminal, form: 'command' | 'action', called: Called): Command {
-  const program = new Command('lane-cache')
+  const program = new Command('nestjs-lane-cache')
     .description("Looks into an app's cache and works on it: the app's own while it runs, else what it left.")
     .option(
       '--lane <name>',
@@ -53,8 +53,9 @@ function programFor(terminal: Terminal, form: 'command' | 'action', called: Call
     .option('--timeout <duration>', 'how long the app may take to answer', '5s')
     .option('--verbose', 'more of everything')
     .option('--action <command>', 'the same as the command; clear and cleanup then never ask')
-    .addHelpText('after', EXAMPLES)
-    .showHelpAfterError('See lane-cache --help.')
+    .configureHelp({ showGlobalOptions: true })
+    .addHelpText('after', generalHelp())
+    .showHelpAfterError('See npx nestjs-lane-cache --help.')
     .configureOutput({
       writeOut: (text) => terminal.out(text.trimEnd()),
       writeErr: (text) => terminal.note(text.trimEnd()),

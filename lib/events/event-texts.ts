@@ -24,6 +24,8 @@ export function shownKey(key: string): string {
 
 export function tierText({ tier, state, reason, detail, error }: Told<'tier'>): string {
   const place = tier === 'checkpoints' ? 'Checkpoints are' : `Tier ${tier} is`;
+  if (reason === 'closed') return `${place} closed.`;
+  if (reason === 'policy') return sentences(`${place} not used`, detail);
   if (state === 'on') return sentences(`${place} on`, detail);
   const loss =
     tier === 'checkpoints'
@@ -37,7 +39,7 @@ export function ownerText({ directory, state, ownerPid }: Told<'owner'>): string
   const owner = ownerPid === undefined ? 'another process' : `process ${ownerPid}`;
   const texts: Readonly<Record<typeof state, string>> = {
     owned: `This process owns the cache directory '${directory}'.`,
-    waiting: `The cache directory '${directory}' belongs to ${owner}; this process works without it and takes over when that one ends.`,
+    waiting: `The cache directory '${directory}' belongs to ${owner}. This process takes over when that one ends; until then it has no persistent tier of its own, and saves and restores checkpoints through that one.`,
     'taken-over': `This process has taken over the cache directory '${directory}' from ${owner}, which has ended.`,
     refused: `The cache directory '${directory}' belongs to ${owner} and cannot be taken over. Give this process a directory of its own.`,
   };
@@ -75,16 +77,16 @@ export function checkpointText({ action, id, version }: Told<'checkpoint'>): str
 export function sweepText(report: Told<'sweep'>): string {
   const { expired, evicted, orphanedSessions, quarantinesRemoved, freedBytes, durationMs } = report;
   const leftovers = orphanedSessions + quarantinesRemoved;
-  const also = leftovers === 0 ? '' : `, ${leftovers} leftover folders removed`;
+  const also = leftovers === 0 ? '' : `, ${many(leftovers, 'leftover folder')} removed`;
   return `Swept: ${expired} expired and ${evicted} evicted${also}, ${freedBytes} bytes freed in ${Math.round(durationMs)} ms.`;
 }
 
 export function cleanupText({ removed, bytes, pinnedKept, newestOfId, dryRun }: Told<'cleanup'>): string {
   const verb = dryRun ? 'would remove' : 'removed';
-  const pinned = pinnedKept === 0 ? '' : `; ${pinnedKept} pinned were kept`;
+  const pinned = pinnedKept === 0 ? '' : `; kept as pinned: ${pinnedKept}`;
   const newest =
-    newestOfId === 0 ? '' : `; ${newestOfId} of them were the newest of their id and can no longer be restored`;
-  return `Checkpoint cleanup ${verb} ${removed} versions (${bytes} bytes)${newest}${pinned}.`;
+    newestOfId === 0 ? '' : `; with the newest of ${many(newestOfId, 'id')}, which cannot be restored any more`;
+  return `Checkpoint cleanup ${verb} ${many(removed, 'version')} (${bytes} bytes)${newest}${pinned}.`;
 }
 
 /** Any other event, in one line: its name, then what it tells. */
@@ -104,6 +106,10 @@ function shownValue(value: unknown): string {
 export function causeText(error: unknown): string {
   if (error === undefined) return '';
   return error instanceof Error ? error.message : `Thrown: ${shownValue(error)}`;
+}
+
+function many(count: number, one: string): string {
+  return `${count} ${one}${count === 1 ? '' : 's'}`;
 }
 
 /** Joins parts to sentences, each with a capital and a full stop. */

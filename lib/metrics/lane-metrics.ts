@@ -54,7 +54,9 @@ function measureTier(name: TierName, sources: LaneMetricsSources, misses: number
   const counts = sources.counters[name];
   const tier = sources.tier(name);
   const { state, reason } = stateIn(name, tier, sources.policy);
-  const since = sources.changedAt(name) ?? (state === 'off' ? sources.since : undefined);
+  // memory does not say when it was closed; what is off without a change was so from the start
+  const offSince = state === 'off' && reason !== 'closed' ? sources.since : undefined;
+  const since = sources.changedAt(name) ?? offSince;
   const usage = tier?.usage(sources.policy.lane) ?? { entries: 0, sizeBytes: 0 };
   return {
     state,

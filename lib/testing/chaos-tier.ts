@@ -1,6 +1,6 @@
 import { systemClock, type Clock } from '../clock/clock.js';
 import type { TierName } from '../entries/tier-name.js';
-import type { Tier, TierLookup, TierRecord, TierState, TierUsage } from '../tiers/tier.js';
+import type { Offered, Tier, TierLookup, TierRecord, TierState, TierUsage } from '../tiers/tier.js';
 import { seededRandom } from './seeded-random.js';
 
 /** What goes wrong, and how often. Rates are shares of the calls, from 0 (never) to 1 (always). */
@@ -36,7 +36,7 @@ export function chaosTier(
 
 class ChaosTier implements Tier {
   readonly peek?: (lane: string, key: string) => TierLookup | Promise<TierLookup>;
-  readonly offer?: (lane: string, record: TierRecord) => 'queued' | 'backlog' | 'off';
+  readonly offer?: (lane: string, record: TierRecord) => Offered;
   private random: () => number;
 
   constructor(
@@ -126,7 +126,7 @@ class ChaosTier implements Tier {
     return Promise.reject(error);
   }
 
-  private accept(lane: string, record: TierRecord): 'queued' | 'backlog' | 'off' {
+  private accept(lane: string, record: TierRecord): Offered {
     if (this.plan.hang === true) return 'queued';
     if (this.strikes(this.plan.failRate)) throw new ChaosError('offer', this.name);
     return this.tier.offer?.(lane, record) ?? 'off';

@@ -12,7 +12,7 @@ import type { LaneRules } from '../storage/lane-rules.js';
 import type { EnvironmentSource } from './environment-source.js';
 import { diskRules, viewOf } from './disk-rules.js';
 import { StoreKeeper } from './store-keeper.js';
-import type { Tier, TierLookup, TierRecord, TierState, TierUsage } from './tier.js';
+import type { Offered, Tier, TierLookup, TierRecord, TierState, TierUsage } from './tier.js';
 
 /** What a disk tier is given. */
 export interface StoredTierOptions {
@@ -90,10 +90,12 @@ export abstract class StoredTier implements Tier {
     return this.lookup(store.peek(lane, key));
   }
 
-  /** Accepts the record without waiting for the disk. `backlog`: too much is waiting already. */
-  offer(lane: string, record: TierRecord): 'queued' | 'backlog' | 'off' {
-    const { store } = this.keeper;
-    return store === undefined || !this.rules.has(lane) ? 'off' : store.put(lane, record);
+  /** Accepts the record without waiting for the disk, or says why not. */
+  offer(lane: string, record: TierRecord): Offered {
+    const { store, state } = this.keeper;
+    if (!this.rules.has(lane)) return 'off';
+    if (store !== undefined) return store.put(lane, record);
+    return state.reason === 'disk-full' ? 'disk-full' : 'off';
   }
 
   /** Rejects with `StorageFault` when the record was given up; resolves at once when the tier is off or has too much waiting. */

@@ -33,6 +33,9 @@ export interface TierUsage {
   readonly sizeBytes: number;
 }
 
+/** What becomes of a record that was offered. `backlog`: too much is waiting already; `disk-full`: there is no room for it. */
+export type Offered = 'queued' | 'backlog' | 'disk-full' | 'off';
+
 /**
  * A place where entries live. All tiers of an app serve all its lanes, each lane a space of its own.
  *
@@ -48,7 +51,7 @@ export interface Tier {
   peek?(lane: string, key: string): TierLookup | Promise<TierLookup>;
   write(lane: string, record: TierRecord): void | Promise<void>;
   /** As `write`, for those who don't wait: accepts the record, or says why not. Absent where `write` is as cheap. */
-  offer?(lane: string, record: TierRecord): 'queued' | 'backlog' | 'off';
+  offer?(lane: string, record: TierRecord): Offered;
   /** Whether there was something to remove. */
   remove(lane: string, key: string): boolean | Promise<boolean>;
   /** How many records went. */

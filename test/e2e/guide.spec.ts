@@ -376,6 +376,10 @@ describe('Error handling', () => {
     expect(compute.runs).toBe(1);
     await cache.flush();
     expect(cache.getMetrics()).toMatchObject({ l2: { state: 'off', reason: 'disk-full' } });
+    const before = cache.getMetrics().refused['disk-full'];
+    expect(await cache.getOrSet('next', async () => 1)).toBe(1);
+    expect(cache.getMetrics().refused['disk-full']).toBe(before + 1);
+    expect(await cache.explain('next')).toMatchObject({ next: 'hit', answeredBy: 'l1' });
   });
 
   it('passes on what the operation itself throws, the very same error, and stores nothing', async () => {

@@ -36,7 +36,9 @@ describe('what a person should see', () => {
   it('is no tier that was closed in good order', () => {
     const { bus, lines } = setUp();
     bus.emit('tier', { tier: 'l2', state: 'off', reason: 'closed', detail: '' });
-    expect(lines).toEqual([expect.stringMatching(/^debug Tier l2 is off \(closed\)\./)]);
+    bus.emit('tier', { tier: 'checkpoints', state: 'off', reason: 'closed', detail: 'Closed.' });
+    bus.emit('tier', { tier: 'l4', state: 'off', reason: 'policy', detail: '' });
+    expect(lines).toEqual(['debug Tier l2 is closed.', 'debug Checkpoints are closed.', 'debug Tier l4 is not used.']);
   });
 
   it('is a directory that belongs to another process, and its quarantine', () => {
@@ -46,7 +48,7 @@ describe('what a person should see', () => {
     bus.emit('quarantine', { directory: '/c', movedTo: '/c.bad', cause: 'a page does not match its checksum' });
     expect(lines).toEqual([
       "debug This process owns the cache directory '/c'.",
-      "warn The cache directory '/c' belongs to process 7; this process works without it and takes over when that one ends.",
+      "warn The cache directory '/c' belongs to process 7. This process takes over when that one ends; until then it has no persistent tier of its own, and saves and restores checkpoints through that one.",
       "warn The cache directory '/c' was damaged. A page does not match its checksum. It was moved to '/c.bad' and a fresh one started; entries are computed again. Check the disk if this repeats.",
     ]);
   });
@@ -83,10 +85,12 @@ describe('what a person should see', () => {
     bus.emit('sweep', SWEEP);
     bus.emit('sweep', { ...SWEEP, expired: 2, orphanedSessions: 1, freedBytes: 10 });
     bus.emit('cleanup', CLEANUP);
+    bus.emit('cleanup', { ...CLEANUP, removed: 1, pinnedKept: 0, newestOfId: 1, dryRun: true });
     expect(lines).toEqual([
       expect.stringMatching(/^debug Swept/),
-      'log Swept: 2 expired and 0 evicted, 1 leftover folders removed, 10 bytes freed in 3 ms.',
-      'log Checkpoint cleanup removed 3 versions (99 bytes); 1 pinned were kept.',
+      'log Swept: 2 expired and 0 evicted, 1 leftover folder removed, 10 bytes freed in 3 ms.',
+      'log Checkpoint cleanup removed 3 versions (99 bytes); kept as pinned: 1.',
+      'log Checkpoint cleanup would remove 1 version (99 bytes); with the newest of 1 id, which cannot be restored any more.',
     ]);
   });
 
