@@ -11,6 +11,7 @@ import {
   Redirect,
   Req,
   Res,
+  ServiceUnavailableException,
   Sse,
   StreamableFile,
   UseGuards,
@@ -143,6 +144,14 @@ class ThingsController {
     const { call } = next();
     await calls.gate.whenOpen;
     if (call === 1) throw new NotFoundException('not yet');
+    return { call };
+  }
+
+  @Get('down')
+  @CacheResponse()
+  down(): object {
+    const { call } = next();
+    if (call === 1) throw new ServiceUnavailableException();
     return { call };
   }
 
@@ -564,6 +573,13 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
     await clock.advance('11s');
     calls.count = 0;
     expect((await ask('/things/error')).status).toBe(404);
+    calls.count = 1;
+    expect(await json('/things/down')).toEqual({ call: 2 });
+    await clock.advance('11s');
+    calls.count = 0;
+    const stale = await ask('/things/down');
+    expect([stale.status, stale.headers.get('age'), await stale.json()]).toEqual([200, '11', { call: 2 }]);
+    expect(calls.count).toBe(1);
   });
 
   it('follows lane, ttl and tags of the class, and what a method says instead', async () => {
