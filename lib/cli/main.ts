@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 import { run } from './program.js';
-import { processTerminal } from './terminal.js';
+import { terminalOf } from './terminal.js';
 
 const main = async (): Promise<void> => {
-  process.exitCode = await run(process.argv.slice(2), processTerminal());
+  process.exitCode = await run(process.argv.slice(2), terminalOf(process));
 };
 
 void main();

@@ -1,5 +1,5 @@
+import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
-import { isatty } from 'node:tty';
 import { styleText } from 'node:util';
 import { SingleBar } from 'cli-progress';
 
@@ -28,35 +28,47 @@ export interface Terminal {
 const SILENT_PROGRESS: Progress = Object.freeze({ add: () => undefined, end: () => undefined });
 const DEFAULT_COLUMNS = 120;
 
-/** The process's own streams. */
-export function processTerminal(): Terminal {
-  const { stdout, stderr, stdin } = process;
-  const isWatched = isatty(stdout.fd);
-  const isColoured = isWatched && process.env['NO_COLOR'] === undefined && process.env['TERM'] !== 'dumb';
+/** What a process has to talk through; `process` is one. */
+export interface Streams {
+  readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+  readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number | undefined };
+  readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean };
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Talks through the streams of a process: colours and questions only where a person is. */
+export function terminalOf(streams: Streams): Terminal {
+  const { stdin, stdout, stderr, env } = streams;
+  const isWatched = stdout.isTTY === true;
+  const isColoured = isWatched && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+  const isNoted = stderr.isTTY === true;
   return {
     isWatched,
-    canAsk: isatty(stdin.fd) && isatty(stderr.fd),
-    columns: isWatched ? stdout.columns : DEFAULT_COLUMNS,
+    canAsk: stdin.isTTY === true && isNoted,
+    columns: (isWatched ? stdout.columns : undefined) ?? DEFAULT_COLUMNS,
     out: (text) => void stdout.write(`${text}\n`),
     note: (text) => void stderr.write(`${text}\n`),
-    ask: (question) => ask(question),
-    paint: (style, text) => (isColoured ? styleText(style, text) : text),
-    progress: (total, what) => (isatty(stderr.fd) && total > 0 ? bar(total, what) : SILENT_PROGRESS),
+    ask: (question) => ask(question, streams),
+    paint: (style, text) => (isColoured ? styleText(style, text, { validateStream: false }) : text),
+    progress: (total, what) => (isNoted && total > 0 ? bar(total, what, stderr) : SILENT_PROGRESS),
   };
 }
 
-async function ask(question: string): Promise<boolean> {
-  const lines = createInterface({ input: process.stdin, output: process.stderr });
+async function ask(question: string, { stdin, stderr }: Streams): Promise<boolean> {
+  const lines = createInterface({ input: stdin, output: stderr });
+  // whoever ends the input without a word has not said yes
+  const ended = once(lines, 'close').then(() => '');
   try {
-    return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `)).trim());
+    const answer = await Promise.race([lines.question(`${question} [y/N] `), ended]);
+    return /^y(es)?$/i.test(answer.trim());
   } finally {
     lines.close();
   }
 }
 
-function bar(total: number, what: string): Progress {
+function bar(total: number, what: string, stream: NodeJS.WritableStream): Progress {
   const format = `${what} {bar} {percentage} %  {value}/{total}`;
-  const shown = new SingleBar({ format, stream: process.stderr, hideCursor: true, clearOnComplete: true });
+  const shown = new SingleBar({ format, stream, hideCursor: true, clearOnComplete: true });
   shown.start(total, 0);
   return { add: (steps) => shown.increment(steps), end: () => shown.stop() };
 }

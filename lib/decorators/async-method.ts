@@ -7,3 +7,10 @@ export type AsyncMethodDecorator = <M extends AsyncMethod>(
   name: string | symbol,
   descriptor: TypedPropertyDescriptor<M>,
 ) => TypedPropertyDescriptor<M>;
+
+/** A decorator of any method. */
+export type AnyMethodDecorator = <M extends (...args: never[]) => unknown>(
+  target: object,
+  name: string | symbol,
+  descriptor: TypedPropertyDescriptor<M>,
+) => TypedPropertyDescriptor<M>;

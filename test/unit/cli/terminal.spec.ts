@@ -1,0 +1,110 @@
+import { describe, expect, it } from '@jest/globals';
+import { PassThrough } from 'node:stream';
+import { terminalOf } from '../../../lib/cli/terminal.js';
+
+interface Place {
+  readonly stdin?: boolean;
+  readonly stdout?: boolean;
+  readonly stderr?: boolean;
+  readonly columns?: number;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+const stream = (isTTY: boolean, columns?: number) => Object.assign(new PassThrough(), { isTTY, columns });
+
+/** A terminal of streams that a person looks at, where so told. */
+const setUp = ({ stdin = false, stdout = false, stderr = false, columns, env = {} }: Place) => {
+  const streams = { stdin: stream(stdin), stdout: stream(stdout, columns), stderr: stream(stderr), env };
+  const written = (name: 'stdout' | 'stderr'): string => String(streams[name].read() ?? '');
+  return { terminal: terminalOf(streams), streams, written };
+};
+
+describe('results', () => {
+  it('go out, and everything else to the side', () => {
+    const { terminal, written } = setUp({});
+    terminal.out('result');
+    terminal.note('by the way');
+    expect([written('stdout'), written('stderr')]).toEqual(['result\n', 'by the way\n']);
+  });
+
+  it('are as wide as the terminal; in a pipe, as wide as most are', () => {
+    expect(setUp({ stdout: true, columns: 77 }).terminal.columns).toBe(77);
+    expect(setUp({ stdout: false, columns: 77 }).terminal.columns).toBe(120);
+    expect(setUp({ stdout: true }).terminal.columns).toBe(120);
+  });
+});
+
+describe('colours', () => {
+  const painted = (place: Place): string => setUp(place).terminal.paint('red', 'text');
+
+  it('are for terminals', () => {
+    expect(painted({ stdout: true })).toBe('\u001b[31mtext\u001b[39m');
+    expect(painted({ stdout: true, env: { NO_COLOR: '' } })).toContain('\u001b');
+  });
+
+  it.each([
+    ['in a pipe', { stderr: true }],
+    ['where NO_COLOR says so', { stdout: true, env: { NO_COLOR: '1' } }],
+    ['on a terminal that has none', { stdout: true, env: { TERM: 'dumb' } }],
+  ])('are not there %s', (_where, place) => {
+    expect(painted(place)).toBe('text');
+  });
+});
+
+describe('the bar', () => {
+  it('shows how far long work has come, beside results that go elsewhere, and clears itself away', () => {
+    const { terminal, written } = setUp({ stderr: true });
+    const progress = terminal.progress(200, 'verifying');
+    expect(written('stderr')).toMatch(/verifying -+ 0 % {2}0\/200/);
+    progress.add(150);
+    progress.add(50);
+    progress.end();
+    expect(written('stderr')).toMatch(/verifying =+ 100 % {2}200\/200/);
+    terminal.out('done');
+    expect(written('stdout')).toBe('done\n');
+  });
+
+  it('is not drawn into a pipe, nor for nothing', () => {
+    for (const [place, total] of [
+      [{ stdout: true }, 5],
+      [{ stderr: true }, 0],
+    ] as const) {
+      const { terminal, written } = setUp(place);
+      const progress = terminal.progress(total, 'verifying');
+      progress.add(5);
+      progress.end();
+      expect(written('stderr')).toBe('');
+    }
+  });
+});
+
+describe('a question', () => {
+  it.each([
+    ['y', true],
+    ['Yes', true],
+    ['', false],
+    ['n', false],
+    ['yesterday', false],
+  ])('is answered by %p with %p', async (line, answer) => {
+    const { terminal, streams, written } = setUp({ stdin: true, stderr: true });
+    expect(terminal.canAsk).toBe(true);
+    const asked = terminal.ask('Remove it?');
+    streams.stdin.write(`${line}\n`);
+    expect(await asked).toBe(answer);
+    expect(written('stderr')).toContain('Remove it? [y/N] ');
+    expect(written('stdout')).toBe('');
+  });
+
+  it('that nobody answers is answered with no', async () => {
+    const { terminal, streams } = setUp({ stdin: true, stderr: true });
+    const asked = terminal.ask('Remove it?');
+    streams.stdin.end();
+    expect(await asked).toBe(false);
+  });
+
+  it('can only be asked where it is seen and can be answered', () => {
+    expect(setUp({ stdin: true }).terminal.canAsk).toBe(false);
+    expect(setUp({ stderr: true }).terminal.canAsk).toBe(false);
+    expect(setUp({ stdin: false, stderr: true, stdout: true }).terminal.canAsk).toBe(false);
+  });
+});
