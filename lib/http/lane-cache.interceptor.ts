@@ -65,7 +65,8 @@ export class LaneCacheInterceptor implements NestInterceptor {
     const own = attempt.outcome;
     if (own?.kind === 'refused') throw own.error;
     if (found.kind === 'unshared') return own === undefined ? next.handle() : of(own.body);
-    const isNew = own?.response !== undefined && isSame(own.response, found);
+    // a copy may have been served in place of what this caller's own call made
+    const isNew = own?.response?.entityTag !== undefined && own.response.entityTag === found.entityTag;
     const terms = { ttlMs: ttlOf(route.rules, lane), now: nowOf(lane), isPrivate: asked.varyBy.length > 0, isNew };
     return of(replay(exchange, isNew ? { ...found, body: own.body } : found, route.rules, terms));
   }
@@ -122,10 +123,6 @@ function optionsOf({ route, exchange }: Asked): EntryOptions {
 }
 
 const nowOf = (lane: LaneManager): number => lane.insides.space.parts.clock.now();
-
-/** Whether what was found is what this caller's own call made, and not the copy that was served in its place. */
-const isSame = (own: StoredResponse, found: StoredResponse): boolean =>
-  own.madeAt === found.madeAt && own.entityTag === found.entityTag;
 
 /** Whether the route or the request wants nothing of the cache. */
 function isKeptOut(rules: CacheResponseOptions, exchange: Exchange): boolean {
