@@ -15,6 +15,8 @@ export interface MemoryTierOptions {
   readonly evicted: (lane: string, entry: MemoryEntry, reason: 'entries' | 'bytes' | 'expired') => void;
 }
 
+const ON: TierState = Object.freeze({ state: 'on' });
+const CLOSED: TierState = Object.freeze({ state: 'off', reason: 'closed' });
 /** Entries looked at between two turns of the event loop. */
 const SLICE = 2_000;
 
@@ -34,7 +36,7 @@ export class MemoryTier implements Tier {
   }
 
   get state(): TierState {
-    return this.closed ? { state: 'off', reason: 'closed' } : { state: 'on' };
+    return this.closed ? CLOSED : ON;
   }
 
   /** The lane's memory itself, for the read and write paths. */
