@@ -94,6 +94,7 @@ describe('the command line', () => {
     expect(await table('metrics')).toMatch(
       /standard {2}2 requests, 50\.0 % answered from the cache \(target 50-70 %\)[^]*l1 +on +1 [^]*docs {2}no requests yet|docs {2}no requests yet[^]*standard {2}2 requests/,
     );
+    expect(await table('metrics --lane docs --verbose')).toMatch(/^docs {2}no requests yet\ntier/);
     expect(await table('metrics --lane ml --verbose')).toMatch(/policy: l1 1,000 \/ 512 MB[^]*for model outputs/);
     expect(await table('keys')).toMatch(
       /key +lane +tiers +age +left +size +cost +tags\nuser:1 +standard +l1 l2 l3 .* users\n/,
@@ -189,6 +190,30 @@ describe('the command line', () => {
     expect((await cli('checkpoints rm run --version 9')).exitCode).toBe(6);
     expect(await runCli(['--help'])).toMatchObject({ exitCode: 0, out: expect.stringContaining('Examples:') });
     expect((await runCli(['keys', '--help'])).out).toContain('--limit');
+  });
+
+  const COMMANDS = 'metrics status keys explain clear invalidate cleanup doctor verify bench'.split(' ');
+  const OF_CHECKPOINTS = ['list', 'show', 'export', 'rm'].map((name) => `checkpoints ${name}`);
+
+  it.each([...COMMANDS, ...OF_CHECKPOINTS])('helps with %s: options, and examples that work', async (command) => {
+    const { exitCode, out } = await runCli([...command.split(' '), '--help']);
+    expect([exitCode, out]).toEqual([0, expect.stringContaining('--directory <path>')]);
+    const examples = [...out.matchAll(/^ {2}npx nestjs-lane-cache ([^|\n]+)/gm)].map(([, call = '']) => call.trim());
+    expect(examples[0]).toMatch(new RegExp(`^${command}\\b`));
+    for (const example of examples) {
+      const words = example.replaceAll("'", '').split(' ');
+      const brief = command === 'bench' ? ['--iterations', '20', '--keys', '5'] : [];
+      const ran = await runCli([...words, ...brief, '--dry-run', '--directory', directory]);
+      expect(ran).not.toMatchObject({ exitCode: 2 });
+      expect(ran).not.toMatchObject({ exitCode: 70 });
+    }
+  });
+
+  it('says in its own help how it is called, and how it ends', async () => {
+    const { out } = await runCli(['--help']);
+    for (const command of COMMANDS) expect(out).toContain(`  npx nestjs-lane-cache ${command}`);
+    for (const code of [0, 1, 2, 3, 4, 5, 6, 70]) expect(out).toMatch(new RegExp(`^ +${code} {2}\\w`, 'm'));
+    expect((await runCli(['nonsense'])).notes).toContain('npx nestjs-lane-cache --help');
   });
 
   it('works on what an app left, with its lanes and the counters it saved, and says how old they are', async () => {
