@@ -29,6 +29,17 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (line === 'stop') { working = false; await done; await cache.close(); say('closed'); process.stdin.destroy(); break; }
 }
 `;
+/** Holds keys that are asked for often, with more text in them than half its heap. */
+const HOARDER = `
+import { createInterface } from 'node:readline';
+import { CacheManager } from './lib/cache-manager.js';
+const heavy = { l2: { enabled: false }, l3: { enabled: false } };
+const cache = await CacheManager.fromSettings({ directory: process.argv[2], lane: 'heavy', lanes: { heavy } });
+const rows = (n) => Array.from({ length: 250 }, (_, row) => Buffer.alloc(20_000, n + ' ' + row + ' ').toString());
+for (let n = 0; n < 90; n++) await cache.getOrSet('key:' + (n % 18), () => rows(n));
+process.stdout.write('ready\\n');
+for await (const _ of createInterface({ input: process.stdin }));
+`;
 const CLI = "await import('./lib/cli/main.js');";
 
 const asObject = (value: unknown): object => (typeof value === 'object' && value !== null ? value : {});
@@ -103,6 +114,18 @@ describe('the command line, as processes of its own', () => {
     await app.end('SIGKILL');
     directory = `${directory}/nowhere`;
     expect(await cli('metrics')).toMatchObject({ status: 3, out: '' });
+  });
+
+  it("finds the lane that fills a process's memory", async () => {
+    directory = await bench.path('cache');
+    const app = await workshop.run(HOARDER, [directory], ['env', 'NODE_OPTIONS=--max-old-space-size=120']);
+    expect(await app.line()).toBe('ready');
+    const { status, out } = await cli('doctor');
+    expect([status, JSON.parse(out)]).toMatchObject([
+      1,
+      { findings: [{ code: 'HIGH_MEMORY', lane: 'heavy', advice: expect.stringContaining("'l1.maxBytes' (512 MB)") }] },
+    ]);
+    await app.end('SIGKILL');
   });
 
   it('works on what a killed app left', async () => {

@@ -12,11 +12,13 @@ export interface Ran {
   readonly out: string;
   readonly notes: string;
   readonly asked: readonly string[];
+  /** How far long work came, as `done of total`. */
+  readonly progress: readonly string[];
 }
 
 /** Runs the command line in this process, as from a pipe unless a person is wished for. */
 export async function runCli(args: readonly string[], wish: TerminalWish = {}): Promise<Ran> {
-  const [out, notes, asked]: [string[], string[], string[]] = [[], [], []];
+  const [out, notes, asked, bars]: [string[], string[], string[], string[]] = [[], [], [], []];
   const answers = [...(wish.answers ?? [])];
   const terminal: Terminal = {
     isWatched: wish.isWatched ?? false,
@@ -29,8 +31,11 @@ export async function runCli(args: readonly string[], wish: TerminalWish = {}): 
       return Promise.resolve(answers.shift() ?? false);
     },
     paint: (_style, text) => text,
-    progress: () => ({ add: () => undefined, end: () => undefined }),
+    progress: (total) => {
+      let done = 0;
+      return { add: (steps) => void (done += steps), end: () => void bars.push(`${done} of ${total}`) };
+    },
   };
   const exitCode = await run(args, terminal);
-  return { exitCode, out: out.join('\n'), notes: notes.join('\n'), asked };
+  return { exitCode, out: out.join('\n'), notes: notes.join('\n'), asked, progress: bars };
 }

@@ -113,6 +113,12 @@ describe('the command line', () => {
     expect((await cli('keys --json', { isWatched: true })).out).toMatch(/^\[\n/);
   });
 
+  it('shows how far a verification has come', async () => {
+    // one key in each of two lanes, on both disk tiers, and two versions of a checkpoint
+    expect(await cli('verify')).toMatchObject({ exitCode: 0, progress: ['6 of 6'] });
+    expect((await cli('verify --lane standard')).progress).toEqual(['4 of 4']);
+  });
+
   it('makes control characters of keys visible instead of printing them', async () => {
     await cache.getOrSet('evil\u001b[2J\nkey', () => 1);
     const { out } = await cli('keys evil*', { isWatched: true });
