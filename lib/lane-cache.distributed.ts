@@ -7,7 +7,9 @@ import type { Disk } from './lane-cache.disk.js';
 import { checkDistributed, type DistributedOptions } from './lane-cache.distributed-options.js';
 import type { Foundations } from './lane-cache.foundations.js';
 import { toMilliseconds, type Duration } from './lanes/duration.js';
+import type { CachePolicy } from './lanes/policy.js';
 import type { DistributedSettings } from './redis/distributed.js';
+import type { SharedLane } from './redis/packing.js';
 import type { SharedLog } from './invalidation/shared-log.js';
 import type { DistributedTier } from './tiers/distributed-tier.js';
 
@@ -60,7 +62,7 @@ function settingsOf(
     trustPersistence: given.trustPersistence ?? false,
     logLength: given.logLength ?? 10_000,
     hmacKey: given.hmacKey,
-    lanes: new Set([...lanes].filter(([, { policy }]) => policy.l4.enabled).map(([lane]) => lane)),
+    lanes: new Map([...lanes].filter(([, { policy }]) => policy.l4.enabled).map(sharedLane)),
     clock,
     life,
     events,
@@ -69,3 +71,8 @@ function settingsOf(
     journal: () => disk.journal,
   };
 }
+
+const sharedLane = ([lane, { policy }]: readonly [string, { readonly policy: CachePolicy }]): [string, SharedLane] => {
+  const { compression, maxEntryBytes } = policy;
+  return [lane, { compressFrom: compression.enabled ? compression.minBytes : undefined, maxEntryBytes }];
+};

@@ -3,7 +3,8 @@ import type { Flight } from './flight.js';
 import type { FlightContext } from './flight-context.js';
 import type { LaneSpace } from './lane-space.js';
 import { Payload } from './payload.js';
-import { FENCED, land, mayLand, refusalOf, refuse, type Landing, type Refusal } from './write-path.js';
+import { isCutOff } from './cut-off.js';
+import { CUT_OFF, FENCED, land, mayLand, refusalOf, refuse, type Landing, type Refusal } from './write-path.js';
 
 /** What a computation brought. */
 export interface Arrival {
@@ -34,6 +35,7 @@ export function settle(space: LaneSpace, flight: Flight, fence: Fence, arrival: 
   const counts = mayLand(space, fence, tags);
   const expiredAt = log.expiredAt({ ...landing, lane: space.lane }, fence);
   if (!counts) refuse(space, key, FENCED);
+  else if (isCutOff(space)) refuse(space, key, CUT_OFF);
   else if (refusal !== undefined) refuse(space, key, refusal);
   else land(space, { ...landing, expiredAt });
   return { payload, isCurrent: counts && expiredAt === undefined };

@@ -1,9 +1,10 @@
 import type { Invalidations } from './invalidations.js';
 import type { LaneSpace } from './lane-space.js';
 import { Payload } from './payload.js';
+import { isCutOff } from './cut-off.js';
 import { bypassReason } from './requests.js';
 import type { Terms } from './terms.js';
-import { land, refusalOf, refuse, type Refusal } from './write-path.js';
+import { CUT_OFF, land, refusalOf, refuse, type Refusal } from './write-path.js';
 
 export interface PutRequest {
   readonly key: string;
@@ -29,13 +30,8 @@ export async function put(space: LaneSpace, invalidations: Invalidations, asked:
   return refusal === undefined;
 }
 
-const CUT_OFF: Refusal = Object.freeze({
-  reason: 'skip-cache',
-  detail: 'this instance has been cut off from the others for too long to know what others store',
-});
-
 function isExcluded(space: LaneSpace, key: string): Refusal | undefined {
-  if (space.parts.shared?.isStale === true && space.policy.l4.enabled) return CUT_OFF;
+  if (isCutOff(space)) return CUT_OFF;
   return bypassReason(space, key) === 'excluded'
     ? { reason: 'strategy', detail: "the lane's include and exclude patterns leave this key out" }
     : undefined;

@@ -5,6 +5,7 @@ import type { MissReason } from '../events/reasons.js';
 import type { Fence } from '../invalidation/fence.js';
 import type { MemoryEntry } from '../tiers/memory-entry.js';
 import type { TierLookup, TierRecord } from '../tiers/tier.js';
+import { isCutOff } from './cut-off.js';
 import type { LaneSpace } from './lane-space.js';
 import { Payload } from './payload.js';
 import { satisfies } from './schema.js';
@@ -59,6 +60,10 @@ export class Search {
 
   /** Synchronous as long as the tiers are. */
   run(): Search | Promise<Search> {
+    if (isCutOff(this.space)) {
+      this.reason = 'tier-off';
+      return this;
+    }
     return this.from(0);
   }
 

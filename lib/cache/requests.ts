@@ -1,5 +1,6 @@
 import type { BypassReason } from '../events/reasons.js';
 import type { MemoryEntry } from '../tiers/memory-entry.js';
+import { isCutOff } from './cut-off.js';
 import type { Flights } from './flights.js';
 import type { LaneSpace } from './lane-space.js';
 import type { Compute } from './options.js';
@@ -18,7 +19,7 @@ export function bypass(space: LaneSpace, key: string, reason: BypassReason): voi
 /** Why this key is not for the cache at all; undefined if it is. */
 export function bypassReason(space: LaneSpace, key: string): BypassReason | undefined {
   if (space.parts.memory.state.state === 'off') return 'closed';
-  if (space.parts.shared?.isStale === true && space.policy.l4.enabled) return 'stale-distributed';
+  if (isCutOff(space)) return 'stale-distributed';
   const { include, exclude } = space;
   if (exclude.some((pattern) => pattern.matches(key))) return 'excluded';
   if (include.length > 0 && !include.some((pattern) => pattern.matches(key))) return 'excluded';

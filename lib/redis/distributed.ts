@@ -16,6 +16,7 @@ import { Heard } from './heard.js';
 import { KeySpace } from './key-space.js';
 import { Leases } from './leases.js';
 import { LogLine } from './log-line.js';
+import { Packing, type SharedLane } from './packing.js';
 import { RecordSeal } from './record-seal.js';
 import type { RedisPort } from './redis-port.js';
 import { RedisCheckpointStore } from './redis-checkpoint-store.js';
@@ -37,7 +38,7 @@ export interface DistributedSettings {
   readonly logLength: number;
   readonly hmacKey: string | Uint8Array | undefined;
   /** Lanes that instances share. */
-  readonly lanes: ReadonlySet<string>;
+  readonly lanes: ReadonlyMap<string, SharedLane>;
   readonly clock: Clock;
   readonly life: { now(): number };
   readonly events: EventSink;
@@ -109,7 +110,7 @@ export class Distributed {
       serverTime,
       log,
       position,
-      seal: new RecordSeal(settings.hmacKey),
+      packing: new Packing(lanes, new RecordSeal(settings.hmacKey)),
       session: () => this.session,
       state: () => this.current,
       failed: (lane) => settings.recorder(lane).tierError('l4'),

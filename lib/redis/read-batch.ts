@@ -79,7 +79,8 @@ function entryOf(reply: unknown): ServerEntry | undefined {
   return { birth: bytes.readDoubleBE(0), goneAt: bytes.readDoubleBE(8), record: recordIn(bytes) };
 }
 
-/** The record in an entry as it was laid. */
+/** The record in an entry as it was laid; nothing in what is none. */
 export function recordIn(entry: Buffer): Buffer {
-  return entry.subarray(ENTRY_HEAD_BYTES + entry.readUInt32BE(16));
+  const tagsLength = entry.length < ENTRY_HEAD_BYTES ? 0 : entry.readUInt32BE(16);
+  return entry.subarray(ENTRY_HEAD_BYTES + tagsLength);
 }

@@ -18,7 +18,7 @@ export interface SharedLogOptions {
   /** Records that the server keeps for those who were away. */
   readonly logLength: number;
   /** Lanes that instances share. */
-  readonly lanes: ReadonlySet<string>;
+  readonly lanes: { has(lane: string): boolean };
   /** The persistent tier's part of the log, if this process owns it. */
   readonly journal: () => LogJournal | undefined;
   readonly isStale: () => boolean;

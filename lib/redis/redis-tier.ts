@@ -1,30 +1,29 @@
-import { openRecord, readHeader } from '../entries/record.js';
 import { DistributedTier } from '../tiers/distributed-tier.js';
 import type { TierLookup, TierRecord, TierState, TierUsage } from '../tiers/tier.js';
 import type { CursorHistory } from './cursor-history.js';
 import type { Heard } from './heard.js';
 import type { KeySpace } from './key-space.js';
 import { WRITE } from './log-scripts.js';
+import type { Packing } from './packing.js';
 import { ReadBatches, recordIn, type ServerEntry } from './read-batch.js';
-import type { RecordSeal } from './record-seal.js';
 import type { RedisSharedLog } from './redis-shared-log.js';
 import { OwnRecord } from './own-record.js';
 import { bytesOf, listOf, textOf, textsOf } from './replies.js';
 import type { ServerTime } from './server-time.js';
 import type { Session } from './session.js';
-import { keyMember, packTags } from './subject.js';
+import { keyMember, packTags, type Named } from './subject.js';
 import { anyNames } from './unsaid.js';
 
 export interface RedisTierOptions {
   readonly keys: KeySpace;
   /** Lanes that instances share. */
-  readonly lanes: ReadonlySet<string>;
+  readonly lanes: { has(lane: string): boolean };
   readonly life: { now(): number };
   readonly cursors: CursorHistory;
   readonly heard: Heard;
   readonly serverTime: ServerTime;
   readonly log: RedisSharedLog;
-  readonly seal: RecordSeal;
+  readonly packing: Packing;
   /** The position of this process's log. */
   readonly position: () => number;
   /** The session that has caught up; undefined while cut off. */
@@ -33,11 +32,6 @@ export interface RedisTierOptions {
   /** A command was not answered, or not as it should be. */
   readonly failed: (lane: string, error: unknown) => void;
   readonly close: () => Promise<void>;
-}
-
-interface Named {
-  readonly key: string;
-  readonly tags: readonly string[];
 }
 
 const MISS: TierLookup = Object.freeze({ outcome: 'miss' });
@@ -150,8 +144,10 @@ export class RedisTier extends DistributedTier {
     this.lookups++;
     try {
       const entry = await this.reads.read(session, generation, lane, key);
-      const record = entry === undefined ? undefined : this.openedAs(birth, lane, entry);
-      if (entry === undefined || record === undefined || record.key !== key) return MISS;
+      if (entry === undefined) return MISS;
+      const opened = this.openedAs(birth, lane, entry);
+      const record = opened instanceof Promise ? await opened : opened;
+      if (record?.key !== key) return MISS;
       const named = { lane, key, tags: record.tags };
       if (this.options.heard.names(named, entry.birth) || anyNames(unheard, named)) return MISS;
       return { outcome: 'hit', record: record.found };
@@ -163,31 +159,32 @@ export class RedisTier extends DistributedTier {
     }
   }
 
-  /** With the life that the server has left for it: clocks of two machines may differ. Undefined if it is not ours. */
-  private openedAs(birth: number, lane: string, entry: ServerEntry): OwnRecord | undefined {
-    const bytes = this.options.seal.open(lane, entry.record);
-    if (bytes === undefined) return undefined;
-    return new OwnRecord(openRecord(bytes), birth, this.options.serverTime.whenShows(entry.goneAt));
+  /** Undefined if it is not ours. */
+  private openedAs(birth: number, lane: string, entry: ServerEntry): OwnRecord | undefined | Promise<OwnRecord> {
+    const goneAt = this.options.serverTime.whenShows(entry.goneAt);
+    const record = this.options.packing.unpack(lane, entry.record);
+    if (record instanceof Promise) return record.then((opened) => new OwnRecord(opened, birth, goneAt));
+    return record && new OwnRecord(record, birth, goneAt);
   }
 
   /** An explicit set travels in one step with the record that supersedes what was there. */
   private goesWithItsRecord(lane: string, { key, tags, birth, bytes }: TierRecord, lifeMs: number): boolean {
-    const { log, seal, cursors, heard } = this.options;
+    const { log, packing, cursors, heard } = this.options;
     const { current } = cursors;
     if (current === undefined) return false;
     const known = { sequence: current.sequence, patterns: heard.patterns.known };
-    return log.attach(lane, key, birth, { lifeMs, tags, record: seal.seal(lane, bytes), known });
+    return log.attach(lane, key, birth, { lifeMs, tags, record: packing.packNow(lane, bytes), known });
   }
 
   private async send(session: Session, lane: string, record: TierRecord, lifeMs: number): Promise<void> {
-    const { keys, cursors, heard, seal } = this.options;
+    const { keys, cursors, heard, packing } = this.options;
     const { patterns } = heard;
     const { key, tags, bytes } = record;
     const born = cursors.at(record.birth);
     if (born === undefined) return;
     const { generation, sequence } = born;
     const names = [...keys.log, keys.entry(generation, lane, key)];
-    const value = [lane, keyMember(lane, key), `${lifeMs}`, packTags(tags), seal.seal(lane, bytes)];
+    const value = [lane, keyMember(lane, key), `${lifeMs}`, packTags(tags), await packing.pack(lane, bytes)];
     for (let judged = 0; judged < JUDGED_AT_MOST; judged++) {
       if (patterns.name({ lane, key, tags }, sequence)) return;
       const reply = await session.run(WRITE, names, [generation, `${sequence}`, `${patterns.known}`, ...value]);
@@ -196,8 +193,8 @@ export class RedisTier extends DistributedTier {
     }
   }
 
-  private async *headers(lane: string): AsyncGenerator<Named> {
-    const { keys, cursors, session, seal } = this.options;
+  private async *headers(lane: string): AsyncGenerator<Pick<Named, 'key' | 'tags'>> {
+    const { keys, cursors, session, packing } = this.options;
     const ofLane = keys.entry(cursors.current?.generation ?? '', lane, '').slice(0, -1);
     // a scan may come by the same name twice
     const seen = new Set<string>();
@@ -211,21 +208,12 @@ export class RedisTier extends DistributedTier {
         if (seen.has(name)) continue;
         seen.add(name);
         const entry = await current.command(['GET', name]).catch(() => null);
-        const header = entry === null ? undefined : headerOf(seal, lane, entry);
+        const header = entry === null ? undefined : packing.header(lane, recordIn(bytesOf(entry)));
         if (header !== undefined) yield header;
       }
       from = textOf(next);
       if (from === '0') return;
     }
-  }
-}
-
-function headerOf(seal: RecordSeal, lane: string, entry: unknown): Named | undefined {
-  try {
-    const record = seal.open(lane, recordIn(bytesOf(entry)));
-    return record === undefined ? undefined : readHeader(record);
-  } catch {
-    return undefined;
   }
 }
 

@@ -37,6 +37,8 @@ export interface SharedScene {
   readonly coalesce: 'process' | 'cluster';
   readonly keys: readonly string[];
   readonly says: readonly SharedSpoken[];
+  /** Of explicit sets. */
+  readonly sets?: number;
   /** Of steps that let time pass. */
   readonly times: readonly number[];
 }
@@ -62,6 +64,7 @@ export class SharedDice {
     if (this.chance(scene.weathers)) return { do: 'weather', instance, weather: this.of(scene.weather) };
     if (this.chance(scene.faults)) return { do: 'server', what: this.of(scene.fault), n: this.number(16) };
     if (this.chance(scene.kills)) return { do: this.of(['kill', 'start', 'start'] as const), instance };
+    if (this.chance(scene.sets ?? 0)) return { do: 'set', at, key };
     const roll = this.random();
     if (roll < 0.24) return { do: 'ask', at, key, force: this.chance(0.05) };
     if (roll < 0.28) return { do: 'get', at, key };

@@ -92,7 +92,13 @@ export class SharedInstance {
     const { network, onDisconnect, trustPersistence } = this.settings;
     const server = { url: undefined, client: network.template, prefix: 'p', hmacKey: undefined };
     const times = { commandTimeoutMs: COMMAND_MS, maxStalenessMs: MAX_STALENESS_MS };
-    const own = { lanes: new Set(lanes), clock, life, events, recorder };
+    const own = {
+      lanes: new Map(lanes.map((lane) => [lane, { compressFrom: undefined, maxEntryBytes: 1_000 }])),
+      clock,
+      life,
+      events,
+      recorder,
+    };
     const settings = { ...server, ...times, ...own, onDisconnect, trustPersistence, logLength: UNBOUNDED };
     const journal = (): ModelTier | undefined => this.l3;
     return new Distributed({ ...settings, position: () => log.position, journal }, network.template);

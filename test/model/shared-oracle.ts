@@ -11,6 +11,8 @@ export interface Life {
   readonly isDurable: boolean;
   /** When it last said that it is connected, in steps; undefined while it is not. */
   connectedAt: number | undefined;
+  /** Whether it has ever been: before, nothing that outlived its last life is believed. */
+  hasConnected: boolean;
   /** When its messages were last slow or lost. */
   spoiltMs: number;
 }
@@ -44,6 +46,7 @@ export interface SharedCall {
   readonly calledMs: number;
   readonly connectedAt: number | undefined;
   readonly spoiltMs: number;
+  readonly hasConnected: boolean;
   /** Cut off for so long that nothing may be served from before. */
   readonly isStale: boolean;
 }
@@ -76,6 +79,7 @@ export class SharedOracle {
     if (value.lane !== call.lane || value.key !== call.key) return `P1 ${who} got the value of ${value.key}`;
     const got = `got what was started @${value.startedAt}`;
     if (call.isStale && value.startedAt < call.calledAt) return `STALE ${who} ${got}, while cut off for too long`;
+    if (!call.hasConnected && value.startedAt < call.life.bornAt) return `BOOT ${who} ${got}, before it was connected`;
     for (const said of this.said) {
       if (value.startedAt >= said.calledAt || !names(said, value)) continue;
       const bond = binds(said, call);

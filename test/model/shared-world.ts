@@ -274,7 +274,7 @@ export class SharedWorld {
     place.lastOnMs = clock.monotonic();
     const life: Life = {
       ...{ instance, bornAt: this.tick(), isDurable: disk !== undefined },
-      ...{ connectedAt: undefined, spoiltMs: clock.monotonic() },
+      ...{ connectedAt: undefined, hasConnected: false, spoiltMs: clock.monotonic() },
     };
     const { onDisconnect, trustPersistence, coalesce } = scene;
     const settings = { clock, jobs, network: place.network, disk, onDisconnect, trustPersistence, coalesce };
@@ -283,6 +283,7 @@ export class SharedWorld {
       if (tier !== 'l4') return;
       if (life.connectedAt !== undefined) place.lastOnMs = clock.monotonic();
       life.connectedAt = state === 'on' ? this.tick() : undefined;
+      life.hasConnected ||= state === 'on';
     });
   }
 
@@ -375,11 +376,11 @@ export class SharedWorld {
   private callOf(by: SharedInstance, lane: string, key: string): SharedCall {
     const { life } = by;
     const calledMs = this.clock.monotonic();
-    const { connectedAt, spoiltMs } = life;
+    const { connectedAt, hasConnected, spoiltMs } = life;
     const { lastOnMs = 0 } = this.places[life.instance] ?? {};
     const limitMs = this.scene.onDisconnect === 'serve' ? MAX_STALENESS_MS : 1_000;
     const isStale = connectedAt === undefined && calledMs - lastOnMs > limitMs;
-    return { life, lane, key, calledAt: this.tick(), calledMs, connectedAt, spoiltMs, isStale };
+    return { life, lane, key, calledAt: this.tick(), calledMs, connectedAt, hasConnected, spoiltMs, isStale };
   }
 
   private answered(by: SharedInstance, call: SharedCall, answer: Promise<unknown>): void {

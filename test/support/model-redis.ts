@@ -130,7 +130,8 @@ export class ModelRedis {
 
   private hash(name: string): Map<string, string> | undefined {
     const value = this.find(name);
-    if (value === undefined || (value instanceof Map && !(value instanceof ZSet))) return value as Map<string, string>;
+    if (value === undefined) return undefined;
+    if (value instanceof Map && !(value instanceof ZSet)) return value;
     throw WRONG_TYPE;
   }
 

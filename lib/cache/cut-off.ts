@@ -1,0 +1,6 @@
+import type { LaneSpace } from './lane-space.js';
+
+/** This instance has been away from the others for so long that nothing they share may be served or kept here. */
+export function isCutOff({ parts, policy }: Pick<LaneSpace, 'parts' | 'policy'>): boolean {
+  return parts.shared?.isStale === true && policy.l4.enabled;
+}

@@ -1,0 +1,289 @@
+import type { SharedScene } from './shared-actions.js';
+import type { SharedSceneName } from './shared-scenes.js';
+
+type Edit = readonly [file: string, text: string, instead: string];
+
+/** What is left out of the library to see whether anybody notices. */
+export interface SharedOmission {
+  readonly rule: string;
+  readonly out: string;
+  readonly scene: SharedSceneName;
+  /** A closer look at what matters to it. */
+  readonly focus: Partial<SharedScene>;
+  /** Where it is taken out; each text must occur exactly once in its file. */
+  readonly edits: readonly Edit[];
+}
+
+const scripts = 'lib/redis/log-scripts.ts';
+const line = 'lib/redis/log-line.ts';
+const log = 'lib/redis/redis-shared-log.ts';
+const tier = 'lib/redis/redis-tier.ts';
+const heard = 'lib/redis/heard.ts';
+const speaker = 'lib/redis/speaker.ts';
+const unsaid = 'lib/redis/unsaid.ts';
+const patterns = 'lib/redis/recent-patterns.ts';
+const distributed = 'lib/redis/distributed.ts';
+const follower = 'lib/cache/shared-follower.ts';
+const requests = 'lib/cache/requests.ts';
+
+const two = 'two instances';
+const three = 'three, badly connected';
+const disks = 'disks and restarts';
+const forgetful = 'a server that loses its memory';
+const letting = 'a server that lets go';
+
+const key: Partial<SharedScene> = { keys: ['c'], says: ['key'] };
+const tag: Partial<SharedScene> = { keys: ['a', 'b'], says: ['tag'] };
+const clear: Partial<SharedScene> = { keys: ['c'], says: ['all'] };
+const pattern: Partial<SharedScene> = { keys: ['a', 'b'], says: ['pattern'] };
+const slow: Partial<SharedScene> = { weathers: 0.1, weather: ['slow', 'slow', 'fast'] };
+const cuts: Partial<SharedScene> = { weathers: 0.15, weather: ['cut', 'cut', 'slow', 'fast'] };
+const away: Partial<SharedScene> = { weathers: 0.12, weather: ['down', 'down', 'fast', 'fast'] };
+const trims: Partial<SharedScene> = { faults: 0.1, fault: ['trim'], ...slow };
+const kills: Partial<SharedScene> = { kills: 0.12, weather: ['fast', 'slow'] };
+const failsOver: Partial<SharedScene> = { faults: 0.1, fault: ['copy', 'fail-over'] };
+
+const omit = (
+  rule: string,
+  out: string,
+  scene: SharedSceneName,
+  focus: Partial<SharedScene>,
+  ...edits: Edit[]
+): SharedOmission => ({ rule, out, scene, focus, edits });
+
+const fewPositions: Edit = [speaker, 'POSITIONS_ON_SERVER = 100_000', 'POSITIONS_ON_SERVER = 2'];
+const fewPatterns: Edit = [patterns, 'PATTERNS_ON_SERVER = 256', 'PATTERNS_ON_SERVER = 2'];
+const HALF = "if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] or not whole(ARGV[1]) then return 'GENERATION' end";
+const JUDGED = 'if isSound and at <= birth then';
+
+/** The rules by which no instance serves what another has invalidated, each with one way to break it. */
+export const SHARED_OMISSIONS: readonly SharedOmission[] = [
+  omit('1 said in one step', 'the record takes the entry away', two, key, [
+    scripts,
+    "gone = redis.call('DEL', KEYS[6])",
+    'gone = 0',
+  ]),
+  omit('1 said in one step', 'a set that comes late brings no value', three, { ...key, ...slow }, [
+    scripts,
+    `newestAboutKey(lane, member, ARGV[11]) <= tonumber(ARGV[13])
+  and #patternsAfter(ARGV[14]) == 0`,
+    'true',
+  ]),
+  omit(
+    '1 said in one step',
+    'a value goes along at the first attempt only',
+    forgetful,
+    { ...key, ...cuts, sets: 0.15, faults: 0.1, fault: ['empty', 'fail-over', 'copy'], disks: [] },
+    [speaker, 'utterance.entry = undefined;', ''],
+    [log, 'for (const utterance of some) utterance.entry = undefined;', ''],
+  ),
+  omit('1 said in one step', 'a call ends when its record has come round', two, { ...tag, ...slow }, [
+    log,
+    'if (saying.sequence <= this.reached) cameRound();',
+    'if (saying.sequence > 0) cameRound();',
+  ]),
+  omit('2 follow', 'what others say is followed', two, key, [line, 'record.by === log.by', 'record.by !== undefined']),
+  omit('2 follow', 'every record is the next', letting, { ...key, ...trims }, [
+    line,
+    ' || sequence !== before.sequence + 1',
+    '',
+  ]),
+  omit(
+    '2 follow',
+    'silence where there should be records',
+    letting,
+    { ...key, faults: 0.2, fault: ['trim'], ...slow },
+    [
+      line,
+      'if (wasWhole && records.length === 0 && now < greeting.cursor.sequence) void this.drop(greeting.cursor);',
+      'if (wasWhole && records.length === 0 && now < greeting.cursor.sequence) cursors.note(this.options.position(), greeting.cursor);',
+    ],
+  ),
+  omit('2 follow', 'unheard for a second is cut off', three, { ...key, weathers: 0.1, weather: ['hole', 'fast'] }, [
+    line,
+    'HEARD_WITHIN_MS = 1_000',
+    'HEARD_WITHIN_MS = 1_000_000',
+  ]),
+  omit('2 drop', 'flights are fenced', letting, { ...key, ...trims }, [
+    follower,
+    `log.shutAll();
+    memory.clearAll();`,
+    'memory.clearAll();',
+  ]),
+  omit('2 drop', 'memory is emptied', letting, { ...key, ...trims }, [
+    follower,
+    `    memory.clearAll();
+    for (const gate of this.gates('l2', 'l3'))`,
+    "    for (const gate of this.gates('l2', 'l3'))",
+  ]),
+  omit(
+    '2 drop',
+    'nothing of the disk is believed',
+    forgetful,
+    { ...key, ...failsOver },
+    [follower, "for (const gate of this.gates('l2', 'l3')) gate.distrust(log.position);", ''],
+    [follower, 'await (note ?? persistence?.void());', ''],
+  ),
+  omit(
+    '2 drop',
+    'the disk is voided',
+    disks,
+    { ...key, kills: 0.15, faults: 0.15, fault: ['trim', 'copy', 'fail-over'], ...slow },
+    [follower, 'await (note ?? persistence?.void());', ''],
+  ),
+  omit('3 read', 'the server judges what was not heard', disks, { ...tag, kills: 0.1, disks: [] }, [
+    heard,
+    'birth >= this.since && ',
+    '',
+  ]),
+  omit('3 read', 'what it judges is obeyed', disks, { ...tag, kills: 0.1, disks: [] }, [
+    scripts,
+    JUDGED,
+    'if isSound then',
+  ]),
+  omit('3 read', 'tags that were heard', two, tag, [heard, 'this.tags.isAfter(birth, entry.tags) || ', '']),
+  omit('3 read', 'clears that were heard', two, clear, [
+    heard,
+    'if (this.clearOf(entry.lane) > birth || this.clearOf(null) > birth) return true;',
+    '',
+  ]),
+  omit('3 read', 'patterns that were heard', two, pattern, [heard, ' || this.patterns.name(entry, birth)', '']),
+  omit(
+    '3 read',
+    'nothing is taken that the server has not been told of',
+    letting,
+    { ...key, faults: 0.15, fault: ['full', 'room'] },
+    [tier, ' || anyNames(unheard, named)', ''],
+  ),
+  omit(
+    '3 read',
+    'what has not come round counts as not told',
+    two,
+    { ...tag, keys: ['a'], weathers: 0.2, weather: ['slow'], times: [1] },
+    [unsaid, '[...this.waiting, ...this.comingRound]', '[...this.waiting]'],
+  ),
+  omit(
+    '3 read',
+    'what is found is born where the look began',
+    two,
+    { ...tag, keys: ['b'], weathers: 0.2, weather: ['slow'], times: [1] },
+    [tier, 'this.openedAs(birth, lane, entry)', 'this.openedAs(this.options.position(), lane, entry)'],
+  ),
+  omit('4 write', 'what was named since the birth is refused', three, { ...key, ...slow }, [
+    scripts,
+    "if newestAboutKey(ARGV[4], ARGV[5], ARGV[7]) > birth then return 'OUTDATED' end",
+    '',
+  ]),
+  omit('4 write', 'the floor of keys', three, { ...key, ...slow, keys: ['a', 'b', 'c'] }, fewPositions, [
+    scripts,
+    'math.max(key, floor, newestAbout(lane, tags))',
+    'math.max(key, newestAbout(lane, tags))',
+  ]),
+  omit(
+    '3 read',
+    'the floor of tags',
+    disks,
+    { ...tag, kills: 0.1, disks: [] },
+    [speaker, 'POSITIONS_ON_SERVER = 100_000', 'POSITIONS_ON_SERVER = 1'],
+    [scripts, 'math.max(all, tonumber(found[4] or 0))', 'all'],
+  ),
+  omit('3 read', 'the floor of patterns', disks, { ...pattern, kills: 0.1, disks: [] }, fewPatterns, [
+    scripts,
+    ', tonumber(found[3] or 0))',
+    ')',
+  ]),
+  omit(
+    '5 history lost',
+    'another server has another run',
+    forgetful,
+    { ...key, ...failsOver, ...away, disks: [], kills: 0.1 },
+    [scripts, "(ARGV[2] ~= '1' and meta[2] ~= run)", 'false'],
+  ),
+  omit(
+    '5 history lost',
+    'a key of the log is gone',
+    letting,
+    { ...tag, faults: 0.2, fault: ['evict'] },
+    [scripts, 'not meta[3] or not whole(gen)', 'not meta[3]'],
+    [scripts, `${HALF}\nlocal found`, 'local found'],
+    [scripts, `${HALF}\nlocal birth`, 'local birth'],
+  ),
+  omit('5 history lost', 'a new generation, met again, drops all', forgetful, { ...key, ...failsOver, disks: [] }, [
+    line,
+    'if (!isReachable) void this.drop(cursor);',
+    'if (!isReachable) cursors.note(position(), cursor);',
+  ]),
+  omit('5 history lost', 'a new generation, heard of, drops all', letting, { ...key, faults: 0.12, fault: ['evict'] }, [
+    line,
+    `      heard.patterns.learnAll(greeting.patterns);
+      void this.drop(greeting.cursor);`,
+    `      heard.patterns.learnAll(greeting.patterns);
+      cursors.note(this.options.position(), greeting.cursor);`,
+  ]),
+  omit('6 take-over', 'the disk is not read before it is caught up', disks, { ...key, kills: 0.12, ...away }, [
+    follower,
+    "for (const gate of this.gates('l3')) gate.hold();",
+    '',
+  ]),
+  omit('6 take-over', 'it is caught up from its own cursor', disks, { ...key, ...kills }, [
+    line,
+    `    const seen = cursors.current ?? journal()?.initial.cursor;
+    const isReachable`,
+    `    const seen = cursors.current ?? (journal() === undefined ? undefined : cursor);
+    const isReachable`,
+  ]),
+  omit('7 out of reach', 'what was not told is kept', disks, { ...key, ...kills, ...away }, [
+    unsaid,
+    `    await journal.append(
+      waiting.map(({ id, record, position }) => ({ row: 'unsaid', id, record: { ...record, position } })),
+    );`,
+    '',
+  ]),
+  omit('7 out of reach', 'what was kept is told', disks, { ...key, ...kills, ...away }, [
+    distributed,
+    'this.shared.takeUp(journal()?.initial.outbox ?? new Map());',
+    '',
+  ]),
+  omit(
+    '7 out of reach',
+    'what was kept survives the voiding of its disk',
+    forgetful,
+    { ...key, ...failsOver, kills: 0.15, weathers: 0.2, weather: ['down', 'slow', 'slow', 'fast'] },
+    [line, '.then(() => log.unsaid.keepAgain())', ''],
+  ),
+  omit('7 out of reach', 'what is neither told nor kept is rejected', three, { ...key, ...away }, [
+    log,
+    "      throw new LaneCacheError(\n        'INVALIDATION_PENDING',",
+    "      if (cause !== undefined) return false;\n      throw new LaneCacheError(\n        'INVALIDATION_PENDING',",
+  ]),
+  omit(
+    '7 out of reach',
+    'what is unsaid is said again',
+    disks,
+    { ...key, ...away },
+    [
+      log,
+      `    this.audience = audience;
+    await this.sayAgain();`,
+      '    this.audience = audience;',
+    ],
+    [line, 'void log.sayAgain();', ''],
+  ),
+  omit('cut off for too long', 'nothing is served', three, { ...key, ...away, times: [1_300, 7_000] }, [
+    requests,
+    "if (isCutOff(space)) return 'stale-distributed';",
+    '',
+  ]),
+  omit(
+    'cut off for too long',
+    'flights are fenced and memory is looked at',
+    three,
+    { ...key, ...away, times: [1_300, 7_000] },
+    [
+      follower,
+      `  suspect(): void {
+    this.parts.log.shutAll();`,
+      '  suspect(): void {',
+    ],
+  ),
+];

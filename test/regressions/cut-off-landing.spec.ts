@@ -1,0 +1,37 @@
+import { describe, expect, it } from '@jest/globals';
+import { nextTurn } from '../../lib/clock/turn.js';
+import { OffTier } from '../../lib/tiers/off-tier.js';
+import { Deferred } from '../support/deferred.js';
+import { LaneApp } from '../support/lane-app.js';
+
+describe('what was queued behind other computations', () => {
+  it('is not kept when it comes while the instance has been cut off for too long', async () => {
+    const connection = { isStale: false };
+    const log = {
+      publish: () => Promise.resolve(false),
+      get isStale(): boolean {
+        return connection.isStale;
+      },
+    };
+    const turns = { take: () => Promise.resolve({ end: () => undefined }) };
+    const app = new LaneApp({ share: () => ({ tier: new OffTier('l4', 'policy'), log, turns }) });
+    const cache = app.manager();
+    const sources = [new Deferred<string>(), new Deferred<string>()];
+    const running = sources.map(async (source) => {
+      const answer = cache.getOrSet('k', () => source.promise);
+      await cache.invalidate('k');
+      return answer;
+    });
+    await nextTurn();
+    const queued = cache.getOrSet('k', async () => 'of the queue');
+    connection.isStale = true;
+    app.follower?.suspect();
+    for (const source of sources) source.resolve('superseded');
+    await Promise.all(running);
+    expect(await queued).toBe('of the queue');
+    expect(await cache.getOrSet('k', async () => 'anew')).toBe('anew');
+    expect(await cache.get('k')).toBeUndefined();
+    connection.isStale = false;
+    expect(await cache.getOrSet('k', async () => 'after')).toBe('after');
+  });
+});
