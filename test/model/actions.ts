@@ -1,5 +1,10 @@
-/** One step of a trace. Numbers choose among what is there when the step is taken, counted round. */
-export type Action =
+/**
+ * One step of a trace. Numbers choose among what is there when the step is taken, counted round. The next step comes when
+ * everything that this one set off stands still, or, if it is `hurried`, so many microtasks later.
+ */
+export type Action = Step & { readonly hurried?: number };
+
+type Step =
   | { readonly do: 'get'; readonly at: Place; readonly key: string; readonly many: boolean }
   | { readonly do: 'ask'; readonly at: Place; readonly key: string; readonly how: How; readonly many: boolean }
   | { readonly do: 'put'; readonly at: Place; readonly key: string; readonly how: How }
@@ -56,6 +61,8 @@ export interface Scene {
   readonly puts?: number;
   /** Shares of breaking and mending a tier, and of killing, starting and taking over. */
   readonly faults?: number;
+  /** Share of steps that the next one does not wait for. */
+  readonly hurries?: number;
   readonly changes?: number;
 }
 
@@ -78,6 +85,11 @@ export class Dice {
   ) {}
 
   action(): Action {
+    const step = this.step();
+    return this.chance(this.scene.hurries ?? 0.1) ? { ...step, hurried: this.number(8) } : step;
+  }
+
+  private step(): Step {
     const { restarts, breaks, freshness, processes } = this.scene;
     const process = this.process;
     const at = { process, lane: this.scene.plain ? 'standard' : this.of(LANES) };
@@ -85,8 +97,10 @@ export class Dice {
     const tier = this.of(['l2', 'l3'] as const);
     if (this.chance(this.scene.sets ?? 0)) return { do: 'set', at, key, how: this.how(), many: false };
     if (this.chance(this.scene.puts ?? 0)) return { do: 'put', at, key, how: this.how() };
-    if (this.chance(this.scene.faults ?? 0))
+    if (this.chance(this.scene.faults ?? 0)) {
+      if (this.chance(0.2)) return { do: 'stick', process, how: this.chance(0.7) };
       return { do: 'break', process, tier, how: this.of(['broken', 'mended'] as const) };
+    }
     if (this.chance(this.scene.changes ?? 0)) return { do: this.of(['kill', 'start', 'take-over'] as const), process };
     const roll = this.random() * (this.scene.only === 'forced' ? 0.67 : 1);
     if (roll < 0.2) return { do: 'ask', at, key, how: this.how(), many: !this.scene.plain && this.chance(0.15) };
@@ -110,7 +124,7 @@ export class Dice {
     return { do: 'work', n: this.number(4), many: 1 };
   }
 
-  private say(at: Place): Action {
+  private say(at: Place): Step {
     const { says = SAYS, keys = KEYS } = this.scene;
     const what = this.of(says);
     const tags = ['t', 'u'];

@@ -21,6 +21,8 @@ export class ModelProcess implements Process {
   readonly app: LaneApp;
   readonly l2: ModelTier;
   readonly l3: ModelTier;
+  /** Where somebody has left, by lane and key: what they waited for goes on. */
+  readonly left = new Set<string>();
   /** Values past their ttl that were served, by lane and key. */
   readonly staleServed = new Map<string, number>();
 

@@ -42,6 +42,8 @@ export interface Call {
   readonly key: string;
   readonly calledAt: number;
   readonly calledMs: number;
+  /** When everything last stood still before it: what ended since may not be known to have ended. */
+  readonly stillAt: number;
   /** It wants what is computed for it, or for others who want the same. */
   readonly isForced: boolean;
   /** Whether a value past its ttl may have been served to it, as the cache told its listeners. */
@@ -96,7 +98,9 @@ export class Oracle {
 
   /** Whether something was said about a key since. */
   hasNamed(key: Pick<Made, 'lane' | 'key' | 'tags' | 'startedAt'>): boolean {
-    return this.said.some((said) => said.calledAt > key.startedAt && names(said, key));
+    // A put computation names its key when it ends.
+    const namedAt = ({ kind, calledAt, resolvedAt }: Said): number => (kind === 'set' ? resolvedAt : calledAt);
+    return this.said.some((said) => namedAt(said) > key.startedAt && names(said, key));
   }
 
   /** Whether somebody forced a computation that was started later and has ended first: what is older is for nobody new. */
@@ -107,14 +111,14 @@ export class Oracle {
   }
 
   private judgeForce(call: Call, made: Made): string | undefined {
-    if (call.isForced && made.endedAt < call.calledAt && !call.mayBeStale())
+    if (call.isForced && made.endedAt < call.stillAt && !call.mayBeStale())
       return `FORCE ${call.key}@${call.calledAt} got what was ready @${made.endedAt}`;
     if (!this.keepsOrder) return undefined;
     const places = this.forced.get(call.by) ?? new Map<string, Made>();
     this.forced.set(call.by, places);
     const place = `${call.lane} ${call.key}`;
     const youngest = places.get(place);
-    if (youngest !== undefined && youngest.endedAt < call.calledAt && made.startedAt < youngest.startedAt)
+    if (youngest !== undefined && youngest.endedAt < call.stillAt && made.startedAt < youngest.startedAt)
       return `ORDER ${call.key}@${call.calledAt} got what was started @${made.startedAt} after @${youngest.startedAt} had been forced`;
     if (call.isForced && made.startedAt > (youngest?.startedAt ?? 0)) places.set(place, made);
     return undefined;

@@ -15,6 +15,8 @@ interface Running {
   readonly lane: string;
   readonly key: string;
   readonly startedAt: number;
+  /** Its flight was not opened before. */
+  readonly openedAt: number;
   readonly isForced: boolean;
   readonly isShared: boolean;
   readonly isAborted: () => boolean;
@@ -23,6 +25,8 @@ interface Running {
 
 interface Waiting {
   readonly by: ModelProcess;
+  readonly place: string;
+  readonly calledAt: number;
   leave(): void;
 }
 
@@ -46,7 +50,9 @@ export class World {
   private running: Running[] = [];
   private waiting = new Set<Waiting>();
   private now = 0;
+  private stillAt = 0;
   private unseenMs = 0;
+  private ownerlessSince = 0;
 
   constructor(scene: Scene) {
     this.oracle = new Oracle(scene.only === 'forced');
@@ -57,7 +63,10 @@ export class World {
   async take(action: Action): Promise<void> {
     this.perform(action);
     if (action.do === 'time') await this.pass(action.ms);
-    await nextTurn();
+    if (action.hurried === undefined) {
+      await nextTurn();
+      this.stillAt = this.now;
+    } else for (let microtasks = action.hurried; microtasks > 0; microtasks--) await undefined;
     for (const process of this.alive) {
       const [wrong] = unevenNumbers(process.app);
       if (wrong !== undefined) this.violation ??= `P8 ${wrong}`;
@@ -66,6 +75,7 @@ export class World {
 
   /** Lets everything that is under way come to its end, looks whether something is left, and asks every tier for all. */
   async finish(): Promise<void> {
+    await nextTurn();
     await this.drain();
     for (const process of this.alive) for (const tier of [process.l2, process.l3]) tier.reads = 'at-once';
     await this.askAll();
@@ -153,11 +163,16 @@ export class World {
   }
 
   private async pass(ms: number): Promise<void> {
+    await this.machine.clock.advance(`${ms}ms`);
+    this.stillAt = this.now;
+  }
+
+  /** While nobody owned what survives, time was told by the wall clock alone, as far as it is above what had been seen. */
+  private inherit(): void {
     const { clock, disk } = this.machine;
-    // Where nobody owns what survives, time is told by the wall clock alone, as far as it is above what had been seen.
-    const behindMs = this.owner === undefined ? Math.max(0, disk.latestTime - clock.now()) : 0;
-    await clock.advance(`${ms}ms`);
-    this.unseenMs += Math.min(ms, behindMs);
+    const passedMs = clock.monotonic() - this.ownerlessSince;
+    const toldMs = Math.max(0, clock.now() - disk.latestTime);
+    this.unseenMs += Math.max(0, passedMs - toldMs);
   }
 
   /** By which the life of what survives can be judged: what no process and no clock can tell has not passed. */
@@ -178,7 +193,7 @@ export class World {
       case 'finish':
         return this.running[action.n % Math.max(1, this.running.length)]?.end(action.outcome);
       case 'leave':
-        return [...this.waiting][action.n % Math.max(1, this.waiting.size)]?.leave();
+        return this.leaveOne([...this.waiting][action.n % Math.max(1, this.waiting.size)]);
       case 'wall':
         return clock.step(action.ms);
       case 'time':
@@ -219,8 +234,15 @@ export class World {
       case 'kill':
         return this.kill(process);
       case 'take-over':
-        if (this.owner === undefined) process.takeOver(this.tick());
+        if (this.owner !== undefined) return;
+        this.inherit();
+        process.takeOver(this.tick());
     }
+  }
+
+  private leaveOne(waiting: Waiting | undefined): void {
+    waiting?.by.left.add(waiting.place);
+    waiting?.leave();
   }
 
   private get owner(): ModelProcess | undefined {
@@ -229,6 +251,7 @@ export class World {
 
   private start(n: number): void {
     if (this.processes[n]?.isAlive === true) return;
+    if (this.owner === undefined) this.inherit();
     this.processes[n] = this.launch(this.owner === undefined ? 'owner' : 'other');
   }
 
@@ -239,6 +262,7 @@ export class World {
   }
 
   private kill(process: ModelProcess): void {
+    if (process === this.owner) this.ownerlessSince = this.machine.clock.monotonic();
     process.kill();
     this.running = this.running.filter(({ by }) => by !== process);
     for (const waiting of this.waiting) if (waiting.by === process) this.waiting.delete(waiting);
@@ -360,9 +384,9 @@ export class World {
     const before = by.staleServed.get(place) ?? 0;
     const mayBeStale = (): boolean => (by.staleServed.get(place) ?? 0) > before;
     const calledMs = this.time;
-    const call = { by, lane, key, isForced, calledAt: this.tick(), calledMs, mayBeStale };
+    const call = { by, lane, key, isForced, calledAt: this.tick(), calledMs, stillAt: this.stillAt, mayBeStale };
     return (answer, leave = () => undefined) => {
-      const waiting = { by, leave };
+      const waiting = { by, place, calledAt: call.calledAt, leave };
       this.waiting.add(waiting);
       const judge = (value: unknown): void => {
         this.waiting.delete(waiting);
@@ -393,6 +417,8 @@ export class World {
 
   private compute(by: ModelProcess, asked: Computation): Promise<unknown> {
     const { lane, key, how, ctx, isShared } = asked;
+    // The dead have microtasks left.
+    if (!by.isAlive) return new Promise(() => undefined);
     const startedAt = this.tick();
     const made = this.made(by, { lane, key, how, startedAt });
     const isForced = how.force;
@@ -401,7 +427,16 @@ export class World {
     this.checkAlone({ by, lane, key, isShared, isForced });
     return new Promise((resolve, reject) => {
       const running: Running = {
-        ...{ by, lane, key, startedAt, isForced, isShared, isAborted: () => ctx.signal.aborted || mayBeLeft },
+        ...{
+          by,
+          lane,
+          key,
+          startedAt,
+          openedAt: this.openedAt(by, lane, key),
+          isForced,
+          isShared,
+          isAborted: () => ctx.signal.aborted || mayBeLeft,
+        },
         end: (outcome) => {
           this.running = this.running.filter((other) => other !== running);
           if (outcome === 'failed') return reject(SOURCE_FAILED);
@@ -433,17 +468,22 @@ export class World {
       ({ by, lane, key, isShared }) => isShared && by === next.by && lane === next.lane && key === next.key,
     );
     if (others.length >= 2) this.violation ??= `P2 a third computation of ${next.key}`;
-    for (const { startedAt, key, lane, isForced, isAborted } of others) {
+    for (const { openedAt: startedAt, key, lane, isForced, isAborted } of others) {
       if (isForced || next.isForced || isAborted()) continue;
       if (this.oracle.hasNewer({ by: next.by, lane, key, startedAt })) continue;
       const tags = [...(DECLARED[key] ?? []), ...(LATE[key] ?? [])];
-      if (!this.wasNamed({ key, lane, tags, startedAt })) this.violation ??= `P2 a second computation of ${key}`;
+      // Who takes over starts anew.
+      if (next.by.ownedFrom !== Infinity && next.by.ownedFrom > startedAt) continue;
+      if (!this.oracle.hasNamed({ key, lane, tags, startedAt })) this.violation ??= `P2 a second computation of ${key}`;
     }
   }
 
-  /** A look-up, and with it the flight, may have begun long before the computation. */
-  private wasNamed(key: Pick<Made, 'lane' | 'key' | 'tags' | 'startedAt'>): boolean {
-    return this.oracle.hasNamed({ ...key, startedAt: 0 });
+  /** A look-up, and with it the flight, may have begun long before the computation: with the first who still waits. */
+  private openedAt(by: ModelProcess, lane: string, key: string): number {
+    const place = `${lane} ${key}`;
+    if (by.left.has(place)) return 0;
+    const calls = [...this.waiting].filter((waiting) => waiting.by === by && waiting.place === place);
+    return Math.min(this.now, ...calls.map(({ calledAt }) => calledAt));
   }
 }
 
