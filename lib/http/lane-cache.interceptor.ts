@@ -97,8 +97,7 @@ async function look(asked: Asked, attempt: Attempt): Promise<StoredResponse | Un
   if (exchange.header('if-none-match') !== undefined) return ask({});
   const forceFresh = wantsFresh(control, exchange.header('pragma'));
   const found = await ask({ forceFresh });
-  const isTooOld =
-    attempt.outcome === undefined && found.kind === 'response' && ageOf(found, nowOf(lane)) > oldestWanted(control);
+  const isTooOld = found.kind === 'response' && ageOf(found, nowOf(lane)) > oldestWanted(control);
   return isTooOld ? ask({ forceFresh: true }) : found;
 }
 

@@ -49,12 +49,11 @@ const OF_THE_MIDDLEWARE: ReadonlySet<string> = new Set([
 export function madeResponse(
   exchange: Exchange,
   body: unknown,
-  how: { readonly varyHeaders: readonly string[]; readonly now: number; readonly isTouched: boolean },
+  how: { readonly varyHeaders: readonly string[]; readonly now: number },
 ): Made | undefined {
   if (body === undefined || isStream(body)) return undefined;
   const { before, isAnswered } = exchange;
-  // somebody was served a copy meanwhile, and the response shows that instead of what the handler did to it
-  if (isAnswered && how.isTouched) return undefined;
+  // where somebody was served a copy meanwhile, the response shows that
   const { status, headers: after } = isAnswered ? before : exchange.head();
   const control = readCacheControl(after['cache-control']);
   const isKept = status >= 200 && status < 300 && status !== 206 && after['set-cookie'] === undefined;

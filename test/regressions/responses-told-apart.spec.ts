@@ -179,6 +179,9 @@ const LANES = { renewed: { ...FRESHNESS, softTimeout: 0 }, ahead: { ...FRESHNESS
 
 describe.each(['express', 'fastify'] as const)('answers on %s are told apart', (platform) => {
   const clock = new FakeClock();
+  const warnings: unknown[] = [];
+  const warn = (text: unknown): void => void warnings.push(text);
+  const logger = { log: () => {}, warn, error: () => {} };
   let app: INestApplication;
   let url: string;
 
@@ -196,8 +199,9 @@ describe.each(['express', 'fastify'] as const)('answers on %s are told apart', (
 
   beforeEach(async () => {
     calls = 0;
+    warnings.length = 0;
     const compiled = await Test.createTestingModule({
-      imports: [LaneCacheModule.forRoot({ directory: false, logger: false, clock, lanes: LANES })],
+      imports: [LaneCacheModule.forRoot({ directory: false, logger, clock, lanes: LANES })],
       controllers: [AnswersController, TenantsController, ...VERSIONS],
     }).compile();
     if (platform === 'express') {
@@ -253,6 +257,7 @@ describe.each(['express', 'fastify'] as const)('answers on %s are told apart', (
     const from = { cookie: 'a=b' };
     expect(await json(`/answers/${path}`, { ...from, 'x-user': 'ann' })).toEqual({ call: 1, user: 'ann' });
     expect(await json(`/answers/${path}`, { ...from, 'x-user': 'bob' })).toEqual({ call: 2, user: 'bob' });
+    expect(warnings).toEqual([expect.stringMatching(/varyBy .*AnswersController\.by.* gave an object or a promise/)]);
   });
 
   it('by a token, which no key shows', async () => {
