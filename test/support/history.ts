@@ -1,0 +1,90 @@
+/** Within this, an instance that hears well has followed the others. Times are in ms of one clock of the machine. */
+export const BOUND_MS = 1_000;
+
+export interface Life {
+  readonly instance: number;
+  readonly life: number;
+}
+
+/** A value tells when its computation began. */
+export interface ReadRecord extends Life {
+  readonly key: string;
+  readonly calledAt: number;
+  readonly value: number;
+}
+
+export interface SaidRecord extends Life {
+  readonly keys: readonly string[];
+  readonly calledAt: number;
+  readonly endedAt: number;
+  readonly hasResolved: boolean;
+  /** It was answered so soon, over a connection that stood, that the server must have it. */
+  readonly isTold: boolean;
+}
+
+/** What was recorded of instances that shared a server. */
+export class History {
+  readonly reads: ReadRecord[] = [];
+  /** By life: when it began, and every change of its connection. */
+  private readonly lives = new Map<string, { bornAt: number; turns: { at: number; isOn: boolean }[] }>();
+  private readonly saidOf = new Map<string, SaidRecord[]>();
+  /** When an instance could not be expected to hear. */
+  private readonly spoilt = new Map<number, { from: number; to: number }[]>();
+  said = 0;
+
+  constructor(private readonly durable: ReadonlySet<number>) {}
+
+  born({ instance, life }: Life, bornAt: number): void {
+    this.lives.set(`${instance}/${life}`, { bornAt, turns: [] });
+  }
+
+  turned({ instance, life }: Life, at: number, isOn: boolean): void {
+    this.lives.get(`${instance}/${life}`)?.turns.push({ at, isOn });
+  }
+
+  spoil(instance: number, from: number, to: number): void {
+    this.spoilt.set(instance, [...(this.spoilt.get(instance) ?? []), { from, to }]);
+  }
+
+  say(said: SaidRecord): void {
+    this.said++;
+    for (const key of said.keys) {
+      const others = this.saidOf.get(key) ?? [];
+      others.push(said);
+      this.saidOf.set(key, others);
+    }
+  }
+
+  /** Every read that got what it must not get, in words. */
+  get violations(): readonly string[] {
+    return this.reads.flatMap((read) => {
+      const named = (this.saidOf.get(read.key) ?? []).filter(
+        ({ calledAt, endedAt }) => calledAt > read.value && endedAt < read.calledAt,
+      );
+      return named.flatMap((said) => {
+        const why = this.bond(said, read);
+        return why === undefined ? [] : [`${why}: ${JSON.stringify({ read, said })}`];
+      });
+    });
+  }
+
+  /** Why the invalidation binds the read; undefined if it does not. */
+  private bond(said: SaidRecord, read: ReadRecord): string | undefined {
+    const own = this.lives.get(`${read.instance}/${read.life}`);
+    if (own === undefined) return undefined;
+    if (said.instance === read.instance) {
+      if (said.life === read.life) return 'said here';
+      const isKept = said.hasResolved && this.durable.has(said.instance);
+      if (isKept && said.life < read.life) return 'said by an earlier life';
+    }
+    const turn = own.turns.findLast(({ at }) => at < read.calledAt);
+    if (!said.isTold || turn?.isOn !== true) return undefined;
+    if (said.endedAt < turn.at) return 'reconnected since';
+    const spoiltTo = Math.max(0, ...this.spoiltOf(read).map(({ to }) => to));
+    return read.calledAt - Math.max(said.endedAt, turn.at, spoiltTo) > BOUND_MS ? 'connected' : undefined;
+  }
+
+  private spoiltOf({ instance, calledAt }: ReadRecord): readonly { readonly to: number }[] {
+    return (this.spoilt.get(instance) ?? []).filter(({ from, to }) => from < calledAt && to > calledAt - BOUND_MS);
+  }
+}
