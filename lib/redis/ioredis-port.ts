@@ -33,7 +33,8 @@ export function fromIoredis(client: object): RedisPort {
 }
 
 export function isIoredis(client: object): client is IoredisClient {
-  return 'callBuffer' in client && 'status' in client && 'duplicate' in client;
+  const isCluster = 'isCluster' in client && client.isCluster === true;
+  return 'callBuffer' in client && 'status' in client && 'duplicate' in client && !isCluster;
 }
 
 class IoredisPort implements RedisPort {

@@ -25,7 +25,7 @@ function portOf(client: object): RedisPort {
   if (isRedisPort(client)) return client;
   if (isNodeRedis(client)) return fromNodeRedis(client);
   if (isIoredis(client)) return fromIoredis(client);
-  throw invalid('client', 'is neither a client of `redis` or `ioredis` nor a RedisPort');
+  throw invalid('client', 'is neither a client of one server (of `redis` or `ioredis`) nor a RedisPort');
 }
 
 function checkedUrl(url: string | undefined): string {

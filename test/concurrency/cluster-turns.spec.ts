@@ -75,7 +75,7 @@ describeWithRedis(
     }, 60_000);
 
     it('another one takes over when the one that computes is killed', async () => {
-      const [first, ...others] = await start(3, 200);
+      const [first, ...others] = await start(4, 200);
       if (first === undefined) throw new Error('There is no first one.');
       first.say('go');
       expect(await first.line()).toBe('computing');

@@ -59,12 +59,17 @@ export class RedisServer {
     readonly port: number,
     private readonly directory: string,
     private readonly extra: readonly string[],
-    private process: ChildProcess | undefined,
+    private readonly over: 'tcp' | 'tls',
+    private process: ChildProcess | undefined = undefined,
   ) {}
 
-  static async start(...extra: readonly string[]): Promise<RedisServer> {
+  static start(...extra: readonly string[]): Promise<RedisServer> {
+    return this.startOver('tcp', ...extra);
+  }
+
+  static async startOver(over: 'tcp' | 'tls', ...extra: readonly string[]): Promise<RedisServer> {
     const directory = await mkdtemp(join(tmpdir(), 'lane-cache-redis-'));
-    const server = new RedisServer(await freePort(), directory, extra, undefined);
+    const server = new RedisServer(await freePort(), directory, extra, over);
     await server.boot();
     return server;
   }
@@ -75,7 +80,8 @@ export class RedisServer {
 
   /** After `stop`: the same port again. */
   async boot(): Promise<void> {
-    const fixed = ['--port', `${this.port}`, '--bind', '127.0.0.1', '--dir', this.directory];
+    const ports = this.over === 'tcp' ? ['--port', `${this.port}`] : ['--port', '0', '--tls-port', `${this.port}`];
+    const fixed = [...ports, '--bind', '127.0.0.1', '--dir', this.directory];
     const child = spawn(BINARY ?? 'redis-server', [...fixed, '--save', '', '--appendonly', 'no', ...this.extra], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
@@ -115,7 +121,8 @@ export async function anyServer(): Promise<{ readonly url: string; dispose(): Pr
   return RedisServer.start();
 }
 
-async function freePort(): Promise<number> {
+/** Of this machine, as of now. */
+export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
   const address = probe.address();

@@ -12,6 +12,8 @@ export class TcpProxy {
   private constructor(
     private readonly server: Server,
     readonly port: number,
+    /** Port that new connections lead to. */
+    public target: number,
   ) {}
 
   static async before(target: number): Promise<TcpProxy> {
@@ -20,8 +22,8 @@ export class TcpProxy {
     await once(server, 'listening');
     const address = server.address();
     if (address === null || typeof address === 'string') throw new Error('The proxy has no port.');
-    const proxy = new TcpProxy(server, address.port);
-    server.on('connection', (client) => proxy.join(client, connect(target, '127.0.0.1')));
+    const proxy = new TcpProxy(server, address.port, target);
+    server.on('connection', (client) => proxy.join(client, connect(proxy.target, '127.0.0.1')));
     return proxy;
   }
 

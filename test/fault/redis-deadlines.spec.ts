@@ -1,0 +1,137 @@
+import { describe, expect, it } from '@jest/globals';
+import { nextTurn } from '../../lib/clock/turn.js';
+import { FakeClock } from '../../lib/testing/fake-clock.js';
+import { Jobs } from '../support/jobs.js';
+import { ModelNetwork } from '../support/model-network.js';
+import { ModelRedis } from '../support/model-redis.js';
+import { COMMAND_MS, SharedInstance } from '../model/shared-instance.js';
+
+const COMPUTE_MS = 40;
+const STEP_MS = 10;
+
+/** An instance on a network that carries everything at once, until something is done to it. */
+class Bench {
+  readonly clock = new FakeClock();
+  readonly server = new ModelRedis(() => this.clock.now());
+  readonly network = new ModelNetwork(this.server, this.clock);
+  readonly told: string[] = [];
+  /** No message arrives any more. */
+  isFrozen = false;
+  private instance: SharedInstance | undefined;
+
+  get app(): SharedInstance['app'] {
+    if (this.instance === undefined) throw new Error('not started');
+    return this.instance.app;
+  }
+
+  async start(): Promise<this> {
+    const { clock, network } = this;
+    const life = {
+      ...{ instance: 0, bornAt: 0, isDurable: false },
+      connectedAt: undefined,
+      hasConnected: false,
+      spoiltMs: 0,
+    };
+    const policy = { onDisconnect: 'serve', trustPersistence: false, coalesce: 'cluster' } as const;
+    this.instance = new SharedInstance(life, { clock, network, jobs: new Jobs(), disk: undefined, ...policy });
+    this.app.events.on('tier', ({ tier, state }) => void this.told.push(`${tier} ${state}`));
+    await this.pass(100);
+    return this;
+  }
+
+  end(): void {
+    this.instance?.kill();
+  }
+
+  async pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= STEP_MS) {
+      await this.clock.advance(`${STEP_MS}ms`);
+      for (let step = this.next; step !== undefined; step = this.next) {
+        step();
+        await nextTurn();
+      }
+    }
+  }
+
+  /** How long a cold key took, in ms. */
+  async ask(key: string): Promise<number> {
+    const askedAt = this.clock.monotonic();
+    const state = { answeredAt: Infinity };
+    const compute = (): Promise<string> =>
+      new Promise((resolve) => this.clock.schedule(COMPUTE_MS, () => resolve('computed')));
+    const answer = this.app.manager().getOrSet(key, compute);
+    void answer.then(() => (state.answeredAt = this.clock.monotonic()));
+    while (state.answeredAt === Infinity && this.clock.monotonic() - askedAt < 60_000) await this.pass(STEP_MS);
+    expect(await answer).toBe('computed');
+    return state.answeredAt - askedAt;
+  }
+
+  private get next(): (() => void) | undefined {
+    return this.isFrozen ? undefined : this.network.steps[0];
+  }
+}
+
+const FAULTS: Readonly<Record<string, { begin(bench: Bench): void; end(bench: Bench): void }>> = {
+  'is frozen': { begin: (bench) => (bench.isFrozen = true), end: (bench) => (bench.isFrozen = false) },
+  'is behind a black hole': {
+    begin: ({ network }) => (network.isHole = true),
+    end: ({ network }) => (network.isHole = false),
+  },
+  'is stopped': {
+    begin: ({ network }) => {
+      network.isDown = true;
+      network.cut();
+    },
+    end: ({ network }) => (network.isDown = false),
+  },
+};
+
+describe('a server that does not answer', () => {
+  for (const [what, { begin, end }] of Object.entries(FAULTS)) {
+    it(`${what}: every call is answered within its computation and one deadline, and it is told once`, async () => {
+      const bench = await new Bench().start();
+      await bench.ask('before');
+      expect(bench.told).toEqual(['l4 on']);
+      begin(bench);
+      for (let n = 0; n < 12; n++) {
+        // a look-up that is not answered is the last for a while; a turn is not asked for behind it
+        expect(await bench.ask(`during ${n}`)).toBeLessThanOrEqual(COMPUTE_MS + COMMAND_MS + 2 * STEP_MS);
+        await bench.pass(150);
+      }
+      expect(bench.told).toEqual(['l4 on', 'l4 off']);
+      end(bench);
+      await bench.pass(8_000);
+      expect(bench.told).toEqual(['l4 on', 'l4 off', 'l4 on']);
+      expect(await bench.ask('after')).toBeLessThanOrEqual(COMPUTE_MS + 2 * STEP_MS);
+      bench.end();
+    });
+  }
+
+  it('is full: every call is answered as if there were none', async () => {
+    const bench = await new Bench().start();
+    bench.server.isFull = true;
+    for (let n = 0; n < 5; n++) {
+      expect(await bench.ask(`during ${n}`)).toBeLessThanOrEqual(COMPUTE_MS + 2 * STEP_MS);
+      await bench.pass(150);
+    }
+    expect(bench.told).toEqual(['l4 on']);
+    bench.end();
+  });
+
+  it('answers commands no more, while the other connection stands: it is given up', async () => {
+    const bench = await new Bench().start();
+    // only what is sent now is lost, and nothing comes behind it on its connection
+    bench.network.isHole = true;
+    void bench.app.manager().get('k');
+    await nextTurn();
+    bench.network.isHole = false;
+    for (let n = 0; n < 8; n++) {
+      await bench.ask(`during ${n}`);
+      await bench.pass(150);
+    }
+    await bench.pass(2_000);
+    expect(bench.told).toEqual(['l4 on', 'l4 off', 'l4 on']);
+    expect(await bench.ask('after')).toBeLessThanOrEqual(COMPUTE_MS + 2 * STEP_MS);
+    bench.end();
+  });
+});
