@@ -10,6 +10,7 @@ const phases = [
     args: [...JEST, '--runInBand', 'test/fault', '--testPathIgnorePatterns', 'checkpoints-kill'],
   },
   { name: 'killed savers of checkpoints', rounds: 200, args: [...JEST, '--runInBand', 'test/fault/checkpoints-kill'] },
+  { name: 'failing computations', rounds: 100_000, args: [...JEST, '--runInBand', 'test/concurrency/flights'] },
   { name: 'interleavings', rounds: 20_000, args: [...JEST, '--runInBand', 'test/model'] },
   { name: 'consumers', args: ['scripts/consumers.mjs', '--all'] },
 ];
