@@ -80,6 +80,8 @@ describe('the testing kit', () => {
     expect(app.get(CacheManager).lane).toBe('docs');
     expect(app.get(FakeClock)).toBe(clock);
     expect((await boot('heavy')).get(CacheManager).lane).toBe('heavy');
+    const own = { provide: 'own', useValue: 'mine' };
+    expect((await boot({ extraProviders: [own] })).get('own', { strict: false })).toBe('mine');
   });
 
   it('stands in for the module of an app, with CACHE_MANAGER', async () => {
