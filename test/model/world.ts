@@ -66,7 +66,7 @@ export class World {
     if (action.hurried === undefined) {
       await nextTurn();
       this.stillAt = this.now;
-    } else for (let microtasks = action.hurried; microtasks > 0; microtasks--) await undefined;
+    } else for (let microtasks = action.hurried; microtasks > 0; microtasks--) await Promise.resolve();
     for (const process of this.alive) {
       const [wrong] = unevenNumbers(process.app);
       if (wrong !== undefined) this.violation ??= `P8 ${wrong}`;
