@@ -1,4 +1,5 @@
 import Table from 'cli-table3';
+import { visibleText } from '../events/visible-text.js';
 
 const UNITS = ['B', 'KB', 'MB', 'GB', 'TB'] as const;
 
@@ -42,8 +43,7 @@ export function many(count: number, one: string): string {
 
 /** A text on one line, cut to `width`, with control characters made visible. */
 export function shown(text: string, width: number): string {
-  // oxlint-disable-next-line no-control-regex -- what a stranger wrote into a key must not steer the terminal
-  const line = text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, (found) => JSON.stringify(found).slice(1, -1));
+  const line = visibleText(text);
   return line.length <= width ? line : `${line.slice(0, Math.max(1, width - 1))}…`;
 }
 

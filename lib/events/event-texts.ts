@@ -1,5 +1,6 @@
 import type { LaneCacheEventMap } from './event-map.js';
 import type { TierOffReason } from './reasons.js';
+import { visibleText } from './visible-text.js';
 
 type Told<N extends keyof LaneCacheEventMap> = LaneCacheEventMap[N];
 
@@ -19,14 +20,14 @@ const ADVICE: Readonly<Record<TierOffReason, string>> = {
 
 /** A key in a text: quoted, escaped, cut when long. */
 export function shownKey(key: string): string {
-  return JSON.stringify(key.length > LONGEST_SHOWN ? `${key.slice(0, LONGEST_SHOWN)}…` : key);
+  return visibleText(JSON.stringify(key.length > LONGEST_SHOWN ? `${key.slice(0, LONGEST_SHOWN)}…` : key));
 }
 
 export function tierText({ tier, state, reason, detail, error }: Told<'tier'>): string {
   const place = tier === 'checkpoints' ? 'Checkpoints are' : `Tier ${tier} is`;
   if (reason === 'closed') return `${place} closed.`;
   if (reason === 'policy') return sentences(`${place} not used`, detail);
-  if (state === 'on') return sentences(`${place} on`, detail);
+  if (state === 'on') return sentences(`${place} on`, detail, causeText(error));
   const loss =
     tier === 'checkpoints'
       ? 'Saving and restoring fails until then.'

@@ -35,7 +35,9 @@ async function rights(path: string, unwanted: number): Promise<readonly Finding[
   const status = await lstat(path).catch(() => undefined);
   if (status === undefined) return [];
   const found: Finding[] = [];
-  if (process.platform !== 'win32' && (status.mode & unwanted) !== 0) {
+  // the mode of a link says nothing, and an app takes none for its directory
+  const hasMode = process.platform !== 'win32' && !status.isSymbolicLink();
+  if (hasMode && (status.mode & unwanted) !== 0) {
     const mode = (status.mode & 0o777).toString(8);
     const advice = `Other users could ${unwanted === OTHERS_WRITE ? 'change' : 'read'} what is cached: chmod 700 '${path}'.`;
     found.push({ code: 'DIRECTORY_PERMISSIONS', severity: 'error', evidence: `'${path}' has mode ${mode}`, advice });

@@ -15,6 +15,7 @@ describe('the command line', () => {
     cache = await CacheManager.fromSettings({
       directory,
       logger: false,
+      version: '7',
       lanes: { ml: { extends: 'heavy', useCases: ['model outputs'] } },
     });
     await cache.getOrSet('user:1', () => 'one', { tags: ['users'] });
@@ -145,6 +146,23 @@ describe('the command line', () => {
     expect((await cache.getCheckpointCacheStatus()).versions).toBe(2);
   });
 
+  it('says beforehand what goes with it: pinned versions, and entries of other lanes', async () => {
+    await cache.snapshots.pin('run', 1);
+    const { asked } = await cli('checkpoints rm run', { answers: [false] });
+    expect(asked).toEqual(["Remove 2 versions of 'run', pinned ones too?"]);
+    await cache.forLane('ml').set('tagged', 1, { tags: ['users'] });
+    expect(await json('invalidate --tag users --dry-run')).toMatchObject({ removed: 2 });
+    expect(await json('invalidate --pattern * --dry-run --lane ml')).toMatchObject({ removed: 2 });
+  });
+
+  it('lists checkpoints page by page, and says how to go on', async () => {
+    const { out, notes } = await cli('checkpoints list --limit 1', { isWatched: true });
+    const [, after = ''] = /^There are more: --after (\S+)$/.exec(notes) ?? [];
+    expect(out).toMatch(/run +v2/);
+    expect((await cli(`checkpoints list --limit 1 --after ${after}`, { isWatched: true })).out).toMatch(/run +v1/);
+    expect(await json('checkpoints list --limit 1')).toMatchObject({ next: after });
+  });
+
   it('removes what it is told to, from the app that runs', async () => {
     expect(await json('invalidate user:1 --yes')).toMatchObject({ key: 'user:1', removed: 1, dryRun: false });
     expect(await cache.has('user:1')).toBe(false);
@@ -245,7 +263,7 @@ describe('the command line', () => {
     expect(both.map((one) => one.exitCode)).toEqual([0, 0, 0]);
     // what was looked at from outside is not counted for the app
     expect(JSON.parse((await cli('metrics')).out)).toMatchObject({ lanes: { standard: { requests: live.requests } } });
-    cache = await CacheManager.fromSettings({ directory, logger: false });
+    cache = await CacheManager.fromSettings({ directory, logger: false, version: '7' });
     expect(await cache.get('user:1')).toBe('one');
   });
 });

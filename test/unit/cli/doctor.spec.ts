@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { chmod, mkdir } from 'node:fs/promises';
+import { chmod, mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CacheManager } from '../../../lib/cache-manager.js';
 import { checkpointFindings, clockFindings, memoryFindings } from '../../../lib/cli/doctor/app-findings.js';
@@ -193,12 +193,18 @@ describe('the doctor', () => {
     expect(memoryFindings({ ...described, memory: { ...memory, heapLimitBytes: 1e9 } }, report)).toEqual([]);
   });
 
-  it('finds checkpoints that nobody removes', async () => {
-    const old = systemClock.now() - 30 * 86_400_000;
-    const clock = { ...systemClock, now: () => old };
-    await (await app({}, { clock })).snapshots.cacheCheckpoint('forgotten', { step: 1 });
+  it('finds checkpoints that nobody removes, once a cleanup must have come by', async () => {
+    const saveBefore = async (days: number): Promise<void> => {
+      const then = systemClock.now() - days * 86_400_000;
+      const clock = { ...systemClock, now: () => then };
+      await (await app({}, { clock })).snapshots.cacheCheckpoint('forgotten', { step: 1 });
+      await cache?.close();
+      await app();
+    };
+    await saveBefore(8);
+    expect(await doctor()).toEqual([]);
     await cache?.close();
-    await app();
+    await saveBefore(30);
     expect(await doctor()).toMatchObject([
       { code: 'CHECKPOINTS_PILED_UP', advice: expect.stringContaining('cleanup') },
     ]);
@@ -217,6 +223,17 @@ describe('the doctor', () => {
       ['QUARANTINE', 'warning'],
       ['QUARANTINE', 'error'],
     ]);
+  });
+
+  it('finds a directory that no app could use', async () => {
+    await (await app()).close();
+    const real = directory;
+    directory = `${real}-link`;
+    await symlink(real, directory);
+    expect(await doctor()).toMatchObject([
+      { code: 'DIRECTORY_UNSUITABLE', severity: 'error', evidence: expect.stringContaining('symbolic link') },
+    ]);
+    expect((await runCli(['metrics', '--directory', directory])).exitCode).toBe(3);
   });
 
   it('finds checkpoints of a newer release', async () => {

@@ -1,4 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { getEventListeners } from 'node:events';
 import { describe, expect, it, jest } from '@jest/globals';
 import { EventBus, type ListenerReport } from '../../../lib/events/event-bus.js';
 import type { LaneCacheEvent } from '../../../lib/events/event-map.js';
@@ -131,6 +132,16 @@ describe('once', () => {
     controller.abort(reason);
     await expect(waiting).rejects.toBe(reason);
     expect(bus.wants('hit')).toBe(false);
+  });
+
+  it('leaves nothing behind on a signal that lives longer', async () => {
+    const { bus } = setUp();
+    const { signal } = new AbortController();
+    const next = bus.once('hit', { signal });
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+    bus.emit('hit', HIT);
+    await next;
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
   });
 });
 

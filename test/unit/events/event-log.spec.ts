@@ -33,6 +33,12 @@ describe('what a person should see', () => {
     ]);
   });
 
+  it('is a tier that is on, and of which part does not work', () => {
+    const { bus, lines } = setUp();
+    bus.emit('tier', { tier: 'checkpoints', state: 'on', detail: 'nobody can ask', error: new Error('EACCES') });
+    expect(lines).toEqual([expect.stringMatching(/^warn Checkpoints are on\. Nobody can ask\. EACCES\.$/)]);
+  });
+
   it('is no tier that was closed in good order', () => {
     const { bus, lines } = setUp();
     bus.emit('tier', { tier: 'l2', state: 'off', reason: 'closed', detail: '' });
@@ -117,6 +123,8 @@ describe('events of single keys', () => {
     bus.emit('hit', { lane: 'docs', key: `a\n${'b'.repeat(500)}`, tier: 'l1' });
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatch(/^debug hit lane="docs" key="a\\nb{118}…" tier="l1"$/);
+    bus.emit('hit', { lane: 'docs', key: '\u009b31m\u202e', tier: 'l1' });
+    expect(lines[1]).toBe('debug hit lane="docs" key="\\u009b31m\\u202e" tier="l1"');
   });
 
   it('are wanted by a target that says debug is enabled', () => {

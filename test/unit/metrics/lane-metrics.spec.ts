@@ -1,5 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
+import { LifeClock } from '../../../lib/clock/life-clock.js';
+import { ValueCodec } from '../../../lib/entries/codec.js';
 import type { TierName } from '../../../lib/entries/tier-name.js';
 import { EventBus } from '../../../lib/events/event-bus.js';
 import type { LaneMetrics } from '../../../lib/events/lane-metrics.js';
@@ -9,6 +11,7 @@ import { LaneCacheMetrics } from '../../../lib/metrics/lane-cache-metrics.js';
 import { LaneCounters } from '../../../lib/metrics/lane-counters.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { DiskTier } from '../../../lib/tiers/disk-tier.js';
+import { MemoryTier } from '../../../lib/tiers/memory-tier.js';
 import type { Tier } from '../../../lib/tiers/tier.js';
 import { MemorySource } from '../../support/memory-environment.js';
 import { recordOf, tierSetting } from '../../support/stored-tiers.js';
@@ -49,6 +52,20 @@ describe('a lane that nobody used', () => {
     expect(Object.keys(lane.bypassed).toSorted()).toEqual(BYPASS_REASONS.toSorted());
     expect(Object.keys(lane.refused).toSorted()).toEqual(REFUSAL_REASONS.toSorted());
     expect(Object.keys(lane.invalidations).toSorted()).toEqual(INVALIDATION_KINDS.toSorted());
+  });
+});
+
+describe('a tier that was closed', () => {
+  it('does not claim to have been off from the start', async () => {
+    const life = new LifeClock(new FakeClock());
+    const memory = new MemoryTier({ lanes: resolveLanes(), codec: new ValueCodec(), life, evicted: () => {} });
+    const { metrics, events, clock } = setUp([memory]);
+    await memory.close();
+    expect(metrics.lane('docs').l1).not.toHaveProperty('since');
+    expect(metrics.lane('docs').l2).toMatchObject({ state: 'off', since: '2026-01-01T00:00:00.000Z' });
+    await clock.advance('1m');
+    events.emit('tier', { tier: 'l1', state: 'off', reason: 'closed', detail: '' });
+    expect(metrics.lane('docs').l1).toMatchObject({ since: '2026-01-01T00:01:00.000Z' });
   });
 });
 
