@@ -14,12 +14,7 @@ import { Waiter } from './waiter.js';
 import { promote } from './write-path.js';
 import { settle, type Arrival } from './arrival.js';
 
-/**
- * The flights of one lane.
- *
- * Per key at most one flight can be joined. A flight whose fence was shut is left to end, and the next caller opens
- * another; when two are under way the next one is queued, shared by all who come, and takes its birth when it starts.
- */
+/** The flights of one lane: opened, joined, brought to their end. A queued one takes its birth when it starts. */
 export class Flights {
   private readonly flights = new FlightBoard();
   private readonly staleServing: StaleServing;
