@@ -226,7 +226,6 @@ export class Flights {
   private rebook(key: string, waiter: Waiter): void {
     const purpose = waiter.terms.forceFresh ? 'forced' : 'request';
     const departure = { key, compute: waiter.compute, terms: waiter.terms, purpose, stale: undefined } as const;
-    waiter.askedAt = this.space.parts.log.position;
     const flight = this.of(key, purpose) ?? this.launch(departure);
     if (flight.answer === undefined) this.boarding.transfer(flight, waiter);
     else waiter.give(flight.answer);

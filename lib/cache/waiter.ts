@@ -18,10 +18,10 @@ export class Waiter {
     public compute: Compute<unknown>,
     readonly terms: Terms,
     /**
-     * Position of the log when it asked, or was sent on to another flight. Taken before that flight is opened: the
-     * computation starts at once, and may invalidate what it is about.
+     * Position of the log when it asked. Taken before a flight is opened for it: the computation starts at once, and
+     * may invalidate what it is about.
      */
-    public askedAt: number,
+    readonly askedAt: number,
   ) {
     this.promise = new Promise((resolve, reject) => {
       this.resolve = resolve;

@@ -36,6 +36,20 @@ describe('many keys at once', () => {
     );
   });
 
+  it('are computed anew for who asked after what another flight brings had been invalidated', async () => {
+    const source = new Deferred<string>();
+    const first = cache.getOrSet('a', async (ctx) => {
+      const value = await source.promise;
+      ctx.setTags(['t']);
+      return value;
+    });
+    await cache.invalidateByTag('t');
+    const later = cache.getOrSetMany(['a'], lengths);
+    source.resolve('old');
+    expect(await first).toBe('old');
+    expect([...(await later)]).toEqual([['a', 'computed a']]);
+  });
+
   it('may be none', async () => {
     expect(await cache.getOrSetMany([], lengths)).toEqual(new Map());
     expect(asked).toEqual([]);
