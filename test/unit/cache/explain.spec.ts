@@ -82,6 +82,21 @@ describe('explaining a key', () => {
     expect(cache.getMetrics().l2.hits).toBe(0);
   });
 
+  it('tells when the class of a value is not listed any more', async () => {
+    class Money {
+      constructor(readonly cents: number) {}
+    }
+    await cache.close();
+    cache = await CacheManager.fromSettings({ directory, clock, logger: false, types: [Money] });
+    await cache.set('price', new Money(5));
+    await cache.flush();
+    await cache.close();
+    cache = await open();
+    const { next, summary } = await cache.explain('price');
+    expect([next, summary]).toEqual(['compute', expect.stringMatching(/in 'types'\. The next call computes it\.$/)]);
+    expect(await tierOf('l3', 'price')).toMatchObject({ status: 'unusable', reason: 'version' });
+  });
+
   it('tells when an entry expired, and where it is still good as a stale one', async () => {
     await put('key');
     const graceful = cache.forLane('graceful');
