@@ -56,8 +56,9 @@ export interface Scene {
   readonly forces?: number;
   readonly renews?: true;
   readonly reads?: 'later';
-  /** Shares, among all steps, of explicit sets and of put computations. */
+  /** Shares, among all steps, of explicit sets, of put computations and of what memory lets go. */
   readonly sets?: number;
+  readonly evicts?: number;
   readonly puts?: number;
   /** Shares of breaking and mending a tier, and of killing, starting and taking over. */
   readonly faults?: number;
@@ -86,7 +87,7 @@ export class Dice {
 
   action(): Action {
     const step = this.step();
-    return this.chance(this.scene.hurries ?? 0.1) ? { ...step, hurried: this.number(8) } : step;
+    return this.chance(this.scene.hurries ?? 0.1) ? { ...step, hurried: this.number(5) } : step;
   }
 
   private step(): Step {
@@ -96,6 +97,7 @@ export class Dice {
     const key = this.of(this.scene.keys ?? KEYS);
     const tier = this.of(['l2', 'l3'] as const);
     if (this.chance(this.scene.sets ?? 0)) return { do: 'set', at, key, how: this.how(), many: false };
+    if (this.chance(this.scene.evicts ?? 0)) return { do: 'evict', at, key };
     if (this.chance(this.scene.puts ?? 0)) return { do: 'put', at, key, how: this.how() };
     if (this.chance(this.scene.faults ?? 0)) {
       if (this.chance(0.2)) return { do: 'stick', process, how: this.chance(0.7) };
