@@ -481,7 +481,8 @@ export class World {
   /** A look-up, and with it the flight, may have begun long before the computation: with the first who still waits. */
   private openedAt(by: ModelProcess, lane: string, key: string): number {
     const place = `${lane} ${key}`;
-    if (by.left.has(place)) return 0;
+    // Who left, or took what was stale, may have been the first.
+    if (by.left.has(place) || by.staleServed.has(place)) return 0;
     const calls = [...this.waiting].filter((waiting) => waiting.by === by && waiting.place === place);
     return Math.min(this.now, ...calls.map(({ calledAt }) => calledAt));
   }
