@@ -74,6 +74,19 @@ describeWithRedis(
       expect(other.getMetrics().l4.hits).toBe(1);
     });
 
+    it('keep the grace of what was expired to themselves', async () => {
+      const [one, other] = [await open(), await open()];
+      const failing = (): Promise<string> => Promise.reject(new Error('the source failed'));
+      await one.getOrSet('k', async () => 'old', { grace: '1h' });
+      await one.flush();
+      expect(await other.get('k')).toBe('old');
+      const hears = heard(other);
+      await one.expire('k');
+      await hears;
+      for (const cache of [one, other]) expect(await cache.getOrSet('k', failing, { grace: '1h' })).toBe('old');
+      await expect((await open()).getOrSet('k', failing, { grace: '1h' })).rejects.toThrow('the source failed');
+    });
+
     it('share what is computed after an invalidation', async () => {
       const [one, other] = [await open(), await open()];
       await one.invalidate('k');

@@ -71,7 +71,9 @@ class Bench {
   }
 }
 
-const FAULTS: Readonly<Record<string, { begin(bench: Bench): void; end(bench: Bench): void }>> = {
+const FAULTS: Readonly<
+  Record<string, { readonly begin: (bench: Bench) => void; readonly end: (bench: Bench) => void }>
+> = {
   'is frozen': { begin: (bench) => (bench.isFrozen = true), end: (bench) => (bench.isFrozen = false) },
   'is behind a black hole': {
     begin: ({ network }) => (network.isHole = true),

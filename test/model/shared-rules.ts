@@ -244,13 +244,6 @@ export const SHARED_OMISSIONS: readonly SharedOmission[] = [
     'this.shared.takeUp(journal()?.initial.outbox ?? new Map());',
     '',
   ]),
-  omit(
-    '7 out of reach',
-    'what was kept survives the voiding of its disk',
-    forgetful,
-    { ...key, ...failsOver, kills: 0.15, weathers: 0.2, weather: ['down', 'slow', 'slow', 'fast'] },
-    [line, '.then(() => log.unsaid.keepAgain())', ''],
-  ),
   omit('7 out of reach', 'what is neither told nor kept is rejected', three, { ...key, ...away }, [
     log,
     "      throw new LaneCacheError(\n        'INVALIDATION_PENDING',",

@@ -60,7 +60,7 @@ export class RedisServer {
     private readonly directory: string,
     private readonly extra: readonly string[],
     private readonly over: 'tcp' | 'tls',
-    private process: ChildProcess | undefined = undefined,
+    private process?: ChildProcess,
   ) {}
 
   static start(...extra: readonly string[]): Promise<RedisServer> {
@@ -102,7 +102,7 @@ export class RedisServer {
 
   async stop(): Promise<void> {
     const child = this.process;
-    this.process = undefined;
+    delete this.process;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, 'exit');
     child.kill('SIGKILL');
