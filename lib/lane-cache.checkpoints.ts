@@ -14,9 +14,6 @@ export interface CheckpointPlace {
   readonly deadlineMs: number;
 }
 
-/** Makes the checkpoints of an app that has no directory for them. */
-export type MakeCheckpoints = (given: Pick<CheckpointPlace, 'clock' | 'events'>) => CheckpointStore;
-
 /** Stands where the options want no checkpoints. */
 export function switchedOff(): CheckpointStore {
   const detail = "they are switched off in the options. Give 'checkpoints' something else than false.";

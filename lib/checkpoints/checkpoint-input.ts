@@ -71,6 +71,13 @@ function toTime(time: unknown, field: string): number {
   return ms;
 }
 
+/** What a cleanup was asked for; anything else would be taken for the defaults, and remove. */
+export function toCleanup(options: number | CleanupOptions): CleanupOptions {
+  if (typeof options === 'number') return { maxAgeDays: options };
+  if (typeof options === 'object' && options !== null) return options;
+  throw invalid('options', `must be a number of days or an object, not ${shown(options)}`);
+}
+
 /** `maxAgeDays: Infinity` leaves only what has expired. */
 export function toRule(options: CleanupOptions, now: number): CleanupRule {
   const { maxAgeDays = 7, keepLast = 0, lane, workflow, dryRun = false } = options;

@@ -5,7 +5,7 @@ import { toMilliseconds } from '../lanes/duration.js';
 import { CheckpointCleaner } from './checkpoint-cleaner.js';
 import { CheckpointDrafts } from './checkpoint-drafts.js';
 import { toInfo, toStatus } from './checkpoint-info.js';
-import { fromPosition, requireCount, requireName, toQuery } from './checkpoint-input.js';
+import { fromPosition, requireCount, requireName, toCleanup, toQuery } from './checkpoint-input.js';
 import { hasExpired } from './checkpoint-rows.js';
 import type { CheckpointSettings } from './checkpoint-settings.js';
 import type { CheckpointStore } from './checkpoint-store.js';
@@ -156,7 +156,7 @@ export class CheckpointService {
    * pinned ones. Works in small transactions: it blocks nothing, and may be killed and repeated.
    */
   async cleanupOldCheckpoints(options: number | CleanupOptions = {}): Promise<CleanupReport> {
-    const wish = typeof options === 'number' ? { maxAgeDays: options } : options;
+    const wish = toCleanup(options);
     const { records, newestOfId, ...tally } = await this.write(() => this.cleaner.clean(wish));
     const report = { ...tally, dryRun: wish.dryRun ?? false };
     this.settings.events.emit('cleanup', { ...report, newestOfId });

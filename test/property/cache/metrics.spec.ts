@@ -4,6 +4,7 @@ import type { CacheManager } from '../../../lib/index.js';
 import { FakeClock } from '../../../lib/testing/index.js';
 import { auditManager } from '../../support/audit-manager.js';
 import { Caches } from '../../support/caches.js';
+import { roundsOf } from '../../support/fault-table.js';
 
 /** Does one thing with a lane; the answers may still be under way. */
 type Step = (cache: CacheManager) => Promise<unknown>;
@@ -194,7 +195,7 @@ describe('the numbers of a lane', () => {
             await caches.close();
           },
         ),
-        { numRuns: onDisk ? 25 : 100 },
+        { numRuns: onDisk ? roundsOf(10, 100) : roundsOf(50, 1_000) },
       );
     },
     60_000,

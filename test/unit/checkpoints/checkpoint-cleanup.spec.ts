@@ -135,4 +135,9 @@ describe('cleanupOldCheckpoints', () => {
       await expect(service.cleanupOldCheckpoints(options)).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID' });
     },
   );
+
+  it.each([null, '30', true])('refuses %j, which no type checker let through', async (options) => {
+    const { service } = checkpointsInMemory();
+    await expect(service.cleanupOldCheckpoints(options as never)).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID' });
+  });
 });
