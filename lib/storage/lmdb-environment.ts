@@ -220,7 +220,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
     this.isOpen = false;
     try {
       await Promise.allSettled(this.inFlight);
-      await this.headroom.close();
+      this.headroom.close();
       if (!(await this.isInTime(this.root.close())))
         throw new StorageFault('deadline', `${this.directory} could not be closed`);
       await discard(this.directory, this.options.clock);
@@ -243,7 +243,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
     // closing while LMDB hangs would hang as well: the process keeps the files until it ends
     const letGo = (): Promise<void> => this.opener.closed(this.dataFile.isInPlace);
     if (this.overdue === 0) await this.isInTime(this.root.close().then(letGo));
-    await this.headroom.close();
+    this.headroom.close();
   }
 
   private async isInTime(closing: Promise<void>): Promise<boolean> {

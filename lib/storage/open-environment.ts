@@ -68,7 +68,8 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   const environment = new LmdbEnvironment(root, options, {
     closed: async (isInPlace) => {
       if (isInPlace) await stampClosed(directory);
-      if (isInPlace) await marker.remove();
+      // one that is left says no more than that the directory was in use
+      if (isInPlace) await marker.remove().catch(() => undefined);
       opened?.delete(directory);
     },
     beside: (path) => openOnce({ ...options, directory: path }),

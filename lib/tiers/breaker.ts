@@ -18,7 +18,8 @@ export interface BreakerOptions {
 /** Whether a tier serves, why not, and when it is tried again. Says each change of state once. */
 export class Breaker {
   state: TierState = { state: 'on' };
-  private told: 'on' | 'off' = 'on';
+  /** What was said last. */
+  private told: 'on' | TierOffReason = 'on';
   private retryMs = FIRST_RETRY_MS;
   private cancel: (() => void) | undefined;
 
@@ -32,7 +33,7 @@ export class Breaker {
   /** Off for as long as somebody else decides, who has said so already. That it comes back will be told. */
   hold(reason: TierOffReason): void {
     this.startOff(reason);
-    this.told = 'off';
+    this.told = reason;
   }
 
   /** The tier failed: it is off until a repair succeeds. */
@@ -45,11 +46,11 @@ export class Breaker {
   /** The tier is off, and stays so until somebody turns it on. */
   turnOff(reason: TierOffReason, detail: string, error?: unknown): void {
     this.cancelRetry();
-    if (this.told === 'off' && this.state.reason === reason) return;
     this.state = { state: 'off', reason };
-    this.told = 'off';
+    if (this.told === reason) return;
+    this.told = reason;
     const { tier, events } = this.options;
-    events.emit('tier', { tier, ...this.state, reason, detail, ...(error !== undefined && { error }) });
+    events.emit('tier', { tier, state: 'off', reason, detail, ...(error !== undefined && { error }) });
   }
 
   /** As `turnOff`, for a moment that is not worth telling, unless it lasts. */
@@ -74,12 +75,12 @@ export class Breaker {
   private retryLater(): void {
     this.cancel = this.options.clock.schedule(this.retryMs, () => {
       this.cancel = undefined;
+      this.retryMs = Math.min(this.retryMs * 2, LAST_RETRY_MS);
       this.options.repair().catch(() => {
         if (this.cancel === undefined && this.state.state === 'off' && this.state.reason !== 'closed')
           this.retryLater();
       });
     });
-    this.retryMs = Math.min(this.retryMs * 2, LAST_RETRY_MS);
   }
 
   private cancelRetry(): void {

@@ -93,7 +93,7 @@ export class StoreKeeper {
   fail(fault: StorageFault, lost: readonly QueuedChange[] = []): void {
     const given = [...lost, ...this.takeOff(fault)];
     const owesRemoval = given.some((change) => change.isRemoval);
-    if (owesRemoval || fault.kind === 'damaged' || fault.kind === 'gone') this.isTainted = true;
+    if (owesRemoval || isLost(fault)) this.isTainted = true;
     this.options.failed();
     this.breaker.trip(OFF_REASONS[fault.kind] ?? 'breaker', fault.message, fault);
   }
@@ -107,8 +107,9 @@ export class StoreKeeper {
     if (this.source === undefined) return Promise.reject(this.offFault);
     this.isTainted = true;
     this.takeOff(new StorageFault('gone', `${this.options.tier} is being emptied`));
+    const { reason } = this.state;
     this.breaker.pause('quarantined');
-    this.emptying ??= this.inTurn(() => this.startAfresh()).finally(() => (this.emptying = undefined));
+    this.emptying ??= this.inTurn(() => this.startAfresh(reason)).finally(() => (this.emptying = undefined));
     return this.emptying;
   }
 
@@ -131,14 +132,19 @@ export class StoreKeeper {
     );
   }
 
-  private async startAfresh(): Promise<void> {
+  /** What it was off for before decides whether it may serve at once. */
+  private async startAfresh(before: TierOffReason | undefined): Promise<void> {
     try {
       await this.vacate();
     } catch (error) {
-      this.breaker.trip('quarantined', 'it could not be emptied', error);
+      const reason = error instanceof StorageFault ? OFF_REASONS[error.kind] : undefined;
+      this.breaker.trip(reason ?? 'quarantined', 'it could not be emptied', error);
       throw error;
     }
-    if (this.closing === undefined) await this.openOrTrip();
+    if (this.closing !== undefined) return;
+    // else it would go off and on with every write
+    if (before === 'disk-full') this.breaker.trip(before, 'there was no room for it');
+    else await this.openOrTrip();
   }
 
   private async openOrTrip(): Promise<void> {
@@ -150,7 +156,13 @@ export class StoreKeeper {
   }
 
   private async repair(): Promise<void> {
-    if (this.closing === undefined && this.store === undefined) await this.open();
+    if (this.closing !== undefined || this.store !== undefined) return;
+    try {
+      await this.open();
+    } catch (error) {
+      if (isLost(error)) this.isTainted = true;
+      throw error;
+    }
   }
 
   private async open(): Promise<void> {
@@ -208,4 +220,9 @@ export class StoreKeeper {
     this.working = result.catch(() => undefined);
     return result;
   }
+}
+
+/** Whether the folder that is open now will never serve again. */
+function isLost(error: unknown): boolean {
+  return error instanceof StorageFault && (error.kind === 'damaged' || error.kind === 'gone');
 }

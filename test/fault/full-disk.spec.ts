@@ -38,6 +38,35 @@ await environment.close();
 console.log(JSON.stringify({ whileFull, kinds: [...kinds], lost: before - kept, recovered: acked.length > before, unhandled }));
 `;
 
+/** Fills the volume in the very turn in which a transaction was accepted, before LMDB writes it, and frees it again. */
+const RACER = `
+import { rmSync, writeFileSync } from 'node:fs';
+import { systemClock } from './lib/clock/clock.js';
+import { openEnvironment } from './lib/storage/open-environment.js';
+const [mount, durability] = process.argv.slice(2);
+let unhandled = 0;
+process.on('unhandledRejection', () => unhandled++);
+const environment = await openEnvironment({ directory: mount + '/env', durability, clock: systemClock,
+  report: { fault() {}, quarantined() {} }, minFreeBytes: 0, onMarkerLeft: 'quarantine' });
+const table = environment.table('t');
+const fill = () => { for (let size = 4_194_304; size >= 512; size /= 2) for (let n = 0; n < 40; n++) try { writeFileSync(mount + '/ballast-' + size + '-' + n, Buffer.alloc(size)); } catch { break; } };
+const free = () => { for (let size = 4_194_304; size >= 512; size /= 2) for (let n = 0; n < 40; n++) rmSync(mount + '/ballast-' + size + '-' + n, { force: true }); };
+const kinds = new Set();
+let lost = 0;
+for (let n = 0; n < 12; n++) {
+  const bytes = 30_000 * (n + 1);
+  const commit = environment.commit((transaction) => transaction.put(table, 'k' + n, Buffer.alloc(bytes, n)));
+  fill();
+  const outcome = await commit.then(() => 'written', (error) => { kinds.add(error.name + ' ' + error.kind); return 'refused'; });
+  if ((outcome === 'written') !== (table.get('k' + n) !== undefined)) lost++;
+  free();
+}
+await environment.commit((transaction) => transaction.put(table, 'after', Buffer.alloc(400_000)));
+await environment.close();
+kinds.delete('StorageFault disk-full');
+console.log(JSON.stringify({ kinds: [...kinds], lost, unhandled }));
+`;
+
 const asRoot = process.getuid?.() === 0 && process.platform === 'linux';
 
 /** Whether `prepare` can mount here; says why not, so that a quiet skip is not taken for a pass. */
@@ -100,6 +129,31 @@ describe('a full disk', () => {
           kinds: ['StorageFault disk-full'],
           lost: 0,
           recovered: true,
+          unhandled: 0,
+        });
+      } finally {
+        unmount(mount);
+      }
+    },
+  );
+
+  it.each([
+    ['tmpfs', 'durable'],
+    ['ext4', 'durable'],
+    ['ext4', 'session'],
+  ])(
+    'that fills up between the check and the write ends nobody, and loses nothing (%s, %s)',
+    async (kind, durability) => {
+      const mount = mounted(`a full ${kind}`, kind === 'tmpfs' ? tmpfs : ext4);
+      if (mount === undefined) return;
+      try {
+        const child = await workshop.run(RACER, [mount, durability]);
+        const { status, lines } = await child.end();
+        expect({ status, errors: child.errors, ...JSON.parse(lines[0] ?? '{}') }).toEqual({
+          status: 0,
+          errors: '',
+          kinds: [],
+          lost: 0,
           unhandled: 0,
         });
       } finally {

@@ -131,9 +131,11 @@ const commands = {
   },
   metrics: () => cache.getMetrics(),
   until: async (tier, state) => {
-    for (let waits = 0; cache.getMetrics()[tier].state !== state && waits < 1_500; waits++)
+    const current = async () =>
+      tier === 'checkpoints' ? (await cache.getCheckpointCacheStatus()).state : cache.getMetrics()[tier].state;
+    for (let waits = 0; (await current()) !== state && waits < 3_500; waits++)
       await new Promise((resolve) => setTimeout(resolve, 20));
-    return cache.getMetrics()[tier].state;
+    return current();
   },
   sweep: () => cache.sweep(),
   flush: async () => {

@@ -1,50 +1,90 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
-/** A small volume of its own, in which a disk can be full or read-only. */
+/** A small volume of its own, in which a disk can be full, read-only or broken. */
 export interface Volume {
   readonly path: string;
   remount(how: 'ro' | 'rw'): void;
   unmount(): void;
 }
 
-const run = (command: string, ...args: readonly string[]): void => {
-  execFileSync(command, args, { stdio: 'pipe' });
+/** One that lies in an image, and can fail as a disk does. */
+export interface DiskVolume extends Volume {
+  /** From here on the system refuses every write, also to files that are open: it has found an error. */
+  breakDown(): void;
+  /** Puts the disk back in its place, as it was when it broke. */
+  mend(): void;
+  /** What would be there if the power failed now: what has been written to the disk, and not what was only handed over. */
+  afterPowerCut(): DiskVolume;
+}
+
+type Kind = 'tmpfs' | 'ext4' | 'journaled ext4';
+
+const run = (command: string, ...args: readonly string[]): string =>
+  execFileSync(command, args, { stdio: 'pipe', encoding: 'utf8' });
+
+const mountPoint = (): string => mkdtempSync(join(tmpdir(), 'lane-cache-volume-'));
+
+const mountImage = (path: string): void => {
+  run('mount', '-o', 'loop,errors=remount-ro', `${path}.img`, path);
 };
 
-const MOUNTS = {
-  tmpfs: (path: string, megabytes: number) => run('mount', '-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', path),
-  ext4: (path: string, megabytes: number) => {
-    const image = `${path}.img`;
-    try {
-      run('truncate', '-s', `${megabytes}m`, image);
-      run('mkfs.ext4', '-q', '-m', '0', '-O', '^has_journal', image);
-      run('mount', '-o', 'loop', image, path);
-    } finally {
-      rmSync(image, { force: true });
-    }
-  },
-} as const;
+/** The system would know the image again, and go on with the state in which it is in use. */
+const copyImage = (from: string, to: string): void => {
+  copyFileSync(`${from}.img`, `${to}.copy`);
+  renameSync(`${to}.copy`, `${to}.img`);
+};
 
-/** `undefined` where it cannot be mounted; says why, so that a quiet skip is not taken for a pass. */
-export const mountVolume = (kind: keyof typeof MOUNTS, megabytes: number): Volume | undefined => {
-  const path = mkdtempSync(join(tmpdir(), 'lane-cache-volume-'));
-  try {
-    if (process.getuid?.() !== 0 || process.platform !== 'linux') throw new Error('only root may mount');
-    MOUNTS[kind](path, megabytes);
-  } catch (error) {
-    console.warn(`A volume of ${kind} is not tried: ${error instanceof Error ? error.message : String(error)}`);
-    rmSync(path, { recursive: true, force: true });
-    return undefined;
-  }
+const MAKE: Readonly<Record<Kind, (path: string, megabytes: number) => void>> = {
+  tmpfs: (path, megabytes) => void run('mount', '-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', path),
+  ext4: (path, megabytes) => makeImage(path, megabytes, ['-O', '^has_journal']),
+  'journaled ext4': (path, megabytes) => makeImage(path, megabytes, []),
+};
+
+function makeImage(path: string, megabytes: number, features: readonly string[]): void {
+  run('truncate', '-s', `${megabytes}m`, `${path}.img`);
+  run('mkfs.ext4', '-q', '-m', '0', ...features, `${path}.img`);
+  mountImage(path);
+}
+
+function mounted(path: string): DiskVolume {
   return {
     path,
-    remount: (how) => run('mount', '-o', `remount,${how}`, path),
+    remount: (how) => void run('mount', '-o', `remount,${how}`, path),
     unmount: () => {
       run('umount', '-l', path);
-      rmSync(path, { recursive: true, force: true });
+      for (const left of [path, `${path}.img`]) rmSync(left, { recursive: true, force: true });
+    },
+    breakDown: () => {
+      const device = run('findmnt', '-n', '-o', 'SOURCE', path).trim();
+      writeFileSync(`/sys/fs/ext4/${basename(device)}/trigger_fs_error`, '1');
+    },
+    mend: () => {
+      run('umount', '-l', path);
+      copyImage(path, path);
+      mountImage(path);
+    },
+    afterPowerCut: () => {
+      const copy = mountPoint();
+      copyImage(path, copy);
+      mountImage(copy);
+      return mounted(copy);
     },
   };
-};
+}
+
+/** `undefined` where it cannot be mounted; says why, so that a quiet skip is not taken for a pass. */
+export function mountVolume(kind: Kind, megabytes: number): DiskVolume | undefined {
+  const path = mountPoint();
+  try {
+    if (process.getuid?.() !== 0 || process.platform !== 'linux') throw new Error('only root may mount');
+    MAKE[kind](path, megabytes);
+    return mounted(path);
+  } catch (error) {
+    console.warn(`A volume of ${kind} is not tried: ${error instanceof Error ? error.message : String(error)}`);
+    for (const left of [path, `${path}.img`]) rmSync(left, { recursive: true, force: true });
+    return undefined;
+  }
+}

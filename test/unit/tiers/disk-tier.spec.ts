@@ -166,6 +166,35 @@ describe('failing', () => {
     expect(bench.source.discarded).toBe(1);
   });
 
+  it('starts afresh when the folder turns out to be gone while the tier is away', async () => {
+    const bench = await setUp();
+    const { tier, source, clock, events } = bench;
+    source.environment.fault = new StorageFault('read-only', 'no changes');
+    await expect(tier.write('standard', recordOf('k'))).rejects.toMatchObject({ kind: 'read-only' });
+    source.environment.fault = new StorageFault('gone', 'another volume lies there');
+    for (let n = 0; n < 5; n++) await clock.advance('1s');
+    expect([source.discarded, tier.state.state]).toEqual([1, 'on']);
+    expect(events.states).toEqual(['off read-only', 'on']);
+  });
+
+  it('says once why it is off, however often it is to be emptied and cannot be', async () => {
+    const { tier, source, events } = await setUp();
+    await tier.write('standard', recordOf('k'));
+    source.discardFault = new StorageFault('read-only', 'no changes');
+    for (let n = 0; n < 5; n++) await expect(tier.discard()).rejects.toMatchObject({ kind: 'read-only' });
+    expect(events.states).toEqual(['off read-only']);
+  });
+
+  it('that was emptied on a full disk waits before it is written to again', async () => {
+    const { tier, source, events, clock } = await setUp();
+    source.environment.fault = new StorageFault('disk-full', 'no space');
+    await expect(tier.write('standard', recordOf('k'))).rejects.toMatchObject({ kind: 'disk-full' });
+    for (let n = 0; n < 5; n++) await tier.discard();
+    expect([events.states, await tier.remove('standard', 'k')]).toEqual([['off disk-full'], false]);
+    await clock.advance('1s');
+    expect(events.states).toEqual(['off disk-full', 'on']);
+  });
+
   it('starts afresh without a word when it is told to', async () => {
     const bench = await setUp();
     await bench.tier.discard();
