@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { StorageFault } from '../../../lib/storage/environment.js';
 import { FORMAT_KEY, FORMAT_TABLE } from '../../../lib/storage/format-row.js';
 import { forgetMissed, missedNotes, noteMissed } from '../../../lib/storage/missed.js';
+import { OpenDirectories } from '../../../lib/storage/open-directories.js';
 import { quarantine, quarantinesOf, removeOldQuarantines } from '../../../lib/storage/quarantine.js';
 import { toFault } from '../../../lib/storage/faults.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
@@ -64,6 +65,20 @@ describe('opening an environment', () => {
     await expect(bench.environment(path, { onMarkerLeft: 'probe' })).rejects.toMatchObject({
       code: 'FORMAT_UNSUPPORTED',
     });
+  });
+
+  it('does not open what is still being closed, in the time it was given or later', async () => {
+    const path = await bench.path();
+    await (await bench.environment(path)).environment.close();
+    const opened = new OpenDirectories();
+    const { environment } = await bench.environment(path, { opened, deadlineMs: 0 });
+    expect(opened.isEmpty).toBe(false);
+    const closing = environment.close();
+    await expect(bench.environment(path, { opened })).rejects.toMatchObject({ kind: 'deadline' });
+    await closing;
+    await opened.none();
+    const again = await bench.environment(path, { opened });
+    expect(again.report.quarantines).toEqual([]);
   });
 
   it('does not start a fresh file on a full disk', async () => {
