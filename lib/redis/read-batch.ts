@@ -12,9 +12,11 @@ export interface ServerEntry {
   readonly record: Buffer;
 }
 
-interface Wanted {
+/** A look-up, and what becomes of it. */
+export interface Wanted {
   readonly lane: string;
   readonly key: string;
+  /** What it throws goes to `failed`. */
   readonly found: (entry: ServerEntry | undefined) => void;
   readonly failed: (error: unknown) => void;
 }
@@ -31,44 +33,61 @@ export class ReadBatches {
     private readonly heard: Heard,
   ) {}
 
-  read(session: Session, generation: string, lane: string, key: string): Promise<ServerEntry | undefined> {
-    return new Promise((found, failed) => {
-      this.wanted.push({ lane, key, found, failed });
-      if (this.wanted.length === 1) queueMicrotask(() => void this.flush(session, generation));
-      else if (this.wanted.length === AT_ONCE) void this.flush(session, generation);
-    });
+  read(session: Session, generation: string, wanted: Wanted): void {
+    this.wanted.push(wanted);
+    if (this.wanted.length === 1) queueMicrotask(() => void this.flush(session, generation));
+    else if (this.wanted.length === AT_ONCE) void this.flush(session, generation);
   }
 
   private async flush(session: Session, generation: string): Promise<void> {
     const { wanted } = this;
     if (wanted.length === 0) return;
     this.wanted = [];
-    try {
-      const replies = listOf(await session.command(['MGET', ...this.namesOf(generation, wanted)]));
-      const doubtful: Wanted[] = [];
-      for (const [at, one] of wanted.entries()) {
-        const entry = entryOf(replies[at]);
-        if (entry === undefined || this.heard.knowsAllAfter(entry.birth)) one.found(entry);
-        else doubtful.push(one);
-      }
-      if (doubtful.length > 0) await this.judge(session, generation, doubtful);
-    } catch (error) {
-      for (const { failed } of wanted) failed(error);
-    }
+    const doubtful: Wanted[] = [];
+    const ask = (): Promise<unknown> => session.command(['MGET', ...this.namesOf(generation, wanted)]);
+    await answered(wanted, ask, (one, entry) => {
+      if (entry === undefined || this.heard.knowsAllAfter(entry.birth)) settle(one, entry);
+      else doubtful.push(one);
+    });
+    if (doubtful.length > 0) await answered(doubtful, () => this.judge(session, generation, doubtful), settle);
   }
 
   /** What is older than what was heard here is looked at again, and judged by the server. */
-  private async judge(session: Session, generation: string, wanted: readonly Wanted[]): Promise<void> {
+  private async judge(session: Session, generation: string, wanted: readonly Wanted[]): Promise<readonly unknown[]> {
     const names = [...this.keys.log, ...this.namesOf(generation, wanted)];
     const args = [generation, `${this.heard.patterns.known}`, ...wanted.map(({ lane }) => lane)];
     const reply = await session.run(JUDGE, names, args);
     const [patterns, ...entries] = Array.isArray(reply) ? listOf(reply) : [[]];
     this.heard.patterns.learnAll(textsOf(patterns));
-    for (const [at, { found }] of wanted.entries()) found(entryOf(entries[at]));
+    return entries;
   }
 
   private namesOf(generation: string, wanted: readonly Wanted[]): readonly string[] {
     return wanted.map(({ lane, key }) => this.keys.entry(generation, lane, key));
+  }
+}
+
+/** Each look-up is given its entry, or all of them the error. */
+async function answered(
+  wanted: readonly Wanted[],
+  ask: () => Promise<unknown>,
+  give: (one: Wanted, entry: ServerEntry | undefined) => void,
+): Promise<void> {
+  let entries: readonly (ServerEntry | undefined)[];
+  try {
+    entries = listOf(await ask()).map(entryOf);
+  } catch (error) {
+    for (const { failed } of wanted) failed(error);
+    return;
+  }
+  for (const [at, one] of wanted.entries()) give(one, entries[at]);
+}
+
+function settle({ found, failed }: Wanted, entry: ServerEntry | undefined): void {
+  try {
+    found(entry);
+  } catch (error) {
+    failed(error);
   }
 }
 

@@ -34,6 +34,11 @@ export interface RedisTierOptions {
   readonly close: () => Promise<void>;
 }
 
+interface Asked {
+  readonly lane: string;
+  readonly key: string;
+}
+
 const MISS: TierLookup = Object.freeze({ outcome: 'miss' });
 const BY_POLICY: TierLookup = Object.freeze({ outcome: 'off', reason: 'policy' });
 const CUT_OFF: TierLookup = Object.freeze({ outcome: 'off', reason: 'disconnected' });
@@ -131,32 +136,37 @@ export class RedisTier extends DistributedTier {
     return this.options.close();
   }
 
-  private async lookUp(
-    session: Session,
-    generation: string,
-    asked: { readonly lane: string; readonly key: string },
-  ): Promise<TierLookup> {
+  /** One promise for each look-up: there may be many at a time. */
+  private lookUp(session: Session, generation: string, asked: Asked): Promise<TierLookup> {
     const { lane, key } = asked;
-    // what is found is good as of the script, so it is born where this process is now; what was said here and has not
-    // come to the server yet was not judged there
+    // what is found is good as of now, so it is born where this process is now; what was said here and has not come round
+    // has not been judged
     const birth = this.options.position();
     const { unheard } = this.options.log.unsaid;
     this.lookups++;
-    try {
-      const entry = await this.reads.read(session, generation, lane, key);
-      if (entry === undefined) return MISS;
-      const opened = this.openedAs(birth, lane, entry);
-      const record = opened instanceof Promise ? await opened : opened;
-      if (record?.key !== key) return MISS;
-      const named = { lane, key, tags: record.tags };
-      if (this.options.heard.names(named, entry.birth) || anyNames(unheard, named)) return MISS;
-      return { outcome: 'hit', record: record.found };
-    } catch (error) {
-      this.options.failed(lane, error);
-      return CUT_OFF;
-    } finally {
-      this.lookups--;
-    }
+    return new Promise((resolve) => {
+      const settle = (lookup: TierLookup): void => {
+        this.lookups--;
+        resolve(lookup);
+      };
+      const failed = (error: unknown): void => {
+        this.options.failed(lane, error);
+        settle(CUT_OFF);
+      };
+      const judge = (entry: ServerEntry, record: OwnRecord | undefined): void => {
+        if (record?.key !== key) return settle(MISS);
+        const named = { lane, key, tags: record.tags };
+        const isNamed = this.options.heard.names(named, entry.birth) || anyNames(unheard, named);
+        settle(isNamed ? MISS : { outcome: 'hit', record: record.found });
+      };
+      const found = (entry: ServerEntry | undefined): void => {
+        if (entry === undefined) return settle(MISS);
+        const record = this.openedAs(birth, lane, entry);
+        if (record instanceof Promise) record.then((opened) => judge(entry, opened)).catch(failed);
+        else judge(entry, record);
+      };
+      this.reads.read(session, generation, { lane, key, found, failed });
+    });
   }
 
   /** Undefined if it is not ours. */
