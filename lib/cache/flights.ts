@@ -224,8 +224,9 @@ export class Flights {
 
   /** Who joined after what the flight brought had been invalidated needs another flight. */
   private rebook(key: string, waiter: Waiter): void {
-    const purpose = waiter.terms.forceFresh ? 'forced' : 'request';
-    const departure = { key, compute: waiter.compute, terms: waiter.terms, purpose, stale: undefined } as const;
+    const { compute, terms } = waiter;
+    const purpose = terms.forceFresh ? 'forced' : 'request';
+    const departure = { key, compute, terms, purpose, stale: staleInMemory(this.space, key, terms) } as const;
     const flight = this.of(key, purpose) ?? this.launch(departure);
     if (flight.answer === undefined) this.boarding.transfer(flight, waiter);
     else waiter.give(flight.answer);

@@ -12,6 +12,10 @@ const fail = (): never => {
   throw new Error('the source is down');
 };
 
+const commitAll = async (tier: ModelTier): Promise<void> => {
+  for (; tier.queued > 0; await nextTurn()) tier.commit();
+};
+
 describe('what has been invalidated', () => {
   let app: LaneApp;
   const jobs = new Jobs();
@@ -22,9 +26,6 @@ describe('what has been invalidated', () => {
   const overDisk = (): { readonly l2: ModelTier; readonly cache: ReturnType<LaneApp['manager']> } => {
     const l2 = new ModelTier('l2', ['standard'], new ModelDisk(), jobs);
     return { l2, cache: open({ below: [l2] }) };
-  };
-  const commitAll = async (tier: ModelTier): Promise<void> => {
-    for (; tier.queued > 0; await nextTurn()) tier.commit();
   };
   afterEach(() => expectSound(app));
 
@@ -191,6 +192,25 @@ describe('a flight', () => {
     slow.resolve('value');
     expect(await Promise.all([first, joined])).toEqual(['value', 'value']);
     expect(computed).toBe(1);
+  });
+
+  it('that has not started is computed for whoever asks with force, whatever a tier holds by then', async () => {
+    const l2 = new ModelTier('l2', ['standard'], new ModelDisk(), new Jobs());
+    const cache = open({ below: [l2] });
+    const running = [new Deferred<string>(), new Deferred<string>()] as const;
+    const answers: Promise<string>[] = [];
+    for (const { promise } of running) {
+      answers.push(cache.getOrSet('k', () => promise));
+      await Promise.all([cache.invalidate('k'), commitAll(l2)]);
+    }
+    answers.push(cache.getOrSet('k', () => 'queued'));
+    const forced = cache.getOrSet('k', () => 'forced', { forceFresh: true });
+    await Promise.all([cache.set('k', 'set'), commitAll(l2)]);
+    running[0].resolve('first');
+    expect(await forced).toBe('queued');
+    running[1].resolve('second');
+    expect(await Promise.all(answers)).toEqual(['first', 'second', 'queued']);
+    await commitAll(l2);
   });
 
   it('that was forced and fails gives its error, not the good entry, where no grace was asked for', async () => {

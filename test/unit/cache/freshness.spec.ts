@@ -53,6 +53,18 @@ describe.each<[string, LanePolicyInput, EntryOptions]>([
   });
 });
 
+describe('the back-off', () => {
+  it('ends with the first computation that succeeds', async () => {
+    const cache = open({ grace: '1h', graceBackoff: '1h' });
+    await cache.getOrSet('k', () => 'old');
+    await app.clock.advance('11s');
+    expect(await cache.getOrSet('k', fail)).toBe('old');
+    expect(await cache.getOrSet('k', () => 'new', { forceFresh: true })).toBe('new');
+    await app.clock.advance('11s');
+    expect(await cache.getOrSet('k', () => 'newer')).toBe('newer');
+  });
+});
+
 describe('grace', () => {
   it('is never more than the writer gave, and may be less for a reader', async () => {
     const cache = open();
@@ -115,6 +127,29 @@ describe('softTimeout', () => {
   it('waits where nothing old is there', async () => {
     const cache = open({ grace: '1m', softTimeout: 0 });
     expect(await cache.getOrSet('k', () => 'first')).toBe('first');
+  });
+});
+
+describe('softTimeout', () => {
+  it('has passed for good: who is moved to another flight gets what is stale there at once', async () => {
+    const cache = open();
+    const options = { softTimeout: '1s', grace: '1m' } as const;
+    const [first, second] = [new Deferred<string>(), new Deferred<string>()];
+    const late = async (ctx: ComputeContext): Promise<string> => {
+      const value = await first.promise;
+      ctx.setTags(['late']);
+      return value;
+    };
+    const early = cache.getOrSet('k', late);
+    await cache.invalidateByTag('late');
+    const joined = cache.getOrSet('k', () => second.promise, options);
+    await cache.set('k', 'set', { ttl: '1s', grace: '1m' });
+    await app.clock.advance('2s');
+    first.resolve('computed');
+    expect(await Promise.all([early, joined])).toEqual(['computed', 'set']);
+    second.resolve('new');
+    await nextTurn();
+    expect(await cache.get('k')).toBe('new');
   });
 });
 

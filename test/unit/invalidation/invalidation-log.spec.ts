@@ -138,6 +138,21 @@ describe('the log', () => {
     ]);
   });
 
+  it('holds an entry on its way to the first time at which it was put past its ttl', () => {
+    const fence = open();
+    log.expireKey(LANE, 'k', 1_000);
+    log.expireKey(LANE, 'k', 2_000);
+    expect(log.expiredAt(born(0), fence)).toBe(1_000);
+  });
+
+  it('takes for long past its ttl what was born below the floor, whenever one of its tags expired before', () => {
+    log.expireTags(['a', 'b', 'c', 'd'], 1_000);
+    expect(log.expiredAt(born(4, ['d']))).toBeUndefined();
+    log.expireTags(['e', 'f', 'g', 'h', 'i'], 2_000);
+    expect(log.expiredAt(born(4, ['d']))).toBe(0);
+    expect(log.expiredAt(born(4, ['i']))).toBe(2_000);
+  });
+
   it('goes on above the ceiling it had stored, with tags, floors and clears', () => {
     const initial: LogState = {
       ...EMPTY_LOG,
