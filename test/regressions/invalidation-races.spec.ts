@@ -106,6 +106,20 @@ describe('what has been invalidated', () => {
     expect(seen).toBe('nothing');
   });
 
+  it('is not handed to a computation as its stale value either when the disk is slow to say that it has nothing', async () => {
+    const { l2, cache } = overDisk();
+    const options = { ttl: '1s', grace: '1h' } as const;
+    await cache.getOrSet('k', () => 'old', { ...options, tags: ['t'] });
+    await commitAll(l2);
+    await app.clock.advance('2s');
+    l2.reads = 'later';
+    const seen = cache.getOrSet('k', (ctx: ComputeContext) => ctx.stale ?? 'nothing', options);
+    await cache.invalidateByTag('t');
+    for (; jobs.size > 0; await nextTurn()) jobs.run(0);
+    expect(await seen).toBe('nothing');
+    await commitAll(l2);
+  });
+
   it('does not come in with a value of which a listener said so in the very step of its landing', async () => {
     const cache = open();
     app.events.on('invalidate', ({ kind }) => {
@@ -211,6 +225,40 @@ describe('a flight', () => {
     running[1].resolve('second');
     expect(await Promise.all(answers)).toEqual(['first', 'second', 'queued']);
     await commitAll(l2);
+  });
+
+  it('that had to queue falls back on what is stale when it starts', async () => {
+    const cache = open();
+    const running = [new Deferred<string>(), new Deferred<string>()] as const;
+    const answers: Promise<string>[] = [];
+    for (const { promise } of running) {
+      answers.push(cache.getOrSet('k', () => promise));
+      await cache.invalidate('k');
+    }
+    answers.push(cache.getOrSet('k', fail, { grace: '1m' }));
+    await cache.set('k', 'set', { ttl: '1s', grace: '1m' });
+    await app.clock.advance('2s');
+    for (const [n, { resolve }] of running.entries()) resolve(`computed ${n}`);
+    expect(await Promise.all(answers)).toEqual(['computed 0', 'computed 1', 'set']);
+  });
+
+  it('counts each of its callers once, also those who were moved to another one', async () => {
+    const cache = open();
+    const slow = new Deferred<string>();
+    const late = async (ctx: ComputeContext): Promise<string> => {
+      ctx.setTags(['late']);
+      return slow.promise;
+    };
+    const answers = [cache.getOrSet('k', late), cache.getOrSet('k', late)];
+    await cache.invalidateByTag('late');
+    answers.push(
+      cache.getOrSet('k', () => 'new'),
+      cache.getOrSet('k', () => 'new'),
+    );
+    slow.resolve('old');
+    expect(await Promise.all(answers)).toEqual(['old', 'old', 'new', 'new']);
+    const { requests, misses, joined, computed } = cache.getMetrics();
+    expect([requests, misses, joined, computed]).toEqual([4, 4, 2, 2]);
   });
 
   it('that was forced and fails gives its error, not the good entry, where no grace was asked for', async () => {
