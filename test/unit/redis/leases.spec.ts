@@ -1,0 +1,112 @@
+import { describe, expect, it } from '@jest/globals';
+import { ProcessHold } from '../../../lib/clock/process-hold.js';
+import { nextTurn } from '../../../lib/clock/turn.js';
+import { KeySpace } from '../../../lib/redis/key-space.js';
+import { Leases } from '../../../lib/redis/leases.js';
+import { Session } from '../../../lib/redis/session.js';
+import { FakeClock } from '../../../lib/testing/fake-clock.js';
+import { Deferred } from '../../support/deferred.js';
+import { ModelNetwork } from '../../support/model-network.js';
+import { ModelRedis } from '../../support/model-redis.js';
+
+/** Instances over one server, whose messages all arrive at once. */
+class Cluster {
+  readonly clock = new FakeClock();
+  private readonly server = new ModelRedis(() => this.clock.now());
+  private readonly networks: ModelNetwork[] = [];
+  private readonly hold = new ProcessHold();
+
+  async join(written: () => Promise<unknown> = () => Promise.resolve()): Promise<Leases> {
+    const { clock, hold } = this;
+    const network = new ModelNetwork(this.server, clock);
+    this.networks.push(network);
+    const opening = Session.open(network.template, clock, { timeoutMs: 250, hold });
+    await this.settle();
+    const session = await opening;
+    return new Leases({ keys: new KeySpace('p'), clock, session: () => session, written, hold });
+  }
+
+  async pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 100) {
+      await this.clock.advance('100ms');
+      await this.settle();
+    }
+  }
+
+  async settle(): Promise<void> {
+    for (;;) {
+      await nextTurn();
+      const [step] = this.networks.flatMap(({ steps }) => steps);
+      if (step === undefined) return;
+      step();
+    }
+  }
+
+  /** Resolves to what came of it by then. */
+  async take(leases: Leases): Promise<{ outcome: 'waits' | 'turn' | 'ended'; end: () => void }> {
+    const state: { outcome: 'waits' | 'turn' | 'ended'; end: () => void } = { outcome: 'waits', end: () => undefined };
+    void leases.take('docs', 'k').then((turn) => {
+      state.outcome = turn === 'ended' ? 'ended' : 'turn';
+      if (turn !== 'ended') state.end = () => turn.end();
+    });
+    await this.settle();
+    return state;
+  }
+
+  /** Its connections are gone. */
+  part(instance: number): void {
+    this.networks[instance]?.cut();
+  }
+
+  end(): void {
+    this.hold.end();
+  }
+}
+
+describe('turns to compute', () => {
+  it('last as long as their holder computes, and others wait for thirty seconds at most', async () => {
+    const cluster = new Cluster();
+    const [one, other] = [await cluster.join(), await cluster.join()];
+    const mine = await cluster.take(one);
+    const theirs = await cluster.take(other);
+    await cluster.pass(29_000);
+    expect([mine.outcome, theirs.outcome]).toEqual(['turn', 'waits']);
+    await cluster.pass(2_000);
+    expect(theirs.outcome).toBe('turn');
+    mine.end();
+    await cluster.settle();
+    cluster.end();
+  });
+
+  it("pass to another when their holder is gone, and are everybody's without a server", async () => {
+    const cluster = new Cluster();
+    const [one, other] = [await cluster.join(), await cluster.join()];
+    await cluster.take(one);
+    const theirs = await cluster.take(other);
+    cluster.part(0);
+    await cluster.pass(2_000);
+    expect(theirs.outcome).toBe('waits');
+    await cluster.pass(2_000);
+    expect(theirs.outcome).toBe('turn');
+    expect((await cluster.take(one)).outcome).toBe('turn');
+    cluster.end();
+  });
+
+  it('are given back behind the entry, so that whoever hears of it finds it', async () => {
+    const cluster = new Cluster();
+    const writing = new Deferred<void>();
+    const [one, other] = [await cluster.join(() => writing.promise), await cluster.join()];
+    const mine = await cluster.take(one);
+    mine.end();
+    await cluster.settle();
+    const theirs = await cluster.take(other);
+    expect(theirs.outcome).toBe('waits');
+    writing.resolve();
+    await cluster.settle();
+    other.ended(['{p}:lease:docs:k']);
+    await cluster.settle();
+    expect(theirs.outcome).toBe('ended');
+    expect((await cluster.take(other)).outcome).toBe('turn');
+    cluster.end();
+  });
+});
