@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -12,8 +12,11 @@ export interface Volume {
 
 /** One that lies in an image, and can fail as a disk does. */
 export interface DiskVolume extends Volume {
-  /** From here on the system refuses every write, also to files that are open: it has found an error. */
-  breakDown(): void;
+  /**
+   * From here on the system refuses every write, also to files that are open: it has found an error. False, with the
+   * reason said, where it cannot be told so.
+   */
+  breakDown(): boolean;
   /** Puts the disk back in its place, as it was when it broke. */
   mend(): void;
   /** What would be there if the power failed now: what has been written to the disk, and not what was only handed over. */
@@ -58,12 +61,21 @@ function mounted(path: string): DiskVolume {
       for (const left of [path, `${path}.img`]) rmSync(left, { recursive: true, force: true });
     },
     breakDown: () => {
-      const device = run('findmnt', '-n', '-o', 'SOURCE', path).trim();
-      writeFileSync(`/sys/fs/ext4/${basename(device)}/trigger_fs_error`, '1');
+      try {
+        const device = run('findmnt', '-n', '-o', 'SOURCE', path).trim();
+        writeFileSync(`/sys/fs/ext4/${basename(device)}/trigger_fs_error`, '1');
+        return true;
+      } catch (error) {
+        console.warn(`A disk that breaks down is not tried: ${error instanceof Error ? error.message : String(error)}`);
+        return false;
+      }
     },
     mend: () => {
       run('umount', '-l', path);
       copyImage(path, path);
+      // 1: errors were found and mended
+      const { status } = spawnSync('e2fsck', ['-fy', `${path}.img`], { stdio: 'ignore' });
+      if (status !== 0 && status !== 1) throw new Error(`e2fsck ended with ${status}`);
       mountImage(path);
     },
     afterPowerCut: () => {
