@@ -102,6 +102,7 @@ describe('explaining a key', () => {
     const graceful = cache.forLane('graceful');
     const eager = cache.forLane('eager');
     for (const lane of [graceful, eager]) await lane.getOrSet('key', () => 1);
+    await cache.flush();
     await clock.advance('16m');
     expect(await tierOf('l1', 'key')).toMatchObject({ status: 'unusable', reason: 'expired' });
     expect(await tierOf('l2', 'key')).toMatchObject({ status: 'absent', reason: 'expired' });
