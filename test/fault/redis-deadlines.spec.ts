@@ -24,7 +24,7 @@ class Bench {
     return this.instance.app;
   }
 
-  async start(): Promise<this> {
+  async start(onDisconnect: 'serve' | 'bypass' = 'serve'): Promise<this> {
     const { clock, network } = this;
     const life = {
       ...{ instance: 0, bornAt: 0, isDurable: false },
@@ -32,7 +32,7 @@ class Bench {
       hasConnected: false,
       spoiltMs: 0,
     };
-    const policy = { onDisconnect: 'serve', trustPersistence: false, coalesce: 'cluster' } as const;
+    const policy = { onDisconnect, trustPersistence: false, coalesce: 'cluster' } as const;
     this.instance = new SharedInstance(life, { clock, network, jobs: new Jobs(), disk: undefined, ...policy });
     this.app.events.on('tier', ({ tier, state }) => void this.told.push(`${tier} ${state}`));
     await this.pass(100);
@@ -134,6 +134,46 @@ describe('a server that does not answer', () => {
     await bench.pass(2_000);
     expect(bench.told).toEqual(['l4 on', 'l4 off', 'l4 on']);
     expect(await bench.ask('after')).toBeLessThanOrEqual(COMPUTE_MS + 2 * STEP_MS);
+    bench.end();
+  });
+
+  it('is asked no more than so much at a time, and takes no more than so much', async () => {
+    const bench = await new Bench().start();
+    const cache = bench.app.manager();
+    bench.isFrozen = true;
+    const looks = Array.from({ length: 10_000 }, (_, n) => cache.get(`k${n}`));
+    await nextTurn();
+    // beyond, nothing is asked, and nobody waits
+    expect(await cache.get('one more')).toBeUndefined();
+    const large = Buffer.alloc(8 * 1024 ** 2).toString('latin1');
+    for (let n = 0; n < 9; n++) void cache.set(`large ${n}`, large).catch(() => undefined);
+    void bench.app.manager('docs').getOrSet('k', async () => 1);
+    await bench.pass(2_000);
+    await Promise.all(looks);
+    bench.isFrozen = false;
+    await bench.pass(8_000);
+    // whoever waited has been let go of: there is room again
+    const found = cache.get('k1');
+    await bench.pass(100);
+    expect(await found).toBeUndefined();
+    expect(cache.getMetrics().l4.state).toBe('on');
+    bench.end();
+  });
+
+  it('where nothing may be served without it, nothing is from the moment it is gone', async () => {
+    const bench = await new Bench().start('bypass');
+    const cache = bench.app.manager();
+    await bench.ask('k');
+    expect(await cache.get('k')).toBe('computed');
+    bench.network.cut();
+    await nextTurn();
+    expect(await cache.get('k')).toBeUndefined();
+    await bench.pass(2_000);
+    // nobody has said anything about it
+    expect(bench.told).toEqual(['l4 on', 'l4 off', 'l4 on']);
+    const again = cache.get('k');
+    await bench.pass(100);
+    expect(await again).toBe('computed');
     bench.end();
   });
 });

@@ -2,7 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 import { nextTurn } from '../../lib/clock/turn.js';
 import { OffTier } from '../../lib/tiers/off-tier.js';
 import { Deferred } from '../support/deferred.js';
+import { Jobs } from '../support/jobs.js';
 import { LaneApp } from '../support/lane-app.js';
+import { ModelDisk, ModelTier } from '../support/model-tier.js';
 
 describe('what was queued behind other computations', () => {
   it('is not kept when it comes while the instance has been cut off for too long', async () => {
@@ -33,5 +35,39 @@ describe('what was queued behind other computations', () => {
     expect(await cache.get('k')).toBeUndefined();
     connection.isStale = false;
     expect(await cache.getOrSet('k', async () => 'after')).toBe('after');
+  });
+
+  it('is computed then, whatever the disk has', async () => {
+    const connection = { isStale: false };
+    const log = {
+      publish: () => Promise.resolve(false),
+      get isStale(): boolean {
+        return connection.isStale;
+      },
+    };
+    const turns = { take: () => Promise.resolve({ end: () => undefined }) };
+    const disk = new ModelTier('l2', ['standard'], new ModelDisk(), new Jobs());
+    const app = new LaneApp({ below: [disk], share: () => ({ tier: new OffTier('l4', 'policy'), log, turns }) });
+    const cache = app.manager();
+    const commit = async (): Promise<void> => {
+      await nextTurn();
+      while (disk.queued > 0) disk.commit();
+      await nextTurn();
+    };
+    const sources = [new Deferred<string>(), new Deferred<string>()];
+    const running: Promise<unknown>[] = [];
+    for (const source of sources) {
+      running.push(cache.getOrSet('k', () => source.promise, { forceFresh: true }));
+      const said = cache.set('k', 'set meanwhile');
+      await commit();
+      await said;
+      app.memory.clearAll();
+    }
+    const queued = cache.getOrSet('k', async () => 'computed');
+    connection.isStale = true;
+    app.follower?.suspect();
+    for (const source of sources) source.resolve('superseded');
+    await Promise.all(running);
+    expect(await queued).toBe('computed');
   });
 });
