@@ -13,6 +13,7 @@ const phases = [
   { name: 'failing computations', rounds: 100_000, args: [...JEST, '--runInBand', 'test/concurrency/flights'] },
   { name: 'interleavings', rounds: 20_000, args: [...JEST, '--runInBand', 'test/model'] },
   { name: 'consumers', args: ['scripts/consumers.mjs', '--all'] },
+  { name: 'soak', args: ['--expose-gc', 'scripts/soak.mjs'] },
 ];
 
 const wanted = process.argv.slice(2);

@@ -53,7 +53,7 @@ const REMEDIES: Readonly<Record<StorageFault['kind'], string>> = {
     'What is sound can still be restored, but nothing is written until the app is restarted. Keep a copy of the directory; if it happens again, restore a backup of it, or set checkpoints.directory to a new one.',
   'read-only': 'Make the directory writable, or set checkpoints.directory to one that is.',
   'not-permitted': "Give the app's user the right to write there, or set checkpoints.directory.",
-  gone: 'It was removed or replaced under the running app; what lies there now is opened, and the next call tries again.',
+  gone: 'What is there now is looked for; the next call tries again.',
   closed: 'The app was closed.',
 };
 

@@ -216,6 +216,6 @@ describe('a caller', () => {
       tell({ fault: `F18 going down in full flight (${how})`, rounds, ...sum });
       expect(sum).toMatchObject({ wrong: 0, lost: 0, crashes: 0 });
     },
-    120_000,
+    1_800_000,
   );
 });

@@ -110,7 +110,7 @@ describe('a disk', () => {
         volume.unmount();
       }
     },
-    120_000,
+    600_000,
   );
 
   it.each(['tmpfs', 'ext4'] as const)(
@@ -147,7 +147,7 @@ describe('a disk', () => {
         volume.unmount();
       }
     },
-    120_000,
+    600_000,
   );
 
   it('that becomes read-only keeps its promises, or says that it cannot', async () => {
@@ -215,7 +215,7 @@ describe('a disk', () => {
     }
     tell({ fault: 'F8 directory removed or renamed under the app', rounds, ...sum });
     expect(sum).toMatchObject({ wrong: 0, lost: 0, crashes: 0 });
-  }, 60_000);
+  }, 1_800_000);
 
   it('on which the user may not write leaves the app with its memory', async () => {
     if (process.getuid?.() !== 0) return console.warn('Another user is not tried: only root may become one.');

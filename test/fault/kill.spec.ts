@@ -42,7 +42,7 @@ describe('an app that is killed', () => {
       expect(told).toMatchObject({ wrong: 0, lost: 0, crashes: 0 });
       expect(hits).toBeGreaterThan(0);
     },
-    60_000 + ROUNDS * 5_000,
+    60_000 + ROUNDS * 20_000,
   );
 
   it(
@@ -77,6 +77,6 @@ describe('an app that is killed', () => {
       tell({ fault: 'F2 the owner of several killed, the others go on', rounds, ...sum });
       expect(sum).toMatchObject({ wrong: 0, lost: 0, crashes: 0 });
     },
-    60_000 + ROUNDS * 10_000,
+    60_000 + ROUNDS * 20_000,
   );
 });

@@ -62,6 +62,6 @@ describe('a writer that is killed', () => {
         await environment.close();
       }
     },
-    60_000 + ROUNDS * 5_000,
+    60_000 + ROUNDS * 20_000,
   );
 });

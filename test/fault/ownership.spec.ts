@@ -38,18 +38,25 @@ if (isMainThread) {
 } else {
   const { CacheManager } = await import('./lib/cache-manager.js');
   const cache = await CacheManager.fromSettings({ directory, storage: { minFreeBytes: 0, sweepEvery: false } });
-  let wrong = 0;
+  let [wrong, unsure] = [0, 0];
+  // two owners that end within one call leave its outcome open, and say so
+  const save = (n) => cache.snapshots.cacheCheckpoint('flow', { n }).catch((error) => {
+    if (error.code !== 'CHECKPOINTS_UNAVAILABLE') throw error;
+    unsure++;
+    return save(n);
+  });
   for (let n = 0; n < 200; n++) {
     const key = 'key:' + (n % 40);
     const value = await cache.getOrSet(key, () => ({ key, thread: workerData.n }));
     if (value.key !== key) wrong++;
     if (n % 9 === 0) await cache.invalidate(key);
-    if (n % 20 === 0) await cache.snapshots.cacheCheckpoint('flow', { n });
+    if (n % 20 === 0) await save(n);
   }
   const { versions } = await cache.getCheckpointCacheStatus();
-  parentPort.postMessage({ wrong, versions, l3: cache.getMetrics().l3.state });
+  parentPort.postMessage({ wrong, versions, unsure });
   if (ending === 'close') await cache.close();
   if (ending === 'exit') process.exit(0);
+  if (ending === 'terminate') setInterval(() => undefined, 1_000);
 }
 `;
 
@@ -89,7 +96,7 @@ describe('a directory that several processes use', () => {
     const row = { calls: seen.calls, wrong: badOf(seen) + seen.refused, lost, crashes: status === 'SIGKILL' ? 0 : 1 };
     tell({ fault: 'F3 storm of openers while the owner writes', rounds: 2 * rounds, ...row });
     expect(row).toMatchObject({ wrong: 0, lost: 0, crashes: 0 });
-  }, 120_000);
+  }, 1_800_000);
 
   it.each(['close', 'kill'] as const)(
     'is handed over warm in a rolling restart (%s)',
@@ -120,7 +127,7 @@ describe('a directory that several processes use', () => {
       tell({ fault: `F4 rolling restart, the owner is ${how === 'close' ? 'closed' : 'killed'}`, rounds, ...sum });
       expect(sum).toMatchObject({ wrong: 0, lost: 0, crashes: 0 });
     },
-    120_000,
+    1_800_000,
   );
 
   it('stays with an owner that is frozen, and goes on in those beside it', async () => {
@@ -248,10 +255,13 @@ describe('a directory that several processes use', () => {
         const child = await workshop.run(THREADS, [directory, ending]);
         const { status, lines } = await child.end();
         expect({ status, errors: child.errors }).toEqual({ status: 0, errors: '' });
-        const answers: { wrong: number; versions: number; l3: string }[] = JSON.parse(lines[0] ?? '[]');
+        const answers: { wrong: number; versions: number; unsure: number }[] = JSON.parse(lines[0] ?? '[]');
         expect(answers).toHaveLength(3);
         // all save into one store, whose last one sees them all
-        expect(Math.max(...answers.map(({ versions }) => versions))).toBe(30);
+        const versions = Math.max(...answers.map((answer) => answer.versions));
+        const unsure = answers.reduce((total, answer) => total + answer.unsure, 0);
+        expect(versions).toBeGreaterThanOrEqual(30);
+        expect(versions).toBeLessThanOrEqual(30 + unsure);
         sum.calls += 3 * 233;
         sum.wrong += answers.reduce((total, { wrong }) => total + wrong, 0);
         const after = await FaultChild.start(workshop, { directory });
@@ -262,6 +272,6 @@ describe('a directory that several processes use', () => {
       tell({ fault: `F18 worker threads that end by ${ending}`, rounds, ...sum });
       expect(sum).toMatchObject({ wrong: 0, lost: 0, crashes: 0 });
     },
-    120_000,
+    1_800_000,
   );
 });
