@@ -73,6 +73,20 @@ describe('many callers of a key', () => {
   });
 });
 
+describe('who comes after a forced computation has failed', () => {
+  it('waits for nothing that ended before it', async () => {
+    const cache = new LaneApp().manager();
+    const [plain, forced] = [new Deferred<string>(), new Deferred<string>()];
+    const first = cache.getOrSet('k', () => plain.promise);
+    const second = cache.getOrSet('k', () => forced.promise, { forceFresh: true });
+    plain.reject(new Error('first'));
+    await expect(first).rejects.toThrow('first');
+    forced.reject(new Error('second'));
+    await expect(second).rejects.toThrow('second');
+    expect(await cache.getOrSet('k', () => 'anew')).toBe('anew');
+  });
+});
+
 /** The full number in the long run. */
 const COMPUTATIONS = Number(process.env['LANE_CACHE_ROUNDS'] ?? 3_000);
 const TOGETHER = 200;

@@ -153,6 +153,13 @@ describe('the log', () => {
     expect(log.expiredAt(born(4, ['i']))).toBe(2_000);
   });
 
+  it('takes up no expiry of a tag that is older than what it knows', () => {
+    for (let passed = 0; passed < 10; passed++) log.pass();
+    log.expireTags(['t'], 2_000);
+    log.adopt(new Journal({ ...EMPTY_LOG, expiredTagAt: new Map([['t', { position: 5, at: 1_000 }]]) }));
+    expect(log.expiredAt(born(8, ['t']))).toBe(2_000);
+  });
+
   it('goes on above the ceiling it had stored, with tags, floors and clears', () => {
     const initial: LogState = {
       ...EMPTY_LOG,
