@@ -1,4 +1,6 @@
+import { rm } from 'node:fs/promises';
 import type { Clock } from '../clock/clock.js';
+import { copyPlace } from './copy-tables.js';
 import type { Durability, Environment } from './environment.js';
 import { isErrno } from './faults.js';
 import type { OpenDirectories } from './open-directories.js';
@@ -27,6 +29,7 @@ export class CacheFolder {
   /** Throws `StorageFault`. */
   async open(report: StorageReporter): Promise<Environment> {
     await removeDiscarded(this.options.directory);
+    await rm(copyPlace(this.options.directory), { recursive: true, force: true }).catch(() => undefined);
     return openEnvironment({ ...this.options, report, onMarkerLeft: 'quarantine' });
   }
 

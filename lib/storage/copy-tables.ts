@@ -5,6 +5,9 @@ import type { Environment, Table, TableKey } from './environment.js';
 const SLICE_ROWS = 256;
 const SLICE_BYTES = 2 * 1024 * 1024;
 
+/** Where a copy of `directory` is made. What lies there was left by a process that died over it. */
+export const copyPlace = (directory: string): string => `${directory}.copy`;
+
 /**
  * Copies `tables` into a new environment in `directory`, which is closed again. Nothing may be written to them meanwhile.
  * False, and nothing is left, if there is no room for it or it cannot be opened.

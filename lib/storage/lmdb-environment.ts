@@ -1,7 +1,7 @@
 import type { Clock } from '../clock/clock.js';
 import { Changes } from './changes.js';
 import type { Change } from './changes.js';
-import { copyInto } from './copy-tables.js';
+import { copyInto, copyPlace } from './copy-tables.js';
 import { DataFile } from './data-file.js';
 import { StorageFault } from './environment.js';
 import type { Durability, Environment, Table, Transaction } from './environment.js';
@@ -209,7 +209,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
   }
 
   private async shrink(): Promise<void> {
-    const path = `${this.directory}.copy`;
+    const path = copyPlace(this.directory);
     const tables = tableNames(this.root).map((name) => this.table(name));
     const isCopied = await copyInto(path, tables, () => this.opener.beside(path));
     if (isCopied && this.closing === undefined) await this.moveTo(path);

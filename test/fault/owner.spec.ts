@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Child } from '../support/child-process.js';
 import { Workshop } from '../support/child-process.js';
@@ -29,6 +30,20 @@ const canUnshare = (): boolean => {
   } catch {
     return false;
   }
+};
+
+/** Knocks until the system takes no more on behalf of one who does not open. */
+const knock = async (claims: string): Promise<readonly Socket[]> => {
+  const [name = ''] = (await readdir(claims)).filter((one) => one.endsWith('.sock'));
+  const sockets: Socket[] = [];
+  const answered = (socket: Socket): Promise<boolean> =>
+    new Promise((resolve) => socket.on('connect', () => resolve(true)).on('error', () => resolve(false)));
+  while (sockets.length < 5_000) {
+    const socket = connect(join(claims, name));
+    sockets.push(socket);
+    if (!(await answered(socket))) break;
+  }
+  return sockets;
 };
 
 describe('the owner of a directory', () => {
@@ -73,8 +88,10 @@ describe('the owner of a directory', () => {
     const owner = await claim(root);
     await owner.line();
     owner.signal('SIGSTOP');
+    const knocking = await knock(join(root, 'claims'));
     const other = await claim(root);
     expect(await other.line()).toBe(`in-use ${owner.pid}`);
+    for (const socket of knocking) socket.destroy();
     owner.signal('SIGCONT');
     owner.say('release');
     expect(await owner.line()).toBe('released');

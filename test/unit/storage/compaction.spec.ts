@@ -1,10 +1,11 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { readdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { systemClock } from '../../../lib/clock/clock.js';
+import { CacheFolder } from '../../../lib/storage/cache-folder.js';
 import { EntryStore } from '../../../lib/storage/entry-store.js';
 import type { StorageFault } from '../../../lib/storage/environment.js';
-import { StorageBench } from '../../support/storage.js';
+import { RecordingReporter, StorageBench } from '../../support/storage.js';
 import { recordOf } from '../../support/stored-tiers.js';
 
 const MEGABYTE = 1024 * 1024;
@@ -38,6 +39,22 @@ describe('compacting', () => {
     expect(values).toEqual(Array.from({ length: 21 }, (_, n) => String(n)));
     expect(again.report).toEqual({ faults: [], quarantines: [] });
     expect((await readdir(dirname(path))).filter((name) => !name.includes('.void-'))).toEqual(['env']);
+  });
+
+  it('leaves nothing behind for good where a process died over it', async () => {
+    const directory = await bench.path();
+    await mkdir(`${directory}.copy`, { recursive: true });
+    await writeFile(join(`${directory}.copy`, 'data.mdb'), 'half of it');
+    const folder = new CacheFolder({
+      directory,
+      durability: 'durable',
+      clock: systemClock,
+      minFreeBytes: 0,
+      deadlineMs: 5_000,
+    });
+    const environment = await folder.open(new RecordingReporter());
+    expect(await readdir(dirname(directory))).toEqual(['env']);
+    await environment.close();
   });
 
   it('happens in the order of the changes, when most of a large file is free', async () => {
