@@ -28,7 +28,8 @@ export class OperatorServer {
       const server = createServer();
       server.once('error', reject);
       const listening = new OperatorServer(server, answers, clock);
-      server.listen(socketAddress(path), () => {
+      // exclusive: in a cluster the primary would listen instead, and hand calls to workers that are dead
+      server.listen({ path: socketAddress(path), exclusive: true }, () => {
         server.unref();
         server.removeListener('error', reject);
         // accepting may fail for want of descriptors; whoever could not be accepted tries again

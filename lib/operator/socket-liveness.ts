@@ -15,7 +15,8 @@ export const socketLiveness: Liveness = Object.freeze({
     new Promise<() => Promise<void>>((resolve, reject) => {
       const server = createServer((socket) => socket.destroy());
       server.once('error', reject);
-      server.listen(socketAddress(path), () => {
+      // exclusive: in a worker of a cluster the primary would listen instead, and go on when the worker is dead
+      server.listen({ path: socketAddress(path), exclusive: true }, () => {
         server.unref();
         resolve(() => new Promise((closed) => server.close(() => closed())));
       });
