@@ -30,7 +30,7 @@ describe('checkpoints whose folder goes away under the app', () => {
   it.each([false, true])('can be saved again, without a restart (in a folder of their own: %s)', async (elsewhere) => {
     const { cache, checkpoints, told, save } = await open(elsewhere);
     expect(await save('a')).toBe(1);
-    await rm(checkpoints, { recursive: true });
+    await rm(checkpoints, { recursive: true, maxRetries: 5 });
     expect([await save('a'), await save('b')]).toEqual(['CHECKPOINTS_UNAVAILABLE', 'CHECKPOINTS_UNAVAILABLE']);
     while (!told.includes('on')) await cache.events.once('tier');
     expect(await save('b')).toBe(1);
@@ -53,7 +53,7 @@ describe('checkpoints whose folder goes away under the app', () => {
 
   it('come back with everything else when the whole directory went', async () => {
     const { cache, directory, told, save } = await open(false);
-    await rm(directory, { recursive: true });
+    await rm(directory, { recursive: true, maxRetries: 5 });
     expect(await save('a')).toBe('CHECKPOINTS_UNAVAILABLE');
     while (!told.includes('on')) await cache.events.once('tier');
     expect(await save('a')).toBe(1);
@@ -65,7 +65,7 @@ describe('checkpoints whose folder goes away under the app', () => {
 
   it('leave the app free to close while they are away', async () => {
     const { cache, checkpoints, save } = await open(false);
-    await rm(checkpoints, { recursive: true });
+    await rm(checkpoints, { recursive: true, maxRetries: 5 });
     expect(await save('a')).toBe('CHECKPOINTS_UNAVAILABLE');
     await cache.close();
     expect(await save('a')).toBe('CLOSED');

@@ -5,6 +5,6 @@ import { expect, jest } from '@jest/globals';
  * busy with other suites misses now and then. They get a second try, and say so.
  */
 const { testPath = '' } = expect.getState();
-if (/[\\/]test[\\/](fault|e2e|concurrency)[\\/]/.test(testPath)) {
+if (/[\\/]test[\\/](contract|fault|e2e|concurrency|regressions)[\\/]/.test(testPath)) {
   jest.retryTimes(2, { logErrorsBeforeRetry: true });
 }
