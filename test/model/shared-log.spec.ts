@@ -2,7 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 import { SHARED_SCENES } from './shared-scenes.js';
 import { searchShared, toldShared } from './shared-search.js';
 
-const ROUNDS = Number(process.env['LANE_CACHE_ROUNDS'] ?? 40);
+/** A run has several instances, a server and seconds of their time in it. */
+const SHARE = 5;
+const ROUNDS = Math.ceil(Number(process.env['LANE_CACHE_ROUNDS'] ?? 125) / SHARE);
 /** One walk that everybody can repeat; the long run walks elsewhere each time. */
 const ANYWHERE = process.env['LANE_CACHE_ROUNDS'] === undefined ? 1 : Math.floor(Math.random() * 2 ** 31);
 const SEED = Number(process.env['LANE_CACHE_SEED'] ?? ANYWHERE);
