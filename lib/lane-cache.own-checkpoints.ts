@@ -10,6 +10,7 @@ import { socketLiveness } from './operator/socket-liveness.js';
 import type { OpenDirectories } from './storage/open-directories.js';
 import { openEnvironment } from './storage/open-environment.js';
 import { acquireOwnership, type InUse } from './storage/owner.js';
+import { offReasonOf } from './tiers/off-reason.js';
 
 export interface OwnPlace extends CheckpointPlace {
   readonly opened: OpenDirectories;
@@ -24,11 +25,6 @@ interface Claim {
 
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 60_000;
-const OFF_REASONS: Partial<Record<StorageFaultKind, TierOffReason>> = {
-  'disk-full': 'disk-full',
-  'read-only': 'read-only',
-  'not-permitted': 'read-only',
-};
 const nothing = (): Promise<void> => Promise.resolve();
 
 /** Stands in until something else is there. `stop` ends the waiting for it. */
@@ -114,7 +110,7 @@ export class OwnCheckpoints {
   }
 
   private standIn(fault: StorageFault): CheckpointStore {
-    const reason = OFF_REASONS[fault.kind] ?? 'breaker';
+    const reason = offReasonOf(fault.kind);
     const detail = fault.message;
     if (!this.isToldOff)
       this.place.events.emit('tier', { tier: 'checkpoints', state: 'off', reason, detail, error: fault });

@@ -24,6 +24,7 @@ import { Entitlement } from './storage/entitlement.js';
 import { PersistentFolder } from './storage/persistent-folder.js';
 import { removeOldQuarantines } from './storage/quarantine.js';
 import { DiskTier } from './tiers/disk-tier.js';
+import { offReasonOf } from './tiers/off-reason.js';
 import { PersistentTier } from './tiers/persistent-tier.js';
 import type { StoredTierOptions } from './tiers/stored-tier.js';
 import type { Disk, DiskOptions } from './lane-cache.disk.js';
@@ -110,7 +111,7 @@ export class SharedDisk implements Disk {
   /** Goes on in memory, and tries to move in later. */
   private stayOutside(fault: StorageFault, afterMs = FIRST_RETRY_MS): void {
     const { root, events, clock } = this.options;
-    const reason = fault.kind === 'disk-full' ? 'disk-full' : 'read-only';
+    const reason = offReasonOf(fault.kind);
     const detail = `the directory '${root}' can't be used: ${fault.message}`;
     if (afterMs === FIRST_RETRY_MS) {
       this.l2.hold(reason);
@@ -183,8 +184,12 @@ export class SharedDisk implements Disk {
   }
 
   private own(owned: Owned): Promise<void> {
-    const { root, clock } = this.options;
-    const claim = new Entitlement(owned, { root, liveness: socketLiveness, clock }, () => this.listen());
+    const { root, clock, events } = this.options;
+    const claim = new Entitlement(owned, {
+      ...{ root, clock, liveness: socketLiveness },
+      renewed: () => this.listen(),
+      refused: (ownerPid) => events.emit('owner', { directory: root, state: 'refused', ownerPid }),
+    });
     this.owned = claim;
     this.owning = this.attach(() => claim.require());
     return this.owning;

@@ -2,18 +2,24 @@ import { StorageFault } from './environment.js';
 import { LaneCacheDirectory, type LaneCacheDirectoryOptions } from './lane-cache-directory.js';
 import { acquireOwnership, type Owned } from './owner.js';
 
+export interface EntitlementOptions extends LaneCacheDirectoryOptions {
+  /** Called when the directory was made and claimed anew. */
+  readonly renewed: () => Promise<void>;
+  /** Called once for as long as another process has the directory. */
+  readonly refused: (ownerPid: number) => void;
+}
+
 /**
  * The ownership of an app's directory, felt for before anything in it is opened or renamed: whoever removes the
  * directory removes the claim on it, and another process may have made both anew.
  */
 export class Entitlement {
   private feeling: Promise<void> | undefined;
+  private isRefused = false;
 
-  /** `renewed` is called when the directory was made and claimed anew. */
   constructor(
     private owned: Owned,
-    private readonly options: LaneCacheDirectoryOptions,
-    private readonly renewed: () => Promise<void>,
+    private readonly options: EntitlementOptions,
   ) {}
 
   /** Rejects with `StorageFault` if the directory belongs to another process by now. */
@@ -34,10 +40,13 @@ export class Entitlement {
     const again = await acquireOwnership({ directory: claims, liveness, clock });
     if (again.state === 'in-use') {
       await again.whenFree(() => undefined)();
+      if (!this.isRefused) options.refused(again.ownerPid);
+      this.isRefused = true;
       throw new StorageFault('gone', `'${root}' was removed, and process ${again.ownerPid} has it now`);
     }
     this.owned = again;
+    this.isRefused = false;
     await owned.release().catch(() => undefined);
-    await this.renewed();
+    await options.renewed();
   }
 }

@@ -2,10 +2,11 @@ import type { Clock } from '../clock/clock.js';
 import type { EventSink } from '../events/event-map.js';
 import type { TierOffReason } from '../events/reasons.js';
 import type { EntryStore } from '../storage/entry-store.js';
-import { StorageFault, type Environment, type StorageFaultKind } from '../storage/environment.js';
+import { StorageFault, type Environment } from '../storage/environment.js';
 import type { QueuedChange } from '../storage/write-queue.js';
 import { Breaker } from './breaker.js';
 import type { EnvironmentSource } from './environment-source.js';
+import { offReasonOf } from './off-reason.js';
 import type { TierState } from './tier.js';
 import { within } from './within.js';
 
@@ -22,13 +23,6 @@ export interface StoreKeeperOptions {
   /** Something failed. */
   readonly failed: () => void;
 }
-
-const OFF_REASONS: Partial<Record<StorageFaultKind, TierOffReason>> = {
-  'disk-full': 'disk-full',
-  'read-only': 'read-only',
-  'not-permitted': 'read-only',
-  damaged: 'quarantined',
-};
 
 /**
  * Keeps a store through failing, being emptied, coming back and being closed.
@@ -95,7 +89,7 @@ export class StoreKeeper {
     const owesRemoval = given.some((change) => change.isRemoval);
     if (owesRemoval || isLost(fault)) this.isTainted = true;
     this.options.failed();
-    this.breaker.trip(OFF_REASONS[fault.kind] ?? 'breaker', fault.message, fault);
+    this.breaker.trip(offReasonOf(fault.kind), fault.message, fault);
   }
 
   /**
@@ -137,8 +131,8 @@ export class StoreKeeper {
     try {
       await this.vacate();
     } catch (error) {
-      const reason = error instanceof StorageFault ? OFF_REASONS[error.kind] : undefined;
-      this.breaker.trip(reason ?? 'quarantined', 'it could not be emptied', error);
+      const told = error instanceof StorageFault ? offReasonOf(error.kind) : 'breaker';
+      this.breaker.trip(told === 'breaker' ? 'quarantined' : told, 'it could not be emptied', error);
       throw error;
     }
     if (this.closing !== undefined) return;

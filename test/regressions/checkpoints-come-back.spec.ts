@@ -63,6 +63,25 @@ describe('checkpoints whose folder goes away under the app', () => {
     await again.close();
   });
 
+  it('stay away for as long as another app has made the directory anew, which is said once', async () => {
+    const { cache, directory, told, save } = await open(false);
+    const owners: string[] = [];
+    cache.events.on('owner', ({ state, ownerPid }) => owners.push(`${state} ${ownerPid}`));
+    await rm(directory, { recursive: true });
+    const other = await CacheManager.fromSettings({ directory, storage: { minFreeBytes: 0 } });
+    expect(await other.snapshots.cacheCheckpoint('a', 'of the other')).toMatchObject({ version: 1 });
+    expect(await save('a')).toBe('CHECKPOINTS_UNAVAILABLE');
+    await cache.invalidate('k').catch(() => undefined);
+    while (owners.length === 0) await cache.events.once('owner');
+    expect(await save('a')).toBe('CHECKPOINTS_UNAVAILABLE');
+    await other.close();
+    while (!told.includes('on')) await cache.events.once('tier');
+    expect(await cache.snapshots.restoreCheckpoint('a')).toBe('of the other');
+    expect(await save('a')).toBe(2);
+    expect(owners).toEqual([`refused ${process.pid}`]);
+    await cache.close();
+  });
+
   it('leave the app free to close while they are away', async () => {
     const { cache, checkpoints, save } = await open(false);
     await rm(checkpoints, { recursive: true, maxRetries: 5 });
