@@ -288,6 +288,19 @@ describe('a flight', () => {
     await expect(again).resolves.toBe('second');
   });
 
+  it('may be asked for again by what a put computation left running', async () => {
+    const cache = open();
+    const later = new Deferred<void>();
+    let again: Promise<unknown> | undefined;
+    await cache.putComputed('k', () => {
+      again = later.promise.then(() => cache.getOrSet('k', () => 'second'));
+      return 'first';
+    });
+    await cache.invalidate('k');
+    later.resolve();
+    await expect(again).resolves.toBe('second');
+  });
+
   it('computes as a part of its own caller, also when it had to queue', async () => {
     const cache = open();
     const tenants = new AsyncLocalStorage<string>();

@@ -80,7 +80,7 @@ describe('grace', () => {
     const cache = open({ grace: '1m', graceBackoff: 0 });
     await cache.set('k', 'old', { tags: ['t'] });
     expect(await cache.expire('k')).toBe(true);
-    expect(await cache.getOrSet('k', fail)).toBe('old');
+    expect([await cache.get('k'), await cache.getOrSet('k', fail)]).toEqual([undefined, 'old']);
     await cache.invalidate('k');
     await expect(cache.getOrSet('k', fail)).rejects.toBe(error);
     await cache.set('k', 'old', { tags: ['t'] });
@@ -308,6 +308,18 @@ describe('forceFresh', () => {
     await cache.set('k', 'old');
     expect(await cache.getOrSet('k', () => 'new', { forceFresh: true })).toBe('new');
     expect([await cache.get('k'), cache.getMetrics().bypassed.forced]).toEqual(['new', 1]);
+  });
+});
+
+describe('forceFresh with a softTimeout', () => {
+  it('does not get the good entry that it forced a computation past', async () => {
+    const cache = open();
+    await cache.set('k', 'old', { grace: '1m' });
+    const slow = new Deferred<string>();
+    const forced = cache.getOrSet('k', () => slow.promise, { forceFresh: true, softTimeout: '1s', grace: '1m' });
+    await app.clock.advance('2s');
+    slow.resolve('new');
+    expect(await forced).toBe('new');
   });
 });
 

@@ -36,6 +36,43 @@ describe('many keys at once', () => {
     );
   });
 
+  it('do not wait for one of them that has to queue', async () => {
+    const running = [new Deferred<string>(), new Deferred<string>()] as const;
+    const others: Promise<string>[] = [];
+    for (const { promise } of running) {
+      others.push(cache.getOrSet('a', () => promise));
+      await cache.invalidate('a');
+    }
+    const many = cache.getOrSetMany(['a', 'b'], lengths);
+    expect(await cache.getOrSet('b', () => 'own')).toBe('computed b');
+    for (const { resolve } of running) resolve('before');
+    expect([...(await many).values(), ...(await Promise.all(others))]).toEqual([
+      ...['computed a', 'computed b', 'before', 'before'],
+    ]);
+    expect(asked).toEqual([['b'], ['a']]);
+  });
+
+  it('are aborted when nobody waits for any of them any more, and not before', async () => {
+    const source = new Deferred<string>();
+    let signal: AbortSignal | undefined;
+    const slow = async (missing: readonly string[], ctx: ComputeManyContext): Promise<Map<string, string>> => {
+      signal = ctx.signal;
+      const value = await source.promise;
+      return new Map(missing.map((key) => [key, value]));
+    };
+    const many = cache.getOrSetMany(['a', 'b'], slow, { hardTimeout: '1s' });
+    const patient = cache.getOrSet('a', () => 'own', { hardTimeout: '3s' });
+    const failed = expect(many).rejects.toMatchObject({ code: 'COMPUTE_TIMEOUT' });
+    await app.clock.advance('2s');
+    await failed;
+    expect(signal?.aborted).toBe(false);
+    const late = expect(patient).rejects.toMatchObject({ code: 'COMPUTE_TIMEOUT' });
+    await app.clock.advance('2s');
+    await late;
+    expect(signal?.aborted).toBe(true);
+    source.resolve('late');
+  });
+
   it('are computed anew for who asked after what another flight brings had been invalidated', async () => {
     const source = new Deferred<string>();
     const first = cache.getOrSet('a', async (ctx) => {
