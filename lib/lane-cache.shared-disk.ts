@@ -186,7 +186,9 @@ export class SharedDisk implements Disk {
   private own(owned: Owned): Promise<void> {
     const { root, clock, events } = this.options;
     const claim = new Entitlement(owned, {
-      ...{ root, clock, liveness: socketLiveness },
+      root,
+      clock,
+      liveness: socketLiveness,
       renewed: () => this.listen(),
       refused: (ownerPid) => events.emit('owner', { directory: root, state: 'refused', ownerPid }),
     });
