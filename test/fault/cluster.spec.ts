@@ -56,6 +56,29 @@ if (cluster.isPrimary) {
 }
 `;
 
+/** Two workers that listen in one place, one after the other. */
+const LISTENERS = `
+import cluster from 'node:cluster';
+import { once } from 'node:events';
+import { systemClock } from './lib/clock/clock.js';
+import { OperatorServer } from './lib/operator/operator-server.js';
+import { socketLiveness } from './lib/operator/socket-liveness.js';
+const [directory] = process.argv.slice(2);
+if (cluster.isPrimary) {
+  const told = [];
+  for (let n = 0; n < 2; n++) told.push((await once(cluster.fork(), 'message'))[0]);
+  console.log(JSON.stringify(told));
+  process.exit(0);
+} else {
+  const outcome = (listening) => listening.then(() => 'listens', (error) => error.code);
+  process.send([
+    await outcome(socketLiveness.hold(directory + '.held')),
+    await outcome(OperatorServer.listen(directory + '.asked', new Map(), systemClock)),
+  ]);
+  setInterval(() => undefined, 1_000);
+}
+`;
+
 describe('workers of a cluster', () => {
   const bench = new StorageBench();
   let workshop: Workshop;
@@ -77,4 +100,13 @@ describe('workers of a cluster', () => {
       errors: '',
     });
   }, 900_000);
+
+  it('listen for themselves', async () => {
+    const child = await workshop.run(LISTENERS, [await bench.path('s')]);
+    const { lines } = await child.end();
+    expect(JSON.parse(lines[0] ?? '[]')).toEqual([
+      ['listens', 'listens'],
+      ['EADDRINUSE', 'EADDRINUSE'],
+    ]);
+  }, 60_000);
 });

@@ -151,6 +151,27 @@ describe('a directory that several processes use', () => {
     expect(row).toMatchObject({ wrong: 0, lost: 0 });
   }, 60_000);
 
+  it('stays with a process that closed its app over a disk that hangs, for as long as it lives', async () => {
+    const hanging = (source: string): string =>
+      source.replace('this.isInTime(this.root.close().then(letGo))', 'this.isInTime(new Promise(() => void letGo))');
+    const stuck = await workshop.variant(new Map([['lib/storage/lmdb-environment.ts', hanging]]));
+    const directory = await bench.path('cache');
+    const owner = await FaultChild.start(stuck, { directory });
+    const seen: Seen = await owner.ask('fill', { keys: KEYS, bytes: 800 });
+    expect(await owner.ask('close')).toBe('closed');
+    const other = await FaultChild.start(workshop, { directory });
+    expect(await other.ask('state')).toMatchObject({ l2: 'on', l3: 'off in-use' });
+    const endedAt = performance.now();
+    await owner.end('SIGKILL');
+    expect(await other.ask('until', 'l3', 'on')).toBe('on');
+    const recoveredInMs = performance.now() - endedAt;
+    await other.end('SIGKILL');
+    await stuck.dispose();
+    const row = { rounds: 1, calls: seen.calls, wrong: badOf(seen), lost: 0, crashes: 0, recoveredInMs };
+    tell({ fault: 'F4 owner closed over a disk that hangs', ...row });
+    expect(row).toMatchObject({ wrong: 0 });
+  }, 60_000);
+
   it.each(['takes over', 'is restarted'])(
     'serves nothing that a process beside the owner invalidated, when it %s',
     async (how) => {
