@@ -80,6 +80,39 @@ describe('a machine', () => {
     expect(sum).toMatchObject({ wrong: 0, lost: 0, crashes: 0 });
   }, 1_800_000);
 
+  it('that loses power remembers what was invalidated beside the owner', async () => {
+    const volume = mountVolume('journaled ext4', 64);
+    if (volume === undefined) return;
+    try {
+      const directory = join(volume.path, 'cache');
+      const acknowledged = nothingYet();
+      const owner = await FaultChild.start(workshop, { directory }, nothingYet());
+      await owner.ask('fill', { keys: KEYS, bytes: 800 });
+      await owner.ask('save', 'flow', 1);
+      const other = await FaultChild.start(workshop, { directory }, acknowledged);
+      await other.ask('invalidate', 'key:3');
+      const cut = volume.afterPowerCut();
+      try {
+        for (const app of [owner, other]) await app.end('SIGKILL');
+        const { bad, hits, calls, recoveredInMs } = await after(join(cut.path, 'cache'), acknowledged);
+        tell({
+          fault: 'F11 power cut after a missed note',
+          rounds: 1,
+          calls,
+          wrong: bad,
+          lost: 0,
+          crashes: 0,
+          recoveredInMs,
+        });
+        expect({ bad, hits }).toEqual({ bad: 0, hits: 0 });
+      } finally {
+        cut.unmount();
+      }
+    } finally {
+      volume.unmount();
+    }
+  }, 120_000);
+
   it('that was booted anew finds what L3 and the checkpoints held', async () => {
     if (process.getuid?.() !== 0) return console.warn('Another boot is not tried: only root may feign one.');
     const directory = await bench.path('cache');
