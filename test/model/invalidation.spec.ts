@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { SCENES } from './scenes.js';
 import { search, told } from './search.js';
 
-const ROUNDS = Number(process.env['LANE_CACHE_ROUNDS'] ?? 60);
+const ROUNDS = Number(process.env['LANE_CACHE_ROUNDS'] ?? 120);
 /** One walk that everybody can repeat; the long run walks elsewhere each time. */
 const ANYWHERE = process.env['LANE_CACHE_ROUNDS'] === undefined ? 1 : Math.floor(Math.random() * 2 ** 31);
 const SEED = Number(process.env['LANE_CACHE_SEED'] ?? ANYWHERE);

@@ -8,14 +8,24 @@ const ALL = process.env['LANE_CACHE_ROUNDS'] !== undefined;
 const RUNS = Number(process.env['LANE_CACHE_ROUNDS'] ?? 1_000);
 const SEED = Number(process.env['LANE_CACHE_SEED'] ?? 1);
 
-/** Those that a few runs show; the others need the long run. */
+/** Of each rule one that a few runs show; the others need the long run. */
 const QUICK: readonly string[] = [
   'a fenced flight lands nothing',
   'positions of tags',
   'a tag moves the stamp',
   'who joined after the birth is moved',
+  'all open flights are fenced, not only the last',
   'further callers queue',
+  'an earlier flight lands nothing over a later one',
   'what is below the floor counts no more',
+  'positions of tags survive it',
+  'a tier that missed one is not trusted',
+  'a removal is awaited',
+  'word is left for the next one',
+  'what expired on its way lands expired',
+  'older values go first',
+  'it joins forced flights alone',
+  'they are fenced as others are',
 ];
 
 const SEARCH = `
