@@ -95,7 +95,7 @@ const requireSound = async ({ directory, durability, onMarkerLeft }: OpenEnviron
   const isCache = onMarkerLeft === 'quarantine';
   const found = await preflight(directory);
   if (found.state === 'unsound') throw new Unsound(found.cause);
-  if (found.state === 'absent') return;
+  if (found.state === 'absent' || found.state === 'fresh') return;
   const markerLeft = found.state === 'sound' && (await OpeningMarker.wasLeft(directory));
   if (markerLeft && isCache) throw new Unsound('the last attempt to open it did not survive');
   const since = await sinceClosed(directory);
@@ -103,6 +103,8 @@ const requireSound = async ({ directory, durability, onMarkerLeft }: OpenEnviron
   // not every harm shows by reading, and a cache can be had again
   if (isCache && since === 'changed') throw new Unsound('somebody wrote to it since it was closed');
   const outcome = await probe(directory, durability, isCache ? 'write' : 'read');
+  // it would be taken for new, and what it holds for free
+  if (outcome.state === 'empty') throw new Unsound('none of its tables can be found');
   // checkpoints of which some can be read are worth more than none
   if (outcome.state === 'died' || (outcome.state === 'failed' && isCache))
     throw new Unsound(`a child process that read it ${outcome.how}`);

@@ -5,17 +5,20 @@ import { endianness } from 'node:os';
 import { isErrno, toFault } from './faults.js';
 
 /**
- * What the meta pages say before LMDB is let near them. `absent`: nothing there yet. `suspect`: too short, which kills
+ * What the meta pages say before LMDB is let near them. `absent`: nothing there yet. `fresh`: no more than meta pages, as
+ * a process leaves it that dies while it makes it. `suspect`: too short, which kills
  * whoever reads the missing pages, or does no harm if they hold nothing; only reading tells. `unsound`: LMDB would crash.
  */
 export type Preflight =
   | { readonly state: 'absent' }
+  | { readonly state: 'fresh' }
   | { readonly state: 'sound' }
   | { readonly state: 'suspect' | 'unsound'; readonly cause: string };
 
 const MAGIC = 0xbeefc0de;
 const DATA_VERSION = 2;
 const META_BYTES = 192;
+const META_PAGES = 2n;
 const MIN_PAGE = 512;
 const MAX_PAGE = 65_536;
 /** Offsets within a meta page, behind its 24 bytes of page header. */
@@ -63,7 +66,7 @@ const inspect = async (file: FileHandle): Promise<Preflight> => {
   if (second.pageSize !== first.pageSize) return unsound('the meta pages disagree about the size of a page');
   const newest = first.transaction > second.transaction ? first : second;
   const wanted = (newest.lastPage + 1n) * BigInt(newest.pageSize);
-  if (BigInt(status.size) >= wanted) return { state: 'sound' };
+  if (BigInt(status.size) >= wanted) return { state: newest.lastPage < META_PAGES ? 'fresh' : 'sound' };
   return { state: 'suspect', cause: `data.mdb has ${status.size} bytes, its newest meta page speaks of ${wanted}` };
 };
 

@@ -3,14 +3,21 @@ import { createRequire } from 'node:module';
 import type { Durability } from './environment.js';
 import { nativeOptions } from './native-lmdb.js';
 
-/** `failed`: an error that can be caught. `unknown`: no child process could be started, or it was not done in time. */
+/**
+ * `empty`: there are no tables to be read. `failed`: an error that can be caught. `unknown`: no child process could be
+ * started, or it was not done in time.
+ */
 export type ProbeOutcome =
   | { readonly state: 'survived' }
+  | { readonly state: 'empty' }
   | { readonly state: 'died' | 'failed'; readonly how: string }
   | { readonly state: 'unknown'; readonly why: string };
 
 /** Long enough to read a few gigabytes. */
 const PROBE_DEADLINE_MS = 60_000;
+
+/** How the child process says that there are no tables. */
+const EMPTY = 77;
 
 /**
  * Reads every row of every table, so that whatever would crash a reader crashes this one; `write` has it go through the
@@ -20,10 +27,10 @@ const SOURCE = `
 const [lmdb, options, reach] = JSON.parse(process.argv[1]);
 const root = require(lmdb).open(options);
 const names = [...root.getKeys()].map(String);
+if (names.length === 0) process.exit(${EMPTY});
 for (const name of names)
   for (const row of root.openDB({ name, encoding: 'binary' }).getRange({ snapshot: true })) void row.value;
 if (reach === 'write') {
-  if (names.length === 0) process.exit(2);
   for (let round = 0; round < 8; round++) {
     for (const name of names) {
       const table = root.openDB({ name, encoding: 'binary' });
@@ -77,6 +84,7 @@ export const probe = (directory: string, durability: Durability, reach: ProbeRea
     child.once('error', (error) => resolve({ state: 'unknown', why: error.message }));
     child.once('exit', (code, signal) => {
       if (code === 0) resolve({ state: 'survived' });
+      else if (code === EMPTY) resolve({ state: 'empty' });
       else if (signal === 'SIGKILL') resolve({ state: 'unknown', why: 'the child process was killed' });
       else if (signal === null) resolve({ state: 'failed', how: `ended with ${code}` });
       else resolve({ state: 'died', how: `died of ${signal}` });

@@ -43,6 +43,12 @@ const DAMAGES: readonly (readonly [string, (file: string) => Promise<void>])[] =
   ['noise behind the meta pages', async (file) => fill(file, 2 * PAGE, 500 * PAGE, noise)],
   ['zeros from end to end', async (file) => fill(file, 0, 400 * PAGE, zero)],
   [
+    'no tables any more, though it has pages of them',
+    async (file) => {
+      for (const page of [0, PAGE]) await fill(file, page + 136, 8, () => 0xff);
+    },
+  ],
+  [
     'a directory',
     async (file) =>
       rm(file)

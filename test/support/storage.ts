@@ -53,6 +53,6 @@ export class StorageBench {
 
   async dispose(): Promise<void> {
     await Promise.all(this.open.splice(0).map((environment) => environment.close()));
-    await Promise.all(this.roots.splice(0).map((root) => rm(root, { recursive: true, force: true })));
+    await Promise.all(this.roots.splice(0).map((root) => rm(root, { recursive: true, force: true, maxRetries: 5 })));
   }
 }
