@@ -1,7 +1,7 @@
 import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { forgetStamp, sinceClosed, stampClosed } from './closing-stamp.js';
+import { forgetStamp, stampClosed } from './closing-stamp.js';
 import { StorageFault } from './environment.js';
 import type { Environment } from './environment.js';
 import { toFault } from './faults.js';
@@ -12,10 +12,9 @@ import { openNative } from './native-lmdb.js';
 import type { NativeRoot } from './native-lmdb.js';
 import type { OpenDirectories } from './open-directories.js';
 import { OpeningMarker } from './opening-marker.js';
-import { preflight } from './preflight.js';
 import { ensurePrivateDirectory } from './private-directory.js';
-import { probe } from './probe.js';
 import { quarantine } from './quarantine.js';
+import { soundness, Unsound } from './soundness.js';
 import { Watermark } from './watermark.js';
 
 export interface OpenEnvironmentOptions extends LmdbEnvironmentOptions {
@@ -28,9 +27,6 @@ export interface OpenEnvironmentOptions extends LmdbEnvironmentOptions {
   /** Shared by all that the process opens under one claim. */
   readonly opened?: OpenDirectories | undefined;
 }
-
-/** Why a directory is set aside. */
-class Unsound extends Error {}
 
 const FRESH_BYTES = 262_144;
 /** Of a lock file with 512 readers. */
@@ -58,7 +54,7 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   if (opened?.has(directory) === true)
     throw new StorageFault('deadline', `${directory} is still open from before: closing it took too long`);
   await ensurePrivateDirectory(directory);
-  await requireSound(options);
+  const trust = await soundness(options);
   if (!(await isComplete(directory))) new Watermark(directory, options.minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
   await fillLockFile(directory);
   let marker = await OpeningMarker.leave(directory);
@@ -67,7 +63,7 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   opened?.add(directory);
   const environment = new LmdbEnvironment(root, options, {
     closed: async (isInPlace) => {
-      if (isInPlace) await stampClosed(directory);
+      if (isInPlace && trust.may === 'write') await stampClosed(directory);
       // one that is left says no more than that the directory was in use
       if (isInPlace) await marker.remove().catch(() => undefined);
       opened?.delete(directory);
@@ -84,34 +80,13 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   try {
     await agreeOnFormat(environment, root, options);
     await marker.running();
+    if (trust.may === 'read')
+      options.report.fault('damaged', `${directory} can be read only: ${trust.cause}`, undefined);
     return environment;
   } catch (error) {
     await environment.close();
     throw error;
   }
-};
-
-const requireSound = async ({ directory, durability, onMarkerLeft }: OpenEnvironmentOptions): Promise<void> => {
-  const isCache = onMarkerLeft === 'quarantine';
-  const found = await preflight(directory);
-  if (found.state === 'unsound') throw new Unsound(found.cause);
-  if (found.state === 'absent' || found.state === 'fresh') return;
-  const markerLeft = found.state === 'sound' && (await OpeningMarker.wasLeft(directory));
-  if (markerLeft && isCache) throw new Unsound('the last attempt to open it did not survive');
-  const since = await sinceClosed(directory);
-  if (found.state === 'sound' && !markerLeft && since === 'same') return;
-  // not every harm shows by reading, and a cache can be had again
-  if (isCache && since === 'changed') throw new Unsound('somebody wrote to it since it was closed');
-  const outcome = await probe(directory, durability, isCache ? 'write' : 'read');
-  // it would be taken for new, and what it holds for free
-  if (outcome.state === 'empty') throw new Unsound('none of its tables can be found');
-  // checkpoints of which some can be read are worth more than none
-  if (outcome.state === 'died' || (outcome.state === 'failed' && isCache))
-    throw new Unsound(`a child process that read it ${outcome.how}`);
-  if (outcome.state === 'survived' || found.state === 'sound') return;
-  if (isCache) throw new Unsound(found.cause);
-  const why = outcome.state === 'unknown' ? `could not be probed: ${outcome.why}` : `was probed, which ${outcome.how}`;
-  throw new StorageFault('io', `${directory} ${why}. ${found.cause}`);
 };
 
 /** Whether opening writes no new page: on a full disk that would end the process. */

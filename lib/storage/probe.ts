@@ -1,7 +1,11 @@
 import { spawn } from 'node:child_process';
+import { constants } from 'node:fs';
+import { copyFile, mkdir, rm, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import type { Durability } from './environment.js';
 import { nativeOptions } from './native-lmdb.js';
+import type { Watermark } from './watermark.js';
 
 /**
  * `empty`: there are no tables to be read. `failed`: an error that can be caught. `unknown`: no child process could be
@@ -90,4 +94,28 @@ export const probe = (directory: string, durability: Durability, reach: ProbeRea
       else resolve({ state: 'died', how: `died of ${signal}` });
     });
   });
+};
+
+/**
+ * As `probe`, for writing, on a copy, which is removed again. `unknown` also where there is no room for one.
+ */
+export const probeCopy = async (
+  directory: string,
+  durability: Durability,
+  watermark: Watermark,
+): Promise<ProbeOutcome> => {
+  const copy = `${directory}.probe`;
+  const drop = (): Promise<void> => rm(copy, { recursive: true, force: true });
+  try {
+    await drop();
+    const { size } = await stat(join(directory, 'data.mdb'));
+    if (!watermark.hasRoom(2 * size)) return { state: 'unknown', why: 'there is no room for a copy' };
+    await mkdir(copy, { mode: 0o700 });
+    await copyFile(join(directory, 'data.mdb'), join(copy, 'data.mdb'), constants.COPYFILE_FICLONE);
+    return await probe(copy, durability, 'write');
+  } catch (error) {
+    return { state: 'unknown', why: error instanceof Error ? error.message : String(error) };
+  } finally {
+    await drop().catch(() => undefined);
+  }
 };

@@ -160,7 +160,7 @@ describe('a data file that is damaged', () => {
     const rounds = roundsOf(4, 60);
     const sum = { calls: 0, wrong: 0, lost: 0, crashes: 0 };
     for (let round = 0; round < rounds; round++) {
-      const page = 2 + ((round * 7_919) % Math.min(60, size / PAGE - 2));
+      const page = 2 + ((round * 7_919) % (size / PAGE - 2));
       const directory = await damaged('checkpoints', (path) => overwrite(path, page * PAGE, noise(round, PAGE)));
       const app = await FaultChild.start(workshop, { directory }, acknowledged).catch(() => undefined);
       if (app === undefined) {
@@ -175,12 +175,38 @@ describe('a data file that is damaged', () => {
         });
         if (restored !== n && restored !== 'refused' && restored !== null) sum.wrong++;
       }
+      // writing goes through pages that reading does not
+      for (let n = 0; n < 20; n++) {
+        sum.calls++;
+        await app.ask('save', 'later', n).catch((error: unknown) => {
+          if (!/CHECKPOINT/.test(String(error))) sum.crashes++;
+        });
+      }
       await app.end('SIGKILL');
       await rm(directory, { recursive: true, force: true });
     }
     tell({ fault: 'F7 damaged pages of checkpoints', rounds, ...sum });
     expect(sum).toMatchObject({ wrong: 0, crashes: 0 });
   }, 600_000);
+
+  it('of checkpoints, where only writers come, can be restored from, and ends nobody', async () => {
+    const deadly = (source: string): string =>
+      source.replace(
+        "table.putSync('probe', Buffer",
+        "process.kill(process.pid, 'SIGSEGV'), table.putSync('probe', Buffer",
+      );
+    const mined = await workshop.variant(new Map([['lib/storage/probe.ts', deadly]]));
+    const directory = await damaged('checkpoints', (file) => rm(join(file, '..', 'closed')));
+    for (const ending of ['close', 'SIGKILL']) {
+      const app = await FaultChild.start(mined, { directory }, acknowledged);
+      expect(await lostOf(app, acknowledged)).toBe(0);
+      await expect(app.ask('save', 'later', 1)).rejects.toThrow('CHECKPOINTS_UNAVAILABLE');
+      if (ending === 'close') await app.ask('close');
+      expect(await app.end('SIGKILL')).toBe('SIGKILL');
+    }
+    await mined.dispose();
+    expect((await readdir(directory)).filter((name) => /checkpoints\./.test(name))).toEqual([]);
+  }, 60_000);
 
   it('by nobody opens with everything in it', async () => {
     const directory = await damaged('l3', () => Promise.resolve());
