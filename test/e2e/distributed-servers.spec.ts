@@ -15,6 +15,8 @@ import { TcpProxy } from '../support/tcp-proxy.js';
 
 const run = promisify(execFile);
 
+const soon = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+
 type Address = { readonly url: string } | { readonly client: object };
 
 const turned = (cache: CacheManager, state: 'on' | 'off'): Promise<LaneCacheEvent<'tier'>> =>
@@ -155,7 +157,16 @@ describeWithRedis(
       const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
       await run('redis-cli', ['--cluster', 'create', ...addresses, '--cluster-yes']);
       const prefixes = ['a', 'b', 'c', 'd'];
-      const admins = await Promise.all(nodes.map(({ url }) => createClient({ url }).connect()));
+      const admins = await Promise.all(
+        nodes.map(({ url }) => {
+          const admin = createClient({ url });
+          // the nodes go before their clients when something fails
+          admin.on('error', () => undefined);
+          return admin.connect();
+        }),
+      );
+      // what creates a cluster is done before every node has heard that it stands
+      for (const admin of admins) while (!(await admin.clusterInfo()).includes('cluster_state:ok')) await soon();
       for (const prefix of prefixes) {
         const served = await Promise.all(
           admins.map((admin) =>
