@@ -5,6 +5,15 @@ import { appRecord, type AppRecord } from './operator/app-record.js';
 
 const RETENTION_DAYS = 7;
 
+type Retention = AppRecord['retentionDays'];
+
+/** JSON has no Infinity, which means the same as false. */
+function retentionOf(days: Retention = RETENTION_DAYS): Retention {
+  const finite = (each: number | false): number | false => (each === Infinity ? false : each);
+  if (typeof days !== 'object') return finite(days);
+  return Object.fromEntries(Object.entries(days).map(([lane, each]) => [lane, finite(each)]));
+}
+
 /** What the app leaves in its directory. */
 export function recordOf(foundations: Foundations, metrics: MetricsReport): AppRecord {
   const { options, lanes, defaultLane, clock } = foundations;
@@ -15,7 +24,7 @@ export function recordOf(foundations: Foundations, metrics: MetricsReport): AppR
     version: options.version ?? '',
     policies: [...lanes.values()].map(({ policy }) => policy),
     checkpoints: checkpointsDirectory(options),
-    retentionDays: options.checkpoints === false ? false : (options.checkpoints?.retentionDays ?? RETENTION_DAYS),
+    retentionDays: options.checkpoints === false ? false : retentionOf(options.checkpoints?.retentionDays),
     metrics,
   });
 }

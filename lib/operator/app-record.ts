@@ -24,11 +24,34 @@ export function appRecord(fields: Omit<AppRecord, 'format'>): AppRecord {
   return { format: FORMAT, ...fields };
 }
 
-/** Undefined if it is none, or of a format that this release does not know. */
+/** Undefined if it is none, is damaged, or is of a format that this release does not know. */
 export function parseAppRecord(note: unknown): AppRecord | undefined {
-  if (typeof note !== 'object' || note === null) return undefined;
-  const { format, policies, metrics }: Readonly<Record<string, unknown>> = { ...note };
-  if (format !== FORMAT || !Array.isArray(policies) || typeof metrics !== 'object') return undefined;
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by the app that owned the directory, in this format
-  return note as AppRecord;
+  return isAppRecord(note) ? note : undefined;
 }
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const isFields = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function isAppRecord(note: unknown): note is AppRecord {
+  if (!isFields(note) || note['format'] !== FORMAT) return false;
+  const { savedAt, pid, defaultLane, version, policies, checkpoints, retentionDays, metrics } = note;
+  return (
+    [savedAt, defaultLane, version].every((text) => typeof text === 'string') &&
+    typeof pid === 'number' &&
+    (checkpoints === false || typeof checkpoints === 'string') &&
+    (retentionDays === false || typeof retentionDays === 'number' || isFields(retentionDays)) &&
+    Array.isArray(policies) &&
+    policies.every(isPolicy) &&
+    isFields(metrics) &&
+    isFields(metrics['lanes']) &&
+    Object.values(metrics['lanes']).every(isOfTiers)
+  );
+}
+
+const isPolicy = (policy: unknown): boolean =>
+  isOfTiers(policy) && typeof policy['lane'] === 'string' && isFields(policy['targets']);
+
+const isOfTiers = (value: unknown): value is Fields =>
+  isFields(value) && ['l1', 'l2', 'l3'].every((tier) => isFields(value[tier]));

@@ -44,6 +44,15 @@ export function carry(error: unknown): CarriedError {
   return { kind: 'other', message: error instanceof Error ? error.message : String(error) };
 }
 
+/** Whether what came from another process is an error. */
+export function isCarried(error: unknown): error is CarriedError {
+  if (typeof error !== 'object' || error === null) return false;
+  const { kind, code, fault, fields, message }: Readonly<Record<string, unknown>> = { ...error };
+  if (typeof message !== 'string') return false;
+  if (kind === 'ours') return typeof code === 'string' && typeof fields === 'object' && fields !== null;
+  return kind === 'fault' ? typeof fault === 'string' : kind === 'other';
+}
+
 /** The error as it was thrown there: of the same class, with the same code, text and fields. */
 export function unpack(carried: CarriedError): Error {
   if (carried.kind === 'fault') return new StorageFault(carried.fault, carried.message);

@@ -1,6 +1,6 @@
 import { ValueCodec } from '../entries/codec.js';
 import { BadFrame } from './frames.js';
-import type { CarriedError } from './carried-error.js';
+import { isCarried, type CarriedError } from './carried-error.js';
 
 /** Raised when an older release could misunderstand what is said. */
 export const PROTOCOL = 1;
@@ -62,9 +62,9 @@ export function decodeResponse(bytes: Uint8Array): Response {
   const { id, error } = fields;
   if (typeof id !== 'number') throw notOurs();
   if ('part' in fields) return { id, part: fields['part'] };
-  if (typeof error !== 'object' || error === null) return { id, value: fields['value'] };
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the greeting has shown that both speak the same protocol
-  return { id, error: error as CarriedError };
+  if (!('error' in fields)) return { id, value: fields['value'] };
+  if (!isCarried(error)) throw notOurs();
+  return { id, error };
 }
 
 function fieldsOf(bytes: Uint8Array): Readonly<Record<string, unknown>> {

@@ -1,0 +1,45 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CacheManager } from '../../lib/index.js';
+import { runCli } from '../support/fake-terminal.js';
+import { StorageBench } from '../support/storage.js';
+
+type Note = Readonly<Record<string, unknown>>;
+
+const DAMAGES: readonly (readonly [string, (note: Note) => unknown])[] = [
+  ['without its numbers', (note) => ({ ...note, metrics: null })],
+  ['with lanes that are none', (note) => ({ ...note, policies: [7, { lane: 'docs' }] })],
+  ['with numbers of no tiers', (note) => ({ ...note, metrics: { lanes: { standard: {} } } })],
+  ['without a time', ({ format, policies, metrics }) => ({ format, policies, metrics })],
+  ['that is a list', () => []],
+];
+
+describe('what an app left word of itself in', () => {
+  const bench = new StorageBench();
+  afterEach(() => bench.dispose());
+
+  const closedApp = async (checkpoints: { readonly retentionDays?: number } = {}) => {
+    const directory = await bench.path('cache');
+    const cache = await CacheManager.fromSettings({ directory, logger: false, checkpoints });
+    await cache.getOrSet('key', () => 'value');
+    await cache.close();
+    return { directory, file: join(directory, 'app.json') };
+  };
+
+  it.each(DAMAGES)('%s does not keep anybody from looking into the directory', async (_, damage) => {
+    const { directory, file } = await closedApp();
+    await writeFile(file, JSON.stringify(damage(JSON.parse(await readFile(file, 'utf8')))));
+    for (const command of ['metrics', 'keys', 'doctor']) {
+      const { exitCode, notes } = await runCli([command, '--directory', directory]);
+      expect([command, exitCode < 2 ? 'done' : notes]).toEqual([command, 'done']);
+    }
+    expect(JSON.parse((await runCli(['keys', '--directory', directory])).out)).toMatchObject([{ key: 'key' }]);
+  });
+
+  it('is whole where checkpoints are kept for ever', async () => {
+    const { directory } = await closedApp({ retentionDays: Infinity });
+    const { out } = await runCli(['metrics', '--lane', 'standard', '--directory', directory]);
+    expect(JSON.parse(out)).toMatchObject({ requests: 1 });
+  });
+});
