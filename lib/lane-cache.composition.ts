@@ -142,11 +142,12 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
 
   /** Memory first, so that from here on nothing is served and nothing is written; then what was accepted is drained. */
   private async shut(): Promise<void> {
-    const { clock, life } = this.foundations;
+    const { clock, life, scopes } = this.foundations;
     const recorded = this.leaveRecord();
     await this.tiers.l1.close();
     const reason = new LaneCacheError('CLOSED', 'The cache was closed while this was being computed.');
-    for (const manager of this.managers.values()) manager.closeFlights(reason);
+    for (const manager of this.managers.values()) manager.abortFlights(reason);
+    scopes.end();
     const drain = async (): Promise<void> => {
       await Promise.all([this.sweeper.stop(), this.cleanup.stop()]);
       await this.log.storeTime(life.now()).catch(() => undefined);

@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { RecentKeys } from './cache/recent-keys.js';
+import { FlightScopes } from './cache/reentrancy.js';
 import { systemClock, type Clock } from './clock/clock.js';
 import { LifeClock } from './clock/life-clock.js';
 import { ValueCodec } from './entries/codec.js';
@@ -42,6 +43,7 @@ export interface Foundations {
   readonly counters: ReadonlyMap<string, LaneCounters>;
   readonly recorder: (lane: string) => LaneRecorder;
   readonly recent: (lane: string) => RecentKeys;
+  readonly scopes: FlightScopes;
   readonly warnOnce: (subject: string, message: string) => void;
 }
 
@@ -77,6 +79,7 @@ export function layFoundations(
     events,
     counters,
     life: new LifeClock(clock),
+    scopes: new FlightScopes(),
     recorder: (lane) => counters.get(lane) ?? new LaneCounters(),
     recent: (lane) => recent.get(lane) ?? new RecentKeys(),
     warnOnce: (subject, message) => {

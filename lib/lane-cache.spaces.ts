@@ -1,5 +1,4 @@
 import type { CacheParts, LaneSpace } from './cache/lane-space.js';
-import { FlightScopes } from './cache/reentrancy.js';
 import { laneTerms } from './cache/terms.js';
 import { TierGate } from './cache/tier-gate.js';
 import { KeyPattern } from './entries/pattern.js';
@@ -26,7 +25,7 @@ export function openSpaces(
   disk: Disk,
   shared: Shared | undefined,
 ): Spaces {
-  const { clock, life, codec, events, warnOnce, options } = foundations;
+  const { clock, life, codec, events, scopes, warnOnce, options } = foundations;
   const parts: CacheParts = {
     clock,
     life,
@@ -40,7 +39,7 @@ export function openSpaces(
     shared: shared?.log,
     turns: shared?.turns,
     appVersion: options.version ?? '',
-    scopes: new FlightScopes(),
+    scopes,
   };
   return { parts, spaces: spacesOf(foundations, tiers, parts) };
 }

@@ -84,8 +84,7 @@ export class Flights {
   }
 
   /** Aborts every computation's signal; what they bring is still given to those who wait. */
-  close(reason: unknown): void {
-    this.space.parts.scopes.end();
+  abortAll(reason: unknown): void {
     for (const flight of this.flights.all()) flight.abort(reason);
   }
 

@@ -213,9 +213,9 @@ export class LaneManager {
     this.space.parts.warnOnce(subject, message);
   }
 
-  /** @internal the app is closing: aborts the signals of what is being computed */
-  closeFlights(reason: unknown): void {
-    this.flights.close(reason);
+  /** @internal aborts the signals of what is being computed */
+  abortFlights(reason: unknown): void {
+    this.flights.abortAll(reason);
   }
 
   /** @internal for measuring, and for looking into the tiers */
