@@ -4,14 +4,17 @@ import { crc32 } from 'node:zlib';
 
 const NAME = 'closed';
 const SLICE_BYTES = 1024 * 1024;
-/** Larger files are told by their looks alone: reading them would hold up whoever closes. */
+/** Larger files are told by their looks alone: reading them would hold up whoever closes, or opens. */
 const MOST_READ_BYTES = 64 * 1024 * 1024;
 
 /** What a data file looks like from outside. */
-interface Looks {
+export interface Looks {
   readonly size: number;
   readonly mtimeMs: number;
 }
+
+/** Whether all of a data file can be read without holding anybody up. */
+export const isSoonRead = ({ size }: Looks): boolean => size <= MOST_READ_BYTES;
 
 /** How a data file was left. `content` is a checksum; undefined if it was not read. */
 interface Stamp extends Looks {
@@ -20,14 +23,15 @@ interface Stamp extends Looks {
 
 const dataFileIn = (directory: string): string => join(directory, 'data.mdb');
 
-const looksOf = (directory: string): Promise<Looks | undefined> =>
+export const looksOf = (directory: string): Promise<Looks | undefined> =>
   stat(dataFileIn(directory)).then(
     ({ size, mtimeMs }) => ({ size, mtimeMs }),
     () => undefined,
   );
 
-const contentOf = async (directory: string, size: number): Promise<number | undefined> => {
-  if (size > MOST_READ_BYTES) return undefined;
+const contentOf = async (directory: string, looks: Looks): Promise<number | undefined> => {
+  if (!isSoonRead(looks)) return undefined;
+  const { size } = looks;
   try {
     const file = await open(dataFileIn(directory), 'r');
     try {
@@ -64,7 +68,7 @@ const isSameTime = (stamped: number, found: number): boolean =>
 export const stampClosed = async (directory: string): Promise<void> => {
   const looks = await looksOf(directory);
   if (looks === undefined) return;
-  const content = await contentOf(directory, looks.size);
+  const content = await contentOf(directory, looks);
   const stamp = [looks.size, looks.mtimeMs, ...(content === undefined ? [] : [content])].join(' ');
   await writeFile(join(directory, NAME), stamp, { mode: 0o600 }).catch(() => undefined);
 };
@@ -80,7 +84,7 @@ export const sinceClosed = async (directory: string): Promise<'same' | 'changed'
   if (now?.size !== stamp.size) return 'changed';
   if (isSameTime(stamp.mtimeMs, now.mtimeMs)) return 'same';
   if (stamp.content === undefined) return 'changed';
-  return (await contentOf(directory, now.size)) === stamp.content ? 'same' : 'changed';
+  return (await contentOf(directory, now)) === stamp.content ? 'same' : 'changed';
 };
 
 /** To be called before the data file is written to. */

@@ -1,6 +1,8 @@
-import { readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, toFault } from './faults.js';
+
+const ignore = (): undefined => undefined;
 
 const OPENING = 'opening.';
 const RUNNING = 'running.';
@@ -18,6 +20,12 @@ export class OpeningMarker {
   /** Whether an earlier holder of the directory died between opening and having read from it. */
   static async wasLeft(directory: string): Promise<boolean> {
     return (await markers(directory)).some((name) => name.startsWith(OPENING));
+  }
+
+  /** When the last holder, who did not come to its end, opened the directory, in epoch ms; undefined if there was none. */
+  static async heldSince(directory: string): Promise<number | undefined> {
+    const name = (await markers(directory)).find((each) => each.startsWith(RUNNING));
+    return name === undefined ? undefined : stat(join(directory, name)).then(({ mtimeMs }) => mtimeMs, ignore);
   }
 
   /** Replaces whatever markers are there; the directory must be the caller's alone. */

@@ -1,4 +1,4 @@
-import { sinceClosed } from './closing-stamp.js';
+import { isSoonRead, looksOf, sinceClosed } from './closing-stamp.js';
 import type { Durability } from './environment.js';
 import { StorageFault } from './environment.js';
 import { OpeningMarker } from './opening-marker.js';
@@ -21,6 +21,18 @@ export interface SoundnessOptions {
 }
 
 const SOUND: Trust = { may: 'write' };
+/** Whoever lived so long with a directory was not killed by what is in it. */
+const LONG_LIFE_MS = 60_000;
+
+/**
+ * Whether the last holder, who was killed, wrote to the file for long. A kill does it no harm, and reading all of a large
+ * file would keep its next holder from taking over at once; who died young may have died of it.
+ */
+const hasServedLong = async (directory: string): Promise<boolean> => {
+  const [heldSince, looks] = [await OpeningMarker.heldSince(directory), await looksOf(directory)];
+  if (heldSince === undefined || looks === undefined || isSoonRead(looks)) return false;
+  return looks.mtimeMs - heldSince >= LONG_LIFE_MS;
+};
 
 /**
  * Judges a directory from outside, before LMDB is let near it in this process: a data file that is damaged ends whoever
@@ -38,6 +50,7 @@ export const soundness = async (options: SoundnessOptions): Promise<Trust> => {
   if (found.state === 'sound' && !markerLeft && since === 'same') return SOUND;
   // not every harm shows by reading, and a cache can be had again
   if (isCache && since === 'changed') throw new Unsound('somebody wrote to it since it was closed');
+  if (found.state === 'sound' && !markerLeft && since === 'unknown' && (await hasServedLong(directory))) return SOUND;
   const doubt = found.state === 'suspect' ? found.cause : undefined;
   return isCache ? trustInCache(options, doubt) : trustInCheckpoints(options, doubt);
 };
