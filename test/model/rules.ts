@@ -1,18 +1,6 @@
 import type { Scene } from './actions.js';
+import type { Edit, Omission } from './omission.js';
 import type { SceneName } from './scenes.js';
-
-type Edit = readonly [file: string, text: string, instead: string];
-
-/** What is left out of the library to see whether anybody notices. */
-export interface Omission {
-  readonly rule: string;
-  readonly out: string;
-  readonly scene: SceneName;
-  /** A closer look at what matters to it. */
-  readonly focus: Partial<Scene>;
-  /** Where it is taken out; each text must occur exactly once in its file. */
-  readonly edits: readonly Edit[];
-}
 
 const log = 'lib/invalidation/invalidation-log.ts';
 const laneLog = 'lib/invalidation/lane-log.ts';
@@ -40,12 +28,18 @@ const tag: Partial<Scene> = { keys: ['a', 'b'], says: ['tag'] };
 const broken: Partial<Scene> = { ...key, freshness: false, plain: true, restarts: false, faults: 0.06 };
 const expiry: Partial<Scene> = { keys: ['c'], says: ['expire'] };
 
-const omit = (rule: string, out: string, scene: SceneName, focus: Partial<Scene>, ...edits: Edit[]): Omission => ({
+const omit = (
+  rule: string,
+  out: string,
+  scene: SceneName,
+  focus: Partial<Scene>,
+  ...edits: Edit[]
+): Omission<Scene, SceneName> => ({
   ...{ rule, out, scene, focus, edits },
 });
 
 /** The rules by which nothing that was invalidated comes back, each with one way to break it. */
-export const OMISSIONS: readonly Omission[] = [
+export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
   omit('1 one predicate', 'a fenced flight lands nothing', one, key, [
     log,
     '(fence.isShut || fence.removedAt > birth)',

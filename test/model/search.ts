@@ -1,5 +1,6 @@
+import { seededRandom } from '../../lib/testing/seeded-random.js';
 import { Dice, type Action, type Scene } from './actions.js';
-import { chance, World, type Tally } from './world.js';
+import { World, type Tally } from './world.js';
 
 export interface Found {
   readonly seed: number;
@@ -36,7 +37,7 @@ export async function search(
 
 /** The steps of one seed. */
 export function traceOf(scene: Scene, seed: number): readonly Action[] {
-  const random = chance(seed);
+  const random = seededRandom(seed);
   const dice = new Dice(random, scene);
   const length = 8 + Math.floor(random() * STEPS);
   return Array.from({ length }, () => dice.action());

@@ -1,18 +1,6 @@
 import type { SharedScene } from './shared-actions.js';
+import type { Edit, Omission } from './omission.js';
 import type { SharedSceneName } from './shared-scenes.js';
-
-type Edit = readonly [file: string, text: string, instead: string];
-
-/** What is left out of the library to see whether anybody notices. */
-export interface SharedOmission {
-  readonly rule: string;
-  readonly out: string;
-  readonly scene: SharedSceneName;
-  /** A closer look at what matters to it. */
-  readonly focus: Partial<SharedScene>;
-  /** Where it is taken out; each text must occur exactly once in its file. */
-  readonly edits: readonly Edit[];
-}
 
 const scripts = 'lib/redis/log-scripts.ts';
 const line = 'lib/redis/log-line.ts';
@@ -49,7 +37,7 @@ const omit = (
   scene: SharedSceneName,
   focus: Partial<SharedScene>,
   ...edits: Edit[]
-): SharedOmission => ({ rule, out, scene, focus, edits });
+): Omission<SharedScene, SharedSceneName> => ({ rule, out, scene, focus, edits });
 
 const fewPositions: Edit = [speaker, 'POSITIONS_ON_SERVER = 100_000', 'POSITIONS_ON_SERVER = 2'];
 const fewPatterns: Edit = [patterns, 'PATTERNS_ON_SERVER = 256', 'PATTERNS_ON_SERVER = 2'];
@@ -57,7 +45,7 @@ const HALF = "if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] or not whole(ARGV
 const JUDGED = 'if isSound and at <= birth then';
 
 /** The rules by which no instance serves what another has invalidated, each with one way to break it. */
-export const SHARED_OMISSIONS: readonly SharedOmission[] = [
+export const SHARED_OMISSIONS: readonly Omission<SharedScene, SharedSceneName>[] = [
   omit('1 said in one step', 'the record takes the entry away', two, key, [
     scripts,
     "gone = redis.call('DEL', KEYS[6])",

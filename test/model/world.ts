@@ -1,4 +1,3 @@
-import { seededRandom } from '../../lib/testing/seeded-random.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { nextTurn } from '../../lib/clock/turn.js';
 import type { ComputeContext, ComputeManyContext, EntryOptions } from '../../lib/cache/options.js';
@@ -504,6 +503,3 @@ function isExpected(error: unknown): boolean {
   if (!(error instanceof Error && 'code' in error)) return false;
   return error.code === 'COMPUTE_TIMEOUT' || error.code === 'INVALIDATION_NOT_DURABLE';
 }
-
-/** Repeatable chance. */
-export const chance = (seed: number): (() => number) => seededRandom(seed);
