@@ -1,3 +1,4 @@
+import { describe } from '@jest/globals';
 import { SHARED_OMISSIONS } from './shared-rules.js';
 import { proveEachIsMissed } from './without.js';
 
@@ -19,10 +20,11 @@ console.log(JSON.stringify(await searchShared({ ...SHARED_SCENES[scene], ...JSON
 process.exit();
 `;
 
-proveEachIsMissed({
-  title: 'the shared log without one of its rules',
-  omissions: SHARED_OMISSIONS,
-  quick: QUICK,
-  quickRuns: 100,
-  search: SEARCH,
+describe('the shared log without one of its rules', () => {
+  proveEachIsMissed({
+    omissions: SHARED_OMISSIONS,
+    quick: QUICK,
+    quickRuns: 100,
+    search: SEARCH,
+  });
 });
