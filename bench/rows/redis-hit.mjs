@@ -1,5 +1,8 @@
+import KeyvRedis from '@keyv/redis';
 import { BentoCache, bentostore } from 'bentocache';
 import { redisDriver } from 'bentocache/drivers/redis';
+import { createCache } from 'cache-manager';
+import { Keyv } from 'keyv';
 import { createClient, RESP_TYPES } from 'redis';
 import { CacheManager } from '../library.mjs';
 import { atMost, row, withheld } from '../row.mjs';
@@ -8,7 +11,9 @@ import { keys, oneKilobyte, scattered } from '../values.mjs';
 
 const COUNT = 2_000;
 const AT_ONCE = 32;
+const TTL_MS = 600_000;
 const KEYS = keys(COUNT, 'document');
+const PREFIX = `bench-${process.pid}`;
 const keyAt = (index) => KEYS[scattered(index, COUNT)];
 
 /** Hits in Redis: 1 KB values, memory too small to answer, 32 at a time. Needs REDIS_URL. */
@@ -16,8 +21,9 @@ export async function redisHit(scratch) {
   const url = process.env.REDIS_URL;
   const title = 'L4 hit, 1 KB value, 32 at a time';
   if (url === undefined) return row(title, 'ns', new Map(), [withheld('a bare client GET', 'REDIS_URL is not set')]);
-  const [l4, bare, bento] = [await ours(scratch, url), await bareGet(scratch, url), await bentoRedis(scratch, url)];
-  const took = await race([l4, bare, bento]);
+  const l4 = await ours(scratch, url);
+  const bare = await bareGet(scratch, url);
+  const took = await race([l4, bare, await bentoRedis(scratch, url), await keyvRedis(scratch, url)]);
   l4.check();
   return row(title, 'ns', took, [atMost(took.get(l4.name), took.get(bare.name), 1.5, 'a bare client GET')]);
 }
@@ -29,7 +35,7 @@ async function ours(scratch, url) {
     lane: 'shared',
     directory: false,
     lanes: { shared: lane },
-    distributed: { url, prefix: `bench-${process.pid}`, commandTimeout: '5s' },
+    distributed: { url, prefix: PREFIX, commandTimeout: '5s' },
   });
   scratch.onEnd(() => cache.close());
   await cache.setMany(KEYS.map((key, index) => [key, oneKilobyte(index)]));
@@ -46,16 +52,19 @@ async function ours(scratch, url) {
   return { name: 'lane-cache L4', turn, check };
 }
 
-/** The bytes alone: nothing is decoded. */
+/** The very entries that the cache has laid there; nothing is decoded. */
 async function bareGet(scratch, url) {
   const client = createClient({ url });
   await client.connect();
   scratch.onEnd(() => client.close());
   const bytes = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
-  const value = Buffer.from(JSON.stringify(oneKilobyte(1)));
-  const name = (key) => `bench-bare-${process.pid}:${key}`;
-  await Promise.all(KEYS.map((key) => client.set(name(key), value, { PX: 600_000 })));
-  return { name: 'node-redis GET', turn: (index) => batch(index, (key) => bytes.get(name(key))) };
+  const names = [];
+  for await (const some of client.scanIterator({ MATCH: `{${PREFIX}}:e:*`, COUNT: 1_000 })) names.push(...some);
+  if (names.length !== COUNT) throw new Error(`${names.length} entries on the server, and not ${COUNT}`);
+  const nameAt = (key) => names[scattered(key, COUNT)];
+  const turn = (index) =>
+    Promise.all(Array.from({ length: AT_ONCE }, (_, at) => bytes.get(nameAt(index * AT_ONCE + at))));
+  return { name: 'node-redis GET', turn };
 }
 
 async function bentoRedis(scratch, url) {
@@ -64,8 +73,17 @@ async function bentoRedis(scratch, url) {
   const store = bentostore().useL2Layer(redisDriver({ connection, prefix: `bench-bento-${process.pid}` }));
   const bento = new BentoCache({ default: 'redis', stores: { redis: store } });
   scratch.onEnd(() => bento.disconnectAll());
-  await Promise.all(KEYS.map((key, index) => bento.set({ key, value: oneKilobyte(index), ttl: '10m' })));
+  await Promise.all(KEYS.map((key, index) => bento.set({ key, value: oneKilobyte(index), ttl: TTL_MS })));
   return { name: 'bentocache redis', turn: (index) => batch(index, (key) => bento.get({ key })) };
+}
+
+async function keyvRedis(scratch, url) {
+  const store = new KeyvRedis(url, { namespace: `bench-keyv-${process.pid}` });
+  const cache = createCache({ stores: [new Keyv({ store, useKeyPrefix: false })], ttl: TTL_MS });
+  scratch.onEnd(() => cache.disconnect());
+  await Promise.all(KEYS.map((key, index) => cache.set(key, oneKilobyte(index))));
+  const get = (key, index) => cache.wrap(key, async () => oneKilobyte(index));
+  return { name: 'cache-manager + Keyv Redis', turn: (index) => batch(index, (key) => get(key, index)) };
 }
 
 const batch = (index, get) => Promise.all(Array.from({ length: AT_ONCE }, (_, at) => get(keyAt(index * AT_ONCE + at))));
