@@ -1,5 +1,5 @@
-import type { ValueCodec } from '../entries/codec.js';
-import { freezeCopy } from '../entries/isolation.js';
+import { isTree, type ValueCodec } from '../entries/codec.js';
+import { freezeCopy, freezeTree } from '../entries/isolation.js';
 import type { Isolation } from '../lanes/policy.js';
 import type { Held } from '../tiers/memory-entry.js';
 
@@ -80,6 +80,10 @@ export class Payload {
   private freeze(): Frozen {
     if (this.bytes === undefined) return { shareable: false };
     const value = this.context.codec.decode(this.bytes);
+    if (isTree(this.bytes)) {
+      freezeTree(value);
+      return { shareable: true, value };
+    }
     const frozen = freezeCopy(value, this.context.lane);
     if (!frozen.shareable) this.spare = { value };
     return frozen;

@@ -14,22 +14,28 @@ export interface Landed {
 
 /** What is still known of a key, whether a tier holds it or not. */
 export interface KeyTrace {
-  readonly landed?: Landed;
+  readonly landed?: Landed | undefined;
   /** What of it was evicted since, and from where. */
   readonly evictedFrom: Readonly<Partial<Record<TierName, string>>>;
-  readonly refusal?: { readonly reason: RefusalReason; readonly detail: string };
+  readonly refusal?: { readonly reason: RefusalReason; readonly detail: string } | undefined;
   /** The last record that named the key itself. */
-  readonly named?: VoidedBy;
+  readonly named?: VoidedBy | undefined;
+}
+
+class Trace implements KeyTrace {
+  readonly evictedFrom: Partial<Record<TierName, string>> = {};
+  refusal: KeyTrace['refusal'];
+  named: KeyTrace['named'];
+
+  constructor(readonly landed?: Landed) {}
 }
 
 const REMEMBERED_KEYS = 1_000;
 const REMEMBERED_PATTERNS = 64;
-const NOWHERE: KeyTrace['evictedFrom'] = Object.freeze({});
-const NOTHING: KeyTrace = Object.freeze({ evictedFrom: NOWHERE });
 
 /** What became of the keys that a lane stored, refused or lost last. Told when something changes, never by a hit. */
 export class RecentKeys {
-  private readonly traces = new Map<string, KeyTrace>();
+  private readonly traces = new Map<string, Trace>();
   /** The keys in the order in which they were first heard of, in a ring. */
   private readonly ring: string[] = [];
   private oldest = 0;
@@ -41,25 +47,24 @@ export class RecentKeys {
   }
 
   stored(key: string, landed: Landed): void {
-    this.remember(key, { landed, evictedFrom: NOWHERE });
+    this.remember(key, new Trace(landed));
   }
 
   evicted(key: string, tier: TierName, reason: string): void {
-    const trace = this.traceOf(key);
-    this.remember(key, { ...trace, evictedFrom: { ...trace.evictedFrom, [tier]: reason } });
+    this.traceOf(key).evictedFrom[tier] = reason;
   }
 
   refused(key: string, reason: RefusalReason, detail: string): void {
-    const refusal = { reason, detail };
     // what the disk had no room for is in memory all the same; every other refusal leaves nothing behind
-    const kept = reason === 'backlog' || reason === 'disk-full' ? this.traceOf(key) : NOTHING;
-    this.remember(key, { ...kept, refusal });
+    const isKept = reason === 'backlog' || reason === 'disk-full';
+    const trace = isKept ? this.traceOf(key) : this.remember(key, new Trace());
+    trace.refusal = { reason, detail };
   }
 
   /** A record of this lane that leaves no trace in the log once it has been carried out. */
   named({ kind, subject, position }: LogRecord): void {
     if (kind === 'key' || kind === 'expire') {
-      this.remember(subject, { ...this.traceOf(subject), named: { kind, subject, position } });
+      this.traceOf(subject).named = { kind, subject, position };
     } else if (kind === 'pattern') {
       this.patterns = [{ pattern: new KeyPattern(subject), position }, ...this.patterns].slice(0, REMEMBERED_PATTERNS);
     }
@@ -71,7 +76,7 @@ export class RecentKeys {
     return over === undefined ? undefined : { kind: 'pattern', position: over.position, subject: over.pattern.text };
   }
 
-  private remember(key: string, trace: KeyTrace): void {
+  private remember(key: string, trace: Trace): Trace {
     if (!this.traces.has(key)) {
       const forgotten = this.ring[this.oldest];
       if (forgotten !== undefined) this.traces.delete(forgotten);
@@ -79,9 +84,10 @@ export class RecentKeys {
       this.oldest = (this.oldest + 1) % REMEMBERED_KEYS;
     }
     this.traces.set(key, trace);
+    return trace;
   }
 
-  private traceOf(key: string): KeyTrace {
-    return this.traces.get(key) ?? NOTHING;
+  private traceOf(key: string): Trace {
+    return this.traces.get(key) ?? this.remember(key, new Trace());
   }
 }

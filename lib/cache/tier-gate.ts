@@ -64,23 +64,23 @@ export class TierGate {
   }
 
   read(lane: string, key: string): TierLookup | Promise<TierLookup> {
-    return this.ask(lane, () => this.tier.read(lane, key));
+    return this.ask('read', lane, key);
   }
 
   /** As `read`, without counting as use. */
   peek(lane: string, key: string): TierLookup | Promise<TierLookup> {
-    return this.ask(lane, () => (this.tier.peek === undefined ? this.tier.read(lane, key) : this.tier.peek(lane, key)));
+    return this.ask(this.tier.peek === undefined ? 'read' : 'peek', lane, key);
   }
 
   keys(lane: string): AsyncIterable<string> {
     return this.tier.keys(lane);
   }
 
-  private ask(lane: string, look: () => TierLookup | Promise<TierLookup>): TierLookup | Promise<TierLookup> {
+  private ask(how: 'read' | 'peek', lane: string, key: string): TierLookup | Promise<TierLookup> {
     if (this.isHeld) return HELD;
     if (this.isResting()) return FAILED;
     try {
-      const lookup = look();
+      const lookup = this.tier[how]?.(lane, key) ?? FAILED;
       if (!(lookup instanceof Promise)) return this.failures > 0 ? this.worked(lookup) : lookup;
       return this.guard(lookup, this.options.readDeadlineMs).then(
         (answer) => this.worked(answer),

@@ -25,6 +25,9 @@ export type Encoded =
       readonly reason: string;
     };
 
+/** Whether what was encoded is a tree of ordinary objects, arrays and primitives, and nothing else. */
+export const isTree = (bytes: Uint8Array): boolean => bytes[0] === PLAIN;
+
 /**
  * Values as bytes and back, equal in value and type (`util.isDeepStrictEqual`), or not at all.
  *

@@ -1,5 +1,5 @@
 import { signRecord } from './record-checksum.js';
-import { asBuffer, readHeader, type RecordHeader } from './record-header.js';
+import { checkedRecord, isCompressed, storedValueOf, valueLengthOf } from './record-header.js';
 import { AT_FLAGS, AT_LENGTH, COMPRESSED } from './record-layout.js';
 import { compress, compressOnPool } from './value-compression.js';
 
@@ -14,16 +14,18 @@ const WORTHWHILE_SHARE = 0.9;
  * with, what `openRecord` throws.
  */
 export function compressRecord(bytes: Uint8Array, minBytes: number): Uint8Array | Promise<Uint8Array> {
-  const header = readHeader(bytes);
-  if (header.isCompressed || header.valueLength < minBytes) return bytes;
-  return header.valueLength <= COMPRESS_AT_ONCE_BYTES
-    ? withValue(header, compress(header.storedValue))
-    : compressOnPool(header.storedValue).then((compressed) => withValue(header, compressed));
+  const record = checkedRecord(bytes);
+  const length = valueLengthOf(record);
+  if (isCompressed(record) || length < minBytes) return bytes;
+  const value = storedValueOf(record);
+  const shorter = (compressed: Buffer): Uint8Array => {
+    const isWorthwhile = compressed.length <= value.length * WORTHWHILE_SHARE;
+    return isWorthwhile ? withValue(record.subarray(0, record.length - value.length), compressed) : bytes;
+  };
+  return length <= COMPRESS_AT_ONCE_BYTES ? shorter(compress(value)) : compressOnPool(value).then(shorter);
 }
 
-function withValue({ bytes, storedValue }: RecordHeader, compressed: Buffer): Uint8Array {
-  if (compressed.length > storedValue.length * WORTHWHILE_SHARE) return bytes;
-  const head = asBuffer(bytes).subarray(0, bytes.byteLength - storedValue.length);
+function withValue(head: Buffer, compressed: Buffer): Uint8Array {
   const record = Buffer.concat([head, compressed]);
   record.writeUInt8(record.readUInt8(AT_FLAGS) | COMPRESSED, AT_FLAGS);
   record.writeUInt32LE(record.length, AT_LENGTH);

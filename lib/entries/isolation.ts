@@ -27,6 +27,14 @@ export function freezeCopy(value: unknown, lane: string): FrozenCopy {
   return { shareable: true, value };
 }
 
+/** Freezes a tree of ordinary objects and arrays that nobody else has yet. Throws TypeError if there is a buffer in it. */
+export function freezeTree(value: unknown): void {
+  if (typeof value !== 'object' || value === null) return;
+  if (Array.isArray(value)) for (const item of value) freezeTree(item);
+  else for (const name in value) freezeTree(Reflect.get(value, name));
+  Object.freeze(value);
+}
+
 /** Every object that can be reached, or undefined if one of them cannot be protected. */
 function collect(root: object): Set<object> | undefined {
   const objects = new Set<object>([root]);

@@ -23,14 +23,9 @@ import {
   WIDE_TEXT,
 } from './record-layout.js';
 
-/** A record whose value has not been looked at. */
-export interface RecordHeader extends Omit<RecordFields, 'value'> {
+/** A record whose checksum holds. `value` is as it was before compression; it may be a view of `bytes`. */
+export interface OpenedRecord extends RecordFields {
   readonly bytes: Uint8Array;
-  /** As it is stored: compressed if `isCompressed`. A view of `bytes`. */
-  readonly storedValue: Buffer;
-  readonly isCompressed: boolean;
-  /** Bytes of the value before compression. */
-  readonly valueLength: number;
 }
 
 /** The bytes are no record, or not as they were written. */
@@ -44,18 +39,35 @@ export class RecordUnknown extends Error {
 }
 
 /** Reads all but the value, after checking every byte. Throws RecordDamaged or RecordUnknown. */
-export function readHeader(bytes: Uint8Array): RecordHeader {
+export function readHeader(bytes: Uint8Array): Omit<RecordFields, 'value'> {
+  const record = checkedRecord(bytes);
+  return readFields(record, storedValueOf(record));
+}
+
+/** The same memory, every byte of which has been checked. Throws RecordDamaged or RecordUnknown. */
+export function checkedRecord(bytes: Uint8Array): Buffer {
   const record = asBuffer(bytes);
   checkIntegrity(record);
-  const flags = record.readUInt8(AT_FLAGS);
-  const encoding = (flags & WIDE_TEXT) === 0 ? 'utf8' : 'utf16le';
+  if (valueAt(record) > record.length) throw new RecordDamaged('The parts of the record are longer than the record.');
+  return record;
+}
+
+export const isCompressed = (record: Buffer): boolean => (record.readUInt8(AT_FLAGS) & COMPRESSED) !== 0;
+
+/** Bytes of the value before compression. */
+export const valueLengthOf = (record: Buffer): number => record.readDoubleLE(AT_VALUE_LENGTH);
+
+/** As it is stored; a view. */
+export const storedValueOf = (record: Buffer): Buffer => record.subarray(valueAt(record));
+
+/** What a checked record says, with its value as it was before compression. */
+export function readFields(record: Buffer, value: Uint8Array): OpenedRecord {
+  const encoding = (record.readUInt8(AT_FLAGS) & WIDE_TEXT) === 0 ? 'utf8' : 'utf16le';
   const keyAt = AT_TEXTS + record.readUInt16LE(AT_APP_VERSION_LENGTH);
   const tagsAt = keyAt + record.readUInt32LE(AT_KEY_LENGTH);
-  const valueAt = tagsAt + record.readUInt32LE(AT_TAGS_LENGTH);
-  if (valueAt > record.length) throw new RecordDamaged('The parts of the record are longer than the record.');
   return {
     key: record.toString(encoding, keyAt, tagsAt),
-    tags: readTags(record, tagsAt, valueAt, encoding),
+    tags: readTags(record, tagsAt, valueAt(record), encoding),
     birth: record.readDoubleLE(AT_BIRTH),
     landedAt: record.readDoubleLE(AT_LANDED),
     expiresAt: record.readDoubleLE(AT_EXPIRES),
@@ -63,12 +75,16 @@ export function readHeader(bytes: Uint8Array): RecordHeader {
     computeMs: record.readDoubleLE(AT_COMPUTE_MS),
     appVersion: keyAt === AT_TEXTS ? '' : record.toString(encoding, AT_TEXTS, keyAt),
     schemaVersion: record.readDoubleLE(AT_SCHEMA_VERSION),
-    bytes,
-    storedValue: record.subarray(valueAt),
-    isCompressed: (flags & COMPRESSED) !== 0,
-    valueLength: record.readDoubleLE(AT_VALUE_LENGTH),
+    value,
+    bytes: record,
   };
 }
+
+const valueAt = (record: Buffer): number =>
+  AT_TEXTS +
+  record.readUInt16LE(AT_APP_VERSION_LENGTH) +
+  record.readUInt32LE(AT_KEY_LENGTH) +
+  record.readUInt32LE(AT_TAGS_LENGTH);
 
 const NO_TAGS: readonly string[] = Object.freeze([]);
 

@@ -1,5 +1,13 @@
 import type { RecordFields } from './record-fields.js';
-import { readHeader, RecordDamaged, type RecordHeader } from './record-header.js';
+import {
+  checkedRecord,
+  isCompressed,
+  readFields,
+  RecordDamaged,
+  storedValueOf,
+  valueLengthOf,
+  type OpenedRecord,
+} from './record-header.js';
 import { expand, expandOnPool, EXPAND_AT_ONCE_BYTES } from './value-compression.js';
 import { signRecord } from './record-checksum.js';
 import {
@@ -25,12 +33,7 @@ import {
 import { isWellFormed } from './well-formed.js';
 
 export type { RecordFields } from './record-fields.js';
-export { readHeader, RecordDamaged, RecordUnknown } from './record-header.js';
-
-/** A record whose checksum holds. `value` is as it was before compression; it may be a view of `bytes`. */
-export interface OpenedRecord extends RecordFields {
-  readonly bytes: Uint8Array;
-}
+export { readHeader, RecordDamaged, RecordUnknown, type OpenedRecord } from './record-header.js';
 
 /** The record of an entry: the same bytes for every tier. */
 export function sealRecord(fields: RecordFields): Uint8Array {
@@ -83,11 +86,12 @@ const MAX_VALUE_BYTES = 1024 ** 3;
  * more than `maxValueBytes` (default 1 GB).
  */
 export function openRecord(bytes: Uint8Array, maxValueBytes = MAX_VALUE_BYTES): OpenedRecord {
-  const header = readHeader(bytes);
-  if (!header.isCompressed) return opened(header, header.storedValue);
-  checkValueLength(header, maxValueBytes);
+  const record = checkedRecord(bytes);
+  const stored = storedValueOf(record);
+  if (!isCompressed(record)) return opened(record, stored);
+  const length = checkedLength(record, maxValueBytes);
   try {
-    return opened(header, expand(header.storedValue, header.valueLength));
+    return opened(record, expand(stored, length));
   } catch (cause) {
     throw notExpandable(cause);
   }
@@ -98,12 +102,12 @@ export function openRecordAsync(
   bytes: Uint8Array,
   maxValueBytes = MAX_VALUE_BYTES,
 ): OpenedRecord | Promise<OpenedRecord> {
-  const header = readHeader(bytes);
-  if (!header.isCompressed) return opened(header, header.storedValue);
-  if (header.valueLength <= EXPAND_AT_ONCE_BYTES) return openRecord(bytes, maxValueBytes);
-  checkValueLength(header, maxValueBytes);
-  return expandOnPool(header.storedValue, header.valueLength).then(
-    (value) => opened(header, value),
+  const record = checkedRecord(bytes);
+  const stored = storedValueOf(record);
+  if (!isCompressed(record)) return opened(record, stored);
+  if (valueLengthOf(record) <= EXPAND_AT_ONCE_BYTES) return openRecord(bytes, maxValueBytes);
+  return expandOnPool(stored, checkedLength(record, maxValueBytes)).then(
+    (value) => opened(record, value),
     (cause: unknown) => {
       throw notExpandable(cause);
     },
@@ -113,25 +117,14 @@ export function openRecordAsync(
 const notExpandable = (cause: unknown): RecordDamaged =>
   new RecordDamaged('The compressed value cannot be expanded.', { cause });
 
-function checkValueLength({ valueLength }: RecordHeader, maxValueBytes: number): void {
-  if (!(valueLength >= 0 && valueLength <= maxValueBytes))
-    throw new RecordDamaged(`The value would take ${valueLength} bytes, more than ${maxValueBytes}.`);
+function checkedLength(record: Buffer, maxValueBytes: number): number {
+  const length = valueLengthOf(record);
+  if (length >= 0 && length <= maxValueBytes) return length;
+  throw new RecordDamaged(`The value would take ${length} bytes, more than ${maxValueBytes}.`);
 }
 
-function opened(header: RecordHeader, value: Uint8Array): OpenedRecord {
-  if (value.byteLength !== header.valueLength)
+function opened(record: Buffer, value: Uint8Array): OpenedRecord {
+  if (value.byteLength !== valueLengthOf(record))
     throw new RecordDamaged('The value has another length than the record says.');
-  return {
-    key: header.key,
-    tags: header.tags,
-    birth: header.birth,
-    landedAt: header.landedAt,
-    expiresAt: header.expiresAt,
-    staleUntil: header.staleUntil,
-    computeMs: header.computeMs,
-    appVersion: header.appVersion,
-    schemaVersion: header.schemaVersion,
-    value,
-    bytes: header.bytes,
-  };
+  return readFields(record, value);
 }

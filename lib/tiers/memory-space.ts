@@ -50,9 +50,7 @@ export class MemorySpace {
       this.entries.delete(entry.key);
       return false;
     }
-    const replaced = this.entries.peek(entry.key);
-    const room = this.options.maxBytes - (replaced === undefined ? 0 : sizeOf(replaced));
-    this.crowded = this.entries.calculatedSize + size > room ? 'bytes' : 'entries';
+    this.crowded = this.isShortOfBytes(entry.key, size) ? 'bytes' : 'entries';
     if (this.options.strategy !== undefined) this.makeRoom(entry.key, size, this.options.strategy);
     this.entries.set(entry.key, entry, { size });
     return true;
@@ -73,6 +71,13 @@ export class MemorySpace {
   /** Most recently used first. */
   values(): Iterable<MemoryEntry> {
     return this.entries.values();
+  }
+
+  private isShortOfBytes(key: string, size: number): boolean {
+    const excess = this.entries.calculatedSize + size - this.options.maxBytes;
+    if (excess <= 0) return false;
+    const replaced = this.entries.peek(key);
+    return replaced === undefined || sizeOf(replaced) < excess;
   }
 
   private makeRoom(key: string, size: number, strategy: LaneStrategy): void {
