@@ -1,8 +1,8 @@
-import { defaultKey } from '../entries/arguments.js';
 import type { Duration } from '../lanes/duration.js';
 import type { LaneName } from '../lanes/policy.js';
 import type { AsyncMethodDecorator } from './async-method.js';
 import { decorationSite } from './decoration-site.js';
+import { DefaultKeys } from './default-keys.js';
 import { entryAdvice, LANE_RULES, type EntryRules } from './entry-advice.js';
 import { MethodPrefix } from './method-prefix.js';
 import { register, type ClassReference } from './method-registry.js';
@@ -44,8 +44,9 @@ export function Cached(
     const key = options.key === undefined ? undefined : compileKey(site, options.key, 'key');
     const tagged = options.tags === undefined ? undefined : compileTags(site, options.tags);
     const prefix = new MethodPrefix(site, options.name);
+    const keys = new DefaultKeys(prefix);
     const keyFor = (type: ClassReference, args: readonly unknown[]) =>
-      key === undefined ? defaultKey(prefix.of(type), args) : key.of(args);
+      key === undefined ? keys.of(type, args) : key.of(args);
     register({
       site,
       lane: options.lane,

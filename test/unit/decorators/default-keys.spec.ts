@@ -1,0 +1,44 @@
+import { describe, expect, it } from '@jest/globals';
+import { Cached } from '../../../lib/decorators/cached.decorator.js';
+import { giveManager } from '../../../lib/decorators/injected-manager.js';
+import { FakeLaneManager } from '../../support/fake-lane-manager.js';
+
+class Pages {
+  @Cached()
+  async render(...args: readonly unknown[]): Promise<string> {
+    return `${this.constructor.name} rendered ${args.join()}`;
+  }
+}
+
+class Drafts extends Pages {}
+
+function managed<T extends Pages>(pages: T): { readonly pages: T; readonly manager: FakeLaneManager } {
+  const manager = new FakeLaneManager();
+  giveManager(pages, manager.asManager);
+  return { pages, manager };
+}
+
+describe('default keys of single texts', () => {
+  it('stay those of their texts, however many there are and however often they come', async () => {
+    const { pages, manager } = managed(new Pages());
+    const texts = Array.from({ length: 2_500 }, (_, index) => `page:${index % 1_700}`);
+    for (const text of [...texts, 'x'.repeat(200), 'x'.repeat(201)]) {
+      expect(await pages.render(text)).toBe(`Pages rendered ${text}`);
+    }
+    expect(manager.entries.size).toBe(1_702);
+  });
+
+  it('are apart from those of a subclass, of other kinds and of more arguments', async () => {
+    const { pages, manager } = managed(new Pages());
+    const drafts = new Drafts();
+    giveManager(drafts, manager.asManager);
+    for (let round = 0; round < 2; round++) {
+      expect(await pages.render('1')).toBe('Pages rendered 1');
+      expect(await drafts.render('1')).toBe('Drafts rendered 1');
+      await pages.render(1);
+      await pages.render('1', undefined);
+      await pages.render();
+    }
+    expect(manager.entries.size).toBe(5);
+  });
+});
