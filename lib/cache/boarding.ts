@@ -7,8 +7,6 @@ import type { Waiter } from './waiter.js';
 
 /** Lets callers wait for a flight on their own terms: soft and hard timeout, signal. */
 export class Boarding {
-  private readonly boarded = new WeakMap<Waiter, Flight>();
-
   constructor(
     private readonly space: LaneSpace,
     private readonly staleServing: StaleServing,
@@ -31,7 +29,7 @@ export class Boarding {
   /** A renewal has nobody who waits, and must come to an end all the same. */
   bound(flight: Flight, afterMs: number): void {
     const { clock } = this.space.parts;
-    flight.limits.add(clock.schedule(afterMs, () => this.giveUp(flight, this.timeoutOf(flight, afterMs))));
+    flight.limitBy(clock.schedule(afterMs, () => this.giveUp(flight, this.timeoutOf(flight, afterMs))));
   }
 
   /** Lets a caller who has waited for another flight wait for this one: its time goes on from where it stood. */
@@ -51,20 +49,20 @@ export class Boarding {
   }
 
   private take(flight: Flight, waiter: Waiter): void {
-    this.boarded.set(waiter, flight);
-    if (waiter.limit !== undefined) flight.limits.add(waiter.limit);
+    waiter.flight = flight;
+    if (waiter.limit !== undefined) flight.limitBy(waiter.limit);
     flight.waiters.add(waiter);
     if (!waiter.terms.forceFresh) flight.requests++;
   }
 
   private serveStale(waiter: Waiter): void {
-    const flight = this.boarded.get(waiter);
+    const { flight } = waiter;
     if (flight?.waiters.has(waiter) !== true) return;
     if (this.staleServing.serve(flight, waiter, { cause: 'soft-timeout' })) flight.waiters.delete(waiter);
   }
 
   private timeOut(waiter: Waiter, afterMs: number): void {
-    const flight = this.boarded.get(waiter);
+    const { flight } = waiter;
     if (flight === undefined) return;
     const error = this.timeoutOf(flight, afterMs);
     if (flight.waiters.delete(waiter)) {
@@ -86,12 +84,12 @@ export class Boarding {
 
   private limit(flight: Flight, waiter: Waiter, afterMs: number): void {
     waiter.limit = this.space.parts.clock.schedule(afterMs, () => this.timeOut(waiter, afterMs));
-    flight.limits.add(waiter.limit);
+    flight.limitBy(waiter.limit);
   }
 
   private followSignal(waiter: Waiter, signal: AbortSignal): void {
     const leave = (): void => {
-      if (this.boarded.get(waiter)?.waiters.delete(waiter) === true) waiter.fail(signal.reason);
+      if (waiter.flight?.waiters.delete(waiter) === true) waiter.fail(signal.reason);
     };
     if (signal.aborted) {
       leave();

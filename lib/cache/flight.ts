@@ -23,8 +23,6 @@ export interface Departure {
 export class Flight {
   /** Those who still wait. */
   readonly waiters = new Set<Waiter>();
-  /** Cancels of the timers that bound it: also of callers who have left by now. */
-  readonly limits = new Set<() => void>();
   /** Nobody waits for it any more, and what it brings is not wanted. */
   isAbandoned = false;
   /** How many requests will count with this flight's outcome, whether they still wait or not. */
@@ -40,6 +38,8 @@ export class Flight {
   stale: StaleCopy | undefined;
   /** The flight that callers could join until this one was asked for with force. */
   displaced: Flight | undefined;
+  /** Cancels of the timers that bound it: also of callers who have left by now. Few flights have any. */
+  private limits: Set<() => void> | undefined;
   private controller: AbortController | undefined;
 
   constructor(
@@ -54,6 +54,20 @@ export class Flight {
   /** Callers who come now may wait for it. */
   get isJoinable(): boolean {
     return this.fence === undefined || this.fence.isJoinable;
+  }
+
+  limitBy(cancel: () => void): void {
+    this.limits ??= new Set();
+    this.limits.add(cancel);
+  }
+
+  /** The timer goes on elsewhere. */
+  unlimit(cancel: () => void): void {
+    this.limits?.delete(cancel);
+  }
+
+  cancelLimits(): void {
+    for (const cancel of this.limits ?? []) cancel();
   }
 
   /** Made when the computation first asks for it. */

@@ -200,7 +200,7 @@ export class Flights {
     const late = isCurrent ? [] : [...flight.waiters].filter((waiter) => waiter.askedAt > fence.birth);
     for (const waiter of late) {
       flight.waiters.delete(waiter);
-      if (waiter.limit !== undefined) flight.limits.delete(waiter.limit);
+      if (waiter.limit !== undefined) flight.unlimit(waiter.limit);
       if (!waiter.terms.forceFresh) flight.requests--;
     }
     this.depart(flight, (waiter) => waiter.give(payload));
@@ -233,7 +233,7 @@ export class Flights {
 
   private end(flight: Flight): void {
     if (flight.fence !== undefined) this.space.parts.log.close(flight.fence);
-    for (const cancel of flight.limits) cancel();
+    flight.cancelLimits();
     const next = this.flights.ended(flight);
     if (next === undefined) return;
     next.stale = staleInMemory(this.space, next.key, next.terms);
@@ -249,7 +249,7 @@ export class Flights {
       flight.fence.abandon();
       return;
     }
-    for (const cancel of flight.limits) cancel();
+    flight.cancelLimits();
     account(this.space, flight, { outcome: 'miss' });
   }
 }

@@ -1,4 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
+import type { Flight } from './flight.js';
 import type { Compute } from './options.js';
 import type { Payload } from './payload.js';
 import type { Terms } from './terms.js';
@@ -6,6 +7,8 @@ import type { Terms } from './terms.js';
 /** One caller waiting for a flight, with timeouts, signal and isolation of its own. */
 export class Waiter {
   readonly promise: Promise<unknown>;
+  /** The one it waits for, or has waited for last. */
+  flight: Flight | undefined;
   /** Its soft timeout has passed: it takes a stale copy as soon as there is one. */
   isImpatient = false;
   /** Cancels its hard timeout, which bounds its flight even when it waits no more. */

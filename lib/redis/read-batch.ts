@@ -17,8 +17,8 @@ export interface Wanted {
   readonly lane: string;
   readonly key: string;
   /** What it throws goes to `failed`. */
-  readonly found: (entry: ServerEntry | undefined) => void;
-  readonly failed: (error: unknown) => void;
+  found(entry: ServerEntry | undefined): void;
+  failed(error: unknown): void;
 }
 
 /** The server serves nobody else meanwhile, so it is not asked for more than this at once. */
@@ -77,17 +77,17 @@ async function answered(
   try {
     entries = listOf(await ask()).map(entryOf);
   } catch (error) {
-    for (const { failed } of wanted) failed(error);
+    for (const one of wanted) one.failed(error);
     return;
   }
   for (const [at, one] of wanted.entries()) give(one, entries[at]);
 }
 
-function settle({ found, failed }: Wanted, entry: ServerEntry | undefined): void {
+function settle(one: Wanted, entry: ServerEntry | undefined): void {
   try {
-    found(entry);
+    one.found(entry);
   } catch (error) {
-    failed(error);
+    one.failed(error);
   }
 }
 

@@ -1,47 +1,29 @@
 import { DistributedTier } from '../tiers/distributed-tier.js';
 import type { TierLookup, TierRecord, TierState, TierUsage } from '../tiers/tier.js';
+import { CUT_OFF, LookUp, type Asked, type LookUpParts } from './look-up.js';
 import type { CursorHistory } from './cursor-history.js';
-import type { Heard } from './heard.js';
 import type { KeySpace } from './key-space.js';
 import { WRITE } from './log-scripts.js';
-import type { Packing } from './packing.js';
-import { ReadBatches, recordIn, type ServerEntry } from './read-batch.js';
+import { ReadBatches, recordIn } from './read-batch.js';
 import type { RedisSharedLog } from './redis-shared-log.js';
-import { OwnRecord } from './own-record.js';
 import { bytesOf, listOf, textOf, textsOf } from './replies.js';
-import type { ServerTime } from './server-time.js';
 import type { Session } from './session.js';
 import { keyMember, packTags, type Named } from './subject.js';
-import { anyNames } from './unsaid.js';
 
-export interface RedisTierOptions {
+export interface RedisTierOptions extends LookUpParts {
   readonly keys: KeySpace;
   /** Lanes that instances share. */
   readonly lanes: { has(lane: string): boolean };
   readonly life: { now(): number };
   readonly cursors: CursorHistory;
-  readonly heard: Heard;
-  readonly serverTime: ServerTime;
   readonly log: RedisSharedLog;
-  readonly packing: Packing;
-  /** The position of this process's log. */
-  readonly position: () => number;
   /** The session that has caught up; undefined while cut off. */
   readonly session: () => Session | undefined;
   readonly state: () => TierState;
-  /** A command was not answered, or not as it should be. */
-  readonly failed: (lane: string, error: unknown) => void;
   readonly close: () => Promise<void>;
 }
 
-interface Asked {
-  readonly lane: string;
-  readonly key: string;
-}
-
-const MISS: TierLookup = Object.freeze({ outcome: 'miss' });
 const BY_POLICY: TierLookup = Object.freeze({ outcome: 'off', reason: 'policy' });
-const CUT_OFF: TierLookup = Object.freeze({ outcome: 'off', reason: 'disconnected' });
 /** Bytes on their way; beyond, entries are refused. */
 const MOST_UNDER_WAY = 64 * 1024 ** 2;
 /** Look-ups on their way; beyond, nothing is asked. */
@@ -138,43 +120,14 @@ export class RedisTier extends DistributedTier {
 
   /** One promise for each look-up: there may be many at a time. */
   private lookUp(session: Session, generation: string, asked: Asked): Promise<TierLookup> {
-    const { lane, key } = asked;
-    // what is found is good as of now, so it is born where this process is now; what was said here and has not come round
-    // has not been judged
-    const birth = this.options.position();
-    const { unheard } = this.options.log.unsaid;
     this.lookups++;
     return new Promise((resolve) => {
       const settle = (lookup: TierLookup): void => {
         this.lookups--;
         resolve(lookup);
       };
-      const failed = (error: unknown): void => {
-        this.options.failed(lane, error);
-        settle(CUT_OFF);
-      };
-      const judge = (entry: ServerEntry, record: OwnRecord | undefined): void => {
-        if (record?.key !== key) return settle(MISS);
-        const named = { lane, key, tags: record.tags };
-        const isNamed = this.options.heard.names(named, entry.birth) || anyNames(unheard, named);
-        settle(isNamed ? MISS : { outcome: 'hit', record: record.found });
-      };
-      const found = (entry: ServerEntry | undefined): void => {
-        if (entry === undefined) return settle(MISS);
-        const record = this.openedAs(birth, lane, entry);
-        if (record instanceof Promise) record.then((opened) => judge(entry, opened)).catch(failed);
-        else judge(entry, record);
-      };
-      this.reads.read(session, generation, { lane, key, found, failed });
+      this.reads.read(session, generation, new LookUp(this.options, asked, settle));
     });
-  }
-
-  /** Undefined if it is not ours. */
-  private openedAs(birth: number, lane: string, entry: ServerEntry): OwnRecord | undefined | Promise<OwnRecord> {
-    const goneAt = this.options.serverTime.whenShows(entry.goneAt);
-    const record = this.options.packing.unpack(lane, entry.record);
-    if (record instanceof Promise) return record.then((opened) => new OwnRecord(opened, birth, goneAt));
-    return record && new OwnRecord(record, birth, goneAt);
   }
 
   /** An explicit set travels in one step with the record that supersedes what was there. */

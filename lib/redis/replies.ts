@@ -16,6 +16,7 @@ export function textOf(reply: unknown): string {
 }
 
 export function bytesOf(reply: unknown): Buffer {
+  if (Buffer.isBuffer(reply)) return reply;
   if (reply instanceof Uint8Array) return Buffer.from(reply.buffer, reply.byteOffset, reply.byteLength);
   throw new UnexpectedReply('Redis gave something else than bytes.');
 }

@@ -5,7 +5,7 @@ import type { SharedSceneName } from './shared-scenes.js';
 const scripts = 'lib/redis/log-scripts.ts';
 const line = 'lib/redis/log-line.ts';
 const log = 'lib/redis/redis-shared-log.ts';
-const tier = 'lib/redis/redis-tier.ts';
+const lookUp = 'lib/redis/look-up.ts';
 const heard = 'lib/redis/heard.ts';
 const speaker = 'lib/redis/speaker.ts';
 const unsaid = 'lib/redis/unsaid.ts';
@@ -141,7 +141,7 @@ export const SHARED_OMISSIONS: readonly Omission<SharedScene, SharedSceneName>[]
     'nothing is taken that the server has not been told of',
     letting,
     { ...key, faults: 0.15, fault: ['full', 'room'] },
-    [tier, ' || anyNames(unheard, named)', ''],
+    [lookUp, ' || anyNames(this.unheard, named)', ''],
   ),
   omit(
     '3 read',
@@ -155,7 +155,11 @@ export const SHARED_OMISSIONS: readonly Omission<SharedScene, SharedSceneName>[]
     'what is found is born where the look began',
     two,
     { ...tag, keys: ['b'], weathers: 0.2, weather: ['slow'], times: [1] },
-    [tier, 'this.openedAs(birth, lane, entry)', 'this.openedAs(this.options.position(), lane, entry)'],
+    [
+      lookUp,
+      'record && new OwnRecord(record, this.birth, endsAt)',
+      'record && new OwnRecord(record, this.options.position(), endsAt)',
+    ],
   ),
   omit('4 write', 'what was named since the birth is refused', three, { ...key, ...slow }, [
     scripts,
