@@ -3,6 +3,7 @@ import { openRecord, type OpenedRecord } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { MissReason } from '../events/reasons.js';
 import type { Fence } from '../invalidation/fence.js';
+import type { Candidate } from '../invalidation/invalidation-log.js';
 import type { MemoryEntry } from '../tiers/memory-entry.js';
 import type { TierLookup, TierRecord } from '../tiers/tier.js';
 import { isCutOff } from './cut-off.js';
@@ -17,6 +18,8 @@ import type { TierGate } from './tier-gate.js';
 export interface Found {
   readonly tier: TierName;
   readonly record: OpenedRecord;
+  /** What the log judges of it. */
+  readonly candidate: Candidate;
   readonly payload: Payload;
   /** Life time at which the record's ttl ends, an expiry on the way considered. */
   readonly expiresAt: number;
@@ -53,9 +56,10 @@ export class Search {
     const { log } = this.space.parts;
     // every record moves the position
     if (log.position === this.judgedAt && this.fence?.isShut !== true) return true;
-    if (!this.counts(this.found.record)) return false;
-    const expired = log.expiredAt({ ...this.found.record, lane: this.space.lane }, this.fence);
-    return expired === undefined || expired >= this.found.expiresAt;
+    const { candidate, expiresAt } = this.found;
+    if (!log.counts(candidate, this.fence)) return false;
+    const expired = log.expiredAt(candidate, this.fence);
+    return expired === undefined || expired >= expiresAt;
   }
 
   /** Synchronous as long as the tiers are. */
@@ -110,28 +114,30 @@ export class Search {
       const record = found.opened ?? openRecord(found.bytes);
       if (record.key !== this.key) return;
       this.judgedAt = parts.log.position;
-      const refusal = this.refusalOf(gate, record);
+      const { key, tags, birth } = record;
+      const candidate = { lane, key, tags, birth };
+      const refusal = this.refusalOf(gate, record, candidate);
       if (refusal !== undefined) {
         this.reason = refusal;
         return;
       }
-      const { key, tags, birth } = record;
-      const expired = parts.log.expiredAt({ lane, key, tags, birth }, this.fence);
-      const expiresAt = Math.min(record.expiresAt, expired ?? Infinity);
+      const expired = parts.log.expiredAt(candidate, this.fence);
+      const expiresAt = expired === undefined ? record.expiresAt : Math.min(record.expiresAt, expired);
       const payload = Payload.from({ codec: parts.codec, lane }, record.value);
-      this.take(gate, record, payload, expiresAt);
+      this.take({ tier: gate.name, record, candidate, payload, expiresAt });
     } catch (error) {
       this.reason = error instanceof StaleType ? 'version' : 'damaged';
       if (this.reason === 'damaged') this.space.recorder.tierError(gate.name);
     }
   }
 
-  private take(gate: TierGate, record: OpenedRecord, payload: Payload, expiresAt: number): void {
+  private take(found: Found): void {
+    const { record, payload, expiresAt } = found;
     const now = this.space.parts.life.now();
     if (!satisfies(this.terms.schema, payload)) {
       this.reason = 'schema';
     } else if (now < expiresAt) {
-      this.found = { tier: gate.name, record, payload, expiresAt };
+      this.found = found;
     } else {
       this.reason = 'expired';
       const staleUntil = expiresAt + (record.staleUntil - record.expiresAt);
@@ -139,16 +145,11 @@ export class Search {
     }
   }
 
-  private refusalOf(gate: TierGate, record: OpenedRecord): MissReason | undefined {
+  private refusalOf(gate: TierGate, record: OpenedRecord, candidate: Candidate): MissReason | undefined {
     const { parts } = this.space;
     if (record.appVersion !== parts.appVersion || record.schemaVersion !== this.terms.version) return 'version';
-    if (!gate.trusts(record.birth) || !this.counts(record)) return 'invalidated';
+    if (!gate.trusts(record.birth) || !parts.log.counts(candidate, this.fence)) return 'invalidated';
     return undefined;
-  }
-
-  private counts({ key, tags, birth }: OpenedRecord): boolean {
-    const { parts, lane } = this.space;
-    return parts.log.counts({ lane, key, tags, birth }, this.fence);
   }
 }
 

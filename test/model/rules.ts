@@ -89,8 +89,8 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
   ]),
   omit('1 one predicate', 'a record is judged by its own birth', one, tag, [
     readPath,
-    'return parts.log.counts({ lane, key, tags, birth }, this.fence);',
-    'return parts.log.counts({ lane, key, tags, birth: this.fence?.birth ?? birth }, this.fence);',
+    'const candidate = { lane, key, tags, birth };\n      const refusal',
+    'const candidate = { lane, key, tags, birth: this.fence?.birth ?? birth };\n      const refusal',
   ]),
   omit(
     '1 one predicate',
@@ -289,8 +289,8 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
   ]),
   omit('time', 'a promoted entry keeps the life that remains', aging, { keys: ['c'], says: [], plain: true }, [
     readPath,
-    'this.found = { tier: gate.name, record, payload, expiresAt };',
-    'this.found = { tier: gate.name, record, payload, expiresAt: now + record.expiresAt - record.landedAt };',
+    'this.found = found;',
+    'this.found = { ...found, expiresAt: now + record.expiresAt - record.landedAt };',
   ]),
   omit('time', 'a clock set back lengthens nothing', aging, {}, [
     'lib/clock/life-clock.ts',
