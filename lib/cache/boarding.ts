@@ -1,9 +1,8 @@
 import { ComputeTimeoutError } from '../errors/cache.errors.js';
-import type { Flight } from './flight.js';
+import type { Flight, Waiter } from './flight.js';
 import { report } from './flight-accounts.js';
 import type { LaneSpace } from './lane-space.js';
 import type { StaleServing } from './stale-serving.js';
-import type { Waiter } from './waiter.js';
 
 /** Lets callers wait for a flight on their own terms: soft and hard timeout, signal. */
 export class Boarding {

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Fence } from '../invalidation/fence.js';
-import { Flight, type Departure, type FlightPurpose } from './flight.js';
+import { Flight, Waiter, type Departure, type FlightPurpose } from './flight.js';
 import { FlightContext } from './flight-context.js';
 import { account, report } from './flight-accounts.js';
 import { FlightBoard } from './flight-board.js';
@@ -10,7 +10,6 @@ import { lookAt, serveFound, type Look } from './quick-look.js';
 import { staleInMemory, type Found, type Search } from './read-path.js';
 import { fresherOf } from './stale-copy.js';
 import { StaleServing } from './stale-serving.js';
-import { Waiter } from './waiter.js';
 import { promote } from './write-path.js';
 import { settle, type Arrival } from './arrival.js';
 

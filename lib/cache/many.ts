@@ -7,7 +7,7 @@ import { heldPayload, staleInMemory } from './read-path.js';
 import { refuseReentry } from './reentrancy.js';
 import { bypass, bypassReason, freshInMemory } from './requests.js';
 import type { Terms } from './terms.js';
-import { Waiter } from './waiter.js';
+import { Waiter } from './flight.js';
 
 export interface ManyRequest {
   /** Each once. */

@@ -1,9 +1,8 @@
 import { LRUCache } from 'lru-cache';
-import type { Flight } from './flight.js';
+import type { Flight, Waiter } from './flight.js';
 import type { LaneSpace } from './lane-space.js';
 import { staleInMemory } from './read-path.js';
 import type { StaleCopy } from './stale-copy.js';
-import type { Waiter } from './waiter.js';
 
 export interface StaleCause {
   readonly cause: 'compute-failed' | 'soft-timeout';

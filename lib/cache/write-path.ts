@@ -1,9 +1,9 @@
 import { randomFraction } from '../clock/random.js';
-import { sealRecord, type OpenedRecord } from '../entries/record.js';
+import { sealRecord } from '../entries/record.js';
 import type { RefusalReason } from '../events/reasons.js';
 import type { Fence } from '../invalidation/fence.js';
+import { FoundRecord } from '../tiers/found-record.js';
 import { MemoryEntry } from '../tiers/memory-entry.js';
-import type { TierRecord } from '../tiers/tier.js';
 import type { LaneSpace } from './lane-space.js';
 import type { Payload } from './payload.js';
 import type { Found } from './read-path.js';
@@ -117,28 +117,6 @@ export function land(space: LaneSpace, landing: Landing): void {
   if (events.wants('store')) events.emit('store', { lane: space.lane, key, sizeBytes });
 }
 
-/** A record on its way up. Where a tier has to make its bytes anew, that waits until they are wanted. */
-class Promoted implements TierRecord {
-  readonly key: string;
-  readonly tags: readonly string[];
-  readonly birth: number;
-  readonly computeMs: number;
-
-  constructor(
-    private readonly record: OpenedRecord,
-    readonly expiresAt: number,
-  ) {
-    this.key = record.key;
-    this.tags = record.tags;
-    this.birth = record.birth;
-    this.computeMs = record.computeMs;
-  }
-
-  get bytes(): Uint8Array {
-    return this.record.bytes;
-  }
-}
-
 /** Copies what a tier below had into the tiers above it, with the life that remains. */
 export function promote(space: LaneSpace, found: Found, refreshAhead: number | null): void {
   const { record, payload } = found;
@@ -151,7 +129,7 @@ export function promote(space: LaneSpace, found: Found, refreshAhead: number | n
   const { stamp } = space.parts.log;
   for (const gate of space.parts.below) {
     if (gate.name === found.tier) break;
-    gate.write(space.lane, new Promoted(record, staleUntil));
+    gate.write(space.lane, new FoundRecord(record, staleUntil));
   }
   remember(
     space,

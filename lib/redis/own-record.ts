@@ -1,4 +1,5 @@
 import { sealRecord, type OpenedRecord } from '../entries/record.js';
+import { FoundRecord } from '../tiers/found-record.js';
 import type { TierRecord } from '../tiers/tier.js';
 
 /**
@@ -43,25 +44,5 @@ export class OwnRecord implements OpenedRecord {
   /** As a tier gives it. */
   get found(): TierRecord {
     return new FoundRecord(this);
-  }
-}
-
-class FoundRecord implements TierRecord {
-  readonly key: string;
-  readonly tags: readonly string[];
-  readonly birth: number;
-  readonly expiresAt: number;
-  readonly computeMs: number;
-
-  constructor(readonly opened: OwnRecord) {
-    this.key = opened.key;
-    this.tags = opened.tags;
-    this.birth = opened.birth;
-    this.expiresAt = opened.staleUntil;
-    this.computeMs = opened.computeMs;
-  }
-
-  get bytes(): Uint8Array {
-    return this.opened.bytes;
   }
 }

@@ -36,7 +36,7 @@ export interface EntryStoreOptions {
 }
 
 /** A promise only where a large value had to be expanded. */
-export type FoundRecord = OpenedRecord | undefined | Promise<OpenedRecord | undefined>;
+export type RecordLookup = OpenedRecord | undefined | Promise<OpenedRecord | undefined>;
 
 /** Entries of all lanes in one environment, written behind the caller, within each lane's limits. */
 export class EntryStore {
@@ -74,14 +74,14 @@ export class EntryStore {
   }
 
   /** As `peek`, and notes the use. */
-  read(lane: string, key: string): FoundRecord {
+  read(lane: string, key: string): RecordLookup {
     const found = this.peek(lane, key);
     if (found !== undefined) this.touch(lane, key);
     return found;
   }
 
   /** What is stored under the key, verified; `undefined` for nothing, for another key of the same hash, and for damage. */
-  peek(lane: string, key: string): FoundRecord {
+  peek(lane: string, key: string): RecordLookup {
     try {
       const bytes = this.tables.record(lane, key);
       if (bytes === undefined) return undefined;

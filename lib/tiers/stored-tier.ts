@@ -6,11 +6,12 @@ import type { LaneRecorder } from '../events/recorder.js';
 import type { ResolvedLane } from '../lanes/policy.js';
 import type { EntryView } from '../lanes/strategy.js';
 import type { EntryBatch } from '../storage/entry-batch.js';
-import { EntryStore, type FoundRecord } from '../storage/entry-store.js';
+import { EntryStore, type RecordLookup } from '../storage/entry-store.js';
 import { StorageFault, type Environment } from '../storage/environment.js';
 import type { LaneRules } from '../storage/lane-rules.js';
 import type { EnvironmentSource } from './environment-source.js';
 import { diskRules, viewOf } from './disk-rules.js';
+import { FoundRecord } from './found-record.js';
 import { StoreKeeper } from './store-keeper.js';
 import type { Offered, Tier, TierLookup, TierRecord, TierState, TierUsage } from './tier.js';
 
@@ -210,14 +211,13 @@ export abstract class StoredTier implements Tier {
     return { outcome: 'off', reason: this.state.reason ?? 'breaker' };
   }
 
-  private lookup(found: FoundRecord): TierLookup | Promise<TierLookup> {
+  private lookup(found: RecordLookup): TierLookup | Promise<TierLookup> {
     return found instanceof Promise ? found.then((record) => this.judge(record)) : this.judge(found);
   }
 
   private judge(opened: OpenedRecord | undefined): TierLookup {
     if (opened === undefined || opened.staleUntil <= this.options.life.now()) return MISS;
-    const { key, tags, birth, staleUntil, computeMs, bytes } = opened;
-    return { outcome: 'hit', record: { key, tags, birth, expiresAt: staleUntil, computeMs, bytes, opened } };
+    return { outcome: 'hit', record: new FoundRecord(opened) };
   }
 
   private evicted(lane: string, key: string, reason: 'entries' | 'bytes' | 'expired'): void {
