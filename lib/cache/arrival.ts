@@ -4,7 +4,7 @@ import type { FlightContext } from './flight-context.js';
 import type { LaneSpace } from './lane-space.js';
 import { Payload } from './payload.js';
 import { isCutOff } from './cut-off.js';
-import { CUT_OFF, FENCED, land, mayLand, refusalOf, refuse, type Landing, type Refusal } from './write-path.js';
+import { CUT_OFF, FENCED, land, mayLand, refusalOf, refuse, type Brought, type Refusal } from './write-path.js';
 
 /** What a computation brought. */
 export interface Arrival {
@@ -30,22 +30,19 @@ export function settle(space: LaneSpace, flight: Flight, fence: Fence, arrival: 
   const { key, terms } = flight;
   const { log, codec } = space.parts;
   const payload = Payload.of({ codec, lane: space.lane }, value);
-  const landing = { key, value, payload, tags, birth: fence.birth, flight: fence.number, ttlMs, computeMs, terms };
-  const refusal = refusalOfResult(space, context, landing);
+  const { birth, number } = fence;
+  const brought = { key, value, payload, tags, ttlMs, computeMs };
+  const refusal = refusalOfResult(space, context, brought);
   const counts = mayLand(space, fence, tags);
-  const expiredAt = log.expiredAt({ ...landing, lane: space.lane }, fence);
+  const expiredAt = log.expiredAt({ lane: space.lane, key, tags, birth }, fence);
   if (!counts) refuse(space, key, FENCED);
   else if (isCutOff(space)) refuse(space, key, CUT_OFF);
   else if (refusal !== undefined) refuse(space, key, refusal);
-  else land(space, { ...landing, expiredAt });
+  else land(space, brought, { birth, flight: number, terms, expiredAt });
   return { payload, isCurrent: counts && expiredAt === undefined };
 }
 
-function refusalOfResult(
-  space: LaneSpace,
-  context: FlightContext,
-  landing: Omit<Landing, 'expiredAt'>,
-): Refusal | undefined {
+function refusalOfResult(space: LaneSpace, context: FlightContext, brought: Brought): Refusal | undefined {
   if (context.refusal !== undefined) return { reason: context.refusal, detail: 'the computation said so' };
-  return refusalOf(space, landing);
+  return refusalOf(space, brought);
 }

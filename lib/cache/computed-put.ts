@@ -29,14 +29,14 @@ export async function computeAndPut(
     const { value, computeMs } = await timed(space, asked, context);
     const payload = Payload.of({ codec: parts.codec, lane }, value);
     const { tags, ttlMs } = context;
-    const given = { key, value, payload, tags, ttlMs, computeMs };
-    const said = saidBy(context) ?? refusalOf(space, given);
+    const brought = { key, value, payload, tags, ttlMs, computeMs };
+    const said = saidBy(context) ?? refusalOf(space, brought);
     // From here to the landing no code but ours runs.
     const refusal = mayLand(space, fence, tags) ? said : FENCED;
     const expiredAt = parts.log.expiredAt({ lane, key, tags, birth: fence.birth }, fence);
     await invalidations.superseding(space, key, ({ position }) => {
       if (refusal !== undefined) refuse(space, key, refusal);
-      else land(space, { ...given, birth: position, flight: 0, terms, expiredAt });
+      else land(space, brought, { birth: position, flight: 0, terms, expiredAt });
     });
     return refusal === undefined ? payload.give(terms.isolation) : value;
   } finally {

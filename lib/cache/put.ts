@@ -21,11 +21,11 @@ export async function put(space: LaneSpace, invalidations: Invalidations, asked:
   const { lane, parts } = space;
   const payload = Payload.of({ codec: parts.codec, lane }, value);
   const { tags, ttlMs } = terms;
-  const given = { key, value, payload, tags, ttlMs, computeMs: 0 };
-  const refusal = isExcluded(space, key) ?? refusalOf(space, given);
+  const brought = { key, value, payload, tags, ttlMs, computeMs: 0 };
+  const refusal = isExcluded(space, key) ?? refusalOf(space, brought);
   await invalidations.superseding(space, key, ({ position }) => {
     if (refusal !== undefined) refuse(space, key, refusal);
-    else land(space, { ...given, birth: position, flight: 0, terms, expiredAt: undefined });
+    else land(space, brought, { birth: position, flight: 0, terms, expiredAt: undefined });
   });
   return refusal === undefined;
 }

@@ -9,24 +9,25 @@ import type { Payload } from './payload.js';
 import type { Found } from './read-path.js';
 import type { Terms } from './terms.js';
 
-/** A value about to land. */
-export interface Landing {
+/** A value that may be stored, and all that the lane decides by whether it is. */
+export interface Brought {
   readonly key: string;
   readonly value: unknown;
   readonly payload: Payload;
   readonly tags: readonly string[];
+  readonly ttlMs: number;
+  readonly computeMs: number;
+}
+
+/** How it lands. */
+export interface Landing {
   readonly birth: number;
   /** Orders landings of one birth. */
   readonly flight: number;
-  readonly ttlMs: number;
-  readonly computeMs: number;
   readonly terms: Pick<Terms, 'graceMs' | 'jitterMs' | 'refreshAhead' | 'version'>;
   /** Life time at which it was put past its ttl on its way. */
   readonly expiredAt: number | undefined;
 }
-
-/** What it is judged by whether the lane takes a value. */
-export type Asked = Pick<Landing, 'key' | 'value' | 'payload' | 'tags' | 'ttlMs' | 'computeMs'>;
 
 /** A value that is returned and not stored. */
 export interface Refusal {
@@ -60,18 +61,18 @@ interface Life {
 }
 
 /** What the lane has against storing a value, whenever it was computed; undefined if nothing. */
-export function refusalOf(space: LaneSpace, landing: Asked): Refusal | undefined {
+export function refusalOf(space: LaneSpace, brought: Brought): Refusal | undefined {
   const { policy } = space;
-  const { payload, value } = landing;
+  const { payload, value } = brought;
   if (value === undefined) return { reason: 'undefined', detail: 'undefined is not a value' };
-  if (landing.ttlMs === 0) return { reason: 'skip-cache', detail: 'its ttl is 0' };
-  if (policy.isolation === 'shared') return refusedByStrategy(space, landing);
+  if (brought.ttlMs === 0) return { reason: 'skip-cache', detail: 'its ttl is 0' };
+  if (policy.isolation === 'shared') return refusedByStrategy(space, brought);
   if (payload.unstorable !== undefined) return { reason: 'unstorable', detail: payload.unstorable };
   if (payload.sizeBytes > policy.maxEntryBytes) {
     const detail = `${payload.sizeBytes} bytes, more than maxEntryBytes of ${policy.maxEntryBytes}`;
     return { reason: 'too-large', detail };
   }
-  return refusedByStrategy(space, landing);
+  return refusedByStrategy(space, brought);
 }
 
 /** Counts a refusal and tells who listens. */
@@ -83,17 +84,17 @@ export function refuse(space: LaneSpace, key: string, refusal: Refusal): void {
 }
 
 /** Puts a value that was found to count, in this very step, into memory and behind it into the tiers below. */
-export function land(space: LaneSpace, landing: Landing): void {
-  const life = lifeOf(space, landing);
-  const { key } = landing;
+export function land(space: LaneSpace, brought: Brought, landing: Landing): void {
+  const life = lifeOf(space, brought, landing);
+  const { key, payload, tags, computeMs } = brought;
   if (isClosed(space) || isOutdone(space, key, landing)) return;
-  const { payload, birth, flight, tags, computeMs, terms } = landing;
+  const { birth, flight, terms } = landing;
   space.parts.log.landed({ lane: space.lane, key, tags, birth }, flight);
   const { sizeBytes } = payload;
   const held = payload.hold(space.policy.isolation);
   const stamp = space.parts.log.stamp;
   const schemaVersion = terms.version;
-  writeBelow(space, landing, life);
+  writeBelow(space, brought, landing, life);
   remember(
     space,
     new MemoryEntry({
@@ -174,9 +175,8 @@ function isOutdone(space: LaneSpace, key: string, landing: Pick<Landing, 'birth'
   return there.birth > landing.birth || there.flight > landing.flight;
 }
 
-function lifeOf(space: LaneSpace, landing: Landing): Life {
+function lifeOf(space: LaneSpace, { ttlMs }: Brought, { terms, expiredAt }: Landing): Life {
   const landedAt = space.parts.life.now();
-  const { terms, ttlMs, expiredAt } = landing;
   const jitterMs = terms.jitterMs > 0 ? Math.min(terms.jitterMs * randomFraction(), ttlMs) : 0;
   const expiresAt = Math.min(landedAt + ttlMs - jitterMs, expiredAt ?? Infinity);
   const staleUntil = expiresAt + terms.graceMs;
@@ -187,8 +187,8 @@ function refreshPoint(landedAt: number, expiresAt: number, refreshAhead: number 
   return refreshAhead === null ? Infinity : landedAt + (expiresAt - landedAt) * refreshAhead;
 }
 
-function writeBelow(space: LaneSpace, landing: Landing, life: Life): void {
-  const { payload, key, tags, birth, computeMs, terms } = landing;
+function writeBelow(space: LaneSpace, brought: Brought, { birth, terms }: Landing, life: Life): void {
+  const { payload, key, tags, computeMs } = brought;
   const { lane, parts } = space;
   if (payload.bytes === undefined || parts.below.length === 0 || space.policy.isolation === 'shared') return;
   const { landedAt, expiresAt, staleUntil } = life;
@@ -210,10 +210,10 @@ function writeBelow(space: LaneSpace, landing: Landing, life: Life): void {
   if (noRoom !== undefined) refuse(space, key, NO_ROOM[noRoom]);
 }
 
-function refusedByStrategy(space: LaneSpace, landing: Asked): Refusal | undefined {
+function refusedByStrategy(space: LaneSpace, brought: Brought): Refusal | undefined {
   const { strategy, lane, parts } = space;
   if (strategy === undefined) return undefined;
-  const { key, value, tags, computeMs, payload } = landing;
+  const { key, value, tags, computeMs, payload } = brought;
   try {
     const candidate = { lane, key, value, tags, computeMs, sizeBytes: payload.sizeBytes };
     return strategy.shouldCache(candidate) ? undefined : { reason: 'strategy', detail: 'shouldCache said no' };

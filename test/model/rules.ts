@@ -239,8 +239,8 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
   ),
   omit('12 expire', 'what expired on its way lands expired', one, expiry, [
     arrival,
-    'else land(space, { ...landing, expiredAt });',
-    'else land(space, { ...landing, expiredAt: undefined });',
+    'else land(space, brought, { birth, flight: number, terms, expiredAt });',
+    'else land(space, brought, { birth, flight: number, terms, expiredAt: undefined });',
   ]),
   omit('12 expire', 'tags that expired', one, { keys: ['a', 'b'], says: ['expire-tag'] }, [
     log,
