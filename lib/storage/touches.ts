@@ -55,9 +55,9 @@ export class Touches {
     if (this.unordered === UNORDERED) this.order();
   }
 
-  /** As many as fit before the batch is spent, the oldest first. */
+  /** As many as fit before the batch is spent, the oldest first; what came since they were put in order waits its turn. */
   applyTo(batch: EntryBatch, isSpent: () => boolean): void {
-    this.order();
+    if (this.ordered === 0) this.order();
     for (const [lane, { ordered }] of this.lanes) {
       for (let oldest = ordered.at(-1); oldest !== undefined; oldest = ordered.at(-1)) {
         if (isSpent()) return;
@@ -66,7 +66,7 @@ export class Touches {
         batch.touch(lane, ...oldest);
       }
     }
-    this.isAsked = false;
+    if (this.isEmpty) this.isAsked = false;
   }
 
   private order(): void {

@@ -208,6 +208,32 @@ describe('limits', () => {
     expect(evicted).toEqual(['2 entries']);
   });
 
+  it.each([
+    ['few keys', 500],
+    ['many keys', 9_000],
+  ])('uses of %s count in their order, however many they are and whenever they come', async (_, count) => {
+    const { store } = setUp({ maxEntries: 2 * count + 1_000, maxBytes: 1e9 });
+    const keys = Array.from({ length: count }, (__, index) => `key:${index}`);
+    for (let from = 0; from < count; from += 1_000) put(store, ...keys.slice(from, from + 1_000));
+    await store.flush();
+    const used: string[] = [];
+    const use = (uses: number, step: number): void => {
+      for (let index = 0; index < uses; index++) {
+        const key = keys[(index * step) % count] ?? '';
+        store.touch('a', key);
+        used.push(key);
+      }
+    };
+    use(17_000, 7);
+    const flushing = store.flush();
+    use(5_000, 11);
+    await flushing;
+    use(17_000, 13);
+    await store.flush();
+    const lastUses = [...new Set(used.toReversed())].toReversed();
+    expect((await keysOf(store)).slice(-lastUses.length)).toEqual(lastUses);
+  });
+
   it('bytes are a limit too', async () => {
     const size = recordOf('1').bytes.length;
     const { store, evicted } = setUp({ maxEntries: 1_000, maxBytes: 2 * size });
