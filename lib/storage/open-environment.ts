@@ -15,6 +15,7 @@ import { OpeningMarker } from './opening-marker.js';
 import { ensurePrivateDirectory } from './private-directory.js';
 import { quarantine } from './quarantine.js';
 import { soundness, Unsound } from './soundness.js';
+import { syncDirectory } from './sync-directory.js';
 import { Watermark } from './watermark.js';
 
 export interface OpenEnvironmentOptions extends LmdbEnvironmentOptions {
@@ -55,7 +56,8 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
     throw new StorageFault('deadline', `${directory} is still open from before: closing it took too long`);
   await ensurePrivateDirectory(directory);
   const trust = await soundness(options);
-  if (!(await isComplete(directory))) new Watermark(directory, options.minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
+  const isNew = !(await isComplete(directory));
+  if (isNew) new Watermark(directory, options.minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
   await fillLockFile(directory);
   let marker = await OpeningMarker.leave(directory);
   await forgetStamp(directory);
@@ -80,12 +82,22 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   try {
     await agreeOnFormat(environment, root, options);
     await marker.running();
+    if (isNew && options.durability === 'durable') await nameDurably(directory);
     if (trust.may === 'read')
       options.report.fault('damaged', `${directory} can be read only: ${trust.cause}`, undefined);
     return environment;
   } catch (error) {
     await environment.close();
     throw error;
+  }
+};
+
+/** LMDB makes what is in its file outlive a power failure, not that there is a file of that name. */
+const nameDurably = async (directory: string): Promise<void> => {
+  try {
+    await syncDirectory(directory);
+  } catch (error) {
+    throw toFault(error, `making ${directory} durable`);
   }
 };
 
