@@ -8,6 +8,7 @@ import { toFault } from './faults.js';
 import { FORMAT_KEY, FORMAT_TABLE, formatRow, readFormat } from './format-row.js';
 import { LmdbEnvironment } from './lmdb-environment.js';
 import type { LmdbEnvironmentOptions } from './lmdb-environment.js';
+import { lockHolder } from './lock-holders.js';
 import { openNative } from './native-lmdb.js';
 import type { NativeRoot } from './native-lmdb.js';
 import type { OpenDirectories } from './open-directories.js';
@@ -55,6 +56,7 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   if (opened?.has(directory) === true)
     throw new StorageFault('deadline', `${directory} is still open from before: closing it took too long`);
   await ensurePrivateDirectory(directory);
+  await requireUnopened(directory);
   const trust = await soundness(options);
   const isNew = !(await isComplete(directory));
   if (isNew) new Watermark(directory, options.minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
@@ -90,6 +92,17 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
     await environment.close();
     throw error;
   }
+};
+
+/** Claims can be removed by whoever thinks that they are in the way; two that have the same files open destroy them. */
+const requireUnopened = async (directory: string): Promise<void> => {
+  const pid = await lockHolder(directory);
+  if (pid === undefined) return;
+  const whose = pid === process.pid ? 'this process' : `process ${pid}`;
+  throw new StorageFault(
+    'io',
+    `${whose} has ${directory} open, though nobody claims it: has the folder 'claims' been removed? It is opened when that process has ended`,
+  );
 };
 
 /** LMDB makes what is in its file outlive a power failure, not that there is a file of that name. */
