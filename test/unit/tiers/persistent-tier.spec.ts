@@ -142,16 +142,25 @@ describe('not being the owner', () => {
     expect(events.states).toEqual(['on']);
   });
 
-  it('serves nothing that was there when something was invalidated before it was attached', async () => {
-    const { tier: owner, source } = await setUp();
-    await owner.write('standard', recordOf('k'));
-    await owner.close();
-    const tier = PersistentTier.unattached(tierSetting().options);
-    tier.missed();
-    await tier.attach(source);
-    expect(await outcome(tier)).toBe('miss');
-    expect(source.discarded).toBe(1);
-  });
+  it.each(['before', 'while'])(
+    'serves nothing that was there when something was invalidated %s it was attached',
+    async (when) => {
+      const { tier: owner, source } = await setUp();
+      await owner.write('standard', recordOf('k'));
+      await owner.close();
+      const tier = PersistentTier.unattached(tierSetting().options);
+      if (when === 'before') tier.missed();
+      const open = source.open.bind(source);
+      const opened = source.opened;
+      source.open = (report) => {
+        if (when === 'while' && source.opened === opened) tier.missed();
+        return open(report);
+      };
+      await tier.attach(source);
+      expect(await outcome(tier)).toBe('miss');
+      expect(source.discarded).toBe(1);
+    },
+  );
 });
 
 describe('who goes on from what is found', () => {
