@@ -163,6 +163,40 @@ describe('not being the owner', () => {
   );
 });
 
+describe('being opened', () => {
+  it('keeps the ceiling over lives in which nothing was invalidated', async () => {
+    const source = new MemorySource();
+    const ceilings: number[] = [];
+    for (let life = 0; life < 3; life++) {
+      const { tier } = await setUp(source);
+      ceilings.push(tier.initial.ceiling);
+      if (life === 0) await tier.append([{ row: 'ceiling', position: 7 }]);
+      await tier.close();
+    }
+    expect(ceilings).toEqual([0, 7, 7]);
+  });
+
+  it('serves nothing when it is closed meanwhile', async () => {
+    const { tier: owner, source } = await setUp();
+    await owner.write('standard', recordOf('k'));
+    await owner.close();
+    const { options, events } = tierSetting();
+    const tier = PersistentTier.unattached(options);
+    const open = source.open.bind(source);
+    let closing: Promise<void> | undefined;
+    source.open = (report) => {
+      closing = tier.close();
+      return open(report);
+    };
+    await tier.attach(source);
+    await closing;
+    expect(await tier.read('standard', 'k')).toEqual({ outcome: 'off', reason: 'closed' });
+    expect(tier.offer('standard', recordOf('l'))).toBe('off');
+    expect(source.environment.isOpen).toBe(false);
+    expect(events.states).toEqual(['off closed']);
+  });
+});
+
 describe('who goes on from what is found', () => {
   const filled = async (): Promise<MemorySource> => {
     const { tier, source } = await setUp();
