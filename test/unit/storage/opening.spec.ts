@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { mkdir, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StorageFault } from '../../../lib/storage/environment.js';
 import { FORMAT_KEY, FORMAT_TABLE } from '../../../lib/storage/format-row.js';
@@ -25,6 +25,22 @@ describe('opening an environment', () => {
     expect(await markers(path)).toEqual([`running.${process.pid}`]);
     await environment.close();
     expect(await markers(path)).toEqual(['closed']);
+  });
+
+  it('leaves alone what lies in its place when it is closed', async () => {
+    const path = await bench.path();
+    const { environment } = await bench.environment(path);
+    await rename(path, `${path}-elsewhere`);
+    await cp(`${path}-elsewhere`, path, { recursive: true });
+    await environment.close();
+    expect(await markers(path)).toEqual([`running.${process.pid}`]);
+  });
+
+  it('takes all the room of its lock file, which LMDB would fill in where nothing can be caught', async () => {
+    const path = await bench.path();
+    await bench.environment(path);
+    const { blocks, size } = await stat(join(path, 'lock.mdb'));
+    expect(blocks * 512).toBeGreaterThanOrEqual(size);
   });
 
   it('does not mind that the last holder was killed while running', async () => {
