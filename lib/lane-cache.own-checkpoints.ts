@@ -90,7 +90,7 @@ export class OwnCheckpoints {
     const report = {
       fault: (kind: StorageFaultKind, detail: string, error: unknown): void => faults.note(kind, detail, error),
       quarantined: (from: string, movedTo: string, cause: string): void =>
-        events.emit('quarantine', { directory: from, movedTo, cause }),
+        events.emit('quarantine', { directory: from, movedTo, cause: `checkpoints: ${cause}` }),
     };
     const given = { directory, durability: 'durable', onMarkerLeft: 'probe' } as const;
     try {

@@ -14,8 +14,8 @@ interface Write {
   settle(fault: unknown): void;
 }
 
-/** Reported after each commit: undefined when it succeeded. */
-export type CommitListener = (fault: unknown) => void;
+/** Told after each commit: the fault is undefined when it succeeded; `bytes` is what its writes were said to take. */
+export type CommitListener = (fault: unknown, bytes: number) => void;
 
 /**
  * Writes one after the other, each seeing what those before it wrote; what waits while a commit runs shares the next
@@ -64,7 +64,10 @@ export class GroupCommit {
         () => undefined,
         (error: unknown) => error ?? new Error('the commit failed'),
       );
-      this.onCommit(fault);
+      this.onCommit(
+        fault,
+        group.reduce((sum, { bytes }) => sum + bytes, 0),
+      );
       for (const write of group) write.settle(fault);
     }
     this.running = undefined;

@@ -1,7 +1,6 @@
 import type { Clock } from '../clock/clock.js';
 import { nextTurn } from '../clock/turn.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import type { TierOffReason } from '../events/reasons.js';
 import type { EventSink } from '../events/event-map.js';
 import { StorageFault } from '../storage/environment.js';
 import type { Environment } from '../storage/environment.js';
@@ -28,14 +27,9 @@ import type {
 import { CheckpointTables, FORMAT, keyOf, pointerRow } from './checkpoint-tables.js';
 import { GroupCommit } from './group-commit.js';
 import { ReadFaults } from './read-faults.js';
+import { StoreCondition } from './store-condition.js';
 import { WorkSlice } from './work-slice.js';
 import { committedRows } from './write-batch.js';
-
-const REASONS: Partial<Record<string, TierOffReason>> = {
-  'disk-full': 'disk-full',
-  'read-only': 'read-only',
-  closed: 'closed',
-};
 
 /** Versions that are read or changed in one turn of the event loop, at most. */
 const SLICE = 64;
@@ -56,7 +50,7 @@ export interface LocalCheckpointStoreSettings {
  * any more: a version could be used twice. What can be read goes on to be given.
  */
 export class LocalCheckpointStore implements CheckpointStore {
-  private current: CheckpointStoreState = { state: 'on' };
+  private readonly condition: StoreCondition;
   private closing: Promise<void> | undefined;
   private isGone = false;
   private readonly tables: CheckpointTables;
@@ -68,6 +62,7 @@ export class LocalCheckpointStore implements CheckpointStore {
     private readonly environment: Environment,
     private readonly settings: LocalCheckpointStoreSettings,
   ) {
+    this.condition = new StoreCondition(settings.clock, settings.events);
     this.tables = new CheckpointTables(environment, settings.faults);
     this.rows = new CheckpointRows(this.tables, committedRows);
     const { format } = this.rows.store;
@@ -82,12 +77,14 @@ export class LocalCheckpointStore implements CheckpointStore {
       environment.commit((transaction) =>
         transaction.put(this.tables.store.origin, 'fence', pointerRow.seal(['fence', 0])),
       );
-    this.queue = new GroupCommit(environment, settings.clock, settleFate, (fault) => this.noteCommit(fault));
+    this.queue = new GroupCommit(environment, settings.clock, settleFate, (fault, bytes) =>
+      this.noteCommit(fault, bytes),
+    );
     settings.faults.listen((fault) => this.noteFault(fault));
   }
 
   get state(): CheckpointStoreState {
-    return this.current;
+    return this.condition.state;
   }
 
   save(draft: CheckpointDraft, state: Uint8Array, expectedVersion?: number): Promise<SaveOutcome> {
@@ -164,7 +161,7 @@ export class LocalCheckpointStore implements CheckpointStore {
   }
 
   private async shut(): Promise<void> {
-    this.current = { state: 'off', reason: 'closed', detail: 'the app was closed' };
+    this.condition.close();
     await this.queue.idle();
     await this.environment.close();
     await this.settings.release?.();
@@ -225,24 +222,17 @@ export class LocalCheckpointStore implements CheckpointStore {
     return version > 0 && (this.rows.has(idKey, version) || this.rows.head(idKey).newest === version);
   }
 
-  private noteCommit(fault: unknown): void {
+  private noteCommit(fault: unknown, bytes: number): void {
     if (fault instanceof StorageFault && fault.kind === 'damaged') this.settings.faults.damage ??= fault;
-    if (fault !== undefined) return this.noteFault(fault);
-    if (this.closing !== undefined || this.current.state === 'on' || this.settings.faults.damage !== undefined) return;
-    this.current = { state: 'on' };
-    const detail = 'a checkpoint could be written again';
-    this.settings.events.emit('tier', { tier: 'checkpoints', state: 'on', detail });
+    if (fault !== undefined) this.noteFault(fault, bytes);
+    else if (this.settings.faults.damage === undefined) this.condition.wrote(bytes);
   }
 
-  private noteFault(fault: unknown): void {
+  private noteFault(fault: unknown, bytes = 0): void {
     if (this.closing !== undefined) return;
-    const reason = (fault instanceof StorageFault ? REASONS[fault.kind] : undefined) ?? 'breaker';
-    const detail = fault instanceof Error ? fault.message : 'the commit failed';
-    const isNews = this.current.state === 'on';
-    this.current = { state: 'off', reason, detail };
-    if (isNews) this.settings.events.emit('tier', { tier: 'checkpoints', state: 'off', reason, detail, error: fault });
+    this.condition.failed(fault, bytes);
     if (!(fault instanceof StorageFault) || fault.kind !== 'gone' || this.isGone) return;
     this.isGone = true;
-    this.settings.gone?.(detail);
+    this.settings.gone?.(fault.message);
   }
 }

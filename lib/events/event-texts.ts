@@ -48,10 +48,16 @@ export function ownerText({ directory, state, ownerPid }: Told<'owner'>): string
 }
 
 export function quarantineText({ directory, movedTo, cause }: Told<'quarantine'>): string {
+  // each cause begins with what lay there
+  const loss = cause.startsWith('checkpoints:')
+    ? 'Checkpoints that lay there are not restored any more, and are never deleted by the library'
+    : 'Entries are computed again';
   return sentences(
     `The cache directory '${directory}' was damaged`,
     cause,
-    `It was moved to '${movedTo}' and a fresh one started; entries are computed again. Check the disk if this repeats`,
+    `It was moved to '${movedTo}' and a fresh one started`,
+    loss,
+    'Check the disk if this repeats',
   );
 }
 

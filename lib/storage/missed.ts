@@ -2,7 +2,7 @@ import { lstat, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomId } from '../clock/random.js';
 import { isErrno, toFault } from './faults.js';
-import { syncDirectory } from './quarantine.js';
+import { syncDirectory } from './sync-directory.js';
 
 const PREFIX = 'missed-';
 

@@ -8,6 +8,7 @@ import { toFault } from './faults.js';
 import { FORMAT_KEY, FORMAT_TABLE, formatRow, readFormat } from './format-row.js';
 import { LmdbEnvironment } from './lmdb-environment.js';
 import type { LmdbEnvironmentOptions } from './lmdb-environment.js';
+import { lockHolder } from './lock-holders.js';
 import { openNative } from './native-lmdb.js';
 import type { NativeRoot } from './native-lmdb.js';
 import type { OpenDirectories } from './open-directories.js';
@@ -15,6 +16,7 @@ import { OpeningMarker } from './opening-marker.js';
 import { ensurePrivateDirectory } from './private-directory.js';
 import { quarantine } from './quarantine.js';
 import { soundness, Unsound } from './soundness.js';
+import { syncDirectory } from './sync-directory.js';
 import { Watermark } from './watermark.js';
 
 export interface OpenEnvironmentOptions extends LmdbEnvironmentOptions {
@@ -54,8 +56,10 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   if (opened?.has(directory) === true)
     throw new StorageFault('deadline', `${directory} is still open from before: closing it took too long`);
   await ensurePrivateDirectory(directory);
+  await requireUnopened(directory);
   const trust = await soundness(options);
-  if (!(await isComplete(directory))) new Watermark(directory, options.minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
+  const isNew = !(await isComplete(directory));
+  if (isNew) new Watermark(directory, options.minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
   await fillLockFile(directory);
   let marker = await OpeningMarker.leave(directory);
   await forgetStamp(directory);
@@ -80,12 +84,33 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   try {
     await agreeOnFormat(environment, root, options);
     await marker.running();
+    if (isNew && options.durability === 'durable') await nameDurably(directory);
     if (trust.may === 'read')
       options.report.fault('damaged', `${directory} can be read only: ${trust.cause}`, undefined);
     return environment;
   } catch (error) {
     await environment.close();
     throw error;
+  }
+};
+
+/** Claims can be removed by whoever thinks that they are in the way; two that have the same files open destroy them. */
+const requireUnopened = async (directory: string): Promise<void> => {
+  const pid = await lockHolder(directory);
+  if (pid === undefined) return;
+  const whose = pid === process.pid ? 'this process' : `process ${pid}`;
+  throw new StorageFault(
+    'io',
+    `${whose} has ${directory} open, though nobody claims it: has the folder 'claims' been removed? It is opened when that process has ended`,
+  );
+};
+
+/** LMDB makes what is in its file outlive a power failure, not that there is a file of that name. */
+const nameDurably = async (directory: string): Promise<void> => {
+  try {
+    await syncDirectory(directory);
+  } catch (error) {
+    throw toFault(error, `making ${directory} durable`);
   }
 };
 

@@ -2,6 +2,7 @@ import { chmod, lstat, mkdir, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { isErrno, toFault } from './faults.js';
+import { syncMade } from './sync-directory.js';
 
 /** Linux's numbers of file systems on which LMDB's locks or maps do not work. */
 const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
@@ -62,17 +63,27 @@ const inspect = async (path: string, rights: ExistingRights): Promise<void> => {
   await refuseNetwork(path);
 };
 
+/** Whether it was not there. */
+const make = async (path: string): Promise<boolean> => {
+  try {
+    await mkdir(path, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'EEXIST')) return false;
+    throw error;
+  }
+};
+
 /**
  * Makes sure that `path` is a real directory of this user, for this user alone (0700), on a local file system; creates
- * it, and its parents, if need be. Throws `DIRECTORY_UNSUITABLE` with the reason, or `StorageFault`.
+ * it, and its parents, if need be, durably. Throws `DIRECTORY_UNSUITABLE` with the reason, or `StorageFault`.
  */
 export const ensurePrivateDirectory = async (path: string, rights: ExistingRights = 'tighten'): Promise<void> => {
   try {
-    await mkdir(dirname(path), { recursive: true });
-    await mkdir(path, { mode: 0o700 }).catch((error: unknown) => {
-      if (!isErrno(error, 'EEXIST')) throw error;
-    });
+    const firstMade = await mkdir(dirname(path), { recursive: true });
+    const isMade = await make(path);
     await inspect(path, rights);
+    if (isMade) await syncMade(path, firstMade ?? path);
   } catch (error) {
     throw error instanceof LaneCacheError ? error : toFault(error, `preparing ${path}`);
   }

@@ -1,7 +1,8 @@
-import { lstat, open, readdir, rename, rm } from 'node:fs/promises';
+import { lstat, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Clock } from '../clock/clock.js';
 import { isErrno, toFault } from './faults.js';
+import { syncDirectory } from './sync-directory.js';
 
 /** A directory that was renamed away because it could not be trusted. */
 export interface Quarantine {
@@ -25,18 +26,6 @@ const timeOf = (text: string): number | undefined => {
   if (parts === null) return undefined;
   const time = Date.parse(`${parts[1]}:${parts[2]}:${parts[3]}.${parts[4]}`);
   return Number.isNaN(time) ? undefined : time;
-};
-
-/** Makes what was created, renamed or removed in `directory` outlive a power failure. */
-export const syncDirectory = async (directory: string): Promise<void> => {
-  // Windows has no such thing as a directory's descriptor
-  if (process.platform === 'win32') return;
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 };
 
 const exists = async (path: string): Promise<boolean> => {

@@ -34,6 +34,10 @@ const hasServedLong = async (directory: string): Promise<boolean> => {
   return looks.mtimeMs - heldSince >= LONG_LIFE_MS;
 };
 
+/** Whether there once was a file: somebody has read from it, and closed it or not. */
+const wasInUse = async (directory: string): Promise<boolean> =>
+  (await OpeningMarker.heldSince(directory)) !== undefined || (await sinceClosed(directory)) !== 'unknown';
+
 /**
  * Judges a directory from outside, before LMDB is let near it in this process: a data file that is damaged ends whoever
  * reads, or writes, the wrong page. Throws `Unsound`, or `StorageFault` if nothing can be said.
@@ -43,6 +47,8 @@ export const soundness = async (options: SoundnessOptions): Promise<Trust> => {
   const isCache = onMarkerLeft === 'quarantine';
   const found = await preflight(directory);
   if (found.state === 'unsound') throw new Unsound(found.cause);
+  // an empty one in its place would pass for one in which nothing was ever saved
+  if (found.state === 'absent' && (await wasInUse(directory))) throw new Unsound('its data file is gone, or empty');
   if (found.state === 'absent' || found.state === 'fresh') return SOUND;
   const markerLeft = found.state === 'sound' && (await OpeningMarker.wasLeft(directory));
   if (markerLeft && isCache) throw new Unsound('the last attempt to open it did not survive');

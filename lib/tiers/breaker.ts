@@ -21,6 +21,7 @@ export class Breaker {
   /** What was said last. */
   private told: 'on' | TierOffReason = 'on';
   private retryMs = FIRST_RETRY_MS;
+  private onSince = 0;
   private cancel: (() => void) | undefined;
 
   constructor(private readonly options: BreakerOptions) {}
@@ -39,6 +40,7 @@ export class Breaker {
   /** The tier failed: it is off until a repair succeeds. */
   trip(reason: TierOffReason, detail: string, error?: unknown): void {
     if (this.state.reason === 'closed') return;
+    if (this.hasHeld()) this.retryMs = FIRST_RETRY_MS;
     this.turnOff(reason, detail, error);
     this.retryLater();
   }
@@ -62,14 +64,20 @@ export class Breaker {
   turnOn(): void {
     if (this.state.reason === 'closed') return;
     this.cancelRetry();
-    this.retryMs = FIRST_RETRY_MS;
     if (this.state.state === 'on') return;
+    this.onSince = this.options.clock.monotonic();
     const { reason } = this.state;
     this.state = { state: 'on' };
     if (this.told === 'on') return;
     this.told = 'on';
     const detail = reason === 'in-use' ? 'this process owns the directory now' : 'it works again';
     this.options.events.emit('tier', { tier: this.options.tier, state: 'on', detail });
+  }
+
+  /** Whether it was on for as long as it had been waited for: a disk that takes small writes and no large ones fails sooner. */
+  private hasHeld(): boolean {
+    const onForMs = this.options.clock.monotonic() - this.onSince;
+    return this.state.state === 'on' && onForMs >= this.retryMs / 2;
   }
 
   private retryLater(): void {

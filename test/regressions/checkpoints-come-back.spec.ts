@@ -57,6 +57,9 @@ describe('checkpoints whose folder goes away under the app', () => {
     expect(await save('a')).toBe('CHECKPOINTS_UNAVAILABLE');
     while (!told.includes('on')) await cache.events.once('tier');
     expect(await save('a')).toBe(1);
+    const other = await CacheManager.fromSettings({ directory, storage: { minFreeBytes: 0 } });
+    expect(await other.snapshots.restoreCheckpoint('a')).toBe('a');
+    await other.close();
     await cache.close();
     const again = await CacheManager.fromSettings({ directory, storage: { minFreeBytes: 0 } });
     expect(await again.snapshots.restoreCheckpoint('a')).toBe('a');

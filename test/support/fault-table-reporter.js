@@ -16,7 +16,7 @@ export default class FaultTableReporter {
   }
 }
 
-const HEAD = ['fault', 'rounds', 'calls', 'wrong values', 'lost acknowledged', 'crashes', 'recovered in'];
+const HEAD = ['fault', 'rounds', 'calls made', 'wrong values', 'lost acknowledged writes', 'crashes', 'recovered in'];
 
 function rowsIn(file) {
   return readFileSync(file, 'utf8')

@@ -11,6 +11,7 @@ import { OperatorServer } from '../../../lib/operator/operator-server.js';
 import { RemoteCheckpointStore } from '../../../lib/operator/remote-checkpoint-store.js';
 import { StorageFault } from '../../../lib/storage/environment.js';
 import { checkpointsInMemory } from '../../support/checkpoints.js';
+import { Gate } from '../../support/gate.js';
 import { StorageBench } from '../../support/storage.js';
 
 const DRAFT: CheckpointDraft = { id: 'id', lane: 'standard', savedAt: 0, sizeBytes: 1, checksum: 'c' };
@@ -93,5 +94,35 @@ describe('checkpoints in another process', () => {
     await servers.pop()?.close();
     await own([[callName('versions'), full]]);
     await expect(remote.versions('id')).rejects.toMatchObject({ name: 'StorageFault', kind: 'disk-full' });
+  });
+
+  it('asks once for what the owner refuses', async () => {
+    let asked = 0;
+    const refuse = (): Promise<never> => {
+      asked++;
+      return Promise.reject(new StorageFault('io', 'a broken disk'));
+    };
+    await own([[callName('save'), refuse]]);
+    await expect(remote.save(DRAFT, STATE)).rejects.toMatchObject({ name: 'StorageFault', kind: 'io' });
+    expect(asked).toBe(1);
+  });
+
+  it('lets what is under way end before it closes, and asks for nothing afterwards', async () => {
+    const gate = new Gate();
+    const order: string[] = [];
+    const save: Answer = async () => {
+      order.push('asked');
+      await gate.whenOpen;
+      return kept.save(DRAFT, STATE);
+    };
+    await own([[callName('save'), save]]);
+    const saving = remote.save(DRAFT, STATE).then(({ outcome }) => order.push(outcome));
+    while (order.length === 0) await nextTurn();
+    const closing = remote.close().then(() => order.push('closed'));
+    for (let n = 0; n < 20; n++) await nextTurn();
+    gate.open();
+    await Promise.all([saving, closing]);
+    expect(order).toEqual(['asked', 'saved', 'closed']);
+    await expect(remote.versions('id')).rejects.toMatchObject({ kind: 'closed' });
   });
 });

@@ -41,21 +41,24 @@ describe('compacting', () => {
     expect((await readdir(dirname(path))).filter((name) => !name.includes('.void-'))).toEqual(['env']);
   });
 
-  it('leaves nothing behind for good where a process died over it', async () => {
-    const directory = await bench.path();
-    await mkdir(`${directory}.copy`, { recursive: true });
-    await writeFile(join(`${directory}.copy`, 'data.mdb'), 'half of it');
-    const folder = new CacheFolder({
-      directory,
-      durability: 'durable',
-      clock: systemClock,
-      minFreeBytes: 0,
-      deadlineMs: 5_000,
-    });
-    const environment = await folder.open(new RecordingReporter());
-    expect(await readdir(dirname(directory))).toEqual(['env']);
-    await environment.close();
-  });
+  it.each(['.copy', '.void-2026-01-01T00-00-00-000Z'])(
+    'leaves nothing behind for good where a process died over it (%s)',
+    async (suffix) => {
+      const directory = await bench.path();
+      await mkdir(`${directory}${suffix}`, { recursive: true });
+      await writeFile(join(`${directory}${suffix}`, 'data.mdb'), 'half of it');
+      const folder = new CacheFolder({
+        directory,
+        durability: 'durable',
+        clock: systemClock,
+        minFreeBytes: 0,
+        deadlineMs: 5_000,
+      });
+      const environment = await folder.open(new RecordingReporter());
+      expect(await readdir(dirname(directory))).toEqual(['env']);
+      await environment.close();
+    },
+  );
 
   it('happens in the order of the changes, when most of a large file is free', async () => {
     const path = await bench.path();

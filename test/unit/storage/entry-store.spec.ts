@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { array, assert, asyncProperty, constant, constantFrom, integer, oneof, record as shape } from 'fast-check';
 import { checkedRecord, isCompressed, valueLengthOf } from '../../../lib/entries/record-header.js';
 import { EntryStore, type EntryStoreOptions } from '../../../lib/storage/entry-store.js';
@@ -351,6 +351,28 @@ describe('trouble', () => {
     await expect(removal).rejects.toMatchObject({ kind: 'disk-full' });
     await expect(store.remove('a', 'k')).rejects.toMatchObject({ kind: 'disk-full' });
     expect(failed).toEqual([{ fault: environment.fault, removals: 1 }]);
+  });
+
+  it('rows of the log that could not be written count as a removal that was lost', async () => {
+    const { store, environment, failed } = setUp();
+    environment.fault = new StorageFault('io', 'broken');
+    const appended = store.append((batch) => batch.set(environment.table('log'), 'k', Buffer.alloc(1)));
+    await expect(appended).rejects.toThrow('broken');
+    expect(failed).toEqual([{ fault: environment.fault, removals: 1 }]);
+  });
+
+  it.each([
+    ['most of a large file is free', 64, 33, 1],
+    ['half of it is in use', 64, 32, 0],
+    ['it is small', 63, 60, 0],
+  ])('tending looks for dead readers, and compacts if need be: %s', async (_, fileMegabytes, freeMegabytes, times) => {
+    const { store, environment } = setUp();
+    const megabyte = 1024 * 1024;
+    jest.spyOn(environment, 'fileBytes').mockReturnValue(fileMegabytes * megabyte);
+    jest.spyOn(environment, 'freeBytes').mockReturnValue(freeMegabytes * megabyte);
+    const [readers, compact] = [jest.spyOn(environment, 'checkReaders'), jest.spyOn(environment, 'compact')];
+    await store.tend();
+    expect([readers.mock.calls.length, compact.mock.calls.length]).toEqual([1, times]);
   });
 
   it('what is waiting is bounded', async () => {

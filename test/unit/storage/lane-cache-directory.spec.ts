@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LaneCacheDirectory } from '../../../lib/storage/lane-cache-directory.js';
 import { networkFileSystem } from '../../../lib/storage/private-directory.js';
@@ -55,6 +55,17 @@ describe('the directory of a lane cache', () => {
         message: expect.stringContaining(reason),
       });
     }
+  });
+
+  it('refuses a directory of another user', async () => {
+    if (process.getuid?.() !== 0) return console.warn('Another user is not tried: only root may give something away.');
+    const root = await bench.path();
+    await mkdir(root);
+    await chown(root, 65_534, 65_534);
+    await expect(prepare(root)).rejects.toMatchObject({
+      code: 'DIRECTORY_UNSUITABLE',
+      message: expect.stringContaining('belongs to user 65534'),
+    });
   });
 
   it.each([

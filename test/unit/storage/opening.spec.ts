@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StorageFault } from '../../../lib/storage/environment.js';
 import { FORMAT_KEY, FORMAT_TABLE } from '../../../lib/storage/format-row.js';
@@ -27,6 +27,22 @@ describe('opening an environment', () => {
     expect(await markers(path)).toEqual(['closed']);
   });
 
+  it('leaves alone what lies in its place when it is closed', async () => {
+    const path = await bench.path();
+    const { environment } = await bench.environment(path);
+    await rename(path, `${path}-elsewhere`);
+    await cp(`${path}-elsewhere`, path, { recursive: true });
+    await environment.close();
+    expect(await markers(path)).toEqual([`running.${process.pid}`]);
+  });
+
+  it('takes all the room of its lock file, which LMDB would fill in where nothing can be caught', async () => {
+    const path = await bench.path();
+    await bench.environment(path);
+    const { blocks, size } = await stat(join(path, 'lock.mdb'));
+    expect(blocks * 512).toBeGreaterThanOrEqual(size);
+  });
+
   it('does not mind that the last holder was killed while running', async () => {
     const path = await bench.path();
     await (await bench.environment(path)).environment.close();
@@ -34,6 +50,27 @@ describe('opening an environment', () => {
     const { report } = await bench.environment(path);
     expect(report.quarantines).toEqual([]);
     expect(await markers(path)).toEqual([`running.${process.pid}`]);
+  });
+
+  it.each([
+    ['gone', 'closed it', (file: string) => rm(file)],
+    ['empty', 'closed it', (file: string) => truncate(file, 0)],
+    ['empty', 'was killed', (file: string) => truncate(file, 0)],
+  ] as const)('tells of a data file that is %s, though its last holder %s', async (_, end, harm) => {
+    const path = await bench.path();
+    await (await bench.environment(path)).environment.close();
+    await harm(join(path, 'data.mdb'));
+    if (end === 'was killed') await rename(join(path, 'closed'), join(path, 'running.1'));
+    const { report } = await bench.environment(path, { onMarkerLeft: 'probe' });
+    expect(report.quarantines).toMatchObject([{ directory: path, cause: expect.stringContaining('gone, or empty') }]);
+  });
+
+  it('takes a file that is only being made for new', async () => {
+    const path = await bench.path();
+    await mkdir(path);
+    for (const name of ['opening.1', 'data.mdb']) await writeFile(join(path, name), '');
+    const { report } = await bench.environment(path, { onMarkerLeft: 'probe' });
+    expect(report.quarantines).toEqual([]);
   });
 
   it('sets a cache of an unknown format aside, and refuses checkpoints of one', async () => {

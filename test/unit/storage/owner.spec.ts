@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '../../../lib/clock/clock.js';
 import { nextTurn } from '../../../lib/clock/turn.js';
@@ -18,6 +18,10 @@ const until = async (clock: FakeClock, happened: () => boolean): Promise<void> =
     for (let n = 0; n < 20; n++) await nextTurn();
   }
 };
+
+/** The claims in a folder, as paths. */
+const claimsIn = async (directory: string): Promise<readonly string[]> =>
+  (await readdir(directory)).filter((file) => file.endsWith('.claim')).map((file) => join(directory, file));
 
 const inUse = (ownership: Owned | InUse): InUse => {
   if (ownership.state !== 'in-use') throw new Error('It should be in use.');
@@ -68,13 +72,65 @@ describe('acquireOwnership', () => {
     const { clock, liveness, claim, directory } = await setUp();
     await claim();
     liveness.end();
-    const [name] = (await readdir(directory)).filter((file) => file.endsWith('.claim'));
-    const path = join(directory, name ?? '');
+    const [path = ''] = await claimsIn(directory);
     await writeFile(path, JSON.stringify({ ...JSON.parse(await readFile(path, 'utf8')), bootId: 'another' }));
     clock.step(Date.now() - clock.now());
     expect((await claim()).state).toBe('in-use');
     clock.step(60_000);
     expect((await claim()).state).toBe('owned');
+  });
+
+  it('does not wait for one that its clock has not come to yet', async () => {
+    const { clock, directory, claim } = await setUp();
+    await mkdir(directory);
+    const path = join(directory, '0123456789abcdef.claim');
+    await writeFile(path, JSON.stringify({ pid: 1, host: 'there', bootId: 'another' }));
+    const aDayOn = clock.now() / 1_000 + 86_400;
+    await utimes(path, aDayOn, aDayOn);
+    expect((await claim()).state).toBe('owned');
+  });
+
+  it('leaves signs of life for those who cannot feel it', async () => {
+    const { clock, directory, claim } = await setUp();
+    await claim();
+    const [path = ''] = await claimsIn(directory);
+    clock.step(400 * 86_400_000);
+    const silentForMs = async (): Promise<number> => Math.abs(clock.now() - (await stat(path)).mtimeMs);
+    expect(await silentForMs()).toBeGreaterThan(86_400_000);
+    while ((await silentForMs()) > 86_400_000) await clock.advance('10s');
+  });
+
+  it('tries again beside one who has only announced itself, and steps back as well', async () => {
+    const { clock, liveness, directory } = await setUp();
+    await mkdir(directory);
+    await writeFile(join(directory, '0123456789abcdef.claim'), JSON.stringify({ pid: 1, host: 'here' }));
+    const letGo = await liveness.hold(join(directory, '0123456789abcdef.sock'));
+    let looks = 0;
+    const isHeld = async (path: string): Promise<boolean> => {
+      if (++looks === 6) await letGo();
+      return liveness.isHeld(path);
+    };
+    const hold = (path: string) => liveness.hold(path);
+    expect((await acquireOwnership({ directory, clock, liveness: { hold, isHeld } })).state).toBe('owned');
+  });
+
+  it('keeps nothing that it is given when it has just been told to stop waiting', async () => {
+    const { clock, liveness, directory, claim } = await setUp();
+    await claim();
+    let taken = 0;
+    let stopping: Promise<void> | undefined;
+    let stop = (): Promise<void> => Promise.resolve();
+    const hold = (path: string) => {
+      stopping ??= stop();
+      return liveness.hold(path);
+    };
+    const isHeld = (path: string) => liveness.isHeld(path);
+    const waiting = inUse(await acquireOwnership({ directory, clock, liveness: { hold, isHeld } }));
+    stop = waiting.whenFree(() => taken++);
+    liveness.end();
+    await until(clock, () => stopping !== undefined);
+    await stopping;
+    expect([taken, (await claim()).state]).toEqual([0, 'owned']);
   });
 
   it('stops waiting when told to', async () => {

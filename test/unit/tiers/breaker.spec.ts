@@ -54,6 +54,23 @@ describe('a breaker', () => {
     expect(tried).toEqual([1, 3, 7, 15]);
   });
 
+  it('is waited for ever longer when it fails again as soon as it is on', async () => {
+    const { breaker, clock, events, tried, mend } = setUp();
+    mend();
+    breaker.trip('disk-full', 'no room for this one');
+    for (let seconds = 0; seconds < 600; seconds++) {
+      await clock.advance('1s');
+      if (breaker.state.state === 'on') breaker.trip('disk-full', 'no room for this one');
+    }
+    expect(tried.slice(0, 8)).toEqual([1, 3, 7, 15, 31, 63, 123, 183]);
+    expect(events.states.length).toBeLessThan(32);
+    await clock.advance('10m');
+    breaker.trip('disk-full', 'no room for this one');
+    const before = tried.length;
+    await clock.advance('1s');
+    expect(tried.length).toBe(before + 1);
+  });
+
   it('stays off once it is closed', async () => {
     const { breaker, clock, tried } = setUp();
     breaker.trip('breaker', 'failed');

@@ -142,15 +142,58 @@ describe('not being the owner', () => {
     expect(events.states).toEqual(['on']);
   });
 
-  it('serves nothing that was there when something was invalidated before it was attached', async () => {
+  it.each(['before', 'while'])(
+    'serves nothing that was there when something was invalidated %s it was attached',
+    async (when) => {
+      const { tier: owner, source } = await setUp();
+      await owner.write('standard', recordOf('k'));
+      await owner.close();
+      const tier = PersistentTier.unattached(tierSetting().options);
+      if (when === 'before') tier.missed();
+      const open = source.open.bind(source);
+      const opened = source.opened;
+      source.open = (report) => {
+        if (when === 'while' && source.opened === opened) tier.missed();
+        return open(report);
+      };
+      await tier.attach(source);
+      expect(await outcome(tier)).toBe('miss');
+      expect(source.discarded).toBe(1);
+    },
+  );
+});
+
+describe('being opened', () => {
+  it('keeps the ceiling over lives in which nothing was invalidated', async () => {
+    const source = new MemorySource();
+    const ceilings: number[] = [];
+    for (let life = 0; life < 3; life++) {
+      const { tier } = await setUp(source);
+      ceilings.push(tier.initial.ceiling);
+      if (life === 0) await tier.append([{ row: 'ceiling', position: 7 }]);
+      await tier.close();
+    }
+    expect(ceilings).toEqual([0, 7, 7]);
+  });
+
+  it('serves nothing when it is closed meanwhile', async () => {
     const { tier: owner, source } = await setUp();
     await owner.write('standard', recordOf('k'));
     await owner.close();
-    const tier = PersistentTier.unattached(tierSetting().options);
-    tier.missed();
+    const { options, events } = tierSetting();
+    const tier = PersistentTier.unattached(options);
+    const open = source.open.bind(source);
+    let closing: Promise<void> | undefined;
+    source.open = (report) => {
+      closing = tier.close();
+      return open(report);
+    };
     await tier.attach(source);
-    expect(await outcome(tier)).toBe('miss');
-    expect(source.discarded).toBe(1);
+    await closing;
+    expect(await tier.read('standard', 'k')).toEqual({ outcome: 'off', reason: 'closed' });
+    expect(tier.offer('standard', recordOf('l'))).toBe('off');
+    expect(source.environment.isOpen).toBe(false);
+    expect(events.states).toEqual(['off closed']);
   });
 });
 

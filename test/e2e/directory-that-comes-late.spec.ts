@@ -1,0 +1,44 @@
+import { afterEach, expect, it } from '@jest/globals';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CacheManager } from '../../lib/index.js';
+import { nextTurn } from '../../lib/clock/turn.js';
+import { FakeClock } from '../../lib/testing/fake-clock.js';
+import { StorageBench } from '../support/storage.js';
+
+const bench = new StorageBench();
+afterEach(() => bench.dispose());
+
+it('a directory that cannot be made is said once, and used as soon as it can be made', async () => {
+  const inTheWay = await bench.path('file');
+  await writeFile(inTheWay, '');
+  const directory = join(inTheWay, 'cache');
+  const clock = new FakeClock();
+  const lines: string[] = [];
+  const note = (line: string): void => void lines.push(line);
+  const logger = { log: note, warn: note, error: note };
+  const cache = await CacheManager.fromSettings({ directory, clock, logger, storage: { minFreeBytes: 0 } });
+  const told: string[] = [];
+  cache.events.on('tier', ({ tier, state }) => told.push(`${tier} ${state}`));
+  const state = () => [cache.getMetrics().l2, cache.getMetrics().l3].map((tier) => tier.state);
+
+  for (let seconds = 0; seconds < 40; seconds++) {
+    await clock.advance('1s');
+    for (let n = 0; n < 5; n++) await nextTurn();
+  }
+  expect(await cache.getOrSet('k', () => 1)).toBe(1);
+  await expect(cache.snapshots.cacheCheckpoint('flow', 1)).rejects.toMatchObject({ code: 'CHECKPOINTS_UNAVAILABLE' });
+  expect([state(), told]).toEqual([['off', 'off'], []]);
+  expect(lines.filter((line) => line.includes(directory))).toHaveLength(1);
+
+  await rm(inTheWay);
+  const isOn = async (): Promise<boolean> =>
+    told.length === 2 && (await cache.getCheckpointCacheStatus()).state === 'on';
+  for (let waits = 0; waits < 2_000 && !(await isOn()); waits++) {
+    if (waits % 50 === 0) await clock.advance('10s');
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  expect(told.toSorted()).toEqual(['l2 on', 'l3 on']);
+  expect(await cache.snapshots.cacheCheckpoint('flow', 1)).toMatchObject({ version: 1 });
+  await cache.close();
+});
