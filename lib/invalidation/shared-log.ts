@@ -18,6 +18,16 @@ export interface SharedLog {
   readonly isStale: boolean;
 }
 
+/** Keeps what could not be said yet, so that a later process says it. It lies apart from the persistent tier. */
+export interface Outbox {
+  /** What earlier processes left, by an id of each. */
+  readonly found: ReadonlyMap<string, SharedRecord>;
+  /** Resolves when they outlive this process; rejects when that is not certain. */
+  keep(records: ReadonlyMap<string, SharedRecord>): Promise<void>;
+  /** They have been said. */
+  forget(ids: readonly string[]): void;
+}
+
 /** The cache, as the shared log sees it. Whatever memory and flights need is done in the step of the call. */
 export interface LogFollower {
   /** Does here what another instance said. Resolves when the tiers below memory have it. */

@@ -161,8 +161,8 @@ export class LogLine {
 
   /** Lets go of everything, in one step, and goes on from `cursor`. */
   private drop(cursor: LogCursor | undefined): Promise<void> {
-    const { follower, cursors, position, log, heard } = this.options;
-    const dropped = follower.drop().then(() => log.unsaid.keepAgain());
+    const { follower, cursors, position, heard } = this.options;
+    const dropped = follower.drop();
     if (cursor !== undefined) {
       heard.beginAt(cursor.sequence);
       cursors.note(position(), cursor);

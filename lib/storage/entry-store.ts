@@ -205,6 +205,11 @@ export class EntryStore {
     return { entries, sizeBytes };
   }
 
+  /** Whether there is no entry, and nothing waits to be written. */
+  get isBare(): boolean {
+    return this.queue.isIdle && this.lanes().length === 0;
+  }
+
   /** Lanes that hold something, known to the options or not. */
   lanes(): readonly string[] {
     return this.counts.lanes().filter((lane) => this.counts.of(lane).entries > 0);
