@@ -16,6 +16,11 @@ export interface SharedLog {
   publish(records: readonly LogRecord[], local: Promise<unknown>): Promise<boolean>;
   /** Cut off for so long that nothing shared may be served. */
   readonly isStale: boolean;
+  /**
+   * Life time up to which what others said has been heard in time. Beyond, what is held is not served until they are heard
+   * again: this process was held up. Infinite while it is known to be cut off.
+   */
+  readonly heardUntil: number;
 }
 
 /** Keeps what could not be said yet, so that a later process says it. It lies apart from the persistent tier. */

@@ -76,6 +76,8 @@ export class Distributed {
   private opened: Session | undefined;
   private current: TierState = { state: 'off', reason: 'disconnected' };
   private readonly hold = new ProcessHold();
+  /** In life time. */
+  private heardUntil = Infinity;
   private hasSaid = false;
   private isClosed = false;
   private retryMs = FIRST_RETRY_MS;
@@ -99,7 +101,8 @@ export class Distributed {
     const limitMs = settings.onDisconnect === 'bypass' ? CUT_OFF_AFTER_MS : settings.maxStalenessMs;
     this.staleness = new Staleness(clock, limitMs, () => this.follower?.suspect());
     const isStale = (): boolean => this.staleness.isStale;
-    const log = new RedisSharedLog({ keys, clock, timeoutMs, logLength, lanes, outbox, isStale, hold: this.hold });
+    const said = { keys, clock, timeoutMs, logLength, lanes, outbox, hold: this.hold };
+    const log = new RedisSharedLog({ ...said, isStale, heardUntil: () => this.heardUntil });
     this.shared = log;
     this.log = log;
     this.tier = new RedisTier({
@@ -202,6 +205,8 @@ export class Distributed {
   private caughtUp(session: Session, asOf: number): void {
     if (this.isClosed) return;
     this.staleness.freshAsOf(asOf);
+    const { clock, life } = this.settings;
+    this.heardUntil = life.now() - (clock.monotonic() - asOf) + CUT_OFF_AFTER_MS;
     if (this.session === session) return;
     this.session = session;
     this.retryMs = FIRST_RETRY_MS;
@@ -214,6 +219,7 @@ export class Distributed {
     this.opened?.fail(error instanceof Error ? error : new Error(String(error)));
     this.opened = undefined;
     this.session = undefined;
+    this.heardUntil = Infinity;
     this.shared.silence();
     if (this.settings.onDisconnect === 'bypass') this.staleness.expireNow();
     const detail = `Redis cannot be reached: ${error instanceof Error ? error.message : String(error)}`;

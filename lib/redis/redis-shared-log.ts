@@ -22,6 +22,7 @@ export interface SharedLogOptions {
   /** Where records are kept that cannot be said yet, if this process has such a place. */
   readonly outbox: () => Outbox | undefined;
   readonly isStale: () => boolean;
+  readonly heardUntil: () => number;
   readonly hold: ProcessHold;
 }
 
@@ -61,6 +62,10 @@ export class RedisSharedLog implements SharedLog {
 
   get isStale(): boolean {
     return this.options.isStale();
+  }
+
+  get heardUntil(): number {
+    return this.options.heardUntil();
   }
 
   /** What the tiers of this process have still to be told of what was said here. */
