@@ -203,7 +203,8 @@ export class Distributed {
   }
 
   private caughtUp(session: Session, asOf: number): void {
-    if (this.isClosed) return;
+    // a session that has failed may still bring what was on its way
+    if (this.isClosed || session !== this.opened) return;
     this.staleness.freshAsOf(asOf);
     const { clock, life } = this.settings;
     this.heardUntil = life.now() - (clock.monotonic() - asOf) + CUT_OFF_AFTER_MS;
