@@ -6,6 +6,7 @@ import type { LifeClock } from './clock/life-clock.js';
 import type { EventSink } from './events/event-map.js';
 import type { LaneRecorder } from './events/recorder.js';
 import type { LogJournal } from './invalidation/journal.js';
+import type { Outbox } from './invalidation/shared-log.js';
 import type { ResolvedLane } from './lanes/policy.js';
 import type { Answer } from './operator/conversation.js';
 import { OffTier } from './tiers/off-tier.js';
@@ -37,6 +38,8 @@ export interface Disk {
   /** The persistent tier's part of the log, when this process owns it. */
   readonly journal: LogJournal | undefined;
   readonly persistence: Persistence | undefined;
+  /** Where is kept what other machines could not be told, when this process owns the directory. */
+  readonly outbox: Outbox | undefined;
   /** Where checkpoints are, asked anew at each call: ownership may come later. */
   checkpoints(): CheckpointStore;
   /**
@@ -66,6 +69,7 @@ export function noDisk(
     l3: new OffTier('l3', 'no-directory'),
     journal: undefined,
     persistence: undefined,
+    outbox: undefined,
     checkpoints: () => checkpoints,
     whenFound: () => undefined,
     answer: () => undefined,

@@ -69,6 +69,7 @@ function settingsOf(
     recorder,
     position: () => log.position,
     journal: () => disk.journal,
+    outbox: () => disk.outbox,
   };
 }
 

@@ -12,6 +12,7 @@ import { socketLiveness } from './operator/socket-liveness.js';
 import { switchedOff } from './lane-cache.checkpoints.js';
 import { OwnCheckpoints } from './lane-cache.own-checkpoints.js';
 import { listenToOthers } from './lane-cache.listening.js';
+import { StoredOutbox } from './lane-cache.outbox.js';
 import { writeAppNote } from './storage/app-note.js';
 import { CacheFolder } from './storage/cache-folder.js';
 import { StorageFault } from './storage/environment.js';
@@ -31,21 +32,23 @@ import type { Disk, DiskOptions } from './lane-cache.disk.js';
 
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 60_000;
+const NOT_OPENED = 'they have not been opened yet. Try again in a moment.';
 
 /** What an app has on disk, in a directory that other processes may use as well: one of them owns it. */
 export class SharedDisk implements Disk {
   readonly l2: DiskTier;
   readonly l3: PersistentTier;
   readonly persistence: Persistence;
+  outbox: StoredOutbox | undefined;
   private directory: LaneCacheDirectory | undefined;
   private session: Session | undefined;
   private socket: OwnerSocket | undefined;
   private owned: Entitlement | undefined;
   private stopWaiting: (() => Promise<void>) | undefined;
-  private store: CheckpointStore;
+  private store: CheckpointStore = new UnavailableCheckpointStore('in-use', NOT_OPENED);
   private remote: RemoteCheckpointStore | undefined;
   private server: OperatorServer | undefined;
-  private readonly answers: Map<string, Answer>;
+  private readonly answers = new Map<string, Answer>(checkpointAnswers(() => this.store));
   private readonly note: MissedNote;
   private moving: Promise<void> = Promise.resolve();
   private readonly opened = new OpenDirectories();
@@ -54,16 +57,15 @@ export class SharedDisk implements Disk {
   private closing: Promise<void> | undefined;
 
   private constructor(private readonly options: DiskOptions) {
-    const { lanes, clock, life, events, recorder, evicted, root } = options;
-    const tier: StoredTierOptions = { lanes: withBenchLanes(lanes), clock, life, events, recorder, evicted };
+    const tier: StoredTierOptions = { ...options, lanes: withBenchLanes(options.lanes) };
     this.l2 = DiskTier.unattached(tier);
     const l3 = (this.l3 = PersistentTier.unattached(tier));
-    this.answers = new Map(checkpointAnswers(() => this.store));
-    this.store = new UnavailableCheckpointStore('in-use', 'they have not been opened yet. Try again in a moment.');
-    const directory = join(root, 'l3');
-    this.note = new MissedNote(root, directory);
+    const directory = join(options.root, 'l3');
+    this.note = new MissedNote(options.root, directory);
     this.persistence = {
       directory,
+      // the owner follows what all say, and so does whoever becomes the owner
+      isBare: () => !l3.isFollowed || l3.isBare,
       // who is just becoming the owner must be done with it first
       void: () => this.owning.then(() => l3.void()),
       noteMissed: () => (l3.isFollowed ? undefined : this.missed()),
@@ -159,8 +161,7 @@ export class SharedDisk implements Disk {
   }
 
   close(): Promise<void> {
-    this.closing ??= this.shut();
-    return this.closing;
+    return (this.closing ??= this.shut());
   }
 
   private async shut(): Promise<void> {
@@ -200,6 +201,7 @@ export class SharedDisk implements Disk {
   private async attach(entitled: () => Promise<void>): Promise<void> {
     const { clock, minFreeBytes, deadlineMs, events, root } = this.options;
     await this.note.made();
+    this.outbox = await StoredOutbox.open(root);
     await this.l3.attach(
       new PersistentFolder({
         root,
@@ -212,8 +214,7 @@ export class SharedDisk implements Disk {
       }),
     );
     const use = (store: CheckpointStore): Promise<void> => this.useCheckpoints(store);
-    const checkpoints = new OwnCheckpoints({ ...this.options, opened: this.opened }, entitled, use);
-    await use(await checkpoints.open());
+    await use(await new OwnCheckpoints({ ...this.options, opened: this.opened }, entitled, use).open());
     await this.listen();
     events.emit('owner', { directory: root, state: 'owned' });
   }
@@ -252,9 +253,8 @@ export class SharedDisk implements Disk {
 
   /** What this process knew of the persistent tier it did not own is worth nothing now: memory and L2 start afresh. */
   private async takeOver(owned: Owned): Promise<void> {
-    const { events, root } = this.options;
     await this.l2.discard().catch(() => undefined);
     await this.own(owned);
-    events.emit('owner', { directory: root, state: 'taken-over' });
+    this.options.events.emit('owner', { directory: this.options.root, state: 'taken-over' });
   }
 }

@@ -4,3 +4,8 @@ import type { LaneSpace } from './lane-space.js';
 export function isCutOff({ parts, policy }: Pick<LaneSpace, 'parts' | 'policy'>): boolean {
   return parts.shared?.isStale === true && policy.l4.enabled;
 }
+
+/** This process was held up, and has yet to hear what others said meanwhile: what it holds may have been named. */
+export function isBehind({ parts, policy }: Pick<LaneSpace, 'parts' | 'policy'>): boolean {
+  return parts.shared !== undefined && parts.life.now() >= parts.shared.heardUntil && policy.l4.enabled;
+}

@@ -19,6 +19,8 @@ import type { TierGate } from './tier-gate.js';
 /** The persistent tier's side of the log: told durably, or voided as a whole. */
 export interface Persistence {
   readonly directory: string;
+  /** Whether there is nothing in it that this process answers for: nothing stored, nothing on its way. */
+  isBare(): boolean;
   /** Empties the persistent tier so that nothing it held is ever served again. Rejects if even that fails. */
   void(): Promise<void>;
   /**

@@ -1,3 +1,4 @@
+import { isBehind } from './cut-off.js';
 import type { LaneSpace } from './lane-space.js';
 import { entryInMemory, heldPayload, Search, suits } from './read-path.js';
 import type { Terms } from './terms.js';
@@ -43,7 +44,7 @@ export async function isThere(space: LaneSpace, key: string): Promise<boolean> {
   const { parts, lane } = space;
   const now = parts.life.now();
   const entry = space.memory.peek(key);
-  if (entry !== undefined && now < entry.expiresAt) {
+  if (entry !== undefined && now < entry.expiresAt && !isBehind(space)) {
     const candidate = { lane, key, tags: entry.tags, birth: entry.birth };
     if (parts.log.counts(candidate) && parts.log.expiredAt(candidate) === undefined) return true;
   }

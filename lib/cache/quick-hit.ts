@@ -16,7 +16,7 @@ export function quickHit(
   const entry = space.memory.get(key);
   if (entry === undefined || entry.stamp !== parts.log.stamp || entry.schemaVersion !== 0) return undefined;
   const now = parts.life.now();
-  if (now >= entry.quietUntil) return undefined;
+  if (now >= entry.quietUntil || (parts.shared !== undefined && now >= parts.shared.heardUntil)) return undefined;
   entry.accessCount++;
   entry.usedAt = now;
   recorder.hit('l1', entry.computeMs);

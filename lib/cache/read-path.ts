@@ -6,7 +6,7 @@ import type { Fence } from '../invalidation/fence.js';
 import type { Candidate } from '../invalidation/invalidation-log.js';
 import type { MemoryEntry } from '../tiers/memory-entry.js';
 import type { TierLookup, TierRecord } from '../tiers/tier.js';
-import { isCutOff } from './cut-off.js';
+import { isBehind, isCutOff } from './cut-off.js';
 import type { LaneSpace } from './lane-space.js';
 import { Payload } from './payload.js';
 import { satisfies } from './schema.js';
@@ -64,7 +64,7 @@ export class Search {
 
   /** Synchronous as long as the tiers are. */
   run(): Search | Promise<Search> {
-    if (isCutOff(this.space)) {
+    if (isCutOff(this.space) || isBehind(this.space)) {
       this.reason = 'tier-off';
       return this;
     }
@@ -156,7 +156,7 @@ export class Search {
 /** The entry in memory if it still counts; one that doesn't is removed. It may be past its ttl. */
 export function entryInMemory(space: LaneSpace, key: string): MemoryEntry | undefined {
   const entry = space.memory.get(key);
-  if (entry === undefined) return undefined;
+  if (entry === undefined || isBehind(space)) return undefined;
   const { log } = space.parts;
   if (entry.stamp === log.stamp) return entry;
   const candidate = { lane: space.lane, key, tags: entry.tags, birth: entry.birth };

@@ -35,14 +35,14 @@ export class SharedFollower implements LogFollower {
   /** In this step nothing from before counts any more; what is on disk is removed behind it. */
   async drop(): Promise<void> {
     const { log, memory, persistence } = this.parts;
+    const isBare = persistence?.isBare() ?? true;
     log.shutAll();
     memory.clearAll();
     for (const gate of this.gates('l2', 'l3')) gate.distrust(log.position);
     for (const gate of this.gates('l2')) {
       for (const lane of this.spaces.keys()) gate.clear(lane).catch(() => undefined);
     }
-    const note = persistence?.noteMissed();
-    await (note ?? persistence?.void());
+    if (!isBare) await persistence?.void();
   }
 
   suspect(): void {

@@ -30,8 +30,6 @@ export interface LogState {
   readonly latestTime: number;
   /** Up to where the shared log has been followed; absent if it never was. */
   readonly cursor?: StoredCursor | undefined;
-  /** Records that the shared log has not been told yet, by an id of their own. */
-  readonly outbox?: ReadonlyMap<string, LogRecord>;
 }
 
 /** A place in the log that instances share. */
@@ -49,9 +47,7 @@ export type LogRow =
   | { readonly row: 'tag-floor'; readonly position: number; readonly dropped: readonly string[] }
   | { readonly row: 'expire-floor'; readonly position: number; readonly dropped: readonly string[] }
   | { readonly row: 'time'; readonly at: number }
-  | ({ readonly row: 'cursor' } & StoredCursor)
-  | { readonly row: 'unsaid'; readonly id: string; readonly record: LogRecord }
-  | { readonly row: 'said'; readonly id: string };
+  | ({ readonly row: 'cursor' } & StoredCursor);
 
 /** Where the log is kept beside the entries it judges: the persistent tier. */
 export interface LogJournal {

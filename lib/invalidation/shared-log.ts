@@ -16,6 +16,21 @@ export interface SharedLog {
   publish(records: readonly LogRecord[], local: Promise<unknown>): Promise<boolean>;
   /** Cut off for so long that nothing shared may be served. */
   readonly isStale: boolean;
+  /**
+   * Life time up to which what others said has been heard in time. Beyond, what is held is not served until they are heard
+   * again: this process was held up. Infinite while it is known to be cut off.
+   */
+  readonly heardUntil: number;
+}
+
+/** Keeps what could not be said yet, so that a later process says it. It lies apart from the persistent tier. */
+export interface Outbox {
+  /** What earlier processes left, by an id of each. */
+  readonly found: ReadonlyMap<string, SharedRecord>;
+  /** Resolves when they outlive this process; rejects when that is not certain. */
+  keep(records: ReadonlyMap<string, SharedRecord>): Promise<void>;
+  /** They have been said. */
+  forget(ids: readonly string[]): void;
 }
 
 /** The cache, as the shared log sees it. Whatever memory and flights need is done in the step of the call. */

@@ -7,7 +7,7 @@ import { randomFraction } from '../clock/random.js';
 import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { LogJournal } from '../invalidation/journal.js';
-import type { LogFollower, SharedLog } from '../invalidation/shared-log.js';
+import type { LogFollower, Outbox, SharedLog } from '../invalidation/shared-log.js';
 import type { DistributedTier } from '../tiers/distributed-tier.js';
 import type { TierState } from '../tiers/tier.js';
 import { CheckpointLine } from './checkpoint-line.js';
@@ -46,6 +46,7 @@ export interface DistributedSettings {
   /** The position of this process's log. */
   readonly position: () => number;
   readonly journal: () => LogJournal | undefined;
+  readonly outbox: () => Outbox | undefined;
 }
 
 /** Cut off for longer, nothing that was missed can be told from what was not. */
@@ -75,6 +76,8 @@ export class Distributed {
   private opened: Session | undefined;
   private current: TierState = { state: 'off', reason: 'disconnected' };
   private readonly hold = new ProcessHold();
+  /** In life time. */
+  private heardUntil = Infinity;
   private hasSaid = false;
   private isClosed = false;
   private retryMs = FIRST_RETRY_MS;
@@ -91,14 +94,15 @@ export class Distributed {
     private readonly settings: DistributedSettings,
     private readonly template: RedisPort,
   ) {
-    const { prefix, clock, commandTimeoutMs: timeoutMs, logLength, lanes, journal, life, position } = settings;
+    const { prefix, clock, commandTimeoutMs: timeoutMs, logLength, lanes, outbox, life, position } = settings;
     const keys = new KeySpace(prefix);
     this.keys = keys;
     const { cursors, heard, serverTime } = this;
     const limitMs = settings.onDisconnect === 'bypass' ? CUT_OFF_AFTER_MS : settings.maxStalenessMs;
     this.staleness = new Staleness(clock, limitMs, () => this.follower?.suspect());
     const isStale = (): boolean => this.staleness.isStale;
-    const log = new RedisSharedLog({ keys, clock, timeoutMs, logLength, lanes, journal, isStale, hold: this.hold });
+    const said = { keys, clock, timeoutMs, logLength, lanes, outbox, hold: this.hold };
+    const log = new RedisSharedLog({ ...said, isStale, heardUntil: () => this.heardUntil });
     this.shared = log;
     this.log = log;
     this.tier = new RedisTier({
@@ -126,7 +130,6 @@ export class Distributed {
     const { settings, cursors, heard, serverTime, keys } = this;
     const { clock, life, trustPersistence, position, journal } = settings;
     this.follower = follower;
-    this.shared.takeUp(journal()?.initial.outbox ?? new Map());
     const line = new LogLine({
       keys,
       clock,
@@ -200,8 +203,11 @@ export class Distributed {
   }
 
   private caughtUp(session: Session, asOf: number): void {
-    if (this.isClosed) return;
+    // a session that has failed may still bring what was on its way
+    if (this.isClosed || session !== this.opened) return;
     this.staleness.freshAsOf(asOf);
+    const { clock, life } = this.settings;
+    this.heardUntil = life.now() - (clock.monotonic() - asOf) + CUT_OFF_AFTER_MS;
     if (this.session === session) return;
     this.session = session;
     this.retryMs = FIRST_RETRY_MS;
@@ -214,6 +220,7 @@ export class Distributed {
     this.opened?.fail(error instanceof Error ? error : new Error(String(error)));
     this.opened = undefined;
     this.session = undefined;
+    this.heardUntil = Infinity;
     this.shared.silence();
     if (this.settings.onDisconnect === 'bypass') this.staleness.expireNow();
     const detail = `Redis cannot be reached: ${error instanceof Error ? error.message : String(error)}`;

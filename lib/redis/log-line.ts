@@ -59,8 +59,12 @@ export class LogLine {
     this.meet(greeting);
     await log.speakTo({ session, generation: greeting.cursor.generation });
     // the first look tells whether this instance is up to date, and must not wait for news
-    for (let blockMs = 1; ; blockMs = BEAT_MS) {
+    const { clock } = this.options;
+    for (let blockMs = 1; ;) {
+      const beganAt = clock.monotonic();
       await Promise.race([session.failure, this.beat(session, blockMs)]);
+      // whoever was held up looks anew at once
+      blockMs = clock.monotonic() - beganAt > HEARD_WITHIN_MS ? 1 : BEAT_MS;
       session.isSound = true;
       void log.sayAgain();
     }
@@ -137,7 +141,9 @@ export class LogLine {
     if (wasWhole && records.length === 0 && now < greeting.cursor.sequence) void this.drop(greeting.cursor);
     log.followedTo(now);
     if (records.length > 0) this.storeCursor();
-    if (now >= greeting.cursor.sequence) this.options.caughtUp(session, beganAt);
+    // where nothing came, nothing was said for as long as the server waited
+    const asOf = records.length + landed.length > 0 ? beganAt : beganAt + blockMs;
+    if (now >= greeting.cursor.sequence) this.options.caughtUp(session, asOf);
   }
 
   /** Follows one record; false if it was not the next one, and everything was let go of. */
@@ -161,8 +167,8 @@ export class LogLine {
 
   /** Lets go of everything, in one step, and goes on from `cursor`. */
   private drop(cursor: LogCursor | undefined): Promise<void> {
-    const { follower, cursors, position, log, heard } = this.options;
-    const dropped = follower.drop().then(() => log.unsaid.keepAgain());
+    const { follower, cursors, position, heard } = this.options;
+    const dropped = follower.drop();
     if (cursor !== undefined) {
       heard.beginAt(cursor.sequence);
       cursors.note(position(), cursor);

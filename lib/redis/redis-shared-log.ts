@@ -3,8 +3,8 @@ import { withDeadline } from '../clock/deadline.js';
 import type { ProcessHold } from '../clock/process-hold.js';
 import { randomId } from '../clock/random.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import type { LogJournal, LogRecord } from '../invalidation/journal.js';
-import type { SharedLog, SharedRecord } from '../invalidation/shared-log.js';
+import type { LogRecord } from '../invalidation/journal.js';
+import type { Outbox, SharedLog, SharedRecord } from '../invalidation/shared-log.js';
 import { say } from './speaker.js';
 import type { KeySpace } from './key-space.js';
 import type { Session } from './session.js';
@@ -19,9 +19,10 @@ export interface SharedLogOptions {
   readonly logLength: number;
   /** Lanes that instances share. */
   readonly lanes: { has(lane: string): boolean };
-  /** The persistent tier's part of the log, if this process owns it. */
-  readonly journal: () => LogJournal | undefined;
+  /** Where records are kept that cannot be said yet, if this process has such a place. */
+  readonly outbox: () => Outbox | undefined;
   readonly isStale: () => boolean;
+  readonly heardUntil: () => number;
   readonly hold: ProcessHold;
 }
 
@@ -36,7 +37,7 @@ const NOBODY = 'nobody';
 /** At most so many are said again in one go. */
 const SAID_AT_ONCE = 256;
 
-/** How long an invalidation waits for a persistent tier that is being emptied. */
+/** How long an invalidation waits for the disk. */
 const KEEP_WITHIN_MS = 5_000;
 
 /** What this instance says to the others, and what it could not say yet. */
@@ -53,13 +54,18 @@ export class RedisSharedLog implements SharedLog {
   /** Of this step, by position. */
   private fresh = new Map<number, Utterance>();
   private uttered = 0;
+  private takenUp: Outbox | undefined;
 
   constructor(private readonly options: SharedLogOptions) {
-    this.unsaid = new Unsaid(options.journal);
+    this.unsaid = new Unsaid(options.outbox);
   }
 
   get isStale(): boolean {
     return this.options.isStale();
+  }
+
+  get heardUntil(): number {
+    return this.options.heardUntil();
   }
 
   /** What the tiers of this process have still to be told of what was said here. */
@@ -111,12 +117,12 @@ export class RedisSharedLog implements SharedLog {
     return true;
   }
 
-  /** What an earlier process could not say. Everybody follows it, this process included. */
-  takeUp(outbox: ReadonlyMap<string, LogRecord>): void {
-    const utterances = Array.from(
-      outbox,
-      ([id, { kind, lane, subject }]) => new Utterance(id, NOBODY, { kind, lane, subject }, 0),
-    );
+  /** What earlier processes could not say. Everybody follows it, this process included. */
+  private takeUp(): void {
+    const outbox = this.options.outbox();
+    if (outbox === undefined || outbox === this.takenUp) return;
+    this.takenUp = outbox;
+    const utterances = Array.from(outbox.found, ([id, record]) => new Utterance(id, NOBODY, record, 0));
     for (const utterance of utterances) utterance.isKept = true;
     this.unsaid.add(utterances);
   }
@@ -137,6 +143,7 @@ export class RedisSharedLog implements SharedLog {
 
   /** Says what was not acknowledged so far. Ends early, and is called again, when it still is not. */
   async sayAgain(): Promise<void> {
+    this.takeUp();
     for (;;) {
       const isIdle = (utterance: Utterance): boolean =>
         !utterance.isUnderWay && this.fresh.get(utterance.position) !== utterance;
@@ -183,9 +190,9 @@ export class RedisSharedLog implements SharedLog {
   }
 
   private async answer(utterances: readonly Utterance[]): Promise<boolean> {
-    const { clock, timeoutMs, journal } = this.options;
+    const { clock, timeoutMs, outbox } = this.options;
     const said = Promise.all(utterances.map((utterance) => utterance.said));
-    const isKeepable = journal() !== undefined;
+    const isKeepable = outbox() !== undefined;
     try {
       const waitMs = this.audience === undefined && isKeepable ? 0 : timeoutMs;
       return (await withDeadline(clock, said, waitMs, 'Redis')).includes(true);
@@ -198,18 +205,12 @@ export class RedisSharedLog implements SharedLog {
     // it may have been said, and only not have come round yet
     if (!utterances.some((utterance) => this.unsaid.has(utterance))) return false;
     try {
-      // a tier that is just being emptied gets it right afterwards
-      const { clock, journal } = this.options;
-      const again = this.unsaid.keptAgain();
-      await this.unsaid.keep(utterances).catch((error: unknown) => {
-        if (journal() === undefined) throw error;
-        return withDeadline(clock, again, KEEP_WITHIN_MS, 'the persistent tier');
-      });
+      await withDeadline(this.options.clock, this.unsaid.keep(utterances), KEEP_WITHIN_MS, 'the disk');
       return false;
     } catch (cause) {
       throw new LaneCacheError(
         'INVALIDATION_PENDING',
-        'The invalidation holds in this process, but Redis did not take it in time, and there is no persistent tier to keep it in: other instances hear of it when Redis answers again, unless this process ends before. Wait for that, or call again.',
+        'The invalidation holds in this process, but Redis did not take it in time, and it could not be kept on disk: other instances hear of it when Redis answers again, unless this process ends before. Wait for that, or call again.',
         { cause },
       );
     }

@@ -1,4 +1,4 @@
-import type { LogJournal } from '../invalidation/journal.js';
+import type { Outbox } from '../invalidation/shared-log.js';
 import { names, type Named } from './subject.js';
 import { Utterance } from './utterance.js';
 
@@ -10,12 +10,11 @@ const AT_MOST = 10_000;
  * names is not taken from the server meanwhile.
  */
 export class Unsaid {
-  private whenKeptAgain: (() => void)[] = [];
   private readonly waiting = new Set<Utterance>();
   private readonly comingRound = new Set<Utterance>();
   private snapshot: readonly Utterance[] | undefined;
 
-  constructor(private readonly journal: () => LogJournal | undefined) {}
+  constructor(private readonly outbox: () => Outbox | undefined) {}
 
   get all(): readonly Utterance[] {
     return [...this.waiting];
@@ -41,11 +40,7 @@ export class Unsaid {
   acknowledged(utterance: Utterance): void {
     this.waiting.delete(utterance);
     this.comingRound.add(utterance);
-    if (!utterance.isKept) return;
-    // said twice at worst
-    this.journal()
-      ?.append([{ row: 'said', id: utterance.id }])
-      .catch(() => undefined);
+    if (utterance.isKept) this.outbox()?.forget([utterance.id]);
   }
 
   /** It was followed. */
@@ -54,30 +49,13 @@ export class Unsaid {
     this.snapshot = undefined;
   }
 
-  /** Resolves when a later process would say them. Rejects without a persistent tier. */
+  /** Resolves when a later process would say them. Rejects where there is nowhere to keep them. */
   async keep(utterances: readonly Utterance[]): Promise<void> {
-    const journal = this.journal();
-    if (journal === undefined) throw new Error('there is no persistent tier to keep it in');
+    const outbox = this.outbox();
+    if (outbox === undefined) throw new Error('this process owns no directory to keep it in');
     const waiting = utterances.filter((utterance) => this.waiting.has(utterance));
     for (const utterance of waiting) utterance.isKept = true;
-    await journal.append(
-      waiting.map(({ id, record, position }) => ({ row: 'unsaid', id, record: { ...record, position } })),
-    );
-  }
-
-  /** The persistent tier was emptied: what it kept is put into it again. */
-  async keepAgain(): Promise<void> {
-    const kept = this.all.filter((utterance) => utterance.isKept);
-    if (kept.length > 0) await this.keep(kept);
-    for (const resolve of this.whenKeptAgain) resolve();
-    this.whenKeptAgain = [];
-  }
-
-  /** Resolves when what is marked as kept has been put into the persistent tier that was being emptied. */
-  keptAgain(): Promise<void> {
-    return new Promise((resolve) => {
-      this.whenKeptAgain.push(resolve);
-    });
+    await outbox.keep(new Map(waiting.map(({ id, record }) => [id, record])));
   }
 
   private condense(): void {
@@ -91,11 +69,9 @@ export class Unsaid {
     this.add([one]);
     void settleWith(one, dropped);
     if (!one.isKept) return;
-    const record = { ...everything, position: one.position };
-    const said = dropped.filter(({ isKept }) => isKept).map(({ id }) => ({ row: 'said', id }) as const);
-    this.journal()
-      ?.append([{ row: 'unsaid', id: one.id, record }, ...said])
-      .catch(() => undefined);
+    const outbox = this.outbox();
+    const forget = (): void => outbox?.forget(dropped.map(({ id }) => id));
+    outbox?.keep(new Map([[one.id, everything]])).then(forget, () => undefined);
   }
 }
 

@@ -116,7 +116,6 @@ export class EntryStore {
     let found = false;
     await this.change({ isRemoval: true }, (batch) => {
       found = batch.remove(lane, key);
-      return false;
     });
     return found;
   }
@@ -140,10 +139,7 @@ export class EntryStore {
 
   /** Other rows of the same environment, in order and in one transaction with entries. */
   async append(fill: (batch: EntryBatch) => void): Promise<void> {
-    await this.change({ isRemoval: true }, (batch) => {
-      fill(batch);
-      return false;
-    });
+    await this.change({ isRemoval: true }, fill);
   }
 
   /** Writes what must be there before the store is trusted, which shows as well that it can write. */
@@ -151,7 +147,6 @@ export class EntryStore {
     await this.change({}, (batch) => {
       batch.isProbe = true;
       fill(batch);
-      return false;
     });
   }
 
@@ -205,6 +200,11 @@ export class EntryStore {
     return { entries, sizeBytes };
   }
 
+  /** No entry is there, and none on its way. */
+  get isBare(): boolean {
+    return this.queue.isIdle && this.lanes().length === 0;
+  }
+
   /** Lanes that hold something, known to the options or not. */
   lanes(): readonly string[] {
     return this.counts.lanes().filter((lane) => this.counts.of(lane).entries > 0);
@@ -245,14 +245,14 @@ export class EntryStore {
 
   private change(
     kind: { readonly isRemoval?: boolean; readonly standsAlone?: boolean },
-    apply: (batch: EntryBatch) => boolean,
+    apply: (batch: EntryBatch) => unknown,
   ): Promise<void> {
     return new Promise((resolve, reject) => {
       this.queue.push({
         sizeBytes: 0,
         isRemoval: kind.isRemoval ?? false,
         standsAlone: kind.standsAlone ?? false,
-        apply,
+        apply: (batch) => apply(batch) === true,
         settle: (fault) => (fault === undefined ? resolve() : reject(fault)),
       });
     });

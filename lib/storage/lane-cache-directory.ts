@@ -29,7 +29,7 @@ export interface LaneCacheDirectoryOptions {
 /**
  * What lies where in the directory an application gives us:
  * `l3/` and `checkpoints/`: the owner's environments; `claims/`: who owns them; `sessions/<pid>-<random>/`: one for
- * each living process; `missed-*`: notes for the next owner; `*.bad-*`: quarantines.
+ * each living process; `missed-*`: notes for the next owner; `unsaid-*`: what other machines have to be told; `*.bad-*`: quarantines.
  */
 export class LaneCacheDirectory {
   readonly root: string;

@@ -57,6 +57,11 @@ export class PersistentTier extends StoredTier implements LogJournal {
     this.keeper.miss();
   }
 
+  /** Whether there is no entry, and none on its way. A folder that is not open may hold anything. */
+  get isBare(): boolean {
+    return this.keeper.store?.isBare ?? this.keeper.isVacant;
+  }
+
   /** Names this life of the folder: a voided one starts another. */
   get generation(): string {
     return this.currentGeneration;

@@ -1,4 +1,4 @@
-import type { ExpiredTag, LogRecord, LogRow, LogState, StoredCursor } from '../invalidation/journal.js';
+import type { ExpiredTag, LogRow, LogState, StoredCursor } from '../invalidation/journal.js';
 import type { EntryBatch } from '../storage/entry-batch.js';
 import type { Environment, Table } from '../storage/environment.js';
 
@@ -39,7 +39,6 @@ export class StoredLog {
       clearAt: new Map(this.marked('clear').map(toPosition)),
       latestTime: this.number('time'),
       cursor: this.cursor(),
-      outbox: new Map(this.unsaid()),
     };
   }
 
@@ -55,10 +54,6 @@ export class StoredLog {
         return batch.set(this.table, 'time', encode(row.at));
       case 'cursor':
         return batch.set(this.table, 'cursor', Buffer.from(`${row.sequence} ${row.generation}`));
-      case 'unsaid':
-        return batch.set(this.table, ['unsaid', row.id], Buffer.from(JSON.stringify(row.record)));
-      case 'said':
-        return batch.unset(this.table, ['unsaid', row.id]);
       case 'tag-floor':
         this.drop(batch, 'tag', row.dropped);
         break;
@@ -85,14 +80,6 @@ export class StoredLog {
     if (row === undefined) return undefined;
     const [sequence = '', generation = ''] = Buffer.from(row).toString('utf8').split(' ');
     return { generation, sequence: Number(sequence) };
-  }
-
-  private *unsaid(): Iterable<[string, LogRecord]> {
-    for (const { key, value } of this.table.range({ start: ['unsaid'], end: ['unsaid', '\uffff'] })) {
-      const id = typeof key === 'object' ? key[1] : undefined;
-      const record: LogRecord = JSON.parse(Buffer.from(value).toString('utf8'));
-      if (typeof id === 'string') yield [id, record];
-    }
   }
 
   /** Subjects lie as JSON, which keeps lone surrogates that UTF-8 would lose. */

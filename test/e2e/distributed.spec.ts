@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
 import { CacheManager, type LaneCacheOptions } from '../../lib/index.js';
 import { Caches } from '../support/caches.js';
 import { describeWithRedis, RedisServer } from '../support/redis-server.js';
@@ -72,6 +73,21 @@ describeWithRedis(
       await hears;
       expect(await other.get('k')).toBe('new');
       expect(other.getMetrics().l4.hits).toBe(1);
+    });
+
+    it('begin with nothing, and have nothing to say of it', async () => {
+      const directory = await caches.directory();
+      const [first, waiting] = [await open({ directory }), await open({ directory })];
+      for (const cache of [first, waiting]) expect(cache.getMetrics().l4.state).toBe('on');
+      expect(first.getMetrics().l3.state).toBe('on');
+      // nothing was set aside, and no word was left that L3 had to be
+      const names = await readdir(directory);
+      expect(names.filter((name) => /void|missed|bad/.test(name))).toEqual([]);
+      const told: string[] = [];
+      first.events.on('tier', ({ tier, state }) => void told.push(`${tier} ${state}`));
+      await first.set('k', 1);
+      await first.flush();
+      expect(told).toEqual([]);
     });
 
     it('keep the grace of what was expired to themselves', async () => {

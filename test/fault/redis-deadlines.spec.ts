@@ -4,7 +4,7 @@ import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { Jobs } from '../support/jobs.js';
 import { ModelNetwork } from '../support/model-network.js';
 import { ModelRedis } from '../support/model-redis.js';
-import { COMMAND_MS, SharedInstance } from '../model/shared-instance.js';
+import { COMMAND_MS, MAX_STALENESS_MS, SharedInstance } from '../model/shared-instance.js';
 
 const COMPUTE_MS = 40;
 const STEP_MS = 10;
@@ -160,6 +160,20 @@ describe('a server that does not answer', () => {
     await bench.pass(100);
     expect(await found).toBeUndefined();
     expect(cache.getMetrics().l4).toMatchObject({ state: 'on', misses: misses + 1 });
+    bench.end();
+  });
+
+  it('what was held before is served for as long as an instance may be cut off, and no longer', async () => {
+    const bench = await new Bench().start();
+    const cache = bench.app.manager();
+    await bench.ask('k');
+    bench.network.isDown = true;
+    bench.network.cut();
+    await bench.pass(MAX_STALENESS_MS - 500);
+    expect(await cache.get('k')).toBe('computed');
+    await bench.pass(1_000);
+    expect(await cache.get('k')).toBeUndefined();
+    expect(cache.getMetrics().bypassed['stale-distributed']).toBe(1);
     bench.end();
   });
 

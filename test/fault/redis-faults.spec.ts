@@ -148,6 +148,43 @@ describeWithRedis(
       expect(again.getMetrics().l3.hits).toBe(1);
     });
 
+    it('has let go of what it said while an app was away: the app lets go of what it holds, on disk too', async () => {
+      const [directory, other] = [await caches.directory(), await open({ distributed: { url: server.url } })];
+      const cache = await open({ directory });
+      await cache.getOrSet('k', async () => 'old');
+      await cache.flush();
+      const off = turned(cache, 'off');
+      proxy.weather = 'black-hole';
+      proxy.cut();
+      await off;
+      expect(await cache.get('k')).toBe('old');
+      await other.invalidate('k');
+      const admin = await createClient({ url: server.url }).connect();
+      await admin.xTrim(`{${prefix}}:stream`, 'MAXLEN', 0);
+      const on = turned(cache, 'on');
+      proxy.weather = 'fair';
+      await on;
+      expect(await cache.get('k')).toBeUndefined();
+      const { l2, l3 } = cache.getMetrics();
+      expect([l2.hits, l3.hits]).toEqual([0, 0]);
+      await admin.close();
+    });
+
+    it('has more to tell an app that was away than fits into one answer: it is up to date when it has heard all', async () => {
+      const [cache, other] = [await open(), await open({ distributed: { url: server.url, commandTimeout: '5s' } })];
+      await cache.getOrSet('k', async () => 'old');
+      const off = turned(cache, 'off');
+      proxy.weather = 'black-hole';
+      proxy.cut();
+      await off;
+      await Promise.all(Array.from({ length: 1_500 }, (_, n) => other.invalidate(`another ${n}`)));
+      await other.invalidate('k');
+      const on = turned(cache, 'on').then(() => cache.get('k'));
+      expect(await cache.get('k')).toBe('old');
+      proxy.weather = 'fair';
+      expect(await on).toBeUndefined();
+    });
+
     it('is not there at boot: the app boots, and joins later', async () => {
       await server.stop();
       const cache = await open();

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createClient } from 'redis';
 import { seededRandom } from '../../lib/testing/seeded-random.js';
 import { type Child, Workshop } from '../support/child-process.js';
 import { History, type Life } from '../support/history.js';
@@ -130,7 +131,7 @@ class Disaster {
   readonly history = new History(new Set([0, 2]));
   readonly wrong: string[] = [];
   readonly counts = { l1: 0, l3: 0, l4: 0, computed: 0 };
-  readonly faults = { weather: 0, frozen: 0, killed: 0, servers: 0 };
+  readonly faults = { weather: 0, frozen: 0, killed: 0, meddled: 0, servers: 0 };
   private readonly instances: Instance[] = [];
   private readonly prefix = randomUUID();
 
@@ -151,13 +152,18 @@ class Disaster {
     for (const index of this.instances.keys()) this.listen(index);
     const watching = this.watch();
     const until = now() + ms;
-    while (now() < until) {
+    // a machine that is busy with other things takes longer to show something
+    while (now() < until || !this.isTelling) {
       await this.sleep(100 + this.random() * 500);
       await this.strike();
     }
     await this.calm();
     watching.stop();
     await Promise.all(this.instances.map((instance) => this.end(instance)));
+  }
+
+  private get isTelling(): boolean {
+    return this.history.reads.length > 500 && this.counts.l4 > 0;
   }
 
   async dispose(): Promise<void> {
@@ -179,7 +185,8 @@ class Disaster {
     const dice = this.random();
     if (dice < 0.55) this.spoil(instance, index);
     else if (dice < 0.75) this.freeze(instance, index);
-    else if (dice < 0.92) await this.kill(instance, index);
+    else if (dice < 0.85) await this.kill(instance, index);
+    else if (dice < 0.95) await this.meddle();
     else await this.restartServer();
   }
 
@@ -216,6 +223,25 @@ class Disaster {
     instance.child = await this.launch(instance.proxy, instance.directory);
     instance.life++;
     this.listen(index);
+  }
+
+  /** Somebody does to the server what nobody should. */
+  private async meddle(): Promise<void> {
+    const admin = createClient({ url: this.server.url });
+    admin.on('error', () => undefined);
+    await admin.connect();
+    const log = ['meta', 'stream', 'keys', 'tags', 'patterns', 'landed'].map((name) => `{${this.prefix}}:${name}`);
+    const deeds: readonly (readonly string[])[] = [
+      ['FLUSHALL'],
+      ['SCRIPT', 'FLUSH'],
+      ['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'],
+      ['XTRIM', log[1] ?? '', 'MAXLEN', '1'],
+      ...log.map((name) => ['DEL', name]),
+      ...log.map((name) => ['SET', name, 'something else']),
+    ];
+    this.faults.meddled++;
+    await admin.sendCommand([...(deeds[Math.floor(this.random() * deeds.length)] ?? [])]).catch(() => undefined);
+    admin.destroy();
   }
 
   private async restartServer(): Promise<void> {

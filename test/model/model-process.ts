@@ -39,7 +39,12 @@ export class ModelProcess implements Process {
     this.app = new LaneApp({
       ...{ clock, lanes: LANES, tagLimit: 1, below: [this.l2, this.l3] },
       journal: role === 'owner' ? this.l3 : undefined,
-      persistence: { directory: 'l3', void: () => this.void(), noteMissed: () => this.noteMissed() },
+      persistence: {
+        directory: 'l3',
+        isBare: () => false,
+        void: () => this.void(),
+        noteMissed: () => this.noteMissed(),
+      },
     });
     this.app.events.on('stale', ({ lane, key }) => {
       const place = `${lane} ${key}`;

@@ -1,5 +1,6 @@
 import { Distributed } from '../../lib/redis/distributed.js';
-import type { LogRecord, LogRow, LogState, StoredCursor } from '../../lib/invalidation/journal.js';
+import type { LogRow, LogState, StoredCursor } from '../../lib/invalidation/journal.js';
+import type { Outbox, SharedRecord } from '../../lib/invalidation/shared-log.js';
 import type { FakeClock } from '../../lib/testing/fake-clock.js';
 import type { Jobs } from '../support/jobs.js';
 import { LaneApp, type ShareableApp } from '../support/lane-app.js';
@@ -10,23 +11,56 @@ import type { Life } from './shared-oracle.js';
 /** A disk that also keeps how far the shared log was followed, and what could not be said. */
 export class SharedDisk extends ModelDisk {
   private cursor: StoredCursor | undefined;
-  readonly outbox = new Map<string, LogRecord>();
+  /** Lies apart from what is emptied. */
+  readonly outbox = new Map<string, SharedRecord>();
 
   override get log(): LogState {
-    return { ...super.log, cursor: this.cursor, outbox: new Map(this.outbox) };
+    return { ...super.log, cursor: this.cursor };
   }
 
   override empty(ceiling: number): void {
     super.empty(ceiling);
     this.cursor = undefined;
-    this.outbox.clear();
   }
 
   override write(row: LogRow): void {
     if (row.row === 'cursor') this.cursor = { generation: row.generation, sequence: row.sequence };
-    else if (row.row === 'unsaid') this.outbox.set(row.id, row.record);
-    else if (row.row === 'said') this.outbox.delete(row.id);
     else super.write(row);
+  }
+}
+
+/** One process's look at what its disk keeps. Nothing that it still does when it was killed reaches the disk. */
+class ModelOutbox implements Outbox {
+  readonly found: ReadonlyMap<string, SharedRecord>;
+  private readonly queue: (() => void)[] = [];
+
+  constructor(
+    private readonly kept: Map<string, SharedRecord>,
+    private readonly jobs: Jobs,
+  ) {
+    this.found = new Map(kept);
+  }
+
+  keep(records: ReadonlyMap<string, SharedRecord>): Promise<void> {
+    return this.soon(() => {
+      for (const [id, record] of records) this.kept.set(id, record);
+    });
+  }
+
+  forget(ids: readonly string[]): void {
+    void this.soon(() => {
+      for (const id of ids) this.kept.delete(id);
+    });
+  }
+
+  private soon(work: () => void): Promise<void> {
+    return new Promise((resolve) => {
+      this.queue.push(() => {
+        work();
+        resolve();
+      });
+      this.jobs.add(this, () => this.queue.shift()?.());
+    });
   }
 }
 
@@ -50,6 +84,7 @@ export class SharedInstance {
   readonly app: LaneApp;
   readonly l3: ModelTier | undefined;
   readonly distributed: Distributed;
+  private readonly outbox: ModelOutbox | undefined;
   isAlive = true;
 
   constructor(
@@ -59,13 +94,14 @@ export class SharedInstance {
     const { clock, jobs, disk, coalesce } = settings;
     const l3 = disk === undefined ? undefined : new ModelTier('l3', ['standard', 'docs'], disk, jobs);
     this.l3 = l3;
+    this.outbox = disk === undefined ? undefined : new ModelOutbox(disk.outbox, jobs);
     const made: { distributed?: Distributed } = {};
     const l4 = { coalesce } as const;
     this.app = new LaneApp({
       ...{ clock, tagLimit: 4, journal: l3, below: l3 === undefined ? [] : [l3] },
       lanes: { standard: { ttl: '1h', l4 }, docs: { ttl: '1h', l4 } },
       ...(l3 !== undefined && {
-        persistence: { directory: 'l3', void: () => l3.empty(), noteMissed: () => undefined },
+        persistence: { directory: 'l3', isBare: () => l3.isBare, void: () => l3.empty(), noteMissed: () => undefined },
       }),
       share: (app) => {
         made.distributed = this.share(app);
@@ -80,7 +116,7 @@ export class SharedInstance {
   /** As SIGKILL: nothing it still does reaches anybody. */
   kill(): void {
     this.isAlive = false;
-    if (this.l3 !== undefined) this.settings.jobs.forget(this.l3);
+    for (const owner of [this.l3, this.outbox]) if (owner !== undefined) this.settings.jobs.forget(owner);
     if (this.l3 !== undefined) this.l3.isAttached = false;
     this.app.scopes.end();
     this.settings.network.cut();
@@ -101,6 +137,7 @@ export class SharedInstance {
     };
     const settings = { ...server, ...times, ...own, onDisconnect, trustPersistence, logLength: UNBOUNDED };
     const journal = (): ModelTier | undefined => this.l3;
-    return new Distributed({ ...settings, position: () => log.position, journal }, network.template);
+    const outbox = (): ModelOutbox | undefined => this.outbox;
+    return new Distributed({ ...settings, position: () => log.position, journal, outbox }, network.template);
   }
 }

@@ -10,7 +10,6 @@ const heard = 'lib/redis/heard.ts';
 const speaker = 'lib/redis/speaker.ts';
 const unsaid = 'lib/redis/unsaid.ts';
 const patterns = 'lib/redis/recent-patterns.ts';
-const distributed = 'lib/redis/distributed.ts';
 const follower = 'lib/cache/shared-follower.ts';
 const requests = 'lib/cache/requests.ts';
 
@@ -110,14 +109,14 @@ export const SHARED_OMISSIONS: readonly Omission<SharedScene, SharedSceneName>[]
     forgetful,
     { ...key, ...failsOver },
     [follower, "for (const gate of this.gates('l2', 'l3')) gate.distrust(log.position);", ''],
-    [follower, 'await (note ?? persistence?.void());', ''],
+    [follower, 'if (!isBare) await persistence?.void();', ''],
   ),
   omit(
     '2 drop',
     'the disk is voided',
     disks,
     { ...key, kills: 0.15, faults: 0.15, fault: ['trim', 'copy', 'fail-over'], ...slow },
-    [follower, 'await (note ?? persistence?.void());', ''],
+    [follower, 'if (!isBare) await persistence?.void();', ''],
   ),
   omit('3 read', 'the server judges what was not heard', disks, { ...tag, kills: 0.1, disks: [] }, [
     heard,
@@ -226,15 +225,13 @@ export const SHARED_OMISSIONS: readonly Omission<SharedScene, SharedSceneName>[]
   ]),
   omit('7 out of reach', 'what was not told is kept', disks, { ...key, ...kills, ...away }, [
     unsaid,
-    `    await journal.append(
-      waiting.map(({ id, record, position }) => ({ row: 'unsaid', id, record: { ...record, position } })),
-    );`,
+    '    await outbox.keep(new Map(waiting.map(({ id, record }) => [id, record])));',
     '',
   ]),
   omit('7 out of reach', 'what was kept is told', disks, { ...key, ...kills, ...away }, [
-    distributed,
-    'this.shared.takeUp(journal()?.initial.outbox ?? new Map());',
-    '',
+    log,
+    'Array.from(outbox.found, ',
+    'Array.from(new Map(outbox.found.size > 0 ? [] : outbox.found), ',
   ]),
   omit('7 out of reach', 'what is neither told nor kept is rejected', three, { ...key, ...away }, [
     log,

@@ -14,6 +14,7 @@ describe('what was queued behind other computations', () => {
       get isStale(): boolean {
         return connection.isStale;
       },
+      heardUntil: Infinity,
     };
     const turns = { take: () => Promise.resolve({ end: () => undefined }) };
     const app = new LaneApp({ share: () => ({ tier: new OffTier('l4', 'policy'), log, turns }) });
@@ -44,6 +45,7 @@ describe('what was queued behind other computations', () => {
       get isStale(): boolean {
         return connection.isStale;
       },
+      heardUntil: Infinity,
     };
     const turns = { take: () => Promise.resolve({ end: () => undefined }) };
     const disk = new ModelTier('l2', ['standard'], new ModelDisk(), new Jobs());

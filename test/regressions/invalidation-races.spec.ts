@@ -358,6 +358,7 @@ describe('word that cannot be left', () => {
     const persistence = {
       directory: 'l3',
       void: () => Promise.resolve(),
+      isBare: () => false,
       noteMissed: () => Promise.reject(new Error('the disk is full')),
     };
     const app = new LaneApp({ persistence });

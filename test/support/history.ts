@@ -1,5 +1,7 @@
 /** Within this, an instance that hears well has followed the others. Times are in ms of one clock of the machine. */
 export const BOUND_MS = 1_000;
+/** Where nothing is held up, an answer of the server is that old at most. */
+const ANSWERED_WITHIN_MS = 60;
 
 export interface Life {
   readonly instance: number;
@@ -79,12 +81,24 @@ export class History {
     }
     const turn = own.turns.findLast(({ at }) => at < read.calledAt);
     if (!said.isTold || turn?.isOn !== true) return undefined;
-    if (said.endedAt < turn.at) return 'reconnected since';
+    if (said.endedAt < this.knewAt(read.instance, turn.at)) return 'reconnected since';
     const spoiltTo = Math.max(0, ...this.spoiltOf(read).map(({ to }) => to));
     return read.calledAt - Math.max(said.endedAt, turn.at, spoiltTo) > BOUND_MS ? 'connected' : undefined;
   }
 
-  private spoiltOf({ instance, calledAt }: ReadRecord): readonly { readonly to: number }[] {
+  /**
+   * As of when an instance knows all that was said, when it finds itself connected: as old as the answer that told it,
+   * which may have waited wherever it was held up.
+   */
+  private knewAt(instance: number, turnedAt: number): number {
+    const isSpoilt = this.spoiltOf({ instance, calledAt: turnedAt }).length > 0;
+    return turnedAt - (isSpoilt ? BOUND_MS : ANSWERED_WITHIN_MS);
+  }
+
+  private spoiltOf({
+    instance,
+    calledAt,
+  }: Pick<ReadRecord, 'instance' | 'calledAt'>): readonly { readonly to: number }[] {
     return (this.spoilt.get(instance) ?? []).filter(({ from, to }) => from < calledAt && to > calledAt - BOUND_MS);
   }
 }

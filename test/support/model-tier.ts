@@ -105,6 +105,10 @@ export class ModelTier implements Tier, LogJournal {
     return this.isBroken ? { state: 'off', reason: 'breaker' } : { state: 'on' };
   }
 
+  get isBare(): boolean {
+    return this.disk.entries.size === 0 && this.queue.length === 0;
+  }
+
   get queued(): number {
     return this.queue.length;
   }

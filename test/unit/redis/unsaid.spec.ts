@@ -1,7 +1,21 @@
 import { describe, expect, it } from '@jest/globals';
-import { EMPTY_LOG, type LogRow } from '../../../lib/invalidation/journal.js';
+import { nextTurn } from '../../../lib/clock/turn.js';
+import type { Outbox as KeptElsewhere, SharedRecord } from '../../../lib/invalidation/shared-log.js';
 import { Unsaid } from '../../../lib/redis/unsaid.js';
 import { Utterance } from '../../../lib/redis/utterance.js';
+
+class Outbox implements KeptElsewhere {
+  readonly found = new Map<string, SharedRecord>();
+  readonly kept = new Map<string, SharedRecord>();
+
+  async keep(records: ReadonlyMap<string, SharedRecord>): Promise<void> {
+    for (const [id, record] of records) this.kept.set(id, record);
+  }
+
+  forget(ids: readonly string[]): void {
+    for (const id of ids) this.kept.delete(id);
+  }
+}
 
 const utterance = (n: number): Utterance =>
   new Utterance(`u${n}`, 'me', { kind: 'key', lane: 'docs', subject: `k${n}` }, n);
@@ -19,20 +33,27 @@ describe('what the server has not been told', () => {
     expect(await first.said).toBe(true);
   });
 
-  it('is put into its disk again when that was voided', async () => {
-    const rows: LogRow[] = [];
-    const journal = { initial: EMPTY_LOG, append: async (some: readonly LogRow[]) => void rows.push(...some) };
-    const unsaid = new Unsaid(() => journal);
+  it('is kept until the server has it, and so is the one record that too many became', async () => {
+    const outbox = new Outbox();
+    const unsaid = new Unsaid(() => outbox);
     const [kept, another] = [utterance(1), utterance(2)];
     unsaid.add([kept, another]);
-    await unsaid.keep([kept]);
-    await unsaid.keepAgain();
-    expect(rows.map((row) => ('id' in row ? [row.row, row.id] : row.row))).toEqual([
-      ['unsaid', 'u1'],
-      ['unsaid', 'u1'],
-    ]);
+    await unsaid.keep([kept, another]);
     unsaid.acknowledged(kept);
-    expect(rows.at(-1)).toEqual({ row: 'said', id: 'u1' });
+    expect([...outbox.kept]).toEqual([['u2', { kind: 'key', lane: 'docs', subject: 'k2' }]]);
+    for (let n = 3; n <= 10_002; n++) unsaid.add([utterance(n)]);
+    await nextTurn();
+    expect([...outbox.kept.values()]).toEqual([{ kind: 'all', lane: null, subject: '*' }]);
+    const [all] = unsaid.all;
+    if (all !== undefined) unsaid.acknowledged(all);
+    expect(outbox.kept.size).toBe(0);
+  });
+
+  it('cannot be kept by a process without a place for it', async () => {
+    const unsaid = new Unsaid(() => undefined);
+    const one = utterance(1);
+    unsaid.add([one]);
+    await expect(unsaid.keep([one])).rejects.toThrow('directory');
   });
 
   it('is unheard until it has come round', () => {

@@ -1,0 +1,125 @@
+import { appendFile, readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { randomId } from '../clock/random.js';
+import { toFault } from './faults.js';
+import { syncDirectory } from './quarantine.js';
+
+const PREFIX = 'unsaid-';
+/** A file with so many more lines than it needs, twice over, is followed by another. */
+const SPARE_LINES = 10_000;
+
+/**
+ * Texts by id that outlive the process until they are done with. They lie in files of their own, because they must
+ * outlive the persistent tier as well: it is voided just when it is known to have missed something.
+ */
+export class OutboxFiles {
+  /** What earlier processes have left. */
+  readonly found: ReadonlyMap<string, string>;
+  private readonly kept: Map<string, string>;
+  private fresh = new Map<string, string>();
+  /** The one that this process writes to, and how long it is. */
+  private own: { readonly path: string; lines: number } | undefined;
+  private working: Promise<unknown> = Promise.resolve();
+  private next: Promise<void> | undefined;
+
+  /** What cannot be read is left where it is, for a later process. */
+  static async open(root: string): Promise<OutboxFiles> {
+    const names = await readdir(root).catch(() => []);
+    const paths = names.filter((name) => name.startsWith(PREFIX)).map((name) => join(root, name));
+    const read = await Promise.all(paths.map(async (path) => ({ path, texts: await textsIn(path) })));
+    const readable = read.flatMap(({ path, texts }) => (texts === undefined ? [] : [{ path, texts }]));
+    const found = new Map(readable.flatMap(({ texts }) => texts));
+    return new OutboxFiles(root, found, new Set(readable.map(({ path }) => path)));
+  }
+
+  private constructor(
+    private readonly root: string,
+    found: ReadonlyMap<string, string>,
+    private readonly paths: Set<string>,
+  ) {
+    this.found = found;
+    this.kept = new Map(found);
+    if (found.size === 0) this.removeSpent();
+  }
+
+  /** Resolves when they lie there durably, all that are asked for together in one write. Rejects with `StorageFault`. */
+  keep(texts: ReadonlyMap<string, string>): Promise<void> {
+    for (const [id, text] of texts) {
+      this.kept.set(id, text);
+      this.fresh.set(id, text);
+    }
+    this.next ??= this.inTurn(() => {
+      this.next = undefined;
+      return this.write();
+    });
+    return this.next;
+  }
+
+  /** They are done with. When all are, the files go. */
+  forget(ids: readonly string[]): void {
+    for (const id of ids) this.kept.delete(id);
+    if (this.kept.size === 0) this.removeSpent();
+  }
+
+  private async write(): Promise<void> {
+    const { fresh, kept, root, paths } = this;
+    this.fresh = new Map();
+    const isSpent = this.own !== undefined && this.own.lines > 2 * kept.size + SPARE_LINES;
+    const before = isSpent ? [...paths] : [];
+    const own = isSpent || this.own === undefined ? { path: join(root, `${PREFIX}${randomId()}`), lines: 0 } : this.own;
+    const texts = isSpent ? kept : fresh;
+    const isNew = own !== this.own;
+    // nothing is written behind half a line
+    this.own = undefined;
+    paths.add(own.path);
+    try {
+      await appendFile(own.path, [...texts].map(lineOf).join(''), { mode: 0o600, flush: true });
+      if (isNew) await syncDirectory(root);
+    } catch (error) {
+      throw toFault(error, `keeping what other machines have to be told in ${root}`);
+    }
+    own.lines += texts.size;
+    this.own = own;
+    await this.remove(before);
+  }
+
+  private removeSpent(): void {
+    const spent = (): Promise<void> => (this.kept.size === 0 ? this.remove([...this.paths]) : Promise.resolve());
+    void this.inTurn(spent);
+  }
+
+  /** One that stays is told of once more, which does no harm. */
+  private async remove(paths: readonly string[]): Promise<void> {
+    for (const path of paths) {
+      if (path === this.own?.path) this.own = undefined;
+      this.paths.delete(path);
+      await rm(path, { force: true }).catch(() => undefined);
+    }
+  }
+
+  private inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.working.then(work);
+    this.working = done.catch(() => undefined);
+    return done;
+  }
+}
+
+const lineOf = (line: readonly [string, string]): string => `${JSON.stringify(line)}\n`;
+
+/** Undefined for a file that cannot be read. The last line may be half a one: nobody was told that it is kept. */
+async function textsIn(path: string): Promise<readonly (readonly [string, string])[] | undefined> {
+  try {
+    return (await readFile(path, 'utf8')).split('\n').flatMap(textIn);
+  } catch {
+    return undefined;
+  }
+}
+
+function textIn(line: string): readonly (readonly [string, string])[] {
+  try {
+    const [id, text]: readonly unknown[] = JSON.parse(line);
+    return typeof id === 'string' && typeof text === 'string' ? [[id, text]] : [];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,128 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { nextTurn } from '../../lib/clock/turn.js';
+import { FakeClock } from '../../lib/testing/fake-clock.js';
+import { SharedDisk, SharedInstance } from '../model/shared-instance.js';
+import { Jobs } from '../support/jobs.js';
+import { ModelNetwork } from '../support/model-network.js';
+import { ModelRedis } from '../support/model-redis.js';
+
+const POLICY = { onDisconnect: 'serve', trustPersistence: false, coalesce: 'process' } as const;
+
+/** Two instances over one server, each with a way to it of its own. */
+class Pair {
+  readonly clock = new FakeClock();
+  readonly server = new ModelRedis(() => this.clock.now());
+  readonly networks = [new ModelNetwork(this.server, this.clock), new ModelNetwork(this.server, this.clock)] as const;
+  readonly disk = new SharedDisk();
+  /** Whose messages rest where they are. */
+  readonly held = new Set<ModelNetwork>();
+  private readonly jobs = new Jobs();
+  private living: readonly SharedInstance[] = [];
+
+  /** The first has a disk. */
+  start(at: 0 | 1): SharedInstance {
+    const life = { instance: at, bornAt: 0, isDurable: at === 0 };
+    const { clock, jobs } = this;
+    const instance = new SharedInstance(
+      { ...life, connectedAt: undefined, hasConnected: false, spoiltMs: 0 },
+      { clock, jobs, network: this.networks[at], disk: at === 0 ? this.disk : undefined, ...POLICY },
+    );
+    this.living = [...this.living, instance];
+    return instance;
+  }
+
+  async pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 20) {
+      await this.clock.advance('20ms');
+      await this.settle();
+    }
+  }
+
+  async settle(): Promise<void> {
+    for (;;) {
+      await nextTurn();
+      const [step] = this.networks.filter((one) => !this.held.has(one)).flatMap(({ steps }) => steps);
+      if (step === undefined) break;
+      step();
+    }
+    this.jobs.run(0);
+    for (const { l3 } of this.living) while ((l3?.queued ?? 0) > 0) l3?.commit();
+    await nextTurn();
+  }
+
+  /** What a call comes to while messages and time go on. */
+  async during<T>(call: Promise<T>): Promise<T> {
+    let isOver = false;
+    const over = (): void => void (isOver = true);
+    call.then(over, over);
+    for (let n = 0; !isOver && n < 500; n++) await this.pass(20);
+    return call;
+  }
+
+  end(): void {
+    for (const instance of this.living) if (instance.isAlive) instance.kill();
+  }
+}
+
+describe('records that an instance cannot have', () => {
+  let pair: Pair;
+  let one: SharedInstance;
+  let other: SharedInstance;
+
+  const held = async (key: string): Promise<unknown> => pair.during(one.app.manager().get(key));
+
+  beforeEach(async () => {
+    pair = new Pair();
+    one = pair.start(0);
+    other = pair.start(1);
+    await pair.pass(500);
+    await pair.during(one.app.manager().getOrSet('k', async () => 'old', { tags: ['t'] }));
+    await pair.pass(500);
+    if ((await held('k')) !== 'old') throw new Error('There is nothing to be let go of.');
+  });
+
+  afterEach(() => pair.end());
+
+  it('void what it holds when the stream was trimmed under it, while its connection stood', async () => {
+    pair.held.add(pair.networks[0]);
+    await pair.during(other.app.manager().invalidate('k'));
+    await pair.during(other.app.manager().invalidate('another'));
+    pair.server.trim('{p}:stream', 1);
+    pair.held.clear();
+    await pair.pass(100);
+    expect(await held('k')).toBeUndefined();
+    expect(one.app.manager().getMetrics().l4.state).toBe('on');
+  });
+
+  it('void what it holds when a server took over that never had them, and whose log ends where it stopped', async () => {
+    pair.networks[0].isDown = true;
+    pair.networks[0].cut();
+    const replica = pair.server.copy;
+    await pair.during(other.app.manager().invalidate('k'));
+    pair.networks[1].isDown = true;
+    pair.networks[1].cut();
+    pair.server.restart(replica);
+    pair.networks[0].isDown = false;
+    await pair.pass(5_000);
+    expect(one.app.manager().getMetrics().l4.state).toBe('on');
+    expect(await held('k')).toBeUndefined();
+  });
+
+  it.each([
+    ['the log still reaches back to where it was', 1_000],
+    ['the log was trimmed meanwhile', 0],
+  ])('are made up for before its disk is read again: %s', async (_, keep) => {
+    await pair.during(one.app.manager().getOrSet('kept', async () => 'kept'));
+    await pair.pass(1_000);
+    one.kill();
+    for (const key of ['k', 'another']) await pair.during(other.app.manager().invalidate(key));
+    pair.server.trim('{p}:stream', keep);
+    pair.networks[0].isDown = false;
+    one = pair.start(0);
+    // not even before it has heard anything
+    expect(await one.app.manager().get('k')).toBeUndefined();
+    await pair.pass(1_000);
+    expect(await held('k')).toBeUndefined();
+    expect(pair.disk.entries.size).toBe(keep === 0 ? 0 : 1);
+  });
+});
