@@ -2,7 +2,7 @@ import { appendFile, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomId } from '../clock/random.js';
 import { toFault } from './faults.js';
-import { syncDirectory } from './quarantine.js';
+import { syncDirectory } from './sync-directory.js';
 
 const PREFIX = 'unsaid-';
 /** A file with so many more lines than it needs, twice over, is followed by another. */
