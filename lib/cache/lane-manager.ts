@@ -10,6 +10,7 @@ import type { CachePolicy, LaneName } from '../lanes/policy.js';
 import { checkCompute, checkKeys, reachesAllLanes, termsOf } from './call-checks.js';
 import { computeAndPut } from './computed-put.js';
 import { listEntries, type EntryInfo } from './entry-listing.js';
+import { untilHeard } from './cut-off.js';
 import { explain } from './explain.js';
 import type { Explanation } from './explanation.js';
 import { Flights } from './flights.js';
@@ -67,6 +68,7 @@ export class LaneManager {
   /** Whether `get` would find it. Counts no request and changes no recency. */
   async has(key: string): Promise<boolean> {
     checkKey(key, this.lane);
+    await untilHeard(this.space);
     return bypassReason(this.space, key) === undefined && isThere(this.space, key);
   }
 
@@ -111,6 +113,8 @@ export class LaneManager {
     const checked = checkKeys(keys, this.lane);
     checkCompute(computeMissing, this.lane);
     const asked = { keys: checked, computeMissing, terms };
+    const heard = untilHeard(this.space);
+    if (heard !== undefined) await heard;
     return (await getOrSetMany(this.space, this.flights, asked)) as Map<string, T>;
   }
 
@@ -230,6 +234,8 @@ export class LaneManager {
   private async look(key: string, options: ReadOptions | undefined): Promise<unknown> {
     const terms = termsOf(this.space, options);
     checkKey(key, this.lane);
+    const heard = untilHeard(this.space);
+    if (heard !== undefined) await heard;
     return isBypassed(this.space, key) ? undefined : lookUp(this.space, key, terms);
   }
 
@@ -238,7 +244,10 @@ export class LaneManager {
       const terms = termsOf(this.space, options);
       checkKey(key, this.lane);
       checkCompute(compute, this.lane);
-      return request(this.space, this.flights, { key, compute, terms });
+      const asked = { key, compute, terms };
+      const heard = untilHeard(this.space);
+      if (heard === undefined) return request(this.space, this.flights, asked);
+      return heard.then(() => request(this.space, this.flights, asked));
     } catch (error) {
       return Promise.reject(error);
     }

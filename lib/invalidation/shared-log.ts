@@ -21,6 +21,8 @@ export interface SharedLog {
    * again: this process was held up. Infinite while it is known to be cut off.
    */
   readonly heardUntil: number;
+  /** Resolves when the others have been heard again, or when that takes too long. */
+  heardAgain(): Promise<void>;
 }
 
 /** Keeps what could not be said yet, so that a later process says it. It lies apart from the persistent tier. */

@@ -13,6 +13,7 @@ import type { TierState } from '../tiers/tier.js';
 import { CheckpointLine } from './checkpoint-line.js';
 import { CursorHistory } from './cursor-history.js';
 import { Heard } from './heard.js';
+import { Hearing } from './hearing.js';
 import { KeySpace } from './key-space.js';
 import { Leases } from './leases.js';
 import { LogLine } from './log-line.js';
@@ -76,8 +77,7 @@ export class Distributed {
   private opened: Session | undefined;
   private current: TierState = { state: 'off', reason: 'disconnected' };
   private readonly hold = new ProcessHold();
-  /** In life time. */
-  private heardUntil = Infinity;
+  private readonly hearing: Hearing;
   private hasSaid = false;
   private isClosed = false;
   private retryMs = FIRST_RETRY_MS;
@@ -101,8 +101,10 @@ export class Distributed {
     const limitMs = settings.onDisconnect === 'bypass' ? CUT_OFF_AFTER_MS : settings.maxStalenessMs;
     this.staleness = new Staleness(clock, limitMs, () => this.follower?.suspect());
     const isStale = (): boolean => this.staleness.isStale;
-    const said = { keys, clock, timeoutMs, logLength, lanes, outbox, hold: this.hold };
-    const log = new RedisSharedLog({ ...said, isStale, heardUntil: () => this.heardUntil });
+    const { hold } = this;
+    const hearing = new Hearing({ clock, life, holdsForMs: CUT_OFF_AFTER_MS, waitMs: timeoutMs, hold });
+    this.hearing = hearing;
+    const log = new RedisSharedLog({ keys, clock, timeoutMs, logLength, lanes, outbox, isStale, hearing, hold });
     this.shared = log;
     this.log = log;
     this.tier = new RedisTier({
@@ -206,8 +208,7 @@ export class Distributed {
     // a session that has failed may still bring what was on its way
     if (this.isClosed || session !== this.opened) return;
     this.staleness.freshAsOf(asOf);
-    const { clock, life } = this.settings;
-    this.heardUntil = life.now() - (clock.monotonic() - asOf) + CUT_OFF_AFTER_MS;
+    this.hearing.heardAsOf(asOf);
     if (this.session === session) return;
     this.session = session;
     this.retryMs = FIRST_RETRY_MS;
@@ -220,7 +221,7 @@ export class Distributed {
     this.opened?.fail(error instanceof Error ? error : new Error(String(error)));
     this.opened = undefined;
     this.session = undefined;
-    this.heardUntil = Infinity;
+    this.hearing.cutOff();
     this.shared.silence();
     if (this.settings.onDisconnect === 'bypass') this.staleness.expireNow();
     const detail = `Redis cannot be reached: ${error instanceof Error ? error.message : String(error)}`;

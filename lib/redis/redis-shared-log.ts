@@ -6,6 +6,7 @@ import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { LogRecord } from '../invalidation/journal.js';
 import type { Outbox, SharedLog, SharedRecord } from '../invalidation/shared-log.js';
 import { say } from './speaker.js';
+import type { Hearing } from './hearing.js';
 import type { KeySpace } from './key-space.js';
 import type { Session } from './session.js';
 import { Unsaid } from './unsaid.js';
@@ -22,7 +23,7 @@ export interface SharedLogOptions {
   /** Where records are kept that cannot be said yet, if this process has such a place. */
   readonly outbox: () => Outbox | undefined;
   readonly isStale: () => boolean;
-  readonly heardUntil: () => number;
+  readonly hearing: Hearing;
   readonly hold: ProcessHold;
 }
 
@@ -65,7 +66,11 @@ export class RedisSharedLog implements SharedLog {
   }
 
   get heardUntil(): number {
-    return this.options.heardUntil();
+    return this.options.hearing.until;
+  }
+
+  heardAgain(): Promise<void> {
+    return this.options.hearing.again();
   }
 
   /** What the tiers of this process have still to be told of what was said here. */

@@ -15,6 +15,7 @@ describe('what was queued behind other computations', () => {
         return connection.isStale;
       },
       heardUntil: Infinity,
+      heardAgain: () => Promise.resolve(),
     };
     const turns = { take: () => Promise.resolve({ end: () => undefined }) };
     const app = new LaneApp({ share: () => ({ tier: new OffTier('l4', 'policy'), log, turns }) });
@@ -46,6 +47,7 @@ describe('what was queued behind other computations', () => {
         return connection.isStale;
       },
       heardUntil: Infinity,
+      heardAgain: () => Promise.resolve(),
     };
     const turns = { take: () => Promise.resolve({ end: () => undefined }) };
     const disk = new ModelTier('l2', ['standard'], new ModelDisk(), new Jobs());

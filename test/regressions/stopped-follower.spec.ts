@@ -22,6 +22,20 @@ setInterval(() => {
 while (reads.length < 10) await new Promise((resolve) => setTimeout(resolve, 5));
 `;
 
+/** Each computation holds the process up for longer than an instance may go unheard; how often each key was computed. */
+const BUSY = `
+const counts = [0, 0, 0, 0];
+const compute = (key) => () => {
+  counts[key]++;
+  for (const until = performance.now() + 1_200; performance.now() < until;);
+  return key;
+};
+for (let round = 0; round < 3; round++)
+  await Promise.all(counts.map((_, key) => cache.getOrSet(String(key), compute(key))));
+await Promise.all(counts.map((_, key) => cache.getOrSetMany([String(key)], () => new Map([[String(key), compute(key)()]]))));
+return counts;
+`;
+
 describeWithRedis(
   { describe },
   'a process that was stopped while others invalidated',
@@ -69,6 +83,14 @@ describeWithRedis(
         await app.end('SIGKILL');
       },
     );
+
+    it('that only held itself up goes on with what it holds, and computes nothing anew', async () => {
+      const distributed = { url: server.url, prefix: randomUUID(), commandTimeout: '5s' } as const;
+      const app = await FaultChild.start(workshop, { directory: false, distributed });
+      const counts: readonly number[] = await app.ask('run', BUSY);
+      expect(counts).toEqual(counts.map(() => 1));
+      await app.end('SIGKILL');
+    });
   },
   'own',
 );
@@ -76,7 +98,12 @@ describeWithRedis(
 describe('an instance that was held up', () => {
   it('serves nothing that it holds until it has heard the others, and computes once meanwhile', async () => {
     const clock = new FakeClock();
-    const log = { publish: () => Promise.resolve(false), isStale: false, heardUntil: clock.now() + 1_000 };
+    const log = {
+      publish: () => Promise.resolve(false),
+      isStale: false,
+      heardUntil: clock.now() + 1_000,
+      heardAgain: () => Promise.resolve(),
+    };
     const turns = { take: () => Promise.resolve({ end: () => undefined }) };
     const disk = new ModelTier('l2', ['standard'], new ModelDisk(), new Jobs());
     const share = (): SharedParts => ({ tier: new OffTier('l4', 'policy'), log, turns });
@@ -98,5 +125,40 @@ describe('an instance that was held up', () => {
     expect(new Set(answers)).toEqual(new Set(['new 1']));
     log.heardUntil = clock.now() + 1_000;
     expect(await cache.get('k')).toBe('new 1');
+  });
+
+  it('serves all that it holds, once it has heard the others a moment later', async () => {
+    const clock = new FakeClock();
+    let hear = (): void => undefined;
+    const log = {
+      publish: () => Promise.resolve(false),
+      isStale: false,
+      heardUntil: clock.now() + 1_000,
+      heardAgain: () => new Promise<void>((resolve) => (hear = resolve)),
+    };
+    const turns = { take: () => Promise.resolve({ end: () => undefined }) };
+    const share = (): SharedParts => ({ tier: new OffTier('l4', 'policy'), log, turns });
+    const cache = new LaneApp({ clock, share }).manager();
+    await cache.set('k', 'held');
+    await clock.advance('1s');
+    const never = (): never => {
+      throw new Error('it was computed');
+    };
+    const asked = [
+      () => cache.getOrSet('k', never),
+      () => cache.get('k'),
+      () => cache.has('k'),
+      () => cache.getMany(['k']),
+      () => cache.getOrSetMany(['k'], never),
+    ];
+    for (const [at, ask] of asked.entries()) {
+      const answer = ask();
+      await nextTurn();
+      log.heardUntil = clock.now() + 1_000;
+      hear();
+      const held = new Map([['k', 'held']]);
+      expect(await answer).toEqual(['held', 'held', true, held, held][at]);
+      await clock.advance('1s');
+    }
   });
 });
