@@ -78,3 +78,22 @@ it('a folder of checkpoints that cannot be made is said once, tried ever more ra
   expect(await cache.snapshots.cacheCheckpoint('flow', 1)).toMatchObject({ version: 1 });
   await cache.close();
 });
+
+it('a folder of checkpoints in which LMDB is still open is claimed again, and used, once it has let go', async () => {
+  if (process.platform !== 'linux') return console.warn('Only Linux tells whose locks there are.');
+  const [directory, folder] = [await bench.path(), await bench.path('checkpoints')];
+  const { environment } = await bench.environment(folder, { durability: 'durable' });
+  const options = { directory, checkpoints: { directory: folder }, storage: { minFreeBytes: 0 } };
+  const cache = await CacheManager.fromSettings(options);
+  const on = new Promise<void>((resolve) => {
+    cache.events.on('tier', ({ tier, state }) => tier === 'checkpoints' && state === 'on' && resolve());
+  });
+  await expect(cache.snapshots.cacheCheckpoint('flow', 1)).rejects.toMatchObject({
+    code: 'CHECKPOINTS_UNAVAILABLE',
+    message: expect.stringContaining('this process has'),
+  });
+  await environment.close();
+  await on;
+  expect(await cache.snapshots.cacheCheckpoint('flow', 1)).toMatchObject({ version: 1 });
+  await cache.close();
+});
