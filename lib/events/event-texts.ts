@@ -42,7 +42,7 @@ export function ownerText({ directory, state, ownerPid }: Told<'owner'>): string
     owned: `This process owns the cache directory '${directory}'.`,
     waiting: `The cache directory '${directory}' belongs to ${owner}. This process takes over when that one ends; until then it has no persistent tier of its own, and saves and restores checkpoints through that one.`,
     'taken-over': `This process has taken over the cache directory '${directory}' from ${owner}, which has ended.`,
-    refused: `The cache directory '${directory}' belongs to ${owner} and cannot be taken over. Give this process a directory of its own.`,
+    refused: `The cache directory '${directory}' was removed, and ${owner} has made it anew. This process goes on without its persistent tier and checkpoints until that one has ended.`,
   };
   return texts[state];
 }

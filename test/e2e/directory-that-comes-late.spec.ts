@@ -34,11 +34,66 @@ it('a directory that cannot be made is said once, and used as soon as it can be 
   await rm(inTheWay);
   const isOn = async (): Promise<boolean> =>
     told.length === 2 && (await cache.getCheckpointCacheStatus()).state === 'on';
-  for (let waits = 0; waits < 2_000 && !(await isOn()); waits++) {
-    if (waits % 50 === 0) await clock.advance('10s');
-    await new Promise((resolve) => setTimeout(resolve, 1));
+  // the clock waits for the disk: what is under way has a deadline
+  for (let waits = 0; waits < 6_000 && !(await isOn()); waits++) {
+    if (waits % 300 === 0) await clock.advance('60s');
+    await new Promise((resolve) => setTimeout(resolve, 5));
   }
   expect(told.toSorted()).toEqual(['l2 on', 'l3 on']);
+  expect(await cache.snapshots.cacheCheckpoint('flow', 1)).toMatchObject({ version: 1 });
+  await cache.close();
+});
+
+it('a folder of checkpoints that cannot be made is said once, tried ever more rarely, and used once it can be', async () => {
+  const [directory, inTheWay] = [await bench.path(), await bench.path('file')];
+  await writeFile(inTheWay, '');
+  const clock = new FakeClock();
+  const checkpoints = { directory: join(inTheWay, 'checkpoints') };
+  const lines: string[] = [];
+  const note = (line: string): void => void lines.push(line);
+  const logger = { log: note, warn: note, error: note };
+  const cache = await CacheManager.fromSettings({
+    directory,
+    clock,
+    logger,
+    checkpoints,
+    storage: { minFreeBytes: 0 },
+  });
+  const isOn = async (): Promise<boolean> => (await cache.getCheckpointCacheStatus()).state === 'on';
+  /** A second passes, for the clock and, in short, for the disk. */
+  const second = async (): Promise<void> => {
+    await clock.advance('1s');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+
+  for (let n = 0; n < 70; n++) await second();
+  expect(lines.filter((line) => line.includes('Checkpoints are off'))).toHaveLength(1);
+  await rm(inTheWay);
+  for (let n = 0; n < 20; n++) await second();
+  expect(await isOn()).toBe(false);
+  for (let waits = 0; waits < 6_000 && !(await isOn()); waits++) {
+    if (waits % 300 === 0) await clock.advance('60s');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  expect(await cache.snapshots.cacheCheckpoint('flow', 1)).toMatchObject({ version: 1 });
+  await cache.close();
+});
+
+it('a folder of checkpoints in which LMDB is still open is claimed again, and used, once it has let go', async () => {
+  if (process.platform !== 'linux') return console.warn('Only Linux tells whose locks there are.');
+  const [directory, folder] = [await bench.path(), await bench.path('checkpoints')];
+  const { environment } = await bench.environment(folder, { durability: 'durable' });
+  const options = { directory, checkpoints: { directory: folder }, storage: { minFreeBytes: 0 } };
+  const cache = await CacheManager.fromSettings(options);
+  const on = new Promise<void>((resolve) => {
+    cache.events.on('tier', ({ tier, state }) => tier === 'checkpoints' && state === 'on' && resolve());
+  });
+  await expect(cache.snapshots.cacheCheckpoint('flow', 1)).rejects.toMatchObject({
+    code: 'CHECKPOINTS_UNAVAILABLE',
+    message: expect.stringContaining('this process has'),
+  });
+  await environment.close();
+  await on;
   expect(await cache.snapshots.cacheCheckpoint('flow', 1)).toMatchObject({ version: 1 });
   await cache.close();
 });

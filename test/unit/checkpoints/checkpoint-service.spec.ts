@@ -1,7 +1,8 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { CheckpointConflictError, CheckpointTooLargeError } from '../../../lib/errors/checkpoint.errors.js';
 import { StorageFault } from '../../../lib/storage/environment.js';
 import { checkpointsInMemory } from '../../support/checkpoints.js';
+import { Gate } from '../../support/gate.js';
 
 describe('CheckpointService', () => {
   it('gives back what was saved, as a fresh copy each time', async () => {
@@ -149,6 +150,23 @@ describe('CheckpointService', () => {
     expect((await service.cacheCheckpoint('id', 2)).version).toBe(1);
     expect(await service.getCheckpointCacheStatus()).toMatchObject({ state: 'on', versions: 1 });
     expect(events.of('tier').map(({ state }) => state)).toEqual(['off', 'on']);
+  });
+
+  it('uses no version twice where a save that was given up lands all the same', async () => {
+    const { service, environment } = checkpointsInMemory();
+    const landing = new Gate();
+    const commit = environment.commit.bind(environment);
+    environment.beforeLanding = () => landing.whenOpen;
+    jest.spyOn(environment, 'commit').mockImplementationOnce((fill) => {
+      void commit(fill);
+      return Promise.reject(new StorageFault('deadline', 'it took too long'));
+    });
+    await expect(service.cacheCheckpoint('id', 'late')).rejects.toMatchObject({ code: 'CHECKPOINTS_UNAVAILABLE' });
+    const next = service.cacheCheckpoint('id', 'next');
+    landing.open();
+    expect((await next).version).toBe(2);
+    expect(await service.restoreCheckpoint('id', { version: 1 })).toBe('late');
+    expect(await service.restoreCheckpoint('id')).toBe('next');
   });
 
   it('after closing finds nothing and takes nothing', async () => {

@@ -16,6 +16,7 @@ import { OperatorServer } from '../../../lib/operator/operator-server.js';
 import { readableJson } from '../../../lib/operator/readable-json.js';
 import { StorageFault } from '../../../lib/storage/environment.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
+import { Gate } from '../../support/gate.js';
 import { StorageBench } from '../../support/storage.js';
 
 const framed = (body: Uint8Array): Buffer => {
@@ -80,16 +81,19 @@ describe("the owner's socket", () => {
   const bench = new StorageBench();
   let path: string;
   let server: OperatorServer;
+  let gate: Gate;
   let stopped: Promise<unknown>;
 
   beforeEach(async () => {
     path = await bench.path('owner.sock');
+    gate = new Gate();
     const controller = new AbortController();
     stopped = once(controller.signal, 'abort');
     const answers: Answers = new Map<string, (args: readonly unknown[]) => Promise<unknown> | AsyncIterable<unknown>>([
       ['echo', (args) => Promise.resolve(args[0])],
       ['fail', () => Promise.reject(new CheckpointConflictError('id', 1, 2))],
       ['function', () => Promise.resolve(() => 1)],
+      ['slow', ([answer]) => gate.whenOpen.then(() => answer)],
       ['hang', () => new Promise<never>(() => undefined)],
       ['count', () => counting(() => controller.abort())],
     ]);
@@ -133,6 +137,16 @@ describe("the owner's socket", () => {
     await stopped;
     await expect(connection.parts('fail').next()).rejects.toBeInstanceOf(CheckpointConflictError);
     connection.close();
+  });
+
+  it('gives the answers of calls under way before it goes', async () => {
+    const connection = await open();
+    const slow = connection.call('slow', 'an answer');
+    await connection.call('echo');
+    const closing = server.close();
+    gate.open();
+    expect(await slow).toBe('an answer');
+    await closing;
   });
 
   it('tells calls under way when it goes', async () => {
