@@ -7,8 +7,9 @@ const phases = [
   {
     name: 'faults',
     rounds: 60,
-    args: [...JEST, '--runInBand', 'test/fault', '--testPathIgnorePatterns', 'checkpoints-kill'],
+    args: [...JEST, '--runInBand', 'test/fault', '--testPathIgnorePatterns', 'checkpoints-kill', 'fault/redis'],
   },
+  { name: 'faults of servers', rounds: 60, args: [...JEST, '--runInBand', 'test/fault/redis'] },
   { name: 'killed savers of checkpoints', rounds: 200, args: [...JEST, '--runInBand', 'test/fault/checkpoints-kill'] },
   { name: 'failing computations', rounds: 100_000, args: [...JEST, '--runInBand', 'test/concurrency/flights'] },
   { name: 'interleavings', rounds: 20_000, args: [...JEST, '--runInBand', 'test/model'] },
