@@ -45,7 +45,8 @@ class Log {
   /** Its sequence number. `entry`: what a set brings, said by somebody who knew of all up to there. */
   async say(record: SharedRecord, entry: readonly RedisArgument[] = []): Promise<number> {
     const { kind, lane, subject } = record;
-    const target = kind === 'key' ? this.keys.entry(this.generation, lane ?? '', subject) : this.keys.meta;
+    const target =
+      kind === 'key' || kind === 'expire' ? this.keys.entry(this.generation, lane ?? '', subject) : this.keys.meta;
     const bounds = ['1000', `${this.bound}`, `${this.bound}`];
     const args = [this.generation, 'me', kind, lane ?? '', subject, memberOf(record), ...bounds, ...entry];
     const reply = await SAY.run(this.port, [...this.keys.log, target], args, TIMEOUT_MS);
@@ -150,6 +151,15 @@ describeWithRedis({ describe }, 'the scripts of the shared log', () => {
     expect(await log.judges('k')).toBe('good');
     await log.say(key('k'));
     expect(await port.command(['EXISTS', name])).toBe(0);
+  });
+
+  it('take what was put past its ttl for gone', async () => {
+    await log.write('k', 0);
+    await log.write('tagged', 0, ['t']);
+    await log.say({ kind: 'expire', lane: LANE, subject: 'k' });
+    expect([await log.judges('k'), await log.judges('tagged')]).toEqual(['nothing', 'good']);
+    await log.say({ kind: 'expire', lane: null, subject: 't' });
+    expect(await log.judges('tagged')).toBe('nothing');
   });
 
   it('take nothing, and find nothing good, where a key of the log is gone, until it begins anew', async () => {
