@@ -1,9 +1,11 @@
 import { Script } from './script.js';
 
-/** KEYS: lease. ARGV: token, ms. -> 'TAKEN', or how many ms another one's has left. */
+/** KEYS: lease. ARGV: token, ms. -> 'TAKEN', or how many ms another one's has left. What has no end is nobody's. */
 export const TAKE = new Script(`
-if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 'TAKEN' end
-return redis.call('PTTL', KEYS[1])`);
+local left = redis.call('PTTL', KEYS[1])
+if left >= 0 then return left end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 'TAKEN'`);
 
 /** KEYS: lease. ARGV: token, ms. -> 1 if it is still ours. */
 export const EXTEND = new Script(`

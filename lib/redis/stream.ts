@@ -27,10 +27,16 @@ export interface Heading {
 
 const AT_ONCE = 1_000;
 
-/** Where the stream of leases ends now. */
+/** Where the stream of leases ends now. Something else that lies in its place goes. */
 export async function landedEnd(port: RedisPort, keys: KeySpace, timeoutMs: number): Promise<string> {
-  const last = listOf(await port.command(['XREVRANGE', keys.landed, '+', '-', 'COUNT', '1'], { timeoutMs }));
-  return last.length === 0 ? '0-0' : textOf(listOf(last[0])[0]);
+  try {
+    const last = listOf(await port.command(['XREVRANGE', keys.landed, '+', '-', 'COUNT', '1'], { timeoutMs }));
+    return last.length === 0 ? '0-0' : textOf(listOf(last[0])[0]);
+  } catch (error) {
+    if (!(error instanceof Error && error.message.startsWith('WRONGTYPE'))) throw error;
+    await port.command(['DEL', keys.landed], { timeoutMs });
+    return '0-0';
+  }
 }
 
 /** Waits for what comes behind `from`, and gives nothing if nothing comes in time. */

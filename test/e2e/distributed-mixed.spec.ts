@@ -67,6 +67,18 @@ describeWithRedis(
       await admin.close();
     });
 
+    it('read nothing that somebody has put under another name', async () => {
+      const [cache, other] = [await open(), await open()];
+      const admin = await createClient({ url: server.url }).connect();
+      await cache.getOrSet('k', async () => 'of k');
+      await cache.flush();
+      const [name = ''] = await admin.keys(`{${prefix}}:e:*`);
+      await admin.copy(name, name.replace(/k$/, 'j'));
+      expect(await other.get('j')).toBeUndefined();
+      expect(await other.get('k')).toBe('of k');
+      await admin.close();
+    });
+
     it('follow what is said of lanes that both share, and nothing of a lane that one keeps to itself', async () => {
       const cache = await open({ lanes: { ml: { extends: 'heavy' } } });
       const other = await open({ lanes: { docs: { l4: { enabled: false } } } });

@@ -109,6 +109,14 @@ describe('a server that does not answer', () => {
     });
   }
 
+  it('is frozen: it is asked once, and not again before it has been heard', async () => {
+    const bench = await new Bench().start();
+    bench.isFrozen = true;
+    expect(await bench.ask('first')).toBeGreaterThanOrEqual(COMMAND_MS);
+    for (const key of ['second', 'third']) expect(await bench.ask(key)).toBeLessThanOrEqual(COMPUTE_MS + 2 * STEP_MS);
+    bench.end();
+  });
+
   it('is full: every call is answered as if there were none', async () => {
     const bench = await new Bench().start();
     bench.server.isFull = true;

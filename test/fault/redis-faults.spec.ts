@@ -215,6 +215,27 @@ describeWithRedis(
       await admin.close();
     });
 
+    it('has something else where leases are: it is put right, and nobody waits for it', async () => {
+      const lanes = { standard: { l4: { coalesce: 'cluster' } } } as const;
+      const cache = await open({ lanes });
+      const admin = await createClient({ url: server.url }).connect();
+      const told: string[] = [];
+      cache.events.on('tier', ({ tier, state }) => told.push(`${tier} ${state}`));
+      const on = turned(cache, 'on');
+      await admin.del(`{${prefix}}:landed`);
+      await admin.set(`{${prefix}}:landed`, 'a text');
+      await on;
+      expect(told).toEqual(['l4 off', 'l4 on']);
+      await admin.set(`{${prefix}}:lease:standard:k`, 'of nobody');
+      await admin.hSet(`{${prefix}}:lease:standard:another`, 'field', 'of nobody');
+      for (const key of ['k', 'another']) {
+        expect(await cache.getOrSet(key, async () => key)).toBe(key);
+        await cache.flush();
+        while ((await admin.exists(`{${prefix}}:lease:standard:${key}`)) === 1) await new Promise(setImmediate);
+      }
+      await admin.close();
+    });
+
     it('has something else under our keys: entries are misses, a broken log begins anew', async () => {
       // a record waits for the next heartbeat when somebody else has begun the log anew
       const patient = { distributed: { commandTimeout: '5s' } } as const;

@@ -191,7 +191,13 @@ class Disaster {
   }
 
   private spoil(instance: Instance, index: number): void {
-    const weathers: readonly (Weather | 'cut')[] = ['cut', 'black-hole', 'garbage', { delayMs: 20 }, { delayMs: 120 }];
+    const delays = [
+      { delayMs: 20 },
+      { delayMs: 120 },
+      { delayMs: 100, of: 'odd' },
+      { delayMs: 100, of: 'even' },
+    ] as const;
+    const weathers: readonly (Weather | 'cut')[] = ['cut', 'black-hole', 'garbage', ...delays];
     const weather = weathers[Math.floor(this.random() * weathers.length)] ?? 'cut';
     this.faults.weather++;
     if (weather === 'cut') instance.proxy.cut();

@@ -35,6 +35,7 @@ for (let round = 0; round < 3; round++)
 await Promise.all(counts.map((_, key) => cache.getOrSetMany([String(key)], () => new Map([[String(key), compute(key)()]]))));
 return counts;
 `;
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 describeWithRedis(
   { describe },
@@ -65,9 +66,11 @@ describeWithRedis(
         await app.ask('run', "while ((await cache.get('k')) !== 'old');");
         await app.ask('run', READ_ALL_THE_TIME);
         app.child.signal('SIGSTOP');
+        // the server has answered by then, and that answer tells of nothing
+        await pause(1_000);
         await other.invalidate('k');
         // for longer than an instance may take to hear of it
-        await new Promise((resolve) => setTimeout(resolve, 2_500));
+        await pause(2_000);
         const goesOnAt = Date.now();
         app.child.signal('SIGCONT');
         await app.ask(

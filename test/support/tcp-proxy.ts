@@ -2,12 +2,19 @@ import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 /** What becomes of bytes on their way. */
-export type Weather = 'fair' | 'black-hole' | 'garbage' | { readonly delayMs: number };
+export type Weather = 'fair' | 'black-hole' | 'garbage' | Delay;
+
+/** Of all connections, or of every second one only: what is said on two of them changes its order. */
+interface Delay {
+  readonly delayMs: number;
+  readonly of?: 'odd' | 'even';
+}
 
 /** Stands between clients and a server, and spoils what they say to each other. */
 export class TcpProxy {
   weather: Weather = 'fair';
   private readonly sockets = new Set<Socket>();
+  private joined = 0;
 
   private constructor(
     private readonly server: Server,
@@ -44,11 +51,12 @@ export class TcpProxy {
   }
 
   private join(client: Socket, server: Socket): void {
+    const which = ++this.joined % 2 === 1 ? 'odd' : 'even';
     for (const [from, to, way] of [
       [client, server, 'request'],
       [server, client, 'reply'],
     ] as const) {
-      const lane = new OneWay(to, way);
+      const lane = new OneWay(to, way, which);
       this.sockets.add(from);
       from.on('data', (bytes) => {
         if (lane.pass(bytes, this.weather) === 'broken') from.destroy();
@@ -71,14 +79,19 @@ class OneWay {
   constructor(
     private readonly to: Socket,
     private readonly way: 'request' | 'reply',
+    private readonly which: 'odd' | 'even',
   ) {}
 
   pass(bytes: Buffer, weather: Weather): 'passed' | 'broken' {
     if (weather === 'black-hole') this.hasLost = true;
     else if (this.hasLost) return 'broken';
     else if (weather === 'garbage' && this.way === 'reply') this.to.write('\u0000\u0001 not what was asked for\r\n');
-    else this.deliver(bytes, typeof weather === 'object' ? weather.delayMs : 0);
+    else this.deliver(bytes, typeof weather === 'object' ? this.delayOf(weather) : 0);
     return 'passed';
+  }
+
+  private delayOf({ delayMs, of }: Delay): number {
+    return of === undefined || of === this.which ? delayMs : 0;
   }
 
   private deliver(bytes: Buffer, delayMs: number): void {

@@ -42,12 +42,13 @@ class Log {
     return greeting;
   }
 
-  /** Its sequence number. */
-  async say(record: SharedRecord): Promise<number> {
+  /** Its sequence number. `entry`: what a set brings, said by somebody who knew of all up to there. */
+  async say(record: SharedRecord, entry: readonly RedisArgument[] = []): Promise<number> {
     const { kind, lane, subject } = record;
-    const target = kind === 'key' ? this.keys.entry(this.generation, lane ?? '', subject) : this.keys.meta;
+    const target =
+      kind === 'key' || kind === 'expire' ? this.keys.entry(this.generation, lane ?? '', subject) : this.keys.meta;
     const bounds = ['1000', `${this.bound}`, `${this.bound}`];
-    const args = [this.generation, 'me', kind, lane ?? '', subject, memberOf(record), ...bounds];
+    const args = [this.generation, 'me', kind, lane ?? '', subject, memberOf(record), ...bounds, ...entry];
     const reply = await SAY.run(this.port, [...this.keys.log, target], args, TIMEOUT_MS);
     return numberOf(listOf(reply)[0]);
   }
@@ -101,6 +102,24 @@ describeWithRedis({ describe }, 'the scripts of the shared log', () => {
     expect([await log.write('c', cleared - 1), await log.judges('b')]).toEqual(['OUTDATED', 'nothing']);
   });
 
+  it('take the value of a set, unless it comes behind something that may name it', async () => {
+    const knowing = (known: number, patterns: number): RedisArgument[] => {
+      return ['60000', packTags(['t']), 'value', `${known}`, `${patterns}`];
+    };
+    await log.say(key('k'), knowing(0, 0));
+    expect(await log.judges('k')).toBe('good');
+    await log.say(key('k'), knowing(0, 0));
+    expect(await log.judges('k')).toBe('nothing');
+    const tagged = await log.say(tag('t'));
+    await log.say(key('k'), knowing(tagged - 1, 0));
+    expect(await log.judges('k')).toBe('nothing');
+    const matched = await log.say(pattern('*'));
+    await log.say(key('k'), knowing(matched, 0));
+    expect(await log.judges('k')).toBe('nothing');
+    await log.say(key('k'), knowing(matched + 1, matched));
+    expect(await log.judges('k')).toBe('good');
+  });
+
   it('have whoever writes match the patterns that it does not know', async () => {
     const at = await log.say(pattern('a*'));
     expect([await log.write('k', at - 1), await log.write('k', at - 1, [], at)]).toEqual(['RETRY', 'WRITTEN']);
@@ -132,6 +151,15 @@ describeWithRedis({ describe }, 'the scripts of the shared log', () => {
     expect(await log.judges('k')).toBe('good');
     await log.say(key('k'));
     expect(await port.command(['EXISTS', name])).toBe(0);
+  });
+
+  it('take what was put past its ttl for gone', async () => {
+    await log.write('k', 0);
+    await log.write('tagged', 0, ['t']);
+    await log.say({ kind: 'expire', lane: LANE, subject: 'k' });
+    expect([await log.judges('k'), await log.judges('tagged')]).toEqual(['nothing', 'good']);
+    await log.say({ kind: 'expire', lane: null, subject: 't' });
+    expect(await log.judges('tagged')).toBe('nothing');
   });
 
   it('take nothing, and find nothing good, where a key of the log is gone, until it begins anew', async () => {
