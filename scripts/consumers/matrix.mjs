@@ -54,6 +54,16 @@ const plain = (node) => ({
   steps: RUN_PLAIN,
 });
 
+/** Needs a redis-server on PATH. */
+const shared = (client, version) => ({
+  name: `${client}-${version}`,
+  app: 'shared',
+  type: 'module',
+  inCi: false,
+  dependencies: { [client]: `^${version}.0.0` },
+  steps: [['instances.mjs']],
+});
+
 const nestApp = (name, type, dependencies, step, more = {}) => ({
   name,
   app: 'nest-app',
@@ -82,6 +92,10 @@ export const CONSUMERS = [
   plain('24'),
   typed('5.9', '~5.9.0', false),
   typed('7', '^7.0.2', false),
+  shared('redis', 5),
+  shared('redis', 6),
+  shared('ioredis', 5),
+  shared('ioredis', 6),
   {
     name: 'keyv-suite',
     app: 'keyv-suite',
