@@ -30,8 +30,7 @@ export function freezeCopy(value: unknown, lane: string): FrozenCopy {
 /** Freezes a tree of ordinary objects and arrays that nobody else has yet. Throws TypeError if there is a buffer in it. */
 export function freezeTree(value: unknown): void {
   if (typeof value !== 'object' || value === null) return;
-  if (Array.isArray(value)) for (const item of value) freezeTree(item);
-  else for (const name in value) freezeTree(Reflect.get(value, name));
+  for (const item of Array.isArray(value) ? value : Object.values(value)) freezeTree(item);
   Object.freeze(value);
 }
 

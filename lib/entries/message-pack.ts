@@ -1,4 +1,4 @@
-import { Packr, RESERVE_START_SPACE, Unpackr } from 'msgpackr';
+import { Packr, RESERVE_START_SPACE } from 'msgpackr';
 import { MalformedValue } from './kind.js';
 
 /**
@@ -11,7 +11,6 @@ export class MessagePack {
   private readonly packr = new Packr({ useRecords: false, variableMapSize: true });
   /** msgpackr keeps a view with each buffer that it reads, and reads small messages twice as fast where it has one. */
   private readonly desk = Buffer.alloc(DESK_BYTES);
-  private readonly atDesk = new Unpackr({ useRecords: false, copyBuffers: true });
 
   /** The message behind one byte that is the caller's to use. The result may be part of a larger buffer. */
   pack(value: unknown, firstByte: number): Uint8Array {
@@ -20,14 +19,17 @@ export class MessagePack {
     return bytes;
   }
 
-  /** Reads the message behind the first byte. Byte strings in it may be views of `bytes`. Throws MalformedValue. */
+  /**
+   * Reads the message behind the first byte. Byte strings in it are views of `bytes`, or of what the next message
+   * overwrites. Throws MalformedValue.
+   */
   unpack(bytes: Uint8Array): unknown {
     const isSmall = bytes.byteLength <= DESK_BYTES;
     if (isSmall) this.desk.set(bytes);
     const message = isSmall ? this.desk : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     checkMessage(message, bytes.byteLength);
     try {
-      return (isSmall ? this.atDesk : this.packr).unpack(message, new MessageSpan(bytes.byteLength));
+      return this.packr.unpack(message, new MessageSpan(bytes.byteLength));
     } catch (cause) {
       throw new MalformedValue('The value cannot be read.', { cause });
     }

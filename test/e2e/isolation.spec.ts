@@ -19,6 +19,12 @@ const content = () => ({
 });
 type Content = ReturnType<typeof content>;
 
+interface Row {
+  cell?: { deep: boolean };
+}
+
+const tree = (): { name: string; rows: Row[] } => ({ name: 'tree', rows: [{}, { cell: { deep: true } }] });
+
 describe('what callers share', () => {
   const caches = new Caches();
   afterEach(() => caches.close());
@@ -27,6 +33,28 @@ describe('what callers share', () => {
     await cache.set('evicts', 1);
     await cache.flush();
   };
+
+  it.each<[string, (value: ReturnType<typeof tree>) => unknown]>([
+    ['set a property', (value) => (value.name = 'other')],
+    ['add a property deep inside', (value) => Object.assign(value.rows[1]?.cell ?? {}, { more: 1 })],
+    ['change a property deep inside', (value) => Object.assign(value.rows[1]?.cell ?? {}, { deep: false })],
+    ['push', (value) => value.rows.push({})],
+    ['replace an element', (value) => (value.rows[0] = {})],
+  ])('is frozen where it is a tree of plain objects: nobody can %s', async (_, change) => {
+    const cache = await caches.open({
+      directory: await caches.directory(),
+      lanes: { standard: { l1: { maxEntries: 1 } } },
+    });
+    const first = await cache.getOrSet('key', tree);
+    const fromL1 = await cache.getOrSet('key', tree);
+    await evicted(cache);
+    const fromL2 = await cache.getOrSet('key', tree);
+    expect(cache.getMetrics()).toMatchObject({ l1: { hits: 1 }, l2: { hits: 1 } });
+    for (const value of [first, fromL1, fromL2]) {
+      expect(() => change(value)).toThrow(TypeError);
+      expect(value).toEqual(tree());
+    }
+  });
 
   it.each<[string, (value: Content) => unknown]>([
     ['set a property', (value) => (value.list = [])],
