@@ -14,57 +14,61 @@ export interface Landed {
 
 /** What is still known of a key, whether a tier holds it or not. */
 export interface KeyTrace {
-  readonly landed?: Landed | undefined;
+  readonly landed?: Landed;
   /** What of it was evicted since, and from where. */
   readonly evictedFrom: Readonly<Partial<Record<TierName, string>>>;
-  readonly refusal?: { readonly reason: RefusalReason; readonly detail: string } | undefined;
+  readonly refusal?: { readonly reason: RefusalReason; readonly detail: string };
   /** The last record that named the key itself. */
-  readonly named?: VoidedBy | undefined;
+  readonly named?: VoidedBy;
 }
 
-class Trace implements KeyTrace {
-  readonly evictedFrom: Partial<Record<TierName, string>> = {};
-  refusal: KeyTrace['refusal'];
-  named: KeyTrace['named'];
+/** Something that became of a key. */
+type Happening =
+  | { readonly what: 'stored'; readonly key: string; readonly landed: Landed }
+  | { readonly what: 'evicted'; readonly key: string; readonly tier: TierName; readonly reason: string }
+  | { readonly what: 'refused'; readonly key: string; readonly reason: RefusalReason; readonly detail: string }
+  | { readonly what: 'named'; readonly key: string; readonly named: VoidedBy };
 
-  constructor(readonly landed?: Landed) {}
-}
-
-const REMEMBERED_KEYS = 1_000;
+const REMEMBERED = 4_096;
 const REMEMBERED_PATTERNS = 64;
+const NOTHING: KeyTrace = Object.freeze({ evictedFrom: Object.freeze({}) });
 
-/** What became of the keys that a lane stored, refused or lost last. Told when something changes, never by a hit. */
+/**
+ * What became of the keys that a lane stored, refused or lost last. It is taken down as it happens, often, and put
+ * together when somebody asks for an explanation, seldom. Never told of a hit.
+ */
 export class RecentKeys {
-  private readonly traces = new Map<string, Trace>();
-  /** The keys in the order in which they were first heard of, in a ring. */
-  private readonly ring: string[] = [];
-  private oldest = 0;
+  /** The oldest is overwritten. */
+  private readonly ring: Happening[] = [];
+  private next = 0;
   private patterns: readonly { readonly pattern: KeyPattern; readonly position: number }[] = [];
 
   /** Undefined of a key that has not been heard of, or too long ago. */
   of(key: string): KeyTrace | undefined {
-    return this.traces.get(key);
+    let trace: KeyTrace | undefined;
+    for (let age = this.ring.length; age > 0; age--) {
+      const happening = this.ring[(this.next - age + this.ring.length) % this.ring.length];
+      if (happening?.key === key) trace = after(trace ?? NOTHING, happening);
+    }
+    return trace;
   }
 
   stored(key: string, landed: Landed): void {
-    this.remember(key, new Trace(landed));
+    this.remember({ what: 'stored', key, landed });
   }
 
   evicted(key: string, tier: TierName, reason: string): void {
-    this.traceOf(key).evictedFrom[tier] = reason;
+    this.remember({ what: 'evicted', key, tier, reason });
   }
 
   refused(key: string, reason: RefusalReason, detail: string): void {
-    // what the disk had no room for is in memory all the same; every other refusal leaves nothing behind
-    const isKept = reason === 'backlog' || reason === 'disk-full';
-    const trace = isKept ? this.traceOf(key) : this.remember(key, new Trace());
-    trace.refusal = { reason, detail };
+    this.remember({ what: 'refused', key, reason, detail });
   }
 
   /** A record of this lane that leaves no trace in the log once it has been carried out. */
   named({ kind, subject, position }: LogRecord): void {
     if (kind === 'key' || kind === 'expire') {
-      this.traceOf(subject).named = { kind, subject, position };
+      this.remember({ what: 'named', key: subject, named: { kind, subject, position } });
     } else if (kind === 'pattern') {
       this.patterns = [{ pattern: new KeyPattern(subject), position }, ...this.patterns].slice(0, REMEMBERED_PATTERNS);
     }
@@ -76,18 +80,25 @@ export class RecentKeys {
     return over === undefined ? undefined : { kind: 'pattern', position: over.position, subject: over.pattern.text };
   }
 
-  private remember(key: string, trace: Trace): Trace {
-    if (!this.traces.has(key)) {
-      const forgotten = this.ring[this.oldest];
-      if (forgotten !== undefined) this.traces.delete(forgotten);
-      this.ring[this.oldest] = key;
-      this.oldest = (this.oldest + 1) % REMEMBERED_KEYS;
-    }
-    this.traces.set(key, trace);
-    return trace;
+  private remember(happening: Happening): void {
+    this.ring[this.next] = happening;
+    this.next = (this.next + 1) % REMEMBERED;
   }
+}
 
-  private traceOf(key: string): Trace {
-    return this.traces.get(key) ?? this.remember(key, new Trace());
+function after(trace: KeyTrace, happening: Happening): KeyTrace {
+  switch (happening.what) {
+    case 'stored':
+      return { landed: happening.landed, evictedFrom: {} };
+    case 'evicted':
+      return { ...trace, evictedFrom: { ...trace.evictedFrom, [happening.tier]: happening.reason } };
+    case 'refused': {
+      const { reason, detail } = happening;
+      // what the disk had no room for is in memory all the same; every other refusal leaves nothing behind
+      const isKept = reason === 'backlog' || reason === 'disk-full';
+      return { ...(isKept ? trace : NOTHING), refusal: { reason, detail } };
+    }
+    default:
+      return { ...trace, named: happening.named };
   }
 }
