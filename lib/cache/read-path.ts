@@ -153,10 +153,13 @@ export class Search {
   }
 }
 
-/** The entry in memory if it still counts; one that doesn't is removed. It may be past its ttl. */
+/**
+ * The entry in memory if it still counts; one that doesn't is removed. It may be past its ttl. None is found good again
+ * while nothing may be served: a hit does not ask about that.
+ */
 export function entryInMemory(space: LaneSpace, key: string): MemoryEntry | undefined {
   const entry = space.memory.get(key);
-  if (entry === undefined || isBehind(space)) return undefined;
+  if (entry === undefined || isCutOff(space) || isBehind(space)) return undefined;
   const { log } = space.parts;
   if (entry.stamp === log.stamp) return entry;
   const candidate = { lane: space.lane, key, tags: entry.tags, birth: entry.birth };

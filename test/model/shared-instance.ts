@@ -33,6 +33,7 @@ export class SharedDisk extends ModelDisk {
 class ModelOutbox implements Outbox {
   readonly found: ReadonlyMap<string, SharedRecord>;
   private readonly queue: (() => void)[] = [];
+  private isAlive = true;
 
   constructor(
     private readonly kept: Map<string, SharedRecord>,
@@ -53,8 +54,15 @@ class ModelOutbox implements Outbox {
     });
   }
 
+  /** Its process was killed. */
+  kill(): void {
+    this.isAlive = false;
+    this.jobs.forget(this);
+  }
+
   private soon(work: () => void): Promise<void> {
     return new Promise((resolve) => {
+      if (!this.isAlive) return;
       this.queue.push(() => {
         work();
         resolve();
@@ -116,7 +124,8 @@ export class SharedInstance {
   /** As SIGKILL: nothing it still does reaches anybody. */
   kill(): void {
     this.isAlive = false;
-    for (const owner of [this.l3, this.outbox]) if (owner !== undefined) this.settings.jobs.forget(owner);
+    this.outbox?.kill();
+    if (this.l3 !== undefined) this.settings.jobs.forget(this.l3);
     if (this.l3 !== undefined) this.l3.isAttached = false;
     this.app.scopes.end();
     this.settings.network.cut();

@@ -9,7 +9,7 @@ export interface Life {
   readonly bornAt: number;
   /** What its earlier lives said binds it: it has a disk. */
   readonly isDurable: boolean;
-  /** When it last said that it is connected, in steps; undefined while it is not. */
+  /** As of which step it has followed the others since it last said that it is connected; undefined while it is not. */
   connectedAt: number | undefined;
   /** Whether it has ever been: before, nothing that outlived its last life is believed. */
   hasConnected: boolean;

@@ -269,7 +269,7 @@ export class SharedWorld {
     if (place === undefined || place.current !== undefined) return;
     const { clock, jobs, scene } = this;
     const { disk } = place;
-    place.network = new ModelNetwork(this.server, clock);
+    place.network = new ModelNetwork(this.server, clock, () => this.tick());
     this.change(place, place.weather);
     place.lastOnMs = clock.monotonic();
     const life: Life = {
@@ -282,7 +282,7 @@ export class SharedWorld {
     place.current.app.events.on('tier', ({ tier, state }) => {
       if (tier !== 'l4') return;
       if (life.connectedAt !== undefined) place.lastOnMs = clock.monotonic();
-      life.connectedAt = state === 'on' ? this.tick() : undefined;
+      life.connectedAt = state === 'on' ? place.network.followedAsOf : undefined;
       life.hasConnected ||= state === 'on';
     });
   }

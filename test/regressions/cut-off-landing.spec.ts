@@ -75,3 +75,33 @@ describe('what was queued behind other computations', () => {
     expect(await queued).toBe('computed');
   });
 });
+
+describe('what memory held when the instance had been cut off for too long', () => {
+  it('is not served, though somebody looked at it again meanwhile', async () => {
+    const connection = { isStale: false };
+    const log = {
+      publish: () => Promise.resolve(false),
+      get isStale(): boolean {
+        return connection.isStale;
+      },
+      heardUntil: Infinity,
+      heardAgain: () => Promise.resolve(),
+    };
+    const turns = { take: () => Promise.resolve({ end: () => undefined }) };
+    const app = new LaneApp({ share: () => ({ tier: new OffTier('l4', 'policy'), log, turns }) });
+    const cache = app.manager();
+    const source = new Deferred<string>();
+    const first = cache.getOrSet('k', () => source.promise);
+    await cache.set('other', 'moves the position');
+    // joins later than what supersedes it was said, and looks for something else when the first has come
+    const late = cache.getOrSet('k', () => source.promise);
+    await cache.set('k', 'held');
+    connection.isStale = true;
+    app.follower?.suspect();
+    source.resolve('computed');
+    expect(await first).toBe('computed');
+    await late;
+    expect(await cache.getOrSet('k', async () => 'anew')).toBe('anew');
+    expect(await cache.get('k')).toBeUndefined();
+  });
+});

@@ -23,12 +23,16 @@ export class ModelNetwork {
   /** No connection can be made. */
   isDown = false;
   readonly template: RedisPort;
+  /** The step of the server as of which the log was followed last. */
+  followedAsOf = 0;
   private connections: ModelConnection[] = [];
   private joining: (() => void)[] = [];
 
   constructor(
     private readonly server: ModelRedis,
     private readonly clock: FakeClock,
+    /** Counts the steps of the world. */
+    private readonly step: () => number = () => 0,
   ) {
     this.template = {
       command: () => Promise.reject(new Error('a template is not asked')),
@@ -58,7 +62,7 @@ export class ModelNetwork {
     return new Promise((resolve, reject) => {
       this.joining.push(() => {
         if (this.isDown) return reject(new Error('connection refused'));
-        const connection = new ModelConnection(this, this.server, this.clock);
+        const connection = new ModelConnection(this, this.server, this.clock, this.step);
         this.connections.push(connection);
         resolve(connection);
       });
@@ -85,6 +89,7 @@ class ModelConnection implements RedisPort {
     private readonly network: ModelNetwork,
     private readonly server: ModelRedis,
     private readonly clock: FakeClock,
+    private readonly step: () => number,
   ) {}
 
   command(args: readonly RedisArgument[], { timeoutMs = Infinity } = {}): Promise<unknown> {
@@ -164,7 +169,13 @@ class ModelConnection implements RedisPort {
     this.requests.shift();
     this.hasLost ||= this.network.isHole;
     if (this.hasLost) return;
-    this.answers.push({ sentAt: this.clock.monotonic(), give: () => command.settle(reply) });
+    const givenAt = this.step();
+    const isOfTheLog = command.args[0]?.toString() === 'XREAD';
+    const give = (): void => {
+      if (isOfTheLog) this.network.followedAsOf = givenAt;
+      command.settle(reply);
+    };
+    this.answers.push({ sentAt: this.clock.monotonic(), give });
   }
 
   /** Undefined while it waits. */
