@@ -6,19 +6,22 @@ import { Jobs } from '../support/jobs.js';
 import { LaneApp } from '../support/lane-app.js';
 import { ModelDisk, ModelTier } from '../support/model-tier.js';
 
+/** One of several that share a log, which is cut off when `isStale` says so. */
+function instance(...below: readonly ModelTier[]) {
+  const log = {
+    publish: () => Promise.resolve(false),
+    isStale: false,
+    heardUntil: Infinity,
+    heardAgain: () => Promise.resolve(),
+  };
+  const turns = { take: () => Promise.resolve({ end: () => undefined }) };
+  const app = new LaneApp({ below, share: () => ({ tier: new OffTier('l4', 'policy'), log, turns }) });
+  return { app, log };
+}
+
 describe('what was queued behind other computations', () => {
   it('is not kept when it comes while the instance has been cut off for too long', async () => {
-    const connection = { isStale: false };
-    const log = {
-      publish: () => Promise.resolve(false),
-      get isStale(): boolean {
-        return connection.isStale;
-      },
-      heardUntil: Infinity,
-      heardAgain: () => Promise.resolve(),
-    };
-    const turns = { take: () => Promise.resolve({ end: () => undefined }) };
-    const app = new LaneApp({ share: () => ({ tier: new OffTier('l4', 'policy'), log, turns }) });
+    const { app, log } = instance();
     const cache = app.manager();
     const sources = [new Deferred<string>(), new Deferred<string>()];
     const running = sources.map(async (source) => {
@@ -28,30 +31,20 @@ describe('what was queued behind other computations', () => {
     });
     await nextTurn();
     const queued = cache.getOrSet('k', async () => 'of the queue');
-    connection.isStale = true;
+    log.isStale = true;
     app.follower?.suspect();
     for (const source of sources) source.resolve('superseded');
     await Promise.all(running);
     expect(await queued).toBe('of the queue');
     expect(await cache.getOrSet('k', async () => 'anew')).toBe('anew');
     expect(await cache.get('k')).toBeUndefined();
-    connection.isStale = false;
+    log.isStale = false;
     expect(await cache.getOrSet('k', async () => 'after')).toBe('after');
   });
 
   it('is computed then, whatever the disk has', async () => {
-    const connection = { isStale: false };
-    const log = {
-      publish: () => Promise.resolve(false),
-      get isStale(): boolean {
-        return connection.isStale;
-      },
-      heardUntil: Infinity,
-      heardAgain: () => Promise.resolve(),
-    };
-    const turns = { take: () => Promise.resolve({ end: () => undefined }) };
     const disk = new ModelTier('l2', ['standard'], new ModelDisk(), new Jobs());
-    const app = new LaneApp({ below: [disk], share: () => ({ tier: new OffTier('l4', 'policy'), log, turns }) });
+    const { app, log } = instance(disk);
     const cache = app.manager();
     const commit = async (): Promise<void> => {
       await nextTurn();
@@ -68,7 +61,7 @@ describe('what was queued behind other computations', () => {
       app.memory.clearAll();
     }
     const queued = cache.getOrSet('k', async () => 'computed');
-    connection.isStale = true;
+    log.isStale = true;
     app.follower?.suspect();
     for (const source of sources) source.resolve('superseded');
     await Promise.all(running);
@@ -78,17 +71,7 @@ describe('what was queued behind other computations', () => {
 
 describe('what memory held when the instance had been cut off for too long', () => {
   it('is not served, though somebody looked at it again meanwhile', async () => {
-    const connection = { isStale: false };
-    const log = {
-      publish: () => Promise.resolve(false),
-      get isStale(): boolean {
-        return connection.isStale;
-      },
-      heardUntil: Infinity,
-      heardAgain: () => Promise.resolve(),
-    };
-    const turns = { take: () => Promise.resolve({ end: () => undefined }) };
-    const app = new LaneApp({ share: () => ({ tier: new OffTier('l4', 'policy'), log, turns }) });
+    const { app, log } = instance();
     const cache = app.manager();
     const source = new Deferred<string>();
     const first = cache.getOrSet('k', () => source.promise);
@@ -96,7 +79,7 @@ describe('what memory held when the instance had been cut off for too long', () 
     // joins later than what supersedes it was said, and looks for something else when the first has come
     const late = cache.getOrSet('k', () => source.promise);
     await cache.set('k', 'held');
-    connection.isStale = true;
+    log.isStale = true;
     app.follower?.suspect();
     source.resolve('computed');
     expect(await first).toBe('computed');
