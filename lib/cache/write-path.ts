@@ -41,13 +41,13 @@ export const FENCED: Refusal = Object.freeze({
   detail: 'it was invalidated while it was being computed',
 });
 
-/** Memory has what the disk had no room for. */
 /** Others may have said something since that is not known here. */
 export const CUT_OFF: Refusal = Object.freeze({
   reason: 'skip-cache',
   detail: 'this instance has been cut off from the others for too long to know what others store',
 });
 
+/** Memory has what the disk had no room for. */
 const NO_ROOM = Object.freeze({
   backlog: { reason: 'backlog', detail: 'too much is waiting to be written to disk' },
   'disk-full': { reason: 'disk-full', detail: 'the disk is full' },
