@@ -33,23 +33,27 @@ const KNOWN = [
 
 /** Throws OPTIONS_INVALID naming the option. Durations are checked where they are read. */
 export function checkDistributed(given: DistributedOptions): void {
-  if (typeof given !== 'object' || given === null) throw invalid('', 'must be an object with a url or a client');
-  for (const name of Object.keys(given)) if (!KNOWN.includes(name)) throw invalid(`.${name}`, 'is no option');
+  if (typeof given !== 'object' || given === null)
+    throw invalidDistributed('', 'must be an object with a url or a client');
+  for (const name of Object.keys(given))
+    if (!KNOWN.includes(name)) throw invalidDistributed(`.${name}`, 'is no option');
   const { url, client, onDisconnect, logLength, trustPersistence, hmacKey } = given;
-  if ((url === undefined) === (client === undefined)) throw invalid('', 'needs exactly one of url and client');
-  if (client !== undefined && (typeof client !== 'object' || client === null)) throw invalid('.client', 'is no client');
+  if ((url === undefined) === (client === undefined))
+    throw invalidDistributed('', 'needs exactly one of url and client');
+  if (client !== undefined && (typeof client !== 'object' || client === null))
+    throw invalidDistributed('.client', 'is no client');
   if (onDisconnect !== undefined && onDisconnect !== 'serve' && onDisconnect !== 'bypass') {
-    throw invalid('.onDisconnect', "must be 'serve' or 'bypass'");
+    throw invalidDistributed('.onDisconnect', "must be 'serve' or 'bypass'");
   }
   if (logLength !== undefined && !(Number.isSafeInteger(logLength) && logLength > 0)) {
-    throw invalid('.logLength', 'must be a whole number above 0');
+    throw invalidDistributed('.logLength', 'must be a whole number above 0');
   }
   if (trustPersistence !== undefined && typeof trustPersistence !== 'boolean') {
-    throw invalid('.trustPersistence', 'must be true or false');
+    throw invalidDistributed('.trustPersistence', 'must be true or false');
   }
-  if (hmacKey !== undefined && hmacKey.length === 0) throw invalid('.hmacKey', 'must not be empty');
+  if (hmacKey !== undefined && hmacKey.length === 0) throw invalidDistributed('.hmacKey', 'must not be empty');
 }
 
-function invalid(field: string, problem: string): LaneCacheError {
+function invalidDistributed(field: string, problem: string): LaneCacheError {
   return new LaneCacheError('OPTIONS_INVALID', `distributed${field} ${problem}.`, { field: `distributed${field}` });
 }

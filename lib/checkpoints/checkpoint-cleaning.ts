@@ -9,7 +9,7 @@ import type { WatchedTable } from './watched-table.js';
 import type { WorkSlice } from './work-slice.js';
 
 /** The most versions that one slice looks at. */
-const SLICE = 64;
+const CLEANING_SLICE = 64;
 
 /** What happens to what is due. */
 export interface Removal {
@@ -37,7 +37,7 @@ export function cleanSlice(
   work: WorkSlice,
 ): CleanupSlice {
   const { index, range } = rangeOf(rows, rule, from);
-  const found = [...index.range({ ...range, limit: SLICE })];
+  const found = [...index.range({ ...range, limit: CLEANING_SLICE })];
   const removed: CheckpointRecord[] = [];
   let newestOfId = 0;
   let pinnedKept = 0;
@@ -61,7 +61,7 @@ export function cleanSlice(
     removal.remove(...pointer);
     removed.push(record);
   }
-  const isCut = looked < found.length || looked === SLICE;
+  const isCut = looked < found.length || looked === CLEANING_SLICE;
   const next = nextPosition(from, isCut ? found[looked - 1]?.key : undefined, rule);
   return { removed, newestOfId, pinnedKept, ...(next !== undefined && { next }) };
 }

@@ -5,7 +5,7 @@ import { ExpiredTags } from './expired-tags.js';
 import type { LogJournal, LogRecord, LogRow } from './journal.js';
 import { LaneLog, type PendingRemoval } from './lane-log.js';
 import type { PatternRecord } from './pattern-record.js';
-import { Positions } from './positions.js';
+import { Positions, STORED } from './positions.js';
 import { TagPositions } from './tag-positions.js';
 import { whyNot, type VoidedBy } from './why-not.js';
 
@@ -32,7 +32,6 @@ export interface LogOptions {
 }
 
 const DEFAULT_TAG_LIMIT = 100_000;
-const STORED = Promise.resolve();
 /** A birth that everything comes after. */
 const BEFORE_ALL = -1;
 

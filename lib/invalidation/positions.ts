@@ -2,7 +2,7 @@ import type { LogJournal, LogRow } from './journal.js';
 
 /** Positions reserved ahead in the journal at a time. */
 const CEILING_STEP = 65_536;
-const STORED = Promise.resolve();
+export const STORED = Promise.resolve();
 
 /**
  * The counter of the log, and its journal.

@@ -13,7 +13,7 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   d: 86_400_000,
   w: 604_800_000,
 };
-const WRITTEN = /^\s*(\d+(?:\.\d+)?|\.\d+)\s?(ms|s|m|h|d|w)?\s*$/;
+const DURATION_TEXT = /^\s*(\d+(?:\.\d+)?|\.\d+)\s?(ms|s|m|h|d|w)?\s*$/;
 
 /** 1,000 years. Longer spans count as this long, so that every expiry remains a date. */
 const LONGEST_MS = 1_000 * 365 * 86_400_000;
@@ -25,7 +25,7 @@ export const DURATION_FORM = "a number of seconds (0 or more) or a string such a
 export function readDuration(value: unknown): number | undefined {
   if (typeof value === 'number') return wholeMs(value * 1_000);
   if (typeof value !== 'string') return undefined;
-  const written = WRITTEN.exec(value);
+  const written = DURATION_TEXT.exec(value);
   return written === null ? undefined : wholeMs(Number(written[1]) * (UNIT_MS[written[2] ?? 's'] ?? Number.NaN));
 }
 

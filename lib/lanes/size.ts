@@ -4,7 +4,7 @@ import { LaneCacheError } from '../errors/lane-cache.error.js';
 export type Size = number | `${number}${'B' | 'KB' | 'MB' | 'GB'}` | `${number} ${'B' | 'KB' | 'MB' | 'GB'}`;
 
 const UNIT_BYTES: Readonly<Record<string, number>> = { B: 1, KB: 1_024, MB: 1_024 ** 2, GB: 1_024 ** 3 };
-const WRITTEN = /^\s*(\d+(?:\.\d+)?|\.\d+)\s?(B|KB|MB|GB)?\s*$/i;
+const SIZE_TEXT = /^\s*(\d+(?:\.\d+)?|\.\d+)\s?(B|KB|MB|GB)?\s*$/i;
 
 /** What a size may look like, for the texts of errors. */
 export const SIZE_FORM = "a number of bytes (0 or more) or a string such as '64KB', '512MB', '2GB'";
@@ -13,7 +13,7 @@ export const SIZE_FORM = "a number of bytes (0 or more) or a string such as '64K
 export function readSize(value: unknown): number | undefined {
   if (typeof value === 'number') return wholeBytes(value);
   if (typeof value !== 'string') return undefined;
-  const written = WRITTEN.exec(value);
+  const written = SIZE_TEXT.exec(value);
   if (written === null) return undefined;
   return wholeBytes(Number(written[1]) * (UNIT_BYTES[(written[2] ?? 'B').toUpperCase()] ?? Number.NaN));
 }

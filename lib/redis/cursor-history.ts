@@ -1,7 +1,7 @@
 import type { LogCursor } from '../invalidation/shared-log.js';
 
 /** At most so many moves are remembered; what was born before the oldest is not shared. */
-const REMEMBERED = 16_384;
+const REMEMBERED_CURSORS = 16_384;
 
 /**
  * Which sequence numbers had been followed when this process was at a position: the shared birth of what was born
@@ -26,9 +26,9 @@ export class CursorHistory {
     }
     this.positions.push(position);
     this.sequences.push(sequence);
-    if (this.positions.length <= REMEMBERED) return;
-    this.positions = this.positions.slice(REMEMBERED / 2);
-    this.sequences = this.sequences.slice(REMEMBERED / 2);
+    if (this.positions.length <= REMEMBERED_CURSORS) return;
+    this.positions = this.positions.slice(REMEMBERED_CURSORS / 2);
+    this.sequences = this.sequences.slice(REMEMBERED_CURSORS / 2);
   }
 
   /** The cursor as it was when the process came to `birth`; undefined if that is not known any more. */

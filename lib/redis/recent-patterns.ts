@@ -9,7 +9,7 @@ interface RecentPattern {
 
 /** The server keeps half of it, and a floor for what it let go. */
 export const PATTERNS_ON_SERVER = 256;
-const REMEMBERED = 2 * PATTERNS_ON_SERVER;
+const REMEMBERED_PATTERNS = 2 * PATTERNS_ON_SERVER;
 
 /** The patterns that the server remembers, as far as this instance has heard of them: it matches, the server does not. */
 export class RecentPatterns {
@@ -43,7 +43,7 @@ export class RecentPatterns {
     this.patterns.delete(member);
     this.patterns.set(member, { lane, pattern: new KeyPattern(subject), sequence });
     this.newest = Math.max(this.newest, sequence);
-    if (this.patterns.size <= REMEMBERED) return;
+    if (this.patterns.size <= REMEMBERED_PATTERNS) return;
     for (const [oldest, { sequence: forgotten }] of this.patterns) {
       this.patterns.delete(oldest);
       this.forgotten = forgotten;

@@ -11,7 +11,7 @@ export interface Followed {
 }
 
 /** What came along both streams. */
-export interface Heard {
+export interface ReceivedRecords {
   readonly records: readonly Followed[];
   /** Names of leases that were given back. */
   readonly landed: readonly string[];
@@ -45,7 +45,7 @@ export async function followStreams(
   keys: KeySpace,
   from: Heading,
   wait: { readonly blockMs: number; readonly timeoutMs: number },
-): Promise<Heard> {
+): Promise<ReceivedRecords> {
   const { blockMs, timeoutMs } = wait;
   const command = ['XREAD', 'COUNT', `${AT_ONCE}`, 'BLOCK', `${blockMs}`, 'STREAMS'];
   const streams = [keys.stream, keys.landed, `${from.sequence}-0`, from.landedAt];

@@ -4,9 +4,8 @@ import { StorageFault } from './environment.js';
 import { toFault } from './faults.js';
 import type { NativeRoot } from './native-lmdb.js';
 import { usedEnd } from './page-use.js';
-import type { Watermark } from './watermark.js';
+import { MEGABYTE, type Watermark } from './watermark.js';
 
-const MEGABYTE = 1024 * 1024;
 const FILE_MODE = 0o600;
 const writeTo = promisify(write);
 

@@ -1,4 +1,4 @@
-import { decodeSequence as decodeTime, encodeSequence as encodeTime } from './entry-row.js';
+import { decodeSequence, encodeSequence } from './entry-row.js';
 import { StorageFault, type Table, type Transaction } from './environment.js';
 
 /** Beside the lanes, whose keys are strings. */
@@ -22,8 +22,8 @@ export class LaneUsage {
 
   constructor(private readonly table: Table) {
     const seen = table.get(SEEN);
-    this.seenAt = seen === undefined ? 0 : decodeTime(seen);
-    for (const { key, value } of table.range()) if (typeof key === 'string') this.counts.set(key, decode(value));
+    this.seenAt = seen === undefined ? 0 : decodeSequence(seen);
+    for (const { key, value } of table.range()) if (typeof key === 'string') this.counts.set(key, decodeCount(value));
   }
 
   /** The lane's counts, to be changed in place by whoever calls `note` as well. */
@@ -43,13 +43,13 @@ export class LaneUsage {
   }
 
   writeTo(transaction: Transaction, now: number): void {
-    transaction.put(this.table, SEEN, encodeTime(now));
-    for (const lane of this.changed) transaction.put(this.table, lane, encode(this.of(lane)));
+    transaction.put(this.table, SEEN, encodeSequence(now));
+    for (const lane of this.changed) transaction.put(this.table, lane, encodeCount(this.of(lane)));
     this.changed.clear();
   }
 }
 
-function encode(count: LaneCount): Uint8Array {
+function encodeCount(count: LaneCount): Uint8Array {
   const bytes = Buffer.allocUnsafe(ROW_BYTES);
   bytes.writeDoubleLE(count.entries, 0);
   bytes.writeDoubleLE(count.sizeBytes, 8);
@@ -57,7 +57,7 @@ function encode(count: LaneCount): Uint8Array {
   return bytes;
 }
 
-function decode(row: Uint8Array): LaneCount {
+function decodeCount(row: Uint8Array): LaneCount {
   if (row.length !== ROW_BYTES) throw new StorageFault('damaged', 'the counts of a lane cannot be read');
   const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength);
   return { entries: bytes.readDoubleLE(0), sizeBytes: bytes.readDoubleLE(8), sequence: bytes.readDoubleLE(16) };

@@ -4,14 +4,14 @@ import { randomId } from '../clock/random.js';
 import { isErrno, toFault } from './faults.js';
 import { syncDirectory } from './sync-directory.js';
 
-const PREFIX = 'missed-';
+const MISSED_PREFIX = 'missed-';
 
 /**
  * Notes, durably, that a process which does not own the persistent tier invalidated something that the tier did not
  * learn of. Whoever opens the tier and finds a note must void it first, then delete the note. Throws `StorageFault`.
  */
 export const noteMissed = async (root: string): Promise<string> => {
-  const path = join(root, `${PREFIX}${randomId()}`);
+  const path = join(root, `${MISSED_PREFIX}${randomId()}`);
   try {
     const file = await open(path, 'wx', 0o600);
     try {
@@ -29,7 +29,7 @@ export const noteMissed = async (root: string): Promise<string> => {
 /** The notes that lie in `root`. Throws `StorageFault`: not knowing must not be taken for none. */
 export const missedNotes = async (root: string): Promise<readonly string[]> => {
   try {
-    return (await readdir(root)).filter((name) => name.startsWith(PREFIX)).map((name) => join(root, name));
+    return (await readdir(root)).filter((name) => name.startsWith(MISSED_PREFIX)).map((name) => join(root, name));
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return [];
     throw toFault(error, `looking for missed invalidations in ${root}`);

@@ -4,7 +4,7 @@ import { randomId } from '../clock/random.js';
 import { toFault } from './faults.js';
 import { syncDirectory } from './sync-directory.js';
 
-const PREFIX = 'unsaid-';
+const OUTBOX_PREFIX = 'unsaid-';
 /** A file with so many more lines than it needs, twice over, is followed by another. */
 const SPARE_LINES = 10_000;
 
@@ -25,7 +25,7 @@ export class OutboxFiles {
   /** What cannot be read is left where it is, for a later process. */
   static async open(root: string): Promise<OutboxFiles> {
     const names = await readdir(root).catch(() => []);
-    const paths = names.filter((name) => name.startsWith(PREFIX)).map((name) => join(root, name));
+    const paths = names.filter((name) => name.startsWith(OUTBOX_PREFIX)).map((name) => join(root, name));
     const read = await Promise.all(paths.map(async (path) => ({ path, texts: await textsIn(path) })));
     const readable = read.flatMap(({ path, texts }) => (texts === undefined ? [] : [{ path, texts }]));
     const found = new Map(readable.flatMap(({ texts }) => texts));
@@ -66,7 +66,8 @@ export class OutboxFiles {
     this.fresh = new Map();
     const isSpent = this.own !== undefined && this.own.lines > 2 * kept.size + SPARE_LINES;
     const before = isSpent ? [...paths] : [];
-    const own = isSpent || this.own === undefined ? { path: join(root, `${PREFIX}${randomId()}`), lines: 0 } : this.own;
+    const own =
+      isSpent || this.own === undefined ? { path: join(root, `${OUTBOX_PREFIX}${randomId()}`), lines: 0 } : this.own;
     const texts = isSpent ? kept : fresh;
     const isNew = own !== this.own;
     // nothing is written behind half a line

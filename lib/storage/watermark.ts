@@ -2,7 +2,7 @@ import { statfsSync } from 'node:fs';
 import { StorageFault } from './environment.js';
 import { toFault } from './faults.js';
 
-const MEGABYTE = 1024 * 1024;
+export const MEGABYTE = 1024 * 1024;
 const DEFAULT_MOST = 256 * MEGABYTE;
 const DEFAULT_SHARE = 0.05;
 /** What is always left, so that removing, which writes as well, is possible when nothing else is. */
