@@ -1,4 +1,4 @@
-export { CacheManager } from './cache-manager.js';
+export { CacheManager } from './app/cache-manager.js';
 export { LaneCacheModule } from './lane-cache.module.js';
 export type {
   LaneCacheModuleAsyncOptions,
@@ -7,8 +7,8 @@ export type {
   LaneCacheOptionsFactory,
   MetricsControllerOptions,
 } from './lane-cache.module-options.js';
-export type { CheckpointOptions, LaneCacheOptions, StorageOptions } from './lane-cache.options.js';
-export type { DistributedOptions } from './lane-cache.distributed-options.js';
+export type { CheckpointOptions, LaneCacheOptions, StorageOptions } from './app/options.js';
+export type { DistributedOptions } from './app/options.js';
 export { getLaneToken, LANE_CACHE } from './lanes/lane-token.js';
 
 export { Cached } from './decorators/cached.decorator.js';

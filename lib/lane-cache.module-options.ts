@@ -7,7 +7,7 @@ import type {
   Type,
 } from '@nestjs/common';
 import type { LaneName } from './lanes/policy.js';
-import type { LaneCacheOptions } from './lane-cache.options.js';
+import type { LaneCacheOptions } from './app/options.js';
 
 export interface MetricsControllerOptions {
   /** Default 'lane-cache'. */

@@ -10,7 +10,7 @@ import type {
   LaneCacheModuleOptions,
   LaneCacheOptionsFactory,
 } from './lane-cache.module-options.js';
-import { MODULE_OPTIONS, readOptions, type LaneCacheOptions } from './lane-cache.options.js';
+import { MODULE_OPTIONS, readOptions, type LaneCacheOptions } from './app/options.js';
 import { injectables, MACHINERY } from './lane-cache.providers.js';
 import { LANE_CACHE_OPTIONS, LANE_CACHE_OPTIONS_FACTORY } from './lane-cache.tokens.js';
 

@@ -7,16 +7,16 @@ import {
   type Provider,
 } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
-import { CacheManager, makeCacheManager } from './cache-manager.js';
+import { CacheManager, makeCacheManager } from './app/cache-manager.js';
 import { CheckpointService } from './checkpoints/checkpoint-service.js';
 import { ResponseExplorer } from './http/response-explorer.js';
 import { DecoratorExplorer } from './decorators/decorator-explorer.js';
 import { LaneCacheError } from './errors/lane-cache.error.js';
 import { CheckpointCleanupTask } from './housekeeping/checkpoint-cleanup.task.js';
-import { createLaneCache, type LaneCacheApp } from './lane-cache.composition.js';
-import type { MakeCheckpoints } from './lane-cache.disk.js';
+import { createLaneCache, type LaneCacheApp } from './app/cache-app.js';
+import type { MakeCheckpoints } from './app/disk.js';
 import { LaneCacheSchedule } from './lane-cache.schedule.js';
-import type { LaneCacheOptions } from './lane-cache.options.js';
+import type { LaneCacheOptions } from './app/options.js';
 import { LANE_CACHE_APP, LANE_CACHE_CHECKPOINTS, LANE_CACHE_OPTIONS } from './lane-cache.tokens.js';
 import { getLaneToken, LANE_CACHE } from './lanes/lane-token.js';
 import { LaneCacheMetrics } from './metrics/lane-cache-metrics.js';

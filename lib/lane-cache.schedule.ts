@@ -1,7 +1,7 @@
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import type { JobRegistry } from './housekeeping/cleanup-schedule.js';
-import type { LaneCacheApp } from './lane-cache.composition.js';
+import type { LaneCacheApp } from './app/cache-app.js';
 import { LANE_CACHE_APP } from './lane-cache.tokens.js';
 
 /**

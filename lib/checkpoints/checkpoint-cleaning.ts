@@ -1,10 +1,8 @@
 import type { RangeOptions, TableKey } from '../storage/environment.js';
 import type { CheckpointLedger } from './checkpoint-ledger.js';
-import { hasExpired } from './checkpoint-rows.js';
-import type { CheckpointRows } from './checkpoint-rows.js';
+import { hasExpired, type CheckpointRows } from './checkpoint-rows.js';
 import type { CheckpointRecord, CleanupPosition, CleanupRule, CleanupSlice } from './checkpoint-store.js';
-import { numbersOf, pointerRow, ranges, scopeOf } from './checkpoint-tables.js';
-import type { Pointer } from './checkpoint-tables.js';
+import { numbersOf, pointerRow, ranges, scopeOf, type Pointer } from './checkpoint-tables.js';
 import type { WatchedTable } from './watched-table.js';
 import type { WorkSlice } from './work-slice.js';
 

@@ -1,8 +1,7 @@
 import { UnknownLaneError } from '../errors/cache.errors.js';
 import { CheckpointTooLargeError } from '../errors/checkpoint.errors.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { toMilliseconds } from '../lanes/duration.js';
-import type { Duration } from '../lanes/duration.js';
+import { toMilliseconds, type Duration } from '../lanes/duration.js';
 import { invalid, requireCount, requireName, requireStep } from './checkpoint-input.js';
 import type { CheckpointSettings } from './checkpoint-settings.js';
 import type { CheckpointDraft } from './checkpoint-store.js';

@@ -15,8 +15,10 @@ import {
   scopesOf,
   storeRow,
   usageRow,
+  type CheckpointTables,
+  type Head,
+  type Pointer,
 } from './checkpoint-tables.js';
-import type { CheckpointTables, Head, Pointer } from './checkpoint-tables.js';
 import type { WatchedTable } from './watched-table.js';
 import type { WriteBatch } from './write-batch.js';
 

@@ -9,8 +9,17 @@ import type {
   ListSlice,
   UsageCounts,
 } from './checkpoint-store.js';
-import { END_OF_TIME, EVERYTHING, laneScope, numbersOf, pointerRow, ranges, scopeOf } from './checkpoint-tables.js';
-import type { Pointer, Scope } from './checkpoint-tables.js';
+import {
+  END_OF_TIME,
+  EVERYTHING,
+  laneScope,
+  numbersOf,
+  pointerRow,
+  ranges,
+  scopeOf,
+  type Pointer,
+  type Scope,
+} from './checkpoint-tables.js';
 import type { WatchedTable } from './watched-table.js';
 
 /** Rows that are read in one turn of the event loop. */

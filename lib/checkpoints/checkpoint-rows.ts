@@ -10,10 +10,12 @@ import {
   recordRow,
   storeRow,
   usageRow,
+  type CheckpointTables,
+  type Head,
+  type StoreRow,
+  type UsageRow,
 } from './checkpoint-tables.js';
-import type { CheckpointTables, Head, StoreRow, UsageRow } from './checkpoint-tables.js';
-import { WriteBatch } from './write-batch.js';
-import type { RowSource } from './write-batch.js';
+import { WriteBatch, type RowSource } from './write-batch.js';
 
 /** Saves by others that may come between a save and its repetition, and do not hide it. */
 const LOOKED_BACK = 16;

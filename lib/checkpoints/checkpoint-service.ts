@@ -21,8 +21,7 @@ import type {
   SaveCheckpointOptions,
 } from './checkpoint.js';
 import { SaveBacklog } from './save-backlog.js';
-import { SoundStates } from './sound-states.js';
-import type { SoundState, StateWish } from './sound-states.js';
+import { SoundStates, type SoundState, type StateWish } from './sound-states.js';
 import { decodeState } from './state-codec.js';
 import { asUnavailable, NO_USAGE } from './unavailable-checkpoint-store.js';
 

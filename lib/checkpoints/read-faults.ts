@@ -1,5 +1,4 @@
-import { StorageFault } from '../storage/environment.js';
-import type { StorageFaultKind } from '../storage/environment.js';
+import { StorageFault, type StorageFaultKind } from '../storage/environment.js';
 
 /**
  * What the storage said about reads that missed because of a fault. A cache may take those for misses; here a version

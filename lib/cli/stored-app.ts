@@ -1,6 +1,6 @@
 import { LaneManager } from '../cache/lane-manager.js';
-import { createLaneCache, type LaneCacheApp } from '../lane-cache.composition.js';
-import type { LaneCacheOptions } from '../lane-cache.options.js';
+import { createLaneCache, type LaneCacheApp } from '../app/cache-app.js';
+import type { LaneCacheOptions } from '../app/options.js';
 import type { CachePolicy, LanePolicyInput } from '../lanes/policy.js';
 import type { LaneMetrics, TierMetrics } from '../events/lane-metrics.js';
 import type { MetricsReport } from '../metrics/lane-cache-metrics.js';

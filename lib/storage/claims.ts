@@ -5,8 +5,7 @@ import type { Clock } from '../clock/clock.js';
 import { randomId } from '../clock/random.js';
 import type { Liveness } from './liveness.js';
 import { isErrno } from './faults.js';
-import { bootId, parseClaimant } from './claimant.js';
-import type { Claimant } from './claimant.js';
+import { bootId, parseClaimant, type Claimant } from './claimant.js';
 import type { SocketPlace } from './socket-place.js';
 
 const CLAIM = '.claim';

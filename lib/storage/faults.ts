@@ -1,5 +1,4 @@
-import { StorageFault } from './environment.js';
-import type { StorageFaultKind } from './environment.js';
+import { StorageFault, type StorageFaultKind } from './environment.js';
 
 const KIND_BY_CODE: Readonly<Record<string, StorageFaultKind>> = {
   ENOSPC: 'disk-full',

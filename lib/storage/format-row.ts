@@ -1,5 +1,4 @@
-import { openNativeTable, tableNames } from './native-lmdb.js';
-import type { NativeRoot } from './native-lmdb.js';
+import { openNativeTable, tableNames, type NativeRoot } from './native-lmdb.js';
 
 /** The version of what this room writes: tables, keys and rows. Raised when an older build could misread it. */
 export const FORMAT_VERSION = 1;

@@ -1,23 +1,18 @@
 import type { Clock } from '../clock/clock.js';
-import { Changes } from './changes.js';
-import type { Change } from './changes.js';
+import { Changes, type Change } from './changes.js';
 import { copyInto, copyPlace } from './copy-tables.js';
 import { DataFile } from './data-file.js';
-import { StorageFault } from './environment.js';
-import type { Durability, Environment, Table, Transaction } from './environment.js';
+import { StorageFault, type Durability, type Environment, type Table, type Transaction } from './environment.js';
 import { toFault } from './faults.js';
 import { Headroom } from './headroom.js';
 import { inTime } from './in-time.js';
-import { LmdbTable } from './lmdb-table.js';
-import type { ReadGate } from './lmdb-table.js';
-import { openNativeTable, tableNames } from './native-lmdb.js';
-import type { NativeRoot } from './native-lmdb.js';
+import { LmdbTable, type ReadGate } from './lmdb-table.js';
+import { openNativeTable, tableNames, type NativeRoot } from './native-lmdb.js';
 import { freePageBytes } from './page-use.js';
 import { discard, putInPlace } from './quarantine.js';
 import type { StorageReporter } from './storage-reporter.js';
 import { Watermark } from './watermark.js';
-import { WriteBatches } from './write-batches.js';
-import type { Submission } from './write-batches.js';
+import { WriteBatches, type Submission } from './write-batches.js';
 
 export interface LmdbEnvironmentOptions {
   readonly directory: string;

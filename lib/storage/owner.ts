@@ -1,8 +1,7 @@
 import type { Clock } from '../clock/clock.js';
 import { randomFraction } from '../clock/random.js';
 import type { Claimant } from './claimant.js';
-import { Claims } from './claims.js';
-import type { Claim } from './claims.js';
+import { Claims, type Claim } from './claims.js';
 import { toFault } from './faults.js';
 import type { Liveness } from './liveness.js';
 import { ensurePrivateDirectory } from './private-directory.js';

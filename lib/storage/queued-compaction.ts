@@ -1,5 +1,4 @@
-import type { Environment } from './environment.js';
-import { StorageFault } from './environment.js';
+import { type Environment, StorageFault } from './environment.js';
 import type { QueuedChange } from './write-queue.js';
 
 const LARGE_BYTES = 64 * 1024 * 1024;

@@ -1,10 +1,8 @@
 import { isSoonRead, looksOf, sinceClosed } from './closing-stamp.js';
-import type { Durability } from './environment.js';
-import { StorageFault } from './environment.js';
+import { type Durability, StorageFault } from './environment.js';
 import { OpeningMarker } from './opening-marker.js';
 import { preflight } from './preflight.js';
-import { probe, probeCopy } from './probe.js';
-import type { ProbeOutcome } from './probe.js';
+import { probe, probeCopy, type ProbeOutcome } from './probe.js';
 import { Watermark } from './watermark.js';
 
 /** Why a directory is set aside. */

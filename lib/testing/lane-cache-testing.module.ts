@@ -1,7 +1,7 @@
 import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { LocalCheckpointStore } from '../checkpoints/local-checkpoint-store.js';
 import { ReadFaults } from '../checkpoints/read-faults.js';
-import type { MakeCheckpoints } from '../lane-cache.disk.js';
+import type { MakeCheckpoints } from '../app/disk.js';
 import { LaneCacheModule } from '../lane-cache.module.js';
 import type { LaneCacheModuleOptions } from '../lane-cache.module-options.js';
 import { LANE_CACHE_CHECKPOINTS } from '../lane-cache.tokens.js';

@@ -1,5 +1,5 @@
 import ts from 'typescript';
-import { FRONT_DOOR, roomOf } from './floors.js';
+import { roomOf } from './floors.js';
 import { lineOf, type Source, visit } from './source-tree.js';
 
 interface ModuleBorder {
@@ -10,9 +10,9 @@ interface ModuleBorder {
 const MODULE_BORDERS: readonly ModuleBorder[] = [
   { modules: /^(node:)?fs(\/|$)/, rooms: ['storage', 'cli'] },
   { modules: /^lmdb$/, rooms: ['storage', 'cli'] },
-  { modules: /^(node:)?net$/, rooms: ['operator', 'cli'] },
+  { modules: /^(node:)?net$/, rooms: ['ipc', 'cli'] },
   { modules: /^(redis|@redis\/.+|ioredis|iovalkey|@valkey\/.+)$/, rooms: ['redis'] },
-  { modules: /^@nestjs\//, rooms: [FRONT_DOOR, 'decorators', 'http', 'housekeeping', 'testing'] },
+  { modules: /^@nestjs\//, rooms: ['module', 'decorators', 'http', 'housekeeping', 'testing'] },
   { modules: /^(node:)?(timers|perf_hooks)(\/|$)/, rooms: ['clock'] },
 ];
 

@@ -1,6 +1,6 @@
 import type { Source } from './source-tree.js';
 
-/** Files that lie beside the rooms: the entry point and the module's wiring. */
+/** The entry point of the package, the only file beside the rooms. */
 export const FRONT_DOOR = 'front door';
 
 /** Imports point strictly down, so rooms of one floor don't know each other. */
@@ -16,16 +16,19 @@ export const FLOORS: Readonly<Record<string, number>> = {
   checkpoints: 6,
   metrics: 6,
   cache: 7,
+  benchmark: 8,
   decorators: 8,
   http: 8,
   keyv: 8,
-  operator: 8,
   housekeeping: 8,
   redis: 8,
-  [FRONT_DOOR]: 9,
-  health: 10,
-  cli: 10,
-  testing: 11,
+  ipc: 9,
+  app: 10,
+  module: 11,
+  [FRONT_DOOR]: 12,
+  health: 13,
+  cli: 13,
+  testing: 14,
 };
 
 export function roomOf(path: string): string {

@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import type { Source } from './source-tree.js';
 
-const MAX_LINES = 260;
+const MAX_LINES = 600;
 /** Names that say what kind of file lies there instead of what it is about. */
 const NAMELESS_FOLDERS: ReadonlySet<string> = new Set([
   'utils',

@@ -3,8 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import type { Child } from '../support/child-process.js';
-import { Workshop } from '../support/child-process.js';
+import { type Child, Workshop } from '../support/child-process.js';
 import { StorageBench } from '../support/storage.js';
 
 /** Claims the directory, says how that went, and takes over as soon as it may. Opens a session as well. */

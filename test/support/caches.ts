@@ -1,8 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CacheManager } from '../../lib/index.js';
-import type { LaneCacheOptions } from '../../lib/index.js';
+import { CacheManager, type LaneCacheOptions } from '../../lib/index.js';
 import { auditManager } from './audit-manager.js';
 
 /** The caches of one spec: in memory unless told otherwise, audited and closed after each test. */

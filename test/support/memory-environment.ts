@@ -1,11 +1,11 @@
-import { StorageFault } from '../../lib/storage/environment.js';
-import type {
-  Durability,
-  Environment,
-  RangeOptions,
-  Table,
-  TableKey,
-  Transaction,
+import {
+  StorageFault,
+  type Durability,
+  type Environment,
+  type RangeOptions,
+  type Table,
+  type TableKey,
+  type Transaction,
 } from '../../lib/storage/environment.js';
 import type { StorageReporter } from '../../lib/storage/storage-reporter.js';
 import type { EnvironmentSource } from '../../lib/tiers/environment-source.js';

@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../lib/clock/clock.js';
 import type { Environment } from '../../lib/storage/environment.js';
-import { openEnvironment } from '../../lib/storage/open-environment.js';
-import type { OpenEnvironmentOptions } from '../../lib/storage/open-environment.js';
+import { openEnvironment, type OpenEnvironmentOptions } from '../../lib/storage/open-environment.js';
 import type { StorageReporter } from '../../lib/storage/storage-reporter.js';
 
 /** What a directory told its reporter. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { measureCachePerformance } from '../../../lib/cache/performance.js';
-import { CacheManager } from '../../../lib/cache-manager.js';
+import { CacheManager } from '../../../lib/app/cache-manager.js';
 import { StorageBench } from '../../support/storage.js';
 
 const everything = async (manager: CacheManager): Promise<unknown> => {

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { chmod, mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CacheManager } from '../../../lib/cache-manager.js';
+import { CacheManager } from '../../../lib/app/cache-manager.js';
 import { checkpointFindings, clockFindings, memoryFindings } from '../../../lib/cli/doctor/app-findings.js';
 import { volumeFindings } from '../../../lib/cli/doctor/directory-findings.js';
 import type { Finding } from '../../../lib/cli/doctor/finding.js';
 import { laneFindings } from '../../../lib/cli/doctor/lane-findings.js';
-import type { LaneCacheOptions } from '../../../lib/lane-cache.options.js';
+import type { LaneCacheOptions } from '../../../lib/app/options.js';
 import { LaneAwareCacheStrategy } from '../../../lib/lanes/strategy.js';
 import { systemClock } from '../../../lib/clock/clock.js';
 import { runCli } from '../../support/fake-terminal.js';

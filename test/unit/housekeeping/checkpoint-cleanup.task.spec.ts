@@ -1,9 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { CheckpointCleaner } from '../../../lib/checkpoints/checkpoint-cleaner.js';
-import { CheckpointCleanupTask } from '../../../lib/housekeeping/checkpoint-cleanup.task.js';
-import type { RetentionDays } from '../../../lib/housekeeping/checkpoint-cleanup.task.js';
-import { CLEANUP_JOB, CleanupSchedule } from '../../../lib/housekeeping/cleanup-schedule.js';
-import type { JobRegistry } from '../../../lib/housekeeping/cleanup-schedule.js';
+import { CheckpointCleanupTask, type RetentionDays } from '../../../lib/housekeeping/checkpoint-cleanup.task.js';
+import { CLEANUP_JOB, CleanupSchedule, type JobRegistry } from '../../../lib/housekeeping/cleanup-schedule.js';
 import { checkpointsInMemory } from '../../support/checkpoints.js';
 
 type Job = Parameters<JobRegistry['add']>[1];

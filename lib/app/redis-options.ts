@@ -1,17 +1,17 @@
-import type { ClusterTurns } from './cache/cluster-turns.js';
-import type { SharedFollower } from './cache/shared-follower.js';
-import type { CheckpointStore } from './checkpoints/checkpoint-store.js';
-import { LaneCacheError } from './errors/lane-cache.error.js';
-import type { InvalidationLog } from './invalidation/invalidation-log.js';
-import type { Disk } from './lane-cache.disk.js';
-import { checkDistributed, type DistributedOptions } from './lane-cache.distributed-options.js';
-import type { Foundations } from './lane-cache.foundations.js';
-import { toMilliseconds, type Duration } from './lanes/duration.js';
-import type { CachePolicy } from './lanes/policy.js';
-import type { DistributedSettings } from './redis/distributed.js';
-import type { SharedLane } from './redis/packing.js';
-import type { SharedLog } from './invalidation/shared-log.js';
-import type { DistributedTier } from './tiers/distributed-tier.js';
+import type { ClusterTurns } from '../cache/cluster-turns.js';
+import type { SharedFollower } from '../cache/shared-follower.js';
+import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+import type { InvalidationLog } from '../invalidation/invalidation-log.js';
+import type { Disk } from './disk.js';
+import { checkDistributed, type DistributedOptions } from './options.js';
+import type { Foundations } from './app-context.js';
+import { toMilliseconds, type Duration } from '../lanes/duration.js';
+import type { CachePolicy } from '../lanes/policy.js';
+import type { DistributedSettings } from '../redis/distributed.js';
+import type { SharedLane } from '../redis/packing.js';
+import type { SharedLog } from '../invalidation/shared-log.js';
+import type { DistributedTier } from '../tiers/distributed-tier.js';
 
 /** What of an app is shared. */
 export interface Shared {
@@ -40,7 +40,7 @@ export async function openShared(
   }
   if (distributed === undefined || foundations.purpose === 'look') return undefined;
   const settings = settingsOf(distributed, foundations, { disk, log });
-  const { Distributed } = await import('./redis/distributed.js');
+  const { Distributed } = await import('../redis/distributed.js');
   return Distributed.prepare(settings);
 }
 

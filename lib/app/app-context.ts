@@ -1,21 +1,21 @@
 import { join, resolve } from 'node:path';
-import { RecentKeys } from './cache/recent-keys.js';
-import { FlightScopes } from './cache/reentrancy.js';
-import { systemClock, type Clock } from './clock/clock.js';
-import { LifeClock } from './clock/life-clock.js';
-import { ValueCodec } from './entries/codec.js';
-import { UnknownLaneError } from './errors/cache.errors.js';
-import { EventBus } from './events/event-bus.js';
-import { logEvents, reportListener } from './events/event-log.js';
-import type { LaneRecorder } from './events/recorder.js';
-import { readOptions, type LaneCacheOptions } from './lane-cache.options.js';
-import { SharedDisk } from './lane-cache.shared-disk.js';
-import { noDisk, type Disk, type MakeCheckpoints } from './lane-cache.disk.js';
-import { toMilliseconds } from './lanes/duration.js';
-import type { LaneName, ResolvedLane } from './lanes/policy.js';
-import { resolveLanes } from './lanes/resolve-lanes.js';
-import { parseSize } from './lanes/size.js';
-import { LaneCounters } from './metrics/lane-counters.js';
+import { RecentKeys } from '../cache/recent-keys.js';
+import { FlightScopes } from '../cache/reentrancy.js';
+import { systemClock, type Clock } from '../clock/clock.js';
+import { LifeClock } from '../clock/life-clock.js';
+import { ValueCodec } from '../entries/codec.js';
+import { UnknownLaneError } from '../errors/cache.errors.js';
+import { EventBus } from '../events/event-bus.js';
+import { logEvents, reportListener } from '../events/event-log.js';
+import type { LaneRecorder } from '../events/recorder.js';
+import { readOptions, type LaneCacheOptions } from './options.js';
+import { SharedDisk } from './shared-directory.js';
+import { noDisk, type Disk, type MakeCheckpoints } from './disk.js';
+import { toMilliseconds } from '../lanes/duration.js';
+import type { LaneName, ResolvedLane } from '../lanes/policy.js';
+import { resolveLanes } from '../lanes/resolve-lanes.js';
+import { parseSize } from '../lanes/size.js';
+import { LaneCounters } from '../metrics/lane-counters.js';
 
 /** look: a directory is opened for a moment, to see or change what lies in it; nothing is counted for its app. */
 export type Purpose = 'serve' | 'look';

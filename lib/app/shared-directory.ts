@@ -1,34 +1,34 @@
 import { join } from 'node:path';
-import type { Persistence } from './cache/lane-space.js';
-import { withBenchLanes } from './cache/performance.js';
-import type { CheckpointStore } from './checkpoints/checkpoint-store.js';
-import { UnavailableCheckpointStore } from './checkpoints/unavailable-checkpoint-store.js';
-import type { LogJournal } from './invalidation/journal.js';
-import { checkpointAnswers } from './operator/checkpoint-calls.js';
-import type { Answer } from './operator/conversation.js';
-import type { OperatorServer } from './operator/operator-server.js';
-import { RemoteCheckpointStore } from './operator/remote-checkpoint-store.js';
-import { socketLiveness } from './operator/socket-liveness.js';
-import { switchedOff } from './lane-cache.checkpoints.js';
-import { OwnCheckpoints } from './lane-cache.own-checkpoints.js';
-import { listenToOthers } from './lane-cache.listening.js';
-import { StoredOutbox } from './lane-cache.outbox.js';
-import { writeAppNote } from './storage/app-note.js';
-import { CacheFolder } from './storage/cache-folder.js';
-import { StorageFault } from './storage/environment.js';
-import { LaneCacheDirectory, type Session } from './storage/lane-cache-directory.js';
-import { MissedNote } from './storage/missed.js';
-import { OpenDirectories } from './storage/open-directories.js';
-import { OwnerSocket } from './storage/owner-socket.js';
-import { acquireOwnership, type InUse, type Owned } from './storage/owner.js';
-import { Entitlement } from './storage/entitlement.js';
-import { PersistentFolder } from './storage/persistent-folder.js';
-import { removeOldQuarantines } from './storage/quarantine.js';
-import { DiskTier } from './tiers/disk-tier.js';
-import { offReasonOf } from './tiers/off-reason.js';
-import { PersistentTier } from './tiers/persistent-tier.js';
-import type { StoredTierOptions } from './tiers/stored-tier.js';
-import type { Disk, DiskOptions } from './lane-cache.disk.js';
+import type { Persistence } from '../cache/lane-space.js';
+import { withBenchLanes } from '../cache/performance.js';
+import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
+import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
+import type { LogJournal } from '../invalidation/journal.js';
+import { checkpointAnswers } from '../operator/checkpoint-calls.js';
+import type { Answer } from '../operator/conversation.js';
+import { OperatorServer } from '../operator/operator-server.js';
+import { RemoteCheckpointStore } from '../operator/remote-checkpoint-store.js';
+import { socketLiveness } from '../operator/socket-liveness.js';
+import { switchedOff, OwnCheckpoints } from './checkpoint-directory.js';
+import { writeAppNote } from '../storage/app-note.js';
+import { CacheFolder } from '../storage/cache-folder.js';
+import { StorageFault } from '../storage/environment.js';
+import { LaneCacheDirectory, type Session } from '../storage/lane-cache-directory.js';
+import { MissedNote } from '../storage/missed.js';
+import { OpenDirectories } from '../storage/open-directories.js';
+import { OwnerSocket } from '../storage/owner-socket.js';
+import { acquireOwnership, type InUse, type Owned } from '../storage/owner.js';
+import { Entitlement } from '../storage/entitlement.js';
+import { PersistentFolder } from '../storage/persistent-folder.js';
+import { removeOldQuarantines } from '../storage/quarantine.js';
+import { DiskTier } from '../tiers/disk-tier.js';
+import { offReasonOf } from '../tiers/off-reason.js';
+import { PersistentTier } from '../tiers/persistent-tier.js';
+import type { StoredTierOptions } from '../tiers/stored-tier.js';
+import type { Disk, DiskOptions } from './disk.js';
+import { INVALIDATION_KINDS } from '../events/reasons.js';
+import type { Outbox, SharedRecord } from '../invalidation/shared-log.js';
+import { OutboxFiles } from '../storage/outbox-files.js';
 
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 60_000;
@@ -256,5 +256,59 @@ export class SharedDisk implements Disk {
     await this.l2.discard().catch(() => undefined);
     await this.own(owned);
     this.options.events.emit('owner', { directory: this.options.root, state: 'taken-over' });
+  }
+}
+
+/** Answers other processes as long as this one owns the directory. One that cannot be asked is still a good owner. */
+async function listenToOthers(
+  socket: OwnerSocket,
+  answers: ReadonlyMap<string, Answer>,
+  { clock, events, root, answering }: DiskOptions,
+): Promise<OperatorServer | undefined> {
+  if (answering === 'nobody') return undefined;
+  try {
+    await socket.clear();
+    return await OperatorServer.listen(socket.path, answers, clock);
+  } catch (error) {
+    const detail = `other processes cannot reach the checkpoints in '${root}' through this one`;
+    events.emit('tier', { tier: 'checkpoints', state: 'on', detail, error });
+    return undefined;
+  }
+}
+
+/** What of the shared log could not be said yet, in the directory of an app. */
+class StoredOutbox implements Outbox {
+  readonly found: ReadonlyMap<string, SharedRecord>;
+
+  static async open(root: string): Promise<StoredOutbox> {
+    return new StoredOutbox(await OutboxFiles.open(root));
+  }
+
+  private constructor(private readonly files: OutboxFiles) {
+    this.found = new Map([...files.found].map(([id, text]) => [id, recordIn(text)]));
+  }
+
+  keep(records: ReadonlyMap<string, SharedRecord>): Promise<void> {
+    return this.files.keep(new Map([...records].map(([id, record]) => [id, textOf(record)])));
+  }
+
+  forget(ids: readonly string[]): void {
+    this.files.forget(ids);
+  }
+}
+
+/** As JSON, which keeps lone surrogates that UTF-8 would lose. */
+const textOf = ({ kind, lane, subject }: SharedRecord): string => JSON.stringify([kind, lane, subject]);
+
+/** What cannot be understood may have named anything. */
+function recordIn(text: string): SharedRecord {
+  const everything = { kind: 'all', lane: null, subject: '*' } as const;
+  try {
+    const [kind, lane, subject]: readonly unknown[] = JSON.parse(text);
+    const known = INVALIDATION_KINDS.find((one) => one === kind);
+    if (known === undefined || typeof subject !== 'string') return everything;
+    return lane === null || typeof lane === 'string' ? { kind: known, lane, subject } : everything;
+  } catch {
+    return everything;
   }
 }

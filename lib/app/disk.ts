@@ -1,17 +1,17 @@
-import type { Persistence } from './cache/lane-space.js';
-import type { CheckpointStore } from './checkpoints/checkpoint-store.js';
-import { UnavailableCheckpointStore } from './checkpoints/unavailable-checkpoint-store.js';
-import type { Clock } from './clock/clock.js';
-import type { LifeClock } from './clock/life-clock.js';
-import type { EventSink } from './events/event-map.js';
-import type { LaneRecorder } from './events/recorder.js';
-import type { LogJournal } from './invalidation/journal.js';
-import type { Outbox } from './invalidation/shared-log.js';
-import type { ResolvedLane } from './lanes/policy.js';
-import type { Answer } from './operator/conversation.js';
-import { OffTier } from './tiers/off-tier.js';
-import type { StoredTierOptions } from './tiers/stored-tier.js';
-import type { Tier } from './tiers/tier.js';
+import type { Persistence } from '../cache/lane-space.js';
+import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
+import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
+import type { Clock } from '../clock/clock.js';
+import type { LifeClock } from '../clock/life-clock.js';
+import type { EventSink } from '../events/event-map.js';
+import type { LaneRecorder } from '../events/recorder.js';
+import type { LogJournal } from '../invalidation/journal.js';
+import type { Outbox } from '../invalidation/shared-log.js';
+import type { ResolvedLane } from '../lanes/policy.js';
+import type { Answer } from '../operator/conversation.js';
+import { OffTier } from '../tiers/off-tier.js';
+import type { StoredTierOptions } from '../tiers/stored-tier.js';
+import type { Tier } from '../tiers/tier.js';
 
 export interface DiskOptions {
   /** Absolute. */

@@ -1,10 +1,10 @@
-import { LaneManager } from './cache/lane-manager.js';
-import type { ManagerParts } from './cache/manager-parts.js';
-import type { LaneSpace } from './cache/lane-space.js';
-import { cachedKeyFor } from './decorators/cached-key.js';
-import { createLaneCache } from './lane-cache.composition.js';
-import type { LaneCacheOptions } from './lane-cache.options.js';
-import type { LaneName } from './lanes/policy.js';
+import { LaneManager } from '../cache/lane-manager.js';
+import type { ManagerParts } from '../cache/manager-parts.js';
+import type { LaneSpace } from '../cache/lane-space.js';
+import { cachedKeyFor } from '../decorators/cached-key.js';
+import { createLaneCache } from './cache-app.js';
+import type { LaneCacheOptions } from './options.js';
+import type { LaneName } from '../lanes/policy.js';
 
 /** The arguments of a method. */
 type ArgumentsOf<F> = F extends (...args: infer A) => unknown ? A : never;

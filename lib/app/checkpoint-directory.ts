@@ -1,18 +1,19 @@
 import { relative } from 'node:path';
-import { LocalCheckpointStore } from './checkpoints/local-checkpoint-store.js';
-import type { CheckpointStore } from './checkpoints/checkpoint-store.js';
-import { ReadFaults } from './checkpoints/read-faults.js';
-import { UnavailableCheckpointStore } from './checkpoints/unavailable-checkpoint-store.js';
-import type { TierOffReason } from './events/reasons.js';
-import { switchedOff, type CheckpointPlace } from './lane-cache.checkpoints.js';
-import { StorageFault, type StorageFaultKind } from './storage/environment.js';
-import { socketLiveness } from './operator/socket-liveness.js';
-import type { OpenDirectories } from './storage/open-directories.js';
-import { openEnvironment } from './storage/open-environment.js';
-import { acquireOwnership, type InUse } from './storage/owner.js';
-import { offReasonOf } from './tiers/off-reason.js';
+import { LocalCheckpointStore } from '../checkpoints/local-checkpoint-store.js';
+import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
+import { ReadFaults } from '../checkpoints/read-faults.js';
+import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
+import type { TierOffReason } from '../events/reasons.js';
+import { StorageFault, type StorageFaultKind } from '../storage/environment.js';
+import { socketLiveness } from '../operator/socket-liveness.js';
+import type { OpenDirectories } from '../storage/open-directories.js';
+import { openEnvironment } from '../storage/open-environment.js';
+import { acquireOwnership, type InUse } from '../storage/owner.js';
+import { offReasonOf } from '../tiers/off-reason.js';
+import type { Clock } from '../clock/clock.js';
+import type { EventSink } from '../events/event-map.js';
 
-export interface OwnPlace extends CheckpointPlace {
+interface OwnPlace extends CheckpointPlace {
   readonly opened: OpenDirectories;
 }
 
@@ -157,4 +158,21 @@ export class OwnCheckpoints {
     await this.replace(store);
     if (store.state.state === 'on') this.sayOn();
   }
+}
+
+interface CheckpointPlace {
+  /** The app's directory, absolute. */
+  readonly root: string;
+  /** Absolute; false keeps no checkpoints. */
+  readonly checkpoints: string | false;
+  readonly clock: Clock;
+  readonly events: EventSink;
+  readonly minFreeBytes: number | undefined;
+  readonly deadlineMs: number;
+}
+
+/** Stands where the options want no checkpoints. */
+export function switchedOff(): CheckpointStore {
+  const detail = "they are switched off in the options. Give 'checkpoints' something else than false.";
+  return new UnavailableCheckpointStore('policy', detail);
 }

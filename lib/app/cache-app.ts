@@ -1,0 +1,412 @@
+import { Invalidations } from '../cache/invalidations.js';
+import type { LaneManager } from '../cache/lane-manager.js';
+import type { ManagerParts } from '../cache/manager-parts.js';
+import type { LaneSpace, CacheParts } from '../cache/lane-space.js';
+import { SharedFollower } from '../cache/shared-follower.js';
+import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
+import { CheckpointService } from '../checkpoints/checkpoint-service.js';
+import { withDeadline } from '../clock/deadline.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { UnknownLaneError } from '../errors/cache.errors.js';
+import { Sweeper } from '../housekeeping/sweeper.js';
+import { InvalidationLog } from '../invalidation/invalidation-log.js';
+import type { Disk } from './disk.js';
+import { openShared, type Shared } from './redis-options.js';
+import { layFoundations, openDiskFor, type Foundations, type Setting, checkpointsDirectory } from './app-context.js';
+import type { LaneCacheOptions } from './options.js';
+import { toMilliseconds } from '../lanes/duration.js';
+import type { LaneName } from '../lanes/policy.js';
+import { parseSize } from '../lanes/size.js';
+import type { CheckpointUse } from '../metrics/prometheus-metrics.js';
+import { LaneCacheMetrics, type MetricsReport } from '../metrics/lane-cache-metrics.js';
+import { AppOperations } from '../operator/app-operations.js';
+import { operationAnswers } from '../operator/operation-answers.js';
+import type { Operations } from '../operator/operations.js';
+import type { Tier } from '../tiers/tier.js';
+import { laneTerms } from '../cache/terms.js';
+import { TierGate } from '../cache/tier-gate.js';
+import { KeyPattern } from '../entries/pattern.js';
+import { OffTier } from '../tiers/off-tier.js';
+import { DiskTier } from '../tiers/disk-tier.js';
+import { MemoryTier } from '../tiers/memory-tier.js';
+import { appRecord, type AppRecord } from '../operator/app-record.js';
+import { CheckpointCleaner } from '../checkpoints/checkpoint-cleaner.js';
+import { CheckpointCleanupTask } from '../housekeeping/checkpoint-cleanup.task.js';
+import { CleanupSchedule, type JobRegistry } from '../housekeeping/cleanup-schedule.js';
+
+/** Everything of one app, put together. */
+export interface LaneCacheApp<M extends LaneManager = LaneManager> {
+  /** The lane's manager, the default lane's if none is named. Throws UnknownLaneError. */
+  manager(lane?: string): M;
+  readonly checkpoints: CheckpointService;
+  readonly tiers: AppTiers;
+  readonly metrics: LaneCacheMetrics;
+  readonly cleanup: Cleanup;
+  /** What the command line may ask. */
+  readonly operations: Operations;
+  close(): Promise<void>;
+}
+
+const CLOSE_WITHIN_MS = 4_800;
+const SWEEP_EVERY_MS = 60_000;
+
+/** What makes the manager of a lane. */
+type MakeManager<M extends LaneManager> = (space: LaneSpace, shared: ManagerParts) => M;
+
+/**
+ * Puts an app together: settings are checked, the directory is opened and claimed, every lane stands.
+ * Rejects with LaneCacheError on bad settings.
+ */
+export async function createLaneCache<M extends LaneManager>(
+  settings: LaneName | LaneCacheOptions | undefined,
+  make: MakeManager<M>,
+  setting: Setting = {},
+): Promise<LaneCacheApp<M>> {
+  const foundations = layFoundations(settings, setting);
+  const disk = await openDiskFor(foundations);
+  const log = new InvalidationLog({ journal: disk.journal });
+  try {
+    const app = new App(foundations, disk, log, await openShared(foundations, disk, log), make);
+    await app.start();
+    return app;
+  } catch (error) {
+    await disk.close();
+    throw error;
+  }
+}
+
+class App<M extends LaneManager> implements LaneCacheApp<M> {
+  readonly tiers: AppTiers;
+  readonly metrics: LaneCacheMetrics;
+  readonly checkpoints: CheckpointService;
+  readonly cleanup: Cleanup;
+  private readonly managers: ReadonlyMap<string, M>;
+  private readonly sweeper: Sweeper;
+  private follower: SharedFollower | undefined;
+  private closing: Promise<void> | undefined;
+
+  constructor(
+    private readonly foundations: Foundations,
+    private readonly disk: Disk,
+    private readonly log: InvalidationLog,
+    private readonly shared: Shared | undefined,
+    private readonly make: MakeManager<M>,
+  ) {
+    const { lanes, clock, life, events, counters, options } = foundations;
+    this.tiers = tiersOf(foundations, disk, shared);
+    if (disk.journal !== undefined) life.notBefore(disk.journal.initial.latestTime);
+    const tiers = Object.values(this.tiers) as readonly Tier[];
+    const store = (): CheckpointStore => storeOf(foundations, disk, shared);
+    this.checkpoints = checkpointsOf(foundations, store);
+    const checkpoints = () => checkpointUse(this.checkpoints);
+    this.metrics = new LaneCacheMetrics({ lanes, counters, tiers, clock, events, checkpoints });
+    this.cleanup = cleanupOf(foundations, disk, store);
+    this.sweeper = new Sweeper({
+      clock,
+      events,
+      lanes: [...lanes.keys()],
+      tiers,
+      leftovers: () => disk.removeLeftovers(),
+      alongside: () => Promise.all([this.log.storeTime(life.now()), this.leaveRecord()]),
+    });
+    this.managers = this.openLanes();
+    disk.answer(operationAnswers(this.operations));
+    void this.leaveRecord();
+    disk.whenFound((journal) => {
+      this.log.adopt(journal);
+      this.tiers.l1.clearAll();
+      void shared?.takenOver();
+    });
+    const { sweepEvery } = options.storage ?? {};
+    if (sweepEvery === false) return;
+    const everyMs = sweepEvery === undefined ? SWEEP_EVERY_MS : toMilliseconds(sweepEvery, SWEEP_FIELD);
+    this.sweeper.start(everyMs);
+  }
+
+  /** Joins the other instances, if there are any to join. */
+  async start(): Promise<void> {
+    if (this.follower !== undefined) await this.shared?.start(this.follower);
+  }
+
+  get operations(): Operations {
+    const { metrics, checkpoints } = this;
+    const { lanes, defaultLane, clock, life } = this.foundations;
+    const manager = (lane?: string): LaneManager => this.manager(lane);
+    return new AppOperations({ lanes: [...lanes.keys()], defaultLane, manager, metrics, checkpoints, clock, life });
+  }
+
+  manager(lane: string = this.foundations.defaultLane): M {
+    const manager = this.managers.get(lane);
+    if (manager === undefined) throw new UnknownLaneError(lane, [...this.managers.keys()]);
+    return manager;
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.shut();
+    return this.closing;
+  }
+
+  /** Memory first, so that from here on nothing is served and nothing is written; then what was accepted is drained. */
+  private async shut(): Promise<void> {
+    const { clock, life, scopes } = this.foundations;
+    const recorded = this.leaveRecord();
+    await this.tiers.l1.close();
+    const reason = new LaneCacheError('CLOSED', 'The cache was closed while this was being computed.');
+    for (const manager of this.managers.values()) manager.abortFlights(reason);
+    scopes.end();
+    const drain = async (): Promise<void> => {
+      await Promise.all([this.sweeper.stop(), this.cleanup.stop()]);
+      await this.log.storeTime(life.now()).catch(() => undefined);
+      await recorded;
+      await this.shared?.close();
+      await this.disk.close();
+    };
+    await withDeadline(clock, drain(), CLOSE_WITHIN_MS, 'closing').catch(() => undefined);
+  }
+
+  private leaveRecord(): Promise<void> {
+    const { foundations, metrics, disk } = this;
+    return foundations.purpose === 'look' ? Promise.resolve() : disk.leaveNote(recordOf(foundations, metrics.report()));
+  }
+
+  private async flush(): Promise<void> {
+    await Promise.allSettled([this.tiers.l2.flush(), this.tiers.l3.flush(), this.tiers.l4.flush()]);
+  }
+
+  private openLanes(): ReadonlyMap<string, M> {
+    const { parts, spaces } = openSpaces(this.foundations, this.tiers, this.log, this.disk, this.shared);
+    const managers = new Map<string, M>();
+    const invalidations = new Invalidations(parts, spaces);
+    if (this.shared !== undefined) this.follower = new SharedFollower(parts, spaces, invalidations);
+    const shared: ManagerParts = {
+      invalidations,
+      metrics: this.metrics,
+      checkpoints: this.checkpoints,
+      managerOf: (lane) => this.manager(lane),
+      spaces: () => spaces.values(),
+      flush: () => this.flush(),
+      sweep: () => this.sweeper.sweep(),
+      close: () => this.close(),
+    };
+    for (const [lane, space] of spaces) managers.set(lane, this.make(space, shared));
+    return managers;
+  }
+}
+
+const SWEEP_FIELD = Object.freeze({ field: 'storage.sweepEvery' });
+
+/** Checkpoints by lane, as the page for Prometheus shows them. */
+async function checkpointUse(checkpoints: CheckpointService): Promise<ReadonlyMap<string, CheckpointUse>> {
+  const { lanes } = await checkpoints.getCheckpointCacheStatus();
+  const uses = Object.entries(lanes).map(([lane, { cachedCheckpoints, bytes }]) => {
+    return [lane, { checkpoints: cachedCheckpoints, bytes }] as const;
+  });
+  return new Map(uses);
+}
+
+/** Asked anew at each call: ownership of the directory may come later. */
+function storeOf({ options }: Foundations, disk: Disk, shared: Shared | undefined): CheckpointStore {
+  const isShared = options.checkpoints !== false && options.checkpoints?.store === 'distributed';
+  return (isShared ? shared?.checkpoints : undefined) ?? disk.checkpoints();
+}
+
+function checkpointsOf(
+  { lanes, codec, clock, events, defaultLane, options, warnOnce }: Foundations,
+  store: () => CheckpointStore,
+): CheckpointService {
+  const settings = options.checkpoints === false ? {} : (options.checkpoints ?? {});
+  const { maxStateBytes, warnStateBytes } = settings;
+  return new CheckpointService({
+    codec,
+    clock,
+    events,
+    defaultLane,
+    lanes: [...lanes.keys()],
+    store,
+    ...(maxStateBytes === undefined ? {} : { maxStateBytes: parseSize(maxStateBytes) }),
+    ...(warnStateBytes === undefined ? {} : { warnStateBytes: parseSize(warnStateBytes) }),
+    warn: (message) => warnOnce(message, message),
+  });
+}
+
+const READ_DEADLINE_MS = 1_000;
+const REMOVE_DEADLINE_MS = 10_000;
+
+/** What the lanes share, and each lane at work over it. */
+interface Spaces {
+  readonly parts: CacheParts;
+  readonly spaces: ReadonlyMap<string, LaneSpace>;
+}
+
+function openSpaces(
+  foundations: Foundations,
+  tiers: AppTiers,
+  log: InvalidationLog,
+  disk: Disk,
+  shared: Shared | undefined,
+): Spaces {
+  const { clock, life, codec, events, scopes, warnOnce, options } = foundations;
+  const parts: CacheParts = {
+    clock,
+    life,
+    codec,
+    events,
+    warnOnce,
+    log,
+    below: gatesOf(foundations, tiers),
+    memory: tiers.l1,
+    persistence: disk.persistence,
+    shared: shared?.log,
+    turns: shared?.turns,
+    appVersion: options.version ?? '',
+    scopes,
+  };
+  return { parts, spaces: spacesOf(foundations, tiers, parts) };
+}
+
+function gatesOf({ clock, events, recorder }: Foundations, { l2, l3, l4 }: AppTiers): readonly TierGate[] {
+  const options = { clock, events, recorder, readDeadlineMs: READ_DEADLINE_MS, removeDeadlineMs: REMOVE_DEADLINE_MS };
+  return [l2, l3, l4]
+    .filter((tier) => !(tier instanceof OffTier))
+    .map((tier) => {
+      // the distributed tier has a deadline of its own
+      const readDeadlineMs = tier.name === 'l4' ? Infinity : READ_DEADLINE_MS;
+      return new TierGate(tier, { ...options, readDeadlineMs });
+    });
+}
+
+function spacesOf(
+  { lanes, recorder, recent }: Foundations,
+  tiers: AppTiers,
+  parts: CacheParts,
+): ReadonlyMap<string, LaneSpace> {
+  const patterns = (texts: readonly string[]): readonly KeyPattern[] => texts.map((text) => new KeyPattern(text));
+  const spaces = new Map<string, LaneSpace>();
+  for (const [lane, { policy, strategy }] of lanes) {
+    spaces.set(lane, {
+      lane,
+      policy,
+      strategy,
+      parts,
+      terms: laneTerms(policy),
+      recorder: recorder(lane),
+      recent: recent(lane),
+      include: patterns(policy.include),
+      exclude: patterns(policy.exclude),
+      memory: tiers.l1.space(lane),
+    });
+  }
+  return spaces;
+}
+
+/** The tiers of an app, nearest first; those it does without are off. */
+interface AppTiers {
+  readonly l1: MemoryTier;
+  readonly l2: Tier;
+  readonly l3: Tier;
+  readonly l4: Tier;
+}
+
+function tiersOf(foundations: Foundations, disk: Disk, shared: Shared | undefined): AppTiers {
+  const { lanes, codec, life, events, recorder, recent } = foundations;
+  const { l2, l3 } = disk;
+  const l1 = new MemoryTier({
+    lanes,
+    codec,
+    life,
+    evicted: (lane, { key }, reason) => {
+      if (reason === 'expired') recorder(lane).expiration('l1', 1);
+      else recorder(lane).eviction('l1', 1);
+      recent(lane).evicted(key, 'l1', reason);
+      if (l2 instanceof DiskTier) l2.touch(lane, key);
+      if (events.wants('evict'))
+        events.emit('evict', {
+          lane,
+          key,
+          tier: 'l1',
+          reason,
+        });
+    },
+  });
+  return { l1, l2, l3, l4: shared?.tier ?? new OffTier('l4', 'policy') };
+}
+
+const RETENTION_DAYS = 7;
+
+type Retention = AppRecord['retentionDays'];
+
+/** JSON has no Infinity, which means the same as false. */
+function retentionOf(days: Retention = RETENTION_DAYS): Retention {
+  const finite = (each: number | false): number | false => (each === Infinity ? false : each);
+  if (typeof days !== 'object') return finite(days);
+  return Object.fromEntries(Object.entries(days).map(([lane, each]) => [lane, finite(each)]));
+}
+
+/** What the app leaves in its directory. */
+function recordOf(foundations: Foundations, metrics: MetricsReport): AppRecord {
+  const { options, lanes, defaultLane, clock } = foundations;
+  return appRecord({
+    savedAt: new Date(clock.now()).toISOString(),
+    pid: process.pid,
+    defaultLane,
+    version: options.version ?? '',
+    policies: [...lanes.values()].map(({ policy }) => policy),
+    checkpoints: checkpointsDirectory(options),
+    retentionDays: options.checkpoints === false ? false : retentionOf(options.checkpoints?.retentionDays),
+    metrics,
+  });
+}
+
+/** The cleanup of one app's checkpoints: the task, and the hour at which it runs by itself. */
+interface Cleanup {
+  readonly task: CheckpointCleanupTask;
+  /** Plans the task, also in `registry` if there is one. Once. */
+  plan(registry?: JobRegistry): void;
+  /** Resolves when nothing is planned and nothing runs. */
+  stop(): Promise<void>;
+}
+
+/** Throws OPTIONS_INVALID for a schedule that is none. */
+function cleanupOf(
+  { options, clock, events, warnOnce }: Foundations,
+  disk: Disk,
+  store: () => CheckpointStore,
+): Cleanup {
+  const { retentionDays, cleanup, timeZone } = options.checkpoints === false ? {} : (options.checkpoints ?? {});
+  const isShared = options.checkpoints !== false && options.checkpoints?.store === 'distributed';
+  const isAlone = isShared || options.directory === false;
+  const task = new CheckpointCleanupTask({
+    cleaner: new CheckpointCleaner(store, clock, events),
+    events,
+    isOwner: () => (isAlone || disk.journal !== undefined) && store().state.state === 'on',
+    ...(retentionDays === undefined ? {} : { retentionDays }),
+  });
+  const isOff = cleanup === false || options.checkpoints === false;
+  const isNowhere = options.directory === false && !isShared;
+  const onFailure = (error: unknown): void => {
+    const text = error instanceof Error ? error.message : String(error);
+    warnOnce(`cleanup:${text}`, `The cleanup of checkpoints failed and will be tried again as planned: ${text}`);
+  };
+  const plan = (registry?: JobRegistry): CleanupSchedule =>
+    new CleanupSchedule({
+      task,
+      onFailure,
+      ...(cleanup === undefined || cleanup === false ? {} : { cron: cleanup }),
+      ...(timeZone === undefined ? {} : { timeZone }),
+      ...(registry === undefined ? {} : { registry }),
+    });
+  // A schedule that is none must fail at boot, whoever plans it later.
+  if (!isOff) plan();
+  let planned: CleanupSchedule | undefined;
+  return {
+    task,
+    plan: (registry) => {
+      if (isOff || isNowhere || planned !== undefined) return;
+      planned = plan(registry);
+      planned.start();
+    },
+    stop: async () => {
+      await (planned === undefined ? task.stop() : planned.stop());
+    },
+  };
+}
