@@ -45,8 +45,8 @@ export type { Size } from './lanes/size.js';
 
 export type { EntryInfo } from './cache/entry-listing.js';
 export type { Explanation, TierExplanation } from './cache/explanation.js';
-export { measureCachePerformance } from './cache/performance.js';
-export type { PerformanceOptions, PerformanceReport } from './cache/performance.js';
+export { measureCachePerformance } from './benchmark/measure-performance.js';
+export type { PerformanceOptions, PerformanceReport } from './benchmark/measure-performance.js';
 export type {
   Compute,
   ComputeContext,

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Persistence } from '../cache/lane-space.js';
-import { withBenchLanes } from '../cache/performance.js';
+import { withBenchLanes } from '../benchmark/measure-performance.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
 import type { LogJournal } from '../invalidation/journal.js';

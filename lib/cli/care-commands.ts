@@ -1,4 +1,4 @@
-import type { PerformanceReport } from '../cache/performance.js';
+import type { PerformanceReport } from '../benchmark/measure-performance.js';
 import type { CleanupOptions } from '../checkpoints/checkpoint.js';
 import type { Verified } from '../operator/operations.js';
 import type { CommandContext } from './command-context.js';

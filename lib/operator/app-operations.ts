@@ -1,7 +1,7 @@
 import { getHeapStatistics } from 'node:v8';
 import type { EntryInfo } from '../cache/entry-listing.js';
 import type { LaneManager } from '../cache/lane-manager.js';
-import { measureCachePerformance } from '../cache/performance.js';
+import { measureCachePerformance } from '../benchmark/measure-performance.js';
 import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import type { Clock } from '../clock/clock.js';
 import type { LifeClock } from '../clock/life-clock.js';

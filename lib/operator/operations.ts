@@ -1,6 +1,6 @@
 import type { EntryInfo } from '../cache/entry-listing.js';
 import type { Explanation } from '../cache/explanation.js';
-import type { PerformanceOptions, PerformanceReport } from '../cache/performance.js';
+import type { PerformanceOptions, PerformanceReport } from '../benchmark/measure-performance.js';
 import type {
   CheckpointFilter,
   CheckpointInfo,

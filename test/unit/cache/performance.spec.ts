@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { measureCachePerformance } from '../../../lib/cache/performance.js';
+import { measureCachePerformance } from '../../../lib/benchmark/measure-performance.js';
 import { CacheManager } from '../../../lib/app/cache-manager.js';
 import { StorageBench } from '../../support/storage.js';
 

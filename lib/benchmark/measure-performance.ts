@@ -5,10 +5,9 @@ import type { ResolvedLane } from '../lanes/policy.js';
 import { parseSize, type Size } from '../lanes/size.js';
 import { LaneCounters } from '../metrics/lane-counters.js';
 import { MemorySpace } from '../tiers/memory-space.js';
-import { LaneManager } from './lane-manager.js';
-import type { LaneSpace } from './lane-space.js';
-import { RecentKeys } from './recent-keys.js';
-import { timesOf, type Times } from './times.js';
+import { LaneManager } from '../cache/lane-manager.js';
+import type { LaneSpace } from '../cache/lane-space.js';
+import { RecentKeys } from '../cache/recent-keys.js';
 
 export interface PerformanceOptions {
   /** How many calls. Default 1,000. */
@@ -214,4 +213,21 @@ function requireCount(field: string, value: number): void {
   throw new LaneCacheError('OPTIONS_INVALID', `${field} must be a whole number above 0, not ${String(value)}.`, {
     field,
   });
+}
+
+/** Durations in milliseconds: their mean, the middle one, and one that only a hundredth exceeds. */
+interface Times {
+  readonly avgMs: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+const NO_TIMES: Times = Object.freeze({ avgMs: 0, p50Ms: 0, p99Ms: 0 });
+
+function timesOf(durations: readonly number[]): Times {
+  if (durations.length === 0) return NO_TIMES;
+  const sorted = durations.toSorted((a, b) => a - b);
+  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+  const sum = durations.reduce((total, one) => total + one, 0);
+  return { avgMs: sum / durations.length, p50Ms: at(0.5), p99Ms: at(0.99) };
 }
