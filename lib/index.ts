@@ -44,7 +44,7 @@ export { parseSize } from './lanes/size.js';
 export type { Size } from './lanes/size.js';
 
 export type { EntryInfo } from './cache/entry-listing.js';
-export type { Explanation, TierExplanation } from './cache/explanation.js';
+export type { Explanation, TierExplanation } from './cache/explain.js';
 export { measureCachePerformance } from './benchmark/measure-performance.js';
 export type { PerformanceOptions, PerformanceReport } from './benchmark/measure-performance.js';
 export type {
@@ -57,7 +57,7 @@ export type {
   StaleValue,
   StandardSchema,
   WriteOptions,
-} from './cache/options.js';
+} from './cache/call-options.js';
 export type { CacheableType, ClassOf, TypeEntry } from './entries/cacheable-type.js';
 export type { TierName } from './entries/tier-name.js';
 

@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import { RecentKeys } from '../cache/recent-keys.js';
+import { RecentKeys } from '../cache/key-history.js';
 import { FlightScopes } from '../cache/reentrancy.js';
 import { systemClock, type Clock } from '../clock/clock.js';
 import { LifeClock } from '../clock/life-clock.js';

@@ -1,6 +1,6 @@
 import { LaneManager } from '../cache/lane-manager.js';
-import type { ManagerParts } from '../cache/manager-parts.js';
-import type { LaneSpace } from '../cache/lane-space.js';
+import type { ManagerParts } from '../cache/manager-context.js';
+import type { LaneSpace } from '../cache/lane-context.js';
 import { cachedKeyFor } from '../decorators/cached-key.js';
 import { createLaneCache } from './cache-app.js';
 import type { LaneCacheOptions } from './options.js';

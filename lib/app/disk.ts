@@ -1,4 +1,4 @@
-import type { Persistence } from '../cache/lane-space.js';
+import type { Persistence } from '../cache/lane-context.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
 import type { Clock } from '../clock/clock.js';

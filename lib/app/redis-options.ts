@@ -1,5 +1,5 @@
-import type { ClusterTurns } from '../cache/cluster-turns.js';
-import type { SharedFollower } from '../cache/shared-follower.js';
+import type { ClusterTurns } from '../cache/lane-context.js';
+import type { SharedFollower } from '../cache/remote-invalidations.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { InvalidationLog } from '../invalidation/invalidation-log.js';

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Persistence } from '../cache/lane-space.js';
+import type { Persistence } from '../cache/lane-context.js';
 import { withBenchLanes } from '../benchmark/measure-performance.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';

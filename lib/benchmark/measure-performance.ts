@@ -6,8 +6,8 @@ import { parseSize, type Size } from '../lanes/size.js';
 import { LaneCounters } from '../metrics/lane-counters.js';
 import { MemorySpace } from '../tiers/memory-space.js';
 import { LaneManager } from '../cache/lane-manager.js';
-import type { LaneSpace } from '../cache/lane-space.js';
-import { RecentKeys } from '../cache/recent-keys.js';
+import type { LaneSpace } from '../cache/lane-context.js';
+import { RecentKeys } from '../cache/key-history.js';
 
 export interface PerformanceOptions {
   /** How many calls. Default 1,000. */

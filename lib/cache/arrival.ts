@@ -1,10 +1,10 @@
 import type { Fence } from '../invalidation/fence.js';
 import type { Flight } from './flight.js';
 import type { FlightContext } from './flight-context.js';
-import type { LaneSpace } from './lane-space.js';
-import { Payload } from './payload.js';
-import { isCutOff } from './cut-off.js';
-import { CUT_OFF, FENCED, land, mayLand, refusalOf, refuse, type Brought, type Refusal } from './write-path.js';
+import type { LaneSpace } from './lane-context.js';
+import { Payload } from './encoded-value.js';
+import { isCutOff } from './tier-lookup.js';
+import { CUT_OFF, FENCED, land, mayLand, refusalOf, refuse, type Brought, type Refusal } from './write.js';
 
 /** What a computation brought. */
 export interface Arrival {

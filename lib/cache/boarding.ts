@@ -1,7 +1,7 @@
 import { ComputeTimeoutError } from '../errors/cache.errors.js';
 import type { Flight, Waiter } from './flight.js';
 import { report } from './flight-accounts.js';
-import type { LaneSpace } from './lane-space.js';
+import type { LaneSpace } from './lane-context.js';
 import type { StaleServing } from './stale-serving.js';
 
 /** Lets callers wait for a flight on their own terms: soft and hard timeout, signal. */

@@ -1,7 +1,7 @@
 import type { KeyPattern } from '../entries/pattern.js';
 import type { TierName } from '../entries/tier-name.js';
 import { openRecord } from '../entries/record.js';
-import type { LaneSpace } from './lane-space.js';
+import type { LaneSpace } from './lane-context.js';
 
 /** An entry as listings show it. */
 export interface EntryInfo {

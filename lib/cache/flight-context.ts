@@ -2,9 +2,9 @@ import { checkTags } from '../entries/tags.js';
 import type { RefusalReason } from '../events/reasons.js';
 import { toMilliseconds, type Duration } from '../lanes/duration.js';
 import type { Flight } from './flight.js';
-import type { LaneSpace } from './lane-space.js';
-import type { ComputeContext, StaleValue } from './options.js';
-import { staleValueOf } from './stale-copy.js';
+import type { LaneSpace } from './lane-context.js';
+import type { ComputeContext, StaleValue } from './call-options.js';
+import { staleValueOf } from './tier-lookup.js';
 
 /** What a running computation is told, and what it said about its result. */
 export class FlightContext implements ComputeContext {

@@ -1,11 +1,10 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { TierName } from '../entries/tier-name.js';
 import type { Fence } from '../invalidation/fence.js';
-import type { Compute } from './options.js';
-import type { Payload } from './payload.js';
+import type { Compute, Terms } from './call-options.js';
+import type { Payload } from './encoded-value.js';
 import type { FlightScope } from './reentrancy.js';
-import type { StaleCopy } from './stale-copy.js';
-import type { Terms } from './terms.js';
+import type { StaleCopy } from './tier-lookup.js';
 
 /** Why a flight was opened: for a caller who looks first, for one who wants it computed anew, or to renew in the background. */
 export type FlightPurpose = 'request' | 'forced' | 'renewal';

@@ -5,12 +5,11 @@ import { FlightContext } from './flight-context.js';
 import { account, report } from './flight-accounts.js';
 import { FlightBoard } from './flight-board.js';
 import { Boarding } from './boarding.js';
-import type { LaneSpace } from './lane-space.js';
+import type { LaneSpace } from './lane-context.js';
 import { lookAt, serveFound, type Look } from './quick-look.js';
-import { staleInMemory, type Found, type Search } from './read-path.js';
-import { fresherOf } from './stale-copy.js';
+import { staleInMemory, type Found, type Search, fresherOf } from './tier-lookup.js';
 import { StaleServing } from './stale-serving.js';
-import { promote } from './write-path.js';
+import { promote } from './write.js';
 import { settle, type Arrival } from './arrival.js';
 
 /** The flights of one lane: opened, joined, brought to their end. A queued one takes its birth when it starts. */

@@ -7,21 +7,17 @@ import type { LaneCacheEvents, SweepReport } from '../events/event-map.js';
 import type { LaneMetrics } from '../events/lane-metrics.js';
 import type { BypassReason } from '../events/reasons.js';
 import type { CachePolicy, LaneName } from '../lanes/policy.js';
-import { checkCompute, checkKeys, reachesAllLanes, termsOf } from './call-checks.js';
-import { computeAndPut } from './computed-put.js';
+import { checkCompute, checkKeys, reachesAllLanes, termsOf } from './validate-call.js';
+import { computeAndPut, put } from './set.js';
 import { listEntries, type EntryInfo } from './entry-listing.js';
-import { untilHeard } from './cut-off.js';
-import { explain } from './explain.js';
-import type { Explanation } from './explanation.js';
+import { untilHeard } from './tier-lookup.js';
+import { explain, type Explanation } from './explain.js';
 import { Flights } from './flights.js';
-import type { LaneSpace } from './lane-space.js';
-import { isThere, lookUp } from './lookup.js';
-import type { ManagerParts } from './manager-parts.js';
-import { getOrSetMany } from './many.js';
-import type { Compute, ComputeMany, EntryOptions, ReadOptions, WriteOptions } from './options.js';
-import { bypass, bypassReason, isBypassed, request } from './requests.js';
-import { put } from './put.js';
-import { quickHit } from './quick-hit.js';
+import type { LaneSpace } from './lane-context.js';
+import { isThere, lookUp, bypass, bypassReason, isBypassed, request, quickHit } from './read.js';
+import type { ManagerParts } from './manager-context.js';
+import { getOrSetMany } from './get-or-set-many.js';
+import type { Compute, ComputeMany, EntryOptions, ReadOptions, WriteOptions } from './call-options.js';
 
 /** What callers ask of one lane. */
 export class LaneManager {

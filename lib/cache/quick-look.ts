@@ -1,7 +1,7 @@
-import type { LaneSpace } from './lane-space.js';
-import { Search, type Found } from './read-path.js';
-import type { Terms } from './terms.js';
-import { promote } from './write-path.js';
+import type { LaneSpace } from './lane-context.js';
+import { Search, type Found } from './tier-lookup.js';
+import type { Terms } from './call-options.js';
+import { promote } from './write.js';
 
 /** A search through the tiers below memory that has begun, and may have ended in the same step. */
 export interface Look {

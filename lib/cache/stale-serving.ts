@@ -1,8 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Flight, Waiter } from './flight.js';
-import type { LaneSpace } from './lane-space.js';
-import { staleInMemory } from './read-path.js';
-import type { StaleCopy } from './stale-copy.js';
+import type { LaneSpace } from './lane-context.js';
+import { staleInMemory, type StaleCopy } from './tier-lookup.js';
 
 export interface StaleCause {
   readonly cause: 'compute-failed' | 'soft-timeout';

@@ -1,5 +1,5 @@
 import type { EntryInfo } from '../cache/entry-listing.js';
-import type { Explanation, TierExplanation } from '../cache/explanation.js';
+import type { Explanation, TierExplanation } from '../cache/explain.js';
 import type { MetricsReport } from '../metrics/lane-cache-metrics.js';
 import type { AppAccess } from './app-access.js';
 import type { CommandContext } from './command-context.js';

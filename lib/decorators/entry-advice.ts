@@ -1,5 +1,5 @@
 import type { LaneManager } from '../cache/lane-manager.js';
-import type { Compute, EntryOptions } from '../cache/options.js';
+import type { Compute, EntryOptions } from '../cache/call-options.js';
 import type { LaneName } from '../lanes/policy.js';
 import { siteLabel, type DecorationSite } from './decoration-site.js';
 import { callGiven } from './given-function.js';

@@ -1,5 +1,5 @@
 import type { FlightContext } from '../cache/flight-context.js';
-import type { Compute, ComputeContext } from '../cache/options.js';
+import type { Compute, ComputeContext } from '../cache/call-options.js';
 import type { Duration } from '../lanes/duration.js';
 import { callGiven } from './given-function.js';
 import type { MethodCall } from './method-wrapper.js';

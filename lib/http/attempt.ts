@@ -1,7 +1,7 @@
 import { HttpException, type CallHandler } from '@nestjs/common';
 import { lastValueFrom } from 'rxjs';
 import type { LaneManager } from '../cache/lane-manager.js';
-import type { ComputeContext } from '../cache/options.js';
+import type { ComputeContext } from '../cache/call-options.js';
 import { toMilliseconds } from '../lanes/duration.js';
 import type { Exchange } from './exchange.js';
 import type { CacheResponseOptions } from './response-rules.js';

@@ -3,7 +3,7 @@ import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/com
 import { HttpAdapterHost, Reflector } from '@nestjs/core';
 import { of, type Observable } from 'rxjs';
 import type { LaneManager } from '../cache/lane-manager.js';
-import type { EntryOptions } from '../cache/options.js';
+import type { EntryOptions } from '../cache/call-options.js';
 import { toMilliseconds } from '../lanes/duration.js';
 import { LANE_CACHE } from '../lanes/lane-token.js';
 import { Attempt, ttlOf, type Asked, type Unshared } from './attempt.js';

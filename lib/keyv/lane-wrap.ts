@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Cache } from 'cache-manager';
 import type { LaneManager } from '../cache/lane-manager.js';
-import type { ComputeContext, EntryOptions } from '../cache/options.js';
+import type { ComputeContext, EntryOptions } from '../cache/call-options.js';
 import { systemClock } from '../clock/clock.js';
 import { keySpace } from './key-space.js';
 import { durationOf, FOREVER_MS } from './milliseconds.js';

@@ -1,5 +1,5 @@
 import type { EntryInfo } from '../cache/entry-listing.js';
-import type { Explanation } from '../cache/explanation.js';
+import type { Explanation } from '../cache/explain.js';
 import type { PerformanceOptions, PerformanceReport } from '../benchmark/measure-performance.js';
 import type {
   CheckpointFilter,

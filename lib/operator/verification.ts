@@ -1,5 +1,5 @@
 import type { LaneManager } from '../cache/lane-manager.js';
-import type { TierGate } from '../cache/tier-gate.js';
+import type { TierGate } from '../cache/guarded-tier.js';
 import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import { nextTurn } from '../clock/turn.js';
 import { isLaneCacheError } from '../errors/lane-cache.error.js';

@@ -1,5 +1,5 @@
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
-import type { ClusterTurns } from '../cache/cluster-turns.js';
+import type { ClusterTurns } from '../cache/lane-context.js';
 import type { Clock } from '../clock/clock.js';
 import { withDeadline } from '../clock/deadline.js';
 import { ProcessHold } from '../clock/process-hold.js';

@@ -1,4 +1,4 @@
-import type { ClusterTurn, ClusterTurns } from '../cache/cluster-turns.js';
+import type { ClusterTurn, ClusterTurns } from '../cache/lane-context.js';
 import type { Clock } from '../clock/clock.js';
 import type { ProcessHold } from '../clock/process-hold.js';
 import { randomId } from '../clock/random.js';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { nextTurn } from '../../lib/clock/turn.js';
-import type { ComputeContext } from '../../lib/cache/options.js';
+import type { ComputeContext } from '../../lib/cache/call-options.js';
 import { expectSound } from '../support/audit.js';
 import { Deferred } from '../support/deferred.js';
 import { LaneApp, type WatchedManager } from '../support/lane-app.js';

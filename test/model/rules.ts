@@ -8,9 +8,9 @@ const fence = 'lib/invalidation/fence.ts';
 const flights = 'lib/cache/flights.ts';
 const board = 'lib/cache/flight-board.ts';
 const arrival = 'lib/cache/arrival.ts';
-const readPath = 'lib/cache/read-path.ts';
-const writePath = 'lib/cache/write-path.ts';
-const invalidations = 'lib/cache/invalidations.ts';
+const readPath = 'lib/cache/tier-lookup.ts';
+const writePath = 'lib/cache/write.ts';
+const invalidations = 'lib/cache/invalidate.ts';
 const stale = 'lib/cache/stale-serving.ts';
 
 const one = 'one process';
@@ -98,7 +98,7 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
     one,
     { keys: ['c'], says: rarely, reads: 'later', evicts: 0.08, hurries: 0.4 },
     [flights, 'if (search.found !== undefined && !search.stillCounts) {', 'if (search.found === null) {'],
-    ['lib/cache/lookup.ts', 'if (done.stillCounts) {', 'if (done.found !== undefined) {'],
+    ['lib/cache/read.ts', 'if (done.stillCounts) {', 'if (done.found !== undefined) {'],
   ),
   omit('1 one predicate', 'disk queues keep the order of the program', one, {}, [
     'test/support/model-tier.ts',
@@ -183,7 +183,7 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
     '',
   ]),
   omit('9 missed removal', 'a tier that missed one is not trusted', breaking, broken, [
-    'lib/cache/tier-gate.ts',
+    'lib/cache/guarded-tier.ts',
     'this.voidBefore = Math.max(this.voidBefore, position);',
     '',
   ]),
@@ -273,7 +273,7 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
     const below = this.below(records, () => Promise.resolve(false), 'local');`,
   ]),
   omit('13 set', 'a put computation is judged by its start', one, { ...key, puts: 0.15 }, [
-    'lib/cache/computed-put.ts',
+    'lib/cache/set.ts',
     'mayLand(space, fence, tags) ? said : FENCED',
     'said',
   ]),

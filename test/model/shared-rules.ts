@@ -10,8 +10,8 @@ const heard = 'lib/redis/heard.ts';
 const speaker = 'lib/redis/speaker.ts';
 const unsaid = 'lib/redis/unsaid.ts';
 const patterns = 'lib/redis/recent-patterns.ts';
-const follower = 'lib/cache/shared-follower.ts';
-const requests = 'lib/cache/requests.ts';
+const follower = 'lib/cache/remote-invalidations.ts';
+const requests = 'lib/cache/read.ts';
 
 const two = 'two instances';
 const three = 'three, badly connected';

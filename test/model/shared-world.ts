@@ -1,5 +1,5 @@
 import { nextTurn } from '../../lib/clock/turn.js';
-import type { ComputeContext } from '../../lib/cache/options.js';
+import type { ComputeContext } from '../../lib/cache/call-options.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { leftovers, unevenNumbers } from '../support/audit.js';
 import { Jobs } from '../support/jobs.js';

@@ -1,6 +1,6 @@
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { nextTurn } from '../../lib/clock/turn.js';
-import type { ComputeContext, ComputeManyContext, EntryOptions } from '../../lib/cache/options.js';
+import type { ComputeContext, ComputeManyContext, EntryOptions } from '../../lib/cache/call-options.js';
 import { leftovers, unevenNumbers } from '../support/audit.js';
 import { Jobs } from '../support/jobs.js';
 import { ModelDisk } from '../support/model-tier.js';

@@ -1,6 +1,6 @@
 import type { FlightContext } from '../../lib/cache/flight-context.js';
 import type { LaneManager } from '../../lib/cache/lane-manager.js';
-import type { Compute, EntryOptions } from '../../lib/cache/options.js';
+import type { Compute, EntryOptions } from '../../lib/cache/call-options.js';
 import { UnknownLaneError } from '../../lib/errors/cache.errors.js';
 import type { RefusalReason } from '../../lib/events/reasons.js';
 

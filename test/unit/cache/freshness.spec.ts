@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { nextTurn } from '../../../lib/clock/turn.js';
-import type { ComputeContext, EntryOptions } from '../../../lib/cache/options.js';
+import type { ComputeContext, EntryOptions } from '../../../lib/cache/call-options.js';
 import type { LanePolicyInput } from '../../../lib/lanes/policy.js';
 import { expectSound } from '../../support/audit.js';
 import { Deferred } from '../../support/deferred.js';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { ComputeManyContext } from '../../../lib/cache/options.js';
+import type { ComputeManyContext } from '../../../lib/cache/call-options.js';
 import { expectSound } from '../../support/audit.js';
 import { Deferred } from '../../support/deferred.js';
 import { LaneApp, type WatchedManager } from '../../support/lane-app.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { RecentKeys } from '../../../lib/cache/recent-keys.js';
+import { RecentKeys } from '../../../lib/cache/key-history.js';
 
 const LANDED = { birth: 3, tags: [], expiresAt: 1_000 };
 

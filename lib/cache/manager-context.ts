@@ -1,8 +1,8 @@
 import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import type { SweepReport } from '../events/event-map.js';
 import type { MetricsReader } from '../events/lane-metrics.js';
-import type { Invalidations } from './invalidations.js';
-import type { LaneSpace } from './lane-space.js';
+import type { Invalidations } from './invalidate.js';
+import type { LaneSpace } from './lane-context.js';
 
 /** What a manager shares with the managers of the other lanes. */
 export interface ManagerParts {

@@ -4,8 +4,8 @@ import { KeyPattern } from '../entries/pattern.js';
 import type { Fence } from '../invalidation/fence.js';
 import type { LogRecord } from '../invalidation/journal.js';
 import type { TierLookup, TierRecord } from '../tiers/tier.js';
-import type { CacheParts, LaneSpace } from './lane-space.js';
-import type { TierGate } from './tier-gate.js';
+import type { CacheParts, LaneSpace } from './lane-context.js';
+import type { TierGate } from './guarded-tier.js';
 
 /** Where it was said: here, and then the other instances are told, or by another instance. */
 export type Origin = 'local' | 'remote';

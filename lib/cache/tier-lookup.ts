@@ -6,13 +6,10 @@ import type { Fence } from '../invalidation/fence.js';
 import type { Candidate } from '../invalidation/invalidation-log.js';
 import type { MemoryEntry } from '../tiers/memory-entry.js';
 import type { TierLookup, TierRecord } from '../tiers/tier.js';
-import { isBehind, isCutOff } from './cut-off.js';
-import type { LaneSpace } from './lane-space.js';
-import { Payload } from './payload.js';
-import { satisfies } from './schema.js';
-import { fresherOf, type StaleCopy } from './stale-copy.js';
-import type { Terms } from './terms.js';
-import type { TierGate } from './tier-gate.js';
+import type { LaneSpace } from './lane-context.js';
+import { Payload } from './encoded-value.js';
+import type { Terms, StandardSchema, StaleValue } from './call-options.js';
+import type { TierGate } from './guarded-tier.js';
 
 /** A record that may be served and promoted. */
 export interface Found {
@@ -199,4 +196,63 @@ export function staleInMemory(
   const entry = entryInMemory(space, key);
   if (entry === undefined || !suits(space, entry, terms)) return undefined;
   return staleCopyOf(space, entry, space.parts.life.now());
+}
+
+/**
+ * Whether a stored value fits a Standard Schema. A validator that answers later, or throws, does not fit: a cache that
+ * had to wait for it would be slower than computing.
+ */
+function satisfies(schema: StandardSchema | undefined, payload: Payload): boolean {
+  if (schema === undefined) return true;
+  try {
+    const result = schema['~standard'].validate(payload.give('clone'));
+    if (typeof result !== 'object' || result === null || result instanceof Promise) return false;
+    return !('issues' in result) || result.issues === undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** An entry past its ttl that may still be served for as long as its grace lasts, if it counts at that moment. */
+export interface StaleCopy {
+  readonly key: string;
+  readonly tags: readonly string[];
+  readonly birth: number;
+  readonly landedAt: number;
+  readonly expiresAt: number;
+  readonly staleUntil: number;
+  readonly payload: Payload;
+}
+
+/** The copy whose ttl ended last. */
+export function fresherOf(a: StaleCopy | undefined, b: StaleCopy | undefined): StaleCopy | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return b.expiresAt > a.expiresAt ? b : a;
+}
+
+/** As the computation sees it. */
+export function staleValueOf(copy: StaleCopy, now: number): StaleValue<unknown> {
+  return {
+    value: copy.payload.give('frozen'),
+    ageMs: now - copy.landedAt,
+    expiredMs: Math.max(0, now - copy.expiresAt),
+  };
+}
+
+/** This instance has been away from the others for so long that nothing they share may be served or kept here. */
+export function isCutOff({ parts, policy }: Pick<LaneSpace, 'parts' | 'policy'>): boolean {
+  return parts.shared?.isStale === true && policy.l4.enabled;
+}
+
+/** This process was held up, and has yet to hear what others said meanwhile: what it holds may have been named. */
+export function isBehind({ parts, policy }: Pick<LaneSpace, 'parts' | 'policy'>): boolean {
+  return parts.shared !== undefined && parts.life.now() >= parts.shared.heardUntil && policy.l4.enabled;
+}
+
+/**
+ * For a caller who comes when this process was held up: resolves as soon as the others have been heard again, in a moment.
+ * To compute at once instead would hold up a busy process all the more. Undefined for everybody else.
+ */
+export function untilHeard(space: Pick<LaneSpace, 'parts' | 'policy'>): Promise<void> | undefined {
+  return isBehind(space) ? space.parts.shared?.heardAgain() : undefined;
 }

@@ -4,9 +4,8 @@ import { nearestName } from '../errors/nearest-name.js';
 import { checkKey } from '../entries/key.js';
 import type { Duration } from '../lanes/duration.js';
 import { looksLikeMilliseconds } from '../lanes/ttl-warning.js';
-import type { LaneSpace } from './lane-space.js';
-import type { EntryOptions } from './options.js';
-import { resolveTerms, type Terms } from './terms.js';
+import type { LaneSpace } from './lane-context.js';
+import { type EntryOptions, resolveTerms, type Terms } from './call-options.js';
 
 // prettier-ignore
 const OPTIONS: readonly string[] = [

@@ -4,10 +4,10 @@ import type { RefusalReason } from '../events/reasons.js';
 import type { Fence } from '../invalidation/fence.js';
 import { FoundRecord } from '../tiers/found-record.js';
 import { MemoryEntry } from '../tiers/memory-entry.js';
-import type { LaneSpace } from './lane-space.js';
-import type { Payload } from './payload.js';
-import type { Found } from './read-path.js';
-import type { Terms } from './terms.js';
+import type { LaneSpace } from './lane-context.js';
+import type { Payload } from './encoded-value.js';
+import type { Found } from './tier-lookup.js';
+import type { Terms } from './call-options.js';
 
 /** A value that may be stored, and all that the lane decides by whether it is. */
 export interface Brought {

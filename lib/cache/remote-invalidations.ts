@@ -1,7 +1,7 @@
 import type { LogFollower, SharedRecord } from '../invalidation/shared-log.js';
-import type { Invalidations } from './invalidations.js';
-import type { CacheParts, LaneSpace } from './lane-space.js';
-import type { TierGate } from './tier-gate.js';
+import type { Invalidations } from './invalidate.js';
+import type { CacheParts, LaneSpace } from './lane-context.js';
+import type { TierGate } from './guarded-tier.js';
 
 /** Lets what other instances say take effect in this one. */
 export class SharedFollower implements LogFollower {

@@ -10,11 +10,10 @@ import type { CachePolicy } from '../lanes/policy.js';
 import type { LaneStrategy } from '../lanes/strategy.js';
 import type { MemorySpace } from '../tiers/memory-space.js';
 import type { MemoryTier } from '../tiers/memory-tier.js';
-import type { RecentKeys } from './recent-keys.js';
-import type { ClusterTurns } from './cluster-turns.js';
+import type { RecentKeys } from './key-history.js';
 import type { FlightScopes } from './reentrancy.js';
-import type { Terms } from './terms.js';
-import type { TierGate } from './tier-gate.js';
+import type { Terms } from './call-options.js';
+import type { TierGate } from './guarded-tier.js';
 
 /** The persistent tier's side of the log: told durably, or voided as a whole. */
 export interface Persistence {
@@ -64,4 +63,19 @@ export interface LaneSpace {
   /** For explaining; decides nothing. */
   readonly recent: RecentKeys;
   readonly parts: CacheParts;
+}
+
+/** An instance's turn to compute a key. */
+export interface ClusterTurn {
+  /** The value has landed, or the computation has failed: others need not wait any longer. */
+  end(): void;
+}
+
+/** Lets the instances of an app compute a key one at a time. */
+export interface ClusterTurns {
+  /**
+   * Resolves to a turn when this instance is to compute the key, or to 'ended' when another's turn has ended and it is
+   * worth looking again. Never rejects and never waits without bound: without the server, everybody's turn is now.
+   */
+  take(lane: string, key: string): Promise<ClusterTurn | 'ended'>;
 }
