@@ -1,5 +1,5 @@
 import type { LaneMetrics } from '../events/lane-metrics.js';
-import type { Flights } from './flights.js';
+import type { Flights } from './in-flight/in-flight.js';
 import type { LaneSpace } from './lane-context.js';
 import { bypassReason } from './read.js';
 import type { TierName } from '../entries/tier-name.js';

@@ -1,11 +1,11 @@
 import { checkComputed } from './validate-call.js';
-import type { Flights } from './flights.js';
+import type { Flights } from './in-flight/in-flight.js';
 import type { LaneSpace } from './lane-context.js';
 import type { ComputeMany, Terms, Compute, ComputeContext, ComputeManyContext } from './call-options.js';
 import { heldPayload, staleInMemory } from './tier-lookup.js';
 import { refuseReentry } from './reentrancy.js';
 import { bypass, bypassReason, freshInMemory } from './read.js';
-import { Waiter } from './flight.js';
+import { Waiter } from './in-flight/computation.js';
 import { toMilliseconds } from '../lanes/duration.js';
 
 interface ManyRequest {

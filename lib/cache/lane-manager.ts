@@ -12,7 +12,7 @@ import { computeAndPut, put } from './set.js';
 import { listEntries, type EntryInfo } from './entry-listing.js';
 import { untilHeard } from './tier-lookup.js';
 import { explain, type Explanation } from './explain.js';
-import { Flights } from './flights.js';
+import { Flights } from './in-flight/in-flight.js';
 import type { LaneSpace } from './lane-context.js';
 import { isThere, lookUp, bypass, bypassReason, isBypassed, request, quickHit } from './read.js';
 import type { ManagerParts } from './manager-context.js';

@@ -10,14 +10,13 @@ import {
   isBehind,
   Search,
 } from './tier-lookup.js';
-import type { Flights } from './flights.js';
+import type { Flights } from './in-flight/in-flight.js';
 import type { LaneSpace } from './lane-context.js';
 import type { Compute, Terms, EntryOptions } from './call-options.js';
 import { refuseReentry } from './reentrancy.js';
 import { readsAsUsual } from './validate-call.js';
 import { promote } from './write.js';
-import { Flight } from './flight.js';
-import { FlightContext } from './flight-context.js';
+import { Flight, FlightContext } from './in-flight/computation.js';
 
 /** Counts a request that goes past the cache. */
 export function bypass(space: LaneSpace, key: string, reason: BypassReason): void {

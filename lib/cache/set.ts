@@ -5,8 +5,7 @@ import { isCutOff } from './tier-lookup.js';
 import { bypassReason } from './read.js';
 import type { Terms, Compute } from './call-options.js';
 import { CUT_OFF, land, refusalOf, refuse, type Refusal, FENCED, mayLand } from './write.js';
-import { Flight } from './flight.js';
-import { FlightContext } from './flight-context.js';
+import { Flight, FlightContext } from './in-flight/computation.js';
 
 interface PutRequest {
   readonly key: string;

@@ -1,4 +1,4 @@
-import type { FlightContext } from '../cache/flight-context.js';
+import type { FlightContext } from '../cache/in-flight/computation.js';
 import type { Compute, ComputeContext } from '../cache/call-options.js';
 import type { Duration } from '../lanes/duration.js';
 import { callGiven } from './given-function.js';

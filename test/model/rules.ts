@@ -5,13 +5,13 @@ import type { SceneName } from './scenes.js';
 const log = 'lib/invalidation/invalidation-log.ts';
 const laneLog = 'lib/invalidation/lane-log.ts';
 const fence = 'lib/invalidation/fence.ts';
-const flights = 'lib/cache/flights.ts';
-const board = 'lib/cache/flight-board.ts';
-const arrival = 'lib/cache/arrival.ts';
+const flights = 'lib/cache/in-flight/in-flight.ts';
+const board = 'lib/cache/in-flight/in-flight.ts';
+const arrival = 'lib/cache/in-flight/in-flight.ts';
 const readPath = 'lib/cache/tier-lookup.ts';
 const writePath = 'lib/cache/write.ts';
 const invalidations = 'lib/cache/invalidate.ts';
-const stale = 'lib/cache/stale-serving.ts';
+const stale = 'lib/cache/in-flight/waiters.ts';
 
 const one = 'one process';
 const restarts = 'killed and started again';

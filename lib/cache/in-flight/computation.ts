@@ -1,10 +1,14 @@
 import { AsyncResource } from 'node:async_hooks';
-import type { TierName } from '../entries/tier-name.js';
-import type { Fence } from '../invalidation/fence.js';
-import type { Compute, Terms } from './call-options.js';
-import type { Payload } from './encoded-value.js';
-import type { FlightScope } from './reentrancy.js';
-import type { StaleCopy } from './tier-lookup.js';
+import type { TierName } from '../../entries/tier-name.js';
+import type { Fence } from '../../invalidation/fence.js';
+import type { Compute, Terms, ComputeContext, StaleValue } from '../call-options.js';
+import type { Payload } from '../encoded-value.js';
+import type { FlightScope } from '../reentrancy.js';
+import { type StaleCopy, staleValueOf } from '../tier-lookup.js';
+import { checkTags } from '../../entries/tags.js';
+import type { RefusalReason } from '../../events/reasons.js';
+import { toMilliseconds, type Duration } from '../../lanes/duration.js';
+import type { LaneSpace } from '../lane-context.js';
 
 /** Why a flight was opened: for a caller who looks first, for one who wants it computed anew, or to renew in the background. */
 export type FlightPurpose = 'request' | 'forced' | 'renewal';
@@ -141,4 +145,56 @@ export class Waiter {
 
 function unset(): never {
   throw new TypeError('the promise has not been made yet');
+}
+
+/** What a running computation is told, and what it said about its result. */
+export class FlightContext implements ComputeContext {
+  readonly key: string;
+  readonly lane: string;
+  readonly stale?: StaleValue<unknown>;
+  private said: readonly string[] | undefined;
+  private saidTtlMs: number | undefined;
+  private refused: RefusalReason | undefined;
+
+  constructor(
+    space: LaneSpace,
+    private readonly flight: Flight,
+  ) {
+    this.key = flight.key;
+    this.lane = space.lane;
+    if (flight.stale !== undefined) this.stale = staleValueOf(flight.stale, space.parts.life.now());
+  }
+
+  get signal(): AbortSignal {
+    return this.flight.signal;
+  }
+
+  setTags(tags: readonly string[]): void {
+    this.said = checkTags([...this.tags, ...tags], this.lane);
+  }
+
+  setTtl(ttl: Duration): void {
+    this.saidTtlMs = toMilliseconds(ttl, { lane: this.lane, field: 'ttl' });
+  }
+
+  skipCache(): void {
+    this.refuse('skip-cache');
+  }
+
+  /** The result is returned and not stored, for this reason. */
+  refuse(reason: RefusalReason): void {
+    this.refused ??= reason;
+  }
+
+  get tags(): readonly string[] {
+    return this.said ?? this.flight.terms.tags;
+  }
+
+  get ttlMs(): number {
+    return this.saidTtlMs ?? this.flight.terms.ttlMs;
+  }
+
+  get refusal(): RefusalReason | undefined {
+    return this.refused;
+  }
 }

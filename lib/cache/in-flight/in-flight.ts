@@ -1,16 +1,13 @@
 import { AsyncResource } from 'node:async_hooks';
-import type { Fence } from '../invalidation/fence.js';
-import { Flight, Waiter, type Departure, type FlightPurpose } from './flight.js';
-import { FlightContext } from './flight-context.js';
-import { account, report } from './flight-accounts.js';
-import { FlightBoard } from './flight-board.js';
-import { Boarding } from './boarding.js';
-import type { LaneSpace } from './lane-context.js';
-import { lookAt, serveFound, type Look } from './quick-look.js';
-import { staleInMemory, type Found, type Search, fresherOf } from './tier-lookup.js';
-import { StaleServing } from './stale-serving.js';
-import { promote } from './write.js';
-import { settle, type Arrival } from './arrival.js';
+import type { Fence } from '../../invalidation/fence.js';
+import { Flight, Waiter, type Departure, type FlightPurpose, FlightContext } from './computation.js';
+import { account, report } from './accounting.js';
+import { Boarding, StaleServing } from './waiters.js';
+import type { LaneSpace } from '../lane-context.js';
+import { staleInMemory, type Found, Search, fresherOf, isCutOff } from '../tier-lookup.js';
+import { promote, CUT_OFF, FENCED, land, mayLand, refusalOf, refuse, type Brought, type Refusal } from '../write.js';
+import { Payload } from '../encoded-value.js';
+import type { Terms } from '../call-options.js';
 
 /** The flights of one lane: opened, joined, brought to their end. A queued one takes its birth when it starts. */
 export class Flights {
@@ -249,5 +246,155 @@ export class Flights {
     }
     flight.cancelLimits();
     account(this.space, flight, { outcome: 'miss' });
+  }
+}
+
+/** What a computation brought. */
+interface Arrival {
+  readonly value: unknown;
+  readonly context: FlightContext;
+  readonly computeMs: number;
+}
+
+/** What becomes of it: how it is given out, and whether it still counted. */
+interface Settled {
+  readonly payload: Payload;
+  /** Neither invalidated nor expired on the way: also for those who joined late. */
+  readonly isCurrent: boolean;
+}
+
+/**
+ * Stores what a flight brought, or counts why not. From the judgement to the landing nothing is awaited, and no code
+ * but ours runs.
+ */
+function settle(space: LaneSpace, flight: Flight, fence: Fence, arrival: Arrival): Settled {
+  const { value, context, computeMs } = arrival;
+  const { tags, ttlMs } = context;
+  const { key, terms } = flight;
+  const { log, codec } = space.parts;
+  const payload = Payload.of({ codec, lane: space.lane }, value);
+  const { birth, number } = fence;
+  const brought = { key, value, payload, tags, ttlMs, computeMs };
+  const refusal = refusalOfResult(space, context, brought);
+  const counts = mayLand(space, fence, tags);
+  const expiredAt = log.expiredAt({ lane: space.lane, key, tags, birth }, fence);
+  if (!counts) refuse(space, key, FENCED);
+  else if (isCutOff(space)) refuse(space, key, CUT_OFF);
+  else if (refusal !== undefined) refuse(space, key, refusal);
+  else land(space, brought, { birth, flight: number, terms, expiredAt });
+  return { payload, isCurrent: counts && expiredAt === undefined };
+}
+
+function refusalOfResult(space: LaneSpace, context: FlightContext, brought: Brought): Refusal | undefined {
+  if (context.refusal !== undefined) return { reason: context.refusal, detail: 'the computation said so' };
+  return refusalOf(space, brought);
+}
+
+/** A search through the tiers below memory that has begun, and may have ended in the same step. */
+interface Look {
+  readonly begun: Search;
+  readonly search: Search | Promise<Search>;
+  readonly startedAt: number;
+}
+
+function lookAt(space: LaneSpace, key: string, terms: Terms): Look {
+  const startedAt = space.parts.clock.monotonic();
+  const begun = new Search(space, key, terms);
+  return { begun, search: begun.run(), startedAt };
+}
+
+/** Promotes, counts and gives out what a look found in the step of the call: nobody could have joined a flight for it. */
+function serveFound(
+  space: LaneSpace,
+  asked: { readonly key: string; readonly terms: Terms },
+  found: Found,
+  look: Look,
+): unknown {
+  const { recorder, parts, lane } = space;
+  const { key, terms } = asked;
+  const { tier, record, payload } = found;
+  promote(space, found, terms.refreshAhead);
+  for (const missed of look.begun.missed) recorder.lookupMiss(missed);
+  recorder.hit(tier, record.computeMs);
+  recorder.lookedUp(parts.clock.monotonic() - look.startedAt);
+  if (parts.events.wants('hit')) parts.events.emit('hit', { lane, key, tier });
+  return payload.give(terms.isolation);
+}
+
+/** A key is computed at most this many times at once: one flight that was shut, and one that callers may join. */
+const COMPUTATIONS_PER_KEY = 2;
+
+/**
+ * Which flights of a lane there are.
+ *
+ * Per key at most one flight can be joined. A flight whose fence was shut is left to end, and the next caller opens
+ * another; when two are under way the next one is queued, shared by all who come.
+ */
+class FlightBoard {
+  private readonly joinable = new Map<string, Flight>();
+  private readonly underWay = new Map<string, number>();
+  private readonly open = new Set<Flight>();
+
+  /** Flights that have started and have not ended. */
+  get size(): number {
+    return this.open.size;
+  }
+
+  all(): Iterable<Flight> {
+    return this.open;
+  }
+
+  isOpen(flight: Flight): boolean {
+    return this.open.has(flight);
+  }
+
+  /** The flight a caller of `purpose` may wait for. */
+  of(key: string, purpose: FlightPurpose): Flight | undefined {
+    const flight = this.joinable.get(key);
+    if (flight === undefined || !flight.isJoinable) return undefined;
+    if (purpose !== 'forced' || flight.purpose === 'forced') return flight;
+    if (flight.fence !== undefined) return undefined;
+    // It has not started: it can still go straight to the computation.
+    flight.purpose = 'forced';
+    return flight;
+  }
+
+  /** Whether another flight of the key has to wait for one to end. */
+  isCrowded(key: string): boolean {
+    return (this.underWay.get(key) ?? 0) >= COMPUTATIONS_PER_KEY;
+  }
+
+  /** Callers who come from here on join this flight. */
+  announce(flight: Flight): void {
+    flight.displaced = this.joinable.get(flight.key);
+    this.joinable.set(flight.key, flight);
+  }
+
+  started(flight: Flight): void {
+    this.open.add(flight);
+    this.underWay.set(flight.key, (this.underWay.get(flight.key) ?? 0) + 1);
+  }
+
+  /** Returns the flight that may start now. */
+  ended(flight: Flight): Flight | undefined {
+    const { key } = flight;
+    this.open.delete(flight);
+    const left = (this.underWay.get(key) ?? 1) - 1;
+    if (left > 0) this.underWay.set(key, left);
+    else this.underWay.delete(key);
+    this.withdraw(flight);
+    const next = this.joinable.get(key);
+    return next?.fence === undefined ? next : undefined;
+  }
+
+  /**
+   * Nobody joins it any more, if it was the one to join. Callers may join again the one that it took the place of, if
+   * that is still under way and counts.
+   */
+  withdraw(flight: Flight): void {
+    const { key, displaced } = flight;
+    if (this.joinable.get(key) !== flight) return;
+    if (displaced !== undefined && this.open.has(displaced) && displaced.isJoinable) this.joinable.set(key, displaced);
+    else this.joinable.delete(key);
   }
 }

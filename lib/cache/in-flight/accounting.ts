@@ -1,6 +1,6 @@
-import type { TierName } from '../entries/tier-name.js';
-import type { Flight } from './flight.js';
-import type { LaneSpace } from './lane-context.js';
+import type { TierName } from '../../entries/tier-name.js';
+import type { Flight } from './computation.js';
+import type { LaneSpace } from '../lane-context.js';
 
 export type FlightOutcome =
   { readonly outcome: 'hit'; readonly tier: TierName; readonly computeMs: number } | { readonly outcome: 'miss' };
