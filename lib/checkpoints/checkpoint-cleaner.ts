@@ -2,7 +2,7 @@ import type { Clock } from '../clock/clock.js';
 import { nextTurn } from '../clock/turn.js';
 import type { EventSink } from '../events/event-map.js';
 import type { CleanupOptions } from './checkpoint.js';
-import { toRule } from './checkpoint-input.js';
+import { toRule } from './checkpoint-validation.js';
 import type { CheckpointRecord, CheckpointStore, CleanupPosition } from './checkpoint-store.js';
 
 const MAX_LISTED = 1_000;

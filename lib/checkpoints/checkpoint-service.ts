@@ -1,29 +1,48 @@
 import { nextTurn } from '../clock/turn.js';
-import { CheckpointConflictError } from '../errors/checkpoint.errors.js';
+import {
+  CheckpointConflictError,
+  CheckpointTooLargeError,
+  CheckpointDamagedError,
+} from '../errors/checkpoint.errors.js';
 import { isLaneCacheError, LaneCacheError } from '../errors/lane-cache.error.js';
-import { toMilliseconds } from '../lanes/duration.js';
+import { toMilliseconds, type Duration } from '../lanes/duration.js';
 import { CheckpointCleaner } from './checkpoint-cleaner.js';
-import { CheckpointDrafts } from './checkpoint-drafts.js';
-import { toInfo, toStatus } from './checkpoint-info.js';
-import { fromPosition, requireCount, requireName, toCleanup, toQuery } from './checkpoint-input.js';
-import { hasExpired } from './checkpoint-rows.js';
-import type { CheckpointSettings } from './checkpoint-settings.js';
-import type { CheckpointStore } from './checkpoint-store.js';
-import type {
-  Checkpoint,
-  CheckpointFilter,
-  CheckpointInfo,
-  CheckpointPage,
-  CheckpointStatus,
-  CleanupOptions,
-  CleanupReport,
-  RestoreCheckpointOptions,
-  SaveCheckpointOptions,
+import {
+  toInfo,
+  toStatus,
+  type Checkpoint,
+  type CheckpointFilter,
+  type CheckpointInfo,
+  type CheckpointPage,
+  type CheckpointStatus,
+  type CleanupOptions,
+  type CleanupReport,
+  type RestoreCheckpointOptions,
+  type SaveCheckpointOptions,
 } from './checkpoint.js';
-import { SaveBacklog } from './save-backlog.js';
-import { SoundStates, type SoundState, type StateWish } from './sound-states.js';
-import { decodeState } from './state-codec.js';
+import {
+  fromPosition,
+  requireCount,
+  requireName,
+  toCleanup,
+  toQuery,
+  invalid,
+  requireStep,
+} from './checkpoint-validation.js';
+import { hasExpired } from './checkpoint-rows.js';
+import type {
+  CheckpointStore,
+  CheckpointDraft,
+  CheckpointRecord,
+  ReadOutcome,
+  VersionSelector,
+} from './checkpoint-store.js';
+import { decodeState, checksumOf, encodeOrRefuse } from './state-codec.js';
 import { asUnavailable, NO_USAGE } from './unavailable-checkpoint-store.js';
+import { UnknownLaneError } from '../errors/cache.errors.js';
+import type { Clock } from '../clock/clock.js';
+import type { ValueCodec } from '../entries/codec.js';
+import type { EventSink } from '../events/event-map.js';
 
 /**
  * Durable versions of workflow state: never evicted, never touched by clearing the cache.
@@ -224,3 +243,201 @@ export class CheckpointService {
     });
   }
 }
+
+const MAX_METADATA_BYTES = 64 * 1024;
+const MAX_REMEMBERED_WARNINGS = 1_000;
+
+/** Turns what a caller wants saved into what the store is handed, or refuses it. */
+class CheckpointDrafts {
+  private readonly warned = new Set<string>();
+
+  constructor(private readonly settings: Omit<CheckpointSettings, 'store' | 'events'>) {}
+
+  make(
+    id: string,
+    state: unknown,
+    wish: SaveCheckpointOptions,
+  ): { readonly draft: CheckpointDraft; readonly bytes: Uint8Array } {
+    const { clock, defaultLane, lanes } = this.settings;
+    const { lane = defaultLane, workflow, step, metadata, expectedVersion, ttl } = wish;
+    requireName(id, 'id');
+    if (!lanes.includes(lane)) throw new UnknownLaneError(lane, lanes);
+    if (workflow !== undefined) requireName(workflow, 'workflow');
+    requireStep(step);
+    if (expectedVersion !== undefined) requireCount(expectedVersion, 'expectedVersion', 0);
+    const life = ttl === undefined ? undefined : requireLife(ttl, id);
+    const bytes = this.encodeState(id, state);
+    const savedAt = clock.now();
+    const draft: CheckpointDraft = {
+      id,
+      lane,
+      ...(workflow !== undefined && { workflow }),
+      ...(step !== undefined && { step }),
+      ...(metadata !== undefined && { metadata: this.encodeMetadata(id, metadata) }),
+      savedAt,
+      ...(life !== undefined && { expiresAt: savedAt + life }),
+      sizeBytes: bytes.length,
+      checksum: checksumOf(bytes),
+    };
+    return { draft, bytes };
+  }
+
+  private encodeState(id: string, state: unknown): Uint8Array {
+    const { codec, maxStateBytes = 64 * 1024 ** 2, warnStateBytes = 1024 ** 2 } = this.settings;
+    const bytes = encodeOrRefuse(codec, state, id, 'state');
+    if (bytes.length > maxStateBytes) throw new CheckpointTooLargeError(id, bytes.length, maxStateBytes);
+    if (bytes.length >= warnStateBytes) this.warnOnce(id, bytes.length);
+    return bytes;
+  }
+
+  private warnOnce(id: string, sizeBytes: number): void {
+    if (this.settings.warn === undefined || this.warned.has(id)) return;
+    if (this.warned.size === MAX_REMEMBERED_WARNINGS) this.warned.clear();
+    this.warned.add(id);
+    this.settings.warn(
+      `The state of checkpoint '${id}' takes ${sizeBytes} bytes. Each save and restore blocks the event loop while it is encoded or decoded: save references to what is large, not the thing itself.`,
+    );
+  }
+
+  private encodeMetadata(id: string, metadata: unknown): string {
+    if (typeof metadata !== 'object' || metadata === null) throw invalid('metadata', 'must be an object');
+    const bytes = encodeOrRefuse(this.settings.codec, metadata, id, 'metadata');
+    if (bytes.length > MAX_METADATA_BYTES) {
+      throw invalid(
+        'metadata',
+        `takes ${bytes.length} bytes; ${MAX_METADATA_BYTES} is the most. Put it into the state`,
+      );
+    }
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
+  }
+}
+
+function requireLife(ttl: Duration, id: string): number {
+  const ms = toMilliseconds(ttl, { key: id });
+  if (ms > 0) return ms;
+  throw new LaneCacheError('TTL_INVALID', `The ttl of checkpoint '${id}' is 0: it would never be restored.`, {
+    key: id,
+    field: 'ttl',
+  });
+}
+
+/** What the service is wired with. Sizes in bytes. */
+export interface CheckpointSettings {
+  /** Asked at each call: another store takes over when the directory changes hands. */
+  readonly store: () => CheckpointStore;
+  readonly codec: ValueCodec;
+  readonly clock: Clock;
+  readonly events: EventSink;
+  /** The names of the app's lanes. */
+  readonly lanes: readonly string[];
+  readonly defaultLane: string;
+  /** Default 64 MB. */
+  readonly maxStateBytes?: number;
+  /** Default 1 MB. */
+  readonly warnStateBytes?: number;
+  /** Told once per id whose state takes `warnStateBytes` or more. */
+  readonly warn?: (message: string) => void;
+}
+
+const WARNED_FROM_BYTES = 64 * 1024 ** 2;
+
+/**
+ * Notices when states are saved faster than the disk takes them. They are not held back, as a state is taken as it is
+ * at the call, and not refused, as many workflows may save at the same moment.
+ */
+class SaveBacklog {
+  private waitingBytes = 0;
+  private isTold = false;
+
+  constructor(private readonly warn: ((message: string) => void) | undefined) {}
+
+  /** Counts `bytes` as waiting until `saving` has settled, and gives what it gives. */
+  async hold<T>(bytes: number, saving: Promise<T>): Promise<T> {
+    this.waitingBytes += bytes;
+    if (this.waitingBytes > WARNED_FROM_BYTES && this.waitingBytes > bytes) this.warnOnce();
+    try {
+      return await saving;
+    } finally {
+      this.waitingBytes -= bytes;
+    }
+  }
+
+  private warnOnce(): void {
+    if (this.isTold) return;
+    this.isTold = true;
+    this.warn?.(
+      `Checkpoints of ${this.waitingBytes} bytes wait in memory to be written: the disk is slower than the saves. Await each save before the next one.`,
+    );
+  }
+}
+
+/** A version whose state is what was saved. */
+interface SoundState {
+  readonly record: CheckpointRecord;
+  readonly state: Uint8Array;
+}
+
+interface StateWish {
+  readonly selector: VersionSelector;
+  readonly now: number;
+  /** Milliseconds. */
+  readonly maxAge: number | undefined;
+  readonly onDamage: 'refuse' | 'fall-back';
+}
+
+/** Gives out states that match their checksums, and nothing else. */
+class SoundStates {
+  constructor(
+    private readonly store: CheckpointStore,
+    private readonly events: EventSink,
+  ) {}
+
+  /** Rejects with `CheckpointDamagedError` unless told to fall back. */
+  async find(id: string, wish: StateWish): Promise<SoundState | undefined> {
+    const read = await this.store.read(id, wish.selector);
+    if (read.outcome === 'absent') return undefined;
+    const version = read.outcome === 'found' ? read.record.version : read.version;
+    if (read.outcome === 'found') {
+      if (!isWanted(read.record, wish)) return undefined;
+      if (isSound(read)) return read;
+    }
+    await this.report(id, version);
+    if (wish.onDamage === 'fall-back') return this.newestBefore(id, version, wish);
+    throw new CheckpointDamagedError(id, version, await this.soundVersions(id, wish.now));
+  }
+
+  private async newestBefore(id: string, version: number, wish: StateWish): Promise<SoundState | undefined> {
+    for await (const sound of this.soundStates(id, wish.now, version)) {
+      return isWanted(sound.record, wish) ? sound : undefined;
+    }
+    return undefined;
+  }
+
+  private async soundVersions(id: string, now: number): Promise<readonly number[]> {
+    const versions: number[] = [];
+    for await (const { record } of this.soundStates(id, now, Infinity)) versions.push(record.version);
+    return versions;
+  }
+
+  /** Newest first; one in memory at a time. */
+  private async *soundStates(id: string, now: number, before: number): AsyncGenerator<SoundState, void, undefined> {
+    for (const version of await this.store.versions(id)) {
+      if (version >= before) continue;
+      const read = await this.store.read(id, { version });
+      if (read.outcome === 'found' && !hasExpired(read.record, now) && isSound(read)) yield read;
+      await nextTurn();
+    }
+  }
+
+  private async report(id: string, version: number): Promise<void> {
+    this.events.emit('checkpoint', { action: 'damaged', id, version });
+    // the mark only serves the counts: where it cannot be written the damage is told all the same
+    await this.store.mark(id, 'damaged', version).catch(() => false);
+  }
+}
+
+const isWanted = (record: CheckpointRecord, { now, maxAge }: StateWish): boolean =>
+  !hasExpired(record, now) && (maxAge === undefined || now - record.savedAt <= maxAge);
+
+const isSound = (read: Extract<ReadOutcome, { readonly outcome: 'found' }>): boolean =>
+  checksumOf(read.state) === read.record.checksum;

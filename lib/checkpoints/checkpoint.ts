@@ -1,6 +1,9 @@
 import type { IsoTime } from '../events/event-map.js';
 import type { TierOffReason } from '../events/reasons.js';
 import type { Duration } from '../lanes/duration.js';
+import type { ValueCodec } from '../entries/codec.js';
+import { decodeMetadata } from './state-codec.js';
+import type { CheckpointRecord, CheckpointStoreState, CheckpointUsage, UsageCounts } from './checkpoint-store.js';
 
 /** What to note with a saved state. */
 export interface SaveCheckpointOptions {
@@ -94,7 +97,7 @@ export interface CleanupReport {
 }
 
 /** A lane's checkpoints in numbers. */
-export interface CheckpointCounts {
+interface CheckpointCounts {
   /** Ids that restore. */
   readonly cachedCheckpoints: number;
   /** All versions. */
@@ -110,3 +113,42 @@ export interface CheckpointStatus extends CheckpointCounts {
   readonly reason?: TierOffReason;
   readonly lanes: Readonly<Record<string, CheckpointCounts>>;
 }
+
+const iso = (ms: number): string => new Date(ms).toISOString();
+
+/** What callers see of a record. */
+export function toInfo(record: CheckpointRecord, codec: ValueCodec): CheckpointInfo {
+  const { id, version, lane, workflow, step, savedAt, expiresAt, sizeBytes, checksum, pinned } = record;
+  const metadata = record.metadata === undefined ? undefined : decodeMetadata(codec, record.metadata);
+  return {
+    id,
+    version,
+    lane,
+    ...(workflow !== undefined && { workflow }),
+    ...(step !== undefined && { step }),
+    ...(metadata !== undefined && { metadata }),
+    savedAt: iso(savedAt),
+    ...(expiresAt !== undefined && { expiresAt: iso(expiresAt) }),
+    sizeBytes,
+    checksum,
+    pinned,
+  };
+}
+
+export function toStatus(usage: CheckpointUsage, store: CheckpointStoreState): CheckpointStatus {
+  const lanes = Object.entries(usage.lanes).map(([lane, counts]) => [lane, toCounts(counts)] as const);
+  return {
+    ...toCounts(usage.total),
+    state: store.state,
+    ...(store.state === 'off' && { reason: store.reason }),
+    lanes: Object.fromEntries(lanes),
+  };
+}
+
+const toCounts = ({ ids, versions, bytes, oldest, newest }: UsageCounts): CheckpointCounts => ({
+  cachedCheckpoints: ids,
+  versions,
+  bytes,
+  ...(oldest !== undefined && { oldest: iso(oldest) }),
+  ...(newest !== undefined && { newest: iso(newest) }),
+});

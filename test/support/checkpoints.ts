@@ -1,5 +1,4 @@
-import { CheckpointService } from '../../lib/checkpoints/checkpoint-service.js';
-import type { CheckpointSettings } from '../../lib/checkpoints/checkpoint-settings.js';
+import { CheckpointService, type CheckpointSettings } from '../../lib/checkpoints/checkpoint-service.js';
 import { LocalCheckpointStore } from '../../lib/checkpoints/local-checkpoint-store.js';
 import { ValueCodec } from '../../lib/entries/codec.js';
 import type { EventSink, LaneCacheEventMap, LaneCacheEventName } from '../../lib/events/event-map.js';
