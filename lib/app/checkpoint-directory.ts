@@ -1,7 +1,7 @@
 import { relative } from 'node:path';
-import { LocalCheckpointStore } from '../checkpoints/local-checkpoint-store.js';
+import { LocalCheckpointStore } from '../checkpoints/local/local-checkpoint-store.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
-import { ReadFaults } from '../checkpoints/read-faults.js';
+import { ReadFaults } from '../checkpoints/local/checkpoint-tables.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
 import type { TierOffReason } from '../events/reasons.js';
 import { StorageFault, type StorageFaultKind } from '../storage/environment.js';

@@ -29,7 +29,7 @@ import {
   invalid,
   requireStep,
 } from './checkpoint-validation.js';
-import { hasExpired } from './checkpoint-rows.js';
+import { hasExpired } from './local/checkpoint-rows.js';
 import type {
   CheckpointStore,
   CheckpointDraft,

@@ -1,6 +1,6 @@
 import { Module, type DynamicModule, type Provider } from '@nestjs/common';
-import { LocalCheckpointStore } from '../checkpoints/local-checkpoint-store.js';
-import { ReadFaults } from '../checkpoints/read-faults.js';
+import { LocalCheckpointStore } from '../checkpoints/local/local-checkpoint-store.js';
+import { ReadFaults } from '../checkpoints/local/checkpoint-tables.js';
 import type { MakeCheckpoints } from '../app/disk.js';
 import { LaneCacheModule } from '../lane-cache.module.js';
 import type { LaneCacheModuleOptions } from '../lane-cache.module-options.js';

@@ -13,8 +13,8 @@ const stateOf = (round: number, worker: number, n: number): Buffer =>
 /** Saves without pause in four workflows, cleans up meanwhile, and says what was acknowledged. */
 const WRITER = `
 import { CheckpointService } from './lib/checkpoints/checkpoint-service.js';
-import { LocalCheckpointStore } from './lib/checkpoints/local-checkpoint-store.js';
-import { ReadFaults } from './lib/checkpoints/read-faults.js';
+import { LocalCheckpointStore } from './lib/checkpoints/local/local-checkpoint-store.js';
+import { ReadFaults } from './lib/checkpoints/local/checkpoint-tables.js';
 import { systemClock } from './lib/clock/clock.js';
 import { ValueCodec } from './lib/entries/codec.js';
 import { openEnvironment } from './lib/storage/open-environment.js';

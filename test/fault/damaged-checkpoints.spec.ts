@@ -14,8 +14,8 @@ const stateOf = (id: number, version: number): Buffer =>
 /** Restores every id, each with and without `fallback`, and tells what came of it. */
 const READER = `
 import { CheckpointService } from './lib/checkpoints/checkpoint-service.js';
-import { LocalCheckpointStore } from './lib/checkpoints/local-checkpoint-store.js';
-import { ReadFaults } from './lib/checkpoints/read-faults.js';
+import { LocalCheckpointStore } from './lib/checkpoints/local/local-checkpoint-store.js';
+import { ReadFaults } from './lib/checkpoints/local/checkpoint-tables.js';
 import { systemClock } from './lib/clock/clock.js';
 import { ValueCodec } from './lib/entries/codec.js';
 import { openEnvironment } from './lib/storage/open-environment.js';

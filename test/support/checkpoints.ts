@@ -1,8 +1,8 @@
 import { CheckpointService, type CheckpointSettings } from '../../lib/checkpoints/checkpoint-service.js';
-import { LocalCheckpointStore } from '../../lib/checkpoints/local-checkpoint-store.js';
+import { LocalCheckpointStore } from '../../lib/checkpoints/local/local-checkpoint-store.js';
 import { ValueCodec } from '../../lib/entries/codec.js';
 import type { EventSink, LaneCacheEventMap, LaneCacheEventName } from '../../lib/events/event-map.js';
-import { ReadFaults } from '../../lib/checkpoints/read-faults.js';
+import { ReadFaults } from '../../lib/checkpoints/local/checkpoint-tables.js';
 import type { Environment } from '../../lib/storage/environment.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { MemoryEnvironment } from './checkpoint-environment.js';

@@ -78,7 +78,7 @@ describe('a store', () => {
     const { service, environment } = checkpointsInMemory();
     await service.cacheCheckpoint('id', 1);
     const [row] = environment.table('store').rows;
-    const { storeRow } = await import('../../../lib/checkpoints/checkpoint-tables.js');
+    const { storeRow } = await import('../../../lib/checkpoints/local/checkpoint-tables.js');
     if (row !== undefined) row.value = storeRow.seal({ format: 2, sequence: 1 });
     expect(() => checkpointsOver(environment)).toThrow(expect.objectContaining({ code: 'FORMAT_UNSUPPORTED' }));
   });

@@ -1,6 +1,6 @@
 import { expect, it } from '@jest/globals';
-import { LocalCheckpointStore } from '../../../lib/checkpoints/local-checkpoint-store.js';
-import { ReadFaults } from '../../../lib/checkpoints/read-faults.js';
+import { LocalCheckpointStore } from '../../../lib/checkpoints/local/local-checkpoint-store.js';
+import { ReadFaults } from '../../../lib/checkpoints/local/checkpoint-tables.js';
 import { StorageFault } from '../../../lib/storage/environment.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { MemoryEnvironment } from '../../support/checkpoint-environment.js';

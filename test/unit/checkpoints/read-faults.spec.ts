@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { ReadFaults } from '../../../lib/checkpoints/read-faults.js';
+import { ReadFaults } from '../../../lib/checkpoints/local/checkpoint-tables.js';
 import { StorageFault } from '../../../lib/storage/environment.js';
 import { checkpointsInMemory } from '../../support/checkpoints.js';
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { rm } from 'node:fs/promises';
 import type { CheckpointDraft } from '../../../lib/checkpoints/checkpoint-store.js';
-import type { LocalCheckpointStore } from '../../../lib/checkpoints/local-checkpoint-store.js';
+import type { LocalCheckpointStore } from '../../../lib/checkpoints/local/local-checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../../../lib/checkpoints/unavailable-checkpoint-store.js';
 import { systemClock } from '../../../lib/clock/clock.js';
 import { nextTurn } from '../../../lib/clock/turn.js';

@@ -1,11 +1,10 @@
-import type { Clock } from '../clock/clock.js';
-import { nextTurn } from '../clock/turn.js';
-import { LaneCacheError } from '../errors/lane-cache.error.js';
-import type { EventSink } from '../events/event-map.js';
-import { StorageFault, type Environment } from '../storage/environment.js';
-import { NO_REMOVAL, cleanSlice, removalBy } from './checkpoint-cleaning.js';
-import { CheckpointLedger } from './checkpoint-ledger.js';
-import { list, usage } from './checkpoint-listing.js';
+import type { Clock } from '../../clock/clock.js';
+import { nextTurn } from '../../clock/turn.js';
+import { LaneCacheError } from '../../errors/lane-cache.error.js';
+import type { EventSink } from '../../events/event-map.js';
+import { StorageFault, type Environment } from '../../storage/environment.js';
+import { NO_REMOVAL, cleanSlice, removalBy, list, usage } from './checkpoint-queries.js';
+import { CheckpointLedger } from './checkpoint-writer.js';
 import { CheckpointRows } from './checkpoint-rows.js';
 import type {
   CheckpointDraft,
@@ -22,18 +21,15 @@ import type {
   ReadOutcome,
   SaveOutcome,
   VersionSelector,
-} from './checkpoint-store.js';
-import { CheckpointTables, FORMAT, keyOf, pointerRow } from './checkpoint-tables.js';
-import { GroupCommit } from './group-commit.js';
-import { ReadFaults } from './read-faults.js';
-import { StoreCondition } from './store-condition.js';
-import { WorkSlice } from './work-slice.js';
-import { committedRows } from './write-batch.js';
+} from '../checkpoint-store.js';
+import { CheckpointTables, FORMAT, keyOf, pointerRow, ReadFaults, committedRows } from './checkpoint-tables.js';
+import { GroupCommit, WorkSlice } from './group-commit.js';
+import type { TierOffReason } from '../../events/reasons.js';
 
 /** Versions that are read or changed in one turn of the event loop, at most. */
 const SLICE = 64;
 
-export interface LocalCheckpointStoreSettings {
+interface LocalCheckpointStoreSettings {
   readonly clock: Clock;
   readonly events: EventSink;
   /** Hears what the environment reports, from before it was opened. */
@@ -233,5 +229,64 @@ export class LocalCheckpointStore implements CheckpointStore {
     if (!(fault instanceof StorageFault) || fault.kind !== 'gone' || this.isGone) return;
     this.isGone = true;
     this.settings.gone?.(fault.message);
+  }
+}
+
+const REASONS: Partial<Record<string, TierOffReason>> = {
+  'disk-full': 'disk-full',
+  'read-only': 'read-only',
+  closed: 'closed',
+};
+
+/** Room that was not asked for again by so large a write is taken to be there after this long. */
+const FORGET_REFUSAL_MS = 60_000;
+
+/** Whether checkpoints can be written, and why not. Says each change once. */
+class StoreCondition {
+  state: CheckpointStoreState = { state: 'on' };
+  /** The most that a full disk refused since it was last on, and when it refused anything. */
+  private refusedBytes = 0;
+  private refusedAt = 0;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly events: EventSink,
+  ) {}
+
+  get isClosed(): boolean {
+    return this.state.state === 'off' && this.state.reason === 'closed';
+  }
+
+  close(): void {
+    this.state = { state: 'off', reason: 'closed', detail: 'the app was closed' };
+  }
+
+  /** `bytes`: what was to be written. */
+  failed(fault: unknown, bytes: number): void {
+    if (this.isClosed) return;
+    const reason = (fault instanceof StorageFault ? REASONS[fault.kind] : undefined) ?? 'breaker';
+    const detail = fault instanceof Error ? fault.message : 'the commit failed';
+    if (reason === 'disk-full') {
+      this.refusedBytes = Math.max(this.refusedBytes, bytes);
+      this.refusedAt = this.clock.monotonic();
+    }
+    const isNews = this.state.state === 'on';
+    this.state = { state: 'off', reason, detail };
+    if (isNews) this.events.emit('tier', { tier: 'checkpoints', state: 'off', reason, detail, error: fault });
+  }
+
+  /** A disk that is nearly full goes on taking what is small, and removals: they are no sign of room. */
+  wrote(bytes: number): void {
+    if (this.state.state === 'on' || this.isClosed || !this.showsRoom(bytes)) return;
+    this.refusedBytes = 0;
+    this.state = { state: 'on' };
+    const detail = 'a checkpoint could be written again';
+    this.events.emit('tier', { tier: 'checkpoints', state: 'on', detail });
+  }
+
+  private showsRoom(bytes: number): boolean {
+    if (this.state.state === 'off' && this.state.reason !== 'disk-full') return true;
+    if (bytes > 0 && bytes >= this.refusedBytes) return true;
+    return this.clock.monotonic() - this.refusedAt >= FORGET_REFUSAL_MS;
   }
 }

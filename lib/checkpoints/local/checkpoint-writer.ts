@@ -1,6 +1,6 @@
-import type { TableKey } from '../storage/environment.js';
+import type { TableKey } from '../../storage/environment.js';
 import { CheckpointRows, partCount } from './checkpoint-rows.js';
-import type { CheckpointDraft, CheckpointMark, CheckpointRecord, SaveOutcome } from './checkpoint-store.js';
+import type { CheckpointDraft, CheckpointMark, CheckpointRecord, SaveOutcome } from '../checkpoint-store.js';
 import {
   EVERYTHING,
   FORMAT,
@@ -18,9 +18,9 @@ import {
   type CheckpointTables,
   type Head,
   type Pointer,
+  type WatchedTable,
+  type WriteBatch,
 } from './checkpoint-tables.js';
-import type { WatchedTable } from './watched-table.js';
-import type { WriteBatch } from './write-batch.js';
 
 /** Changes versions, their states, indexes and counts together, inside one batch. */
 export class CheckpointLedger {

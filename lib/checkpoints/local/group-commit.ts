@@ -1,7 +1,6 @@
-import type { Clock } from '../clock/clock.js';
-import type { Environment } from '../storage/environment.js';
-import { WorkSlice } from './work-slice.js';
-import { WriteBatch } from './write-batch.js';
+import type { Clock } from '../../clock/clock.js';
+import type { Environment } from '../../storage/environment.js';
+import { WriteBatch } from './checkpoint-tables.js';
 
 const MAX_BATCH_WRITES = 128;
 const MAX_BATCH_BYTES = 16 * 1024 * 1024;
@@ -15,7 +14,7 @@ interface Write {
 }
 
 /** Told after each commit: the fault is undefined when it succeeded; `bytes` is what its writes were said to take. */
-export type CommitListener = (fault: unknown, bytes: number) => void;
+type CommitListener = (fault: unknown, bytes: number) => void;
 
 /**
  * Writes one after the other, each seeing what those before it wrote; what waits while a commit runs shares the next
@@ -105,5 +104,24 @@ export class GroupCommit {
       }
       write.prepare(batch);
     }
+  }
+}
+
+/** With its commit it then takes less than two. */
+const SLICE_MS = 1;
+
+/** A piece of synchronous work, so short that other work need not wait for it. */
+export class WorkSlice {
+  private readonly endsAt: number;
+
+  constructor(
+    private readonly clock: Clock,
+    ms = SLICE_MS,
+  ) {
+    this.endsAt = clock.monotonic() + ms;
+  }
+
+  get isSpent(): boolean {
+    return this.clock.monotonic() >= this.endsAt;
   }
 }

@@ -1,5 +1,5 @@
-import type { RangeOptions } from '../storage/environment.js';
-import type { CheckpointRecord } from './checkpoint-store.js';
+import type { RangeOptions } from '../../storage/environment.js';
+import type { CheckpointRecord } from '../checkpoint-store.js';
 import {
   FORMAT,
   PART_BYTES,
@@ -14,8 +14,9 @@ import {
   type Head,
   type StoreRow,
   type UsageRow,
+  WriteBatch,
+  type RowSource,
 } from './checkpoint-tables.js';
-import { WriteBatch, type RowSource } from './write-batch.js';
 
 /** Saves by others that may come between a save and its repetition, and do not hide it. */
 const LOOKED_BACK = 16;
