@@ -3,7 +3,7 @@ import type { CleanupOptions } from '../checkpoints/checkpoint.js';
 import type { Verified } from '../operator/operations.js';
 import type { CommandContext } from './command-context.js';
 import { diagnose } from './doctor/diagnose.js';
-import { findingsText } from './doctor/findings-view.js';
+import { findingsText } from './doctor/findings.js';
 import { EXIT } from './exit.js';
 import type { Terminal } from './terminal.js';
 import { bytesText, countText, many, percentText, shown, spanText, tableText } from './texts.js';

@@ -2,7 +2,7 @@ import type { CheckpointStatus, CleanupReport } from '../../checkpoints/checkpoi
 import type { MetricsReport } from '../../metrics/lane-cache-metrics.js';
 import type { AppDescription } from '../../operator/operations.js';
 import { bytesText, many, spanText } from '../texts.js';
-import type { Finding } from './finding.js';
+import type { Finding } from './findings.js';
 
 const HEAP_NEARLY_FULL = 0.85;
 const HEAP_SHARE_OF_CACHE = 0.5;

@@ -9,7 +9,7 @@ import { EXIT, exitCodeOf } from '../exit.js';
 import { findDirectory } from '../reach-app.js';
 import { checkpointFindings, clockFindings, memoryFindings } from './app-findings.js';
 import { directoryFindings } from './directory-findings.js';
-import type { Finding } from './finding.js';
+import type { Finding } from './findings.js';
 import { laneFindings } from './lane-findings.js';
 
 /** A day's grace: the cleanup runs once a day. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { networkFileSystem } from '../../storage/private-directory.js';
 import { quarantinesOf } from '../../storage/quarantine.js';
 import { bytesText } from '../texts.js';
-import type { Finding } from './finding.js';
+import type { Finding } from './findings.js';
 
 const OWN_FOLDERS = ['claims', 'sessions', 'l3', 'checkpoints'];
 const GROUP_AND_OTHERS = 0o077;

@@ -1,6 +1,6 @@
 import type { LaneMetrics } from '../../events/lane-metrics.js';
 import { spanText } from '../texts.js';
-import type { Finding } from './finding.js';
+import type { Finding } from './findings.js';
 
 /** Fewer requests say nothing about a lane. */
 const TELLING_REQUESTS = 20;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { CacheManager } from '../../../lib/app/cache-manager.js';
 import { checkpointFindings, clockFindings, memoryFindings } from '../../../lib/cli/doctor/app-findings.js';
 import { volumeFindings } from '../../../lib/cli/doctor/directory-findings.js';
-import type { Finding } from '../../../lib/cli/doctor/finding.js';
+import type { Finding } from '../../../lib/cli/doctor/findings.js';
 import { laneFindings } from '../../../lib/cli/doctor/lane-findings.js';
 import type { LaneCacheOptions } from '../../../lib/app/options.js';
 import { LaneAwareCacheStrategy } from '../../../lib/lanes/strategy.js';

@@ -1,6 +1,17 @@
 import type { Terminal } from '../terminal.js';
 import { many } from '../texts.js';
-import type { Finding } from './finding.js';
+
+/** Something that is wrong, or soon will be. */
+export interface Finding {
+  readonly lane?: string;
+  /** Stable, for scripts. */
+  readonly code: string;
+  readonly severity: 'error' | 'warning';
+  /** The numbers or facts that show it. */
+  readonly evidence: string;
+  /** What to change. */
+  readonly advice: string;
+}
 
 export function findingsText(findings: readonly Finding[], { paint }: Terminal): string {
   if (findings.length === 0) return `${paint('green', 'Healthy:')} nothing was found.`;
