@@ -5,7 +5,7 @@ import type { LaneSpace, CacheParts } from '../cache/lane-context.js';
 import { SharedFollower } from '../cache/remote-invalidations.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { CheckpointService } from '../checkpoints/checkpoint-service.js';
-import { withDeadline } from '../clock/deadline.js';
+import { withDeadline } from '../clock/timers.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
 import { Sweeper } from '../housekeeping/sweeper.js';

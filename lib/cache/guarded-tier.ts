@@ -1,5 +1,5 @@
 import type { Clock } from '../clock/clock.js';
-import { withDeadline } from '../clock/deadline.js';
+import { withDeadline } from '../clock/timers.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';

@@ -1,4 +1,4 @@
-import { nextTurn } from '../clock/turn.js';
+import { nextTurn } from '../clock/timers.js';
 import {
   CheckpointConflictError,
   CheckpointTooLargeError,

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Clock } from '../clock/clock.js';
-import { withDeadline } from '../clock/deadline.js';
+import { withDeadline } from '../clock/timers.js';
 import { socketAddress } from './socket-address.js';
 import { Conversation, type Answers } from './conversation.js';
 

@@ -1,4 +1,4 @@
-import { keepAlive } from '../clock/alive.js';
+import { keepAlive } from '../clock/keep-alive.js';
 import type { Clock } from '../clock/clock.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { ConnectionLost, OperatorConnection } from './operator-connection.js';

@@ -15,7 +15,7 @@ import type {
   VersionSelector,
 } from '../checkpoints/checkpoint-store.js';
 import type { Clock } from '../clock/clock.js';
-import { DeadlineError, withDeadline } from '../clock/deadline.js';
+import { DeadlineError, withDeadline } from '../clock/timers.js';
 import { randomId } from '../clock/random.js';
 import { StorageFault } from '../storage/environment.js';
 import { callName, type CheckpointCall } from './checkpoint-calls.js';

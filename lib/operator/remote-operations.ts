@@ -1,5 +1,5 @@
 import type { Clock } from '../clock/clock.js';
-import { withDeadline } from '../clock/deadline.js';
+import { withDeadline } from '../clock/timers.js';
 import type { OperatorConnection } from './operator-connection.js';
 import type { Operations } from './operations.js';
 

@@ -1,7 +1,7 @@
 import type { LaneManager } from '../cache/lane-manager.js';
 import type { TierGate } from '../cache/guarded-tier.js';
 import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
-import { nextTurn } from '../clock/turn.js';
+import { nextTurn } from '../clock/timers.js';
 import { isLaneCacheError } from '../errors/lane-cache.error.js';
 import type { Verified } from './operations.js';
 

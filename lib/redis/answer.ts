@@ -1,6 +1,5 @@
 import { systemClock } from '../clock/clock.js';
-import { DeadlineError } from '../clock/deadline.js';
-import { nextTurn } from '../clock/turn.js';
+import { DeadlineError, nextTurn } from '../clock/timers.js';
 
 /**
  * Settles as `sent` does, or rejects with DeadlineError after `timeoutMs`. An answer that has come counts, however late

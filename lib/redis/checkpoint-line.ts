@@ -1,6 +1,6 @@
 import type { Clock } from '../clock/clock.js';
-import { withDeadline } from '../clock/deadline.js';
-import type { ProcessHold } from '../clock/process-hold.js';
+import { withDeadline } from '../clock/timers.js';
+import type { ProcessHold } from '../clock/keep-alive.js';
 import { CHECKPOINT_SCRIPTS } from './checkpoint-scripts.js';
 import type { RedisArgument, RedisPort } from './redis-port.js';
 import type { Script } from './script.js';

@@ -1,8 +1,8 @@
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import type { ClusterTurns } from '../cache/lane-context.js';
 import type { Clock } from '../clock/clock.js';
-import { withDeadline } from '../clock/deadline.js';
-import { ProcessHold } from '../clock/process-hold.js';
+import { withDeadline } from '../clock/timers.js';
+import { ProcessHold } from '../clock/keep-alive.js';
 import { randomFraction } from '../clock/random.js';
 import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock/clock.js';
-import type { ProcessHold } from '../clock/process-hold.js';
+import type { ProcessHold } from '../clock/keep-alive.js';
 
 export interface HearingOptions {
   readonly clock: Clock;

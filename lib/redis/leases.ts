@@ -1,6 +1,6 @@
 import type { ClusterTurn, ClusterTurns } from '../cache/lane-context.js';
 import type { Clock } from '../clock/clock.js';
-import type { ProcessHold } from '../clock/process-hold.js';
+import type { ProcessHold } from '../clock/keep-alive.js';
 import { randomId } from '../clock/random.js';
 import type { KeySpace } from './key-space.js';
 import { EXTEND, GIVE_BACK, TAKE } from './lease-scripts.js';

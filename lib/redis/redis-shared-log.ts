@@ -1,6 +1,6 @@
 import type { Clock } from '../clock/clock.js';
-import { withDeadline } from '../clock/deadline.js';
-import type { ProcessHold } from '../clock/process-hold.js';
+import { withDeadline } from '../clock/timers.js';
+import type { ProcessHold } from '../clock/keep-alive.js';
 import { randomId } from '../clock/random.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { LogRecord } from '../invalidation/journal.js';

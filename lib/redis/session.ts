@@ -1,6 +1,6 @@
 import type { Clock } from '../clock/clock.js';
-import { DeadlineError, withDeadline } from '../clock/deadline.js';
-import type { ProcessHold } from '../clock/process-hold.js';
+import { DeadlineError, withDeadline } from '../clock/timers.js';
+import type { ProcessHold } from '../clock/keep-alive.js';
 import type { RedisArgument, RedisPort } from './redis-port.js';
 import type { Script } from './script.js';
 

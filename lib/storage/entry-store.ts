@@ -1,5 +1,5 @@
 import type { Clock } from '../clock/clock.js';
-import { nextTurn } from '../clock/turn.js';
+import { nextTurn } from '../clock/timers.js';
 import { openRecordAsync, type OpenedRecord } from '../entries/record.js';
 import { EntryBatch } from './entry-batch.js';
 import type { EntryRow } from './entry-row.js';

@@ -1,4 +1,4 @@
-import { nextTurn } from '../clock/turn.js';
+import { nextTurn } from '../clock/timers.js';
 import type { NativeRoot } from './native-lmdb.js';
 
 /** Puts all of a transaction's changes, and returns lmdb's promise for them. */

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock/clock.js';
-import { nextTurn } from '../clock/turn.js';
+import { nextTurn } from '../clock/timers.js';
 import { toMilliseconds, type Duration } from '../lanes/duration.js';
 
 interface Timer {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { systemClock } from '../../lib/clock/clock.js';
-import { ProcessHold } from '../../lib/clock/process-hold.js';
+import { ProcessHold } from '../../lib/clock/keep-alive.js';
 import { CheckpointLine } from '../../lib/redis/checkpoint-line.js';
 import { KeySpace } from '../../lib/redis/key-space.js';
 import { RedisCheckpointStore } from '../../lib/redis/redis-checkpoint-store.js';

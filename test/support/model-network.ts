@@ -1,4 +1,4 @@
-import { DeadlineError } from '../../lib/clock/deadline.js';
+import { DeadlineError } from '../../lib/clock/timers.js';
 import { ConnectionState, type RedisArgument, type RedisPort } from '../../lib/redis/redis-port.js';
 import type { FakeClock } from '../../lib/testing/fake-clock.js';
 import { type ModelRedis, ReplyError, type Reply } from './model-redis.js';

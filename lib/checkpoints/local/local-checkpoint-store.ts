@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock/clock.js';
-import { nextTurn } from '../../clock/turn.js';
+import { nextTurn } from '../../clock/timers.js';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import type { EventSink } from '../../events/event-map.js';
 import { StorageFault, type Environment } from '../../storage/environment.js';

@@ -4,7 +4,7 @@ import type { CheckpointDraft } from '../../../lib/checkpoints/checkpoint-store.
 import type { LocalCheckpointStore } from '../../../lib/checkpoints/local/local-checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../../../lib/checkpoints/unavailable-checkpoint-store.js';
 import { systemClock } from '../../../lib/clock/clock.js';
-import { nextTurn } from '../../../lib/clock/turn.js';
+import { nextTurn } from '../../../lib/clock/timers.js';
 import { callName, checkpointAnswers } from '../../../lib/operator/checkpoint-calls.js';
 import type { Answer } from '../../../lib/operator/conversation.js';
 import { OperatorServer } from '../../../lib/operator/operator-server.js';

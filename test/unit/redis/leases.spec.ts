@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { ProcessHold } from '../../../lib/clock/process-hold.js';
-import { nextTurn } from '../../../lib/clock/turn.js';
+import { ProcessHold } from '../../../lib/clock/keep-alive.js';
+import { nextTurn } from '../../../lib/clock/timers.js';
 import { KeySpace } from '../../../lib/redis/key-space.js';
 import { Leases } from '../../../lib/redis/leases.js';
 import { Session } from '../../../lib/redis/session.js';

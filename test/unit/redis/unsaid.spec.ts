@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { nextTurn } from '../../../lib/clock/turn.js';
+import { nextTurn } from '../../../lib/clock/timers.js';
 import type { Outbox as KeptElsewhere, SharedRecord } from '../../../lib/invalidation/shared-log.js';
 import { Unsaid } from '../../../lib/redis/unsaid.js';
 import { Utterance } from '../../../lib/redis/utterance.js';

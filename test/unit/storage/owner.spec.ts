@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '../../../lib/clock/clock.js';
-import { nextTurn } from '../../../lib/clock/turn.js';
+import { nextTurn } from '../../../lib/clock/timers.js';
 import { socketLiveness } from '../../../lib/operator/socket-liveness.js';
 import { acquireOwnership, type InUse, type Owned } from '../../../lib/storage/owner.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';

@@ -30,3 +30,6 @@ export function withDeadline<T>(clock: Clock, work: Promise<T>, afterMs: number,
     );
   });
 }
+
+/** Resolves in a later turn of the event loop, after waiting input has been served. */
+export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
