@@ -21,7 +21,7 @@ export { Checkpointed } from './decorators/checkpointed.decorator.js';
 export type { CheckpointedOptions } from './decorators/checkpointed.decorator.js';
 export { CacheType } from './decorators/cache-type.decorator.js';
 export { InjectLane } from './decorators/inject-lane.decorator.js';
-export type { AnyMethodDecorator, AsyncMethod, AsyncMethodDecorator } from './decorators/async-method.js';
+export type { AnyMethodDecorator, AsyncMethod, AsyncMethodDecorator } from './decorators/method-registry.js';
 export type { KeySpec, TagSpec } from './decorators/specs.js';
 
 export { LaneType } from './lanes/policy.js';

@@ -1,7 +1,7 @@
 import { LaneManager } from '../cache/lane-manager.js';
 import type { ManagerParts } from '../cache/manager-context.js';
 import type { LaneSpace } from '../cache/lane-context.js';
-import { cachedKeyFor } from '../decorators/cached-key.js';
+import { cachedKeyFor } from '../decorators/keys.js';
 import { createLaneCache } from './cache-app.js';
 import type { LaneCacheOptions } from './options.js';
 import type { LaneName } from '../lanes/policy.js';

@@ -1,11 +1,15 @@
 import type { LaneManager } from '../cache/lane-manager.js';
 import type { LaneName } from '../lanes/policy.js';
-import type { AsyncMethodDecorator } from './async-method.js';
-import { decorationSite, decoratorError, siteLabel, type DecorationSite } from './decoration-site.js';
-import { callGiven } from './given-function.js';
-import { register } from './method-registry.js';
+import {
+  type AsyncMethodDecorator,
+  decorationSite,
+  decoratorError,
+  siteLabel,
+  type DecorationSite,
+  register,
+} from './method-registry.js';
+import { callGiven, checkOptions } from './option-checks.js';
 import { wrapMethod, type Advice } from './method-wrapper.js';
-import { checkOptions } from './option-checks.js';
 import { compileKey, compileTags, type Compiled, type KeySpec, type TagSpec } from './specs.js';
 
 /** What no longer counts once the method has run. At least one of `key`, `tags`, `pattern` and `all`. */

@@ -1,8 +1,6 @@
-import type { AsyncMethodDecorator } from './async-method.js';
+import { type AsyncMethodDecorator, decorationSite, decoratorError, register } from './method-registry.js';
 import type { CachedOptions } from './cached.decorator.js';
-import { decorationSite, decoratorError } from './decoration-site.js';
 import { entryAdvice } from './entry-advice.js';
-import { register } from './method-registry.js';
 import { wrapMethod } from './method-wrapper.js';
 import { checkOptions } from './option-checks.js';
 import { compileKey, compileTags, type KeySpec } from './specs.js';

@@ -1,11 +1,14 @@
 import type { Duration } from '../lanes/duration.js';
 import type { LaneName } from '../lanes/policy.js';
-import type { AsyncMethodDecorator } from './async-method.js';
-import { decorationSite } from './decoration-site.js';
-import { DefaultKeys } from './default-keys.js';
+import {
+  type AsyncMethodDecorator,
+  decorationSite,
+  MethodPrefix,
+  register,
+  type ClassReference,
+} from './method-registry.js';
+import { DefaultKeys } from './keys.js';
 import { entryAdvice, LANE_RULES, type EntryRules } from './entry-advice.js';
-import { MethodPrefix } from './method-prefix.js';
-import { register, type ClassReference } from './method-registry.js';
 import { wrapMethod } from './method-wrapper.js';
 import { checkOptions } from './option-checks.js';
 import { compileKey, compileTags, type KeySpec } from './specs.js';

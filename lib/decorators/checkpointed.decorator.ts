@@ -3,12 +3,16 @@ import type { SaveCheckpointOptions } from '../checkpoints/checkpoint.js';
 import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import { isLaneCacheError } from '../errors/lane-cache.error.js';
 import type { Duration } from '../lanes/duration.js';
-import type { AsyncMethodDecorator } from './async-method.js';
-import { decorationSite, decoratorError, siteLabel, type DecorationSite } from './decoration-site.js';
-import { callGiven, type GivenFunction } from './given-function.js';
-import { register } from './method-registry.js';
+import {
+  type AsyncMethodDecorator,
+  decorationSite,
+  decoratorError,
+  siteLabel,
+  type DecorationSite,
+  register,
+} from './method-registry.js';
+import { callGiven, type GivenFunction, checkOptions } from './option-checks.js';
 import { wrapMethod, type MethodCall } from './method-wrapper.js';
-import { checkOptions } from './option-checks.js';
 
 /** Which checkpoint a workflow step restores or saves. */
 export interface CheckpointedOptions extends Pick<SaveCheckpointOptions, 'lane' | 'ttl'> {

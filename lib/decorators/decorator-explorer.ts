@@ -2,10 +2,9 @@ import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import type { LaneManager } from '../cache/lane-manager.js';
 import { LANE_CACHE } from '../lanes/lane-token.js';
-import { BootChecks } from './boot-checks.js';
-import { giveManager, INJECTED, type Managed } from './injected-manager.js';
+import { BootChecks, type Provided } from './boot-checks.js';
+import { giveManager, INJECTED, type Managed } from './method-wrapper.js';
 import { hasDecoratedMethods } from './method-registry.js';
-import type { Provided } from './request-scope.js';
 
 /**
  * Looks through the app once at boot: checks the decorated classes, and gives the manager to the instances that

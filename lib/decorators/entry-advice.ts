@@ -1,10 +1,9 @@
 import type { LaneManager } from '../cache/lane-manager.js';
 import type { Compute, EntryOptions } from '../cache/call-options.js';
 import type { LaneName } from '../lanes/policy.js';
-import { siteLabel, type DecorationSite } from './decoration-site.js';
-import { callGiven } from './given-function.js';
+import { siteLabel, type DecorationSite } from './method-registry.js';
+import { callGiven, computeWith, type ResultRules } from './option-checks.js';
 import type { Advice, MethodCall } from './method-wrapper.js';
-import { computeWith, type ResultRules } from './result-rules.js';
 import type { Compiled, FromArguments, TagSpec } from './specs.js';
 
 /** What a decorator says about the entries of a method. */

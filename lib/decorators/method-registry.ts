@@ -1,6 +1,6 @@
 import 'reflect-metadata';
-import type { DecorationSite } from './decoration-site.js';
 import type { Template } from './template.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
 
 // a string, so that the ESM and the CommonJS copy read each other's
 const METHODS = 'nestjs-lane-cache:methods';
@@ -14,7 +14,7 @@ export interface DecoratedMethod {
   readonly cached?: CachedMethod;
 }
 
-export interface CachedMethod {
+interface CachedMethod {
   /** What the default keys of `type` begin with; undefined when the decorator gives a key of its own. */
   readonly prefixFor: ((type: ClassReference) => string) | undefined;
   /** Undefined if the arguments give no key. */
@@ -48,4 +48,99 @@ export function decoratedMethods(prototype: unknown): readonly DecoratedMethod[]
 function declaredBy(prototype: object): readonly DecoratedMethod[] {
   const declared: readonly DecoratedMethod[] | undefined = Reflect.getOwnMetadata(METHODS, prototype);
   return declared ?? [];
+}
+
+/** What can be cached: a method that gives a promise. */
+export type AsyncMethod = (...args: never[]) => Promise<unknown>;
+
+/** A decorator that other methods don't compile with. */
+export type AsyncMethodDecorator = <M extends AsyncMethod>(
+  target: object,
+  name: string | symbol,
+  descriptor: TypedPropertyDescriptor<M>,
+) => TypedPropertyDescriptor<M>;
+
+/** A decorator of any method. */
+export type AnyMethodDecorator = <M extends (...args: never[]) => unknown>(
+  target: object,
+  name: string | symbol,
+  descriptor: TypedPropertyDescriptor<M>,
+) => TypedPropertyDescriptor<M>;
+
+/** Where a decorator stands. */
+export interface DecorationSite {
+  /** With its `@`. */
+  readonly decorator: string;
+  /** The prototype that declares the method. */
+  readonly prototype: object;
+  readonly method: string | symbol;
+  /** The method as it was found: as written, or as another decorator left it. */
+  readonly original: AsyncMethod;
+}
+
+/** As texts name it: `@Cached on Docs.render`. */
+export function siteLabel(site: DecorationSite): string {
+  return `${site.decorator} on ${site.prototype.constructor.name}.${String(site.method)}`;
+}
+
+export function decoratorError(site: DecorationSite, problem: string): LaneCacheError {
+  return new LaneCacheError('DECORATOR_INVALID', `${siteLabel(site)}: ${problem}`);
+}
+
+/** Checks that the decorator stands on an instance method, written as TypeScript's `experimentalDecorators` has it. */
+export function decorationSite(
+  decorator: string,
+  target: unknown,
+  method: unknown,
+  descriptor: { readonly value?: AsyncMethod | undefined } | undefined,
+): DecorationSite {
+  const invalid = (problem: string) => new LaneCacheError('DECORATOR_INVALID', `${decorator} ${problem}`);
+  if (typeof method !== 'string' && typeof method !== 'symbol') {
+    throw invalid(`needs "experimentalDecorators": true in tsconfig.json, as Nest itself does.`);
+  }
+  if (typeof target === 'function') {
+    throw invalid(
+      `cannot decorate the static method ${target.name}.${String(method)}: nothing is injected into a class itself. Make it an instance method of a provider.`,
+    );
+  }
+  if (typeof target !== 'object' || target === null || typeof descriptor?.value !== 'function') {
+    throw invalid(`can only decorate a method; '${String(method)}' is none.`);
+  }
+  return { decorator, prototype: target, method, original: descriptor.value };
+}
+
+/**
+ * What the default keys of one `@Cached` method begin with: `Class.method`, after the class of the instance and not
+ * the one that declares the method, so that two subclasses don't share entries.
+ *
+ * An overridden method that is still run by `super` gets a prefix of its own: with that of the overriding one it would
+ * wait for the very computation it is part of.
+ */
+export class MethodPrefix {
+  private readonly byClass = new WeakMap<ClassReference, string>();
+
+  constructor(
+    private readonly site: DecorationSite,
+    private readonly name: string | undefined,
+  ) {}
+
+  of(type: ClassReference): string {
+    if (this.name !== undefined) return this.name;
+    let prefix = this.byClass.get(type);
+    if (prefix === undefined) {
+      prefix = this.build(type);
+      this.byClass.set(type, prefix);
+    }
+    return prefix;
+  }
+
+  private build(type: ClassReference): string {
+    const { method, prototype } = this.site;
+    const ownMethod = `${type.name}.${String(method)}`;
+    const foremost = decoratedMethods(type.prototype).find(
+      (other) => other.cached !== undefined && other.site.method === method,
+    );
+    if (foremost === undefined || foremost.site.prototype === prototype) return ownMethod;
+    return `${ownMethod}>${prototype.constructor.name}`;
+  }
 }

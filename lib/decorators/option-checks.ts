@@ -1,8 +1,11 @@
 import { inspect } from 'node:util';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { nearestName } from '../errors/nearest-name.js';
-import { DURATION_FORM, readDuration } from '../lanes/duration.js';
-import { decoratorError, siteLabel, type DecorationSite } from './decoration-site.js';
+import { DURATION_FORM, readDuration, type Duration } from '../lanes/duration.js';
+import { decoratorError, siteLabel, type DecorationSite } from './method-registry.js';
+import type { FlightContext } from '../cache/in-flight/computation.js';
+import type { Compute, ComputeContext } from '../cache/call-options.js';
+import type { MethodCall } from './method-wrapper.js';
 
 const DURATIONS = ['ttl', 'grace', 'graceBackoff', 'softTimeout', 'hardTimeout', 'jitter', 'maxAge'] as const;
 const FUNCTIONS = ['condition', 'unless', 'resultTags'] as const;
@@ -36,3 +39,42 @@ function checkDuration(site: DecorationSite, field: string, value: unknown): voi
   const message = `${siteLabel(site)}: the ${field} is ${inspect(value)}. Give ${DURATION_FORM}.`;
   throw new LaneCacheError('TTL_INVALID', message, { field });
 }
+
+/** A function among a decorator's options, written for the very arguments of the method it stands on. */
+export type GivenFunction<R> = (this: never, ...args: never[]) => R;
+
+/** Calls it with those of a call, which are of these types although nothing at run time says so. */
+export function callGiven<R>(given: GivenFunction<R>, args: readonly unknown[], host?: object): R {
+  return Reflect.apply(given, host, args);
+}
+
+/** What a decorator decides once it knows the result. */
+export interface ResultRules {
+  /** true = the result is not stored (refused 'unless'). */
+  readonly unless?: (result: never, ...args: never[]) => boolean;
+  /** Tags beside those of the arguments. */
+  readonly resultTags?: (result: never, ...args: never[]) => readonly string[];
+  /** How long this result lives. */
+  readonly ttl?: Duration | ((result: never, ...args: never[]) => Duration);
+}
+
+/** Makes a call's method a computation of the cache, with the rules applied to what it returns. */
+export function computeWith(rules: ResultRules): (call: MethodCall) => Compute<unknown> {
+  const { unless, resultTags, ttl } = rules;
+  if (unless === undefined && resultTags === undefined && typeof ttl !== 'function') return (call) => call.run;
+  return (call) => async (context) => {
+    const result = await call.run();
+    const told = [result, ...call.args];
+    if (unless !== undefined && callGiven(unless, told)) refuse(context);
+    if (resultTags !== undefined) context.setTags(callGiven(resultTags, told));
+    if (typeof ttl === 'function') context.setTtl(callGiven(ttl, told));
+    return result;
+  };
+}
+
+function refuse(context: ComputeContext): void {
+  if (isFlight(context)) context.refuse('unless');
+  else context.skipCache();
+}
+
+const isFlight = (context: ComputeContext): context is FlightContext => 'refuse' in context;

@@ -1,5 +1,5 @@
-import { decoratorError, type DecorationSite } from './decoration-site.js';
-import { callGiven } from './given-function.js';
+import { decoratorError, type DecorationSite } from './method-registry.js';
+import { callGiven } from './option-checks.js';
 import { Template, type TemplateUse } from './template.js';
 
 /**

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import type { AsyncMethodDecorator } from '../../../lib/decorators/async-method.js';
+import type { AsyncMethodDecorator } from '../../../lib/decorators/method-registry.js';
 import { CacheInvalidate, type CacheInvalidateOptions } from '../../../lib/decorators/cache-invalidate.decorator.js';
-import { giveManager } from '../../../lib/decorators/injected-manager.js';
+import { giveManager } from '../../../lib/decorators/method-wrapper.js';
 import { FakeLaneManager } from '../../support/fake-lane-manager.js';
 
 /** A method under the given decorators that notes when it runs, among what its lane was asked. */

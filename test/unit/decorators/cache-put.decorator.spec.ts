@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { CachePut, type CachePutOptions } from '../../../lib/decorators/cache-put.decorator.js';
-import { giveManager } from '../../../lib/decorators/injected-manager.js';
+import { giveManager } from '../../../lib/decorators/method-wrapper.js';
 import { FakeLaneManager } from '../../support/fake-lane-manager.js';
 
 interface User {

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Logger, SetMetadata } from '@nestjs/common';
 import { isDeepStrictEqual } from 'node:util';
-import { cachedKeyFor } from '../../../lib/decorators/cached-key.js';
-import type { AsyncMethodDecorator } from '../../../lib/decorators/async-method.js';
+import { cachedKeyFor } from '../../../lib/decorators/keys.js';
+import type { AsyncMethodDecorator } from '../../../lib/decorators/method-registry.js';
 import { Cached, type CachedOptions } from '../../../lib/decorators/cached.decorator.js';
-import { giveManager, INJECTED } from '../../../lib/decorators/injected-manager.js';
+import { giveManager, INJECTED } from '../../../lib/decorators/method-wrapper.js';
 import { FakeLaneManager } from '../../support/fake-lane-manager.js';
 
 let warn: jest.SpiedFunction<Logger['warn']>;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { Checkpointed, type CheckpointedOptions } from '../../../lib/decorators/checkpointed.decorator.js';
-import { giveManager } from '../../../lib/decorators/injected-manager.js';
+import { giveManager } from '../../../lib/decorators/method-wrapper.js';
 import { LaneCacheError } from '../../../lib/errors/lane-cache.error.js';
 import { FakeLaneManager } from '../../support/fake-lane-manager.js';
 
