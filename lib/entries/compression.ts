@@ -1,7 +1,14 @@
-import { signRecord } from './record-checksum.js';
-import { checkedRecord, isCompressed, storedValueOf, valueLengthOf } from './record-header.js';
-import { AT_FLAGS, AT_LENGTH, COMPRESSED } from './record-layout.js';
-import { compress, compressOnPool } from './value-compression.js';
+import {
+  signRecord,
+  checkedRecord,
+  isCompressed,
+  storedValueOf,
+  valueLengthOf,
+  AT_FLAGS,
+  AT_LENGTH,
+  COMPRESSED,
+} from './record.js';
+import { compress, compressOnPool } from './record-compression.js';
 
 /** Up to this, compressing takes a fraction of a millisecond; more goes to a thread of the pool. */
 const COMPRESS_AT_ONCE_BYTES = 32 * 1024;

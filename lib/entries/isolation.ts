@@ -1,8 +1,7 @@
 import { types } from 'node:util';
-import { mutatorGuard } from './mutator-guard.js';
 
 /** A copy that all callers may have, or the news that they cannot share one. */
-export type FrozenCopy =
+type FrozenCopy =
   | { readonly shareable: true; readonly value: unknown }
   /** It holds buffers, expressions, URLs or class instances, which freezing does not protect. It was left as it is. */
   | { readonly shareable: false };
@@ -118,4 +117,20 @@ class Guards {
   private make(methods: readonly string[]): readonly Guard[] {
     return methods.map((method): Guard => [method, { value: mutatorGuard(this.lane, method) }]);
   }
+}
+
+const BRAND = Symbol.for('nestjs-lane-cache.mutator-guard');
+
+/** Whether `value` is a method that a frozen copy carries in place of one that would change it. */
+export const isMutatorGuard = (value: unknown): boolean => typeof value === 'function' && BRAND in value;
+
+/** A method that throws, for a copy that all callers of `lane` share. */
+function mutatorGuard(lane: string, method: string): () => never {
+  const guard = (): never => {
+    throw new TypeError(
+      `${method}() would change a value that all callers of lane '${lane}' share. Copy the value first, or ask for isolation: 'clone' on the call or the lane.`,
+    );
+  };
+  Object.defineProperty(guard, BRAND, { value: true });
+  return guard;
 }

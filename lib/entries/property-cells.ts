@@ -1,4 +1,4 @@
-import { isMutatorGuard } from './mutator-guard.js';
+import { isMutatorGuard } from './isolation.js';
 import type { Cells, CellWriter } from './kind.js';
 
 /** Name and value of each own property but `except`, in turn. Refuses whatever a later assignment would not restore. */

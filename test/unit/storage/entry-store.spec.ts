@@ -1,6 +1,6 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import { array, assert, asyncProperty, constant, constantFrom, integer, oneof, record as shape } from 'fast-check';
-import { checkedRecord, isCompressed, valueLengthOf } from '../../../lib/entries/record-header.js';
+import { checkedRecord, isCompressed, valueLengthOf } from '../../../lib/entries/record.js';
 import { EntryStore, type EntryStoreOptions } from '../../../lib/storage/entry-store.js';
 import { StorageFault } from '../../../lib/storage/environment.js';
 import type { LaneRules } from '../../../lib/storage/lane-rules.js';
