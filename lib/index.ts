@@ -58,7 +58,7 @@ export type {
   StandardSchema,
   WriteOptions,
 } from './cache/call-options.js';
-export type { CacheableType, ClassOf, TypeEntry } from './entries/cacheable-type.js';
+export type { CacheableType, ClassOf, TypeEntry } from './entries/codec/class-kinds.js';
 export type { TierName } from './entries/tier-name.js';
 
 export { CheckpointService } from './checkpoints/checkpoint-service.js';

@@ -3,7 +3,7 @@ import { RecentKeys } from '../cache/key-history.js';
 import { FlightScopes } from '../cache/reentrancy.js';
 import { systemClock, type Clock } from '../clock/clock.js';
 import { LifeClock } from '../clock/life-clock.js';
-import { ValueCodec } from '../entries/codec.js';
+import { ValueCodec } from '../entries/codec/value-codec.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
 import { EventBus } from '../events/event-bus.js';
 import { logEvents, reportListener } from '../events/event-log.js';

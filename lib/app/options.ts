@@ -2,7 +2,7 @@ import type { LoggerService } from '@nestjs/common';
 import { inspect } from 'node:util';
 import type { Clock } from '../clock/clock.js';
 import { withDeclaration } from '../decorators/cache-type.decorator.js';
-import type { TypeEntry } from '../entries/cacheable-type.js';
+import type { TypeEntry } from '../entries/codec/class-kinds.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { nearestName } from '../errors/nearest-name.js';
 import { DURATION_FORM, readDuration, type Duration } from '../lanes/duration.js';

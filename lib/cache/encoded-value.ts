@@ -1,4 +1,4 @@
-import { isTree, type ValueCodec } from '../entries/codec.js';
+import { isTree, type ValueCodec } from '../entries/codec/value-codec.js';
 import { freezeCopy, freezeTree } from '../entries/isolation.js';
 import type { Isolation } from '../lanes/policy.js';
 import type { Held } from '../tiers/memory-entry.js';

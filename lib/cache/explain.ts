@@ -5,7 +5,7 @@ import { bypassReason } from './read.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { InvalidationKind, MissReason } from '../events/reasons.js';
 import type { EntryInfo } from './entry-listing.js';
-import { StaleType } from '../entries/cacheable-type.js';
+import { StaleType } from '../entries/codec/class-kinds.js';
 import { openRecord } from '../entries/record.js';
 import type { VoidedBy } from '../invalidation/why-not.js';
 import type { KeyTrace } from './key-history.js';

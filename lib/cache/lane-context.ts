@@ -1,6 +1,6 @@
 import type { Clock } from '../clock/clock.js';
 import type { LifeClock } from '../clock/life-clock.js';
-import type { ValueCodec } from '../entries/codec.js';
+import type { ValueCodec } from '../entries/codec/value-codec.js';
 import type { KeyPattern } from '../entries/pattern.js';
 import type { EventSink, LaneCacheEvents } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';

@@ -1,4 +1,4 @@
-import { StaleType } from '../entries/cacheable-type.js';
+import { StaleType } from '../entries/codec/class-kinds.js';
 import { openRecord, type OpenedRecord } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { MissReason } from '../events/reasons.js';

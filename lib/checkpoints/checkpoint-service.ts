@@ -41,7 +41,7 @@ import { decodeState, checksumOf, encodeOrRefuse } from './state-codec.js';
 import { asUnavailable, NO_USAGE } from './unavailable-checkpoint-store.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
 import type { Clock } from '../clock/clock.js';
-import type { ValueCodec } from '../entries/codec.js';
+import type { ValueCodec } from '../entries/codec/value-codec.js';
 import type { EventSink } from '../events/event-map.js';
 
 /**

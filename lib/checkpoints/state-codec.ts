@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import type { ValueCodec } from '../entries/codec.js';
+import type { ValueCodec } from '../entries/codec/value-codec.js';
 import type { CheckpointRecord } from './checkpoint-store.js';
 
 export const checksumOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

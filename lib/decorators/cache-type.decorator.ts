@@ -1,4 +1,4 @@
-import { asCacheableType, type CacheableType, type TypeEntry } from '../entries/cacheable-type.js';
+import { asCacheableType, type CacheableType, type TypeEntry } from '../entries/codec/class-kinds.js';
 
 /** How a class is stored: all of `CacheableType` but the class itself. */
 export type CacheTypeOptions = Omit<CacheableType, 'type'>;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { types } from 'node:util';
-import { byteKinds } from './byte-kinds.js';
+import { byteKinds } from './codec/built-in-kinds.js';
 
 /** Longer encodings are hashed. */
 const MAX_KEY_LENGTH = 512;

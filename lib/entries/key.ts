@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { isWellFormed } from './well-formed.js';
+import { isWellFormed } from './codec/kinds.js';
 
 /** What a key may take at most, in UTF-8. */
 const MAX_KEY_BYTES = 64 * 1024;

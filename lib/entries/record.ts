@@ -1,5 +1,5 @@
 import { expand, expandOnPool, EXPAND_AT_ONCE_BYTES } from './record-compression.js';
-import { isWellFormed } from './well-formed.js';
+import { isWellFormed } from './codec/kinds.js';
 import { crc32 } from 'node:zlib';
 
 /** A record whose checksum holds. `value` is as it was before compression; it may be a view of `bytes`. */

@@ -1,4 +1,4 @@
-import { ValueCodec } from '../entries/codec.js';
+import { ValueCodec } from '../entries/codec/value-codec.js';
 import { BadFrame } from './frames.js';
 import { isCarried, type CarriedError } from './carried-error.js';
 

@@ -1,4 +1,4 @@
-import { compressRecord } from '../entries/compression.js';
+import { compressRecord } from '../entries/codec/compression.js';
 import { openRecordAsync, readHeader, type OpenedRecord } from '../entries/record.js';
 import type { RecordSeal } from './record-seal.js';
 

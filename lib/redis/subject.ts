@@ -1,5 +1,5 @@
 import { KeyPattern } from '../entries/pattern.js';
-import { isWellFormed } from '../entries/well-formed.js';
+import { isWellFormed } from '../entries/codec/kinds.js';
 import { INVALIDATION_KINDS } from '../events/reasons.js';
 import type { SharedRecord } from '../invalidation/shared-log.js';
 

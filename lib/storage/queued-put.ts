@@ -1,4 +1,4 @@
-import { compressRecord } from '../entries/compression.js';
+import { compressRecord } from '../entries/codec/compression.js';
 import type { EntryBatch } from './entry-batch.js';
 import type { StorageFault } from './environment.js';
 import type { StoredRecord } from './lane-rules.js';

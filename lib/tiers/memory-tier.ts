@@ -1,6 +1,6 @@
 import { LifeClock } from '../clock/life-clock.js';
 import { nextTurn } from '../clock/timers.js';
-import type { ValueCodec } from '../entries/codec.js';
+import type { ValueCodec } from '../entries/codec/value-codec.js';
 import { openRecord, sealRecord } from '../entries/record.js';
 import type { ResolvedLane } from '../lanes/policy.js';
 import { MemoryEntry } from './memory-entry.js';

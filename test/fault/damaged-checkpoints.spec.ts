@@ -17,7 +17,7 @@ import { CheckpointService } from './lib/checkpoints/checkpoint-service.js';
 import { LocalCheckpointStore } from './lib/checkpoints/local/local-checkpoint-store.js';
 import { ReadFaults } from './lib/checkpoints/local/checkpoint-tables.js';
 import { systemClock } from './lib/clock/clock.js';
-import { ValueCodec } from './lib/entries/codec.js';
+import { ValueCodec } from './lib/entries/codec/value-codec.js';
 import { openEnvironment } from './lib/storage/open-environment.js';
 const stateOf = ${stateOf.toString()};
 const [directory] = process.argv.slice(2);

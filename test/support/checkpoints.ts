@@ -1,6 +1,6 @@
 import { CheckpointService, type CheckpointSettings } from '../../lib/checkpoints/checkpoint-service.js';
 import { LocalCheckpointStore } from '../../lib/checkpoints/local/local-checkpoint-store.js';
-import { ValueCodec } from '../../lib/entries/codec.js';
+import { ValueCodec } from '../../lib/entries/codec/value-codec.js';
 import type { EventSink, LaneCacheEventMap, LaneCacheEventName } from '../../lib/events/event-map.js';
 import { ReadFaults } from '../../lib/checkpoints/local/checkpoint-tables.js';
 import type { Environment } from '../../lib/storage/environment.js';

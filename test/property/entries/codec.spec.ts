@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { ValueCodec } from '../../../lib/entries/codec.js';
+import { ValueCodec } from '../../../lib/entries/codec/value-codec.js';
 import { anyStorable, plainTree } from '../../support/storable-values.js';
 import { isSameInOrder } from '../../support/same-in-order.js';
 import { differences } from '../../support/same-kinds.js';

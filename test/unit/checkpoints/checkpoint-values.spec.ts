@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { ValueCodec } from '../../../lib/entries/codec.js';
+import { ValueCodec } from '../../../lib/entries/codec/value-codec.js';
 import { checkpointsInMemory } from '../../support/checkpoints.js';
 import { differences } from '../../support/same-kinds.js';
 import { anyStorable } from '../../support/storable-values.js';

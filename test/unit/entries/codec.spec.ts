@@ -3,8 +3,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { runInNewContext } from 'node:vm';
 import { pack } from 'msgpackr';
 import { describe, expect, it } from '@jest/globals';
-import { MalformedValue } from '../../../lib/entries/kind.js';
-import { ValueCodec } from '../../../lib/entries/codec.js';
+import { MalformedValue } from '../../../lib/entries/codec/kinds.js';
+import { ValueCodec } from '../../../lib/entries/codec/value-codec.js';
 import { freezeCopy } from '../../../lib/entries/isolation.js';
 
 const codec = new ValueCodec();

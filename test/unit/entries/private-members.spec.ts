@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { privateMemberOf } from '../../../lib/entries/private-members.js';
+import { privateMemberOf } from '../../../lib/entries/codec/kinds.js';
 
 class Open {
   // a #comment is none

@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import { brotliCompressSync, crc32 } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
-import { compressRecord } from '../../../lib/entries/compression.js';
+import { compressRecord } from '../../../lib/entries/codec/compression.js';
 import { openRecord, openRecordAsync, RecordDamaged, RecordUnknown, sealRecord } from '../../../lib/entries/record.js';
 import { recordFields } from '../../support/record-fields.js';
 

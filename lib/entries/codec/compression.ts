@@ -7,8 +7,8 @@ import {
   AT_FLAGS,
   AT_LENGTH,
   COMPRESSED,
-} from './record.js';
-import { compress, compressOnPool } from './record-compression.js';
+} from '../record.js';
+import { compress, compressOnPool } from '../record-compression.js';
 
 /** Up to this, compressing takes a fraction of a millisecond; more goes to a thread of the pool. */
 const COMPRESS_AT_ONCE_BYTES = 32 * 1024;
