@@ -6,13 +6,10 @@ import type { LaneManager } from '../cache/lane-manager.js';
 import type { EntryOptions } from '../cache/call-options.js';
 import { toMilliseconds } from '../lanes/duration.js';
 import { LANE_CACHE } from '../lanes/lane-token.js';
-import { Attempt, ttlOf, type Asked, type Unshared } from './attempt.js';
-import { isShareable, oldestWanted, readCacheControl, wantsFresh } from './cache-control.js';
+import { Attempt, ttlOf, type Asked, type Unshared, ageOf, replay } from './response-cache.js';
+import { isShareable, oldestWanted, readCacheControl, wantsFresh } from './http-caching.js';
 import { Exchange } from './exchange.js';
-import { ageOf, replay } from './replay.js';
-import { responseKey } from './response-key.js';
-import type { CacheResponseOptions } from './response-rules.js';
-import { readRoute, type Route } from './route.js';
+import { responseKey, type CacheResponseOptions, readRoute, type Route } from './response-key.js';
 import type { StoredResponse } from './stored-response.js';
 
 const CLONED: EntryOptions = Object.freeze({ isolation: 'clone' });

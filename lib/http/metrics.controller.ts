@@ -19,7 +19,7 @@ import type { CheckpointPage, CheckpointStatus, CleanupReport } from '../checkpo
 import type { LaneMetrics } from '../events/lane-metrics.js';
 import { LANE_CACHE } from '../lanes/lane-token.js';
 import { LaneCacheMetrics, type MetricsReport } from '../metrics/lane-cache-metrics.js';
-import { JsonBodies } from './json-bodies.js';
+import { JsonBodies } from './stored-response.js';
 import { readCleanup, readClear, readInvalidation, readPage } from './operation-input.js';
 import { TypedErrors } from './typed-errors.js';
 

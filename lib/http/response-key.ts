@@ -1,4 +1,9 @@
 import { createHash } from 'node:crypto';
+import { RequestMethod, type ExecutionContext } from '@nestjs/common';
+import type { Reflector } from '@nestjs/core';
+import { responseHandling, type ResponseHandling } from './exchange.js';
+import type { Duration } from '../lanes/duration.js';
+import type { LaneName } from '../lanes/policy.js';
 
 /** What the answer to a request depends on. */
 export interface KeyParts {
@@ -57,3 +62,55 @@ function decoded(text: string): string {
     return text;
   }
 }
+
+/** As Nest notes what `@Get()` and its like, and `@Version()`, say. */
+const METHOD = 'method';
+const VERSION = '__version__';
+
+type Class = ReturnType<ExecutionContext['getClass']>;
+type Handler = ReturnType<ExecutionContext['getHandler']>;
+
+/** A handler and how its answers are cached. */
+export interface Route {
+  /** `Class.method`, and the versions it is for: those of one URL may come from classes of one name. */
+  readonly label: string;
+  /** Whether the handler serves GET alone, and HEAD as GET without its body. */
+  readonly isGet: boolean;
+  readonly rules: CacheResponseOptions;
+  readonly handling: ResponseHandling;
+}
+
+/** What a method says goes before what its class says. */
+export function readRoute(reflector: Reflector, type: Class, handler: Handler): Route {
+  const version: unknown = reflector.getAllAndOverride(VERSION, [handler, type]);
+  const versions: readonly unknown[] = version === undefined || Array.isArray(version) ? (version ?? []) : [version];
+  return {
+    label: [`${type.name}.${handler.name}`, ...versions.map(String)].join('@'),
+    isGet: reflector.get(METHOD, handler) === RequestMethod.GET,
+    rules: {
+      ...reflector.get<CacheResponseOptions | undefined>(RESPONSE_RULES, type),
+      ...reflector.get<CacheResponseOptions | undefined>(RESPONSE_RULES, handler),
+    },
+    handling: responseHandling(type, handler),
+  };
+}
+
+/** How the answers of a route, or of all routes of a controller, are cached. */
+export interface CacheResponseOptions {
+  /** Default: the app's lane. */
+  readonly lane?: LaneName;
+  /** Default: the lane's. What the handler says by `Cache-Control` may shorten it. 0 = not cached. */
+  readonly ttl?: Duration;
+  /** As they are, or made from the platform's request. */
+  readonly tags?: readonly string[] | ((request: never) => readonly string[]);
+  /**
+   * Who or what the answer depends on, made from the platform's request. Requests that carry an `Authorization`
+   * header, a cookie or a user are answered past the cache unless it names who they are for.
+   */
+  readonly varyBy?: (request: never) => string | readonly string[] | undefined;
+  /** Request headers that the answer depends on; also said by `Vary`. */
+  readonly varyHeaders?: readonly string[];
+}
+
+/** Under which the options stand on a method or class. */
+export const RESPONSE_RULES = 'nestjs-lane-cache:response';

@@ -1,6 +1,11 @@
-import { StreamableFile } from '@nestjs/common';
-import { isShareable, readCacheControl, sharedMaxAge } from './cache-control.js';
-import { entityTagOf } from './entity-tag.js';
+import {
+  StreamableFile,
+  Injectable,
+  UnsupportedMediaTypeException,
+  type CanActivate,
+  type ExecutionContext,
+} from '@nestjs/common';
+import { isShareable, readCacheControl, sharedMaxAge, entityTagOf } from './http-caching.js';
 import type { Exchange, Headers, HeaderValue } from './exchange.js';
 
 /** A response as it is kept. */
@@ -16,7 +21,7 @@ export interface StoredResponse {
 }
 
 /** What a handler made, and how long it may be kept. */
-export interface Made {
+interface Made {
   readonly response: StoredResponse;
   /** In seconds; undefined if the handler did not say. */
   readonly maxAge: number | undefined;
@@ -101,4 +106,20 @@ export function fieldNames(header: HeaderValue | undefined): readonly string[] {
     .split(',')
     .map((name) => name.trim().toLowerCase())
     .filter((name) => name !== '');
+}
+
+/**
+ * Lets JSON in and nothing else: a page of another site can make a browser send a form, with the user's cookies, but no
+ * JSON without being asked first.
+ */
+@Injectable()
+export class JsonBodies implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    const { headers } = context
+      .switchToHttp()
+      .getRequest<{ readonly headers: Readonly<Record<string, string | undefined>> }>();
+    const type = headers['content-type']?.split(';')[0] ?? '';
+    if (type.trim().toLowerCase() === 'application/json') return true;
+    throw new UnsupportedMediaTypeException('Send JSON: content-type: application/json.');
+  }
 }

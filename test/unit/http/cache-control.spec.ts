@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { isShareable, readCacheControl, sharedMaxAge, wantsFresh } from '../../../lib/http/cache-control.js';
+import { isShareable, readCacheControl, sharedMaxAge, wantsFresh } from '../../../lib/http/http-caching.js';
 
 describe('readCacheControl', () => {
   it.each<[unknown, [string, string][]]>([

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { entityTagOf, isHeldBy } from '../../../lib/http/entity-tag.js';
+import { entityTagOf, isHeldBy } from '../../../lib/http/http-caching.js';
 
 describe('entityTagOf', () => {
   it('is the same for the same JSON, and weak', () => {

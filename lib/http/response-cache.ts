@@ -4,9 +4,9 @@ import type { LaneManager } from '../cache/lane-manager.js';
 import type { ComputeContext } from '../cache/call-options.js';
 import { toMilliseconds } from '../lanes/duration.js';
 import type { Exchange } from './exchange.js';
-import type { CacheResponseOptions } from './response-rules.js';
-import type { Route } from './route.js';
-import { madeResponse, type StoredResponse } from './stored-response.js';
+import type { CacheResponseOptions, Route } from './response-key.js';
+import { madeResponse, type StoredResponse, fieldNames } from './stored-response.js';
+import { isHeldBy } from './http-caching.js';
 
 /** One request for a response that others may share. */
 export interface Asked {
@@ -26,7 +26,7 @@ export interface Unshared {
 const UNSHARED: Unshared = Object.freeze({ kind: 'unshared' });
 
 /** What came of a caller's own call of the handler, for himself. */
-export type Outcome =
+type Outcome =
   | { readonly kind: 'made'; readonly body: unknown; readonly response: StoredResponse | undefined }
   | { readonly kind: 'refused'; readonly error: unknown };
 
@@ -72,4 +72,49 @@ export function ttlOf(rules: CacheResponseOptions, lane: LaneManager): number {
 function unshared(context: ComputeContext): Unshared {
   context.skipCache();
   return UNSHARED;
+}
+
+interface ReplayTerms {
+  readonly ttlMs: number;
+  /** Epoch ms. */
+  readonly now: number;
+  /** For one person, or some; other caches on the way must not share it. */
+  readonly isPrivate: boolean;
+  /** Made by this very request. */
+  readonly isNew: boolean;
+}
+
+/** In whole seconds, as `Age` says it. */
+export function ageOf(stored: StoredResponse, now: number): number {
+  return Math.max(0, Math.floor((now - stored.madeAt) / 1_000));
+}
+
+/** Sets status and headers of the response, and gives the body to send: none for who holds a good copy. */
+export function replay(
+  exchange: Exchange,
+  stored: StoredResponse,
+  rules: CacheResponseOptions,
+  terms: ReplayTerms,
+): unknown {
+  exchange.beginReplay();
+  if (!terms.isNew) {
+    exchange.setStatus(stored.status);
+    for (const [name, value] of Object.entries(stored.headers)) exchange.setHeader(name, value);
+    exchange.setHeader('age', String(ageOf(stored, terms.now)));
+  }
+  const set = exchange.head().headers;
+  if (set['cache-control'] === undefined) {
+    // a cookie beside the copy, of a session for instance, is for one person whoever the copy is for
+    const scope = terms.isPrivate || set['set-cookie'] !== undefined ? 'private, ' : '';
+    exchange.setHeader('cache-control', `${scope}max-age=${Math.floor(terms.ttlMs / 1_000)}`);
+  }
+  const vary = [
+    ...new Set([...fieldNames(set['vary']), ...(rules.varyHeaders ?? []).map((name) => name.toLowerCase())]),
+  ];
+  if (vary.length > 0) exchange.setHeader('vary', vary.join(', '));
+  if (stored.entityTag === undefined) return stored.body;
+  exchange.setHeader('etag', stored.entityTag);
+  if (!isHeldBy(exchange.header('if-none-match'), stored.entityTag)) return stored.body;
+  exchange.setStatus(304);
+  return undefined;
 }
