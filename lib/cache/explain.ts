@@ -7,7 +7,7 @@ import type { InvalidationKind, MissReason } from '../events/reasons.js';
 import type { EntryInfo } from './entry-listing.js';
 import { StaleType } from '../entries/codec/class-kinds.js';
 import { openRecord } from '../entries/record.js';
-import type { VoidedBy } from '../invalidation/why-not.js';
+import type { VoidedBy } from '../invalidation/invalidation-log.js';
 import type { KeyTrace } from './key-history.js';
 import type { TierGate } from './guarded-tier.js';
 

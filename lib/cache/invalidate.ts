@@ -1,7 +1,7 @@
 import { InvalidationNotDurableError } from '../errors/cache.errors.js';
 import { openRecord, sealRecord } from '../entries/record.js';
 import { KeyPattern } from '../entries/pattern.js';
-import type { Fence } from '../invalidation/fence.js';
+import type { Fence } from '../invalidation/lane-log.js';
 import type { LogRecord } from '../invalidation/journal.js';
 import type { TierLookup, TierRecord } from '../tiers/tier.js';
 import type { CacheParts, LaneSpace } from './lane-context.js';

@@ -2,7 +2,7 @@ import { KeyPattern } from '../entries/pattern.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { RefusalReason } from '../events/reasons.js';
 import type { LogRecord } from '../invalidation/journal.js';
-import type { VoidedBy } from '../invalidation/why-not.js';
+import type { VoidedBy } from '../invalidation/invalidation-log.js';
 
 /** The life of an entry when it landed. */
 export interface Landed {

@@ -2,7 +2,7 @@ import { StaleType } from '../entries/codec/class-kinds.js';
 import { openRecord, type OpenedRecord } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { MissReason } from '../events/reasons.js';
-import type { Fence } from '../invalidation/fence.js';
+import type { Fence } from '../invalidation/lane-log.js';
 import type { Candidate } from '../invalidation/invalidation-log.js';
 import type { MemoryEntry } from '../tiers/memory-entry.js';
 import type { TierLookup, TierRecord } from '../tiers/tier.js';

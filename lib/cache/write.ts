@@ -1,7 +1,7 @@
 import { randomFraction } from '../clock/random.js';
 import { sealRecord } from '../entries/record.js';
 import type { RefusalReason } from '../events/reasons.js';
-import type { Fence } from '../invalidation/fence.js';
+import type { Fence } from '../invalidation/lane-log.js';
 import { FoundRecord } from '../tiers/found-record.js';
 import { MemoryEntry } from '../tiers/memory-entry.js';
 import type { LaneSpace } from './lane-context.js';

@@ -1,13 +1,8 @@
 import type { KeyPattern } from '../entries/pattern.js';
 import type { InvalidationKind } from '../events/reasons.js';
-import { Fence, type FlightSubject } from './fence.js';
-import { ExpiredTags } from './expired-tags.js';
+import { Fence, type FlightSubject, LaneLog, type PendingRemoval, type PatternRecord } from './lane-log.js';
+import { ExpiredTags, TagPositions } from './tag-index.js';
 import type { LogJournal, LogRecord, LogRow } from './journal.js';
-import { LaneLog, type PendingRemoval } from './lane-log.js';
-import type { PatternRecord } from './pattern-record.js';
-import { Positions, STORED } from './positions.js';
-import { TagPositions } from './tag-positions.js';
-import { whyNot, type VoidedBy } from './why-not.js';
 
 /** What the log judges: an entry in a tier, or a value about to land. */
 export interface Candidate {
@@ -255,4 +250,94 @@ function matchesAny(patterns: readonly PatternRecord[], candidate: Candidate): b
     if (position > candidate.birth && pattern.matchesEntry(candidate.key, candidate.tags)) return true;
   }
   return false;
+}
+
+/** Positions reserved ahead in the journal at a time. */
+const CEILING_STEP = 65_536;
+const STORED = Promise.resolve();
+
+/**
+ * The counter of the log, and its journal.
+ *
+ * Positions are reserved in the journal ahead of use, and so ahead of every entry that is born at them: after a restart
+ * the count goes on above all that was ever used.
+ */
+class Positions {
+  private at = 0;
+  private ceiling = 0;
+
+  constructor(private journal: LogJournal | undefined) {}
+
+  get current(): number {
+    return this.at;
+  }
+
+  next(): number {
+    this.at++;
+    this.reserve();
+    return this.at;
+  }
+
+  /** Goes on above what `journal` has seen, and stores there from now on. */
+  goOn(journal: LogJournal): void {
+    this.journal = journal;
+    this.at = Math.max(this.at, journal.initial.ceiling);
+    this.ceiling = this.at;
+    this.reserve();
+  }
+
+  /** Rejects when the journal could not store the rows. Resolved already where there is no journal. */
+  store(rows: readonly LogRow[]): Promise<void> {
+    return this.journal === undefined || rows.length === 0 ? STORED : this.journal.append(rows);
+  }
+
+  private reserve(): void {
+    if (this.journal === undefined || this.at + CEILING_STEP / 2 < this.ceiling) return;
+    this.ceiling = this.at + CEILING_STEP;
+    // A journal that fails has its tier voided by whoever owns it; a lost reservation is then without effect.
+    this.store([{ row: 'ceiling', position: this.ceiling }]).catch(() => undefined);
+  }
+}
+
+/** The record by which an entry stopped counting. */
+export interface VoidedBy {
+  readonly kind: InvalidationKind;
+  readonly position: number;
+  /** Absent where only that there was such a record is still known. */
+  readonly subject?: string;
+}
+
+interface Judged {
+  readonly key: string;
+  readonly tags: readonly string[];
+  readonly birth: number;
+}
+
+interface Known {
+  readonly lane: LaneLog;
+  readonly tagAt: TagPositions;
+  readonly expiredTags: ExpiredTags;
+}
+
+/** What a person is told; what counts is decided by the log itself. */
+function whyNot(judged: Judged, { lane, tagAt, expiredTags }: Known): VoidedBy | undefined {
+  const { key, tags, birth } = judged;
+  if (lane.clearAt > birth) return { kind: 'all', position: lane.clearAt, subject: '*' };
+  const removedAt = lane.pendingRemovalOf(key);
+  if (removedAt > birth) return { kind: 'key', position: removedAt, subject: key };
+  const named = byTag('tag', tagAt, judged);
+  if (named !== undefined) return named;
+  for (const { pattern, position } of lane.patterns) {
+    if (position > birth && pattern.matchesEntry(key, tags))
+      return { kind: 'pattern', position, subject: pattern.text };
+  }
+  return byTag('expire', expiredTags.positions, judged);
+}
+
+function byTag(kind: 'tag' | 'expire', positions: TagPositions, { tags, birth }: Judged): VoidedBy | undefined {
+  for (const tag of tags) {
+    const position = positions.at(tag);
+    if (position > birth) return { kind, position, subject: tag };
+  }
+  return tags.length > 0 && birth < positions.floor ? { kind, position: positions.floor } : undefined;
 }

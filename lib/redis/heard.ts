@@ -1,5 +1,5 @@
 import type { SharedRecord } from '../invalidation/shared-log.js';
-import { TagPositions } from '../invalidation/tag-positions.js';
+import { TagPositions } from '../invalidation/tag-index.js';
 import { RecentPatterns } from './recent-patterns.js';
 import type { Named } from './subject.js';
 

@@ -4,7 +4,7 @@ import type { SceneName } from './scenes.js';
 
 const log = 'lib/invalidation/invalidation-log.ts';
 const laneLog = 'lib/invalidation/lane-log.ts';
-const fence = 'lib/invalidation/fence.ts';
+const fence = 'lib/invalidation/lane-log.ts';
 const flights = 'lib/cache/in-flight/in-flight.ts';
 const board = 'lib/cache/in-flight/in-flight.ts';
 const arrival = 'lib/cache/in-flight/in-flight.ts';
@@ -158,7 +158,7 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
     [writePath, 'if (isClosed(space) || isOutdone(space, key, landing)) return;', 'if (isClosed(space)) return;'],
   ),
   omit('7 floors', 'what is below the floor counts no more', one, tag, [
-    'lib/invalidation/tag-positions.ts',
+    'lib/invalidation/tag-index.ts',
     'if (birth < this.lowest) return true;',
     '',
   ]),
@@ -168,7 +168,7 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
     '',
   ]),
   omit('8 restart', 'the position goes on above the ceiling', restarts, { ...tag, plain: true }, [
-    'lib/invalidation/positions.ts',
+    'lib/invalidation/invalidation-log.ts',
     'this.at = Math.max(this.at, journal.initial.ceiling);',
     '',
   ]),
@@ -223,7 +223,7 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
     two,
     { keys: ['b'], says: ['tag', 'key'], changes: 0.1 },
     [
-      'lib/invalidation/positions.ts',
+      'lib/invalidation/invalidation-log.ts',
       'this.at = Math.max(this.at, journal.initial.ceiling);',
       'this.at = journal.initial.ceiling;',
     ],

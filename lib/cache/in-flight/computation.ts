@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { TierName } from '../../entries/tier-name.js';
-import type { Fence } from '../../invalidation/fence.js';
+import type { Fence } from '../../invalidation/lane-log.js';
 import type { Compute, Terms, ComputeContext, StaleValue } from '../call-options.js';
 import type { Payload } from '../encoded-value.js';
 import type { FlightScope } from '../reentrancy.js';

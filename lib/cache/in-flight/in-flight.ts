@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
-import type { Fence } from '../../invalidation/fence.js';
+import type { Fence } from '../../invalidation/lane-log.js';
 import { Flight, Waiter, type Departure, type FlightPurpose, FlightContext } from './computation.js';
 import { account, report } from './accounting.js';
 import { Boarding, StaleServing } from './waiters.js';

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { KeyPattern } from '../../../lib/entries/pattern.js';
-import type { Fence } from '../../../lib/invalidation/fence.js';
+import type { Fence } from '../../../lib/invalidation/lane-log.js';
 import { InvalidationLog, type Candidate } from '../../../lib/invalidation/invalidation-log.js';
 import { EMPTY_LOG, type LogJournal, type LogRow, type LogState } from '../../../lib/invalidation/journal.js';
 
