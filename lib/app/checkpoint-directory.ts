@@ -5,7 +5,7 @@ import { ReadFaults } from '../checkpoints/local/checkpoint-tables.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
 import type { TierOffReason } from '../events/reasons.js';
 import { StorageFault, type StorageFaultKind } from '../storage/environment.js';
-import { socketLiveness } from '../operator/socket-liveness.js';
+import { socketLiveness } from '../ipc/socket.js';
 import type { OpenDirectories } from '../storage/open-directories.js';
 import { openEnvironment } from '../storage/open-environment.js';
 import { acquireOwnership, type InUse } from '../storage/owner.js';

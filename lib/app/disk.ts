@@ -8,7 +8,7 @@ import type { LaneRecorder } from '../events/recorder.js';
 import type { LogJournal } from '../invalidation/journal.js';
 import type { Outbox } from '../invalidation/shared-log.js';
 import type { ResolvedLane } from '../lanes/policy.js';
-import type { Answer } from '../operator/conversation.js';
+import type { Answer } from '../ipc/server.js';
 import { OffTier } from '../tiers/off-tier.js';
 import type { StoredTierOptions } from '../tiers/stored-tier.js';
 import type { Tier } from '../tiers/tier.js';

@@ -1,5 +1,5 @@
-import type { AppRecord } from '../operator/app-record.js';
-import type { Operations } from '../operator/operations.js';
+import type { AppRecord } from '../ipc/app-record.js';
+import type { Operations } from '../ipc/operations.js';
 
 /** An app's operations, done by the app itself or, while none runs, on what it left. */
 export interface AppAccess {

@@ -1,6 +1,6 @@
 import type { PerformanceReport } from '../benchmark/measure-performance.js';
 import type { CleanupOptions } from '../checkpoints/checkpoint.js';
-import type { Verified } from '../operator/operations.js';
+import type { Verified } from '../ipc/operations.js';
 import type { CommandContext } from './command-context.js';
 import { diagnose } from './doctor/diagnose.js';
 import { findingsText } from './doctor/findings.js';

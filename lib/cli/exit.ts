@@ -1,6 +1,6 @@
 import { DeadlineError } from '../clock/timers.js';
 import { isLaneCacheError, type LaneCacheErrorCode } from '../errors/lane-cache.error.js';
-import { ConnectionLost, OwnerSilent } from '../operator/operator-connection.js';
+import { ConnectionLost, OwnerSilent } from '../ipc/client.js';
 
 /** What the shell is told. */
 export const EXIT = Object.freeze({

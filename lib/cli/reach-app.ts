@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Clock } from '../clock/clock.js';
-import { parseAppRecord } from '../operator/app-record.js';
-import { ConnectionLost, OperatorConnection, OwnerSilent } from '../operator/operator-connection.js';
-import { RemoteOperations } from '../operator/remote-operations.js';
+import { parseAppRecord } from '../ipc/app-record.js';
+import { ConnectionLost, OperatorConnection, OwnerSilent } from '../ipc/client.js';
+import { RemoteOperations } from '../ipc/remote-operations.js';
 import { readAppNote } from '../storage/app-note.js';
 import { OwnerSocket } from '../storage/owner-socket.js';
 import type { AppAccess } from './app-access.js';

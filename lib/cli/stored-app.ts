@@ -4,8 +4,8 @@ import type { LaneCacheOptions } from '../app/options.js';
 import type { CachePolicy, LanePolicyInput } from '../lanes/policy.js';
 import type { LaneMetrics, TierMetrics } from '../events/lane-metrics.js';
 import type { MetricsReport } from '../metrics/lane-cache-metrics.js';
-import { parseAppRecord, type AppRecord } from '../operator/app-record.js';
-import type { Operations } from '../operator/operations.js';
+import { parseAppRecord, type AppRecord } from '../ipc/app-record.js';
+import type { Operations } from '../ipc/operations.js';
 import { readAppNote } from '../storage/app-note.js';
 import type { AppAccess } from './app-access.js';
 

@@ -1,7 +1,6 @@
 import { systemClock } from '../../lib/clock/clock.js';
-import { checkpointAnswers } from '../../lib/operator/checkpoint-calls.js';
-import { OperatorServer } from '../../lib/operator/operator-server.js';
-import { RemoteCheckpointStore } from '../../lib/operator/remote-checkpoint-store.js';
+import { checkpointAnswers, RemoteCheckpointStore } from '../../lib/ipc/remote-checkpoint-store.js';
+import { OperatorServer } from '../../lib/ipc/server.js';
 import { checkpointsInMemory } from '../support/checkpoints.js';
 import { StorageBench } from '../support/storage.js';
 import { checkpointStoreContract } from './checkpoint-store.contract.js';

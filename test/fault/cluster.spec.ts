@@ -61,8 +61,8 @@ const LISTENERS = `
 import cluster from 'node:cluster';
 import { once } from 'node:events';
 import { systemClock } from './lib/clock/clock.js';
-import { OperatorServer } from './lib/operator/operator-server.js';
-import { socketLiveness } from './lib/operator/socket-liveness.js';
+import { OperatorServer } from './lib/ipc/server.js';
+import { socketLiveness } from './lib/ipc/socket.js';
 const [directory] = process.argv.slice(2);
 if (cluster.isPrimary) {
   const told = [];

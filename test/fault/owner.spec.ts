@@ -9,7 +9,7 @@ import { StorageBench } from '../support/storage.js';
 /** Claims the directory, says how that went, and takes over as soon as it may. Opens a session as well. */
 const CLAIMER = `
 import { systemClock } from './lib/clock/clock.js';
-import { socketLiveness } from './lib/operator/socket-liveness.js';
+import { socketLiveness } from './lib/ipc/socket.js';
 import { LaneCacheDirectory } from './lib/storage/lane-cache-directory.js';
 import { acquireOwnership } from './lib/storage/owner.js';
 const shared = { liveness: socketLiveness, clock: systemClock };
@@ -121,7 +121,7 @@ describe('the owner of a directory', () => {
     await writeFile(join(root, 'sessions', 'note'), '');
     const sweeper = await workshop.run(
       `import { systemClock } from './lib/clock/clock.js';
-       import { socketLiveness } from './lib/operator/socket-liveness.js';
+       import { socketLiveness } from './lib/ipc/socket.js';
        import { LaneCacheDirectory } from './lib/storage/lane-cache-directory.js';
        const directory = await LaneCacheDirectory.prepare({ root: process.argv[2], liveness: socketLiveness, clock: systemClock });
        console.log(await directory.removeDeadSessions());`,

@@ -1,6 +1,6 @@
 import type { CheckpointStatus, CleanupReport } from '../../checkpoints/checkpoint.js';
 import type { MetricsReport } from '../../metrics/lane-cache-metrics.js';
-import type { AppDescription } from '../../operator/operations.js';
+import type { AppDescription } from '../../ipc/operations.js';
 import { bytesText, many, spanText } from '../texts.js';
 import type { Finding } from './findings.js';
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { isLaneCacheError } from '../../errors/lane-cache.error.js';
-import type { AppDescription } from '../../operator/operations.js';
-import { parseAppRecord } from '../../operator/app-record.js';
+import type { AppDescription } from '../../ipc/operations.js';
+import { parseAppRecord } from '../../ipc/app-record.js';
 import { readAppNote } from '../../storage/app-note.js';
 import type { AppAccess } from '../app-access.js';
 import type { CommandContext } from '../command-context.js';

@@ -3,7 +3,7 @@ import { CommandFailed, EXIT, exitCodeOf } from '../../../lib/cli/exit.js';
 import { DeadlineError } from '../../../lib/clock/timers.js';
 import { UnknownLaneError } from '../../../lib/errors/cache.errors.js';
 import { LaneCacheError, type LaneCacheErrorCode } from '../../../lib/errors/lane-cache.error.js';
-import { ConnectionLost, OwnerSilent } from '../../../lib/operator/operator-connection.js';
+import { ConnectionLost, OwnerSilent } from '../../../lib/ipc/client.js';
 
 const coded = (code: LaneCacheErrorCode): LaneCacheError => new LaneCacheError(code, code);
 

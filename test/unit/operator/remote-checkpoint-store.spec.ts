@@ -5,10 +5,8 @@ import type { LocalCheckpointStore } from '../../../lib/checkpoints/local/local-
 import { UnavailableCheckpointStore } from '../../../lib/checkpoints/unavailable-checkpoint-store.js';
 import { systemClock } from '../../../lib/clock/clock.js';
 import { nextTurn } from '../../../lib/clock/timers.js';
-import { callName, checkpointAnswers } from '../../../lib/operator/checkpoint-calls.js';
-import type { Answer } from '../../../lib/operator/conversation.js';
-import { OperatorServer } from '../../../lib/operator/operator-server.js';
-import { RemoteCheckpointStore } from '../../../lib/operator/remote-checkpoint-store.js';
+import { callName, checkpointAnswers, RemoteCheckpointStore } from '../../../lib/ipc/remote-checkpoint-store.js';
+import { type Answer, OperatorServer } from '../../../lib/ipc/server.js';
 import { StorageFault } from '../../../lib/storage/environment.js';
 import { checkpointsInMemory } from '../../support/checkpoints.js';
 import { Gate } from '../../support/gate.js';

@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promi
 import { join } from 'node:path';
 import { systemClock } from '../../../lib/clock/clock.js';
 import { nextTurn } from '../../../lib/clock/timers.js';
-import { socketLiveness } from '../../../lib/operator/socket-liveness.js';
+import { socketLiveness } from '../../../lib/ipc/socket.js';
 import { acquireOwnership, type InUse, type Owned } from '../../../lib/storage/owner.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { FakeLiveness } from '../../support/fake-liveness.js';

@@ -18,11 +18,10 @@ import type { Clock } from '../clock/clock.js';
 import { DeadlineError, withDeadline } from '../clock/timers.js';
 import { randomId } from '../clock/random.js';
 import { StorageFault } from '../storage/environment.js';
-import { callName, type CheckpointCall } from './checkpoint-calls.js';
-import { ConnectionLost, OwnerSilent, type OperatorConnection } from './operator-connection.js';
-import { OwnerLine, type OwnerLineOptions } from './owner-line.js';
+import { ConnectionLost, OwnerSilent, type OperatorConnection, OwnerLine, type OwnerLineOptions } from './client.js';
+import type { Answer } from './server.js';
 
-export interface RemoteCheckpointStoreOptions extends OwnerLineOptions {
+interface RemoteCheckpointStoreOptions extends OwnerLineOptions {
   readonly clock: Clock;
 }
 
@@ -163,4 +162,24 @@ export class RemoteCheckpointStore implements CheckpointStore {
 /** Nobody answers any more, or whoever does is just closing: the call can be made of the next owner. */
 function isOwnerGone(error: unknown): boolean {
   return error instanceof ConnectionLost || (error instanceof StorageFault && error.kind === 'closed');
+}
+
+/** What other processes may ask of the owner's checkpoint store. */
+const CALLS = ['save', 'read', 'versions', 'history', 'list', 'remove', 'mark', 'clean', 'usage'] as const;
+
+type CheckpointCall = (typeof CALLS)[number];
+
+export const callName = (call: CheckpointCall | 'state'): string => `checkpoints.${call}`;
+
+/** `store` is asked anew at each call. */
+export function checkpointAnswers(store: () => CheckpointStore): readonly (readonly [string, Answer])[] {
+  return [
+    [callName('state'), async () => store().state],
+    ...CALLS.map((call) => [callName(call), (args) => ask(store(), call, args)] satisfies [string, Answer]),
+  ];
+}
+
+async function ask(store: CheckpointStore, call: CheckpointCall, args: readonly unknown[]): Promise<unknown> {
+  const answer: unknown = Reflect.apply(store[call], store, args);
+  return answer;
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock/clock.js';
 import { withDeadline } from '../clock/timers.js';
-import type { OperatorConnection } from './operator-connection.js';
+import type { OperatorConnection } from './client.js';
 import type { Operations } from './operations.js';
 
 /** The operations of the app that owns the directory. What is done at once is given up when it takes too long. */

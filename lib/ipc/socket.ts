@@ -1,6 +1,6 @@
 import { connect, createServer } from 'node:net';
 import type { Liveness } from '../storage/liveness.js';
-import { socketAddress } from './socket-address.js';
+import { createHash } from 'node:crypto';
 
 /** What connecting says when nobody listens any more, or never did; everything else leaves a doubt. */
 const NOBODY = new Set(['ECONNREFUSED', 'ENOENT']);
@@ -35,3 +35,7 @@ export const socketLiveness: Liveness = Object.freeze({
       });
     }),
 });
+
+/** Windows has named pipes instead, in a space of their own, which end with their process as well. */
+export const socketAddress = (path: string): string =>
+  process.platform === 'win32' ? `\\\\.\\pipe\\lane-cache-${createHash('sha256').update(path).digest('hex')}` : path;

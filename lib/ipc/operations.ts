@@ -12,6 +12,7 @@ import type {
 import type { TierName } from '../entries/tier-name.js';
 import type { CachePolicy } from '../lanes/policy.js';
 import type { MetricsReport } from '../metrics/lane-cache-metrics.js';
+import type { Answer } from './server.js';
 
 /** The process that answers. */
 export interface AppDescription {
@@ -65,7 +66,7 @@ export interface Operations {
   measure(options: PerformanceOptions, lane?: string): Promise<PerformanceReport>;
 }
 
-export const OPERATIONS = [
+const OPERATIONS = [
   'describe',
   'metrics',
   'status',
@@ -83,3 +84,21 @@ export const OPERATIONS = [
   'verify',
   'measure',
 ] as const satisfies readonly (keyof Operations)[];
+
+/** The app's operations as other processes may ask for them. */
+export function operationAnswers(operations: Operations): readonly (readonly [string, Answer])[] {
+  return OPERATIONS.map((name) => [name, (args) => ask(operations, name, args)] satisfies [string, Answer]);
+}
+
+function ask(
+  operations: Operations,
+  name: keyof Operations,
+  args: readonly unknown[],
+): Promise<unknown> | AsyncIterable<unknown> {
+  const answer: unknown = Reflect.apply(operations[name], operations, args);
+  return isParts(answer) ? answer : Promise.resolve(answer);
+}
+
+function isParts(answer: unknown): answer is AsyncIterable<unknown> {
+  return typeof answer === 'object' && answer !== null && Symbol.asyncIterator in answer;
+}
