@@ -1,9 +1,8 @@
 import { createCache, type Cache } from 'cache-manager';
 import { Keyv, type KeyvEntry } from 'keyv';
 import type { LaneManager } from '../cache/lane-manager.js';
-import { laneKeyvStore } from './lane-keyv-store.js';
+import { laneKeyvStore, FOREVER_MS } from './lane-keyv-store.js';
 import { laneWrap } from './lane-wrap.js';
-import { FOREVER_MS } from './milliseconds.js';
 
 /** Its own corner of the lane: what others store there has another shape. */
 const NAMESPACE = 'cache-manager';

@@ -1,6 +1,6 @@
 import type { LaneManager } from '../cache/lane-manager.js';
-import { keySpace } from './key-space.js';
-import { durationOf } from './milliseconds.js';
+import { createHash } from 'node:crypto';
+import type { Duration } from '../lanes/duration.js';
 
 /** One entry of `setMany`; the ttl in MILLISECONDS. */
 export interface KeyvEntry {
@@ -130,4 +130,37 @@ class KeyvStore<C extends LaneManager> implements LaneKeyvStore<C> {
   private prefix(): string {
     return keySpace(this.opts.namespace, this.namespace);
   }
+}
+
+/** Names that can be told from each other in a key, and mean themselves in a pattern. */
+const PLAIN = /^[\w.@/-]{1,128}$/;
+
+/**
+ * What the keys of a store begin with, in the lane and in patterns of it. A store has a namespace of its own, and gets
+ * another one from Keyv; no two pairs of different names begin alike.
+ */
+export function keySpace(own: string | undefined, keyvs: string | undefined): string {
+  if (own === undefined || own === keyvs) return `keyv:${segment(keyvs)}:`;
+  return keyvs === undefined ? `keyv:${segment(own)}:` : `keyv:${segment(own)}+${segment(keyvs)}:`;
+}
+
+function segment(name: string | undefined): string {
+  if (name === undefined || PLAIN.test(name)) return name ?? '';
+  return `#${createHash('sha256').update(name, 'utf16le').digest('hex')}`;
+}
+
+/** Longer than any cache lasts. */
+export const FOREVER_MS = Number.MAX_SAFE_INTEGER;
+
+/**
+ * A ttl as Keyv and cache-manager have it, in MILLISECONDS, as the lanes have it. None, or 0, which Keyv hands on as
+ * none, is undefined: the lane's own. One below 0 is over already, as one of 0 is to the lanes: nothing is kept. Throws
+ * TTL_INVALID where it is used, for what is no duration.
+ */
+export function durationOf(ttlMs: number | undefined): Duration | undefined {
+  if (ttlMs === undefined || ttlMs === null || ttlMs === 0) return undefined;
+  if (ttlMs < 0) return 0;
+  // as text, because a bare number would be seconds
+  if (ttlMs > FOREVER_MS) return `${FOREVER_MS}ms`;
+  return ttlMs > 0 && ttlMs < 1 ? '1ms' : `${ttlMs}ms`;
 }

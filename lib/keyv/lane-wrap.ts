@@ -3,8 +3,7 @@ import type { Cache } from 'cache-manager';
 import type { LaneManager } from '../cache/lane-manager.js';
 import type { ComputeContext, EntryOptions } from '../cache/call-options.js';
 import { systemClock } from '../clock/clock.js';
-import { keySpace } from './key-space.js';
-import { durationOf, FOREVER_MS } from './milliseconds.js';
+import { keySpace, durationOf, FOREVER_MS } from './lane-keyv-store.js';
 
 /** As Keyv stores a value; `expires` in epoch milliseconds. */
 interface Kept<T> {
