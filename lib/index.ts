@@ -9,7 +9,7 @@ export type {
 } from './lane-cache.module-options.js';
 export type { CheckpointOptions, LaneCacheOptions, StorageOptions } from './app/options.js';
 export type { DistributedOptions } from './app/options.js';
-export { getLaneToken, LANE_CACHE } from './lanes/lane-token.js';
+export { getLaneToken, LANE_CACHE } from './lanes/policy.js';
 
 export { Cached } from './decorators/cached.decorator.js';
 export type { CachedOptions } from './decorators/cached.decorator.js';
@@ -38,10 +38,10 @@ export type {
 export { defineLane } from './lanes/resolve-lanes.js';
 export { LaneAwareCacheStrategy } from './lanes/strategy.js';
 export type { CacheCandidate, EntryView, LaneStrategy } from './lanes/strategy.js';
-export { parseDuration } from './lanes/duration.js';
-export type { Duration, DurationUnit } from './lanes/duration.js';
-export { parseSize } from './lanes/size.js';
-export type { Size } from './lanes/size.js';
+export { parseDuration } from './lanes/units.js';
+export type { Duration, DurationUnit } from './lanes/units.js';
+export { parseSize } from './lanes/units.js';
+export type { Size } from './lanes/units.js';
 
 export type { EntryInfo } from './cache/entry-listing.js';
 export type { Explanation, TierExplanation } from './cache/explain.js';

@@ -18,7 +18,7 @@ import type { MakeCheckpoints } from './app/disk.js';
 import { LaneCacheSchedule } from './lane-cache.schedule.js';
 import type { LaneCacheOptions } from './app/options.js';
 import { LANE_CACHE_APP, LANE_CACHE_CHECKPOINTS, LANE_CACHE_OPTIONS } from './lane-cache.tokens.js';
-import { getLaneToken, LANE_CACHE } from './lanes/lane-token.js';
+import { getLaneToken, LANE_CACHE } from './lanes/policy.js';
 import { LaneCacheMetrics } from './metrics/lane-cache-metrics.js';
 import { DiskTier } from './tiers/disk-tier.js';
 import { DistributedTier } from './tiers/distributed-tier.js';

@@ -11,10 +11,9 @@ import type { LaneRecorder } from '../events/recorder.js';
 import { readOptions, type LaneCacheOptions } from './options.js';
 import { SharedDisk } from './shared-directory.js';
 import { noDisk, type Disk, type MakeCheckpoints } from './disk.js';
-import { toMilliseconds } from '../lanes/duration.js';
+import { toMilliseconds, parseSize } from '../lanes/units.js';
 import type { LaneName, ResolvedLane } from '../lanes/policy.js';
 import { resolveLanes } from '../lanes/resolve-lanes.js';
-import { parseSize } from '../lanes/size.js';
 import { LaneCounters } from '../metrics/lane-counters.js';
 
 /** look: a directory is opened for a moment, to see or change what lies in it; nothing is counted for its app. */

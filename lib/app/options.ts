@@ -5,9 +5,8 @@ import { withDeclaration } from '../decorators/cache-type.decorator.js';
 import type { TypeEntry } from '../entries/codec/class-kinds.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { nearestName } from '../errors/nearest-name.js';
-import { DURATION_FORM, readDuration, type Duration } from '../lanes/duration.js';
+import { DURATION_FORM, readDuration, type Duration, readSize, SIZE_FORM, type Size } from '../lanes/units.js';
 import type { LaneName, LanePolicyInput } from '../lanes/policy.js';
-import { readSize, SIZE_FORM, type Size } from '../lanes/size.js';
 
 /** Where checkpoints are kept, and for how long. */
 export interface CheckpointOptions {

@@ -6,7 +6,7 @@ import type { InvalidationLog } from '../invalidation/invalidation-log.js';
 import type { Disk } from './disk.js';
 import { checkDistributed, type DistributedOptions } from './options.js';
 import type { Foundations } from './app-context.js';
-import { toMilliseconds, type Duration } from '../lanes/duration.js';
+import { toMilliseconds, type Duration } from '../lanes/units.js';
 import type { CachePolicy } from '../lanes/policy.js';
 import type { DistributedSettings } from '../redis/distributed.js';
 import type { SharedLane } from '../redis/packing.js';

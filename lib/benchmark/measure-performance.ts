@@ -2,7 +2,7 @@ import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { EventSink, LaneCacheEvents } from '../events/event-map.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { ResolvedLane } from '../lanes/policy.js';
-import { parseSize, type Size } from '../lanes/size.js';
+import { parseSize, type Size } from '../lanes/units.js';
 import { LaneCounters } from '../metrics/lane-counters.js';
 import { MemorySpace } from '../tiers/memory-space.js';
 import { LaneManager } from '../cache/lane-manager.js';

@@ -1,4 +1,4 @@
-import { type Duration, toMilliseconds } from '../lanes/duration.js';
+import { type Duration, toMilliseconds } from '../lanes/units.js';
 import type { FreshnessOptions, Isolation, CachePolicy } from '../lanes/policy.js';
 import { checkTags } from '../entries/tags.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';

@@ -6,7 +6,7 @@ import { heldPayload, staleInMemory } from './tier-lookup.js';
 import { refuseReentry } from './reentrancy.js';
 import { bypass, bypassReason, freshInMemory } from './read.js';
 import { Waiter } from './in-flight/computation.js';
-import { toMilliseconds } from '../lanes/duration.js';
+import { toMilliseconds } from '../lanes/units.js';
 
 interface ManyRequest {
   /** Each once. */

@@ -2,8 +2,7 @@ import { types } from 'node:util';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { nearestName } from '../errors/nearest-name.js';
 import { checkKey } from '../entries/key.js';
-import type { Duration } from '../lanes/duration.js';
-import { looksLikeMilliseconds } from '../lanes/ttl-warning.js';
+import { type Duration, looksLikeMilliseconds } from '../lanes/units.js';
 import type { LaneSpace } from './lane-context.js';
 import { type EntryOptions, resolveTerms, type Terms } from './call-options.js';
 

@@ -5,7 +5,7 @@ import {
   CheckpointDamagedError,
 } from '../errors/checkpoint.errors.js';
 import { isLaneCacheError, LaneCacheError } from '../errors/lane-cache.error.js';
-import { toMilliseconds, type Duration } from '../lanes/duration.js';
+import { toMilliseconds, type Duration } from '../lanes/units.js';
 import { CheckpointCleaner } from './checkpoint-cleaner.js';
 import {
   toInfo,

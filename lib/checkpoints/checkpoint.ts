@@ -1,6 +1,6 @@
 import type { IsoTime } from '../events/event-map.js';
 import type { TierOffReason } from '../events/reasons.js';
-import type { Duration } from '../lanes/duration.js';
+import type { Duration } from '../lanes/units.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
 import { decodeMetadata } from './state-codec.js';
 import type { CheckpointRecord, CheckpointStoreState, CheckpointUsage, UsageCounts } from './checkpoint-store.js';

@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { systemClock } from '../clock/clock.js';
-import { parseDuration } from '../lanes/duration.js';
+import { parseDuration } from '../lanes/units.js';
 import { CommandContext, type CommonOptions } from './command-context.js';
 import { EXIT, exitCodeOf } from './exit.js';
 import { addCommands, type Does } from './commands.js';

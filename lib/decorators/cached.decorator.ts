@@ -1,4 +1,4 @@
-import type { Duration } from '../lanes/duration.js';
+import type { Duration } from '../lanes/units.js';
 import type { LaneName } from '../lanes/policy.js';
 import {
   type AsyncMethodDecorator,

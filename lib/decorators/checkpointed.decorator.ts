@@ -2,7 +2,7 @@ import type { LaneManager } from '../cache/lane-manager.js';
 import type { SaveCheckpointOptions } from '../checkpoints/checkpoint.js';
 import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import { isLaneCacheError } from '../errors/lane-cache.error.js';
-import type { Duration } from '../lanes/duration.js';
+import type { Duration } from '../lanes/units.js';
 import {
   type AsyncMethodDecorator,
   decorationSite,

@@ -1,7 +1,7 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import type { LaneManager } from '../cache/lane-manager.js';
-import { LANE_CACHE } from '../lanes/lane-token.js';
+import { LANE_CACHE } from '../lanes/policy.js';
 import { BootChecks, type Provided } from './boot-checks.js';
 import { giveManager, INJECTED, type Managed } from './method-wrapper.js';
 import { hasDecoratedMethods } from './method-registry.js';

@@ -1,6 +1,5 @@
 import { Inject } from '@nestjs/common';
-import { getLaneToken } from '../lanes/lane-token.js';
-import type { LaneName } from '../lanes/policy.js';
+import { getLaneToken, type LaneName } from '../lanes/policy.js';
 
 /**
  * Injects the manager of one lane, as a constructor parameter or a property.

@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { Logger, Inject, Optional } from '@nestjs/common';
 import type { LaneManager } from '../cache/lane-manager.js';
 import { type AsyncMethod, siteLabel, type DecorationSite } from './method-registry.js';
-import { LANE_CACHE } from '../lanes/lane-token.js';
+import { LANE_CACHE } from '../lanes/policy.js';
 
 const WARNED = 'nestjs-lane-cache:warned';
 

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { nearestName } from '../errors/nearest-name.js';
-import { DURATION_FORM, readDuration, type Duration } from '../lanes/duration.js';
+import { DURATION_FORM, readDuration, type Duration } from '../lanes/units.js';
 import { decoratorError, siteLabel, type DecorationSite } from './method-registry.js';
 import type { FlightContext } from '../cache/in-flight/computation.js';
 import type { Compute, ComputeContext } from '../cache/call-options.js';

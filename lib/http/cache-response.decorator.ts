@@ -1,7 +1,7 @@
 import { applyDecorators, SetMetadata, UseInterceptors } from '@nestjs/common';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { nearestName } from '../errors/nearest-name.js';
-import { toMilliseconds } from '../lanes/duration.js';
+import { toMilliseconds } from '../lanes/units.js';
 import { LaneCacheInterceptor } from './lane-cache.interceptor.js';
 import { RESPONSE_RULES, type CacheResponseOptions } from './response-key.js';
 

@@ -3,8 +3,7 @@ import type { LaneManager } from '../cache/lane-manager.js';
 import { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { TierOffReason } from '../events/reasons.js';
-import { LANE_CACHE } from '../lanes/lane-token.js';
-import type { LaneName } from '../lanes/policy.js';
+import { LANE_CACHE, type LaneName } from '../lanes/policy.js';
 import { LaneCacheMetrics } from '../metrics/lane-cache-metrics.js';
 
 export interface HealthOptions {

@@ -17,7 +17,7 @@ import type { LaneManager } from '../cache/lane-manager.js';
 import { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import type { CheckpointPage, CheckpointStatus, CleanupReport } from '../checkpoints/checkpoint.js';
 import type { LaneMetrics } from '../events/lane-metrics.js';
-import { LANE_CACHE } from '../lanes/lane-token.js';
+import { LANE_CACHE } from '../lanes/policy.js';
 import { LaneCacheMetrics, type MetricsReport } from '../metrics/lane-cache-metrics.js';
 import { JsonBodies } from './stored-response.js';
 import { readCleanup, readClear, readInvalidation, readPage } from './operation-input.js';

@@ -2,7 +2,7 @@ import { HttpException, type CallHandler } from '@nestjs/common';
 import { lastValueFrom } from 'rxjs';
 import type { LaneManager } from '../cache/lane-manager.js';
 import type { ComputeContext } from '../cache/call-options.js';
-import { toMilliseconds } from '../lanes/duration.js';
+import { toMilliseconds } from '../lanes/units.js';
 import type { Exchange } from './exchange.js';
 import type { CacheResponseOptions, Route } from './response-key.js';
 import { madeResponse, type StoredResponse, fieldNames } from './stored-response.js';

@@ -2,7 +2,7 @@ import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
 import type { LaneManager } from '../cache/lane-manager.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
-import { LANE_CACHE } from '../lanes/lane-token.js';
+import { LANE_CACHE } from '../lanes/policy.js';
 import { RESPONSE_RULES, type CacheResponseOptions } from './response-key.js';
 
 /** Checks at boot that the lanes which `@CacheResponse` names are there, instead of answering 500 later. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { RequestMethod, type ExecutionContext } from '@nestjs/common';
 import type { Reflector } from '@nestjs/core';
 import { responseHandling, type ResponseHandling } from './exchange.js';
-import type { Duration } from '../lanes/duration.js';
+import type { Duration } from '../lanes/units.js';
 import type { LaneName } from '../lanes/policy.js';
 
 /** What the answer to a request depends on. */

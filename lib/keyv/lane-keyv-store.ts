@@ -1,6 +1,6 @@
 import type { LaneManager } from '../cache/lane-manager.js';
 import { createHash } from 'node:crypto';
-import type { Duration } from '../lanes/duration.js';
+import type { Duration } from '../lanes/units.js';
 
 /** One entry of `setMany`; the ttl in MILLISECONDS. */
 export interface KeyvEntry {

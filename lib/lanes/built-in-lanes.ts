@@ -1,4 +1,4 @@
-import { freezePolicy } from './freeze-policy.js';
+import { freezePolicy } from './lane-policy.js';
 import { LaneType, type CachePolicy } from './policy.js';
 
 const MB = 1_024 ** 2;

@@ -1,7 +1,6 @@
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { nearestName } from '../errors/nearest-name.js';
-import { DURATION_FORM, readDuration } from './duration.js';
-import { readSize, SIZE_FORM } from './size.js';
+import { DURATION_FORM, readDuration, readSize, SIZE_FORM } from './units.js';
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -125,3 +125,15 @@ function isStrategy(value: unknown): value is LaneStrategy {
   const { shouldCache, getEvictionPriority }: Partial<Record<keyof LaneStrategy, unknown>> = value;
   return typeof shouldCache === 'function' && typeof getEvictionPriority === 'function';
 }
+
+/** Freezes a policy and all below it, in place. */
+export function freezePolicy(policy: CachePolicy): CachePolicy {
+  freezeBelow(policy);
+  return policy;
+}
+
+function freezeBelow(value: unknown): void {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return;
+  Object.freeze(value);
+  Object.values(value).forEach(freezeBelow);
+}

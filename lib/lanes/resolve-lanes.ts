@@ -1,8 +1,7 @@
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { BUILT_IN_LANES } from './built-in-lanes.js';
-import { freezePolicy } from './freeze-policy.js';
+import { freezePolicy, checkTogether, openLane, readLane } from './lane-policy.js';
 import type { LaneFields } from './lane-fields.js';
-import { checkTogether, openLane, readLane } from './lane-policy.js';
 import { LaneType, type LanePolicyInput, type ResolvedLane } from './policy.js';
 
 const LANE_NAME = /^[a-z][a-z0-9_-]{0,63}$/i;

@@ -2,7 +2,7 @@ import { AssertionError } from 'node:assert';
 import type { EntryInfo } from '../cache/entry-listing.js';
 import type { LaneManager } from '../cache/lane-manager.js';
 import type { TierName } from '../entries/tier-name.js';
-import { toMilliseconds, type Duration } from '../lanes/duration.js';
+import { toMilliseconds, type Duration } from '../lanes/units.js';
 
 /** What can be asserted of a key. Each rejects with an AssertionError, which every test runner shows. */
 export interface CachedAssertions {

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock/clock.js';
 import { nextTurn } from '../clock/timers.js';
-import { toMilliseconds, type Duration } from '../lanes/duration.js';
+import { toMilliseconds, type Duration } from '../lanes/units.js';
 
 interface Timer {
   readonly dueAt: number;

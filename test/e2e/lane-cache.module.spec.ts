@@ -18,7 +18,7 @@ import { Cached } from '../../lib/decorators/cached.decorator.js';
 import { InjectLane } from '../../lib/decorators/inject-lane.decorator.js';
 import { LaneCacheModule } from '../../lib/lane-cache.module.js';
 import type { LaneCacheModuleAsyncOptions, LaneCacheOptionsFactory } from '../../lib/lane-cache.module-options.js';
-import { getLaneToken, LANE_CACHE } from '../../lib/lanes/lane-token.js';
+import { getLaneToken, LANE_CACHE } from '../../lib/lanes/policy.js';
 import { LaneCacheMetrics } from '../../lib/metrics/lane-cache-metrics.js';
 import { DiskTier } from '../../lib/tiers/disk-tier.js';
 import { MemoryTier } from '../../lib/tiers/memory-tier.js';

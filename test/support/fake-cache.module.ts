@@ -1,7 +1,7 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { DecoratorExplorer } from '../../lib/decorators/decorator-explorer.js';
-import { LANE_CACHE } from '../../lib/lanes/lane-token.js';
+import { LANE_CACHE } from '../../lib/lanes/policy.js';
 import type { FakeLaneManager } from './fake-lane-manager.js';
 
 @Module({})

@@ -7,7 +7,7 @@ import type { FlightScope } from '../reentrancy.js';
 import { type StaleCopy, staleValueOf } from '../tier-lookup.js';
 import { checkTags } from '../../entries/tags.js';
 import type { RefusalReason } from '../../events/reasons.js';
-import { toMilliseconds, type Duration } from '../../lanes/duration.js';
+import { toMilliseconds, type Duration } from '../../lanes/units.js';
 import type { LaneSpace } from '../lane-context.js';
 
 /** Why a flight was opened: for a caller who looks first, for one who wants it computed anew, or to renew in the background. */

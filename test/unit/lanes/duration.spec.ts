@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { parseDuration, toMilliseconds, type Duration } from '../../../lib/lanes/duration.js';
+import { parseDuration, toMilliseconds, type Duration } from '../../../lib/lanes/units.js';
 
 describe('parseDuration', () => {
   it.each([

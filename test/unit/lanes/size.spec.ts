@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { parseSize } from '../../../lib/lanes/size.js';
+import { parseSize } from '../../../lib/lanes/units.js';
 
 describe('parseSize', () => {
   it.each([

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { looksLikeMilliseconds } from '../../../lib/lanes/ttl-warning.js';
+import { looksLikeMilliseconds } from '../../../lib/lanes/units.js';
 
 const FIVE_MINUTES_MS = 300_000;
 
