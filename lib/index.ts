@@ -1,12 +1,12 @@
 export { CacheManager } from './app/cache-manager.js';
-export { LaneCacheModule } from './lane-cache.module.js';
+export { LaneCacheModule } from './module/lane-cache.module.js';
 export type {
   LaneCacheModuleAsyncOptions,
   LaneCacheModuleExtras,
   LaneCacheModuleOptions,
   LaneCacheOptionsFactory,
   MetricsControllerOptions,
-} from './lane-cache.module-options.js';
+} from './module/lane-cache.module.js';
 export type { CheckpointOptions, LaneCacheOptions, StorageOptions } from './app/options.js';
 export type { DistributedOptions } from './app/options.js';
 export { getLaneToken, LANE_CACHE } from './lanes/policy.js';

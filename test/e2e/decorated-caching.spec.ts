@@ -10,8 +10,7 @@ import { CachePut } from '../../lib/decorators/cache-put.decorator.js';
 import { CacheType } from '../../lib/decorators/cache-type.decorator.js';
 import { Cached } from '../../lib/decorators/cached.decorator.js';
 import { Checkpointed } from '../../lib/decorators/checkpointed.decorator.js';
-import { LaneCacheModule } from '../../lib/lane-cache.module.js';
-import type { LaneCacheModuleOptions } from '../../lib/lane-cache.module-options.js';
+import { LaneCacheModule, type LaneCacheModuleOptions } from '../../lib/module/lane-cache.module.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 
 interface User {

@@ -16,8 +16,11 @@ import { CacheManager } from '../../lib/app/cache-manager.js';
 import { CheckpointService } from '../../lib/checkpoints/checkpoint-service.js';
 import { Cached } from '../../lib/decorators/cached.decorator.js';
 import { InjectLane } from '../../lib/decorators/inject-lane.decorator.js';
-import { LaneCacheModule } from '../../lib/lane-cache.module.js';
-import type { LaneCacheModuleAsyncOptions, LaneCacheOptionsFactory } from '../../lib/lane-cache.module-options.js';
+import {
+  LaneCacheModule,
+  type LaneCacheModuleAsyncOptions,
+  type LaneCacheOptionsFactory,
+} from '../../lib/module/lane-cache.module.js';
 import { getLaneToken, LANE_CACHE } from '../../lib/lanes/policy.js';
 import { LaneCacheMetrics } from '../../lib/metrics/lane-cache-metrics.js';
 import { DiskTier } from '../../lib/tiers/disk-tier.js';

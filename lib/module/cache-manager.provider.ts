@@ -1,7 +1,7 @@
 import { Module, type DynamicModule } from '@nestjs/common';
-import type { LaneManager } from './cache/lane-manager.js';
-import { LaneCacheError } from './errors/lane-cache.error.js';
-import { LANE_CACHE } from './lanes/policy.js';
+import type { LaneManager } from '../cache/lane-manager.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { LANE_CACHE } from '../lanes/policy.js';
 
 /** The optional peer. Named so that neither a compiler nor a bundler looks for it where nobody asked. */
 const NEST_CACHE_MANAGER: string = '@nestjs/cache-manager';
@@ -29,7 +29,7 @@ export function withCacheManager(declared: DynamicModule): DynamicModule {
 
 async function cacheManagerModule(declared: DynamicModule): Promise<DynamicModule> {
   const Cache = await loadCacheToken();
-  const { laneBackedCache } = await import('./keyv/lane-backed-cache.js');
+  const { laneBackedCache } = await import('../keyv/lane-backed-cache.js');
   return {
     module: CacheManagerModule,
     imports: [declared],

@@ -5,29 +5,62 @@ import {
   type InjectionToken,
   type OnApplicationShutdown,
   type Provider,
+  type OnApplicationBootstrap,
 } from '@nestjs/common';
-import { ModulesContainer } from '@nestjs/core';
-import { CacheManager, makeCacheManager } from './app/cache-manager.js';
-import { CheckpointService } from './checkpoints/checkpoint-service.js';
-import { ResponseExplorer } from './http/response-explorer.js';
-import { DecoratorExplorer } from './decorators/decorator-explorer.js';
-import { LaneCacheError } from './errors/lane-cache.error.js';
-import { CheckpointCleanupTask } from './housekeeping/checkpoint-cleanup.task.js';
-import { createLaneCache, type LaneCacheApp } from './app/cache-app.js';
-import type { MakeCheckpoints } from './app/disk.js';
-import { LaneCacheSchedule } from './lane-cache.schedule.js';
-import type { LaneCacheOptions } from './app/options.js';
+import { ModulesContainer, ModuleRef } from '@nestjs/core';
+import { CacheManager, makeCacheManager } from '../app/cache-manager.js';
+import { CheckpointService } from '../checkpoints/checkpoint-service.js';
+import { ResponseExplorer } from '../http/response-explorer.js';
+import { DecoratorExplorer } from '../decorators/decorator-explorer.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { CheckpointCleanupTask } from '../housekeeping/checkpoint-cleanup.task.js';
+import { createLaneCache, type LaneCacheApp } from '../app/cache-app.js';
+import type { MakeCheckpoints } from '../app/disk.js';
+import type { LaneCacheOptions } from '../app/options.js';
 import { LANE_CACHE_APP, LANE_CACHE_CHECKPOINTS, LANE_CACHE_OPTIONS } from './lane-cache.tokens.js';
-import { getLaneToken, LANE_CACHE } from './lanes/policy.js';
-import { LaneCacheMetrics } from './metrics/lane-cache-metrics.js';
-import { DiskTier } from './tiers/disk-tier.js';
-import { DistributedTier } from './tiers/distributed-tier.js';
-import { MemoryTier } from './tiers/memory-tier.js';
-import { PersistentTier } from './tiers/persistent-tier.js';
+import { getLaneToken, LANE_CACHE } from '../lanes/policy.js';
+import { LaneCacheMetrics } from '../metrics/lane-cache-metrics.js';
+import { DiskTier } from '../tiers/disk-tier.js';
+import { DistributedTier } from '../tiers/distributed-tier.js';
+import { MemoryTier } from '../tiers/memory-tier.js';
+import { PersistentTier } from '../tiers/persistent-tier.js';
+import type { JobRegistry } from '../housekeeping/cleanup-schedule.js';
+
+/**
+ * Plans the cleanup of checkpoints when the app has booted: in the app's own SchedulerRegistry where it imports
+ * `ScheduleModule`, where it is seen and stopped like any other job, and without one where it does not.
+ */
+@Injectable()
+class LaneCacheSchedule implements OnApplicationBootstrap {
+  constructor(
+    @Inject(LANE_CACHE_APP) private readonly app: LaneCacheApp,
+    @Inject(ModuleRef) private readonly modules: ModuleRef,
+  ) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    this.app.cleanup.plan(await this.registry());
+  }
+
+  private async registry(): Promise<JobRegistry | undefined> {
+    try {
+      // an optional peer: an app without it has no registry either
+      const { SchedulerRegistry } = await import('@nestjs/schedule');
+      const registry = this.modules.get(SchedulerRegistry, { strict: false });
+      return {
+        add: (name, job) => registry.addCronJob(name, job),
+        remove: (name) => {
+          if (registry.doesExist('cron', name)) registry.deleteCronJob(name);
+        },
+      };
+    } catch {
+      return undefined;
+    }
+  }
+}
 
 /** Closes the app's cache when Nest closes the app: in this one hook, after those in which the app may still ask it. */
 @Injectable()
-export class LaneCacheShutdown implements OnApplicationShutdown {
+class LaneCacheShutdown implements OnApplicationShutdown {
   constructor(@Inject(LANE_CACHE_APP) private readonly app: LaneCacheApp) {}
 
   async onApplicationShutdown(): Promise<void> {
