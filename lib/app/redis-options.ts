@@ -8,7 +8,7 @@ import { checkDistributed, type DistributedOptions } from './options.js';
 import type { Foundations } from './app-context.js';
 import { toMilliseconds, type Duration } from '../lanes/units.js';
 import type { CachePolicy } from '../lanes/policy.js';
-import type { DistributedSettings } from '../redis/distributed.js';
+import type { DistributedSettings } from '../redis/redis-backend.js';
 import type { SharedLane } from '../redis/packing.js';
 import type { SharedLog } from '../invalidation/shared-log.js';
 import type { DistributedTier } from '../tiers/distributed-tier.js';
@@ -40,7 +40,7 @@ export async function openShared(
   }
   if (distributed === undefined || foundations.purpose === 'look') return undefined;
   const settings = settingsOf(distributed, foundations, { disk, log });
-  const { Distributed } = await import('../redis/distributed.js');
+  const { Distributed } = await import('../redis/redis-backend.js');
   return Distributed.prepare(settings);
 }
 

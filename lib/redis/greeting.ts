@@ -1,6 +1,6 @@
 import { randomId } from '../clock/random.js';
 import type { LogCursor } from '../invalidation/shared-log.js';
-import type { KeySpace } from './key-space.js';
+import type { KeySpace } from './keys.js';
 import { GREET } from './log-scripts.js';
 import type { RedisPort } from './redis-port.js';
 import { listOf, numberOf, textOf, textsOf } from './replies.js';

@@ -2,12 +2,12 @@ import type { ClusterTurn, ClusterTurns } from '../cache/lane-context.js';
 import type { Clock } from '../clock/clock.js';
 import type { ProcessHold } from '../clock/keep-alive.js';
 import { randomId } from '../clock/random.js';
-import type { KeySpace } from './key-space.js';
-import { EXTEND, GIVE_BACK, TAKE } from './lease-scripts.js';
+import type { KeySpace } from './keys.js';
 import { numberOf } from './replies.js';
 import type { Session } from './session.js';
+import { Script } from './script.js';
 
-export interface LeasesOptions {
+interface LeasesOptions {
   readonly keys: KeySpace;
   readonly clock: Clock;
   readonly session: () => Session | undefined;
@@ -118,3 +118,22 @@ export class Leases implements ClusterTurns {
     };
   }
 }
+
+/** KEYS: lease. ARGV: token, ms. -> 'TAKEN', or how many ms another one's has left. What has no end is nobody's. */
+export const TAKE = new Script(`
+local left = redis.call('PTTL', KEYS[1])
+if left >= 0 then return left end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 'TAKEN'`);
+
+/** KEYS: lease. ARGV: token, ms. -> 1 if it is still ours. */
+export const EXTEND = new Script(`
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
+
+/** KEYS: lease, stream of those given back. ARGV: token, how many are remembered. */
+export const GIVE_BACK = new Script(`
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', 'lease', KEYS[1])
+return 1`);

@@ -4,7 +4,7 @@ import type { LogCursor, LogFollower } from '../invalidation/shared-log.js';
 import type { CursorHistory } from './cursor-history.js';
 import { greet, type Greeting } from './greeting.js';
 import type { Heard } from './heard.js';
-import type { KeySpace } from './key-space.js';
+import type { KeySpace } from './keys.js';
 import { JUDGE, SAY, WRITE } from './log-scripts.js';
 import type { RedisSharedLog } from './redis-shared-log.js';
 import type { ServerTime } from './server-time.js';

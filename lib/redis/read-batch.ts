@@ -1,5 +1,5 @@
 import type { Heard } from './heard.js';
-import type { KeySpace } from './key-space.js';
+import type { KeySpace } from './keys.js';
 import { ENTRY_HEAD_BYTES, JUDGE } from './log-scripts.js';
 import { bytesOf, listOf, textsOf } from './replies.js';
 import type { Session } from './session.js';

@@ -7,7 +7,7 @@ import type { LogRecord } from '../invalidation/journal.js';
 import type { Outbox, SharedLog, SharedRecord } from '../invalidation/shared-log.js';
 import { say } from './speaker.js';
 import type { Hearing } from './hearing.js';
-import type { KeySpace } from './key-space.js';
+import type { KeySpace } from './keys.js';
 import type { Session } from './session.js';
 import { Unsaid } from './unsaid.js';
 import { Utterance, type UtteredEntry } from './utterance.js';

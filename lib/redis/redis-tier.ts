@@ -2,7 +2,7 @@ import { DistributedTier } from '../tiers/distributed-tier.js';
 import type { TierLookup, TierRecord, TierState, TierUsage } from '../tiers/tier.js';
 import { CUT_OFF, LookUp, type Asked, type LookUpParts } from './look-up.js';
 import type { CursorHistory } from './cursor-history.js';
-import type { KeySpace } from './key-space.js';
+import type { KeySpace } from './keys.js';
 import { WRITE } from './log-scripts.js';
 import { ReadBatches, recordIn } from './read-batch.js';
 import type { RedisSharedLog } from './redis-shared-log.js';

@@ -1,5 +1,5 @@
 import { memberOf, inUtf8, packTags } from './subject.js';
-import type { KeySpace } from './key-space.js';
+import type { KeySpace } from './keys.js';
 import { SAY } from './log-scripts.js';
 import { PATTERNS_ON_SERVER } from './recent-patterns.js';
 import type { RedisArgument } from './redis-port.js';

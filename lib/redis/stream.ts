@@ -1,5 +1,5 @@
 import type { SharedRecord } from '../invalidation/shared-log.js';
-import type { KeySpace } from './key-space.js';
+import type { KeySpace } from './keys.js';
 import type { RedisPort } from './redis-port.js';
 import { listOf, numberOf, textOf, textsOf } from './replies.js';
 import { readRecord } from './subject.js';

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { systemClock } from '../../lib/clock/clock.js';
 import { ProcessHold } from '../../lib/clock/keep-alive.js';
 import { CheckpointLine } from '../../lib/redis/checkpoint-line.js';
-import { KeySpace } from '../../lib/redis/key-space.js';
+import { KeySpace } from '../../lib/redis/keys.js';
 import { RedisCheckpointStore } from '../../lib/redis/redis-checkpoint-store.js';
 import { templatePort } from '../../lib/redis/template-port.js';
 import { HeardEvents } from '../support/checkpoints.js';

@@ -1,4 +1,4 @@
-import { Distributed } from '../../lib/redis/distributed.js';
+import { Distributed } from '../../lib/redis/redis-backend.js';
 import type { LogRow, LogState, StoredCursor } from '../../lib/invalidation/journal.js';
 import type { Outbox, SharedRecord } from '../../lib/invalidation/shared-log.js';
 import type { FakeClock } from '../../lib/testing/fake-clock.js';

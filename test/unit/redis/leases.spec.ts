@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { ProcessHold } from '../../../lib/clock/keep-alive.js';
 import { nextTurn } from '../../../lib/clock/timers.js';
-import { KeySpace } from '../../../lib/redis/key-space.js';
+import { KeySpace } from '../../../lib/redis/keys.js';
 import { Leases } from '../../../lib/redis/leases.js';
 import { Session } from '../../../lib/redis/session.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { greet, type Greeting } from '../../../lib/redis/greeting.js';
-import { KeySpace } from '../../../lib/redis/key-space.js';
-import { EXTEND, GIVE_BACK, TAKE } from '../../../lib/redis/lease-scripts.js';
+import { KeySpace } from '../../../lib/redis/keys.js';
+import { EXTEND, GIVE_BACK, TAKE } from '../../../lib/redis/leases.js';
 import { JUDGE, SAY, WRITE } from '../../../lib/redis/log-scripts.js';
 import type { RedisArgument, RedisPort } from '../../../lib/redis/redis-port.js';
 import { listOf, numberOf } from '../../../lib/redis/replies.js';

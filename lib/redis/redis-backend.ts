@@ -14,7 +14,7 @@ import { CheckpointLine } from './checkpoint-line.js';
 import { CursorHistory } from './cursor-history.js';
 import { Heard } from './heard.js';
 import { Hearing } from './hearing.js';
-import { KeySpace } from './key-space.js';
+import { KeySpace } from './keys.js';
 import { Leases } from './leases.js';
 import { LogLine } from './log-line.js';
 import { Packing, type SharedLane } from './packing.js';
