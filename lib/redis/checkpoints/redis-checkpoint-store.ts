@@ -13,15 +13,17 @@ import type {
   ReadOutcome,
   SaveOutcome,
   VersionSelector,
-} from '../checkpoints/checkpoint-store.js';
-import type { EventSink } from '../events/event-map.js';
-import type { CheckpointLine } from './checkpoint-line.js';
-import { idHash, labelHash, rowOf, type CheckpointRow } from './checkpoint-row.js';
-import { CLEAN, HISTORY, MARK, REMOVE, SAVE, SLICE, STATE } from './checkpoint-scripts.js';
-import { hasExpired, Tally } from './checkpoint-tally.js';
-import type { RedisArgument } from './redis-port.js';
-import { bytesOf, listOf, numberOf, textOf } from './replies.js';
-import type { Script } from './script.js';
+  UsageCounts,
+} from '../../checkpoints/checkpoint-store.js';
+import type { EventSink } from '../../events/event-map.js';
+import { CLEAN, HISTORY, MARK, REMOVE, SAVE, SLICE, STATE, CHECKPOINT_SCRIPTS } from './scripts.js';
+import type { RedisArgument, RedisPort } from '../redis-port.js';
+import { bytesOf, listOf, numberOf, textOf } from '../replies.js';
+import type { Script } from '../script.js';
+import { createHash } from 'node:crypto';
+import type { Clock } from '../../clock/clock.js';
+import { withDeadline } from '../../clock/timers.js';
+import type { ProcessHold } from '../../clock/keep-alive.js';
 
 /** Rows that one look takes. */
 const AT_ONCE = 64;
@@ -249,3 +251,124 @@ function isBehind(record: CheckpointRecord, after: ListQuery['after'], byTime: b
 }
 
 const scoreOf = (score: number): string => (Number.isFinite(score) ? `${score}` : score > 0 ? '+inf' : '-inf');
+
+/** A version as the scripts give it; `record` is undefined when it cannot be read. */
+interface CheckpointRow {
+  readonly version: number;
+  readonly record: CheckpointRecord | undefined;
+}
+
+/** Ids may hold anything; names hold their hash, and the id itself lies in the draft. */
+function idHash(id: string): string {
+  return createHash('sha256').update(id, 'utf16le').digest('hex');
+}
+
+/** Labels in names of keys, as bytes that are the same for the same text. */
+function labelHash(label: string | undefined): string {
+  return label === undefined ? '' : idHash(label).slice(0, 32);
+}
+
+function rowOf(reply: unknown): CheckpointRow {
+  const [version, draft, sequence, pinned, damaged] = listOf(reply);
+  const read = draft === undefined || draft === null ? undefined : draftOf(textOf(draft));
+  if (read === undefined) return { version: numberOf(version), record: undefined };
+  const marks = { pinned: textOf(pinned) === '1', damaged: textOf(damaged) === '1' };
+  return {
+    version: numberOf(version),
+    record: { ...read, version: numberOf(version), sequence: numberOf(sequence), ...marks },
+  };
+}
+
+/** JSON keeps lone surrogates, as escapes. */
+function draftOf(text: string): CheckpointDraft | undefined {
+  try {
+    const draft: CheckpointDraft = JSON.parse(text);
+    return typeof draft === 'object' && typeof draft.id === 'string' ? draft : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether the version has outlived its ttl. One of exactly its ttl has not. */
+const hasExpired = ({ expiresAt }: CheckpointRecord, now: number): boolean =>
+  expiresAt !== undefined && now > expiresAt;
+
+/** Adds up versions. */
+export class Tally {
+  private readonly ids = new Set<string>();
+  private versions = 0;
+  private bytes = 0;
+  private oldest = Infinity;
+  private newest = -Infinity;
+
+  add(record: CheckpointRecord, now: number): void {
+    if (!hasExpired(record, now) && !record.damaged) this.ids.add(record.id);
+    this.versions++;
+    this.bytes += record.sizeBytes;
+    this.oldest = Math.min(this.oldest, record.savedAt);
+    this.newest = Math.max(this.newest, record.savedAt);
+  }
+
+  get counts(): UsageCounts {
+    const { ids, versions, bytes, oldest, newest } = this;
+    return { ids: ids.size, versions, bytes, ...(versions > 0 && { oldest, newest }) };
+  }
+}
+
+/** A state may be large, and is not worth losing to impatience. */
+const ANSWERED_WITHIN_MS = 10_000;
+const OPEN_WITHIN_MS = 3_000;
+
+/** The connection of the shared checkpoints: made when it is needed, and anew when it was lost. Commands keep their order. */
+export class CheckpointLine {
+  private opening: Promise<RedisPort> | undefined;
+  private readonly underWay = new Set<Promise<unknown>>();
+
+  constructor(
+    private readonly template: RedisPort,
+    private readonly root: string,
+    private readonly clock: Clock,
+    private readonly hold: ProcessHold,
+  ) {}
+
+  async run(script: Script, args: readonly RedisArgument[]): Promise<unknown> {
+    const answer = this.hold.during(this.send(script, args));
+    this.underWay.add(answer);
+    try {
+      return await answer;
+    } finally {
+      this.underWay.delete(answer);
+    }
+  }
+
+  /** Waits for what is under way. */
+  async close(): Promise<void> {
+    await Promise.allSettled(this.underWay);
+    const { opening } = this;
+    this.opening = undefined;
+    await (await opening?.catch(() => undefined))?.close();
+  }
+
+  private async send(script: Script, args: readonly RedisArgument[]): Promise<unknown> {
+    this.opening ??= this.open();
+    const port = await this.opening;
+    return script.run(port, [this.root], args, ANSWERED_WITHIN_MS);
+  }
+
+  private async open(): Promise<RedisPort> {
+    try {
+      const port = await withDeadline(this.clock, this.template.duplicate(), OPEN_WITHIN_MS, 'connecting to Redis');
+      port.onStateChange((connected) => {
+        if (connected) return;
+        this.opening = undefined;
+        void port.close();
+      });
+      // known beforehand, so that no command is sent twice and overtaken
+      for (const script of CHECKPOINT_SCRIPTS) await script.load(port, ANSWERED_WITHIN_MS);
+      return port;
+    } catch (error) {
+      this.opening = undefined;
+      throw error;
+    }
+  }
+}
