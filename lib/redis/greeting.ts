@@ -2,8 +2,7 @@ import { randomId } from '../clock/random.js';
 import type { LogCursor } from '../invalidation/shared-log.js';
 import type { KeySpace } from './keys.js';
 import { GREET } from './log-scripts.js';
-import type { RedisPort } from './redis-port.js';
-import { listOf, numberOf, textOf, textsOf } from './replies.js';
+import { type RedisPort, listOf, numberOf, textOf, textsOf } from './client/redis-client.js';
 
 /** How the shared log stands on the server. */
 export interface Greeting {

@@ -1,3 +1,3 @@
-export { fromIoredis } from './ioredis-port.js';
-export { fromNodeRedis } from './node-redis-port.js';
-export type { RedisArgument, RedisPort } from './redis-port.js';
+export { fromIoredis } from './client/ioredis-client.js';
+export { fromNodeRedis } from './client/node-redis-client.js';
+export type { RedisArgument, RedisPort } from './client/redis-client.js';

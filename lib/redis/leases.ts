@@ -3,9 +3,8 @@ import type { Clock } from '../clock/clock.js';
 import type { ProcessHold } from '../clock/keep-alive.js';
 import { randomId } from '../clock/random.js';
 import type { KeySpace } from './keys.js';
-import { numberOf } from './replies.js';
-import type { Session } from './session.js';
-import { Script } from './script.js';
+import { numberOf, Script } from './client/redis-client.js';
+import type { Session } from './client/connection.js';
 
 interface LeasesOptions {
   readonly keys: KeySpace;

@@ -8,7 +8,7 @@ import type { KeySpace } from './keys.js';
 import { JUDGE, SAY, WRITE } from './log-scripts.js';
 import type { RedisSharedLog } from './redis-shared-log.js';
 import type { ServerTime } from './server-time.js';
-import type { Session } from './session.js';
+import type { Session } from './client/connection.js';
 import { followStreams, landedEnd, type Followed } from './stream.js';
 import { memberOf } from './subject.js';
 

@@ -1,8 +1,8 @@
 import type { Heard } from './heard.js';
 import type { KeySpace } from './keys.js';
 import { ENTRY_HEAD_BYTES, JUDGE } from './log-scripts.js';
-import { bytesOf, listOf, textsOf } from './replies.js';
-import type { Session } from './session.js';
+import { bytesOf, listOf, textsOf } from './client/redis-client.js';
+import type { Session } from './client/connection.js';
 
 /** An entry as the server has it. What was not heard of here has been judged there. */
 export interface ServerEntry {

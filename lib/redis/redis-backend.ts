@@ -19,13 +19,13 @@ import { Leases } from './leases.js';
 import { LogLine } from './log-line.js';
 import { Packing, type SharedLane } from './packing.js';
 import { RecordSeal } from './record-seal.js';
-import type { RedisPort } from './redis-port.js';
+import type { RedisPort } from './client/redis-client.js';
 import { RedisSharedLog } from './redis-shared-log.js';
 import { RedisTier } from './redis-tier.js';
 import { ServerTime } from './server-time.js';
-import { Session } from './session.js';
+import { Session } from './client/connection.js';
 import { Staleness } from './staleness.js';
-import { templatePort } from './template-port.js';
+import { templatePort } from './client/connect.js';
 
 export interface DistributedSettings {
   readonly url: string | undefined;

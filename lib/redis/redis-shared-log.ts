@@ -8,7 +8,7 @@ import type { Outbox, SharedLog, SharedRecord } from '../invalidation/shared-log
 import { say } from './speaker.js';
 import type { Hearing } from './hearing.js';
 import type { KeySpace } from './keys.js';
-import type { Session } from './session.js';
+import type { Session } from './client/connection.js';
 import { Unsaid } from './unsaid.js';
 import { Utterance, type UtteredEntry } from './utterance.js';
 

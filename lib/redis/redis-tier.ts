@@ -6,8 +6,8 @@ import type { KeySpace } from './keys.js';
 import { WRITE } from './log-scripts.js';
 import { ReadBatches, recordIn } from './read-batch.js';
 import type { RedisSharedLog } from './redis-shared-log.js';
-import { bytesOf, listOf, textOf, textsOf } from './replies.js';
-import type { Session } from './session.js';
+import { bytesOf, listOf, textOf, textsOf } from './client/redis-client.js';
+import type { Session } from './client/connection.js';
 import { keyMember, packTags, type Named } from './subject.js';
 
 export interface RedisTierOptions extends LookUpParts {

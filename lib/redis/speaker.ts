@@ -2,9 +2,8 @@ import { memberOf, inUtf8, packTags } from './subject.js';
 import type { KeySpace } from './keys.js';
 import { SAY } from './log-scripts.js';
 import { PATTERNS_ON_SERVER } from './recent-patterns.js';
-import type { RedisArgument } from './redis-port.js';
-import { listOf, numberOf } from './replies.js';
-import type { Session } from './session.js';
+import { type RedisArgument, listOf, numberOf } from './client/redis-client.js';
+import type { Session } from './client/connection.js';
 import type { Utterance, UtteredEntry } from './utterance.js';
 
 /** Positions of keys, and of tags, that the server remembers before it raises the floor. */

@@ -1,7 +1,6 @@
 import type { SharedRecord } from '../invalidation/shared-log.js';
 import type { KeySpace } from './keys.js';
-import type { RedisPort } from './redis-port.js';
-import { listOf, numberOf, textOf, textsOf } from './replies.js';
+import { type RedisPort, listOf, numberOf, textOf, textsOf } from './client/redis-client.js';
 import { readRecord } from './subject.js';
 
 /** A record as it comes along the stream; `record` is undefined for one that a newer release has written. */

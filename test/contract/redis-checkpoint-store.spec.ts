@@ -4,7 +4,7 @@ import { systemClock } from '../../lib/clock/clock.js';
 import { ProcessHold } from '../../lib/clock/keep-alive.js';
 import { CheckpointLine, RedisCheckpointStore } from '../../lib/redis/checkpoints/redis-checkpoint-store.js';
 import { KeySpace } from '../../lib/redis/keys.js';
-import { templatePort } from '../../lib/redis/template-port.js';
+import { templatePort } from '../../lib/redis/client/connect.js';
 import { HeardEvents } from '../support/checkpoints.js';
 import { anyServer, describeWithRedis } from '../support/redis-server.js';
 import { checkpointStoreContract } from './checkpoint-store.contract.js';

@@ -1,5 +1,5 @@
 import { DeadlineError } from '../../lib/clock/timers.js';
-import { ConnectionState, type RedisArgument, type RedisPort } from '../../lib/redis/redis-port.js';
+import { ConnectionState, type RedisArgument, type RedisPort } from '../../lib/redis/client/redis-client.js';
 import type { FakeClock } from '../../lib/testing/fake-clock.js';
 import { type ModelRedis, ReplyError, type Reply } from './model-redis.js';
 

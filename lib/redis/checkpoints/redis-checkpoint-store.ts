@@ -17,9 +17,15 @@ import type {
 } from '../../checkpoints/checkpoint-store.js';
 import type { EventSink } from '../../events/event-map.js';
 import { CLEAN, HISTORY, MARK, REMOVE, SAVE, SLICE, STATE, CHECKPOINT_SCRIPTS } from './scripts.js';
-import type { RedisArgument, RedisPort } from '../redis-port.js';
-import { bytesOf, listOf, numberOf, textOf } from '../replies.js';
-import type { Script } from '../script.js';
+import {
+  type RedisArgument,
+  type RedisPort,
+  bytesOf,
+  listOf,
+  numberOf,
+  textOf,
+  type Script,
+} from '../client/redis-client.js';
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../clock/clock.js';
 import { withDeadline } from '../../clock/timers.js';

@@ -1,4 +1,4 @@
-import { Script } from '../script.js';
+import { Script } from '../client/redis-client.js';
 
 /**
  * Checkpoints on the server. KEYS 1 is the root of all names: they share its hash tag, and so its node.

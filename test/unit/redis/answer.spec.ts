@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { createClient } from 'redis';
-import { answer } from '../../../lib/redis/answer.js';
+import { answer } from '../../../lib/redis/client/redis-client.js';
 import { fromNodeRedis } from '../../../lib/redis/index.js';
 import { describeWithRedis, RedisServer } from '../../support/redis-server.js';
 

@@ -3,7 +3,7 @@ import { ProcessHold } from '../../../lib/clock/keep-alive.js';
 import { nextTurn } from '../../../lib/clock/timers.js';
 import { KeySpace } from '../../../lib/redis/keys.js';
 import { Leases } from '../../../lib/redis/leases.js';
-import { Session } from '../../../lib/redis/session.js';
+import { Session } from '../../../lib/redis/client/connection.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { Deferred } from '../../support/deferred.js';
 import { ModelNetwork } from '../../support/model-network.js';

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
 import { fromIoredis, fromNodeRedis, type RedisPort } from '../../../lib/redis/index.js';
-import { templatePort } from '../../../lib/redis/template-port.js';
+import { templatePort } from '../../../lib/redis/client/connect.js';
 import { describeWithRedis, RedisServer } from '../../support/redis-server.js';
 
 const ADAPTERS: Record<string, (url: string) => Promise<RedisPort>> = {

@@ -4,10 +4,9 @@ import { greet, type Greeting } from '../../../lib/redis/greeting.js';
 import { KeySpace } from '../../../lib/redis/keys.js';
 import { EXTEND, GIVE_BACK, TAKE } from '../../../lib/redis/leases.js';
 import { JUDGE, SAY, WRITE } from '../../../lib/redis/log-scripts.js';
-import type { RedisArgument, RedisPort } from '../../../lib/redis/redis-port.js';
-import { listOf, numberOf } from '../../../lib/redis/replies.js';
+import { type RedisArgument, type RedisPort, listOf, numberOf } from '../../../lib/redis/client/redis-client.js';
 import { keyMember, memberOf, packTags } from '../../../lib/redis/subject.js';
-import { templatePort } from '../../../lib/redis/template-port.js';
+import { templatePort } from '../../../lib/redis/client/connect.js';
 import type { SharedRecord } from '../../../lib/invalidation/shared-log.js';
 import { describeWithRedis, RedisServer } from '../../support/redis-server.js';
 

@@ -1,8 +1,7 @@
-import type { Clock } from '../clock/clock.js';
-import { DeadlineError, withDeadline } from '../clock/timers.js';
-import type { ProcessHold } from '../clock/keep-alive.js';
-import type { RedisArgument, RedisPort } from './redis-port.js';
-import type { Script } from './script.js';
+import type { Clock } from '../../clock/clock.js';
+import { DeadlineError, withDeadline } from '../../clock/timers.js';
+import type { ProcessHold } from '../../clock/keep-alive.js';
+import type { RedisArgument, RedisPort, Script } from './redis-client.js';
 
 export interface SessionSettings {
   /** For a command. */

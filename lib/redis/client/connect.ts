@@ -1,7 +1,7 @@
-import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { fromIoredis, isIoredis } from './ioredis-port.js';
-import { fromNodeRedis, isNodeRedis } from './node-redis-port.js';
-import { isRedisPort, type RedisPort } from './redis-port.js';
+import { LaneCacheError } from '../../errors/lane-cache.error.js';
+import { fromIoredis, isIoredis } from './ioredis-client.js';
+import { fromNodeRedis, isNodeRedis } from './node-redis-client.js';
+import { isRedisPort, type RedisPort } from './redis-client.js';
 
 /** Where the server is: exactly one of the two. */
 export interface RedisAddress {

@@ -1,6 +1,5 @@
-import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { answer } from './answer.js';
-import { ConnectionState, type RedisArgument, type RedisPort } from './redis-port.js';
+import { LaneCacheError } from '../../errors/lane-cache.error.js';
+import { answer, ConnectionState, type RedisArgument, type RedisPort } from './redis-client.js';
 
 /** What is used of a client of `ioredis`. */
 interface IoredisClient {

@@ -1,6 +1,5 @@
-import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { answer } from './answer.js';
-import { ConnectionState, type RedisArgument, type RedisPort } from './redis-port.js';
+import { LaneCacheError } from '../../errors/lane-cache.error.js';
+import { answer, ConnectionState, type RedisArgument, type RedisPort } from './redis-client.js';
 
 /** What is used of a node-redis client, of the `redis` package. */
 interface NodeRedisClient {

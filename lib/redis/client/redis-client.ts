@@ -1,0 +1,128 @@
+import { createHash } from 'node:crypto';
+import { systemClock } from '../../clock/clock.js';
+import { DeadlineError, nextTurn } from '../../clock/timers.js';
+
+/** One argument of a command. Text goes out as UTF-8. */
+export type RedisArgument = string | Uint8Array;
+
+/** What the library needs of a Redis or Valkey client. Bytes in, bytes out: bulk replies are `Buffer`. */
+export interface RedisPort {
+  /** Sends one command. Rejects with the server's error, when the connection is lost, and after `timeoutMs`. */
+  command(args: readonly RedisArgument[], options?: { readonly timeoutMs?: number }): Promise<unknown>;
+  /** A connection of its own, for blocking reads. Rejects when none can be had. */
+  duplicate(): Promise<RedisPort>;
+  readonly connected: boolean;
+  /** Returns the function that stops listening. */
+  onStateChange(listener: (connected: boolean) => void): () => void;
+  /** Ends a connection that `duplicate` made; a client that was handed in is left to whoever made it. */
+  close(): Promise<void>;
+}
+
+/** Whether something that was handed in as a client is a port already. */
+export function isRedisPort(client: object): client is RedisPort {
+  return (
+    'command' in client &&
+    typeof client.command === 'function' &&
+    'duplicate' in client &&
+    'onStateChange' in client &&
+    'close' in client
+  );
+}
+
+/** Tells listeners of a change of state once. */
+export class ConnectionState {
+  private readonly listeners = new Set<(connected: boolean) => void>();
+  private now: boolean;
+
+  constructor(connected: boolean) {
+    this.now = connected;
+  }
+
+  listen(listener: (connected: boolean) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  become(connected: boolean): void {
+    if (connected === this.now) return;
+    this.now = connected;
+    for (const listener of this.listeners) listener(connected);
+  }
+}
+
+/** Replies as the scripts give them. Each throws for a reply of another shape: it comes from over the network. */
+
+class UnexpectedReply extends Error {
+  override readonly name = 'UnexpectedReply';
+}
+
+export function listOf(reply: unknown): readonly unknown[] {
+  if (!Array.isArray(reply)) throw new UnexpectedReply('Redis gave something else than a list.');
+  return reply;
+}
+
+export function textOf(reply: unknown): string {
+  if (typeof reply === 'string') return reply;
+  if (typeof reply === 'number') return String(reply);
+  return bytesOf(reply).toString('utf8');
+}
+
+export function bytesOf(reply: unknown): Buffer {
+  if (Buffer.isBuffer(reply)) return reply;
+  if (reply instanceof Uint8Array) return Buffer.from(reply.buffer, reply.byteOffset, reply.byteLength);
+  throw new UnexpectedReply('Redis gave something else than bytes.');
+}
+
+export function numberOf(reply: unknown): number {
+  const number = typeof reply === 'number' ? reply : Number(textOf(reply));
+  if (!Number.isFinite(number)) throw new UnexpectedReply('Redis gave something else than a number.');
+  return number;
+}
+
+export function textsOf(reply: unknown): readonly string[] {
+  return listOf(reply).map(textOf);
+}
+
+/** A Lua script, run by its hash; the text travels only when the server does not know it. */
+export class Script {
+  private readonly hash: string;
+
+  constructor(private readonly text: string) {
+    this.hash = createHash('sha1').update(text).digest('hex');
+  }
+
+  /** Makes it known to the server. */
+  async load(port: RedisPort, timeoutMs: number): Promise<void> {
+    await port.command(['SCRIPT', 'LOAD', this.text], { timeoutMs });
+  }
+
+  async run(
+    port: RedisPort,
+    keys: readonly string[],
+    args: readonly RedisArgument[],
+    timeoutMs: number,
+  ): Promise<unknown> {
+    const rest = [`${keys.length}`, ...keys, ...args];
+    try {
+      return await port.command(['EVALSHA', this.hash, ...rest], { timeoutMs });
+    } catch (error) {
+      if (!messageOf(error).startsWith('NOSCRIPT')) throw error;
+      return port.command(['EVAL', this.text, ...rest], { timeoutMs });
+    }
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/**
+ * Settles as `sent` does, or rejects with DeadlineError after `timeoutMs`. An answer that has come counts, however late
+ * this process gets to it: where the event loop was held up, its timers run before its sockets are read.
+ */
+export function answer(sent: Promise<unknown>, timeoutMs: number): Promise<unknown> {
+  if (timeoutMs === Infinity) return sent;
+  return new Promise((resolve, reject) => {
+    const giveUp = (): void => reject(new DeadlineError('Redis', timeoutMs));
+    const cancel = systemClock.schedule(timeoutMs, () => void nextTurn().then(giveUp));
+    sent.then(resolve, reject).finally(cancel);
+  });
+}
