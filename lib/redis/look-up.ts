@@ -1,11 +1,10 @@
 import type { TierLookup } from '../tiers/tier.js';
-import type { Heard } from './heard.js';
+import type { Heard } from './shared-log/applied-records.js';
 import { OwnRecord } from './own-record.js';
 import type { Packing } from './packing.js';
 import type { ServerEntry, Wanted } from './read-batch.js';
-import type { ServerTime } from './server-time.js';
-import { anyNames, type Unsaid } from './unsaid.js';
-import type { Utterance } from './utterance.js';
+import type { ServerTime } from './shared-log/freshness.js';
+import { anyNames, type Unsaid, type Utterance } from './shared-log/publisher.js';
 
 /** What a look-up needs to judge what it finds. */
 export interface LookUpParts {

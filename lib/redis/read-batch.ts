@@ -1,6 +1,6 @@
-import type { Heard } from './heard.js';
+import type { Heard } from './shared-log/applied-records.js';
 import type { KeySpace } from './keys.js';
-import { ENTRY_HEAD_BYTES, JUDGE } from './log-scripts.js';
+import { ENTRY_HEAD_BYTES, JUDGE } from './shared-log/scripts.js';
 import { bytesOf, listOf, textsOf } from './client/redis-client.js';
 import type { Session } from './client/connection.js';
 

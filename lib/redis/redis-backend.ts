@@ -11,20 +11,17 @@ import type { LogFollower, Outbox, SharedLog } from '../invalidation/shared-log.
 import type { DistributedTier } from '../tiers/distributed-tier.js';
 import type { TierState } from '../tiers/tier.js';
 import { CheckpointLine, RedisCheckpointStore } from './checkpoints/redis-checkpoint-store.js';
-import { CursorHistory } from './cursor-history.js';
-import { Heard } from './heard.js';
-import { Hearing } from './hearing.js';
+import { CursorHistory, Heard } from './shared-log/applied-records.js';
+import { Hearing, ServerTime, Staleness } from './shared-log/freshness.js';
 import { KeySpace } from './keys.js';
 import { Leases } from './leases.js';
-import { LogLine } from './log-line.js';
+import { LogLine } from './shared-log/subscriber.js';
 import { Packing, type SharedLane } from './packing.js';
 import { RecordSeal } from './record-seal.js';
 import type { RedisPort } from './client/redis-client.js';
-import { RedisSharedLog } from './redis-shared-log.js';
+import { RedisSharedLog } from './shared-log/publisher.js';
 import { RedisTier } from './redis-tier.js';
-import { ServerTime } from './server-time.js';
 import { Session } from './client/connection.js';
-import { Staleness } from './staleness.js';
 import { templatePort } from './client/connect.js';
 
 export interface DistributedSettings {

@@ -2,14 +2,14 @@ import type { SharedScene } from './shared-actions.js';
 import type { Edit, Omission } from './omission.js';
 import type { SharedSceneName } from './shared-scenes.js';
 
-const scripts = 'lib/redis/log-scripts.ts';
-const line = 'lib/redis/log-line.ts';
-const log = 'lib/redis/redis-shared-log.ts';
+const scripts = 'lib/redis/shared-log/scripts.ts';
+const line = 'lib/redis/shared-log/subscriber.ts';
+const log = 'lib/redis/shared-log/publisher.ts';
 const lookUp = 'lib/redis/look-up.ts';
-const heard = 'lib/redis/heard.ts';
-const speaker = 'lib/redis/speaker.ts';
-const unsaid = 'lib/redis/unsaid.ts';
-const patterns = 'lib/redis/recent-patterns.ts';
+const heard = 'lib/redis/shared-log/applied-records.ts';
+const speaker = 'lib/redis/shared-log/publisher.ts';
+const unsaid = 'lib/redis/shared-log/publisher.ts';
+const patterns = 'lib/redis/shared-log/applied-records.ts';
 const follower = 'lib/cache/remote-invalidations.ts';
 const requests = 'lib/cache/read.ts';
 

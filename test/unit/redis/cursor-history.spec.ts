@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { CursorHistory } from '../../../lib/redis/cursor-history.js';
+import { CursorHistory } from '../../../lib/redis/shared-log/applied-records.js';
 
 describe('the cursor at a birth', () => {
   it('is what had been followed then', () => {

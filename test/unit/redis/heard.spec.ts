@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Heard } from '../../../lib/redis/heard.js';
+import { Heard } from '../../../lib/redis/shared-log/applied-records.js';
 
 const entry = { lane: 'docs', key: 'k', tags: ['t'] };
 const tag = (subject: string) => ({ kind: 'tag', lane: null, subject }) as const;

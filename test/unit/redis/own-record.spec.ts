@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { openRecord, sealRecord } from '../../../lib/entries/record.js';
 import { OwnRecord } from '../../../lib/redis/own-record.js';
-import { ServerTime } from '../../../lib/redis/server-time.js';
+import { ServerTime } from '../../../lib/redis/shared-log/freshness.js';
 
 const FIELDS = {
   ...{ key: 'k', tags: ['t'], birth: 7, landedAt: 1_000, expiresAt: 5_000, staleUntil: 9_000, computeMs: 5 },

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import { greet, type Greeting } from '../../../lib/redis/greeting.js';
+import { greet, type Greeting } from '../../../lib/redis/shared-log/subscriber.js';
 import { KeySpace } from '../../../lib/redis/keys.js';
 import { EXTEND, GIVE_BACK, TAKE } from '../../../lib/redis/leases.js';
-import { JUDGE, SAY, WRITE } from '../../../lib/redis/log-scripts.js';
+import { JUDGE, SAY, WRITE } from '../../../lib/redis/shared-log/scripts.js';
 import { type RedisArgument, type RedisPort, listOf, numberOf } from '../../../lib/redis/client/redis-client.js';
-import { keyMember, memberOf, packTags } from '../../../lib/redis/subject.js';
+import { keyMember, memberOf, packTags } from '../../../lib/redis/shared-log/record-codec.js';
 import { templatePort } from '../../../lib/redis/client/connect.js';
 import type { SharedRecord } from '../../../lib/invalidation/shared-log.js';
 import { describeWithRedis, RedisServer } from '../../support/redis-server.js';

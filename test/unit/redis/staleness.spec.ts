@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Staleness } from '../../../lib/redis/staleness.js';
+import { Staleness } from '../../../lib/redis/shared-log/freshness.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 
 const LIMIT_MS = 1_000;

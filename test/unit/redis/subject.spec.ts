@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { RecentPatterns } from '../../../lib/redis/recent-patterns.js';
-import { fromUtf8, inUtf8, keyMember, memberOf, names, ofMember } from '../../../lib/redis/subject.js';
+import { RecentPatterns } from '../../../lib/redis/shared-log/applied-records.js';
+import { fromUtf8, inUtf8, keyMember, memberOf, names, ofMember } from '../../../lib/redis/shared-log/record-codec.js';
 
 const ENTRY = { lane: 'docs', key: 'k', tags: ['t'] };
 

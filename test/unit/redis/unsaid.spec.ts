@@ -1,8 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { nextTurn } from '../../../lib/clock/timers.js';
 import type { Outbox as KeptElsewhere, SharedRecord } from '../../../lib/invalidation/shared-log.js';
-import { Unsaid } from '../../../lib/redis/unsaid.js';
-import { Utterance } from '../../../lib/redis/utterance.js';
+import { Unsaid, Utterance } from '../../../lib/redis/shared-log/publisher.js';
 
 class Outbox implements KeptElsewhere {
   readonly found = new Map<string, SharedRecord>();

@@ -1,18 +1,19 @@
-import type { Clock } from '../clock/clock.js';
-import { withDeadline } from '../clock/timers.js';
-import type { ProcessHold } from '../clock/keep-alive.js';
-import { randomId } from '../clock/random.js';
-import { LaneCacheError } from '../errors/lane-cache.error.js';
-import type { LogRecord } from '../invalidation/journal.js';
-import type { Outbox, SharedLog, SharedRecord } from '../invalidation/shared-log.js';
-import { say } from './speaker.js';
-import type { Hearing } from './hearing.js';
-import type { KeySpace } from './keys.js';
-import type { Session } from './client/connection.js';
-import { Unsaid } from './unsaid.js';
-import { Utterance, type UtteredEntry } from './utterance.js';
+import type { Clock } from '../../clock/clock.js';
+import { withDeadline } from '../../clock/timers.js';
+import type { ProcessHold } from '../../clock/keep-alive.js';
+import { randomId } from '../../clock/random.js';
+import { LaneCacheError } from '../../errors/lane-cache.error.js';
+import type { LogRecord } from '../../invalidation/journal.js';
+import type { Outbox, SharedLog, SharedRecord } from '../../invalidation/shared-log.js';
+import type { Hearing } from './freshness.js';
+import type { KeySpace } from '../keys.js';
+import type { Session } from '../client/connection.js';
+import { memberOf, inUtf8, packTags, names, type Named } from './record-codec.js';
+import { SAY } from './scripts.js';
+import { PATTERNS_ON_SERVER } from './applied-records.js';
+import { type RedisArgument, listOf, numberOf } from '../client/redis-client.js';
 
-export interface SharedLogOptions {
+interface SharedLogOptions {
   readonly keys: KeySpace;
   readonly clock: Clock;
   readonly timeoutMs: number;
@@ -28,7 +29,7 @@ export interface SharedLogOptions {
 }
 
 /** Where records can be said: a session that has shaken hands, and the generation found there. */
-export interface Audience {
+interface Audience {
   readonly session: Session;
   readonly generation: string;
 }
@@ -220,4 +221,164 @@ export class RedisSharedLog implements SharedLog {
       );
     }
   }
+}
+
+/** Positions of keys, and of tags, that the server remembers before it raises the floor. */
+const POSITIONS_ON_SERVER = 100_000;
+
+/** What the server answered: it has it, or it has begun another generation. */
+type Saying =
+  | { readonly outcome: 'said'; readonly sequence: number; readonly held: boolean }
+  | { readonly outcome: 'other-generation' };
+
+/** Says one record, and with it the entry of a set. Rejects when it is not known to have been said. */
+export async function say(
+  session: Session,
+  keys: KeySpace,
+  utterance: Utterance,
+  settings: { readonly generation: string; readonly logLength: number },
+): Promise<Saying> {
+  const { record, by, entry } = utterance;
+  const { kind, lane, subject } = record;
+  const { generation, logLength } = settings;
+  const bounds = [`${logLength}`, `${POSITIONS_ON_SERVER}`, `${PATTERNS_ON_SERVER}`];
+  const target = kind === 'key' || kind === 'expire' ? keys.entry(generation, lane ?? '', subject) : keys.meta;
+  const args = [generation, by, kind, lane ?? '', inUtf8(subject), memberOf(record), ...bounds];
+  const value = entry === undefined ? [] : valueOf(entry);
+  utterance.entry = undefined;
+  const reply = await session.run(SAY, [...keys.log, target], [...args, ...value]);
+  if (!Array.isArray(reply)) return { outcome: 'other-generation' };
+  const [sequence, gone] = listOf(reply);
+  return { outcome: 'said', sequence: numberOf(sequence), held: numberOf(gone) > 0 };
+}
+
+function valueOf({ lifeMs, tags, record, known }: UtteredEntry): readonly RedisArgument[] {
+  return [`${lifeMs}`, packTags(tags), record, `${known.sequence}`, `${known.patterns}`];
+}
+
+/** An entry that goes with the record that supersedes it: an explicit set. */
+interface UtteredEntry {
+  readonly lifeMs: number;
+  readonly tags: readonly string[];
+  readonly record: Uint8Array;
+  /** Sequence numbers up to which this instance knew of everything about the key, and of every pattern. */
+  readonly known: { readonly sequence: number; readonly patterns: number };
+}
+
+/** A record on its way to the server. It is said at least once; saying it again does no harm. */
+export class Utterance {
+  /** Settles, never as a rejection, when the server has it and it has come round: whether an entry of the subject went. */
+  readonly said: Promise<boolean>;
+  /**
+   * Goes along at the first attempt only: later, another instance may have set the key anew, and this value would come
+   * behind it.
+   */
+  entry: UtteredEntry | undefined;
+  /** Kept in the persistent tier, to be said by a later process if this one ends. */
+  isKept = false;
+  isUnderWay = false;
+  /** To be called when `said` is true of it. */
+  readonly settle: (held: boolean) => void;
+
+  constructor(
+    readonly id: string,
+    /** Whose record it is: whoever follows a record of its own has done it already. */
+    readonly by: string,
+    readonly record: SharedRecord,
+    /** Position in this process's log. */
+    readonly position: number,
+  ) {
+    const { promise, resolve } = deferred();
+    this.said = promise;
+    this.settle = resolve;
+  }
+}
+
+function deferred(): { readonly promise: Promise<boolean>; readonly resolve: (held: boolean) => void } {
+  const parts: { resolve?: (held: boolean) => void } = {};
+  const promise = new Promise<boolean>((resolve) => (parts.resolve = resolve));
+  return { promise, resolve: (held) => parts.resolve?.(held) };
+}
+
+/** Beyond, what is unsaid becomes one record about everything. */
+const AT_MOST = 10_000;
+
+/**
+ * What was said here and has not come round: waiting for the server, on its way to it, or on its way back. Whatever it
+ * names is not taken from the server meanwhile.
+ */
+export class Unsaid {
+  private readonly waiting = new Set<Utterance>();
+  private readonly comingRound = new Set<Utterance>();
+  private snapshot: readonly Utterance[] | undefined;
+
+  constructor(private readonly outbox: () => Outbox | undefined) {}
+
+  get all(): readonly Utterance[] {
+    return [...this.waiting];
+  }
+
+  /** Also what the server has and has not come round yet. As of now; it does not change afterwards. */
+  get unheard(): readonly Utterance[] {
+    this.snapshot ??= [...this.waiting, ...this.comingRound];
+    return this.snapshot;
+  }
+
+  has(utterance: Utterance): boolean {
+    return this.waiting.has(utterance);
+  }
+
+  add(utterances: readonly Utterance[]): void {
+    for (const utterance of utterances) this.waiting.add(utterance);
+    this.snapshot = undefined;
+    if (this.waiting.size > AT_MOST) this.condense();
+  }
+
+  /** The server has it. */
+  acknowledged(utterance: Utterance): void {
+    this.waiting.delete(utterance);
+    this.comingRound.add(utterance);
+    if (utterance.isKept) this.outbox()?.forget([utterance.id]);
+  }
+
+  /** It was followed. */
+  cameRound(utterance: Utterance): void {
+    this.comingRound.delete(utterance);
+    this.snapshot = undefined;
+  }
+
+  /** Resolves when a later process would say them. Rejects where there is nowhere to keep them. */
+  async keep(utterances: readonly Utterance[]): Promise<void> {
+    const outbox = this.outbox();
+    if (outbox === undefined) throw new Error('this process owns no directory to keep it in');
+    const waiting = utterances.filter((utterance) => this.waiting.has(utterance));
+    for (const utterance of waiting) utterance.isKept = true;
+    await outbox.keep(new Map(waiting.map(({ id, record }) => [id, record])));
+  }
+
+  private condense(): void {
+    const dropped = this.all;
+    const newest = dropped.at(-1);
+    if (newest === undefined) return;
+    const everything = { kind: 'all', lane: null, subject: '*' } as const;
+    const one = new Utterance(`${newest.id}-all`, newest.by, everything, newest.position);
+    one.isKept = dropped.some((utterance) => utterance.isKept);
+    this.waiting.clear();
+    this.add([one]);
+    void settleWith(one, dropped);
+    if (!one.isKept) return;
+    const outbox = this.outbox();
+    const forget = (): void => outbox?.forget(dropped.map(({ id }) => id));
+    outbox?.keep(new Map([[one.id, everything]])).then(forget, () => undefined);
+  }
+}
+
+async function settleWith(one: Utterance, dropped: readonly Utterance[]): Promise<void> {
+  const held = await one.said;
+  for (const utterance of dropped) utterance.settle(held);
+}
+
+/** Whether one of these names the entry. */
+export function anyNames(utterances: readonly Utterance[], entry: Named): boolean {
+  return utterances.some(({ record }) => names(record, entry));
 }

@@ -1,4 +1,4 @@
-import { Script } from './client/redis-client.js';
+import { Script } from '../client/redis-client.js';
 
 /**
  * The scripts of the shared log. Each is one step of the server, so that a record, its sequence number and what it

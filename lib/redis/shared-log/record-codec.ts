@@ -1,7 +1,7 @@
-import { KeyPattern } from '../entries/pattern.js';
-import { isWellFormed } from '../entries/codec/kinds.js';
-import { INVALIDATION_KINDS } from '../events/reasons.js';
-import type { SharedRecord } from '../invalidation/shared-log.js';
+import { KeyPattern } from '../../entries/pattern.js';
+import { isWellFormed } from '../../entries/codec/kinds.js';
+import { INVALIDATION_KINDS } from '../../events/reasons.js';
+import type { SharedRecord } from '../../invalidation/shared-log.js';
 
 /** What of an entry a record may name. */
 export interface Named {

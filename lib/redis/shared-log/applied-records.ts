@@ -1,0 +1,150 @@
+import type { SharedRecord, LogCursor } from '../../invalidation/shared-log.js';
+import { TagPositions } from '../../invalidation/tag-index.js';
+import { type Named, ofMember } from './record-codec.js';
+import { KeyPattern } from '../../entries/pattern.js';
+
+/** Tags remembered before those of the older half are left to the server. */
+const TAGS_REMEMBERED = 100_000;
+
+/**
+ * What this instance has heard from the shared log, by sequence numbers: enough to judge by itself what was born since it
+ * has been listening without a gap. Keys are not remembered: the server removes their entries in the step of the record.
+ */
+export class Heard {
+  readonly patterns = new RecentPatterns();
+  private tags = new TagPositions(TAGS_REMEMBERED);
+  private readonly clears = new Map<string | null, number>();
+  private since = Infinity;
+
+  /** Nothing from before `sequence` is known, beside the patterns that the server has told. */
+  beginAt(sequence: number): void {
+    this.tags = new TagPositions(TAGS_REMEMBERED);
+    this.clears.clear();
+    this.since = sequence;
+  }
+
+  hear({ kind, lane, subject }: SharedRecord, sequence: number): void {
+    if (kind === 'all') this.clears.set(lane, sequence);
+    else if (lane === null) this.tags.mark(subject, sequence);
+  }
+
+  /** Whether everything that came after `birth` was heard and is remembered. */
+  knowsAllAfter(birth: number): boolean {
+    return birth >= this.since && birth >= this.tags.floor && birth >= this.patterns.floor;
+  }
+
+  /** Whether something that was heard after `birth` names the entry. */
+  names(entry: Named, birth: number): boolean {
+    if (this.clearOf(entry.lane) > birth || this.clearOf(null) > birth) return true;
+    return this.tags.isAfter(birth, entry.tags) || this.patterns.name(entry, birth);
+  }
+
+  private clearOf(lane: string | null): number {
+    return this.clears.get(lane) ?? 0;
+  }
+}
+
+interface RecentPattern {
+  readonly lane: string;
+  readonly pattern: KeyPattern;
+  readonly sequence: number;
+}
+
+/** The server keeps half of it, and a floor for what it let go. */
+export const PATTERNS_ON_SERVER = 256;
+const REMEMBERED_PATTERNS = 2 * PATTERNS_ON_SERVER;
+
+/** The patterns that the server remembers, as far as this instance has heard of them: it matches, the server does not. */
+export class RecentPatterns {
+  private readonly patterns = new Map<string, RecentPattern>();
+  private newest = 0;
+  private forgotten = 0;
+
+  /** Sequence number up to which all are known. */
+  get known(): number {
+    return this.newest;
+  }
+
+  /** Of the newest that was forgotten. */
+  get floor(): number {
+    return this.forgotten;
+  }
+
+  forget(): void {
+    this.forgotten = 0;
+    this.patterns.clear();
+    this.newest = 0;
+  }
+
+  /** Members and sequence numbers by turns, as the scripts give them. */
+  learnAll(found: readonly string[]): void {
+    for (let at = 0; at + 1 < found.length; at += 2) this.learn(found[at] ?? '', Number(found[at + 1]));
+  }
+
+  learn(member: string, sequence: number): void {
+    const { lane, subject } = ofMember(member);
+    this.patterns.delete(member);
+    this.patterns.set(member, { lane, pattern: new KeyPattern(subject), sequence });
+    this.newest = Math.max(this.newest, sequence);
+    if (this.patterns.size <= REMEMBERED_PATTERNS) return;
+    for (const [oldest, { sequence: forgotten }] of this.patterns) {
+      this.patterns.delete(oldest);
+      this.forgotten = forgotten;
+      break;
+    }
+  }
+
+  /** Whether one of them came after `birth` and is about this entry. */
+  name(entry: Named, birth: number): boolean {
+    if (birth >= this.newest) return false;
+    for (const { lane, pattern, sequence } of this.patterns.values()) {
+      if (sequence > birth && lane === entry.lane && pattern.matchesEntry(entry.key, entry.tags)) return true;
+    }
+    return false;
+  }
+}
+
+/** At most so many moves are remembered; what was born before the oldest is not shared. */
+const REMEMBERED_CURSORS = 16_384;
+
+/**
+ * Which sequence numbers had been followed when this process was at a position: the shared birth of what was born
+ * there. Every move of the cursor moves the position too, so a position stands for one cursor.
+ */
+export class CursorHistory {
+  private generation = '';
+  private positions: number[] = [];
+  private sequences: number[] = [];
+
+  get current(): LogCursor | undefined {
+    const sequence = this.sequences.at(-1);
+    return sequence === undefined ? undefined : { generation: this.generation, sequence };
+  }
+
+  /** From `position` on, the log has been followed up to `cursor`. Another generation forgets the one before. */
+  note(position: number, { generation, sequence }: LogCursor): void {
+    if (generation !== this.generation) {
+      this.generation = generation;
+      this.positions = [];
+      this.sequences = [];
+    }
+    this.positions.push(position);
+    this.sequences.push(sequence);
+    if (this.positions.length <= REMEMBERED_CURSORS) return;
+    this.positions = this.positions.slice(REMEMBERED_CURSORS / 2);
+    this.sequences = this.sequences.slice(REMEMBERED_CURSORS / 2);
+  }
+
+  /** The cursor as it was when the process came to `birth`; undefined if that is not known any more. */
+  at(birth: number): LogCursor | undefined {
+    let low = 0;
+    let high = this.positions.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.positions[middle] ?? Infinity) <= birth) low = middle + 1;
+      else high = middle;
+    }
+    const sequence = this.sequences[low - 1];
+    return sequence === undefined ? undefined : { generation: this.generation, sequence };
+  }
+}
