@@ -9,7 +9,7 @@ import type { Foundations } from './app-context.js';
 import { toMilliseconds, type Duration } from '../lanes/units.js';
 import type { CachePolicy } from '../lanes/policy.js';
 import type { DistributedSettings } from '../redis/redis-backend.js';
-import type { SharedLane } from '../redis/packing.js';
+import type { SharedLane } from '../redis/tier/record-envelope.js';
 import type { SharedLog } from '../invalidation/shared-log.js';
 import type { DistributedTier } from '../tiers/distributed-tier.js';
 

@@ -16,11 +16,10 @@ import { Hearing, ServerTime, Staleness } from './shared-log/freshness.js';
 import { KeySpace } from './keys.js';
 import { Leases } from './leases.js';
 import { LogLine } from './shared-log/subscriber.js';
-import { Packing, type SharedLane } from './packing.js';
-import { RecordSeal } from './record-seal.js';
+import { Packing, type SharedLane, RecordSeal } from './tier/record-envelope.js';
 import type { RedisPort } from './client/redis-client.js';
 import { RedisSharedLog } from './shared-log/publisher.js';
-import { RedisTier } from './redis-tier.js';
+import { RedisTier } from './tier/redis-tier.js';
 import { Session } from './client/connection.js';
 import { templatePort } from './client/connect.js';
 

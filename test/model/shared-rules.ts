@@ -5,7 +5,7 @@ import type { SharedSceneName } from './shared-scenes.js';
 const scripts = 'lib/redis/shared-log/scripts.ts';
 const line = 'lib/redis/shared-log/subscriber.ts';
 const log = 'lib/redis/shared-log/publisher.ts';
-const lookUp = 'lib/redis/look-up.ts';
+const lookUp = 'lib/redis/tier/lookups.ts';
 const heard = 'lib/redis/shared-log/applied-records.ts';
 const speaker = 'lib/redis/shared-log/publisher.ts';
 const unsaid = 'lib/redis/shared-log/publisher.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { openRecord, sealRecord } from '../../../lib/entries/record.js';
-import { OwnRecord } from '../../../lib/redis/own-record.js';
+import { OwnRecord } from '../../../lib/redis/tier/lookups.js';
 import { ServerTime } from '../../../lib/redis/shared-log/freshness.js';
 
 const FIELDS = {

@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { readHeader, sealRecord } from '../../../lib/entries/record.js';
-import { Packing } from '../../../lib/redis/packing.js';
-import { RecordSeal } from '../../../lib/redis/record-seal.js';
+import { Packing, RecordSeal } from '../../../lib/redis/tier/record-envelope.js';
 
 const recordOf = (bytes: number): Uint8Array =>
   sealRecord({

@@ -1,14 +1,13 @@
-import { DistributedTier } from '../tiers/distributed-tier.js';
-import type { TierLookup, TierRecord, TierState, TierUsage } from '../tiers/tier.js';
-import { CUT_OFF, LookUp, type Asked, type LookUpParts } from './look-up.js';
-import type { CursorHistory } from './shared-log/applied-records.js';
-import type { KeySpace } from './keys.js';
-import { WRITE } from './shared-log/scripts.js';
-import { ReadBatches, recordIn } from './read-batch.js';
-import type { RedisSharedLog } from './shared-log/publisher.js';
-import { bytesOf, listOf, textOf, textsOf } from './client/redis-client.js';
-import type { Session } from './client/connection.js';
-import { keyMember, packTags, type Named } from './shared-log/record-codec.js';
+import { DistributedTier } from '../../tiers/distributed-tier.js';
+import type { TierLookup, TierRecord, TierState, TierUsage } from '../../tiers/tier.js';
+import { CUT_OFF, LookUp, type Asked, type LookUpParts, ReadBatches, recordIn } from './lookups.js';
+import type { CursorHistory } from '../shared-log/applied-records.js';
+import type { KeySpace } from '../keys.js';
+import { WRITE } from '../shared-log/scripts.js';
+import type { RedisSharedLog } from '../shared-log/publisher.js';
+import { bytesOf, listOf, textOf, textsOf } from '../client/redis-client.js';
+import type { Session } from '../client/connection.js';
+import { keyMember, packTags, type Named } from '../shared-log/record-codec.js';
 
 export interface RedisTierOptions extends LookUpParts {
   readonly keys: KeySpace;

@@ -1,0 +1,228 @@
+import type { TierLookup, TierRecord } from '../../tiers/tier.js';
+import type { Heard } from '../shared-log/applied-records.js';
+import type { Packing } from './record-envelope.js';
+import type { ServerTime } from '../shared-log/freshness.js';
+import { anyNames, type Unsaid, type Utterance } from '../shared-log/publisher.js';
+import type { KeySpace } from '../keys.js';
+import { ENTRY_HEAD_BYTES, JUDGE } from '../shared-log/scripts.js';
+import { bytesOf, listOf, textsOf } from '../client/redis-client.js';
+import type { Session } from '../client/connection.js';
+import { sealRecord, type OpenedRecord } from '../../entries/record.js';
+import { FoundRecord } from '../../tiers/found-record.js';
+
+/** What a look-up needs to judge what it finds. */
+export interface LookUpParts {
+  readonly heard: Heard;
+  readonly serverTime: ServerTime;
+  readonly log: { readonly unsaid: Unsaid };
+  readonly packing: Packing;
+  /** The position of this process's log. */
+  readonly position: () => number;
+  /** A command was not answered, or not as it should be. */
+  readonly failed: (lane: string, error: unknown) => void;
+}
+
+export interface Asked {
+  readonly lane: string;
+  readonly key: string;
+}
+
+const MISS: TierLookup = Object.freeze({ outcome: 'miss' });
+export const CUT_OFF: TierLookup = Object.freeze({ outcome: 'off', reason: 'disconnected' });
+
+/** One look-up on its way. */
+export class LookUp implements Wanted {
+  readonly lane: string;
+  readonly key: string;
+  /**
+   * What is found is good as of now, so it is born where this process is now; what was said here and has not come round
+   * has not been judged.
+   */
+  private readonly birth: number;
+  private readonly unheard: readonly Utterance[];
+
+  constructor(
+    private readonly options: LookUpParts,
+    { lane, key }: Asked,
+    private readonly settle: (lookup: TierLookup) => void,
+  ) {
+    this.lane = lane;
+    this.key = key;
+    this.birth = options.position();
+    this.unheard = options.log.unsaid.unheard;
+  }
+
+  found(entry: ServerEntry | undefined): void {
+    if (entry === undefined) return this.settle(MISS);
+    const record = this.open(entry);
+    if (!(record instanceof Promise)) return this.judge(entry, record);
+    record.then((opened) => this.judge(entry, opened)).catch((error: unknown) => this.failed(error));
+  }
+
+  failed(error: unknown): void {
+    this.options.failed(this.lane, error);
+    this.settle(CUT_OFF);
+  }
+
+  /** Undefined if it is not ours. */
+  private open({ goneAt, record: sealed }: ServerEntry): OwnRecord | undefined | Promise<OwnRecord> {
+    const { serverTime, packing } = this.options;
+    const endsAt = serverTime.whenShows(goneAt);
+    const record = packing.unpack(this.lane, sealed);
+    if (record instanceof Promise) return record.then((opened) => new OwnRecord(opened, this.birth, endsAt));
+    return record && new OwnRecord(record, this.birth, endsAt);
+  }
+
+  private judge(entry: ServerEntry, record: OwnRecord | undefined): void {
+    const { lane, key } = this;
+    if (record?.key !== key) return this.settle(MISS);
+    const named = { lane, key, tags: record.tags };
+    const isNamed = this.options.heard.names(named, entry.birth) || anyNames(this.unheard, named);
+    this.settle(isNamed ? MISS : { outcome: 'hit', record: record.found });
+  }
+}
+
+/** An entry as the server has it. What was not heard of here has been judged there. */
+interface ServerEntry {
+  readonly birth: number;
+  /** By the server's clock, epoch ms. */
+  readonly goneAt: number;
+  readonly record: Buffer;
+}
+
+/** A look-up, and what becomes of it. */
+interface Wanted {
+  readonly lane: string;
+  readonly key: string;
+  /** What it throws goes to `failed`. */
+  found(entry: ServerEntry | undefined): void;
+  failed(error: unknown): void;
+}
+
+/** The server serves nobody else meanwhile, so it is not asked for more than this at once. */
+const AT_ONCE = 64;
+
+/** Reads that are asked for in one step go out as one command: many keys in one trip. */
+export class ReadBatches {
+  private wanted: Wanted[] = [];
+
+  constructor(
+    private readonly keys: KeySpace,
+    private readonly heard: Heard,
+  ) {}
+
+  read(session: Session, generation: string, wanted: Wanted): void {
+    this.wanted.push(wanted);
+    if (this.wanted.length === 1) queueMicrotask(() => void this.flush(session, generation));
+    else if (this.wanted.length === AT_ONCE) void this.flush(session, generation);
+  }
+
+  private async flush(session: Session, generation: string): Promise<void> {
+    const { wanted } = this;
+    if (wanted.length === 0) return;
+    this.wanted = [];
+    const doubtful: Wanted[] = [];
+    const ask = (): Promise<unknown> => session.command(['MGET', ...this.namesOf(generation, wanted)]);
+    await answered(wanted, ask, (one, entry) => {
+      if (entry === undefined || this.heard.knowsAllAfter(entry.birth)) settle(one, entry);
+      else doubtful.push(one);
+    });
+    if (doubtful.length > 0) await answered(doubtful, () => this.judge(session, generation, doubtful), settle);
+  }
+
+  /** What is older than what was heard here is looked at again, and judged by the server. */
+  private async judge(session: Session, generation: string, wanted: readonly Wanted[]): Promise<readonly unknown[]> {
+    const names = [...this.keys.log, ...this.namesOf(generation, wanted)];
+    const args = [generation, `${this.heard.patterns.known}`, ...wanted.map(({ lane }) => lane)];
+    const reply = await session.run(JUDGE, names, args);
+    const [patterns, ...entries] = Array.isArray(reply) ? listOf(reply) : [[]];
+    this.heard.patterns.learnAll(textsOf(patterns));
+    return entries;
+  }
+
+  private namesOf(generation: string, wanted: readonly Wanted[]): readonly string[] {
+    return wanted.map(({ lane, key }) => this.keys.entry(generation, lane, key));
+  }
+}
+
+/** Each look-up is given its entry, or all of them the error. */
+async function answered(
+  wanted: readonly Wanted[],
+  ask: () => Promise<unknown>,
+  give: (one: Wanted, entry: ServerEntry | undefined) => void,
+): Promise<void> {
+  let entries: readonly (ServerEntry | undefined)[];
+  try {
+    entries = listOf(await ask()).map(entryOf);
+  } catch (error) {
+    for (const one of wanted) one.failed(error);
+    return;
+  }
+  for (const [at, one] of wanted.entries()) give(one, entries[at]);
+}
+
+function settle(one: Wanted, entry: ServerEntry | undefined): void {
+  try {
+    one.found(entry);
+  } catch (error) {
+    one.failed(error);
+  }
+}
+
+function entryOf(reply: unknown): ServerEntry | undefined {
+  if (reply === null || reply === undefined) return undefined;
+  const bytes = bytesOf(reply);
+  if (bytes.length < ENTRY_HEAD_BYTES) return undefined;
+  return { birth: bytes.readDoubleBE(0), goneAt: bytes.readDoubleBE(8), record: recordIn(bytes) };
+}
+
+/** The record in an entry as it was laid; nothing in what is none. */
+export function recordIn(entry: Buffer): Buffer {
+  const tagsLength = entry.length < ENTRY_HEAD_BYTES ? 0 : entry.readUInt32BE(16);
+  return entry.subarray(ENTRY_HEAD_BYTES + tagsLength);
+}
+
+/**
+ * A record of the server as this process may hold it: born at a position of its own, and living no longer than the
+ * server lets it, since clocks of two machines may differ. Its bytes are made when a tier asks for them.
+ */
+export class OwnRecord implements OpenedRecord {
+  readonly key: string;
+  readonly tags: readonly string[];
+  readonly landedAt: number;
+  readonly expiresAt: number;
+  readonly staleUntil: number;
+  readonly computeMs: number;
+  readonly appVersion: string;
+  readonly schemaVersion: number;
+  readonly value: Uint8Array;
+  private sealed: Uint8Array | undefined;
+
+  constructor(
+    record: OpenedRecord,
+    readonly birth: number,
+    /** Life time at which the server lets it go. */
+    goneAt: number,
+  ) {
+    const excess = Math.max(0, record.staleUntil - goneAt);
+    this.key = record.key;
+    this.tags = record.tags;
+    this.landedAt = record.landedAt;
+    this.expiresAt = record.expiresAt - excess;
+    this.staleUntil = record.staleUntil - excess;
+    this.computeMs = record.computeMs;
+    this.appVersion = record.appVersion;
+    this.schemaVersion = record.schemaVersion;
+    this.value = record.value;
+  }
+
+  get bytes(): Uint8Array {
+    this.sealed ??= sealRecord(this);
+    return this.sealed;
+  }
+
+  /** As a tier gives it. */
+  get found(): TierRecord {
+    return new FoundRecord(this);
+  }
+}
