@@ -1,6 +1,6 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isErrno, toFault } from './faults.js';
+import { isErrno, toFault } from './environment.js';
 
 const NAME = 'app.json';
 

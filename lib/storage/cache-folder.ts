@@ -1,12 +1,10 @@
 import { rm } from 'node:fs/promises';
 import type { Clock } from '../clock/clock.js';
 import { copyPlace } from './copy-tables.js';
-import type { Durability, Environment } from './environment.js';
-import { isErrno } from './faults.js';
+import { type Durability, type Environment, isErrno, type StorageReporter } from './environment.js';
 import type { OpenDirectories } from './open-directories.js';
 import { openEnvironment } from './open-environment.js';
 import { discard, removeDiscarded } from './quarantine.js';
-import type { StorageReporter } from './storage-reporter.js';
 
 export interface CacheFolderOptions {
   readonly directory: string;

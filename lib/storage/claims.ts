@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Clock } from '../clock/clock.js';
 import { randomId } from '../clock/random.js';
 import type { Liveness } from './liveness.js';
-import { isErrno } from './faults.js';
+import { isErrno } from './environment.js';
 import { bootId, parseClaimant, type Claimant } from './claimant.js';
 import type { SocketPlace } from './socket-place.js';
 

@@ -1,7 +1,6 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { StorageFault } from './environment.js';
-import { toFault } from './faults.js';
+import { StorageFault, toFault } from './environment.js';
 
 /** The file that LMDB has open, which others may remove or replace under it. */
 export class DataFile {

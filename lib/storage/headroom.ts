@@ -1,7 +1,6 @@
 import { closeSync, fchmodSync, openSync, statSync, write } from 'node:fs';
 import { promisify } from 'node:util';
-import { StorageFault } from './environment.js';
-import { toFault } from './faults.js';
+import { StorageFault, toFault } from './environment.js';
 import type { NativeRoot } from './native-lmdb.js';
 import { usedEnd } from './page-use.js';
 import { MEGABYTE, type Watermark } from './watermark.js';

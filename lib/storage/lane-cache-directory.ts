@@ -2,7 +2,7 @@ import { readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../clock/clock.js';
 import { randomId } from '../clock/random.js';
-import { isErrno, toFault } from './faults.js';
+import { isErrno, toFault } from './environment.js';
 import type { Liveness } from './liveness.js';
 import { ensurePrivateDirectory } from './private-directory.js';
 import { SocketPlace } from './socket-place.js';

@@ -2,15 +2,21 @@ import type { Clock } from '../clock/clock.js';
 import { Changes, type Change } from './changes.js';
 import { copyInto, copyPlace } from './copy-tables.js';
 import { DataFile } from './data-file.js';
-import { StorageFault, type Durability, type Environment, type Table, type Transaction } from './environment.js';
-import { toFault } from './faults.js';
+import {
+  StorageFault,
+  type Durability,
+  type Environment,
+  type Table,
+  type Transaction,
+  toFault,
+  type StorageReporter,
+} from './environment.js';
 import { Headroom } from './headroom.js';
 import { inTime } from './in-time.js';
 import { LmdbTable, type ReadGate } from './lmdb-table.js';
 import { openNativeTable, tableNames, type NativeRoot } from './native-lmdb.js';
 import { freePageBytes } from './page-use.js';
 import { discard, putInPlace } from './quarantine.js';
-import type { StorageReporter } from './storage-reporter.js';
 import { Watermark } from './watermark.js';
 import { WriteBatches, type Submission } from './write-batches.js';
 

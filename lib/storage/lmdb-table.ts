@@ -1,7 +1,5 @@
-import type { RangeOptions, Table, TableKey } from './environment.js';
-import { toFault } from './faults.js';
+import { type RangeOptions, type Table, type TableKey, toFault, type StorageReporter } from './environment.js';
 import type { NativeTable } from './native-lmdb.js';
-import type { StorageReporter } from './storage-reporter.js';
 import { requireKey } from './table-key.js';
 
 /** Whether reading is still allowed: on a closed environment LMDB throws or crashes. */

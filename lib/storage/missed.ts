@@ -1,7 +1,7 @@
 import { lstat, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomId } from '../clock/random.js';
-import { isErrno, toFault } from './faults.js';
+import { isErrno, toFault } from './environment.js';
 import { syncDirectory } from './sync-directory.js';
 
 const MISSED_PREFIX = 'missed-';

@@ -1,6 +1,6 @@
 import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isErrno, toFault } from './faults.js';
+import { isErrno, toFault } from './environment.js';
 
 const ignore = (): undefined => undefined;
 

@@ -1,7 +1,7 @@
 import { appendFile, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomId } from '../clock/random.js';
-import { toFault } from './faults.js';
+import { toFault } from './environment.js';
 import { syncDirectory } from './sync-directory.js';
 
 const OUTBOX_PREFIX = 'unsaid-';

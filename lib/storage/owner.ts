@@ -2,7 +2,7 @@ import type { Clock } from '../clock/clock.js';
 import { randomFraction } from '../clock/random.js';
 import type { Claimant } from './claimant.js';
 import { Claims, type Claim } from './claims.js';
-import { toFault } from './faults.js';
+import { toFault } from './environment.js';
 import type { Liveness } from './liveness.js';
 import { ensurePrivateDirectory } from './private-directory.js';
 import { repeating } from './repeating.js';

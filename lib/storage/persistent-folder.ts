@@ -1,7 +1,6 @@
 import { CacheFolder, type CacheFolderOptions } from './cache-folder.js';
-import type { Environment } from './environment.js';
+import type { Environment, StorageReporter } from './environment.js';
 import { forgetMissed, missedNotes } from './missed.js';
-import type { StorageReporter } from './storage-reporter.js';
 
 export interface PersistentFolderOptions extends Omit<CacheFolderOptions, 'durability'> {
   /** Where processes leave their notes of missed invalidations. */

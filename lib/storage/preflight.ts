@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { endianness } from 'node:os';
-import { isErrno, toFault } from './faults.js';
+import { isErrno, toFault } from './environment.js';
 
 /**
  * What the meta pages say before LMDB is let near them. `absent`: nothing there yet. `fresh`: no more than meta pages, as

@@ -1,7 +1,7 @@
 import { chmod, lstat, mkdir, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { isErrno, toFault } from './faults.js';
+import { isErrno, toFault } from './environment.js';
 import { syncMade } from './sync-directory.js';
 
 /** Linux's numbers of file systems on which LMDB's locks or maps do not work. */

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { isErrno } from './faults.js';
+import { isErrno } from './environment.js';
 
 /** Makes what was created, renamed or removed in `directory` outlive a power failure. */
 export const syncDirectory = async (directory: string): Promise<void> => {

@@ -1,6 +1,5 @@
 import { statfsSync } from 'node:fs';
-import { StorageFault } from './environment.js';
-import { toFault } from './faults.js';
+import { StorageFault, toFault } from './environment.js';
 
 export const MEGABYTE = 1024 * 1024;
 const DEFAULT_MOST = 256 * MEGABYTE;

@@ -1,5 +1,4 @@
-import type { Environment } from '../storage/environment.js';
-import type { StorageReporter } from '../storage/storage-reporter.js';
+import type { Environment, StorageReporter } from '../storage/environment.js';
 
 /** Where a disk tier gets its folder from, and what becomes of one that must not be read again. */
 export interface EnvironmentSource {

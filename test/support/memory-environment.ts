@@ -6,8 +6,8 @@ import {
   type Table,
   type TableKey,
   type Transaction,
+  type StorageReporter,
 } from '../../lib/storage/environment.js';
-import type { StorageReporter } from '../../lib/storage/storage-reporter.js';
 import type { EnvironmentSource } from '../../lib/tiers/environment-source.js';
 
 type Row = { readonly key: TableKey; readonly value: Uint8Array };

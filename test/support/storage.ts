@@ -2,9 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../lib/clock/clock.js';
-import type { Environment } from '../../lib/storage/environment.js';
+import type { Environment, StorageReporter } from '../../lib/storage/environment.js';
 import { openEnvironment, type OpenEnvironmentOptions } from '../../lib/storage/open-environment.js';
-import type { StorageReporter } from '../../lib/storage/storage-reporter.js';
 
 /** What a directory told its reporter. */
 export class RecordingReporter implements StorageReporter {

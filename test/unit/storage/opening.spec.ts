@@ -1,12 +1,11 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { cp, mkdir, readdir, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { StorageFault } from '../../../lib/storage/environment.js';
+import { StorageFault, toFault } from '../../../lib/storage/environment.js';
 import { FORMAT_KEY, FORMAT_TABLE } from '../../../lib/storage/format-row.js';
 import { forgetMissed, missedNotes, noteMissed } from '../../../lib/storage/missed.js';
 import { OpenDirectories } from '../../../lib/storage/open-directories.js';
 import { quarantine, quarantinesOf, removeOldQuarantines } from '../../../lib/storage/quarantine.js';
-import { toFault } from '../../../lib/storage/faults.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { StorageBench } from '../../support/storage.js';
 
