@@ -8,7 +8,7 @@ import { StorageFault, type StorageFaultKind } from '../storage/environment.js';
 import { socketLiveness } from '../ipc/socket.js';
 import type { OpenDirectories } from '../storage/open-directories.js';
 import { openEnvironment } from '../storage/open-environment.js';
-import { acquireOwnership, type InUse } from '../storage/owner.js';
+import { acquireOwnership, type InUse } from '../storage/directory/owner-lock.js';
 import { offReasonOf } from '../tiers/off-reason.js';
 import type { Clock } from '../clock/clock.js';
 import type { EventSink } from '../events/event-map.js';

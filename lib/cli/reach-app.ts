@@ -4,8 +4,8 @@ import type { Clock } from '../clock/clock.js';
 import { parseAppRecord } from '../ipc/app-record.js';
 import { ConnectionLost, OperatorConnection, OwnerSilent } from '../ipc/client.js';
 import { RemoteOperations } from '../ipc/remote-operations.js';
-import { readAppNote } from '../storage/app-note.js';
-import { OwnerSocket } from '../storage/owner-socket.js';
+import { readAppNote } from '../storage/directory/cache-directory.js';
+import { OwnerSocket } from '../storage/directory/owner-socket.js';
 import type { AppAccess } from './app-access.js';
 import { CommandFailed, EXIT } from './exit.js';
 

@@ -6,7 +6,7 @@ import type { LaneMetrics, TierMetrics } from '../events/lane-metrics.js';
 import type { MetricsReport } from '../metrics/lane-cache-metrics.js';
 import { parseAppRecord, type AppRecord } from '../ipc/app-record.js';
 import type { Operations } from '../ipc/operations.js';
-import { readAppNote } from '../storage/app-note.js';
+import { readAppNote } from '../storage/directory/cache-directory.js';
 import type { AppAccess } from './app-access.js';
 
 /** Opens a directory that nobody owns, with the lanes of the app that owned it last; undefined if somebody owns it. */

@@ -1,5 +1,5 @@
 import { connect, createServer } from 'node:net';
-import type { Liveness } from '../storage/liveness.js';
+import type { Liveness } from '../storage/directory/owner-lock.js';
 import { createHash } from 'node:crypto';
 
 /** What connecting says when nobody listens any more, or never did; everything else leaves a doubt. */

@@ -10,8 +10,8 @@ import { StorageBench } from '../support/storage.js';
 const CLAIMER = `
 import { systemClock } from './lib/clock/clock.js';
 import { socketLiveness } from './lib/ipc/socket.js';
-import { LaneCacheDirectory } from './lib/storage/lane-cache-directory.js';
-import { acquireOwnership } from './lib/storage/owner.js';
+import { LaneCacheDirectory } from './lib/storage/directory/cache-directory.js';
+import { acquireOwnership } from './lib/storage/directory/owner-lock.js';
 const shared = { liveness: socketLiveness, clock: systemClock };
 const directory = await LaneCacheDirectory.prepare({ root: process.argv[2], ...shared });
 await directory.openSession();
@@ -122,7 +122,7 @@ describe('the owner of a directory', () => {
     const sweeper = await workshop.run(
       `import { systemClock } from './lib/clock/clock.js';
        import { socketLiveness } from './lib/ipc/socket.js';
-       import { LaneCacheDirectory } from './lib/storage/lane-cache-directory.js';
+       import { LaneCacheDirectory } from './lib/storage/directory/cache-directory.js';
        const directory = await LaneCacheDirectory.prepare({ root: process.argv[2], liveness: socketLiveness, clock: systemClock });
        console.log(await directory.removeDeadSessions());`,
       [root],

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { isLaneCacheError } from '../../errors/lane-cache.error.js';
 import type { AppDescription } from '../../ipc/operations.js';
 import { parseAppRecord } from '../../ipc/app-record.js';
-import { readAppNote } from '../../storage/app-note.js';
+import { readAppNote } from '../../storage/directory/cache-directory.js';
 import type { AppAccess } from '../app-access.js';
 import type { CommandContext } from '../command-context.js';
 import { EXIT, exitCodeOf } from '../exit.js';

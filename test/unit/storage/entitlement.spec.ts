@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { mkdir, rm } from 'node:fs/promises';
-import { Entitlement } from '../../../lib/storage/entitlement.js';
-import { LaneCacheDirectory } from '../../../lib/storage/lane-cache-directory.js';
-import { acquireOwnership, type Owned } from '../../../lib/storage/owner.js';
+import { Entitlement } from '../../../lib/storage/directory/ownership-check.js';
+import { LaneCacheDirectory } from '../../../lib/storage/directory/cache-directory.js';
+import { acquireOwnership, type Owned } from '../../../lib/storage/directory/owner-lock.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { FakeLiveness } from '../../support/fake-liveness.js';
 import { StorageBench } from '../../support/storage.js';

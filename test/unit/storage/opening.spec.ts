@@ -3,7 +3,7 @@ import { cp, mkdir, readdir, rename, rm, stat, truncate, writeFile } from 'node:
 import { dirname, join } from 'node:path';
 import { StorageFault, toFault } from '../../../lib/storage/environment.js';
 import { FORMAT_KEY, FORMAT_TABLE } from '../../../lib/storage/format-row.js';
-import { forgetMissed, missedNotes, noteMissed } from '../../../lib/storage/missed.js';
+import { forgetMissed, missedNotes, noteMissed } from '../../../lib/storage/directory/pending-invalidations.js';
 import { OpenDirectories } from '../../../lib/storage/open-directories.js';
 import { quarantine, quarantinesOf, removeOldQuarantines } from '../../../lib/storage/quarantine.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';

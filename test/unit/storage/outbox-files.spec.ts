@@ -3,7 +3,7 @@ import { appendFile, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { nextTurn } from '../../../lib/clock/timers.js';
-import { OutboxFiles } from '../../../lib/storage/outbox-files.js';
+import { OutboxFiles } from '../../../lib/storage/directory/pending-invalidations.js';
 
 const numbered = (from: number, to: number): Map<string, string> =>
   new Map(Array.from({ length: to - from }, (_, n) => [`id${from + n}`, `text ${from + n}`]));

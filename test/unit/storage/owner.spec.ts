@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { systemClock } from '../../../lib/clock/clock.js';
 import { nextTurn } from '../../../lib/clock/timers.js';
 import { socketLiveness } from '../../../lib/ipc/socket.js';
-import { acquireOwnership, type InUse, type Owned } from '../../../lib/storage/owner.js';
+import { acquireOwnership, type InUse, type Owned } from '../../../lib/storage/directory/owner-lock.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { FakeLiveness } from '../../support/fake-liveness.js';
 import { StorageBench } from '../../support/storage.js';

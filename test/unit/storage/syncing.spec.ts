@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { mkdir, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { forgetMissed, noteMissed } from '../../../lib/storage/missed.js';
+import { forgetMissed, noteMissed } from '../../../lib/storage/directory/pending-invalidations.js';
 import { ensurePrivateDirectory } from '../../../lib/storage/private-directory.js';
 import { discard, putInPlace, quarantine } from '../../../lib/storage/quarantine.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';

@@ -1,11 +1,10 @@
-import { readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, rm, stat, writeFile, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Clock } from '../clock/clock.js';
-import { randomId } from '../clock/random.js';
-import { isErrno, toFault } from './environment.js';
-import type { Liveness } from './liveness.js';
-import { ensurePrivateDirectory } from './private-directory.js';
-import { SocketPlace } from './socket-place.js';
+import type { Clock } from '../../clock/clock.js';
+import { randomId } from '../../clock/random.js';
+import { isErrno, toFault } from '../environment.js';
+import { type Liveness, SocketPlace } from './owner-lock.js';
+import { ensurePrivateDirectory } from '../private-directory.js';
 
 const HOLDER = 'alive';
 /** Appears once the session is held, so that one which is only being made is not taken for a dead one. */
@@ -121,5 +120,30 @@ const hideFromGit = async (root: string): Promise<void> => {
     await writeFile(join(root, '.gitignore'), '*\n', { flag: 'wx', mode: 0o600 });
   } catch (error) {
     if (!isErrno(error, 'EEXIST')) throw toFault(error, `writing into ${root}`);
+  }
+};
+
+const NAME = 'app.json';
+
+/** Leaves word of the app in its directory, replacing what was left before: whole or not at all. Throws `StorageFault`. */
+export const writeAppNote = async (root: string, note: unknown): Promise<void> => {
+  const path = join(root, NAME);
+  try {
+    await writeFile(`${path}.new`, JSON.stringify(note), { mode: 0o600 });
+    await rename(`${path}.new`, path);
+  } catch (error) {
+    throw toFault(error, `writing ${path}`);
+  }
+};
+
+/** What the last app left; undefined if nothing, or nothing that can be read. Throws `StorageFault` if it may not be read. */
+export const readAppNote = async (root: string): Promise<unknown> => {
+  const path = join(root, NAME);
+  try {
+    const note: unknown = JSON.parse(await readFile(path, 'utf8'));
+    return note;
+  } catch (error) {
+    if (error instanceof SyntaxError || isErrno(error, 'ENOENT')) return undefined;
+    throw toFault(error, `reading ${path}`);
   }
 };

@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { SocketPlace } from './socket-place.js';
+import { SocketPlace } from './owner-lock.js';
 
 const NAME = 'owner';
 

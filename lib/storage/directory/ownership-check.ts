@@ -1,6 +1,6 @@
-import { StorageFault } from './environment.js';
-import { LaneCacheDirectory, type LaneCacheDirectoryOptions } from './lane-cache-directory.js';
-import { acquireOwnership, type Owned } from './owner.js';
+import { StorageFault } from '../environment.js';
+import { LaneCacheDirectory, type LaneCacheDirectoryOptions } from './cache-directory.js';
+import { acquireOwnership, type Owned } from './owner-lock.js';
 
 export interface EntitlementOptions extends LaneCacheDirectoryOptions {
   /** Called when the directory was made and claimed anew. */

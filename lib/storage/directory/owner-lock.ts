@@ -1,0 +1,374 @@
+import type { Clock } from '../../clock/clock.js';
+import { randomFraction, randomId } from '../../clock/random.js';
+import { toFault, isErrno } from '../environment.js';
+import { ensurePrivateDirectory } from '../private-directory.js';
+import { readdir, readFile, rename, rm, stat, utimes, writeFile, open, type FileHandle } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { LaneCacheError } from '../../errors/lane-cache.error.js';
+
+/** Who claims a directory, as its file tells others. */
+interface Claimant {
+  /** 0 if the file could not be read. */
+  readonly pid: number;
+  readonly host: string;
+  /** The machine's boot; undefined where the system does not tell. */
+  readonly bootId: string | undefined;
+  /** Where the claimant answers other processes. */
+  readonly socket: string | undefined;
+}
+
+const stringOf = (value: object, name: string): string | undefined => {
+  const field: unknown = Reflect.get(value, name);
+  return typeof field === 'string' ? field : undefined;
+};
+
+/** Never throws: what the file says decides nothing by itself. */
+const parseClaimant = (text: string): Claimant => {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    value = undefined;
+  }
+  const fields = typeof value === 'object' && value !== null ? value : {};
+  const pid: unknown = Reflect.get(fields, 'pid');
+  return {
+    pid: typeof pid === 'number' ? pid : 0,
+    host: stringOf(fields, 'host') ?? '',
+    bootId: stringOf(fields, 'bootId'),
+    socket: stringOf(fields, 'socket'),
+  };
+};
+
+/** Linux's name for this boot of this kernel; undefined elsewhere. */
+const bootId = async (): Promise<string | undefined> => {
+  try {
+    return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+  } catch {
+    return undefined;
+  }
+};
+
+interface OwnerOptions {
+  /** The folder of claims, see `LaneCacheDirectory`. */
+  readonly directory: string;
+  readonly liveness: Liveness;
+  readonly clock: Clock;
+  /** Where this process would answer the others. */
+  readonly socket?: string | undefined;
+}
+
+export interface Owned {
+  readonly state: 'owned';
+  /** Whether the claim is still there for others to see; if not, another process may own the directory. */
+  stands(): Promise<boolean>;
+  /** Lets others take over; everything in the directory must be closed before. Idempotent. */
+  release(): Promise<void>;
+}
+
+export interface InUse {
+  readonly state: 'in-use';
+  /** Who owns it, as far as is known; asks the directory anew. */
+  owner(): Promise<Claimant | undefined>;
+  /** The owner when asked first. */
+  readonly ownerPid: number;
+  readonly ownerHost: string;
+  /**
+   * Tries every half second, without keeping the process alive, and calls `taken` once this process owns the directory.
+   * Returns the function that stops trying; what is taken while stopping is released again.
+   */
+  whenFree(taken: (owned: Owned) => void): () => Promise<void>;
+}
+
+export type Ownership = Owned | InUse;
+
+const POLL_MS = 500;
+const HEARTBEAT_MS = 10_000;
+/** Claims made at the same moment all step back, each for a while of its own. */
+const MAX_STEPS_BACK = 40;
+const MAX_LOOKS = 12;
+
+const NOBODY: Claimant = { pid: 0, host: '', bootId: undefined, socket: undefined };
+
+/**
+ * Claims `options.directory` for this process, or thread, alone. Two can never own it at once: each announces its claim
+ * before it looks for others, and owns only if it finds none. An owner that is frozen, or slow, stays the owner; one
+ * that ended, however, does not. Throws `StorageFault` or `DIRECTORY_UNSUITABLE`.
+ */
+export const acquireOwnership = async (options: OwnerOptions): Promise<Ownership> => {
+  await ensurePrivateDirectory(options.directory);
+  const place = await SocketPlace.at(options.directory);
+  const candidate = new Candidate(options, place);
+  try {
+    const result = await candidate.tryAcquire();
+    return 'state' in result ? result : candidate.inUse(result);
+  } catch (error) {
+    await place.leave();
+    throw toFault(error, `claiming ${options.directory}`);
+  }
+};
+
+class Candidate {
+  private readonly claims: Claims;
+
+  constructor(
+    private readonly options: OwnerOptions,
+    private readonly place: SocketPlace,
+  ) {
+    this.claims = new Claims(place, options.liveness, options.clock);
+  }
+
+  /** Ownership, or who has it. */
+  async tryAcquire(): Promise<Owned | Claimant> {
+    for (let steps = 0; steps < MAX_STEPS_BACK; steps++) {
+      const owner = await this.owner();
+      if (owner !== undefined) return owner;
+      const claim = await this.claims.announce(this.options.socket);
+      if ((await this.othersThan(claim)) === 0) return this.enter(claim);
+      await claim.withdraw();
+      await this.stepBack();
+    }
+    return NOBODY;
+  }
+
+  inUse(first: Claimant): InUse {
+    return {
+      state: 'in-use',
+      ownerPid: first.pid,
+      ownerHost: first.host,
+      owner: () => this.owner(),
+      whenFree: (taken) => this.watch(taken),
+    };
+  }
+
+  private async owner(): Promise<Claimant | undefined> {
+    return (await this.claims.others()).find(({ entered }) => entered)?.claimant;
+  }
+
+  private async othersThan(claim: Claim): Promise<number> {
+    try {
+      return (await this.claims.others(claim.id)).length;
+    } catch (error) {
+      await claim.withdraw();
+      throw error;
+    }
+  }
+
+  private async enter(claim: Claim): Promise<Owned> {
+    await claim.enter();
+    await this.claims.tidy();
+    const stopBeating = repeating(this.options.clock, HEARTBEAT_MS, async () => {
+      await claim.beat();
+      return 'again';
+    });
+    let released: Promise<void> | undefined;
+    const release = async (): Promise<void> => {
+      await stopBeating();
+      await claim.withdraw();
+      await this.place.leave();
+    };
+    return { state: 'owned', stands: () => claim.stands(), release: () => (released ??= release()) };
+  }
+
+  private watch(taken: (owned: Owned) => void): () => Promise<void> {
+    let stopped = false;
+    let left: (() => Promise<void>) | undefined = () => this.place.leave();
+    const stop = repeating(this.options.clock, POLL_MS, async () => {
+      const result = await this.tryAcquire();
+      if (!('state' in result)) return 'again';
+      left = stopped ? () => result.release() : undefined;
+      if (!stopped) taken(result);
+      return 'done';
+    });
+    return async () => {
+      stopped = true;
+      await stop();
+      await left?.();
+      left = undefined;
+    };
+  }
+
+  /** Looking, not a timer, passes the time: timers don't keep a starting process alive. */
+  private async stepBack(): Promise<void> {
+    const looks = 1 + Math.floor(randomFraction() * MAX_LOOKS);
+    for (let n = 0; n < looks; n++) if ((await this.owner()) !== undefined) return;
+  }
+}
+
+const CLAIM = '.claim';
+const ENTERED = '.owner';
+const ID_LENGTH = 16;
+const FOREIGN_BOOT_GRACE_MS = 30_000;
+const LITTER_AGE_MS = 86_400_000;
+
+/** Somebody else's claim that stands. */
+interface StandingClaim {
+  readonly claimant: Claimant;
+  /** Whether it has found no other claim standing beside it, and so owns the directory. */
+  readonly entered: boolean;
+}
+
+/** One's own announced claim. */
+interface Claim {
+  readonly id: string;
+  /** Tells the others that the directory is owned now. */
+  enter(): Promise<void>;
+  /** Whether it still lies where others look for it: whoever removes the directory removes the claim as well. */
+  stands(): Promise<boolean>;
+  /** Leaves a sign of life. */
+  beat(): Promise<void>;
+  withdraw(): Promise<void>;
+}
+
+/**
+ * The claims on one directory. A claim is a file and a socket named after its id: the socket listens before the file
+ * appears, and the file never moves, so that whoever lists the directory feels every claim that was announced before.
+ */
+class Claims {
+  constructor(
+    private readonly place: SocketPlace,
+    private readonly liveness: Liveness,
+    private readonly clock: Clock,
+  ) {}
+
+  async announce(socket: string | undefined): Promise<Claim> {
+    const id = randomId().slice(0, ID_LENGTH);
+    const letGo = await this.liveness.hold(this.place.socketPath(id));
+    const claimant = { pid: process.pid, host: hostname(), bootId: await bootId(), socket };
+    await writeFile(this.path(id, '.tmp'), JSON.stringify(claimant), { mode: 0o600 });
+    await rename(this.path(id, '.tmp'), this.path(id, CLAIM));
+    return {
+      id,
+      enter: () => writeFile(this.path(id, ENTERED), '', { mode: 0o600 }),
+      stands: () =>
+        stat(this.path(id, CLAIM)).then(
+          () => true,
+          (error: unknown) => !isErrno(error, 'ENOENT') && !isErrno(error, 'ENOTDIR'),
+        ),
+      beat: () => {
+        const now = this.clock.now() / 1000;
+        return utimes(this.path(id, CLAIM), now, now);
+      },
+      withdraw: async () => {
+        await letGo();
+        await this.forget(id);
+      },
+    };
+  }
+
+  /** Every claim but one's own that stands; those of the dead are forgotten on the way. */
+  async others(ownId?: string): Promise<readonly StandingClaim[]> {
+    const names = await readdir(this.place.directory);
+    const standing: StandingClaim[] = [];
+    for (const name of names) {
+      const id = name.slice(0, -CLAIM.length);
+      if (!name.endsWith(CLAIM) || id === ownId) continue;
+      const claimant = parseClaimant(await readFile(this.path(id, CLAIM), 'utf8').catch(() => ''));
+      if (await this.stands(id, claimant)) standing.push({ claimant, entered: names.includes(`${id}${ENTERED}`) });
+      else await this.forget(id);
+    }
+    return standing;
+  }
+
+  /** Removes what processes left that died between holding and announcing. */
+  async tidy(): Promise<void> {
+    for (const name of await readdir(this.place.directory)) {
+      const path = join(this.place.directory, name);
+      const status = await stat(path).catch(() => undefined);
+      if (name.endsWith(CLAIM) || status === undefined) continue;
+      const id = name.slice(0, ID_LENGTH);
+      const isOld = this.clock.now() - status.mtimeMs > LITTER_AGE_MS;
+      if (isOld && !(await this.liveness.isHeld(this.place.socketPath(id)))) await rm(path, { force: true });
+    }
+  }
+
+  private async stands(id: string, claimant: Claimant): Promise<boolean> {
+    if (await this.liveness.isHeld(this.place.socketPath(id))) return true;
+    if (claimant.bootId === undefined || claimant.bootId === (await bootId())) return false;
+    // another kernel cannot be felt; one that shares this disk, against all rules, shows by its signs of life
+    const status = await stat(this.path(id, CLAIM)).catch(() => undefined);
+    return status !== undefined && Math.abs(this.clock.now() - status.mtimeMs) < FOREIGN_BOOT_GRACE_MS;
+  }
+
+  private async forget(id: string): Promise<void> {
+    await rm(this.path(id, CLAIM), { force: true });
+    await rm(this.path(id, ENTERED), { force: true });
+    await rm(this.place.socketPath(id), { force: true });
+  }
+
+  private path(id: string, suffix: string): string {
+    return join(this.place.directory, `${id}${suffix}`);
+  }
+}
+
+/**
+ * Something that others can feel as long as its holder lives, and that ends with the holder, however that ends.
+ * A frozen holder still holds. Works between threads, processes and containers of one machine.
+ */
+export interface Liveness {
+  /** Starts holding at `path`, where nobody may hold yet. Returns the function that lets go. */
+  hold(path: string): Promise<() => Promise<void>>;
+  /** Whether somebody holds at `path`. True when in doubt. */
+  isHeld(path: string): Promise<boolean>;
+}
+
+const nothing = (): void => undefined;
+
+/**
+ * Runs `step` every `ms`, counted from the end of the one before, until it resolves to `done`. A step that fails is
+ * tried again. Returns the function that stops, and waits for the step that is under way.
+ */
+const repeating = (clock: Clock, ms: number, step: () => Promise<'done' | 'again'>): (() => Promise<void>) => {
+  let running: Promise<void> = Promise.resolve();
+  let cancel = nothing;
+  let stopped = false;
+  const run = async (): Promise<void> => {
+    const outcome = await step().catch(() => 'again');
+    if (outcome !== 'done' && !stopped) next();
+  };
+  const next = (): void => {
+    cancel = clock.schedule(ms, () => {
+      running = run();
+    });
+  };
+  next();
+  return async () => {
+    stopped = true;
+    cancel();
+    await running;
+  };
+};
+
+/** A longer socket address would be cut off in silence, and lead somewhere else. */
+const MAX_SOCKET_PATH_BYTES = 100;
+const LONGEST_NAME = 24;
+
+/** A directory for sockets. On Linux it may lie as deep as it likes: its sockets are addressed by way of a descriptor. */
+export class SocketPlace {
+  private constructor(
+    readonly directory: string,
+    private readonly handle: FileHandle | undefined,
+  ) {}
+
+  /** Throws `DIRECTORY_UNSUITABLE` if the path is too long and the system knows no way round. */
+  static async at(directory: string): Promise<SocketPlace> {
+    const fits = Buffer.byteLength(directory) + LONGEST_NAME <= MAX_SOCKET_PATH_BYTES;
+    if (fits || process.platform === 'win32') return new SocketPlace(directory, undefined);
+    if (process.platform === 'linux') return new SocketPlace(directory, await open(directory, 'r'));
+    throw new LaneCacheError(
+      'DIRECTORY_UNSUITABLE',
+      `${directory} is too deep for a socket, whose path may take ${MAX_SOCKET_PATH_BYTES} bytes here. Choose a shorter one.`,
+      { field: 'directory' },
+    );
+  }
+
+  socketPath(name: string): string {
+    const file = `${name}.sock`;
+    return this.handle === undefined ? join(this.directory, file) : `/proc/self/fd/${this.handle.fd}/${file}`;
+  }
+
+  async leave(): Promise<void> {
+    await this.handle?.close();
+  }
+}
