@@ -1,7 +1,6 @@
 import type { ResolvedLane } from '../lanes/policy.js';
 import type { EntryView } from '../lanes/strategy.js';
-import type { EntryRow } from '../storage/entry-row.js';
-import type { LaneRules } from '../storage/lane-rules.js';
+import type { EntryRow, LaneRules } from '../storage/entries/entry-tables.js';
 
 /** The rules of the lanes that use the tier. */
 export function diskRules(tier: 'l2' | 'l3', lanes: ReadonlyMap<string, ResolvedLane>): ReadonlyMap<string, LaneRules> {

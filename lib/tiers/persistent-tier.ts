@@ -1,8 +1,8 @@
 import { randomId } from '../clock/random.js';
 import type { TierOffReason } from '../events/reasons.js';
 import { EMPTY_LOG, type LogJournal, type LogRow, type LogState } from '../invalidation/journal.js';
-import type { EntryBatch } from '../storage/entry-batch.js';
-import type { EntryStore } from '../storage/entry-store.js';
+import type { EntryBatch } from '../storage/entries/entry-batch.js';
+import type { EntryStore } from '../storage/entries/entry-store.js';
 import type { Environment } from '../storage/environment.js';
 import type { EnvironmentSource } from './environment-source.js';
 import { StoredLog } from './stored-log.js';

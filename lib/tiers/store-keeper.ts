@@ -1,9 +1,9 @@
 import type { Clock } from '../clock/clock.js';
 import type { EventSink } from '../events/event-map.js';
 import type { TierOffReason } from '../events/reasons.js';
-import type { EntryStore } from '../storage/entry-store.js';
+import type { EntryStore } from '../storage/entries/entry-store.js';
 import { StorageFault, type Environment } from '../storage/environment.js';
-import type { QueuedChange } from '../storage/write-queue.js';
+import type { QueuedChange } from '../storage/entries/write-queue.js';
 import { Breaker } from './breaker.js';
 import type { EnvironmentSource } from './environment-source.js';
 import { offReasonOf } from './off-reason.js';

@@ -1,5 +1,5 @@
 import type { ExpiredTag, LogRow, LogState, StoredCursor } from '../invalidation/journal.js';
-import type { EntryBatch } from '../storage/entry-batch.js';
+import type { EntryBatch } from '../storage/entries/entry-batch.js';
 import type { Environment, Table } from '../storage/environment.js';
 
 /** Of the tables and of what their rows mean. Another one is set aside, not read. */

@@ -1,9 +1,9 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import { array, assert, asyncProperty, constant, constantFrom, integer, oneof, record as shape } from 'fast-check';
 import { checkedRecord, isCompressed, valueLengthOf } from '../../../lib/entries/record.js';
-import { EntryStore, type EntryStoreOptions } from '../../../lib/storage/entry-store.js';
+import { EntryStore, type EntryStoreOptions } from '../../../lib/storage/entries/entry-store.js';
 import { StorageFault } from '../../../lib/storage/environment.js';
-import type { LaneRules } from '../../../lib/storage/lane-rules.js';
+import type { LaneRules } from '../../../lib/storage/entries/entry-tables.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { MemoryEnvironment } from '../../support/memory-environment.js';
 import { recordOf } from '../../support/stored-tiers.js';

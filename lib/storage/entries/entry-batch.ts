@@ -1,10 +1,17 @@
-import { physicalKey } from '../entries/key.js';
-import { encodeEntryRow, encodeKey, encodeSequence, type EntryRow } from './entry-row.js';
-import type { EntryTables } from './entry-tables.js';
-import type { Table, TableKey, Transaction } from './environment.js';
-import type { StoredRecord } from './lane-rules.js';
-import type { LaneUsage } from './lane-usage.js';
-import { countParts, encodeReference, part } from './split-value.js';
+import { physicalKey } from '../../entries/key.js';
+import {
+  encodeEntryRow,
+  encodeKey,
+  encodeSequence,
+  type EntryRow,
+  type EntryTables,
+  type StoredRecord,
+  type LaneUsage,
+  countParts,
+  encodeReference,
+  part,
+} from './entry-tables.js';
+import type { Table, TableKey, Transaction } from '../environment.js';
 
 /** An entry that changes with this batch: as it is stored, and as it will be. */
 interface Draft {

@@ -1,18 +1,13 @@
-import type { Clock } from '../clock/clock.js';
-import { nextTurn } from '../clock/timers.js';
-import { openRecordAsync, type OpenedRecord } from '../entries/record.js';
+import type { Clock } from '../../clock/clock.js';
+import { nextTurn } from '../../clock/timers.js';
+import { openRecordAsync, type OpenedRecord } from '../../entries/record.js';
 import { EntryBatch } from './entry-batch.js';
-import type { EntryRow } from './entry-row.js';
-import { EntryTables } from './entry-tables.js';
-import type { Environment, StorageFault } from './environment.js';
-import { LaneLimits, type EntryGone } from './lane-limits.js';
-import type { LaneRules, StoredRecord } from './lane-rules.js';
-import { LaneWriter } from './lane-writer.js';
-import { LaneUsage } from './lane-usage.js';
-import { isWorthCompacting, QueuedCompaction } from './queued-compaction.js';
-import { QueuedPut } from './queued-put.js';
-import { Touches } from './touches.js';
+import { type EntryRow, EntryTables, type LaneRules, type StoredRecord, LaneUsage } from './entry-tables.js';
+import { type Environment, StorageFault } from '../environment.js';
+import { LaneLimits, type EntryGone } from './eviction.js';
+import { Touches } from './recency.js';
 import { NoChange, WriteQueue, type QueuedChange } from './write-queue.js';
+import { compressRecord } from '../../entries/codec/compression.js';
 
 const LARGEST_BATCH = { entries: 256, bytes: 4 * 1024 * 1024 };
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
@@ -256,5 +251,125 @@ export class EntryStore {
         settle: (fault) => (fault === undefined ? resolve() : reject(fault)),
       });
     });
+  }
+}
+
+/** Up to this, compressing takes a fraction of a millisecond and is done when the batch is filled, which is sliced. */
+const COMPRESS_LATE_BYTES = 32 * 1024;
+
+/** An entry waiting to be written; it is compressed on the way, off the caller's path. */
+class QueuedPut implements QueuedChange {
+  readonly isRemoval = false;
+  readonly standsAlone = false;
+  readonly sizeBytes: number;
+  ready: Promise<void> | undefined;
+  private bytes: Uint8Array;
+  private compressLate: number | undefined;
+  private isPut = false;
+
+  constructor(
+    private readonly record: StoredRecord,
+    private readonly writer: LaneWriter,
+    private readonly settled?: (fault: StorageFault | undefined) => void,
+  ) {
+    this.bytes = record.bytes;
+    this.sizeBytes = record.bytes.length;
+    const { compressFrom } = writer;
+    if (compressFrom === undefined || this.sizeBytes < compressFrom) return;
+    if (this.sizeBytes <= COMPRESS_LATE_BYTES) this.compressLate = compressFrom;
+    else this.ready = this.compressAhead(compressFrom);
+  }
+
+  apply(batch: EntryBatch): boolean {
+    if (!this.isPut) {
+      if (this.compressLate !== undefined) this.compressNow(this.compressLate);
+      this.writer.put(batch, this.record, this.bytes);
+      this.isPut = true;
+    }
+    return this.writer.evict(batch);
+  }
+
+  settle(fault: StorageFault | undefined): void {
+    this.settled?.(fault);
+  }
+
+  private compressNow(minBytes: number): void {
+    try {
+      const compressed = compressRecord(this.bytes, minBytes);
+      if (compressed instanceof Uint8Array) this.bytes = compressed;
+    } catch {
+      // a record that cannot be compressed is stored as it is
+    }
+  }
+
+  private async compressAhead(minBytes: number): Promise<void> {
+    try {
+      this.bytes = await compressRecord(this.bytes, minBytes);
+    } catch {
+      // a record that cannot be compressed is stored as it is
+    }
+    this.ready = undefined;
+  }
+}
+
+/** So many may leave for one that comes before the turn is given up: a large entry can push out thousands of small ones. */
+const EVICTED_AT_ONCE = 128;
+
+/** Puts entries into batches of one lane, by its rules. */
+class LaneWriter {
+  constructor(
+    private readonly lane: string,
+    private readonly rules: LaneRules,
+    private readonly limits: LaneLimits,
+  ) {}
+
+  get compressFrom(): number | undefined {
+    return this.rules.compressFrom;
+  }
+
+  /** What is larger than the whole lane is not stored; what it would have replaced goes just the same. */
+  put(batch: EntryBatch, record: StoredRecord, bytes: Uint8Array): void {
+    if (bytes.length > this.rules.maxBytes) batch.remove(this.lane, record.key);
+    else batch.put(this.lane, record, bytes);
+  }
+
+  /** Returns whether there may be more to evict with the next batch. */
+  evict(batch: EntryBatch): boolean {
+    return this.limits.enforce(batch, this.lane, this.rules, EVICTED_AT_ONCE) === EVICTED_AT_ONCE;
+  }
+}
+
+const LARGE_BYTES = 64 * 1024 * 1024;
+const FREE_SHARE = 0.5;
+
+/** Whether most of a large file holds nothing. */
+const isWorthCompacting = (environment: Environment): boolean => {
+  const bytes = environment.fileBytes();
+  return bytes >= LARGE_BYTES && environment.freeBytes() > bytes * FREE_SHARE;
+};
+
+/** Compacts when its turn has come: what was queued before is in place, and what comes after waits. */
+class QueuedCompaction implements QueuedChange {
+  readonly sizeBytes = 0;
+  readonly isRemoval = false;
+  readonly standsAlone = true;
+  private compacted: Promise<void> | undefined;
+  private lost: unknown;
+
+  constructor(
+    private readonly environment: Environment,
+    readonly settle: (fault: StorageFault | undefined) => void,
+  ) {}
+
+  get ready(): Promise<void> {
+    this.compacted ??= this.environment.compact().catch((fault: unknown) => {
+      this.lost = fault;
+    });
+    return this.compacted;
+  }
+
+  apply(): boolean {
+    if (this.lost === undefined) return false;
+    throw this.lost instanceof StorageFault ? this.lost : new StorageFault('gone', 'compacting failed', this.lost);
   }
 }

@@ -1,6 +1,6 @@
-import { nextTurn } from '../clock/timers.js';
+import { nextTurn } from '../../clock/timers.js';
 import type { EntryBatch } from './entry-batch.js';
-import { StorageFault } from './environment.js';
+import { StorageFault } from '../environment.js';
 
 /** One accepted change on its way to disk. */
 export interface QueuedChange {

@@ -1,0 +1,302 @@
+import { physicalKey } from '../../entries/key.js';
+import { StorageFault, type Environment, type Table, type TableKey, type Transaction } from '../environment.js';
+
+/** Past every sequence and every time. */
+const END = Number.MAX_VALUE;
+
+/**
+ * How entries lie in an environment. All rows of an entry change in one transaction, so that none is ever stale:
+ * `records`: physical key -> the record's bytes, or a reference to its parts;
+ * `parts`: [lane, landed, index] -> a stretch of a long record;
+ * `places`: physical key -> sequence;
+ * `recency`: [lane, sequence] -> the entry's row, the least recently used first;
+ * `expiry`: [lane, expiresAt, landed] -> the key;
+ * `usage`: lane -> what it holds.
+ */
+export class EntryTables {
+  readonly records: Table;
+  readonly parts: Table;
+  readonly places: Table;
+  readonly recency: Table;
+  readonly expiry: Table;
+  readonly usage: Table;
+
+  constructor(environment: Environment) {
+    this.records = environment.table('records');
+    this.parts = environment.table('parts');
+    this.places = environment.table('places');
+    this.recency = environment.table('recency');
+    this.expiry = environment.table('expiry');
+    this.usage = environment.table('usage');
+  }
+
+  /** The record's bytes as they were stored. Throws `StorageFault` when a part of them is missing. */
+  record(lane: string, key: string): Uint8Array | undefined {
+    const row = this.records.get(physicalKey(lane, key));
+    const reference = row === undefined ? undefined : decodeReference(row);
+    if (reference === undefined) return row;
+    const parts: Uint8Array[] = [];
+    for (let index = 0; index < reference.parts; index++) {
+      const bytes = this.parts.get([lane, reference.landed, index]);
+      if (bytes === undefined) throw new StorageFault('damaged', `part ${index} of a record is missing`);
+      parts.push(bytes);
+    }
+    return Buffer.concat(parts);
+  }
+
+  has(lane: string, key: string): boolean {
+    const physical = physicalKey(lane, key);
+    return this.places.get(physical) !== undefined || this.records.get(physical) !== undefined;
+  }
+
+  /** What is known of the entry. Throws `StorageFault` when the tables contradict each other. */
+  row(lane: string, key: string): EntryRow | undefined {
+    const row = this.indexed(lane, key);
+    if (row === undefined && this.records.get(physicalKey(lane, key)) !== undefined)
+      throw new StorageFault('damaged', `the index of lane '${lane}' misses an entry that is there`);
+    return row;
+  }
+
+  /** As `row`, for whoever replaces the record: whether there is one beside the index does not matter then. */
+  indexed(lane: string, key: string): EntryRow | undefined {
+    const place = this.places.get(physicalKey(lane, key));
+    if (place === undefined) return undefined;
+    const sequence = decodeSequence(place);
+    const bytes = this.recency.get([lane, sequence]);
+    if (bytes === undefined) throw new StorageFault('damaged', `the index of lane '${lane}' misses row ${sequence}`);
+    return decodeRow(bytes, sequence);
+  }
+
+  /** At most `limit` rows from `fromSequence` on, the least recently used first. */
+  leastRecent(lane: string, fromSequence: number, limit: number): EntryRow[] {
+    const rows: EntryRow[] = [];
+    for (const { key, value } of this.recency.range({ start: [lane, fromSequence], end: [lane, END], limit })) {
+      rows.push(decodeRow(value, sequenceOf(key)));
+    }
+    return rows;
+  }
+
+  /** At most `limit` keys of entries that ended by `now`, the longest dead first. */
+  expired(lane: string, now: number, limit: number): string[] {
+    const keys: string[] = [];
+    for (const { value } of this.expiry.range({ start: [lane], end: [lane, now, END], limit })) {
+      keys.push(decodeKey(value));
+    }
+    return keys;
+  }
+}
+
+function decodeRow(bytes: Uint8Array, sequence: number): EntryRow {
+  try {
+    return decodeEntryRow(bytes, sequence);
+  } catch (cause) {
+    throw new StorageFault('damaged', `row ${sequence} of the index cannot be read`, cause);
+  }
+}
+
+function sequenceOf(key: TableKey): number {
+  const sequence = typeof key === 'object' ? key[1] : undefined;
+  return typeof sequence === 'number' ? sequence : Number.NaN;
+}
+
+/** What the store knows of an entry without touching its bytes. */
+export interface EntryRow {
+  readonly key: string;
+  readonly tags: readonly string[];
+  /** Bytes of the record as stored, compressed if it was worth it. */
+  readonly sizeBytes: number;
+  /** Position in the invalidation log at which the computation started. */
+  readonly birth: number;
+  readonly computeMs: number;
+  /** Epoch ms at which the entry came into this store. */
+  readonly landedAt: number;
+  /** Epoch ms from which the record is of no use at all. */
+  readonly expiresAt: number;
+  /** Epoch ms at which a use was last noted. */
+  readonly touchedAt: number;
+  readonly accessCount: number;
+  /** The sequence at which the entry landed: names these bytes for as long as they are stored. */
+  readonly landed: number;
+  /** The sequence of its last use: its place in the order of recency. */
+  readonly sequence: number;
+  /** How many rows of the parts table hold the bytes; 0 when the entry's own row does. */
+  readonly parts: number;
+}
+
+const NUMBER_BYTES = 8;
+const HEADER_BYTES = 9 * NUMBER_BYTES;
+
+/** The row as stored under `[lane, sequence]`; the sequence itself is in the key. */
+export function encodeEntryRow(row: EntryRow): Uint8Array {
+  const text = JSON.stringify([row.key, ...row.tags]);
+  const bytes = Buffer.allocUnsafe(HEADER_BYTES + Buffer.byteLength(text));
+  let offset = bytes.writeDoubleLE(row.sizeBytes, 0);
+  offset = bytes.writeDoubleLE(row.birth, offset);
+  offset = bytes.writeDoubleLE(row.computeMs, offset);
+  offset = bytes.writeDoubleLE(row.landedAt, offset);
+  offset = bytes.writeDoubleLE(row.expiresAt, offset);
+  offset = bytes.writeDoubleLE(row.touchedAt, offset);
+  offset = bytes.writeDoubleLE(row.accessCount, offset);
+  offset = bytes.writeDoubleLE(row.landed, offset);
+  offset = bytes.writeDoubleLE(row.parts, offset);
+  bytes.write(text, offset);
+  return bytes;
+}
+
+/** Throws on bytes that `encodeEntryRow` did not write. */
+function decodeEntryRow(bytes: Uint8Array, sequence: number): EntryRow {
+  const row = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const [key, ...tags]: string[] = JSON.parse(row.toString('utf8', HEADER_BYTES));
+  if (key === undefined) throw new RangeError('an index row without a key');
+  const number = (index: number): number => row.readDoubleLE(index * NUMBER_BYTES);
+  return {
+    key,
+    tags,
+    sizeBytes: number(0),
+    birth: number(1),
+    computeMs: number(2),
+    landedAt: number(3),
+    expiresAt: number(4),
+    touchedAt: number(5),
+    accessCount: number(6),
+    landed: number(7),
+    sequence,
+    parts: number(8),
+  };
+}
+
+export function encodeSequence(sequence: number): Uint8Array {
+  const bytes = Buffer.allocUnsafe(NUMBER_BYTES);
+  bytes.writeDoubleLE(sequence, 0);
+  return bytes;
+}
+
+function decodeSequence(bytes: Uint8Array): number {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).readDoubleLE(0);
+}
+
+/** As JSON, which keeps lone surrogates that UTF-8 would lose. */
+export function encodeKey(key: string): Uint8Array {
+  return Buffer.from(JSON.stringify(key));
+}
+
+function decodeKey(bytes: Uint8Array): string {
+  return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
+}
+
+/** LMDB hands out the live map for values of 16 MiB and more, so that none may be that long. */
+const PART_BYTES = 15 * 1024 * 1024;
+/** Shorter than any record, so that the row's length alone tells which it is. */
+const REFERENCE_BYTES = 12;
+
+/** Where the parts of a long value lie. */
+interface PartsReference {
+  readonly landed: number;
+  readonly parts: number;
+}
+
+/** How many parts a value of `length` takes; 0 when it fits one row. */
+export function countParts(length: number): number {
+  return length <= PART_BYTES ? 0 : Math.ceil(length / PART_BYTES);
+}
+
+export function part(value: Uint8Array, index: number): Uint8Array {
+  return value.subarray(index * PART_BYTES, (index + 1) * PART_BYTES);
+}
+
+export function encodeReference(reference: PartsReference): Uint8Array {
+  const bytes = Buffer.allocUnsafe(REFERENCE_BYTES);
+  bytes.writeDoubleLE(reference.landed, 0);
+  bytes.writeUInt32LE(reference.parts, 8);
+  return bytes;
+}
+
+/** `undefined` when the row is the value itself. */
+function decodeReference(row: Uint8Array): PartsReference | undefined {
+  if (row.length !== REFERENCE_BYTES) return undefined;
+  const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength);
+  return { landed: bytes.readDoubleLE(0), parts: bytes.readUInt32LE(8) };
+}
+
+/** Beside the lanes, whose keys are strings. */
+const SEEN = 0;
+const ROW_BYTES = 24;
+
+/** What a lane holds, and the last sequence it has given out. */
+export interface LaneCount {
+  entries: number;
+  sizeBytes: number;
+  sequence: number;
+}
+
+/** The counts of all lanes, stored with the entries they count, so that opening needs no scan. */
+export class LaneUsage {
+  private readonly counts = new Map<string, LaneCount>();
+  private readonly changed = new Set<string>();
+
+  /** The latest time at which an earlier opener wrote; 0 for none. */
+  readonly seenAt: number;
+
+  constructor(private readonly table: Table) {
+    const seen = table.get(SEEN);
+    this.seenAt = seen === undefined ? 0 : decodeSequence(seen);
+    for (const { key, value } of table.range()) if (typeof key === 'string') this.counts.set(key, decodeCount(value));
+  }
+
+  /** The lane's counts, to be changed in place by whoever calls `note` as well. */
+  of(lane: string): LaneCount {
+    let count = this.counts.get(lane);
+    if (count === undefined) this.counts.set(lane, (count = { entries: 0, sizeBytes: 0, sequence: 0 }));
+    return count;
+  }
+
+  /** Lanes that have ever held something here. */
+  lanes(): readonly string[] {
+    return [...this.counts.keys()];
+  }
+
+  note(lane: string): void {
+    this.changed.add(lane);
+  }
+
+  writeTo(transaction: Transaction, now: number): void {
+    transaction.put(this.table, SEEN, encodeSequence(now));
+    for (const lane of this.changed) transaction.put(this.table, lane, encodeCount(this.of(lane)));
+    this.changed.clear();
+  }
+}
+
+function encodeCount(count: LaneCount): Uint8Array {
+  const bytes = Buffer.allocUnsafe(ROW_BYTES);
+  bytes.writeDoubleLE(count.entries, 0);
+  bytes.writeDoubleLE(count.sizeBytes, 8);
+  bytes.writeDoubleLE(count.sequence, 16);
+  return bytes;
+}
+
+function decodeCount(row: Uint8Array): LaneCount {
+  if (row.length !== ROW_BYTES) throw new StorageFault('damaged', 'the counts of a lane cannot be read');
+  const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength);
+  return { entries: bytes.readDoubleLE(0), sizeBytes: bytes.readDoubleLE(8), sequence: bytes.readDoubleLE(16) };
+}
+
+/** What a lane may hold in a store, and who goes first. */
+export interface LaneRules {
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+  /** Records of at least so many bytes are compressed; absent = none. */
+  readonly compressFrom?: number;
+  /** Among the least recently used the highest goes first; absent = the least recently used itself. */
+  readonly priority?: (entry: EntryRow, now: number) => number;
+}
+
+/** An entry as it comes into the store. */
+export interface StoredRecord {
+  readonly key: string;
+  readonly tags: readonly string[];
+  readonly birth: number;
+  /** Epoch ms from which the record is of no use at all. */
+  readonly expiresAt: number;
+  readonly computeMs: number;
+  readonly bytes: Uint8Array;
+}
