@@ -16,7 +16,7 @@ import { OpenDirectories } from '../storage/open-directories.js';
 import { OwnerSocket } from '../storage/directory/owner-socket.js';
 import { acquireOwnership, type InUse, type Owned } from '../storage/directory/owner-lock.js';
 import { Entitlement } from '../storage/directory/ownership-check.js';
-import { removeOldQuarantines } from '../storage/quarantine.js';
+import { removeOldQuarantines } from '../storage/files/quarantine.js';
 import { DiskTier } from '../tiers/disk-tier.js';
 import { offReasonOf } from '../tiers/off-reason.js';
 import { PersistentTier } from '../tiers/persistent-tier.js';

@@ -16,7 +16,7 @@ import { inTime } from './in-time.js';
 import { LmdbTable, type ReadGate } from './lmdb-table.js';
 import { openNativeTable, tableNames, type NativeRoot } from './native-lmdb.js';
 import { freePageBytes } from './page-use.js';
-import { discard, putInPlace } from './quarantine.js';
+import { discard, putInPlace } from './files/quarantine.js';
 import { Watermark } from './watermark.js';
 import { WriteBatches, type Submission } from './write-batches.js';
 

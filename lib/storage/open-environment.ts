@@ -9,10 +9,9 @@ import { lockHolder } from './lock-holders.js';
 import { openNative, type NativeRoot } from './native-lmdb.js';
 import type { OpenDirectories } from './open-directories.js';
 import { OpeningMarker } from './opening-marker.js';
-import { ensurePrivateDirectory } from './private-directory.js';
-import { quarantine } from './quarantine.js';
+import { ensurePrivateDirectory, syncDirectory } from './files/private-directory.js';
+import { quarantine } from './files/quarantine.js';
 import { soundness, Unsound } from './soundness.js';
-import { syncDirectory } from './sync-directory.js';
 import { Watermark } from './watermark.js';
 
 export interface OpenEnvironmentOptions extends LmdbEnvironmentOptions {

@@ -81,7 +81,7 @@ describeWithRedis(
     });
 
     it('is told by the next process, where its own was killed as L3 had just been set aside', async () => {
-      const doomed = await workshop.variant(new Map([['lib/storage/quarantine.ts', killedThere]]));
+      const doomed = await workshop.variant(new Map([['lib/storage/files/quarantine.ts', killedThere]]));
       try {
         const app = await start(doomed);
         await invalidatedOutOfReach(app);

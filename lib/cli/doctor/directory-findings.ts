@@ -1,7 +1,7 @@
 import { access, constants, lstat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { networkFileSystem } from '../../storage/private-directory.js';
-import { quarantinesOf } from '../../storage/quarantine.js';
+import { networkFileSystem } from '../../storage/files/private-directory.js';
+import { quarantinesOf } from '../../storage/files/quarantine.js';
 import { bytesText } from '../texts.js';
 import type { Finding } from './findings.js';
 

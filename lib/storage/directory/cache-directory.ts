@@ -4,7 +4,7 @@ import type { Clock } from '../../clock/clock.js';
 import { randomId } from '../../clock/random.js';
 import { isErrno, toFault } from '../environment.js';
 import { type Liveness, SocketPlace } from './owner-lock.js';
-import { ensurePrivateDirectory } from '../private-directory.js';
+import { ensurePrivateDirectory } from '../files/private-directory.js';
 
 const HOLDER = 'alive';
 /** Appears once the session is held, so that one which is only being made is not taken for a dead one. */

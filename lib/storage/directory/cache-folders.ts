@@ -4,7 +4,7 @@ import { copyPlace } from '../copy-tables.js';
 import { type Durability, type Environment, isErrno, type StorageReporter } from '../environment.js';
 import type { OpenDirectories } from '../open-directories.js';
 import { openEnvironment } from '../open-environment.js';
-import { discard, removeDiscarded } from '../quarantine.js';
+import { discard, removeDiscarded } from '../files/quarantine.js';
 import { forgetMissed, missedNotes } from './pending-invalidations.js';
 
 interface CacheFolderOptions {

@@ -1,7 +1,7 @@
 import type { Clock } from '../../clock/clock.js';
 import { randomFraction, randomId } from '../../clock/random.js';
 import { toFault, isErrno } from '../environment.js';
-import { ensurePrivateDirectory } from '../private-directory.js';
+import { ensurePrivateDirectory } from '../files/private-directory.js';
 import { readdir, readFile, rename, rm, stat, utimes, writeFile, open, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';

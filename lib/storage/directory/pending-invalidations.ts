@@ -2,7 +2,7 @@ import { appendFile, readdir, readFile, rm, lstat, open } from 'node:fs/promises
 import { join } from 'node:path';
 import { randomId } from '../../clock/random.js';
 import { toFault, isErrno } from '../environment.js';
-import { syncDirectory } from '../sync-directory.js';
+import { syncDirectory } from '../files/private-directory.js';
 
 const OUTBOX_PREFIX = 'unsaid-';
 /** A file with so many more lines than it needs, twice over, is followed by another. */

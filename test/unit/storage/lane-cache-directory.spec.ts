@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { chmod, chown, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LaneCacheDirectory } from '../../../lib/storage/directory/cache-directory.js';
-import { networkFileSystem } from '../../../lib/storage/private-directory.js';
+import { networkFileSystem } from '../../../lib/storage/files/private-directory.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { FakeLiveness } from '../../support/fake-liveness.js';
 import { StorageBench } from '../../support/storage.js';

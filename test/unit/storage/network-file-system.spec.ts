@@ -8,7 +8,7 @@ const NFS = 0x6969;
 it('refuses a directory on a network file system, and says why', async () => {
   if (process.platform !== 'linux') return console.warn('Only Linux tells what a file system is.');
   jest.unstable_mockModule('node:fs/promises', () => ({ ...files, statfs: () => Promise.resolve({ type: NFS }) }));
-  const { ensurePrivateDirectory } = await import('../../../lib/storage/private-directory.js');
+  const { ensurePrivateDirectory } = await import('../../../lib/storage/files/private-directory.js');
   const directory = await files.mkdtemp(join(tmpdir(), 'lane-cache-'));
   await expect(ensurePrivateDirectory(directory)).rejects.toMatchObject({
     code: 'DIRECTORY_UNSUITABLE',

@@ -5,7 +5,7 @@ import { StorageFault, toFault } from '../../../lib/storage/environment.js';
 import { FORMAT_KEY, FORMAT_TABLE } from '../../../lib/storage/format-row.js';
 import { forgetMissed, missedNotes, noteMissed } from '../../../lib/storage/directory/pending-invalidations.js';
 import { OpenDirectories } from '../../../lib/storage/open-directories.js';
-import { quarantine, quarantinesOf, removeOldQuarantines } from '../../../lib/storage/quarantine.js';
+import { quarantine, quarantinesOf, removeOldQuarantines } from '../../../lib/storage/files/quarantine.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { StorageBench } from '../../support/storage.js';
 

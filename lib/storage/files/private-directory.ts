@@ -1,8 +1,7 @@
-import { chmod, lstat, mkdir, statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { isErrno, toFault } from './environment.js';
-import { syncMade } from './sync-directory.js';
+import { chmod, lstat, mkdir, statfs, open } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { LaneCacheError } from '../../errors/lane-cache.error.js';
+import { isErrno, toFault } from '../environment.js';
 
 /** Linux's numbers of file systems on which LMDB's locks or maps do not work. */
 const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
@@ -86,5 +85,35 @@ export const ensurePrivateDirectory = async (path: string, rights: ExistingRight
     if (isMade) await syncMade(path, firstMade ?? path);
   } catch (error) {
     throw error instanceof LaneCacheError ? error : toFault(error, `preparing ${path}`);
+  }
+};
+
+/** Makes what was created, renamed or removed in `directory` outlive a power failure. */
+export const syncDirectory = async (directory: string): Promise<void> => {
+  // Windows has no such thing as a directory's descriptor
+  if (process.platform === 'win32') return;
+  const handle = await open(directory, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+};
+
+const syncIfPermitted = async (directory: string): Promise<void> => {
+  try {
+    await syncDirectory(directory);
+  } catch (error) {
+    // who may make a directory in a folder need not be allowed to read that folder
+    if (!isErrno(error, 'EACCES') && !isErrno(error, 'EPERM')) throw error;
+  }
+};
+
+/** As `syncDirectory`, for a directory that was just made, and its parents from `first` on, which were made with it. */
+export const syncMade = async (made: string, first: string): Promise<void> => {
+  const end = dirname(resolve(first));
+  for (let at = dirname(resolve(made)); ; at = dirname(at)) {
+    await syncIfPermitted(at);
+    if (at === end || at === dirname(at)) return;
   }
 };

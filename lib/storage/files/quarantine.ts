@@ -1,8 +1,8 @@
 import { lstat, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { Clock } from '../clock/clock.js';
-import { isErrno, toFault } from './environment.js';
-import { syncDirectory } from './sync-directory.js';
+import type { Clock } from '../../clock/clock.js';
+import { isErrno, toFault } from '../environment.js';
+import { syncDirectory } from './private-directory.js';
 
 /** A directory that was renamed away because it could not be trusted. */
 export interface Quarantine {
