@@ -6,8 +6,8 @@ import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoin
 import type { TierOffReason } from '../events/reasons.js';
 import { StorageFault, type StorageFaultKind } from '../storage/environment.js';
 import { socketLiveness } from '../ipc/socket.js';
-import type { OpenDirectories } from '../storage/open-directories.js';
-import { openEnvironment } from '../storage/open-environment.js';
+import type { OpenDirectories } from '../storage/lmdb/open-directories.js';
+import { openEnvironment } from '../storage/lmdb/open-environment.js';
 import { acquireOwnership, type InUse } from '../storage/directory/owner-lock.js';
 import { offReasonOf } from '../tiers/off-reason.js';
 import type { Clock } from '../clock/clock.js';

@@ -12,7 +12,7 @@ import { writeAppNote, LaneCacheDirectory, type Session } from '../storage/direc
 import { CacheFolder, PersistentFolder } from '../storage/directory/cache-folders.js';
 import { StorageFault } from '../storage/environment.js';
 import { MissedNote, OutboxFiles } from '../storage/directory/pending-invalidations.js';
-import { OpenDirectories } from '../storage/open-directories.js';
+import { OpenDirectories } from '../storage/lmdb/open-directories.js';
 import { OwnerSocket } from '../storage/directory/owner-socket.js';
 import { acquireOwnership, type InUse, type Owned } from '../storage/directory/owner-lock.js';
 import { Entitlement } from '../storage/directory/ownership-check.js';

@@ -17,7 +17,7 @@ import { LocalCheckpointStore } from './lib/checkpoints/local/local-checkpoint-s
 import { ReadFaults } from './lib/checkpoints/local/checkpoint-tables.js';
 import { systemClock } from './lib/clock/clock.js';
 import { ValueCodec } from './lib/entries/codec/value-codec.js';
-import { openEnvironment } from './lib/storage/open-environment.js';
+import { openEnvironment } from './lib/storage/lmdb/open-environment.js';
 const stateOf = ${stateOf.toString()};
 const [directory, round] = process.argv.slice(2);
 const report = { fault() {}, quarantined: (_from, _to, cause) => console.log('quarantined ' + cause) };

@@ -194,7 +194,7 @@ describe('a data file that is damaged', () => {
         "table.putSync('probe', Buffer",
         "process.kill(process.pid, 'SIGSEGV'), table.putSync('probe', Buffer",
       );
-    const mined = await workshop.variant(new Map([['lib/storage/probe.ts', deadly]]));
+    const mined = await workshop.variant(new Map([['lib/storage/lmdb/probe.ts', deadly]]));
     const directory = await damaged('checkpoints', (file) => rm(join(file, '..', 'closed')));
     for (const ending of ['close', 'SIGKILL']) {
       const app = await FaultChild.start(mined, { directory }, acknowledged);

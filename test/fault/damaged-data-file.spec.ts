@@ -10,7 +10,7 @@ const ROWS = 300;
 /** Opens, reads everything, writes, and tells what it saw. */
 const READER = `
 import { systemClock } from './lib/clock/clock.js';
-import { openEnvironment } from './lib/storage/open-environment.js';
+import { openEnvironment } from './lib/storage/lmdb/open-environment.js';
 const [directory, onMarkerLeft] = process.argv.slice(2);
 const seen = { quarantines: [], faults: 0, rows: 0 };
 const report = { fault: () => seen.faults++, quarantined: (_d, movedTo, cause) => seen.quarantines.push({ movedTo, cause }) };

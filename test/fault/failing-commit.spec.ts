@@ -9,7 +9,7 @@ const PAGE = 4096;
 /** Commits from many turns, into a table that cannot be written and one that can, and tells what became of it. */
 const WRITER = `
 import { systemClock } from './lib/clock/clock.js';
-import { openEnvironment } from './lib/storage/open-environment.js';
+import { openEnvironment } from './lib/storage/lmdb/open-environment.js';
 const [directory, durability] = process.argv.slice(2);
 let unhandled = 0;
 process.on('unhandledRejection', () => unhandled++);

@@ -3,8 +3,7 @@ import { chmod, cp, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CacheManager } from '../../lib/index.js';
 import { systemClock } from '../../lib/clock/clock.js';
-import { FORMAT_KEY, FORMAT_TABLE } from '../../lib/storage/format-row.js';
-import { openEnvironment } from '../../lib/storage/open-environment.js';
+import { FORMAT_KEY, FORMAT_TABLE, openEnvironment } from '../../lib/storage/lmdb/open-environment.js';
 import { tell } from '../support/fault-table.js';
 import { RecordingReporter, StorageBench } from '../support/storage.js';
 

@@ -9,7 +9,7 @@ import { Workshop } from '../support/child-process.js';
 const WRITER = `
 import { rmSync, writeFileSync } from 'node:fs';
 import { systemClock } from './lib/clock/clock.js';
-import { openEnvironment } from './lib/storage/open-environment.js';
+import { openEnvironment } from './lib/storage/lmdb/open-environment.js';
 const [mount, durability, minFreeBytes] = process.argv.slice(2);
 let unhandled = 0;
 process.on('unhandledRejection', () => unhandled++);
@@ -42,7 +42,7 @@ console.log(JSON.stringify({ whileFull, kinds: [...kinds], lost: before - kept, 
 const RACER = `
 import { rmSync, writeFileSync } from 'node:fs';
 import { systemClock } from './lib/clock/clock.js';
-import { openEnvironment } from './lib/storage/open-environment.js';
+import { openEnvironment } from './lib/storage/lmdb/open-environment.js';
 const [mount, durability] = process.argv.slice(2);
 let unhandled = 0;
 process.on('unhandledRejection', () => unhandled++);

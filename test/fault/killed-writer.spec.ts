@@ -7,7 +7,7 @@ const ROUNDS = Number(process.env['LANE_CACHE_ROUNDS'] ?? 4);
 /** Writes pairs of rows without pause and says which are acknowledged. */
 const WRITER = `
 import { systemClock } from './lib/clock/clock.js';
-import { openEnvironment } from './lib/storage/open-environment.js';
+import { openEnvironment } from './lib/storage/lmdb/open-environment.js';
 const [directory, durability, round] = process.argv.slice(2);
 const quarantined = (_directory, _movedTo, cause) => console.log('quarantined ' + cause);
 const environment = await openEnvironment({ directory, durability, clock: systemClock, minFreeBytes: 0,

@@ -154,7 +154,7 @@ describe('a directory that several processes use', () => {
   it('stays with a process that closed its app over a disk that hangs, for as long as it lives', async () => {
     const hanging = (source: string): string =>
       source.replace('this.isInTime(this.root.close().then(letGo))', 'this.isInTime(new Promise(() => void letGo))');
-    const stuck = await workshop.variant(new Map([['lib/storage/lmdb-environment.ts', hanging]]));
+    const stuck = await workshop.variant(new Map([['lib/storage/lmdb/lmdb-environment.ts', hanging]]));
     const directory = await bench.path('cache');
     const owner = await FaultChild.start(stuck, { directory });
     const seen: Seen = await owner.ask('fill', { keys: KEYS, bytes: 800 });

@@ -66,8 +66,8 @@ describe('a reader', () => {
     const few = (source: string): string => source.replace('LOCK_BYTES = 65_536', 'LOCK_BYTES = 4_096');
     const small = (source: string): string => source.replace('maxReaders: 512', 'maxReaders: 4');
     const edits = [
-      ['lib/storage/open-environment.ts', few],
-      ['lib/storage/native-lmdb.ts', small],
+      ['lib/storage/lmdb/open-environment.ts', few],
+      ['lib/storage/lmdb/lmdb-table.ts', small],
     ] as const;
     const crowded = await workshop.variant(new Map(edits));
     const directory = await bench.path('cache');

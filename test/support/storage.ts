@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../lib/clock/clock.js';
 import type { Environment, StorageReporter } from '../../lib/storage/environment.js';
-import { openEnvironment, type OpenEnvironmentOptions } from '../../lib/storage/open-environment.js';
+import { openEnvironment, type OpenEnvironmentOptions } from '../../lib/storage/lmdb/open-environment.js';
 
 /** What a directory told its reporter. */
 export class RecordingReporter implements StorageReporter {

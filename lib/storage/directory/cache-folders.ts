@@ -1,9 +1,9 @@
 import { rm } from 'node:fs/promises';
 import type { Clock } from '../../clock/clock.js';
-import { copyPlace } from '../copy-tables.js';
+import { copyPlace } from '../lmdb/compaction.js';
 import { type Durability, type Environment, isErrno, type StorageReporter } from '../environment.js';
-import type { OpenDirectories } from '../open-directories.js';
-import { openEnvironment } from '../open-environment.js';
+import type { OpenDirectories } from '../lmdb/open-directories.js';
+import { openEnvironment } from '../lmdb/open-environment.js';
 import { discard, removeDiscarded } from '../files/quarantine.js';
 import { forgetMissed, missedNotes } from './pending-invalidations.js';
 

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import * as files from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Headroom } from '../../../lib/storage/headroom.js';
-import type { NativeRoot } from '../../../lib/storage/native-lmdb.js';
+import type { Headroom } from '../../../lib/storage/lmdb/free-space.js';
+import type { NativeRoot } from '../../../lib/storage/lmdb/lmdb-table.js';
 
 const PAGE = 4_096;
 
@@ -18,8 +18,8 @@ describe('the room behind the last page of a data file', () => {
       files.fchmodSync(...args);
     };
     jest.unstable_mockModule('node:fs', () => ({ ...files, fchmodSync }));
-    const { Headroom: Made } = await import('../../../lib/storage/headroom.js');
-    const { Watermark } = await import('../../../lib/storage/watermark.js');
+    const { Headroom: Made } = await import('../../../lib/storage/lmdb/free-space.js');
+    const { Watermark } = await import('../../../lib/storage/lmdb/free-space.js');
     make = (pages) => {
       const path = join(directory, `${pages}.mdb`);
       files.writeFileSync(path, Buffer.alloc(pages * PAGE));

@@ -3,9 +3,9 @@ import * as fc from 'fast-check';
 import { cp, rename, stat } from 'node:fs/promises';
 import { systemClock, type Clock } from '../../../lib/clock/clock.js';
 import { nextTurn } from '../../../lib/clock/timers.js';
-import { MAX_VALUE_BYTES } from '../../../lib/storage/changes.js';
+import { MAX_VALUE_BYTES } from '../../../lib/storage/lmdb/lmdb-environment.js';
 import { StorageFault, type TableKey } from '../../../lib/storage/environment.js';
-import { requireKey } from '../../../lib/storage/table-key.js';
+import { requireKey } from '../../../lib/storage/lmdb/lmdb-table.js';
 import { StorageBench } from '../../support/storage.js';
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);

@@ -1,8 +1,8 @@
 import { afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ProbeOutcome } from '../../../lib/storage/probe.js';
-import type { soundness as Soundness } from '../../../lib/storage/soundness.js';
+import type { ProbeOutcome } from '../../../lib/storage/lmdb/probe.js';
+import type { soundness as Soundness } from '../../../lib/storage/lmdb/integrity-check.js';
 import type { StorageBench } from '../../support/storage.js';
 
 const UNKNOWN: ProbeOutcome = { state: 'unknown', why: 'the child process was killed' };
@@ -16,13 +16,13 @@ describe('a directory of which a child process has to tell more', () => {
   let soundness: typeof Soundness;
 
   beforeAll(async () => {
-    jest.unstable_mockModule('../../../lib/storage/probe.js', () => ({
+    jest.unstable_mockModule('../../../lib/storage/lmdb/probe.js', () => ({
       probe: () => Promise.resolve(tells.reading),
       probeCopy: () => Promise.resolve(tells.copy),
     }));
     const support = await import('../../support/storage.js');
     bench = new support.StorageBench();
-    ({ soundness } = await import('../../../lib/storage/soundness.js'));
+    ({ soundness } = await import('../../../lib/storage/lmdb/integrity-check.js'));
   });
   afterEach(() => bench.dispose());
 

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it, jest } from '@jest/globals';
 import * as files from 'node:fs';
-import type { Watermark } from '../../../lib/storage/watermark.js';
+import type { Watermark } from '../../../lib/storage/lmdb/free-space.js';
 
 const MB = 1024 * 1024;
 const GB = 1024 * MB;
@@ -13,7 +13,7 @@ describe('the free space below which nothing is written', () => {
   beforeAll(async () => {
     const statfsSync = () => ({ bavail: volume.free, blocks: volume.size, bsize: 1 });
     jest.unstable_mockModule('node:fs', () => ({ ...files, statfsSync }));
-    const { Watermark: Made } = await import('../../../lib/storage/watermark.js');
+    const { Watermark: Made } = await import('../../../lib/storage/lmdb/free-space.js');
     make = (minFreeBytes) => new Made('/somewhere', minFreeBytes);
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import type { NativeRoot } from '../../../lib/storage/native-lmdb.js';
-import { WriteBatches, type Room } from '../../../lib/storage/write-batches.js';
+import type { NativeRoot } from '../../../lib/storage/lmdb/lmdb-table.js';
+import { WriteBatches, type Room } from '../../../lib/storage/lmdb/group-commit.js';
 
 /** A volume on which so many bytes can still be taken. */
 class SmallRoom implements Room {

@@ -1,6 +1,66 @@
-import { open, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, rename, rm, stat, writeFile, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isErrno, toFault } from '../environment.js';
 import { crc32 } from 'node:zlib';
+
+const ignore = (): undefined => undefined;
+
+const OPENING = 'opening.';
+const RUNNING = 'running.';
+
+/**
+ * A file that says how far opening a directory has come. Whoever finds `opening` left behind knows that the last
+ * attempt died on it, and does not walk into the same crash.
+ */
+export class OpeningMarker {
+  private constructor(
+    private readonly directory: string,
+    private path: string,
+  ) {}
+
+  /** Whether an earlier holder of the directory died between opening and having read from it. */
+  static async wasLeft(directory: string): Promise<boolean> {
+    return (await markers(directory)).some((name) => name.startsWith(OPENING));
+  }
+
+  /** When the last holder, who did not come to its end, opened the directory, in epoch ms; undefined if there was none. */
+  static async heldSince(directory: string): Promise<number | undefined> {
+    const name = (await markers(directory)).find((each) => each.startsWith(RUNNING));
+    return name === undefined ? undefined : stat(join(directory, name)).then(({ mtimeMs }) => mtimeMs, ignore);
+  }
+
+  /** Replaces whatever markers are there; the directory must be the caller's alone. */
+  static async leave(directory: string): Promise<OpeningMarker> {
+    try {
+      for (const name of await markers(directory)) await rm(join(directory, name), { force: true });
+      const path = join(directory, `${OPENING}${process.pid}`);
+      await writeFile(path, '', { mode: 0o600 });
+      return new OpeningMarker(directory, path);
+    } catch (error) {
+      throw toFault(error, `marking ${directory} as being opened`);
+    }
+  }
+
+  /** The directory was opened and read from. */
+  async running(): Promise<void> {
+    const path = join(this.directory, `${RUNNING}${process.pid}`);
+    await rename(this.path, path);
+    this.path = path;
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.path, { force: true });
+  }
+}
+
+const markers = async (directory: string): Promise<readonly string[]> => {
+  try {
+    return (await readdir(directory)).filter((name) => name.startsWith(OPENING) || name.startsWith(RUNNING));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw error;
+  }
+};
 
 const NAME = 'closed';
 const SLICE_BYTES = 1024 * 1024;
@@ -8,7 +68,7 @@ const SLICE_BYTES = 1024 * 1024;
 const MOST_READ_BYTES = 64 * 1024 * 1024;
 
 /** What a data file looks like from outside. */
-export interface Looks {
+interface Looks {
   readonly size: number;
   readonly mtimeMs: number;
 }

@@ -1,18 +1,15 @@
-import { stat, writeFile } from 'node:fs/promises';
+import { stat, writeFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { forgetStamp, stampClosed } from './closing-stamp.js';
-import { StorageFault, type Environment, toFault } from './environment.js';
-import { FORMAT_KEY, FORMAT_TABLE, formatRow, readFormat } from './format-row.js';
+import { LaneCacheError } from '../../errors/lane-cache.error.js';
+import { forgetStamp, stampClosed, OpeningMarker } from './crash-markers.js';
+import { StorageFault, type Environment, toFault } from '../environment.js';
 import { LmdbEnvironment, type LmdbEnvironmentOptions } from './lmdb-environment.js';
-import { lockHolder } from './lock-holders.js';
-import { openNative, type NativeRoot } from './native-lmdb.js';
+import { openNative, type NativeRoot, openNativeTable, tableNames } from './lmdb-table.js';
 import type { OpenDirectories } from './open-directories.js';
-import { OpeningMarker } from './opening-marker.js';
-import { ensurePrivateDirectory, syncDirectory } from './files/private-directory.js';
-import { quarantine } from './files/quarantine.js';
-import { soundness, Unsound } from './soundness.js';
-import { Watermark } from './watermark.js';
+import { ensurePrivateDirectory, syncDirectory } from '../files/private-directory.js';
+import { quarantine } from '../files/quarantine.js';
+import { soundness, Unsound } from './integrity-check.js';
+import { Watermark } from './free-space.js';
 
 export interface OpenEnvironmentOptions extends LmdbEnvironmentOptions {
   /**
@@ -171,4 +168,56 @@ const agreeOnFormat = async (
     `${options.directory} holds ${format.found}, which this version of nestjs-lane-cache cannot read. Use the version that wrote it, or another directory.`,
     { field: 'checkpoints.directory' },
   );
+};
+
+/** The version of what this room writes: tables, keys and rows. Raised when an older build could misread it. */
+const FORMAT_VERSION = 1;
+
+/** The row by which a directory says what it is. */
+export const FORMAT_TABLE = 'about';
+export const FORMAT_KEY = 'format';
+const CURRENT = `nestjs-lane-cache ${FORMAT_VERSION}`;
+
+/** `none`: nothing was ever written. `foreign`: written by something else, or by a newer version. */
+type Format = { readonly state: 'none' | 'current' } | { readonly state: 'foreign'; readonly found: string };
+
+/** Throws what LMDB throws if not even this can be read. */
+const readFormat = (root: NativeRoot): Format => {
+  const tables = tableNames(root);
+  if (tables.length === 0) return { state: 'none' };
+  if (!tables.includes(FORMAT_TABLE)) return { state: 'foreign', found: `a table ${JSON.stringify(tables[0])}` };
+  const row = openNativeTable(root, FORMAT_TABLE).getBinary(FORMAT_KEY);
+  // the table is made just before its row is written, and the process may die in between
+  if (row === undefined) return tables.length === 1 ? { state: 'none' } : { state: 'foreign', found: 'no version' };
+  const text = row.toString('latin1');
+  return text === CURRENT ? { state: 'current' } : { state: 'foreign', found: JSON.stringify(text.slice(0, 80)) };
+};
+
+const formatRow = (): Uint8Array => Buffer.from(CURRENT, 'latin1');
+
+/** `1: POSIX  ADVISORY  READ 4711 fd:01:123456 0 0`: a process and the file of which it holds a lock. */
+const LOCK = /^\d+: (?:-> )?POSIX\s+\S+\s+\S+ (-?\d+) ([0-9a-f]+:[0-9a-f]+:\d+) /gm;
+
+const hex = (number: bigint): string => number.toString(16).padStart(2, '0');
+
+/** A file as `/proc/locks` names it. */
+const nameOf = ({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): string => {
+  const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & 0xfffff000n);
+  const minor = (dev & 0xffn) | ((dev >> 12n) & 0xffffff00n);
+  return `${hex(major)}:${hex(minor)}:${ino}`;
+};
+
+/**
+ * The process that has LMDB open in `directory`; undefined if there is none that this one can see. LMDB holds locks on
+ * its lock file for as long as it is open, which nobody can remove, unlike claims. Linux only, and not from one
+ * container into another.
+ */
+const lockHolder = async (directory: string): Promise<number | undefined> => {
+  if (process.platform !== 'linux') return undefined;
+  const file = await stat(join(directory, 'lock.mdb'), { bigint: true }).catch(() => undefined);
+  if (file === undefined) return undefined;
+  const name = nameOf(file);
+  const locks = await readFile('/proc/locks', 'utf8').catch(() => '');
+  for (const [, pid, locked] of locks.matchAll(LOCK)) if (locked === name) return Number(pid);
+  return undefined;
 };

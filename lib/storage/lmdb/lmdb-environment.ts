@@ -1,7 +1,5 @@
-import type { Clock } from '../clock/clock.js';
-import { Changes, type Change } from './changes.js';
-import { copyInto, copyPlace } from './copy-tables.js';
-import { DataFile } from './data-file.js';
+import type { Clock } from '../../clock/clock.js';
+import { copyInto, copyPlace } from './compaction.js';
 import {
   StorageFault,
   type Durability,
@@ -10,15 +8,14 @@ import {
   type Transaction,
   toFault,
   type StorageReporter,
-} from './environment.js';
-import { Headroom } from './headroom.js';
-import { inTime } from './in-time.js';
-import { LmdbTable, type ReadGate } from './lmdb-table.js';
-import { openNativeTable, tableNames, type NativeRoot } from './native-lmdb.js';
-import { freePageBytes } from './page-use.js';
-import { discard, putInPlace } from './files/quarantine.js';
-import { Watermark } from './watermark.js';
-import { WriteBatches, type Submission } from './write-batches.js';
+  type TableKey,
+} from '../environment.js';
+import { Headroom, freePageBytes, Watermark } from './free-space.js';
+import { LmdbTable, type ReadGate, openNativeTable, tableNames, type NativeRoot, requireKey } from './lmdb-table.js';
+import { discard, putInPlace } from '../files/quarantine.js';
+import { WriteBatches, type Submission } from './group-commit.js';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 
 export interface LmdbEnvironmentOptions {
   readonly directory: string;
@@ -32,7 +29,7 @@ export interface LmdbEnvironmentOptions {
 }
 
 /** What an environment asks of whoever opened it. */
-export interface Opener {
+interface Opener {
   /** Once LMDB has let go of the directory, or of what lay in it before. */
   closed(isInPlace: boolean): Promise<void>;
   /** Opens a fresh environment of the same kind in another directory. */
@@ -259,3 +256,99 @@ export class LmdbEnvironment implements Environment, ReadGate {
     }
   }
 }
+
+/** lmdb-js hands out values from here on as live maps of the file; nothing larger is ever written. */
+export const MAX_VALUE_BYTES = 16 * 1024 * 1024 - 1;
+
+/** One change of a transaction; without a value it removes. */
+interface Change {
+  readonly table: LmdbTable;
+  readonly key: TableKey;
+  readonly value?: Uint8Array;
+}
+
+const PAGE_BYTES = 4_096;
+/** Branches, lists and meta pages that every transaction writes anew. */
+const TRANSACTION_BYTES = 16 * PAGE_BYTES;
+
+/** What a transaction is asked to do, checked as it is collected, so that applying it cannot stop half-way. */
+class Changes implements Transaction {
+  readonly all: Change[] = [];
+  /** The most that LMDB may write for it: each change can copy a page of its own. */
+  bytes = TRANSACTION_BYTES;
+  onlyRemoves = true;
+
+  /** `tables` are those of the environment, by name. */
+  constructor(private readonly tables: ReadonlyMap<string, LmdbTable>) {}
+
+  put(table: Table, key: TableKey, value: Uint8Array): void {
+    requireKey(key);
+    if (value.byteLength > MAX_VALUE_BYTES) {
+      throw new RangeError(
+        `A value for ${table.name} takes ${value.byteLength} bytes; ${MAX_VALUE_BYTES} is the most. Split it.`,
+      );
+    }
+    this.all.push({ table: this.own(table), key, value });
+    this.bytes += value.byteLength + 2 * PAGE_BYTES;
+    this.onlyRemoves = false;
+  }
+
+  remove(table: Table, key: TableKey): void {
+    requireKey(key);
+    this.all.push({ table: this.own(table), key });
+    this.bytes += PAGE_BYTES;
+  }
+
+  private own(table: Table): LmdbTable {
+    const own = this.tables.get(table.name);
+    if (own !== table) throw new TypeError(`Table ${table.name} belongs to another environment.`);
+    return own;
+  }
+}
+
+/** Settles as `work` does, or rejects with what `onLate` returns once `ms` have passed. `work` itself goes on. */
+const inTime = <T>(work: Promise<T>, clock: Clock, ms: number, onLate: () => Error): Promise<T> =>
+  new Promise((resolve, reject) => {
+    const cancel = clock.schedule(ms, () => reject(onLate()));
+    work.finally(cancel).then(resolve, reject);
+  });
+
+/** The file that LMDB has open, which others may remove or replace under it. */
+class DataFile {
+  readonly path: string;
+  private readonly identity: string;
+
+  constructor(directory: string) {
+    this.path = join(directory, 'data.mdb');
+    this.identity = identityOf(statSync(this.path));
+  }
+
+  bytes(): number {
+    return statSync(this.path, { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  /** Whether the file of that name is still the one that LMDB has open. */
+  get isInPlace(): boolean {
+    try {
+      this.requirePlace();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** LMDB goes on writing, and acknowledging, into a file that has no name any more. Throws `StorageFault` if it has none. */
+  requirePlace(): void {
+    let found;
+    try {
+      found = statSync(this.path, { throwIfNoEntry: false });
+    } catch (error) {
+      throw toFault(error, `looking for ${this.path}`);
+    }
+    if (found !== undefined && identityOf(found) === this.identity) return;
+    throw new StorageFault('gone', `${this.path} was removed or replaced while it was in use`);
+  }
+}
+
+/** The volume counts: one that was mounted anew has the same files. */
+const identityOf = ({ dev, ino }: { readonly dev: number; readonly ino: number }): string => `${dev} ${ino}`;

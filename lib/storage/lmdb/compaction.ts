@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
-import { nextTurn } from '../clock/timers.js';
-import type { Environment, Table, TableKey } from './environment.js';
+import { nextTurn } from '../../clock/timers.js';
+import type { Environment, Table, TableKey } from '../environment.js';
 
 const SLICE_ROWS = 256;
 const SLICE_BYTES = 2 * 1024 * 1024;

@@ -1,5 +1,5 @@
-import { nextTurn } from '../clock/timers.js';
-import type { NativeRoot } from './native-lmdb.js';
+import { nextTurn } from '../../clock/timers.js';
+import type { NativeRoot } from './lmdb-table.js';
 
 /** Puts all of a transaction's changes, and returns lmdb's promise for them. */
 export type Write = () => Promise<unknown>;

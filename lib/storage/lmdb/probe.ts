@@ -3,9 +3,9 @@ import { constants } from 'node:fs';
 import { copyFile, mkdir, rm, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import type { Durability } from './environment.js';
-import { nativeOptions } from './native-lmdb.js';
-import type { Watermark } from './watermark.js';
+import type { Durability } from '../environment.js';
+import { nativeOptions } from './lmdb-table.js';
+import type { Watermark } from './free-space.js';
 
 /**
  * `empty`: there are no tables to be read. `failed`: an error that can be caught. `unknown`: no child process could be

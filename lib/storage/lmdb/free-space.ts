@@ -1,0 +1,190 @@
+import { closeSync, fchmodSync, openSync, statSync, write, statfsSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { StorageFault, toFault } from '../environment.js';
+import type { NativeRoot, NativeTable } from './lmdb-table.js';
+
+const FILE_MODE = 0o600;
+const writeTo = promisify(write);
+
+/**
+ * Space behind the last page of a data file, taken from the volume before LMDB writes into it.
+ *
+ * A write that fails within LMDB, on a full disk or one that has turned read-only, corrupts the memory of the process.
+ * Space that the file has already cannot be taken by anybody else between a check and the write, so a write that needs
+ * more than there is, or whose volume takes no changes, fails here, where it can be caught. On file systems that copy what is overwritten (btrfs, snapshots) the space is a likelihood, not a promise.
+ *
+ * Call it only while LMDB is not writing: it measures the end of the file, and writes behind it.
+ */
+export class Headroom {
+  private left = 0;
+  private file: number | undefined;
+  private zeros: Buffer | undefined;
+
+  constructor(
+    private readonly root: NativeRoot,
+    private readonly dataFile: string,
+    private readonly watermark: Watermark,
+  ) {}
+
+  /** Whether the file can take `bytes` more without growing. */
+  has(bytes: number): boolean {
+    if (this.left < bytes) this.left = this.size() - usedEnd(this.root);
+    return this.left >= bytes && this.takesChanges();
+  }
+
+  /** A batch may have used so much of it. */
+  spend(bytes: number): void {
+    this.left -= bytes;
+  }
+
+  /** Takes room for `bytes` from the volume, and a little more where there is plenty. Throws `StorageFault`. */
+  async make(bytes: number): Promise<void> {
+    if (this.has(bytes)) return;
+    try {
+      this.requireChangeable();
+      await this.grow(bytes - this.left + (this.watermark.hasRoom(bytes + MEGABYTE) ? MEGABYTE : 0));
+    } catch (error) {
+      if (this.has(bytes)) return;
+      throw toFault(error, `growing ${this.dataFile}`);
+    }
+    if (!this.has(bytes)) throw new StorageFault('io', `${this.dataFile} did not grow as it was told to`);
+  }
+
+  close(): void {
+    if (this.file !== undefined) closeSync(this.file);
+    this.file = undefined;
+  }
+
+  private takesChanges(): boolean {
+    try {
+      this.requireChangeable();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Changes what is no content, and need not be synced: the rights, to what they are. Throws what the system says. */
+  private requireChangeable(): void {
+    fchmodSync(this.descriptor(), FILE_MODE);
+  }
+
+  private descriptor(): number {
+    return (this.file ??= openSync(this.dataFile, 'r+'));
+  }
+
+  private async grow(bytes: number): Promise<void> {
+    const file = this.descriptor();
+    const zeros = (this.zeros ??= Buffer.alloc(MEGABYTE));
+    let at = this.size();
+    const end = at + bytes;
+    while (at < end) {
+      const { bytesWritten } = await writeTo(file, zeros, 0, Math.min(MEGABYTE, end - at), at);
+      at += bytesWritten;
+    }
+  }
+
+  private size(): number {
+    return statSync(this.dataFile, { throwIfNoEntry: false })?.size ?? 0;
+  }
+}
+
+export const MEGABYTE = 1024 * 1024;
+const DEFAULT_MOST = 256 * MEGABYTE;
+const DEFAULT_SHARE = 0.05;
+/** What is always left, so that removing, which writes as well, is possible when nothing else is. */
+const LEAST = MEGABYTE;
+
+interface Volume {
+  readonly free: number;
+  readonly size: number;
+}
+
+/**
+ * Stops writes while the volume could still take them: a write that meets a full disk can abort the process from
+ * within LMDB, where nothing can catch it. Asks the volume each time, which takes about 3 us.
+ */
+export class Watermark {
+  /** `minFreeBytes` undefined: 256 MB or 5 % of the volume, whichever is smaller; never less than 1 MB. */
+  constructor(
+    private readonly directory: string,
+    private readonly minFreeBytes: number | undefined,
+  ) {}
+
+  /**
+   * Throws `StorageFault` `disk-full` if writing `bytes` would leave less free than the watermark. Below it, what fits
+   * into the `spare` bytes within the file may still be written, for the file need not grow.
+   */
+  requireRoom(bytes: number, spare: () => number): void {
+    const volume = this.volume();
+    if (volume.free >= this.reserve(volume) + bytes) return;
+    if (volume.free < bytes || spare() < bytes) this.refuse(volume, this.reserve(volume) + bytes);
+  }
+
+  /** As `requireRoom`, for what makes room: it may use up the reserve. */
+  requireRoomToRemove(bytes: number): void {
+    const volume = this.volume();
+    if (volume.free < bytes) this.refuse(volume, bytes);
+  }
+
+  /** Whether writing `bytes` would leave more free than the watermark. */
+  hasRoom(bytes: number): boolean {
+    const volume = this.volume();
+    return volume.free >= this.reserve(volume) + bytes;
+  }
+
+  /** Whether the volume could not have taken `bytes`. */
+  isFullFor(bytes: number): boolean {
+    return this.volume().free < bytes;
+  }
+
+  private refuse({ free }: Volume, wanted: number): never {
+    throw new StorageFault('disk-full', `${this.directory} has ${free} bytes free; this write wants ${wanted}`);
+  }
+
+  private reserve({ size }: Volume): number {
+    return Math.max(LEAST, this.minFreeBytes ?? Math.min(DEFAULT_MOST, size * DEFAULT_SHARE));
+  }
+
+  private volume(): Volume {
+    try {
+      const { bavail, blocks, bsize } = statfsSync(this.directory);
+      return { free: bavail * bsize, size: blocks * bsize };
+    } catch (error) {
+      throw toFault(error, `asking for the free space of ${this.directory}`);
+    }
+  }
+}
+
+const META_PAGES = 2;
+
+/** lmdb-js declares that there are statistics, but not which. */
+const statOf = (stats: object, name: string): unknown => Reflect.get(stats, name);
+
+const numberOf = (stats: object, name: string): number => {
+  const value = statOf(stats, name);
+  if (typeof value !== 'number') throw new TypeError(`lmdb says nothing about ${name}.`);
+  return value;
+};
+
+const pagesOf = (tree: unknown): number => {
+  if (typeof tree !== 'object' || tree === null) throw new TypeError('lmdb says nothing about its pages.');
+  return numberOf(tree, 'treeBranchPageCount') + numberOf(tree, 'treeLeafPageCount') + numberOf(tree, 'overflowPages');
+};
+
+/**
+ * Bytes of pages inside the data file that no table, no list and no meta page uses; LMDB takes them before it lets the
+ * file grow. `tables` must be all there are.
+ */
+export const freePageBytes = (root: NativeRoot, tables: Iterable<NativeTable>): number => {
+  const stats = root.getStats();
+  let used = META_PAGES + pagesOf(statOf(stats, 'root')) + pagesOf(statOf(stats, 'free'));
+  for (const table of tables) used += pagesOf(table.getStats());
+  return Math.max(0, numberOf(stats, 'lastPageNumber') + 1 - used) * numberOf(stats, 'pageSize');
+};
+
+/** Where the last page ends that LMDB has ever used: behind it, the file is not used yet. */
+export const usedEnd = (root: NativeRoot): number => {
+  const stats = root.getStats();
+  return (numberOf(stats, 'lastPageNumber') + 1) * numberOf(stats, 'pageSize');
+};

@@ -1,0 +1,163 @@
+import {
+  type RangeOptions,
+  type Table,
+  type TableKey,
+  toFault,
+  type StorageReporter,
+  type Durability,
+} from '../environment.js';
+import { open, type Database, type RootDatabase } from 'lmdb';
+
+/** Whether reading is still allowed: on a closed environment LMDB throws or crashes. */
+export interface ReadGate {
+  readonly isOpen: boolean;
+}
+
+type NativeRange = Parameters<NativeTable['getRange']>[0];
+type NativeBound = string | number | (string | number)[];
+
+const bound = (key: TableKey): NativeBound => (typeof key === 'object' ? [...key] : key);
+
+/** A new object without absent fields: lmdb-js writes into its options, and asks `'start' in options`. */
+const toNative = ({ start, end, reverse, limit }: RangeOptions): NativeRange => ({
+  ...(start !== undefined && { start: bound(start) }),
+  ...(end !== undefined && { end: bound(end) }),
+  ...(reverse !== undefined && { reverse }),
+  ...(limit !== undefined && { limit }),
+});
+
+/**
+ * Small copies lie in Node's pool, which costs a fraction of what memory of their own does. lmdb-js reads
+ * into one large buffer, whose `length` it sets to that of the value.
+ */
+const copyOf = (bytes: Buffer): Buffer => {
+  const { length } = bytes;
+  const copy = Buffer.allocUnsafe(length);
+  copy.set(bytes.subarray(0, length));
+  return copy;
+};
+
+/** Reads one table; damage is told to the reporter and reads as a miss. */
+export class LmdbTable implements Table {
+  constructor(
+    readonly name: string,
+    /** Another one once the environment was compacted. */
+    public native: NativeTable,
+    private readonly gate: ReadGate,
+    private readonly report: StorageReporter,
+  ) {}
+
+  get(key: TableKey): Uint8Array | undefined {
+    if (!this.gate.isOpen) return undefined;
+    try {
+      const bytes = this.native.getBinaryFast(key);
+      return bytes === undefined ? undefined : copyOf(bytes);
+    } catch (error) {
+      requireKey(key);
+      this.missed(error);
+      return undefined;
+    }
+  }
+
+  range(options: RangeOptions = {}): Iterable<{ readonly key: TableKey; readonly value: Uint8Array }> {
+    return this.guarded(() => this.native.getRange(toNative(options)));
+  }
+
+  keys(options: RangeOptions = {}): Iterable<TableKey> {
+    return this.guarded(() => this.native.getKeys(toNative(options)));
+  }
+
+  private *guarded<T>(rows: () => Iterable<T>): Generator<T, void, undefined> {
+    if (!this.gate.isOpen) return;
+    try {
+      for (const row of rows()) {
+        yield row;
+        if (!this.gate.isOpen) return;
+      }
+    } catch (error) {
+      this.missed(error);
+    }
+  }
+
+  /** After a page error every later read of the turn fails as well, unless the snapshot is given up. */
+  private missed(error: unknown): void {
+    const fault = toFault(error, `reading ${this.name}`);
+    this.report.fault(fault.kind, fault.message, error);
+    try {
+      this.native.resetReadTxn();
+    } catch (again) {
+      this.report.fault('damaged', `giving up the snapshot of ${this.name}`, again);
+    }
+  }
+}
+
+/** LMDB takes 1,978 bytes with pages of 4 KB; the rest is room for separators and escapes. */
+const MAX_KEY_BYTES = 1_900;
+const NUMBER_BYTES = 10;
+const SEPARATOR_BYTES = 2;
+
+const partBytes = (part: string | number): number => {
+  if (typeof part === 'string') return Buffer.byteLength(part) + SEPARATOR_BYTES;
+  if (!Number.isFinite(part)) throw new TypeError(`A table key holds ${part}, which has no place in an order.`);
+  return NUMBER_BYTES;
+};
+
+/**
+ * Throws unless LMDB takes `key` for sure. Asked before anything is handed over, because a put that throws on its key
+ * leaves half a transaction armed.
+ */
+export const requireKey = (key: TableKey): void => {
+  let bytes = 0;
+  if (typeof key === 'object') {
+    if (key.length === 0) throw new TypeError('A table key is an empty array.');
+    for (const part of key) bytes += partBytes(part);
+  } else bytes = partBytes(key);
+  if (bytes > MAX_KEY_BYTES) throw new RangeError(`A table key takes ${bytes} bytes; ${MAX_KEY_BYTES} is the most.`);
+};
+
+type NativeKey = string | number | (string | number)[];
+
+/** LMDB's main map, which holds the tables. */
+export type NativeRoot = RootDatabase<Uint8Array, NativeKey>;
+
+/** The map behind a table. lmdb-js reads the keys it is given, but does not declare that they may be read-only. */
+export interface NativeTable extends Omit<Database<Uint8Array, NativeKey>, 'getBinaryFast' | 'put' | 'remove'> {
+  /** The bytes are overwritten by the next read. */
+  getBinaryFast(key: TableKey): Buffer | undefined;
+  put(key: TableKey, value: Uint8Array): Promise<boolean>;
+  remove(key: TableKey): Promise<boolean>;
+}
+
+/** Two modes must never meet in one directory, so a directory is always opened with the same durability. */
+const SYNC = {
+  durable: { overlappingSync: false },
+  session: { noSync: true },
+} as const satisfies Record<Durability, object>;
+
+/** What the probe's child process needs as well, so it holds nothing that JSON cannot. */
+export const nativeOptions = (directory: string, durability: Durability) => ({
+  path: directory,
+  // without it a dot in the path means a file
+  noSubdir: false,
+  encoding: 'binary' as const,
+  permissionsMode: 0o600,
+  remapChunks: false,
+  maxReaders: 512,
+  maxDbs: 16,
+  // LMDB starts writing only when a transaction is complete, so that no synchronous one can cut it in two
+  batchStartThreshold: Number.MAX_SAFE_INTEGER,
+  ...SYNC[durability],
+});
+
+/**
+ * Opens what preflight found sound, in a directory that no other process has open: anything else can crash the process
+ * or lose what others commit.
+ */
+export const openNative = (directory: string, durability: Durability): NativeRoot =>
+  open<Uint8Array, NativeKey>(nativeOptions(directory, durability));
+
+export const openNativeTable = (root: NativeRoot, name: string): NativeTable =>
+  root.openDB<Uint8Array, NativeKey>({ name, encoding: 'binary' });
+
+/** The names of the tables that are there already. */
+export const tableNames = (root: NativeRoot): readonly string[] => [...root.getKeys()].map(String);
