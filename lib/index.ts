@@ -95,7 +95,7 @@ export type { CacheResponseOptions } from './http/response-key.js';
 export { laneKeyvStore } from './keyv/lane-keyv-store.js';
 export type { KeyvEntry, LaneKeyvStore } from './keyv/lane-keyv-store.js';
 
-export { DiskTier } from './tiers/disk-tier.js';
+export { DiskTier } from './tiers/stored-tier.js';
 export { DistributedTier } from './tiers/distributed-tier.js';
 export { MemoryTier } from './tiers/memory-tier.js';
 export { PersistentTier } from './tiers/persistent-tier.js';

@@ -25,7 +25,7 @@ import { laneTerms } from '../cache/call-options.js';
 import { TierGate } from '../cache/guarded-tier.js';
 import { KeyPattern } from '../entries/pattern.js';
 import { OffTier } from '../tiers/off-tier.js';
-import { DiskTier } from '../tiers/disk-tier.js';
+import { DiskTier } from '../tiers/stored-tier.js';
 import { MemoryTier } from '../tiers/memory-tier.js';
 import { appRecord, type AppRecord } from '../ipc/app-record.js';
 import { CheckpointCleaner } from '../checkpoints/checkpoint-cleaner.js';

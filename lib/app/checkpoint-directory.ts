@@ -9,7 +9,7 @@ import { socketLiveness } from '../ipc/socket.js';
 import type { OpenDirectories } from '../storage/lmdb/open-directories.js';
 import { openEnvironment } from '../storage/lmdb/open-environment.js';
 import { acquireOwnership, type InUse } from '../storage/directory/owner-lock.js';
-import { offReasonOf } from '../tiers/off-reason.js';
+import { offReasonOf } from '../tiers/tier.js';
 import type { Clock } from '../clock/clock.js';
 import type { EventSink } from '../events/event-map.js';
 

@@ -4,7 +4,7 @@ import type { TierName } from '../entries/tier-name.js';
 import type { ResolvedLane } from '../lanes/policy.js';
 import { parseSize, type Size } from '../lanes/units.js';
 import { LaneCounters } from '../metrics/lane-counters.js';
-import { MemorySpace } from '../tiers/memory-space.js';
+import { MemorySpace } from '../tiers/memory-tier.js';
 import { LaneManager } from '../cache/lane-manager.js';
 import type { LaneSpace } from '../cache/lane-context.js';
 import { RecentKeys } from '../cache/key-history.js';

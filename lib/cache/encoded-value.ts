@@ -1,7 +1,7 @@
 import { isTree, type ValueCodec } from '../entries/codec/value-codec.js';
 import { freezeCopy, freezeTree } from '../entries/isolation.js';
 import type { Isolation } from '../lanes/policy.js';
-import type { Held } from '../tiers/memory-entry.js';
+import type { Held } from '../tiers/memory-tier.js';
 
 /** How values are turned into bytes and back in one lane. */
 export interface PayloadContext {

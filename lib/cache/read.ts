@@ -1,5 +1,5 @@
 import type { BypassReason } from '../events/reasons.js';
-import type { MemoryEntry } from '../tiers/memory-entry.js';
+import type { MemoryEntry } from '../tiers/memory-tier.js';
 import {
   isCutOff,
   entryInMemory,

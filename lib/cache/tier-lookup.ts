@@ -4,7 +4,7 @@ import type { TierName } from '../entries/tier-name.js';
 import type { MissReason } from '../events/reasons.js';
 import type { Fence } from '../invalidation/lane-log.js';
 import type { Candidate } from '../invalidation/invalidation-log.js';
-import type { MemoryEntry } from '../tiers/memory-entry.js';
+import type { MemoryEntry } from '../tiers/memory-tier.js';
 import type { TierLookup, TierRecord } from '../tiers/tier.js';
 import type { LaneSpace } from './lane-context.js';
 import { Payload } from './encoded-value.js';

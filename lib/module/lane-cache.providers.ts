@@ -20,7 +20,7 @@ import type { LaneCacheOptions } from '../app/options.js';
 import { LANE_CACHE_APP, LANE_CACHE_CHECKPOINTS, LANE_CACHE_OPTIONS } from './lane-cache.tokens.js';
 import { getLaneToken, LANE_CACHE } from '../lanes/policy.js';
 import { LaneCacheMetrics } from '../metrics/lane-cache-metrics.js';
-import { DiskTier } from '../tiers/disk-tier.js';
+import { DiskTier } from '../tiers/stored-tier.js';
 import { DistributedTier } from '../tiers/distributed-tier.js';
 import { MemoryTier } from '../tiers/memory-tier.js';
 import { PersistentTier } from '../tiers/persistent-tier.js';

@@ -3,11 +3,11 @@ import { nextTurn } from '../clock/timers.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
 import { openRecord, sealRecord } from '../entries/record.js';
 import type { ResolvedLane } from '../lanes/policy.js';
-import { MemoryEntry } from './memory-entry.js';
-import { MemorySpace } from './memory-space.js';
 import type { Tier, TierLookup, TierRecord, TierState, TierUsage } from './tier.js';
+import { LRUCache } from 'lru-cache';
+import type { EntryView, LaneStrategy } from '../lanes/strategy.js';
 
-export interface MemoryTierOptions {
+interface MemoryTierOptions {
   readonly lanes: ReadonlyMap<string, ResolvedLane>;
   readonly codec: ValueCodec;
   readonly life: LifeClock;
@@ -162,5 +162,224 @@ export class MemoryTier implements Tier {
     if (entry.held.kind === 'bytes') return entry.held.bytes;
     const encoded = this.options.codec.encode(entry.held.value);
     return encoded.storable ? encoded.bytes : undefined;
+  }
+}
+
+interface MemorySpaceOptions {
+  readonly lane: string;
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+  readonly strategy: LaneStrategy | undefined;
+  readonly now: () => number;
+  /** An entry had to go for another; not called for removals. */
+  readonly evicted: (entry: MemoryEntry, reason: 'entries' | 'bytes') => void;
+}
+
+/** What an entry costs beside its value: objects, map slot, promise (measured on Node 20, rounded up). */
+const OVERHEAD_BYTES = 400;
+/** Up to this many entries a strategy sees all of them; beyond, the least recently used ones only. */
+const STRATEGY_SEES_ALL = 10_000;
+const STRATEGY_TAIL = 64;
+
+/** The memory of one lane: exact LRU within its entries and bytes, or the lane's strategy. */
+export class MemorySpace {
+  private readonly entries: LRUCache<string, MemoryEntry>;
+  private crowded: 'entries' | 'bytes' = 'entries';
+
+  constructor(private readonly options: MemorySpaceOptions) {
+    this.entries = new LRUCache({
+      max: options.maxEntries,
+      maxSize: options.maxBytes,
+      dispose: (entry, _key, reason) => {
+        if (reason === 'evict') options.evicted(entry, this.crowded);
+      },
+    });
+  }
+
+  /** The entry, which is the most recently used one from here on. */
+  get(key: string): MemoryEntry | undefined {
+    return this.entries.get(key);
+  }
+
+  peek(key: string): MemoryEntry | undefined {
+    return this.entries.peek(key);
+  }
+
+  /** Whether it was stored: an entry larger than the whole lane is not, and leaves nothing under its key. */
+  set(entry: MemoryEntry): boolean {
+    const size = sizeOf(entry);
+    if (size > this.options.maxBytes) {
+      this.entries.delete(entry.key);
+      return false;
+    }
+    this.crowded = this.isShortOfBytes(entry.key, size) ? 'bytes' : 'entries';
+    if (this.options.strategy !== undefined) this.makeRoom(entry.key, size, this.options.strategy);
+    this.entries.set(entry.key, entry, { size });
+    return true;
+  }
+
+  delete(key: string): boolean {
+    return this.entries.delete(key);
+  }
+
+  clear(): void {
+    this.entries.clear();
+  }
+
+  usage(): TierUsage {
+    return { entries: this.entries.size, sizeBytes: this.entries.calculatedSize };
+  }
+
+  /** Most recently used first. */
+  values(): Iterable<MemoryEntry> {
+    return this.entries.values();
+  }
+
+  private isShortOfBytes(key: string, size: number): boolean {
+    const excess = this.entries.calculatedSize + size - this.options.maxBytes;
+    if (excess <= 0) return false;
+    const replaced = this.entries.peek(key);
+    return replaced === undefined || sizeOf(replaced) < excess;
+  }
+
+  private makeRoom(key: string, size: number, strategy: LaneStrategy): void {
+    const { maxEntries, maxBytes } = this.options;
+    if (this.entries.has(key)) return;
+    while (this.entries.size >= maxEntries || this.entries.calculatedSize + size > maxBytes) {
+      const victim = this.victim(strategy);
+      if (victim === undefined) return;
+      this.entries.delete(victim.key);
+      this.options.evicted(victim, this.crowded);
+    }
+  }
+
+  /** The highest priority of those looked at; the least recently used one among equals, or if the strategy fails. */
+  private victim(strategy: LaneStrategy): MemoryEntry | undefined {
+    const now = this.options.now();
+    const looked = this.entries.size <= STRATEGY_SEES_ALL ? this.entries.size : STRATEGY_TAIL;
+    let victim: MemoryEntry | undefined;
+    let highest = -Infinity;
+    let seen = 0;
+    for (const entry of this.entries.rvalues()) {
+      if (entry === undefined || seen++ >= looked) break;
+      const priority = priorityOf(strategy, this.options.lane, viewOf(entry, now));
+      if (victim === undefined || priority > highest) {
+        victim = entry;
+        highest = priority;
+      }
+    }
+    return victim;
+  }
+}
+
+/** How an entry in memory looks to a strategy and to listings. */
+function viewOf(entry: MemoryEntry, now: number): EntryView {
+  return {
+    key: entry.key,
+    tags: entry.tags,
+    tier: 'l1',
+    sizeBytes: entry.sizeBytes,
+    computeMs: entry.computeMs,
+    accessCount: entry.accessCount,
+    ageMs: now - entry.landedAt,
+    idleMs: now - entry.usedAt,
+    remainingMs: Math.max(0, entry.expiresAt - now),
+  };
+}
+
+function priorityOf(strategy: LaneStrategy, lane: string, view: EntryView): number {
+  try {
+    const priority = strategy.getEvictionPriority(lane, view);
+    return Number.isNaN(priority) ? -Infinity : priority;
+  } catch {
+    return -Infinity;
+  }
+}
+
+function sizeOf(entry: MemoryEntry): number {
+  return entry.sizeBytes + entry.key.length * 2 + OVERHEAD_BYTES;
+}
+
+/** What an entry in memory holds: a value that all may share, or the encoded bytes of which each reader gets a copy. */
+export type Held =
+  { readonly kind: 'value'; readonly value: unknown } | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
+
+interface MemoryEntryFields {
+  readonly key: string;
+  readonly tags: readonly string[];
+  readonly birth: number;
+  /** Orders entries of one birth; 0 for what was promoted from a tier below. */
+  readonly flight: number;
+  readonly landedAt: number;
+  readonly expiresAt: number;
+  readonly staleUntil: number;
+  /** When a hit starts a renewal in the background; Infinity for never. */
+  readonly refreshAt: number;
+  readonly computeMs: number;
+  /** Encoded bytes of the value before compression. */
+  readonly sizeBytes: number;
+  readonly schemaVersion: number;
+  /** The invalidation log's stamp when the entry was found good. */
+  readonly stamp: number;
+  readonly held: Held;
+}
+
+/** An entry in memory. Its fields are flat and its class is one, because reading it is the hottest path there is. */
+export class MemoryEntry {
+  readonly key: string;
+  readonly tags: readonly string[];
+  readonly birth: number;
+  readonly flight: number;
+  readonly landedAt: number;
+  readonly computeMs: number;
+  readonly sizeBytes: number;
+  readonly schemaVersion: number;
+  readonly held: Held;
+  expiresAt: number;
+  staleUntil: number;
+  refreshAt: number;
+  /** Until then the entry may be served as it stands: shared, not due for renewal, not past its ttl. */
+  quietUntil: number;
+  stamp: number;
+  accessCount = 0;
+  usedAt: number;
+  /** The resolved promise that every hit returns, made with the first hit. */
+  promise: Promise<unknown> | undefined = undefined;
+
+  constructor(fields: MemoryEntryFields) {
+    this.key = fields.key;
+    this.tags = fields.tags;
+    this.birth = fields.birth;
+    this.flight = fields.flight;
+    this.landedAt = fields.landedAt;
+    this.computeMs = fields.computeMs;
+    this.sizeBytes = fields.sizeBytes;
+    this.schemaVersion = fields.schemaVersion;
+    this.held = fields.held;
+    this.expiresAt = fields.expiresAt;
+    this.staleUntil = fields.staleUntil;
+    this.refreshAt = fields.refreshAt;
+    this.stamp = fields.stamp;
+    this.usedAt = fields.landedAt;
+    this.quietUntil = 0;
+    this.settle();
+  }
+
+  /** Renewal will not be started by a hit before `at`. */
+  refreshFrom(at: number): void {
+    this.refreshAt = at;
+    this.settle();
+  }
+
+  /** Past its ttl at `at`, good as a stale copy for as long as its grace lasts from there. */
+  expire(at: number): void {
+    if (at >= this.expiresAt) return;
+    this.staleUntil = at + (this.staleUntil - this.expiresAt);
+    this.expiresAt = at;
+    this.settle();
+  }
+
+  private settle(): void {
+    this.quietUntil = this.held.kind === 'value' ? Math.min(this.expiresAt, this.refreshAt) : 0;
   }
 }

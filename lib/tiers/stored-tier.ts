@@ -8,12 +8,17 @@ import type { EntryView } from '../lanes/strategy.js';
 import type { EntryBatch } from '../storage/entries/entry-batch.js';
 import { EntryStore, type RecordLookup } from '../storage/entries/entry-store.js';
 import { StorageFault, type Environment } from '../storage/environment.js';
-import type { LaneRules } from '../storage/entries/entry-tables.js';
-import type { EnvironmentSource } from './environment-source.js';
-import { diskRules, viewOf } from './disk-rules.js';
-import { FoundRecord } from './found-record.js';
-import { StoreKeeper } from './store-keeper.js';
-import type { Offered, Tier, TierLookup, TierRecord, TierState, TierUsage } from './tier.js';
+import type { LaneRules, EntryRow } from '../storage/entries/entry-tables.js';
+import { type EnvironmentSource, StoreKeeper } from './store-supervisor.js';
+import {
+  FoundRecord,
+  type Offered,
+  type Tier,
+  type TierLookup,
+  type TierRecord,
+  type TierState,
+  type TierUsage,
+} from './tier.js';
 
 /** What a disk tier is given. */
 export interface StoredTierOptions {
@@ -226,5 +231,74 @@ export abstract class StoredTier implements Tier {
     else recorder(lane)?.eviction(this.name, 1);
     this.options.evicted?.(lane, key, this.name, reason);
     if (events.wants('evict')) events.emit('evict', { lane, key, tier: this.name, reason });
+  }
+}
+
+/** The rules of the lanes that use the tier. */
+function diskRules(tier: 'l2' | 'l3', lanes: ReadonlyMap<string, ResolvedLane>): ReadonlyMap<string, LaneRules> {
+  const rules = new Map<string, LaneRules>();
+  for (const [lane, resolved] of lanes) {
+    if (resolved.policy[tier].enabled) rules.set(lane, rulesOf(tier, lane, resolved));
+  }
+  return rules;
+}
+
+function rulesOf(tier: 'l2' | 'l3', lane: string, { policy, strategy }: ResolvedLane): LaneRules {
+  const { maxEntries, maxBytes } = policy[tier];
+  return {
+    maxEntries,
+    maxBytes,
+    ...(policy.compression.enabled && { compressFrom: policy.compression.minBytes }),
+    ...(strategy !== undefined && {
+      priority: (row, now) => strategy.getEvictionPriority(lane, viewOf(tier, row, now)),
+    }),
+  };
+}
+
+/** A stored entry as a strategy, a listing or a page sees it. */
+function viewOf(tier: 'l2' | 'l3', row: EntryRow, now: number): EntryView {
+  const { key, tags, sizeBytes, computeMs, accessCount } = row;
+  return {
+    key,
+    tags,
+    tier,
+    sizeBytes,
+    computeMs,
+    accessCount,
+    ageMs: Math.max(0, now - row.landedAt),
+    idleMs: Math.max(0, now - row.touchedAt),
+    remainingMs: Math.max(0, row.expiresAt - now),
+  };
+}
+
+/** L2: entries on disk for as long as the process lives, in a folder of its own. */
+export class DiskTier extends StoredTier {
+  /** Never rejects: a folder that cannot be opened turns the tier off, and is tried again. */
+  static async open(source: EnvironmentSource, options: StoredTierOptions): Promise<DiskTier> {
+    const tier = new DiskTier(options);
+    await tier.attach(source);
+    return tier;
+  }
+
+  /** Off until `attach`. */
+  static unattached(options: StoredTierOptions): DiskTier {
+    return new DiskTier(options, 'no-directory');
+  }
+
+  private constructor(options: StoredTierOptions, unattached?: TierOffReason) {
+    super('l2', unattached, options);
+  }
+
+  /** Drops all lanes with their folder and starts afresh. Rejects when the folder cannot be dropped; then the tier stays off. */
+  discard(): Promise<void> {
+    return this.keeper.empty();
+  }
+
+  protected accepts(): boolean {
+    return true;
+  }
+
+  protected begin(): void {
+    // nothing beside the entries
   }
 }

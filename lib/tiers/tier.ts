@@ -1,6 +1,7 @@
 import type { OpenedRecord } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { TierOffReason } from '../events/reasons.js';
+import type { StorageFaultKind } from '../storage/environment.js';
 
 /** An entry as tiers hold it: the record's bytes, and beside them what a tier needs to know without decoding. */
 export interface TierRecord {
@@ -64,4 +65,38 @@ export interface Tier {
   /** Everything accepted so far is in place, or has been given up with an event. */
   flush(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** A record that was found and opened. Where its bytes have to be made anew, that waits until they are wanted. */
+export class FoundRecord implements TierRecord {
+  readonly key: string;
+  readonly tags: readonly string[];
+  readonly birth: number;
+  readonly computeMs: number;
+
+  constructor(
+    readonly opened: OpenedRecord,
+    readonly expiresAt = opened.staleUntil,
+  ) {
+    this.key = opened.key;
+    this.tags = opened.tags;
+    this.birth = opened.birth;
+    this.computeMs = opened.computeMs;
+  }
+
+  get bytes(): Uint8Array {
+    return this.opened.bytes;
+  }
+}
+
+const REASONS: Partial<Record<StorageFaultKind, TierOffReason>> = {
+  'disk-full': 'disk-full',
+  'read-only': 'read-only',
+  'not-permitted': 'read-only',
+  damaged: 'quarantined',
+};
+
+/** As what a fault of the disk shows in the state of what lies there. */
+export function offReasonOf(kind: StorageFaultKind): TierOffReason {
+  return REASONS[kind] ?? 'breaker';
 }

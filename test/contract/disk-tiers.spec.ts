@@ -5,9 +5,8 @@ import { CacheFolder } from '../../lib/storage/directory/cache-folders.js';
 import type { Durability } from '../../lib/storage/environment.js';
 import { seededRandom } from '../../lib/testing/seeded-random.js';
 import { tierContract, type TestApi } from '../../lib/testing/tier-contract.js';
-import { DiskTier } from '../../lib/tiers/disk-tier.js';
+import { DiskTier, type StoredTierOptions } from '../../lib/tiers/stored-tier.js';
 import { PersistentTier } from '../../lib/tiers/persistent-tier.js';
-import type { StoredTierOptions } from '../../lib/tiers/stored-tier.js';
 import { StorageBench } from '../support/storage.js';
 import { recordOf, tierSetting } from '../support/stored-tiers.js';
 

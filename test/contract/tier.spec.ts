@@ -5,7 +5,7 @@ import { resolveLanes } from '../../lib/lanes/resolve-lanes.js';
 import { chaosTier } from '../../lib/testing/chaos-tier.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { tierContract } from '../../lib/testing/tier-contract.js';
-import { DiskTier } from '../../lib/tiers/disk-tier.js';
+import { DiskTier } from '../../lib/tiers/stored-tier.js';
 import { MemoryTier } from '../../lib/tiers/memory-tier.js';
 import { PersistentTier } from '../../lib/tiers/persistent-tier.js';
 import { MemorySource } from '../support/memory-environment.js';

@@ -23,7 +23,7 @@ import {
 } from '../../lib/module/lane-cache.module.js';
 import { getLaneToken, LANE_CACHE } from '../../lib/lanes/policy.js';
 import { LaneCacheMetrics } from '../../lib/metrics/lane-cache-metrics.js';
-import { DiskTier } from '../../lib/tiers/disk-tier.js';
+import { DiskTier } from '../../lib/tiers/stored-tier.js';
 import { MemoryTier } from '../../lib/tiers/memory-tier.js';
 import { PersistentTier } from '../../lib/tiers/persistent-tier.js';
 

@@ -8,7 +8,7 @@ import {
   type Transaction,
   type StorageReporter,
 } from '../../lib/storage/environment.js';
-import type { EnvironmentSource } from '../../lib/tiers/environment-source.js';
+import type { EnvironmentSource } from '../../lib/tiers/store-supervisor.js';
 
 type Row = { readonly key: TableKey; readonly value: Uint8Array };
 

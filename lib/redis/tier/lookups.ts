@@ -1,4 +1,4 @@
-import type { TierLookup, TierRecord } from '../../tiers/tier.js';
+import { type TierLookup, type TierRecord, FoundRecord } from '../../tiers/tier.js';
 import type { Heard } from '../shared-log/applied-records.js';
 import type { Packing } from './record-envelope.js';
 import type { ServerTime } from '../shared-log/freshness.js';
@@ -8,7 +8,6 @@ import { ENTRY_HEAD_BYTES, JUDGE } from '../shared-log/scripts.js';
 import { bytesOf, listOf, textsOf } from '../client/redis-client.js';
 import type { Session } from '../client/connection.js';
 import { sealRecord, type OpenedRecord } from '../../entries/record.js';
-import { FoundRecord } from '../../tiers/found-record.js';
 
 /** What a look-up needs to judge what it finds. */
 export interface LookUpParts {

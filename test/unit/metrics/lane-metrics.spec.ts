@@ -10,7 +10,7 @@ import { resolveLanes } from '../../../lib/lanes/resolve-lanes.js';
 import { LaneCacheMetrics } from '../../../lib/metrics/lane-cache-metrics.js';
 import { LaneCounters } from '../../../lib/metrics/lane-counters.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
-import { DiskTier } from '../../../lib/tiers/disk-tier.js';
+import { DiskTier } from '../../../lib/tiers/stored-tier.js';
 import { MemoryTier } from '../../../lib/tiers/memory-tier.js';
 import type { Tier } from '../../../lib/tiers/tier.js';
 import { MemorySource } from '../../support/memory-environment.js';

@@ -4,7 +4,7 @@ import { ValueCodec } from '../../../lib/entries/codec/value-codec.js';
 import { resolveLanes } from '../../../lib/lanes/resolve-lanes.js';
 import { ChaosError, chaosTier, type ChaosPlan } from '../../../lib/testing/chaos-tier.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
-import { DiskTier } from '../../../lib/tiers/disk-tier.js';
+import { DiskTier } from '../../../lib/tiers/stored-tier.js';
 import { MemoryTier } from '../../../lib/tiers/memory-tier.js';
 import type { Tier } from '../../../lib/tiers/tier.js';
 import { MemorySource } from '../../support/memory-environment.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
-import { Breaker } from '../../../lib/tiers/breaker.js';
+import { Breaker } from '../../../lib/tiers/circuit-breaker.js';
 import { RecordingEvents } from '../../support/stored-tiers.js';
 
 function setUp() {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { StorageFault } from '../../../lib/storage/environment.js';
-import { DiskTier } from '../../../lib/tiers/disk-tier.js';
+import { DiskTier } from '../../../lib/tiers/stored-tier.js';
 import { MemorySource } from '../../support/memory-environment.js';
 import { recordOf, tierSetting, type TierSetting } from '../../support/stored-tiers.js';
 import type { LanePolicyInput } from '../../../lib/lanes/policy.js';

@@ -2,15 +2,12 @@ import type { Clock } from '../clock/clock.js';
 import type { EventSink } from '../events/event-map.js';
 import type { TierOffReason } from '../events/reasons.js';
 import type { EntryStore } from '../storage/entries/entry-store.js';
-import { StorageFault, type Environment } from '../storage/environment.js';
+import { StorageFault, type Environment, type StorageReporter } from '../storage/environment.js';
 import type { QueuedChange } from '../storage/entries/write-queue.js';
-import { Breaker } from './breaker.js';
-import type { EnvironmentSource } from './environment-source.js';
-import { offReasonOf } from './off-reason.js';
-import type { TierState } from './tier.js';
-import { within } from './within.js';
+import { Breaker } from './circuit-breaker.js';
+import { offReasonOf, type TierState } from './tier.js';
 
-export interface StoreKeeperOptions {
+interface StoreKeeperOptions {
   readonly tier: 'l2' | 'l3';
   readonly clock: Clock;
   readonly events: EventSink;
@@ -219,4 +216,22 @@ export class StoreKeeper {
 /** Whether the folder that is open now will never serve again. */
 function isLost(error: unknown): boolean {
   return error instanceof StorageFault && (error.kind === 'damaged' || error.kind === 'gone');
+}
+
+/** Resolves when `work` has ended, well or badly, and when `ms` have passed at the latest. */
+async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<void> {
+  const cancels: (() => void)[] = [];
+  const deadline = new Promise<void>((resolve) => {
+    cancels.push(clock.schedule(ms, resolve));
+  });
+  await Promise.race([Promise.allSettled([work]), deadline]);
+  for (const cancel of cancels) cancel();
+}
+
+/** Where a disk tier gets its folder from, and what becomes of one that must not be read again. */
+export interface EnvironmentSource {
+  /** Opens the folder, setting aside what cannot be trusted. `report` hears of reads that failed. */
+  open(report: StorageReporter): Promise<Environment>;
+  /** Resolves when nothing that the folder holds can ever be opened again. The environment is closed before. */
+  discard(): Promise<void>;
 }
