@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import { RecentKeys } from '../cache/key-history.js';
+import { KeyHistory } from '../cache/key-history.js';
 import { FlightScopes } from '../cache/reentrancy.js';
 import { systemClock, type Clock } from '../clock/clock.js';
 import { LifeClock } from '../clock/life-clock.js';
@@ -9,7 +9,7 @@ import { EventBus } from '../events/event-bus.js';
 import { logEvents, reportListener } from '../events/event-log.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import { readOptions, type LaneCacheOptions } from './options.js';
-import { SharedDisk } from './shared-directory.js';
+import { SharedDirectory } from './shared-directory.js';
 import { noDisk, type Disk, type MakeCheckpoints } from './disk.js';
 import { toMilliseconds, parseSize } from '../lanes/units.js';
 import type { LaneName, ResolvedLane } from '../lanes/policy.js';
@@ -28,7 +28,7 @@ export interface Setting {
 }
 
 /** What of an app stands before its tiers are opened: settings read and checked, clocks, codec, events, counters. */
-export interface Foundations {
+export interface AppContext {
   readonly purpose: Purpose;
   /** Undefined if checkpoints need a directory. */
   readonly makeCheckpoints: MakeCheckpoints | undefined;
@@ -41,7 +41,7 @@ export interface Foundations {
   readonly events: EventBus;
   readonly counters: ReadonlyMap<string, LaneCounters>;
   readonly recorder: (lane: string) => LaneRecorder;
-  readonly recent: (lane: string) => RecentKeys;
+  readonly recent: (lane: string) => KeyHistory;
   readonly scopes: FlightScopes;
   readonly warnOnce: (subject: string, message: string) => void;
 }
@@ -54,7 +54,7 @@ const DEFAULT_DEADLINE_MS = 5_000;
 export function layFoundations(
   settings: LaneName | LaneCacheOptions | undefined,
   { purpose = 'serve', checkpoints }: Setting = {},
-): Foundations {
+): AppContext {
   const options = readOptions(settings);
   const lanes = resolveLanes(options.lanes);
   const defaultLane = options.lane ?? DEFAULT_LANE;
@@ -64,7 +64,7 @@ export function layFoundations(
   const events = new EventBus(clock, logger === undefined ? () => undefined : reportListener(logger));
   if (logger !== undefined) logEvents(events, logger);
   const counters = new Map(Array.from(lanes.keys(), (lane) => [lane, new LaneCounters()]));
-  const recent = new Map(Array.from(lanes.keys(), (lane) => [lane, new RecentKeys()]));
+  const recent = new Map(Array.from(lanes.keys(), (lane) => [lane, new KeyHistory()]));
   const codec = new ValueCodec(options.types ?? []);
   const warned = new Set<string>();
   return {
@@ -80,7 +80,7 @@ export function layFoundations(
     life: new LifeClock(clock),
     scopes: new FlightScopes(),
     recorder: (lane) => counters.get(lane) ?? new LaneCounters(),
-    recent: (lane) => recent.get(lane) ?? new RecentKeys(),
+    recent: (lane) => recent.get(lane) ?? new KeyHistory(),
     warnOnce: (subject, message) => {
       if (warned.has(subject)) return;
       warned.add(subject);
@@ -104,12 +104,12 @@ export function checkpointsDirectory(options: LaneCacheOptions): string | false 
 }
 
 /** Opens the directory that the settings name, or none. */
-export async function openDiskFor(foundations: Foundations): Promise<Disk> {
-  const { options, lanes, clock, life, events, recorder, recent } = foundations;
+export async function openDiskFor(context: AppContext): Promise<Disk> {
+  const { options, lanes, clock, life, events, recorder, recent } = context;
   const { storage } = options;
   const root = rootDirectory(options);
-  if (root === false) return noDisk(foundations.makeCheckpoints?.(foundations));
-  return SharedDisk.open({
+  if (root === false) return noDisk(context.makeCheckpoints?.(context));
+  return SharedDirectory.open({
     root,
     lanes,
     clock,
@@ -118,7 +118,7 @@ export async function openDiskFor(foundations: Foundations): Promise<Disk> {
     recorder,
     evicted: (lane, key, tier, reason) => recent(lane).evicted(key, tier, reason),
     checkpoints: checkpointsDirectory(options),
-    answering: foundations.purpose === 'look' ? 'nobody' : 'others',
+    serves: context.purpose === 'look' ? 'nobody' : 'others',
     minFreeBytes: storage?.minFreeBytes === undefined ? undefined : parseSize(storage.minFreeBytes),
     deadlineMs:
       storage?.deadline === undefined

@@ -1,8 +1,8 @@
 import { Invalidations } from '../cache/invalidate.js';
 import type { LaneManager } from '../cache/lane-manager.js';
-import type { ManagerParts } from '../cache/manager-context.js';
-import type { LaneSpace, CacheParts } from '../cache/lane-context.js';
-import { SharedFollower } from '../cache/remote-invalidations.js';
+import type { ManagerContext } from '../cache/manager-context.js';
+import type { LaneContext, SharedContext } from '../cache/lane-context.js';
+import { RemoteInvalidations } from '../cache/remote-invalidations.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import { withDeadline } from '../clock/timers.js';
@@ -11,8 +11,8 @@ import { UnknownLaneError } from '../errors/cache.errors.js';
 import { Sweeper } from '../housekeeping/sweeper.js';
 import { InvalidationLog } from '../invalidation/invalidation-log.js';
 import type { Disk } from './disk.js';
-import { openShared, type Shared } from './redis-options.js';
-import { layFoundations, openDiskFor, type Foundations, type Setting, checkpointsDirectory } from './app-context.js';
+import { openShared, type SharedBackend } from './redis-options.js';
+import { layFoundations, openDiskFor, type AppContext, type Setting, checkpointsDirectory } from './app-context.js';
 import type { LaneCacheOptions } from './options.js';
 import { toMilliseconds, parseSize } from '../lanes/units.js';
 import type { LaneName } from '../lanes/policy.js';
@@ -21,8 +21,8 @@ import { LaneCacheMetrics, type MetricsReport } from '../metrics/lane-cache-metr
 import { AppOperations } from '../ipc/app-operations.js';
 import { operationAnswers, type Operations } from '../ipc/operations.js';
 import type { Tier } from '../tiers/tier.js';
-import { laneTerms } from '../cache/call-options.js';
-import { TierGate } from '../cache/guarded-tier.js';
+import { laneOptions } from '../cache/call-options.js';
+import { GuardedTier } from '../cache/guarded-tier.js';
 import { KeyPattern } from '../entries/pattern.js';
 import { OffTier } from '../tiers/off-tier.js';
 import { DiskTier } from '../tiers/stored-tier.js';
@@ -49,7 +49,7 @@ const CLOSE_WITHIN_MS = 4_800;
 const SWEEP_EVERY_MS = 60_000;
 
 /** What makes the manager of a lane. */
-type MakeManager<M extends LaneManager> = (space: LaneSpace, shared: ManagerParts) => M;
+type MakeManager<M extends LaneManager> = (space: LaneContext, shared: ManagerContext) => M;
 
 /**
  * Puts an app together: settings are checked, the directory is opened and claimed, every lane stands.
@@ -60,11 +60,11 @@ export async function createLaneCache<M extends LaneManager>(
   make: MakeManager<M>,
   setting: Setting = {},
 ): Promise<LaneCacheApp<M>> {
-  const foundations = layFoundations(settings, setting);
-  const disk = await openDiskFor(foundations);
+  const context = layFoundations(settings, setting);
+  const disk = await openDiskFor(context);
   const log = new InvalidationLog({ journal: disk.journal });
   try {
-    const app = new App(foundations, disk, log, await openShared(foundations, disk, log), make);
+    const app = new App(context, disk, log, await openShared(context, disk, log), make);
     await app.start();
     return app;
   } catch (error) {
@@ -80,25 +80,25 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
   readonly cleanup: Cleanup;
   private readonly managers: ReadonlyMap<string, M>;
   private readonly sweeper: Sweeper;
-  private follower: SharedFollower | undefined;
+  private follower: RemoteInvalidations | undefined;
   private closing: Promise<void> | undefined;
 
   constructor(
-    private readonly foundations: Foundations,
+    private readonly context: AppContext,
     private readonly disk: Disk,
     private readonly log: InvalidationLog,
-    private readonly shared: Shared | undefined,
+    private readonly shared: SharedBackend | undefined,
     private readonly make: MakeManager<M>,
   ) {
-    const { lanes, clock, life, events, counters, options } = foundations;
-    this.tiers = tiersOf(foundations, disk, shared);
+    const { lanes, clock, life, events, counters, options } = context;
+    this.tiers = tiersOf(context, disk, shared);
     if (disk.journal !== undefined) life.notBefore(disk.journal.initial.latestTime);
     const tiers = Object.values(this.tiers) as readonly Tier[];
-    const store = (): CheckpointStore => storeOf(foundations, disk, shared);
-    this.checkpoints = checkpointsOf(foundations, store);
+    const store = (): CheckpointStore => storeOf(context, disk, shared);
+    this.checkpoints = checkpointsOf(context, store);
     const checkpoints = () => checkpointUse(this.checkpoints);
     this.metrics = new LaneCacheMetrics({ lanes, counters, tiers, clock, events, checkpoints });
-    this.cleanup = cleanupOf(foundations, disk, store);
+    this.cleanup = cleanupOf(context, disk, store);
     this.sweeper = new Sweeper({
       clock,
       events,
@@ -128,12 +128,12 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
 
   get operations(): Operations {
     const { metrics, checkpoints } = this;
-    const { lanes, defaultLane, clock, life } = this.foundations;
+    const { lanes, defaultLane, clock, life } = this.context;
     const manager = (lane?: string): LaneManager => this.manager(lane);
     return new AppOperations({ lanes: [...lanes.keys()], defaultLane, manager, metrics, checkpoints, clock, life });
   }
 
-  manager(lane: string = this.foundations.defaultLane): M {
+  manager(lane: string = this.context.defaultLane): M {
     const manager = this.managers.get(lane);
     if (manager === undefined) throw new UnknownLaneError(lane, [...this.managers.keys()]);
     return manager;
@@ -146,7 +146,7 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
 
   /** Memory first, so that from here on nothing is served and nothing is written; then what was accepted is drained. */
   private async shut(): Promise<void> {
-    const { clock, life, scopes } = this.foundations;
+    const { clock, life, scopes } = this.context;
     const recorded = this.leaveRecord();
     await this.tiers.l1.close();
     const reason = new LaneCacheError('CLOSED', 'The cache was closed while this was being computed.');
@@ -163,8 +163,8 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
   }
 
   private leaveRecord(): Promise<void> {
-    const { foundations, metrics, disk } = this;
-    return foundations.purpose === 'look' ? Promise.resolve() : disk.leaveNote(recordOf(foundations, metrics.report()));
+    const { context, metrics, disk } = this;
+    return context.purpose === 'look' ? Promise.resolve() : disk.leaveNote(recordOf(context, metrics.report()));
   }
 
   private async flush(): Promise<void> {
@@ -172,11 +172,11 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
   }
 
   private openLanes(): ReadonlyMap<string, M> {
-    const { parts, spaces } = openSpaces(this.foundations, this.tiers, this.log, this.disk, this.shared);
+    const { parts, spaces } = openSpaces(this.context, this.tiers, this.log, this.disk, this.shared);
     const managers = new Map<string, M>();
     const invalidations = new Invalidations(parts, spaces);
-    if (this.shared !== undefined) this.follower = new SharedFollower(parts, spaces, invalidations);
-    const shared: ManagerParts = {
+    if (this.shared !== undefined) this.follower = new RemoteInvalidations(parts, spaces, invalidations);
+    const shared: ManagerContext = {
       invalidations,
       metrics: this.metrics,
       checkpoints: this.checkpoints,
@@ -203,13 +203,13 @@ async function checkpointUse(checkpoints: CheckpointService): Promise<ReadonlyMa
 }
 
 /** Asked anew at each call: ownership of the directory may come later. */
-function storeOf({ options }: Foundations, disk: Disk, shared: Shared | undefined): CheckpointStore {
+function storeOf({ options }: AppContext, disk: Disk, shared: SharedBackend | undefined): CheckpointStore {
   const isShared = options.checkpoints !== false && options.checkpoints?.store === 'distributed';
   return (isShared ? shared?.checkpoints : undefined) ?? disk.checkpoints();
 }
 
 function checkpointsOf(
-  { lanes, codec, clock, events, defaultLane, options, warnOnce }: Foundations,
+  { lanes, codec, clock, events, defaultLane, options, warnOnce }: AppContext,
   store: () => CheckpointStore,
 ): CheckpointService {
   const settings = options.checkpoints === false ? {} : (options.checkpoints ?? {});
@@ -232,26 +232,26 @@ const REMOVE_DEADLINE_MS = 10_000;
 
 /** What the lanes share, and each lane at work over it. */
 interface Spaces {
-  readonly parts: CacheParts;
-  readonly spaces: ReadonlyMap<string, LaneSpace>;
+  readonly parts: SharedContext;
+  readonly spaces: ReadonlyMap<string, LaneContext>;
 }
 
 function openSpaces(
-  foundations: Foundations,
+  context: AppContext,
   tiers: AppTiers,
   log: InvalidationLog,
   disk: Disk,
-  shared: Shared | undefined,
+  shared: SharedBackend | undefined,
 ): Spaces {
-  const { clock, life, codec, events, scopes, warnOnce, options } = foundations;
-  const parts: CacheParts = {
+  const { clock, life, codec, events, scopes, warnOnce, options } = context;
+  const parts: SharedContext = {
     clock,
     life,
     codec,
     events,
     warnOnce,
     log,
-    below: gatesOf(foundations, tiers),
+    below: gatesOf(context, tiers),
     memory: tiers.l1,
     persistence: disk.persistence,
     shared: shared?.log,
@@ -259,34 +259,34 @@ function openSpaces(
     appVersion: options.version ?? '',
     scopes,
   };
-  return { parts, spaces: spacesOf(foundations, tiers, parts) };
+  return { parts, spaces: spacesOf(context, tiers, parts) };
 }
 
-function gatesOf({ clock, events, recorder }: Foundations, { l2, l3, l4 }: AppTiers): readonly TierGate[] {
+function gatesOf({ clock, events, recorder }: AppContext, { l2, l3, l4 }: AppTiers): readonly GuardedTier[] {
   const options = { clock, events, recorder, readDeadlineMs: READ_DEADLINE_MS, removeDeadlineMs: REMOVE_DEADLINE_MS };
   return [l2, l3, l4]
     .filter((tier) => !(tier instanceof OffTier))
     .map((tier) => {
       // the distributed tier has a deadline of its own
       const readDeadlineMs = tier.name === 'l4' ? Infinity : READ_DEADLINE_MS;
-      return new TierGate(tier, { ...options, readDeadlineMs });
+      return new GuardedTier(tier, { ...options, readDeadlineMs });
     });
 }
 
 function spacesOf(
-  { lanes, recorder, recent }: Foundations,
+  { lanes, recorder, recent }: AppContext,
   tiers: AppTiers,
-  parts: CacheParts,
-): ReadonlyMap<string, LaneSpace> {
+  parts: SharedContext,
+): ReadonlyMap<string, LaneContext> {
   const patterns = (texts: readonly string[]): readonly KeyPattern[] => texts.map((text) => new KeyPattern(text));
-  const spaces = new Map<string, LaneSpace>();
+  const spaces = new Map<string, LaneContext>();
   for (const [lane, { policy, strategy }] of lanes) {
     spaces.set(lane, {
       lane,
       policy,
       strategy,
-      parts,
-      terms: laneTerms(policy),
+      shared: parts,
+      call: laneOptions(policy),
       recorder: recorder(lane),
       recent: recent(lane),
       include: patterns(policy.include),
@@ -305,8 +305,8 @@ interface AppTiers {
   readonly l4: Tier;
 }
 
-function tiersOf(foundations: Foundations, disk: Disk, shared: Shared | undefined): AppTiers {
-  const { lanes, codec, life, events, recorder, recent } = foundations;
+function tiersOf(context: AppContext, disk: Disk, shared: SharedBackend | undefined): AppTiers {
+  const { lanes, codec, life, events, recorder, recent } = context;
   const { l2, l3 } = disk;
   const l1 = new MemoryTier({
     lanes,
@@ -341,8 +341,8 @@ function retentionOf(days: Retention = RETENTION_DAYS): Retention {
 }
 
 /** What the app leaves in its directory. */
-function recordOf(foundations: Foundations, metrics: MetricsReport): AppRecord {
-  const { options, lanes, defaultLane, clock } = foundations;
+function recordOf(context: AppContext, metrics: MetricsReport): AppRecord {
+  const { options, lanes, defaultLane, clock } = context;
   return appRecord({
     savedAt: new Date(clock.now()).toISOString(),
     pid: process.pid,
@@ -366,7 +366,7 @@ interface Cleanup {
 
 /** Throws OPTIONS_INVALID for a schedule that is none. */
 function cleanupOf(
-  { options, clock, events, warnOnce }: Foundations,
+  { options, clock, events, warnOnce }: AppContext,
   disk: Disk,
   store: () => CheckpointStore,
 ): Cleanup {

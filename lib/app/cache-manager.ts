@@ -1,6 +1,6 @@
 import { LaneManager } from '../cache/lane-manager.js';
-import type { ManagerParts } from '../cache/manager-context.js';
-import type { LaneSpace } from '../cache/lane-context.js';
+import type { ManagerContext } from '../cache/manager-context.js';
+import type { LaneContext } from '../cache/lane-context.js';
 import { cachedKeyFor } from '../decorators/keys.js';
 import { createLaneCache } from './cache-app.js';
 import type { LaneCacheOptions } from './options.js';
@@ -32,5 +32,5 @@ export class CacheManager extends LaneManager {
 }
 
 /** @internal */
-export const makeCacheManager = (space: LaneSpace, shared: ManagerParts): CacheManager =>
+export const makeCacheManager = (space: LaneContext, shared: ManagerContext): CacheManager =>
   new CacheManager(space, shared);

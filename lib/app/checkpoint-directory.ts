@@ -13,14 +13,14 @@ import { offReasonOf } from '../tiers/tier.js';
 import type { Clock } from '../clock/clock.js';
 import type { EventSink } from '../events/event-map.js';
 
-interface OwnPlace extends CheckpointPlace {
+interface OwnCheckpointPlace extends CheckpointPlace {
   readonly opened: OpenDirectories;
 }
 
 /** By what right a folder is opened. */
 interface Claim {
   /** Rejects with `StorageFault` if the folder belongs to another process by now. */
-  readonly entitled: () => Promise<void>;
+  readonly requireOwnership: () => Promise<void>;
   readonly release: () => Promise<void>;
 }
 
@@ -49,14 +49,14 @@ class PassingCheckpointStore extends UnavailableCheckpointStore {
  * that went away, another store stands in for them and says so, and they are opened again by and by. A folder outside
  * the directory, which apps with other directories may have been given too, is claimed first.
  */
-export class OwnCheckpoints {
+export class CheckpointDirectory {
   private retryMs = FIRST_RETRY_MS;
-  private isToldOff = false;
+  private isReportedOff = false;
 
   /** `entitled`: see `Claim`, for the app's directory. `replace` gets every store but the first. */
   constructor(
-    private readonly place: OwnPlace,
-    private readonly entitled: () => Promise<void>,
+    private readonly place: OwnCheckpointPlace,
+    private readonly requireOwnership: () => Promise<void>,
     private readonly replace: (store: CheckpointStore) => Promise<void>,
   ) {}
 
@@ -66,26 +66,26 @@ export class OwnCheckpoints {
     if (checkpoints === false) return switchedOff();
     try {
       if (!relative(root, checkpoints).startsWith('..'))
-        return await this.openFolder(checkpoints, { entitled: this.entitled, release: nothing });
+        return await this.openFolder(checkpoints, { requireOwnership: this.requireOwnership, release: nothing });
       const claim = await acquireOwnership({ directory: `${checkpoints}.claims`, liveness: socketLiveness, clock });
       if (claim.state === 'in-use') return this.wait(checkpoints, claim);
-      return await this.openFolder(checkpoints, { entitled: nothing, release: () => claim.release() });
+      return await this.openFolder(checkpoints, { requireOwnership: nothing, release: () => claim.release() });
     } catch (error) {
       if (!(error instanceof StorageFault)) throw error;
-      return this.standIn(error);
+      return this.useUnavailable(error);
     }
   }
 
   private wait(checkpoints: string, claim: InUse): CheckpointStore {
     const stop = claim.whenFree((owned) => {
-      const own: Claim = { entitled: nothing, release: () => owned.release() };
+      const own: Claim = { requireOwnership: nothing, release: () => owned.release() };
       void this.renew(() => this.openFolder(checkpoints, own));
     });
     const detail = `'${checkpoints}' belongs to process ${claim.ownerPid}, whose app has another directory. Give both apps the same 'directory' to share checkpoints, or one of them another 'checkpoints.directory'.`;
     return new PassingCheckpointStore('in-use', detail, stop);
   }
 
-  private async openFolder(directory: string, { entitled, release }: Claim): Promise<CheckpointStore> {
+  private async openFolder(directory: string, { requireOwnership, release }: Claim): Promise<CheckpointStore> {
     const { clock, minFreeBytes, deadlineMs, events, opened } = this.place;
     const faults = new ReadFaults();
     const report = {
@@ -95,9 +95,9 @@ export class OwnCheckpoints {
     };
     const given = { directory, durability: 'durable', onMarkerLeft: 'probe' } as const;
     try {
-      await entitled();
+      await requireOwnership();
       const environment = await openEnvironment({ ...given, clock, minFreeBytes, deadlineMs, report, opened });
-      const gone = (detail: string): void => this.leave(store, detail);
+      const gone = (detail: string): void => this.onRemoved(store, detail);
       // what hangs keeps the claim as long as the process lives
       const letGo = async (): Promise<void> => {
         if (!opened.has(directory)) await release();
@@ -110,12 +110,12 @@ export class OwnCheckpoints {
     }
   }
 
-  private standIn(fault: StorageFault): CheckpointStore {
+  private useUnavailable(fault: StorageFault): CheckpointStore {
     const reason = offReasonOf(fault.kind);
     const detail = fault.message;
-    if (!this.isToldOff)
+    if (!this.isReportedOff)
       this.place.events.emit('tier', { tier: 'checkpoints', state: 'off', reason, detail, error: fault });
-    this.isToldOff = true;
+    this.isReportedOff = true;
     return new PassingCheckpointStore(
       reason,
       `${detail}. They are tried again by themselves.`,
@@ -124,16 +124,16 @@ export class OwnCheckpoints {
   }
 
   /** The folder of `store`, which has said so, is not there any more. */
-  private leave(store: CheckpointStore, detail: string): void {
-    this.isToldOff = true;
+  private onRemoved(store: CheckpointStore, detail: string): void {
+    this.isReportedOff = true;
     const stop = this.retryAfter(store.close());
     void this.replace(new PassingCheckpointStore('breaker', `${detail}. They are opened anew by themselves.`, stop));
   }
 
-  private sayOn(): void {
+  private reportOnline(): void {
     this.retryMs = FIRST_RETRY_MS;
-    if (!this.isToldOff) return;
-    this.isToldOff = false;
+    if (!this.isReportedOff) return;
+    this.isReportedOff = false;
     this.place.events.emit('tier', { tier: 'checkpoints', state: 'on', detail: 'checkpoints can be saved again' });
   }
 
@@ -154,9 +154,9 @@ export class OwnCheckpoints {
   private async renew(open: () => Promise<CheckpointStore>): Promise<void> {
     const asFault = (error: unknown): StorageFault =>
       error instanceof StorageFault ? error : new StorageFault('io', String(error), error);
-    const store = await open().catch((error: unknown) => this.standIn(asFault(error)));
+    const store = await open().catch((error: unknown) => this.useUnavailable(asFault(error)));
     await this.replace(store);
-    if (store.state.state === 'on') this.sayOn();
+    if (store.state.state === 'on') this.reportOnline();
   }
 }
 

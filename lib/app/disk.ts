@@ -26,7 +26,7 @@ export interface DiskOptions {
   /** Told of every entry that had to go, or whose time was over. */
   readonly evicted: NonNullable<StoredTierOptions['evicted']>;
   /** Whether other processes may ask this one while it is the owner. */
-  readonly answering: 'others' | 'nobody';
+  readonly serves: 'others' | 'nobody';
   readonly minFreeBytes: number | undefined;
   readonly deadlineMs: number;
 }

@@ -1,36 +1,36 @@
 import type { ClusterTurns } from '../cache/lane-context.js';
-import type { SharedFollower } from '../cache/remote-invalidations.js';
+import type { RemoteInvalidations } from '../cache/remote-invalidations.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { InvalidationLog } from '../invalidation/invalidation-log.js';
 import type { Disk } from './disk.js';
 import { checkDistributed, type DistributedOptions } from './options.js';
-import type { Foundations } from './app-context.js';
+import type { AppContext } from './app-context.js';
 import { toMilliseconds, type Duration } from '../lanes/units.js';
 import type { CachePolicy } from '../lanes/policy.js';
-import type { DistributedSettings } from '../redis/redis-backend.js';
+import type { RedisBackendOptions } from '../redis/redis-backend.js';
 import type { SharedLane } from '../redis/tier/record-envelope.js';
 import type { SharedLog } from '../invalidation/shared-log.js';
 import type { DistributedTier } from '../tiers/distributed-tier.js';
 
 /** What of an app is shared. */
-export interface Shared {
+export interface SharedBackend {
   readonly tier: DistributedTier;
   readonly log: SharedLog;
   readonly turns: ClusterTurns;
   readonly checkpoints: CheckpointStore;
-  start(follower: SharedFollower): Promise<void>;
+  start(follower: RemoteInvalidations): Promise<void>;
   takenOver(): Promise<void>;
   close(): Promise<void>;
 }
 
 /** The distributed tier, if the settings ask for one; loaded only then. Throws LaneCacheError on bad settings. */
 export async function openShared(
-  foundations: Foundations,
+  context: AppContext,
   disk: Disk,
   log: InvalidationLog,
-): Promise<Shared | undefined> {
-  const { distributed, checkpoints } = foundations.options;
+): Promise<SharedBackend | undefined> {
+  const { distributed, checkpoints } = context.options;
   if (distributed === undefined && checkpoints !== false && checkpoints?.store === 'distributed') {
     throw new LaneCacheError(
       'OPTIONS_INVALID',
@@ -38,17 +38,17 @@ export async function openShared(
       { field: 'checkpoints.store' },
     );
   }
-  if (distributed === undefined || foundations.purpose === 'look') return undefined;
-  const settings = settingsOf(distributed, foundations, { disk, log });
-  const { Distributed } = await import('../redis/redis-backend.js');
-  return Distributed.prepare(settings);
+  if (distributed === undefined || context.purpose === 'look') return undefined;
+  const settings = settingsOf(distributed, context, { disk, log });
+  const { RedisBackend } = await import('../redis/redis-backend.js');
+  return RedisBackend.prepare(settings);
 }
 
 function settingsOf(
   given: DistributedOptions,
-  { lanes, clock, life, events, recorder }: Foundations,
+  { lanes, clock, life, events, recorder }: AppContext,
   { disk, log }: { readonly disk: Disk; readonly log: InvalidationLog },
-): DistributedSettings {
+): RedisBackendOptions {
   checkDistributed(given);
   const ms = (field: 'commandTimeout' | 'maxStaleness', otherwise: Duration): number =>
     toMilliseconds(given[field] ?? otherwise, { field: `distributed.${field}` });

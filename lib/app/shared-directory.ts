@@ -5,17 +5,17 @@ import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
 import type { LogJournal } from '../invalidation/journal.js';
 import { checkpointAnswers, RemoteCheckpointStore } from '../ipc/remote-checkpoint-store.js';
-import { type Answer, OperatorServer } from '../ipc/server.js';
+import { type Answer, IpcServer } from '../ipc/server.js';
 import { socketLiveness } from '../ipc/socket.js';
-import { switchedOff, OwnCheckpoints } from './checkpoint-directory.js';
-import { writeAppNote, LaneCacheDirectory, type Session } from '../storage/directory/cache-directory.js';
+import { switchedOff, CheckpointDirectory } from './checkpoint-directory.js';
+import { writeAppRecord, LaneCacheDirectory, type Session } from '../storage/directory/cache-directory.js';
 import { CacheFolder, PersistentFolder } from '../storage/directory/cache-folders.js';
 import { StorageFault } from '../storage/environment.js';
-import { MissedNote, OutboxFiles } from '../storage/directory/pending-invalidations.js';
+import { MissedMarker, PendingInvalidations } from '../storage/directory/pending-invalidations.js';
 import { OpenDirectories } from '../storage/lmdb/open-directories.js';
 import { OwnerSocket } from '../storage/directory/owner-socket.js';
 import { acquireOwnership, type InUse, type Owned } from '../storage/directory/owner-lock.js';
-import { Entitlement } from '../storage/directory/ownership-check.js';
+import { OwnershipCheck } from '../storage/directory/ownership-check.js';
 import { removeOldQuarantines } from '../storage/files/quarantine.js';
 import { DiskTier, type StoredTierOptions } from '../tiers/stored-tier.js';
 import { offReasonOf } from '../tiers/tier.js';
@@ -29,7 +29,7 @@ const LAST_RETRY_MS = 60_000;
 const NOT_OPENED = 'they have not been opened yet. Try again in a moment.';
 
 /** What an app has on disk, in a directory that other processes may use as well: one of them owns it. */
-export class SharedDisk implements Disk {
+export class SharedDirectory implements Disk {
   readonly l2: DiskTier;
   readonly l3: PersistentTier;
   readonly persistence: Persistence;
@@ -37,13 +37,13 @@ export class SharedDisk implements Disk {
   private directory: LaneCacheDirectory | undefined;
   private session: Session | undefined;
   private socket: OwnerSocket | undefined;
-  private owned: Entitlement | undefined;
+  private owned: OwnershipCheck | undefined;
   private stopWaiting: (() => Promise<void>) | undefined;
   private store: CheckpointStore = new UnavailableCheckpointStore('in-use', NOT_OPENED);
   private remote: RemoteCheckpointStore | undefined;
-  private server: OperatorServer | undefined;
+  private server: IpcServer | undefined;
   private readonly answers = new Map<string, Answer>(checkpointAnswers(() => this.store));
-  private readonly note: MissedNote;
+  private readonly note: MissedMarker;
   private moving: Promise<void> = Promise.resolve();
   private readonly opened = new OpenDirectories();
   private cancelRetry = (): void => undefined;
@@ -55,13 +55,13 @@ export class SharedDisk implements Disk {
     this.l2 = DiskTier.unattached(tier);
     const l3 = (this.l3 = PersistentTier.unattached(tier));
     const directory = join(options.root, 'l3');
-    this.note = new MissedNote(options.root, directory);
+    this.note = new MissedMarker(options.root, directory);
     this.persistence = {
       directory,
       // the owner follows what all say, and so does whoever becomes the owner
-      isBare: () => !l3.isFollowed || l3.isBare,
+      isEmpty: () => !l3.isFollowed || l3.isEmpty,
       // who is just becoming the owner must be done with it first
-      void: () => this.owning.then(() => l3.void()),
+      invalidateAll: () => this.owning.then(() => l3.invalidateAll()),
       noteMissed: () => (l3.isFollowed ? undefined : this.missed()),
     };
   }
@@ -70,22 +70,22 @@ export class SharedDisk implements Disk {
    * Opens the directory and claims it. One that cannot be used for the time being turns the disk off, and is tried again.
    * Throws LaneCacheError on a directory that can never be used as one.
    */
-  static async open(options: DiskOptions): Promise<SharedDisk> {
-    const disk = new SharedDisk(options);
+  static async open(options: DiskOptions): Promise<SharedDirectory> {
+    const disk = new SharedDirectory(options);
     try {
-      await disk.moveIn();
+      await disk.openOnce();
     } catch (error) {
       if (!(error instanceof StorageFault)) {
         await disk.close();
         throw error;
       }
-      disk.stayOutside(error);
+      disk.retryLater(error);
     }
     return disk;
   }
 
   /** Takes up where an earlier attempt failed. Rejects with `StorageFault`, or LaneCacheError. */
-  private async moveIn(): Promise<void> {
+  private async openOnce(): Promise<void> {
     const { root, clock } = this.options;
     const directory = await LaneCacheDirectory.prepare({ root, liveness: socketLiveness, clock });
     await directory.removeDeadSessions();
@@ -105,7 +105,7 @@ export class SharedDisk implements Disk {
   }
 
   /** Goes on in memory, and tries to move in later. */
-  private stayOutside(fault: StorageFault, afterMs = FIRST_RETRY_MS): void {
+  private retryLater(fault: StorageFault, afterMs = FIRST_RETRY_MS): void {
     const { root, events, clock } = this.options;
     const reason = offReasonOf(fault.kind);
     const detail = `the directory '${root}' can't be used: ${fault.message}`;
@@ -116,9 +116,9 @@ export class SharedDisk implements Disk {
     }
     this.store = new UnavailableCheckpointStore(reason, detail);
     this.cancelRetry = clock.schedule(afterMs, () => {
-      this.moving = this.moveIn().catch((error: unknown) => {
+      this.moving = this.openOnce().catch((error: unknown) => {
         const again = error instanceof StorageFault ? error : new StorageFault('io', String(error), error);
-        if (this.closing === undefined) this.stayOutside(again, Math.min(afterMs * 2, LAST_RETRY_MS));
+        if (this.closing === undefined) this.retryLater(again, Math.min(afterMs * 2, LAST_RETRY_MS));
       });
     });
   }
@@ -143,7 +143,7 @@ export class SharedDisk implements Disk {
   }
 
   async leaveNote(note: unknown): Promise<void> {
-    if (this.owned !== undefined) await writeAppNote(this.options.root, note).catch(() => undefined);
+    if (this.owned !== undefined) await writeAppRecord(this.options.root, note).catch(() => undefined);
   }
 
   async removeLeftovers(): Promise<{ readonly orphanedSessions: number; readonly quarantinesRemoved: number }> {
@@ -180,7 +180,7 @@ export class SharedDisk implements Disk {
 
   private own(owned: Owned): Promise<void> {
     const { root, clock, events } = this.options;
-    const claim = new Entitlement(owned, {
+    const claim = new OwnershipCheck(owned, {
       root,
       clock,
       liveness: socketLiveness,
@@ -192,7 +192,7 @@ export class SharedDisk implements Disk {
     return this.owning;
   }
 
-  private async attach(entitled: () => Promise<void>): Promise<void> {
+  private async attach(requireOwnership: () => Promise<void>): Promise<void> {
     const { clock, minFreeBytes, deadlineMs, events, root } = this.options;
     await this.note.made();
     this.outbox = await StoredOutbox.open(root);
@@ -204,11 +204,11 @@ export class SharedDisk implements Disk {
         minFreeBytes,
         deadlineMs,
         opened: this.opened,
-        entitled,
+        requireOwnership,
       }),
     );
     const use = (store: CheckpointStore): Promise<void> => this.useCheckpoints(store);
-    await use(await new OwnCheckpoints({ ...this.options, opened: this.opened }, entitled, use).open());
+    await use(await new CheckpointDirectory({ ...this.options, opened: this.opened }, requireOwnership, use).open());
     await this.listen();
     events.emit('owner', { directory: root, state: 'owned' });
   }
@@ -227,7 +227,7 @@ export class SharedDisk implements Disk {
   private wait(inUse: InUse, socket: OwnerSocket): void {
     const { events, root } = this.options;
     const { ownerPid } = inUse;
-    this.store = this.throughOwner(socket);
+    this.store = this.viaOwner(socket);
     this.l3.hold('in-use');
     events.emit('owner', { directory: root, state: 'waiting', ownerPid });
     this.stopWaiting = inUse.whenFree((owned) => {
@@ -238,7 +238,7 @@ export class SharedDisk implements Disk {
     });
   }
 
-  private throughOwner({ path }: OwnerSocket): CheckpointStore {
+  private viaOwner({ path }: OwnerSocket): CheckpointStore {
     const { checkpoints, clock, deadlineMs } = this.options;
     if (checkpoints === false) return switchedOff();
     this.remote = new RemoteCheckpointStore({ path, clock, deadlineMs });
@@ -257,12 +257,12 @@ export class SharedDisk implements Disk {
 async function listenToOthers(
   socket: OwnerSocket,
   answers: ReadonlyMap<string, Answer>,
-  { clock, events, root, answering }: DiskOptions,
-): Promise<OperatorServer | undefined> {
-  if (answering === 'nobody') return undefined;
+  { clock, events, root, serves }: DiskOptions,
+): Promise<IpcServer | undefined> {
+  if (serves === 'nobody') return undefined;
   try {
     await socket.clear();
-    return await OperatorServer.listen(socket.path, answers, clock);
+    return await IpcServer.listen(socket.path, answers, clock);
   } catch (error) {
     const detail = `other processes cannot reach the checkpoints in '${root}' through this one`;
     events.emit('tier', { tier: 'checkpoints', state: 'on', detail, error });
@@ -275,10 +275,10 @@ class StoredOutbox implements Outbox {
   readonly found: ReadonlyMap<string, SharedRecord>;
 
   static async open(root: string): Promise<StoredOutbox> {
-    return new StoredOutbox(await OutboxFiles.open(root));
+    return new StoredOutbox(await PendingInvalidations.open(root));
   }
 
-  private constructor(private readonly files: OutboxFiles) {
+  private constructor(private readonly files: PendingInvalidations) {
     this.found = new Map([...files.found].map(([id, text]) => [id, recordIn(text)]));
   }
 

@@ -6,8 +6,8 @@ import { parseSize, type Size } from '../lanes/units.js';
 import { LaneCounters } from '../metrics/lane-counters.js';
 import { MemorySpace } from '../tiers/memory-tier.js';
 import { LaneManager } from '../cache/lane-manager.js';
-import type { LaneSpace } from '../cache/lane-context.js';
-import { RecentKeys } from '../cache/key-history.js';
+import type { LaneContext } from '../cache/lane-context.js';
+import { KeyHistory } from '../cache/key-history.js';
 
 export interface PerformanceOptions {
   /** How many calls. Default 1,000. */
@@ -60,9 +60,9 @@ export async function measureCachePerformance(
   cache: LaneManager,
   options: PerformanceOptions = {},
 ): Promise<PerformanceReport> {
-  const { space, shared } = cache.insides;
+  const { context: space, shared } = cache.insides;
   const plan = planOf(options);
-  if (space.parts.memory.state.state === 'off') throw new LaneCacheError('CLOSED', 'The cache is closed.');
+  if (space.shared.memory.state.state === 'off') throw new LaneCacheError('CLOSED', 'The cache is closed.');
   const counters = new LaneCounters();
   const bench = new Bench(new LaneManager(besides(space, counters), shared), counters, plan);
   try {
@@ -86,14 +86,14 @@ interface Plan {
 class Bench {
   private readonly hits: Record<TierName, number[]> = { l1: [], l2: [], l3: [], l4: [] };
   private readonly misses: number[] = [];
-  private readonly space: LaneSpace;
+  private readonly space: LaneContext;
 
   constructor(
     private readonly manager: LaneManager,
     private readonly counters: LaneCounters,
     private readonly plan: Plan,
   ) {
-    this.space = manager.insides.space;
+    this.space = manager.insides.context;
   }
 
   async missAll(): Promise<void> {
@@ -135,7 +135,7 @@ class Bench {
   }
 
   private async call(key: string): Promise<void> {
-    const { clock } = this.space.parts;
+    const { clock } = this.space.shared;
     this.plan.signal?.throwIfAborted();
     const before = TIERS.map((tier) => this.counters[tier].hits);
     const startedAt = clock.monotonic();
@@ -148,14 +148,14 @@ class Bench {
   private async removeAbove(tier: string, key: string): Promise<void> {
     if (tier === 'l1') return;
     this.space.memory.delete(key);
-    for (const gate of this.space.parts.below) {
+    for (const gate of this.space.shared.below) {
       if (gate.name === tier) return;
       await gate.remove(this.space.lane, key).catch(() => false);
     }
   }
 
-  private async serving(): Promise<LaneSpace['parts']['below']> {
-    const { lane, parts } = this.space;
+  private async serving(): Promise<LaneContext['shared']['below']> {
+    const { lane, shared: parts } = this.space;
     const looks = parts.below.map(async (gate) => ((await gate.peek(lane, '')).outcome === 'off' ? [] : [gate]));
     return (await Promise.all(looks)).flat();
   }
@@ -169,8 +169,8 @@ const SILENT: EventSink & LaneCacheEvents = Object.freeze({
 });
 
 /** The lane over the same tiers, under a name, in a memory, and with counters of its own. */
-function besides(space: LaneSpace, recorder: LaneCounters): LaneSpace {
-  const { policy, parts } = space;
+function besides(space: LaneContext, recorder: LaneCounters): LaneContext {
+  const { policy, shared: parts } = space;
   const lane = benchLane(space.lane);
   const memory = new MemorySpace({
     lane,
@@ -187,9 +187,9 @@ function besides(space: LaneSpace, recorder: LaneCounters): LaneSpace {
     strategy: undefined,
     include: [],
     exclude: [],
-    recent: new RecentKeys(),
-    terms: { ...space.terms, ttlMs: Math.max(space.terms.ttlMs, LEAST_TTL_MS), jitterMs: 0, refreshAhead: null },
-    parts: { ...parts, events: SILENT },
+    recent: new KeyHistory(),
+    call: { ...space.call, ttlMs: Math.max(space.call.ttlMs, LEAST_TTL_MS), jitterMs: 0, refreshAhead: null },
+    shared: { ...parts, events: SILENT },
   };
 }
 

@@ -76,7 +76,7 @@ export interface EntryOptions extends WriteOptions, FreshnessOptions, ReadOption
 }
 
 /** One call's options over its lane's policy, in milliseconds. */
-export interface Terms {
+export interface CallOptions {
   readonly ttlMs: number;
   readonly graceMs: number;
   /** How much of an entry's grace this reader accepts. */
@@ -97,7 +97,7 @@ export interface Terms {
 const NO_TAGS: readonly string[] = Object.freeze([]);
 
 /** The terms of a call without options. */
-export function laneTerms(policy: CachePolicy): Terms {
+export function laneOptions(policy: CachePolicy): CallOptions {
   return Object.freeze({
     ttlMs: policy.ttlMs,
     graceMs: policy.graceMs,
@@ -117,7 +117,7 @@ export function laneTerms(policy: CachePolicy): Terms {
 }
 
 /** Lays a call's options over the lane's terms. Throws LaneCacheError naming the lane and the option of a bad value. */
-export function resolveTerms(lane: string, defaults: Terms, options: EntryOptions): Terms {
+export function resolveOptions(lane: string, defaults: CallOptions, options: EntryOptions): CallOptions {
   const ms = (field: string, value: Duration | undefined): number | undefined =>
     value === undefined ? undefined : toMilliseconds(value, { lane, field });
   const grace = ms('grace', options.grace);

@@ -4,7 +4,7 @@ import type { Isolation } from '../lanes/policy.js';
 import type { Held } from '../tiers/memory-tier.js';
 
 /** How values are turned into bytes and back in one lane. */
-export interface PayloadContext {
+export interface EncodingContext {
   readonly lane: string;
   readonly codec: ValueCodec;
 }
@@ -12,13 +12,13 @@ export interface PayloadContext {
 type Frozen = { readonly shareable: true; readonly value: unknown } | { readonly shareable: false };
 
 /** A value, and the forms in which it is given out: one frozen copy for all, a copy for each, or itself. */
-export class Payload {
+export class EncodedValue {
   private frozen: Frozen | undefined;
   /** A copy that was to be frozen and could not be; whoever needs a copy first gets it. */
   private spare: { readonly value: unknown } | undefined;
 
   private constructor(
-    private readonly context: PayloadContext,
+    private readonly context: EncodingContext,
     /** The encoded value; undefined when it can't be stored. */
     readonly bytes: Uint8Array | undefined,
     /** Why it can't be stored. */
@@ -27,27 +27,27 @@ export class Payload {
   ) {}
 
   /** Of a value that was just computed or given. */
-  static of(context: PayloadContext, value: unknown): Payload {
-    const encoded = context.codec.encode(value);
-    if (!encoded.storable) return new Payload(context, undefined, encoded.reason, { value });
-    const payload = new Payload(context, encoded.bytes, undefined, { value });
-    if (isImmutable(value)) payload.frozen = { shareable: true, value };
-    return payload;
+  static of(context: EncodingContext, value: unknown): EncodedValue {
+    const result = context.codec.encode(value);
+    if (!result.storable) return new EncodedValue(context, undefined, result.reason, { value });
+    const encoded = new EncodedValue(context, result.bytes, undefined, { value });
+    if (isImmutable(value)) encoded.frozen = { shareable: true, value };
+    return encoded;
   }
 
   /** Of a value that was found in a tier. Throws what the codec throws. */
-  static from(context: PayloadContext, bytes: Uint8Array): Payload {
-    const payload = new Payload(context, bytes, undefined, undefined);
-    payload.shareable();
-    return payload;
+  static from(context: EncodingContext, bytes: Uint8Array): EncodedValue {
+    const encoded = new EncodedValue(context, bytes, undefined, undefined);
+    encoded.shareable();
+    return encoded;
   }
 
   /** Of an entry in memory. */
-  static held(context: PayloadContext, held: Held): Payload {
-    if (held.kind === 'bytes') return new Payload(context, held.bytes, undefined, undefined);
-    const payload = new Payload(context, undefined, undefined, held);
-    payload.frozen = { shareable: true, value: held.value };
-    return payload;
+  static held(context: EncodingContext, held: Held): EncodedValue {
+    if (held.kind === 'bytes') return new EncodedValue(context, held.bytes, undefined, undefined);
+    const encoded = new EncodedValue(context, undefined, undefined, held);
+    encoded.frozen = { shareable: true, value: held.value };
+    return encoded;
   }
 
   get sizeBytes(): number {
@@ -55,7 +55,7 @@ export class Payload {
   }
 
   /** What a caller gets. A value that can't be stored is given as it is. */
-  give(isolation: Isolation): unknown {
+  valueFor(isolation: Isolation): unknown {
     if (isolation === 'shared' && this.original !== undefined) return this.original.value;
     if (isolation === 'clone') return this.clone();
     const frozen = this.shareable();
@@ -63,12 +63,12 @@ export class Payload {
   }
 
   /** How the lane's memory holds it. */
-  hold(isolation: Isolation): Held {
-    if (isolation === 'shared') return { kind: 'value', value: this.give('shared') };
+  heldFor(isolation: Isolation): Held {
+    if (isolation === 'shared') return { kind: 'value', value: this.valueFor('shared') };
     const frozen = this.shareable();
     if (isolation === 'frozen' && frozen.shareable) return { kind: 'value', value: frozen.value };
     return this.bytes === undefined
-      ? { kind: 'value', value: this.give('shared') }
+      ? { kind: 'value', value: this.valueFor('shared') }
       : { kind: 'bytes', bytes: this.bytes };
   }
 
@@ -96,8 +96,8 @@ export class Payload {
     if (this.frozen?.shareable === true && isImmutable(this.frozen.value)) return this.frozen.value;
     if (this.bytes !== undefined) return this.context.codec.decode(this.bytes);
     const value = this.original === undefined ? undefined : this.original.value;
-    const encoded = this.context.codec.encode(value);
-    return encoded.storable ? this.context.codec.decode(encoded.bytes) : value;
+    const result = this.context.codec.encode(value);
+    return result.storable ? this.context.codec.decode(result.bytes) : value;
   }
 }
 

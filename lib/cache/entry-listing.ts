@@ -1,7 +1,7 @@
 import type { KeyPattern } from '../entries/pattern.js';
 import type { TierName } from '../entries/tier-name.js';
 import { openRecord } from '../entries/record.js';
-import type { LaneSpace } from './lane-context.js';
+import type { LaneContext } from './lane-context.js';
 
 /** An entry as listings show it. */
 export interface EntryInfo {
@@ -21,34 +21,34 @@ export interface EntryInfo {
 type Listed = Omit<EntryInfo, 'tiers'>;
 
 /** Each key that a tier could serve, once, with all tiers that could; a peek that changes and counts nothing. */
-export async function* listEntries(space: LaneSpace, pattern: KeyPattern | undefined): AsyncIterable<EntryInfo> {
-  const { parts, lane } = space;
+export async function* listEntries(context: LaneContext, pattern: KeyPattern | undefined): AsyncIterable<EntryInfo> {
+  const { shared, lane } = context;
   const matches = (key: string): boolean => pattern === undefined || pattern.matches(key);
   const above: TierName[] = [];
-  const inMemory = [...space.memory.values()].map((entry) => entry.key);
+  const inMemory = [...context.memory.values()].map((entry) => entry.key);
   for (const key of inMemory) {
-    const listed = matches(key) ? fromMemory(space, key) : undefined;
-    if (listed !== undefined) yield { ...listed, tiers: ['l1', ...(await tiersBelow(space, key))] };
+    const listed = matches(key) ? fromMemory(context, key) : undefined;
+    if (listed !== undefined) yield { ...listed, tiers: ['l1', ...(await tiersBelow(context, key))] };
   }
-  for (const gate of parts.below) {
+  for (const gate of shared.below) {
     for await (const key of gate.keys(lane)) {
-      if (!matches(key) || fromMemory(space, key) !== undefined) continue;
-      const tiers = await tiersBelow(space, key);
+      if (!matches(key) || fromMemory(context, key) !== undefined) continue;
+      const tiers = await tiersBelow(context, key);
       if (tiers[0] !== gate.name || above.includes(gate.name)) continue;
-      const listed = await fromBelow(space, key);
+      const listed = await fromBelow(context, key);
       if (listed !== undefined) yield { ...listed, tiers };
     }
     above.push(gate.name);
   }
 }
 
-function fromMemory(space: LaneSpace, key: string): Listed | undefined {
-  const { parts, lane } = space;
-  const entry = space.memory.peek(key);
-  const now = parts.life.now();
+function fromMemory(context: LaneContext, key: string): Listed | undefined {
+  const { shared, lane } = context;
+  const entry = context.memory.peek(key);
+  const now = shared.life.now();
   if (entry === undefined || now >= entry.expiresAt) return undefined;
   const candidate = { lane, key, tags: entry.tags, birth: entry.birth };
-  if (!parts.log.counts(candidate) || parts.log.expiredAt(candidate) !== undefined) return undefined;
+  if (!shared.log.counts(candidate) || shared.log.expiredAt(candidate) !== undefined) return undefined;
   const { tags, sizeBytes, computeMs, accessCount } = entry;
   return {
     key,
@@ -57,45 +57,45 @@ function fromMemory(space: LaneSpace, key: string): Listed | undefined {
     sizeBytes,
     computeMs,
     accessCount,
-    ageMs: now - entry.landedAt,
+    ageMs: now - entry.storedAt,
     remainingMs: entry.expiresAt - now,
   };
 }
 
-async function tiersBelow(space: LaneSpace, key: string): Promise<TierName[]> {
+async function tiersBelow(context: LaneContext, key: string): Promise<TierName[]> {
   const tiers: TierName[] = [];
-  for (const gate of space.parts.below) {
-    if ((await readable(space, gate, key)) !== undefined) tiers.push(gate.name);
+  for (const gate of context.shared.below) {
+    if ((await readable(context, gate, key)) !== undefined) tiers.push(gate.name);
   }
   return tiers;
 }
 
-async function fromBelow(space: LaneSpace, key: string): Promise<Listed | undefined> {
-  for (const gate of space.parts.below) {
-    const listed = await readable(space, gate, key);
+async function fromBelow(context: LaneContext, key: string): Promise<Listed | undefined> {
+  for (const gate of context.shared.below) {
+    const listed = await readable(context, gate, key);
     if (listed !== undefined) return listed;
   }
   return undefined;
 }
 
 async function readable(
-  space: LaneSpace,
-  gate: LaneSpace['parts']['below'][number],
+  context: LaneContext,
+  gate: LaneContext['shared']['below'][number],
   key: string,
 ): Promise<Listed | undefined> {
-  const { parts, lane } = space;
+  const { shared, lane } = context;
   const lookup = await gate.peek(lane, key);
   if (lookup.outcome !== 'hit') return undefined;
   try {
     const record = openRecord(lookup.record.bytes);
     const candidate = { lane, key, tags: record.tags, birth: record.birth };
-    const now = parts.life.now();
+    const now = shared.life.now();
     const isGood =
       record.key === key &&
       now < record.expiresAt &&
       gate.trusts(record.birth) &&
-      parts.log.counts(candidate) &&
-      parts.log.expiredAt(candidate) === undefined;
+      shared.log.counts(candidate) &&
+      shared.log.expiredAt(candidate) === undefined;
     if (!isGood) return undefined;
     const { tags, computeMs, value } = record;
     return {
@@ -105,7 +105,7 @@ async function readable(
       computeMs,
       sizeBytes: value.length,
       accessCount: 0,
-      ageMs: now - record.landedAt,
+      ageMs: now - record.storedAt,
       remainingMs: record.expiresAt - now,
     };
   } catch {

@@ -1,6 +1,6 @@
 import type { LaneMetrics } from '../events/lane-metrics.js';
-import type { Flights } from './in-flight/in-flight.js';
-import type { LaneSpace } from './lane-context.js';
+import type { InFlight } from './in-flight/in-flight.js';
+import type { LaneContext } from './lane-context.js';
 import { bypassReason } from './read.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { InvalidationKind, MissReason } from '../events/reasons.js';
@@ -9,7 +9,7 @@ import { StaleType } from '../entries/codec/class-kinds.js';
 import { openRecord } from '../entries/record.js';
 import type { VoidedBy } from '../invalidation/invalidation-log.js';
 import type { KeyTrace } from './key-history.js';
-import type { TierGate } from './guarded-tier.js';
+import type { GuardedTier } from './guarded-tier.js';
 
 const BELOW = ['l2', 'l3', 'l4'] as const;
 
@@ -17,24 +17,24 @@ type Next = Pick<Explanation, 'next' | 'answeredBy' | 'summary'>;
 
 /** Looks at a key without touching it: nothing is counted, promoted or moved. */
 export async function explain(
-  space: LaneSpace,
-  flights: Flights,
+  context: LaneContext,
+  inFlight: InFlight,
   key: string,
   metrics: LaneMetrics,
 ): Promise<Explanation> {
-  const below = await Promise.all(BELOW.map((tier) => lookBelow(space, tier, key, metrics)));
+  const below = await Promise.all(BELOW.map((tier) => lookBelow(context, tier, key, metrics)));
   // memory last: it is looked at in the step in which `next` is decided
-  const looked = [lookIntoMemory(space, key), ...below];
-  return { key, lane: space.lane, tiers: looked.map(({ told }) => told), ...nextOf(space, flights, key, looked) };
+  const looked = [lookIntoMemory(context, key), ...below];
+  return { key, lane: context.lane, tiers: looked.map(({ told }) => told), ...nextOf(context, inFlight, key, looked) };
 }
 
-function nextOf(space: LaneSpace, flights: Flights, key: string, looked: readonly Looked[]): Next {
-  const subject = `'${key}' in lane '${space.lane}'`;
-  const past = bypassReason(space, key) ?? (space.policy.ttlMs === 0 ? 'ttl-zero' : undefined);
+function nextOf(context: LaneContext, inFlight: InFlight, key: string, looked: readonly Looked[]): Next {
+  const subject = `'${key}' in lane '${context.lane}'`;
+  const past = bypassReason(context, key) ?? (context.policy.ttlMs === 0 ? 'ttl-zero' : undefined);
   if (past !== undefined) return { next: 'bypass', summary: `${subject} goes past the cache (${past}).` };
   const [first, ...below] = looked.map(({ told }) => told);
   const present = first?.status === 'present' ? first : undefined;
-  const flight = present === undefined ? flights.of(key, 'request') : undefined;
+  const flight = present === undefined ? inFlight.of(key, 'request') : undefined;
   if (flight !== undefined) {
     return { next: 'join', summary: `${subject} is being computed; the next caller waits for that.` };
   }
@@ -48,17 +48,17 @@ function nextOf(space: LaneSpace, flights: Flights, key: string, looked: readonl
     };
   }
   const why = `${subject}: ${reasonText(looked).replace(/\.$/, '')}`;
-  if (servesStale(space, flights, key, looked)) {
+  if (servesStale(context, inFlight, key, looked)) {
     return { next: 'stale', summary: `${why}. The next call gets the stale value, for it is within its grace.` };
   }
   return { next: 'compute', summary: `${why}. The next call computes it.` };
 }
 
 /** Whether the stale copy is given before the computation has failed or taken its time. */
-function servesStale(space: LaneSpace, flights: Flights, key: string, looked: readonly Looked[]): boolean {
-  const now = space.parts.life.now();
+function servesStale(context: LaneContext, inFlight: InFlight, key: string, looked: readonly Looked[]): boolean {
+  const now = context.shared.life.now();
   const isInGrace = looked.some(({ staleUntil }) => staleUntil !== undefined && now < staleUntil);
-  return isInGrace && (space.policy.softTimeoutMs === 0 || flights.isBackingOff(key));
+  return isInGrace && (context.policy.softTimeoutMs === 0 || inFlight.isBackingOff(key));
 }
 
 /** The nearest tier that has something to say, and says more than that it has never seen the key. */
@@ -102,7 +102,7 @@ interface Looked {
 interface Copy {
   readonly tags: readonly string[];
   readonly birth: number;
-  readonly landedAt: number;
+  readonly storedAt: number;
   readonly expiresAt: number;
   readonly staleUntil: number;
   readonly computeMs: number;
@@ -112,73 +112,73 @@ interface Copy {
 }
 
 /** What memory has to say. */
-function lookIntoMemory(space: LaneSpace, key: string): Looked {
-  const { state } = space.parts.memory;
+function lookIntoMemory(context: LaneContext, key: string): Looked {
+  const { state } = context.shared.memory;
   if (state.state === 'off') {
     return { told: { tier: 'l1', status: 'off', reason: 'tier-off', detail: 'the app was closed' } };
   }
-  const entry = space.memory.peek(key);
-  return entry === undefined ? { told: absent(space, 'l1', key) } : judge(space, 'l1', key, entry);
+  const entry = context.memory.peek(key);
+  return entry === undefined ? { told: absent(context, 'l1', key) } : judge(context, 'l1', key, entry);
 }
 
 /** What a tier below has to say: a peek that counts nothing, and changes neither recency nor anything else. */
 async function lookBelow(
-  space: LaneSpace,
+  context: LaneContext,
   tier: Exclude<TierName, 'l1'>,
   key: string,
   metrics: LaneMetrics,
 ): Promise<Looked> {
-  const gate = space.parts.below.find(({ name }) => name === tier);
+  const gate = context.shared.below.find(({ name }) => name === tier);
   const { state, reason = 'breaker', since } = metrics[tier];
-  if (gate === undefined || state === 'off') return { told: off(space, tier, reason, since) };
-  const lookup = await gate.peek(space.lane, key);
-  if (lookup.outcome === 'off') return { told: off(space, tier, lookup.reason, since) };
-  if (lookup.outcome === 'miss') return { told: absent(space, tier, key) };
-  return judgeBytes(space, gate, key, lookup.record.bytes);
+  if (gate === undefined || state === 'off') return { told: off(context, tier, reason, since) };
+  const lookup = await gate.peek(context.lane, key);
+  if (lookup.outcome === 'off') return { told: off(context, tier, lookup.reason, since) };
+  if (lookup.outcome === 'miss') return { told: absent(context, tier, key) };
+  return judgeBytes(context, gate, key, lookup.record.bytes);
 }
 
-function off(space: LaneSpace, tier: TierName, reason: string, since: string | undefined): TierExplanation {
+function off(context: LaneContext, tier: TierName, reason: string, since: string | undefined): TierExplanation {
   const detail =
     reason === 'policy'
-      ? `lane '${space.lane}' does not use it`
+      ? `lane '${context.lane}' does not use it`
       : `off${since === undefined ? '' : ` since ${since}`}: ${reason}`;
   return { tier, status: 'off', reason: 'tier-off', detail };
 }
 
-function judgeBytes(space: LaneSpace, gate: TierGate, key: string, bytes: Uint8Array): Looked {
+function judgeBytes(context: LaneContext, gate: GuardedTier, key: string, bytes: Uint8Array): Looked {
   const tier = gate.name;
   try {
     const record = openRecord(bytes);
-    if (record.key !== key) return { told: absent(space, tier, key) };
+    if (record.key !== key) return { told: absent(context, tier, key) };
     if (!gate.trusts(record.birth)) {
       const detail = 'the tier missed an invalidation, so nothing older than that is served from it';
       return { told: { tier, status: 'unusable', reason: 'invalidated', detail } };
     }
     const { appVersion } = record;
-    if (appVersion !== space.parts.appVersion) {
-      const detail = `stored under the app's version '${appVersion}'; it is '${space.parts.appVersion}' now`;
+    if (appVersion !== context.shared.appVersion) {
+      const detail = `stored under the app's version '${appVersion}'; it is '${context.shared.appVersion}' now`;
       return { told: { tier, status: 'unusable', reason: 'version', detail } };
     }
-    space.parts.codec.decode(record.value);
-    return judge(space, tier, key, { ...record, sizeBytes: record.value.length, accessCount: 0 });
+    context.shared.codec.decode(record.value);
+    return judge(context, tier, key, { ...record, sizeBytes: record.value.length, accessCount: 0 });
   } catch (error) {
     const detail = error instanceof Error ? error.message : 'its bytes are not what was written';
     return { told: { tier, status: 'unusable', reason: error instanceof StaleType ? 'version' : 'damaged', detail } };
   }
 }
 
-function judge(space: LaneSpace, tier: TierName, key: string, copy: Copy): Looked {
-  const { parts, lane } = space;
-  const now = parts.life.now();
+function judge(context: LaneContext, tier: TierName, key: string, copy: Copy): Looked {
+  const { shared, lane } = context;
+  const now = shared.life.now();
   const candidate = { lane, key, tags: copy.tags, birth: copy.birth };
-  const by = parts.log.whyNot(candidate);
-  if (!parts.log.counts(candidate)) return { told: voided(tier, by, copy.birth) };
+  const by = shared.log.whyNot(candidate);
+  if (!shared.log.counts(candidate)) return { told: voided(tier, by, copy.birth) };
   if (copy.schemaVersion !== 0) {
     const detail = `stored under version ${copy.schemaVersion}; only calls that ask for it get it`;
     return { told: { tier, status: 'unusable', reason: 'version', detail } };
   }
-  const expiresAt = Math.min(copy.expiresAt, parts.log.expiredAt(candidate) ?? Infinity);
-  const named = by ?? space.recent.of(key)?.named;
+  const expiresAt = Math.min(copy.expiresAt, shared.log.expiredAt(candidate) ?? Infinity);
+  const named = by ?? context.recent.of(key)?.named;
   if (now >= expiresAt) {
     const staleUntil = expiresAt + (copy.staleUntil - copy.expiresAt);
     const wasNamed = named?.kind === 'expire' && named.position > copy.birth;
@@ -186,9 +186,9 @@ function judge(space: LaneSpace, tier: TierName, key: string, copy: Copy): Looke
     const expired = { tier, status: 'unusable', reason: 'expired', detail } as const;
     return { told: wasNamed ? { ...expired, invalidatedBy: named } : expired, staleUntil };
   }
-  const { tags, sizeBytes, computeMs, accessCount, landedAt } = copy;
+  const { tags, sizeBytes, computeMs, accessCount, storedAt } = copy;
   const remainingMs = expiresAt - now;
-  const times = { ageMs: now - landedAt, remainingMs };
+  const times = { ageMs: now - storedAt, remainingMs };
   const entry = { key, lane, tiers: [tier], tags, sizeBytes, computeMs, ...times, accessCount };
   const detail = `good for another ${durationText(remainingMs)}, ${sizeBytes} bytes`;
   return { told: { tier, status: 'present', detail, entry } };
@@ -201,14 +201,14 @@ function voided(tier: TierName, by: VoidedBy | undefined, birth: number): TierEx
 }
 
 /** Why there is nothing, as far as is still known. */
-function absent(space: LaneSpace, tier: TierName, key: string): TierExplanation {
-  const trace = space.recent.of(key);
+function absent(context: LaneContext, tier: TierName, key: string): TierExplanation {
+  const trace = context.recent.of(key);
   const none = { tier, status: 'absent' } as const;
   if (trace === undefined) {
     const detail = 'nothing is known of this key: it was not stored, refused or removed lately';
     return { ...none, reason: 'never-seen', detail };
   }
-  const by = removalOf(space, key, trace);
+  const by = removalOf(context, key, trace);
   if (by !== undefined) {
     return { ...none, reason: 'invalidated', detail: `removed by ${recordText(by)}`, invalidatedBy: by };
   }
@@ -219,21 +219,21 @@ function absent(space: LaneSpace, tier: TierName, key: string): TierExplanation 
   const evicted = trace.evictedFrom[tier];
   if (evicted !== undefined) return { ...none, ...evictionOf(evicted) };
   const { landed } = trace;
-  if (landed !== undefined && landed.expiresAt <= space.parts.life.now()) {
+  if (landed !== undefined && landed.expiresAt <= context.shared.life.now()) {
     return { ...none, reason: 'expired', detail: `its ttl ended at ${iso(landed.expiresAt)}` };
   }
   const detail = 'it is not here: the tier has not been told yet, or has let it go without saying why';
   return { ...none, reason: 'unknown', detail };
 }
 
-function removalOf(space: LaneSpace, key: string, trace: KeyTrace): VoidedBy | undefined {
+function removalOf(context: LaneContext, key: string, trace: KeyTrace): VoidedBy | undefined {
   const { landed, named } = trace;
-  const { log } = space.parts;
+  const { log } = context.shared;
   if (landed === undefined) return named?.kind === 'key' && trace.refusal === undefined ? named : undefined;
-  const candidate = { lane: space.lane, key, tags: landed.tags, birth: landed.birth };
+  const candidate = { lane: context.lane, key, tags: landed.tags, birth: landed.birth };
   const inLog = log.counts(candidate) ? undefined : log.whyNot(candidate);
   const byKey = named?.kind === 'key' && named.position > landed.birth ? named : undefined;
-  const found = [inLog, byKey, space.recent.patternOver(key, landed)].filter((by) => by !== undefined);
+  const found = [inLog, byKey, context.recent.patternOver(key, landed)].filter((by) => by !== undefined);
   return found.toSorted((a, b) => a.position - b.position)[0];
 }
 

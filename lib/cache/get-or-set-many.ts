@@ -1,8 +1,8 @@
 import { checkComputed } from './validate-call.js';
-import type { Flights } from './in-flight/in-flight.js';
-import type { LaneSpace } from './lane-context.js';
-import type { ComputeMany, Terms, Compute, ComputeContext, ComputeManyContext } from './call-options.js';
-import { heldPayload, staleInMemory } from './tier-lookup.js';
+import type { InFlight } from './in-flight/in-flight.js';
+import type { LaneContext } from './lane-context.js';
+import type { ComputeMany, CallOptions, Compute, ComputeContext, ComputeManyContext } from './call-options.js';
+import { heldValue, staleInMemory } from './tier-lookup.js';
 import { refuseReentry } from './reentrancy.js';
 import { bypass, bypassReason, freshInMemory } from './read.js';
 import { Waiter } from './in-flight/computation.js';
@@ -12,7 +12,7 @@ interface ManyRequest {
   /** Each once. */
   readonly keys: readonly string[];
   readonly computeMissing: ComputeMany<unknown>;
-  readonly terms: Terms;
+  readonly call: CallOptions;
 }
 
 /**
@@ -21,18 +21,18 @@ interface ManyRequest {
  * All keys are claimed in the step of the call; the own batch is under way before a flight of others is waited for.
  */
 export async function getOrSetMany(
-  space: LaneSpace,
-  flights: Flights,
+  context: LaneContext,
+  inFlight: InFlight,
   request: ManyRequest,
 ): Promise<Map<string, unknown>> {
-  const { keys, terms } = request;
+  const { keys, call } = request;
   const computeMissing: ComputeMany<unknown> = async (missing, ctx) =>
-    checkComputed(await request.computeMissing(missing, ctx), space.lane);
+    checkComputed(await request.computeMissing(missing, ctx), context.lane);
   const past: string[] = [];
   const through: string[] = [];
-  for (const key of keys) (goesPast(space, key, terms) ? past : through).push(key);
+  for (const key of keys) (goesPast(context, key, call) ? past : through).push(key);
   const [answers, pastValues] = await Promise.all([
-    throughTheCache(space, flights, { keys: through, computeMissing, terms }),
+    throughTheCache(context, inFlight, { keys: through, computeMissing, call }),
     past.length > 0 ? computePast(past, computeMissing) : NOTHING,
   ]);
   for (const [key, value] of pastValues) answers.set(key, value);
@@ -41,9 +41,9 @@ export async function getOrSetMany(
 
 const NOTHING: ReadonlyMap<string, unknown> = new Map();
 
-function goesPast(space: LaneSpace, key: string, terms: Terms): boolean {
-  const reason = bypassReason(space, key) ?? (terms.ttlMs === 0 ? 'ttl-zero' : undefined);
-  if (reason !== undefined) bypass(space, key, reason);
+function goesPast(context: LaneContext, key: string, call: CallOptions): boolean {
+  const reason = bypassReason(context, key) ?? (call.ttlMs === 0 ? 'ttl-zero' : undefined);
+  if (reason !== undefined) bypass(context, key, reason);
   return reason !== undefined;
 }
 
@@ -56,23 +56,23 @@ async function computePast(
 }
 
 async function throughTheCache(
-  space: LaneSpace,
-  flights: Flights,
-  { keys, terms, computeMissing }: ManyRequest,
+  context: LaneContext,
+  inFlight: InFlight,
+  { keys, call, computeMissing }: ManyRequest,
 ): Promise<Map<string, unknown>> {
   const answers = new Map<string, unknown>();
-  const remaining = keys.filter((key) => !answerFromMemory(space, key, terms, answers));
-  for (const key of remaining) refuseReentry(space.parts.scopes.current, space.lane, key);
-  const purpose = terms.forceFresh ? 'forced' : 'request';
-  const own = remaining.filter((key) => flights.of(key, purpose) === undefined);
-  const batch = batchOf(space, own, computeMissing);
+  const remaining = keys.filter((key) => !answerFromMemory(context, key, call, answers));
+  for (const key of remaining) refuseReentry(context.shared.scopes.current, context.lane, key);
+  const purpose = call.forceFresh ? 'forced' : 'request';
+  const own = remaining.filter((key) => inFlight.of(key, purpose) === undefined);
+  const batch = batchOf(context, own, computeMissing);
   const waiting = remaining.map((key) => {
-    const waiter = new Waiter(batch.compute, terms, space.parts.log.position);
-    const stale = staleInMemory(space, key, terms);
-    const flight = flights.of(key, purpose) ?? flights.launch({ key, compute: batch.compute, terms, purpose, stale });
-    const isQueued = flight.fence === undefined;
+    const waiter = new Waiter(batch.compute, call, context.shared.log.position);
+    const stale = staleInMemory(context, key, call);
+    const flight = inFlight.of(key, purpose) ?? inFlight.launch({ key, compute: batch.compute, call, purpose, stale });
+    const isQueued = flight.guard === undefined;
     if (flight.answer !== undefined) waiter.give(flight.answer);
-    else flights.board(flight, waiter);
+    else inFlight.join(flight, waiter);
     if (isQueued || flight.answer !== undefined) batch.decided(key);
     return { key, waiter };
   });
@@ -88,20 +88,25 @@ async function throughTheCache(
   return answers;
 }
 
-function answerFromMemory(space: LaneSpace, key: string, terms: Terms, answers: Map<string, unknown>): boolean {
-  if (terms.forceFresh) {
-    bypass(space, key, 'forced');
+function answerFromMemory(
+  context: LaneContext,
+  key: string,
+  call: CallOptions,
+  answers: Map<string, unknown>,
+): boolean {
+  if (call.forceFresh) {
+    bypass(context, key, 'forced');
     return false;
   }
-  const entry = freshInMemory(space, key, terms);
-  if (entry !== undefined) answers.set(key, heldPayload(space, entry).give(terms.isolation));
+  const entry = freshInMemory(context, key, call);
+  if (entry !== undefined) answers.set(key, heldValue(context, entry).valueFor(call.isolation));
   return entry !== undefined;
 }
 
-function batchOf(space: LaneSpace, keys: readonly string[], computeMissing: ComputeMany<unknown>): Batch {
-  const { parts, lane } = space;
+function batchOf(context: LaneContext, keys: readonly string[], computeMissing: ComputeMany<unknown>): Batch {
+  const { shared, lane } = context;
   return new Batch(keys, computeMissing, (computed, run) =>
-    parts.scopes.within({ lane, holds: (key) => computed.has(key), outer: parts.scopes.current }, run),
+    shared.scopes.within({ lane, holds: (key) => computed.has(key), outer: shared.scopes.current }, run),
   );
 }
 

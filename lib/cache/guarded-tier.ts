@@ -6,7 +6,7 @@ import type { LaneRecorder } from '../events/recorder.js';
 import { StorageFault } from '../storage/environment.js';
 import type { Tier, TierLookup, TierRecord } from '../tiers/tier.js';
 
-export interface TierGateOptions {
+export interface GuardedTierOptions {
   readonly clock: Clock;
   readonly events: EventSink;
   readonly recorder: (lane: string) => LaneRecorder;
@@ -18,8 +18,8 @@ export interface TierGateOptions {
 
 const FAILED: TierLookup = Object.freeze({ outcome: 'off', reason: 'breaker' });
 const HELD: TierLookup = Object.freeze({ outcome: 'off', reason: 'disconnected' });
-const FIRST_REST_MS = 1_000;
-const LONGEST_REST_MS = 60_000;
+const FIRST_COOLDOWN_MS = 1_000;
+const LONGEST_COOLDOWN_MS = 60_000;
 /** Emptying or scanning a large lane takes its time; this only ends what hangs. */
 const SCAN_DEADLINE_MS = 60_000;
 
@@ -29,15 +29,15 @@ const SCAN_DEADLINE_MS = 60_000;
  * A tier that threw, rejected or did not answer in time is left alone for a while, twice as long each time. A tier that
  * may have missed a removal is void for everything that was born before it.
  */
-export class TierGate {
+export class GuardedTier {
   private voidBefore = 0;
   private isHeld = false;
   private failures = 0;
-  private restUntil = 0;
+  private cooldownUntil = 0;
 
   constructor(
     private readonly tier: Tier,
-    private readonly options: TierGateOptions,
+    private readonly options: GuardedTierOptions,
   ) {}
 
   get name(): TierName {
@@ -50,7 +50,7 @@ export class TierGate {
   }
 
   /** From here on nothing that was born before `position` is served from this tier. */
-  distrust(position: number): void {
+  invalidateBefore(position: number): void {
     this.voidBefore = Math.max(this.voidBefore, position);
   }
 
@@ -78,7 +78,7 @@ export class TierGate {
 
   private ask(how: 'read' | 'peek', lane: string, key: string): TierLookup | Promise<TierLookup> {
     if (this.isHeld) return HELD;
-    if (this.isResting()) return FAILED;
+    if (this.isCoolingDown()) return FAILED;
     try {
       const lookup = this.tier[how]?.(lane, key) ?? FAILED;
       if (!(lookup instanceof Promise)) return this.failures > 0 ? this.worked(lookup) : lookup;
@@ -93,7 +93,7 @@ export class TierGate {
 
   /** Why the tier had no room for the record; undefined if it took it, or need not have it. */
   write(lane: string, record: TierRecord): 'backlog' | 'disk-full' | undefined {
-    if (this.isResting()) return undefined;
+    if (this.isCoolingDown()) return undefined;
     try {
       if (this.tier.offer !== undefined) {
         const answer = this.tier.offer(lane, record);
@@ -138,8 +138,8 @@ export class TierGate {
     return withDeadline(this.options.clock, work, deadlineMs, `tier ${this.name}`);
   }
 
-  private isResting(): boolean {
-    return this.failures > 0 && this.options.clock.monotonic() < this.restUntil;
+  private isCoolingDown(): boolean {
+    return this.failures > 0 && this.options.clock.monotonic() < this.cooldownUntil;
   }
 
   private worked(answer: TierLookup): TierLookup {
@@ -158,9 +158,9 @@ export class TierGate {
       const detail = `tier ${this.name} failed and is left alone for a while: ${messageOf(error)}`;
       this.options.events.emit('tier', { tier: this.name, state: 'off', reason: 'breaker', detail, error });
     }
-    const restMs = Math.min(FIRST_REST_MS * 2 ** this.failures, LONGEST_REST_MS);
+    const restMs = Math.min(FIRST_COOLDOWN_MS * 2 ** this.failures, LONGEST_COOLDOWN_MS);
     this.failures++;
-    this.restUntil = this.options.clock.monotonic() + restMs;
+    this.cooldownUntil = this.options.clock.monotonic() + restMs;
     return FAILED;
   }
 }

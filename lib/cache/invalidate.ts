@@ -1,11 +1,11 @@
 import { InvalidationNotDurableError } from '../errors/cache.errors.js';
 import { openRecord, sealRecord } from '../entries/record.js';
 import { KeyPattern } from '../entries/pattern.js';
-import type { Fence } from '../invalidation/lane-log.js';
+import type { InvalidationGuard } from '../invalidation/lane-log.js';
 import type { LogRecord } from '../invalidation/journal.js';
 import type { TierLookup, TierRecord } from '../tiers/tier.js';
-import type { CacheParts, LaneSpace } from './lane-context.js';
-import type { TierGate } from './guarded-tier.js';
+import type { SharedContext, LaneContext } from './lane-context.js';
+import type { GuardedTier } from './guarded-tier.js';
 
 /** Where it was said: here, and then the other instances are told, or by another instance. */
 export type Origin = 'local' | 'remote';
@@ -20,16 +20,16 @@ const NOBODY = Promise.resolve(false);
  */
 export class Invalidations {
   constructor(
-    private readonly parts: CacheParts,
-    private readonly spaces: ReadonlyMap<string, LaneSpace>,
+    private readonly shared: SharedContext,
+    private readonly spaces: ReadonlyMap<string, LaneContext>,
   ) {}
 
   /** Whether there was something under the key. */
-  async key(space: LaneSpace, key: string, origin: Origin = 'local'): Promise<boolean> {
-    const { lane } = space;
-    const { records, removal } = this.parts.log.key(lane, key);
-    const inMemory = space.memory.delete(key);
-    this.announce(records, space, origin);
+  async key(context: LaneContext, key: string, origin: Origin = 'local'): Promise<boolean> {
+    const { lane } = context;
+    const { records, removal } = this.shared.log.key(lane, key);
+    const inMemory = context.memory.delete(key);
+    this.announce(records, context, origin);
     const below = await this.below(records, (gate) => gate.remove(lane, key), origin);
     removal.committed();
     await this.confirm(below);
@@ -37,7 +37,7 @@ export class Invalidations {
   }
 
   async tags(tags: readonly string[], origin: Origin = 'local'): Promise<void> {
-    const { records, stored } = this.parts.log.tags(tags);
+    const { records, stored } = this.shared.log.tags(tags);
     this.announce(records, undefined, origin);
     const shared = this.share(records, stored, origin);
     const [kept] = await Promise.allSettled([this.durable(records, stored), shared]);
@@ -46,12 +46,12 @@ export class Invalidations {
   }
 
   /** How many distinct keys went. */
-  async pattern(space: LaneSpace, text: string, origin: Origin = 'local'): Promise<number> {
-    const { lane } = space;
+  async pattern(context: LaneContext, text: string, origin: Origin = 'local'): Promise<number> {
+    const { lane } = context;
     const pattern = new KeyPattern(text);
-    const { records, removal } = this.parts.log.pattern(lane, pattern);
-    const gone = new Set(this.parts.memory.removeAll(lane, (entry) => pattern.matchesEntry(entry.key, entry.tags)));
-    this.announce(records, space, origin);
+    const { records, removal } = this.shared.log.pattern(lane, pattern);
+    const gone = new Set(this.shared.memory.removeAll(lane, (entry) => pattern.matchesEntry(entry.key, entry.tags)));
+    this.announce(records, context, origin);
     const matches = (key: string, tags: readonly string[]): boolean => {
       const matched = pattern.matchesEntry(key, tags);
       if (matched) gone.add(key);
@@ -63,26 +63,26 @@ export class Invalidations {
     return gone.size;
   }
 
-  async clear(space: LaneSpace, origin: Origin = 'local'): Promise<void> {
-    const { lane } = space;
-    const { records, stored } = this.parts.log.clear(lane);
-    space.memory.clear();
-    this.announce(records, space, origin);
+  async clear(context: LaneContext, origin: Origin = 'local'): Promise<void> {
+    const { lane } = context;
+    const { records, stored } = this.shared.log.clear(lane);
+    context.memory.clear();
+    this.announce(records, context, origin);
     const below = this.below(records, (gate) => gate.clear(lane), origin);
     const [, done] = await Promise.all([this.durable(records, stored), below]);
     await this.confirm(done);
   }
 
   /** Past its ttl at once. Whether there was something under the key. */
-  async expireKey(space: LaneSpace, key: string, origin: Origin = 'local'): Promise<boolean> {
-    const { lane } = space;
-    const { log, life } = this.parts;
+  async expireKey(context: LaneContext, key: string, origin: Origin = 'local'): Promise<boolean> {
+    const { lane } = context;
+    const { log, life } = this.shared;
     const now = life.now();
     const { records, removal } = log.expireKey(lane, key, now);
-    const entry = space.memory.peek(key);
+    const entry = context.memory.peek(key);
     entry?.expire(now);
     const guard = log.guard({ lane, key, tags: [] });
-    this.announce(records, space, origin);
+    this.announce(records, context, origin);
     const below = await this.below(records, (gate) => this.expireBelow(gate, guard, now), origin);
     log.close(guard);
     removal.committed();
@@ -91,7 +91,7 @@ export class Invalidations {
   }
 
   async expireTags(tags: readonly string[], origin: Origin = 'local'): Promise<void> {
-    const { records, stored } = this.parts.log.expireTags(tags, this.parts.life.now());
+    const { records, stored } = this.shared.log.expireTags(tags, this.shared.life.now());
     this.announce(records, undefined, origin);
     const shared = this.share(records, stored, origin);
     const [kept] = await Promise.allSettled([this.durable(records, stored), shared]);
@@ -100,14 +100,14 @@ export class Invalidations {
   }
 
   /** Removes a key whose new value, if any, is written right behind the removal. */
-  superseding(space: LaneSpace, key: string, write: (record: LogRecord) => void): Promise<void> {
-    const { lane } = space;
-    const { records, removal } = this.parts.log.key(lane, key);
-    space.memory.delete(key);
+  superseding(context: LaneContext, key: string, write: (record: LogRecord) => void): Promise<void> {
+    const { lane } = context;
+    const { records, removal } = this.shared.log.key(lane, key);
+    context.memory.delete(key);
     const below = this.below(records, (gate) => gate.remove(lane, key), 'local');
     for (const record of records) write(record);
     // Only now: a listener may say something about the very key.
-    this.announce(records, space, 'local');
+    this.announce(records, context, 'local');
     return below.then((done) => {
       removal.committed();
       return this.confirm(done);
@@ -119,11 +119,11 @@ export class Invalidations {
    * resolves, whatever comes meanwhile. What was said about the key or landed under it while the record was being read
    * has taken its place, and is left alone.
    */
-  private async expireBelow(gate: TierGate, guard: Fence, now: number): Promise<boolean> {
+  private async expireBelow(gate: GuardedTier, guard: InvalidationGuard, now: number): Promise<boolean> {
     const { lane, key } = guard.subject;
     const rewrite = (lookup: TierLookup): boolean => {
       if (lookup.outcome !== 'hit') return false;
-      const rewritten = guard.isShut ? undefined : this.expired(lookup.record, guard, now);
+      const rewritten = guard.isInvalidated ? undefined : this.expired(lookup.record, guard, now);
       if (rewritten !== undefined) gate.write(lane, rewritten);
       return true;
     };
@@ -134,12 +134,12 @@ export class Invalidations {
   }
 
   /** `undefined` for what cannot be read, does not count, or has no grace to be kept for. */
-  private expired(found: TierRecord, guard: Fence, now: number): TierRecord | undefined {
+  private expired(found: TierRecord, guard: InvalidationGuard, now: number): TierRecord | undefined {
     try {
       const record = found.opened ?? openRecord(found.bytes);
       const grace = record.staleUntil - record.expiresAt;
       const { lane, key } = guard.subject;
-      if (grace <= 0 || record.key !== key || !this.parts.log.counts({ ...record, lane }, guard)) return undefined;
+      if (grace <= 0 || record.key !== key || !this.shared.log.counts({ ...record, lane }, guard)) return undefined;
       const expiresAt = Math.min(record.expiresAt, now);
       const { tags, birth, computeMs } = record;
       const bytes = sealRecord({ ...record, expiresAt, staleUntil: expiresAt + grace });
@@ -155,19 +155,19 @@ export class Invalidations {
    */
   private async below<T>(
     records: readonly LogRecord[],
-    act: (gate: TierGate) => Promise<T>,
+    act: (gate: GuardedTier) => Promise<T>,
     origin: Origin,
   ): Promise<Below<T | boolean>> {
     const results: (T | boolean)[] = [];
-    let untold: Untold | undefined;
+    let untold: Failure | undefined;
     const note = this.noteMissed();
-    const isReached = ({ name }: TierGate): boolean => name !== 'l4' && (note === undefined || name !== 'l3');
+    const isReached = ({ name }: GuardedTier): boolean => name !== 'l4' && (note === undefined || name !== 'l3');
     const told = Promise.all(
-      this.parts.below.filter(isReached).map(async (gate) => {
+      this.shared.below.filter(isReached).map(async (gate) => {
         try {
           results.push(await act(gate));
         } catch (cause) {
-          gate.distrust(lastOf(records));
+          gate.invalidateBefore(lastOf(records));
           if (gate.name === 'l3') untold = { cause };
         }
       }),
@@ -178,7 +178,7 @@ export class Invalidations {
   }
 
   private share(records: readonly LogRecord[], local: Promise<unknown>, origin: Origin): Promise<boolean> {
-    const { shared } = this.parts;
+    const { shared } = this.shared;
     return shared === undefined || origin === 'remote' ? NOBODY : shared.publish(records, local);
   }
 
@@ -194,36 +194,36 @@ export class Invalidations {
     if (noted.status === 'rejected') throw this.notDurable(noted.reason);
     if (kept.status === 'fulfilled') return;
     const position = lastOf(records);
-    for (const gate of this.parts.below) if (gate.name === 'l3') gate.distrust(position);
+    for (const gate of this.shared.below) if (gate.name === 'l3') gate.invalidateBefore(position);
     await this.voidPersistence(kept.reason);
   }
 
   /** A process that does not own the persistent tier leaves word for the next owner. */
   private noteMissed(): Promise<void> | undefined {
-    return this.parts.persistence?.noteMissed();
+    return this.shared.persistence?.noteMissed();
   }
 
   private notDurable(cause: unknown): InvalidationNotDurableError {
-    return new InvalidationNotDurableError(this.parts.persistence?.directory ?? '', { cause });
+    return new InvalidationNotDurableError(this.shared.persistence?.directory ?? '', { cause });
   }
 
   private async voidPersistence(cause: unknown): Promise<void> {
-    const { persistence } = this.parts;
+    const { persistence } = this.shared;
     if (persistence === undefined) return;
     try {
-      await persistence.void();
+      await persistence.invalidateAll();
     } catch (error) {
       throw this.notDurable(error ?? cause);
     }
   }
 
   /** A tag reaches all lanes, and is counted once, where it was said. */
-  private announce(records: readonly LogRecord[], space: LaneSpace | undefined, origin: Origin): void {
-    const { events } = this.parts;
+  private announce(records: readonly LogRecord[], context: LaneContext | undefined, origin: Origin): void {
+    const { events } = this.shared;
     for (const record of records) {
       const { kind, lane, subject, position } = record;
-      space?.recent.named(record);
-      const counted = origin === 'remote' ? [] : space === undefined ? this.spaces.values() : [space];
+      context?.recent.named(record);
+      const counted = origin === 'remote' ? [] : context === undefined ? this.spaces.values() : [context];
       for (const each of counted) each.recorder.invalidation(kind);
       if (events.wants('invalidate')) events.emit('invalidate', { kind, lane, subject, position, origin });
     }
@@ -233,18 +233,18 @@ export class Invalidations {
 interface Below<T> {
   readonly results: readonly T[];
   /** Why the persistent tier was not told. */
-  readonly untold: Untold | undefined;
+  readonly untold: Failure | undefined;
   /** Why no word could be left for the next owner of the persistent tier. */
-  readonly unnoted: Untold | undefined;
+  readonly unnoted: Failure | undefined;
   /** Why the other instances do not know yet. */
-  readonly unshared: Untold | undefined;
+  readonly unshared: Failure | undefined;
 }
 
-interface Untold {
+interface Failure {
   readonly cause: unknown;
 }
 
-const causeOf = (settled: PromiseSettledResult<unknown>): Untold | undefined =>
+const causeOf = (settled: PromiseSettledResult<unknown>): Failure | undefined =>
   settled.status === 'rejected' ? { cause: settled.reason } : undefined;
 
 function lastOf(records: readonly LogRecord[]): number {

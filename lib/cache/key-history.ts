@@ -5,7 +5,7 @@ import type { LogRecord } from '../invalidation/journal.js';
 import type { VoidedBy } from '../invalidation/invalidation-log.js';
 
 /** The life of an entry when it landed. */
-export interface Landed {
+export interface StoredTrace {
   readonly birth: number;
   readonly tags: readonly string[];
   /** Life time, epoch ms. */
@@ -14,7 +14,7 @@ export interface Landed {
 
 /** What is still known of a key, whether a tier holds it or not. */
 export interface KeyTrace {
-  readonly landed?: Landed;
+  readonly landed?: StoredTrace;
   /** What of it was evicted since, and from where. */
   readonly evictedFrom: Readonly<Partial<Record<TierName, string>>>;
   readonly refusal?: { readonly reason: RefusalReason; readonly detail: string };
@@ -24,7 +24,7 @@ export interface KeyTrace {
 
 /** Something that became of a key. */
 type Happening =
-  | { readonly what: 'stored'; readonly key: string; readonly landed: Landed }
+  | { readonly what: 'stored'; readonly key: string; readonly landed: StoredTrace }
   | { readonly what: 'evicted'; readonly key: string; readonly tier: TierName; readonly reason: string }
   | { readonly what: 'refused'; readonly key: string; readonly reason: RefusalReason; readonly detail: string }
   | { readonly what: 'named'; readonly key: string; readonly named: VoidedBy };
@@ -37,7 +37,7 @@ const NOTHING: KeyTrace = Object.freeze({ evictedFrom: Object.freeze({}) });
  * What became of the keys that a lane stored, refused or lost last. It is taken down as it happens, often, and put
  * together when somebody asks for an explanation, seldom. Never told of a hit.
  */
-export class RecentKeys {
+export class KeyHistory {
   /** The oldest is overwritten. */
   private readonly ring: Happening[] = [];
   private next = 0;
@@ -53,7 +53,7 @@ export class RecentKeys {
     return trace;
   }
 
-  stored(key: string, landed: Landed): void {
+  stored(key: string, landed: StoredTrace): void {
     this.remember({ what: 'stored', key, landed });
   }
 
@@ -75,7 +75,7 @@ export class RecentKeys {
   }
 
   /** The pattern by which what landed went. */
-  patternOver(key: string, { birth, tags }: Landed): VoidedBy | undefined {
+  patternOver(key: string, { birth, tags }: StoredTrace): VoidedBy | undefined {
     const over = this.patterns.find(({ pattern, position }) => position > birth && pattern.matchesEntry(key, tags));
     return over === undefined ? undefined : { kind: 'pattern', position: over.position, subject: over.pattern.text };
   }

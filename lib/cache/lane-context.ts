@@ -9,18 +9,18 @@ import type { SharedLog } from '../invalidation/shared-log.js';
 import type { CachePolicy } from '../lanes/policy.js';
 import type { LaneStrategy } from '../lanes/strategy.js';
 import type { MemorySpace, MemoryTier } from '../tiers/memory-tier.js';
-import type { RecentKeys } from './key-history.js';
+import type { KeyHistory } from './key-history.js';
 import type { FlightScopes } from './reentrancy.js';
-import type { Terms } from './call-options.js';
-import type { TierGate } from './guarded-tier.js';
+import type { CallOptions } from './call-options.js';
+import type { GuardedTier } from './guarded-tier.js';
 
 /** The persistent tier's side of the log: told durably, or voided as a whole. */
 export interface Persistence {
   readonly directory: string;
   /** Whether there is nothing in it that this process answers for: nothing stored, nothing on its way. */
-  isBare(): boolean;
+  isEmpty(): boolean;
   /** Empties the persistent tier so that nothing it held is ever served again. Rejects if even that fails. */
-  void(): Promise<void>;
+  invalidateAll(): Promise<void>;
   /**
    * In a process that does not own the tier: leaves word, durably, that it missed an invalidation, which is all there is
    * to tell it. `undefined` in the owner.
@@ -29,7 +29,7 @@ export interface Persistence {
 }
 
 /** What all lanes of an app share. */
-export interface CacheParts {
+export interface SharedContext {
   readonly clock: Clock;
   readonly life: LifeClock;
   readonly log: InvalidationLog;
@@ -37,7 +37,7 @@ export interface CacheParts {
   readonly events: EventSink & LaneCacheEvents;
   readonly memory: MemoryTier;
   /** The tiers below memory, nearest first. */
-  readonly below: readonly TierGate[];
+  readonly below: readonly GuardedTier[];
   readonly persistence: Persistence | undefined;
   /** The log that this app's instances share; absent without a distributed tier. */
   readonly shared?: SharedLog | undefined;
@@ -50,18 +50,18 @@ export interface CacheParts {
 }
 
 /** One lane at work: its policy, its memory, its counters, and what it shares with the other lanes. */
-export interface LaneSpace {
+export interface LaneContext {
   readonly lane: string;
   readonly policy: CachePolicy;
   readonly strategy: LaneStrategy | undefined;
-  readonly terms: Terms;
+  readonly call: CallOptions;
   readonly include: readonly KeyPattern[];
   readonly exclude: readonly KeyPattern[];
   readonly memory: MemorySpace;
   readonly recorder: LaneRecorder;
   /** For explaining; decides nothing. */
-  readonly recent: RecentKeys;
-  readonly parts: CacheParts;
+  readonly recent: KeyHistory;
+  readonly shared: SharedContext;
 }
 
 /** An instance's turn to compute a key. */

@@ -7,35 +7,35 @@ import type { LaneCacheEvents, SweepReport } from '../events/event-map.js';
 import type { LaneMetrics } from '../events/lane-metrics.js';
 import type { BypassReason } from '../events/reasons.js';
 import type { CachePolicy, LaneName } from '../lanes/policy.js';
-import { checkCompute, checkKeys, reachesAllLanes, termsOf } from './validate-call.js';
+import { checkCompute, checkKeys, reachesAllLanes, optionsOf } from './validate-call.js';
 import { computeAndPut, put } from './set.js';
 import { listEntries, type EntryInfo } from './entry-listing.js';
-import { untilHeard } from './tier-lookup.js';
+import { whenCaughtUp } from './tier-lookup.js';
 import { explain, type Explanation } from './explain.js';
-import { Flights } from './in-flight/in-flight.js';
-import type { LaneSpace } from './lane-context.js';
+import { InFlight } from './in-flight/in-flight.js';
+import type { LaneContext } from './lane-context.js';
 import { isThere, lookUp, bypass, bypassReason, isBypassed, request, quickHit } from './read.js';
-import type { ManagerParts } from './manager-context.js';
+import type { ManagerContext } from './manager-context.js';
 import { getOrSetMany } from './get-or-set-many.js';
 import type { Compute, ComputeMany, EntryOptions, ReadOptions, WriteOptions } from './call-options.js';
 
 /** What callers ask of one lane. */
 export class LaneManager {
-  private readonly flights: Flights;
+  private readonly inFlight: InFlight;
 
   constructor(
-    protected readonly space: LaneSpace,
-    private readonly shared: ManagerParts,
+    protected readonly context: LaneContext,
+    private readonly shared: ManagerContext,
   ) {
-    this.flights = new Flights(space);
+    this.inFlight = new InFlight(context);
   }
 
   get lane(): string {
-    return this.space.lane;
+    return this.context.lane;
   }
 
   get policy(): CachePolicy {
-    return this.space.policy;
+    return this.context.policy;
   }
 
   /** Durable workflow state; the same for all lanes. */
@@ -44,7 +44,7 @@ export class LaneManager {
   }
 
   get events(): LaneCacheEvents {
-    return this.space.parts.events;
+    return this.context.shared.events;
   }
 
   /**
@@ -52,20 +52,20 @@ export class LaneManager {
    * Rejects with the computation's own error, and with LaneCacheError for a bad key, option or function only.
    */
   getOrSet<T>(key: string, compute: Compute<T>, options?: EntryOptions): Promise<Awaited<T>> {
-    const hit = typeof compute === 'function' ? quickHit(this.space, key, options) : undefined;
+    const hit = typeof compute === 'function' ? quickHit(this.context, key, options) : undefined;
     return (hit ?? this.compute(key, compute as Compute<unknown>, options)) as Promise<Awaited<T>>;
   }
 
   /** The stored value, or undefined: never computes, never waits for a computation, never serves past the ttl. */
   get<T = unknown>(key: string, options?: ReadOptions): Promise<T | undefined> {
-    return (quickHit(this.space, key, options) ?? this.look(key, options)) as Promise<T | undefined>;
+    return (quickHit(this.context, key, options) ?? this.look(key, options)) as Promise<T | undefined>;
   }
 
   /** Whether `get` would find it. Counts no request and changes no recency. */
   async has(key: string): Promise<boolean> {
     checkKey(key, this.lane);
-    await untilHeard(this.space);
-    return bypassReason(this.space, key) === undefined && isThere(this.space, key);
+    await whenCaughtUp(this.context);
+    return bypassReason(this.context, key) === undefined && isThere(this.context, key);
   }
 
   /**
@@ -73,10 +73,10 @@ export class LaneManager {
    * older one; `flush()` waits for the disk. false = it was refused, and then no older value is left either.
    */
   async set(key: string, value: unknown, options?: WriteOptions): Promise<boolean> {
-    const terms = termsOf(this.space, options);
+    const call = optionsOf(this.context, options);
     checkKey(key, this.lane);
     if (this.isClosed) return false;
-    return put(this.space, this.shared.invalidations, { key, value, terms });
+    return put(this.context, this.shared.invalidations, { key, value, call });
   }
 
   /** Hits only, in the order asked. */
@@ -105,13 +105,13 @@ export class LaneManager {
     computeMissing: ComputeMany<T>,
     options?: EntryOptions,
   ): Promise<Map<string, T>> {
-    const terms = termsOf(this.space, options);
+    const call = optionsOf(this.context, options);
     const checked = checkKeys(keys, this.lane);
     checkCompute(computeMissing, this.lane);
-    const asked = { keys: checked, computeMissing, terms };
-    const heard = untilHeard(this.space);
+    const asked = { keys: checked, computeMissing, call };
+    const heard = whenCaughtUp(this.context);
     if (heard !== undefined) await heard;
-    return (await getOrSetMany(this.space, this.flights, asked)) as Map<string, T>;
+    return (await getOrSetMany(this.context, this.inFlight, asked)) as Map<string, T>;
   }
 
   /**
@@ -120,7 +120,7 @@ export class LaneManager {
    */
   async invalidate(key: string): Promise<boolean> {
     checkKey(key, this.lane);
-    return this.isClosed ? false : this.shared.invalidations.key(this.space, key);
+    return this.isClosed ? false : this.shared.invalidations.key(this.context, key);
   }
 
   /** Whatever carries one of the tags, in ALL lanes, no longer counts. Costs the same however many entries carry it. */
@@ -132,20 +132,20 @@ export class LaneManager {
   /** Removes what matches in this lane, by key or by `tag:key`; `*` is any run, `?` one character. How many keys went. */
   async invalidateByPattern(pattern: string): Promise<number> {
     const checked = new KeyPattern(pattern);
-    return this.isClosed ? 0 : this.shared.invalidations.pattern(this.space, checked.text);
+    return this.isClosed ? 0 : this.shared.invalidations.pattern(this.context, checked.text);
   }
 
   /** Removes all entries of this lane, or of every lane. Never checkpoints. Counters stay. */
   async clearAll(options?: { readonly lanes?: 'all' }): Promise<void> {
-    const spaces = reachesAllLanes(options, this.lane) ? [...this.shared.spaces()] : [this.space];
+    const spaces = reachesAllLanes(options, this.lane) ? [...this.shared.spaces()] : [this.context];
     if (this.isClosed) return;
-    await Promise.all(spaces.map((space) => this.shared.invalidations.clear(space)));
+    await Promise.all(spaces.map((context) => this.shared.invalidations.clear(context)));
   }
 
   /** Puts a key past its ttl at once; it can still be served for as long as its grace lasts. true = it was there. */
   async expire(key: string): Promise<boolean> {
     checkKey(key, this.lane);
-    return this.isClosed ? false : this.shared.invalidations.expireKey(this.space, key);
+    return this.isClosed ? false : this.shared.invalidations.expireKey(this.context, key);
   }
 
   /** Puts whatever carries one of the tags, in ALL lanes, past its ttl. */
@@ -171,12 +171,12 @@ export class LaneManager {
   /** Why the key is, or is not, served, and what the next `getOrSet` would do. Counts no request and moves nothing. */
   async explain(key: string): Promise<Explanation> {
     checkKey(key, this.lane);
-    return explain(this.space, this.flights, key, this.getMetrics());
+    return explain(this.context, this.inFlight, key, this.getMetrics());
   }
 
   /** What the tiers hold of this lane, each key once; keys that match `pattern` if one is given. */
   entries(pattern?: string): AsyncIterable<EntryInfo> {
-    return listEntries(this.space, pattern === undefined ? undefined : new KeyPattern(pattern));
+    return listEntries(this.context, pattern === undefined ? undefined : new KeyPattern(pattern));
   }
 
   /** Resolves when everything accepted so far is on disk, or has been given up with an event. */
@@ -196,54 +196,54 @@ export class LaneManager {
 
   /** @internal what `@CachePut` does: always computes, and stores unless something was invalidated on the way */
   async putComputed<T>(key: string, compute: Compute<T>, options?: EntryOptions): Promise<Awaited<T>> {
-    const terms = termsOf(this.space, options);
+    const call = optionsOf(this.context, options);
     checkKey(key, this.lane);
     checkCompute(compute, this.lane);
-    const asked = { key, compute: compute as Compute<unknown>, terms };
-    return (await computeAndPut(this.space, this.shared.invalidations, asked)) as Awaited<T>;
+    const asked = { key, compute: compute as Compute<unknown>, call };
+    return (await computeAndPut(this.context, this.shared.invalidations, asked)) as Awaited<T>;
   }
 
   /** @internal counts a decorated call that ran past the cache */
   bypass(reason: BypassReason, key: string): void {
-    bypass(this.space, key, reason);
+    bypass(this.context, key, reason);
   }
 
   /** @internal one warning per subject and app */
   warnOnce(subject: string, message: string): void {
-    this.space.parts.warnOnce(subject, message);
+    this.context.shared.warnOnce(subject, message);
   }
 
   /** @internal aborts the signals of what is being computed */
   abortFlights(reason: unknown): void {
-    this.flights.abortAll(reason);
+    this.inFlight.abortAll(reason);
   }
 
   /** @internal for measuring, and for looking into the tiers */
-  get insides(): { readonly space: LaneSpace; readonly shared: ManagerParts } {
-    return { space: this.space, shared: this.shared };
+  get insides(): { readonly context: LaneContext; readonly shared: ManagerContext } {
+    return { context: this.context, shared: this.shared };
   }
 
   private get isClosed(): boolean {
-    return this.space.parts.memory.state.state === 'off';
+    return this.context.shared.memory.state.state === 'off';
   }
 
   private async look(key: string, options: ReadOptions | undefined): Promise<unknown> {
-    const terms = termsOf(this.space, options);
+    const call = optionsOf(this.context, options);
     checkKey(key, this.lane);
-    const heard = untilHeard(this.space);
+    const heard = whenCaughtUp(this.context);
     if (heard !== undefined) await heard;
-    return isBypassed(this.space, key) ? undefined : lookUp(this.space, key, terms);
+    return isBypassed(this.context, key) ? undefined : lookUp(this.context, key, call);
   }
 
   private compute(key: string, compute: Compute<unknown>, options: EntryOptions | undefined): Promise<unknown> {
     try {
-      const terms = termsOf(this.space, options);
+      const call = optionsOf(this.context, options);
       checkKey(key, this.lane);
       checkCompute(compute, this.lane);
-      const asked = { key, compute, terms };
-      const heard = untilHeard(this.space);
-      if (heard === undefined) return request(this.space, this.flights, asked);
-      return heard.then(() => request(this.space, this.flights, asked));
+      const asked = { key, compute, call };
+      const heard = whenCaughtUp(this.context);
+      if (heard === undefined) return request(this.context, this.inFlight, asked);
+      return heard.then(() => request(this.context, this.inFlight, asked));
     } catch (error) {
       return Promise.reject(error);
     }

@@ -1,98 +1,98 @@
 import type { BypassReason } from '../events/reasons.js';
 import type { MemoryEntry } from '../tiers/memory-tier.js';
 import {
-  isCutOff,
+  isPartitioned,
   entryInMemory,
-  heldPayload,
+  heldValue,
   staleCopyOf,
   staleInMemory,
-  suits,
-  isBehind,
-  Search,
+  isUsableFor,
+  isLagging,
+  TierSearch,
 } from './tier-lookup.js';
-import type { Flights } from './in-flight/in-flight.js';
-import type { LaneSpace } from './lane-context.js';
-import type { Compute, Terms, EntryOptions } from './call-options.js';
+import type { InFlight } from './in-flight/in-flight.js';
+import type { LaneContext } from './lane-context.js';
+import type { Compute, CallOptions, EntryOptions } from './call-options.js';
 import { refuseReentry } from './reentrancy.js';
-import { readsAsUsual } from './validate-call.js';
+import { hasDefaultReadOptions } from './validate-call.js';
 import { promote } from './write.js';
 import { Flight, FlightContext } from './in-flight/computation.js';
 
 /** Counts a request that goes past the cache. */
-export function bypass(space: LaneSpace, key: string, reason: BypassReason): void {
-  space.recorder.bypass(reason);
-  const { events } = space.parts;
-  if (events.wants('bypass')) events.emit('bypass', { lane: space.lane, key, reason });
+export function bypass(context: LaneContext, key: string, reason: BypassReason): void {
+  context.recorder.bypass(reason);
+  const { events } = context.shared;
+  if (events.wants('bypass')) events.emit('bypass', { lane: context.lane, key, reason });
 }
 
 /** Why this key is not for the cache at all; undefined if it is. */
-export function bypassReason(space: LaneSpace, key: string): BypassReason | undefined {
-  if (space.parts.memory.state.state === 'off') return 'closed';
-  if (isCutOff(space)) return 'stale-distributed';
-  const { include, exclude } = space;
+export function bypassReason(context: LaneContext, key: string): BypassReason | undefined {
+  if (context.shared.memory.state.state === 'off') return 'closed';
+  if (isPartitioned(context)) return 'stale-distributed';
+  const { include, exclude } = context;
   if (exclude.some((pattern) => pattern.matches(key))) return 'excluded';
   if (include.length > 0 && !include.some((pattern) => pattern.matches(key))) return 'excluded';
   return undefined;
 }
 
 /** Whether a request for this key goes past the cache; counted if so. */
-export function isBypassed(space: LaneSpace, key: string): boolean {
-  const reason = bypassReason(space, key);
-  if (reason !== undefined) bypass(space, key, reason);
+export function isBypassed(context: LaneContext, key: string): boolean {
+  const reason = bypassReason(context, key);
+  if (reason !== undefined) bypass(context, key, reason);
   return reason !== undefined;
 }
 
 /** Serves from memory if it can, counting the hit. */
-export function freshInMemory(space: LaneSpace, key: string, terms: Terms): MemoryEntry | undefined {
-  const entry = entryInMemory(space, key);
+export function freshInMemory(context: LaneContext, key: string, call: CallOptions): MemoryEntry | undefined {
+  const entry = entryInMemory(context, key);
   if (entry === undefined) return undefined;
-  const now = space.parts.life.now();
-  if (now >= entry.expiresAt || !suits(space, entry, terms)) return undefined;
+  const now = context.shared.life.now();
+  if (now >= entry.expiresAt || !isUsableFor(context, entry, call)) return undefined;
   entry.accessCount++;
   entry.usedAt = now;
-  space.recorder.hit('l1', entry.computeMs);
-  const { events } = space.parts;
-  if (events.wants('hit')) events.emit('hit', { lane: space.lane, key, tier: 'l1' });
+  context.recorder.hit('l1', entry.computeMs);
+  const { events } = context.shared;
+  if (events.wants('hit')) events.emit('hit', { lane: context.lane, key, tier: 'l1' });
   return entry;
 }
 
 /** Answers a request that the quick look into memory did not. */
 export function request(
-  space: LaneSpace,
-  flights: Flights,
-  asked: { readonly key: string; readonly compute: Compute<unknown>; readonly terms: Terms },
+  context: LaneContext,
+  inFlight: InFlight,
+  asked: { readonly key: string; readonly compute: Compute<unknown>; readonly call: CallOptions },
 ): Promise<unknown> {
-  const { key, compute, terms } = asked;
-  const reason = bypassReason(space, key) ?? (terms.ttlMs === 0 ? 'ttl-zero' : undefined);
+  const { key, compute, call } = asked;
+  const reason = bypassReason(context, key) ?? (call.ttlMs === 0 ? 'ttl-zero' : undefined);
   if (reason !== undefined) {
-    bypass(space, key, reason);
-    return computeUncached(space, key, compute, terms);
+    bypass(context, key, reason);
+    return computeUncached(context, key, compute, call);
   }
-  if (terms.forceFresh) {
-    bypass(space, key, 'forced');
-    refuseReentry(space.parts.scopes.current, space.lane, key);
-    return flights.request({ key, compute, terms, purpose: 'forced', stale: staleInMemory(space, key, terms) });
+  if (call.forceFresh) {
+    bypass(context, key, 'forced');
+    refuseReentry(context.shared.scopes.current, context.lane, key);
+    return inFlight.request({ key, compute, call, purpose: 'forced', stale: staleInMemory(context, key, call) });
   }
-  const entry = freshInMemory(space, key, terms);
+  const entry = freshInMemory(context, key, call);
   if (entry !== undefined) {
-    renewIfDue(space, flights, entry, asked);
-    return Promise.resolve(heldPayload(space, entry).give(terms.isolation));
+    renewIfDue(context, inFlight, entry, asked);
+    return Promise.resolve(heldValue(context, entry).valueFor(call.isolation));
   }
-  refuseReentry(space.parts.scopes.current, space.lane, key);
-  return flights.request({ key, compute, terms, purpose: 'request', stale: staleInMemory(space, key, terms) });
+  refuseReentry(context.shared.scopes.current, context.lane, key);
+  return inFlight.request({ key, compute, call, purpose: 'request', stale: staleInMemory(context, key, call) });
 }
 
 /** One renewal in the background; the caller has been answered already. */
 function renewIfDue(
-  space: LaneSpace,
-  flights: Flights,
+  context: LaneContext,
+  inFlight: InFlight,
   entry: MemoryEntry,
-  asked: { readonly key: string; readonly compute: Compute<unknown>; readonly terms: Terms },
+  asked: { readonly key: string; readonly compute: Compute<unknown>; readonly call: CallOptions },
 ): void {
-  const now = space.parts.life.now();
-  if (now < entry.refreshAt || flights.of(asked.key, 'renewal') !== undefined) return;
-  const stale = staleCopyOf(space, entry, now);
-  flights.launch({ ...asked, purpose: 'renewal', stale });
+  const now = context.shared.life.now();
+  if (now < entry.refreshAt || inFlight.of(asked.key, 'renewal') !== undefined) return;
+  const stale = staleCopyOf(context, entry, now);
+  inFlight.launch({ ...asked, purpose: 'renewal', stale });
 }
 
 /**
@@ -100,91 +100,91 @@ function renewIfDue(
  * look into memory, one compare with the log and one with the clock; all else takes the long way, and so does a doubt.
  */
 export function quickHit(
-  space: LaneSpace,
+  context: LaneContext,
   key: string,
   options: EntryOptions | undefined,
 ): Promise<unknown> | undefined {
-  if (options !== undefined && !readsAsUsual(options)) return undefined;
-  const { parts, recorder } = space;
-  const entry = space.memory.get(key);
-  if (entry === undefined || entry.stamp !== parts.log.stamp || entry.schemaVersion !== 0) return undefined;
-  const now = parts.life.now();
-  if (now >= entry.quietUntil || (parts.shared !== undefined && now >= parts.shared.heardUntil)) return undefined;
+  if (options !== undefined && !hasDefaultReadOptions(options)) return undefined;
+  const { shared, recorder } = context;
+  const entry = context.memory.get(key);
+  if (entry === undefined || entry.stamp !== shared.log.stamp || entry.schemaVersion !== 0) return undefined;
+  const now = shared.life.now();
+  if (now >= entry.quietUntil || (shared.shared !== undefined && now >= shared.shared.caughtUpUntil)) return undefined;
   entry.accessCount++;
   entry.usedAt = now;
   recorder.hit('l1', entry.computeMs);
-  if (parts.events.wants('hit')) parts.events.emit('hit', { lane: space.lane, key, tier: 'l1' });
+  if (shared.events.wants('hit')) shared.events.emit('hit', { lane: context.lane, key, tier: 'l1' });
   entry.promise ??= Promise.resolve(entry.held.kind === 'value' ? entry.held.value : undefined);
   return entry.promise;
 }
 
-type LookupTerms = Pick<Terms, 'version' | 'schema' | 'isolation'>;
+type LookupOptions = Pick<CallOptions, 'version' | 'schema' | 'isolation'>;
 
 /** Finds a key in the tiers without computing it, waiting for a flight, or serving anything past its ttl. */
-export async function lookUp(space: LaneSpace, key: string, terms: LookupTerms): Promise<unknown> {
-  const { recorder, parts, lane } = space;
-  const entry = entryInMemory(space, key);
-  const now = parts.life.now();
-  if (entry !== undefined && now < entry.expiresAt && suits(space, entry, terms)) {
+export async function lookUp(context: LaneContext, key: string, call: LookupOptions): Promise<unknown> {
+  const { recorder, shared, lane } = context;
+  const entry = entryInMemory(context, key);
+  const now = shared.life.now();
+  if (entry !== undefined && now < entry.expiresAt && isUsableFor(context, entry, call)) {
     entry.accessCount++;
     entry.usedAt = now;
     recorder.hit('l1', entry.computeMs);
-    if (parts.events.wants('hit')) parts.events.emit('hit', { lane, key, tier: 'l1' });
-    return heldPayload(space, entry).give(terms.isolation);
+    if (shared.events.wants('hit')) shared.events.emit('hit', { lane, key, tier: 'l1' });
+    return heldValue(context, entry).valueFor(call.isolation);
   }
-  const fence = parts.log.open({ lane, key, tags: [] });
+  const guard = shared.log.open({ lane, key, tags: [] });
   try {
-    let search = new Search(space, key, terms).guardedBy(fence).run();
+    let search = new TierSearch(context, key, call).guardedBy(guard).run();
     for (;;) {
       const done = search instanceof Promise ? await search : search;
       const { found } = done;
-      if (found === undefined) return missed(space, key, done);
+      if (found === undefined) return missed(context, key, done);
       if (done.stillCounts) {
         for (const tier of done.missed) recorder.lookupMiss(tier);
         recorder.hit(found.tier, found.record.computeMs);
-        if (parts.events.wants('hit')) parts.events.emit('hit', { lane, key, tier: found.tier });
-        promote(space, found, space.terms.refreshAhead);
-        return found.payload.give(terms.isolation);
+        if (shared.events.wants('hit')) shared.events.emit('hit', { lane, key, tier: found.tier });
+        promote(context, found, context.call.refreshAhead);
+        return found.encoded.valueFor(call.isolation);
       }
       search = done.discard();
     }
   } finally {
-    parts.log.close(fence);
+    shared.log.close(guard);
   }
 }
 
 /** Whether a tier holds a good entry: nothing is counted, promoted or moved. */
-export async function isThere(space: LaneSpace, key: string): Promise<boolean> {
-  const { parts, lane } = space;
-  const now = parts.life.now();
-  const entry = space.memory.peek(key);
-  if (entry !== undefined && now < entry.expiresAt && !isBehind(space)) {
+export async function isThere(context: LaneContext, key: string): Promise<boolean> {
+  const { shared, lane } = context;
+  const now = shared.life.now();
+  const entry = context.memory.peek(key);
+  if (entry !== undefined && now < entry.expiresAt && !isLagging(context)) {
     const candidate = { lane, key, tags: entry.tags, birth: entry.birth };
-    if (parts.log.counts(candidate) && parts.log.expiredAt(candidate) === undefined) return true;
+    if (shared.log.counts(candidate) && shared.log.expiredAt(candidate) === undefined) return true;
   }
-  const fence = parts.log.open({ lane, key, tags: [] });
+  const guard = shared.log.open({ lane, key, tags: [] });
   try {
-    const search = await new Search(space, key, space.terms, 'peek').guardedBy(fence).run();
+    const search = await new TierSearch(context, key, context.call, 'peek').guardedBy(guard).run();
     return search.found !== undefined;
   } finally {
-    parts.log.close(fence);
+    shared.log.close(guard);
   }
 }
 
-function missed(space: LaneSpace, key: string, search: Search): undefined {
-  const { recorder, parts, lane } = space;
+function missed(context: LaneContext, key: string, search: TierSearch): undefined {
+  const { recorder, shared, lane } = context;
   for (const tier of search.missed) recorder.lookupMiss(tier);
   recorder.miss();
-  if (parts.events.wants('miss')) parts.events.emit('miss', { lane, key, reason: search.reason });
+  if (shared.events.wants('miss')) shared.events.emit('miss', { lane, key, reason: search.reason });
   return undefined;
 }
 
 /** Computes past the cache: nothing is looked up, shared or stored, and what comes back is the computation's own value. */
 async function computeUncached(
-  space: LaneSpace,
+  context: LaneContext,
   key: string,
   compute: Compute<unknown>,
-  terms: Terms,
+  call: CallOptions,
 ): Promise<unknown> {
-  return compute(new FlightContext(space, new Flight(key, compute, terms, 'forced')));
+  return compute(new FlightContext(context, new Flight(key, compute, call, 'forced')));
 }

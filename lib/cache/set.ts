@@ -1,39 +1,39 @@
 import type { Invalidations } from './invalidate.js';
-import type { LaneSpace } from './lane-context.js';
-import { Payload } from './encoded-value.js';
-import { isCutOff } from './tier-lookup.js';
+import type { LaneContext } from './lane-context.js';
+import { EncodedValue } from './encoded-value.js';
+import { isPartitioned } from './tier-lookup.js';
 import { bypassReason } from './read.js';
-import type { Terms, Compute } from './call-options.js';
-import { CUT_OFF, land, refusalOf, refuse, type Refusal, FENCED, mayLand } from './write.js';
+import type { CallOptions, Compute } from './call-options.js';
+import { PARTITIONED, store, refusalOf, refuse, type Refusal, FENCED, mayStore } from './write.js';
 import { Flight, FlightContext } from './in-flight/computation.js';
 
 interface PutRequest {
   readonly key: string;
   readonly value: unknown;
-  readonly terms: Terms;
+  readonly call: CallOptions;
 }
 
 /**
  * Stores an explicit value: born now, it supersedes whatever was there and whatever is being computed. Resolves to
  * whether it was stored, once no tier holds an older value.
  */
-export async function put(space: LaneSpace, invalidations: Invalidations, asked: PutRequest): Promise<boolean> {
-  const { key, value, terms } = asked;
-  const { lane, parts } = space;
-  const payload = Payload.of({ codec: parts.codec, lane }, value);
-  const { tags, ttlMs } = terms;
-  const brought = { key, value, payload, tags, ttlMs, computeMs: 0 };
-  const refusal = isExcluded(space, key) ?? refusalOf(space, brought);
-  await invalidations.superseding(space, key, ({ position }) => {
-    if (refusal !== undefined) refuse(space, key, refusal);
-    else land(space, brought, { birth: position, flight: 0, terms, expiredAt: undefined });
+export async function put(context: LaneContext, invalidations: Invalidations, asked: PutRequest): Promise<boolean> {
+  const { key, value, call } = asked;
+  const { lane, shared } = context;
+  const encoded = EncodedValue.of({ codec: shared.codec, lane }, value);
+  const { tags, ttlMs } = call;
+  const candidate = { key, value, encoded, tags, ttlMs, computeMs: 0 };
+  const refusal = isExcluded(context, key) ?? refusalOf(context, candidate);
+  await invalidations.superseding(context, key, ({ position }) => {
+    if (refusal !== undefined) refuse(context, key, refusal);
+    else store(context, candidate, { birth: position, flight: 0, call, expiredAt: undefined });
   });
   return refusal === undefined;
 }
 
-function isExcluded(space: LaneSpace, key: string): Refusal | undefined {
-  if (isCutOff(space)) return CUT_OFF;
-  return bypassReason(space, key) === 'excluded'
+function isExcluded(context: LaneContext, key: string): Refusal | undefined {
+  if (isPartitioned(context)) return PARTITIONED;
+  return bypassReason(context, key) === 'excluded'
     ? { reason: 'strategy', detail: "the lane's include and exclude patterns leave this key out" }
     : undefined;
 }
@@ -45,59 +45,59 @@ function isExcluded(space: LaneSpace, key: string): Refusal | undefined {
  * supersedes the key like an explicit `set`: a computation that started while this one ran may have read the old state.
  */
 export async function computeAndPut(
-  space: LaneSpace,
+  context: LaneContext,
   invalidations: Invalidations,
-  asked: { readonly key: string; readonly compute: Compute<unknown>; readonly terms: Terms },
+  asked: { readonly key: string; readonly compute: Compute<unknown>; readonly call: CallOptions },
 ): Promise<unknown> {
-  const { key, compute, terms } = asked;
-  const { lane, parts } = space;
-  const flight = new Flight(key, compute, terms, 'forced');
-  const context = new FlightContext(space, flight);
-  if (bypassReason(space, key) !== undefined) return compute(context);
-  const fence = parts.log.open({ lane, key, tags: terms.tags });
+  const { key, compute, call } = asked;
+  const { lane, shared } = context;
+  const flight = new Flight(key, compute, call, 'forced');
+  const ctx = new FlightContext(context, flight);
+  if (bypassReason(context, key) !== undefined) return compute(ctx);
+  const guard = shared.log.open({ lane, key, tags: call.tags });
   try {
-    const { value, computeMs } = await timed(space, asked, context);
-    const payload = Payload.of({ codec: parts.codec, lane }, value);
-    const { tags, ttlMs } = context;
-    const brought = { key, value, payload, tags, ttlMs, computeMs };
-    const said = saidBy(context) ?? refusalOf(space, brought);
+    const { value, computeMs } = await timed(context, asked, ctx);
+    const encoded = EncodedValue.of({ codec: shared.codec, lane }, value);
+    const { tags, ttlMs } = ctx;
+    const candidate = { key, value, encoded, tags, ttlMs, computeMs };
+    const said = refusalByCaller(ctx) ?? refusalOf(context, candidate);
     // From here to the landing no code but ours runs.
-    const refusal = mayLand(space, fence, tags) ? said : FENCED;
-    const expiredAt = parts.log.expiredAt({ lane, key, tags, birth: fence.birth }, fence);
-    await invalidations.superseding(space, key, ({ position }) => {
-      if (refusal !== undefined) refuse(space, key, refusal);
-      else land(space, brought, { birth: position, flight: 0, terms, expiredAt });
+    const refusal = mayStore(context, guard, tags) ? said : FENCED;
+    const expiredAt = shared.log.expiredAt({ lane, key, tags, birth: guard.birth }, guard);
+    await invalidations.superseding(context, key, ({ position }) => {
+      if (refusal !== undefined) refuse(context, key, refusal);
+      else store(context, candidate, { birth: position, flight: 0, call, expiredAt });
     });
-    return refusal === undefined ? payload.give(terms.isolation) : value;
+    return refusal === undefined ? encoded.valueFor(call.isolation) : value;
   } finally {
-    parts.log.close(fence);
+    shared.log.close(guard);
   }
 }
 
 async function timed(
-  space: LaneSpace,
+  context: LaneContext,
   asked: { readonly key: string; readonly compute: Compute<unknown> },
-  context: FlightContext,
+  ctx: FlightContext,
 ): Promise<{ readonly value: unknown; readonly computeMs: number }> {
-  const { parts, recorder, lane } = space;
+  const { shared, recorder, lane } = context;
   let isOver = false;
   const holds = (other: string): boolean => !isOver && other === asked.key;
-  const scope = { lane, holds, outer: parts.scopes.current };
-  const startedAt = parts.clock.monotonic();
+  const scope = { lane, holds, outer: shared.scopes.current };
+  const startedAt = shared.clock.monotonic();
   try {
-    const value = await parts.scopes.within(scope, () => asked.compute(context));
-    const computeMs = parts.clock.monotonic() - startedAt;
+    const value = await shared.scopes.within(scope, () => asked.compute(ctx));
+    const computeMs = shared.clock.monotonic() - startedAt;
     recorder.computed(computeMs);
     return { value, computeMs };
   } catch (error) {
-    recorder.failed(parts.clock.monotonic() - startedAt);
+    recorder.failed(shared.clock.monotonic() - startedAt);
     throw error;
   } finally {
     isOver = true;
   }
 }
 
-function saidBy(context: FlightContext): Refusal | undefined {
-  if (context.refusal === undefined) return undefined;
-  return { reason: context.refusal, detail: 'the computation said so' };
+function refusalByCaller(ctx: FlightContext): Refusal | undefined {
+  if (ctx.refusal === undefined) return undefined;
+  return { reason: ctx.refusal, detail: 'the computation said so' };
 }

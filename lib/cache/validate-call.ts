@@ -3,8 +3,8 @@ import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { nearestName } from '../errors/nearest-name.js';
 import { checkKey } from '../entries/key.js';
 import { type Duration, looksLikeMilliseconds } from '../lanes/units.js';
-import type { LaneSpace } from './lane-context.js';
-import { type EntryOptions, resolveTerms, type Terms } from './call-options.js';
+import type { LaneContext } from './lane-context.js';
+import { type EntryOptions, resolveOptions, type CallOptions } from './call-options.js';
 
 // prettier-ignore
 const OPTIONS: readonly string[] = [
@@ -13,23 +13,23 @@ const OPTIONS: readonly string[] = [
 ];
 
 /** Checks a call's options and lays them over the lane's. A ttl that was probably meant in milliseconds warns once. */
-export function termsOf(space: LaneSpace, options: EntryOptions | undefined): Terms {
-  const { lane, parts, policy } = space;
-  if (options === undefined) return space.terms;
+export function optionsOf(context: LaneContext, options: EntryOptions | undefined): CallOptions {
+  const { lane, shared, policy } = context;
+  if (options === undefined) return context.call;
   checkOptions(options, lane);
-  const terms = resolveTerms(lane, space.terms, options);
+  const call = resolveOptions(lane, context.call, options);
   if (looksLikeMilliseconds(options.ttl, policy.ttlMs)) {
     const ttl = String(options.ttl);
-    parts.warnOnce(
+    shared.warnOnce(
       `ttl:${lane}`,
       `A ttl of ${ttl} was given in lane '${lane}'. A bare number is SECONDS. Write '${ttl}ms' if milliseconds were meant, '${ttl}s' if not.`,
     );
   }
-  return terms;
+  return call;
 }
 
 /** Whether what memory holds can be handed out without a look at the other options. */
-export function readsAsUsual(options: EntryOptions | null): boolean {
+export function hasDefaultReadOptions(options: EntryOptions | null): boolean {
   return (
     options !== null &&
     options.forceFresh !== true &&

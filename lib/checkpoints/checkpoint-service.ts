@@ -52,12 +52,12 @@ import type { EventSink } from '../events/event-map.js';
  * read or written; after the app was closed reads find nothing and writes reject with `CLOSED`.
  */
 export class CheckpointService {
-  private readonly drafts: CheckpointDrafts;
+  private readonly drafts: CheckpointBuilder;
   private readonly cleaner: CheckpointCleaner;
   private readonly backlog: SaveBacklog;
 
   constructor(private readonly settings: CheckpointSettings) {
-    this.drafts = new CheckpointDrafts(settings);
+    this.drafts = new CheckpointBuilder(settings);
     this.backlog = new SaveBacklog(settings.warn);
     this.cleaner = new CheckpointCleaner(settings.store, settings.clock, settings.events);
   }
@@ -198,17 +198,17 @@ export class CheckpointService {
     }
   }
 
-  private async find(id: string, options: RestoreCheckpointOptions): Promise<SoundState | undefined> {
+  private async find(id: string, options: RestoreCheckpointOptions): Promise<ValidVersion | undefined> {
     this.requireRef(id, options.version);
     const now = this.settings.clock.now();
-    const wish: StateWish = {
+    const wish: StateQuery = {
       selector: options.version === undefined ? { asOf: now } : { version: options.version },
       now,
       maxAge: options.maxAge === undefined ? undefined : toMilliseconds(options.maxAge, { key: id, field: 'maxAge' }),
       onDamage: options.fallback === true ? 'fall-back' : 'refuse',
     };
     const { events } = this.settings;
-    const found = await this.read((store) => new SoundStates(store, events).find(id, wish), undefined);
+    const found = await this.read((store) => new ValidVersions(store, events).find(id, wish), undefined);
     if (found !== undefined) events.emit('checkpoint', { action: 'restored', id, version: found.record.version });
     return found;
   }
@@ -248,7 +248,7 @@ const MAX_METADATA_BYTES = 64 * 1024;
 const MAX_REMEMBERED_WARNINGS = 1_000;
 
 /** Turns what a caller wants saved into what the store is handed, or refuses it. */
-class CheckpointDrafts {
+class CheckpointBuilder {
   private readonly warned = new Set<string>();
 
   constructor(private readonly settings: Omit<CheckpointSettings, 'store' | 'events'>) {}
@@ -372,12 +372,12 @@ class SaveBacklog {
 }
 
 /** A version whose state is what was saved. */
-interface SoundState {
+interface ValidVersion {
   readonly record: CheckpointRecord;
   readonly state: Uint8Array;
 }
 
-interface StateWish {
+interface StateQuery {
   readonly selector: VersionSelector;
   readonly now: number;
   /** Milliseconds. */
@@ -386,27 +386,27 @@ interface StateWish {
 }
 
 /** Gives out states that match their checksums, and nothing else. */
-class SoundStates {
+class ValidVersions {
   constructor(
     private readonly store: CheckpointStore,
     private readonly events: EventSink,
   ) {}
 
   /** Rejects with `CheckpointDamagedError` unless told to fall back. */
-  async find(id: string, wish: StateWish): Promise<SoundState | undefined> {
+  async find(id: string, wish: StateQuery): Promise<ValidVersion | undefined> {
     const read = await this.store.read(id, wish.selector);
     if (read.outcome === 'absent') return undefined;
     const version = read.outcome === 'found' ? read.record.version : read.version;
     if (read.outcome === 'found') {
       if (!isWanted(read.record, wish)) return undefined;
-      if (isSound(read)) return read;
+      if (isValid(read)) return read;
     }
     await this.report(id, version);
     if (wish.onDamage === 'fall-back') return this.newestBefore(id, version, wish);
     throw new CheckpointDamagedError(id, version, await this.soundVersions(id, wish.now));
   }
 
-  private async newestBefore(id: string, version: number, wish: StateWish): Promise<SoundState | undefined> {
+  private async newestBefore(id: string, version: number, wish: StateQuery): Promise<ValidVersion | undefined> {
     for await (const sound of this.soundStates(id, wish.now, version)) {
       return isWanted(sound.record, wish) ? sound : undefined;
     }
@@ -420,11 +420,11 @@ class SoundStates {
   }
 
   /** Newest first; one in memory at a time. */
-  private async *soundStates(id: string, now: number, before: number): AsyncGenerator<SoundState, void, undefined> {
+  private async *soundStates(id: string, now: number, before: number): AsyncGenerator<ValidVersion, void, undefined> {
     for (const version of await this.store.versions(id)) {
       if (version >= before) continue;
       const read = await this.store.read(id, { version });
-      if (read.outcome === 'found' && !hasExpired(read.record, now) && isSound(read)) yield read;
+      if (read.outcome === 'found' && !hasExpired(read.record, now) && isValid(read)) yield read;
       await nextTurn();
     }
   }
@@ -436,8 +436,8 @@ class SoundStates {
   }
 }
 
-const isWanted = (record: CheckpointRecord, { now, maxAge }: StateWish): boolean =>
+const isWanted = (record: CheckpointRecord, { now, maxAge }: StateQuery): boolean =>
   !hasExpired(record, now) && (maxAge === undefined || now - record.savedAt <= maxAge);
 
-const isSound = (read: Extract<ReadOutcome, { readonly outcome: 'found' }>): boolean =>
+const isValid = (read: Extract<ReadOutcome, { readonly outcome: 'found' }>): boolean =>
   checksumOf(read.state) === read.record.checksum;

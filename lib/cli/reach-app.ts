@@ -2,9 +2,9 @@ import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Clock } from '../clock/clock.js';
 import { parseAppRecord } from '../ipc/app-record.js';
-import { ConnectionLost, OperatorConnection, OwnerSilent } from '../ipc/client.js';
+import { ConnectionLost, IpcConnection, OwnerSilent } from '../ipc/client.js';
 import { RemoteOperations } from '../ipc/remote-operations.js';
-import { readAppNote } from '../storage/directory/cache-directory.js';
+import { readStoredRecord } from '../storage/directory/cache-directory.js';
 import { OwnerSocket } from '../storage/directory/owner-socket.js';
 import type { AppAccess } from './app-access.js';
 import { CommandFailed, EXIT } from './exit.js';
@@ -65,12 +65,12 @@ async function reachLive(
   timeoutMs: number,
 ): Promise<AppAccess | undefined> {
   try {
-    const connection = await OperatorConnection.open(socket.path, clock, withinMs);
+    const connection = await IpcConnection.open(socket.path, clock, withinMs);
     return {
       directory,
       kind: 'live',
       operations: new RemoteOperations(connection, clock, timeoutMs),
-      record: parseAppRecord(await readAppNote(directory).catch(() => undefined)),
+      record: parseAppRecord(await readStoredRecord(directory).catch(() => undefined)),
       close: async () => connection.close(),
     };
   } catch (error) {

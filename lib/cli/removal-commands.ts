@@ -24,14 +24,14 @@ export async function clear(context: CommandContext): Promise<void> {
   });
 }
 
-export interface InvalidationWish {
+export interface InvalidationOptions {
   readonly key: string | undefined;
   readonly pattern?: string;
   readonly tag?: readonly string[];
 }
 
 /** `invalidate`: a key, a pattern, or tags, exactly one of the three. */
-export async function invalidate(context: CommandContext, wish: InvalidationWish): Promise<void> {
+export async function invalidate(context: CommandContext, wish: InvalidationOptions): Promise<void> {
   const { key, pattern, tag = [] } = wish;
   if ([key, pattern, tag[0]].filter((one) => one !== undefined).length !== 1) {
     throw new CommandFailed(EXIT.badArguments, 'Name one of a key, --tag and --pattern.');
@@ -74,7 +74,7 @@ function describeSubject(subject: Subject): string {
   return `${subject.tags.length === 1 ? 'tag' : 'tags'} ${subject.tags.map((tag) => `'${shown(tag, 60)}'`).join(', ')}`;
 }
 
-async function countMatches({ operations }: AppAccess, lane: string, wish: InvalidationWish): Promise<number> {
+async function countMatches({ operations }: AppAccess, lane: string, wish: InvalidationOptions): Promise<number> {
   const { key, pattern, tag = [] } = wish;
   const asked = pattern === undefined ? undefined : new KeyPattern(pattern);
   const isNamed = (entry: EntryInfo): boolean =>

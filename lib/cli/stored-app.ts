@@ -6,12 +6,12 @@ import type { LaneMetrics, TierMetrics } from '../events/lane-metrics.js';
 import type { MetricsReport } from '../metrics/lane-cache-metrics.js';
 import { parseAppRecord, type AppRecord } from '../ipc/app-record.js';
 import type { Operations } from '../ipc/operations.js';
-import { readAppNote } from '../storage/directory/cache-directory.js';
+import { readStoredRecord } from '../storage/directory/cache-directory.js';
 import type { AppAccess } from './app-access.js';
 
 /** Opens a directory that nobody owns, with the lanes of the app that owned it last; undefined if somebody owns it. */
 export async function openStored(directory: string): Promise<AppAccess | undefined> {
-  const record = parseAppRecord(await readAppNote(directory));
+  const record = parseAppRecord(await readStoredRecord(directory));
   const app = await createLaneCache(optionsFor(directory, record), makeManager, { purpose: 'look' });
   const { state } = app.tiers.l3;
   if (state.state === 'off' && state.reason === 'in-use') {

@@ -1,7 +1,7 @@
 const LONG_MS = 2 ** 30;
 
 /** Keeps the process alive while somebody waits for what would not keep it alive by itself. */
-export class ProcessHold {
+export class KeepAlive {
   private waiting = 0;
   private timer: NodeJS.Timeout | undefined;
 

@@ -27,7 +27,8 @@ export function readHeader(bytes: Uint8Array): Omit<RecordFields, 'value'> {
 export function checkedRecord(bytes: Uint8Array): Buffer {
   const record = asBuffer(bytes);
   checkIntegrity(record);
-  if (valueAt(record) > record.length) throw new RecordDamaged('The parts of the record are longer than the record.');
+  if (valueStart(record) > record.length)
+    throw new RecordDamaged('The parts of the record are longer than the record.');
   return record;
 }
 
@@ -37,7 +38,7 @@ export const isCompressed = (record: Buffer): boolean => (record.readUInt8(AT_FL
 export const valueLengthOf = (record: Buffer): number => record.readDoubleLE(AT_VALUE_LENGTH);
 
 /** As it is stored; a view. */
-export const storedValueOf = (record: Buffer): Buffer => record.subarray(valueAt(record));
+export const storedValueOf = (record: Buffer): Buffer => record.subarray(valueStart(record));
 
 /** What a checked record says, with its value as it was before compression. */
 function readFields(record: Buffer, value: Uint8Array): OpenedRecord {
@@ -46,9 +47,9 @@ function readFields(record: Buffer, value: Uint8Array): OpenedRecord {
   const tagsAt = keyAt + record.readUInt32LE(AT_KEY_LENGTH);
   return {
     key: record.toString(encoding, keyAt, tagsAt),
-    tags: readTags(record, tagsAt, valueAt(record), encoding),
+    tags: readTags(record, tagsAt, valueStart(record), encoding),
     birth: record.readDoubleLE(AT_BIRTH),
-    landedAt: record.readDoubleLE(AT_LANDED),
+    storedAt: record.readDoubleLE(AT_LANDED),
     expiresAt: record.readDoubleLE(AT_EXPIRES),
     staleUntil: record.readDoubleLE(AT_STALE_UNTIL),
     computeMs: record.readDoubleLE(AT_COMPUTE_MS),
@@ -59,7 +60,7 @@ function readFields(record: Buffer, value: Uint8Array): OpenedRecord {
   };
 }
 
-const valueAt = (record: Buffer): number =>
+const valueStart = (record: Buffer): number =>
   AT_TEXTS +
   record.readUInt16LE(AT_APP_VERSION_LENGTH) +
   record.readUInt32LE(AT_KEY_LENGTH) +
@@ -132,7 +133,7 @@ export function sealRecord(fields: RecordFields): Uint8Array {
 
 function writeNumbers(record: Buffer, fields: RecordFields): void {
   record.writeDoubleLE(fields.birth, AT_BIRTH);
-  record.writeDoubleLE(fields.landedAt, AT_LANDED);
+  record.writeDoubleLE(fields.storedAt, AT_LANDED);
   record.writeDoubleLE(fields.expiresAt, AT_EXPIRES);
   record.writeDoubleLE(fields.staleUntil, AT_STALE_UNTIL);
   record.writeDoubleLE(fields.computeMs, AT_COMPUTE_MS);
@@ -205,7 +206,7 @@ function opened(record: Buffer, value: Uint8Array): OpenedRecord {
  * |  20 |     2 | length of the app version |
  * |  22 |     2 | number of tags |
  * |  24 |     8 | length of the value before compression |
- * |  32 |    48 | birth, landedAt, expiresAt, staleUntil, computeMs, schemaVersion |
+ * |  32 |    48 | birth, storedAt, expiresAt, staleUntil, computeMs, schemaVersion |
  * |  80 |       | app version, key, tags (each behind its length in 2 bytes), value |
  *
  * Magic, format version and checksum stay where they are in every later format.
@@ -242,7 +243,7 @@ export interface RecordFields {
   /** Position in the invalidation log at which the computation of the value started. */
   readonly birth: number;
   /** Epoch ms at which the computation ended. */
-  readonly landedAt: number;
+  readonly storedAt: number;
   /** Epoch ms at which the ttl ends. */
   readonly expiresAt: number;
   /** Epoch ms at which ttl and grace end; never before `expiresAt`. */

@@ -1,7 +1,7 @@
 import type { KeyPattern } from '../entries/pattern.js';
 import type { InvalidationKind } from '../events/reasons.js';
-import { Fence, type FlightSubject, LaneLog, type PendingRemoval, type PatternRecord } from './lane-log.js';
-import { ExpiredTags, TagPositions } from './tag-index.js';
+import { InvalidationGuard, type FlightSubject, LaneLog, type PendingRemoval, type PatternRecord } from './lane-log.js';
+import { ExpiredTags, TagIndex } from './tag-index.js';
 import type { LogJournal, LogRecord, LogRow } from './journal.js';
 
 /** What the log judges: an entry in a tier, or a value about to land. */
@@ -13,7 +13,7 @@ export interface Candidate {
 }
 
 /** A record that was said, and when what must outlive the process has been stored. */
-export interface Said {
+export interface Appended {
   readonly records: readonly LogRecord[];
   /** Rejects when the journal could not store it. Resolved already where there is no journal. */
   readonly stored: Promise<void>;
@@ -46,13 +46,13 @@ export class InvalidationLog {
   private currentStamp = 0;
   private flights = 0;
   private readonly positions: Positions;
-  private readonly tagAt: TagPositions;
+  private readonly tagAt: TagIndex;
   private readonly expiredTags: ExpiredTags;
   private readonly lanes = new Map<string, LaneLog>();
 
   constructor(options: LogOptions = {}) {
     const limit = options.tagLimit ?? DEFAULT_TAG_LIMIT;
-    this.tagAt = new TagPositions(limit);
+    this.tagAt = new TagIndex(limit);
     this.expiredTags = new ExpiredTags(limit);
     this.positions = new Positions(options.journal);
     if (options.journal !== undefined) this.takeUp(options.journal);
@@ -77,35 +77,35 @@ export class InvalidationLog {
   }
 
   /** Opens a flight: takes its birth, and puts up the fence that is told of every record until `close`. */
-  open(subject: FlightSubject): Fence {
+  open(subject: FlightSubject): InvalidationGuard {
     return this.putUp(subject, ++this.flights, this.position);
   }
 
   /** Stands before what is about to be rewritten below: any landing and any record about the key shuts it. */
-  guard(subject: FlightSubject): Fence {
+  guard(subject: FlightSubject): InvalidationGuard {
     return this.putUp(subject, 0, BEFORE_ALL);
   }
 
-  close(fence: Fence): void {
-    this.lane(fence.subject.lane).dismiss(fence);
+  close(guard: InvalidationGuard): void {
+    this.lane(guard.subject.lane).close(guard);
   }
 
   /** What has this birth and flight number has landed: flights of its key that were opened before it land no more. */
-  landed(candidate: Candidate, number: number): void {
-    for (const fence of this.lane(candidate.lane).fencesOf(candidate.key)) {
+  stored(candidate: Candidate, number: number): void {
+    for (const guard of this.lane(candidate.lane).guardsOf(candidate.key)) {
       const { birth } = candidate;
-      if (fence.birth < birth || (fence.birth === birth && fence.number < number)) fence.overtake();
+      if (guard.birth < birth || (guard.birth === birth && guard.number < number)) guard.overtake();
     }
   }
 
   /** The one predicate: whether `candidate` still counts, and may land or be served. */
-  counts(candidate: Candidate, fence?: Fence): boolean {
+  counts(candidate: Candidate, guard?: InvalidationGuard): boolean {
     const { key, tags, birth } = candidate;
     const lane = this.lane(candidate.lane);
-    if (fence !== undefined && (fence.isShut || fence.removedAt > birth)) return false;
+    if (guard !== undefined && (guard.isInvalidated || guard.removedAt > birth)) return false;
     if (lane.clearAt > birth || lane.pendingRemovalOf(key) > birth) return false;
     if (this.tagAt.isAfter(birth, tags)) return false;
-    return !matchesAny(lane.patterns, candidate) && !(fence !== undefined && matchesAny(fence.patterns, candidate));
+    return !matchesAny(lane.patterns, candidate) && !(guard !== undefined && matchesAny(guard.patterns, candidate));
   }
 
   /** The record that voids or expired `candidate`, if one did; to be told, not to be decided by. */
@@ -114,24 +114,24 @@ export class InvalidationLog {
   }
 
   /** Life time at which `candidate` was put past its ttl by one of its tags or on its way; undefined if it was not. */
-  expiredAt(candidate: Candidate, fence?: Fence): number | undefined {
-    if (fence?.expiredAt !== undefined) return fence.expiredAt;
+  expiredAt(candidate: Candidate, guard?: InvalidationGuard): number | undefined {
+    if (guard?.expiredAt !== undefined) return guard.expiredAt;
     const { lane, key, birth } = candidate;
-    const expiring = this.lane(lane).pendingExpiryOf(key) ?? fence?.expiring;
+    const expiring = this.lane(lane).pendingExpiryOf(key) ?? guard?.expiring;
     if (expiring !== undefined && expiring.position > birth) return expiring.at;
     return this.expiredTags.expiredAt(candidate.birth, candidate.tags);
   }
 
   /** Names one key of a lane: shuts its flights. The caller removes it everywhere, then calls `committed`. */
-  key(lane: string, key: string): Said & { readonly removal: PendingRemoval } {
+  key(lane: string, key: string): Appended & { readonly removal: PendingRemoval } {
     const record = this.next('key', lane, key);
     const log = this.lane(lane);
-    for (const fence of log.fencesOf(key)) fence.shut(record);
+    for (const guard of log.guardsOf(key)) guard.invalidate(record);
     return { records: [record], stored: STORED, removal: log.removeKey(key, record.position) };
   }
 
   /** Names tags of all lanes. */
-  tags(tags: readonly string[]): Said {
+  tags(tags: readonly string[]): Appended {
     const records = tags.map((tag) => this.next('tag', null, tag));
     const rows = records.flatMap((record) => this.markTag(record));
     this.currentStamp++;
@@ -139,36 +139,36 @@ export class InvalidationLog {
   }
 
   /** Names what matches in a lane. The caller removes the matches everywhere, then calls `committed`. */
-  pattern(lane: string, pattern: KeyPattern): Said & { readonly removal: PendingRemoval } {
+  pattern(lane: string, pattern: KeyPattern): Appended & { readonly removal: PendingRemoval } {
     const record = this.next('pattern', lane, pattern.text);
     const log = this.lane(lane);
-    for (const fence of log.allFences()) {
-      if (pattern.matchesEntry(fence.subject.key, fence.subject.tags)) fence.shut(record);
+    for (const guard of log.allGuards()) {
+      if (pattern.matchesEntry(guard.subject.key, guard.subject.tags)) guard.invalidate(record);
     }
     return { records: [record], stored: STORED, removal: log.removePattern(pattern, record) };
   }
 
   /** Names everything of a lane. */
-  clear(lane: string): Said {
+  clear(lane: string): Appended {
     const record = this.next('all', lane, '*');
     const log = this.lane(lane);
     log.clearAt = record.position;
-    for (const fence of log.allFences()) fence.shut(record);
+    for (const guard of log.allGuards()) guard.invalidate(record);
     this.currentStamp++;
     return { records: [record], stored: this.positions.store([{ row: 'clear', lane, position: record.position }]) };
   }
 
   /** Puts a key's flights past their ttl. The caller rewrites the expiry of its entry everywhere, as a removal. */
-  expireKey(lane: string, key: string, now: number): Said & { readonly removal: PendingRemoval } {
+  expireKey(lane: string, key: string, now: number): Appended & { readonly removal: PendingRemoval } {
     const record = this.next('expire', lane, key);
     const log = this.lane(lane);
-    for (const fence of log.fencesOf(key)) fence.expire(now);
+    for (const guard of log.guardsOf(key)) guard.expire(now);
     const removal = log.expireKey(key, { position: record.position, at: now });
     return { records: [record], stored: STORED, removal };
   }
 
   /** Puts what carries one of `tags`, in all lanes, past its ttl. */
-  expireTags(tags: readonly string[], now: number): Said {
+  expireTags(tags: readonly string[], now: number): Appended {
     const records = tags.map((tag) => this.next('expire', null, tag));
     const rows = records.flatMap((record) => this.markExpired(record, now));
     this.currentStamp++;
@@ -181,15 +181,15 @@ export class InvalidationLog {
   }
 
   /** Shuts every flight, for when what they started from can no longer be proved. */
-  shutAll(): void {
+  invalidateAll(): void {
     const record = this.next('all', null, '*');
-    for (const lane of this.lanes.values()) for (const fence of lane.allFences()) fence.shut(record);
+    for (const lane of this.lanes.values()) for (const guard of lane.allGuards()) guard.invalidate(record);
     this.currentStamp++;
   }
 
   /** Goes on from what another owner of the persistent tier has stored: nothing from before is trusted. */
   adopt(journal: LogJournal): void {
-    this.shutAll();
+    this.invalidateAll();
     this.takeUp(journal);
     this.currentStamp++;
   }
@@ -199,13 +199,13 @@ export class InvalidationLog {
     await this.positions.store([{ row: 'time', at: now }]);
   }
 
-  private putUp(subject: FlightSubject, number: number, birth: number): Fence {
+  private putUp(subject: FlightSubject, number: number, birth: number): InvalidationGuard {
     const lane = this.lane(subject.lane);
     const { key } = subject;
     const [removedAt, expiring] = [lane.pendingRemovalOf(key), lane.pendingExpiryOf(key)];
-    const fence = new Fence(subject, number, birth, removedAt, lane.patterns, expiring);
-    lane.admit(fence);
-    return fence;
+    const guard = new InvalidationGuard(subject, number, birth, removedAt, lane.patterns, expiring);
+    lane.admit(guard);
+    return guard;
   }
 
   private takeUp(journal: LogJournal): void {
@@ -227,7 +227,7 @@ export class InvalidationLog {
   private markTag(record: LogRecord): readonly LogRow[] {
     const { subject: tag, position } = record;
     for (const lane of this.lanes.values()) {
-      for (const fence of lane.allFences()) if (fence.subject.tags.includes(tag)) fence.shut(record);
+      for (const guard of lane.allGuards()) if (guard.subject.tags.includes(tag)) guard.invalidate(record);
     }
     const floor = this.tagAt.mark(tag, position);
     const row: LogRow = { row: 'tag', tag, position };
@@ -237,7 +237,7 @@ export class InvalidationLog {
   private markExpired(record: LogRecord, now: number): readonly LogRow[] {
     const { subject: tag, position } = record;
     for (const lane of this.lanes.values()) {
-      for (const fence of lane.allFences()) if (fence.subject.tags.includes(tag)) fence.expire(now);
+      for (const guard of lane.allGuards()) if (guard.subject.tags.includes(tag)) guard.expire(now);
     }
     const row: LogRow = { row: 'expired-tag', tag, position, at: now };
     const floor = this.expiredTags.mark(tag, { position, at: now });
@@ -315,7 +315,7 @@ interface Judged {
 
 interface Known {
   readonly lane: LaneLog;
-  readonly tagAt: TagPositions;
+  readonly tagAt: TagIndex;
   readonly expiredTags: ExpiredTags;
 }
 
@@ -334,7 +334,7 @@ function whyNot(judged: Judged, { lane, tagAt, expiredTags }: Known): VoidedBy |
   return byTag('expire', expiredTags.positions, judged);
 }
 
-function byTag(kind: 'tag' | 'expire', positions: TagPositions, { tags, birth }: Judged): VoidedBy | undefined {
+function byTag(kind: 'tag' | 'expire', positions: TagIndex, { tags, birth }: Judged): VoidedBy | undefined {
   for (const tag of tags) {
     const position = positions.at(tag);
     if (position > birth) return { kind, position, subject: tag };

@@ -18,7 +18,7 @@ const RECENT_PATTERNS = 64;
 /** The log as far as it concerns one lane: its open flights, its pending removals, its patterns, its last clear. */
 export class LaneLog {
   clearAt = 0;
-  private readonly fences = new Map<string, readonly Fence[]>();
+  private readonly guards = new Map<string, readonly InvalidationGuard[]>();
   private readonly pendingKeys = new Map<string, Pending<number>>();
   private readonly pendingExpiries = new Map<string, Pending<KeyExpiry>>();
   private pendingPatterns: readonly PatternRecord[] = [];
@@ -33,7 +33,7 @@ export class LaneLog {
 
   get openFlights(): number {
     let open = 0;
-    for (const fences of this.fences.values()) open += fences.length;
+    for (const guards of this.guards.values()) open += guards.length;
     return open;
   }
 
@@ -50,26 +50,26 @@ export class LaneLog {
     return this.pendingExpiries.get(key)?.latest;
   }
 
-  admit(fence: Fence): void {
-    const { key } = fence.subject;
-    const others = this.fences.get(key);
-    this.fences.set(key, others === undefined ? [fence] : [...others, fence]);
+  admit(guard: InvalidationGuard): void {
+    const { key } = guard.subject;
+    const others = this.guards.get(key);
+    this.guards.set(key, others === undefined ? [guard] : [...others, guard]);
   }
 
-  dismiss(fence: Fence): void {
-    const { key } = fence.subject;
-    const left = (this.fences.get(key) ?? []).filter((other) => other !== fence);
-    if (left.length > 0) this.fences.set(key, left);
-    else this.fences.delete(key);
+  close(guard: InvalidationGuard): void {
+    const { key } = guard.subject;
+    const left = (this.guards.get(key) ?? []).filter((other) => other !== guard);
+    if (left.length > 0) this.guards.set(key, left);
+    else this.guards.delete(key);
     if (this.recentPatterns.length > 0) this.forgetPatterns();
   }
 
-  fencesOf(key: string): readonly Fence[] {
-    return this.fences.get(key) ?? [];
+  guardsOf(key: string): readonly InvalidationGuard[] {
+    return this.guards.get(key) ?? [];
   }
 
-  *allFences(): Iterable<Fence> {
-    for (const fences of this.fences.values()) yield* fences;
+  *allGuards(): Iterable<InvalidationGuard> {
+    for (const guards of this.guards.values()) yield* guards;
   }
 
   removeKey(key: string, position: number): PendingRemoval {
@@ -92,7 +92,7 @@ export class LaneLog {
     this.recentPatterns = [...this.recentPatterns, pending];
     this.forgetPatterns();
     if (this.recentPatterns.length > RECENT_PATTERNS) {
-      for (const fence of this.allFences()) fence.shut(record);
+      for (const guard of this.allGuards()) guard.invalidate(record);
       this.recentPatterns = [];
     }
     this.mergePatterns();
@@ -101,7 +101,7 @@ export class LaneLog {
   /** A committed pattern matters only to flights that were open when it came: they may learn their tags late. */
   private forgetPatterns(): void {
     let oldestBirth = Infinity;
-    for (const fence of this.allFences()) oldestBirth = Math.min(oldestBirth, fence.birth);
+    for (const guard of this.allGuards()) oldestBirth = Math.min(oldestBirth, guard.birth);
     const still = this.recentPatterns.filter((recent) => recent.position > oldestBirth);
     if (still.length === this.recentPatterns.length) return;
     this.recentPatterns = still;
@@ -152,9 +152,9 @@ export interface FlightSubject {
  * It is opened with the flight, remembers the flight's birth and what was pending then, and is told of every record
  * that comes while the flight is under way.
  */
-export class Fence {
+export class InvalidationGuard {
   /** The record that shut it, if any. */
-  private shutBy: LogRecord | undefined;
+  private invalidatedBy: LogRecord | undefined;
   private expiry: number | undefined;
   private left = false;
   private overtaken = false;
@@ -173,8 +173,8 @@ export class Fence {
   ) {}
 
   /** Nothing this flight brings may land. */
-  get isShut(): boolean {
-    return this.left || this.overtaken || this.shutBy !== undefined;
+  get isInvalidated(): boolean {
+    return this.left || this.overtaken || this.invalidatedBy !== undefined;
   }
 
   /** Nobody waits for this flight any more. */
@@ -184,7 +184,7 @@ export class Fence {
 
   /** Callers who come now may wait for this flight: nothing it started before has been named since. */
   get isJoinable(): boolean {
-    return !this.isShut && this.expiry === undefined;
+    return !this.isInvalidated && this.expiry === undefined;
   }
 
   /** Life time at which what this flight brings is past its ttl already, if it was expired on the way. */
@@ -192,8 +192,8 @@ export class Fence {
     return this.expiry;
   }
 
-  shut(record: LogRecord): void {
-    this.shutBy ??= record;
+  invalidate(record: LogRecord): void {
+    this.invalidatedBy ??= record;
   }
 
   /** Nobody waits for this flight any more, and its late result is not wanted. */

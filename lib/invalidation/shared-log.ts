@@ -20,9 +20,9 @@ export interface SharedLog {
    * Life time up to which what others said has been heard in time. Beyond, what is held is not served until they are heard
    * again: this process was held up. Infinite while it is known to be cut off.
    */
-  readonly heardUntil: number;
+  readonly caughtUpUntil: number;
   /** Resolves when the others have been heard again, or when that takes too long. */
-  heardAgain(): Promise<void>;
+  whenCaughtUp(): Promise<void>;
 }
 
 /** Keeps what could not be said yet, so that a later process says it. It lies apart from the persistent tier. */

@@ -12,7 +12,7 @@ interface RaisedFloor {
  * When the bound is passed, the older half is let go and the floor rises to the newest position among them: whatever
  * carries any tag and was born below the floor no longer counts, because a record about it may have been among them.
  */
-export class TagPositions {
+export class TagIndex {
   private readonly positions = new Map<string, number>();
   private lowest = 0;
 
@@ -63,11 +63,11 @@ export class TagPositions {
 
 /** tag -> position and time at which what carries it was put past its ttl, bounded as the positions are. */
 export class ExpiredTags {
-  readonly positions: TagPositions;
+  readonly positions: TagIndex;
   private readonly expired = new Map<string, ExpiredTag>();
 
   constructor(limit: number) {
-    this.positions = new TagPositions(limit);
+    this.positions = new TagIndex(limit);
   }
 
   /** What an earlier process stored, beside what is known already. */

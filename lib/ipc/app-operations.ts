@@ -8,7 +8,7 @@ import type { LifeClock } from '../clock/life-clock.js';
 import type { LaneCacheMetrics } from '../metrics/lane-cache-metrics.js';
 import type { Operations, Verified } from './operations.js';
 import { readableJson } from './readable-json.js';
-import type { TierGate } from '../cache/guarded-tier.js';
+import type { GuardedTier } from '../cache/guarded-tier.js';
 import { nextTurn } from '../clock/timers.js';
 import { isLaneCacheError } from '../errors/lane-cache.error.js';
 
@@ -106,7 +106,7 @@ const STEP = 100;
 
 /** Reads every entry that lies below the lane's memory, a peek that is no use of it. */
 async function* verifyEntries(manager: LaneManager, total: number): AsyncGenerator<Verified> {
-  for (const gate of manager.insides.space.parts.below) {
+  for (const gate of manager.insides.context.shared.below) {
     if (gate.name === 'l4' || gate.name === 'l1') continue;
     let keys: string[] = [];
     for await (const key of gate.keys(manager.lane)) {
@@ -122,7 +122,7 @@ async function* verifyEntries(manager: LaneManager, total: number): AsyncGenerat
 type Read = Pick<Verified, 'checked' | 'damaged' | 'damagedCount'>;
 
 /** The tier itself finds and drops what is damaged, counts it as an error and answers as if it were not there. */
-async function readAll(manager: LaneManager, gate: TierGate, keys: readonly string[]): Promise<Read> {
+async function readAll(manager: LaneManager, gate: GuardedTier, keys: readonly string[]): Promise<Read> {
   const errors = (): number => manager.getMetrics()[gate.name].errors;
   const before = errors();
   const absent: string[] = [];

@@ -33,7 +33,7 @@ interface Waiting {
 const nothing = (): void => undefined;
 
 /** The asking end of a connection. Keeps the process alive only while an answer is awaited. */
-export class OperatorConnection {
+export class IpcConnection {
   private readonly reader = new FrameReader();
   private readonly waiting = new Map<number, Waiting>();
   private ids = 0;
@@ -43,10 +43,10 @@ export class OperatorConnection {
   private constructor(private readonly socket: Socket) {}
 
   /** Rejects with ConnectionLost if nobody listens, with OwnerSilent if whoever listens does not greet in time. */
-  static open(path: string, clock: Clock, withinMs: number): Promise<OperatorConnection> {
+  static open(path: string, clock: Clock, withinMs: number): Promise<IpcConnection> {
     return new Promise((resolve, reject) => {
       const socket = connect(socketAddress(path));
-      const connection = new OperatorConnection(socket);
+      const connection = new IpcConnection(socket);
       const late = (): void => {
         reject(new OwnerSilent(`the owner did not answer within ${withinMs} ms`));
         socket.destroy();
@@ -183,7 +183,7 @@ export class OperatorConnection {
   }
 }
 
-export interface OwnerLineOptions {
+export interface OwnerClientOptions {
   /** Where whoever owns the directory listens. */
   readonly path: string;
   readonly clock: Clock;
@@ -194,17 +194,17 @@ export interface OwnerLineOptions {
 const LOOK_AGAIN_MS = 50;
 
 /** The connection to whoever owns the directory, made when it is first needed and again when it was lost. */
-export class OwnerLine {
-  private connection: OperatorConnection | undefined;
-  private connecting: Promise<OperatorConnection | undefined> | undefined;
+export class OwnerClient {
+  private connection: IpcConnection | undefined;
+  private connecting: Promise<IpcConnection | undefined> | undefined;
 
-  constructor(private readonly options: OwnerLineOptions) {}
+  constructor(private readonly options: OwnerClientOptions) {}
 
   /**
    * The connection; undefined once `isSettled` says that there is no need for one. Rejects with CHECKPOINTS_UNAVAILABLE
    * when nobody answers in time. Those who wait at the same time go on in the order in which they came.
    */
-  connected(isSettled: () => boolean): Promise<OperatorConnection | undefined> {
+  connected(isSettled: () => boolean): Promise<IpcConnection | undefined> {
     if (isSettled()) return Promise.resolve(undefined);
     if (this.connecting !== undefined && (this.connection === undefined || this.connection.isOpen))
       return this.connecting;
@@ -221,14 +221,14 @@ export class OwnerLine {
     this.connection = undefined;
   }
 
-  private async look(isSettled: () => boolean): Promise<OperatorConnection | undefined> {
+  private async look(isSettled: () => boolean): Promise<IpcConnection | undefined> {
     const { clock, deadlineMs, path } = this.options;
     const until = clock.monotonic() + deadlineMs;
     for (;;) {
       if (isSettled()) return undefined;
       const left = Math.max(1, until - clock.monotonic());
       try {
-        this.connection = await OperatorConnection.open(path, clock, left);
+        this.connection = await IpcConnection.open(path, clock, left);
         return this.connection;
       } catch (error) {
         if (!(error instanceof ConnectionLost) || clock.monotonic() >= until) throw noAnswer(error);

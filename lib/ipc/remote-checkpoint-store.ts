@@ -18,10 +18,10 @@ import type { Clock } from '../clock/clock.js';
 import { DeadlineError, withDeadline } from '../clock/timers.js';
 import { randomId } from '../clock/random.js';
 import { StorageFault } from '../storage/environment.js';
-import { ConnectionLost, OwnerSilent, type OperatorConnection, OwnerLine, type OwnerLineOptions } from './client.js';
+import { ConnectionLost, OwnerSilent, type IpcConnection, OwnerClient, type OwnerClientOptions } from './client.js';
 import type { Answer } from './server.js';
 
-interface RemoteCheckpointStoreOptions extends OwnerLineOptions {
+interface RemoteCheckpointStoreOptions extends OwnerClientOptions {
   readonly clock: Clock;
 }
 
@@ -38,12 +38,12 @@ const BEYOND_DEADLINE_MS = 1_000;
 export class RemoteCheckpointStore implements CheckpointStore {
   private current: CheckpointStoreState = { state: 'on' };
   private successor: CheckpointStore | undefined;
-  private readonly line: OwnerLine;
+  private readonly line: OwnerClient;
   private readonly underWay = new Set<Promise<unknown>>();
   private closing: Promise<void> | undefined;
 
   constructor(private readonly options: RemoteCheckpointStoreOptions) {
-    this.line = new OwnerLine(options);
+    this.line = new OwnerClient(options);
   }
 
   get state(): CheckpointStoreState {
@@ -153,7 +153,7 @@ export class RemoteCheckpointStore implements CheckpointStore {
     return answer as T;
   }
 
-  private async learnState(connection: OperatorConnection): Promise<void> {
+  private async learnState(connection: IpcConnection): Promise<void> {
     const state = await connection.call<CheckpointStoreState>(callName('state'));
     if (this.closing === undefined && !(state.state === 'off' && state.reason === 'closed')) this.current = state;
   }

@@ -1,12 +1,12 @@
 import type { Clock } from '../clock/clock.js';
 import { withDeadline } from '../clock/timers.js';
-import type { OperatorConnection } from './client.js';
+import type { IpcConnection } from './client.js';
 import type { Operations } from './operations.js';
 
 /** The operations of the app that owns the directory. What is done at once is given up when it takes too long. */
 export class RemoteOperations implements Operations {
   constructor(
-    private readonly connection: OperatorConnection,
+    private readonly connection: IpcConnection,
     private readonly clock: Clock,
     private readonly deadlineMs: number,
   ) {}

@@ -24,8 +24,8 @@ const DRAIN_MS = 1_000;
  * Answers other processes of this user as long as this one owns the directory. The folder around the socket, which
  * nobody else may enter, is its protection. Keeps no process alive.
  */
-export class OperatorServer {
-  private readonly conversations = new Set<Conversation>();
+export class IpcServer {
+  private readonly conversations = new Set<ClientConnection>();
 
   private constructor(
     private readonly server: Server,
@@ -36,11 +36,11 @@ export class OperatorServer {
   }
 
   /** Listens at `path`, where nobody may listen. Rejects with the system's error. */
-  static listen(path: string, answers: Answers, clock: Clock): Promise<OperatorServer> {
+  static listen(path: string, answers: Answers, clock: Clock): Promise<IpcServer> {
     return new Promise((resolve, reject) => {
       const server = createServer();
       server.once('error', reject);
-      const listening = new OperatorServer(server, answers, clock);
+      const listening = new IpcServer(server, answers, clock);
       // exclusive: in a cluster the primary would listen instead, and hand calls to workers that are dead
       server.listen({ path: socketAddress(path), exclusive: true }, () => {
         server.unref();
@@ -63,7 +63,7 @@ export class OperatorServer {
 
   private talk(socket: Socket): void {
     socket.unref();
-    const conversation = new Conversation(socket, this.answers);
+    const conversation = new ClientConnection(socket, this.answers);
     this.conversations.add(conversation);
     socket.once('close', () => this.conversations.delete(conversation));
   }
@@ -74,7 +74,7 @@ export type Answer = (args: readonly unknown[]) => Promise<unknown> | AsyncItera
 export type Answers = ReadonlyMap<string, Answer>;
 
 /** The owner's end of one connection. Calls are started in the order in which they were sent. */
-class Conversation {
+class ClientConnection {
   private readonly reader = new FrameReader();
   private readonly running = new Map<number, Promise<void>>();
   private readonly cancelled = new Set<number>();
@@ -135,23 +135,23 @@ class Conversation {
       const answer = this.answers.get(call);
       if (answer === undefined) throw new TypeError(`There is no '${call}' to ask for.`);
       const given = answer(args);
-      if (given instanceof Promise) await this.say({ id, value: await given });
-      else await this.sayInParts(id, given);
+      if (given instanceof Promise) await this.send({ id, value: await given });
+      else await this.sendInParts(id, given);
     } catch (error) {
-      await this.say({ id, error: carry(error) }).catch(() => this.hangUp());
+      await this.send({ id, error: carry(error) }).catch(() => this.hangUp());
     }
   }
 
-  private async sayInParts(id: number, parts: AsyncIterable<unknown>): Promise<void> {
+  private async sendInParts(id: number, parts: AsyncIterable<unknown>): Promise<void> {
     for await (const part of parts) {
       if (this.cancelled.has(id) || this.socket.destroyed) return;
-      await this.say({ id, part });
+      await this.send({ id, part });
     }
-    await this.say({ id, value: undefined });
+    await this.send({ id, value: undefined });
   }
 
   /** Resolves when the other end can take more. */
-  private async say(response: Response): Promise<void> {
+  private async send(response: Response): Promise<void> {
     if (this.socket.destroyed) return;
     const takesMore = writeFrame(this.socket, encodeMessage(response));
     if (takesMore) return;

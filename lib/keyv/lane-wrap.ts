@@ -15,7 +15,7 @@ type Milliseconds<T> = number | ((value: T) => number) | undefined;
 
 type Wrapped<T> = () => T | Promise<T>;
 
-interface Wish<T> {
+interface WrapOptions<T> {
   readonly ttl?: Milliseconds<T>;
   readonly refreshThreshold?: Milliseconds<T>;
   readonly raw?: boolean;
@@ -28,20 +28,24 @@ interface Wish<T> {
 export function laneWrap(lane: LaneManager, namespace: string, events: EventEmitter): Cache['wrap'] {
   const prefix = keySpace(namespace, namespace);
 
-  function wrap<T>(key: string, compute: Wrapped<T>, options: Wish<T> & { readonly raw: true }): Promise<Kept<T>>;
   function wrap<T>(
     key: string,
     compute: Wrapped<T>,
-    given?: Milliseconds<T> | Wish<T>,
+    options: WrapOptions<T> & { readonly raw: true },
+  ): Promise<Kept<T>>;
+  function wrap<T>(
+    key: string,
+    compute: Wrapped<T>,
+    given?: Milliseconds<T> | WrapOptions<T>,
     refreshThreshold?: Milliseconds<T>,
   ): Promise<T>;
   async function wrap<T>(
     key: string,
     compute: Wrapped<T>,
-    given?: Milliseconds<T> | Wish<T>,
+    given?: Milliseconds<T> | WrapOptions<T>,
     refreshThreshold?: Milliseconds<T>,
   ): Promise<T | Kept<T>> {
-    const wish: Wish<T> = typeof given === 'object' ? given : { ttl: given, refreshThreshold };
+    const wish: WrapOptions<T> = typeof given === 'object' ? given : { ttl: given, refreshThreshold };
     const keep = (context: ComputeContext): Promise<Kept<T>> => kept(compute, wish, lane, context);
     const ask = (freshness: EntryOptions) => lane.getOrSet(prefix + key, keep, { isolation: 'clone', ...freshness });
     const found = await ask({});
@@ -58,7 +62,7 @@ export function laneWrap(lane: LaneManager, namespace: string, events: EventEmit
 
 async function kept<T>(
   compute: Wrapped<T>,
-  wish: Wish<T>,
+  wish: WrapOptions<T>,
   lane: LaneManager,
   context: ComputeContext,
 ): Promise<Kept<T>> {
@@ -69,7 +73,7 @@ async function kept<T>(
   return { value, expires: systemClock.now() + ttlMs };
 }
 
-function isDue<T>({ value, expires }: Kept<T>, wish: Wish<T>): boolean {
+function isDue<T>({ value, expires }: Kept<T>, wish: WrapOptions<T>): boolean {
   const threshold = resolve(wish.refreshThreshold, value);
   return threshold !== undefined && expires - systemClock.now() < threshold;
 }

@@ -88,8 +88,7 @@ function wholeBytes(bytes: number): number | undefined {
 export function parseSize(text: string | number): number {
   const bytes = readSize(text);
   if (bytes !== undefined) return bytes;
-  const shown = typeof text === 'string' ? `'${text.slice(0, 64)}'` : String(text);
-  throw new LaneCacheError('OPTIONS_INVALID', `${shown} is no size. Give ${SIZE_FORM}.`);
+  throw new LaneCacheError('OPTIONS_INVALID', `${shown(text)} is no size. Give ${SIZE_FORM}.`);
 }
 
 const DAY_SECONDS = 86_400;

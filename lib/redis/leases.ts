@@ -1,18 +1,18 @@
 import type { ClusterTurn, ClusterTurns } from '../cache/lane-context.js';
 import type { Clock } from '../clock/clock.js';
-import type { ProcessHold } from '../clock/keep-alive.js';
+import type { KeepAlive } from '../clock/keep-alive.js';
 import { randomId } from '../clock/random.js';
 import type { KeySpace } from './keys.js';
 import { numberOf, Script } from './client/redis-client.js';
-import type { Session } from './client/connection.js';
+import type { Connection } from './client/connection.js';
 
 interface LeasesOptions {
   readonly keys: KeySpace;
   readonly clock: Clock;
-  readonly session: () => Session | undefined;
+  readonly connection: () => Connection | undefined;
   /** Resolves when the entries on their way are on the server. */
   readonly written: () => Promise<unknown>;
-  readonly hold: ProcessHold;
+  readonly hold: KeepAlive;
 }
 
 /** Without a sign of life, a holder loses its lease after this. */
@@ -39,12 +39,12 @@ export class Leases implements ClusterTurns {
   }
 
   private async awaitTurn(lane: string, key: string): Promise<ClusterTurn | 'ended'> {
-    const { keys, clock, session } = this.options;
+    const { keys, clock, connection } = this.options;
     const name = keys.lease(lane, key);
     const token = randomId();
     const giveUpAt = clock.monotonic() + WAIT_AT_MOST_MS;
     for (;;) {
-      const current = session();
+      const current = connection();
       if (current === undefined || !current.isSound) return OWN_TURN;
       // before asking, so that what is given back meanwhile is not missed
       const ended = this.listen(name);
@@ -62,12 +62,12 @@ export class Leases implements ClusterTurns {
     }
   }
 
-  private begin(session: Session, name: string, token: string): ClusterTurn {
+  private begin(connection: Connection, name: string, token: string): ClusterTurn {
     const { clock } = this.options;
     const extension = { cancel: (): void => undefined };
     const extend = (): void => {
       extension.cancel = clock.schedule(LEASE_MS / 3, () => {
-        session.run(EXTEND, [name], [token, `${LEASE_MS}`]).catch(() => undefined);
+        connection.run(EXTEND, [name], [token, `${LEASE_MS}`]).catch(() => undefined);
         extend();
       });
     };
@@ -75,16 +75,16 @@ export class Leases implements ClusterTurns {
     return {
       end: () => {
         extension.cancel();
-        void this.giveBack(session, name, token);
+        void this.giveBack(connection, name, token);
       },
     };
   }
 
   /** Behind the entry, so that whoever hears of it finds it. */
-  private async giveBack(session: Session, name: string, token: string): Promise<void> {
+  private async giveBack(connection: Connection, name: string, token: string): Promise<void> {
     try {
       await this.options.written();
-      await session.run(GIVE_BACK, [name, this.options.keys.landed], [token, `${REMEMBERED}`]);
+      await connection.run(GIVE_BACK, [name, this.options.keys.landed], [token, `${REMEMBERED}`]);
     } catch {
       // it ends by itself
     }

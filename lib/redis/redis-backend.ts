@@ -2,7 +2,7 @@ import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import type { ClusterTurns } from '../cache/lane-context.js';
 import type { Clock } from '../clock/clock.js';
 import { withDeadline } from '../clock/timers.js';
-import { ProcessHold } from '../clock/keep-alive.js';
+import { KeepAlive } from '../clock/keep-alive.js';
 import { randomFraction } from '../clock/random.js';
 import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
@@ -10,20 +10,20 @@ import type { LogJournal } from '../invalidation/journal.js';
 import type { LogFollower, Outbox, SharedLog } from '../invalidation/shared-log.js';
 import type { DistributedTier } from '../tiers/distributed-tier.js';
 import type { TierState } from '../tiers/tier.js';
-import { CheckpointLine, RedisCheckpointStore } from './checkpoints/redis-checkpoint-store.js';
-import { CursorHistory, Heard } from './shared-log/applied-records.js';
-import { Hearing, ServerTime, Staleness } from './shared-log/freshness.js';
+import { CheckpointConnection, RedisCheckpointStore } from './checkpoints/redis-checkpoint-store.js';
+import { CursorHistory, AppliedInvalidations } from './shared-log/applied-records.js';
+import { FreshnessWindow, ServerTime, Staleness } from './shared-log/freshness.js';
 import { KeySpace } from './keys.js';
 import { Leases } from './leases.js';
-import { LogLine } from './shared-log/subscriber.js';
-import { Packing, type SharedLane, RecordSeal } from './tier/record-envelope.js';
+import { LogSubscriber } from './shared-log/subscriber.js';
+import { RecordEnvelope, type SharedLane, RecordSeal } from './tier/record-envelope.js';
 import type { RedisPort } from './client/redis-client.js';
 import { RedisSharedLog } from './shared-log/publisher.js';
 import { RedisTier } from './tier/redis-tier.js';
-import { Session } from './client/connection.js';
-import { templatePort } from './client/connect.js';
+import { Connection } from './client/connection.js';
+import { templateClient } from './client/connect.js';
 
-export interface DistributedSettings {
+export interface RedisBackendOptions {
   readonly url: string | undefined;
   readonly client: object | undefined;
   readonly prefix: string;
@@ -54,7 +54,7 @@ const LAST_RETRY_MS = 2_000;
 const BOOT_WITHIN_MS = 1_000;
 
 /** Everything that an app shares through Redis: the tier, the log, and the connection they stand on. */
-export class Distributed {
+export class RedisBackend {
   readonly tier: DistributedTier;
   readonly log: SharedLog;
   readonly turns: ClusterTurns;
@@ -62,17 +62,17 @@ export class Distributed {
   private readonly leases: Leases;
   private store: CheckpointStore | undefined;
   private readonly cursors = new CursorHistory();
-  private readonly heard = new Heard();
+  private readonly applied = new AppliedInvalidations();
   private readonly serverTime = new ServerTime();
   private readonly keys: KeySpace;
   private readonly staleness: Staleness;
-  private line: LogLine | undefined;
+  private line: LogSubscriber | undefined;
   private follower: LogFollower | undefined;
-  private session: Session | undefined;
-  private opened: Session | undefined;
+  private connection: Connection | undefined;
+  private opened: Connection | undefined;
   private current: TierState = { state: 'off', reason: 'disconnected' };
-  private readonly hold = new ProcessHold();
-  private readonly hearing: Hearing;
+  private readonly hold = new KeepAlive();
+  private readonly freshness: FreshnessWindow;
   private hasSaid = false;
   private isClosed = false;
   private retryMs = FIRST_RETRY_MS;
@@ -80,26 +80,26 @@ export class Distributed {
   private running: Promise<void> = Promise.resolve();
 
   /** Throws OPTIONS_INVALID. */
-  static async prepare(settings: DistributedSettings): Promise<Distributed> {
-    return new Distributed(settings, await templatePort(settings));
+  static async prepare(settings: RedisBackendOptions): Promise<RedisBackend> {
+    return new RedisBackend(settings, await templateClient(settings));
   }
 
   /** Nothing is connected before `start`. `template` is the port from which connections are duplicated. */
   constructor(
-    private readonly settings: DistributedSettings,
+    private readonly settings: RedisBackendOptions,
     private readonly template: RedisPort,
   ) {
     const { prefix, clock, commandTimeoutMs: timeoutMs, logLength, lanes, outbox, life, position } = settings;
     const keys = new KeySpace(prefix);
     this.keys = keys;
-    const { cursors, heard, serverTime } = this;
+    const { cursors, applied, serverTime } = this;
     const limitMs = settings.onDisconnect === 'bypass' ? CUT_OFF_AFTER_MS : settings.maxStalenessMs;
     this.staleness = new Staleness(clock, limitMs, () => this.follower?.suspect());
     const isStale = (): boolean => this.staleness.isStale;
     const { hold } = this;
-    const hearing = new Hearing({ clock, life, holdsForMs: CUT_OFF_AFTER_MS, waitMs: timeoutMs, hold });
-    this.hearing = hearing;
-    const log = new RedisSharedLog({ keys, clock, timeoutMs, logLength, lanes, outbox, isStale, hearing, hold });
+    const freshness = new FreshnessWindow({ clock, life, holdsForMs: CUT_OFF_AFTER_MS, waitMs: timeoutMs, hold });
+    this.freshness = freshness;
+    const log = new RedisSharedLog({ keys, clock, timeoutMs, logLength, lanes, outbox, isStale, freshness, hold });
     this.shared = log;
     this.log = log;
     this.tier = new RedisTier({
@@ -107,32 +107,32 @@ export class Distributed {
       lanes,
       life,
       cursors,
-      heard,
+      applied,
       serverTime,
       log,
       position,
-      packing: new Packing(lanes, new RecordSeal(settings.hmacKey)),
-      session: () => this.session,
+      packing: new RecordEnvelope(lanes, new RecordSeal(settings.hmacKey)),
+      connection: () => this.connection,
       state: () => this.current,
       failed: (lane) => settings.recorder(lane).tierError('l4'),
       close: () => this.close(),
     });
-    const session = (): Session | undefined => this.session;
-    this.leases = new Leases({ keys, clock, session, written: () => this.tier.flush(), hold: this.hold });
+    const connection = (): Connection | undefined => this.connection;
+    this.leases = new Leases({ keys, clock, connection, written: () => this.tier.flush(), hold: this.hold });
     this.turns = this.leases;
   }
 
   /** Connects, and goes on connecting. Resolves when the tier serves, or when it is clear that it does not yet. */
   start(follower: LogFollower): Promise<void> {
-    const { settings, cursors, heard, serverTime, keys } = this;
+    const { settings, cursors, applied, serverTime, keys } = this;
     const { clock, life, trustPersistence, position, journal } = settings;
     this.follower = follower;
-    const line = new LogLine({
+    const line = new LogSubscriber({
       keys,
       clock,
       trustPersistence,
       cursors,
-      heard,
+      applied,
       serverTime,
       life,
       follower,
@@ -140,7 +140,7 @@ export class Distributed {
       journal,
       log: this.shared,
       leases: this.leases,
-      caughtUp: (session, asOf) => this.caughtUp(session, asOf),
+      caughtUp: (connection, asOf) => this.caughtUp(connection, asOf),
     });
     this.line = line;
     const started = new Promise<void>((resolve) => {
@@ -158,7 +158,7 @@ export class Distributed {
   get checkpoints(): CheckpointStore {
     const { clock, events } = this.settings;
     this.store ??= new RedisCheckpointStore(
-      new CheckpointLine(this.template, this.keys.checkpoints, clock, this.hold),
+      new CheckpointConnection(this.template, this.keys.checkpoints, clock, this.hold),
       events,
     );
     return this.store;
@@ -184,12 +184,12 @@ export class Distributed {
     this.hold.end();
   }
 
-  private async run(line: LogLine): Promise<void> {
+  private async run(line: LogSubscriber): Promise<void> {
     const { clock, commandTimeoutMs: timeoutMs } = this.settings;
     const { hold } = this;
     while (!this.isClosed) {
       try {
-        this.opened = await Session.open(this.template, clock, { timeoutMs, hold });
+        this.opened = await Connection.open(this.template, clock, { timeoutMs, hold });
         if (this.isClosed) this.opened.fail(new Error('closed'));
         await line.follow(this.opened);
       } catch (error) {
@@ -199,13 +199,13 @@ export class Distributed {
     }
   }
 
-  private caughtUp(session: Session, asOf: number): void {
+  private caughtUp(connection: Connection, asOf: number): void {
     // a session that has failed may still bring what was on its way
-    if (this.isClosed || session !== this.opened) return;
+    if (this.isClosed || connection !== this.opened) return;
     this.staleness.freshAsOf(asOf);
-    this.hearing.heardAsOf(asOf);
-    if (this.session === session) return;
-    this.session = session;
+    this.freshness.caughtUpAsOf(asOf);
+    if (this.connection === connection) return;
+    this.connection = connection;
     this.retryMs = FIRST_RETRY_MS;
     this.follower?.release();
     this.turn({ state: 'on' }, 'connected, and up to date with the other instances');
@@ -215,9 +215,9 @@ export class Distributed {
   private cutOff(error: unknown): void {
     this.opened?.fail(error instanceof Error ? error : new Error(String(error)));
     this.opened = undefined;
-    this.session = undefined;
-    this.hearing.cutOff();
-    this.shared.silence();
+    this.connection = undefined;
+    this.freshness.lose();
+    this.shared.disconnect();
     if (this.settings.onDisconnect === 'bypass') this.staleness.expireNow();
     const detail = `Redis cannot be reached: ${error instanceof Error ? error.message : String(error)}`;
     this.turn({ state: 'off', reason: 'disconnected' }, detail, error);

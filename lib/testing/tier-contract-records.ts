@@ -23,7 +23,7 @@ export function recordOf(key: string, parts: RecordParts = {}): TierRecord {
     key,
     tags,
     birth,
-    landedAt: LONG_AGO - 1_000,
+    storedAt: LONG_AGO - 1_000,
     expiresAt,
     staleUntil: expiresAt,
     computeMs,

@@ -7,7 +7,7 @@ import type { TierState } from './tier.js';
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 60_000;
 
-export interface BreakerOptions {
+export interface CircuitBreakerOptions {
   readonly tier: TierName;
   readonly clock: Clock;
   readonly events: EventSink;
@@ -16,7 +16,7 @@ export interface BreakerOptions {
 }
 
 /** Whether a tier serves, why not, and when it is tried again. Says each change of state once. */
-export class Breaker {
+export class CircuitBreaker {
   state: TierState = { state: 'on' };
   /** What was said last. */
   private told: 'on' | TierOffReason = 'on';
@@ -24,7 +24,7 @@ export class Breaker {
   private onSince = 0;
   private cancel: (() => void) | undefined;
 
-  constructor(private readonly options: BreakerOptions) {}
+  constructor(private readonly options: CircuitBreakerOptions) {}
 
   /** Off from the start; who asks hears it, but nobody is told. */
   startOff(reason: TierOffReason): void {

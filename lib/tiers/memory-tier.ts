@@ -56,7 +56,7 @@ export class MemoryTier implements Tier {
 
   write(lane: string, record: TierRecord): void {
     if (this.closed) return;
-    const { value, landedAt, expiresAt, staleUntil, schemaVersion } = openRecord(record.bytes);
+    const { value, storedAt, expiresAt, staleUntil, schemaVersion } = openRecord(record.bytes);
     const { key, tags, birth, computeMs } = record;
     this.space(lane).set(
       new MemoryEntry({
@@ -64,7 +64,7 @@ export class MemoryTier implements Tier {
         tags,
         birth,
         flight: 0,
-        landedAt,
+        storedAt,
         expiresAt,
         staleUntil,
         refreshAt: Infinity,
@@ -142,12 +142,12 @@ export class MemoryTier implements Tier {
   private recordOf(entry: MemoryEntry): TierRecord | undefined {
     const value = this.bytesOf(entry);
     if (value === undefined) return undefined;
-    const { key, tags, birth, landedAt, expiresAt, staleUntil, computeMs, schemaVersion } = entry;
+    const { key, tags, birth, storedAt, expiresAt, staleUntil, computeMs, schemaVersion } = entry;
     const bytes = sealRecord({
       key,
       tags,
       birth,
-      landedAt,
+      storedAt,
       expiresAt,
       staleUntil,
       computeMs,
@@ -281,7 +281,7 @@ function viewOf(entry: MemoryEntry, now: number): EntryView {
     sizeBytes: entry.sizeBytes,
     computeMs: entry.computeMs,
     accessCount: entry.accessCount,
-    ageMs: now - entry.landedAt,
+    ageMs: now - entry.storedAt,
     idleMs: now - entry.usedAt,
     remainingMs: Math.max(0, entry.expiresAt - now),
   };
@@ -310,7 +310,7 @@ interface MemoryEntryFields {
   readonly birth: number;
   /** Orders entries of one birth; 0 for what was promoted from a tier below. */
   readonly flight: number;
-  readonly landedAt: number;
+  readonly storedAt: number;
   readonly expiresAt: number;
   readonly staleUntil: number;
   /** When a hit starts a renewal in the background; Infinity for never. */
@@ -330,7 +330,7 @@ export class MemoryEntry {
   readonly tags: readonly string[];
   readonly birth: number;
   readonly flight: number;
-  readonly landedAt: number;
+  readonly storedAt: number;
   readonly computeMs: number;
   readonly sizeBytes: number;
   readonly schemaVersion: number;
@@ -351,7 +351,7 @@ export class MemoryEntry {
     this.tags = fields.tags;
     this.birth = fields.birth;
     this.flight = fields.flight;
-    this.landedAt = fields.landedAt;
+    this.storedAt = fields.storedAt;
     this.computeMs = fields.computeMs;
     this.sizeBytes = fields.sizeBytes;
     this.schemaVersion = fields.schemaVersion;
@@ -360,7 +360,7 @@ export class MemoryEntry {
     this.staleUntil = fields.staleUntil;
     this.refreshAt = fields.refreshAt;
     this.stamp = fields.stamp;
-    this.usedAt = fields.landedAt;
+    this.usedAt = fields.storedAt;
     this.quietUntil = 0;
     this.settle();
   }

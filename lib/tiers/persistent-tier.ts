@@ -64,8 +64,8 @@ export class PersistentTier extends StoredTier implements LogJournal {
   }
 
   /** Whether there is no entry, and none on its way. A folder that is not open may hold anything. */
-  get isBare(): boolean {
-    return this.keeper.store?.isBare ?? this.keeper.isVacant;
+  get isEmpty(): boolean {
+    return this.keeper.store?.isEmpty ?? this.keeper.isVacant;
   }
 
   /** Names this life of the folder: a voided one starts another. */
@@ -88,7 +88,7 @@ export class PersistentTier extends StoredTier implements LogJournal {
    * Sets the folder aside, so that no removal that it missed is ever served again, and starts afresh. Rejects when that
    * is not certain, and in a process that does not own the folder.
    */
-  void(): Promise<void> {
+  invalidateAll(): Promise<void> {
     return this.keeper.empty();
   }
 

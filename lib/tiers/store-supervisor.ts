@@ -4,10 +4,10 @@ import type { TierOffReason } from '../events/reasons.js';
 import type { EntryStore } from '../storage/entries/entry-store.js';
 import { StorageFault, type Environment, type StorageReporter } from '../storage/environment.js';
 import type { QueuedChange } from '../storage/entries/write-queue.js';
-import { Breaker } from './circuit-breaker.js';
+import { CircuitBreaker } from './circuit-breaker.js';
 import { offReasonOf, type TierState } from './tier.js';
 
-interface StoreKeeperOptions {
+interface StoreSupervisorOptions {
   readonly tier: 'l2' | 'l3';
   readonly clock: Clock;
   readonly events: EventSink;
@@ -26,13 +26,13 @@ interface StoreKeeperOptions {
  *
  * A store of which a removal was lost is never read again: its folder is discarded before the tier serves.
  */
-export class StoreKeeper {
+export class StoreSupervisor {
   /** What serves; `undefined` while the tier is off. */
   store: EntryStore | undefined;
   /** Whether there is nothing on disk, so that nothing can be missed there. */
   isVacant = false;
 
-  private readonly breaker: Breaker;
+  private readonly breaker: CircuitBreaker;
   private source: EnvironmentSource | undefined;
   private environment: Environment | undefined;
   private isTainted = false;
@@ -40,10 +40,10 @@ export class StoreKeeper {
   private emptying: Promise<void> | undefined;
   private closing: Promise<void> | undefined;
 
-  constructor(private readonly options: StoreKeeperOptions) {
+  constructor(private readonly options: StoreSupervisorOptions) {
     const { tier, clock, events } = options;
     const repair = (): Promise<void> => this.inTurn(() => this.repair());
-    this.breaker = new Breaker({ tier, clock, events, repair });
+    this.breaker = new CircuitBreaker({ tier, clock, events, repair });
     if (options.unattached !== undefined) this.breaker.startOff(options.unattached);
   }
 

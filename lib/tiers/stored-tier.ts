@@ -9,7 +9,7 @@ import type { EntryBatch } from '../storage/entries/entry-batch.js';
 import { EntryStore, type RecordLookup } from '../storage/entries/entry-store.js';
 import { StorageFault, type Environment } from '../storage/environment.js';
 import type { LaneRules, EntryRow } from '../storage/entries/entry-tables.js';
-import { type EnvironmentSource, StoreKeeper } from './store-supervisor.js';
+import { type EnvironmentSource, StoreSupervisor } from './store-supervisor.js';
 import {
   FoundRecord,
   type Offered,
@@ -46,7 +46,7 @@ const CLOSE_WITHIN_MS = 4_000;
  * asked for it must then see to it that the tier is emptied.
  */
 export abstract class StoredTier implements Tier {
-  protected readonly keeper: StoreKeeper;
+  protected readonly keeper: StoreSupervisor;
   private readonly rules: ReadonlyMap<string, LaneRules>;
 
   constructor(
@@ -59,7 +59,7 @@ export abstract class StoredTier implements Tier {
     const failed = (): void => {
       for (const lane of this.rules.keys()) options.recorder(lane)?.tierError(name);
     };
-    this.keeper = new StoreKeeper({
+    this.keeper = new StoreSupervisor({
       tier: name,
       clock,
       events,
@@ -265,7 +265,7 @@ function viewOf(tier: 'l2' | 'l3', row: EntryRow, now: number): EntryView {
     sizeBytes,
     computeMs,
     accessCount,
-    ageMs: Math.max(0, now - row.landedAt),
+    ageMs: Math.max(0, now - row.storedAt),
     idleMs: Math.max(0, now - row.touchedAt),
     remainingMs: Math.max(0, row.expiresAt - now),
   };

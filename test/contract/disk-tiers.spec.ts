@@ -65,7 +65,7 @@ describe('on LMDB', () => {
     const tier = await PersistentTier.open(folderAt(directory, 'durable'), options());
     await tier.append([{ row: 'ceiling', position: 12 }]);
     await tier.write('standard', recordOf('k'));
-    await tier.void();
+    await tier.invalidateAll();
     expect(await tier.read('standard', 'k')).toEqual({ outcome: 'miss' });
     await tier.write('standard', recordOf('l'));
     await tier.close();

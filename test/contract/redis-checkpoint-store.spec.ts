@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { systemClock } from '../../lib/clock/clock.js';
-import { ProcessHold } from '../../lib/clock/keep-alive.js';
-import { CheckpointLine, RedisCheckpointStore } from '../../lib/redis/checkpoints/redis-checkpoint-store.js';
+import { KeepAlive } from '../../lib/clock/keep-alive.js';
+import { CheckpointConnection, RedisCheckpointStore } from '../../lib/redis/checkpoints/redis-checkpoint-store.js';
 import { KeySpace } from '../../lib/redis/keys.js';
-import { templatePort } from '../../lib/redis/client/connect.js';
+import { templateClient } from '../../lib/redis/client/connect.js';
 import { HeardEvents } from '../support/checkpoints.js';
 import { anyServer, describeWithRedis } from '../support/redis-server.js';
 import { checkpointStoreContract } from './checkpoint-store.contract.js';
@@ -19,9 +19,9 @@ describeWithRedis({ describe }, 'checkpoints that instances share', () => {
   afterAll(() => server.dispose());
 
   checkpointStoreContract('over Redis', async () => {
-    const hold = new ProcessHold();
+    const hold = new KeepAlive();
     const root = new KeySpace(randomUUID()).checkpoints;
-    const line = new CheckpointLine(await templatePort({ url: server.url }), root, systemClock, hold);
+    const line = new CheckpointConnection(await templateClient({ url: server.url }), root, systemClock, hold);
     return { store: new RedisCheckpointStore(line, new HeardEvents()), dispose: async () => hold.end() };
   });
 });

@@ -1,6 +1,6 @@
 import { systemClock } from '../../lib/clock/clock.js';
 import { checkpointAnswers, RemoteCheckpointStore } from '../../lib/ipc/remote-checkpoint-store.js';
-import { OperatorServer } from '../../lib/ipc/server.js';
+import { IpcServer } from '../../lib/ipc/server.js';
 import { checkpointsInMemory } from '../support/checkpoints.js';
 import { StorageBench } from '../support/storage.js';
 import { checkpointStoreContract } from './checkpoint-store.contract.js';
@@ -9,7 +9,7 @@ checkpointStoreContract("over the owner's socket", async () => {
   const bench = new StorageBench();
   const path = await bench.path('owner.sock');
   const { store: owned } = checkpointsInMemory();
-  const server = await OperatorServer.listen(path, new Map(checkpointAnswers(() => owned)), systemClock);
+  const server = await IpcServer.listen(path, new Map(checkpointAnswers(() => owned)), systemClock);
   return {
     store: new RemoteCheckpointStore({ path, clock: systemClock, deadlineMs: 5_000 }),
     dispose: async () => {

@@ -41,8 +41,8 @@ export class ModelProcess implements Process {
       journal: role === 'owner' ? this.l3 : undefined,
       persistence: {
         directory: 'l3',
-        isBare: () => false,
-        void: () => this.void(),
+        isEmpty: () => false,
+        invalidateAll: () => this.void(),
         noteMissed: () => this.noteMissed(),
       },
     });

@@ -42,12 +42,12 @@ const omit = (
 export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
   omit('1 one predicate', 'a fenced flight lands nothing', one, key, [
     log,
-    '(fence.isShut || fence.removedAt > birth)',
-    'fence.removedAt > birth',
+    '(guard.isInvalidated || guard.removedAt > birth)',
+    'guard.removedAt > birth',
   ]),
   omit('1 one predicate', 'removals that were pending when the flight opened', one, slowKey, [
     log,
-    '(fence.isShut || fence.removedAt > birth)',
+    '(guard.isInvalidated || guard.removedAt > birth)',
     'fence.isShut',
   ]),
   omit('1 one predicate', 'removals that are pending now', one, key, [
@@ -60,7 +60,7 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
     'patterns that were pending when the flight opened',
     one,
     { keys: ['c'], says: ['pattern'], reads: 'later' },
-    [log, ' && !(fence !== undefined && matchesAny(fence.patterns, candidate))', ''],
+    [log, ' && !(guard !== undefined && matchesAny(guard.patterns, candidate))', ''],
   ),
   omit('1 one predicate', 'patterns that are pending now, and recent ones', one, { says: ['pattern'] }, [
     log,
@@ -84,13 +84,13 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
   ]),
   omit('1 one predicate', 'final tags count, not those known at the start', one, tag, [
     arrival,
-    'mayLand(space, fence, tags)',
-    'mayLand(space, fence, flight.terms.tags)',
+    'mayStore(context, guard, tags)',
+    'mayStore(context, guard, flight.call.tags)',
   ]),
   omit('1 one predicate', 'a record is judged by its own birth', one, tag, [
     readPath,
     'const candidate = { lane, key, tags, birth };\n      const refusal',
-    'const candidate = { lane, key, tags, birth: this.fence?.birth ?? birth };\n      const refusal',
+    'const candidate = { lane, key, tags, birth: this.guard?.birth ?? birth };\n      const refusal',
   ]),
   omit(
     '1 one predicate',
@@ -141,8 +141,8 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
   ]),
   omit('4 identity', 'all open flights are fenced, not only the last', one, { ...slowKey, forces: 0.4 }, [
     laneLog,
-    'return this.fences.get(key) ?? [];',
-    'return (this.fences.get(key) ?? []).slice(-1);',
+    'return this.guards.get(key) ?? [];',
+    'return (this.guards.get(key) ?? []).slice(-1);',
   ]),
   omit('5 at most two', 'further callers queue', one, key, [
     board,
@@ -155,7 +155,7 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
     forced,
     { keys: ['c'] },
     [fence, 'this.overtaken = true;', ''],
-    [writePath, 'if (isClosed(space) || isOutdone(space, key, landing)) return;', 'if (isClosed(space)) return;'],
+    [writePath, 'if (isClosed(context) || isOutdone(context, key, params)) return;', 'if (isClosed(context)) return;'],
   ),
   omit('7 floors', 'what is below the floor counts no more', one, tag, [
     'lib/invalidation/tag-index.ts',
@@ -190,7 +190,7 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
   omit('10 durable', 'a removal is awaited', restarts, key, [
     invalidations,
     'results.push(await act(gate));',
-    'void act(gate).catch(() => undefined);',
+    'invalidateAll act(gate).catch(() => undefined);',
   ]),
   omit('10 durable', 'a tag is awaited', restarts, tag, [
     invalidations,
@@ -205,16 +205,16 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
   omit('10 durable', 'who cannot be told so is told that it failed', breaking, broken, [
     invalidations,
     'throw this.notDurable(error ?? cause);',
-    'void error;',
+    'invalidateAll error;',
   ]),
   omit('11 not the owner', 'word is left for the next one', two, { keys: ['c'], says: ['key', 'tag'] }, [
     invalidations,
-    'return this.parts.persistence?.noteMissed();',
+    'return this.shared.persistence?.noteMissed();',
     'return undefined;',
   ]),
   omit('11 take-over', 'open flights are shut', two, { keys: ['c'], says: rarely, changes: 0.2 }, [
     log,
-    '    this.shutAll();',
+    '    this.invalidateAll();',
     '',
   ]),
   omit(
@@ -234,13 +234,13 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
     'who comes after an expiry neither joins the flight nor gets its value',
     one,
     expiry,
-    [fence, 'return !this.isShut && this.expiry === undefined;', 'return !this.isShut;'],
+    [fence, 'return !this.isInvalidated && this.expiry === undefined;', 'return !this.isInvalidated;'],
     [arrival, 'isCurrent: counts && expiredAt === undefined', 'isCurrent: counts'],
   ),
   omit('12 expire', 'what expired on its way lands expired', one, expiry, [
     arrival,
-    'else land(space, brought, { birth, flight: number, terms, expiredAt });',
-    'else land(space, brought, { birth, flight: number, terms, expiredAt: undefined });',
+    'else store(context, candidate, { birth, flight: number, call, expiredAt });',
+    'else store(context, candidate, { birth, flight: number, call, expiredAt: undefined });',
   ]),
   omit('12 expire', 'tags that expired', one, { keys: ['a', 'b'], says: ['expire-tag'] }, [
     log,
@@ -257,24 +257,24 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
     'what was said meanwhile wins over the rewritten record',
     aging,
     { keys: ['c'], says: ['expire', 'key'], reads: 'later', restarts: false, plain: true },
-    [invalidations, 'guard.isShut ? undefined : this', 'this'],
-    [invalidations, ' || !this.parts.log.counts({ ...record, lane }, guard)', ''],
+    [invalidations, 'guard.isInvalidated ? undefined : this', 'this'],
+    [invalidations, ' || !this.shared.log.counts({ ...record, lane }, guard)', ''],
   ),
   omit('12 grace', 'a stale copy is judged again when it is served', aging, { ...tag, plain: true }, [
     stale,
-    'if (!parts.log.counts(candidate, fence)) return false;',
+    'if (!shared.log.counts(candidate, guard)) return false;',
     '',
   ]),
   omit('13 set', 'older values go first', one, { keys: ['c'], says: ['key'], sets: 0.15 }, [
     invalidations,
-    `space.memory.delete(key);
+    `context.memory.delete(key);
     const below = this.below(records, (gate) => gate.remove(lane, key), 'local');`,
-    `space.memory.delete(key);
+    `context.memory.delete(key);
     const below = this.below(records, () => Promise.resolve(false), 'local');`,
   ]),
   omit('13 set', 'a put computation is judged by its start', one, { ...key, puts: 0.15 }, [
     'lib/cache/set.ts',
-    'mayLand(space, fence, tags) ? said : FENCED',
+    'mayStore(context, guard, tags) ? said : FENCED',
     'said',
   ]),
   omit('14 force', 'it joins forced flights alone', one, { keys: ['c'], says: [], forces: 0.3, reads: 'later' }, [
@@ -284,13 +284,13 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
   ]),
   omit('15 renewals', 'they are fenced as others are', aging, { ...key, renews: true, restarts: false, plain: true }, [
     arrival,
-    'const counts = mayLand(space, fence, tags);',
-    "const counts = flight.purpose === 'renewal' || mayLand(space, fence, tags);",
+    'const counts = mayStore(context, guard, tags);',
+    "const counts = flight.purpose === 'renewal' || mayStore(context, guard, tags);",
   ]),
   omit('time', 'a promoted entry keeps the life that remains', aging, { keys: ['c'], says: [], plain: true }, [
     readPath,
     'this.found = found;',
-    'this.found = { ...found, expiresAt: now + record.expiresAt - record.landedAt };',
+    'this.found = { ...found, expiresAt: now + record.expiresAt - record.storedAt };',
   ]),
   omit('time', 'a clock set back lengthens nothing', aging, {}, [
     'lib/clock/life-clock.ts',

@@ -1,4 +1,4 @@
-import { Distributed } from '../../lib/redis/redis-backend.js';
+import { RedisBackend } from '../../lib/redis/redis-backend.js';
 import type { LogRow, LogState, StoredCursor } from '../../lib/invalidation/journal.js';
 import type { Outbox, SharedRecord } from '../../lib/invalidation/shared-log.js';
 import type { FakeClock } from '../../lib/testing/fake-clock.js';
@@ -91,7 +91,7 @@ const UNBOUNDED = 1_000_000;
 export class SharedInstance {
   readonly app: LaneApp;
   readonly l3: ModelTier | undefined;
-  readonly distributed: Distributed;
+  readonly distributed: RedisBackend;
   private readonly outbox: ModelOutbox | undefined;
   isAlive = true;
 
@@ -103,13 +103,18 @@ export class SharedInstance {
     const l3 = disk === undefined ? undefined : new ModelTier('l3', ['standard', 'docs'], disk, jobs);
     this.l3 = l3;
     this.outbox = disk === undefined ? undefined : new ModelOutbox(disk.outbox, jobs);
-    const made: { distributed?: Distributed } = {};
+    const made: { distributed?: RedisBackend } = {};
     const l4 = { coalesce } as const;
     this.app = new LaneApp({
       ...{ clock, tagLimit: 4, journal: l3, below: l3 === undefined ? [] : [l3] },
       lanes: { standard: { ttl: '1h', l4 }, docs: { ttl: '1h', l4 } },
       ...(l3 !== undefined && {
-        persistence: { directory: 'l3', isBare: () => l3.isBare, void: () => l3.empty(), noteMissed: () => undefined },
+        persistence: {
+          directory: 'l3',
+          isEmpty: () => l3.isEmpty,
+          invalidateAll: () => l3.empty(),
+          noteMissed: () => undefined,
+        },
       }),
       share: (app) => {
         made.distributed = this.share(app);
@@ -133,7 +138,7 @@ export class SharedInstance {
     void this.distributed.close();
   }
 
-  private share({ clock, life, events, log, lanes, recorder }: ShareableApp): Distributed {
+  private share({ clock, life, events, log, lanes, recorder }: ShareableApp): RedisBackend {
     const { network, onDisconnect, trustPersistence } = this.settings;
     const server = { url: undefined, client: network.template, prefix: 'p', hmacKey: undefined };
     const times = { commandTimeoutMs: COMMAND_MS, maxStalenessMs: MAX_STALENESS_MS };
@@ -147,6 +152,6 @@ export class SharedInstance {
     const settings = { ...server, ...times, ...own, onDisconnect, trustPersistence, logLength: UNBOUNDED };
     const journal = (): ModelTier | undefined => this.l3;
     const outbox = (): ModelOutbox | undefined => this.outbox;
-    return new Distributed({ ...settings, position: () => log.position, journal, outbox }, network.template);
+    return new RedisBackend({ ...settings, position: () => log.position, journal, outbox }, network.template);
   }
 }

@@ -45,29 +45,29 @@ const JUDGED = 'if isSound and at <= birth then';
 
 /** The rules by which no instance serves what another has invalidated, each with one way to break it. */
 export const SHARED_OMISSIONS: readonly Omission<SharedScene, SharedSceneName>[] = [
-  omit('1 said in one step', 'the record takes the entry away', two, key, [
+  omit('1 givenTags in one step', 'the record takes the entry away', two, key, [
     scripts,
     "gone = redis.call('DEL', KEYS[6])",
     'gone = 0',
   ]),
-  omit('1 said in one step', 'a set that comes late brings no value', three, { ...key, ...slow }, [
+  omit('1 givenTags in one step', 'a set that comes late brings no value', three, { ...key, ...slow }, [
     scripts,
     `newestAboutKey(lane, member, ARGV[11]) <= tonumber(ARGV[13])
   and #patternsAfter(ARGV[14]) == 0`,
     'true',
   ]),
   omit(
-    '1 said in one step',
+    '1 givenTags in one step',
     'a value goes along at the first attempt only',
     forgetful,
     { ...key, ...cuts, sets: 0.15, faults: 0.1, fault: ['empty', 'fail-over', 'copy'], disks: [] },
-    [speaker, 'utterance.entry = undefined;', ''],
-    [log, 'for (const utterance of some) utterance.entry = undefined;', ''],
+    [speaker, 'record.entry = undefined;', ''],
+    [log, 'for (const record of some) record.entry = undefined;', ''],
   ),
-  omit('1 said in one step', 'a call ends when its record has come round', two, { ...tag, ...slow }, [
+  omit('1 givenTags in one step', 'a call ends when its record has come round', two, { ...tag, ...slow }, [
     log,
-    'if (saying.sequence <= this.reached) cameRound();',
-    'if (saying.sequence > 0) cameRound();',
+    'if (saying.sequence <= this.reached) echoed();',
+    'if (saying.sequence > 0) echoed();',
   ]),
   omit('2 follow', 'what others say is followed', two, key, [line, 'record.by === log.by', 'record.by !== undefined']),
   omit('2 follow', 'every record is the next', letting, { ...key, ...trims }, [
@@ -93,7 +93,7 @@ export const SHARED_OMISSIONS: readonly Omission<SharedScene, SharedSceneName>[]
   ]),
   omit('2 drop', 'flights are fenced', letting, { ...key, ...trims }, [
     follower,
-    `log.shutAll();
+    `log.invalidateAll();
     memory.clearAll();`,
     'memory.clearAll();',
   ]),
@@ -108,15 +108,15 @@ export const SHARED_OMISSIONS: readonly Omission<SharedScene, SharedSceneName>[]
     'nothing of the disk is believed',
     forgetful,
     { ...key, ...failsOver },
-    [follower, "for (const gate of this.gates('l2', 'l3')) gate.distrust(log.position);", ''],
-    [follower, 'if (!isBare) await persistence?.void();', ''],
+    [follower, "for (const gate of this.gates('l2', 'l3')) gate.invalidateBefore(log.position);", ''],
+    [follower, 'if (!isBare) await persistence?.invalidateAll();', ''],
   ),
   omit(
     '2 drop',
     'the disk is voided',
     disks,
     { ...key, kills: 0.15, faults: 0.15, fault: ['trim', 'copy', 'fail-over'], ...slow },
-    [follower, 'if (!isBare) await persistence?.void();', ''],
+    [follower, 'if (!isBare) await persistence?.invalidateAll();', ''],
   ),
   omit('3 read', 'the server judges what was not heard', disks, { ...tag, kills: 0.1, disks: [] }, [
     heard,
@@ -134,20 +134,20 @@ export const SHARED_OMISSIONS: readonly Omission<SharedScene, SharedSceneName>[]
     'if (this.clearOf(entry.lane) > birth || this.clearOf(null) > birth) return true;',
     '',
   ]),
-  omit('3 read', 'patterns that were heard', two, pattern, [heard, ' || this.patterns.name(entry, birth)', '']),
+  omit('3 read', 'patterns that were heard', two, pattern, [heard, ' || this.patterns.match(entry, birth)', '']),
   omit(
     '3 read',
     'nothing is taken that the server has not been told of',
     letting,
     { ...key, faults: 0.15, fault: ['full', 'room'] },
-    [lookUp, ' || anyNames(this.unheard, named)', ''],
+    [lookUp, ' || anyMatches(this.unheard, named)', ''],
   ),
   omit(
     '3 read',
     'what has not come round counts as not told',
     two,
     { ...tag, keys: ['a'], weathers: 0.2, weather: ['slow'], times: [1] },
-    [unsaid, '[...this.waiting, ...this.comingRound]', '[...this.waiting]'],
+    [unsaid, '[...this.waiting, ...this.awaitingEcho]', '[...this.waiting]'],
   ),
   omit(
     '3 read',
@@ -199,16 +199,18 @@ export const SHARED_OMISSIONS: readonly Omission<SharedScene, SharedSceneName>[]
     [scripts, `${HALF}\nlocal found`, 'local found'],
     [scripts, `${HALF}\nlocal birth`, 'local birth'],
   ),
-  omit('5 history lost', 'a new generation, met again, drops all', forgetful, { ...key, ...failsOver, disks: [] }, [
-    line,
-    'if (!isReachable) void this.drop(cursor);',
-    'if (!isReachable) cursors.note(position(), cursor);',
-  ]),
+  omit(
+    '5 history lost',
+    'a new generation, met whenCaughtUp, drops all',
+    forgetful,
+    { ...key, ...failsOver, disks: [] },
+    [line, 'if (!isReachable) void this.drop(cursor);', 'if (!isReachable) cursors.note(position(), cursor);'],
+  ),
   omit('5 history lost', 'a new generation, heard of, drops all', letting, { ...key, faults: 0.12, fault: ['evict'] }, [
     line,
-    `      heard.patterns.learnAll(greeting.patterns);
+    `      applied.patterns.learnAll(greeting.patterns);
       void this.drop(greeting.cursor);`,
-    `      heard.patterns.learnAll(greeting.patterns);
+    `      applied.patterns.learnAll(greeting.patterns);
       cursors.note(this.options.position(), greeting.cursor);`,
   ]),
   omit('6 take-over', 'the disk is not read before it is caught up', disks, { ...key, kills: 0.12, ...away }, [
@@ -245,15 +247,15 @@ export const SHARED_OMISSIONS: readonly Omission<SharedScene, SharedSceneName>[]
     { ...key, ...away },
     [
       log,
-      `    this.audience = audience;
-    await this.sayAgain();`,
-      '    this.audience = audience;',
+      `    this.target = target;
+    await this.resend();`,
+      '    this.target = target;',
     ],
-    [line, 'void log.sayAgain();', ''],
+    [line, 'void log.resend();', ''],
   ),
   omit('cut off for too long', 'nothing is served', three, { ...key, ...away, times: [1_300, 7_000] }, [
     requests,
-    "if (isCutOff(space)) return 'stale-distributed';",
+    "if (isPartitioned(context)) return 'stale-distributed';",
     '',
   ]),
   omit(
@@ -264,7 +266,7 @@ export const SHARED_OMISSIONS: readonly Omission<SharedScene, SharedSceneName>[]
     [
       follower,
       `  suspect(): void {
-    this.parts.log.shutAll();`,
+    this.shared.log.invalidateAll();`,
       '  suspect(): void {',
     ],
   ),

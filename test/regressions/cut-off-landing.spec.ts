@@ -11,8 +11,8 @@ function instance(...below: readonly ModelTier[]) {
   const log = {
     publish: () => Promise.resolve(false),
     isStale: false,
-    heardUntil: Infinity,
-    heardAgain: () => Promise.resolve(),
+    caughtUpUntil: Infinity,
+    whenCaughtUp: () => Promise.resolve(),
   };
   const turns = { take: () => Promise.resolve({ end: () => undefined }) };
   const app = new LaneApp({ below, share: () => ({ tier: new OffTier('l4', 'policy'), log, turns }) });

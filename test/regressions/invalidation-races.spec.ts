@@ -357,8 +357,8 @@ describe('word that cannot be left', () => {
   it('rejects every kind of invalidation, and leaves nothing pending behind', async () => {
     const persistence = {
       directory: 'l3',
-      void: () => Promise.resolve(),
-      isBare: () => false,
+      invalidateAll: () => Promise.resolve(),
+      isEmpty: () => false,
       noteMissed: () => Promise.reject(new Error('the disk is full')),
     };
     const app = new LaneApp({ persistence });

@@ -104,8 +104,8 @@ describe('an instance that was held up', () => {
     const log = {
       publish: () => Promise.resolve(false),
       isStale: false,
-      heardUntil: clock.now() + 1_000,
-      heardAgain: () => Promise.resolve(),
+      caughtUpUntil: clock.now() + 1_000,
+      whenCaughtUp: () => Promise.resolve(),
     };
     const turns = { take: () => Promise.resolve({ end: () => undefined }) };
     const disk = new ModelTier('l2', ['standard'], new ModelDisk(), new Jobs());
@@ -126,7 +126,7 @@ describe('an instance that was held up', () => {
     const anew = async (): Promise<string> => `new ${++computed}`;
     const answers = await Promise.all(Array.from({ length: 10 }, () => cache.getOrSet('k', anew)));
     expect(new Set(answers)).toEqual(new Set(['new 1']));
-    log.heardUntil = clock.now() + 1_000;
+    log.caughtUpUntil = clock.now() + 1_000;
     expect(await cache.get('k')).toBe('new 1');
   });
 
@@ -136,8 +136,8 @@ describe('an instance that was held up', () => {
     const log = {
       publish: () => Promise.resolve(false),
       isStale: false,
-      heardUntil: clock.now() + 1_000,
-      heardAgain: () => new Promise<void>((resolve) => (hear = resolve)),
+      caughtUpUntil: clock.now() + 1_000,
+      whenCaughtUp: () => new Promise<void>((resolve) => (hear = resolve)),
     };
     const turns = { take: () => Promise.resolve({ end: () => undefined }) };
     const share = (): SharedParts => ({ tier: new OffTier('l4', 'policy'), log, turns });
@@ -157,7 +157,7 @@ describe('an instance that was held up', () => {
     for (const [at, ask] of asked.entries()) {
       const answer = ask();
       await nextTurn();
-      log.heardUntil = clock.now() + 1_000;
+      log.caughtUpUntil = clock.now() + 1_000;
       hear();
       const held = new Map([['k', 'held']]);
       expect(await answer).toEqual(['held', 'held', true, held, held][at]);

@@ -1,12 +1,12 @@
 import { Invalidations } from '../../lib/cache/invalidate.js';
 import { LaneManager } from '../../lib/cache/lane-manager.js';
-import type { ManagerParts } from '../../lib/cache/manager-context.js';
-import type { CacheParts, LaneSpace, Persistence, ClusterTurns } from '../../lib/cache/lane-context.js';
-import { SharedFollower } from '../../lib/cache/remote-invalidations.js';
-import { RecentKeys } from '../../lib/cache/key-history.js';
+import type { ManagerContext } from '../../lib/cache/manager-context.js';
+import type { SharedContext, LaneContext, Persistence, ClusterTurns } from '../../lib/cache/lane-context.js';
+import { RemoteInvalidations } from '../../lib/cache/remote-invalidations.js';
+import { KeyHistory } from '../../lib/cache/key-history.js';
 import { FlightScopes } from '../../lib/cache/reentrancy.js';
-import { laneTerms } from '../../lib/cache/call-options.js';
-import { TierGate } from '../../lib/cache/guarded-tier.js';
+import { laneOptions } from '../../lib/cache/call-options.js';
+import { GuardedTier } from '../../lib/cache/guarded-tier.js';
 import { CheckpointService } from '../../lib/checkpoints/checkpoint-service.js';
 import { UnavailableCheckpointStore } from '../../lib/checkpoints/unavailable-checkpoint-store.js';
 import { LifeClock } from '../../lib/clock/life-clock.js';
@@ -44,7 +44,7 @@ export interface SharedParts {
 /** A manager that lets its tests count its open flights. */
 export class WatchedManager extends LaneManager {
   get openFlights(): number {
-    return this['flights'].size;
+    return this['inFlight'].size;
   }
 }
 
@@ -72,7 +72,7 @@ export class LaneApp {
   readonly warnings: string[] = [];
   readonly scopes = new FlightScopes();
   readonly lanes: readonly string[];
-  readonly follower: SharedFollower | undefined;
+  readonly follower: RemoteInvalidations | undefined;
   private readonly managers = new Map<string, WatchedManager>();
 
   constructor(options: LaneAppOptions = {}) {
@@ -92,7 +92,7 @@ export class LaneApp {
     const share = options.share?.({ clock, life, events, log, lanes: this.lanes, recorder });
     const below = [...(options.below ?? []), ...(share === undefined ? [] : [share.tier])];
     const gateOptions = { clock, events, recorder, readDeadlineMs: 1_000, removeDeadlineMs: 10_000 };
-    const parts: CacheParts = {
+    const parts: SharedContext = {
       clock,
       life,
       codec,
@@ -105,14 +105,14 @@ export class LaneApp {
       turns: share?.turns,
       below: below.map((tier) => {
         const readDeadlineMs = tier.name === 'l4' ? Infinity : gateOptions.readDeadlineMs;
-        return new TierGate(tier, { ...gateOptions, readDeadlineMs });
+        return new GuardedTier(tier, { ...gateOptions, readDeadlineMs });
       }),
       scopes: this.scopes,
       warnOnce: (_subject, message) => void this.warnings.push(message),
     };
-    const spaces = new Map<string, LaneSpace>();
+    const spaces = new Map<string, LaneContext>();
     const invalidations = new Invalidations(parts, spaces);
-    const shared: ManagerParts = {
+    const shared: ManagerContext = {
       invalidations,
       metrics: new LaneCacheMetrics({ lanes, counters, tiers: [memory, ...below], clock, events }),
       checkpoints: new CheckpointService({
@@ -133,11 +133,11 @@ export class LaneApp {
       const patterns = (texts: readonly string[]): KeyPattern[] => texts.map((text) => new KeyPattern(text));
       const [include, exclude] = [patterns(policy.include), patterns(policy.exclude)];
       const own = { lane, policy, strategy, include, exclude, memory: memory.space(lane), recorder: recorder(lane) };
-      const space: LaneSpace = { ...own, terms: laneTerms(policy), recent: new RecentKeys(), parts };
+      const space: LaneContext = { ...own, call: laneOptions(policy), recent: new KeyHistory(), shared: parts };
       spaces.set(lane, space);
       this.managers.set(lane, new WatchedManager(space, shared));
     }
-    this.follower = share === undefined ? undefined : new SharedFollower(parts, spaces, invalidations);
+    this.follower = share === undefined ? undefined : new RemoteInvalidations(parts, spaces, invalidations);
   }
 
   manager(lane = LANE): WatchedManager {

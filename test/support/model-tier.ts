@@ -105,7 +105,7 @@ export class ModelTier implements Tier, LogJournal {
     return this.isBroken ? { state: 'off', reason: 'breaker' } : { state: 'on' };
   }
 
-  get isBare(): boolean {
+  get isEmpty(): boolean {
     return this.disk.entries.size === 0 && this.queue.length === 0;
   }
 

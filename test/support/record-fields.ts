@@ -5,7 +5,7 @@ export const recordFields = (changes: Partial<RecordFields> = {}): RecordFields 
   key: 'doc:intro',
   tags: ['docs', 'page:1'],
   birth: 42,
-  landedAt: 1_700_000_000_000,
+  storedAt: 1_700_000_000_000,
   expiresAt: 1_700_000_300_000,
   staleUntil: 1_700_000_360_000,
   computeMs: 12.5,

@@ -98,7 +98,7 @@ export function recordOf(key: string, input: RecordInput = {}): TierRecord {
     computeMs,
     expiresAt,
     staleUntil: expiresAt,
-    landedAt: Date.UTC(2026, 0, 1),
+    storedAt: Date.UTC(2026, 0, 1),
     appVersion: '',
     schemaVersion: 0,
     value: typeof value === 'string' ? Buffer.from(value) : value,

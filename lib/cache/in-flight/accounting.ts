@@ -1,6 +1,6 @@
 import type { TierName } from '../../entries/tier-name.js';
 import type { Flight } from './computation.js';
-import type { LaneSpace } from '../lane-context.js';
+import type { LaneContext } from '../lane-context.js';
 
 export type FlightOutcome =
   { readonly outcome: 'hit'; readonly tier: TierName; readonly computeMs: number } | { readonly outcome: 'miss' };
@@ -11,8 +11,8 @@ export type FlightOutcome =
  * Those answered by a tier count as if each had looked for itself. Of those answered by a computation, the one who
  * opened the flight did the looking, and the others joined.
  */
-export function account(space: LaneSpace, flight: Flight, result: FlightOutcome): void {
-  const { recorder, parts, lane } = space;
+export function account(context: LaneContext, flight: Flight, result: FlightOutcome): void {
+  const { recorder, shared, lane } = context;
   const { requests, missed, key } = flight;
   const lookers = result.outcome === 'hit' ? requests : Math.min(requests, missed === undefined ? 0 : 1);
   for (let looker = 0; looker < lookers; looker++) for (const tier of missed ?? []) recorder.lookupMiss(tier);
@@ -21,8 +21,8 @@ export function account(space: LaneSpace, flight: Flight, result: FlightOutcome)
     else recorder.miss();
     if (result.outcome === 'miss' && request >= lookers) recorder.joined();
   }
-  if (result.outcome === 'hit' && parts.events.wants('hit')) {
-    for (let request = 0; request < requests; request++) parts.events.emit('hit', { lane, key, tier: result.tier });
+  if (result.outcome === 'hit' && shared.events.wants('hit')) {
+    for (let request = 0; request < requests; request++) shared.events.emit('hit', { lane, key, tier: result.tier });
   }
 }
 
@@ -33,12 +33,12 @@ export interface ComputationEnd {
 }
 
 /** Tells who listens how a computation ended, for whoever waited. */
-export function report(space: LaneSpace, flight: Flight, end: ComputationEnd): void {
-  const { events } = space.parts;
+export function report(context: LaneContext, flight: Flight, end: ComputationEnd): void {
+  const { events } = context.shared;
   if (!events.wants('compute')) return;
   events.emit('compute', {
     ...end,
-    lane: space.lane,
+    lane: context.lane,
     key: flight.key,
     background: flight.purpose === 'renewal' || flight.waiters.size === 0,
   });

@@ -1,23 +1,23 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { TierName } from '../../entries/tier-name.js';
-import type { Fence } from '../../invalidation/lane-log.js';
-import type { Compute, Terms, ComputeContext, StaleValue } from '../call-options.js';
-import type { Payload } from '../encoded-value.js';
+import type { InvalidationGuard } from '../../invalidation/lane-log.js';
+import type { Compute, CallOptions, ComputeContext, StaleValue } from '../call-options.js';
+import type { EncodedValue } from '../encoded-value.js';
 import type { FlightScope } from '../reentrancy.js';
 import { type StaleCopy, staleValueOf } from '../tier-lookup.js';
 import { checkTags } from '../../entries/tags.js';
 import type { RefusalReason } from '../../events/reasons.js';
 import { toMilliseconds, type Duration } from '../../lanes/units.js';
-import type { LaneSpace } from '../lane-context.js';
+import type { LaneContext } from '../lane-context.js';
 
 /** Why a flight was opened: for a caller who looks first, for one who wants it computed anew, or to renew in the background. */
 export type FlightPurpose = 'request' | 'forced' | 'renewal';
 
 /** What a caller asks of a key that memory could not answer. */
-export interface Departure {
+export interface ComputeRequest {
   readonly key: string;
   readonly compute: Compute<unknown>;
-  readonly terms: Terms;
+  readonly call: CallOptions;
   readonly purpose: FlightPurpose;
   readonly stale: StaleCopy | undefined;
 }
@@ -31,13 +31,13 @@ export class Flight {
   /** How many requests will count with this flight's outcome, whether they still wait or not. */
   requests = 0;
   /** Put up when the flight starts; a queued flight has none, and so no birth, yet. */
-  fence: Fence | undefined;
+  guard: InvalidationGuard | undefined;
   /** Tiers below memory that were asked and had nothing; undefined until they have been asked. */
   missed: readonly TierName[] | undefined;
   /** The tiers had nothing before another instance had its turn; they have been asked again since. */
   hasWaitedForTurn = false;
   /** What a tier answered. */
-  answer: Payload | undefined;
+  answer: EncodedValue | undefined;
   stale: StaleCopy | undefined;
   /** The flight that callers could join until this one was asked for with force. */
   displaced: Flight | undefined;
@@ -48,7 +48,7 @@ export class Flight {
   constructor(
     readonly key: string,
     readonly compute: Compute<unknown>,
-    readonly terms: Terms,
+    readonly call: CallOptions,
     public purpose: FlightPurpose,
     /** The computations that wait for this one. */
     readonly scope?: FlightScope,
@@ -56,7 +56,7 @@ export class Flight {
 
   /** Callers who come now may wait for it. */
   get isJoinable(): boolean {
-    return this.fence === undefined || this.fence.isJoinable;
+    return this.guard === undefined || this.guard.isJoinable;
   }
 
   limitBy(cancel: () => void): void {
@@ -100,7 +100,7 @@ export class Waiter {
 
   constructor(
     public compute: Compute<unknown>,
-    readonly terms: Terms,
+    readonly call: CallOptions,
     /**
      * Position of the log when it asked. Taken before a flight is opened for it: the computation starts at once, and
      * may invalidate what it is about.
@@ -123,10 +123,10 @@ export class Waiter {
     this.cleanUps.push(cleanUp);
   }
 
-  give(payload: Payload): void {
+  give(encoded: EncodedValue): void {
     this.settle();
     try {
-      this.resolve(payload.give(this.terms.isolation));
+      this.resolve(encoded.valueFor(this.call.isolation));
     } catch (error) {
       this.reject(error);
     }
@@ -152,17 +152,17 @@ export class FlightContext implements ComputeContext {
   readonly key: string;
   readonly lane: string;
   readonly stale?: StaleValue<unknown>;
-  private said: readonly string[] | undefined;
-  private saidTtlMs: number | undefined;
+  private givenTags: readonly string[] | undefined;
+  private givenTtlMs: number | undefined;
   private refused: RefusalReason | undefined;
 
   constructor(
-    space: LaneSpace,
+    context: LaneContext,
     private readonly flight: Flight,
   ) {
     this.key = flight.key;
-    this.lane = space.lane;
-    if (flight.stale !== undefined) this.stale = staleValueOf(flight.stale, space.parts.life.now());
+    this.lane = context.lane;
+    if (flight.stale !== undefined) this.stale = staleValueOf(flight.stale, context.shared.life.now());
   }
 
   get signal(): AbortSignal {
@@ -170,11 +170,11 @@ export class FlightContext implements ComputeContext {
   }
 
   setTags(tags: readonly string[]): void {
-    this.said = checkTags([...this.tags, ...tags], this.lane);
+    this.givenTags = checkTags([...this.tags, ...tags], this.lane);
   }
 
   setTtl(ttl: Duration): void {
-    this.saidTtlMs = toMilliseconds(ttl, { lane: this.lane, field: 'ttl' });
+    this.givenTtlMs = toMilliseconds(ttl, { lane: this.lane, field: 'ttl' });
   }
 
   skipCache(): void {
@@ -187,11 +187,11 @@ export class FlightContext implements ComputeContext {
   }
 
   get tags(): readonly string[] {
-    return this.said ?? this.flight.terms.tags;
+    return this.givenTags ?? this.flight.call.tags;
   }
 
   get ttlMs(): number {
-    return this.saidTtlMs ?? this.flight.terms.ttlMs;
+    return this.givenTtlMs ?? this.flight.call.ttlMs;
   }
 
   get refusal(): RefusalReason | undefined {

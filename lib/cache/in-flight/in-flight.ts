@@ -1,33 +1,43 @@
 import { AsyncResource } from 'node:async_hooks';
-import type { Fence } from '../../invalidation/lane-log.js';
-import { Flight, Waiter, type Departure, type FlightPurpose, FlightContext } from './computation.js';
+import type { InvalidationGuard } from '../../invalidation/lane-log.js';
+import { Flight, Waiter, type ComputeRequest, type FlightPurpose, FlightContext } from './computation.js';
 import { account, report } from './accounting.js';
-import { Boarding, StaleServing } from './waiters.js';
-import type { LaneSpace } from '../lane-context.js';
-import { staleInMemory, type Found, Search, fresherOf, isCutOff } from '../tier-lookup.js';
-import { promote, CUT_OFF, FENCED, land, mayLand, refusalOf, refuse, type Brought, type Refusal } from '../write.js';
-import { Payload } from '../encoded-value.js';
-import type { Terms } from '../call-options.js';
+import { Waiters, StaleServing } from './waiters.js';
+import type { LaneContext } from '../lane-context.js';
+import { staleInMemory, type Found, TierSearch, fresherOf, isPartitioned } from '../tier-lookup.js';
+import {
+  promote,
+  PARTITIONED,
+  FENCED,
+  store,
+  mayStore,
+  refusalOf,
+  refuse,
+  type CandidateValue,
+  type Refusal,
+} from '../write.js';
+import { EncodedValue } from '../encoded-value.js';
+import type { CallOptions } from '../call-options.js';
 
 /** The flights of one lane: opened, joined, brought to their end. A queued one takes its birth when it starts. */
-export class Flights {
-  private readonly flights = new FlightBoard();
+export class InFlight {
+  private readonly inFlight = new FlightBoard();
   private readonly staleServing: StaleServing;
-  private readonly boarding: Boarding;
+  private readonly waiting: Waiters;
 
-  constructor(private readonly space: LaneSpace) {
-    this.staleServing = new StaleServing(space);
-    this.boarding = new Boarding(space, this.staleServing, (flight, error) => this.abandon(flight, error));
+  constructor(private readonly context: LaneContext) {
+    this.staleServing = new StaleServing(context);
+    this.waiting = new Waiters(context, this.staleServing, (flight, error) => this.abandon(flight, error));
   }
 
   /** Flights that have not ended. */
   get size(): number {
-    return this.flights.size;
+    return this.inFlight.size;
   }
 
   /** The flight a caller of `purpose` may wait for. */
   of(key: string, purpose: FlightPurpose): Flight | undefined {
-    return this.flights.of(key, purpose);
+    return this.inFlight.of(key, purpose);
   }
 
   /** Whether callers get the stale copy because the key's source failed a moment ago. */
@@ -36,37 +46,37 @@ export class Flights {
   }
 
   /** Answers one caller: by a flight under way, or by one that is opened now. */
-  request(departure: Departure): Promise<unknown> {
-    const { key, purpose, terms } = departure;
+  request(departure: ComputeRequest): Promise<unknown> {
+    const { key, purpose, call } = departure;
     const joined = this.of(key, purpose);
-    if (joined !== undefined || purpose !== 'request' || this.flights.isCrowded(key)) {
+    if (joined !== undefined || purpose !== 'request' || this.inFlight.isCrowded(key)) {
       return this.wait(departure, joined);
     }
-    const look = lookAt(this.space, key, terms);
+    const look = lookAt(this.context, key, call);
     if (!(look.search instanceof Promise) && look.search.found !== undefined && look.search.stillCounts) {
-      return Promise.resolve(serveFound(this.space, departure, look.search.found, look));
+      return Promise.resolve(serveFound(this.context, departure, look.search.found, look));
     }
     return this.wait(departure, undefined, look);
   }
 
-  private wait(departure: Departure, joined: Flight | undefined, look?: Look): Promise<unknown> {
-    const askedAt = this.space.parts.log.position;
+  private wait(departure: ComputeRequest, joined: Flight | undefined, look?: Look): Promise<unknown> {
+    const askedAt = this.context.shared.log.position;
     const flight = joined ?? this.launch(departure, look);
-    if (flight.answer !== undefined) return Promise.resolve(flight.answer.give(departure.terms.isolation));
-    const waiter = new Waiter(departure.compute, departure.terms, askedAt);
-    this.board(flight, waiter);
+    if (flight.answer !== undefined) return Promise.resolve(flight.answer.valueFor(departure.call.isolation));
+    const waiter = new Waiter(departure.compute, departure.call, askedAt);
+    this.join(flight, waiter);
     return waiter.promise;
   }
 
   /** Opens a flight, or queues it behind those of its key. It may have its answer already when this returns. */
-  launch(departure: Departure, look?: Look): Flight {
-    const { key, terms, purpose } = departure;
-    const isQueued = this.flights.isCrowded(key);
+  launch(departure: ComputeRequest, look?: Look): Flight {
+    const { key, call, purpose } = departure;
+    const isQueued = this.inFlight.isCrowded(key);
     // Whoever ends last starts the next one, which must not run as a part of it.
     const compute = isQueued ? AsyncResource.bind(departure.compute) : departure.compute;
-    const scope = purpose === 'renewal' ? undefined : this.space.parts.scopes.current;
-    const flight = new Flight(key, compute, terms, purpose, scope);
-    this.flights.announce(flight);
+    const scope = purpose === 'renewal' ? undefined : this.context.shared.scopes.current;
+    const flight = new Flight(key, compute, call, purpose, scope);
+    this.inFlight.announce(flight);
     if (isQueued) return flight;
     flight.stale = departure.stale;
     this.start(flight, look);
@@ -74,30 +84,30 @@ export class Flights {
   }
 
   /** Lets a caller wait for a flight that has no answer yet. */
-  board(flight: Flight, waiter: Waiter): void {
-    this.boarding.board(flight, waiter);
+  join(flight: Flight, waiter: Waiter): void {
+    this.waiting.join(flight, waiter);
   }
 
   /** Aborts every computation's signal; what they bring is still given to those who wait. */
   abortAll(reason: unknown): void {
-    for (const flight of this.flights.all()) flight.abort(reason);
+    for (const flight of this.inFlight.all()) flight.abort(reason);
   }
 
   private start(flight: Flight, look?: Look): void {
-    const { parts, lane } = this.space;
-    const { key, terms, purpose } = flight;
-    this.flights.started(flight);
-    const fence = parts.log.open({ lane, key, tags: terms.tags });
-    flight.fence = fence;
-    if (purpose === 'renewal' && terms.hardTimeoutMs !== null) this.boarding.bound(flight, terms.hardTimeoutMs);
-    if (purpose === 'request') this.follow(flight, fence, look ?? lookAt(this.space, key, terms));
-    else void this.compute(flight, fence);
+    const { shared, lane } = this.context;
+    const { key, call, purpose } = flight;
+    this.inFlight.started(flight);
+    const guard = shared.log.open({ lane, key, tags: call.tags });
+    flight.guard = guard;
+    if (purpose === 'renewal' && call.hardTimeoutMs !== null) this.waiting.bound(flight, call.hardTimeoutMs);
+    if (purpose === 'request') this.follow(flight, guard, look ?? lookAt(this.context, key, call));
+    else void this.compute(flight, guard);
   }
 
-  private follow(flight: Flight, fence: Fence, look: Look): void {
-    const { recorder, parts } = this.space;
-    look.begun.guardedBy(fence);
-    const step = (search: Search | Promise<Search>): void => {
+  private follow(flight: Flight, guard: InvalidationGuard, look: Look): void {
+    const { recorder, shared } = this.context;
+    look.begun.guardedBy(guard);
+    const step = (search: TierSearch | Promise<TierSearch>): void => {
       if (search instanceof Promise) {
         void search.then(step);
         return;
@@ -106,13 +116,13 @@ export class Flights {
         step(search.discard());
         return;
       }
-      recorder.lookedUp(parts.clock.monotonic() - look.startedAt);
-      this.lookedUp(flight, fence, search);
+      recorder.lookedUp(shared.clock.monotonic() - look.startedAt);
+      this.lookedUp(flight, guard, search);
     };
     step(look.search);
   }
 
-  private lookedUp(flight: Flight, fence: Fence, search: Search): void {
+  private lookedUp(flight: Flight, guard: InvalidationGuard, search: TierSearch): void {
     const { found, missed, stale, reason } = search;
     flight.missed = missed;
     flight.stale = fresherOf(flight.stale, stale);
@@ -120,86 +130,86 @@ export class Flights {
       this.answer(flight, found);
       return;
     }
-    const { events } = this.space.parts;
+    const { events } = this.context.shared;
     if (events.wants('miss') && !flight.hasWaitedForTurn) {
-      events.emit('miss', { lane: this.space.lane, key: flight.key, reason });
+      events.emit('miss', { lane: this.context.lane, key: flight.key, reason });
     }
-    if (search.stale !== undefined) this.boarding.staleFound(flight);
-    if (fence.isAbandoned) this.depart(flight, () => undefined);
-    else if (this.staleServing.isBackingOff(flight)) this.restOnStale(flight, fence);
-    else void this.computeInTurn(flight, fence);
+    if (search.stale !== undefined) this.waiting.staleFound(flight);
+    if (guard.isAbandoned) this.depart(flight, () => undefined);
+    else if (this.staleServing.isBackingOff(flight)) this.restOnStale(flight, guard);
+    else void this.computeInTurn(flight, guard);
   }
 
   private answer(flight: Flight, found: Found): void {
-    promote(this.space, found, flight.terms.refreshAhead);
-    flight.answer = found.payload;
+    promote(this.context, found, flight.call.refreshAhead);
+    flight.answer = found.encoded;
     if (flight.requests === 0) flight.requests = 1;
-    account(this.space, flight, { outcome: 'hit', tier: found.tier, computeMs: found.record.computeMs });
+    account(this.context, flight, { outcome: 'hit', tier: found.tier, computeMs: found.record.computeMs });
     this.end(flight);
-    for (const waiter of flight.waiters) waiter.give(found.payload);
+    for (const waiter of flight.waiters) waiter.give(found.encoded);
     flight.waiters.clear();
   }
 
   /** The source failed a moment ago and is left alone: who may have the stale copy gets it. */
-  private restOnStale(flight: Flight, fence: Fence): void {
+  private restOnStale(flight: Flight, guard: InvalidationGuard): void {
     // Callers board in the step in which the flight is opened, so they are all here one microtask later.
     queueMicrotask(() => {
       for (const waiter of flight.waiters) {
         if (this.staleServing.serve(flight, waiter, { cause: 'compute-failed' })) flight.waiters.delete(waiter);
       }
-      if (flight.waiters.size > 0) void this.compute(flight, fence);
+      if (flight.waiters.size > 0) void this.compute(flight, guard);
       else this.depart(flight, () => undefined);
     });
   }
 
   /** Where instances compute a key one at a time: looks again when another one has had its turn. */
-  private async computeInTurn(flight: Flight, fence: Fence): Promise<void> {
-    const { parts, policy, lane } = this.space;
-    if (parts.turns === undefined || policy.l4.coalesce === 'process') return this.compute(flight, fence);
-    const turn = await parts.turns.take(lane, flight.key);
+  private async computeInTurn(flight: Flight, guard: InvalidationGuard): Promise<void> {
+    const { shared, policy, lane } = this.context;
+    if (shared.turns === undefined || policy.l4.coalesce === 'process') return this.compute(flight, guard);
+    const turn = await shared.turns.take(lane, flight.key);
     flight.hasWaitedForTurn = true;
-    if (turn === 'ended' && !fence.isShut)
-      return this.follow(flight, fence, lookAt(this.space, flight.key, flight.terms));
-    if (fence.isAbandoned) this.depart(flight, () => undefined);
-    else await this.compute(flight, fence);
+    if (turn === 'ended' && !guard.isInvalidated)
+      return this.follow(flight, guard, lookAt(this.context, flight.key, flight.call));
+    if (guard.isAbandoned) this.depart(flight, () => undefined);
+    else await this.compute(flight, guard);
     if (turn !== 'ended') turn.end();
   }
 
-  private async compute(flight: Flight, fence: Fence): Promise<void> {
-    const { parts, recorder, lane } = this.space;
+  private async compute(flight: Flight, guard: InvalidationGuard): Promise<void> {
+    const { shared, recorder, lane } = this.context;
     if (!this.staleServing.stillCounts(flight)) flight.stale = undefined;
-    const context = new FlightContext(this.space, flight);
-    const holds = (key: string): boolean => key === flight.key && this.flights.isOpen(flight);
+    const ctx = new FlightContext(this.context, flight);
+    const holds = (key: string): boolean => key === flight.key && this.inFlight.isOpen(flight);
     const scope = { lane, holds, outer: flight.scope };
-    const startedAt = parts.clock.monotonic();
+    const startedAt = shared.clock.monotonic();
     let value: unknown;
     try {
       // Async, so that what throws at once fails no sooner than its callers have boarded.
-      value = await parts.scopes.within(scope, async () => flight.compute(context));
+      value = await shared.scopes.within(scope, async () => flight.compute(ctx));
     } catch (error) {
-      const ms = parts.clock.monotonic() - startedAt;
+      const ms = shared.clock.monotonic() - startedAt;
       recorder.failed(ms);
-      report(this.space, flight, { outcome: 'failed', ms, error });
+      report(this.context, flight, { outcome: 'failed', ms, error });
       this.failed(flight, error);
       return;
     }
-    const ms = parts.clock.monotonic() - startedAt;
+    const ms = shared.clock.monotonic() - startedAt;
     recorder.computed(ms);
-    report(this.space, flight, { outcome: 'ok', ms });
-    this.arrived(flight, fence, { value, context, computeMs: ms });
+    report(this.context, flight, { outcome: 'ok', ms });
+    this.arrived(flight, guard, { value, ctx, computeMs: ms });
   }
 
-  private arrived(flight: Flight, fence: Fence, arrival: Arrival): void {
-    const { payload, isCurrent } = settle(this.space, flight, fence, arrival);
+  private arrived(flight: Flight, guard: InvalidationGuard, arrival: ComputeResult): void {
+    const { encoded, isCurrent } = settle(this.context, flight, guard, arrival);
     this.staleServing.recovered(flight.key);
-    const late = isCurrent ? [] : [...flight.waiters].filter((waiter) => waiter.askedAt > fence.birth);
+    const late = isCurrent ? [] : [...flight.waiters].filter((waiter) => waiter.askedAt > guard.birth);
     for (const waiter of late) {
       flight.waiters.delete(waiter);
       if (waiter.limit !== undefined) flight.unlimit(waiter.limit);
-      if (!waiter.terms.forceFresh) flight.requests--;
+      if (!waiter.call.forceFresh) flight.requests--;
     }
-    this.depart(flight, (waiter) => waiter.give(payload));
-    for (const waiter of late) this.rebook(flight.key, waiter);
+    this.depart(flight, (waiter) => waiter.give(encoded));
+    for (const waiter of late) this.retry(flight.key, waiter);
   }
 
   private failed(flight: Flight, error: unknown): void {
@@ -210,55 +220,55 @@ export class Flights {
   }
 
   private depart(flight: Flight, answer: (waiter: Waiter) => void): void {
-    account(this.space, flight, { outcome: 'miss' });
+    account(this.context, flight, { outcome: 'miss' });
     this.end(flight);
     for (const waiter of flight.waiters) answer(waiter);
     flight.waiters.clear();
   }
 
   /** Who joined after what the flight brought had been invalidated needs another flight. */
-  private rebook(key: string, waiter: Waiter): void {
-    const { compute, terms } = waiter;
-    const purpose = terms.forceFresh ? 'forced' : 'request';
-    const departure = { key, compute, terms, purpose, stale: staleInMemory(this.space, key, terms) } as const;
+  private retry(key: string, waiter: Waiter): void {
+    const { compute, call } = waiter;
+    const purpose = call.forceFresh ? 'forced' : 'request';
+    const departure = { key, compute, call, purpose, stale: staleInMemory(this.context, key, call) } as const;
     const flight = this.of(key, purpose) ?? this.launch(departure);
-    if (flight.answer === undefined) this.boarding.transfer(flight, waiter);
+    if (flight.answer === undefined) this.waiting.transfer(flight, waiter);
     else waiter.give(flight.answer);
   }
 
   private end(flight: Flight): void {
-    if (flight.fence !== undefined) this.space.parts.log.close(flight.fence);
+    if (flight.guard !== undefined) this.context.shared.log.close(flight.guard);
     flight.cancelLimits();
-    const next = this.flights.ended(flight);
+    const next = this.inFlight.ended(flight);
     if (next === undefined) return;
-    next.stale = staleInMemory(this.space, next.key, next.terms);
+    next.stale = staleInMemory(this.context, next.key, next.call);
     this.start(next);
   }
 
   /** Nobody waits any more: the late result is dropped, and the key's next caller starts anew. */
   private abandon(flight: Flight, error: unknown): void {
-    this.flights.withdraw(flight);
+    this.inFlight.withdraw(flight);
     flight.isAbandoned = true;
     flight.abort(error);
-    if (flight.fence !== undefined) {
-      flight.fence.abandon();
+    if (flight.guard !== undefined) {
+      flight.guard.abandon();
       return;
     }
     flight.cancelLimits();
-    account(this.space, flight, { outcome: 'miss' });
+    account(this.context, flight, { outcome: 'miss' });
   }
 }
 
 /** What a computation brought. */
-interface Arrival {
+interface ComputeResult {
   readonly value: unknown;
-  readonly context: FlightContext;
+  readonly ctx: FlightContext;
   readonly computeMs: number;
 }
 
 /** What becomes of it: how it is given out, and whether it still counted. */
 interface Settled {
-  readonly payload: Payload;
+  readonly encoded: EncodedValue;
   /** Neither invalidated nor expired on the way: also for those who joined late. */
   readonly isCurrent: boolean;
 }
@@ -267,58 +277,58 @@ interface Settled {
  * Stores what a flight brought, or counts why not. From the judgement to the landing nothing is awaited, and no code
  * but ours runs.
  */
-function settle(space: LaneSpace, flight: Flight, fence: Fence, arrival: Arrival): Settled {
-  const { value, context, computeMs } = arrival;
-  const { tags, ttlMs } = context;
-  const { key, terms } = flight;
-  const { log, codec } = space.parts;
-  const payload = Payload.of({ codec, lane: space.lane }, value);
-  const { birth, number } = fence;
-  const brought = { key, value, payload, tags, ttlMs, computeMs };
-  const refusal = refusalOfResult(space, context, brought);
-  const counts = mayLand(space, fence, tags);
-  const expiredAt = log.expiredAt({ lane: space.lane, key, tags, birth }, fence);
-  if (!counts) refuse(space, key, FENCED);
-  else if (isCutOff(space)) refuse(space, key, CUT_OFF);
-  else if (refusal !== undefined) refuse(space, key, refusal);
-  else land(space, brought, { birth, flight: number, terms, expiredAt });
-  return { payload, isCurrent: counts && expiredAt === undefined };
+function settle(context: LaneContext, flight: Flight, guard: InvalidationGuard, arrival: ComputeResult): Settled {
+  const { value, ctx, computeMs } = arrival;
+  const { tags, ttlMs } = ctx;
+  const { key, call } = flight;
+  const { log, codec } = context.shared;
+  const encoded = EncodedValue.of({ codec, lane: context.lane }, value);
+  const { birth, number } = guard;
+  const candidate = { key, value, encoded, tags, ttlMs, computeMs };
+  const refusal = refusalOfResult(context, ctx, candidate);
+  const counts = mayStore(context, guard, tags);
+  const expiredAt = log.expiredAt({ lane: context.lane, key, tags, birth }, guard);
+  if (!counts) refuse(context, key, FENCED);
+  else if (isPartitioned(context)) refuse(context, key, PARTITIONED);
+  else if (refusal !== undefined) refuse(context, key, refusal);
+  else store(context, candidate, { birth, flight: number, call, expiredAt });
+  return { encoded, isCurrent: counts && expiredAt === undefined };
 }
 
-function refusalOfResult(space: LaneSpace, context: FlightContext, brought: Brought): Refusal | undefined {
-  if (context.refusal !== undefined) return { reason: context.refusal, detail: 'the computation said so' };
-  return refusalOf(space, brought);
+function refusalOfResult(context: LaneContext, ctx: FlightContext, candidate: CandidateValue): Refusal | undefined {
+  if (ctx.refusal !== undefined) return { reason: ctx.refusal, detail: 'the computation said so' };
+  return refusalOf(context, candidate);
 }
 
 /** A search through the tiers below memory that has begun, and may have ended in the same step. */
 interface Look {
-  readonly begun: Search;
-  readonly search: Search | Promise<Search>;
+  readonly begun: TierSearch;
+  readonly search: TierSearch | Promise<TierSearch>;
   readonly startedAt: number;
 }
 
-function lookAt(space: LaneSpace, key: string, terms: Terms): Look {
-  const startedAt = space.parts.clock.monotonic();
-  const begun = new Search(space, key, terms);
+function lookAt(context: LaneContext, key: string, call: CallOptions): Look {
+  const startedAt = context.shared.clock.monotonic();
+  const begun = new TierSearch(context, key, call);
   return { begun, search: begun.run(), startedAt };
 }
 
 /** Promotes, counts and gives out what a look found in the step of the call: nobody could have joined a flight for it. */
 function serveFound(
-  space: LaneSpace,
-  asked: { readonly key: string; readonly terms: Terms },
+  context: LaneContext,
+  asked: { readonly key: string; readonly call: CallOptions },
   found: Found,
   look: Look,
 ): unknown {
-  const { recorder, parts, lane } = space;
-  const { key, terms } = asked;
-  const { tier, record, payload } = found;
-  promote(space, found, terms.refreshAhead);
+  const { recorder, shared, lane } = context;
+  const { key, call } = asked;
+  const { tier, record, encoded } = found;
+  promote(context, found, call.refreshAhead);
   for (const missed of look.begun.missed) recorder.lookupMiss(missed);
   recorder.hit(tier, record.computeMs);
-  recorder.lookedUp(parts.clock.monotonic() - look.startedAt);
-  if (parts.events.wants('hit')) parts.events.emit('hit', { lane, key, tier });
-  return payload.give(terms.isolation);
+  recorder.lookedUp(shared.clock.monotonic() - look.startedAt);
+  if (shared.events.wants('hit')) shared.events.emit('hit', { lane, key, tier });
+  return encoded.valueFor(call.isolation);
 }
 
 /** A key is computed at most this many times at once: one flight that was shut, and one that callers may join. */
@@ -353,7 +363,7 @@ class FlightBoard {
     const flight = this.joinable.get(key);
     if (flight === undefined || !flight.isJoinable) return undefined;
     if (purpose !== 'forced' || flight.purpose === 'forced') return flight;
-    if (flight.fence !== undefined) return undefined;
+    if (flight.guard !== undefined) return undefined;
     // It has not started: it can still go straight to the computation.
     flight.purpose = 'forced';
     return flight;
@@ -384,7 +394,7 @@ class FlightBoard {
     else this.underWay.delete(key);
     this.withdraw(flight);
     const next = this.joinable.get(key);
-    return next?.fence === undefined ? next : undefined;
+    return next?.guard === undefined ? next : undefined;
   }
 
   /**

@@ -1,34 +1,34 @@
 import { ComputeTimeoutError } from '../../errors/cache.errors.js';
 import type { Flight, Waiter } from './computation.js';
 import { report } from './accounting.js';
-import type { LaneSpace } from '../lane-context.js';
+import type { LaneContext } from '../lane-context.js';
 import { LRUCache } from 'lru-cache';
 import { staleInMemory, type StaleCopy } from '../tier-lookup.js';
 
 /** Lets callers wait for a flight on their own terms: soft and hard timeout, signal. */
-export class Boarding {
+export class Waiters {
   constructor(
-    private readonly space: LaneSpace,
+    private readonly context: LaneContext,
     private readonly staleServing: StaleServing,
     /** The last who waited has timed out. */
     private readonly abandon: (flight: Flight, error: unknown) => void,
   ) {}
 
-  board(flight: Flight, waiter: Waiter): void {
+  join(flight: Flight, waiter: Waiter): void {
     this.take(flight, waiter);
-    const { softTimeoutMs, hardTimeoutMs, signal } = waiter.terms;
-    if (flight.fence !== undefined && waiter.askedAt > flight.fence.birth) waiter.keepContext();
+    const { softTimeoutMs, hardTimeoutMs, signal } = waiter.call;
+    if (flight.guard !== undefined && waiter.askedAt > flight.guard.birth) waiter.keepContext();
     if (signal !== undefined) this.followSignal(waiter, signal);
     if (hardTimeoutMs !== null) this.limit(flight, waiter, hardTimeoutMs);
     if (softTimeoutMs === 0) this.losePatience(waiter);
     else if (softTimeoutMs !== null && flight.waiters.has(waiter)) {
-      waiter.afterwards(this.space.parts.clock.schedule(softTimeoutMs, () => this.losePatience(waiter)));
+      waiter.afterwards(this.context.shared.clock.schedule(softTimeoutMs, () => this.losePatience(waiter)));
     }
   }
 
   /** A renewal has nobody who waits, and must come to an end all the same. */
   bound(flight: Flight, afterMs: number): void {
-    const { clock } = this.space.parts;
+    const { clock } = this.context.shared;
     flight.limitBy(clock.schedule(afterMs, () => this.giveUp(flight, this.timeoutOf(flight, afterMs))));
   }
 
@@ -52,7 +52,7 @@ export class Boarding {
     waiter.flight = flight;
     if (waiter.limit !== undefined) flight.limitBy(waiter.limit);
     flight.waiters.add(waiter);
-    if (!waiter.terms.forceFresh) flight.requests++;
+    if (!waiter.call.forceFresh) flight.requests++;
   }
 
   private serveStale(waiter: Waiter): void {
@@ -66,7 +66,7 @@ export class Boarding {
     if (flight === undefined) return;
     const error = this.timeoutOf(flight, afterMs);
     if (flight.waiters.delete(waiter)) {
-      report(this.space, flight, { outcome: 'timeout', ms: afterMs, error });
+      report(this.context, flight, { outcome: 'timeout', ms: afterMs, error });
       if (!this.staleServing.serve(flight, waiter, { cause: 'compute-failed', error })) waiter.fail(error);
     }
     this.giveUp(flight, error);
@@ -79,11 +79,11 @@ export class Boarding {
   }
 
   private timeoutOf(flight: Flight, afterMs: number): ComputeTimeoutError {
-    return new ComputeTimeoutError(this.space.lane, flight.key, afterMs);
+    return new ComputeTimeoutError(this.context.lane, flight.key, afterMs);
   }
 
   private limit(flight: Flight, waiter: Waiter, afterMs: number): void {
-    waiter.limit = this.space.parts.clock.schedule(afterMs, () => this.timeOut(waiter, afterMs));
+    waiter.limit = this.context.shared.clock.schedule(afterMs, () => this.timeOut(waiter, afterMs));
     flight.limitBy(waiter.limit);
   }
 
@@ -113,16 +113,16 @@ export class StaleServing {
   /** key -> life time until which the source is not asked again. Made with the first failure: it takes its room at once. */
   private backOff: LRUCache<string, number> | undefined;
 
-  constructor(private readonly space: LaneSpace) {}
+  constructor(private readonly context: LaneContext) {}
 
   /** Gives the waiter the flight's stale copy, if at this moment it counts and is inside the grace that both accept. */
   serve(flight: Flight, waiter: Waiter, cause: StaleCause): boolean {
     const stale = this.copyOf(flight);
-    if (stale === undefined || !this.isServable(flight, stale, waiter.terms.acceptedGraceMs, cause)) return false;
-    const { recorder, parts, lane } = this.space;
+    if (stale === undefined || !this.isServable(flight, stale, waiter.call.acceptedGraceMs, cause)) return false;
+    const { recorder, shared, lane } = this.context;
     recorder.staleServed();
-    if (parts.events.wants('stale')) parts.events.emit('stale', { lane, key: flight.key, ...cause });
-    waiter.give(stale.payload);
+    if (shared.events.wants('stale')) shared.events.emit('stale', { lane, key: flight.key, ...cause });
+    waiter.give(stale.encoded);
     return true;
   }
 
@@ -133,16 +133,16 @@ export class StaleServing {
   /** Whether the key's source failed a moment ago. */
   isLeftAlone(key: string): boolean {
     const until = this.backOff?.get(key);
-    return until !== undefined && this.space.parts.life.now() < until;
+    return until !== undefined && this.context.shared.life.now() < until;
   }
 
   failed(flight: Flight): void {
-    const { key, terms, stale, purpose } = flight;
-    const now = this.space.parts.life.now();
-    if (purpose === 'renewal') this.space.memory.peek(key)?.refreshFrom(now + terms.graceBackoffMs);
-    if (stale === undefined || terms.graceBackoffMs === 0) return;
+    const { key, call, stale, purpose } = flight;
+    const now = this.context.shared.life.now();
+    if (purpose === 'renewal') this.context.memory.peek(key)?.refreshFrom(now + call.graceBackoffMs);
+    if (stale === undefined || call.graceBackoffMs === 0) return;
     this.backOff ??= new LRUCache({ max: REMEMBERED_FAILURES });
-    this.backOff.set(key, now + terms.graceBackoffMs);
+    this.backOff.set(key, now + call.graceBackoffMs);
   }
 
   recovered(key: string): void {
@@ -151,23 +151,23 @@ export class StaleServing {
 
   /** Whether the flight's copy, if it has one, has not been invalidated since it was found. */
   stillCounts(flight: Flight): boolean {
-    const { stale, fence } = flight;
-    return stale === undefined || this.space.parts.log.counts({ ...stale, lane: this.space.lane }, fence);
+    const { stale, guard } = flight;
+    return stale === undefined || this.context.shared.log.counts({ ...stale, lane: this.context.lane }, guard);
   }
 
   /** A queued flight has no fence that would tell of what happens meanwhile, so it takes what is there at the moment. */
   private copyOf(flight: Flight): StaleCopy | undefined {
-    return flight.fence === undefined ? staleInMemory(this.space, flight.key, flight.terms) : flight.stale;
+    return flight.guard === undefined ? staleInMemory(this.context, flight.key, flight.call) : flight.stale;
   }
 
   private isServable(flight: Flight, stale: StaleCopy, acceptedGraceMs: number, { cause }: StaleCause): boolean {
-    const { parts, lane } = this.space;
-    const { fence } = flight;
+    const { shared, lane } = this.context;
+    const { guard } = flight;
     const candidate = { ...stale, lane };
-    if (!parts.log.counts(candidate, fence)) return false;
-    const expiresAt = Math.min(stale.expiresAt, parts.log.expiredAt(candidate, fence) ?? Infinity);
+    if (!shared.log.counts(candidate, guard)) return false;
+    const expiresAt = Math.min(stale.expiresAt, shared.log.expiredAt(candidate, guard) ?? Infinity);
     const grace = Math.min(stale.staleUntil - stale.expiresAt, acceptedGraceMs);
-    const now = parts.life.now();
+    const now = shared.life.now();
     // Who forced a computation although the entry is good does not want the entry sooner, only rather than an error.
     if (cause === 'soft-timeout' && now < expiresAt) return false;
     return grace > 0 && now < expiresAt + grace;

@@ -22,9 +22,9 @@ import {
   scopeOf,
   type Pointer,
   type Scope,
-  type WatchedTable,
+  type FaultReportingTable,
 } from './checkpoint-tables.js';
-import type { CheckpointLedger } from './checkpoint-writer.js';
+import type { CheckpointWriter } from './checkpoint-writer.js';
 import type { WorkSlice } from './group-commit.js';
 
 /** Rows that are read in one turn of the event loop. */
@@ -124,7 +124,7 @@ async function lostIds(rows: CheckpointRows, now: number): Promise<LostIds> {
 }
 
 async function eachPointer(
-  table: WatchedTable,
+  table: FaultReportingTable,
   range: { readonly start?: TableKey; readonly end?: TableKey },
   visit: (pointer: Pointer) => void,
 ): Promise<void> {
@@ -150,12 +150,12 @@ const CLEANING_SLICE = 64;
 interface Removal {
   remove(idKey: string, version: number): void;
   /** An index row that leads nowhere any more. */
-  forget(index: WatchedTable, key: TableKey): void;
+  forget(index: FaultReportingTable, key: TableKey): void;
 }
 
 export const NO_REMOVAL: Removal = { remove: () => undefined, forget: () => undefined };
 
-export const removalBy = (ledger: CheckpointLedger): Removal => ({
+export const removalBy = (ledger: CheckpointWriter): Removal => ({
   remove: (idKey, version) => void ledger.remove(idKey, version),
   forget: (index, key) => ledger.dropIndexRow(index, key),
 });
@@ -205,7 +205,7 @@ function rangeOf(
   { tables }: CheckpointRows,
   rule: CleanupRule,
   { phase, after }: CleanupPosition,
-): { readonly index: WatchedTable; readonly range: RangeOptions } {
+): { readonly index: FaultReportingTable; readonly range: RangeOptions } {
   const start = after === undefined ? undefined : ([after.time, after.sequence] as const);
   return phase === 'expired'
     ? { index: tables.expiries, range: ranges.timesUp(scopeOf(rule), start, rule.now) }

@@ -14,7 +14,7 @@ import { crc32 } from 'node:zlib';
 const CHECK_BYTES = 4;
 
 /** Plain data as bytes that show when they were altered. JSON keeps lone surrogates, as escapes. */
-export class SealedRow<T> {
+export class ChecksummedRow<T> {
   seal(row: T): Uint8Array {
     const text = Buffer.from(JSON.stringify(row));
     const sealed = Buffer.allocUnsafe(CHECK_BYTES + text.length);
@@ -99,11 +99,11 @@ export interface StoreRow {
 
 export const STORE_KEY = 'store';
 
-export const headRow = new SealedRow<Head>();
-export const pointerRow = new SealedRow<Pointer>();
-export const recordRow = new SealedRow<CheckpointRecord>();
-export const storeRow = new SealedRow<StoreRow>();
-export const usageRow = new SealedRow<UsageRow>();
+export const headRow = new ChecksummedRow<Head>();
+export const pointerRow = new ChecksummedRow<Pointer>();
+export const recordRow = new ChecksummedRow<CheckpointRecord>();
+export const storeRow = new ChecksummedRow<StoreRow>();
+export const usageRow = new ChecksummedRow<UsageRow>();
 
 /** The numbers behind the first part of a key. */
 export const numbersOf = (key: TableKey): readonly number[] =>
@@ -112,27 +112,27 @@ export const numbersOf = (key: TableKey): readonly number[] =>
 /** The tables of the store and their keys. */
 export class CheckpointTables {
   /** `store` -> StoreRow */
-  readonly store: WatchedTable;
+  readonly store: FaultReportingTable;
   /** idKey -> Head */
-  readonly heads: WatchedTable;
+  readonly heads: FaultReportingTable;
   /** [idKey, version] -> CheckpointRecord */
-  readonly versions: WatchedTable;
+  readonly versions: FaultReportingTable;
   /** [idKey, version, part] -> bytes */
-  readonly states: WatchedTable;
+  readonly states: FaultReportingTable;
   /** [scope, sequence] -> Pointer */
-  readonly order: WatchedTable;
+  readonly order: FaultReportingTable;
   /** [scope, savedAt, sequence] -> Pointer */
-  readonly ages: WatchedTable;
+  readonly ages: FaultReportingTable;
   /** [scope, expiresAt, sequence] -> Pointer */
-  readonly expiries: WatchedTable;
+  readonly expiries: FaultReportingTable;
   /** [idKey, version] -> Pointer, of those known to be damaged */
-  readonly damaged: WatchedTable;
+  readonly damaged: FaultReportingTable;
   /** scope -> UsageRow */
-  readonly usage: WatchedTable;
+  readonly usage: FaultReportingTable;
 
   /** `faults` hears what the environment reports. */
   constructor(environment: Environment, faults: ReadFaults) {
-    const table = (name: string): WatchedTable => new WatchedTable(environment.table(name), faults);
+    const table = (name: string): FaultReportingTable => new FaultReportingTable(environment.table(name), faults);
     this.store = table('store');
     this.heads = table('heads');
     this.versions = table('versions');
@@ -186,7 +186,7 @@ export const ranges = {
 export const END_OF_TIME: readonly [time: number, sequence: number] = [HIGHEST, HIGHEST];
 
 /** A table whose reads throw `StorageFault` where they would else miss because of a fault. */
-export class WatchedTable implements Table {
+export class FaultReportingTable implements Table {
   readonly name: string;
 
   constructor(
@@ -255,14 +255,14 @@ export class ReadFaults {
 
 /** Where rows are read from: the committed tables, or those with the changes of a batch on top. */
 export interface RowSource {
-  get(table: WatchedTable, key: TableKey): Uint8Array | undefined;
+  get(table: FaultReportingTable, key: TableKey): Uint8Array | undefined;
 }
 
 /** The tables as they are committed. */
 export const committedRows: RowSource = { get: (table, key) => table.get(key) };
 
 interface Change {
-  readonly table: WatchedTable;
+  readonly table: FaultReportingTable;
   readonly key: TableKey;
   /** Undefined removes. */
   readonly value: Uint8Array | undefined;
@@ -272,26 +272,26 @@ interface Change {
 export class WriteBatch implements RowSource {
   private readonly changes = new Map<string, Map<string, Change>>();
 
-  get(table: WatchedTable, key: TableKey): Uint8Array | undefined {
+  get(table: FaultReportingTable, key: TableKey): Uint8Array | undefined {
     const change = this.changes.get(table.name)?.get(JSON.stringify(key));
     return change === undefined ? table.get(key) : change.value;
   }
 
-  put(table: WatchedTable, key: TableKey, value: Uint8Array): void {
+  put(table: FaultReportingTable, key: TableKey, value: Uint8Array): void {
     this.change({ table, key, value });
   }
 
-  remove(table: WatchedTable, key: TableKey): void {
+  remove(table: FaultReportingTable, key: TableKey): void {
     this.change({ table, key, value: undefined });
   }
 
   /** Whether this batch puts or removes the row. */
-  touches(table: WatchedTable, key: TableKey): boolean {
+  touches(table: FaultReportingTable, key: TableKey): boolean {
     return this.changes.get(table.name)?.has(JSON.stringify(key)) ?? false;
   }
 
   /** Keys of the rows this batch puts into `table`. */
-  *putKeys(table: WatchedTable): Iterable<TableKey> {
+  *putKeys(table: FaultReportingTable): Iterable<TableKey> {
     for (const change of this.changes.get(table.name)?.values() ?? []) {
       if (change.value !== undefined) yield change.key;
     }

@@ -18,12 +18,12 @@ import {
   type CheckpointTables,
   type Head,
   type Pointer,
-  type WatchedTable,
+  type FaultReportingTable,
   type WriteBatch,
 } from './checkpoint-tables.js';
 
 /** Changes versions, their states, indexes and counts together, inside one batch. */
-export class CheckpointLedger {
+export class CheckpointWriter {
   readonly rows: CheckpointRows;
 
   constructor(
@@ -87,7 +87,7 @@ export class CheckpointLedger {
   }
 
   /** An index row that leads to no version. */
-  dropIndexRow(index: WatchedTable, key: TableKey): void {
+  dropIndexRow(index: FaultReportingTable, key: TableKey): void {
     this.batch.remove(index, key);
   }
 

@@ -4,7 +4,7 @@ import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import type { EventSink } from '../../events/event-map.js';
 import { StorageFault, type Environment } from '../../storage/environment.js';
 import { NO_REMOVAL, cleanSlice, removalBy, list, usage } from './checkpoint-queries.js';
-import { CheckpointLedger } from './checkpoint-writer.js';
+import { CheckpointWriter } from './checkpoint-writer.js';
 import { CheckpointRows } from './checkpoint-rows.js';
 import type {
   CheckpointDraft,
@@ -179,7 +179,7 @@ export class LocalCheckpointStore implements CheckpointStore {
    */
   private async changeAll(
     idKey: string,
-    change: (ledger: CheckpointLedger, version: number) => boolean,
+    change: (ledger: CheckpointWriter, version: number) => boolean,
   ): Promise<readonly number[]> {
     const changed: number[] = [];
     let bound: number | undefined;
@@ -205,11 +205,11 @@ export class LocalCheckpointStore implements CheckpointStore {
     return new WorkSlice(this.settings.clock);
   }
 
-  private write<T>(change: (ledger: CheckpointLedger) => T, bytes = 0): Promise<T> {
+  private write<T>(change: (ledger: CheckpointWriter) => T, bytes = 0): Promise<T> {
     if (this.closing !== undefined) return Promise.reject(new StorageFault('closed', 'the checkpoints are closed'));
     const { damage } = this.settings.faults;
     if (damage !== undefined) return Promise.reject(damage);
-    return this.queue.run(bytes, (batch) => change(new CheckpointLedger(this.tables, batch)));
+    return this.queue.run(bytes, (batch) => change(new CheckpointWriter(this.tables, batch)));
   }
 
   /** Whether a version is or should be there, readable or not. */

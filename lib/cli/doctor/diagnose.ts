@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { isLaneCacheError } from '../../errors/lane-cache.error.js';
 import type { AppDescription } from '../../ipc/operations.js';
 import { parseAppRecord } from '../../ipc/app-record.js';
-import { readAppNote } from '../../storage/directory/cache-directory.js';
+import { readStoredRecord } from '../../storage/directory/cache-directory.js';
 import type { AppAccess } from '../app-access.js';
 import type { CommandContext } from '../command-context.js';
 import { EXIT, exitCodeOf } from '../exit.js';
@@ -18,7 +18,7 @@ const CLEANUP_GRACE_DAYS = 2;
 /** Looks at the directory first, whatever the app has to say, and then at what the app says. */
 export async function diagnose(context: CommandContext): Promise<readonly Finding[]> {
   const directory = await findDirectory(context.options.directory);
-  const record = parseAppRecord(await readAppNote(directory).catch(() => undefined));
+  const record = parseAppRecord(await readStoredRecord(directory).catch(() => undefined));
   const checkpoints = record === undefined || record.checkpoints === false ? undefined : record.checkpoints;
   const found = [...(await directoryFindings(directory, checkpoints ?? join(directory, 'checkpoints')))];
   try {

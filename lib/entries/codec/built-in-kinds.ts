@@ -6,7 +6,7 @@ import {
   type Kind,
   assignProperties,
   dataProperty,
-  lowerProperties,
+  writeProperties,
   refuseExtras,
   fillProperties,
 } from './kinds.js';
@@ -18,7 +18,7 @@ const objectKind: Kind<Record<string, unknown>> = {
   name: 'Object',
   prototype: Object.prototype,
   isReal: isOrdinary,
-  lower: lowerProperties,
+  write: writeProperties,
   shell: () => ({}),
   fill: assignProperties,
 };
@@ -32,7 +32,7 @@ const bareObjectKind: Kind<Record<string, unknown>> = {
   name: 'BareObject',
   prototype: null,
   isReal: isOrdinary,
-  lower: lowerProperties,
+  write: writeProperties,
   shell: () => bareObject(),
   fill: assignProperties,
 };
@@ -42,11 +42,11 @@ const arrayKind: Kind<unknown[]> = {
   name: 'Array',
   prototype: Array.prototype,
   isReal: (value): value is unknown[] => Array.isArray(value),
-  lower: (array, writer) => {
+  write: (array, writer) => {
     const keys = Object.keys(array);
     for (const symbol of Object.getOwnPropertySymbols(array)) dataProperty(array, symbol, writer);
     const isDense = keys.length === array.length && keys.every((_, index) => index in array);
-    return isDense ? [null, ...lowerItems(array, writer)] : lowerSparse(array, keys, writer);
+    return isDense ? [null, ...writeItems(array, writer)] : writeSparse(array, keys, writer);
   },
   shell: (cells) => (cells.value(0) === null ? [] : emptyArray(cells.number(0))),
   fill: (array, cells) => {
@@ -56,11 +56,11 @@ const arrayKind: Kind<unknown[]> = {
   },
 };
 
-function* lowerItems(array: readonly unknown[], writer: CellWriter): Iterable<unknown> {
+function* writeItems(array: readonly unknown[], writer: CellWriter): Iterable<unknown> {
   for (let index = 0; index < array.length; index += 1) yield writer.cell(array[index], index);
 }
 
-function lowerSparse(array: readonly unknown[], keys: readonly string[], writer: CellWriter): unknown[] {
+function writeSparse(array: readonly unknown[], keys: readonly string[], writer: CellWriter): unknown[] {
   const cells: unknown[] = [array.length];
   for (const key of keys) {
     const position = Number(key);
@@ -99,7 +99,7 @@ const mapKind: Kind<Map<unknown, unknown>> = {
   name: 'Map',
   prototype: Map.prototype,
   isReal: (value): value is Map<unknown, unknown> => types.isMap(value),
-  lower: (map, writer) => {
+  write: (map, writer) => {
     refuseExtras(map, writer);
     const cells: unknown[] = [];
     for (const [key, value] of entriesOf(map)) {
@@ -121,7 +121,7 @@ const setKind: Kind<Set<unknown>> = {
   name: 'Set',
   prototype: Set.prototype,
   isReal: (value): value is Set<unknown> => types.isSet(value),
-  lower: (set, writer) => {
+  write: (set, writer) => {
     refuseExtras(set, writer);
     const cells: unknown[] = [];
     for (const member of Set.prototype.values.call(set))
@@ -142,7 +142,7 @@ const dateKind: Kind<Date> = {
   name: 'Date',
   prototype: Date.prototype,
   isReal: (value): value is Date => types.isDate(value),
-  lower: (date, writer) => {
+  write: (date, writer) => {
     refuseExtras(date, writer);
     return [Date.prototype.getTime.call(date)];
   },
@@ -154,7 +154,7 @@ const regExpKind: Kind<RegExp> = {
   name: 'RegExp',
   prototype: RegExp.prototype,
   isReal: (value): value is RegExp => types.isRegExp(value),
-  lower: (expression, writer) => {
+  write: (expression, writer) => {
     refuseExtras(expression, writer, 'lastIndex');
     const { source, flags, lastIndex } = expression;
     return [writer.cell(source, 'source'), flags, writer.cell(lastIndex, 'lastIndex')];
@@ -170,7 +170,7 @@ const urlKind: Kind<URL> = {
   name: 'URL',
   prototype: URL.prototype,
   isReal: (value): value is URL => value instanceof URL,
-  lower: (url, writer) => {
+  write: (url, writer) => {
     const { href } = url;
     refuseExtras(url, writer);
     return [href];
@@ -184,7 +184,7 @@ const boxKinds = [Number.prototype, String.prototype, Boolean.prototype, BigInt.
     name: `Boxed${prototype.constructor.name}`,
     prototype,
     isReal: (value): value is object => types.isBoxedPrimitive(value) && !types.isSymbolObject(value),
-    lower: (box, writer) => {
+    write: (box, writer) => {
       const primitive: unknown = box.valueOf();
       const ownKeys = typeof primitive === 'string' ? [...Array(primitive.length).keys(), 'length'].map(String) : [];
       refuseExtras(box, writer, ...ownKeys);
@@ -236,7 +236,7 @@ function viewKind(name: string): readonly Kind[] {
     name,
     prototype,
     isReal: (value): value is NodeJS.ArrayBufferView => ArrayBuffer.isView(value),
-    lower: lowerView,
+    write: writeView,
     shell: (cells) => new constructor(cells.bytes(0).buffer),
   };
   return [kind];
@@ -246,7 +246,7 @@ const bufferKind: Kind<Buffer> = {
   name: 'Buffer',
   prototype: Buffer.prototype,
   isReal: (value): value is Buffer => ArrayBuffer.isView(value),
-  lower: lowerView,
+  write: writeView,
   shell: (cells) => Buffer.from(cells.bytes(0).buffer),
 };
 
@@ -254,7 +254,7 @@ const arrayBufferKind: Kind<ArrayBuffer> = {
   name: 'ArrayBuffer',
   prototype: ArrayBuffer.prototype,
   isReal: (value): value is ArrayBuffer => types.isArrayBuffer(value),
-  lower: (buffer, writer) => {
+  write: (buffer, writer) => {
     refuseSpecial(buffer, writer);
     return [new Uint8Array(buffer)];
   },
@@ -264,7 +264,7 @@ const arrayBufferKind: Kind<ArrayBuffer> = {
   },
 };
 
-function lowerView(view: NodeJS.ArrayBufferView, writer: CellWriter): unknown[] {
+function writeView(view: NodeJS.ArrayBufferView, writer: CellWriter): unknown[] {
   refuseSpecial(view.buffer, writer);
   return [new Uint8Array(view.buffer, view.byteOffset, view.byteLength)];
 }
@@ -286,7 +286,7 @@ function errorKind(constructor: { readonly name: string; readonly prototype: Err
     name: constructor.name,
     prototype: constructor.prototype,
     isReal: (value): value is Error => types.isNativeError(value),
-    lower: lowerError,
+    write: writeError,
     shell: () => nativeError(constructor.prototype),
     fill: fillError,
   };
@@ -300,7 +300,7 @@ export function nativeError(prototype: object): Error {
 }
 
 /** The cells of a native error. */
-export function lowerError(error: Error, writer: CellWriter): unknown[] {
+export function writeError(error: Error, writer: CellWriter): unknown[] {
   const hidden: unknown[] = [];
   const shown: unknown[] = [];
   for (const key of Reflect.ownKeys(error)) {

@@ -7,9 +7,9 @@ import {
   type CellWriter,
   type Kind,
   fillProperties,
-  lowerProperties,
+  writeProperties,
 } from './kinds.js';
-import { fillError, lowerError, nativeError } from './built-in-kinds.js';
+import { fillError, writeError, nativeError } from './built-in-kinds.js';
 
 /** A class, be its constructor public, private, or abstract. */
 export interface ClassOf<T> {
@@ -129,10 +129,10 @@ export function instanceKind(type: ListedType): Kind {
     name: PREFIX + type.name,
     prototype: type.prototype,
     isReal: (value): value is object => (isError ? types.isNativeError(value) : !hidesData(value)),
-    lower: (value, writer) => {
+    write: (value, writer) => {
       if (type.privateMember !== undefined) writer.refuse(hiddenIn(type.name, type.privateMember));
-      if (value instanceof Error) return [...lowerError(value, writer), type.version];
-      return lowerInstance(value, type, writer);
+      if (value instanceof Error) return [...writeError(value, writer), type.version];
+      return writeInstance(value, type, writer);
     },
     shell: (cells) => {
       if (versionOf(cells) !== type.version) return {};
@@ -146,7 +146,7 @@ export function instanceKind(type: ListedType): Kind {
     },
     replacement: (cells) => {
       const version = versionOf(cells);
-      return version === type.version ? undefined : (fields) => migrate(type, fields, version);
+      return version === type.version ? undefined : (fields) => migratedFields(type, fields, version);
     },
   };
 }
@@ -154,10 +154,10 @@ export function instanceKind(type: ListedType): Kind {
 const hiddenIn = (name: string, member: string): string =>
   `is an instance of ${name}, whose ${member} nobody else can read or restore (a field that is private to TypeScript alone can be)`;
 
-function lowerInstance(value: object, { type, version }: ListedType, writer: CellWriter): unknown[] {
+function writeInstance(value: object, { type, version }: ListedType, writer: CellWriter): unknown[] {
   const own = Object.getOwnPropertyDescriptor(value, 'constructor');
-  if (own?.value !== type || !own.enumerable) return [...lowerProperties(value, writer), version];
-  return [...lowerProperties(value, writer, 'constructor'), version, true];
+  if (own?.value !== type || !own.enumerable) return [...writeProperties(value, writer), version];
+  return [...writeProperties(value, writer, 'constructor'), version, true];
 }
 
 function fillInstance(shell: object, { type }: ListedType, cells: Cells): void {
@@ -176,7 +176,7 @@ function versionOf(cells: Cells): number {
   return cells.number(versionAt(cells));
 }
 
-function migrate(type: ListedType, fields: object, version: number): object {
+function migratedFields(type: ListedType, fields: object, version: number): object {
   const stale = `A stored '${type.name}' has version ${version}, the class is at ${type.version}`;
   if (type.migrate === undefined) throw new StaleType(`${stale}, and it has no migrate.`);
   let migrated: unknown;

@@ -15,7 +15,7 @@ export interface Kind<T extends object = object> {
   readonly prototype: object | null;
   /** Whether `value`, which has the prototype, really is such an object. */
   isReal(value: object): value is T;
-  lower(value: T, writer: CellWriter): readonly unknown[];
+  write(value: T, writer: CellWriter): readonly unknown[];
   /** A new object with everything but what refers to other objects. Throws when the cells make no sense. */
   shell(cells: Cells): T;
   /** Adds what refers to other objects, when all of those exist at least as shells. */
@@ -56,7 +56,7 @@ export class MalformedValue extends Error {
 }
 
 /** Name and value of each own property but `except`, in turn. Refuses whatever a later assignment would not restore. */
-export function lowerProperties(object: object, writer: CellWriter, except?: string): unknown[] {
+export function writeProperties(object: object, writer: CellWriter, except?: string): unknown[] {
   const cells: unknown[] = [];
   for (const key of Reflect.ownKeys(object)) {
     if (key === except) continue;

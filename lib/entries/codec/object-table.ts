@@ -30,11 +30,11 @@ const LOWEST_INTEGER = -(2n ** 63n);
 const BEYOND_INTEGER = 2n ** 64n;
 
 /** Throws Unstorable, naming the path, for what the table cannot hold faithfully. */
-export function lower(value: unknown, kinds: ReadonlyMap<object | null, Kind>): ValueTable {
-  return new Lowering(kinds).table(value);
+export function toTable(value: unknown, kinds: ReadonlyMap<object | null, Kind>): ValueTable {
+  return new TableBuilder(kinds).table(value);
 }
 
-class Lowering implements CellWriter {
+class TableBuilder implements CellWriter {
   private readonly rowOf = new Map<object, number>();
   private readonly found: { readonly object: object; readonly parent: number; readonly place: Place }[] = [];
   private current = -1;
@@ -48,7 +48,7 @@ class Lowering implements CellWriter {
     for (const { object } of this.found) {
       this.current += 1;
       const kind = this.kindOf(object);
-      rows.push([kind.name, ...kind.lower(object, this)]);
+      rows.push([kind.name, ...kind.write(object, this)]);
     }
     return { root, rows };
   }
@@ -132,7 +132,7 @@ interface Row {
 }
 
 /** The value of a table. Throws MalformedValue, or StaleType for instances of a class or version no longer known. */
-export function raise(table: ValueTable, kinds: ReadonlyMap<string, Kind>): unknown {
+export function fromTable(table: ValueTable, kinds: ReadonlyMap<string, Kind>): unknown {
   const objects: object[] = [];
   const objectAt = (index: number): object => {
     const object = objects[index];

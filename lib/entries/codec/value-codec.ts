@@ -1,9 +1,9 @@
 import { byteKinds, containerKinds, errorKinds, scalarKinds } from './built-in-kinds.js';
 import { listTypes, StaleType, type TypeEntry, instanceKind } from './class-kinds.js';
 import { MalformedValue, Unstorable, type Kind, isWellFormed } from './kinds.js';
-import { lower, type ValueTable, raise } from './object-table.js';
+import { toTable, type ValueTable, fromTable } from './object-table.js';
 import { Packr, RESERVE_START_SPACE } from 'msgpackr';
-import { types } from 'node:util';
+import { types as utilTypes } from 'node:util';
 
 /** First bytes of an encoded value. */
 const PLAIN = 0x01;
@@ -46,7 +46,7 @@ export class ValueCodec {
   encode(value: unknown): Encoded {
     try {
       if (isPlain(value)) return { storable: true, bytes: this.messages.pack(value, PLAIN) };
-      const { root, rows } = lower(value, this.byPrototype);
+      const { root, rows } = toTable(value, this.byPrototype);
       return { storable: true, bytes: this.messages.pack([root, rows], TABLE) };
     } catch (error) {
       return { storable: false, reason: reasonOf(error) };
@@ -62,7 +62,7 @@ export class ValueCodec {
     if (bytes[0] === PLAIN) return content;
     if (bytes[0] !== TABLE) throw new MalformedValue('The value is of no known encoding.');
     try {
-      return raise(asTable(content), this.byName);
+      return fromTable(asTable(content), this.byName);
     } catch (error) {
       if (error instanceof StaleType || error instanceof MalformedValue) throw error;
       throw new MalformedValue('The value cannot be put together.', { cause: error });
@@ -249,7 +249,7 @@ function spend(value: unknown, depth: number, budget: number): number {
       return value >= LOWEST_INTEGER && value < BEYOND_INTEGER ? budget : NOT_PLAIN;
     case 'object':
       if (value === null) return budget;
-      if (depth === 0 || types.isProxy(value)) return NOT_PLAIN;
+      if (depth === 0 || utilTypes.isProxy(value)) return NOT_PLAIN;
       return Array.isArray(value) ? spendArray(value, depth - 1, budget) : spendObject(value, depth - 1, budget);
     default:
       return NOT_PLAIN;

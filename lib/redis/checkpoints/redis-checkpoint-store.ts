@@ -29,7 +29,7 @@ import {
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../clock/clock.js';
 import { withDeadline } from '../../clock/timers.js';
-import type { ProcessHold } from '../../clock/keep-alive.js';
+import type { KeepAlive } from '../../clock/keep-alive.js';
 
 /** Rows that one look takes. */
 const AT_ONCE = 64;
@@ -43,7 +43,7 @@ export class RedisCheckpointStore implements CheckpointStore {
   private current: CheckpointStoreState = { state: 'on' };
 
   constructor(
-    private readonly line: CheckpointLine,
+    private readonly line: CheckpointConnection,
     private readonly events: EventSink,
   ) {}
 
@@ -326,7 +326,7 @@ const ANSWERED_WITHIN_MS = 10_000;
 const OPEN_WITHIN_MS = 3_000;
 
 /** The connection of the shared checkpoints: made when it is needed, and anew when it was lost. Commands keep their order. */
-export class CheckpointLine {
+export class CheckpointConnection {
   private opening: Promise<RedisPort> | undefined;
   private readonly underWay = new Set<Promise<unknown>>();
 
@@ -334,7 +334,7 @@ export class CheckpointLine {
     private readonly template: RedisPort,
     private readonly root: string,
     private readonly clock: Clock,
-    private readonly hold: ProcessHold,
+    private readonly hold: KeepAlive,
   ) {}
 
   async run(script: Script, args: readonly RedisArgument[]): Promise<unknown> {

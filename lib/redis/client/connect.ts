@@ -16,12 +16,12 @@ const CONNECT_WITHIN_MS = 2_000;
  * The port from which connections are duplicated. Throws OPTIONS_INVALID for an address or a client that is none, and
  * when a url is given but neither `redis` nor `ioredis` is installed.
  */
-export async function templatePort({ url, client }: RedisAddress): Promise<RedisPort> {
-  if (client !== undefined) return portOf(client);
+export async function templateClient({ url, client }: RedisAddress): Promise<RedisPort> {
+  if (client !== undefined) return clientOf(client);
   return fromUrl(checkedUrl(url));
 }
 
-function portOf(client: object): RedisPort {
+function clientOf(client: object): RedisPort {
   if (isRedisPort(client)) return client;
   if (isNodeRedis(client)) return fromNodeRedis(client);
   if (isIoredis(client)) return fromIoredis(client);

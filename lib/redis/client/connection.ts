@@ -1,12 +1,12 @@
 import type { Clock } from '../../clock/clock.js';
 import { DeadlineError, withDeadline } from '../../clock/timers.js';
-import type { ProcessHold } from '../../clock/keep-alive.js';
+import type { KeepAlive } from '../../clock/keep-alive.js';
 import type { RedisArgument, RedisPort, Script } from './redis-client.js';
 
-export interface SessionSettings {
+export interface ConnectionOptions {
   /** For a command. */
   readonly timeoutMs: number;
-  readonly hold: ProcessHold;
+  readonly hold: KeepAlive;
 }
 
 /** Who answers no command for so long is gone, even if the other connection stands. */
@@ -18,7 +18,7 @@ const OPEN_WITHIN_MS = 3_000;
  * Two connections that stand and fall together: one for commands, one that follows the log. A session that failed is
  * never used again; the next one begins with a handshake.
  */
-export class Session {
+export class Connection {
   /** Settles, as a rejection, when the session has failed. */
   readonly failure: Promise<never>;
   /** false from a command that was not answered in time until the next heartbeat. */
@@ -27,12 +27,12 @@ export class Session {
   private hasFailed = false;
   private silentSince: number | undefined;
 
-  static async open(template: RedisPort, clock: Clock, settings: SessionSettings): Promise<Session> {
+  static async open(template: RedisPort, clock: Clock, settings: ConnectionOptions): Promise<Connection> {
     const opening = [template.duplicate(), template.duplicate()] as const;
     try {
       const both = Promise.all(opening);
       const [commands, follower] = await withDeadline(clock, both, OPEN_WITHIN_MS, 'connecting to Redis');
-      return new Session(commands, follower, clock, settings);
+      return new Connection(commands, follower, clock, settings);
     } catch (error) {
       for (const one of opening) {
         one.then(
@@ -48,7 +48,7 @@ export class Session {
     private readonly commands: RedisPort,
     readonly follower: RedisPort,
     private readonly clock: Clock,
-    private readonly settings: SessionSettings,
+    private readonly settings: ConnectionOptions,
   ) {
     this.failure = new Promise((_, reject) => (this.reject = reject));
     this.failure.catch(() => undefined);

@@ -2,11 +2,11 @@ import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import { answer, ConnectionState, type RedisArgument, type RedisPort } from './redis-client.js';
 
 /** What is used of a client of `ioredis`. */
-interface IoredisClient {
+interface ForeignIoredis {
   readonly status: string;
   readonly stream?: { unref(): unknown };
   callBuffer(command: string, args: (string | Buffer)[]): Promise<unknown>;
-  duplicate(overrides?: object): IoredisClient;
+  duplicate(overrides?: object): ForeignIoredis;
   connect(): Promise<unknown>;
   disconnect(): void;
   on(event: string, listener: (...args: unknown[]) => void): unknown;
@@ -28,20 +28,20 @@ export function fromIoredis(client: object): RedisPort {
       field: 'distributed.client',
     });
   }
-  return new IoredisPort(client, 'borrowed');
+  return new IoredisAdapter(client, 'borrowed');
 }
 
-export function isIoredis(client: object): client is IoredisClient {
+export function isIoredis(client: object): client is ForeignIoredis {
   const isCluster = 'isCluster' in client && client.isCluster === true;
   return 'callBuffer' in client && 'status' in client && 'duplicate' in client && !isCluster;
 }
 
-class IoredisPort implements RedisPort {
+class IoredisAdapter implements RedisPort {
   private readonly state: ConnectionState;
   private isClosed = false;
 
   constructor(
-    private readonly client: IoredisClient,
+    private readonly client: ForeignIoredis,
     private readonly ownership: 'borrowed' | 'owned',
   ) {
     this.state = new ConnectionState(client.status === 'ready');
@@ -66,7 +66,7 @@ class IoredisPort implements RedisPort {
 
   async duplicate(): Promise<RedisPort> {
     const client = this.client.duplicate(FOR_ONE_LIFE);
-    const port = new IoredisPort(client, 'owned');
+    const port = new IoredisAdapter(client, 'owned');
     try {
       await client.connect();
       client.stream?.unref();

@@ -2,10 +2,10 @@ import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import { answer, ConnectionState, type RedisArgument, type RedisPort } from './redis-client.js';
 
 /** What is used of a node-redis client, of the `redis` package. */
-interface NodeRedisClient {
+interface ForeignNodeRedis {
   readonly isReady: boolean;
   sendCommand(args: readonly (string | Buffer)[], options?: object): Promise<unknown>;
-  duplicate(overrides?: object): NodeRedisClient;
+  duplicate(overrides?: object): ForeignNodeRedis;
   connect(): Promise<unknown>;
   destroy(): void;
   unref(): void;
@@ -24,18 +24,18 @@ export function fromNodeRedis(client: object): RedisPort {
       field: 'distributed.client',
     });
   }
-  return new NodeRedisPort(client, 'borrowed');
+  return new NodeRedisAdapter(client, 'borrowed');
 }
 
-export function isNodeRedis(client: object): client is NodeRedisClient {
+export function isNodeRedis(client: object): client is ForeignNodeRedis {
   return 'sendCommand' in client && 'isReady' in client && 'duplicate' in client && 'destroy' in client;
 }
 
-class NodeRedisPort implements RedisPort {
+class NodeRedisAdapter implements RedisPort {
   private readonly state: ConnectionState;
 
   constructor(
-    private readonly client: NodeRedisClient,
+    private readonly client: ForeignNodeRedis,
     private readonly ownership: 'borrowed' | 'owned',
   ) {
     this.state = new ConnectionState(client.isReady);
@@ -58,7 +58,7 @@ class NodeRedisPort implements RedisPort {
 
   async duplicate(): Promise<RedisPort> {
     const client = this.client.duplicate(FOR_ONE_LIFE);
-    const port = new NodeRedisPort(client, 'owned');
+    const port = new NodeRedisAdapter(client, 'owned');
     // a first connection that fails is not tried again behind our back
     const failed = new Promise<never>((_, reject) => client.on('error', reject));
     failed.catch(() => undefined);

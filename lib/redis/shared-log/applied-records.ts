@@ -1,5 +1,5 @@
 import type { SharedRecord, LogCursor } from '../../invalidation/shared-log.js';
-import { TagPositions } from '../../invalidation/tag-index.js';
+import { TagIndex } from '../../invalidation/tag-index.js';
 import { type Named, ofMember } from './record-codec.js';
 import { KeyPattern } from '../../entries/pattern.js';
 
@@ -10,20 +10,20 @@ const TAGS_REMEMBERED = 100_000;
  * What this instance has heard from the shared log, by sequence numbers: enough to judge by itself what was born since it
  * has been listening without a gap. Keys are not remembered: the server removes their entries in the step of the record.
  */
-export class Heard {
+export class AppliedInvalidations {
   readonly patterns = new RecentPatterns();
-  private tags = new TagPositions(TAGS_REMEMBERED);
+  private tags = new TagIndex(TAGS_REMEMBERED);
   private readonly clears = new Map<string | null, number>();
   private since = Infinity;
 
   /** Nothing from before `sequence` is known, beside the patterns that the server has told. */
   beginAt(sequence: number): void {
-    this.tags = new TagPositions(TAGS_REMEMBERED);
+    this.tags = new TagIndex(TAGS_REMEMBERED);
     this.clears.clear();
     this.since = sequence;
   }
 
-  hear({ kind, lane, subject }: SharedRecord, sequence: number): void {
+  apply({ kind, lane, subject }: SharedRecord, sequence: number): void {
     if (kind === 'all') this.clears.set(lane, sequence);
     else if (lane === null) this.tags.mark(subject, sequence);
   }
@@ -34,9 +34,9 @@ export class Heard {
   }
 
   /** Whether something that was heard after `birth` names the entry. */
-  names(entry: Named, birth: number): boolean {
+  matches(entry: Named, birth: number): boolean {
     if (this.clearOf(entry.lane) > birth || this.clearOf(null) > birth) return true;
-    return this.tags.isAfter(birth, entry.tags) || this.patterns.name(entry, birth);
+    return this.tags.isAfter(birth, entry.tags) || this.patterns.match(entry, birth);
   }
 
   private clearOf(lane: string | null): number {
@@ -95,7 +95,7 @@ export class RecentPatterns {
   }
 
   /** Whether one of them came after `birth` and is about this entry. */
-  name(entry: Named, birth: number): boolean {
+  match(entry: Named, birth: number): boolean {
     if (birth >= this.newest) return false;
     for (const { lane, pattern, sequence } of this.patterns.values()) {
       if (sequence > birth && lane === entry.lane && pattern.matchesEntry(entry.key, entry.tags)) return true;

@@ -1,40 +1,40 @@
 import type { Clock } from '../../clock/clock.js';
-import type { ProcessHold } from '../../clock/keep-alive.js';
+import type { KeepAlive } from '../../clock/keep-alive.js';
 
-interface HearingOptions {
+interface FreshnessWindowOptions {
   readonly clock: Clock;
   readonly life: { now(): number };
   /** How long what was heard stands for what is said. */
   readonly holdsForMs: number;
   /** How long somebody waits to hear the others again. */
   readonly waitMs: number;
-  readonly hold: ProcessHold;
+  readonly hold: KeepAlive;
 }
 
 /** Up to when what this instance holds has been held against what the others say, and who waits for the next time. */
-export class Hearing {
+export class FreshnessWindow {
   /** Life time. Infinite while the instance is known to be cut off: then other rules tell what it may serve. */
-  until = Infinity;
+  caughtUpUntil = Infinity;
   private waiting: Promise<void> | undefined;
   private wake = (): void => undefined;
 
-  constructor(private readonly options: HearingOptions) {}
+  constructor(private readonly options: FreshnessWindowOptions) {}
 
   /** Everything said up to then, in monotonic time, has been followed. */
-  heardAsOf(asOf: number): void {
+  caughtUpAsOf(asOf: number): void {
     const { clock, life, holdsForMs } = this.options;
     const now = life.now();
-    this.until = now - (clock.monotonic() - asOf) + holdsForMs;
-    if (now < this.until) this.wake();
+    this.caughtUpUntil = now - (clock.monotonic() - asOf) + holdsForMs;
+    if (now < this.caughtUpUntil) this.wake();
   }
 
-  cutOff(): void {
-    this.until = Infinity;
+  lose(): void {
+    this.caughtUpUntil = Infinity;
     this.wake();
   }
 
   /** Resolves when the others have been heard again, or it takes too long. One wait serves all who ask meanwhile. */
-  again(): Promise<void> {
+  whenCaughtUp(): Promise<void> {
     this.waiting ??= this.options.hold.during(this.nextTime());
     return this.waiting;
   }

@@ -1,15 +1,15 @@
 import type { Clock } from '../../clock/clock.js';
 import { withDeadline } from '../../clock/timers.js';
-import type { ProcessHold } from '../../clock/keep-alive.js';
+import type { KeepAlive } from '../../clock/keep-alive.js';
 import { randomId } from '../../clock/random.js';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import type { LogRecord } from '../../invalidation/journal.js';
 import type { Outbox, SharedLog, SharedRecord } from '../../invalidation/shared-log.js';
-import type { Hearing } from './freshness.js';
+import type { FreshnessWindow } from './freshness.js';
 import type { KeySpace } from '../keys.js';
-import type { Session } from '../client/connection.js';
+import type { Connection } from '../client/connection.js';
 import { memberOf, inUtf8, packTags, names, type Named } from './record-codec.js';
-import { SAY } from './scripts.js';
+import { APPEND } from './scripts.js';
 import { PATTERNS_ON_SERVER } from './applied-records.js';
 import { type RedisArgument, listOf, numberOf } from '../client/redis-client.js';
 
@@ -24,20 +24,20 @@ interface SharedLogOptions {
   /** Where records are kept that cannot be said yet, if this process has such a place. */
   readonly outbox: () => Outbox | undefined;
   readonly isStale: () => boolean;
-  readonly hearing: Hearing;
-  readonly hold: ProcessHold;
+  readonly freshness: FreshnessWindow;
+  readonly hold: KeepAlive;
 }
 
 /** Where records can be said: a session that has shaken hands, and the generation found there. */
-interface Audience {
-  readonly session: Session;
+interface PublishTarget {
+  readonly connection: Connection;
   readonly generation: string;
 }
 
 /** Whose record it is if every process must follow it, this one included. */
 const NOBODY = 'nobody';
 /** At most so many are said again in one go. */
-const SAID_AT_ONCE = 256;
+const PUBLISHED_AT_ONCE = 256;
 
 /** How long an invalidation waits for the disk. */
 const KEEP_WITHIN_MS = 5_000;
@@ -46,32 +46,32 @@ const KEEP_WITHIN_MS = 5_000;
 export class RedisSharedLog implements SharedLog {
   /** Marks this process's own records; never a pid or a host, which come again. */
   readonly by = randomId();
-  readonly unsaid: Unsaid;
-  private audience: Audience | undefined;
+  readonly outgoing: OutgoingQueue;
+  private target: PublishTarget | undefined;
   private readonly localWork = new Set<Promise<unknown>>();
   /** Own records that the server has, and that have not come round yet. */
-  private readonly comingRound = new Map<number, () => void>();
+  private readonly awaitingEcho = new Map<number, () => void>();
   /** In the generation of the audience. */
   private reached = 0;
   /** Of this step, by position. */
-  private fresh = new Map<number, Utterance>();
-  private uttered = 0;
+  private fresh = new Map<number, OutgoingRecord>();
+  private outgoingEntries = 0;
   private takenUp: Outbox | undefined;
 
   constructor(private readonly options: SharedLogOptions) {
-    this.unsaid = new Unsaid(options.outbox);
+    this.outgoing = new OutgoingQueue(options.outbox);
   }
 
   get isStale(): boolean {
     return this.options.isStale();
   }
 
-  get heardUntil(): number {
-    return this.options.hearing.until;
+  get caughtUpUntil(): number {
+    return this.options.freshness.caughtUpUntil;
   }
 
-  heardAgain(): Promise<void> {
-    return this.options.hearing.again();
+  whenCaughtUp(): Promise<void> {
+    return this.options.freshness.whenCaughtUp();
   }
 
   /** What the tiers of this process have still to be told of what was said here. */
@@ -86,40 +86,43 @@ export class RedisSharedLog implements SharedLog {
     const { lanes } = this.options;
     const utterances = records
       .filter(({ lane }) => lane === null || lanes.has(lane))
-      .map(({ position, ...record }) => new Utterance(`${this.by}-${++this.uttered}`, this.by, record, position));
+      .map(
+        ({ position, ...record }) =>
+          new OutgoingRecord(`${this.by}-${++this.outgoingEntries}`, this.by, record, position),
+      );
     if (utterances.length === 0) return Promise.resolve(false);
-    this.unsaid.add(utterances);
+    this.outgoing.add(utterances);
     // at the end of the step, so that a set can lay its entry beside the record that supersedes it
-    if (this.fresh.size === 0) queueMicrotask(() => this.sayFresh());
-    for (const utterance of utterances) this.fresh.set(utterance.position, utterance);
+    if (this.fresh.size === 0) queueMicrotask(() => this.publishFresh());
+    for (const record of utterances) this.fresh.set(record.position, record);
     return this.options.hold.during(this.answer(utterances));
   }
 
   /** Says as nobody in particular what was not said here: this process follows it as everybody does. */
-  async sayToAll(record: SharedRecord): Promise<boolean> {
-    const utterance = new Utterance(`${this.by}-${++this.uttered}`, NOBODY, record, 0);
-    this.unsaid.add([utterance]);
-    void this.utter(utterance);
-    return this.options.hold.during(this.answer([utterance]));
+  async broadcast(record: SharedRecord): Promise<boolean> {
+    const entry = new OutgoingRecord(`${this.by}-${++this.outgoingEntries}`, NOBODY, record, 0);
+    this.outgoing.add([entry]);
+    void this.publishNext(entry);
+    return this.options.hold.during(this.answer([entry]));
   }
 
   /** The log has been followed up to there: what is born from now on is born behind what was said before. */
   followedTo(sequence: number): void {
     this.reached = sequence;
-    for (const [said, settle] of this.comingRound) {
+    for (const [said, settle] of this.awaitingEcho) {
       if (said > sequence) continue;
-      this.comingRound.delete(said);
+      this.awaitingEcho.delete(said);
       settle();
     }
   }
 
   /** Lays the entry of a set beside its record; false if that has been sent, or there is none. */
-  attach(lane: string, key: string, birth: number, entry: UtteredEntry): boolean {
-    const utterance = this.fresh.get(birth);
-    if (utterance === undefined || this.audience === undefined) return false;
-    const { record } = utterance;
+  attach(lane: string, key: string, birth: number, entry: OutgoingEntry): boolean {
+    const outgoing = this.fresh.get(birth);
+    if (outgoing === undefined || this.target === undefined) return false;
+    const { record } = outgoing;
     if (record.kind !== 'key' || record.lane !== lane || record.subject !== key) return false;
-    utterance.entry = entry;
+    outgoing.entry = entry;
     return true;
   }
 
@@ -128,90 +131,90 @@ export class RedisSharedLog implements SharedLog {
     const outbox = this.options.outbox();
     if (outbox === undefined || outbox === this.takenUp) return;
     this.takenUp = outbox;
-    const utterances = Array.from(outbox.found, ([id, record]) => new Utterance(id, NOBODY, record, 0));
-    for (const utterance of utterances) utterance.isKept = true;
-    this.unsaid.add(utterances);
+    const utterances = Array.from(outbox.found, ([id, record]) => new OutgoingRecord(id, NOBODY, record, 0));
+    for (const record of utterances) record.isKept = true;
+    this.outgoing.add(utterances);
   }
 
   /** From now on records are said there; what is unsaid comes first. */
-  async speakTo(audience: Audience): Promise<void> {
+  async connect(target: PublishTarget): Promise<void> {
     this.followedTo(Infinity);
     this.reached = 0;
-    this.audience = audience;
-    await this.sayAgain();
+    this.target = target;
+    await this.resend();
   }
 
-  silence(): void {
-    this.audience = undefined;
+  disconnect(): void {
+    this.target = undefined;
     this.followedTo(Infinity);
     this.reached = 0;
   }
 
   /** Says what was not acknowledged so far. Ends early, and is called again, when it still is not. */
-  async sayAgain(): Promise<void> {
+  async resend(): Promise<void> {
     this.takeUp();
     for (;;) {
-      const isIdle = (utterance: Utterance): boolean =>
-        !utterance.isUnderWay && this.fresh.get(utterance.position) !== utterance;
-      const some = this.unsaid.all.filter(isIdle).slice(0, SAID_AT_ONCE);
-      for (const utterance of some) utterance.entry = undefined;
-      const said = await Promise.all(some.map((utterance) => this.utter(utterance)));
-      if (some.length < SAID_AT_ONCE || said.includes(false)) return;
+      const isIdle = (record: OutgoingRecord): boolean =>
+        !record.isUnderWay && this.fresh.get(record.position) !== record;
+      const some = this.outgoing.all.filter(isIdle).slice(0, PUBLISHED_AT_ONCE);
+      for (const record of some) record.entry = undefined;
+      const said = await Promise.all(some.map((record) => this.publishNext(record)));
+      if (some.length < PUBLISHED_AT_ONCE || said.includes(false)) return;
     }
   }
 
   /** Resolves when everything that can be said has been. */
   async flush(): Promise<void> {
-    if (this.audience !== undefined) await this.sayAgain();
+    if (this.target !== undefined) await this.resend();
   }
 
-  private sayFresh(): void {
+  private publishFresh(): void {
     const { fresh } = this;
     this.fresh = new Map();
-    for (const utterance of fresh.values()) void this.utter(utterance);
+    for (const record of fresh.values()) void this.publishNext(record);
   }
 
-  private async utter(utterance: Utterance): Promise<boolean> {
-    const { audience } = this;
+  private async publishNext(record: OutgoingRecord): Promise<boolean> {
+    const { target: audience } = this;
     if (audience === undefined) return false;
     const { keys, logLength } = this.options;
-    const { session, generation } = audience;
-    utterance.isUnderWay = true;
+    const { connection, generation } = audience;
+    record.isUnderWay = true;
     try {
-      const saying = await say(session, keys, utterance, { generation, logLength });
+      const saying = await appendRecord(connection, keys, record, { generation, logLength });
       if (saying.outcome !== 'said') return false;
-      this.unsaid.acknowledged(utterance);
-      const cameRound = (): void => {
-        this.unsaid.cameRound(utterance);
-        utterance.settle(saying.held);
+      this.outgoing.acknowledged(record);
+      const echoed = (): void => {
+        this.outgoing.echoed(record);
+        record.settle(saying.held);
       };
-      if (saying.sequence <= this.reached) cameRound();
-      else this.comingRound.set(saying.sequence, cameRound);
+      if (saying.sequence <= this.reached) echoed();
+      else this.awaitingEcho.set(saying.sequence, echoed);
       return true;
     } catch {
       return false;
     } finally {
-      utterance.isUnderWay = false;
+      record.isUnderWay = false;
     }
   }
 
-  private async answer(utterances: readonly Utterance[]): Promise<boolean> {
+  private async answer(utterances: readonly OutgoingRecord[]): Promise<boolean> {
     const { clock, timeoutMs, outbox } = this.options;
-    const said = Promise.all(utterances.map((utterance) => utterance.said));
+    const said = Promise.all(utterances.map((record) => record.said));
     const isKeepable = outbox() !== undefined;
     try {
-      const waitMs = this.audience === undefined && isKeepable ? 0 : timeoutMs;
+      const waitMs = this.target === undefined && isKeepable ? 0 : timeoutMs;
       return (await withDeadline(clock, said, waitMs, 'Redis')).includes(true);
     } catch {
       return this.keep(utterances);
     }
   }
 
-  private async keep(utterances: readonly Utterance[]): Promise<boolean> {
+  private async keep(utterances: readonly OutgoingRecord[]): Promise<boolean> {
     // it may have been said, and only not have come round yet
-    if (!utterances.some((utterance) => this.unsaid.has(utterance))) return false;
+    if (!utterances.some((record) => this.outgoing.has(record))) return false;
     try {
-      await withDeadline(this.options.clock, this.unsaid.keep(utterances), KEEP_WITHIN_MS, 'the disk');
+      await withDeadline(this.options.clock, this.outgoing.keep(utterances), KEEP_WITHIN_MS, 'the disk');
       return false;
     } catch (cause) {
       throw new LaneCacheError(
@@ -227,37 +230,37 @@ export class RedisSharedLog implements SharedLog {
 const POSITIONS_ON_SERVER = 100_000;
 
 /** What the server answered: it has it, or it has begun another generation. */
-type Saying =
+type AppendParams =
   | { readonly outcome: 'said'; readonly sequence: number; readonly held: boolean }
   | { readonly outcome: 'other-generation' };
 
 /** Says one record, and with it the entry of a set. Rejects when it is not known to have been said. */
-export async function say(
-  session: Session,
+export async function appendRecord(
+  connection: Connection,
   keys: KeySpace,
-  utterance: Utterance,
+  outgoing: OutgoingRecord,
   settings: { readonly generation: string; readonly logLength: number },
-): Promise<Saying> {
-  const { record, by, entry } = utterance;
+): Promise<AppendParams> {
+  const { record, by, entry } = outgoing;
   const { kind, lane, subject } = record;
   const { generation, logLength } = settings;
   const bounds = [`${logLength}`, `${POSITIONS_ON_SERVER}`, `${PATTERNS_ON_SERVER}`];
   const target = kind === 'key' || kind === 'expire' ? keys.entry(generation, lane ?? '', subject) : keys.meta;
   const args = [generation, by, kind, lane ?? '', inUtf8(subject), memberOf(record), ...bounds];
   const value = entry === undefined ? [] : valueOf(entry);
-  utterance.entry = undefined;
-  const reply = await session.run(SAY, [...keys.log, target], [...args, ...value]);
+  outgoing.entry = undefined;
+  const reply = await connection.run(APPEND, [...keys.log, target], [...args, ...value]);
   if (!Array.isArray(reply)) return { outcome: 'other-generation' };
   const [sequence, gone] = listOf(reply);
   return { outcome: 'said', sequence: numberOf(sequence), held: numberOf(gone) > 0 };
 }
 
-function valueOf({ lifeMs, tags, record, known }: UtteredEntry): readonly RedisArgument[] {
+function valueOf({ lifeMs, tags, record, known }: OutgoingEntry): readonly RedisArgument[] {
   return [`${lifeMs}`, packTags(tags), record, `${known.sequence}`, `${known.patterns}`];
 }
 
 /** An entry that goes with the record that supersedes it: an explicit set. */
-interface UtteredEntry {
+interface OutgoingEntry {
   readonly lifeMs: number;
   readonly tags: readonly string[];
   readonly record: Uint8Array;
@@ -266,14 +269,14 @@ interface UtteredEntry {
 }
 
 /** A record on its way to the server. It is said at least once; saying it again does no harm. */
-export class Utterance {
+export class OutgoingRecord {
   /** Settles, never as a rejection, when the server has it and it has come round: whether an entry of the subject went. */
   readonly said: Promise<boolean>;
   /**
    * Goes along at the first attempt only: later, another instance may have set the key anew, and this value would come
    * behind it.
    */
-  entry: UtteredEntry | undefined;
+  entry: OutgoingEntry | undefined;
   /** Kept in the persistent tier, to be said by a later process if this one ends. */
   isKept = false;
   isUnderWay = false;
@@ -307,52 +310,52 @@ const AT_MOST = 10_000;
  * What was said here and has not come round: waiting for the server, on its way to it, or on its way back. Whatever it
  * names is not taken from the server meanwhile.
  */
-export class Unsaid {
-  private readonly waiting = new Set<Utterance>();
-  private readonly comingRound = new Set<Utterance>();
-  private snapshot: readonly Utterance[] | undefined;
+export class OutgoingQueue {
+  private readonly waiting = new Set<OutgoingRecord>();
+  private readonly awaitingEcho = new Set<OutgoingRecord>();
+  private snapshot: readonly OutgoingRecord[] | undefined;
 
   constructor(private readonly outbox: () => Outbox | undefined) {}
 
-  get all(): readonly Utterance[] {
+  get all(): readonly OutgoingRecord[] {
     return [...this.waiting];
   }
 
   /** Also what the server has and has not come round yet. As of now; it does not change afterwards. */
-  get unheard(): readonly Utterance[] {
-    this.snapshot ??= [...this.waiting, ...this.comingRound];
+  get unheard(): readonly OutgoingRecord[] {
+    this.snapshot ??= [...this.waiting, ...this.awaitingEcho];
     return this.snapshot;
   }
 
-  has(utterance: Utterance): boolean {
-    return this.waiting.has(utterance);
+  has(record: OutgoingRecord): boolean {
+    return this.waiting.has(record);
   }
 
-  add(utterances: readonly Utterance[]): void {
-    for (const utterance of utterances) this.waiting.add(utterance);
+  add(utterances: readonly OutgoingRecord[]): void {
+    for (const record of utterances) this.waiting.add(record);
     this.snapshot = undefined;
     if (this.waiting.size > AT_MOST) this.condense();
   }
 
   /** The server has it. */
-  acknowledged(utterance: Utterance): void {
-    this.waiting.delete(utterance);
-    this.comingRound.add(utterance);
-    if (utterance.isKept) this.outbox()?.forget([utterance.id]);
+  acknowledged(record: OutgoingRecord): void {
+    this.waiting.delete(record);
+    this.awaitingEcho.add(record);
+    if (record.isKept) this.outbox()?.forget([record.id]);
   }
 
   /** It was followed. */
-  cameRound(utterance: Utterance): void {
-    this.comingRound.delete(utterance);
+  echoed(record: OutgoingRecord): void {
+    this.awaitingEcho.delete(record);
     this.snapshot = undefined;
   }
 
   /** Resolves when a later process would say them. Rejects where there is nowhere to keep them. */
-  async keep(utterances: readonly Utterance[]): Promise<void> {
+  async keep(utterances: readonly OutgoingRecord[]): Promise<void> {
     const outbox = this.outbox();
     if (outbox === undefined) throw new Error('this process owns no directory to keep it in');
-    const waiting = utterances.filter((utterance) => this.waiting.has(utterance));
-    for (const utterance of waiting) utterance.isKept = true;
+    const waiting = utterances.filter((record) => this.waiting.has(record));
+    for (const record of waiting) record.isKept = true;
     await outbox.keep(new Map(waiting.map(({ id, record }) => [id, record])));
   }
 
@@ -361,8 +364,8 @@ export class Unsaid {
     const newest = dropped.at(-1);
     if (newest === undefined) return;
     const everything = { kind: 'all', lane: null, subject: '*' } as const;
-    const one = new Utterance(`${newest.id}-all`, newest.by, everything, newest.position);
-    one.isKept = dropped.some((utterance) => utterance.isKept);
+    const one = new OutgoingRecord(`${newest.id}-all`, newest.by, everything, newest.position);
+    one.isKept = dropped.some((record) => record.isKept);
     this.waiting.clear();
     this.add([one]);
     void settleWith(one, dropped);
@@ -373,12 +376,12 @@ export class Unsaid {
   }
 }
 
-async function settleWith(one: Utterance, dropped: readonly Utterance[]): Promise<void> {
+async function settleWith(one: OutgoingRecord, dropped: readonly OutgoingRecord[]): Promise<void> {
   const held = await one.said;
-  for (const utterance of dropped) utterance.settle(held);
+  for (const record of dropped) record.settle(held);
 }
 
 /** Whether one of these names the entry. */
-export function anyNames(utterances: readonly Utterance[], entry: Named): boolean {
+export function anyMatches(utterances: readonly OutgoingRecord[], entry: Named): boolean {
   return utterances.some(({ record }) => names(record, entry));
 }

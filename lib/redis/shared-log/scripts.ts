@@ -74,7 +74,7 @@ export const ENTRY_HEAD_BYTES = 20;
  * the sequence number that the caller has seen.
  * -> [generation, seq, first id in the stream, patterns after the known one, time of the server]
  */
-export const GREET = new Script(`${IS_WHOLE}${PATTERNS_AFTER}${NOW}
+export const HANDSHAKE = new Script(`${IS_WHOLE}${PATTERNS_AFTER}${NOW}
 local info = redis.call('INFO', 'server')
 local run = string.match(info, 'run_id:(%w+)') or ''
 local meta = redis.pcall('HMGET', KEYS[1], 'gen', 'run', 'seq')
@@ -104,7 +104,7 @@ return { gen, redis.call('HGET', KEYS[1], 'seq'), id, patternsAfter(known), now(
  * caller knows of, pattern known. A set that comes late does not bring its value: somebody may have named it since.
  * -> [seq, how many entries went], or 'GENERATION'
  */
-export const SAY = new Script(`${NEWEST_ABOUT_KEY}${PATTERNS_AFTER}${LAY}
+export const APPEND = new Script(`${NEWEST_ABOUT_KEY}${PATTERNS_AFTER}${LAY}
 if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return 'GENERATION' end
 local kind, lane, subject, member = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local brings = ARGV[10] and newestAboutKey(lane, member, ARGV[11]) <= tonumber(ARGV[13])

@@ -1,23 +1,23 @@
 import type { Clock } from '../../clock/clock.js';
 import type { LogJournal } from '../../invalidation/journal.js';
 import type { LogCursor, LogFollower, SharedRecord } from '../../invalidation/shared-log.js';
-import type { CursorHistory, Heard } from './applied-records.js';
+import type { CursorHistory, AppliedInvalidations } from './applied-records.js';
 import type { KeySpace } from '../keys.js';
-import { JUDGE, SAY, WRITE, GREET } from './scripts.js';
+import { JUDGE, APPEND, WRITE, HANDSHAKE } from './scripts.js';
 import type { RedisSharedLog } from './publisher.js';
 import type { ServerTime } from './freshness.js';
-import type { Session } from '../client/connection.js';
+import type { Connection } from '../client/connection.js';
 import { memberOf, readRecord } from './record-codec.js';
 import { type RedisPort, listOf, numberOf, textOf, textsOf } from '../client/redis-client.js';
 import { randomId } from '../../clock/random.js';
 
-interface LogLineOptions {
+interface LogSubscriberOptions {
   readonly keys: KeySpace;
   readonly clock: Clock;
   readonly trustPersistence: boolean;
   readonly log: RedisSharedLog;
   readonly cursors: CursorHistory;
-  readonly heard: Heard;
+  readonly applied: AppliedInvalidations;
   readonly serverTime: ServerTime;
   readonly life: { now(): number };
   readonly follower: LogFollower;
@@ -26,13 +26,13 @@ interface LogLineOptions {
   readonly position: () => number;
   readonly journal: () => LogJournal | undefined;
   /** Everything said up to then, in monotonic time, has been followed. */
-  readonly caughtUp: (session: Session, asOf: number) => void;
+  readonly caughtUp: (connection: Connection, asOf: number) => void;
 }
 
-const SCRIPTS_OF_THE_LOG = [SAY, JUDGE, WRITE];
+const SCRIPTS_OF_THE_LOG = [APPEND, JUDGE, WRITE];
 
 /** How long the server holds an unanswered read: the heartbeat. */
-const BEAT_MS = 300;
+const POLL_MS = 300;
 /** Unheard for longer, the instance counts as cut off. */
 const HEARD_WITHIN_MS = 1_000;
 
@@ -40,32 +40,32 @@ const HEARD_WITHIN_MS = 1_000;
  * Follows the shared log, record by record: every one must be the next. Whatever shows that records may have been missed
  * lets go of everything that was held before.
  */
-export class LogLine {
+export class LogSubscriber {
   /** Set by a failure to make a record durable: a restart must not believe what came after it. */
   private isUnsettled = false;
   private readonly settling = new Set<Promise<unknown>>();
   private storing: Promise<void> | undefined;
   private storeAgain = false;
-  private landedAt = '0-0';
+  private storedAt = '0-0';
 
-  constructor(private readonly options: LogLineOptions) {}
+  constructor(private readonly options: LogSubscriberOptions) {}
 
   /** Follows until the session fails, and rejects with its failure. */
-  async follow(session: Session): Promise<never> {
-    const [greeting] = await Promise.all([this.shakeHands(session), this.teach(session)]);
+  async follow(connection: Connection): Promise<never> {
+    const [greeting] = await Promise.all([this.shakeHands(connection), this.teach(connection)]);
     const { log } = this.options;
-    this.landedAt = await landedEnd(session.follower, this.options.keys, HEARD_WITHIN_MS);
-    this.meet(greeting);
-    await log.speakTo({ session, generation: greeting.cursor.generation });
+    this.storedAt = await landedEnd(connection.follower, this.options.keys, HEARD_WITHIN_MS);
+    this.catchUp(greeting);
+    await log.connect({ connection, generation: greeting.cursor.generation });
     // the first look tells whether this instance is up to date, and must not wait for news
     const { clock } = this.options;
     for (let blockMs = 1; ;) {
       const beganAt = clock.monotonic();
-      await Promise.race([session.failure, this.beat(session, blockMs)]);
+      await Promise.race([connection.failure, this.poll(connection, blockMs)]);
       // whoever was held up looks anew at once
-      blockMs = clock.monotonic() - beganAt > HEARD_WITHIN_MS ? 1 : BEAT_MS;
-      session.isSound = true;
-      void log.sayAgain();
+      blockMs = clock.monotonic() - beganAt > HEARD_WITHIN_MS ? 1 : POLL_MS;
+      connection.isSound = true;
+      void log.resend();
     }
   }
 
@@ -76,63 +76,63 @@ export class LogLine {
   }
 
   /** So that a burst of first commands does not carry the texts of their scripts. */
-  private async teach({ follower }: Session): Promise<void> {
+  private async teach({ follower }: Connection): Promise<void> {
     await Promise.all(SCRIPTS_OF_THE_LOG.map((script) => script.load(follower, HEARD_WITHIN_MS)));
   }
 
-  private async shakeHands(session: Session): Promise<Greeting> {
+  private async shakeHands(connection: Connection): Promise<Handshake> {
     const { cursors, journal } = this.options;
     const seen = cursors.current ?? journal()?.initial.cursor;
-    return this.greet(session, seen);
+    return this.handshake(connection, seen);
   }
 
-  private async greet(session: Session, seen: LogCursor | undefined): Promise<Greeting> {
-    const { keys, trustPersistence, heard, life, serverTime } = this.options;
-    const patternsKnown = heard.patterns.known;
+  private async handshake(connection: Connection, seen: LogCursor | undefined): Promise<Handshake> {
+    const { keys, trustPersistence, applied, life, serverTime } = this.options;
+    const patternsKnown = applied.patterns.known;
     const askedAt = life.now();
     const greeted = { keys, trustPersistence, seen, patternsKnown, timeoutMs: HEARD_WITHIN_MS };
-    const greeting = await greet(session.follower, greeted);
+    const greeting = await shakeHandsWith(connection.follower, greeted);
     serverTime.told(askedAt, greeting.time);
     return greeting;
   }
 
   /** From where this process has been, if the server's log goes back that far; else from now. */
-  private meet(greeting: Greeting): void {
-    const { cursors, journal, position, follower, heard } = this.options;
+  private catchUp(greeting: Handshake): void {
+    const { cursors, journal, position, follower, applied } = this.options;
     const { cursor, oldest } = greeting;
     const seen = cursors.current ?? journal()?.initial.cursor;
     const isReachable = seen !== undefined && reaches(seen, cursor, oldest);
-    if (seen?.generation !== cursor.generation) heard.patterns.forget();
-    heard.patterns.learnAll(greeting.patterns);
+    if (seen?.generation !== cursor.generation) applied.patterns.forget();
+    applied.patterns.learnAll(greeting.patterns);
     if (!isReachable) void this.drop(cursor);
     else if (cursors.current === undefined) {
       follower.pass();
-      heard.beginAt(seen.sequence);
+      applied.beginAt(seen.sequence);
       cursors.note(position(), seen);
     }
   }
 
-  private async beat(session: Session, blockMs: number): Promise<void> {
-    const { cursors, keys, clock, log, heard } = this.options;
+  private async poll(connection: Connection, blockMs: number): Promise<void> {
+    const { cursors, keys, clock, log, applied } = this.options;
     const before = cursors.current;
     if (before === undefined) throw new Error('the log has not been met');
     const beganAt = clock.monotonic();
     const wait = { blockMs, timeoutMs: HEARD_WITHIN_MS };
-    const heading = { sequence: before.sequence, landedAt: this.landedAt };
-    const [greeting, { records, landed, landedAt }] = await Promise.all([
-      this.greet(session, before),
-      followStreams(session.follower, keys, heading, wait),
+    const heading = { sequence: before.sequence, storedAt: this.storedAt };
+    const [greeting, { records, landed, storedAt }] = await Promise.all([
+      this.handshake(connection, before),
+      followStreams(connection.follower, keys, heading, wait),
     ]).catch((error: unknown) => {
-      session.fail(error instanceof Error ? error : new Error(String(error)));
+      connection.fail(error instanceof Error ? error : new Error(String(error)));
       throw error;
     });
-    this.landedAt = landedAt;
+    this.storedAt = storedAt;
     this.options.leases.ended(landed);
     if (greeting.cursor.generation !== before.generation) {
-      heard.patterns.forget();
-      heard.patterns.learnAll(greeting.patterns);
+      applied.patterns.forget();
+      applied.patterns.learnAll(greeting.patterns);
       void this.drop(greeting.cursor);
-      await log.speakTo({ session, generation: greeting.cursor.generation });
+      await log.connect({ connection, generation: greeting.cursor.generation });
       return;
     }
     const wasWhole = records.every((one) => this.take(one, greeting));
@@ -142,12 +142,12 @@ export class LogLine {
     if (records.length > 0) this.storeCursor();
     // where nothing came, nothing was said for as long as the server waited
     const asOf = records.length + landed.length > 0 ? beganAt : beganAt + blockMs;
-    if (now >= greeting.cursor.sequence) this.options.caughtUp(session, asOf);
+    if (now >= greeting.cursor.sequence) this.options.caughtUp(connection, asOf);
   }
 
   /** Follows one record; false if it was not the next one, and everything was let go of. */
-  private take({ sequence, record }: Followed, greeting: Greeting): boolean {
-    const { cursors, follower, position, log, heard } = this.options;
+  private take({ sequence, record }: Followed, greeting: Handshake): boolean {
+    const { cursors, follower, position, log, applied } = this.options;
     const before = cursors.current;
     if (before === undefined || sequence !== before.sequence + 1 || record === undefined) {
       void this.drop({
@@ -158,18 +158,18 @@ export class LogLine {
     }
     if (record.by === log.by) follower.pass();
     else this.settle(follower.follow(record));
-    heard.hear(record, sequence);
-    if (record.kind === 'pattern') heard.patterns.learn(memberOf(record), sequence);
+    applied.apply(record, sequence);
+    if (record.kind === 'pattern') applied.patterns.learn(memberOf(record), sequence);
     cursors.note(position(), { generation: before.generation, sequence });
     return true;
   }
 
   /** Lets go of everything, in one step, and goes on from `cursor`. */
   private drop(cursor: LogCursor | undefined): Promise<void> {
-    const { follower, cursors, position, heard } = this.options;
+    const { follower, cursors, position, applied } = this.options;
     const dropped = follower.drop();
     if (cursor !== undefined) {
-      heard.beginAt(cursor.sequence);
+      applied.beginAt(cursor.sequence);
       cursors.note(position(), cursor);
     }
     this.settle(dropped);
@@ -226,13 +226,13 @@ interface ReceivedRecords {
   /** Names of leases that were given back. */
   readonly landed: readonly string[];
   /** Where to go on with them. */
-  readonly landedAt: string;
+  readonly storedAt: string;
 }
 
 /** From where to read on. */
 interface Heading {
   readonly sequence: number;
-  readonly landedAt: string;
+  readonly storedAt: string;
 }
 
 const AT_ONCE = 1_000;
@@ -258,13 +258,13 @@ async function followStreams(
 ): Promise<ReceivedRecords> {
   const { blockMs, timeoutMs } = wait;
   const command = ['XREAD', 'COUNT', `${AT_ONCE}`, 'BLOCK', `${blockMs}`, 'STREAMS'];
-  const streams = [keys.stream, keys.landed, `${from.sequence}-0`, from.landedAt];
+  const streams = [keys.stream, keys.landed, `${from.sequence}-0`, from.storedAt];
   const found = streamsOf(await port.command([...command, ...streams], { timeoutMs }));
   const landed = (found.get(keys.landed) ?? []).map(entryOf);
   return {
     records: (found.get(keys.stream) ?? []).map((entry) => recordOf(entryOf(entry))),
     landed: landed.map(({ fields }) => fields.get('lease') ?? ''),
-    landedAt: landed.at(-1)?.id ?? from.landedAt,
+    storedAt: landed.at(-1)?.id ?? from.storedAt,
   };
 }
 
@@ -298,7 +298,7 @@ function pairsOf(reply: readonly unknown[]): readonly (readonly unknown[])[] {
 }
 
 /** How the shared log stands on the server. */
-export interface Greeting {
+export interface Handshake {
   readonly cursor: LogCursor;
   /** Sequence number of the oldest record that can still be followed; 0 if there is none. */
   readonly oldest: number;
@@ -308,7 +308,7 @@ export interface Greeting {
   readonly time: number;
 }
 
-interface Greeted {
+interface HandshakeParams {
   readonly keys: KeySpace;
   readonly trustPersistence: boolean;
   readonly seen: LogCursor | undefined;
@@ -317,11 +317,11 @@ interface Greeted {
 }
 
 /** Asks how the log stands. A server whose history is not whole begins a new generation. */
-export async function greet(port: RedisPort, greeted: Greeted): Promise<Greeting> {
+export async function shakeHandsWith(port: RedisPort, greeted: HandshakeParams): Promise<Handshake> {
   const { keys, trustPersistence, seen, patternsKnown, timeoutMs } = greeted;
   const known = [`${patternsKnown}`, seen?.generation ?? '', `${seen?.sequence ?? 0}`];
   const args = [randomId(), trustPersistence ? '1' : '0', ...known];
-  const [generation, sequence, oldest, patterns, time] = listOf(await GREET.run(port, keys.log, args, timeoutMs));
+  const [generation, sequence, oldest, patterns, time] = listOf(await HANDSHAKE.run(port, keys.log, args, timeoutMs));
   return {
     cursor: { generation: textOf(generation), sequence: numberOf(sequence) },
     oldest: numberOf(oldest),

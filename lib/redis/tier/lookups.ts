@@ -1,20 +1,20 @@
 import { type TierLookup, type TierRecord, FoundRecord } from '../../tiers/tier.js';
-import type { Heard } from '../shared-log/applied-records.js';
-import type { Packing } from './record-envelope.js';
+import type { AppliedInvalidations } from '../shared-log/applied-records.js';
+import type { RecordEnvelope } from './record-envelope.js';
 import type { ServerTime } from '../shared-log/freshness.js';
-import { anyNames, type Unsaid, type Utterance } from '../shared-log/publisher.js';
+import { anyMatches, type OutgoingQueue, type OutgoingRecord } from '../shared-log/publisher.js';
 import type { KeySpace } from '../keys.js';
 import { ENTRY_HEAD_BYTES, JUDGE } from '../shared-log/scripts.js';
 import { bytesOf, listOf, textsOf } from '../client/redis-client.js';
-import type { Session } from '../client/connection.js';
+import type { Connection } from '../client/connection.js';
 import { sealRecord, type OpenedRecord } from '../../entries/record.js';
 
 /** What a look-up needs to judge what it finds. */
 export interface LookUpParts {
-  readonly heard: Heard;
+  readonly applied: AppliedInvalidations;
   readonly serverTime: ServerTime;
-  readonly log: { readonly unsaid: Unsaid };
-  readonly packing: Packing;
+  readonly log: { readonly outgoing: OutgoingQueue };
+  readonly packing: RecordEnvelope;
   /** The position of this process's log. */
   readonly position: () => number;
   /** A command was not answered, or not as it should be. */
@@ -38,7 +38,7 @@ export class LookUp implements Wanted {
    * has not been judged.
    */
   private readonly birth: number;
-  private readonly unheard: readonly Utterance[];
+  private readonly unheard: readonly OutgoingRecord[];
 
   constructor(
     private readonly options: LookUpParts,
@@ -48,7 +48,7 @@ export class LookUp implements Wanted {
     this.lane = lane;
     this.key = key;
     this.birth = options.position();
-    this.unheard = options.log.unsaid.unheard;
+    this.unheard = options.log.outgoing.unheard;
   }
 
   found(entry: ServerEntry | undefined): void {
@@ -76,7 +76,7 @@ export class LookUp implements Wanted {
     const { lane, key } = this;
     if (record?.key !== key) return this.settle(MISS);
     const named = { lane, key, tags: record.tags };
-    const isNamed = this.options.heard.names(named, entry.birth) || anyNames(this.unheard, named);
+    const isNamed = this.options.applied.matches(named, entry.birth) || anyMatches(this.unheard, named);
     this.settle(isNamed ? MISS : { outcome: 'hit', record: record.found });
   }
 }
@@ -107,35 +107,39 @@ export class ReadBatches {
 
   constructor(
     private readonly keys: KeySpace,
-    private readonly heard: Heard,
+    private readonly applied: AppliedInvalidations,
   ) {}
 
-  read(session: Session, generation: string, wanted: Wanted): void {
+  read(connection: Connection, generation: string, wanted: Wanted): void {
     this.wanted.push(wanted);
-    if (this.wanted.length === 1) queueMicrotask(() => void this.flush(session, generation));
-    else if (this.wanted.length === AT_ONCE) void this.flush(session, generation);
+    if (this.wanted.length === 1) queueMicrotask(() => void this.flush(connection, generation));
+    else if (this.wanted.length === AT_ONCE) void this.flush(connection, generation);
   }
 
-  private async flush(session: Session, generation: string): Promise<void> {
+  private async flush(connection: Connection, generation: string): Promise<void> {
     const { wanted } = this;
     if (wanted.length === 0) return;
     this.wanted = [];
     const doubtful: Wanted[] = [];
-    const ask = (): Promise<unknown> => session.command(['MGET', ...this.namesOf(generation, wanted)]);
+    const ask = (): Promise<unknown> => connection.command(['MGET', ...this.namesOf(generation, wanted)]);
     await answered(wanted, ask, (one, entry) => {
-      if (entry === undefined || this.heard.knowsAllAfter(entry.birth)) settle(one, entry);
+      if (entry === undefined || this.applied.knowsAllAfter(entry.birth)) settleWith(one, entry);
       else doubtful.push(one);
     });
-    if (doubtful.length > 0) await answered(doubtful, () => this.judge(session, generation, doubtful), settle);
+    if (doubtful.length > 0) await answered(doubtful, () => this.judge(connection, generation, doubtful), settleWith);
   }
 
   /** What is older than what was heard here is looked at again, and judged by the server. */
-  private async judge(session: Session, generation: string, wanted: readonly Wanted[]): Promise<readonly unknown[]> {
+  private async judge(
+    connection: Connection,
+    generation: string,
+    wanted: readonly Wanted[],
+  ): Promise<readonly unknown[]> {
     const names = [...this.keys.log, ...this.namesOf(generation, wanted)];
-    const args = [generation, `${this.heard.patterns.known}`, ...wanted.map(({ lane }) => lane)];
-    const reply = await session.run(JUDGE, names, args);
+    const args = [generation, `${this.applied.patterns.known}`, ...wanted.map(({ lane }) => lane)];
+    const reply = await connection.run(JUDGE, names, args);
     const [patterns, ...entries] = Array.isArray(reply) ? listOf(reply) : [[]];
-    this.heard.patterns.learnAll(textsOf(patterns));
+    this.applied.patterns.learnAll(textsOf(patterns));
     return entries;
   }
 
@@ -160,7 +164,7 @@ async function answered(
   for (const [at, one] of wanted.entries()) give(one, entries[at]);
 }
 
-function settle(one: Wanted, entry: ServerEntry | undefined): void {
+function settleWith(one: Wanted, entry: ServerEntry | undefined): void {
   try {
     one.found(entry);
   } catch (error) {
@@ -188,7 +192,7 @@ export function recordIn(entry: Buffer): Buffer {
 export class OwnRecord implements OpenedRecord {
   readonly key: string;
   readonly tags: readonly string[];
-  readonly landedAt: number;
+  readonly storedAt: number;
   readonly expiresAt: number;
   readonly staleUntil: number;
   readonly computeMs: number;
@@ -206,7 +210,7 @@ export class OwnRecord implements OpenedRecord {
     const excess = Math.max(0, record.staleUntil - goneAt);
     this.key = record.key;
     this.tags = record.tags;
-    this.landedAt = record.landedAt;
+    this.storedAt = record.storedAt;
     this.expiresAt = record.expiresAt - excess;
     this.staleUntil = record.staleUntil - excess;
     this.computeMs = record.computeMs;

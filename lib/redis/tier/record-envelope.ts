@@ -11,7 +11,7 @@ export interface SharedLane {
 }
 
 /** How records travel: compressed where the lane asks for it, and sealed. What comes from the server is not trusted. */
-export class Packing {
+export class RecordEnvelope {
   constructor(
     private readonly lanes: ReadonlyMap<string, SharedLane>,
     private readonly seal: RecordSeal,

@@ -6,7 +6,7 @@ import type { KeySpace } from '../keys.js';
 import { WRITE } from '../shared-log/scripts.js';
 import type { RedisSharedLog } from '../shared-log/publisher.js';
 import { bytesOf, listOf, textOf, textsOf } from '../client/redis-client.js';
-import type { Session } from '../client/connection.js';
+import type { Connection } from '../client/connection.js';
 import { keyMember, packTags, type Named } from '../shared-log/record-codec.js';
 
 export interface RedisTierOptions extends LookUpParts {
@@ -17,7 +17,7 @@ export interface RedisTierOptions extends LookUpParts {
   readonly cursors: CursorHistory;
   readonly log: RedisSharedLog;
   /** The session that has caught up; undefined while cut off. */
-  readonly session: () => Session | undefined;
+  readonly connection: () => Connection | undefined;
   readonly state: () => TierState;
   readonly close: () => Promise<void>;
 }
@@ -39,7 +39,7 @@ export class RedisTier extends DistributedTier {
 
   constructor(private readonly options: RedisTierOptions) {
     super();
-    this.reads = new ReadBatches(options.keys, options.heard);
+    this.reads = new ReadBatches(options.keys, options.applied);
   }
 
   get state(): TierState {
@@ -47,24 +47,24 @@ export class RedisTier extends DistributedTier {
   }
 
   read(lane: string, key: string): TierLookup | Promise<TierLookup> {
-    const { lanes, cursors, session } = this.options;
+    const { lanes, cursors, connection } = this.options;
     if (!lanes.has(lane)) return BY_POLICY;
-    const current = session();
+    const current = connection();
     const cursor = cursors.current;
     if (current === undefined || !current.isSound || cursor === undefined) return CUT_OFF;
     return this.lookups >= MOST_LOOKUPS ? CUT_OFF : this.lookUp(current, cursor.generation, { lane, key });
   }
 
   offer(lane: string, record: TierRecord): 'queued' | 'backlog' | 'off' {
-    if (!this.options.lanes.has(lane) || this.options.session() === undefined) return 'off';
+    if (!this.options.lanes.has(lane) || this.options.connection() === undefined) return 'off';
     if (this.bytesUnderWay + record.bytes.length > MOST_UNDER_WAY) return 'backlog';
     void this.write(lane, record);
     return 'queued';
   }
 
   write(lane: string, record: TierRecord): Promise<void> {
-    const { session, life, lanes } = this.options;
-    const current = session();
+    const { connection, life, lanes } = this.options;
+    const current = connection();
     const lifeMs = Math.floor(record.expiresAt - life.now());
     if (!lanes.has(lane) || current === undefined || lifeMs < 1) return Promise.resolve();
     if (this.goesWithItsRecord(lane, record, lifeMs)) return Promise.resolve();
@@ -81,7 +81,7 @@ export class RedisTier extends DistributedTier {
   }
 
   remove(lane: string, key: string): Promise<boolean> {
-    return this.options.log.sayToAll({ kind: 'key', lane, subject: key });
+    return this.options.log.broadcast({ kind: 'key', lane, subject: key });
   }
 
   async removeMatching(lane: string, matches: (key: string, tags: readonly string[]) => boolean): Promise<number> {
@@ -93,7 +93,7 @@ export class RedisTier extends DistributedTier {
   }
 
   async clear(lane: string): Promise<void> {
-    await this.options.log.sayToAll({ kind: 'all', lane, subject: '*' });
+    await this.options.log.broadcast({ kind: 'all', lane, subject: '*' });
   }
 
   usage(): TierUsage {
@@ -118,29 +118,29 @@ export class RedisTier extends DistributedTier {
   }
 
   /** One promise for each look-up: there may be many at a time. */
-  private lookUp(session: Session, generation: string, asked: Asked): Promise<TierLookup> {
+  private lookUp(connection: Connection, generation: string, asked: Asked): Promise<TierLookup> {
     this.lookups++;
     return new Promise((resolve) => {
       const settle = (lookup: TierLookup): void => {
         this.lookups--;
         resolve(lookup);
       };
-      this.reads.read(session, generation, new LookUp(this.options, asked, settle));
+      this.reads.read(connection, generation, new LookUp(this.options, asked, settle));
     });
   }
 
   /** An explicit set travels in one step with the record that supersedes what was there. */
   private goesWithItsRecord(lane: string, { key, tags, birth, bytes }: TierRecord, lifeMs: number): boolean {
-    const { log, packing, cursors, heard } = this.options;
+    const { log, packing, cursors, applied } = this.options;
     const { current } = cursors;
     if (current === undefined) return false;
-    const known = { sequence: current.sequence, patterns: heard.patterns.known };
+    const known = { sequence: current.sequence, patterns: applied.patterns.known };
     return log.attach(lane, key, birth, { lifeMs, tags, record: packing.packNow(lane, bytes), known });
   }
 
-  private async send(session: Session, lane: string, record: TierRecord, lifeMs: number): Promise<void> {
-    const { keys, cursors, heard, packing } = this.options;
-    const { patterns } = heard;
+  private async send(connection: Connection, lane: string, record: TierRecord, lifeMs: number): Promise<void> {
+    const { keys, cursors, applied, packing } = this.options;
+    const { patterns } = applied;
     const { key, tags, bytes } = record;
     const born = cursors.at(record.birth);
     if (born === undefined) return;
@@ -148,20 +148,20 @@ export class RedisTier extends DistributedTier {
     const names = [...keys.log, keys.entry(generation, lane, key)];
     const value = [lane, keyMember(lane, key), `${lifeMs}`, packTags(tags), await packing.pack(lane, bytes)];
     for (let judged = 0; judged < JUDGED_AT_MOST; judged++) {
-      if (patterns.name({ lane, key, tags }, sequence)) return;
-      const reply = await session.run(WRITE, names, [generation, `${sequence}`, `${patterns.known}`, ...value]);
+      if (patterns.match({ lane, key, tags }, sequence)) return;
+      const reply = await connection.run(WRITE, names, [generation, `${sequence}`, `${patterns.known}`, ...value]);
       if (!Array.isArray(reply)) return;
       patterns.learnAll(textsOf(reply));
     }
   }
 
   private async *headers(lane: string): AsyncGenerator<Pick<Named, 'key' | 'tags'>> {
-    const { keys, cursors, session, packing } = this.options;
+    const { keys, cursors, connection, packing } = this.options;
     const ofLane = keys.entry(cursors.current?.generation ?? '', lane, '').slice(0, -1);
     // a scan may come by the same name twice
     const seen = new Set<string>();
     for (let from = '0'; ;) {
-      const current = session();
+      const current = connection();
       if (current === undefined || !this.options.lanes.has(lane)) return;
       const [next, names] = listOf(
         await current.command(['SCAN', from, 'MATCH', `${globFor(ofLane)}[:#]*`, 'COUNT', '100']),

@@ -126,7 +126,7 @@ const hideFromGit = async (root: string): Promise<void> => {
 const NAME = 'app.json';
 
 /** Leaves word of the app in its directory, replacing what was left before: whole or not at all. Throws `StorageFault`. */
-export const writeAppNote = async (root: string, note: unknown): Promise<void> => {
+export const writeAppRecord = async (root: string, note: unknown): Promise<void> => {
   const path = join(root, NAME);
   try {
     await writeFile(`${path}.new`, JSON.stringify(note), { mode: 0o600 });
@@ -137,7 +137,7 @@ export const writeAppNote = async (root: string, note: unknown): Promise<void> =
 };
 
 /** What the last app left; undefined if nothing, or nothing that can be read. Throws `StorageFault` if it may not be read. */
-export const readAppNote = async (root: string): Promise<unknown> => {
+export const readStoredRecord = async (root: string): Promise<unknown> => {
   const path = join(root, NAME);
   try {
     const note: unknown = JSON.parse(await readFile(path, 'utf8'));

@@ -51,7 +51,7 @@ interface PersistentFolderOptions extends Omit<CacheFolderOptions, 'durability'>
   /** Where processes leave their notes of missed invalidations. */
   readonly root: string;
   /** Asked before anything is opened or renamed; rejects with `StorageFault` if the folder is not this process's any more. */
-  readonly entitled: () => Promise<void>;
+  readonly requireOwnership: () => Promise<void>;
 }
 
 /** The folder of entries that outlive the process. What other processes invalidated meanwhile voids it before it is opened. */
@@ -65,8 +65,8 @@ export class PersistentFolder {
 
   /** Throws `StorageFault`. */
   async open(report: StorageReporter): Promise<Environment> {
-    const { entitled, root } = this.options;
-    await entitled();
+    const { requireOwnership, root } = this.options;
+    await requireOwnership();
     const notes = await missedNotes(root);
     if (notes.length > 0) await this.folder.discard();
     await forgetMissed(root, notes);
@@ -75,7 +75,7 @@ export class PersistentFolder {
 
   /** See `CacheFolder`. */
   async discard(): Promise<void> {
-    await this.options.entitled();
+    await this.options.requireOwnership();
     await this.folder.discard();
   }
 }

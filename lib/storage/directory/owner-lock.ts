@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 
 /** Who claims a directory, as its file tells others. */
-interface Claimant {
+interface LockHolder {
   /** 0 if the file could not be read. */
   readonly pid: number;
   readonly host: string;
@@ -24,7 +24,7 @@ const stringOf = (value: object, name: string): string | undefined => {
 };
 
 /** Never throws: what the file says decides nothing by itself. */
-const parseClaimant = (text: string): Claimant => {
+const parseHolder = (text: string): LockHolder => {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -62,7 +62,7 @@ interface OwnerOptions {
 export interface Owned {
   readonly state: 'owned';
   /** Whether the claim is still there for others to see; if not, another process may own the directory. */
-  stands(): Promise<boolean>;
+  isHeld(): Promise<boolean>;
   /** Lets others take over; everything in the directory must be closed before. Idempotent. */
   release(): Promise<void>;
 }
@@ -70,7 +70,7 @@ export interface Owned {
 export interface InUse {
   readonly state: 'in-use';
   /** Who owns it, as far as is known; asks the directory anew. */
-  owner(): Promise<Claimant | undefined>;
+  owner(): Promise<LockHolder | undefined>;
   /** The owner when asked first. */
   readonly ownerPid: number;
   readonly ownerHost: string;
@@ -89,7 +89,7 @@ const HEARTBEAT_MS = 10_000;
 const MAX_STEPS_BACK = 40;
 const MAX_LOOKS = 12;
 
-const NOBODY: Claimant = { pid: 0, host: '', bootId: undefined, socket: undefined };
+const NOBODY: LockHolder = { pid: 0, host: '', bootId: undefined, socket: undefined };
 
 /**
  * Claims `options.directory` for this process, or thread, alone. Two can never own it at once: each announces its claim
@@ -120,7 +120,7 @@ class Candidate {
   }
 
   /** Ownership, or who has it. */
-  async tryAcquire(): Promise<Owned | Claimant> {
+  async tryAcquire(): Promise<Owned | LockHolder> {
     for (let steps = 0; steps < MAX_STEPS_BACK; steps++) {
       const owner = await this.owner();
       if (owner !== undefined) return owner;
@@ -132,7 +132,7 @@ class Candidate {
     return NOBODY;
   }
 
-  inUse(first: Claimant): InUse {
+  inUse(first: LockHolder): InUse {
     return {
       state: 'in-use',
       ownerPid: first.pid,
@@ -142,8 +142,8 @@ class Candidate {
     };
   }
 
-  private async owner(): Promise<Claimant | undefined> {
-    return (await this.claims.others()).find(({ entered }) => entered)?.claimant;
+  private async owner(): Promise<LockHolder | undefined> {
+    return (await this.claims.others()).find(({ entered }) => entered)?.holder;
   }
 
   private async othersThan(claim: Claim): Promise<number> {
@@ -168,7 +168,7 @@ class Candidate {
       await claim.withdraw();
       await this.place.leave();
     };
-    return { state: 'owned', stands: () => claim.stands(), release: () => (released ??= release()) };
+    return { state: 'owned', isHeld: () => claim.isHeld(), release: () => (released ??= release()) };
   }
 
   private watch(taken: (owned: Owned) => void): () => Promise<void> {
@@ -203,8 +203,8 @@ const FOREIGN_BOOT_GRACE_MS = 30_000;
 const LITTER_AGE_MS = 86_400_000;
 
 /** Somebody else's claim that stands. */
-interface StandingClaim {
-  readonly claimant: Claimant;
+interface ActiveLock {
+  readonly holder: LockHolder;
   /** Whether it has found no other claim standing beside it, and so owns the directory. */
   readonly entered: boolean;
 }
@@ -215,7 +215,7 @@ interface Claim {
   /** Tells the others that the directory is owned now. */
   enter(): Promise<void>;
   /** Whether it still lies where others look for it: whoever removes the directory removes the claim as well. */
-  stands(): Promise<boolean>;
+  isHeld(): Promise<boolean>;
   /** Leaves a sign of life. */
   beat(): Promise<void>;
   withdraw(): Promise<void>;
@@ -235,13 +235,13 @@ class Claims {
   async announce(socket: string | undefined): Promise<Claim> {
     const id = randomId().slice(0, ID_LENGTH);
     const letGo = await this.liveness.hold(this.place.socketPath(id));
-    const claimant = { pid: process.pid, host: hostname(), bootId: await bootId(), socket };
-    await writeFile(this.path(id, '.tmp'), JSON.stringify(claimant), { mode: 0o600 });
+    const holder = { pid: process.pid, host: hostname(), bootId: await bootId(), socket };
+    await writeFile(this.path(id, '.tmp'), JSON.stringify(holder), { mode: 0o600 });
     await rename(this.path(id, '.tmp'), this.path(id, CLAIM));
     return {
       id,
       enter: () => writeFile(this.path(id, ENTERED), '', { mode: 0o600 }),
-      stands: () =>
+      isHeld: () =>
         stat(this.path(id, CLAIM)).then(
           () => true,
           (error: unknown) => !isErrno(error, 'ENOENT') && !isErrno(error, 'ENOTDIR'),
@@ -258,14 +258,14 @@ class Claims {
   }
 
   /** Every claim but one's own that stands; those of the dead are forgotten on the way. */
-  async others(ownId?: string): Promise<readonly StandingClaim[]> {
+  async others(ownId?: string): Promise<readonly ActiveLock[]> {
     const names = await readdir(this.place.directory);
-    const standing: StandingClaim[] = [];
+    const standing: ActiveLock[] = [];
     for (const name of names) {
       const id = name.slice(0, -CLAIM.length);
       if (!name.endsWith(CLAIM) || id === ownId) continue;
-      const claimant = parseClaimant(await readFile(this.path(id, CLAIM), 'utf8').catch(() => ''));
-      if (await this.stands(id, claimant)) standing.push({ claimant, entered: names.includes(`${id}${ENTERED}`) });
+      const holder = parseHolder(await readFile(this.path(id, CLAIM), 'utf8').catch(() => ''));
+      if (await this.isHeld(id, holder)) standing.push({ holder, entered: names.includes(`${id}${ENTERED}`) });
       else await this.forget(id);
     }
     return standing;
@@ -283,9 +283,9 @@ class Claims {
     }
   }
 
-  private async stands(id: string, claimant: Claimant): Promise<boolean> {
+  private async isHeld(id: string, holder: LockHolder): Promise<boolean> {
     if (await this.liveness.isHeld(this.place.socketPath(id))) return true;
-    if (claimant.bootId === undefined || claimant.bootId === (await bootId())) return false;
+    if (holder.bootId === undefined || holder.bootId === (await bootId())) return false;
     // another kernel cannot be felt; one that shares this disk, against all rules, shows by its signs of life
     const status = await stat(this.path(id, CLAIM)).catch(() => undefined);
     return status !== undefined && Math.abs(this.clock.now() - status.mtimeMs) < FOREIGN_BOOT_GRACE_MS;

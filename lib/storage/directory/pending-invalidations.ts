@@ -12,7 +12,7 @@ const SPARE_LINES = 10_000;
  * Texts by id that outlive the process until they are done with. They lie in files of their own, because they must
  * outlive the persistent tier as well: it is voided just when it is known to have missed something.
  */
-export class OutboxFiles {
+export class PendingInvalidations {
   /** What earlier processes have left. */
   readonly found: ReadonlyMap<string, string>;
   private readonly kept: Map<string, string>;
@@ -23,13 +23,13 @@ export class OutboxFiles {
   private next: Promise<void> | undefined;
 
   /** What cannot be read is left where it is, for a later process. */
-  static async open(root: string): Promise<OutboxFiles> {
+  static async open(root: string): Promise<PendingInvalidations> {
     const names = await readdir(root).catch(() => []);
     const paths = names.filter((name) => name.startsWith(OUTBOX_PREFIX)).map((name) => join(root, name));
     const read = await Promise.all(paths.map(async (path) => ({ path, texts: await textsIn(path) })));
     const readable = read.flatMap(({ path, texts }) => (texts === undefined ? [] : [{ path, texts }]));
     const found = new Map(readable.flatMap(({ texts }) => texts));
-    return new OutboxFiles(root, found, new Set(readable.map(({ path }) => path)));
+    return new PendingInvalidations(root, found, new Set(readable.map(({ path }) => path)));
   }
 
   private constructor(
@@ -177,7 +177,7 @@ const isAbsent = async (path: string): Promise<boolean> => {
 };
 
 /** The note of one process: made before its first invalidation counts, and anew whenever an owner has taken it. */
-export class MissedNote {
+export class MissedMarker {
   private path: string | undefined;
   private making: Promise<void> = Promise.resolve();
   private next: Promise<void> | undefined;

@@ -75,7 +75,7 @@ export class EntryBatch {
       computeMs,
       expiresAt,
       sizeBytes: bytes.length,
-      landedAt: this.now,
+      storedAt: this.now,
       touchedAt: this.now,
       accessCount: 0,
       landed: sequence,

@@ -5,7 +5,7 @@ import { EntryBatch } from './entry-batch.js';
 import { type EntryRow, EntryTables, type LaneRules, type StoredRecord, LaneUsage } from './entry-tables.js';
 import { type Environment, StorageFault } from '../environment.js';
 import { LaneLimits, type EntryGone } from './eviction.js';
-import { Touches } from './recency.js';
+import { RecencyLog } from './recency.js';
 import { NoChange, WriteQueue, type QueuedChange } from './write-queue.js';
 import { compressRecord } from '../../entries/codec/compression.js';
 
@@ -37,7 +37,7 @@ export type RecordLookup = OpenedRecord | undefined | Promise<OpenedRecord | und
 export class EntryStore {
   private readonly tables: EntryTables;
   private readonly counts: LaneUsage;
-  private readonly touches = new Touches();
+  private readonly recency = new RecencyLog();
   private readonly queue: WriteQueue;
   private readonly limits: LaneLimits;
   private readonly writers: ReadonlyMap<string, LaneWriter>;
@@ -93,8 +93,8 @@ export class EntryStore {
 
   /** Notes a use. It counts from the next batch on, and always before anything is evicted. */
   touch(lane: string, key: string): void {
-    this.touches.note(lane, key);
-    if (this.touches.areDue && this.queue.isIdle) this.queue.push(new NoChange());
+    this.recency.note(lane, key);
+    if (this.recency.areDue && this.queue.isIdle) this.queue.push(new NoChange());
   }
 
   put(lane: string, record: StoredRecord, settled?: (fault: StorageFault | undefined) => void): 'queued' | 'backlog' {
@@ -196,7 +196,7 @@ export class EntryStore {
   }
 
   /** No entry is there, and none on its way. */
-  get isBare(): boolean {
+  get isEmpty(): boolean {
     return this.queue.isIdle && this.lanes().length === 0;
   }
 
@@ -207,8 +207,8 @@ export class EntryStore {
 
   /** Resolves when all that was accepted so far is in place or has been given up. */
   flush(): Promise<void> {
-    this.touches.ask();
-    if (!this.touches.isEmpty && this.queue.isIdle) this.queue.push(new NoChange());
+    this.recency.ask();
+    if (!this.recency.isEmpty && this.queue.isIdle) this.queue.push(new NoChange());
     return this.queue.drained();
   }
 
@@ -227,9 +227,9 @@ export class EntryStore {
     this.limits.startBatch();
     const batch = new EntryBatch(this.tables, this.counts, this.options.now());
     this.batchStarted = this.options.clock.monotonic();
-    const usesFirst = this.touches.areDue || this.limits.mayEvict(this.options.lanes, LARGEST_BATCH);
-    if (usesFirst) this.touches.applyTo(batch, () => this.isSpent());
-    if (!usesFirst || this.touches.isEmpty) fill(batch);
+    const usesFirst = this.recency.areDue || this.limits.mayEvict(this.options.lanes, LARGEST_BATCH);
+    if (usesFirst) this.recency.applyTo(batch, () => this.isSpent());
+    if (!usesFirst || this.recency.isEmpty) fill(batch);
     if (batch.isEmpty) await nextTurn();
     else await this.options.environment.commit((transaction) => batch.writeTo(transaction));
   }

@@ -109,7 +109,7 @@ export interface EntryRow {
   readonly birth: number;
   readonly computeMs: number;
   /** Epoch ms at which the entry came into this store. */
-  readonly landedAt: number;
+  readonly storedAt: number;
   /** Epoch ms from which the record is of no use at all. */
   readonly expiresAt: number;
   /** Epoch ms at which a use was last noted. */
@@ -133,7 +133,7 @@ export function encodeEntryRow(row: EntryRow): Uint8Array {
   let offset = bytes.writeDoubleLE(row.sizeBytes, 0);
   offset = bytes.writeDoubleLE(row.birth, offset);
   offset = bytes.writeDoubleLE(row.computeMs, offset);
-  offset = bytes.writeDoubleLE(row.landedAt, offset);
+  offset = bytes.writeDoubleLE(row.storedAt, offset);
   offset = bytes.writeDoubleLE(row.expiresAt, offset);
   offset = bytes.writeDoubleLE(row.touchedAt, offset);
   offset = bytes.writeDoubleLE(row.accessCount, offset);
@@ -155,7 +155,7 @@ function decodeEntryRow(bytes: Uint8Array, sequence: number): EntryRow {
     sizeBytes: number(0),
     birth: number(1),
     computeMs: number(2),
-    landedAt: number(3),
+    storedAt: number(3),
     expiresAt: number(4),
     touchedAt: number(5),
     accessCount: number(6),

@@ -27,7 +27,7 @@ class LaneUses {
 }
 
 /** Uses that are not yet in the order of recency on disk. */
-export class Touches {
+export class RecencyLog {
   private readonly lanes = new Map<string, LaneUses>();
   private unordered = 0;
   private ordered = 0;

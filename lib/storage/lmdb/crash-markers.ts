@@ -12,7 +12,7 @@ const RUNNING = 'running.';
  * A file that says how far opening a directory has come. Whoever finds `opening` left behind knows that the last
  * attempt died on it, and does not walk into the same crash.
  */
-export class OpeningMarker {
+export class CrashMarkers {
   private constructor(
     private readonly directory: string,
     private path: string,
@@ -30,12 +30,12 @@ export class OpeningMarker {
   }
 
   /** Replaces whatever markers are there; the directory must be the caller's alone. */
-  static async leave(directory: string): Promise<OpeningMarker> {
+  static async leave(directory: string): Promise<CrashMarkers> {
     try {
       for (const name of await markers(directory)) await rm(join(directory, name), { force: true });
       const path = join(directory, `${OPENING}${process.pid}`);
       await writeFile(path, '', { mode: 0o600 });
-      return new OpeningMarker(directory, path);
+      return new CrashMarkers(directory, path);
     } catch (error) {
       throw toFault(error, `marking ${directory} as being opened`);
     }
@@ -68,28 +68,28 @@ const SLICE_BYTES = 1024 * 1024;
 const MOST_READ_BYTES = 64 * 1024 * 1024;
 
 /** What a data file looks like from outside. */
-interface Looks {
+interface FileFingerprint {
   readonly size: number;
   readonly mtimeMs: number;
 }
 
 /** Whether all of a data file can be read without holding anybody up. */
-export const isSoonRead = ({ size }: Looks): boolean => size <= MOST_READ_BYTES;
+export const isSoonRead = ({ size }: FileFingerprint): boolean => size <= MOST_READ_BYTES;
 
 /** How a data file was left. `content` is a checksum; undefined if it was not read. */
-interface Stamp extends Looks {
+interface Stamp extends FileFingerprint {
   readonly content: number | undefined;
 }
 
 const dataFileIn = (directory: string): string => join(directory, 'data.mdb');
 
-export const looksOf = (directory: string): Promise<Looks | undefined> =>
+export const fingerprintOf = (directory: string): Promise<FileFingerprint | undefined> =>
   stat(dataFileIn(directory)).then(
     ({ size, mtimeMs }) => ({ size, mtimeMs }),
     () => undefined,
   );
 
-const contentOf = async (directory: string, looks: Looks): Promise<number | undefined> => {
+const contentOf = async (directory: string, looks: FileFingerprint): Promise<number | undefined> => {
   if (!isSoonRead(looks)) return undefined;
   const { size } = looks;
   try {
@@ -126,7 +126,7 @@ const isSameTime = (stamped: number, found: number): boolean =>
  * knows that somebody wrote to it since, or that its last user did not come to its end.
  */
 export const stampClosed = async (directory: string): Promise<void> => {
-  const looks = await looksOf(directory);
+  const looks = await fingerprintOf(directory);
   if (looks === undefined) return;
   const content = await contentOf(directory, looks);
   const stamp = [looks.size, looks.mtimeMs, ...(content === undefined ? [] : [content])].join(' ');
@@ -140,7 +140,7 @@ export const stampClosed = async (directory: string): Promise<void> => {
 export const sinceClosed = async (directory: string): Promise<'same' | 'changed' | 'unknown'> => {
   const text = await readFile(join(directory, NAME), 'utf8').catch(() => undefined);
   if (text === undefined) return 'unknown';
-  const [stamp, now] = [parse(text), await looksOf(directory)];
+  const [stamp, now] = [parse(text), await fingerprintOf(directory)];
   if (now?.size !== stamp.size) return 'changed';
   if (isSameTime(stamp.mtimeMs, now.mtimeMs)) return 'same';
   if (stamp.content === undefined) return 'changed';

@@ -15,7 +15,7 @@ const writeTo = promisify(write);
  *
  * Call it only while LMDB is not writing: it measures the end of the file, and writes behind it.
  */
-export class Headroom {
+export class PreallocatedSpace {
   private left = 0;
   private file: number | undefined;
   private zeros: Buffer | undefined;
@@ -23,7 +23,7 @@ export class Headroom {
   constructor(
     private readonly root: NativeRoot,
     private readonly dataFile: string,
-    private readonly watermark: Watermark,
+    private readonly freeSpaceLimit: FreeSpaceLimit,
   ) {}
 
   /** Whether the file can take `bytes` more without growing. */
@@ -42,7 +42,7 @@ export class Headroom {
     if (this.has(bytes)) return;
     try {
       this.requireChangeable();
-      await this.grow(bytes - this.left + (this.watermark.hasRoom(bytes + MEGABYTE) ? MEGABYTE : 0));
+      await this.grow(bytes - this.left + (this.freeSpaceLimit.hasRoom(bytes + MEGABYTE) ? MEGABYTE : 0));
     } catch (error) {
       if (this.has(bytes)) return;
       throw toFault(error, `growing ${this.dataFile}`);
@@ -104,7 +104,7 @@ interface Volume {
  * Stops writes while the volume could still take them: a write that meets a full disk can abort the process from
  * within LMDB, where nothing can catch it. Asks the volume each time, which takes about 3 us.
  */
-export class Watermark {
+export class FreeSpaceLimit {
   /** `minFreeBytes` undefined: 256 MB or 5 % of the volume, whichever is smaller; never less than 1 MB. */
   constructor(
     private readonly directory: string,

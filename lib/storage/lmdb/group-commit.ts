@@ -45,7 +45,7 @@ const causeOf = async (rejection: unknown): Promise<unknown> => {
  * which fails as a whole; what comes while it is being written waits, and becomes the next one. lmdb-js would take it at
  * once, but then, when batches fail, cannot be relied on to reject the right ones.
  */
-export class WriteBatches {
+export class GroupCommit {
   private state: 'idle' | 'making-room' | 'collecting' | 'writing' = 'idle';
   private waiting: Waiting[] = [];
   /** The most that the batch being collected may write. */

@@ -1,18 +1,18 @@
-import { isSoonRead, looksOf, sinceClosed, OpeningMarker } from './crash-markers.js';
+import { isSoonRead, fingerprintOf, sinceClosed, CrashMarkers } from './crash-markers.js';
 import { type Durability, StorageFault, isErrno, toFault } from '../environment.js';
 import { probe, probeCopy, type ProbeOutcome } from './probe.js';
-import { Watermark } from './free-space.js';
+import { FreeSpaceLimit } from './free-space.js';
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { endianness } from 'node:os';
 
 /** Why a directory is set aside. */
-export class Unsound extends Error {}
+export class CorruptError extends Error {}
 
 /** What a directory may be opened for; `cause` is why not for more. */
 export type Trust = { readonly may: 'write' } | { readonly may: 'read'; readonly cause: string };
 
-export interface SoundnessOptions {
+export interface IntegrityCheckOptions {
   readonly directory: string;
   readonly durability: Durability;
   readonly onMarkerLeft: 'quarantine' | 'probe';
@@ -28,54 +28,55 @@ const LONG_LIFE_MS = 60_000;
  * file would keep its next holder from taking over at once; who died young may have died of it.
  */
 const hasServedLong = async (directory: string): Promise<boolean> => {
-  const [heldSince, looks] = [await OpeningMarker.heldSince(directory), await looksOf(directory)];
+  const [heldSince, looks] = [await CrashMarkers.heldSince(directory), await fingerprintOf(directory)];
   if (heldSince === undefined || looks === undefined || isSoonRead(looks)) return false;
   return looks.mtimeMs - heldSince >= LONG_LIFE_MS;
 };
 
 /** Whether there once was a file: somebody has read from it, and closed it or not. */
 const wasInUse = async (directory: string): Promise<boolean> =>
-  (await OpeningMarker.heldSince(directory)) !== undefined || (await sinceClosed(directory)) !== 'unknown';
+  (await CrashMarkers.heldSince(directory)) !== undefined || (await sinceClosed(directory)) !== 'unknown';
 
 /**
  * Judges a directory from outside, before LMDB is let near it in this process: a data file that is damaged ends whoever
  * reads, or writes, the wrong page. Throws `Unsound`, or `StorageFault` if nothing can be said.
  */
-export const soundness = async (options: SoundnessOptions): Promise<Trust> => {
+export const checkIntegrity = async (options: IntegrityCheckOptions): Promise<Trust> => {
   const { directory, onMarkerLeft } = options;
   const isCache = onMarkerLeft === 'quarantine';
   const found = await preflight(directory);
-  if (found.state === 'unsound') throw new Unsound(found.cause);
+  if (found.state === 'unsound') throw new CorruptError(found.cause);
   // an empty one in its place would pass for one in which nothing was ever saved
-  if (found.state === 'absent' && (await wasInUse(directory))) throw new Unsound('its data file is gone, or empty');
+  if (found.state === 'absent' && (await wasInUse(directory)))
+    throw new CorruptError('its data file is gone, or empty');
   if (found.state === 'absent' || found.state === 'fresh') return SOUND;
-  const markerLeft = found.state === 'sound' && (await OpeningMarker.wasLeft(directory));
-  if (markerLeft && isCache) throw new Unsound('the last attempt to open it did not survive');
+  const markerLeft = found.state === 'sound' && (await CrashMarkers.wasLeft(directory));
+  if (markerLeft && isCache) throw new CorruptError('the last attempt to open it did not survive');
   const since = await sinceClosed(directory);
   if (found.state === 'sound' && !markerLeft && since === 'same') return SOUND;
   // not every harm shows by reading, and a cache can be had again
-  if (isCache && since === 'changed') throw new Unsound('somebody wrote to it since it was closed');
+  if (isCache && since === 'changed') throw new CorruptError('somebody wrote to it since it was closed');
   if (found.state === 'sound' && !markerLeft && since === 'unknown' && (await hasServedLong(directory))) return SOUND;
   const doubt = found.state === 'suspect' ? found.cause : undefined;
   return isCache ? trustInCache(options, doubt) : trustInCheckpoints(options, doubt);
 };
 
 /** `doubt`: what the meta pages leave open. */
-const trustInCache = async ({ directory, durability }: SoundnessOptions, doubt?: string): Promise<Trust> => {
+const trustInCache = async ({ directory, durability }: IntegrityCheckOptions, doubt?: string): Promise<Trust> => {
   const outcome = await probe(directory, durability, 'write');
   if (outcome.state === 'survived') return SOUND;
   if (outcome.state === 'unknown' && doubt === undefined) return SOUND;
-  throw new Unsound(outcome.state === 'unknown' ? (doubt ?? outcome.why) : textOf(outcome));
+  throw new CorruptError(outcome.state === 'unknown' ? (doubt ?? outcome.why) : textOf(outcome));
 };
 
 /** Checkpoints of which some can be read are worth more than none, and what nobody else has is tried out on a copy. */
-const trustInCheckpoints = async (options: SoundnessOptions, doubt?: string): Promise<Trust> => {
+const trustInCheckpoints = async (options: IntegrityCheckOptions, doubt?: string): Promise<Trust> => {
   const { directory, durability, minFreeBytes } = options;
-  const onCopy = await probeCopy(directory, durability, new Watermark(directory, minFreeBytes));
+  const onCopy = await probeCopy(directory, durability, new FreeSpaceLimit(directory, minFreeBytes));
   if (onCopy.state === 'survived') return SOUND;
   const outcome = await probe(directory, durability, 'read');
   // one without tables would be taken for new, and what it holds for free
-  if (outcome.state === 'died' || outcome.state === 'empty') throw new Unsound(textOf(outcome));
+  if (outcome.state === 'died' || outcome.state === 'empty') throw new CorruptError(textOf(outcome));
   if (outcome.state === 'survived' || doubt === undefined)
     return onCopy.state === 'died'
       ? { may: 'read', cause: `a child process that wrote to a copy ${onCopy.how}` }
@@ -136,17 +137,17 @@ const readMeta = async (file: FileHandle, position: number): Promise<Meta | unde
   return bytesRead < META_BYTES ? undefined : parseMeta(new DataView(bytes.buffer));
 };
 
-const unsound = (cause: string): Preflight => ({ state: 'unsound', cause });
+const corrupt = (cause: string): Preflight => ({ state: 'unsound', cause });
 
 const inspect = async (file: FileHandle): Promise<Preflight> => {
   const status = await file.stat();
-  if (!status.isFile()) return unsound('data.mdb is not a file');
+  if (!status.isFile()) return corrupt('data.mdb is not a file');
   if (status.size === 0) return { state: 'absent' };
   const first = await readMeta(file, 0);
-  if (first === undefined) return unsound('the first meta page is no meta page');
+  if (first === undefined) return corrupt('the first meta page is no meta page');
   const second = await readMeta(file, first.pageSize);
-  if (second === undefined) return unsound('the second meta page is no meta page');
-  if (second.pageSize !== first.pageSize) return unsound('the meta pages disagree about the size of a page');
+  if (second === undefined) return corrupt('the second meta page is no meta page');
+  if (second.pageSize !== first.pageSize) return corrupt('the meta pages disagree about the size of a page');
   const newest = first.transaction > second.transaction ? first : second;
   const wanted = (newest.lastPage + 1n) * BigInt(newest.pageSize);
   if (BigInt(status.size) >= wanted) return { state: newest.lastPage < META_PAGES ? 'fresh' : 'sound' };

@@ -10,10 +10,10 @@ import {
   type StorageReporter,
   type TableKey,
 } from '../environment.js';
-import { Headroom, freePageBytes, Watermark } from './free-space.js';
+import { PreallocatedSpace, freePageBytes, FreeSpaceLimit } from './free-space.js';
 import { LmdbTable, type ReadGate, openNativeTable, tableNames, type NativeRoot, requireKey } from './lmdb-table.js';
 import { discard, putInPlace } from '../files/quarantine.js';
-import { WriteBatches, type Submission } from './group-commit.js';
+import { GroupCommit, type Submission } from './group-commit.js';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -51,9 +51,9 @@ export class LmdbEnvironment implements Environment, ReadGate {
 
   private readonly tables = new Map<string, LmdbTable>();
   private readonly inFlight = new Set<Promise<void>>();
-  private batches: WriteBatches;
-  private readonly watermark: Watermark;
-  private headroom: Headroom;
+  private batches: GroupCommit;
+  private readonly freeSpaceLimit: FreeSpaceLimit;
+  private preallocated: PreallocatedSpace;
   private readonly deadlineMs: number;
   private dataFile: DataFile;
   private pendingBytes = 0;
@@ -69,22 +69,22 @@ export class LmdbEnvironment implements Environment, ReadGate {
     this.directory = options.directory;
     this.durability = options.durability;
     this.deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS;
-    this.watermark = new Watermark(options.directory, options.minFreeBytes);
+    this.freeSpaceLimit = new FreeSpaceLimit(options.directory, options.minFreeBytes);
     this.dataFile = new DataFile(options.directory);
-    this.headroom = new Headroom(root, this.dataFile.path, this.watermark);
-    this.batches = new WriteBatches(root, this.headroom);
+    this.preallocated = new PreallocatedSpace(root, this.dataFile.path, this.freeSpaceLimit);
+    this.batches = new GroupCommit(root, this.preallocated);
   }
 
   /** Takes the space that tables need which are not there yet. Throws `StorageFault`. */
   makeRoomForTables(): Promise<void> {
-    return this.headroom.make(MAX_TABLES * NEW_TABLE_BYTES);
+    return this.preallocated.make(MAX_TABLES * NEW_TABLE_BYTES);
   }
 
   table(name: string): Table {
     const known = this.tables.get(name);
     if (known !== undefined) return known;
     this.requireWritable();
-    if (!tableNames(this.root).includes(name)) this.watermark.requireRoom(NEW_TABLE_BYTES, () => 0);
+    if (!tableNames(this.root).includes(name)) this.freeSpaceLimit.requireRoom(NEW_TABLE_BYTES, () => 0);
     const table = new LmdbTable(name, openNativeTable(this.root, name), this, this.options.report);
     this.tables.set(name, table);
     return table;
@@ -142,8 +142,8 @@ export class LmdbEnvironment implements Environment, ReadGate {
 
   private requireRoom(changes: Changes): void {
     const bytes = this.pendingBytes + changes.bytes;
-    if (changes.onlyRemoves) this.watermark.requireRoomToRemove(bytes);
-    else this.watermark.requireRoom(bytes, () => this.spare());
+    if (changes.onlyRemoves) this.freeSpaceLimit.requireRoomToRemove(bytes);
+    else this.freeSpaceLimit.requireRoom(bytes, () => this.spare());
   }
 
   private spare(): number {
@@ -194,7 +194,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
     const fault = toFault(cause, `writing to ${this.directory}`);
     if (fault.kind !== 'io') return fault;
     try {
-      return this.watermark.isFullFor(bytes) ? new StorageFault('disk-full', fault.message, cause) : fault;
+      return this.freeSpaceLimit.isFullFor(bytes) ? new StorageFault('disk-full', fault.message, cause) : fault;
     } catch {
       return fault;
     }
@@ -218,7 +218,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
     this.isOpen = false;
     try {
       await Promise.allSettled(this.inFlight);
-      this.headroom.close();
+      this.preallocated.close();
       if (!(await this.isInTime(this.root.close())))
         throw new StorageFault('deadline', `${this.directory} could not be closed`);
       await discard(this.directory, this.options.clock);
@@ -226,8 +226,8 @@ export class LmdbEnvironment implements Environment, ReadGate {
       this.root = await this.opener.reopen();
       for (const [name, table] of this.tables) table.native = openNativeTable(this.root, name);
       this.dataFile = new DataFile(this.directory);
-      this.headroom = new Headroom(this.root, this.dataFile.path, this.watermark);
-      this.batches = new WriteBatches(this.root, this.headroom);
+      this.preallocated = new PreallocatedSpace(this.root, this.dataFile.path, this.freeSpaceLimit);
+      this.batches = new GroupCommit(this.root, this.preallocated);
       this.isOpen = true;
     } catch (error) {
       throw new StorageFault('gone', `${this.directory} was lost while it was being compacted`, error);
@@ -241,7 +241,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
     // closing while LMDB hangs would hang as well: the process keeps the files until it ends
     const letGo = (): Promise<void> => this.opener.closed(this.dataFile.isInPlace);
     if (this.overdue === 0) await this.isInTime(this.root.close().then(letGo));
-    this.headroom.close();
+    this.preallocated.close();
   }
 
   private async isInTime(closing: Promise<void>): Promise<boolean> {

@@ -1,15 +1,15 @@
 import { stat, writeFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
-import { forgetStamp, stampClosed, OpeningMarker } from './crash-markers.js';
+import { forgetStamp, stampClosed, CrashMarkers } from './crash-markers.js';
 import { StorageFault, type Environment, toFault } from '../environment.js';
 import { LmdbEnvironment, type LmdbEnvironmentOptions } from './lmdb-environment.js';
 import { openNative, type NativeRoot, openNativeTable, tableNames } from './lmdb-table.js';
 import type { OpenDirectories } from './open-directories.js';
 import { ensurePrivateDirectory, syncDirectory } from '../files/private-directory.js';
 import { quarantine } from '../files/quarantine.js';
-import { soundness, Unsound } from './integrity-check.js';
-import { Watermark } from './free-space.js';
+import { checkIntegrity, CorruptError } from './integrity-check.js';
+import { FreeSpaceLimit } from './free-space.js';
 
 export interface OpenEnvironmentOptions extends LmdbEnvironmentOptions {
   /**
@@ -36,7 +36,7 @@ export const openEnvironment = async (options: OpenEnvironmentOptions): Promise<
   try {
     return await openOnce(options);
   } catch (error) {
-    if (!(error instanceof Unsound)) throw error;
+    if (!(error instanceof CorruptError)) throw error;
     const movedTo = await quarantine(options.directory, options.clock);
     options.report.quarantined(options.directory, movedTo, error.message);
     return openOnce(options);
@@ -49,11 +49,11 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
     throw new StorageFault('deadline', `${directory} is still open from before: closing it took too long`);
   await ensurePrivateDirectory(directory);
   await requireUnopened(directory);
-  const trust = await soundness(options);
+  const trust = await checkIntegrity(options);
   const isNew = !(await isComplete(directory));
-  if (isNew) new Watermark(directory, options.minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
+  if (isNew) new FreeSpaceLimit(directory, options.minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
   await fillLockFile(directory);
-  let marker = await OpeningMarker.leave(directory);
+  let marker = await CrashMarkers.leave(directory);
   await forgetStamp(directory);
   const root = await openRoot(options, marker);
   opened?.add(directory);
@@ -66,7 +66,7 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
     },
     beside: (path) => openOnce({ ...options, directory: path }),
     reopen: async () => {
-      marker = await OpeningMarker.leave(directory);
+      marker = await CrashMarkers.leave(directory);
       await forgetStamp(directory);
       const again = await openRoot(options, marker);
       await marker.running();
@@ -133,14 +133,14 @@ const fillLockFile = async (directory: string): Promise<void> => {
 
 const openRoot = async (
   { directory, durability }: OpenEnvironmentOptions,
-  marker: OpeningMarker,
+  marker: CrashMarkers,
 ): Promise<NativeRoot> => {
   try {
     return openNative(directory, durability);
   } catch (error) {
     await marker.remove();
     const fault = toFault(error, `opening ${directory}`);
-    throw fault.kind === 'damaged' ? new Unsound(fault.message) : fault;
+    throw fault.kind === 'damaged' ? new CorruptError(fault.message) : fault;
   }
 };
 
@@ -154,7 +154,7 @@ const agreeOnFormat = async (
     format = readFormat(root);
   } catch (error) {
     const fault = toFault(error, `reading ${options.directory} for the first time`);
-    throw fault.kind === 'damaged' ? new Unsound(fault.message) : fault;
+    throw fault.kind === 'damaged' ? new CorruptError(fault.message) : fault;
   }
   if (format.state === 'none') {
     await environment.makeRoomForTables();
@@ -162,7 +162,7 @@ const agreeOnFormat = async (
     await environment.commit((transaction) => transaction.put(table, FORMAT_KEY, formatRow()));
   }
   if (format.state !== 'foreign') return;
-  if (options.onMarkerLeft === 'quarantine') throw new Unsound(`it is of another format: ${format.found}`);
+  if (options.onMarkerLeft === 'quarantine') throw new CorruptError(`it is of another format: ${format.found}`);
   throw new LaneCacheError(
     'FORMAT_UNSUPPORTED',
     `${options.directory} holds ${format.found}, which this version of nestjs-lane-cache cannot read. Use the version that wrote it, or another directory.`,

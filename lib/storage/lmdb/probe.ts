@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type { Durability } from '../environment.js';
 import { nativeOptions } from './lmdb-table.js';
-import type { Watermark } from './free-space.js';
+import type { FreeSpaceLimit } from './free-space.js';
 
 /**
  * `empty`: there are no tables to be read. `failed`: an error that can be caught. `unknown`: no child process could be
@@ -102,14 +102,14 @@ export const probe = (directory: string, durability: Durability, reach: ProbeRea
 export const probeCopy = async (
   directory: string,
   durability: Durability,
-  watermark: Watermark,
+  freeSpaceLimit: FreeSpaceLimit,
 ): Promise<ProbeOutcome> => {
   const copy = `${directory}.probe`;
   const drop = (): Promise<void> => rm(copy, { recursive: true, force: true });
   try {
     await drop();
     const { size } = await stat(join(directory, 'data.mdb'));
-    if (!watermark.hasRoom(2 * size)) return { state: 'unknown', why: 'there is no room for a copy' };
+    if (!freeSpaceLimit.hasRoom(2 * size)) return { state: 'unknown', why: 'there is no room for a copy' };
     await mkdir(copy, { mode: 0o700 });
     await copyFile(join(directory, 'data.mdb'), join(copy, 'data.mdb'), constants.COPYFILE_FICLONE);
     return await probe(copy, durability, 'write');

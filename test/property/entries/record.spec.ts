@@ -10,7 +10,7 @@ const anyFields = (): fc.Arbitrary<RecordFields> =>
     key: anyText(),
     tags: fc.array(anyText(), { maxLength: 5 }),
     birth: fc.nat(),
-    landedAt: fc.maxSafeNat(),
+    storedAt: fc.maxSafeNat(),
     expiresAt: fc.double({ noNaN: true }),
     staleUntil: fc.maxSafeNat(),
     computeMs: fc.double({ min: 0, noNaN: true }),

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { KeyPattern } from '../../../lib/entries/pattern.js';
-import type { Fence } from '../../../lib/invalidation/lane-log.js';
+import type { InvalidationGuard } from '../../../lib/invalidation/lane-log.js';
 import { InvalidationLog, type Candidate } from '../../../lib/invalidation/invalidation-log.js';
 import { EMPTY_LOG, type LogJournal, type LogRow, type LogState } from '../../../lib/invalidation/journal.js';
 
@@ -29,7 +29,7 @@ describe('the log', () => {
     tags,
     birth,
   });
-  const open = (key = 'k', tags: readonly string[] = []): Fence => log.open({ lane: LANE, key, tags });
+  const open = (key = 'k', tags: readonly string[] = []): InvalidationGuard => log.open({ lane: LANE, key, tags });
 
   it('gives a flight the position at which it opens, and moves on with every record', () => {
     expect(open().birth).toBe(0);
@@ -77,20 +77,20 @@ describe('the log', () => {
   it('shuts all flights rather than remember more than 64 committed patterns', () => {
     const fence = open('a');
     for (let n = 0; n <= 64; n++) log.pattern(LANE, new KeyPattern(`p${n}`)).removal.committed();
-    expect(fence.isShut).toBe(true);
+    expect(fence.isInvalidated).toBe(true);
     expect(log.lane(LANE).patterns).toEqual([]);
   });
 
   it('shuts every open flight that a record names, and no other', () => {
     const flights = [open('k'), open('k', ['t']), open('other', ['t']), open('pattern')];
     log.tags(['t']);
-    expect(flights.map((fence) => fence.isShut)).toEqual([false, true, true, false]);
+    expect(flights.map((fence) => fence.isInvalidated)).toEqual([false, true, true, false]);
     log.key(LANE, 'k');
     log.pattern(LANE, new KeyPattern('pat*'));
-    expect(flights.map((fence) => fence.isShut)).toEqual([true, true, true, true]);
+    expect(flights.map((fence) => fence.isInvalidated)).toEqual([true, true, true, true]);
     const elsewhere = log.open({ lane: 'docs', key: 'k', tags: [] });
     log.clear(LANE);
-    expect(elsewhere.isShut).toBe(false);
+    expect(elsewhere.isInvalidated).toBe(false);
   });
 
   it('moves the stamp for tags, clears and expired tags, and not for keys and patterns', () => {
@@ -115,14 +115,14 @@ describe('the log', () => {
 
   it('shuts flights of a key that were opened before one that has landed', () => {
     const [first, second, third] = [open(), open(), open()];
-    log.landed(born(second.birth), second.number);
-    expect([first, second, third].map((fence) => fence.isShut)).toEqual([true, false, false]);
+    log.stored(born(second.birth), second.number);
+    expect([first, second, third].map((fence) => fence.isInvalidated)).toEqual([true, false, false]);
   });
 
   it('puts past their ttl what an expiry names, on its way and for as long as the tiers do not know', () => {
     const fence = open();
     const { removal } = log.expireKey(LANE, 'k', 1_000);
-    expect([fence.isJoinable, fence.isShut, log.expiredAt(born(0), fence)]).toEqual([false, false, 1_000]);
+    expect([fence.isJoinable, fence.isInvalidated, log.expiredAt(born(0), fence)]).toEqual([false, false, 1_000]);
     const late = open();
     removal.committed();
     expect([log.expiredAt(born(0)), log.expiredAt(born(0), late), log.expiredAt(born(1), late)]).toEqual([
@@ -200,7 +200,7 @@ describe('the log', () => {
     const fence = open();
     const before = log.stamp;
     log.adopt(new Journal({ ...EMPTY_LOG, ceiling: 9, tagAt: new Map([['theirs', 8]]) }));
-    expect([fence.isShut, log.position, log.stamp === before]).toEqual([true, 9, false]);
+    expect([fence.isInvalidated, log.position, log.stamp === before]).toEqual([true, 9, false]);
     expect([log.counts(born(7, ['theirs'])), log.counts(born(0, ['mine']))]).toEqual([false, false]);
   });
 });

@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { ProcessHold } from '../../../lib/clock/keep-alive.js';
+import { KeepAlive } from '../../../lib/clock/keep-alive.js';
 import { nextTurn } from '../../../lib/clock/timers.js';
 import { KeySpace } from '../../../lib/redis/keys.js';
 import { Leases } from '../../../lib/redis/leases.js';
-import { Session } from '../../../lib/redis/client/connection.js';
+import { Connection } from '../../../lib/redis/client/connection.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { Deferred } from '../../support/deferred.js';
 import { ModelNetwork } from '../../support/model-network.js';
@@ -14,16 +14,16 @@ class Cluster {
   readonly clock = new FakeClock();
   private readonly server = new ModelRedis(() => this.clock.now());
   private readonly networks: ModelNetwork[] = [];
-  private readonly hold = new ProcessHold();
+  private readonly hold = new KeepAlive();
 
   async join(written: () => Promise<unknown> = () => Promise.resolve()): Promise<Leases> {
     const { clock, hold } = this;
     const network = new ModelNetwork(this.server, clock);
     this.networks.push(network);
-    const opening = Session.open(network.template, clock, { timeoutMs: 250, hold });
+    const opening = Connection.open(network.template, clock, { timeoutMs: 250, hold });
     await this.settle();
     const session = await opening;
-    return new Leases({ keys: new KeySpace('p'), clock, session: () => session, written, hold });
+    return new Leases({ keys: new KeySpace('p'), clock, connection: () => session, written, hold });
   }
 
   async pass(ms: number): Promise<void> {

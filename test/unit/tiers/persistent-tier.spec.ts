@@ -77,7 +77,7 @@ describe('voiding', () => {
     const before = tier.generation;
     await tier.append([{ row: 'ceiling', position: 500 }]);
     await tier.write('standard', recordOf('k'));
-    await Promise.all([tier.void(), tier.void()]);
+    await Promise.all([tier.invalidateAll(), tier.invalidateAll()]);
     expect(await outcome(tier)).toBe('miss');
     expect(tier.generation).not.toBe(before);
     await tier.close();
@@ -90,7 +90,7 @@ describe('voiding', () => {
     const { tier, source, clock } = await setUp();
     await tier.write('standard', recordOf('k'));
     source.openFault = new StorageFault('disk-full', 'no space');
-    await tier.void();
+    await tier.invalidateAll();
     expect(tier.state).toEqual({ state: 'off', reason: 'disk-full' });
     expect(await tier.remove('standard', 'k')).toBe(false);
     await tier.append([{ row: 'ceiling', position: 900 }]);
@@ -108,7 +108,7 @@ describe('voiding', () => {
     source.environment.fault = new StorageFault('io', 'broken');
     source.discardFault = new Error('not permitted');
     await expect(tier.append([{ row: 'ceiling', position: 1 }])).rejects.toMatchObject({ kind: 'io' });
-    await expect(tier.void()).rejects.toThrow('not permitted');
+    await expect(tier.invalidateAll()).rejects.toThrow('not permitted');
     expect(await outcome(tier)).toBe('off');
     await expect(tier.remove('standard', 'k')).rejects.toBeInstanceOf(StorageFault);
   });
@@ -116,7 +116,7 @@ describe('voiding', () => {
   it('gives up writes that were waiting', async () => {
     const { tier } = await setUp();
     const written = tier.write('standard', recordOf('k'));
-    const voided = tier.void();
+    const voided = tier.invalidateAll();
     await expect(written).rejects.toBeInstanceOf(StorageFault);
     await voided;
     expect(tier.usage('standard').entries).toBe(0);
@@ -135,7 +135,7 @@ describe('not being the owner', () => {
     expect(await tier.read('standard', 'k')).toEqual({ outcome: 'off', reason: 'in-use' });
     await expect(tier.remove('standard', 'k')).rejects.toBeInstanceOf(StorageFault);
     await expect(tier.append([])).rejects.toBeInstanceOf(StorageFault);
-    await expect(tier.void()).rejects.toBeInstanceOf(StorageFault);
+    await expect(tier.invalidateAll()).rejects.toBeInstanceOf(StorageFault);
     await tier.attach(source);
     expect(await outcome(tier)).toBe('hit');
     expect(tier.initial.ceiling).toBe(7);
@@ -236,7 +236,7 @@ describe('who goes on from what is found', () => {
     source.environment.fault = undefined;
     await clock.advance('60s');
     expect(tier.state).toEqual({ state: 'on' });
-    await tier.void();
+    await tier.invalidateAll();
     expect([tier.state.state, heard]).toEqual(['on', 0]);
   });
 });

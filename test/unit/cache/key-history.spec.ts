@@ -1,0 +1,44 @@
+import { describe, expect, it } from '@jest/globals';
+import { KeyHistory } from '../../../lib/cache/key-history.js';
+
+const LANDED = { birth: 3, tags: [], expiresAt: 1_000 };
+
+describe('what became of a key', () => {
+  it('is what happened since it landed last', () => {
+    const recent = new KeyHistory();
+    recent.refused('k', 'strategy', 'no');
+    recent.named({ kind: 'key', lane: 'docs', subject: 'k', position: 2 });
+    recent.stored('k', LANDED);
+    recent.evicted('k', 'l1', 'entries');
+    recent.evicted('other', 'l3', 'bytes');
+    recent.evicted('k', 'l2', 'bytes');
+    recent.named({ kind: 'expire', lane: 'docs', subject: 'k', position: 5 });
+    expect(recent.of('k')).toEqual({
+      landed: LANDED,
+      evictedFrom: { l1: 'entries', l2: 'bytes' },
+      named: { kind: 'expire', subject: 'k', position: 5 },
+    });
+  });
+
+  it('is kept where only the disk had no room, and nothing else', () => {
+    const recent = new KeyHistory();
+    recent.stored('k', LANDED);
+    recent.refused('k', 'disk-full', 'full');
+    expect(recent.of('k')).toMatchObject({ landed: LANDED, refusal: { reason: 'disk-full' } });
+    recent.refused('k', 'too-large', 'large');
+    expect(recent.of('k')).toEqual({ evictedFrom: {}, refusal: { reason: 'too-large', detail: 'large' } });
+  });
+
+  it('is forgotten, the oldest first, and told in order however often the memory has gone round', () => {
+    const recent = new KeyHistory();
+    for (let at = 0; at < 10_000; at++) {
+      recent.evicted('again', at % 2 === 0 ? 'l1' : 'l2', String(at));
+      recent.stored(`key:${at}`, LANDED);
+    }
+    expect(recent.of('again')?.evictedFrom).toEqual({ l1: '9998', l2: '9999' });
+    expect(recent.of('key:9999')).toEqual({ landed: LANDED, evictedFrom: {} });
+    expect(recent.of('key:8000')).toEqual({ landed: LANDED, evictedFrom: {} });
+    expect(recent.of('key:7000')).toBeUndefined();
+    expect(recent.of('never')).toBeUndefined();
+  });
+});

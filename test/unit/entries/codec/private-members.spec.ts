@@ -1,0 +1,82 @@
+import { describe, expect, it } from '@jest/globals';
+import { privateMemberOf } from '../../../../lib/entries/codec/kinds.js';
+
+class Open {
+  // a #comment is none
+  readonly text = '#text';
+  readonly color = /#[a-f]{6}/;
+  private readonly typed = `#${this.text};`;
+
+  get shown(): string {
+    return `${this.typed} { #braces = }`;
+  }
+}
+
+class WithField {
+  readonly #secret = 1;
+
+  reveal(): number {
+    return this.#secret;
+  }
+}
+
+class WithAccessor {
+  get #hidden(): number {
+    return 1;
+  }
+
+  reveal(): number {
+    return this.#hidden;
+  }
+}
+
+class WithMethod {
+  #work(): number {
+    return 1;
+  }
+
+  do(): number {
+    return this.#work();
+  }
+}
+
+class OfTheClass {
+  readonly order = OfTheClass.#made;
+  static #made = 0;
+  static readonly #names = new Set<string>();
+
+  static make(): OfTheClass {
+    OfTheClass.#names.add(String(++OfTheClass.#made));
+    return new OfTheClass();
+  }
+}
+
+class Inherited extends WithField {}
+
+/** As compilers write private fields where the engine may have none. */
+function compiled(helper: string): unknown {
+  return new Function(`return class Compiled { reveal() { return ${helper}(this, secret); } }`)();
+}
+
+describe('private members', () => {
+  it.each<[string, unknown, string]>([
+    ['a field', WithField, '#secret'],
+    ['an accessor', WithAccessor, '#hidden'],
+    ['a method', WithMethod, '#work'],
+    ['what is inherited', Inherited, '#secret'],
+    ['what TypeScript made of one', compiled('__classPrivateFieldGet'), '#…'],
+    ['what swc made of one', compiled('_class_private_field_get'), '#…'],
+    ['what Babel made of one', compiled('_classPrivateFieldGet2'), '#…'],
+  ])('are found: %s', (_, type, member) => {
+    expect(privateMemberOf(type)).toBe(member);
+  });
+
+  it.each<[string, unknown]>([
+    ['in texts, expressions and comments', Open],
+    ['in those of the class itself', OfTheClass],
+    ['in classes of the language', Map],
+    ['in what is no class', undefined],
+  ])('are not seen %s', (_, type) => {
+    expect(privateMemberOf(type)).toBeUndefined();
+  });
+});

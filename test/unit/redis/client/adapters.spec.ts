@@ -1,0 +1,96 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { createClient } from 'redis';
+import { fromIoredis, fromNodeRedis, type RedisPort } from '../../../../lib/redis/index.js';
+import { templateClient } from '../../../../lib/redis/client/connect.js';
+import { describeWithRedis, RedisServer } from '../../../support/redis-server.js';
+
+const ADAPTERS: Record<string, (url: string) => Promise<RedisPort>> = {
+  'node-redis': async (url) => fromNodeRedis(createClient({ url })),
+  ioredis: async (url) => fromIoredis(new Redis(url, { lazyConnect: true })),
+  'a url': (url) => templateClient({ url }),
+};
+
+describeWithRedis(
+  { describe },
+  'a port over a real server',
+  () => {
+    let server: RedisServer;
+
+    beforeAll(async () => {
+      server = await RedisServer.start();
+    });
+
+    afterAll(() => server.dispose());
+
+    for (const [name, adapt] of Object.entries(ADAPTERS)) {
+      describe(`made from ${name}`, () => {
+        it('carries bytes both ways', async () => {
+          const port = await (await adapt(server.url)).duplicate();
+          const bytes = Uint8Array.from({ length: 256 }, (_, at) => at);
+          await port.command(['SET', 'bytes', bytes]);
+          expect(await port.command(['GET', 'bytes'])).toEqual(Buffer.from(bytes));
+          expect(await port.command(['MGET', 'bytes', 'none'])).toEqual([Buffer.from(bytes), null]);
+          expect(await port.command(['STRLEN', 'bytes'])).toBe(256);
+          await port.close();
+        });
+
+        it("hands the server's error on and stays usable", async () => {
+          const port = await (await adapt(server.url)).duplicate();
+          await expect(port.command(['INCR', 'bytes'])).rejects.toThrow(/integer/);
+          expect(await port.command(['GET', 'none'])).toBeNull();
+          await port.close();
+        });
+
+        it('gives up a command after its deadline', async () => {
+          const port = await (await adapt(server.url)).duplicate();
+          await expect(port.command(['BLPOP', 'nothing', '0'], { timeoutMs: 20 })).rejects.toThrow(/within 20 ms/);
+          await port.close();
+        });
+
+        it('tells once that a connection was lost, and rejects what was under way', async () => {
+          const template = await adapt(server.url);
+          const port = await template.duplicate();
+          expect(port.connected).toBe(true);
+          const changes: boolean[] = [];
+          const lost = new Promise<void>((resolve) => {
+            port.onStateChange((connected) => {
+              changes.push(connected);
+              resolve();
+            });
+          });
+          const blocked = port.command(['BLPOP', 'nothing', '0']);
+          blocked.catch(() => undefined);
+          await server.stop();
+          await lost;
+          await expect(blocked).rejects.toThrow(/clos|ECONNRESET/i);
+          expect(changes).toEqual([false]);
+          expect(port.connected).toBe(false);
+          await expect(template.duplicate()).rejects.toThrow(/ECONNREFUSED|closed/);
+          await port.close();
+          await server.boot();
+          const again = await template.duplicate();
+          expect(again.connected).toBe(true);
+          await again.close();
+          expect(again.connected).toBe(false);
+          await expect(again.command(['PING'])).rejects.toThrow(/closed|writeable/);
+        });
+      });
+    }
+  },
+  'own',
+);
+
+describe('an address', () => {
+  it('is a redis url or a client', async () => {
+    for (const url of [undefined, '', 'localhost', 'http://localhost']) {
+      await expect(templateClient({ url })).rejects.toMatchObject({
+        code: 'OPTIONS_INVALID',
+        field: 'distributed.url',
+      });
+    }
+    await expect(templateClient({ client: {} })).rejects.toMatchObject({ field: 'distributed.client' });
+    expect(() => fromNodeRedis({})).toThrow(/createClient/);
+    expect(() => fromIoredis({})).toThrow(/ioredis/);
+  });
+});

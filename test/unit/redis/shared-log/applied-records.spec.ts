@@ -1,0 +1,66 @@
+import { describe, expect, it } from '@jest/globals';
+import { AppliedInvalidations } from '../../../../lib/redis/shared-log/applied-records.js';
+
+const entry = { lane: 'docs', key: 'k', tags: ['t'] };
+const tag = (subject: string) => ({ kind: 'tag', lane: null, subject }) as const;
+
+describe('what was heard from the log', () => {
+  it('tells nothing before it began', () => {
+    const heard = new AppliedInvalidations();
+    expect(heard.knowsAllAfter(1_000)).toBe(false);
+    heard.beginAt(10);
+    expect([9, 10, 11].map((birth) => heard.knowsAllAfter(birth))).toEqual([false, true, true]);
+  });
+
+  it('names what a tag, a clear, an expiry or a pattern is about, if it was born before', () => {
+    const says = [
+      tag('t'),
+      { kind: 'expire', lane: null, subject: 't' },
+      { kind: 'all', lane: 'docs', subject: '*' },
+      { kind: 'all', lane: null, subject: '*' },
+    ] as const;
+    for (const record of says) {
+      const heard = new AppliedInvalidations();
+      heard.beginAt(10);
+      heard.apply(record, 12);
+      expect([11, 12].map((birth) => heard.matches(entry, birth))).toEqual([true, false]);
+    }
+    const heard = new AppliedInvalidations();
+    heard.beginAt(10);
+    heard.patterns.learn('docs\0t:*', 12);
+    expect([11, 12].map((birth) => heard.matches(entry, birth))).toEqual([true, false]);
+  });
+
+  it('leaves others alone, and keys to the server, which takes their entries away', () => {
+    const heard = new AppliedInvalidations();
+    heard.beginAt(10);
+    heard.apply(tag('other'), 12);
+    heard.apply({ kind: 'all', lane: 'heavy', subject: '*' }, 13);
+    heard.apply({ kind: 'key', lane: 'docs', subject: 'k' }, 14);
+    heard.patterns.learn('heavy\0*', 15);
+    expect(heard.matches(entry, 11)).toBe(false);
+  });
+
+  it('admits what it had to forget', () => {
+    const heard = new AppliedInvalidations();
+    heard.beginAt(10);
+    for (let n = 0; n < 600; n++) heard.patterns.learn(`docs\0x${n}`, 20 + n);
+    expect(heard.knowsAllAfter(20)).toBe(false);
+    expect(heard.knowsAllAfter(619)).toBe(true);
+    const tagged = new AppliedInvalidations();
+    tagged.beginAt(10);
+    for (let n = 0; n <= 100_000; n++) tagged.apply(tag(`t${n}`), 20 + n);
+    expect(tagged.knowsAllAfter(20)).toBe(false);
+    expect(tagged.knowsAllAfter(100_020)).toBe(true);
+  });
+
+  it('begins anew after a gap', () => {
+    const heard = new AppliedInvalidations();
+    heard.beginAt(10);
+    heard.apply(tag('t'), 12);
+    heard.beginAt(20);
+    expect(heard.knowsAllAfter(15)).toBe(false);
+    expect(heard.knowsAllAfter(20)).toBe(true);
+    expect(heard.matches(entry, 20)).toBe(false);
+  });
+});

@@ -1,0 +1,52 @@
+import { describe, expect, it } from '@jest/globals';
+import { RecentPatterns } from '../../../../lib/redis/shared-log/applied-records.js';
+import {
+  fromUtf8,
+  inUtf8,
+  keyMember,
+  memberOf,
+  names,
+  ofMember,
+} from '../../../../lib/redis/shared-log/record-codec.js';
+
+const ENTRY = { lane: 'docs', key: 'k', tags: ['t'] };
+
+describe('a subject on its way to the server', () => {
+  it('comes back as it was, whatever it is made of', () => {
+    for (const text of ['plain', 'ü', '\ud800', '\u0001', '\u0001"x"', 'a\0b']) {
+      expect(fromUtf8(inUtf8(text))).toBe(text);
+      expect(Buffer.from(inUtf8(text)).toString()).toBe(inUtf8(text));
+      expect(ofMember(keyMember('docs', text))).toEqual({ lane: 'docs', subject: text });
+    }
+    expect(inUtf8('\ud800')).not.toBe(inUtf8('\ud801'));
+  });
+
+  it('names an entry by key, tag, pattern, or all there is', () => {
+    const about = (kind: 'key' | 'tag' | 'pattern' | 'all' | 'expire', lane: string | null, subject: string): boolean =>
+      names({ kind, lane, subject }, ENTRY);
+    expect([about('key', 'docs', 'k'), about('key', 'docs', 'l'), about('key', 'heavy', 'k')]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    expect([about('tag', null, 't'), about('tag', null, 'k'), about('expire', null, 't')]).toEqual([true, false, true]);
+    expect([about('pattern', 'docs', 't:*'), about('pattern', 'heavy', '*')]).toEqual([true, false]);
+    expect([about('all', 'docs', '*'), about('all', null, '*'), about('all', 'heavy', '*')]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+  });
+});
+
+describe('recent patterns', () => {
+  it('name what was born before them, in their lane', () => {
+    const patterns = new RecentPatterns();
+    patterns.learn(memberOf({ kind: 'pattern', lane: 'docs', subject: 't:*' }), 7);
+    expect(patterns.known).toBe(7);
+    expect([6, 7].map((birth) => patterns.match(ENTRY, birth))).toEqual([true, false]);
+    expect(patterns.match({ ...ENTRY, lane: 'heavy' }, 1)).toBe(false);
+    patterns.forget();
+    expect(patterns.match(ENTRY, 1)).toBe(false);
+  });
+});

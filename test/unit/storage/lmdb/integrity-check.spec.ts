@@ -1,0 +1,62 @@
+import { afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { rm, stat, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ProbeOutcome } from '../../../../lib/storage/lmdb/probe.js';
+import type { checkIntegrity as Soundness } from '../../../../lib/storage/lmdb/integrity-check.js';
+import type { StorageBench } from '../../../support/storage.js';
+
+const UNKNOWN: ProbeOutcome = { state: 'unknown', why: 'the child process was killed' };
+const DIED: ProbeOutcome = { state: 'died', how: 'died of SIGSEGV' };
+const SURVIVED: ProbeOutcome = { state: 'survived' };
+const WRITE = { may: 'write' };
+
+describe('a directory of which a child process has to tell more', () => {
+  const tells = { reading: SURVIVED, copy: SURVIVED };
+  let bench: StorageBench;
+  let soundness: typeof Soundness;
+
+  beforeAll(async () => {
+    jest.unstable_mockModule('../../../../lib/storage/lmdb/probe.js', () => ({
+      probe: () => Promise.resolve(tells.reading),
+      probeCopy: () => Promise.resolve(tells.copy),
+    }));
+    const support = await import('../../../support/storage.js');
+    bench = new support.StorageBench();
+    ({ checkIntegrity: soundness } = await import('../../../../lib/storage/lmdb/integrity-check.js'));
+  });
+  afterEach(() => bench.dispose());
+
+  /** What is made of one that was not closed, is as short as `share` says, and of which the child processes tell. */
+  const judged = async (onMarkerLeft: 'quarantine' | 'probe', share: number, reading: ProbeOutcome, copy = reading) => {
+    const directory = await bench.path();
+    const { environment } = await bench.environment(directory);
+    await environment.commit((transaction) => transaction.put(environment.table('t'), 'k', Buffer.alloc(1_000_000)));
+    await environment.close();
+    await rm(join(directory, 'closed'));
+    const file = join(directory, 'data.mdb');
+    await truncate(file, Math.floor((await stat(file)).size * share));
+    Object.assign(tells, { reading, copy });
+    return soundness({ directory, durability: 'session', onMarkerLeft, minFreeBytes: 0 }).catch((error: unknown) =>
+      String(error),
+    );
+  };
+  const short = expect.stringContaining('its newest meta page speaks of');
+
+  it('is trusted as a cache unless it is short, or its reader died', async () => {
+    expect(await judged('quarantine', 1, SURVIVED)).toEqual(WRITE);
+    expect(await judged('quarantine', 1, UNKNOWN)).toEqual(WRITE);
+    expect(await judged('quarantine', 0.5, UNKNOWN)).toEqual(short);
+    expect(await judged('quarantine', 0.5, SURVIVED)).toEqual(WRITE);
+    expect(await judged('quarantine', 1, DIED)).toContain('died of SIGSEGV');
+  });
+
+  it('is kept as checkpoints as long as it can be read, and written to only where a copy took it', async () => {
+    expect(await judged('probe', 1, SURVIVED)).toEqual(WRITE);
+    expect(await judged('probe', 1, SURVIVED, DIED)).toMatchObject({ may: 'read' });
+    expect(await judged('probe', 1, UNKNOWN)).toEqual(WRITE);
+    expect(await judged('probe', 0.5, UNKNOWN)).toEqual(short);
+    expect(await judged('probe', 0.5, UNKNOWN)).toContain('StorageFault');
+    expect(await judged('probe', 1, DIED)).toContain('died of SIGSEGV');
+    expect(await judged('probe', 1, { state: 'empty' })).toContain('none of its tables');
+  });
+});

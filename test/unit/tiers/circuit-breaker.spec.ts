@@ -1,0 +1,84 @@
+import { describe, expect, it } from '@jest/globals';
+import { FakeClock } from '../../../lib/testing/fake-clock.js';
+import { CircuitBreaker } from '../../../lib/tiers/circuit-breaker.js';
+import { RecordingEvents } from '../../support/stored-tiers.js';
+
+function setUp() {
+  const clock = new FakeClock();
+  const events = new RecordingEvents();
+  const tried: number[] = [];
+  let isBroken = true;
+  const breaker: CircuitBreaker = new CircuitBreaker({
+    tier: 'l2',
+    clock,
+    events,
+    repair: () => {
+      tried.push(clock.monotonic() / 1000);
+      if (isBroken) return Promise.reject(new Error('still broken'));
+      breaker.turnOn();
+      return Promise.resolve();
+    },
+  });
+  return { clock, events, tried, breaker, mend: (): void => void (isBroken = false) };
+}
+
+describe('a breaker', () => {
+  it('tries again after 1, 2, 4 … and at most 60 seconds', async () => {
+    const { breaker, clock, tried } = setUp();
+    breaker.trip('breaker', 'failed');
+    await clock.advance('250s');
+    expect(tried).toEqual([1, 3, 7, 15, 31, 63, 123, 183, 243]);
+  });
+
+  it('says each change of state once, however many calls failed', async () => {
+    const { breaker, clock, events, mend } = setUp();
+    breaker.trip('breaker', 'failed');
+    breaker.trip('breaker', 'failed again');
+    breaker.trip('disk-full', 'and full');
+    mend();
+    await clock.advance('10s');
+    breaker.turnOn();
+    expect(events.states).toEqual(['off breaker', 'off disk-full', 'on']);
+    expect(breaker.state).toEqual({ state: 'on' });
+    expect(clock.pending).toBe(0);
+  });
+
+  it('starts from one second again once it was on', async () => {
+    const { breaker, clock, tried, mend } = setUp();
+    breaker.trip('breaker', 'failed');
+    await clock.advance('4s');
+    mend();
+    await clock.advance('10s');
+    breaker.trip('breaker', 'failed');
+    await clock.advance('1s');
+    expect(tried).toEqual([1, 3, 7, 15]);
+  });
+
+  it('is waited for ever longer when it fails again as soon as it is on', async () => {
+    const { breaker, clock, events, tried, mend } = setUp();
+    mend();
+    breaker.trip('disk-full', 'no room for this one');
+    for (let seconds = 0; seconds < 600; seconds++) {
+      await clock.advance('1s');
+      if (breaker.state.state === 'on') breaker.trip('disk-full', 'no room for this one');
+    }
+    expect(tried.slice(0, 8)).toEqual([1, 3, 7, 15, 31, 63, 123, 183]);
+    expect(events.states.length).toBeLessThan(32);
+    await clock.advance('10m');
+    breaker.trip('disk-full', 'no room for this one');
+    const before = tried.length;
+    await clock.advance('1s');
+    expect(tried.length).toBe(before + 1);
+  });
+
+  it('stays off once it is closed', async () => {
+    const { breaker, clock, tried } = setUp();
+    breaker.trip('breaker', 'failed');
+    breaker.turnOff('closed', 'closed');
+    breaker.trip('breaker', 'failed');
+    breaker.turnOn();
+    await clock.advance('100s');
+    expect(tried).toEqual([]);
+    expect(breaker.state).toEqual({ state: 'off', reason: 'closed' });
+  });
+});
