@@ -1,0 +1,81 @@
+// Counts the files and the named functions of the library that run for one call of each kind, by V8's precise coverage.
+// Run after `npm run build`. With --check, fails when more files run than scripts/trace-paths.json allows.
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { Session } from 'node:inspector/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const BUILT = new URL('../dist/esm/', import.meta.url);
+const ALLOWED = new URL('./trace-paths.json', import.meta.url);
+const LANE = 'standard';
+
+const session = new Session();
+session.connect();
+await session.post('Profiler.enable');
+const { CacheManager } = await import(new URL('index.js', BUILT).href);
+await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false });
+
+const directory = await mkdtemp(join(tmpdir(), 'trace-paths-'));
+const settings = { lane: LANE, directory, logger: false };
+const value = { title: 'a value', words: ['some', 'words'], count: 3 };
+
+/** Runs `call`, and notes what ran until it was answered. */
+async function traced(name, call) {
+  await session.post('Profiler.takePreciseCoverage');
+  const result = await call();
+  const { result: scripts } = await session.post('Profiler.takePreciseCoverage');
+  rows.push({ name, ...countOf(scripts) });
+  return result;
+}
+
+function countOf(scripts) {
+  const files = new Set();
+  const functions = new Set();
+  for (const { url, functions: found } of scripts) {
+    if (!url.startsWith(BUILT.href)) continue;
+    const file = relative(fileURLToPath(BUILT), fileURLToPath(url));
+    for (const { functionName, ranges } of found) {
+      const isModule = functionName === '' && ranges[0].startOffset === 0;
+      if (isModule || ranges[0].count === 0) continue;
+      files.add(file);
+      if (functionName !== '') functions.add(`${file} ${functionName} ${ranges[0].startOffset}`);
+    }
+  }
+  return { files: [...files].sort(), functions: [...functions].sort() };
+}
+
+const rows = [];
+try {
+  const cache = await traced('boot', () => CacheManager.fromSettings(settings));
+  await traced('miss', () => cache.getOrSet('key', () => value));
+  await traced('its write to disk', () => cache.flush());
+  await cache.get('key');
+  await traced('hit in memory', () => cache.get('key'));
+  await traced('invalidateByTag', () => cache.invalidateByTag('news'));
+  await traced('cacheCheckpoint', () => cache.snapshots.cacheCheckpoint('run', value));
+  await traced('close', () => cache.close());
+
+  const again = await CacheManager.fromSettings(settings);
+  await traced('hit in L3', () => again.get('key'));
+  await again.close();
+} finally {
+  await rm(directory, { recursive: true, force: true });
+}
+
+const allowed = JSON.parse(readFileSync(ALLOWED, 'utf8'));
+const listed = process.argv.includes('--list');
+console.log('call                 files   allowed   named functions');
+for (const { name, files, functions } of rows) {
+  const limit = allowed[name];
+  console.log(
+    `${name.padEnd(20)} ${String(files.length).padStart(5)} ${String(limit).padStart(9)} ${String(functions.length).padStart(17)}`,
+  );
+  if (listed) for (const one of functions) console.log(`    ${one}`);
+}
+const grown = rows.filter(({ name, files }) => files.length > allowed[name]);
+if (process.argv.includes('--check') && grown.length > 0) {
+  console.error(`More files run than scripts/trace-paths.json allows: ${grown.map(({ name }) => name).join(', ')}.`);
+  process.exitCode = 1;
+}
