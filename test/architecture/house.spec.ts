@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { clockViolations, consoleViolations, entryPointViolations, moduleBorderViolations } from './borders.js';
 import { FLOORS, floorViolations, FRONT_DOOR } from './floors.js';
-import { barrelViolations, cycleViolations, folderViolations, lengthViolations } from './shape.js';
+import { barrelViolations, cycleViolations, folderViolations, lengthViolations, smallFileViolations } from './shape.js';
 import { parseSource, readTree, type Source } from './source-tree.js';
 
 const lib = readTree('lib');
@@ -18,7 +18,7 @@ describe('the house', () => {
     expect([...rooms].filter((room) => room === undefined || FLOORS[room] === undefined)).toEqual([]);
   });
 
-  it.each([
+  it.each<readonly [string, (tree: readonly Source[]) => readonly string[]]>([
     ['imports point strictly down', floorViolations],
     ['files, databases, sockets, Redis, Nest and timers stay in their rooms', moduleBorderViolations],
     ['time, timers and chance come from the clock', clockViolations],
@@ -27,8 +27,9 @@ describe('the house', () => {
     ['there are no barrels inside rooms', barrelViolations],
     ['folders are named after what they are about', folderViolations],
     ['files stay readable in one go', lengthViolations],
+    ['small files with one importer are part of it', smallFileViolations],
     ['nothing imports in circles', cycleViolations],
-  ] as const)('%s', (_, violations) => {
+  ])('%s', (_, violations) => {
     expect(violations(lib)).toEqual([]);
   });
 });
@@ -156,6 +157,16 @@ describe('the shape', () => {
   it('refuses a file that has grown too long', () => {
     const long = tree({ 'cache/long.ts': 'let x;\n'.repeat(601), 'cache/good.ts': 'let x;\n'.repeat(600) });
     expect(lengthViolations(long)).toEqual(['cache/long.ts:601 is longer than 600 lines']);
+  });
+
+  it('refuses a small file with one importer, and a list that names others', () => {
+    const small = tree({ 'cache/a.ts': `import './b.js';\nimport './c.js';`, 'cache/b.ts': '', 'cache/c.ts': '' });
+    expect(smallFileViolations(small, { 'cache/c.ts': 'is looked up', 'cache/d.ts': 'is gone' })).toEqual([
+      'cache/b.ts:1 is small, and cache/a.ts alone imports it',
+      'cache/d.ts stands on the list of small files and is none',
+    ]);
+    const twice = tree({ 'cache/a.ts': `import './b.js';`, 'cache/c.ts': `import './b.js';`, 'cache/b.ts': '' });
+    expect(smallFileViolations(twice, {})).toEqual([]);
   });
 
   it('refuses circles, also those of types alone', () => {

@@ -2,6 +2,7 @@ import { posix } from 'node:path';
 import type { Source } from './source-tree.js';
 
 const MAX_LINES = 600;
+const SMALL_LINES = 40;
 /** Names that say what kind of file lies there instead of what it is about. */
 const NAMELESS_FOLDERS: ReadonlySet<string> = new Set([
   'utils',
@@ -37,6 +38,38 @@ export function lengthViolations(tree: readonly Source[]): readonly string[] {
   return tree
     .filter(({ lines }) => lines > MAX_LINES)
     .map(({ path, lines }) => `${path}:${lines} is longer than ${MAX_LINES} lines`);
+}
+
+/** Small files with a single importer that a reader looks up by name, each with the reason. */
+export const SMALL_FILES: Readonly<Record<string, string>> = {
+  'decorators/inject-lane.decorator.ts': 'a decorator is looked up by its name',
+  'http/typed-errors.ts': 'which error becomes which status is looked up by itself',
+  'ipc/readable-json.ts': 'how values are shown as JSON is looked up by itself',
+  'ipc/remote-operations.ts': 'the counterpart of app-operations.ts',
+  'testing/seeded-random.ts': 'the one source of chance of the testing kit',
+};
+
+/** A file under 40 lines that one file alone imports is part of that file, unless it stands on the list. */
+export function smallFileViolations(
+  tree: readonly Source[],
+  allowed: Readonly<Record<string, string>> = SMALL_FILES,
+): readonly string[] {
+  const importers = new Map<string, Set<string>>();
+  for (const { path, imports } of tree)
+    for (const { target } of imports) {
+      if (target === undefined) continue;
+      importers.set(target, (importers.get(target) ?? new Set()).add(path));
+    }
+  const found = tree
+    .filter(({ path, lines }) => lines < SMALL_LINES && importers.get(path)?.size === 1)
+    .map(({ path }) => path);
+  const missing = Object.keys(allowed).filter((path) => !found.includes(path));
+  return [
+    ...found
+      .filter((path) => allowed[path] === undefined)
+      .map((path) => `${path}:1 is small, and ${[...(importers.get(path) ?? [])].join()} alone imports it`),
+    ...missing.map((path) => `${path} stands on the list of small files and is none`),
+  ];
 }
 
 /** Each circle once, type imports included: they show where the thinking goes round. */

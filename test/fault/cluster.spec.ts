@@ -61,7 +61,7 @@ const LISTENERS = `
 import cluster from 'node:cluster';
 import { once } from 'node:events';
 import { systemClock } from './lib/clock/clock.js';
-import { OperatorServer } from './lib/ipc/server.js';
+import { IpcServer } from './lib/ipc/server.js';
 import { socketLiveness } from './lib/ipc/socket.js';
 const [directory] = process.argv.slice(2);
 if (cluster.isPrimary) {
@@ -73,7 +73,7 @@ if (cluster.isPrimary) {
   const outcome = (listening) => listening.then(() => 'listens', (error) => error.code);
   process.send([
     await outcome(socketLiveness.hold(directory + '.held')),
-    await outcome(OperatorServer.listen(directory + '.asked', new Map(), systemClock)),
+    await outcome(IpcServer.listen(directory + '.asked', new Map(), systemClock)),
   ]);
   setInterval(() => undefined, 1_000);
 }
