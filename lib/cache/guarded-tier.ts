@@ -1,4 +1,5 @@
 import type { Clock } from '../clock/clock.js';
+import { BackOff } from '../clock/retry.js';
 import { withDeadline } from '../clock/timers.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { EventSink } from '../events/event-map.js';
@@ -18,8 +19,7 @@ export interface GuardedTierOptions {
 
 const FAILED: TierLookup = Object.freeze({ outcome: 'off', reason: 'breaker' });
 const HELD: TierLookup = Object.freeze({ outcome: 'off', reason: 'disconnected' });
-const FIRST_COOLDOWN_MS = 1_000;
-const LONGEST_COOLDOWN_MS = 60_000;
+const COOLDOWN = { firstMs: 1_000, longestMs: 60_000 };
 /** Emptying or scanning a large lane takes its time; this only ends what hangs. */
 const SCAN_DEADLINE_MS = 60_000;
 
@@ -32,7 +32,8 @@ const SCAN_DEADLINE_MS = 60_000;
 export class GuardedTier {
   private voidBefore = 0;
   private isHeld = false;
-  private failures = 0;
+  private hasFailed = false;
+  private readonly cooldown = new BackOff(COOLDOWN);
   private cooldownUntil = 0;
 
   constructor(
@@ -81,7 +82,7 @@ export class GuardedTier {
     if (this.isCoolingDown()) return FAILED;
     try {
       const lookup = this.tier[how]?.(lane, key) ?? FAILED;
-      if (!(lookup instanceof Promise)) return this.failures > 0 ? this.worked(lookup) : lookup;
+      if (!(lookup instanceof Promise)) return this.hasFailed ? this.worked(lookup) : lookup;
       return this.guard(lookup, this.options.readDeadlineMs).then(
         (answer) => this.worked(answer),
         (error: unknown) => this.failed(lane, error),
@@ -139,12 +140,13 @@ export class GuardedTier {
   }
 
   private isCoolingDown(): boolean {
-    return this.failures > 0 && this.options.clock.monotonic() < this.cooldownUntil;
+    return this.hasFailed && this.options.clock.monotonic() < this.cooldownUntil;
   }
 
   private worked(answer: TierLookup): TierLookup {
-    if (this.failures > 0 && answer.outcome !== 'off') {
-      this.failures = 0;
+    if (this.hasFailed && answer.outcome !== 'off') {
+      this.hasFailed = false;
+      this.cooldown.reset();
       this.options.events.emit('tier', { tier: this.name, state: 'on', detail: `tier ${this.name} answers again` });
     }
     return answer;
@@ -154,13 +156,12 @@ export class GuardedTier {
     this.options.recorder(lane).tierError(this.name);
     // a tier on disk says so itself, and knows when it is back
     if (error instanceof StorageFault) return FAILED;
-    if (this.failures === 0) {
+    if (!this.hasFailed) {
       const detail = `tier ${this.name} failed and is left alone for a while: ${messageOf(error)}`;
       this.options.events.emit('tier', { tier: this.name, state: 'off', reason: 'breaker', detail, error });
     }
-    const restMs = Math.min(FIRST_COOLDOWN_MS * 2 ** this.failures, LONGEST_COOLDOWN_MS);
-    this.failures++;
-    this.cooldownUntil = this.options.clock.monotonic() + restMs;
+    this.hasFailed = true;
+    this.cooldownUntil = this.options.clock.monotonic() + this.cooldown.next();
     return FAILED;
   }
 }

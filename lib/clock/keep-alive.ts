@@ -1,36 +1,24 @@
 const LONG_MS = 2 ** 30;
 
-/** Keeps the process alive while somebody waits for what would not keep it alive by itself. */
+/** Keeps the process alive while a caller awaits what would not keep it alive by itself, such as a timer. */
 export class KeepAlive {
   private waiting = 0;
   private timer: NodeJS.Timeout | undefined;
 
-  /** Settles as `work` does. */
+  /** Keeps the process alive until `work` settles. Returns `work`. */
   during<T>(work: Promise<T>): Promise<T> {
     this.waiting++;
     this.timer ??= setInterval(() => undefined, LONG_MS);
-    this.timer.ref();
     const leave = (): void => {
-      if (--this.waiting === 0) this.timer?.unref();
+      if (--this.waiting === 0) this.end();
     };
     work.then(leave, leave);
     return work;
   }
 
-  /** Nobody will wait any more. */
+  /** Keeps the process alive no longer, even if some of the work never settles. */
   end(): void {
     clearInterval(this.timer);
     this.timer = undefined;
   }
 }
-
-const A_LONG_WHILE_MS = 2 ** 30;
-
-/**
- * Keeps the process alive while a caller awaits what only timers, which don't, would bring about. Returns the function
- * that lets go.
- */
-export const keepAlive = (): (() => void) => {
-  const timer = setInterval(() => undefined, A_LONG_WHILE_MS);
-  return () => clearInterval(timer);
-};

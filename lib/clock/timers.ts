@@ -12,11 +12,21 @@ export class DeadlineError extends Error {
   }
 }
 
-/** Settles as `work` does, or rejects with DeadlineError after `afterMs`; what `work` does later is ignored. */
-export function withDeadline<T>(clock: Clock, work: Promise<T>, afterMs: number, what: string): Promise<T> {
+/**
+ * Settles as `work` does, or rejects after `afterMs`: with a DeadlineError that names `late`, or with the error that
+ * `late` makes. What `work` does later is ignored.
+ */
+export function withDeadline<T>(
+  clock: Clock,
+  work: Promise<T>,
+  afterMs: number,
+  late: string | (() => Error),
+): Promise<T> {
   if (afterMs === Infinity) return work;
   return new Promise<T>((resolve, reject) => {
-    const cancel = clock.schedule(afterMs, () => reject(new DeadlineError(what, afterMs)));
+    const cancel = clock.schedule(afterMs, () =>
+      reject(typeof late === 'string' ? new DeadlineError(late, afterMs) : late()),
+    );
     work.then(
       (value) => {
         cancel();
@@ -24,11 +34,16 @@ export function withDeadline<T>(clock: Clock, work: Promise<T>, afterMs: number,
       },
       (error: unknown) => {
         cancel();
-        // Handed on as it came, whatever it is: an Error or not.
+        // passed on as it is, an Error or not
         reject(error);
       },
     );
   });
+}
+
+/** Resolves when `work` has settled, in whichever way, and after `afterMs` at the latest. */
+export async function settledWithin(clock: Clock, work: Promise<unknown>, afterMs: number): Promise<void> {
+  await withDeadline(clock, work, afterMs, 'it').catch(() => undefined);
 }
 
 /** Resolves in a later turn of the event loop, after waiting input has been served. */

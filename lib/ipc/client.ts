@@ -12,7 +12,7 @@ import {
   type Response,
 } from './protocol.js';
 import { socketAddress } from './socket.js';
-import { keepAlive } from '../clock/keep-alive.js';
+import { KeepAlive } from '../clock/keep-alive.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 
 /** Nobody answers, or no longer. Whether what was asked has been done is unknown. */
@@ -197,6 +197,7 @@ const LOOK_AGAIN_MS = 50;
 export class OwnerClient {
   private connection: IpcConnection | undefined;
   private connecting: Promise<IpcConnection | undefined> | undefined;
+  private readonly keepAlive = new KeepAlive();
 
   constructor(private readonly options: OwnerClientOptions) {}
 
@@ -209,8 +210,7 @@ export class OwnerClient {
     if (this.connecting !== undefined && (this.connection === undefined || this.connection.isOpen))
       return this.connecting;
     this.connection = undefined;
-    const letGo = keepAlive();
-    this.connecting = this.look(isSettled).finally(letGo);
+    this.connecting = this.keepAlive.during(this.look(isSettled));
     this.connecting.catch(() => (this.connecting = undefined));
     return this.connecting;
   }

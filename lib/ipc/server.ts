@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Clock } from '../clock/clock.js';
-import { withDeadline } from '../clock/timers.js';
+import { settledWithin } from '../clock/timers.js';
 import { socketAddress } from './socket.js';
 import { once } from 'node:events';
 import {
@@ -56,7 +56,7 @@ export class IpcServer {
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
     const drained = Promise.all([...this.conversations].map((one) => one.drained()));
-    await withDeadline(this.clock, drained, DRAIN_MS, 'calls of other processes').catch(() => undefined);
+    await settledWithin(this.clock, drained, DRAIN_MS);
     for (const conversation of this.conversations) conversation.hangUp();
     await closed;
   }

@@ -1,7 +1,8 @@
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import type { ClusterTurns } from '../cache/lane-context.js';
 import type { Clock } from '../clock/clock.js';
-import { withDeadline } from '../clock/timers.js';
+import { settledWithin } from '../clock/timers.js';
+import { BackOff } from '../clock/retry.js';
 import { KeepAlive } from '../clock/keep-alive.js';
 import { randomFraction } from '../clock/random.js';
 import type { EventSink } from '../events/event-map.js';
@@ -48,8 +49,7 @@ export interface RedisBackendOptions {
 /** Cut off for longer, nothing that was missed can be told from what was not. */
 const CUT_OFF_AFTER_MS = 1_000;
 const CLOSE_WITHIN_MS = 250;
-const FIRST_RETRY_MS = 100;
-const LAST_RETRY_MS = 2_000;
+const RECONNECTS = { firstMs: 100, longestMs: 2_000 };
 /** How long an app waits at boot for a server that does not answer. */
 const BOOT_WITHIN_MS = 1_000;
 
@@ -75,7 +75,7 @@ export class RedisBackend {
   private readonly freshness: FreshnessWindow;
   private hasSaid = false;
   private isClosed = false;
-  private retryMs = FIRST_RETRY_MS;
+  private readonly backOff = new BackOff(RECONNECTS);
   private wake: () => void = () => undefined;
   private running: Promise<void> = Promise.resolve();
 
@@ -143,14 +143,8 @@ export class RedisBackend {
       caughtUp: (connection, asOf) => this.caughtUp(connection, asOf),
     });
     this.line = line;
-    const started = new Promise<void>((resolve) => {
-      const cancel = clock.schedule(BOOT_WITHIN_MS, resolve);
-      this.wake = () => {
-        cancel();
-        resolve();
-      };
-      this.running = this.run(line);
-    });
+    const started = this.wait(BOOT_WITHIN_MS);
+    this.running = this.run(line);
     return this.hold.during(started);
   }
 
@@ -179,7 +173,7 @@ export class RedisBackend {
     this.opened?.fail(new Error('closed'));
     this.wake();
     // a connection that is being made ends by itself
-    await withDeadline(this.settings.clock, this.running, CLOSE_WITHIN_MS, 'Redis').catch(() => undefined);
+    await settledWithin(this.settings.clock, this.running, CLOSE_WITHIN_MS);
     await this.template.close();
     this.hold.end();
   }
@@ -195,7 +189,7 @@ export class RedisBackend {
       } catch (error) {
         this.cutOff(error);
       }
-      if (!this.isClosed) await this.pause();
+      if (!this.isClosed) await this.wait(this.backOff.next() * (0.5 + randomFraction() / 2));
     }
   }
 
@@ -206,7 +200,7 @@ export class RedisBackend {
     this.freshness.caughtUpAsOf(asOf);
     if (this.connection === connection) return;
     this.connection = connection;
-    this.retryMs = FIRST_RETRY_MS;
+    this.backOff.reset();
     this.follower?.release();
     this.turn({ state: 'on' }, 'connected, and up to date with the other instances');
     this.wake();
@@ -232,16 +226,9 @@ export class RedisBackend {
     this.settings.events.emit('tier', { tier: 'l4', ...state, detail, ...(error !== undefined && { error }) });
   }
 
-  private pause(): Promise<void> {
-    const { clock } = this.settings;
-    const waitMs = this.retryMs * (0.5 + randomFraction() / 2);
-    this.retryMs = Math.min(this.retryMs * 2, LAST_RETRY_MS);
-    return new Promise((resolve) => {
-      const cancel = clock.schedule(waitMs, resolve);
-      this.wake = () => {
-        cancel();
-        resolve();
-      };
-    });
+  /** Resolves after `ms`, or at the next call of `wake`. */
+  private wait(ms: number): Promise<void> {
+    const woken = new Promise<void>((resolve) => (this.wake = resolve));
+    return settledWithin(this.settings.clock, woken, ms);
   }
 }

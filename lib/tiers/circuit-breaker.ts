@@ -1,11 +1,11 @@
 import type { Clock } from '../clock/clock.js';
+import { Retry } from '../clock/retry.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { EventSink } from '../events/event-map.js';
 import type { TierOffReason } from '../events/reasons.js';
 import type { TierState } from './tier.js';
 
-const FIRST_RETRY_MS = 1_000;
-const LAST_RETRY_MS = 60_000;
+const RETRIES = { firstMs: 1_000, longestMs: 60_000 };
 
 export interface CircuitBreakerOptions {
   readonly tier: TierName;
@@ -20,11 +20,12 @@ export class CircuitBreaker {
   state: TierState = { state: 'on' };
   /** What was said last. */
   private told: 'on' | TierOffReason = 'on';
-  private retryMs = FIRST_RETRY_MS;
   private onSince = 0;
-  private cancel: (() => void) | undefined;
+  private readonly retry: Retry;
 
-  constructor(private readonly options: CircuitBreakerOptions) {}
+  constructor(private readonly options: CircuitBreakerOptions) {
+    this.retry = new Retry(options.clock, RETRIES);
+  }
 
   /** Off from the start; who asks hears it, but nobody is told. */
   startOff(reason: TierOffReason): void {
@@ -40,14 +41,14 @@ export class CircuitBreaker {
   /** The tier failed: it is off until a repair succeeds. */
   trip(reason: TierOffReason, detail: string, error?: unknown): void {
     if (this.state.reason === 'closed') return;
-    if (this.hasHeld()) this.retryMs = FIRST_RETRY_MS;
+    if (this.hasHeld()) this.retry.reset();
     this.turnOff(reason, detail, error);
     this.retryLater();
   }
 
   /** The tier is off, and stays so until somebody turns it on. */
   turnOff(reason: TierOffReason, detail: string, error?: unknown): void {
-    this.cancelRetry();
+    this.retry.cancel();
     this.state = { state: 'off', reason };
     if (this.told === reason) return;
     this.told = reason;
@@ -57,13 +58,13 @@ export class CircuitBreaker {
 
   /** As `turnOff`, for a moment that is not worth telling, unless it lasts. */
   pause(reason: TierOffReason): void {
-    this.cancelRetry();
+    this.retry.cancel();
     if (this.state.reason !== 'closed') this.state = { state: 'off', reason };
   }
 
   turnOn(): void {
     if (this.state.reason === 'closed') return;
-    this.cancelRetry();
+    this.retry.cancel();
     if (this.state.state === 'on') return;
     this.onSince = this.options.clock.monotonic();
     const { reason } = this.state;
@@ -77,22 +78,14 @@ export class CircuitBreaker {
   /** Whether it was on for as long as it had been waited for: a disk that takes small writes and no large ones fails sooner. */
   private hasHeld(): boolean {
     const onForMs = this.options.clock.monotonic() - this.onSince;
-    return this.state.state === 'on' && onForMs >= this.retryMs / 2;
+    return this.state.state === 'on' && onForMs >= this.retry.delayMs / 2;
   }
 
   private retryLater(): void {
-    this.cancel = this.options.clock.schedule(this.retryMs, () => {
-      this.cancel = undefined;
-      this.retryMs = Math.min(this.retryMs * 2, LAST_RETRY_MS);
+    this.retry.schedule(() => {
       this.options.repair().catch(() => {
-        if (this.cancel === undefined && this.state.state === 'off' && this.state.reason !== 'closed')
-          this.retryLater();
+        if (!this.retry.isScheduled && this.state.state === 'off' && this.state.reason !== 'closed') this.retryLater();
       });
     });
-  }
-
-  private cancelRetry(): void {
-    this.cancel?.();
-    this.cancel = undefined;
   }
 }

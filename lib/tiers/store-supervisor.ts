@@ -1,4 +1,5 @@
 import type { Clock } from '../clock/clock.js';
+import { settledWithin } from '../clock/timers.js';
 import type { EventSink } from '../events/event-map.js';
 import type { TierOffReason } from '../events/reasons.js';
 import type { EntryStore } from '../storage/entries/entry-store.js';
@@ -114,13 +115,10 @@ export class StoreSupervisor {
     const { store } = this;
     this.store = undefined;
     this.breaker.turnOff('closed', 'closed');
-    if (store !== undefined) await within(this.options.clock, stepMs, store.flush());
+    if (store !== undefined) await settledWithin(this.options.clock, store.flush(), stepMs);
     store?.stop(this.offFault);
-    await within(
-      this.options.clock,
-      stepMs,
-      this.inTurn(async () => this.environment?.close()),
-    );
+    const closed = this.inTurn(async () => this.environment?.close());
+    await settledWithin(this.options.clock, closed, stepMs);
   }
 
   /** What it was off for before decides whether it may serve at once. */
@@ -216,16 +214,6 @@ export class StoreSupervisor {
 /** Whether the folder that is open now will never serve again. */
 function isLost(error: unknown): boolean {
   return error instanceof StorageFault && (error.kind === 'damaged' || error.kind === 'gone');
-}
-
-/** Resolves when `work` has ended, well or badly, and when `ms` have passed at the latest. */
-async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<void> {
-  const cancels: (() => void)[] = [];
-  const deadline = new Promise<void>((resolve) => {
-    cancels.push(clock.schedule(ms, resolve));
-  });
-  await Promise.race([Promise.allSettled([work]), deadline]);
-  for (const cancel of cancels) cancel();
 }
 
 /** Where a disk tier gets its folder from, and what becomes of one that must not be read again. */

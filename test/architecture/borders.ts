@@ -12,7 +12,7 @@ const MODULE_BORDERS: readonly ModuleBorder[] = [
   { modules: /^lmdb$/, rooms: ['storage', 'cli'] },
   { modules: /^(node:)?net$/, rooms: ['ipc', 'cli'] },
   { modules: /^(redis|@redis\/.+|ioredis|iovalkey|@valkey\/.+)$/, rooms: ['redis'] },
-  { modules: /^@nestjs\//, rooms: ['module', 'decorators', 'http', 'housekeeping', 'testing'] },
+  { modules: /^@nestjs\//, rooms: ['app', 'module', 'decorators', 'http', 'housekeeping', 'testing'] },
   { modules: /^(node:)?(timers|perf_hooks)(\/|$)/, rooms: ['clock'] },
 ];
 

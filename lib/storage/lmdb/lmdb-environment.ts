@@ -1,4 +1,5 @@
 import type { Clock } from '../../clock/clock.js';
+import { withDeadline } from '../../clock/timers.js';
 import { copyInto, copyPlace } from './compaction.js';
 import {
   StorageFault,
@@ -165,7 +166,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
   private write(changes: Changes): Promise<void> {
     const submission = this.batches.submit(() => this.apply(changes.all), changes.bytes);
     const outcome = this.outcome(submission, changes.bytes);
-    return inTime(outcome, this.options.clock, this.deadlineMs, () => {
+    return withDeadline(this.options.clock, outcome, this.deadlineMs, () => {
       const late = new StorageFault('deadline', `writing to ${this.directory} took more than ${this.deadlineMs} ms`);
       if (!submission.withdraw(late)) this.countOverdue(outcome);
       return late;
@@ -247,7 +248,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
   private async isInTime(closing: Promise<void>): Promise<boolean> {
     const late = (): Error => new StorageFault('deadline', `it took more than ${this.deadlineMs} ms`);
     try {
-      await inTime(closing, this.options.clock, this.deadlineMs, late);
+      await withDeadline(this.options.clock, closing, this.deadlineMs, late);
       return true;
     } catch (error) {
       const fault = toFault(error, `closing ${this.directory}`);
@@ -305,13 +306,6 @@ class Changes implements Transaction {
     return own;
   }
 }
-
-/** Settles as `work` does, or rejects with what `onLate` returns once `ms` have passed. `work` itself goes on. */
-const inTime = <T>(work: Promise<T>, clock: Clock, ms: number, onLate: () => Error): Promise<T> =>
-  new Promise((resolve, reject) => {
-    const cancel = clock.schedule(ms, () => reject(onLate()));
-    work.finally(cancel).then(resolve, reject);
-  });
 
 /** The file that LMDB has open, which others may remove or replace under it. */
 class DataFile {
