@@ -164,7 +164,7 @@ class App<M extends LaneManager> implements LaneCacheApp<M> {
 
   private leaveRecord(): Promise<void> {
     const { context, metrics, disk } = this;
-    return context.purpose === 'look' ? Promise.resolve() : disk.leaveNote(recordOf(context, metrics.report()));
+    return context.purpose === 'look' ? Promise.resolve() : disk.leaveRecord(recordOf(context, metrics.report()));
   }
 
   private async flush(): Promise<void> {

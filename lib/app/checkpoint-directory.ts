@@ -1,64 +1,58 @@
 import { relative } from 'node:path';
-import { LocalCheckpointStore } from '../checkpoints/local/local-checkpoint-store.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { ReadFaults } from '../checkpoints/local/checkpoint-tables.js';
+import { LocalCheckpointStore } from '../checkpoints/local/local-checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
+import type { Clock } from '../clock/clock.js';
+import { Retry } from '../clock/retry.js';
+import type { EventSink } from '../events/event-map.js';
 import type { TierOffReason } from '../events/reasons.js';
-import { StorageFault, type StorageFaultKind } from '../storage/environment.js';
 import { socketLiveness } from '../ipc/socket.js';
+import { acquireOwnership, type InUse } from '../storage/directory/owner-lock.js';
+import { StorageFault, type StorageFaultKind } from '../storage/environment.js';
 import type { OpenDirectories } from '../storage/lmdb/open-directories.js';
 import { openEnvironment } from '../storage/lmdb/open-environment.js';
-import { acquireOwnership, type InUse } from '../storage/directory/owner-lock.js';
 import { offReasonOf } from '../tiers/tier.js';
-import type { Clock } from '../clock/clock.js';
-import type { EventSink } from '../events/event-map.js';
 
-interface OwnCheckpointPlace extends CheckpointPlace {
+interface CheckpointPlace {
+  /** The app's directory, absolute. */
+  readonly root: string;
+  /** Absolute; false keeps no checkpoints. */
+  readonly checkpoints: string | false;
+  readonly clock: Clock;
+  readonly events: EventSink;
+  readonly minFreeBytes: number | undefined;
+  readonly deadlineMs: number;
   readonly opened: OpenDirectories;
 }
 
-/** By what right a folder is opened. */
+/** The right to open the folder of checkpoints. */
 interface Claim {
-  /** Rejects with `StorageFault` if the folder belongs to another process by now. */
+  /** Rejects with `StorageFault` if another process owns the folder now. */
   readonly requireOwnership: () => Promise<void>;
   readonly release: () => Promise<void>;
 }
 
-const FIRST_RETRY_MS = 1_000;
-const LAST_RETRY_MS = 60_000;
+const RETRIES = { firstMs: 1_000, longestMs: 60_000 };
 const nothing = (): Promise<void> => Promise.resolve();
 
-/** Stands in until something else is there. `stop` ends the waiting for it. */
-class PassingCheckpointStore extends UnavailableCheckpointStore {
-  constructor(
-    reason: TierOffReason,
-    detail: string,
-    private readonly stop: () => Promise<void>,
-  ) {
-    super(reason, detail);
-  }
-
-  override close(): Promise<void> {
-    this.current = { state: 'off', reason: 'closed', detail: 'the app was closed' };
-    return this.stop();
-  }
-}
-
 /**
- * The checkpoints of an app whose directory this process owns. While something is in the way, a full disk or a folder
- * that went away, another store stands in for them and says so, and they are opened again by and by. A folder outside
- * the directory, which apps with other directories may have been given too, is claimed first.
+ * The checkpoints of an app whose directory this process owns. While the folder cannot be used, because the disk is full
+ * or the folder is gone, a store that is off replaces them, and the folder is opened again later. A folder outside the
+ * directory is claimed first, because apps with other directories may use it too.
  */
 export class CheckpointDirectory {
-  private retryMs = FIRST_RETRY_MS;
+  private readonly retry: Retry;
   private isReportedOff = false;
 
-  /** `entitled`: see `Claim`, for the app's directory. `replace` gets every store but the first. */
+  /** `requireOwnership` is the claim on the app's directory. `replace` gets every store but the first. */
   constructor(
-    private readonly place: OwnCheckpointPlace,
+    private readonly place: CheckpointPlace,
     private readonly requireOwnership: () => Promise<void>,
     private readonly replace: (store: CheckpointStore) => Promise<void>,
-  ) {}
+  ) {
+    this.retry = new Retry(place.clock, RETRIES);
+  }
 
   /** Throws LaneCacheError if the folder can never be used. */
   async open(): Promise<CheckpointStore> {
@@ -76,15 +70,6 @@ export class CheckpointDirectory {
     }
   }
 
-  private wait(checkpoints: string, claim: InUse): CheckpointStore {
-    const stop = claim.whenFree((owned) => {
-      const own: Claim = { requireOwnership: nothing, release: () => owned.release() };
-      void this.renew(() => this.openFolder(checkpoints, own));
-    });
-    const detail = `'${checkpoints}' belongs to process ${claim.ownerPid}, whose app has another directory. Give both apps the same 'directory' to share checkpoints, or one of them another 'checkpoints.directory'.`;
-    return new PassingCheckpointStore('in-use', detail, stop);
-  }
-
   private async openFolder(directory: string, { requireOwnership, release }: Claim): Promise<CheckpointStore> {
     const { clock, minFreeBytes, deadlineMs, events, opened } = this.place;
     const faults = new ReadFaults();
@@ -93,21 +78,30 @@ export class CheckpointDirectory {
       quarantined: (from: string, movedTo: string, cause: string): void =>
         events.emit('quarantine', { directory: from, movedTo, cause: `checkpoints: ${cause}` }),
     };
-    const given = { directory, durability: 'durable', onMarkerLeft: 'probe' } as const;
+    const settings = { directory, durability: 'durable', onMarkerLeft: 'probe' } as const;
     try {
       await requireOwnership();
-      const environment = await openEnvironment({ ...given, clock, minFreeBytes, deadlineMs, report, opened });
+      const environment = await openEnvironment({ ...settings, clock, minFreeBytes, deadlineMs, report, opened });
       const gone = (detail: string): void => this.onRemoved(store, detail);
-      // what hangs keeps the claim as long as the process lives
-      const letGo = async (): Promise<void> => {
+      // an environment that hangs keeps the claim as long as the process lives
+      const releaseIfClosed = async (): Promise<void> => {
         if (!opened.has(directory)) await release();
       };
-      const store = new LocalCheckpointStore(environment, { clock, events, faults, release: letGo, gone });
+      const store = new LocalCheckpointStore(environment, { clock, events, faults, release: releaseIfClosed, gone });
       return store;
     } catch (error) {
       await release();
       throw error;
     }
+  }
+
+  private wait(checkpoints: string, claim: InUse): CheckpointStore {
+    const stop = claim.whenFree((owned) => {
+      const own: Claim = { requireOwnership: nothing, release: () => owned.release() };
+      void this.renew(() => this.openFolder(checkpoints, own));
+    });
+    const detail = `'${checkpoints}' belongs to process ${claim.ownerPid}, whose app has another directory. Give both apps the same 'directory' to share checkpoints, or one of them another 'checkpoints.directory'.`;
+    return new TemporaryCheckpointStore('in-use', detail, stop);
   }
 
   private useUnavailable(fault: StorageFault): CheckpointStore {
@@ -116,62 +110,66 @@ export class CheckpointDirectory {
     if (!this.isReportedOff)
       this.place.events.emit('tier', { tier: 'checkpoints', state: 'off', reason, detail, error: fault });
     this.isReportedOff = true;
-    return new PassingCheckpointStore(
-      reason,
-      `${detail}. They are tried again by themselves.`,
-      this.retryAfter(nothing()),
-    );
+    const stop = this.retryAfter(nothing());
+    return new TemporaryCheckpointStore(reason, `${detail}. The folder is tried again automatically.`, stop);
   }
 
-  /** The folder of `store`, which has said so, is not there any more. */
+  /** The folder of `store`, which has reported it, is gone. */
   private onRemoved(store: CheckpointStore, detail: string): void {
     this.isReportedOff = true;
     const stop = this.retryAfter(store.close());
-    void this.replace(new PassingCheckpointStore('breaker', `${detail}. They are opened anew by themselves.`, stop));
+    const text = `${detail}. The folder is opened again automatically.`;
+    void this.replace(new TemporaryCheckpointStore('breaker', text, stop));
   }
 
-  private reportOnline(): void {
-    this.retryMs = FIRST_RETRY_MS;
-    if (!this.isReportedOff) return;
-    this.isReportedOff = false;
-    this.place.events.emit('tier', { tier: 'checkpoints', state: 'on', detail: 'checkpoints can be saved again' });
-  }
-
-  /** Opens once more, later, and after `before`. Returns the function that ends it. */
+  /** Opens once more, later, and after `before`. Returns the function that stops it. */
   private retryAfter(before: Promise<void>): () => Promise<void> {
     let opening: Promise<void> | undefined;
-    const cancel = this.place.clock.schedule(this.retryMs, () => {
+    this.retry.schedule(() => {
       opening = before.then(() => this.renew(() => this.open()));
     });
-    this.retryMs = Math.min(this.retryMs * 2, LAST_RETRY_MS);
     return async () => {
-      cancel();
+      this.retry.cancel();
       await before;
       await opening;
     };
   }
 
   private async renew(open: () => Promise<CheckpointStore>): Promise<void> {
-    const asFault = (error: unknown): StorageFault =>
-      error instanceof StorageFault ? error : new StorageFault('io', String(error), error);
-    const store = await open().catch((error: unknown) => this.useUnavailable(asFault(error)));
+    const store = await open().catch((error: unknown) => this.useUnavailable(asStorageFault(error)));
     await this.replace(store);
     if (store.state.state === 'on') this.reportOnline();
   }
+
+  private reportOnline(): void {
+    this.retry.reset();
+    if (!this.isReportedOff) return;
+    this.isReportedOff = false;
+    this.place.events.emit('tier', { tier: 'checkpoints', state: 'on', detail: 'checkpoints can be saved again' });
+  }
 }
 
-interface CheckpointPlace {
-  /** The app's directory, absolute. */
-  readonly root: string;
-  /** Absolute; false keeps no checkpoints. */
-  readonly checkpoints: string | false;
-  readonly clock: Clock;
-  readonly events: EventSink;
-  readonly minFreeBytes: number | undefined;
-  readonly deadlineMs: number;
+/** Is off until another store replaces it. `stop` ends the attempts to get that other store. */
+class TemporaryCheckpointStore extends UnavailableCheckpointStore {
+  constructor(
+    reason: TierOffReason,
+    detail: string,
+    private readonly stop: () => Promise<void>,
+  ) {
+    super(reason, detail);
+  }
+
+  override close(): Promise<void> {
+    this.current = { state: 'off', reason: 'closed', detail: 'the app was closed' };
+    return this.stop();
+  }
 }
 
-/** Stands where the options want no checkpoints. */
+/** Any error of opening a folder, as the fault for which the folder is off. */
+export const asStorageFault = (error: unknown): StorageFault =>
+  error instanceof StorageFault ? error : new StorageFault('io', String(error), error);
+
+/** The store of an app whose options want no checkpoints. */
 export function switchedOff(): CheckpointStore {
   const detail = "they are switched off in the options. Give 'checkpoints' something else than false.";
   return new UnavailableCheckpointStore('policy', detail);

@@ -31,7 +31,12 @@ export interface DiskOptions {
   readonly deadlineMs: number;
 }
 
-/** What of an app's cache lies on disk. */
+export interface Leftovers {
+  readonly orphanedSessions: number;
+  readonly quarantinesRemoved: number;
+}
+
+/** The part of an app's cache that is on disk. */
 export interface Disk {
   readonly l2: Tier;
   readonly l3: Tier;
@@ -49,9 +54,10 @@ export interface Disk {
   whenFound(adopt: (journal: LogJournal) => void): void;
   /** What this process answers others as long as it is the owner, besides what concerns checkpoints. */
   answer(answers: readonly (readonly [string, Answer])[]): void;
-  /** Leaves word of the app for whoever looks into the directory later. Never rejects; only the owner does it. */
-  leaveNote(note: unknown): Promise<void>;
-  removeLeftovers(): Promise<{ readonly orphanedSessions: number; readonly quarantinesRemoved: number }>;
+  /** Writes the app record, if this process owns the directory. Never rejects. */
+  leaveRecord(record: unknown): Promise<void>;
+  /** Removes what dead processes and old faults have left. */
+  removeLeftovers(): Promise<Leftovers>;
   close(): Promise<void>;
 }
 
@@ -73,7 +79,7 @@ export function noDisk(
     checkpoints: () => checkpoints,
     whenFound: () => undefined,
     answer: () => undefined,
-    leaveNote: () => Promise.resolve(),
+    leaveRecord: () => Promise.resolve(),
     removeLeftovers: () => Promise.resolve({ orphanedSessions: 0, quarantinesRemoved: 0 }),
     close: () => checkpoints.close(),
   };

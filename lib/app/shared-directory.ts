@@ -3,72 +3,104 @@ import type { Persistence } from '../cache/lane-context.js';
 import { withBenchLanes } from '../benchmark/measure-performance.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
+import { Retry } from '../clock/retry.js';
+import type { Outbox } from '../invalidation/shared-log.js';
 import type { LogJournal } from '../invalidation/journal.js';
 import { checkpointAnswers, RemoteCheckpointStore } from '../ipc/remote-checkpoint-store.js';
 import { type Answer, IpcServer } from '../ipc/server.js';
 import { socketLiveness } from '../ipc/socket.js';
-import { switchedOff, CheckpointDirectory } from './checkpoint-directory.js';
-import { writeAppRecord, LaneCacheDirectory, type Session } from '../storage/directory/cache-directory.js';
+import { LaneCacheDirectory, type Session, writeAppRecord } from '../storage/directory/cache-directory.js';
 import { CacheFolder, PersistentFolder } from '../storage/directory/cache-folders.js';
-import { StorageFault } from '../storage/environment.js';
-import { MissedMarker, PendingInvalidations } from '../storage/directory/pending-invalidations.js';
-import { OpenDirectories } from '../storage/lmdb/open-directories.js';
-import { OwnerSocket } from '../storage/directory/owner-socket.js';
 import { acquireOwnership, type InUse, type Owned } from '../storage/directory/owner-lock.js';
+import { OwnerSocket } from '../storage/directory/owner-socket.js';
 import { OwnershipCheck } from '../storage/directory/ownership-check.js';
+import { MissedMarker } from '../storage/directory/pending-invalidations.js';
+import { StorageFault } from '../storage/environment.js';
 import { removeOldQuarantines } from '../storage/files/quarantine.js';
+import { OpenDirectories } from '../storage/lmdb/open-directories.js';
+import { PersistentTier } from '../tiers/persistent-tier.js';
 import { DiskTier, type StoredTierOptions } from '../tiers/stored-tier.js';
 import { offReasonOf } from '../tiers/tier.js';
-import { PersistentTier } from '../tiers/persistent-tier.js';
-import type { Disk, DiskOptions } from './disk.js';
-import { INVALIDATION_KINDS } from '../events/reasons.js';
-import type { Outbox, SharedRecord } from '../invalidation/shared-log.js';
+import { asStorageFault, CheckpointDirectory, switchedOff } from './checkpoint-directory.js';
+import type { Disk, DiskOptions, Leftovers } from './disk.js';
+import { StoredOutbox } from './stored-outbox.js';
 
-const FIRST_RETRY_MS = 1_000;
-const LAST_RETRY_MS = 60_000;
+/**
+ * What this process is to the directory.
+ *
+ *     opening ──> unavailable ──> waiting ──> owner ──> closed
+ *        └──────────────┴────────────┴──────────^
+ */
+type Phase = Opening | Unavailable | Waiting | Owner | Closed;
+
+/** The first attempt to open the directory has not ended yet. */
+interface Opening {
+  readonly name: 'opening';
+}
+
+/** The directory cannot be used. The app works in memory, and the directory is tried again. */
+interface Unavailable {
+  readonly name: 'unavailable';
+}
+
+/** Another process owns the directory. */
+interface Waiting {
+  readonly name: 'waiting';
+  readonly place: Place;
+  /** Ends the attempts to become the owner, after the one under way. */
+  readonly stopWaiting: () => Promise<void>;
+  /** Undefined if no checkpoints are kept. */
+  readonly remote: RemoteCheckpointStore | undefined;
+}
+
+interface Owner {
+  readonly name: 'owner';
+  readonly place: Place;
+  readonly ownership: OwnershipCheck;
+  /** Settles when everything in the directory has been opened. */
+  readonly attached: Promise<void>;
+  /** The checkpoints of the owner before, whose calls go on with this process's own. */
+  readonly remote: RemoteCheckpointStore | undefined;
+  /** Once it has been read. */
+  outbox: Outbox | undefined;
+  /** Once other processes can ask this one. */
+  server: IpcServer | undefined;
+}
+
+interface Closed {
+  readonly name: 'closed';
+}
+
+interface Place {
+  readonly directory: LaneCacheDirectory;
+  /** Where the owner answers other processes. */
+  readonly socket: OwnerSocket;
+}
+
+const RETRIES = { firstMs: 1_000, longestMs: 60_000 };
 const NOT_OPENED = 'they have not been opened yet. Try again in a moment.';
+const NO_LEFTOVERS: Leftovers = Object.freeze({ orphanedSessions: 0, quarantinesRemoved: 0 });
 
-/** What an app has on disk, in a directory that other processes may use as well: one of them owns it. */
+/** What an app keeps in a directory that other processes may use as well. One of them owns it. */
 export class SharedDirectory implements Disk {
   readonly l2: DiskTier;
   readonly l3: PersistentTier;
   readonly persistence: Persistence;
-  outbox: StoredOutbox | undefined;
-  private directory: LaneCacheDirectory | undefined;
-  private session: Session | undefined;
-  private socket: OwnerSocket | undefined;
-  private owned: OwnershipCheck | undefined;
-  private stopWaiting: (() => Promise<void>) | undefined;
+  private phase: Phase = { name: 'opening' };
   private store: CheckpointStore = new UnavailableCheckpointStore('in-use', NOT_OPENED);
-  private remote: RemoteCheckpointStore | undefined;
-  private server: IpcServer | undefined;
-  private readonly answers = new Map<string, Answer>(checkpointAnswers(() => this.store));
-  private readonly note: MissedMarker;
-  private moving: Promise<void> = Promise.resolve();
-  private readonly opened = new OpenDirectories();
-  private cancelRetry = (): void => undefined;
-  private owning: Promise<void> = Promise.resolve();
+  /** This process's own, as soon as it could be made. */
+  private session: Session | undefined;
+  private readonly retry: Retry;
+  /** The retry under way. */
+  private retrying: Promise<void> = Promise.resolve();
   private closing: Promise<void> | undefined;
-
-  private constructor(private readonly options: DiskOptions) {
-    const tier: StoredTierOptions = { ...options, lanes: withBenchLanes(options.lanes) };
-    this.l2 = DiskTier.unattached(tier);
-    const l3 = (this.l3 = PersistentTier.unattached(tier));
-    const directory = join(options.root, 'l3');
-    this.note = new MissedMarker(options.root, directory);
-    this.persistence = {
-      directory,
-      // the owner follows what all say, and so does whoever becomes the owner
-      isEmpty: () => !l3.isFollowed || l3.isEmpty,
-      // who is just becoming the owner must be done with it first
-      invalidateAll: () => this.owning.then(() => l3.invalidateAll()),
-      noteMissed: () => (l3.isFollowed ? undefined : this.missed()),
-    };
-  }
+  private readonly answers = new Map<string, Answer>(checkpointAnswers(() => this.store));
+  private readonly marker: MissedMarker;
+  private readonly opened = new OpenDirectories();
 
   /**
-   * Opens the directory and claims it. One that cannot be used for the time being turns the disk off, and is tried again.
-   * Throws LaneCacheError on a directory that can never be used as one.
+   * Opens the directory and claims it. A directory that cannot be used now turns the disk off, and is tried again.
+   * Rejects with LaneCacheError if it can never be used.
    */
   static async open(options: DiskOptions): Promise<SharedDirectory> {
     const disk = new SharedDirectory(options);
@@ -79,52 +111,39 @@ export class SharedDirectory implements Disk {
         await disk.close();
         throw error;
       }
-      disk.retryLater(error);
+      disk.becomeUnavailable(error);
     }
     return disk;
   }
 
-  /** Takes up where an earlier attempt failed. Rejects with `StorageFault`, or LaneCacheError. */
-  private async openOnce(): Promise<void> {
-    const { root, clock } = this.options;
-    const directory = await LaneCacheDirectory.prepare({ root, liveness: socketLiveness, clock });
-    await directory.removeDeadSessions();
-    if (this.session === undefined) await this.openSession(directory);
-    const ownership = await acquireOwnership({ directory: directory.claims, liveness: socketLiveness, clock });
-    this.socket = await OwnerSocket.at(directory.claims);
-    this.directory = directory;
-    if (ownership.state === 'owned') await this.own(ownership);
-    else this.wait(ownership, this.socket);
-  }
-
-  private async openSession(directory: LaneCacheDirectory): Promise<void> {
-    const { clock, deadlineMs, minFreeBytes } = this.options;
-    this.session = await directory.openSession();
-    const place = join(this.session.directory, 'l2');
-    await this.l2.attach(new CacheFolder({ directory: place, durability: 'session', clock, minFreeBytes, deadlineMs }));
-  }
-
-  /** Goes on in memory, and tries to move in later. */
-  private retryLater(fault: StorageFault, afterMs = FIRST_RETRY_MS): void {
-    const { root, events, clock } = this.options;
-    const reason = offReasonOf(fault.kind);
-    const detail = `the directory '${root}' can't be used: ${fault.message}`;
-    if (afterMs === FIRST_RETRY_MS) {
-      this.l2.hold(reason);
-      this.l3.hold(reason);
-      events.emit('tier', { tier: 'l2', state: 'off', reason, detail });
-    }
-    this.store = new UnavailableCheckpointStore(reason, detail);
-    this.cancelRetry = clock.schedule(afterMs, () => {
-      this.moving = this.openOnce().catch((error: unknown) => {
-        const again = error instanceof StorageFault ? error : new StorageFault('io', String(error), error);
-        if (this.closing === undefined) this.retryLater(again, Math.min(afterMs * 2, LAST_RETRY_MS));
-      });
-    });
+  private constructor(private readonly options: DiskOptions) {
+    const { root, clock, lanes } = options;
+    const tier: StoredTierOptions = { ...options, lanes: withBenchLanes(lanes) };
+    const directory = join(root, 'l3');
+    const l3 = PersistentTier.unattached(tier);
+    this.l2 = DiskTier.unattached(tier);
+    this.l3 = l3;
+    this.retry = new Retry(clock, RETRIES);
+    this.marker = new MissedMarker(root, directory);
+    this.persistence = {
+      directory,
+      // a process that keeps no log of the tier answers for nothing in it
+      isEmpty: () => !l3.isFollowed || l3.isEmpty,
+      invalidateAll: async () => {
+        // a process that is becoming the owner must have opened everything first
+        if (this.phase.name === 'owner') await this.phase.attached;
+        await l3.invalidateAll();
+      },
+      noteMissed: () => (l3.isFollowed ? undefined : this.noteMissed()),
+    };
   }
 
   get journal(): LogJournal | undefined {
-    return this.owned === undefined ? undefined : this.l3;
+    return this.phase.name === 'owner' ? this.l3 : undefined;
+  }
+
+  get outbox(): Outbox | undefined {
+    return this.phase.name === 'owner' ? this.phase.outbox : undefined;
   }
 
   checkpoints(): CheckpointStore {
@@ -142,167 +161,176 @@ export class SharedDirectory implements Disk {
     for (const [call, answer] of answers) this.answers.set(call, answer);
   }
 
-  async leaveNote(note: unknown): Promise<void> {
-    if (this.owned !== undefined) await writeAppRecord(this.options.root, note).catch(() => undefined);
+  async leaveRecord(record: unknown): Promise<void> {
+    if (this.phase.name === 'owner') await writeAppRecord(this.options.root, record).catch(() => undefined);
   }
 
-  async removeLeftovers(): Promise<{ readonly orphanedSessions: number; readonly quarantinesRemoved: number }> {
-    const { directory, owned } = this;
-    if (directory === undefined) return { orphanedSessions: 0, quarantinesRemoved: 0 };
+  async removeLeftovers(): Promise<Leftovers> {
+    const { phase } = this;
+    if (phase.name !== 'owner' && phase.name !== 'waiting') return NO_LEFTOVERS;
+    const { directory } = phase.place;
     const orphanedSessions = await directory.removeDeadSessions();
-    const quarantinesRemoved = owned === undefined ? 0 : await removeOldQuarantines(directory.l3, this.options.clock);
+    const quarantinesRemoved =
+      phase.name === 'owner' ? await removeOldQuarantines(directory.l3, this.options.clock) : 0;
     return { orphanedSessions, quarantinesRemoved };
   }
 
   close(): Promise<void> {
-    return (this.closing ??= this.shut());
+    this.closing ??= this.shut();
+    return this.closing;
   }
 
+  /** Ends what is under way first: it may still make this process the owner, and everything is closed as the owner's. */
   private async shut(): Promise<void> {
-    this.cancelRetry();
-    await this.moving;
-    await this.stopWaiting?.();
-    await this.owning.catch(() => undefined);
-    await this.server?.close();
+    this.retry.cancel();
+    await this.retrying;
+    if (this.phase.name === 'waiting') await this.phase.stopWaiting();
+    const { phase } = this;
+    if (phase.name === 'owner') {
+      await phase.attached.catch(() => undefined);
+      await phase.server?.close();
+    }
     await Promise.all([this.l2.close(), this.l3.close(), this.store.close()]);
-    // whoever comes next must not find LMDB still at work: what hangs keeps the claim as long as the process lives
-    const released = this.opened.none().then(() => this.owned?.release());
+    if (phase.name === 'owner') await this.release(phase.ownership);
+    if (phase.name === 'owner' || phase.name === 'waiting') await phase.place.socket.leave();
+    await this.session?.remove();
+    this.phase = { name: 'closed' };
+  }
+
+  /** The next owner must not find LMDB still open: an environment that hangs keeps the claim as long as the process lives. */
+  private async release(ownership: OwnershipCheck): Promise<void> {
+    const released = this.opened.none().then(() => ownership.release());
     if (this.opened.isEmpty) await released;
     else released.catch(() => undefined);
-    await this.socket?.leave();
-    await this.session?.remove();
   }
 
-  private missed(): Promise<void> {
-    this.l3.missed();
-    return this.note.ensure();
+  /** Goes on where an earlier attempt failed. Rejects with StorageFault or LaneCacheError. */
+  private async openOnce(): Promise<void> {
+    const { root, clock } = this.options;
+    const directory = await LaneCacheDirectory.prepare({ root, liveness: socketLiveness, clock });
+    await directory.removeDeadSessions();
+    if (this.session === undefined) await this.openSession(directory);
+    const ownership = await acquireOwnership({ directory: directory.claims, liveness: socketLiveness, clock });
+    const place = { directory, socket: await OwnerSocket.at(directory.claims) };
+    if (ownership.state === 'in-use') this.becomeWaiting(place, ownership);
+    else await this.becomeOwner(place, ownership, { before: Promise.resolve(), remote: undefined });
   }
 
-  private own(owned: Owned): Promise<void> {
-    const { root, clock, events } = this.options;
-    const claim = new OwnershipCheck(owned, {
-      root,
-      clock,
-      liveness: socketLiveness,
-      renewed: () => this.listen(),
-      refused: (ownerPid) => events.emit('owner', { directory: root, state: 'refused', ownerPid }),
-    });
-    this.owned = claim;
-    this.owning = this.attach(() => claim.require());
-    return this.owning;
-  }
-
-  private async attach(requireOwnership: () => Promise<void>): Promise<void> {
-    const { clock, minFreeBytes, deadlineMs, events, root } = this.options;
-    await this.note.made();
-    this.outbox = await StoredOutbox.open(root);
-    await this.l3.attach(
-      new PersistentFolder({
-        root,
-        directory: this.persistence.directory,
-        clock,
-        minFreeBytes,
-        deadlineMs,
-        opened: this.opened,
-        requireOwnership,
-      }),
+  private async openSession(directory: LaneCacheDirectory): Promise<void> {
+    const { clock, deadlineMs, minFreeBytes } = this.options;
+    this.session = await directory.openSession();
+    const folder = join(this.session.directory, 'l2');
+    await this.l2.attach(
+      new CacheFolder({ directory: folder, durability: 'session', clock, minFreeBytes, deadlineMs }),
     );
-    const use = (store: CheckpointStore): Promise<void> => this.useCheckpoints(store);
-    await use(await new CheckpointDirectory({ ...this.options, opened: this.opened }, requireOwnership, use).open());
-    await this.listen();
-    events.emit('owner', { directory: root, state: 'owned' });
   }
 
-  private async useCheckpoints(store: CheckpointStore): Promise<void> {
-    this.store = store;
-    this.remote?.succeed(store);
-    if (this.closing !== undefined) await store.close();
-  }
-
-  private async listen(): Promise<void> {
-    await this.server?.close();
-    if (this.socket !== undefined) this.server = await listenToOthers(this.socket, this.answers, this.options);
-  }
-
-  private wait(inUse: InUse, socket: OwnerSocket): void {
-    const { events, root } = this.options;
-    const { ownerPid } = inUse;
-    this.store = this.viaOwner(socket);
-    this.l3.hold('in-use');
-    events.emit('owner', { directory: root, state: 'waiting', ownerPid });
-    this.stopWaiting = inUse.whenFree((owned) => {
-      this.takeOver(owned).catch((error: unknown) => {
-        const detail = `the directory '${root}' could not be taken over`;
-        events.emit('tier', { tier: 'l3', state: 'off', reason: 'breaker', detail, error });
+  private becomeUnavailable(fault: StorageFault): void {
+    const { root, events } = this.options;
+    const reason = offReasonOf(fault.kind);
+    const detail = `the directory '${root}' can't be used: ${fault.message}`;
+    if (this.phase.name === 'opening') {
+      this.l2.hold(reason);
+      this.l3.hold(reason);
+      events.emit('tier', { tier: 'l2', state: 'off', reason, detail });
+    }
+    this.phase = { name: 'unavailable' };
+    this.store = new UnavailableCheckpointStore(reason, detail);
+    this.retry.schedule(() => {
+      this.retrying = this.openOnce().catch((error: unknown) => {
+        if (this.phase.name === 'owner') this.reportFailedTakeOver(error);
+        else if (this.closing === undefined) this.becomeUnavailable(asStorageFault(error));
       });
     });
   }
 
-  private viaOwner({ path }: OwnerSocket): CheckpointStore {
-    const { checkpoints, clock, deadlineMs } = this.options;
-    if (checkpoints === false) return switchedOff();
-    this.remote = new RemoteCheckpointStore({ path, clock, deadlineMs });
-    return this.remote;
+  private becomeWaiting(place: Place, inUse: InUse): void {
+    const { events, root, checkpoints, clock, deadlineMs } = this.options;
+    const { ownerPid } = inUse;
+    const remote =
+      checkpoints === false ? undefined : new RemoteCheckpointStore({ path: place.socket.path, clock, deadlineMs });
+    this.store = remote ?? switchedOff();
+    this.l3.hold('in-use');
+    events.emit('owner', { directory: root, state: 'waiting', ownerPid });
+    const stopWaiting = inUse.whenFree((owned) => {
+      this.takeOver(place, owned, remote).catch((error: unknown) => this.reportFailedTakeOver(error));
+    });
+    this.phase = { name: 'waiting', place, stopWaiting, remote };
   }
 
-  /** What this process knew of the persistent tier it did not own is worth nothing now: memory and L2 start afresh. */
-  private async takeOver(owned: Owned): Promise<void> {
-    await this.l2.discard().catch(() => undefined);
-    await this.own(owned);
+  /** L2 and memory are emptied: what this process stored in them was not judged by the log of the persistent tier. */
+  private async takeOver(place: Place, owned: Owned, remote: RemoteCheckpointStore | undefined): Promise<void> {
+    const before = this.l2.discard().catch(() => undefined);
+    await this.becomeOwner(place, owned, { before, remote });
     this.options.events.emit('owner', { directory: this.options.root, state: 'taken-over' });
   }
-}
 
-/** Answers other processes as long as this one owns the directory. One that cannot be asked is still a good owner. */
-async function listenToOthers(
-  socket: OwnerSocket,
-  answers: ReadonlyMap<string, Answer>,
-  { clock, events, root, serves }: DiskOptions,
-): Promise<IpcServer | undefined> {
-  if (serves === 'nobody') return undefined;
-  try {
-    await socket.clear();
-    return await IpcServer.listen(socket.path, answers, clock);
-  } catch (error) {
-    const detail = `other processes cannot reach the checkpoints in '${root}' through this one`;
-    events.emit('tier', { tier: 'checkpoints', state: 'on', detail, error });
-    return undefined;
-  }
-}
-
-/** What of the shared log could not be said yet, in the directory of an app. */
-class StoredOutbox implements Outbox {
-  readonly found: ReadonlyMap<string, SharedRecord>;
-
-  static async open(root: string): Promise<StoredOutbox> {
-    return new StoredOutbox(await PendingInvalidations.open(root));
+  private reportFailedTakeOver(error: unknown): void {
+    const { events, root } = this.options;
+    const detail = `the directory '${root}' could not be taken over`;
+    events.emit('tier', { tier: 'l3', state: 'off', reason: 'breaker', detail, error });
   }
 
-  private constructor(private readonly files: PendingInvalidations) {
-    this.found = new Map([...files.found].map(([id, text]) => [id, recordIn(text)]));
+  /** `before`: what must end before anything is opened. Rejects with LaneCacheError. */
+  private becomeOwner(
+    place: Place,
+    owned: Owned,
+    { before, remote }: { readonly before: Promise<void>; readonly remote: RemoteCheckpointStore | undefined },
+  ): Promise<void> {
+    const { root, clock, events } = this.options;
+    const ownership = new OwnershipCheck(owned, {
+      root,
+      clock,
+      liveness: socketLiveness,
+      renewed: () => this.listen(owner),
+      refused: (ownerPid) => events.emit('owner', { directory: root, state: 'refused', ownerPid }),
+    });
+    const attached = before.then(() => this.attach(owner));
+    const owner: Owner = { name: 'owner', place, ownership, attached, remote, outbox: undefined, server: undefined };
+    this.phase = owner;
+    return attached;
   }
 
-  keep(records: ReadonlyMap<string, SharedRecord>): Promise<void> {
-    return this.files.keep(new Map([...records].map(([id, record]) => [id, textOf(record)])));
+  private async attach(owner: Owner): Promise<void> {
+    const { clock, minFreeBytes, deadlineMs, events, root } = this.options;
+    const { directory } = this.persistence;
+    const { opened } = this;
+    const requireOwnership = (): Promise<void> => owner.ownership.require();
+    await this.marker.made();
+    owner.outbox = await StoredOutbox.open(root);
+    await this.l3.attach(
+      new PersistentFolder({ root, directory, clock, minFreeBytes, deadlineMs, opened, requireOwnership }),
+    );
+    const use = (store: CheckpointStore): Promise<void> => this.useCheckpoints(owner, store);
+    await use(await new CheckpointDirectory({ ...this.options, opened }, requireOwnership, use).open());
+    await this.listen(owner);
+    events.emit('owner', { directory: root, state: 'owned' });
   }
 
-  forget(ids: readonly string[]): void {
-    this.files.forget(ids);
+  private async useCheckpoints(owner: Owner, store: CheckpointStore): Promise<void> {
+    this.store = store;
+    owner.remote?.succeed(store);
+    if (this.closing !== undefined) await store.close();
   }
-}
 
-/** As JSON, which keeps lone surrogates that UTF-8 would lose. */
-const textOf = ({ kind, lane, subject }: SharedRecord): string => JSON.stringify([kind, lane, subject]);
+  /** Answers other processes from now on. A process that cannot be asked is still a good owner. */
+  private async listen(owner: Owner): Promise<void> {
+    const { clock, events, root, serves } = this.options;
+    const { socket } = owner.place;
+    await owner.server?.close();
+    if (serves === 'nobody') return;
+    try {
+      await socket.clear();
+      owner.server = await IpcServer.listen(socket.path, this.answers, clock);
+    } catch (error) {
+      const detail = `other processes cannot reach the checkpoints in '${root}' through this one`;
+      events.emit('tier', { tier: 'checkpoints', state: 'on', detail, error });
+      owner.server = undefined;
+    }
+  }
 
-/** What cannot be understood may have named anything. */
-function recordIn(text: string): SharedRecord {
-  const everything = { kind: 'all', lane: null, subject: '*' } as const;
-  try {
-    const [kind, lane, subject]: readonly unknown[] = JSON.parse(text);
-    const known = INVALIDATION_KINDS.find((one) => one === kind);
-    if (known === undefined || typeof subject !== 'string') return everything;
-    return lane === null || typeof lane === 'string' ? { kind: known, lane, subject } : everything;
-  } catch {
-    return everything;
+  private noteMissed(): Promise<void> {
+    this.l3.missed();
+    return this.marker.ensure();
   }
 }
