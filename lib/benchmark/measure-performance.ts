@@ -156,7 +156,9 @@ class Bench {
 
   private async serving(): Promise<LaneContext['shared']['below']> {
     const { lane, shared: parts } = this.space;
-    const looks = parts.below.map(async (gate) => ((await gate.peek(lane, '')).outcome === 'off' ? [] : [gate]));
+    const looks = parts.below.map(async (gate) =>
+      (await gate.read(lane, '', 'peek')).outcome === 'off' ? [] : [gate],
+    );
     return (await Promise.all(looks)).flat();
   }
 }

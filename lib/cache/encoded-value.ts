@@ -11,22 +11,25 @@ export interface EncodingContext {
 
 type Frozen = { readonly shareable: true; readonly value: unknown } | { readonly shareable: false };
 
-/** A value, and the forms in which it is given out: one frozen copy for all, a copy for each, or itself. */
+/** A value with its encoded bytes, and the forms in which callers get it: one frozen copy for all, a copy for each, or itself. */
 export class EncodedValue {
+  readonly sizeBytes: number;
   private frozen: Frozen | undefined;
-  /** A copy that was to be frozen and could not be; whoever needs a copy first gets it. */
+  /** A copy that could not be frozen. The first caller who needs a copy gets it. */
   private spare: { readonly value: unknown } | undefined;
 
   private constructor(
     private readonly context: EncodingContext,
-    /** The encoded value; undefined when it can't be stored. */
+    /** The encoded value. Undefined when it cannot be stored. */
     readonly bytes: Uint8Array | undefined,
-    /** Why it can't be stored. */
+    /** Why it cannot be stored. */
     readonly unstorable: string | undefined,
     private readonly original: { readonly value: unknown } | undefined,
-  ) {}
+  ) {
+    this.sizeBytes = bytes?.length ?? 0;
+  }
 
-  /** Of a value that was just computed or given. */
+  /** Encodes a value that was computed or given. */
   static of(context: EncodingContext, value: unknown): EncodedValue {
     const result = context.codec.encode(value);
     if (!result.storable) return new EncodedValue(context, undefined, result.reason, { value });
@@ -35,14 +38,14 @@ export class EncodedValue {
     return encoded;
   }
 
-  /** Of a value that was found in a tier. Throws what the codec throws. */
+  /** Decodes a value that a tier had. Throws what the codec throws. */
   static from(context: EncodingContext, bytes: Uint8Array): EncodedValue {
     const encoded = new EncodedValue(context, bytes, undefined, undefined);
-    encoded.shareable();
+    encoded.frozen = encoded.freeze();
     return encoded;
   }
 
-  /** Of an entry in memory. */
+  /** Wraps what an entry in memory holds. */
   static held(context: EncodingContext, held: Held): EncodedValue {
     if (held.kind === 'bytes') return new EncodedValue(context, held.bytes, undefined, undefined);
     const encoded = new EncodedValue(context, undefined, undefined, held);
@@ -50,31 +53,22 @@ export class EncodedValue {
     return encoded;
   }
 
-  get sizeBytes(): number {
-    return this.bytes?.length ?? 0;
-  }
-
-  /** What a caller gets. A value that can't be stored is given as it is. */
+  /** What a caller gets. A value that cannot be stored is returned as it is. */
   valueFor(isolation: Isolation): unknown {
     if (isolation === 'shared' && this.original !== undefined) return this.original.value;
     if (isolation === 'clone') return this.clone();
-    const frozen = this.shareable();
+    const frozen = (this.frozen ??= this.freeze());
     return frozen.shareable ? frozen.value : this.clone();
   }
 
   /** How the lane's memory holds it. */
   heldFor(isolation: Isolation): Held {
     if (isolation === 'shared') return { kind: 'value', value: this.valueFor('shared') };
-    const frozen = this.shareable();
+    const frozen = (this.frozen ??= this.freeze());
     if (isolation === 'frozen' && frozen.shareable) return { kind: 'value', value: frozen.value };
     return this.bytes === undefined
       ? { kind: 'value', value: this.valueFor('shared') }
       : { kind: 'bytes', bytes: this.bytes };
-  }
-
-  private shareable(): Frozen {
-    this.frozen ??= this.freeze();
-    return this.frozen;
   }
 
   private freeze(): Frozen {

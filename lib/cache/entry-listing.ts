@@ -84,7 +84,7 @@ async function readable(
   key: string,
 ): Promise<Listed | undefined> {
   const { shared, lane } = context;
-  const lookup = await gate.peek(lane, key);
+  const lookup = await gate.read(lane, key, 'peek');
   if (lookup.outcome !== 'hit') return undefined;
   try {
     const record = openRecord(lookup.record.bytes);

@@ -1,21 +1,41 @@
+import type { TierName } from '../entries/tier-name.js';
 import type { LaneMetrics } from '../events/lane-metrics.js';
+import type { InvalidationKind, MissReason } from '../events/reasons.js';
+import type { VoidedBy } from '../invalidation/invalidation-log.js';
+import type { EntryInfo } from './entry-listing.js';
 import type { InFlight } from './in-flight/in-flight.js';
+import type { KeyTrace } from './key-history.js';
 import type { LaneContext } from './lane-context.js';
 import { bypassReason } from './read.js';
-import type { TierName } from '../entries/tier-name.js';
-import type { InvalidationKind, MissReason } from '../events/reasons.js';
-import type { EntryInfo } from './entry-listing.js';
-import { StaleType } from '../entries/codec/class-kinds.js';
-import { openRecord } from '../entries/record.js';
-import type { VoidedBy } from '../invalidation/invalidation-log.js';
-import type { KeyTrace } from './key-history.js';
-import type { GuardedTier } from './guarded-tier.js';
+import { judge, type Verdict } from './tier-lookup.js';
+
+/** What one tier holds of a key. */
+export interface TierExplanation {
+  readonly tier: TierName;
+  /** present: it could be served from here. unusable: it is expired, invalidated, of another version, or damaged. */
+  readonly status: 'present' | 'absent' | 'unusable' | 'off';
+  readonly reason?: MissReason;
+  readonly detail: string;
+  readonly entry?: EntryInfo;
+  readonly invalidatedBy?: { readonly kind: InvalidationKind; readonly position: number; readonly subject?: string };
+}
+
+/** Why a key is served or not, and what the next `getOrSet` without options would do. */
+export interface Explanation {
+  readonly key: string;
+  readonly lane: string;
+  /** All four, nearest first. */
+  readonly tiers: readonly TierExplanation[];
+  readonly next: 'hit' | 'join' | 'stale' | 'compute' | 'bypass';
+  readonly answeredBy?: TierName;
+  readonly summary: string;
+}
 
 const BELOW = ['l2', 'l3', 'l4'] as const;
 
 type Next = Pick<Explanation, 'next' | 'answeredBy' | 'summary'>;
 
-/** Looks at a key without touching it: nothing is counted, promoted or moved. */
+/** Explains a key without counting, promoting or moving anything. */
 export async function explain(
   context: LaneContext,
   inFlight: InFlight,
@@ -23,7 +43,7 @@ export async function explain(
   metrics: LaneMetrics,
 ): Promise<Explanation> {
   const below = await Promise.all(BELOW.map((tier) => lookBelow(context, tier, key, metrics)));
-  // memory last: it is looked at in the step in which `next` is decided
+  // Memory comes last, in the step in which `next` is decided.
   const looked = [lookIntoMemory(context, key), ...below];
   return { key, lane: context.lane, tiers: looked.map(({ told }) => told), ...nextOf(context, inFlight, key, looked) };
 }
@@ -54,14 +74,14 @@ function nextOf(context: LaneContext, inFlight: InFlight, key: string, looked: r
   return { next: 'compute', summary: `${why}. The next call computes it.` };
 }
 
-/** Whether the stale copy is given before the computation has failed or taken its time. */
+/** Whether the stale copy is served before the computation has failed or timed out. */
 function servesStale(context: LaneContext, inFlight: InFlight, key: string, looked: readonly Looked[]): boolean {
   const now = context.shared.life.now();
   const isInGrace = looked.some(({ staleUntil }) => staleUntil !== undefined && now < staleUntil);
   return isInGrace && (context.policy.softTimeoutMs === 0 || inFlight.isBackingOff(key));
 }
 
-/** The nearest tier that has something to say, and says more than that it has never seen the key. */
+/** The detail of the nearest tier that knows more than that it has never seen the key. */
 function reasonText(looked: readonly Looked[]): string {
   const all = looked.map(({ told }) => told);
   const telling = all.filter(({ reason }) => reason !== 'tier-off');
@@ -69,72 +89,62 @@ function reasonText(looked: readonly Looked[]): string {
   return (known ?? telling[0] ?? all[0])?.detail ?? 'nothing is known';
 }
 
-/** What one tier has to say about a key. */
-export interface TierExplanation {
-  readonly tier: TierName;
-  /** present: good, could be served from here; unusable: bytes are there but expired, invalidated, of another version, damaged. */
-  readonly status: 'present' | 'absent' | 'unusable' | 'off';
-  readonly reason?: MissReason;
-  readonly detail: string;
-  readonly entry?: EntryInfo;
-  readonly invalidatedBy?: { readonly kind: InvalidationKind; readonly position: number; readonly subject?: string };
-}
-
-/** Why a key is, or is not, served, and what the next `getOrSet` without options would do. */
-export interface Explanation {
-  readonly key: string;
-  readonly lane: string;
-  /** Nearest first, all four. */
-  readonly tiers: readonly TierExplanation[];
-  readonly next: 'hit' | 'join' | 'stale' | 'compute' | 'bypass';
-  readonly answeredBy?: TierName;
-  readonly summary: string;
-}
-
-/** A tier's answer, and how long what it holds may still be served if computing fails. */
+/** One tier's explanation, and until when its entry may be served if computing fails. */
 interface Looked {
   readonly told: TierExplanation;
-  /** Life time, epoch ms; of what is expired and not invalidated. */
+  /** Epoch ms. Only of an entry that is expired and not invalidated. */
   readonly staleUntil?: number;
 }
 
-/** An entry as far as it is judged, wherever it is. */
-interface Copy {
-  readonly tags: readonly string[];
-  readonly birth: number;
-  readonly storedAt: number;
-  readonly expiresAt: number;
-  readonly staleUntil: number;
-  readonly computeMs: number;
-  readonly schemaVersion: number;
-  readonly sizeBytes: number;
-  readonly accessCount: number;
-}
-
-/** What memory has to say. */
+/** What memory holds of the key. */
 function lookIntoMemory(context: LaneContext, key: string): Looked {
-  const { state } = context.shared.memory;
-  if (state.state === 'off') {
+  const { shared, lane } = context;
+  if (shared.memory.state.state === 'off') {
     return { told: { tier: 'l1', status: 'off', reason: 'tier-off', detail: 'the app was closed' } };
   }
   const entry = context.memory.peek(key);
-  return entry === undefined ? { told: absent(context, 'l1', key) } : judge(context, 'l1', key, entry);
+  if (entry === undefined) return { told: absent(context, 'l1', key) };
+  const candidate = { lane, key, tags: entry.tags, birth: entry.birth };
+  if (!shared.log.counts(candidate)) return { told: invalidated(context, 'l1', key, entry) };
+  if (entry.schemaVersion !== 0) return { told: ofOtherVersion('l1', entry.schemaVersion) };
+  const expiresAt = Math.min(entry.expiresAt, shared.log.expiredAt(candidate) ?? Infinity);
+  const staleUntil = expiresAt + (entry.staleUntil - entry.expiresAt);
+  const { tags, birth, sizeBytes, computeMs, accessCount, storedAt } = entry;
+  if (shared.life.now() < expiresAt) {
+    return { told: served(context, 'l1', { key, tags, sizeBytes, computeMs, accessCount, storedAt, expiresAt }) };
+  }
+  return { told: expired(context, 'l1', { key, tags, birth, expiresAt }), staleUntil };
 }
 
-/** What a tier below has to say: a peek that counts nothing, and changes neither recency nor anything else. */
+/** What a tier below memory holds of the key, by the same judgement as a read. A peek moves nothing. */
 async function lookBelow(
   context: LaneContext,
-  tier: Exclude<TierName, 'l1'>,
+  name: Exclude<TierName, 'l1'>,
   key: string,
   metrics: LaneMetrics,
 ): Promise<Looked> {
-  const gate = context.shared.below.find(({ name }) => name === tier);
-  const { state, reason = 'breaker', since } = metrics[tier];
-  if (gate === undefined || state === 'off') return { told: off(context, tier, reason, since) };
-  const lookup = await gate.peek(context.lane, key);
-  if (lookup.outcome === 'off') return { told: off(context, tier, lookup.reason, since) };
-  if (lookup.outcome === 'miss') return { told: absent(context, tier, key) };
-  return judgeBytes(context, gate, key, lookup.record.bytes);
+  const tier = context.shared.below.find((one) => one.name === name);
+  const { state, reason = 'breaker', since } = metrics[name];
+  if (tier === undefined || state === 'off') return { told: off(context, name, reason, since) };
+  const lookup = await tier.read(context.lane, key, 'peek');
+  const verdict = judge(context, { key, call: context.call }, tier, lookup);
+  switch (verdict.outcome) {
+    case 'off':
+      return { told: off(context, name, verdict.reason, since) };
+    case 'miss':
+      return { told: absent(context, name, key) };
+    case 'expired': {
+      const { record, stale } = verdict;
+      return { told: expired(context, name, { ...record, expiresAt: stale.expiresAt }), staleUntil: stale.staleUntil };
+    }
+    case 'found': {
+      const { record, expiresAt } = verdict.found;
+      const sizeBytes = record.value.length;
+      return { told: served(context, name, { ...record, sizeBytes, accessCount: 0, expiresAt }) };
+    }
+    default:
+      return { told: unusable(context, name, key, verdict, tier.trusts(verdict.record?.birth ?? 0)) };
+  }
 }
 
 function off(context: LaneContext, tier: TierName, reason: string, since: string | undefined): TierExplanation {
@@ -145,67 +155,94 @@ function off(context: LaneContext, tier: TierName, reason: string, since: string
   return { tier, status: 'off', reason: 'tier-off', detail };
 }
 
-function judgeBytes(context: LaneContext, gate: GuardedTier, key: string, bytes: Uint8Array): Looked {
-  const tier = gate.name;
-  try {
-    const record = openRecord(bytes);
-    if (record.key !== key) return { told: absent(context, tier, key) };
-    if (!gate.trusts(record.birth)) {
-      const detail = 'the tier missed an invalidation, so nothing older than that is served from it';
-      return { told: { tier, status: 'unusable', reason: 'invalidated', detail } };
-    }
-    const { appVersion } = record;
-    if (appVersion !== context.shared.appVersion) {
-      const detail = `stored under the app's version '${appVersion}'; it is '${context.shared.appVersion}' now`;
-      return { told: { tier, status: 'unusable', reason: 'version', detail } };
-    }
-    context.shared.codec.decode(record.value);
-    return judge(context, tier, key, { ...record, sizeBytes: record.value.length, accessCount: 0 });
-  } catch (error) {
-    const detail = error instanceof Error ? error.message : 'its bytes are not what was written';
-    return { told: { tier, status: 'unusable', reason: error instanceof StaleType ? 'version' : 'damaged', detail } };
+function unusable(
+  context: LaneContext,
+  tier: TierName,
+  key: string,
+  verdict: Extract<Verdict, { outcome: 'unusable' }>,
+  isTrusted: boolean,
+): TierExplanation {
+  const { reason, record, error } = verdict;
+  if (reason === 'invalidated' && record !== undefined) {
+    if (isTrusted) return invalidated(context, tier, key, record);
+    const detail = 'the tier missed an invalidation, so it serves nothing that is older';
+    return { tier, status: 'unusable', reason, detail };
   }
+  if (reason === 'version' && record !== undefined && error === undefined) {
+    const { appVersion, schemaVersion } = record;
+    const own = context.shared.appVersion;
+    if (appVersion === own) return ofOtherVersion(tier, schemaVersion);
+    return {
+      tier,
+      status: 'unusable',
+      reason,
+      detail: `stored under the app's version '${appVersion}'; it is '${own}' now`,
+    };
+  }
+  const detail = error instanceof Error ? error.message : 'its bytes are not what was written';
+  return { tier, status: 'unusable', reason, detail };
 }
 
-function judge(context: LaneContext, tier: TierName, key: string, copy: Copy): Looked {
-  const { shared, lane } = context;
-  const now = shared.life.now();
-  const candidate = { lane, key, tags: copy.tags, birth: copy.birth };
-  const by = shared.log.whyNot(candidate);
-  if (!shared.log.counts(candidate)) return { told: voided(tier, by, copy.birth) };
-  if (copy.schemaVersion !== 0) {
-    const detail = `stored under version ${copy.schemaVersion}; only calls that ask for it get it`;
-    return { told: { tier, status: 'unusable', reason: 'version', detail } };
-  }
-  const expiresAt = Math.min(copy.expiresAt, shared.log.expiredAt(candidate) ?? Infinity);
-  const named = by ?? context.recent.of(key)?.named;
-  if (now >= expiresAt) {
-    const staleUntil = expiresAt + (copy.staleUntil - copy.expiresAt);
-    const wasNamed = named?.kind === 'expire' && named.position > copy.birth;
-    const detail = `its ttl ended at ${iso(expiresAt)}${wasNamed ? `, by ${recordText(named)}` : ''}`;
-    const expired = { tier, status: 'unusable', reason: 'expired', detail } as const;
-    return { told: wasNamed ? { ...expired, invalidatedBy: named } : expired, staleUntil };
-  }
-  const { tags, sizeBytes, computeMs, accessCount, storedAt } = copy;
+function ofOtherVersion(tier: TierName, version: number): TierExplanation {
+  const detail = `stored under version ${version}; only calls that ask for it get it`;
+  return { tier, status: 'unusable', reason: 'version', detail };
+}
+
+/** An entry that could be served. */
+function served(
+  context: LaneContext,
+  tier: TierName,
+  held: Pick<EntryInfo, 'key' | 'tags' | 'sizeBytes' | 'computeMs' | 'accessCount'> & {
+    readonly storedAt: number;
+    readonly expiresAt: number;
+  },
+): TierExplanation {
+  const now = context.shared.life.now();
+  const { key, tags, sizeBytes, computeMs, accessCount, storedAt, expiresAt } = held;
   const remainingMs = expiresAt - now;
   const times = { ageMs: now - storedAt, remainingMs };
-  const entry = { key, lane, tiers: [tier], tags, sizeBytes, computeMs, ...times, accessCount };
-  const detail = `good for another ${durationText(remainingMs)}, ${sizeBytes} bytes`;
-  return { told: { tier, status: 'present', detail, entry } };
+  const entry = { key, lane: context.lane, tiers: [tier], tags, sizeBytes, computeMs, ...times, accessCount };
+  return {
+    tier,
+    status: 'present',
+    detail: `good for another ${durationText(remainingMs)}, ${sizeBytes} bytes`,
+    entry,
+  };
 }
 
-function voided(tier: TierName, by: VoidedBy | undefined, birth: number): TierExplanation {
+/** An entry past its ttl. */
+function expired(
+  context: LaneContext,
+  tier: TierName,
+  held: { readonly key: string; readonly tags: readonly string[]; readonly birth: number; readonly expiresAt: number },
+): TierExplanation {
+  const { key, birth, expiresAt } = held;
+  const by = context.shared.log.whyNot({ ...held, lane: context.lane }) ?? context.recent.of(key)?.named;
+  const wasNamed = by?.kind === 'expire' && by.position > birth;
+  const detail = `its ttl ended at ${iso(expiresAt)}${wasNamed ? `, by ${recordText(by)}` : ''}`;
+  const told = { tier, status: 'unusable', reason: 'expired', detail } as const;
+  return wasNamed ? { ...told, invalidatedBy: by } : told;
+}
+
+function invalidated(
+  context: LaneContext,
+  tier: TierName,
+  key: string,
+  held: { readonly tags: readonly string[]; readonly birth: number },
+): TierExplanation {
+  const { tags, birth } = held;
+  const by = context.shared.log.whyNot({ lane: context.lane, key, tags, birth });
   if (by === undefined) return { tier, status: 'unusable', reason: 'invalidated', detail: 'invalidated' };
-  const detail = `invalidated by ${recordText(by)}; it was born at ${birth}`;
+  const detail = `invalidated by ${recordText(by)}; its computation started at position ${birth}`;
   return { tier, status: 'unusable', reason: 'invalidated', detail, invalidatedBy: by };
 }
 
-/** Why there is nothing, as far as is still known. */
+/** Why there is nothing, as far as the history of the key tells. */
 function absent(context: LaneContext, tier: TierName, key: string): TierExplanation {
   const trace = context.recent.of(key);
   const none = { tier, status: 'absent' } as const;
   if (trace === undefined) {
-    const detail = 'nothing is known of this key: it was not stored, refused or removed lately';
+    const detail = 'this key was not stored, refused or removed lately';
     return { ...none, reason: 'never-seen', detail };
   }
   const by = removalOf(context, key, trace);
@@ -222,7 +259,7 @@ function absent(context: LaneContext, tier: TierName, key: string): TierExplanat
   if (landed !== undefined && landed.expiresAt <= context.shared.life.now()) {
     return { ...none, reason: 'expired', detail: `its ttl ended at ${iso(landed.expiresAt)}` };
   }
-  const detail = 'it is not here: the tier has not been told yet, or has let it go without saying why';
+  const detail = 'it is not here: it was not written yet, or it was removed for a reason that is no longer known';
   return { ...none, reason: 'unknown', detail };
 }
 

@@ -4,21 +4,21 @@ import type { LaneContext } from './lane-context.js';
 import type { ComputeMany, CallOptions, Compute, ComputeContext, ComputeManyContext } from './call-options.js';
 import { heldValue, staleInMemory } from './tier-lookup.js';
 import { refuseReentry } from './reentrancy.js';
-import { bypass, bypassReason, freshInMemory } from './read.js';
+import { bypassReason, countBypass, freshInMemory } from './read.js';
 import { Waiter } from './in-flight/computation.js';
 import { toMilliseconds } from '../lanes/units.js';
 
 interface ManyRequest {
-  /** Each once. */
+  /** Without duplicates. */
   readonly keys: readonly string[];
   readonly computeMissing: ComputeMany<unknown>;
   readonly call: CallOptions;
 }
 
 /**
- * Answers several keys with one computation for those that nobody has or is computing already.
+ * Answers several keys, with one computation for the keys that no tier has and no flight computes.
  *
- * All keys are claimed in the step of the call; the own batch is under way before a flight of others is waited for.
+ * All keys are claimed in the step of the call. The own batch runs before the flights of other callers are awaited.
  */
 export async function getOrSetMany(
   context: LaneContext,
@@ -43,7 +43,7 @@ const NOTHING: ReadonlyMap<string, unknown> = new Map();
 
 function goesPast(context: LaneContext, key: string, call: CallOptions): boolean {
   const reason = bypassReason(context, key) ?? (call.ttlMs === 0 ? 'ttl-zero' : undefined);
-  if (reason !== undefined) bypass(context, key, reason);
+  if (reason !== undefined) countBypass(context, key, reason);
   return reason !== undefined;
 }
 
@@ -72,7 +72,7 @@ async function throughTheCache(
     const flight = inFlight.of(key, purpose) ?? inFlight.launch({ key, compute: batch.compute, call, purpose, stale });
     const isQueued = flight.guard === undefined;
     if (flight.answer !== undefined) waiter.give(flight.answer);
-    else inFlight.join(flight, waiter);
+    else inFlight.waiters.join(flight, waiter);
     if (isQueued || flight.answer !== undefined) batch.decided(key);
     return { key, waiter };
   });
@@ -95,7 +95,7 @@ function answerFromMemory(
   answers: Map<string, unknown>,
 ): boolean {
   if (call.forceFresh) {
-    bypass(context, key, 'forced');
+    countBypass(context, key, 'forced');
     return false;
   }
   const entry = freshInMemory(context, key, call);
@@ -123,8 +123,8 @@ interface Claim {
 /**
  * One computation for several keys, each of which is a flight of its own.
  *
- * The flights claim their keys as they find that no tier has them; when every flight of the batch has either claimed or
- * been answered, the function runs once for all claims.
+ * A flight claims its key when no tier has it. When every flight of the batch has claimed its key or has an answer, the
+ * function runs once for all claims.
  */
 class Batch {
   private readonly claims = new Map<string, Claim>();
@@ -143,7 +143,7 @@ class Batch {
     new Promise((settle, fail) => {
       const expected = this.undecided.has(ctx.key);
       this.claims.set(ctx.key, { ctx, settle, fail });
-      // A flight that had to queue starts after the others have been computed: it is a batch of one.
+      // A flight that was queued starts after the others have been computed, as a batch of one.
       if (expected) this.decided(ctx.key);
       else void this.run([ctx.key]);
     });

@@ -11,23 +11,23 @@ export interface GuardedTierOptions {
   readonly clock: Clock;
   readonly events: EventSink;
   readonly recorder: (lane: string) => LaneRecorder;
-  /** How long a tier may take to answer a read; beyond, it counts as failed. */
+  /** How long a tier may take to answer a read. After that it counts as failed. */
   readonly readDeadlineMs: number;
-  /** How long it may take to say that a removal is in place. */
+  /** How long it may take to confirm a removal. */
   readonly removeDeadlineMs: number;
 }
 
 const FAILED: TierLookup = Object.freeze({ outcome: 'off', reason: 'breaker' });
 const HELD: TierLookup = Object.freeze({ outcome: 'off', reason: 'disconnected' });
 const COOLDOWN = { firstMs: 1_000, longestMs: 60_000 };
-/** Emptying or scanning a large lane takes its time; this only ends what hangs. */
+/** Emptying or scanning a large lane takes long. This deadline only ends what hangs. */
 const SCAN_DEADLINE_MS = 60_000;
 
 /**
- * Asks a tier below memory without trusting it: nothing it does reaches the caller.
+ * Guards the callers against a tier below memory: no fault of the tier reaches them.
  *
- * A tier that threw, rejected or did not answer in time is left alone for a while, twice as long each time. A tier that
- * may have missed a removal is void for everything that was born before it.
+ * A tier that threw, rejected or did not answer in time is not asked again for a while, twice as long each time. A tier
+ * that may have missed a removal serves nothing that is older than the removal.
  */
 export class GuardedTier {
   private voidBefore = 0;
@@ -36,26 +36,26 @@ export class GuardedTier {
   private readonly cooldown = new BackOff(COOLDOWN);
   private cooldownUntil = 0;
 
+  readonly name: TierName;
+
   constructor(
     private readonly tier: Tier,
     private readonly options: GuardedTierOptions,
-  ) {}
-
-  get name(): TierName {
-    return this.tier.name;
+  ) {
+    this.name = tier.name;
   }
 
-  /** Whether an entry of this birth may be served from here. */
+  /** Whether an entry of this birth may be served from this tier. */
   trusts(birth: number): boolean {
     return birth >= this.voidBefore;
   }
 
-  /** From here on nothing that was born before `position` is served from this tier. */
+  /** From now on this tier serves nothing whose birth is before `position`. */
   invalidateBefore(position: number): void {
     this.voidBefore = Math.max(this.voidBefore, position);
   }
 
-  /** Nothing is read from here until `release`: the tier has not been told yet what happened while it was away. */
+  /** Stops reads until `release`: the tier does not know yet what was invalidated while it was away. */
   hold(): void {
     this.isHeld = true;
   }
@@ -64,24 +64,12 @@ export class GuardedTier {
     this.isHeld = false;
   }
 
-  read(lane: string, key: string): TierLookup | Promise<TierLookup> {
-    return this.ask('read', lane, key);
-  }
-
-  /** As `read`, without counting as use. */
-  peek(lane: string, key: string): TierLookup | Promise<TierLookup> {
-    return this.ask(this.tier.peek === undefined ? 'read' : 'peek', lane, key);
-  }
-
-  keys(lane: string): AsyncIterable<string> {
-    return this.tier.keys(lane);
-  }
-
-  private ask(how: 'read' | 'peek', lane: string, key: string): TierLookup | Promise<TierLookup> {
+  /** `peek` does not count as use. */
+  read(lane: string, key: string, how: 'read' | 'peek' = 'read'): TierLookup | Promise<TierLookup> {
     if (this.isHeld) return HELD;
     if (this.isCoolingDown()) return FAILED;
     try {
-      const lookup = this.tier[how]?.(lane, key) ?? FAILED;
+      const lookup = (how === 'peek' ? this.tier.peek?.(lane, key) : undefined) ?? this.tier.read(lane, key);
       if (!(lookup instanceof Promise)) return this.hasFailed ? this.worked(lookup) : lookup;
       return this.guard(lookup, this.options.readDeadlineMs).then(
         (answer) => this.worked(answer),
@@ -92,7 +80,11 @@ export class GuardedTier {
     }
   }
 
-  /** Why the tier had no room for the record; undefined if it took it, or need not have it. */
+  keys(lane: string): AsyncIterable<string> {
+    return this.tier.keys(lane);
+  }
+
+  /** Why the tier had no room for the record. Undefined if it took it, or may go without it. */
   write(lane: string, record: TierRecord): 'backlog' | 'disk-full' | undefined {
     if (this.isCoolingDown()) return undefined;
     try {

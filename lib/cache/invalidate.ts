@@ -127,7 +127,7 @@ export class Invalidations {
       if (rewritten !== undefined) gate.write(lane, rewritten);
       return true;
     };
-    const looking = gate.peek(lane, key);
+    const looking = gate.read(lane, key, 'peek');
     const removed = gate.remove(lane, key);
     const found = looking instanceof Promise ? looking.then(rewrite) : rewrite(looking);
     return (await Promise.all([removed, found])).includes(true);

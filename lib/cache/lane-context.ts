@@ -78,3 +78,21 @@ export interface ClusterTurns {
    */
   take(lane: string, key: string): Promise<ClusterTurn | 'ended'>;
 }
+
+/** Whether this instance has been away from the others for so long that it may serve and store nothing they share. */
+export function isPartitioned({ shared, policy }: Pick<LaneContext, 'shared' | 'policy'>): boolean {
+  return shared.shared?.isStale === true && policy.l4.enabled;
+}
+
+/** Whether this process was held up and has not caught up with the shared log: what it holds may have been invalidated. */
+export function isLagging({ shared, policy }: Pick<LaneContext, 'shared' | 'policy'>): boolean {
+  return shared.shared !== undefined && shared.life.now() >= shared.shared.caughtUpUntil && policy.l4.enabled;
+}
+
+/**
+ * Resolves when this process has caught up with the shared log, in a moment as a rule. Computing at once would hold up a
+ * busy process even more.
+ */
+export async function whenCaughtUp({ shared }: Pick<LaneContext, 'shared'>): Promise<void> {
+  await shared.shared?.whenCaughtUp();
+}

@@ -7,19 +7,18 @@ import type { LaneCacheEvents, SweepReport } from '../events/event-map.js';
 import type { LaneMetrics } from '../events/lane-metrics.js';
 import type { BypassReason } from '../events/reasons.js';
 import type { CachePolicy, LaneName } from '../lanes/policy.js';
-import { checkCompute, checkKeys, reachesAllLanes, optionsOf } from './validate-call.js';
-import { computeAndPut, put } from './set.js';
-import { listEntries, type EntryInfo } from './entry-listing.js';
-import { whenCaughtUp } from './tier-lookup.js';
-import { explain, type Explanation } from './explain.js';
-import { InFlight } from './in-flight/in-flight.js';
-import type { LaneContext } from './lane-context.js';
-import { isThere, lookUp, bypass, bypassReason, isBypassed, request, quickHit } from './read.js';
-import type { ManagerContext } from './manager-context.js';
-import { getOrSetMany } from './get-or-set-many.js';
 import type { Compute, ComputeMany, EntryOptions, ReadOptions, WriteOptions } from './call-options.js';
+import { type EntryInfo, listEntries } from './entry-listing.js';
+import { explain, type Explanation } from './explain.js';
+import { getOrSetMany } from './get-or-set-many.js';
+import { InFlight } from './in-flight/in-flight.js';
+import { isLagging, type LaneContext, whenCaughtUp } from './lane-context.js';
+import type { ManagerContext } from './manager-context.js';
+import * as read from './read.js';
+import { computeAndSet, set as store } from './set.js';
+import { checkCompute, checkKeys, optionsOf, reachesAllLanes } from './validate-call.js';
 
-/** What callers ask of one lane. */
+/** One lane of the cache, as callers use it. */
 export class LaneManager {
   private readonly inFlight: InFlight;
 
@@ -48,38 +47,39 @@ export class LaneManager {
   }
 
   /**
-   * The value of `key` from the nearest tier that has it, else computed, once for all who ask meanwhile, and stored.
-   * Rejects with the computation's own error, and with LaneCacheError for a bad key, option or function only.
+   * Returns the value of `key` from the nearest tier that has it. Else computes it, once for all concurrent callers, and
+   * stores it. Rejects with the computation's own error, or with LaneCacheError for a bad key, option or function.
    */
   getOrSet<T>(key: string, compute: Compute<T>, options?: EntryOptions): Promise<Awaited<T>> {
-    const hit = typeof compute === 'function' ? quickHit(this.context, key, options) : undefined;
-    return (hit ?? this.compute(key, compute as Compute<unknown>, options)) as Promise<Awaited<T>>;
+    const hit = typeof compute === 'function' ? read.hitInMemory(this.context, key, options) : undefined;
+    const { context, inFlight } = this;
+    return (hit ?? read.getOrSet(context, inFlight, key, compute as Compute<unknown>, options)) as Promise<Awaited<T>>;
   }
 
-  /** The stored value, or undefined: never computes, never waits for a computation, never serves past the ttl. */
+  /** Returns the stored value, or undefined. It never computes, waits for a computation, or serves past the ttl. */
   get<T = unknown>(key: string, options?: ReadOptions): Promise<T | undefined> {
-    return (quickHit(this.context, key, options) ?? this.look(key, options)) as Promise<T | undefined>;
+    return (read.hitInMemory(this.context, key, options) ?? read.get(this.context, key, options)) as Promise<
+      T | undefined
+    >;
   }
 
-  /** Whether `get` would find it. Counts no request and changes no recency. */
+  /** Whether `get` would return a value. It counts no request and changes no recency. */
   async has(key: string): Promise<boolean> {
-    checkKey(key, this.lane);
-    await whenCaughtUp(this.context);
-    return bypassReason(this.context, key) === undefined && isThere(this.context, key);
+    return read.has(this.context, key);
   }
 
   /**
-   * Stores a value; running computations of the key land nowhere. Resolves when memory holds it and no tier holds an
-   * older one; `flush()` waits for the disk. false = it was refused, and then no older value is left either.
+   * Stores a value. Results of computations that run are not stored. Resolves when memory holds the value and no tier
+   * holds an older one; `flush()` waits for the disk. false = it was refused, and no older value is left either.
    */
   async set(key: string, value: unknown, options?: WriteOptions): Promise<boolean> {
     const call = optionsOf(this.context, options);
     checkKey(key, this.lane);
     if (this.isClosed) return false;
-    return put(this.context, this.shared.invalidations, { key, value, call });
+    return store(this.context, this.shared.invalidations, { key, value, call });
   }
 
-  /** Hits only, in the order asked. */
+  /** The hits only, in the order of `keys`. */
   async getMany<T = unknown>(keys: readonly string[], options?: ReadOptions): Promise<Map<string, T>> {
     const found = new Map<string, T>();
     const get = async (key: string): Promise<readonly [string, T | undefined]> => [
@@ -99,7 +99,7 @@ export class LaneManager {
     return stored.filter(Boolean).length;
   }
 
-  /** All keys, found or computed by one call for the missing ones, in the order asked; a key it left out is absent. */
+  /** All keys, found or computed by one call for the missing ones, in the order of `keys`. A key that the call leaves out is absent. */
   async getOrSetMany<T>(
     keys: readonly string[],
     computeMissing: ComputeMany<T>,
@@ -109,27 +109,26 @@ export class LaneManager {
     const checked = checkKeys(keys, this.lane);
     checkCompute(computeMissing, this.lane);
     const asked = { keys: checked, computeMissing, call };
-    const heard = whenCaughtUp(this.context);
-    if (heard !== undefined) await heard;
+    if (isLagging(this.context)) await whenCaughtUp(this.context);
     return (await getOrSetMany(this.context, this.inFlight, asked)) as Map<string, T>;
   }
 
   /**
    * Removes a key of this lane. true = it was there. Once it resolves, no later call gets a value whose computation had
-   * started before this call. Rejects with InvalidationNotDurableError only if even voiding the persistent tier failed.
+   * started before this call. Rejects with InvalidationNotDurableError only if the persistent tier could not even be emptied.
    */
   async invalidate(key: string): Promise<boolean> {
     checkKey(key, this.lane);
     return this.isClosed ? false : this.shared.invalidations.key(this.context, key);
   }
 
-  /** Whatever carries one of the tags, in ALL lanes, no longer counts. Costs the same however many entries carry it. */
+  /** Invalidates what carries one of the tags, in ALL lanes. The cost does not depend on how many entries carry it. */
   async invalidateByTag(...tags: readonly string[]): Promise<void> {
     const checked = checkTags(tags, this.lane);
     if (!this.isClosed && checked.length > 0) await this.shared.invalidations.tags(checked);
   }
 
-  /** Removes what matches in this lane, by key or by `tag:key`; `*` is any run, `?` one character. How many keys went. */
+  /** Removes what matches in this lane, by key or by `tag:key`. `*` is any run, `?` one character. Returns how many keys it removed. */
   async invalidateByPattern(pattern: string): Promise<number> {
     const checked = new KeyPattern(pattern);
     return this.isClosed ? 0 : this.shared.invalidations.pattern(this.context, checked.text);
@@ -142,13 +141,13 @@ export class LaneManager {
     await Promise.all(spaces.map((context) => this.shared.invalidations.clear(context)));
   }
 
-  /** Puts a key past its ttl at once; it can still be served for as long as its grace lasts. true = it was there. */
+  /** Ends a key's ttl at once. It can still be served until its grace ends. true = it was there. */
   async expire(key: string): Promise<boolean> {
     checkKey(key, this.lane);
     return this.isClosed ? false : this.shared.invalidations.expireKey(this.context, key);
   }
 
-  /** Puts whatever carries one of the tags, in ALL lanes, past its ttl. */
+  /** Ends the ttl of what carries one of the tags, in ALL lanes. */
   async expireByTag(...tags: readonly string[]): Promise<void> {
     const checked = checkTags(tags, this.lane);
     if (!this.isClosed && checked.length > 0) await this.shared.invalidations.expireTags(checked);
@@ -168,18 +167,18 @@ export class LaneManager {
     return this.shared.checkpoints.getCheckpointCacheStatus();
   }
 
-  /** Why the key is, or is not, served, and what the next `getOrSet` would do. Counts no request and moves nothing. */
+  /** Explains why the key is served or not, and what the next `getOrSet` would do. It counts no request and moves nothing. */
   async explain(key: string): Promise<Explanation> {
     checkKey(key, this.lane);
     return explain(this.context, this.inFlight, key, this.getMetrics());
   }
 
-  /** What the tiers hold of this lane, each key once; keys that match `pattern` if one is given. */
+  /** The entries of this lane in all tiers, each key once. With `pattern`, only keys that match. */
   entries(pattern?: string): AsyncIterable<EntryInfo> {
     return listEntries(this.context, pattern === undefined ? undefined : new KeyPattern(pattern));
   }
 
-  /** Resolves when everything accepted so far is on disk, or has been given up with an event. */
+  /** Resolves when everything that was accepted is on disk, or was dropped with an event. */
   flush(): Promise<void> {
     return this.shared.flush();
   }
@@ -189,23 +188,23 @@ export class LaneManager {
     return this.shared.sweep();
   }
 
-  /** Closes all lanes of the app: drains what was accepted, at most 5 s. Afterwards reads miss and writes do nothing. */
+  /** Closes all lanes of the app. It drains what was accepted, for at most 5 s. Afterwards reads miss and writes do nothing. */
   close(): Promise<void> {
     return this.shared.close();
   }
 
-  /** @internal what `@CachePut` does: always computes, and stores unless something was invalidated on the way */
+  /** @internal for `@CachePut`: always computes, and stores unless the key was invalidated meanwhile */
   async putComputed<T>(key: string, compute: Compute<T>, options?: EntryOptions): Promise<Awaited<T>> {
     const call = optionsOf(this.context, options);
     checkKey(key, this.lane);
     checkCompute(compute, this.lane);
     const asked = { key, compute: compute as Compute<unknown>, call };
-    return (await computeAndPut(this.context, this.shared.invalidations, asked)) as Awaited<T>;
+    return (await computeAndSet(this.context, this.shared.invalidations, asked)) as Awaited<T>;
   }
 
   /** @internal counts a decorated call that ran past the cache */
   bypass(reason: BypassReason, key: string): void {
-    bypass(this.context, key, reason);
+    read.countBypass(this.context, key, reason);
   }
 
   /** @internal one warning per subject and app */
@@ -225,27 +224,5 @@ export class LaneManager {
 
   private get isClosed(): boolean {
     return this.context.shared.memory.state.state === 'off';
-  }
-
-  private async look(key: string, options: ReadOptions | undefined): Promise<unknown> {
-    const call = optionsOf(this.context, options);
-    checkKey(key, this.lane);
-    const heard = whenCaughtUp(this.context);
-    if (heard !== undefined) await heard;
-    return isBypassed(this.context, key) ? undefined : lookUp(this.context, key, call);
-  }
-
-  private compute(key: string, compute: Compute<unknown>, options: EntryOptions | undefined): Promise<unknown> {
-    try {
-      const call = optionsOf(this.context, options);
-      checkKey(key, this.lane);
-      checkCompute(compute, this.lane);
-      const asked = { key, compute, call };
-      const heard = whenCaughtUp(this.context);
-      if (heard === undefined) return request(this.context, this.inFlight, asked);
-      return heard.then(() => request(this.context, this.inFlight, asked));
-    } catch (error) {
-      return Promise.reject(error);
-    }
   }
 }

@@ -1,31 +1,170 @@
+import { checkKey } from '../entries/key.js';
 import type { BypassReason } from '../events/reasons.js';
 import type { MemoryEntry } from '../tiers/memory-tier.js';
-import {
-  isPartitioned,
-  entryInMemory,
-  heldValue,
-  staleCopyOf,
-  staleInMemory,
-  isUsableFor,
-  isLagging,
-  TierSearch,
-} from './tier-lookup.js';
-import type { InFlight } from './in-flight/in-flight.js';
-import type { LaneContext } from './lane-context.js';
-import type { Compute, CallOptions, EntryOptions } from './call-options.js';
-import { refuseReentry } from './reentrancy.js';
-import { hasDefaultReadOptions } from './validate-call.js';
-import { promote } from './write.js';
+import type { CallOptions, Compute, EntryOptions, ReadOptions } from './call-options.js';
+import { countHit } from './in-flight/accounting.js';
 import { Flight, FlightContext } from './in-flight/computation.js';
+import type { InFlight } from './in-flight/in-flight.js';
+import { isLagging, isPartitioned, type LaneContext, whenCaughtUp } from './lane-context.js';
+import { refuseReentry } from './reentrancy.js';
+import { entryInMemory, heldValue, isUsableFor, staleCopyOf, staleInMemory, TierSearch } from './tier-lookup.js';
+import { checkCompute, hasDefaultReadOptions, optionsOf } from './validate-call.js';
+import { promote } from './write.js';
 
-/** Counts a request that goes past the cache. */
-export function bypass(context: LaneContext, key: string, reason: BypassReason): void {
-  context.recorder.bypass(reason);
-  const { events } = context.shared;
-  if (events.wants('bypass')) events.emit('bypass', { lane: context.lane, key, reason });
+/** What `getOrSet` asks, with its options resolved. */
+interface Asked {
+  readonly key: string;
+  readonly compute: Compute<unknown>;
+  readonly call: CallOptions;
 }
 
-/** Why this key is not for the cache at all; undefined if it is. */
+/**
+ * The hot path: the resolved promise of an entry that can be returned as it is. It takes one look into memory, one
+ * compare with the log and one with the clock. In any doubt it returns undefined, and the full read follows.
+ */
+export function hitInMemory(
+  context: LaneContext,
+  key: string,
+  options: EntryOptions | undefined,
+): Promise<unknown> | undefined {
+  if (options !== undefined && !hasDefaultReadOptions(options)) return undefined;
+  const { shared } = context;
+  const entry = context.memory.get(key);
+  if (entry === undefined || entry.stamp !== shared.log.stamp || entry.schemaVersion !== 0) return undefined;
+  const now = shared.life.now();
+  if (now >= entry.quietUntil || (shared.shared !== undefined && now >= shared.shared.caughtUpUntil)) return undefined;
+  entry.accessCount++;
+  entry.usedAt = now;
+  countHit(context, key, 'l1', entry.computeMs);
+  entry.promise ??= Promise.resolve(entry.held.kind === 'value' ? entry.held.value : undefined);
+  return entry.promise;
+}
+
+/** `getOrSet` after the hot path: checks the call, and waits if this process has to catch up with the shared log. */
+export function getOrSet(
+  context: LaneContext,
+  inFlight: InFlight,
+  key: string,
+  compute: Compute<unknown>,
+  options: EntryOptions | undefined,
+): Promise<unknown> {
+  try {
+    const call = optionsOf(context, options);
+    checkKey(key, context.lane);
+    checkCompute(compute, context.lane);
+    const asked = { key, compute, call };
+    if (!isLagging(context)) return readOrCompute(context, inFlight, asked);
+    return whenCaughtUp(context).then(() => readOrCompute(context, inFlight, asked));
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+function readOrCompute(context: LaneContext, inFlight: InFlight, asked: Asked): Promise<unknown> {
+  const { key, call } = asked;
+  const reason = bypassReason(context, key) ?? (call.ttlMs === 0 ? 'ttl-zero' : undefined);
+  if (reason !== undefined) {
+    countBypass(context, key, reason);
+    return computeUncached(context, asked);
+  }
+  if (call.forceFresh) countBypass(context, key, 'forced');
+  else {
+    const entry = freshInMemory(context, key, call);
+    if (entry !== undefined) {
+      refreshIfDue(context, inFlight, entry, asked);
+      return Promise.resolve(heldValue(context, entry).valueFor(call.isolation));
+    }
+  }
+  refuseReentry(context.shared.scopes.current, context.lane, key);
+  const purpose = call.forceFresh ? 'forced' : 'request';
+  return inFlight.request({ ...asked, purpose, stale: staleInMemory(context, key, call) });
+}
+
+/** `get` after the hot path: the same read, without computing, waiting for a flight, or serving past the ttl. */
+export async function get(context: LaneContext, key: string, options: ReadOptions | undefined): Promise<unknown> {
+  const call = optionsOf(context, options);
+  checkKey(key, context.lane);
+  if (isLagging(context)) await whenCaughtUp(context);
+  const reason = bypassReason(context, key);
+  if (reason !== undefined) {
+    countBypass(context, key, reason);
+    return undefined;
+  }
+  const entry = freshInMemory(context, key, call);
+  if (entry !== undefined) return heldValue(context, entry).valueFor(call.isolation);
+  return readBelow(context, key, call);
+}
+
+/** `has`: whether a tier holds an entry that `get` would return. It counts, promotes and moves nothing. */
+export async function has(context: LaneContext, key: string): Promise<boolean> {
+  checkKey(key, context.lane);
+  if (isLagging(context)) await whenCaughtUp(context);
+  if (bypassReason(context, key) !== undefined) return false;
+  const { shared, lane } = context;
+  const entry = context.memory.peek(key);
+  if (entry !== undefined && shared.life.now() < entry.expiresAt && !isLagging(context)) {
+    const candidate = { lane, key, tags: entry.tags, birth: entry.birth };
+    if (shared.log.counts(candidate) && shared.log.expiredAt(candidate) === undefined) return true;
+  }
+  const guard = shared.log.open({ lane, key, tags: [] });
+  try {
+    const search = new TierSearch(context, key, context.call, 'peek');
+    search.guard = guard;
+    return (await search.run()).found !== undefined;
+  } finally {
+    shared.log.close(guard);
+  }
+}
+
+/** Searches the tiers below memory for `get`, under a guard of its own. */
+async function readBelow(context: LaneContext, key: string, call: CallOptions): Promise<unknown> {
+  const { recorder, shared, lane } = context;
+  const guard = shared.log.open({ lane, key, tags: [] });
+  try {
+    const search = new TierSearch(context, key, call);
+    search.guard = guard;
+    let result = search.run();
+    for (;;) {
+      const done = result instanceof Promise ? await result : result;
+      const { found } = done;
+      if (found === undefined || done.stillCounts) {
+        for (const tier of done.missed) recorder.lookupMiss(tier);
+        if (found !== undefined) {
+          countHit(context, key, found.tier, found.record.computeMs);
+          promote(context, found, context.call.refreshAhead);
+          return found.encoded.valueFor(call.isolation);
+        }
+        recorder.miss();
+        if (shared.events.wants('miss')) shared.events.emit('miss', { lane, key, reason: done.reason });
+        return undefined;
+      }
+      result = done.discard();
+    }
+  } finally {
+    shared.log.close(guard);
+  }
+}
+
+/** Serves from memory if it can, and counts the hit. */
+export function freshInMemory(context: LaneContext, key: string, call: CallOptions): MemoryEntry | undefined {
+  const entry = entryInMemory(context, key);
+  if (entry === undefined) return undefined;
+  const now = context.shared.life.now();
+  if (now >= entry.expiresAt || !isUsableFor(context, entry, call)) return undefined;
+  entry.accessCount++;
+  entry.usedAt = now;
+  countHit(context, key, 'l1', entry.computeMs);
+  return entry;
+}
+
+/** Starts at most one refresh in the background. The caller is answered already. */
+function refreshIfDue(context: LaneContext, inFlight: InFlight, entry: MemoryEntry, asked: Asked): void {
+  const now = context.shared.life.now();
+  if (now < entry.refreshAt || inFlight.of(asked.key, 'renewal') !== undefined) return;
+  inFlight.launch({ ...asked, purpose: 'renewal', stale: staleCopyOf(context, entry, now) });
+}
+
+/** Why requests for this key go past the cache. Undefined if they do not. */
 export function bypassReason(context: LaneContext, key: string): BypassReason | undefined {
   if (context.shared.memory.state.state === 'off') return 'closed';
   if (isPartitioned(context)) return 'stale-distributed';
@@ -35,156 +174,14 @@ export function bypassReason(context: LaneContext, key: string): BypassReason | 
   return undefined;
 }
 
-/** Whether a request for this key goes past the cache; counted if so. */
-export function isBypassed(context: LaneContext, key: string): boolean {
-  const reason = bypassReason(context, key);
-  if (reason !== undefined) bypass(context, key, reason);
-  return reason !== undefined;
-}
-
-/** Serves from memory if it can, counting the hit. */
-export function freshInMemory(context: LaneContext, key: string, call: CallOptions): MemoryEntry | undefined {
-  const entry = entryInMemory(context, key);
-  if (entry === undefined) return undefined;
-  const now = context.shared.life.now();
-  if (now >= entry.expiresAt || !isUsableFor(context, entry, call)) return undefined;
-  entry.accessCount++;
-  entry.usedAt = now;
-  context.recorder.hit('l1', entry.computeMs);
+/** Counts a request that goes past the cache, and emits it. */
+export function countBypass(context: LaneContext, key: string, reason: BypassReason): void {
+  context.recorder.bypass(reason);
   const { events } = context.shared;
-  if (events.wants('hit')) events.emit('hit', { lane: context.lane, key, tier: 'l1' });
-  return entry;
+  if (events.wants('bypass')) events.emit('bypass', { lane: context.lane, key, reason });
 }
 
-/** Answers a request that the quick look into memory did not. */
-export function request(
-  context: LaneContext,
-  inFlight: InFlight,
-  asked: { readonly key: string; readonly compute: Compute<unknown>; readonly call: CallOptions },
-): Promise<unknown> {
-  const { key, compute, call } = asked;
-  const reason = bypassReason(context, key) ?? (call.ttlMs === 0 ? 'ttl-zero' : undefined);
-  if (reason !== undefined) {
-    bypass(context, key, reason);
-    return computeUncached(context, key, compute, call);
-  }
-  if (call.forceFresh) {
-    bypass(context, key, 'forced');
-    refuseReentry(context.shared.scopes.current, context.lane, key);
-    return inFlight.request({ key, compute, call, purpose: 'forced', stale: staleInMemory(context, key, call) });
-  }
-  const entry = freshInMemory(context, key, call);
-  if (entry !== undefined) {
-    renewIfDue(context, inFlight, entry, asked);
-    return Promise.resolve(heldValue(context, entry).valueFor(call.isolation));
-  }
-  refuseReentry(context.shared.scopes.current, context.lane, key);
-  return inFlight.request({ key, compute, call, purpose: 'request', stale: staleInMemory(context, key, call) });
-}
-
-/** One renewal in the background; the caller has been answered already. */
-function renewIfDue(
-  context: LaneContext,
-  inFlight: InFlight,
-  entry: MemoryEntry,
-  asked: { readonly key: string; readonly compute: Compute<unknown>; readonly call: CallOptions },
-): void {
-  const now = context.shared.life.now();
-  if (now < entry.refreshAt || inFlight.of(asked.key, 'renewal') !== undefined) return;
-  const stale = staleCopyOf(context, entry, now);
-  inFlight.launch({ ...asked, purpose: 'renewal', stale });
-}
-
-/**
- * The hottest path there is: the resolved promise of an entry that can be handed out as it stands. It is found by one
- * look into memory, one compare with the log and one with the clock; all else takes the long way, and so does a doubt.
- */
-export function quickHit(
-  context: LaneContext,
-  key: string,
-  options: EntryOptions | undefined,
-): Promise<unknown> | undefined {
-  if (options !== undefined && !hasDefaultReadOptions(options)) return undefined;
-  const { shared, recorder } = context;
-  const entry = context.memory.get(key);
-  if (entry === undefined || entry.stamp !== shared.log.stamp || entry.schemaVersion !== 0) return undefined;
-  const now = shared.life.now();
-  if (now >= entry.quietUntil || (shared.shared !== undefined && now >= shared.shared.caughtUpUntil)) return undefined;
-  entry.accessCount++;
-  entry.usedAt = now;
-  recorder.hit('l1', entry.computeMs);
-  if (shared.events.wants('hit')) shared.events.emit('hit', { lane: context.lane, key, tier: 'l1' });
-  entry.promise ??= Promise.resolve(entry.held.kind === 'value' ? entry.held.value : undefined);
-  return entry.promise;
-}
-
-type LookupOptions = Pick<CallOptions, 'version' | 'schema' | 'isolation'>;
-
-/** Finds a key in the tiers without computing it, waiting for a flight, or serving anything past its ttl. */
-export async function lookUp(context: LaneContext, key: string, call: LookupOptions): Promise<unknown> {
-  const { recorder, shared, lane } = context;
-  const entry = entryInMemory(context, key);
-  const now = shared.life.now();
-  if (entry !== undefined && now < entry.expiresAt && isUsableFor(context, entry, call)) {
-    entry.accessCount++;
-    entry.usedAt = now;
-    recorder.hit('l1', entry.computeMs);
-    if (shared.events.wants('hit')) shared.events.emit('hit', { lane, key, tier: 'l1' });
-    return heldValue(context, entry).valueFor(call.isolation);
-  }
-  const guard = shared.log.open({ lane, key, tags: [] });
-  try {
-    let search = new TierSearch(context, key, call).guardedBy(guard).run();
-    for (;;) {
-      const done = search instanceof Promise ? await search : search;
-      const { found } = done;
-      if (found === undefined) return missed(context, key, done);
-      if (done.stillCounts) {
-        for (const tier of done.missed) recorder.lookupMiss(tier);
-        recorder.hit(found.tier, found.record.computeMs);
-        if (shared.events.wants('hit')) shared.events.emit('hit', { lane, key, tier: found.tier });
-        promote(context, found, context.call.refreshAhead);
-        return found.encoded.valueFor(call.isolation);
-      }
-      search = done.discard();
-    }
-  } finally {
-    shared.log.close(guard);
-  }
-}
-
-/** Whether a tier holds a good entry: nothing is counted, promoted or moved. */
-export async function isThere(context: LaneContext, key: string): Promise<boolean> {
-  const { shared, lane } = context;
-  const now = shared.life.now();
-  const entry = context.memory.peek(key);
-  if (entry !== undefined && now < entry.expiresAt && !isLagging(context)) {
-    const candidate = { lane, key, tags: entry.tags, birth: entry.birth };
-    if (shared.log.counts(candidate) && shared.log.expiredAt(candidate) === undefined) return true;
-  }
-  const guard = shared.log.open({ lane, key, tags: [] });
-  try {
-    const search = await new TierSearch(context, key, context.call, 'peek').guardedBy(guard).run();
-    return search.found !== undefined;
-  } finally {
-    shared.log.close(guard);
-  }
-}
-
-function missed(context: LaneContext, key: string, search: TierSearch): undefined {
-  const { recorder, shared, lane } = context;
-  for (const tier of search.missed) recorder.lookupMiss(tier);
-  recorder.miss();
-  if (shared.events.wants('miss')) shared.events.emit('miss', { lane, key, reason: search.reason });
-  return undefined;
-}
-
-/** Computes past the cache: nothing is looked up, shared or stored, and what comes back is the computation's own value. */
-async function computeUncached(
-  context: LaneContext,
-  key: string,
-  compute: Compute<unknown>,
-  call: CallOptions,
-): Promise<unknown> {
+/** Computes past the cache: nothing is looked up, shared or stored, and the caller gets the computation's own value. */
+async function computeUncached(context: LaneContext, { key, compute, call }: Asked): Promise<unknown> {
   return compute(new FlightContext(context, new Flight(key, compute, call, 'forced')));
 }

@@ -1,29 +1,26 @@
-import type { Invalidations } from './invalidate.js';
-import type { LaneContext } from './lane-context.js';
-import { EncodedValue } from './encoded-value.js';
-import { isPartitioned } from './tier-lookup.js';
-import { bypassReason } from './read.js';
 import type { CallOptions, Compute } from './call-options.js';
-import { PARTITIONED, store, refusalOf, refuse, type Refusal, FENCED, mayStore } from './write.js';
+import { EncodedValue } from './encoded-value.js';
 import { Flight, FlightContext } from './in-flight/computation.js';
-
-interface PutRequest {
-  readonly key: string;
-  readonly value: unknown;
-  readonly call: CallOptions;
-}
+import type { Invalidations } from './invalidate.js';
+import { isPartitioned, type LaneContext } from './lane-context.js';
+import { bypassReason } from './read.js';
+import { FENCED, PARTITIONED, refusalOf, refuse, type Refusal, store } from './write.js';
 
 /**
- * Stores an explicit value: born now, it supersedes whatever was there and whatever is being computed. Resolves to
- * whether it was stored, once no tier holds an older value.
+ * Stores an explicit value. It supersedes what was there and what is being computed, and its birth is the position of its
+ * own record. Resolves to whether it was stored, once no tier holds an older value.
  */
-export async function put(context: LaneContext, invalidations: Invalidations, asked: PutRequest): Promise<boolean> {
-  const { key, value, call } = asked;
+export async function set(
+  context: LaneContext,
+  invalidations: Invalidations,
+  given: { readonly key: string; readonly value: unknown; readonly call: CallOptions },
+): Promise<boolean> {
+  const { key, value, call } = given;
   const { lane, shared } = context;
   const encoded = EncodedValue.of({ codec: shared.codec, lane }, value);
   const { tags, ttlMs } = call;
   const candidate = { key, value, encoded, tags, ttlMs, computeMs: 0 };
-  const refusal = isExcluded(context, key) ?? refusalOf(context, candidate);
+  const refusal = refusalOfKey(context, key) ?? refusalOf(context, candidate);
   await invalidations.superseding(context, key, ({ position }) => {
     if (refusal !== undefined) refuse(context, key, refusal);
     else store(context, candidate, { birth: position, flight: 0, call, expiredAt: undefined });
@@ -31,28 +28,27 @@ export async function put(context: LaneContext, invalidations: Invalidations, as
   return refusal === undefined;
 }
 
-function isExcluded(context: LaneContext, key: string): Refusal | undefined {
+function refusalOfKey(context: LaneContext, key: string): Refusal | undefined {
   if (isPartitioned(context)) return PARTITIONED;
   return bypassReason(context, key) === 'excluded'
-    ? { reason: 'strategy', detail: "the lane's include and exclude patterns leave this key out" }
+    ? { reason: 'strategy', detail: "the lane's include and exclude patterns rule this key out" }
     : undefined;
 }
 
 /**
- * Always computes, and stores the result in place of whatever was there.
+ * Always computes, and stores the result in place of what was there.
  *
- * Its birth is taken before the computation, so that what is invalidated meanwhile is not stored. When it ends it
- * supersedes the key like an explicit `set`: a computation that started while this one ran may have read the old state.
+ * An invalidation during the computation wins, because the birth of the result is taken before it. At its end the result
+ * supersedes the key like `set`: a computation that started in between may have read the old state.
  */
-export async function computeAndPut(
+export async function computeAndSet(
   context: LaneContext,
   invalidations: Invalidations,
   asked: { readonly key: string; readonly compute: Compute<unknown>; readonly call: CallOptions },
 ): Promise<unknown> {
   const { key, compute, call } = asked;
   const { lane, shared } = context;
-  const flight = new Flight(key, compute, call, 'forced');
-  const ctx = new FlightContext(context, flight);
+  const ctx = new FlightContext(context, new Flight(key, compute, call, 'forced'));
   if (bypassReason(context, key) !== undefined) return compute(ctx);
   const guard = shared.log.open({ lane, key, tags: call.tags });
   try {
@@ -60,10 +56,11 @@ export async function computeAndPut(
     const encoded = EncodedValue.of({ codec: shared.codec, lane }, value);
     const { tags, ttlMs } = ctx;
     const candidate = { key, value, encoded, tags, ttlMs, computeMs };
-    const said = refusalByCaller(ctx) ?? refusalOf(context, candidate);
-    // From here to the landing no code but ours runs.
-    const refusal = mayStore(context, guard, tags) ? said : FENCED;
-    const expiredAt = shared.log.expiredAt({ lane, key, tags, birth: guard.birth }, guard);
+    const refusedResult = ctx.refusal ?? refusalOf(context, candidate);
+    // From here to the store no code but ours runs.
+    const judged = { lane, key, tags, birth: guard.birth };
+    const refusal = shared.log.counts(judged, guard) ? refusedResult : FENCED;
+    const expiredAt = shared.log.expiredAt(judged, guard);
     await invalidations.superseding(context, key, ({ position }) => {
       if (refusal !== undefined) refuse(context, key, refusal);
       else store(context, candidate, { birth: position, flight: 0, call, expiredAt });
@@ -95,9 +92,4 @@ async function timed(
   } finally {
     isOver = true;
   }
-}
-
-function refusalByCaller(ctx: FlightContext): Refusal | undefined {
-  if (ctx.refusal === undefined) return undefined;
-  return { reason: ctx.refusal, detail: 'the computation said so' };
 }

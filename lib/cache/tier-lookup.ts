@@ -1,57 +1,108 @@
 import { StaleType } from '../entries/codec/class-kinds.js';
 import { openRecord, type OpenedRecord } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
-import type { MissReason } from '../events/reasons.js';
-import type { InvalidationGuard } from '../invalidation/lane-log.js';
+import type { MissReason, TierOffReason } from '../events/reasons.js';
 import type { Candidate } from '../invalidation/invalidation-log.js';
+import type { InvalidationGuard } from '../invalidation/lane-log.js';
 import type { MemoryEntry } from '../tiers/memory-tier.js';
-import type { TierLookup, TierRecord } from '../tiers/tier.js';
-import type { LaneContext } from './lane-context.js';
-import { EncodedValue } from './encoded-value.js';
+import type { TierLookup } from '../tiers/tier.js';
 import type { CallOptions, StandardSchema, StaleValue } from './call-options.js';
+import { EncodedValue } from './encoded-value.js';
 import type { GuardedTier } from './guarded-tier.js';
+import { isLagging, isPartitioned, type LaneContext } from './lane-context.js';
 
 /** A record that may be served and promoted. */
 export interface Found {
   readonly tier: TierName;
   readonly record: OpenedRecord;
-  /** What the log judges of it. */
+  /** What the log judges. */
   readonly candidate: Candidate;
   readonly encoded: EncodedValue;
-  /** Life time at which the record's ttl ends, an expiry on the way considered. */
+  /** When the record's ttl ends, or when it was expired before that. */
   readonly expiresAt: number;
 }
 
-/** One look through the tiers below memory, from the nearest down, until one has a good record. */
+/** What the record of one tier is worth to one call. */
+export type Verdict =
+  | { readonly outcome: 'found'; readonly found: Found }
+  | { readonly outcome: 'miss' }
+  | { readonly outcome: 'off'; readonly reason: TierOffReason }
+  /** Past its ttl. */
+  | { readonly outcome: 'expired'; readonly stale: StaleCopy; readonly record: OpenedRecord }
+  | {
+      readonly outcome: 'unusable';
+      readonly reason: 'invalidated' | 'version' | 'schema' | 'damaged';
+      readonly record?: OpenedRecord;
+      readonly error?: unknown;
+    };
+
+/** The options of a call that decide whether an entry fits. */
+export type FitOptions = Pick<CallOptions, 'version' | 'schema'>;
+
+const MISS: Verdict = Object.freeze({ outcome: 'miss' });
+
+/** Decides whether what a tier below memory holds may be served: the one place for it. */
+export function judge(
+  context: LaneContext,
+  asked: { readonly key: string; readonly call: FitOptions },
+  tier: GuardedTier,
+  lookup: TierLookup,
+  guard?: InvalidationGuard,
+): Verdict {
+  if (lookup.outcome !== 'hit') return lookup;
+  const { shared, lane } = context;
+  const { key, call } = asked;
+  let record: OpenedRecord | undefined;
+  try {
+    record = lookup.record.opened ?? openRecord(lookup.record.bytes);
+    if (record.key !== key) return MISS;
+    const { tags, birth } = record;
+    const candidate = { lane, key, tags, birth };
+    if (record.appVersion !== shared.appVersion || record.schemaVersion !== call.version)
+      return { outcome: 'unusable', reason: 'version', record };
+    if (!tier.trusts(birth) || !shared.log.counts(candidate, guard))
+      return { outcome: 'unusable', reason: 'invalidated', record };
+    const expired = shared.log.expiredAt(candidate, guard);
+    const expiresAt = expired === undefined ? record.expiresAt : Math.min(record.expiresAt, expired);
+    const encoded = EncodedValue.from({ codec: shared.codec, lane }, record.value);
+    const now = shared.life.now();
+    if (!satisfies(call.schema, encoded)) return { outcome: 'unusable', reason: 'schema', record };
+    if (now < expiresAt) return { outcome: 'found', found: { tier: tier.name, record, candidate, encoded, expiresAt } };
+    const staleUntil = expiresAt + (record.staleUntil - record.expiresAt);
+    return { outcome: 'expired', record, stale: { ...record, encoded, expiresAt, staleUntil } };
+  } catch (error) {
+    const reason = error instanceof StaleType ? 'version' : 'damaged';
+    return record === undefined
+      ? { outcome: 'unusable', reason, error }
+      : { outcome: 'unusable', reason, record, error };
+  }
+}
+
+/** One search through the tiers below memory, from the nearest down, until one has a record that may be served. */
 export class TierSearch {
   found: Found | undefined;
   stale: StaleCopy | undefined;
-  /** Why there is nothing, as far as the last tier that had something to say knows. */
+  /** Why nothing was found, by the last tier that knows a reason. */
   reason: MissReason = 'never-seen';
   /** Tiers that were asked and had nothing to serve. */
   readonly missed: TierName[] = [];
-  private guard: InvalidationGuard | undefined;
+  /** The guard of the flight that searches. It must be set before anything is awaited. */
+  guard: InvalidationGuard | undefined;
   /** The log's position when what was found was judged. */
   private judgedAt = -1;
 
   constructor(
     private readonly context: LaneContext,
-    private readonly key: string,
-    private readonly call: Pick<CallOptions, 'version' | 'schema'>,
-    private readonly look: 'read' | 'peek' = 'read',
+    readonly key: string,
+    readonly call: FitOptions,
+    private readonly how: 'read' | 'peek' = 'read',
   ) {}
 
-  /** What the search finds from here on is for the flight behind this fence. Needed before anything is awaited. */
-  guardedBy(guard: InvalidationGuard): this {
-    this.guard = guard;
-    return this;
-  }
-
-  /** Whether what was found still counts, in the step in which it is about to be served. */
+  /** Whether what was found still counts in the step in which it is served. */
   get stillCounts(): boolean {
     if (this.found === undefined) return false;
     const { log } = this.context.shared;
-    // every record moves the position
+    // Every record moves the position.
     if (log.position === this.judgedAt && this.guard?.isInvalidated !== true) return true;
     const { candidate, expiresAt } = this.found;
     if (!log.counts(candidate, this.guard)) return false;
@@ -68,10 +119,10 @@ export class TierSearch {
     return this.from(0);
   }
 
-  /** What was found turned out not to count when it was about to be served: looks on below it. */
+  /** Drops what was found, because it no longer counts, and searches the tiers below. */
   discard(): TierSearch | Promise<TierSearch> {
     const { below } = this.context.shared;
-    const index = below.findIndex((gate) => gate.name === this.found?.tier);
+    const index = below.findIndex((tier) => tier.name === this.found?.tier);
     if (this.found !== undefined) this.missed.push(this.found.tier);
     this.found = undefined;
     this.reason = 'invalidated';
@@ -81,78 +132,50 @@ export class TierSearch {
   private from(first: number): TierSearch | Promise<TierSearch> {
     const { below } = this.context.shared;
     for (let index = first; index < below.length; index++) {
-      const gate = below[index];
-      if (gate === undefined) break;
-      const lookup = gate[this.look](this.context.lane, this.key);
+      const tier = below[index];
+      if (tier === undefined) break;
+      const lookup = tier.read(this.context.lane, this.key, this.how);
       if (lookup instanceof Promise) {
         return lookup.then((answer) => {
-          this.consider(gate, answer);
+          this.consider(tier, answer);
           return this.found === undefined ? this.from(index + 1) : this;
         });
       }
-      this.consider(gate, lookup);
+      this.consider(tier, lookup);
       if (this.found !== undefined) break;
     }
     return this;
   }
 
-  private consider(gate: GuardedTier, lookup: TierLookup): void {
-    if (lookup.outcome === 'off') {
-      if (lookup.reason !== 'policy') this.reason = 'tier-off';
+  private consider(tier: GuardedTier, lookup: TierLookup): void {
+    const { shared, recorder } = this.context;
+    // Before the judgement: a schema is the app's code, and may invalidate.
+    const { position } = shared.log;
+    const verdict = judge(this.context, this, tier, lookup, this.guard);
+    if (verdict.outcome === 'found') {
+      this.found = verdict.found;
+      this.judgedAt = position;
       return;
     }
-    if (lookup.outcome === 'hit') this.judge(gate, lookup.record);
-    if (this.found === undefined) this.missed.push(gate.name);
-  }
-
-  private judge(gate: GuardedTier, found: TierRecord): void {
-    const { shared, lane } = this.context;
-    try {
-      const record = found.opened ?? openRecord(found.bytes);
-      if (record.key !== this.key) return;
-      this.judgedAt = shared.log.position;
-      const { key, tags, birth } = record;
-      const candidate = { lane, key, tags, birth };
-      const refusal = this.refusalOf(gate, record, candidate);
-      if (refusal !== undefined) {
-        this.reason = refusal;
-        return;
-      }
-      const expired = shared.log.expiredAt(candidate, this.guard);
-      const expiresAt = expired === undefined ? record.expiresAt : Math.min(record.expiresAt, expired);
-      const encoded = EncodedValue.from({ codec: shared.codec, lane }, record.value);
-      this.take({ tier: gate.name, record, candidate, encoded, expiresAt });
-    } catch (error) {
-      this.reason = error instanceof StaleType ? 'version' : 'damaged';
-      if (this.reason === 'damaged') this.context.recorder.tierError(gate.name);
+    if (verdict.outcome === 'off') {
+      if (verdict.reason !== 'policy') this.reason = 'tier-off';
+      return;
     }
-  }
-
-  private take(found: Found): void {
-    const { record, encoded, expiresAt } = found;
-    const now = this.context.shared.life.now();
-    if (!satisfies(this.call.schema, encoded)) {
-      this.reason = 'schema';
-    } else if (now < expiresAt) {
-      this.found = found;
-    } else {
+    this.missed.push(tier.name);
+    if (verdict.outcome === 'unusable') {
+      this.reason = verdict.reason;
+      if (verdict.reason === 'damaged') recorder.tierError(tier.name);
+    } else if (verdict.outcome === 'expired') {
       this.reason = 'expired';
-      const staleUntil = expiresAt + (record.staleUntil - record.expiresAt);
-      if (now < staleUntil) this.stale = fresherOf(this.stale, { ...record, encoded, expiresAt, staleUntil });
+      if (shared.life.now() < verdict.stale.staleUntil) this.stale = fresherOf(this.stale, verdict.stale);
     }
-  }
-
-  private refusalOf(gate: GuardedTier, record: OpenedRecord, candidate: Candidate): MissReason | undefined {
-    const { shared } = this.context;
-    if (record.appVersion !== shared.appVersion || record.schemaVersion !== this.call.version) return 'version';
-    if (!gate.trusts(record.birth) || !shared.log.counts(candidate, this.guard)) return 'invalidated';
-    return undefined;
   }
 }
 
 /**
- * The entry in memory if it still counts; one that doesn't is removed. It may be past its ttl. None is found good again
- * while nothing may be served: a hit does not ask about that.
+ * The entry in memory if it still counts, also past its ttl. An entry that does not count is removed.
+ *
+ * While this instance may serve nothing, no entry is marked as checked, because a hit relies on that mark.
  */
 export function entryInMemory(context: LaneContext, key: string): MemoryEntry | undefined {
   const entry = context.memory.get(key);
@@ -170,12 +193,8 @@ export function entryInMemory(context: LaneContext, key: string): MemoryEntry | 
   return entry;
 }
 
-/** Whether this reader's version and schema accept what the entry holds. */
-export function isUsableFor(
-  context: LaneContext,
-  entry: MemoryEntry,
-  call: Pick<CallOptions, 'version' | 'schema'>,
-): boolean {
+/** Whether the call's version and schema accept what the entry holds. */
+export function isUsableFor(context: LaneContext, entry: MemoryEntry, call: FitOptions): boolean {
   if (entry.schemaVersion !== call.version) return false;
   return call.schema === undefined || satisfies(call.schema, heldValue(context, entry));
 }
@@ -184,40 +203,7 @@ export function heldValue(context: LaneContext, entry: MemoryEntry): EncodedValu
   return EncodedValue.held({ codec: context.shared.codec, lane: context.lane }, entry.held);
 }
 
-/** The entry as a copy to fall back on, if its grace has not ended. */
-export function staleCopyOf(context: LaneContext, entry: MemoryEntry, now: number): StaleCopy | undefined {
-  if (now >= entry.staleUntil) return undefined;
-  const { key, tags, birth, storedAt, expiresAt, staleUntil } = entry;
-  return { key, tags, birth, storedAt, expiresAt, staleUntil, encoded: heldValue(context, entry) };
-}
-
-/** What memory holds of a key as a copy to fall back on: it counts, and this reader's version and schema accept it. */
-export function staleInMemory(
-  context: LaneContext,
-  key: string,
-  call: Pick<CallOptions, 'version' | 'schema'>,
-): StaleCopy | undefined {
-  const entry = entryInMemory(context, key);
-  if (entry === undefined || !isUsableFor(context, entry, call)) return undefined;
-  return staleCopyOf(context, entry, context.shared.life.now());
-}
-
-/**
- * Whether a stored value fits a Standard Schema. A validator that answers later, or throws, does not fit: a cache that
- * had to wait for it would be slower than computing.
- */
-function satisfies(schema: StandardSchema | undefined, encoded: EncodedValue): boolean {
-  if (schema === undefined) return true;
-  try {
-    const result = schema['~standard'].validate(encoded.valueFor('clone'));
-    if (typeof result !== 'object' || result === null || result instanceof Promise) return false;
-    return !('issues' in result) || result.issues === undefined;
-  } catch {
-    return false;
-  }
-}
-
-/** An entry past its ttl that may still be served for as long as its grace lasts, if it counts at that moment. */
+/** An entry past its ttl, or due for a refresh. It may be served until its grace ends, if it counts at that moment. */
 export interface StaleCopy {
   readonly key: string;
   readonly tags: readonly string[];
@@ -228,13 +214,26 @@ export interface StaleCopy {
   readonly encoded: EncodedValue;
 }
 
-/** The copy whose ttl ended last. */
-export function fresherOf(a: StaleCopy | undefined, b: StaleCopy | undefined): StaleCopy | undefined {
-  if (a === undefined || b === undefined) return a ?? b;
-  return b.expiresAt > a.expiresAt ? b : a;
+/** The entry as a stale copy, if its grace has not ended. */
+export function staleCopyOf(context: LaneContext, entry: MemoryEntry, now: number): StaleCopy | undefined {
+  if (now >= entry.staleUntil) return undefined;
+  const { key, tags, birth, storedAt, expiresAt, staleUntil } = entry;
+  return { key, tags, birth, storedAt, expiresAt, staleUntil, encoded: heldValue(context, entry) };
 }
 
-/** As the computation sees it. */
+/** What memory holds of a key as a stale copy: it counts, and the call's version and schema accept it. */
+export function staleInMemory(context: LaneContext, key: string, call: FitOptions): StaleCopy | undefined {
+  const entry = entryInMemory(context, key);
+  if (entry === undefined || !isUsableFor(context, entry, call)) return undefined;
+  return staleCopyOf(context, entry, context.shared.life.now());
+}
+
+/** The copy whose ttl ended last. */
+export function fresherOf(a: StaleCopy | undefined, b: StaleCopy): StaleCopy {
+  return a === undefined || b.expiresAt > a.expiresAt ? b : a;
+}
+
+/** The stale copy as the computation sees it. */
 export function staleValueOf(copy: StaleCopy, now: number): StaleValue<unknown> {
   return {
     value: copy.encoded.valueFor('frozen'),
@@ -243,20 +242,17 @@ export function staleValueOf(copy: StaleCopy, now: number): StaleValue<unknown> 
   };
 }
 
-/** This instance has been away from the others for so long that nothing they share may be served or kept here. */
-export function isPartitioned({ shared, policy }: Pick<LaneContext, 'shared' | 'policy'>): boolean {
-  return shared.shared?.isStale === true && policy.l4.enabled;
-}
-
-/** This process was held up, and has yet to hear what others said meanwhile: what it holds may have been named. */
-export function isLagging({ shared, policy }: Pick<LaneContext, 'shared' | 'policy'>): boolean {
-  return shared.shared !== undefined && shared.life.now() >= shared.shared.caughtUpUntil && policy.l4.enabled;
-}
-
 /**
- * For a caller who comes when this process was held up: resolves as soon as the others have been heard again, in a moment.
- * To compute at once instead would hold up a busy process all the more. Undefined for everybody else.
+ * Whether a stored value fits a Standard Schema. A validator that returns a promise, or throws, does not fit: waiting for
+ * it would make a hit slower than computing.
  */
-export function whenCaughtUp(context: Pick<LaneContext, 'shared' | 'policy'>): Promise<void> | undefined {
-  return isLagging(context) ? context.shared.shared?.whenCaughtUp() : undefined;
+function satisfies(schema: StandardSchema | undefined, encoded: EncodedValue): boolean {
+  if (schema === undefined) return true;
+  try {
+    const result = schema['~standard'].validate(encoded.valueFor('clone'));
+    if (typeof result !== 'object' || result === null || result instanceof Promise) return false;
+    return !('issues' in result) || result.issues === undefined;
+  } catch {
+    return false;
+  }
 }

@@ -4,7 +4,7 @@ import { InvalidationGuard, type FlightSubject, LaneLog, type PendingRemoval, ty
 import { ExpiredTags, TagIndex } from './tag-index.js';
 import type { LogJournal, LogRecord, LogRow } from './journal.js';
 
-/** What the log judges: an entry in a tier, or a value about to land. */
+/** What the log judges: an entry in a tier, or a value that is about to be stored. */
 export interface Candidate {
   readonly lane: string;
   readonly key: string;
@@ -12,38 +12,39 @@ export interface Candidate {
   readonly birth: number;
 }
 
-/** A record that was said, and when what must outlive the process has been stored. */
+/** The records that were appended, and when the journal has stored what must outlive the process. */
 export interface Appended {
   readonly records: readonly LogRecord[];
-  /** Rejects when the journal could not store it. Resolved already where there is no journal. */
+  /** Rejects when the journal could not store it. Without a journal it is resolved. */
   readonly stored: Promise<void>;
 }
 
 export interface LogOptions {
-  /** Tags remembered by position before the floor rises. Default 100,000. */
+  /** So many tags are remembered before the floor rises. Default 100,000. */
   readonly tagLimit?: number;
-  /** Where what must outlive the process is stored; absent without a persistent tier. */
+  /** Stores what must outlive the process. Absent without a persistent tier. */
   readonly journal?: LogJournal | undefined;
 }
 
 const DEFAULT_TAG_LIMIT = 100_000;
-/** A birth that everything comes after. */
+/** Older than every record. */
 const BEFORE_ALL = -1;
 
 /**
- * The ordered list of what no longer counts, and the one place that decides whether an entry still does.
+ * The ordered list of invalidations, and the one place that decides whether an entry still counts.
  *
  * Positions only grow, by one with every record. A flight takes the position at which it opens as its birth, and its
- * entry carries that birth through every tier. A record names a subject at its position, and whatever belongs to the
- * subject and was born before no longer counts. Tags are remembered by position, so naming one costs the same however
- * many entries carry it. Keys and patterns are not remembered: they shut the flights under way, their entries are
- * removed, and they stay pending until the removal has been committed, so that nobody brings the old entry up again.
+ * entry carries that birth through every tier. A record names a subject at its position; entries of the subject with an
+ * older birth no longer count. Tags are remembered by position, so the cost does not depend on how many entries carry
+ * them. Keys and patterns are not remembered: they invalidate the flights that run, their entries are removed, and they
+ * stay pending until the removal is committed, so that no read brings the old entry back.
  *
  * The stamp moves only with records that do not remove what they name from memory (tags, clears, expiries, floors). An
- * entry in memory remembers the stamp at which it was last found good; as long as the stamp stands, it is still good.
+ * entry in memory keeps the stamp at which it was last checked. While the stamp has not moved, the entry still counts.
  */
 export class InvalidationLog {
-  private currentStamp = 0;
+  /** Moves with every record that does not remove what it names from memory. */
+  stamp = 0;
   private flights = 0;
   private readonly positions: Positions;
   private readonly tagAt: TagIndex;
@@ -58,15 +59,12 @@ export class InvalidationLog {
     if (options.journal !== undefined) this.takeUp(options.journal);
   }
 
+  /** The position of the newest record. */
   get position(): number {
     return this.positions.current;
   }
 
-  get stamp(): number {
-    return this.currentStamp;
-  }
-
-  /** The log of one lane; made when it is first asked for. */
+  /** The log of one lane. It is created at the first call. */
   lane(name: string): LaneLog {
     let lane = this.lanes.get(name);
     if (lane === undefined) {
@@ -76,89 +74,90 @@ export class InvalidationLog {
     return lane;
   }
 
-  /** Opens a flight: takes its birth, and puts up the fence that is told of every record until `close`. */
+  /** Opens the guard of a flight. It takes the flight's birth, and collects every record until `close`. */
   open(subject: FlightSubject): InvalidationGuard {
-    return this.putUp(subject, ++this.flights, this.position);
+    return this.lane(subject.lane).open(subject, ++this.flights, this.positions.current);
   }
 
-  /** Stands before what is about to be rewritten below: any landing and any record about the key shuts it. */
+  /** Opens a guard for a record that is rewritten below. Any value that is stored and any record about the key invalidates it. */
   guard(subject: FlightSubject): InvalidationGuard {
-    return this.putUp(subject, 0, BEFORE_ALL);
+    return this.lane(subject.lane).open(subject, 0, BEFORE_ALL);
   }
 
   close(guard: InvalidationGuard): void {
     this.lane(guard.subject.lane).close(guard);
   }
 
-  /** What has this birth and flight number has landed: flights of its key that were opened before it land no more. */
+  /** A value of this birth and flight number was stored: flights of its key that were opened before it store nothing. */
   stored(candidate: Candidate, number: number): void {
     for (const guard of this.lane(candidate.lane).guardsOf(candidate.key)) {
       const { birth } = candidate;
-      if (guard.birth < birth || (guard.birth === birth && guard.number < number)) guard.overtake();
+      if (guard.birth < birth || (guard.birth === birth && guard.number < number)) guard.invalidate();
     }
   }
 
-  /** The one predicate: whether `candidate` still counts, and may land or be served. */
+  /** The one predicate: whether `candidate` still counts, and may be stored or served. */
   counts(candidate: Candidate, guard?: InvalidationGuard): boolean {
     const { key, tags, birth } = candidate;
     const lane = this.lane(candidate.lane);
     if (guard !== undefined && (guard.isInvalidated || guard.removedAt > birth)) return false;
     if (lane.clearAt > birth || lane.pendingRemovalOf(key) > birth) return false;
-    if (this.tagAt.isAfter(birth, tags)) return false;
-    return !matchesAny(lane.patterns, candidate) && !(guard !== undefined && matchesAny(guard.patterns, candidate));
+    if (tags.length > 0 && this.tagAt.isAfter(birth, tags)) return false;
+    if (lane.patterns.length > 0 && matchesAny(lane.patterns, candidate)) return false;
+    return guard === undefined || guard.patterns.length === 0 || !matchesAny(guard.patterns, candidate);
   }
 
-  /** The record that voids or expired `candidate`, if one did; to be told, not to be decided by. */
+  /** The record that invalidated or expired `candidate`, for a person to read. `counts` decides. */
   whyNot(candidate: Candidate): VoidedBy | undefined {
     return whyNot(candidate, { lane: this.lane(candidate.lane), tagAt: this.tagAt, expiredTags: this.expiredTags });
   }
 
-  /** Life time at which `candidate` was put past its ttl by one of its tags or on its way; undefined if it was not. */
+  /** When `candidate` was expired, by a tag or while it was computed. Undefined if it was not. */
   expiredAt(candidate: Candidate, guard?: InvalidationGuard): number | undefined {
     if (guard?.expiredAt !== undefined) return guard.expiredAt;
     const { lane, key, birth } = candidate;
     const expiring = this.lane(lane).pendingExpiryOf(key) ?? guard?.expiring;
     if (expiring !== undefined && expiring.position > birth) return expiring.at;
-    return this.expiredTags.expiredAt(candidate.birth, candidate.tags);
+    return candidate.tags.length === 0 ? undefined : this.expiredTags.expiredAt(candidate.birth, candidate.tags);
   }
 
-  /** Names one key of a lane: shuts its flights. The caller removes it everywhere, then calls `committed`. */
+  /** Invalidates one key of a lane and its flights. The caller removes it everywhere, then calls `committed`. */
   key(lane: string, key: string): Appended & { readonly removal: PendingRemoval } {
     const record = this.next('key', lane, key);
     const log = this.lane(lane);
-    for (const guard of log.guardsOf(key)) guard.invalidate(record);
+    for (const guard of log.guardsOf(key)) guard.invalidate();
     return { records: [record], stored: STORED, removal: log.removeKey(key, record.position) };
   }
 
-  /** Names tags of all lanes. */
+  /** Invalidates tags in all lanes. */
   tags(tags: readonly string[]): Appended {
     const records = tags.map((tag) => this.next('tag', null, tag));
     const rows = records.flatMap((record) => this.markTag(record));
-    this.currentStamp++;
+    this.stamp++;
     return { records, stored: this.positions.store(rows) };
   }
 
-  /** Names what matches in a lane. The caller removes the matches everywhere, then calls `committed`. */
+  /** Invalidates what matches in a lane. The caller removes the matches everywhere, then calls `committed`. */
   pattern(lane: string, pattern: KeyPattern): Appended & { readonly removal: PendingRemoval } {
     const record = this.next('pattern', lane, pattern.text);
     const log = this.lane(lane);
     for (const guard of log.allGuards()) {
-      if (pattern.matchesEntry(guard.subject.key, guard.subject.tags)) guard.invalidate(record);
+      if (pattern.matchesEntry(guard.subject.key, guard.subject.tags)) guard.invalidate();
     }
-    return { records: [record], stored: STORED, removal: log.removePattern(pattern, record) };
+    return { records: [record], stored: STORED, removal: log.removePattern(pattern, record.position) };
   }
 
-  /** Names everything of a lane. */
+  /** Invalidates everything in a lane. */
   clear(lane: string): Appended {
     const record = this.next('all', lane, '*');
     const log = this.lane(lane);
     log.clearAt = record.position;
-    for (const guard of log.allGuards()) guard.invalidate(record);
-    this.currentStamp++;
+    for (const guard of log.allGuards()) guard.invalidate();
+    this.stamp++;
     return { records: [record], stored: this.positions.store([{ row: 'clear', lane, position: record.position }]) };
   }
 
-  /** Puts a key's flights past their ttl. The caller rewrites the expiry of its entry everywhere, as a removal. */
+  /** Expires a key's flights. The caller rewrites the expiry of its entry everywhere, as a removal. */
   expireKey(lane: string, key: string, now: number): Appended & { readonly removal: PendingRemoval } {
     const record = this.next('expire', lane, key);
     const log = this.lane(lane);
@@ -167,45 +166,36 @@ export class InvalidationLog {
     return { records: [record], stored: STORED, removal };
   }
 
-  /** Puts what carries one of `tags`, in all lanes, past its ttl. */
+  /** Expires what carries one of `tags`, in all lanes. */
   expireTags(tags: readonly string[], now: number): Appended {
     const records = tags.map((tag) => this.next('expire', null, tag));
     const rows = records.flatMap((record) => this.markExpired(record, now));
-    this.currentStamp++;
+    this.stamp++;
     return { records, stored: this.positions.store(rows) };
   }
 
-  /** Moves the position without a record, so that births before and after can be told apart. */
+  /** Moves the position without a record, so that births before and after it differ. */
   pass(): void {
     this.positions.next();
   }
 
-  /** Shuts every flight, for when what they started from can no longer be proved. */
+  /** Invalidates every flight: what they started from can no longer be proved. */
   invalidateAll(): void {
-    const record = this.next('all', null, '*');
-    for (const lane of this.lanes.values()) for (const guard of lane.allGuards()) guard.invalidate(record);
-    this.currentStamp++;
+    this.pass();
+    for (const lane of this.lanes.values()) for (const guard of lane.allGuards()) guard.invalidate();
+    this.stamp++;
   }
 
-  /** Goes on from what another owner of the persistent tier has stored: nothing from before is trusted. */
+  /** Continues from what another owner of the persistent tier has stored. Nothing from before counts. */
   adopt(journal: LogJournal): void {
     this.invalidateAll();
     this.takeUp(journal);
-    this.currentStamp++;
+    this.stamp++;
   }
 
   /** Stores the highest life time seen. */
   async storeTime(now: number): Promise<void> {
     await this.positions.store([{ row: 'time', at: now }]);
-  }
-
-  private putUp(subject: FlightSubject, number: number, birth: number): InvalidationGuard {
-    const lane = this.lane(subject.lane);
-    const { key } = subject;
-    const [removedAt, expiring] = [lane.pendingRemovalOf(key), lane.pendingExpiryOf(key)];
-    const guard = new InvalidationGuard(subject, number, birth, removedAt, lane.patterns, expiring);
-    lane.admit(guard);
-    return guard;
   }
 
   private takeUp(journal: LogJournal): void {
@@ -227,7 +217,7 @@ export class InvalidationLog {
   private markTag(record: LogRecord): readonly LogRow[] {
     const { subject: tag, position } = record;
     for (const lane of this.lanes.values()) {
-      for (const guard of lane.allGuards()) if (guard.subject.tags.includes(tag)) guard.invalidate(record);
+      for (const guard of lane.allGuards()) if (guard.subject.tags.includes(tag)) guard.invalidate();
     }
     const floor = this.tagAt.mark(tag, position);
     const row: LogRow = { row: 'tag', tag, position };
@@ -252,15 +242,15 @@ function matchesAny(patterns: readonly PatternRecord[], candidate: Candidate): b
   return false;
 }
 
-/** Positions reserved ahead in the journal at a time. */
+/** So many positions are reserved at a time. */
 const CEILING_STEP = 65_536;
 const STORED = Promise.resolve();
 
 /**
  * The counter of the log, and its journal.
  *
- * Positions are reserved in the journal ahead of use, and so ahead of every entry that is born at them: after a restart
- * the count goes on above all that was ever used.
+ * Positions are reserved in the journal before they are used, and so before any entry takes one as its birth. After a
+ * restart the count goes on above all that were used.
  */
 class Positions {
   private at = 0;
@@ -278,7 +268,7 @@ class Positions {
     return this.at;
   }
 
-  /** Goes on above what `journal` has seen, and stores there from now on. */
+  /** Continues above what `journal` has seen, and stores there from now on. */
   goOn(journal: LogJournal): void {
     this.journal = journal;
     this.at = Math.max(this.at, journal.initial.ceiling);
@@ -286,7 +276,7 @@ class Positions {
     this.reserve();
   }
 
-  /** Rejects when the journal could not store the rows. Resolved already where there is no journal. */
+  /** Rejects when the journal could not store the rows. Without a journal it is resolved. */
   store(rows: readonly LogRow[]): Promise<void> {
     return this.journal === undefined || rows.length === 0 ? STORED : this.journal.append(rows);
   }
@@ -294,7 +284,7 @@ class Positions {
   private reserve(): void {
     if (this.journal === undefined || this.at + CEILING_STEP / 2 < this.ceiling) return;
     this.ceiling = this.at + CEILING_STEP;
-    // A journal that fails has its tier voided by whoever owns it; a lost reservation is then without effect.
+    // The owner of a journal that fails empties its tier, so a lost reservation has no effect.
     this.store([{ row: 'ceiling', position: this.ceiling }]).catch(() => undefined);
   }
 }
@@ -303,7 +293,7 @@ class Positions {
 export interface VoidedBy {
   readonly kind: InvalidationKind;
   readonly position: number;
-  /** Absent where only that there was such a record is still known. */
+  /** Absent where only the position of the record is still known. */
   readonly subject?: string;
 }
 
@@ -319,7 +309,7 @@ interface Known {
   readonly expiredTags: ExpiredTags;
 }
 
-/** What a person is told; what counts is decided by the log itself. */
+/** For a person to read. The log itself decides what counts. */
 function whyNot(judged: Judged, { lane, tagAt, expiredTags }: Known): VoidedBy | undefined {
   const { key, tags, birth } = judged;
   if (lane.clearAt > birth) return { kind: 'all', position: lane.clearAt, subject: '*' };

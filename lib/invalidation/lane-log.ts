@@ -1,7 +1,6 @@
 import type { KeyPattern } from '../entries/pattern.js';
-import type { LogRecord } from './journal.js';
 
-/** A removal that was said but has not been committed below. */
+/** A removal that has not been committed in the tiers below. */
 export interface PendingRemoval {
   /** The tiers below no longer hold what it named. */
   committed(): void;
@@ -12,10 +11,10 @@ interface Pending<T> {
   readonly count: number;
 }
 
-/** At most this many committed patterns are remembered for the flights that were open when they came. */
+/** So many committed patterns are remembered for the flights that were open when they came. */
 const RECENT_PATTERNS = 64;
 
-/** The log as far as it concerns one lane: its open flights, its pending removals, its patterns, its last clear. */
+/** The log of one lane: its open flights, pending removals, patterns and last clear. */
 export class LaneLog {
   clearAt = 0;
   private readonly guards = new Map<string, readonly InvalidationGuard[]>();
@@ -24,12 +23,8 @@ export class LaneLog {
   private pendingPatterns: readonly PatternRecord[] = [];
   private recentPatterns: readonly PatternRecord[] = [];
 
-  /** Pending and recent, as one immutable list, so that a fence can keep it as a snapshot. */
-  private livePatterns: readonly PatternRecord[] = [];
-
-  get patterns(): readonly PatternRecord[] {
-    return this.livePatterns;
-  }
+  /** Pending and recent patterns as one immutable list. A guard keeps it as a snapshot. */
+  patterns: readonly PatternRecord[] = [];
 
   get openFlights(): number {
     let open = 0;
@@ -50,10 +45,14 @@ export class LaneLog {
     return this.pendingExpiries.get(key)?.latest;
   }
 
-  admit(guard: InvalidationGuard): void {
-    const { key } = guard.subject;
+  /** Opens a guard, which collects every record about its flight until `close`. */
+  open(subject: FlightSubject, number: number, birth: number): InvalidationGuard {
+    const { key } = subject;
+    const removedAt = this.pendingRemovalOf(key);
+    const guard = new InvalidationGuard(subject, number, birth, removedAt, this.patterns, this.pendingExpiryOf(key));
     const others = this.guards.get(key);
     this.guards.set(key, others === undefined ? [guard] : [...others, guard]);
+    return guard;
   }
 
   close(guard: InvalidationGuard): void {
@@ -80,25 +79,25 @@ export class LaneLog {
     return keepPending(this.pendingExpiries, key, expiry);
   }
 
-  removePattern(pattern: KeyPattern, record: LogRecord): PendingRemoval {
-    const pending = { pattern, position: record.position };
+  removePattern(pattern: KeyPattern, position: number): PendingRemoval {
+    const pending = { pattern, position };
     this.pendingPatterns = [...this.pendingPatterns, pending];
     this.mergePatterns();
-    return { committed: () => this.patternCommitted(pending, record) };
+    return { committed: () => this.patternCommitted(pending) };
   }
 
-  private patternCommitted(pending: PatternRecord, record: LogRecord): void {
+  private patternCommitted(pending: PatternRecord): void {
     this.pendingPatterns = this.pendingPatterns.filter((other) => other !== pending);
     this.recentPatterns = [...this.recentPatterns, pending];
     this.forgetPatterns();
     if (this.recentPatterns.length > RECENT_PATTERNS) {
-      for (const guard of this.allGuards()) guard.invalidate(record);
+      for (const guard of this.allGuards()) guard.invalidate();
       this.recentPatterns = [];
     }
     this.mergePatterns();
   }
 
-  /** A committed pattern matters only to flights that were open when it came: they may learn their tags late. */
+  /** A committed pattern matters only to flights that were open when it came, because they may add tags late. */
   private forgetPatterns(): void {
     let oldestBirth = Infinity;
     for (const guard of this.allGuards()) oldestBirth = Math.min(oldestBirth, guard.birth);
@@ -109,11 +108,11 @@ export class LaneLog {
   }
 
   private mergePatterns(): void {
-    this.livePatterns = [...this.pendingPatterns, ...this.recentPatterns];
+    this.patterns = [...this.pendingPatterns, ...this.recentPatterns];
   }
 }
 
-/** The latest of a key stands until all that were said of it have been committed. */
+/** The latest record of a key stays pending until all records of the key are committed. */
 function keepPending<T>(pending: Map<string, Pending<T>>, key: string, latest: T): PendingRemoval {
   pending.set(key, { latest, count: (pending.get(key)?.count ?? 0) + 1 });
   return {
@@ -125,43 +124,39 @@ function keepPending<T>(pending: Map<string, Pending<T>>, key: string, latest: T
   };
 }
 
-/** A pattern that was named, and when. */
+/** A pattern that was invalidated, and at which position. */
 export interface PatternRecord {
   readonly pattern: KeyPattern;
   readonly position: number;
 }
 
-/** When a key was put past its ttl, and where in the order. */
+/** When a key was expired, and at which position. */
 interface KeyExpiry {
   readonly position: number;
-  /** Life time of the call, epoch ms. */
+  /** Epoch ms. */
   readonly at: number;
 }
 
-/** What a fence needs to know of the flight it stands before. */
+/** The flight that a guard belongs to. */
 export interface FlightSubject {
   readonly lane: string;
   readonly key: string;
-  /** The tags known when the flight opens; the computation may add others, which are judged at the landing. */
+  /** The tags known when the flight opens. The computation may add others, which are judged when its result is stored. */
   readonly tags: readonly string[];
 }
 
 /**
- * Stands between one flight and the place where its entry would land.
- *
- * It is opened with the flight, remembers the flight's birth and what was pending then, and is told of every record
- * that comes while the flight is under way.
+ * Collects what happens to the subject of one flight while the flight runs, and so decides whether its result may be
+ * stored. It is opened with the flight, and keeps the flight's birth and what was pending then.
  */
 export class InvalidationGuard {
-  /** The record that shut it, if any. */
-  private invalidatedBy: LogRecord | undefined;
-  private expiry: number | undefined;
-  private left = false;
-  private overtaken = false;
+  private state: 'open' | 'invalidated' | 'abandoned' = 'open';
+  /** When the result is past its ttl, if it was expired while it was computed. */
+  expiredAt: number | undefined;
 
   constructor(
     readonly subject: FlightSubject,
-    /** Counts up with every flight of the app; orders flights of one birth. */
+    /** Grows with every flight of the app, and so orders flights of one birth. */
     readonly number: number,
     readonly birth: number,
     /** Position of the newest removal of the key that had not been committed when the flight opened. */
@@ -172,41 +167,32 @@ export class InvalidationGuard {
     readonly expiring: KeyExpiry | undefined,
   ) {}
 
-  /** Nothing this flight brings may land. */
+  /** The result of this flight must not be stored. */
   get isInvalidated(): boolean {
-    return this.left || this.overtaken || this.invalidatedBy !== undefined;
+    return this.state !== 'open';
   }
 
   /** Nobody waits for this flight any more. */
   get isAbandoned(): boolean {
-    return this.left;
+    return this.state === 'abandoned';
   }
 
-  /** Callers who come now may wait for this flight: nothing it started before has been named since. */
+  /** Callers who come now may wait for this flight: nothing has been invalidated or expired since it started. */
   get isJoinable(): boolean {
-    return !this.isInvalidated && this.expiry === undefined;
+    return this.state === 'open' && this.expiredAt === undefined;
   }
 
-  /** Life time at which what this flight brings is past its ttl already, if it was expired on the way. */
-  get expiredAt(): number | undefined {
-    return this.expiry;
-  }
-
-  invalidate(record: LogRecord): void {
-    this.invalidatedBy ??= record;
+  /** A record named the flight, or a flight that was opened later has stored its result. */
+  invalidate(): void {
+    if (this.state === 'open') this.state = 'invalidated';
   }
 
   /** Nobody waits for this flight any more, and its late result is not wanted. */
   abandon(): void {
-    this.left = true;
-  }
-
-  /** A flight that was opened later has landed already; this one must not replace what it brought. */
-  overtake(): void {
-    this.overtaken = true;
+    this.state = 'abandoned';
   }
 
   expire(at: number): void {
-    this.expiry ??= at;
+    this.expiredAt ??= at;
   }
 }

@@ -1,6 +1,6 @@
 import type { ExpiredTag, LogState } from './journal.js';
 
-/** What had to be let go to stay within the bound. */
+/** What was dropped to stay within the limit. */
 interface RaisedFloor {
   readonly position: number;
   readonly dropped: readonly string[];
@@ -9,8 +9,8 @@ interface RaisedFloor {
 /**
  * tag -> position of its latest record, bounded.
  *
- * When the bound is passed, the older half is let go and the floor rises to the newest position among them: whatever
- * carries any tag and was born below the floor no longer counts, because a record about it may have been among them.
+ * Past the limit the older half is dropped, and the floor rises to the newest position among them. A tagged entry whose
+ * birth is below the floor no longer counts, because a dropped record may have named it.
  */
 export class TagIndex {
   private readonly positions = new Map<string, number>();
@@ -30,7 +30,7 @@ export class TagIndex {
     return this.positions.get(tag) ?? 0;
   }
 
-  /** Whether a record about one of `tags` came after `birth`, or may have come. */
+  /** Whether a record of one of `tags` is newer than `birth`, or may have been. */
   isAfter(birth: number, tags: readonly string[]): boolean {
     if (tags.length === 0) return false;
     if (birth < this.lowest) return true;
@@ -61,7 +61,7 @@ export class TagIndex {
   }
 }
 
-/** tag -> position and time at which what carries it was put past its ttl, bounded as the positions are. */
+/** tag -> position and time of its latest expiry, bounded like the positions. */
 export class ExpiredTags {
   readonly positions: TagIndex;
   private readonly expired = new Map<string, ExpiredTag>();
@@ -70,7 +70,7 @@ export class ExpiredTags {
     this.positions = new TagIndex(limit);
   }
 
-  /** What an earlier process stored, beside what is known already. */
+  /** Adds what an earlier process stored. */
   takeUp(state: LogState): void {
     for (const [tag, expired] of state.expiredTagAt) this.mark(tag, expired);
     this.positions.raiseTo(state.expireFloor);
@@ -84,7 +84,7 @@ export class ExpiredTags {
     return floor;
   }
 
-  /** The time of the newest record about `tags` after `birth`; 0 if one may have come that is not remembered. */
+  /** The time of the newest record of `tags` after `birth`. 0 if there may be one that was dropped. */
   expiredAt(birth: number, tags: readonly string[]): number | undefined {
     if (!this.positions.isAfter(birth, tags)) return undefined;
     const newest = tags.map((tag) => this.expired.get(tag)).toSorted((a, b) => positionOf(b) - positionOf(a))[0];

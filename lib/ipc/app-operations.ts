@@ -127,7 +127,7 @@ async function readAll(manager: LaneManager, gate: GuardedTier, keys: readonly s
   const before = errors();
   const absent: string[] = [];
   for (const key of keys) {
-    const lookup = await gate.peek(manager.lane, key);
+    const lookup = await gate.read(manager.lane, key, 'peek');
     if (lookup.outcome !== 'hit') absent.push(key);
   }
   const damagedCount = Math.min(absent.length, errors() - before);

@@ -304,7 +304,7 @@ function sizeOf(entry: MemoryEntry): number {
 export type Held =
   { readonly kind: 'value'; readonly value: unknown } | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
 
-interface MemoryEntryFields {
+export interface MemoryEntryFields {
   readonly key: string;
   readonly tags: readonly string[];
   readonly birth: number;

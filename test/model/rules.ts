@@ -48,7 +48,7 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
   omit('1 one predicate', 'removals that were pending when the flight opened', one, slowKey, [
     log,
     '(guard.isInvalidated || guard.removedAt > birth)',
-    'fence.isShut',
+    'guard.isInvalidated',
   ]),
   omit('1 one predicate', 'removals that are pending now', one, key, [
     log,
@@ -60,11 +60,15 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
     'patterns that were pending when the flight opened',
     one,
     { keys: ['c'], says: ['pattern'], reads: 'later' },
-    [log, ' && !(guard !== undefined && matchesAny(guard.patterns, candidate))', ''],
+    [
+      log,
+      'return guard === undefined || guard.patterns.length === 0 || !matchesAny(guard.patterns, candidate);',
+      'return true;',
+    ],
   ),
   omit('1 one predicate', 'patterns that are pending now, and recent ones', one, { says: ['pattern'] }, [
     log,
-    '!matchesAny(lane.patterns, candidate) && ',
+    'if (lane.patterns.length > 0 && matchesAny(lane.patterns, candidate)) return false;',
     '',
   ]),
   omit('1 one predicate', 'patterns are remembered once committed', one, { keys: ['b'], says: ['pattern'] }, [
@@ -79,26 +83,30 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
   ]),
   omit('1 one predicate', 'positions of tags', one, tag, [
     log,
-    'if (this.tagAt.isAfter(birth, tags)) return false;',
+    'if (tags.length > 0 && this.tagAt.isAfter(birth, tags)) return false;',
     '',
   ]),
   omit('1 one predicate', 'final tags count, not those known at the start', one, tag, [
     arrival,
-    'mayStore(context, guard, tags)',
-    'mayStore(context, guard, flight.call.tags)',
+    'const counts = shared.log.counts(judged, guard);',
+    'const counts = shared.log.counts({ ...judged, tags: call.tags }, guard);',
   ]),
   omit('1 one predicate', 'a record is judged by its own birth', one, tag, [
     readPath,
-    'const candidate = { lane, key, tags, birth };\n      const refusal',
-    'const candidate = { lane, key, tags, birth: this.guard?.birth ?? birth };\n      const refusal',
+    'const candidate = { lane, key, tags, birth };',
+    'const candidate = { lane, key, tags, birth: guard?.birth ?? birth };',
   ]),
   omit(
     '1 one predicate',
     'what was found below is judged again in the step in which it is served',
     one,
     { keys: ['c'], says: rarely, reads: 'later', evicts: 0.08, hurries: 0.4 },
-    [flights, 'if (search.found !== undefined && !search.stillCounts) {', 'if (search.found === null) {'],
-    ['lib/cache/read.ts', 'if (done.stillCounts) {', 'if (done.found !== undefined) {'],
+    [
+      flights,
+      '} else if (searched.found !== undefined && !searched.stillCounts) {',
+      '} else if (searched.found === null) {',
+    ],
+    ['lib/cache/read.ts', 'if (found === undefined || done.stillCounts) {', 'if (found !== null) {'],
   ),
   omit('1 one predicate', 'disk queues keep the order of the program', one, {}, [
     'test/support/model-tier.ts',
@@ -108,13 +116,13 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
   omit('2 hot path', 'a tag moves the stamp', one, tag, [
     log,
     `flatMap((record) => this.markTag(record));
-    this.currentStamp++;`,
+    this.stamp++;`,
     'flatMap((record) => this.markTag(record));',
   ]),
   omit('2 hot path', 'an expired tag moves the stamp', one, { keys: ['a', 'b'], says: ['expire-tag'] }, [
     log,
     `flatMap((record) => this.markExpired(record, now));
-    this.currentStamp++;`,
+    this.stamp++;`,
     'flatMap((record) => this.markExpired(record, now));',
   ]),
   omit(
@@ -154,8 +162,8 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
     'an earlier flight lands nothing over a later one',
     forced,
     { keys: ['c'] },
-    [fence, 'this.overtaken = true;', ''],
-    [writePath, 'if (isClosed(context) || isOutdone(context, key, params)) return;', 'if (isClosed(context)) return;'],
+    [log, 'guard.number < number)) guard.invalidate();', 'guard.number < number)) void guard;'],
+    [writePath, '  if (!mayReplace(context, key, params)) return;', ''],
   ),
   omit('7 floors', 'what is below the floor counts no more', one, tag, [
     'lib/invalidation/tag-index.ts',
@@ -234,17 +242,17 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
     'who comes after an expiry neither joins the flight nor gets its value',
     one,
     expiry,
-    [fence, 'return !this.isInvalidated && this.expiry === undefined;', 'return !this.isInvalidated;'],
+    [fence, "return this.state === 'open' && this.expiredAt === undefined;", "return this.state === 'open';"],
     [arrival, 'isCurrent: counts && expiredAt === undefined', 'isCurrent: counts'],
   ),
   omit('12 expire', 'what expired on its way lands expired', one, expiry, [
     arrival,
-    'else store(context, candidate, { birth, flight: number, call, expiredAt });',
-    'else store(context, candidate, { birth, flight: number, call, expiredAt: undefined });',
+    'else store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt });',
+    'else store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt: undefined });',
   ]),
   omit('12 expire', 'tags that expired', one, { keys: ['a', 'b'], says: ['expire-tag'] }, [
     log,
-    'return this.expiredTags.expiredAt(candidate.birth, candidate.tags);',
+    'return candidate.tags.length === 0 ? undefined : this.expiredTags.expiredAt(candidate.birth, candidate.tags);',
     'return undefined;',
   ]),
   omit('12 expire', 'an expiry that is not in place below counts already', one, { ...expiry, reads: 'later' }, [
@@ -274,8 +282,8 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
   ]),
   omit('13 set', 'a put computation is judged by its start', one, { ...key, puts: 0.15 }, [
     'lib/cache/set.ts',
-    'mayStore(context, guard, tags) ? said : FENCED',
-    'said',
+    'shared.log.counts(judged, guard) ? refusedResult : FENCED',
+    'refusedResult',
   ]),
   omit('14 force', 'it joins forced flights alone', one, { keys: ['c'], says: [], forces: 0.3, reads: 'later' }, [
     board,
@@ -284,13 +292,13 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
   ]),
   omit('15 renewals', 'they are fenced as others are', aging, { ...key, renews: true, restarts: false, plain: true }, [
     arrival,
-    'const counts = mayStore(context, guard, tags);',
-    "const counts = flight.purpose === 'renewal' || mayStore(context, guard, tags);",
+    'const counts = shared.log.counts(judged, guard);',
+    "const counts = flight.purpose === 'renewal' || shared.log.counts(judged, guard);",
   ]),
   omit('time', 'a promoted entry keeps the life that remains', aging, { keys: ['c'], says: [], plain: true }, [
     readPath,
-    'this.found = found;',
-    'this.found = { ...found, expiresAt: now + record.expiresAt - record.storedAt };',
+    'this.found = verdict.found;',
+    'this.found = { ...verdict.found, expiresAt: shared.life.now() + verdict.found.record.expiresAt - verdict.found.record.storedAt };',
   ]),
   omit('time', 'a clock set back lengthens nothing', aging, {}, [
     'lib/clock/life-clock.ts',

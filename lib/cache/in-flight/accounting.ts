@@ -1,28 +1,37 @@
 import type { TierName } from '../../entries/tier-name.js';
-import type { Flight } from './computation.js';
 import type { LaneContext } from '../lane-context.js';
+import type { Flight } from './computation.js';
 
+/** Counts one hit, and emits it. Every hit of every tier is counted here. */
+export function countHit(
+  { recorder, shared, lane }: LaneContext,
+  key: string,
+  tier: TierName,
+  computeMs: number,
+): void {
+  recorder.hit(tier, computeMs);
+  if (shared.events.wants('hit')) shared.events.emit('hit', { lane, key, tier });
+}
+
+/** How a flight ended: a tier had the value, or it was computed. */
 export type FlightOutcome =
   { readonly outcome: 'hit'; readonly tier: TierName; readonly computeMs: number } | { readonly outcome: 'miss' };
 
 /**
  * Counts the requests of a flight that has ended.
  *
- * Those answered by a tier count as if each had looked for itself. Of those answered by a computation, the one who
+ * If a tier answered, each request counts as if it had looked for itself. If the value was computed, the request that
  * opened the flight did the looking, and the others joined.
  */
-export function account(context: LaneContext, flight: Flight, result: FlightOutcome): void {
-  const { recorder, shared, lane } = context;
+export function countFlight(context: LaneContext, flight: Flight, result: FlightOutcome): void {
+  const { recorder } = context;
   const { requests, missed, key } = flight;
   const lookers = result.outcome === 'hit' ? requests : Math.min(requests, missed === undefined ? 0 : 1);
   for (let looker = 0; looker < lookers; looker++) for (const tier of missed ?? []) recorder.lookupMiss(tier);
   for (let request = 0; request < requests; request++) {
-    if (result.outcome === 'hit') recorder.hit(result.tier, result.computeMs);
+    if (result.outcome === 'hit') countHit(context, key, result.tier, result.computeMs);
     else recorder.miss();
     if (result.outcome === 'miss' && request >= lookers) recorder.joined();
-  }
-  if (result.outcome === 'hit' && shared.events.wants('hit')) {
-    for (let request = 0; request < requests; request++) shared.events.emit('hit', { lane, key, tier: result.tier });
   }
 }
 
@@ -32,8 +41,8 @@ export interface ComputationEnd {
   readonly error?: unknown;
 }
 
-/** Tells who listens how a computation ended, for whoever waited. */
-export function report(context: LaneContext, flight: Flight, end: ComputationEnd): void {
+/** Emits how a computation ended. */
+export function emitCompute(context: LaneContext, flight: Flight, end: ComputationEnd): void {
   const { events } = context.shared;
   if (!events.wants('compute')) return;
   events.emit('compute', {

@@ -9,8 +9,9 @@ import { checkTags } from '../../entries/tags.js';
 import type { RefusalReason } from '../../events/reasons.js';
 import { toMilliseconds, type Duration } from '../../lanes/units.js';
 import type { LaneContext } from '../lane-context.js';
+import type { Refusal } from '../write.js';
 
-/** Why a flight was opened: for a caller who looks first, for one who wants it computed anew, or to renew in the background. */
+/** Why a flight was opened: for a caller who searches the tiers first, for `forceFresh`, or to refresh in the background. */
 export type FlightPurpose = 'request' | 'forced' | 'renewal';
 
 /** What a caller asks of a key that memory could not answer. */
@@ -22,26 +23,26 @@ export interface ComputeRequest {
   readonly stale: StaleCopy | undefined;
 }
 
-/** The one look-up and computation of a key that all callers of the moment share. */
+/** One look-up and computation of a key that its callers share. */
 export class Flight {
-  /** Those who still wait. */
+  /** Callers who still wait. */
   readonly waiters = new Set<Waiter>();
-  /** Nobody waits for it any more, and what it brings is not wanted. */
+  /** Nobody waits for it any more, and its result is dropped. */
   isAbandoned = false;
-  /** How many requests will count with this flight's outcome, whether they still wait or not. */
+  /** How many requests count with this flight's outcome, whether they still wait or not. */
   requests = 0;
-  /** Put up when the flight starts; a queued flight has none, and so no birth, yet. */
+  /** Opened when the flight starts. A queued flight has none, and so no birth. */
   guard: InvalidationGuard | undefined;
-  /** Tiers below memory that were asked and had nothing; undefined until they have been asked. */
+  /** Tiers below memory that were asked and had nothing. Undefined until they have been asked. */
   missed: readonly TierName[] | undefined;
-  /** The tiers had nothing before another instance had its turn; they have been asked again since. */
+  /** The tiers were asked again after the turn of another instance. */
   hasWaitedForTurn = false;
   /** What a tier answered. */
   answer: EncodedValue | undefined;
   stale: StaleCopy | undefined;
-  /** The flight that callers could join until this one was asked for with force. */
+  /** The flight that callers could join until `forceFresh` opened this one. */
   displaced: Flight | undefined;
-  /** Cancels of the timers that bound it: also of callers who have left by now. Few flights have any. */
+  /** Cancel functions of the timers that bound it, also of callers who have left. Few flights have any. */
   private limits: Set<() => void> | undefined;
   private controller: AbortController | undefined;
 
@@ -64,7 +65,7 @@ export class Flight {
     this.limits.add(cancel);
   }
 
-  /** The timer goes on elsewhere. */
+  /** The timer bounds another flight from here on. */
   unlimit(cancel: () => void): void {
     this.limits?.delete(cancel);
   }
@@ -73,7 +74,7 @@ export class Flight {
     for (const cancel of this.limits ?? []) cancel();
   }
 
-  /** Made when the computation first asks for it. */
+  /** Created when the computation first asks for it. */
   get signal(): AbortSignal {
     this.controller ??= new AbortController();
     return this.controller.signal;
@@ -88,11 +89,11 @@ export class Flight {
 /** One caller waiting for a flight, with timeouts, signal and isolation of its own. */
 export class Waiter {
   readonly promise: Promise<unknown>;
-  /** The one it waits for, or has waited for last. */
+  /** The flight it waits for, or waited for last. */
   flight: Flight | undefined;
-  /** Its soft timeout has passed: it takes a stale copy as soon as there is one. */
+  /** Its soft timeout has passed, so it takes a stale copy as soon as there is one. */
   isImpatient = false;
-  /** Cancels its hard timeout, which bounds its flight even when it waits no more. */
+  /** Cancels its hard timeout, which bounds its flight even after it has left. */
   limit: (() => void) | undefined;
   private resolve: (value: unknown) => void = unset;
   private reject: (error: unknown) => void = unset;
@@ -102,8 +103,8 @@ export class Waiter {
     public compute: Compute<unknown>,
     readonly call: CallOptions,
     /**
-     * Position of the log when it asked. Taken before a flight is opened for it: the computation starts at once, and
-     * may invalidate what it is about.
+     * Position of the log when it asked. It is read before a flight is opened for it: the computation starts at once, and
+     * may invalidate its own key.
      */
     readonly askedAt: number,
   ) {
@@ -113,12 +114,12 @@ export class Waiter {
     });
   }
 
-  /** Its function may be called by another flight's end, and must then run as a part of its own caller. */
+  /** Binds its function to its caller's async context, because the end of another flight may call it. */
   keepContext(): void {
     this.compute = AsyncResource.bind(this.compute);
   }
 
-  /** Runs once the caller has got its answer. */
+  /** Runs once the caller has its answer. */
   afterwards(cleanUp: () => void): void {
     this.cleanUps.push(cleanUp);
   }
@@ -147,14 +148,17 @@ function unset(): never {
   throw new TypeError('the promise has not been made yet');
 }
 
-/** What a running computation is told, and what it said about its result. */
+/** What a running computation can ask, and what it decides about its result. */
 export class FlightContext implements ComputeContext {
   readonly key: string;
   readonly lane: string;
   readonly stale?: StaleValue<unknown>;
-  private givenTags: readonly string[] | undefined;
-  private givenTtlMs: number | undefined;
-  private refused: RefusalReason | undefined;
+  /** @internal the tags of the result */
+  tags: readonly string[];
+  /** @internal the ttl of the result */
+  ttlMs: number;
+  /** @internal why the result is not stored */
+  refusal: Refusal | undefined;
 
   constructor(
     context: LaneContext,
@@ -162,6 +166,8 @@ export class FlightContext implements ComputeContext {
   ) {
     this.key = flight.key;
     this.lane = context.lane;
+    this.tags = flight.call.tags;
+    this.ttlMs = flight.call.ttlMs;
     if (flight.stale !== undefined) this.stale = staleValueOf(flight.stale, context.shared.life.now());
   }
 
@@ -170,31 +176,19 @@ export class FlightContext implements ComputeContext {
   }
 
   setTags(tags: readonly string[]): void {
-    this.givenTags = checkTags([...this.tags, ...tags], this.lane);
+    this.tags = checkTags([...this.tags, ...tags], this.lane);
   }
 
   setTtl(ttl: Duration): void {
-    this.givenTtlMs = toMilliseconds(ttl, { lane: this.lane, field: 'ttl' });
+    this.ttlMs = toMilliseconds(ttl, { lane: this.lane, field: 'ttl' });
   }
 
   skipCache(): void {
     this.refuse('skip-cache');
   }
 
-  /** The result is returned and not stored, for this reason. */
+  /** @internal The result is returned and not stored, for this reason. The first reason counts. */
   refuse(reason: RefusalReason): void {
-    this.refused ??= reason;
-  }
-
-  get tags(): readonly string[] {
-    return this.givenTags ?? this.flight.call.tags;
-  }
-
-  get ttlMs(): number {
-    return this.givenTtlMs ?? this.flight.call.ttlMs;
-  }
-
-  get refusal(): RefusalReason | undefined {
-    return this.refused;
+    this.refusal ??= { reason, detail: 'the computation asked for it' };
   }
 }

@@ -1,16 +1,16 @@
 import { ComputeTimeoutError } from '../../errors/cache.errors.js';
 import type { Flight, Waiter } from './computation.js';
-import { report } from './accounting.js';
+import { emitCompute } from './accounting.js';
 import type { LaneContext } from '../lane-context.js';
 import { LRUCache } from 'lru-cache';
 import { staleInMemory, type StaleCopy } from '../tier-lookup.js';
 
-/** Lets callers wait for a flight on their own terms: soft and hard timeout, signal. */
+/** Lets each caller wait for a flight with its own soft timeout, hard timeout and signal. */
 export class Waiters {
   constructor(
     private readonly context: LaneContext,
     private readonly staleServing: StaleServing,
-    /** The last who waited has timed out. */
+    /** Called when the last caller who waited has timed out. */
     private readonly abandon: (flight: Flight, error: unknown) => void,
   ) {}
 
@@ -20,30 +20,30 @@ export class Waiters {
     if (flight.guard !== undefined && waiter.askedAt > flight.guard.birth) waiter.keepContext();
     if (signal !== undefined) this.followSignal(waiter, signal);
     if (hardTimeoutMs !== null) this.limit(flight, waiter, hardTimeoutMs);
-    if (softTimeoutMs === 0) this.losePatience(waiter);
+    if (softTimeoutMs === 0) this.becomeImpatient(waiter);
     else if (softTimeoutMs !== null && flight.waiters.has(waiter)) {
-      waiter.afterwards(this.context.shared.clock.schedule(softTimeoutMs, () => this.losePatience(waiter)));
+      waiter.afterwards(this.context.shared.clock.schedule(softTimeoutMs, () => this.becomeImpatient(waiter)));
     }
   }
 
-  /** A renewal has nobody who waits, and must come to an end all the same. */
+  /** Bounds a background refresh, for which nobody waits. */
   bound(flight: Flight, afterMs: number): void {
     const { clock } = this.context.shared;
     flight.limitBy(clock.schedule(afterMs, () => this.giveUp(flight, this.timeoutOf(flight, afterMs))));
   }
 
-  /** Lets a caller who has waited for another flight wait for this one: its time goes on from where it stood. */
+  /** Lets a caller who waited for another flight wait for this one. Its timeouts go on. */
   transfer(flight: Flight, waiter: Waiter): void {
     this.take(flight, waiter);
     if (waiter.isImpatient) this.serveStale(waiter);
   }
 
-  /** The flight has learnt what stale copy there is. */
+  /** The search of the flight found a stale copy. */
   staleFound(flight: Flight): void {
     for (const waiter of flight.waiters) if (waiter.isImpatient) this.serveStale(waiter);
   }
 
-  private losePatience(waiter: Waiter): void {
+  private becomeImpatient(waiter: Waiter): void {
     waiter.isImpatient = true;
     this.serveStale(waiter);
   }
@@ -66,7 +66,7 @@ export class Waiters {
     if (flight === undefined) return;
     const error = this.timeoutOf(flight, afterMs);
     if (flight.waiters.delete(waiter)) {
-      report(this.context, flight, { outcome: 'timeout', ms: afterMs, error });
+      emitCompute(this.context, flight, { outcome: 'timeout', ms: afterMs, error });
       if (!this.staleServing.serve(flight, waiter, { cause: 'compute-failed', error })) waiter.fail(error);
     }
     this.giveUp(flight, error);
@@ -105,17 +105,17 @@ interface StaleCause {
   readonly error?: unknown;
 }
 
-/** Keys whose source failed lately are remembered up to this many; a forgotten one is merely asked again. */
+/** So many keys whose source failed are remembered. The source of a forgotten key is asked again. */
 const REMEMBERED_FAILURES = 10_000;
 
-/** Serves copies past their ttl, and leaves alone for a while a source that failed while there was one to serve. */
+/** Serves copies past their ttl. A source that failed while there was such a copy is not asked again for a while. */
 export class StaleServing {
-  /** key -> life time until which the source is not asked again. Made with the first failure: it takes its room at once. */
+  /** key -> time until which the source is not asked again. Created at the first failure, because it allocates its room at once. */
   private backOff: LRUCache<string, number> | undefined;
 
   constructor(private readonly context: LaneContext) {}
 
-  /** Gives the waiter the flight's stale copy, if at this moment it counts and is inside the grace that both accept. */
+  /** Gives the waiter the flight's stale copy, if it counts now and is inside the grace that both accept. */
   serve(flight: Flight, waiter: Waiter, cause: StaleCause): boolean {
     const stale = this.copyOf(flight);
     if (stale === undefined || !this.isServable(flight, stale, waiter.call.acceptedGraceMs, cause)) return false;
@@ -124,10 +124,6 @@ export class StaleServing {
     if (shared.events.wants('stale')) shared.events.emit('stale', { lane, key: flight.key, ...cause });
     waiter.give(stale.encoded);
     return true;
-  }
-
-  isBackingOff(flight: Flight): boolean {
-    return flight.stale !== undefined && this.isLeftAlone(flight.key);
   }
 
   /** Whether the key's source failed a moment ago. */
@@ -155,7 +151,7 @@ export class StaleServing {
     return stale === undefined || this.context.shared.log.counts({ ...stale, lane: this.context.lane }, guard);
   }
 
-  /** A queued flight has no fence that would tell of what happens meanwhile, so it takes what is there at the moment. */
+  /** A queued flight has no guard that collects invalidations, so it takes the copy that memory has now. */
   private copyOf(flight: Flight): StaleCopy | undefined {
     return flight.guard === undefined ? staleInMemory(this.context, flight.key, flight.call) : flight.stale;
   }
@@ -168,7 +164,7 @@ export class StaleServing {
     const expiresAt = Math.min(stale.expiresAt, shared.log.expiredAt(candidate, guard) ?? Infinity);
     const grace = Math.min(stale.staleUntil - stale.expiresAt, acceptedGraceMs);
     const now = shared.life.now();
-    // Who forced a computation although the entry is good does not want the entry sooner, only rather than an error.
+    // A caller with `forceFresh` takes a good entry only instead of an error, not instead of waiting.
     if (cause === 'soft-timeout' && now < expiresAt) return false;
     return grace > 0 && now < expiresAt + grace;
   }
