@@ -29,8 +29,7 @@ import { DiskTier } from '../tiers/stored-tier.js';
 import { MemoryTier } from '../tiers/memory-tier.js';
 import { appRecord, type AppRecord } from '../ipc/app-record.js';
 import { CheckpointCleaner } from '../checkpoints/checkpoint-cleaner.js';
-import { CheckpointCleanupTask } from '../housekeeping/checkpoint-cleanup.task.js';
-import { CleanupSchedule, type JobRegistry } from '../housekeeping/cleanup-schedule.js';
+import { CheckpointCleanupTask, CleanupSchedule, type JobRegistry } from '../housekeeping/checkpoint-cleanup.task.js';
 
 /** Everything of one app, put together. */
 export interface LaneCacheApp<M extends LaneManager = LaneManager> {

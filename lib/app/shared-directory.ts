@@ -4,17 +4,20 @@ import { withBenchLanes } from '../benchmark/measure-performance.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
 import { Retry } from '../clock/retry.js';
-import type { Outbox } from '../invalidation/shared-log.js';
+import type { Outbox, SharedRecord } from '../invalidation/shared-log.js';
 import type { LogJournal } from '../invalidation/journal.js';
 import { checkpointAnswers, RemoteCheckpointStore } from '../ipc/remote-checkpoint-store.js';
 import { type Answer, IpcServer } from '../ipc/server.js';
 import { socketLiveness } from '../ipc/socket.js';
-import { LaneCacheDirectory, type Session, writeAppRecord } from '../storage/directory/cache-directory.js';
+import {
+  LaneCacheDirectory,
+  OwnershipCheck,
+  type Session,
+  writeAppRecord,
+} from '../storage/directory/cache-directory.js';
 import { CacheFolder, PersistentFolder } from '../storage/directory/cache-folders.js';
-import { acquireOwnership, type InUse, type Owned } from '../storage/directory/owner-lock.js';
-import { OwnerSocket } from '../storage/directory/owner-socket.js';
-import { OwnershipCheck } from '../storage/directory/ownership-check.js';
-import { MissedMarker } from '../storage/directory/pending-invalidations.js';
+import { acquireOwnership, type InUse, type Owned, OwnerSocket } from '../storage/directory/owner-lock.js';
+import { MissedMarker, PendingInvalidations } from '../storage/directory/pending-invalidations.js';
 import { StorageFault } from '../storage/environment.js';
 import { removeOldQuarantines } from '../storage/files/quarantine.js';
 import { OpenDirectories } from '../storage/lmdb/open-directories.js';
@@ -23,7 +26,7 @@ import { DiskTier, type StoredTierOptions } from '../tiers/stored-tier.js';
 import { offReasonOf } from '../tiers/tier.js';
 import { asStorageFault, CheckpointDirectory, switchedOff } from './checkpoint-directory.js';
 import type { Disk, DiskOptions, Leftovers } from './disk.js';
-import { StoredOutbox } from './stored-outbox.js';
+import { INVALIDATION_KINDS } from '../events/reasons.js';
 
 /**
  * What this process is to the directory.
@@ -332,5 +335,42 @@ export class SharedDirectory implements Disk {
   private noteMissed(): Promise<void> {
     this.l3.missed();
     return this.marker.ensure();
+  }
+}
+
+/** The records of the shared log that could not be published yet, in the directory of an app. */
+class StoredOutbox implements Outbox {
+  readonly found: ReadonlyMap<string, SharedRecord>;
+
+  static async open(root: string): Promise<StoredOutbox> {
+    return new StoredOutbox(await PendingInvalidations.open(root));
+  }
+
+  private constructor(private readonly files: PendingInvalidations) {
+    this.found = new Map([...files.found].map(([id, text]) => [id, parseRecord(text)]));
+  }
+
+  keep(records: ReadonlyMap<string, SharedRecord>): Promise<void> {
+    return this.files.keep(new Map([...records].map(([id, record]) => [id, stringifyRecord(record)])));
+  }
+
+  forget(ids: readonly string[]): void {
+    this.files.forget(ids);
+  }
+}
+
+/** As JSON, which keeps lone surrogates that UTF-8 would lose. */
+const stringifyRecord = ({ kind, lane, subject }: SharedRecord): string => JSON.stringify([kind, lane, subject]);
+
+/** A text that cannot be parsed may have named anything, so it stands for everything. */
+function parseRecord(text: string): SharedRecord {
+  const everything = { kind: 'all', lane: null, subject: '*' } as const;
+  try {
+    const [kind, lane, subject]: readonly unknown[] = JSON.parse(text);
+    const known = INVALIDATION_KINDS.find((one) => one === kind);
+    if (known === undefined || typeof subject !== 'string') return everything;
+    return lane === null || typeof lane === 'string' ? { kind: known, lane, subject } : everything;
+  } catch {
+    return everything;
   }
 }

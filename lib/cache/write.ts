@@ -1,4 +1,4 @@
-import { randomFraction } from '../clock/random.js';
+import { randomFraction } from '../clock/clock.js';
 import { sealRecord } from '../entries/record.js';
 import type { RefusalReason } from '../events/reasons.js';
 import { MemoryEntry, type MemoryEntryFields } from '../tiers/memory-tier.js';

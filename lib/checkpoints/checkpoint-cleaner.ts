@@ -1,5 +1,4 @@
-import type { Clock } from '../clock/clock.js';
-import { nextTurn } from '../clock/timers.js';
+import { type Clock, nextTurn } from '../clock/clock.js';
 import type { EventSink } from '../events/event-map.js';
 import type { CleanupOptions } from './checkpoint.js';
 import { toRule } from './checkpoint-validation.js';

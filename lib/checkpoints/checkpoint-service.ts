@@ -1,4 +1,3 @@
-import { nextTurn } from '../clock/timers.js';
 import {
   CheckpointConflictError,
   CheckpointTooLargeError,
@@ -19,6 +18,9 @@ import {
   type CleanupReport,
   type RestoreCheckpointOptions,
   type SaveCheckpointOptions,
+  decodeState,
+  checksumOf,
+  encodeOrRefuse,
 } from './checkpoint.js';
 import {
   fromPosition,
@@ -37,10 +39,9 @@ import type {
   ReadOutcome,
   VersionSelector,
 } from './checkpoint-store.js';
-import { decodeState, checksumOf, encodeOrRefuse } from './state-codec.js';
 import { asUnavailable, NO_USAGE } from './unavailable-checkpoint-store.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
-import type { Clock } from '../clock/clock.js';
+import { type Clock, nextTurn } from '../clock/clock.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
 import type { EventSink } from '../events/event-map.js';
 

@@ -2,8 +2,9 @@ import type { IsoTime } from '../events/event-map.js';
 import type { TierOffReason } from '../events/reasons.js';
 import type { Duration } from '../lanes/units.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
-import { decodeMetadata } from './state-codec.js';
 import type { CheckpointRecord, CheckpointStoreState, CheckpointUsage, UsageCounts } from './checkpoint-store.js';
+import { createHash } from 'node:crypto';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
 
 /** What to note with a saved state. */
 export interface SaveCheckpointOptions {
@@ -152,3 +153,47 @@ const toCounts = ({ ids, versions, bytes, oldest, newest }: UsageCounts): Checkp
   ...(oldest !== undefined && { oldest: iso(oldest) }),
   ...(newest !== undefined && { newest: iso(newest) }),
 });
+
+export const checksumOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+/** A value as bytes, or `CHECKPOINT_UNSTORABLE` naming what in it cannot be stored faithfully. */
+export function encodeOrRefuse(codec: ValueCodec, value: unknown, id: string, field: 'state' | 'metadata'): Uint8Array {
+  const encoded = codec.encode(value);
+  // undefined is how a restore says that there is nothing
+  if (encoded.storable && value !== undefined) return encoded.bytes;
+  const reason = encoded.storable ? 'undefined cannot be told from no checkpoint' : encoded.reason;
+  throw new LaneCacheError(
+    'CHECKPOINT_UNSTORABLE',
+    `The ${field} of checkpoint '${id}' cannot be stored faithfully: ${reason}. Save plain data, or list the class under 'types'.`,
+    { key: id, field },
+  );
+}
+
+/** The state as its caller declares it. Rejects with `CHECKPOINT_INVALID` what is sound but cannot be rebuilt by this app. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- declared by the caller of a restore
+export function decodeState<T>(codec: ValueCodec, { id, version }: CheckpointRecord, bytes: Uint8Array): T {
+  try {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what was saved is the caller's to know
+    return codec.decode(bytes) as T;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : 'it cannot be decoded';
+    throw new LaneCacheError(
+      'CHECKPOINT_INVALID',
+      `Version ${version} of checkpoint '${id}' is intact, but this app cannot rebuild its state: ${why} List the class under 'types' as it was when the state was saved, or give it a 'migrate'.`,
+      { key: id, field: 'state', cause },
+    );
+  }
+}
+
+/** What was noted, or undefined where this app cannot rebuild it: a listing must not fail for one of its items. */
+function decodeMetadata(codec: ValueCodec, encoded: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const metadata = codec.decode(Buffer.from(encoded, 'base64'));
+    return isRecord(metadata) ? metadata : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null;

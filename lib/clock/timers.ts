@@ -45,6 +45,3 @@ export function withDeadline<T>(
 export async function settledWithin(clock: Clock, work: Promise<unknown>, afterMs: number): Promise<void> {
   await withDeadline(clock, work, afterMs, 'it').catch(() => undefined);
 }
-
-/** Resolves in a later turn of the event loop, after waiting input has been served. */
-export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

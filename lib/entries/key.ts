@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { isWellFormed } from './codec/kinds.js';
 
 /** What a key may take at most, in UTF-8. */
 const MAX_KEY_BYTES = 64 * 1024;
@@ -37,6 +36,6 @@ export function checkKey(key: unknown, lane: string): string {
 export function physicalKey(lane: string, key: string): string {
   const direct = `${lane}:${key}`;
   const fits = direct.length * MAX_UNIT_BYTES <= MAX_PHYSICAL_BYTES || Buffer.byteLength(direct) <= MAX_PHYSICAL_BYTES;
-  if (fits && isWellFormed(key)) return direct;
+  if (fits && key.isWellFormed()) return direct;
   return `${lane}#${createHash('sha256').update(key, 'utf16le').digest('hex')}`;
 }

@@ -1,5 +1,4 @@
 import { expand, expandOnPool, EXPAND_AT_ONCE_BYTES } from './record-compression.js';
-import { isWellFormed } from './codec/kinds.js';
 import { crc32 } from 'node:zlib';
 
 /** A record whose checksum holds. `value` is as it was before compression; it may be a view of `bytes`. */
@@ -100,7 +99,7 @@ const asBuffer = (bytes: Uint8Array): Buffer =>
 /** The record of an entry: the same bytes for every tier. */
 export function sealRecord(fields: RecordFields): Uint8Array {
   const { key, tags, appVersion, value } = fields;
-  const isWide = !(isWellFormed(key) && isWellFormed(appVersion) && tags.every(isWellFormed));
+  const isWide = !(key.isWellFormed() && appVersion.isWellFormed() && tags.every((tag) => tag.isWellFormed()));
   const encoding = isWide ? 'utf16le' : 'utf8';
   const keyLength = Buffer.byteLength(key, encoding);
   const appVersionLength = Buffer.byteLength(appVersion, encoding);

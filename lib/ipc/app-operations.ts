@@ -3,13 +3,12 @@ import type { EntryInfo } from '../cache/entry-listing.js';
 import type { LaneManager } from '../cache/lane-manager.js';
 import { measureCachePerformance } from '../benchmark/measure-performance.js';
 import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
-import type { Clock } from '../clock/clock.js';
+import { type Clock, nextTurn } from '../clock/clock.js';
 import type { LifeClock } from '../clock/life-clock.js';
 import type { LaneCacheMetrics } from '../metrics/lane-cache-metrics.js';
 import type { Operations, Verified } from './operations.js';
 import { readableJson } from './readable-json.js';
 import type { GuardedTier } from '../cache/guarded-tier.js';
-import { nextTurn } from '../clock/timers.js';
 import { isLaneCacheError } from '../errors/lane-cache.error.js';
 
 interface AppOperationsOptions {

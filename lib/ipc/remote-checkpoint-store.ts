@@ -14,9 +14,8 @@ import type {
   SaveOutcome,
   VersionSelector,
 } from '../checkpoints/checkpoint-store.js';
-import type { Clock } from '../clock/clock.js';
+import { type Clock, randomId } from '../clock/clock.js';
 import { DeadlineError, withDeadline } from '../clock/timers.js';
-import { randomId } from '../clock/random.js';
 import { StorageFault } from '../storage/environment.js';
 import { ConnectionLost, OwnerSilent, type IpcConnection, OwnerClient, type OwnerClientOptions } from './client.js';
 import type { Answer } from './server.js';

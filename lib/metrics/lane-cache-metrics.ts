@@ -2,11 +2,10 @@ import type { Clock } from '../clock/clock.js';
 import type { TierName } from '../entries/tier-name.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
 import type { IsoTime, LaneCacheEvents } from '../events/event-map.js';
-import type { LaneMetrics, MetricsReader } from '../events/lane-metrics.js';
-import type { LaneName, ResolvedLane } from '../lanes/policy.js';
-import type { Tier } from '../tiers/tier.js';
+import type { LaneMetrics, MetricsReader, TierMetrics } from '../events/lane-metrics.js';
+import type { LaneName, ResolvedLane, CachePolicy } from '../lanes/policy.js';
+import type { Tier, TierState } from '../tiers/tier.js';
 import type { LaneCounters } from './lane-counters.js';
-import { measureLane } from './lane-metrics.js';
 import { PrometheusPage, type PromClientLoader } from './prometheus.js';
 import type { CheckpointUse } from './prometheus-metrics.js';
 
@@ -17,7 +16,7 @@ export interface MetricsReport {
 }
 
 /** What the numbers are gathered from. */
-export interface MetricsSources {
+interface MetricsSources {
   readonly lanes: ReadonlyMap<string, ResolvedLane>;
   /** One for each lane; the paths and tiers count in them. */
   readonly counters: ReadonlyMap<string, LaneCounters>;
@@ -84,4 +83,98 @@ export class LaneCacheMetrics implements MetricsReader {
   private now(): IsoTime {
     return new Date(this.sources.clock.now()).toISOString();
   }
+}
+
+/** What a lane's numbers are made of. */
+interface LaneMetricsSources {
+  readonly policy: CachePolicy;
+  readonly counters: LaneCounters;
+  readonly tier: (name: TierName) => Tier | undefined;
+  /** When a tier last changed between on and off, if it did. */
+  readonly changedAt: (name: TierName) => IsoTime | undefined;
+  readonly timestamp: IsoTime;
+  /** When counting began. */
+  readonly since: IsoTime;
+}
+
+/** A lane in numbers. What can be derived is derived, so that the sums hold at every moment. */
+function measureLane(sources: LaneMetricsSources): LaneMetrics {
+  const { policy, counters, timestamp, since } = sources;
+  const { l1, l2, l3, l4, misses, computedMs, computations } = counters;
+  const hits = l1.hits + l2.hits + l3.hits + l4.hits;
+  const unbypassed = hits + misses;
+  const requests = unbypassed + total(counters.bypassed);
+  return {
+    lane: policy.lane,
+    timestamp,
+    since,
+    // what memory did not answer it missed, so nobody needs to count it on the hot path
+    l1: measureTier('l1', sources, unbypassed - l1.hits),
+    l2: measureTier('l2', sources, l2.misses),
+    l3: measureTier('l3', sources, l3.misses),
+    l4: measureTier('l4', sources, l4.misses),
+    requests,
+    misses,
+    joined: counters.joins,
+    hitRate: percent(hits, requests),
+    bypassed: { ...counters.bypassed },
+    refused: { ...counters.refused },
+    computed: computations,
+    failed: counters.failures,
+    staleServed: counters.stale,
+    invalidations: { ...counters.invalidations },
+    avgComputeMs: computations === 0 ? 0 : computedMs / computations,
+    timeSavedMs: counters.savedMs,
+    speedUp: speedUp(computedMs + counters.lookedUpMs, counters.savedMs),
+    policy,
+  };
+}
+
+function measureTier(name: TierName, sources: LaneMetricsSources, misses: number): TierMetrics {
+  const counts = sources.counters[name];
+  const tier = sources.tier(name);
+  const { state, reason } = stateIn(name, tier, sources.policy);
+  // memory does not say when it was closed; what is off without a change was so from the start
+  const offSince = state === 'off' && reason !== 'closed' ? sources.since : undefined;
+  const since = sources.changedAt(name) ?? offSince;
+  const usage = tier?.usage(sources.policy.lane) ?? { entries: 0, sizeBytes: 0 };
+  return {
+    state,
+    ...(reason === undefined ? {} : { reason }),
+    ...(since === undefined ? {} : { since }),
+    entries: usage.entries,
+    sizeBytes: usage.sizeBytes,
+    hits: counts.hits,
+    misses,
+    hitRate: percent(counts.hits, counts.hits + misses),
+    evictions: counts.evictions,
+    expirations: counts.expirations,
+    errors: counts.errors,
+  };
+}
+
+/** A tier as this lane sees it: the lane's policy may leave it out, or the app may not have it. */
+function stateIn(name: TierName, tier: Tier | undefined, policy: CachePolicy): TierState {
+  if (name !== 'l1' && !policy[name].enabled) return { state: 'off', reason: 'policy' };
+  if (tier !== undefined) return tier.state;
+  return { state: 'off', reason: name === 'l2' || name === 'l3' ? 'no-directory' : 'policy' };
+}
+
+/** How many times faster than without the cache. Work that took no measurable time is taken as one millisecond. */
+function speedUp(spentMs: number, savedMs: number): number {
+  if (savedMs <= 0) return 1;
+  const spent = spentMs > 0 ? spentMs : 1;
+  return (spent + savedMs) / spent;
+}
+
+/** With one decimal; 0 of nothing. */
+function percent(part: number, whole: number): number {
+  return whole === 0 ? 0 : Math.round((part / whole) * 1_000) / 10;
+}
+
+/** The sum of counts by reason. */
+export function total(counts: Readonly<Record<string, number>>): number {
+  let sum = 0;
+  for (const reason in counts) sum += counts[reason] ?? 0;
+  return sum;
 }

@@ -13,7 +13,7 @@ import { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import { ResponseExplorer } from '../http/response-explorer.js';
 import { DecoratorExplorer } from '../decorators/decorator-explorer.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { CheckpointCleanupTask } from '../housekeeping/checkpoint-cleanup.task.js';
+import { CheckpointCleanupTask, type JobRegistry } from '../housekeeping/checkpoint-cleanup.task.js';
 import { createLaneCache, type LaneCacheApp } from '../app/cache-app.js';
 import type { MakeCheckpoints } from '../app/disk.js';
 import type { LaneCacheOptions } from '../app/options.js';
@@ -24,7 +24,6 @@ import { DiskTier } from '../tiers/stored-tier.js';
 import { DistributedTier } from '../tiers/distributed-tier.js';
 import { MemoryTier } from '../tiers/memory-tier.js';
 import { PersistentTier } from '../tiers/persistent-tier.js';
-import type { JobRegistry } from '../housekeeping/cleanup-schedule.js';
 
 /**
  * Plans the cleanup of checkpoints when the app has booted: in the app's own SchedulerRegistry where it imports

@@ -1,7 +1,6 @@
 import type { ClusterTurn, ClusterTurns } from '../cache/lane-context.js';
-import type { Clock } from '../clock/clock.js';
+import { type Clock, randomId } from '../clock/clock.js';
 import type { KeepAlive } from '../clock/keep-alive.js';
-import { randomId } from '../clock/random.js';
 import type { KeySpace } from './keys.js';
 import { numberOf, Script } from './client/redis-client.js';
 import type { Connection } from './client/connection.js';

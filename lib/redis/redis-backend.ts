@@ -1,10 +1,9 @@
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import type { ClusterTurns } from '../cache/lane-context.js';
-import type { Clock } from '../clock/clock.js';
+import { type Clock, randomFraction } from '../clock/clock.js';
 import { settledWithin } from '../clock/timers.js';
 import { BackOff } from '../clock/retry.js';
 import { KeepAlive } from '../clock/keep-alive.js';
-import { randomFraction } from '../clock/random.js';
 import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { LogJournal } from '../invalidation/journal.js';

@@ -1,5 +1,4 @@
-import type { Clock } from '../clock/clock.js';
-import { nextTurn } from '../clock/timers.js';
+import { type Clock, nextTurn } from '../clock/clock.js';
 import { toMilliseconds, type Duration } from '../lanes/units.js';
 
 interface Timer {

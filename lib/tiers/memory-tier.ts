@@ -1,5 +1,5 @@
 import { LifeClock } from '../clock/life-clock.js';
-import { nextTurn } from '../clock/timers.js';
+import { nextTurn } from '../clock/clock.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
 import { openRecord, sealRecord } from '../entries/record.js';
 import type { ResolvedLane } from '../lanes/policy.js';

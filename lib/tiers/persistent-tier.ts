@@ -1,4 +1,4 @@
-import { randomId } from '../clock/random.js';
+import { randomId } from '../clock/clock.js';
 import type { TierOffReason } from '../events/reasons.js';
 import {
   EMPTY_LOG,

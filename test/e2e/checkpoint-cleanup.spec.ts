@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ScheduleModule, SchedulerRegistry } from '@nestjs/schedule';
 import { Test } from '@nestjs/testing';
 import { CacheManager, CheckpointCleanupTask, LaneCacheModule } from '../../lib/index.js';
-import { CLEANUP_JOB } from '../../lib/housekeeping/cleanup-schedule.js';
+import { CLEANUP_JOB } from '../../lib/housekeeping/checkpoint-cleanup.task.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 
 const DAY_MS = 86_400_000;

@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
-import { nextTurn } from '../../lib/clock/timers.js';
+import { nextTurn } from '../../lib/clock/clock.js';
 import { CacheManager, LaneCacheMetrics, LaneCacheModule } from '../../lib/index.js';
 import { parsePage, sumOf } from '../support/prometheus-text.js';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { nextTurn } from '../../lib/clock/timers.js';
+import { nextTurn } from '../../lib/clock/clock.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { Jobs } from '../support/jobs.js';
 import { ModelNetwork } from '../support/model-network.js';

@@ -1,4 +1,4 @@
-import { nextTurn } from '../../lib/clock/timers.js';
+import { nextTurn } from '../../lib/clock/clock.js';
 import type { ComputeContext } from '../../lib/cache/call-options.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { leftovers, unevenNumbers } from '../support/audit.js';

@@ -1,5 +1,5 @@
 import { FakeClock } from '../../lib/testing/fake-clock.js';
-import { nextTurn } from '../../lib/clock/timers.js';
+import { nextTurn } from '../../lib/clock/clock.js';
 import type { ComputeContext, ComputeManyContext, EntryOptions } from '../../lib/cache/call-options.js';
 import { leftovers, unevenNumbers } from '../support/audit.js';
 import { Jobs } from '../support/jobs.js';

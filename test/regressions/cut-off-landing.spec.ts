@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { nextTurn } from '../../lib/clock/timers.js';
+import { nextTurn } from '../../lib/clock/clock.js';
 import { OffTier } from '../../lib/tiers/off-tier.js';
 import { Deferred } from '../support/deferred.js';
 import { Jobs } from '../support/jobs.js';

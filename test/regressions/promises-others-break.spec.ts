@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { nextTurn } from '../../lib/clock/timers.js';
+import { nextTurn } from '../../lib/clock/clock.js';
 import type { ComputeContext } from '../../lib/cache/call-options.js';
 import { expectSound } from '../support/audit.js';
 import { Deferred } from '../support/deferred.js';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import { nextTurn } from '../../lib/clock/timers.js';
+import { nextTurn } from '../../lib/clock/clock.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { OffTier } from '../../lib/tiers/off-tier.js';
 import { Caches } from '../support/caches.js';

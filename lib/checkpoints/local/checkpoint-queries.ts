@@ -1,4 +1,4 @@
-import { nextTurn } from '../../clock/timers.js';
+import { nextTurn } from '../../clock/clock.js';
 import type { TableKey, RangeOptions } from '../../storage/environment.js';
 import { type CheckpointRows, hasExpired } from './checkpoint-rows.js';
 import type {

@@ -1,5 +1,4 @@
-import type { Clock } from '../../clock/clock.js';
-import { nextTurn } from '../../clock/timers.js';
+import { type Clock, nextTurn } from '../../clock/clock.js';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import type { EventSink } from '../../events/event-map.js';
 import { StorageFault, type Environment } from '../../storage/environment.js';

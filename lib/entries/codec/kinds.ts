@@ -1,5 +1,3 @@
-/// <reference lib="es2024.string" />
-
 import { isMutatorGuard } from '../isolation.js';
 import { Script } from 'node:vm';
 
@@ -147,6 +145,3 @@ function isClass(source: string): boolean {
     return false;
   }
 }
-
-/** Whether `text` has no lone surrogates, and so survives UTF-8. */
-export const isWellFormed = (text: string): boolean => text.isWellFormed();

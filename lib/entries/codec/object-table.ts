@@ -1,13 +1,5 @@
 import { types } from 'node:util';
-import {
-  Unstorable,
-  type CellWriter,
-  type Kind,
-  type Place,
-  isWellFormed,
-  MalformedValue,
-  type Cells,
-} from './kinds.js';
+import { Unstorable, type CellWriter, type Kind, type Place, MalformedValue, type Cells } from './kinds.js';
 import { StaleType, isClassKind } from './class-kinds.js';
 
 /**
@@ -56,7 +48,7 @@ class TableBuilder implements CellWriter {
   cell(value: unknown, place: Place): unknown {
     switch (typeof value) {
       case 'string':
-        return isWellFormed(value) ? value : [UTF16_TEXT, Buffer.from(value, 'utf16le')];
+        return value.isWellFormed() ? value : [UTF16_TEXT, Buffer.from(value, 'utf16le')];
       case 'number':
         return Object.is(value, -0) ? [NEGATIVE_ZERO] : value;
       case 'bigint':

@@ -1,6 +1,6 @@
 import { byteKinds, containerKinds, errorKinds, scalarKinds } from './built-in-kinds.js';
 import { listTypes, StaleType, type TypeEntry, instanceKind } from './class-kinds.js';
-import { MalformedValue, Unstorable, type Kind, isWellFormed } from './kinds.js';
+import { MalformedValue, Unstorable, type Kind } from './kinds.js';
 import { toTable, type ValueTable, fromTable } from './object-table.js';
 import { Packr, RESERVE_START_SPACE } from 'msgpackr';
 import { types as utilTypes } from 'node:util';
@@ -239,7 +239,7 @@ function isPlain(value: unknown): boolean {
 function spend(value: unknown, depth: number, budget: number): number {
   switch (typeof value) {
     case 'string':
-      return isWellFormed(value) ? budget : NOT_PLAIN;
+      return value.isWellFormed() ? budget : NOT_PLAIN;
     case 'number':
       return Object.is(value, -0) ? NOT_PLAIN : budget;
     case 'boolean':
@@ -280,7 +280,7 @@ function spendObject(object: object, depth: number, budget: number): number {
     if (property === undefined || !property.enumerable || property.get !== undefined || property.set !== undefined)
       return NOT_PLAIN;
     // MessagePack's own implementation looks at `constructor`, and renames `__proto__`
-    if (name === '__proto__' || name === 'constructor' || !isWellFormed(name)) return NOT_PLAIN;
+    if (name === '__proto__' || name === 'constructor' || !name.isWellFormed()) return NOT_PLAIN;
     left = spend(property.value, depth, left);
     if (left < 0) return NOT_PLAIN;
   }

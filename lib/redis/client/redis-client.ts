@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { systemClock } from '../../clock/clock.js';
-import { DeadlineError, nextTurn } from '../../clock/timers.js';
+import { systemClock, nextTurn } from '../../clock/clock.js';
+import { DeadlineError } from '../../clock/timers.js';
 
 /** One argument of a command. Text goes out as UTF-8. */
 export type RedisArgument = string | Uint8Array;

@@ -1,7 +1,6 @@
-import type { Clock } from '../../clock/clock.js';
+import { type Clock, randomId } from '../../clock/clock.js';
 import { withDeadline } from '../../clock/timers.js';
 import type { KeepAlive } from '../../clock/keep-alive.js';
-import { randomId } from '../../clock/random.js';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import type { LogRecord } from '../../invalidation/journal.js';
 import type { Outbox, SharedLog, SharedRecord } from '../../invalidation/shared-log.js';

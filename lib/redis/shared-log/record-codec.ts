@@ -1,5 +1,4 @@
 import { KeyPattern } from '../../entries/pattern.js';
-import { isWellFormed } from '../../entries/codec/kinds.js';
 import { INVALIDATION_KINDS } from '../../events/reasons.js';
 import type { SharedRecord } from '../../invalidation/shared-log.js';
 
@@ -40,7 +39,7 @@ export function ofMember(member: string): { readonly lane: string; readonly subj
 const AS_JSON = '\u0001';
 
 export function inUtf8(text: string): string {
-  return isWellFormed(text) && !text.startsWith(AS_JSON) ? text : `${AS_JSON}${JSON.stringify(text)}`;
+  return text.isWellFormed() && !text.startsWith(AS_JSON) ? text : `${AS_JSON}${JSON.stringify(text)}`;
 }
 
 export function fromUtf8(text: string): string {

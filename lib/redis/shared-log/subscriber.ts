@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock/clock.js';
+import { type Clock, randomId } from '../../clock/clock.js';
 import type { LogJournal } from '../../invalidation/journal.js';
 import type { LogCursor, LogFollower, SharedRecord } from '../../invalidation/shared-log.js';
 import type { CursorHistory, AppliedInvalidations } from './applied-records.js';
@@ -9,7 +9,6 @@ import type { ServerTime } from './freshness.js';
 import type { Connection } from '../client/connection.js';
 import { memberOf, readRecord } from './record-codec.js';
 import { type RedisPort, listOf, numberOf, textOf, textsOf } from '../client/redis-client.js';
-import { randomId } from '../../clock/random.js';
 
 interface LogSubscriberOptions {
   readonly keys: KeySpace;

@@ -1,9 +1,8 @@
 import { readdir, rm, stat, writeFile, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Clock } from '../../clock/clock.js';
-import { randomId } from '../../clock/random.js';
-import { isErrno, toFault } from '../environment.js';
-import { type Liveness, SocketPlace } from './owner-lock.js';
+import { type Clock, randomId } from '../../clock/clock.js';
+import { isErrno, StorageFault, toFault } from '../environment.js';
+import { acquireOwnership, type Liveness, type Owned, SocketPlace } from './owner-lock.js';
 import { ensurePrivateDirectory } from '../files/private-directory.js';
 
 const HOLDER = 'alive';
@@ -19,7 +18,7 @@ export interface Session {
   remove(): Promise<void>;
 }
 
-export interface LaneCacheDirectoryOptions {
+interface LaneCacheDirectoryOptions {
   readonly root: string;
   readonly liveness: Liveness;
   readonly clock: Clock;
@@ -147,3 +146,52 @@ export const readStoredRecord = async (root: string): Promise<unknown> => {
     throw toFault(error, `reading ${path}`);
   }
 };
+
+interface OwnershipCheckOptions extends LaneCacheDirectoryOptions {
+  /** Called when the directory was made and claimed anew. */
+  readonly renewed: () => Promise<void>;
+  /** Called once for as long as another process has the directory. */
+  readonly refused: (ownerPid: number) => void;
+}
+
+/**
+ * The ownership of an app's directory, felt for before anything in it is opened or renamed: whoever removes the
+ * directory removes the claim on it, and another process may have made both anew.
+ */
+export class OwnershipCheck {
+  private verifying: Promise<void> | undefined;
+  private isRefused = false;
+
+  constructor(
+    private owned: Owned,
+    private readonly options: OwnershipCheckOptions,
+  ) {}
+
+  /** Rejects with `StorageFault` if the directory belongs to another process by now. */
+  require(): Promise<void> {
+    this.verifying ??= this.verify().finally(() => (this.verifying = undefined));
+    return this.verifying;
+  }
+
+  release(): Promise<void> {
+    return this.owned.release();
+  }
+
+  private async verify(): Promise<void> {
+    const { owned, options } = this;
+    if (await owned.isHeld()) return;
+    const { root, liveness, clock } = options;
+    const { claims } = await LaneCacheDirectory.prepare(options);
+    const again = await acquireOwnership({ directory: claims, liveness, clock });
+    if (again.state === 'in-use') {
+      await again.whenFree(() => undefined)();
+      if (!this.isRefused) options.refused(again.ownerPid);
+      this.isRefused = true;
+      throw new StorageFault('gone', `'${root}' was removed, and process ${again.ownerPid} has it now`);
+    }
+    this.owned = again;
+    this.isRefused = false;
+    await owned.release().catch(() => undefined);
+    await options.renewed();
+  }
+}

@@ -1,6 +1,5 @@
-import type { Clock } from '../../clock/clock.js';
-import { randomFraction, randomId } from '../../clock/random.js';
-import { toFault, isErrno } from '../environment.js';
+import { type Clock, randomFraction, randomId } from '../../clock/clock.js';
+import { isErrno, toFault } from '../environment.js';
 import { ensurePrivateDirectory } from '../files/private-directory.js';
 import { readdir, readFile, rename, rm, stat, utimes, writeFile, open, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -370,5 +369,31 @@ export class SocketPlace {
 
   async leave(): Promise<void> {
     await this.handle?.close();
+  }
+}
+
+const NAME = 'owner';
+
+/** Where whoever owns a directory answers other processes: a socket among the claims, in a folder of this user alone. */
+export class OwnerSocket {
+  private constructor(private readonly place: SocketPlace) {}
+
+  /** `claims` is the folder of claims. Throws `DIRECTORY_UNSUITABLE` if it is too deep for a socket. */
+  static async at(claims: string): Promise<OwnerSocket> {
+    return new OwnerSocket(await SocketPlace.at(claims));
+  }
+
+  /** Good as long as `leave` has not been called. */
+  get path(): string {
+    return this.place.socketPath(NAME);
+  }
+
+  /** Removes what an owner left that was killed. Only the owner may. */
+  async clear(): Promise<void> {
+    await rm(this.path, { force: true });
+  }
+
+  leave(): Promise<void> {
+    return this.place.leave();
   }
 }

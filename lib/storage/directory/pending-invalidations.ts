@@ -1,6 +1,6 @@
 import { appendFile, readdir, readFile, rm, lstat, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { randomId } from '../../clock/random.js';
+import { randomId } from '../../clock/clock.js';
 import { toFault, isErrno } from '../environment.js';
 import { syncDirectory } from '../files/private-directory.js';
 

@@ -1,11 +1,9 @@
-import type { Clock } from '../../clock/clock.js';
-import { nextTurn } from '../../clock/timers.js';
+import { type Clock, nextTurn } from '../../clock/clock.js';
 import { openRecordAsync, type OpenedRecord } from '../../entries/record.js';
 import { EntryBatch } from './entry-batch.js';
 import { type EntryRow, EntryTables, type LaneRules, type StoredRecord, LaneUsage } from './entry-tables.js';
 import { type Environment, StorageFault } from '../environment.js';
-import { LaneLimits, type EntryGone } from './eviction.js';
-import { RecencyLog } from './recency.js';
+import { LaneLimits, type EntryGone, RecencyLog } from './eviction.js';
 import { NoChange, WriteQueue, type QueuedChange } from './write-queue.js';
 import { compressRecord } from '../../entries/codec/compression.js';
 

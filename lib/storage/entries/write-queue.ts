@@ -1,4 +1,4 @@
-import { nextTurn } from '../../clock/timers.js';
+import { nextTurn } from '../../clock/clock.js';
 import type { EntryBatch } from './entry-batch.js';
 import { StorageFault } from '../environment.js';
 

@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { nextTurn } from '../../clock/timers.js';
+import { nextTurn } from '../../clock/clock.js';
 import type { Environment, Table, TableKey } from '../environment.js';
 
 const SLICE_ROWS = 256;

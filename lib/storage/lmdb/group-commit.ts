@@ -1,4 +1,4 @@
-import { nextTurn } from '../../clock/timers.js';
+import { nextTurn } from '../../clock/clock.js';
 import type { NativeRoot } from './lmdb-table.js';
 
 /** Puts all of a transaction's changes, and returns lmdb's promise for them. */

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { nextTurn } from '../../../lib/clock/timers.js';
+import { nextTurn } from '../../../lib/clock/clock.js';
 import type { ComputeContext, EntryOptions } from '../../../lib/cache/call-options.js';
 import type { LanePolicyInput } from '../../../lib/lanes/policy.js';
 import { expectSound } from '../../support/audit.js';

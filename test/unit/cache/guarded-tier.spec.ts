@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { nextTurn } from '../../../lib/clock/timers.js';
+import { nextTurn } from '../../../lib/clock/clock.js';
 import { LaneApp } from '../../support/lane-app.js';
 import { Jobs } from '../../support/jobs.js';
 import { ModelDisk, ModelTier } from '../../support/model-tier.js';

@@ -1,7 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import { CheckpointCleaner } from '../../../lib/checkpoints/checkpoint-cleaner.js';
-import { CheckpointCleanupTask, type RetentionDays } from '../../../lib/housekeeping/checkpoint-cleanup.task.js';
-import { CLEANUP_JOB, CleanupSchedule, type JobRegistry } from '../../../lib/housekeeping/cleanup-schedule.js';
+import {
+  CheckpointCleanupTask,
+  type RetentionDays,
+  CLEANUP_JOB,
+  CleanupSchedule,
+  type JobRegistry,
+} from '../../../lib/housekeeping/checkpoint-cleanup.task.js';
 import { checkpointsInMemory } from '../../support/checkpoints.js';
 
 type Job = Parameters<JobRegistry['add']>[1];

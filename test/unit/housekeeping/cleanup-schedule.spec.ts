@@ -2,8 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CheckpointCleaner } from '../../../lib/checkpoints/checkpoint-cleaner.js';
 import { systemClock } from '../../../lib/clock/clock.js';
-import { CheckpointCleanupTask } from '../../../lib/housekeeping/checkpoint-cleanup.task.js';
-import { CleanupSchedule } from '../../../lib/housekeeping/cleanup-schedule.js';
+import { CheckpointCleanupTask, CleanupSchedule } from '../../../lib/housekeeping/checkpoint-cleanup.task.js';
 import { checkpointsInMemory } from '../../support/checkpoints.js';
 
 const DAY_MS = 86_400_000;

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { Sweeper } from '../../../lib/housekeeping/sweeper.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { OffTier } from '../../../lib/tiers/off-tier.js';
-import { nextTurn } from '../../../lib/clock/timers.js';
+import { nextTurn } from '../../../lib/clock/clock.js';
 import { HeardEvents } from '../../support/checkpoints.js';
 import { Gate } from '../../support/gate.js';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { nextTurn } from '../../../../lib/clock/timers.js';
+import { nextTurn } from '../../../../lib/clock/clock.js';
 import type { Outbox as KeptElsewhere, SharedRecord } from '../../../../lib/invalidation/shared-log.js';
 import { OutgoingQueue, OutgoingRecord } from '../../../../lib/redis/shared-log/publisher.js';
 

@@ -1,8 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { mkdir, rm } from 'node:fs/promises';
-import { OwnershipCheck } from '../../../../lib/storage/directory/ownership-check.js';
-import { LaneCacheDirectory } from '../../../../lib/storage/directory/cache-directory.js';
 import { acquireOwnership, type Owned } from '../../../../lib/storage/directory/owner-lock.js';
+import { LaneCacheDirectory, OwnershipCheck } from '../../../../lib/storage/directory/cache-directory.js';
 import { FakeClock } from '../../../../lib/testing/fake-clock.js';
 import { FakeLiveness } from '../../../support/fake-liveness.js';
 import { StorageBench } from '../../../support/storage.js';

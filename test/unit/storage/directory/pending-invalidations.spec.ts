@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { appendFile, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { nextTurn } from '../../../../lib/clock/timers.js';
+import { nextTurn } from '../../../../lib/clock/clock.js';
 import { PendingInvalidations } from '../../../../lib/storage/directory/pending-invalidations.js';
 
 const numbered = (from: number, to: number): Map<string, string> =>

@@ -1,8 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { cp, rename, stat } from 'node:fs/promises';
-import { systemClock, type Clock } from '../../../../lib/clock/clock.js';
-import { nextTurn } from '../../../../lib/clock/timers.js';
+import { systemClock, type Clock, nextTurn } from '../../../../lib/clock/clock.js';
 import { MAX_VALUE_BYTES } from '../../../../lib/storage/lmdb/lmdb-environment.js';
 import { StorageFault, type TableKey } from '../../../../lib/storage/environment.js';
 import { requireKey } from '../../../../lib/storage/lmdb/lmdb-table.js';
