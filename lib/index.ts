@@ -1,4 +1,4 @@
-export { CacheManager } from './app/cache-manager.js';
+export { CacheManager } from './app/cache-app.js';
 export { LaneCacheModule } from './module/lane-cache.module.js';
 export type {
   LaneCacheModuleAsyncOptions,

@@ -16,18 +16,18 @@ import type { LaneName, ResolvedLane } from '../lanes/policy.js';
 import { resolveLanes } from '../lanes/resolve-lanes.js';
 import { LaneCounters } from '../metrics/lane-counters.js';
 
-/** look: a directory is opened for a moment, to see or change what lies in it; nothing is counted for its app. */
+/** `look` opens a directory for a moment, to read or change what is in it. Nothing is counted for its app. */
 export type Purpose = 'serve' | 'look';
 
-/** What an app is opened for, and what it is given besides its settings. */
-export interface Setting {
+/** What an app is opened for, and what replaces its own parts. */
+export interface AppParts {
   /** Default 'serve'. */
   readonly purpose?: Purpose;
-  /** Of an app without a directory. Default: it keeps none. */
+  /** The checkpoints of an app without a directory. Default: none are kept. */
   readonly checkpoints?: MakeCheckpoints | undefined;
 }
 
-/** What of an app stands before its tiers are opened: settings read and checked, clocks, codec, events, counters. */
+/** The checked settings of an app, and what needs no I/O: clocks, codec, events, counters. */
 export interface AppContext {
   readonly purpose: Purpose;
   /** Undefined if checkpoints need a directory. */
@@ -50,10 +50,10 @@ const DEFAULT_LANE = 'standard';
 const DEFAULT_DIRECTORY = '.lane-cache';
 const DEFAULT_DEADLINE_MS = 5_000;
 
-/** Throws LaneCacheError for settings that can't be used. */
-export function layFoundations(
+/** Throws LaneCacheError for bad settings. */
+export function createContext(
   settings: LaneName | LaneCacheOptions | undefined,
-  { purpose = 'serve', checkpoints }: Setting = {},
+  { purpose = 'serve', checkpoints }: AppParts = {},
 ): AppContext {
   const options = readOptions(settings);
   const lanes = resolveLanes(options.lanes);

@@ -52,8 +52,8 @@ export interface Disk {
    * has stored: the log must go on from there, and let go of everything from before.
    */
   whenFound(adopt: (journal: LogJournal) => void): void;
-  /** What this process answers others as long as it is the owner, besides what concerns checkpoints. */
-  answer(answers: readonly (readonly [string, Answer])[]): void;
+  /** What this process answers to others while it is the owner, beside the calls for checkpoints. */
+  answer(answers: () => readonly (readonly [string, Answer])[]): void;
   /** Writes the app record, if this process owns the directory. Never rejects. */
   leaveRecord(record: unknown): Promise<void>;
   /** Removes what dead processes and old faults have left. */

@@ -11,11 +11,11 @@ import type { CachePolicy } from '../lanes/policy.js';
 import type { RedisBackendOptions } from '../redis/redis-backend.js';
 import type { SharedLane } from '../redis/tier/record-envelope.js';
 import type { SharedLog } from '../invalidation/shared-log.js';
-import type { DistributedTier } from '../tiers/distributed-tier.js';
+import type { Tier } from '../tiers/tier.js';
 
-/** What of an app is shared. */
+/** The server that the instances of an app share. */
 export interface SharedBackend {
-  readonly tier: DistributedTier;
+  readonly tier: Tier;
   readonly log: SharedLog;
   readonly turns: ClusterTurns;
   readonly checkpoints: CheckpointStore;

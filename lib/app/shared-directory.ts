@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import type { Persistence } from '../cache/lane-context.js';
-import { withBenchLanes } from '../benchmark/measure-performance.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
 import { Retry } from '../clock/retry.js';
@@ -22,7 +21,7 @@ import { StorageFault } from '../storage/environment.js';
 import { removeOldQuarantines } from '../storage/files/quarantine.js';
 import { OpenDirectories } from '../storage/lmdb/open-directories.js';
 import { PersistentTier } from '../tiers/persistent-tier.js';
-import { DiskTier, type StoredTierOptions } from '../tiers/stored-tier.js';
+import { DiskTier } from '../tiers/stored-tier.js';
 import { offReasonOf } from '../tiers/tier.js';
 import { asStorageFault, CheckpointDirectory, switchedOff } from './checkpoint-directory.js';
 import type { Disk, DiskOptions, Leftovers } from './disk.js';
@@ -97,7 +96,9 @@ export class SharedDirectory implements Disk {
   /** The retry under way. */
   private retrying: Promise<void> = Promise.resolve();
   private closing: Promise<void> | undefined;
-  private readonly answers = new Map<string, Answer>(checkpointAnswers(() => this.store));
+  /** Created at the first question of another process. */
+  private answers: ReadonlyMap<string, Answer> | undefined;
+  private appAnswers: () => readonly (readonly [string, Answer])[] = () => [];
   private readonly marker: MissedMarker;
   private readonly opened = new OpenDirectories();
 
@@ -120,11 +121,10 @@ export class SharedDirectory implements Disk {
   }
 
   private constructor(private readonly options: DiskOptions) {
-    const { root, clock, lanes } = options;
-    const tier: StoredTierOptions = { ...options, lanes: withBenchLanes(lanes) };
+    const { root, clock } = options;
     const directory = join(root, 'l3');
-    const l3 = PersistentTier.unattached(tier);
-    this.l2 = DiskTier.unattached(tier);
+    const l3 = PersistentTier.unattached(options);
+    this.l2 = DiskTier.unattached(options);
     this.l3 = l3;
     this.retry = new Retry(clock, RETRIES);
     this.marker = new MissedMarker(root, directory);
@@ -160,8 +160,8 @@ export class SharedDirectory implements Disk {
     });
   }
 
-  answer(answers: readonly (readonly [string, Answer])[]): void {
-    for (const [call, answer] of answers) this.answers.set(call, answer);
+  answer(answers: () => readonly (readonly [string, Answer])[]): void {
+    this.appAnswers = answers;
   }
 
   async leaveRecord(record: unknown): Promise<void> {
@@ -324,12 +324,17 @@ export class SharedDirectory implements Disk {
     if (serves === 'nobody') return;
     try {
       await socket.clear();
-      owner.server = await IpcServer.listen(socket.path, this.answers, clock);
+      owner.server = await IpcServer.listen(socket.path, { get: (call) => this.answerOf(call) }, clock);
     } catch (error) {
       const detail = `other processes cannot reach the checkpoints in '${root}' through this one`;
       events.emit('tier', { tier: 'checkpoints', state: 'on', detail, error });
       owner.server = undefined;
     }
+  }
+
+  private answerOf(call: string): Answer | undefined {
+    this.answers ??= new Map([...checkpointAnswers(() => this.store), ...this.appAnswers()]);
+    return this.answers.get(call);
   }
 
   private noteMissed(): Promise<void> {

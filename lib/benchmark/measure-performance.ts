@@ -1,13 +1,9 @@
-import { LaneCacheError } from '../errors/lane-cache.error.js';
-import type { EventSink, LaneCacheEvents } from '../events/event-map.js';
+import type { GuardedTier } from '../cache/guarded-tier.js';
+import type { LaneBeside, LaneManager } from '../cache/lane-manager.js';
 import type { TierName } from '../entries/tier-name.js';
-import type { ResolvedLane } from '../lanes/policy.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { parseSize, type Size } from '../lanes/units.js';
 import { LaneCounters } from '../metrics/lane-counters.js';
-import { MemorySpace } from '../tiers/memory-tier.js';
-import { LaneManager } from '../cache/lane-manager.js';
-import type { LaneContext } from '../cache/lane-context.js';
-import { KeyHistory } from '../cache/key-history.js';
 
 export interface PerformanceOptions {
   /** How many calls. Default 1,000. */
@@ -34,24 +30,6 @@ export interface PerformanceReport {
 }
 
 const TIERS = ['l1', 'l2', 'l3', 'l4'] as const;
-const LEAST_TTL_MS = 3_600_000;
-
-/** The lane beside `lane` in which it is measured: no user's lane can have this name. */
-const benchLane = (lane: string): string => `${lane}#bench`;
-
-/** The lanes as the disk tiers know them: each with the one beside it in which it is measured. */
-export function withBenchLanes(lanes: ReadonlyMap<string, ResolvedLane>): ReadonlyMap<string, ResolvedLane> {
-  return new Map(
-    [...lanes].flatMap(
-      ([lane, rules]) =>
-        [
-          [lane, rules],
-          [benchLane(lane), withoutStrategy(rules)],
-        ] as const,
-    ),
-  );
-}
-
 /**
  * Measures a lane's tiers with keys in a space of their own, removed afterwards: the lane's entries, limits and counters
  * are not touched. Every tier that is on gets an equal share of the hits. Throws OPTIONS_INVALID, and CLOSED.
@@ -60,15 +38,14 @@ export async function measureCachePerformance(
   cache: LaneManager,
   options: PerformanceOptions = {},
 ): Promise<PerformanceReport> {
-  const { context: space, shared } = cache.insides;
   const plan = planOf(options);
-  if (space.shared.memory.state.state === 'off') throw new LaneCacheError('CLOSED', 'The cache is closed.');
   const counters = new LaneCounters();
-  const bench = new Bench(new LaneManager(besides(space, counters), shared), counters, plan);
+  // No lane of a user can have this name.
+  const bench = new Bench(cache.openBeside(`${cache.lane}#bench`, counters), counters, plan);
   try {
     await bench.clear();
     await bench.missAll();
-    await shared.flush();
+    await cache.flush();
     await bench.hitEvenly();
   } finally {
     await bench.clear();
@@ -86,15 +63,12 @@ interface Plan {
 class Bench {
   private readonly hits: Record<TierName, number[]> = { l1: [], l2: [], l3: [], l4: [] };
   private readonly misses: number[] = [];
-  private readonly space: LaneContext;
 
   constructor(
-    private readonly manager: LaneManager,
+    private readonly beside: LaneBeside,
     private readonly counters: LaneCounters,
     private readonly plan: Plan,
-  ) {
-    this.space = manager.insides.context;
-  }
+  ) {}
 
   async missAll(): Promise<void> {
     for (const key of this.plan.keys) await this.call(key);
@@ -113,8 +87,8 @@ class Bench {
   }
 
   async clear(): Promise<void> {
-    this.space.memory.clear();
-    for (const gate of await this.serving()) await gate.clear(this.space.lane).catch(() => undefined);
+    this.beside.context.memory.clear();
+    for (const gate of await this.serving()) await gate.clear(this.beside.context.lane).catch(() => undefined);
   }
 
   report(): PerformanceReport {
@@ -135,11 +109,11 @@ class Bench {
   }
 
   private async call(key: string): Promise<void> {
-    const { clock } = this.space.shared;
+    const { clock } = this.beside.context.shared;
     this.plan.signal?.throwIfAborted();
     const before = TIERS.map((tier) => this.counters[tier].hits);
     const startedAt = clock.monotonic();
-    await this.manager.getOrSet(key, () => this.plan.value);
+    await this.beside.manager.getOrSet(key, () => this.plan.value);
     const ms = clock.monotonic() - startedAt;
     const answered = TIERS.find((tier, index) => this.counters[tier].hits > (before[index] ?? 0));
     (answered === undefined ? this.misses : this.hits[answered]).push(ms);
@@ -147,56 +121,20 @@ class Bench {
 
   private async removeAbove(tier: string, key: string): Promise<void> {
     if (tier === 'l1') return;
-    this.space.memory.delete(key);
-    for (const gate of this.space.shared.below) {
+    this.beside.context.memory.delete(key);
+    for (const gate of this.beside.context.shared.below) {
       if (gate.name === tier) return;
-      await gate.remove(this.space.lane, key).catch(() => false);
+      await gate.remove(this.beside.context.lane, key).catch(() => false);
     }
   }
 
-  private async serving(): Promise<LaneContext['shared']['below']> {
-    const { lane, shared: parts } = this.space;
-    const looks = parts.below.map(async (gate) =>
+  private async serving(): Promise<readonly GuardedTier[]> {
+    const { lane, shared } = this.beside.context;
+    const looks = shared.below.map(async (gate) =>
       (await gate.read(lane, '', 'peek')).outcome === 'off' ? [] : [gate],
     );
     return (await Promise.all(looks)).flat();
   }
-}
-
-const SILENT: EventSink & LaneCacheEvents = Object.freeze({
-  wants: () => false,
-  emit: () => undefined,
-  on: () => () => undefined,
-  once: () => Promise.reject(new Error('nothing is told of measuring')),
-});
-
-/** The lane over the same tiers, under a name, in a memory, and with counters of its own. */
-function besides(space: LaneContext, recorder: LaneCounters): LaneContext {
-  const { policy, shared: parts } = space;
-  const lane = benchLane(space.lane);
-  const memory = new MemorySpace({
-    lane,
-    ...policy.l1,
-    strategy: undefined,
-    now: () => parts.life.now(),
-    evicted: () => undefined,
-  });
-  return {
-    lane,
-    policy,
-    memory,
-    recorder,
-    strategy: undefined,
-    include: [],
-    exclude: [],
-    recent: new KeyHistory(),
-    call: { ...space.call, ttlMs: Math.max(space.call.ttlMs, LEAST_TTL_MS), jitterMs: 0, refreshAhead: null },
-    shared: { ...parts, events: SILENT },
-  };
-}
-
-function withoutStrategy({ policy }: ResolvedLane): ResolvedLane {
-  return { policy, strategy: undefined };
 }
 
 function tierTimes(times: readonly number[]): Times & { readonly hits: number } {

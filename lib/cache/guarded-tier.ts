@@ -3,6 +3,7 @@ import { BackOff } from '../clock/retry.js';
 import { withDeadline } from '../clock/timers.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { EventSink } from '../events/event-map.js';
+import type { ResolvedLane } from '../lanes/policy.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import { StorageFault } from '../storage/environment.js';
 import type { Tier, TierLookup, TierRecord } from '../tiers/tier.js';
@@ -78,6 +79,10 @@ export class GuardedTier {
     } catch (error) {
       return this.failed(lane, error);
     }
+  }
+
+  addLane(lane: string, rules: ResolvedLane): void {
+    this.tier.addLane?.(lane, rules);
   }
 
   keys(lane: string): AsyncIterable<string> {

@@ -7,12 +7,17 @@ import type { LaneCacheEvents, SweepReport } from '../events/event-map.js';
 import type { LaneMetrics } from '../events/lane-metrics.js';
 import type { BypassReason } from '../events/reasons.js';
 import type { CachePolicy, LaneName } from '../lanes/policy.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+import type { LaneRecorder } from '../events/recorder.js';
 import type { Compute, ComputeMany, EntryOptions, ReadOptions, WriteOptions } from './call-options.js';
 import { type EntryInfo, listEntries } from './entry-listing.js';
 import { explain, type Explanation } from './explain.js';
 import { getOrSetMany } from './get-or-set-many.js';
 import { InFlight } from './in-flight/in-flight.js';
-import { isLagging, type LaneContext, whenCaughtUp } from './lane-context.js';
+import type { GuardedTier } from './guarded-tier.js';
+import { KeyHistory } from './key-history.js';
+import { isLagging, type LaneContext, type SharedContext, whenCaughtUp } from './lane-context.js';
+import { MemorySpace } from '../tiers/memory-tier.js';
 import type { ManagerContext } from './manager-context.js';
 import * as read from './read.js';
 import { computeAndSet, set as store } from './set.js';
@@ -136,7 +141,7 @@ export class LaneManager {
 
   /** Removes all entries of this lane, or of every lane. Never checkpoints. Counters stay. */
   async clearAll(options?: { readonly lanes?: 'all' }): Promise<void> {
-    const spaces = reachesAllLanes(options, this.lane) ? [...this.shared.spaces()] : [this.context];
+    const spaces = reachesAllLanes(options, this.lane) ? [...this.shared.laneContexts()] : [this.context];
     if (this.isClosed) return;
     await Promise.all(spaces.map((context) => this.shared.invalidations.clear(context)));
   }
@@ -217,12 +222,64 @@ export class LaneManager {
     this.inFlight.abortAll(reason);
   }
 
-  /** @internal for measuring, and for looking into the tiers */
-  get insides(): { readonly context: LaneContext; readonly shared: ManagerContext } {
-    return { context: this.context, shared: this.shared };
+  /** @internal epoch ms by the clock of the app */
+  now(): number {
+    return this.context.shared.clock.now();
+  }
+
+  /** @internal the tiers below memory, to check what they hold */
+  get tiersBelow(): readonly GuardedTier[] {
+    return this.context.shared.below;
+  }
+
+  /**
+   * @internal opens a lane of another name over the same tiers, with memory and counters of its own and without events, to
+   * measure this lane. Throws CLOSED.
+   */
+  openBeside(lane: string, recorder: LaneRecorder): LaneBeside {
+    if (this.isClosed) throw new LaneCacheError('CLOSED', 'The cache is closed.');
+    const context = contextBeside(this.context, lane, recorder);
+    return { context, manager: new LaneManager(context, this.shared) };
   }
 
   private get isClosed(): boolean {
     return this.context.shared.memory.state.state === 'off';
   }
+}
+
+/** A lane that is opened only to measure another one. */
+export interface LaneBeside {
+  readonly context: LaneContext;
+  readonly manager: LaneManager;
+}
+
+const LEAST_TTL_MS = 3_600_000;
+const SILENT: SharedContext['events'] = Object.freeze({
+  wants: () => false,
+  emit: () => undefined,
+  on: () => () => undefined,
+  once: () => Promise.reject(new Error('Measuring emits no events.')),
+});
+
+function contextBeside({ policy, shared, call }: LaneContext, lane: string, recorder: LaneRecorder): LaneContext {
+  for (const tier of shared.below) tier.addLane(lane, { policy, strategy: undefined });
+  const memory = new MemorySpace({
+    lane,
+    ...policy.l1,
+    strategy: undefined,
+    now: () => shared.life.now(),
+    evicted: () => undefined,
+  });
+  return {
+    lane,
+    policy,
+    memory,
+    recorder,
+    strategy: undefined,
+    include: [],
+    exclude: [],
+    recent: new KeyHistory(),
+    call: { ...call, ttlMs: Math.max(call.ttlMs, LEAST_TTL_MS), jitterMs: 0, refreshAhead: null },
+    shared: { ...shared, events: SILENT },
+  };
 }

@@ -11,7 +11,7 @@ export interface ManagerContext {
   readonly checkpoints: CheckpointService;
   /** Throws UnknownLaneError. */
   readonly managerOf: (lane: string) => object;
-  readonly spaces: () => Iterable<LaneContext>;
+  readonly laneContexts: () => Iterable<LaneContext>;
   readonly flush: () => Promise<void>;
   readonly sweep: () => Promise<SweepReport>;
   readonly close: () => Promise<void>;

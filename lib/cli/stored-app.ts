@@ -1,4 +1,3 @@
-import { LaneManager } from '../cache/lane-manager.js';
 import { createLaneCache, type LaneCacheApp } from '../app/cache-app.js';
 import type { LaneCacheOptions } from '../app/options.js';
 import type { CachePolicy, LanePolicyInput } from '../lanes/policy.js';
@@ -12,7 +11,7 @@ import type { AppAccess } from './app-access.js';
 /** Opens a directory that nobody owns, with the lanes of the app that owned it last; undefined if somebody owns it. */
 export async function openStored(directory: string): Promise<AppAccess | undefined> {
   const record = parseAppRecord(await readStoredRecord(directory));
-  const app = await createLaneCache(optionsFor(directory, record), makeManager, { purpose: 'look' });
+  const app = await createLaneCache(optionsFor(directory, record), { purpose: 'look' });
   const { state } = app.tiers.l3;
   if (state.state === 'off' && state.reason === 'in-use') {
     await app.close();
@@ -20,9 +19,6 @@ export async function openStored(directory: string): Promise<AppAccess | undefin
   }
   return { directory, kind: 'stored', operations: operationsOf(app, record), record, close: () => app.close() };
 }
-
-const makeManager: Parameters<typeof createLaneCache<LaneManager>>[1] = (space, shared) =>
-  new LaneManager(space, shared);
 
 function operationsOf(app: LaneCacheApp, record: AppRecord | undefined): Operations {
   const { operations } = app;

@@ -1,19 +1,19 @@
+import { CronJob } from 'cron';
 import type { CheckpointCleaner } from '../checkpoints/checkpoint-cleaner.js';
 import type { CleanupReport } from '../checkpoints/checkpoint.js';
-import type { EventSink } from '../events/event-map.js';
-import { CronJob } from 'cron';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
+import type { EventSink } from '../events/event-map.js';
 
-/** Days, for all lanes or by lane; lanes that a record leaves out keep 7. false = for ever. */
+/** Days, for all lanes or by lane. A lane that a record leaves out keeps 7 days. false = for ever. */
 export type RetentionDays = number | false | Readonly<Record<string, number | false>>;
 
-interface CheckpointCleanupOptions {
-  readonly cleaner: CheckpointCleaner;
+interface CleanupTaskOptions {
+  readonly cleaner: () => CheckpointCleaner;
   readonly events: EventSink;
-  /** Whether this process owns the checkpoint directory; only then is there anything to do. */
+  /** Whether this process owns the checkpoint directory. Without it a run does nothing. */
   readonly isOwner: () => boolean;
   /** Default 7. */
-  readonly retentionDays?: RetentionDays;
+  readonly retentionDays?: RetentionDays | undefined;
 }
 
 const DEFAULT_DAYS = 7;
@@ -24,9 +24,9 @@ export class CheckpointCleanupTask {
   private running: Promise<CleanupReport> | undefined;
   private readonly stopping = new AbortController();
 
-  constructor(private readonly options: CheckpointCleanupOptions) {}
+  constructor(private readonly options: CleanupTaskOptions) {}
 
-  /** Never overlaps itself: called while it runs, it gives the report of the run under way. */
+  /** Runs never overlap: a call during a run returns the report of that run. */
   run(): Promise<CleanupReport> {
     this.running ??= this.clean().finally(() => {
       this.running = undefined;
@@ -34,7 +34,7 @@ export class CheckpointCleanupTask {
     return this.running;
   }
 
-  /** Ends a run after its current slice and lets no other do anything. Resolves when nothing runs; never rejects. */
+  /** Ends a run after its current slice, and makes later runs do nothing. Resolves when nothing runs. Never rejects. */
   async stop(): Promise<void> {
     this.stopping.abort();
     await this.running?.catch(() => undefined);
@@ -45,10 +45,10 @@ export class CheckpointCleanupTask {
     const { signal } = this.stopping;
     let total = NOTHING;
     if (!isOwner() || signal.aborted) return toReport(total);
-    for (const lane of await cleaner.lanes()) {
+    for (const lane of await cleaner().lanes()) {
       if (signal.aborted) break;
-      // oxlint-disable-next-line no-await-in-loop -- one lane after the other, to leave the disk to the app
-      const tally = await cleaner.clean({ lane, maxAgeDays: this.daysOf(lane) }, signal);
+      // oxlint-disable-next-line no-await-in-loop -- one lane after the other leaves the disk to the app
+      const tally = await cleaner().clean({ lane, maxAgeDays: this.daysOf(lane) }, signal);
       total = {
         removed: total.removed + tally.removed,
         bytes: total.bytes + tally.bytes,
@@ -60,7 +60,7 @@ export class CheckpointCleanupTask {
     return toReport(total);
   }
 
-  /** Kept for ever still means until it expires. */
+  /** A checkpoint that is kept for ever still expires when its ttl ends. */
   private daysOf(lane: string): number {
     const { retentionDays = DEFAULT_DAYS } = this.options;
     const days = typeof retentionDays === 'object' ? (retentionDays[lane] ?? DEFAULT_DAYS) : retentionDays;
@@ -75,7 +75,7 @@ const toReport = ({ removed, bytes, pinnedKept }: typeof NOTHING): CleanupReport
   dryRun: false,
 });
 
-/** Where jobs can be seen and stopped by name. The front door puts Nest's SchedulerRegistry behind it, if there is one. */
+/** Where jobs can be seen and stopped by name. Under Nest it is the SchedulerRegistry, if the app has one. */
 export interface JobRegistry {
   add(name: string, job: CronJob): void;
   remove(name: string): void;
@@ -83,45 +83,54 @@ export interface JobRegistry {
 
 interface CleanupScheduleOptions {
   readonly task: CheckpointCleanupTask;
-  /** A cron expression. Default: daily at 03:00, `0 3 * * *`. */
-  readonly cron?: string;
+  /** A cron expression. Default '0 3 * * *', daily at 03:00. false = the task runs only when it is called. */
+  readonly cron?: string | false | undefined;
   /** An IANA name. Default: the machine's. */
-  readonly timeZone?: string;
-  readonly registry?: JobRegistry;
-  /** Told when a run fails; the next one is tried as planned. */
+  readonly timeZone?: string | undefined;
+  /** Whether the app keeps checkpoints that can be cleaned up. */
+  readonly isNeeded: boolean;
+  /** Called when a run fails. The next run is tried as planned. */
   readonly onFailure: (error: unknown) => void;
 }
 
-/** Under this name the job stands in the registry. */
+/** The name of the job in the registry. */
 export const CLEANUP_JOB = 'lane-cache:checkpoint-cleanup';
 const DAILY = '0 3 * * *';
 
-/** Runs the cleanup when its hour comes; keeps no process alive. */
+/** Runs the cleanup at its hours, without keeping the process alive. */
 export class CleanupSchedule {
-  private readonly job: CronJob;
+  readonly task: CheckpointCleanupTask;
+  private planned: { readonly job: CronJob; readonly registry: JobRegistry | undefined } | undefined;
 
-  /** Throws `OPTIONS_INVALID` for an expression or a time zone that is none. */
+  /** Throws OPTIONS_INVALID for a cron expression or a time zone that is none. */
   constructor(private readonly options: CleanupScheduleOptions) {
-    this.job = toJob(options);
+    const { task, cron, timeZone } = options;
+    this.task = task;
+    if (cron !== false && (cron ?? timeZone) !== undefined) toJob(options);
   }
 
-  start(): void {
-    this.options.registry?.add(CLEANUP_JOB, this.job);
-    this.job.start();
+  /** Plans the task once, and adds the job to `registry` if there is one. */
+  start(registry?: JobRegistry): void {
+    if (this.planned !== undefined || this.options.cron === false || !this.options.isNeeded) return;
+    const job = toJob(this.options);
+    this.planned = { job, registry };
+    registry?.add(CLEANUP_JOB, job);
+    job.start();
   }
 
-  /** Resolves when no run is under way any more. */
+  /** Resolves when nothing is planned and nothing runs. */
   async stop(): Promise<void> {
-    this.options.registry?.remove(CLEANUP_JOB);
-    await Promise.all([this.options.task.stop(), this.job.stop()]);
+    this.planned?.registry?.remove(CLEANUP_JOB);
+    await Promise.all([this.task.stop(), this.planned?.job.stop()]);
   }
 }
 
-function toJob({ task, cron = DAILY, timeZone, onFailure }: CleanupScheduleOptions): CronJob {
+function toJob({ task, cron, timeZone, onFailure }: CleanupScheduleOptions): CronJob {
+  const cronTime = cron === undefined || cron === false ? DAILY : cron;
   try {
     return CronJob.from({
       name: CLEANUP_JOB,
-      cronTime: cron,
+      cronTime,
       ...(timeZone !== undefined && { timeZone }),
       onTick: async () => {
         await task.run().catch(onFailure);
@@ -130,10 +139,10 @@ function toJob({ task, cron = DAILY, timeZone, onFailure }: CleanupScheduleOptio
       waitForCompletion: true,
     });
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : 'it is no schedule';
+    const why = cause instanceof Error ? cause.message : 'it cannot be parsed';
     throw new LaneCacheError(
       'OPTIONS_INVALID',
-      `checkpoints.cleanup '${cron}'${timeZone === undefined ? '' : ` with checkpoints.timeZone '${timeZone}'`} is no schedule: ${why}. Give a cron expression such as '${DAILY}', or false.`,
+      `checkpoints.cleanup '${cronTime}'${timeZone === undefined ? '' : ` with checkpoints.timeZone '${timeZone}'`} is no schedule: ${why}. Give a cron expression such as '${DAILY}', or false.`,
       { field: 'checkpoints.cleanup', cause },
     );
   }

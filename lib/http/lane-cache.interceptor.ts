@@ -118,7 +118,7 @@ function optionsOf({ route, exchange }: Asked): EntryOptions {
   };
 }
 
-const nowOf = (lane: LaneManager): number => lane.insides.context.shared.clock.now();
+const nowOf = (lane: LaneManager): number => lane.now();
 
 /** Whether the route or the request wants nothing of the cache. */
 function isKeptOut(rules: CacheResponseOptions, exchange: Exchange): boolean {

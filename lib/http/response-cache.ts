@@ -58,7 +58,7 @@ export class Attempt {
     const { exchange, route, lane, varyBy } = this.asked;
     // who asks may have become known behind this interceptor
     if (exchange.isPersonal && varyBy.length === 0) return {};
-    const how = { varyHeaders: route.rules.varyHeaders ?? [], now: lane.insides.context.shared.clock.now() };
+    const how = { varyHeaders: route.rules.varyHeaders ?? [], now: lane.now() };
     const made = madeResponse(exchange, body, how);
     return made === undefined || made.maxAge === 0 ? {} : made;
   }

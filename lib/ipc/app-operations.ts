@@ -105,7 +105,7 @@ const STEP = 100;
 
 /** Reads every entry that lies below the lane's memory, a peek that is no use of it. */
 async function* verifyEntries(manager: LaneManager, total: number): AsyncGenerator<Verified> {
-  for (const gate of manager.insides.context.shared.below) {
+  for (const gate of manager.tiersBelow) {
     if (gate.name === 'l4' || gate.name === 'l1') continue;
     let keys: string[] = [];
     for await (const key of gate.keys(manager.lane)) {

@@ -71,7 +71,7 @@ export class IpcServer {
 
 /** One thing that can be asked for: a promise of the whole answer, or the answer in parts. */
 export type Answer = (args: readonly unknown[]) => Promise<unknown> | AsyncIterable<unknown>;
-export type Answers = ReadonlyMap<string, Answer>;
+export type Answers = Pick<ReadonlyMap<string, Answer>, 'get'>;
 
 /** The owner's end of one connection. Calls are started in the order in which they were sent. */
 class ClientConnection {

@@ -8,13 +8,12 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { ModulesContainer, ModuleRef } from '@nestjs/core';
-import { CacheManager, makeCacheManager } from '../app/cache-manager.js';
 import { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import { ResponseExplorer } from '../http/response-explorer.js';
 import { DecoratorExplorer } from '../decorators/decorator-explorer.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { CheckpointCleanupTask, type JobRegistry } from '../housekeeping/checkpoint-cleanup.task.js';
-import { createLaneCache, type LaneCacheApp } from '../app/cache-app.js';
+import { CacheManager, createLaneCache, type LaneCacheApp } from '../app/cache-app.js';
 import type { MakeCheckpoints } from '../app/disk.js';
 import type { LaneCacheOptions } from '../app/options.js';
 import { LANE_CACHE_APP, LANE_CACHE_CHECKPOINTS, LANE_CACHE_OPTIONS } from './lane-cache.tokens.js';
@@ -37,7 +36,7 @@ class LaneCacheSchedule implements OnApplicationBootstrap {
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    this.app.cleanup.plan(await this.registry());
+    this.app.cleanup.start(await this.registry());
   }
 
   private async registry(): Promise<JobRegistry | undefined> {
@@ -91,7 +90,7 @@ export const MACHINERY: readonly Provider[] = [
     useFactory: (options: LaneCacheOptions, modules: ModulesContainer, checkpoints?: MakeCheckpoints) => {
       refuseSecond(modules);
       const settings = { ...options, logger: options.logger ?? new Logger('LaneCache') };
-      return createLaneCache(settings, makeCacheManager, { checkpoints });
+      return createLaneCache(settings, { checkpoints });
     },
   },
   DecoratorExplorer,

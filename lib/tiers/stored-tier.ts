@@ -47,7 +47,7 @@ const CLOSE_WITHIN_MS = 4_000;
  */
 export abstract class StoredTier implements Tier {
   protected readonly keeper: StoreSupervisor;
-  private readonly rules: ReadonlyMap<string, LaneRules>;
+  private readonly rules: Map<string, LaneRules>;
 
   constructor(
     readonly name: 'l2' | 'l3',
@@ -68,6 +68,13 @@ export abstract class StoredTier implements Tier {
       admit: (environment) => this.admit(environment),
       serving: () => this.serving(),
     });
+  }
+
+  addLane(lane: string, resolved: ResolvedLane): void {
+    if (!resolved.policy[this.name].enabled) return;
+    const rules = rulesOf(this.name, lane, resolved);
+    this.rules.set(lane, rules);
+    this.keeper.store?.addLane(lane, rules);
   }
 
   get state(): TierState {
@@ -235,7 +242,7 @@ export abstract class StoredTier implements Tier {
 }
 
 /** The rules of the lanes that use the tier. */
-function diskRules(tier: 'l2' | 'l3', lanes: ReadonlyMap<string, ResolvedLane>): ReadonlyMap<string, LaneRules> {
+function diskRules(tier: 'l2' | 'l3', lanes: ReadonlyMap<string, ResolvedLane>): Map<string, LaneRules> {
   const rules = new Map<string, LaneRules>();
   for (const [lane, resolved] of lanes) {
     if (resolved.policy[tier].enabled) rules.set(lane, rulesOf(tier, lane, resolved));

@@ -1,3 +1,4 @@
+import type { ResolvedLane } from '../lanes/policy.js';
 import type { OpenedRecord } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { TierOffReason } from '../events/reasons.js';
@@ -61,6 +62,8 @@ export interface Tier {
   usage(lane: string): TierUsage;
   keys(lane: string): AsyncIterable<string>;
   /** One round of housekeeping: what expired goes, and what is beyond the lane's limits. */
+  /** Optional. Accepts a lane that was not there at boot, such as the one in which a lane is measured. */
+  addLane?(lane: string, rules: ResolvedLane): void;
   sweep(lane: string): Promise<{ readonly expired: number; readonly evicted: number }>;
   /** Everything accepted so far is in place, or has been given up with an event. */
   flush(): Promise<void>;

@@ -3,11 +3,12 @@ import { nextTurn } from '../../lib/clock/clock.js';
 import type { ComputeContext } from '../../lib/cache/call-options.js';
 import { expectSound } from '../support/audit.js';
 import { Deferred } from '../support/deferred.js';
-import { LaneApp, type WatchedManager } from '../support/lane-app.js';
+import type { CacheManager } from '../../lib/app/cache-app.js';
+import { LaneApp } from '../support/lane-app.js';
 
 describe('many callers of a key', () => {
   let app: LaneApp;
-  let cache: WatchedManager;
+  let cache: CacheManager;
   beforeEach(() => {
     app = new LaneApp();
     cache = app.manager();
@@ -107,7 +108,7 @@ describe(`${COMPUTATIONS} computations that fail, are aborted or take too long`,
   const late = (): Promise<string> => new Promise((resolve) => app.clock.schedule(1_500, () => resolve('late')));
 
   /** Ways to be disappointed. Nobody listens to some of the answers. */
-  const WAYS: readonly ((cache: WatchedManager, key: string) => unknown)[] = [
+  const WAYS: readonly ((cache: CacheManager, key: string) => unknown)[] = [
     (cache, key) => cache.getOrSet(key, failing),
     (cache, key) => cache.getOrSet(key, throwing, { forceFresh: true }),
     (cache, key) => cache.getOrSet(key, untilAborted, { hardTimeout: '1s' }),

@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { CacheManager } from '../../lib/app/cache-manager.js';
+import { CacheManager } from '../../lib/app/cache-app.js';
 import { Workshop, type Child } from '../support/child-process.js';
 import { StorageBench } from '../support/storage.js';
 
 /** Writes entries and checkpoints without pause, and says what was acknowledged; ends when told to. */
 const APP = `
 import { createInterface } from 'node:readline';
-import { CacheManager } from './lib/app/cache-manager.js';
+import { CacheManager } from './lib/app/cache-app.js';
 const cache = await CacheManager.fromSettings({ directory: process.argv[2], lanes: { own: { extends: 'standard', ttl: '2h' } } });
 const say = (line) => process.stdout.write(line + '\\n');
 let working = process.argv[3] === 'work';
@@ -32,7 +32,7 @@ for await (const line of createInterface({ input: process.stdin })) {
 /** Holds keys that are asked for often, with more text in them than half its heap. */
 const HOARDER = `
 import { createInterface } from 'node:readline';
-import { CacheManager } from './lib/app/cache-manager.js';
+import { CacheManager } from './lib/app/cache-app.js';
 const heavy = { l2: { enabled: false }, l3: { enabled: false } };
 const cache = await CacheManager.fromSettings({ directory: process.argv[2], lane: 'heavy', lanes: { heavy } });
 const rows = (n) => Array.from({ length: 250 }, (_, row) => Buffer.alloc(20_000, n + ' ' + row + ' ').toString());

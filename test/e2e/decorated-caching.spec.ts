@@ -4,7 +4,7 @@ import { Test, type TestingModule } from '@nestjs/testing';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CacheManager } from '../../lib/app/cache-manager.js';
+import { CacheManager } from '../../lib/app/cache-app.js';
 import { CacheInvalidate } from '../../lib/decorators/cache-invalidate.decorator.js';
 import { CachePut } from '../../lib/decorators/cache-put.decorator.js';
 import { CacheType } from '../../lib/decorators/cache-type.decorator.js';

@@ -12,7 +12,7 @@ import { Test, type TestingModule } from '@nestjs/testing';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CacheManager } from '../../lib/app/cache-manager.js';
+import { CacheManager } from '../../lib/app/cache-app.js';
 import { CheckpointService } from '../../lib/checkpoints/checkpoint-service.js';
 import { Cached } from '../../lib/decorators/cached.decorator.js';
 import { InjectLane } from '../../lib/decorators/inject-lane.decorator.js';

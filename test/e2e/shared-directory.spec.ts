@@ -5,7 +5,7 @@ import { StorageBench } from '../support/storage.js';
 /** An app that does what it is told, line by line, and answers with a line of JSON. */
 const APP = `
 import { createInterface } from 'node:readline';
-import { CacheManager } from './lib/app/cache-manager.js';
+import { CacheManager } from './lib/app/cache-app.js';
 const cache = await CacheManager.fromSettings({ directory: process.argv[2], lane: 'standard' });
 const say = (value) => process.stdout.write(JSON.stringify(value ?? null) + '\\n');
 let computed = 0;

@@ -10,7 +10,7 @@ const badOf = ({ wrong, late, unhandled }: Seen): number => wrong + late + unhan
 
 /** Lives through a day forward and a day back, by a wall clock that steps while the steady one goes on. */
 const CLOCKED = `
-import { CacheManager } from './lib/app/cache-manager.js';
+import { CacheManager } from './lib/app/cache-app.js';
 const [directory, stepMs, restarts] = process.argv.slice(2);
 let [wall, steady] = [Date.UTC(2030, 0, 1), 1_000];
 const clock = { now: () => wall, monotonic: () => steady, schedule: (ms, run) => { const timer = setTimeout(run, ms); timer.unref(); return () => clearTimeout(timer); } };

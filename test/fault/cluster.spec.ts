@@ -9,7 +9,7 @@ import { StorageBench } from '../support/storage.js';
  */
 const CLUSTER = `
 import cluster from 'node:cluster';
-import { CacheManager } from './lib/app/cache-manager.js';
+import { CacheManager } from './lib/app/cache-app.js';
 const [directory, rounds] = process.argv.slice(2);
 const settings = { directory, storage: { minFreeBytes: 0, sweepEvery: false } };
 if (cluster.isPrimary) {

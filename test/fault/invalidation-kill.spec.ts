@@ -6,7 +6,7 @@ const ROUNDS = Number(process.env['LANE_CACHE_ROUNDS'] ?? 5);
 
 /** Opens the directory, says what is served of the round before, fills it anew, invalidates, says so, and waits for its end. */
 const APP = `
-import { CacheManager } from './lib/app/cache-manager.js';
+import { CacheManager } from './lib/app/cache-app.js';
 const [directory, round, how] = process.argv.slice(2);
 const cache = await CacheManager.fromSettings({ directory, logger: false });
 const keys = Array.from({ length: 50 }, (_, n) => 'k' + n);

@@ -8,7 +8,7 @@ const LIVES = `
 import { readdirSync, rmSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { CacheManager } from './lib/app/cache-manager.js';
+import { CacheManager } from './lib/app/cache-app.js';
 const [directory, rounds] = process.argv.slice(2);
 setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc');

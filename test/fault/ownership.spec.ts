@@ -12,7 +12,7 @@ const badOf = ({ wrong, late, unhandled }: Seen): number => wrong + late + unhan
 
 /** Opens the directory and closes it again, over and over, and reads a checkpoint each time. */
 const OPENER = `
-import { CacheManager } from './lib/app/cache-manager.js';
+import { CacheManager } from './lib/app/cache-app.js';
 const [directory, rounds] = process.argv.slice(2);
 console.log('ready');
 for (let n = 0; n < Number(rounds); n++) {
@@ -36,7 +36,7 @@ if (isMainThread) {
   await Promise.all(exits);
   console.log(JSON.stringify(answers));
 } else {
-  const { CacheManager } = await import('./lib/app/cache-manager.js');
+  const { CacheManager } = await import('./lib/app/cache-app.js');
   const cache = await CacheManager.fromSettings({ directory, storage: { minFreeBytes: 0, sweepEvery: false } });
   let [wrong, unsure] = [0, 0];
   // two owners that end within one call leave its outcome open, and say so

@@ -8,7 +8,7 @@ describe('an app that was closed', () => {
   // up to Node.js 22 the storage it left behind slowed every promise of the process, with every app a little more
   it('follows nobody through the rest of the process', async () => {
     const cache = await caches.open();
-    const { scopes } = cache.insides.context.shared;
+    const { scopes } = cache['context'].shared;
     let end = (): void => undefined;
     const within: unknown[] = [];
     const computed = cache.getOrSet('key', async () => {

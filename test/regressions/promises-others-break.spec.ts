@@ -4,7 +4,8 @@ import type { ComputeContext } from '../../lib/cache/call-options.js';
 import { expectSound } from '../support/audit.js';
 import { Deferred } from '../support/deferred.js';
 import { Jobs } from '../support/jobs.js';
-import { LaneApp, type WatchedManager } from '../support/lane-app.js';
+import type { CacheManager } from '../../lib/app/cache-app.js';
+import { LaneApp } from '../support/lane-app.js';
 import { ModelDisk, ModelTier } from '../support/model-tier.js';
 
 const fail = (): Promise<never> => Promise.reject(new Error('the source is down'));
@@ -12,7 +13,7 @@ const fail = (): Promise<never> => Promise.reject(new Error('the source is down'
 /** Each of these fails in at least one other cache for Node. */
 describe('what other caches get wrong', () => {
   let app: LaneApp;
-  let cache: WatchedManager;
+  let cache: CacheManager;
   let l2: ModelTier;
   beforeEach(() => {
     l2 = new ModelTier('l2', ['standard'], new ModelDisk(), new Jobs());

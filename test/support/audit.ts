@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { LaneApp } from './lane-app.js';
+import { type LaneApp, openFlights } from './lane-app.js';
 
 /** Sums that must hold at every moment; what does not, in words. */
 export function unevenNumbers(app: LaneApp): string[] {
@@ -19,8 +19,8 @@ export function unevenNumbers(app: LaneApp): string[] {
     const values = entries.reduce((sum, entry) => sum + entry.sizeBytes, 0);
     if (space.usage().entries !== entries.length) say('entries of l1 do not add up');
     if (sizeBytes < values || (entries.length === 0 && sizeBytes > 0)) say('bytes of l1 do not add up');
-    const fences = app.log.lane(lane).openFlights;
-    if (fences < app.manager(lane).openFlights) say('a flight runs without a fence');
+    const guards = app.log.lane(lane).openFlights;
+    if (guards < openFlights(app.manager(lane))) say('a flight runs without a guard');
   }
   return wrong;
 }
@@ -29,10 +29,10 @@ export function unevenNumbers(app: LaneApp): string[] {
 export function leftovers(app: LaneApp): string[] {
   const left: string[] = [];
   for (const lane of app.lanes) {
-    const { openFlights, pendingRemovals } = app.log.lane(lane);
-    const flights = app.manager(lane).openFlights;
+    const { openFlights: guards, pendingRemovals } = app.log.lane(lane);
+    const flights = openFlights(app.manager(lane));
     if (flights > 0) left.push(`${lane}: ${flights} flights`);
-    if (openFlights > 0) left.push(`${lane}: ${openFlights} fences`);
+    if (guards > 0) left.push(`${lane}: ${guards} guards`);
     if (pendingRemovals > 0) left.push(`${lane}: ${pendingRemovals} pending removals`);
   }
   if (app.clock.pending > 0) left.push(`${app.clock.pending} timers`);

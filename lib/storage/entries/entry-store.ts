@@ -38,7 +38,7 @@ export class EntryStore {
   private readonly recency = new RecencyLog();
   private readonly queue: WriteQueue;
   private readonly limits: LaneLimits;
-  private readonly writers: ReadonlyMap<string, LaneWriter>;
+  private readonly writers = new Map<string, LaneWriter>();
   private batchStarted = 0;
 
   /** Throws `StorageFault` when the environment cannot be read. */
@@ -46,7 +46,7 @@ export class EntryStore {
     this.tables = new EntryTables(options.environment);
     this.counts = new LaneUsage(this.tables.usage);
     this.limits = new LaneLimits(this.tables, this.counts, options.evicted);
-    this.writers = new Map([...options.lanes].map(([lane, rules]) => [lane, new LaneWriter(lane, rules, this.limits)]));
+    for (const [lane, rules] of options.lanes) this.addLane(lane, rules);
     this.queue = new WriteQueue({
       maxBatchChanges: LARGEST_BATCH.entries,
       maxBatchBytes: LARGEST_BATCH.bytes,
@@ -54,6 +54,11 @@ export class EntryStore {
       isSpent: () => this.isSpent(),
       failed: (fault, lost) => options.failed(fault, lost),
     });
+  }
+
+  /** Accepts writes of a lane. */
+  addLane(lane: string, rules: LaneRules): void {
+    this.writers.set(lane, new LaneWriter(lane, rules, this.limits));
   }
 
   /** Epoch ms of the last write before this store was opened; 0 for none. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { measureCachePerformance } from '../../../lib/benchmark/measure-performance.js';
-import { CacheManager } from '../../../lib/app/cache-manager.js';
+import { CacheManager } from '../../../lib/app/cache-app.js';
 import { StorageBench } from '../../support/storage.js';
 
 const everything = async (manager: CacheManager): Promise<unknown> => {
@@ -62,9 +62,8 @@ describe('measuring a lane', () => {
   it('stops when asked to, and cleans up', async () => {
     const reason = new Error('enough');
     await expect(measureCachePerformance(cache, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
-    const { context: space } = cache.insides;
-    for (const gate of space.shared.below) {
-      for await (const key of gate.keys('standard#bench')) throw new Error(`${key} was left`);
+    for (const tier of cache.tiersBelow) {
+      for await (const key of tier.keys('standard#bench')) throw new Error(`${key} was left`);
     }
   });
 

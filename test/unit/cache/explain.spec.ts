@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { CacheManager } from '../../../lib/app/cache-manager.js';
+import { CacheManager } from '../../../lib/app/cache-app.js';
 import type { TierName } from '../../../lib/entries/tier-name.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { StorageBench } from '../../support/storage.js';

@@ -4,13 +4,14 @@ import type { ComputeContext, EntryOptions } from '../../../lib/cache/call-optio
 import type { LanePolicyInput } from '../../../lib/lanes/policy.js';
 import { expectSound } from '../../support/audit.js';
 import { Deferred } from '../../support/deferred.js';
-import { LaneApp, type WatchedManager } from '../../support/lane-app.js';
+import type { CacheManager } from '../../../lib/app/cache-app.js';
+import { LaneApp } from '../../support/lane-app.js';
 
 const error = new Error('the source is down');
 const fail = (): Promise<never> => Promise.reject(error);
 
 let app: LaneApp;
-const open = (lane: LanePolicyInput = {}): WatchedManager => {
+const open = (lane: LanePolicyInput = {}): CacheManager => {
   app = new LaneApp({ lanes: { standard: { ttl: '10s', ...lane } } });
   return app.manager();
 };

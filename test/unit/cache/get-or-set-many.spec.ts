@@ -2,11 +2,12 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { ComputeManyContext } from '../../../lib/cache/call-options.js';
 import { expectSound } from '../../support/audit.js';
 import { Deferred } from '../../support/deferred.js';
-import { LaneApp, type WatchedManager } from '../../support/lane-app.js';
+import type { CacheManager } from '../../../lib/app/cache-app.js';
+import { LaneApp } from '../../support/lane-app.js';
 
 describe('many keys at once', () => {
   let app: LaneApp;
-  let cache: WatchedManager;
+  let cache: CacheManager;
   const asked: (readonly string[])[] = [];
   const lengths = (missing: readonly string[]): Map<string, string> => {
     asked.push(missing);

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CacheManager } from '../../../lib/app/cache-manager.js';
+import { CacheManager } from '../../../lib/app/cache-app.js';
 import { runCli, type Ran, type TerminalWish } from '../../support/fake-terminal.js';
 import { StorageBench } from '../../support/storage.js';
 

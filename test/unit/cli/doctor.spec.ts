@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { chmod, mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CacheManager } from '../../../lib/app/cache-manager.js';
+import { CacheManager } from '../../../lib/app/cache-app.js';
 import { checkpointFindings, clockFindings, memoryFindings } from '../../../lib/cli/doctor/app-findings.js';
 import { volumeFindings } from '../../../lib/cli/doctor/directory-findings.js';
 import type { Finding } from '../../../lib/cli/doctor/findings.js';

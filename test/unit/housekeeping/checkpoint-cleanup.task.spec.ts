@@ -13,7 +13,7 @@ type Job = Parameters<JobRegistry['add']>[1];
 
 const withTask = (retentionDays?: RetentionDays, isOwner = () => true) => {
   const bench = checkpointsInMemory();
-  const cleaner = new CheckpointCleaner(() => bench.store, bench.clock, bench.events);
+  const cleaner = (): CheckpointCleaner => new CheckpointCleaner(() => bench.store, bench.clock, bench.events);
   const task = new CheckpointCleanupTask({
     cleaner,
     events: bench.events,
@@ -97,12 +97,12 @@ describe('CleanupSchedule', () => {
     const registry = new Jobs();
     const schedule = new CleanupSchedule({
       task,
-      registry,
+      isNeeded: true,
       cron: '0 3 * * *',
       timeZone: 'UTC',
       onFailure: () => undefined,
     });
-    schedule.start();
+    schedule.start(registry);
     const job = registry.byName.get(CLEANUP_JOB);
     expect(job?.nextDate().toUTC().hour).toBe(3);
     expect(job?.isActive).toBe(true);
@@ -123,8 +123,8 @@ describe('CleanupSchedule', () => {
     const fault = new Error('broken');
     environment.failNext = fault;
     const registry = new Jobs();
-    const schedule = new CleanupSchedule({ task, registry, onFailure: (error) => failures.push(error) });
-    schedule.start();
+    const schedule = new CleanupSchedule({ task, isNeeded: true, onFailure: (error) => failures.push(error) });
+    schedule.start(registry);
     await registry.byName.get(CLEANUP_JOB)?.fireOnTick();
     expect(failures).toEqual([fault]);
     await schedule.stop();
@@ -135,7 +135,13 @@ describe('CleanupSchedule', () => {
     ['0 3 * * *', 'Mars/Olympus'],
   ])('refuses %s in %s at boot', (cron, timeZone) => {
     const { task } = withTask();
-    const options = { task, cron, onFailure: () => undefined, ...(timeZone !== undefined && { timeZone }) };
+    const options = {
+      task,
+      cron,
+      isNeeded: true,
+      onFailure: () => undefined,
+      ...(timeZone !== undefined && { timeZone }),
+    };
     expect(() => new CleanupSchedule(options)).toThrow(expect.objectContaining({ code: 'OPTIONS_INVALID' }));
   });
 });

@@ -11,10 +11,15 @@ const THREE = Date.UTC(2026, 0, 1, 3);
 
 const planned = () => {
   const bench = checkpointsInMemory({ clock: systemClock });
-  const cleaner = new CheckpointCleaner(() => bench.store, systemClock, bench.events);
+  const cleaner = (): CheckpointCleaner => new CheckpointCleaner(() => bench.store, systemClock, bench.events);
   const task = new CheckpointCleanupTask({ cleaner, events: bench.events, isOwner: () => true });
   const failures: unknown[] = [];
-  const schedule = new CleanupSchedule({ task, timeZone: 'UTC', onFailure: (error) => failures.push(error) });
+  const schedule = new CleanupSchedule({
+    task,
+    timeZone: 'UTC',
+    isNeeded: true,
+    onFailure: (error) => failures.push(error),
+  });
   return { ...bench, task, schedule, failures };
 };
 
