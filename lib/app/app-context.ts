@@ -1,8 +1,7 @@
 import { join, resolve } from 'node:path';
 import { KeyHistory } from '../cache/key-history.js';
 import { FlightScopes } from '../cache/reentrancy.js';
-import { systemClock, type Clock } from '../clock/clock.js';
-import { LifeClock } from '../clock/life-clock.js';
+import { systemClock, type Clock, LifeClock } from '../clock/clock.js';
 import { ValueCodec } from '../entries/codec/value-codec.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
 import { EventBus } from '../events/event-bus.js';

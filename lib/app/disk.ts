@@ -1,8 +1,7 @@
 import type { Persistence } from '../cache/lane-context.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
-import type { Clock } from '../clock/clock.js';
-import type { LifeClock } from '../clock/life-clock.js';
+import type { Clock, LifeClock } from '../clock/clock.js';
 import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { LogJournal } from '../invalidation/journal.js';

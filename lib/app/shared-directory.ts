@@ -128,17 +128,14 @@ export class SharedDirectory implements Disk {
     this.l3 = l3;
     this.retry = new Retry(clock, RETRIES);
     this.marker = new MissedMarker(root, directory);
-    this.persistence = {
+    this.persistence = l3.persistence({
       directory,
-      // a process that keeps no log of the tier answers for nothing in it
-      isEmpty: () => !l3.isFollowed || l3.isEmpty,
-      invalidateAll: async () => {
-        // a process that is becoming the owner must have opened everything first
+      // A process that is becoming the owner must have opened everything first.
+      whenOpened: async () => {
         if (this.phase.name === 'owner') await this.phase.attached;
-        await l3.invalidateAll();
       },
-      noteMissed: () => (l3.isFollowed ? undefined : this.noteMissed()),
-    };
+      noteMissed: () => this.noteMissed(),
+    });
   }
 
   get journal(): LogJournal | undefined {

@@ -34,7 +34,7 @@ export class EncodedValue {
     const result = context.codec.encode(value);
     if (!result.storable) return new EncodedValue(context, undefined, result.reason, { value });
     const encoded = new EncodedValue(context, result.bytes, undefined, { value });
-    if (isImmutable(value)) encoded.frozen = { shareable: true, value };
+    if (typeof value !== 'object' || value === null) encoded.frozen = { shareable: true, value };
     return encoded;
   }
 
@@ -87,14 +87,11 @@ export class EncodedValue {
     const { spare } = this;
     this.spare = undefined;
     if (spare !== undefined) return spare.value;
-    if (this.frozen?.shareable === true && isImmutable(this.frozen.value)) return this.frozen.value;
+    if (this.frozen?.shareable === true && (typeof this.frozen.value !== 'object' || this.frozen.value === null))
+      return this.frozen.value;
     if (this.bytes !== undefined) return this.context.codec.decode(this.bytes);
     const value = this.original === undefined ? undefined : this.original.value;
     const result = this.context.codec.encode(value);
     return result.storable ? this.context.codec.decode(result.bytes) : value;
   }
-}
-
-function isImmutable(value: unknown): boolean {
-  return (typeof value !== 'object' && typeof value !== 'function') || value === null;
 }

@@ -255,22 +255,22 @@ function absent(context: LaneContext, tier: TierName, key: string): TierExplanat
   }
   const evicted = trace.evictedFrom[tier];
   if (evicted !== undefined) return { ...none, ...evictionOf(evicted) };
-  const { landed } = trace;
-  if (landed !== undefined && landed.expiresAt <= context.shared.life.now()) {
-    return { ...none, reason: 'expired', detail: `its ttl ended at ${iso(landed.expiresAt)}` };
+  const { stored } = trace;
+  if (stored !== undefined && stored.expiresAt <= context.shared.life.now()) {
+    return { ...none, reason: 'expired', detail: `its ttl ended at ${iso(stored.expiresAt)}` };
   }
   const detail = 'it is not here: it was not written yet, or it was removed for a reason that is no longer known';
   return { ...none, reason: 'unknown', detail };
 }
 
 function removalOf(context: LaneContext, key: string, trace: KeyTrace): VoidedBy | undefined {
-  const { landed, named } = trace;
+  const { stored, named } = trace;
   const { log } = context.shared;
-  if (landed === undefined) return named?.kind === 'key' && trace.refusal === undefined ? named : undefined;
-  const candidate = { lane: context.lane, key, tags: landed.tags, birth: landed.birth };
+  if (stored === undefined) return named?.kind === 'key' && trace.refusal === undefined ? named : undefined;
+  const candidate = { lane: context.lane, key, tags: stored.tags, birth: stored.birth };
   const inLog = log.counts(candidate) ? undefined : log.whyNot(candidate);
-  const byKey = named?.kind === 'key' && named.position > landed.birth ? named : undefined;
-  const found = [inLog, byKey, context.recent.patternOver(key, landed)].filter((by) => by !== undefined);
+  const byKey = named?.kind === 'key' && named.position > stored.birth ? named : undefined;
+  const found = [inLog, byKey, context.recent.patternOver(key, stored)].filter((by) => by !== undefined);
   return found.toSorted((a, b) => a.position - b.position)[0];
 }
 

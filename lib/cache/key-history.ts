@@ -4,7 +4,7 @@ import type { RefusalReason } from '../events/reasons.js';
 import type { LogRecord } from '../invalidation/journal.js';
 import type { VoidedBy } from '../invalidation/invalidation-log.js';
 
-/** The life of an entry when it landed. */
+/** The life of an entry when it was stored. */
 export interface StoredTrace {
   readonly birth: number;
   readonly tags: readonly string[];
@@ -14,7 +14,7 @@ export interface StoredTrace {
 
 /** What is still known of a key, whether a tier holds it or not. */
 export interface KeyTrace {
-  readonly landed?: StoredTrace;
+  readonly stored?: StoredTrace;
   /** What of it was evicted since, and from where. */
   readonly evictedFrom: Readonly<Partial<Record<TierName, string>>>;
   readonly refusal?: { readonly reason: RefusalReason; readonly detail: string };
@@ -24,7 +24,7 @@ export interface KeyTrace {
 
 /** Something that became of a key. */
 type Happening =
-  | { readonly what: 'stored'; readonly key: string; readonly landed: StoredTrace }
+  | { readonly what: 'stored'; readonly key: string; readonly stored: StoredTrace }
   | { readonly what: 'evicted'; readonly key: string; readonly tier: TierName; readonly reason: string }
   | { readonly what: 'refused'; readonly key: string; readonly reason: RefusalReason; readonly detail: string }
   | { readonly what: 'named'; readonly key: string; readonly named: VoidedBy };
@@ -53,8 +53,9 @@ export class KeyHistory {
     return trace;
   }
 
-  stored(key: string, landed: StoredTrace): void {
-    this.remember({ what: 'stored', key, landed });
+  stored(key: string, stored: StoredTrace): void {
+    this.ring[this.next] = { what: 'stored', key, stored };
+    this.next = (this.next + 1) % REMEMBERED;
   }
 
   evicted(key: string, tier: TierName, reason: string): void {
@@ -74,7 +75,7 @@ export class KeyHistory {
     }
   }
 
-  /** The pattern by which what landed went. */
+  /** The pattern that removed the entry, if one did. */
   patternOver(key: string, { birth, tags }: StoredTrace): VoidedBy | undefined {
     const over = this.patterns.find(({ pattern, position }) => position > birth && pattern.matchesEntry(key, tags));
     return over === undefined ? undefined : { kind: 'pattern', position: over.position, subject: over.pattern.text };
@@ -89,7 +90,7 @@ export class KeyHistory {
 function after(trace: KeyTrace, happening: Happening): KeyTrace {
   switch (happening.what) {
     case 'stored':
-      return { landed: happening.landed, evictedFrom: {} };
+      return { stored: happening.stored, evictedFrom: {} };
     case 'evicted':
       return { ...trace, evictedFrom: { ...trace.evictedFrom, [happening.tier]: happening.reason } };
     case 'refused': {

@@ -1,5 +1,4 @@
-import type { Clock } from '../clock/clock.js';
-import type { LifeClock } from '../clock/life-clock.js';
+import type { Clock, LifeClock } from '../clock/clock.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
 import type { KeyPattern } from '../entries/pattern.js';
 import type { EventSink, LaneCacheEvents } from '../events/event-map.js';

@@ -25,12 +25,15 @@ import { checkCompute, checkKeys, optionsOf, reachesAllLanes } from './validate-
 
 /** One lane of the cache, as callers use it. */
 export class LaneManager {
+  /** Durable workflow state, the same for all lanes. */
+  readonly snapshots: CheckpointService;
   private readonly inFlight: InFlight;
 
   constructor(
     protected readonly context: LaneContext,
     private readonly shared: ManagerContext,
   ) {
+    this.snapshots = shared.checkpoints;
     this.inFlight = new InFlight(context);
   }
 
@@ -40,11 +43,6 @@ export class LaneManager {
 
   get policy(): CachePolicy {
     return this.context.policy;
-  }
-
-  /** Durable workflow state; the same for all lanes. */
-  get snapshots(): CheckpointService {
-    return this.shared.checkpoints;
   }
 
   get events(): LaneCacheEvents {

@@ -75,7 +75,8 @@ function readOrCompute(context: LaneContext, inFlight: InFlight, asked: Asked): 
       return Promise.resolve(heldValue(context, entry).valueFor(call.isolation));
     }
   }
-  refuseReentry(context.shared.scopes.current, context.lane, key);
+  const scope = context.shared.scopes.current;
+  if (scope !== undefined) refuseReentry(scope, context.lane, key);
   const purpose = call.forceFresh ? 'forced' : 'request';
   return inFlight.request({ ...asked, purpose, stale: staleInMemory(context, key, call) });
 }

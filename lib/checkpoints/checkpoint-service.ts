@@ -54,13 +54,11 @@ import type { EventSink } from '../events/event-map.js';
  */
 export class CheckpointService {
   private readonly drafts: CheckpointBuilder;
-  private readonly cleaner: CheckpointCleaner;
   private readonly backlog: SaveBacklog;
 
   constructor(private readonly settings: CheckpointSettings) {
     this.drafts = new CheckpointBuilder(settings);
     this.backlog = new SaveBacklog(settings.warn);
-    this.cleaner = new CheckpointCleaner(settings.store, settings.clock, settings.events);
   }
 
   /**
@@ -175,10 +173,12 @@ export class CheckpointService {
    * pinned ones. Works in small transactions: it blocks nothing, and may be killed and repeated.
    */
   async cleanupOldCheckpoints(options: number | CleanupOptions = {}): Promise<CleanupReport> {
-    const wish = toCleanup(options);
-    const { records, newestOfId, ...tally } = await this.write(() => this.cleaner.clean(wish));
-    const report = { ...tally, dryRun: wish.dryRun ?? false };
-    this.settings.events.emit('cleanup', { ...report, newestOfId });
+    const rules = toCleanup(options);
+    const { store, clock, events } = this.settings;
+    const cleaner = new CheckpointCleaner(store, clock, events);
+    const { records, newestOfId, ...tally } = await this.write(() => cleaner.clean(rules));
+    const report = { ...tally, dryRun: rules.dryRun ?? false };
+    events.emit('cleanup', { ...report, newestOfId });
     if (!report.dryRun) return report;
     return { ...report, checkpoints: records.map((record) => toInfo(record, this.settings.codec)) };
   }

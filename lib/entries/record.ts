@@ -48,7 +48,7 @@ function readFields(record: Buffer, value: Uint8Array): OpenedRecord {
     key: record.toString(encoding, keyAt, tagsAt),
     tags: readTags(record, tagsAt, valueStart(record), encoding),
     birth: record.readDoubleLE(AT_BIRTH),
-    storedAt: record.readDoubleLE(AT_LANDED),
+    storedAt: record.readDoubleLE(AT_STORED),
     expiresAt: record.readDoubleLE(AT_EXPIRES),
     staleUntil: record.readDoubleLE(AT_STALE_UNTIL),
     computeMs: record.readDoubleLE(AT_COMPUTE_MS),
@@ -117,7 +117,12 @@ export function sealRecord(fields: RecordFields): Uint8Array {
   record.writeUInt16LE(appVersionLength, AT_APP_VERSION_LENGTH);
   record.writeUInt16LE(tags.length, AT_TAG_COUNT);
   record.writeDoubleLE(value.byteLength, AT_VALUE_LENGTH);
-  writeNumbers(record, fields);
+  record.writeDoubleLE(fields.birth, AT_BIRTH);
+  record.writeDoubleLE(fields.storedAt, AT_STORED);
+  record.writeDoubleLE(fields.expiresAt, AT_EXPIRES);
+  record.writeDoubleLE(fields.staleUntil, AT_STALE_UNTIL);
+  record.writeDoubleLE(fields.computeMs, AT_COMPUTE_MS);
+  record.writeDoubleLE(fields.schemaVersion, AT_SCHEMA_VERSION);
   let at = AT_TEXTS + record.write(appVersion, AT_TEXTS, encoding);
   at += record.write(key, at, encoding);
   for (const tag of tags) {
@@ -128,15 +133,6 @@ export function sealRecord(fields: RecordFields): Uint8Array {
   record.set(value, valueAt);
   signRecord(record);
   return record;
-}
-
-function writeNumbers(record: Buffer, fields: RecordFields): void {
-  record.writeDoubleLE(fields.birth, AT_BIRTH);
-  record.writeDoubleLE(fields.storedAt, AT_LANDED);
-  record.writeDoubleLE(fields.expiresAt, AT_EXPIRES);
-  record.writeDoubleLE(fields.staleUntil, AT_STALE_UNTIL);
-  record.writeDoubleLE(fields.computeMs, AT_COMPUTE_MS);
-  record.writeDoubleLE(fields.schemaVersion, AT_SCHEMA_VERSION);
 }
 
 /** Values larger than this before compression are not expanded: nothing that is written is. */
@@ -228,7 +224,7 @@ const AT_APP_VERSION_LENGTH = 20;
 const AT_TAG_COUNT = 22;
 const AT_VALUE_LENGTH = 24;
 const AT_BIRTH = 32;
-const AT_LANDED = 40;
+const AT_STORED = 40;
 const AT_EXPIRES = 48;
 const AT_STALE_UNTIL = 56;
 const AT_COMPUTE_MS = 64;

@@ -20,12 +20,13 @@ export class EventBus implements LaneCacheEvents, EventSink {
   }
 
   wants(name: LaneCacheEventName): boolean {
-    return this.outlets[name].wanted;
+    const outlet = this.outlets[name];
+    return outlet.listeners.length > 0 || outlet.channel.hasSubscribers;
   }
 
   emit<N extends LaneCacheEventName>(name: N, event: LaneCacheEventMap[N]): void {
     const outlet: Outlet<N> = this.outlets[name];
-    if (!outlet.wanted) return;
+    if (!this.wants(name)) return;
     const told = { ...event, at: new Date(this.clock.now()).toISOString() };
     Object.freeze(told);
     outlet.publish(told);
@@ -66,18 +67,14 @@ export class EventBus implements LaneCacheEvents, EventSink {
 
 /** One event's listeners. The list is replaced, never changed, so that it can be walked while listeners come and go. */
 class Outlet<N extends LaneCacheEventName> {
-  private listeners: readonly ((event: LaneCacheEvent<N>) => unknown)[] = [];
-  private readonly channel: Channel;
+  listeners: readonly ((event: LaneCacheEvent<N>) => unknown)[] = [];
+  readonly channel: Channel;
 
   constructor(
     private readonly name: N,
     private readonly report: ListenerReport,
   ) {
     this.channel = channel(`nestjs-lane-cache:${name}`);
-  }
-
-  get wanted(): boolean {
-    return this.listeners.length > 0 || this.channel.hasSubscribers;
   }
 
   add(listener: (event: LaneCacheEvent<N>) => unknown): () => void {

@@ -1,6 +1,12 @@
 import type { KeyPattern } from '../entries/pattern.js';
 import type { InvalidationKind } from '../events/reasons.js';
-import { InvalidationGuard, type FlightSubject, LaneLog, type PendingRemoval, type PatternRecord } from './lane-log.js';
+import {
+  type InvalidationGuard,
+  type FlightSubject,
+  LaneLog,
+  type PendingRemoval,
+  type PatternRecord,
+} from './lane-log.js';
 import { ExpiredTags, TagIndex } from './tag-index.js';
 import type { LogJournal, LogRecord, LogRow } from './journal.js';
 
@@ -61,7 +67,7 @@ export class InvalidationLog {
 
   /** The position of the newest record. */
   get position(): number {
-    return this.positions.current;
+    return this.positions.at;
   }
 
   /** The log of one lane. It is created at the first call. */
@@ -76,7 +82,7 @@ export class InvalidationLog {
 
   /** Opens the guard of a flight. It takes the flight's birth, and collects every record until `close`. */
   open(subject: FlightSubject): InvalidationGuard {
-    return this.lane(subject.lane).open(subject, ++this.flights, this.positions.current);
+    return this.lane(subject.lane).open(subject, ++this.flights, this.positions.at);
   }
 
   /** Opens a guard for a record that is rewritten below. Any value that is stored and any record about the key invalidates it. */
@@ -141,7 +147,7 @@ export class InvalidationLog {
   pattern(lane: string, pattern: KeyPattern): Appended & { readonly removal: PendingRemoval } {
     const record = this.next('pattern', lane, pattern.text);
     const log = this.lane(lane);
-    for (const guard of log.allGuards()) {
+    for (const guard of allGuards(log)) {
       if (pattern.matchesEntry(guard.subject.key, guard.subject.tags)) guard.invalidate();
     }
     return { records: [record], stored: STORED, removal: log.removePattern(pattern, record.position) };
@@ -152,7 +158,7 @@ export class InvalidationLog {
     const record = this.next('all', lane, '*');
     const log = this.lane(lane);
     log.clearAt = record.position;
-    for (const guard of log.allGuards()) guard.invalidate();
+    for (const guard of allGuards(log)) guard.invalidate();
     this.stamp++;
     return { records: [record], stored: this.positions.store([{ row: 'clear', lane, position: record.position }]) };
   }
@@ -182,7 +188,7 @@ export class InvalidationLog {
   /** Invalidates every flight: what they started from can no longer be proved. */
   invalidateAll(): void {
     this.pass();
-    for (const lane of this.lanes.values()) for (const guard of lane.allGuards()) guard.invalidate();
+    for (const lane of this.lanes.values()) for (const guard of allGuards(lane)) guard.invalidate();
     this.stamp++;
   }
 
@@ -217,7 +223,7 @@ export class InvalidationLog {
   private markTag(record: LogRecord): readonly LogRow[] {
     const { subject: tag, position } = record;
     for (const lane of this.lanes.values()) {
-      for (const guard of lane.allGuards()) if (guard.subject.tags.includes(tag)) guard.invalidate();
+      for (const guard of allGuards(lane)) if (guard.subject.tags.includes(tag)) guard.invalidate();
     }
     const floor = this.tagAt.mark(tag, position);
     const row: LogRow = { row: 'tag', tag, position };
@@ -227,12 +233,16 @@ export class InvalidationLog {
   private markExpired(record: LogRecord, now: number): readonly LogRow[] {
     const { subject: tag, position } = record;
     for (const lane of this.lanes.values()) {
-      for (const guard of lane.allGuards()) if (guard.subject.tags.includes(tag)) guard.expire(now);
+      for (const guard of allGuards(lane)) if (guard.subject.tags.includes(tag)) guard.expire(now);
     }
     const row: LogRow = { row: 'expired-tag', tag, position, at: now };
     const floor = this.expiredTags.mark(tag, { position, at: now });
     return floor === undefined ? [row] : [row, { row: 'expire-floor', ...floor }];
   }
+}
+
+function* allGuards(lane: LaneLog): Iterable<InvalidationGuard> {
+  for (const guards of lane.guards.values()) yield* guards;
 }
 
 function matchesAny(patterns: readonly PatternRecord[], candidate: Candidate): boolean {
@@ -253,14 +263,11 @@ const STORED = Promise.resolve();
  * restart the count goes on above all that were used.
  */
 class Positions {
-  private at = 0;
+  /** The position of the newest record. */
+  at = 0;
   private ceiling = 0;
 
   constructor(private journal: LogJournal | undefined) {}
-
-  get current(): number {
-    return this.at;
-  }
 
   next(): number {
     this.at++;

@@ -17,7 +17,8 @@ const RECENT_PATTERNS = 64;
 /** The log of one lane: its open flights, pending removals, patterns and last clear. */
 export class LaneLog {
   clearAt = 0;
-  private readonly guards = new Map<string, readonly InvalidationGuard[]>();
+  /** The open guards by key. */
+  readonly guards = new Map<string, readonly InvalidationGuard[]>();
   private readonly pendingKeys = new Map<string, Pending<number>>();
   private readonly pendingExpiries = new Map<string, Pending<KeyExpiry>>();
   private pendingPatterns: readonly PatternRecord[] = [];
@@ -67,10 +68,6 @@ export class LaneLog {
     return this.guards.get(key) ?? [];
   }
 
-  *allGuards(): Iterable<InvalidationGuard> {
-    for (const guards of this.guards.values()) yield* guards;
-  }
-
   removeKey(key: string, position: number): PendingRemoval {
     return keepPending(this.pendingKeys, key, position);
   }
@@ -91,7 +88,7 @@ export class LaneLog {
     this.recentPatterns = [...this.recentPatterns, pending];
     this.forgetPatterns();
     if (this.recentPatterns.length > RECENT_PATTERNS) {
-      for (const guard of this.allGuards()) guard.invalidate();
+      for (const guards of this.guards.values()) for (const guard of guards) guard.invalidate();
       this.recentPatterns = [];
     }
     this.mergePatterns();
@@ -100,7 +97,8 @@ export class LaneLog {
   /** A committed pattern matters only to flights that were open when it came, because they may add tags late. */
   private forgetPatterns(): void {
     let oldestBirth = Infinity;
-    for (const guard of this.allGuards()) oldestBirth = Math.min(oldestBirth, guard.birth);
+    for (const guards of this.guards.values())
+      for (const guard of guards) oldestBirth = Math.min(oldestBirth, guard.birth);
     const still = this.recentPatterns.filter((recent) => recent.position > oldestBirth);
     if (still.length === this.recentPatterns.length) return;
     this.recentPatterns = still;

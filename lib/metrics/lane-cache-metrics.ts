@@ -30,25 +30,21 @@ interface MetricsSources {
   readonly promClient?: PromClientLoader;
 }
 
-/** What happened in each lane, in numbers. */
+/** The numbers of all lanes. */
 export class LaneCacheMetrics implements MetricsReader {
   private readonly tiers: ReadonlyMap<TierName, Tier>;
   private readonly changes = new Map<string, IsoTime>();
   private readonly since: IsoTime;
-  private readonly page: PrometheusPage;
+  /** Created when it is first asked for. */
+  private openedPage: PrometheusPage | undefined;
 
   constructor(private readonly sources: MetricsSources) {
     this.tiers = new Map(sources.tiers.map((tier) => [tier.name, tier]));
     this.since = this.now();
-    this.page = new PrometheusPage(
-      () => [...sources.counters].map(([lane, counters]) => ({ metrics: this.lane(lane), counters })),
-      sources.checkpoints,
-      sources.promClient,
-    );
     sources.events.on('tier', ({ tier, at }) => this.changes.set(tier, at));
   }
 
-  /** A lane's numbers as they stand. Throws UnknownLaneError. */
+  /** The numbers of a lane now. Throws UnknownLaneError. */
   lane(name: LaneName): LaneMetrics {
     const policy = this.sources.lanes.get(name)?.policy;
     const counters = this.sources.counters.get(name);
@@ -64,7 +60,7 @@ export class LaneCacheMetrics implements MetricsReader {
     });
   }
 
-  /** All lanes at one moment. */
+  /** The numbers of all lanes at one moment. */
   report(): MetricsReport {
     const lanes = Array.from(this.sources.lanes.keys(), (lane) => [lane, this.lane(lane)] as const);
     return { timestamp: this.now(), lanes: Object.fromEntries(lanes) };
@@ -78,6 +74,15 @@ export class LaneCacheMetrics implements MetricsReader {
   /** Adds the numbers to the app's own prom-client Registry. Throws OPTIONS_INVALID if `registry` is none. */
   async registerWith(registry: object): Promise<void> {
     this.page.registerWith(registry);
+  }
+
+  private get page(): PrometheusPage {
+    const { counters: all, checkpoints, promClient } = this.sources;
+    return (this.openedPage ??= new PrometheusPage(
+      () => [...all].map(([lane, counters]) => ({ metrics: this.lane(lane), counters })),
+      checkpoints,
+      promClient,
+    ));
   }
 
   private now(): IsoTime {

@@ -1,5 +1,4 @@
-import { LifeClock } from '../clock/life-clock.js';
-import { nextTurn } from '../clock/clock.js';
+import { LifeClock, nextTurn } from '../clock/clock.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
 import { openRecord, sealRecord } from '../entries/record.js';
 import type { ResolvedLane } from '../lanes/policy.js';
@@ -23,8 +22,8 @@ const SLICE = 2_000;
 /** L1: entries in this process's memory, each lane within its own entries and bytes. */
 export class MemoryTier implements Tier {
   readonly name = 'l1';
+  state: TierState = ON;
   private readonly spaces: ReadonlyMap<string, MemorySpace>;
-  private closed = false;
 
   constructor(private readonly options: MemoryTierOptions) {
     const spaces = new Map<string, MemorySpace>();
@@ -35,10 +34,6 @@ export class MemoryTier implements Tier {
     this.spaces = spaces;
   }
 
-  get state(): TierState {
-    return this.closed ? CLOSED : ON;
-  }
-
   /** The lane's memory itself, for the read and write paths. */
   space(lane: string): MemorySpace {
     const space = this.spaces.get(lane);
@@ -47,7 +42,7 @@ export class MemoryTier implements Tier {
   }
 
   read(lane: string, key: string): TierLookup {
-    if (this.closed) return { outcome: 'off', reason: 'closed' };
+    if (this.state === CLOSED) return { outcome: 'off', reason: 'closed' };
     const entry = this.space(lane).get(key);
     if (entry === undefined) return { outcome: 'miss' };
     const record = this.recordOf(entry);
@@ -55,7 +50,7 @@ export class MemoryTier implements Tier {
   }
 
   write(lane: string, record: TierRecord): void {
-    if (this.closed) return;
+    if (this.state === CLOSED) return;
     const { value, storedAt, expiresAt, staleUntil, schemaVersion } = openRecord(record.bytes);
     const { key, tags, birth, computeMs } = record;
     this.space(lane).set(
@@ -134,7 +129,7 @@ export class MemoryTier implements Tier {
   }
 
   close(): Promise<void> {
-    this.closed = true;
+    this.state = CLOSED;
     this.clearAll();
     return Promise.resolve();
   }
@@ -212,7 +207,8 @@ export class MemorySpace {
       this.entries.delete(entry.key);
       return false;
     }
-    this.crowded = this.isShortOfBytes(entry.key, size) ? 'bytes' : 'entries';
+    const excess = this.entries.calculatedSize + size - this.options.maxBytes;
+    this.crowded = excess > 0 && this.isShortOfBytes(entry.key, excess) ? 'bytes' : 'entries';
     if (this.options.strategy !== undefined) this.makeRoom(entry.key, size, this.options.strategy);
     this.entries.set(entry.key, entry, { size });
     return true;
@@ -235,9 +231,7 @@ export class MemorySpace {
     return this.entries.values();
   }
 
-  private isShortOfBytes(key: string, size: number): boolean {
-    const excess = this.entries.calculatedSize + size - this.options.maxBytes;
-    if (excess <= 0) return false;
+  private isShortOfBytes(key: string, excess: number): boolean {
     const replaced = this.entries.peek(key);
     return replaced === undefined || sizeOf(replaced) < excess;
   }
@@ -361,8 +355,7 @@ export class MemoryEntry {
     this.refreshAt = fields.refreshAt;
     this.stamp = fields.stamp;
     this.usedAt = fields.storedAt;
-    this.quietUntil = 0;
-    this.settle();
+    this.quietUntil = fields.held.kind === 'value' ? Math.min(fields.expiresAt, fields.refreshAt) : 0;
   }
 
   /** Renewal will not be started by a hit before `at`. */

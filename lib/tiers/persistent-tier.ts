@@ -15,6 +15,14 @@ import type { EnvironmentSource } from './store-supervisor.js';
 import { StoredTier, type StoredTierOptions } from './stored-tier.js';
 
 /** L3: entries that outlive the process, beside the part of the invalidation log that judges them. */
+interface PersistenceParts {
+  readonly directory: string;
+  /** Resolves when the directory is opened, if this process owns it. */
+  readonly whenOpened: () => Promise<void>;
+  /** Leaves a note for the next owner that this process has missed an invalidation. */
+  readonly noteMissed: () => Promise<void>;
+}
+
 export class PersistentTier extends StoredTier implements LogJournal {
   private log: StoredLog | undefined;
   private currentGeneration = randomId();
@@ -61,6 +69,24 @@ export class PersistentTier extends StoredTier implements LogJournal {
   /** Something was invalidated of which the folder knows nothing: what it holds now is never served. */
   missed(): void {
     this.keeper.miss();
+  }
+
+  /** What invalidations need of this tier. A process that keeps no log of the tier answers for nothing in it. */
+  persistence({ directory, whenOpened, noteMissed }: PersistenceParts): {
+    readonly directory: string;
+    isEmpty(): boolean;
+    invalidateAll(): Promise<void>;
+    noteMissed(): Promise<void> | undefined;
+  } {
+    return {
+      directory,
+      isEmpty: () => !this.isFollowed || this.isEmpty,
+      invalidateAll: async () => {
+        await whenOpened();
+        await this.invalidateAll();
+      },
+      noteMissed: () => (this.isFollowed ? undefined : noteMissed()),
+    };
   }
 
   /** Whether there is no entry, and none on its way. A folder that is not open may hold anything. */

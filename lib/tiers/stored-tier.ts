@@ -105,10 +105,10 @@ export abstract class StoredTier implements Tier {
 
   /** Accepts the record without waiting for the disk, or says why not. */
   offer(lane: string, record: TierRecord): Offered {
-    const { store, state } = this.keeper;
+    const { store } = this.keeper;
     if (!this.rules.has(lane)) return 'off';
     if (store !== undefined) return store.put(lane, record);
-    return state.reason === 'disk-full' ? 'disk-full' : 'off';
+    return this.state.reason === 'disk-full' ? 'disk-full' : 'off';
   }
 
   /** Rejects with `StorageFault` when the record was given up; resolves at once when the tier is off or has too much waiting. */

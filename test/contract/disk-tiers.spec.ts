@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { systemClock } from '../../lib/clock/clock.js';
-import { LifeClock } from '../../lib/clock/life-clock.js';
+import { systemClock, LifeClock } from '../../lib/clock/clock.js';
 import { CacheFolder } from '../../lib/storage/directory/cache-folders.js';
 import type { Durability } from '../../lib/storage/environment.js';
 import { seededRandom } from '../../lib/testing/seeded-random.js';

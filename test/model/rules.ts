@@ -301,7 +301,7 @@ export const OMISSIONS: readonly Omission<Scene, SceneName>[] = [
     'this.found = { ...verdict.found, expiresAt: shared.life.now() + verdict.found.record.expiresAt - verdict.found.record.storedAt };',
   ]),
   omit('time', 'a clock set back lengthens nothing', aging, {}, [
-    'lib/clock/life-clock.ts',
+    'lib/clock/clock.ts',
     'const step = wallStep > steadyStep ? wallStep : steadyStep;',
     'const step = wallStep;',
   ]),

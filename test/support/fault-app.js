@@ -1,7 +1,7 @@
 // An app that uses the library by its public face, does what it is told line by line, and watches what it gets.
 // A value is right when it is of its key and was computed after the last invalidation of the key that had resolved.
 import { createInterface } from 'node:readline';
-import { CacheManager } from './lib/app/cache-manager.js';
+import { CacheManager } from './lib/app/cache-app.js';
 
 const settings = JSON.parse(process.argv[2]);
 const say = (value) => process.stdout.write(`${JSON.stringify(value ?? null)}\n`);

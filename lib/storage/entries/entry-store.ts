@@ -66,11 +66,6 @@ export class EntryStore {
     return this.counts.seenAt;
   }
 
-  /** Whether more is waiting than may wait: then a put would be refused. */
-  get isBacklogged(): boolean {
-    return this.queue.waitingBytes >= MAX_WAITING_BYTES;
-  }
-
   /** As `peek`, and notes the use. */
   read(lane: string, key: string): RecordLookup {
     const found = this.peek(lane, key);
@@ -103,7 +98,7 @@ export class EntryStore {
   put(lane: string, record: StoredRecord, settled?: (fault: StorageFault | undefined) => void): 'queued' | 'backlog' {
     const writer = this.writers.get(lane);
     if (writer === undefined) throw new TypeError(`The store has no rules for lane '${lane}'.`);
-    if (this.isBacklogged) return 'backlog';
+    if (this.queue.waitingBytes >= MAX_WAITING_BYTES) return 'backlog';
     this.queue.push(new QueuedPut(record, writer, settled));
     return 'queued';
   }
@@ -320,14 +315,14 @@ const EVICTED_AT_ONCE = 128;
 
 /** Puts entries into batches of one lane, by its rules. */
 class LaneWriter {
+  readonly compressFrom: number | undefined;
+
   constructor(
     private readonly lane: string,
     private readonly rules: LaneRules,
     private readonly limits: LaneLimits,
-  ) {}
-
-  get compressFrom(): number | undefined {
-    return this.rules.compressFrom;
+  ) {
+    this.compressFrom = rules.compressFrom;
   }
 
   /** What is larger than the whole lane is not stored; what it would have replaced goes just the same. */

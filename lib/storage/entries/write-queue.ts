@@ -45,16 +45,12 @@ export interface WriteQueueOptions {
 export class WriteQueue {
   private waiting: QueuedChange[] = [];
   private head = 0;
-  private bytes = 0;
+  /** Bytes that were accepted and are not settled. */
+  waitingBytes = 0;
   private running: Promise<void> | undefined;
   private fault: StorageFault | undefined;
 
   constructor(private readonly options: WriteQueueOptions) {}
-
-  /** Bytes accepted and not yet settled. */
-  get waitingBytes(): number {
-    return this.bytes;
-  }
 
   get isIdle(): boolean {
     return this.running === undefined;
@@ -66,7 +62,7 @@ export class WriteQueue {
       return;
     }
     this.waiting.push(change);
-    this.bytes += change.sizeBytes;
+    this.waitingBytes += change.sizeBytes;
     this.running ??= this.run();
   }
 
@@ -85,7 +81,7 @@ export class WriteQueue {
     const lost = this.waiting.slice(this.head);
     this.waiting = [];
     this.head = 0;
-    this.bytes = 0;
+    this.waitingBytes = 0;
     for (const change of lost) change.settle(fault);
     return lost;
   }
@@ -139,7 +135,7 @@ export class WriteQueue {
     for (; this.head < done; this.head++) {
       const change = this.waiting[this.head];
       if (change === undefined) continue;
-      this.bytes -= change.sizeBytes;
+      this.waitingBytes -= change.sizeBytes;
       change.settle(undefined);
     }
     if (this.head < 1024 && this.head < this.waiting.length) return;

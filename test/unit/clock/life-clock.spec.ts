@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { systemClock } from '../../../lib/clock/clock.js';
-import { LifeClock } from '../../../lib/clock/life-clock.js';
+import { systemClock, LifeClock } from '../../../lib/clock/clock.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 
 describe('LifeClock', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { LifeClock } from '../../../lib/clock/life-clock.js';
+import { LifeClock } from '../../../lib/clock/clock.js';
 import { ValueCodec } from '../../../lib/entries/codec/value-codec.js';
 import type { TierName } from '../../../lib/entries/tier-name.js';
 import { EventBus } from '../../../lib/events/event-bus.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { LifeClock } from '../../../lib/clock/life-clock.js';
+import { LifeClock } from '../../../lib/clock/clock.js';
 import { ValueCodec } from '../../../lib/entries/codec/value-codec.js';
 import { resolveLanes } from '../../../lib/lanes/resolve-lanes.js';
 import { ChaosError, chaosTier, type ChaosPlan } from '../../../lib/testing/chaos-tier.js';
