@@ -42,7 +42,7 @@ export interface Disk {
   /** The persistent tier's part of the log, when this process owns it. */
   readonly journal: LogJournal | undefined;
   readonly persistence: Persistence | undefined;
-  /** Where is kept what other machines could not be told, when this process owns the directory. */
+  /** Keeps the records that the server has not received, when this process owns the directory. */
   readonly outbox: Outbox | undefined;
   /** Where checkpoints are, asked anew at each call: ownership may come later. */
   checkpoints(): CheckpointStore;

@@ -64,12 +64,12 @@ const CHECKPOINTS = ['directory', 'store', 'retentionDays', 'cleanup', 'timeZone
 const STORES = ['local', 'distributed'];
 const CLOCK = ['now', 'monotonic', 'schedule'] as const;
 
-/** What stands beside `useFactory` because it must be known before the factory runs. */
+/** Options beside `useFactory`: they must be known before the factory runs. */
 export const MODULE_OPTIONS = ['isGlobal', 'metrics', 'provideCacheManager', 'extraProviders'];
 
 /**
- * Settings as they may be written, a lane's name alone included, as options. What @CacheType says of a listed class is
- * taken along. Lanes and types are checked by those who read them. Throws OPTIONS_INVALID naming the option.
+ * Settings as options: a lane's name alone is a setting too. The declarations of @CacheType on listed classes are added.
+ * Lanes and types are checked where they are read. Throws OPTIONS_INVALID with the name of the option.
  */
 export function readOptions(settings: LaneName | LaneCacheOptions = {}): LaneCacheOptions {
   const options: LaneCacheOptions = typeof settings === 'string' ? { lane: settings } : settings;

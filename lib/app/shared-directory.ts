@@ -364,7 +364,7 @@ class StoredOutbox implements Outbox {
 /** As JSON, which keeps lone surrogates that UTF-8 would lose. */
 const stringifyRecord = ({ kind, lane, subject }: SharedRecord): string => JSON.stringify([kind, lane, subject]);
 
-/** A text that cannot be parsed may have named anything, so it stands for everything. */
+/** A text that cannot be parsed may have named anything, so it counts as everything. */
 function parseRecord(text: string): SharedRecord {
   const everything = { kind: 'all', lane: null, subject: '*' } as const;
   try {

@@ -6,13 +6,13 @@ import { LaneCacheError } from '../errors/lane-cache.error.js';
 /** A copy of an entry past its ttl, or due for renewal, as the computation may use it. */
 export interface StaleValue<T> {
   readonly value: T;
-  /** Since it landed. */
+  /** Since it was stored. */
   readonly ageMs: number;
   /** Since its ttl ended; 0 while it has not. */
   readonly expiredMs: number;
 }
 
-/** What a computation is told, and what it may say about its result. */
+/** What a computation can ask, and what it decides about its result. */
 export interface ComputeContext<T = unknown> {
   readonly key: string;
   readonly lane: string;
@@ -31,7 +31,7 @@ export interface ComputeContext<T = unknown> {
 /** Computes the value of a key that no tier had. */
 export type Compute<T> = (ctx: ComputeContext<Awaited<T>>) => T | PromiseLike<T>;
 
-/** What a computation of several keys is told, and what it may say about each. */
+/** What a computation of several keys can ask, and what it decides about each. */
 export interface ComputeManyContext {
   readonly signal: AbortSignal;
   setTags(key: string, tags: readonly string[]): void;

@@ -151,7 +151,7 @@ export class GuardedTier {
 
   private failed(lane: string, error: unknown): TierLookup {
     this.options.recorder(lane).tierError(this.name);
-    // a tier on disk says so itself, and knows when it is back
+    // A tier on disk reports its own faults, and knows when it is on again.
     if (error instanceof StorageFault) return FAILED;
     if (!this.hasFailed) {
       const detail = `tier ${this.name} failed and is left alone for a while: ${messageOf(error)}`;

@@ -7,16 +7,16 @@ import type { TierLookup, TierRecord } from '../tiers/tier.js';
 import type { SharedContext, LaneContext } from './lane-context.js';
 import type { GuardedTier } from './guarded-tier.js';
 
-/** Where it was said: here, and then the other instances are told, or by another instance. */
+/** Where an invalidation was called. The other instances are told about local ones only. */
 export type Origin = 'local' | 'remote';
 
 const NOBODY = Promise.resolve(false);
 
 /**
- * Says what no longer counts, in the log, in every tier, and to the other instances.
+ * Carries out invalidations: in the log, in every tier, and for the other instances.
  *
- * The step in which an invalidation is called does all that memory and flights need. The promise resolves when the
- * persistent tier has it as well; a tier below that could not be told serves nothing from before.
+ * The step of the call does all that memory and flights need. The promise resolves when the persistent tier has it as
+ * well. A tier that could not carry it out serves nothing that is older.
  */
 export class Invalidations {
   constructor(
@@ -24,7 +24,7 @@ export class Invalidations {
     private readonly spaces: ReadonlyMap<string, LaneContext>,
   ) {}
 
-  /** Whether there was something under the key. */
+  /** Returns whether there was an entry. */
   async key(context: LaneContext, key: string, origin: Origin = 'local'): Promise<boolean> {
     const { lane } = context;
     const { records, removal } = this.shared.log.key(lane, key);
@@ -45,7 +45,7 @@ export class Invalidations {
     await shared;
   }
 
-  /** How many distinct keys went. */
+  /** Returns how many distinct keys were removed. */
   async pattern(context: LaneContext, text: string, origin: Origin = 'local'): Promise<number> {
     const { lane } = context;
     const pattern = new KeyPattern(text);
@@ -73,7 +73,7 @@ export class Invalidations {
     await this.confirm(done);
   }
 
-  /** Past its ttl at once. Whether there was something under the key. */
+  /** Ends the ttl of a key at once. Returns whether there was an entry. */
   async expireKey(context: LaneContext, key: string, origin: Origin = 'local'): Promise<boolean> {
     const { lane } = context;
     const { log, life } = this.shared;
@@ -99,14 +99,14 @@ export class Invalidations {
     await shared;
   }
 
-  /** Removes a key whose new value, if any, is written right behind the removal. */
+  /** Removes a key. `write` stores its new value right behind the removal. */
   superseding(context: LaneContext, key: string, write: (record: LogRecord) => void): Promise<void> {
     const { lane } = context;
     const { records, removal } = this.shared.log.key(lane, key);
     context.memory.delete(key);
     const below = this.below(records, (gate) => gate.remove(lane, key), 'local');
     for (const record of records) write(record);
-    // Only now: a listener may say something about the very key.
+    // Only now, because a listener may invalidate this very key.
     this.announce(records, context, 'local');
     return below.then((done) => {
       removal.committed();
@@ -115,9 +115,8 @@ export class Invalidations {
   }
 
   /**
-   * The record rewritten with its ttl ended. It is removed in the step of the call, so that it has gone when the call
-   * resolves, whatever comes meanwhile. What was said about the key or landed under it while the record was being read
-   * has taken its place, and is left alone.
+   * Rewrites the record with its ttl ended. The old record is removed in the step of the call, so it is gone when the
+   * call resolves. If the key was invalidated or stored while the record was read, that wins and nothing is rewritten.
    */
   private async expireBelow(gate: GuardedTier, guard: InvalidationGuard, now: number): Promise<boolean> {
     const { lane, key } = guard.subject;
@@ -133,7 +132,7 @@ export class Invalidations {
     return (await Promise.all([removed, found])).includes(true);
   }
 
-  /** `undefined` for what cannot be read, does not count, or has no grace to be kept for. */
+  /** Undefined for a record that cannot be read, does not count, or has no grace. */
   private expired(found: TierRecord, guard: InvalidationGuard, now: number): TierRecord | undefined {
     try {
       const record = found.opened ?? openRecord(found.bytes);
@@ -150,8 +149,8 @@ export class Invalidations {
   }
 
   /**
-   * Asks every tier of this process at once, and tells the other instances; never rejects. A tier that fails is
-   * distrusted for everything born before the records. The distributed tier learns of them by the shared log.
+   * Asks every tier of this process at once, and publishes the records to the other instances. Never rejects. A tier that
+   * fails serves nothing that is older than the records. The distributed tier follows them by the shared log.
    */
   private async below<T>(
     records: readonly LogRecord[],
@@ -182,7 +181,7 @@ export class Invalidations {
     return shared === undefined || origin === 'remote' ? NOBODY : shared.publish(records, local);
   }
 
-  /** If the persistent tier could not be told, it is emptied as a whole. */
+  /** Empties the persistent tier as a whole if it could not carry the invalidation out. */
   private async confirm({ untold, unnoted, unshared }: Omit<Below<unknown>, 'results'>): Promise<void> {
     if (unnoted !== undefined) throw this.notDurable(unnoted.cause);
     if (untold !== undefined) await this.voidPersistence(untold.cause);
@@ -198,7 +197,7 @@ export class Invalidations {
     await this.voidPersistence(kept.reason);
   }
 
-  /** A process that does not own the persistent tier leaves word for the next owner. */
+  /** A process that does not own the persistent tier leaves a note for the next owner. */
   private noteMissed(): Promise<void> | undefined {
     return this.shared.persistence?.noteMissed();
   }
@@ -217,7 +216,7 @@ export class Invalidations {
     }
   }
 
-  /** A tag reaches all lanes, and is counted once, where it was said. */
+  /** Counts and emits the records. A tag counts in all lanes; a remote record is counted where it was called. */
   private announce(records: readonly LogRecord[], context: LaneContext | undefined, origin: Origin): void {
     const { events } = this.shared;
     for (const record of records) {
@@ -232,11 +231,11 @@ export class Invalidations {
 
 interface Below<T> {
   readonly results: readonly T[];
-  /** Why the persistent tier was not told. */
+  /** Why the persistent tier did not carry it out. */
   readonly untold: Failure | undefined;
-  /** Why no word could be left for the next owner of the persistent tier. */
+  /** Why no note could be left for the next owner of the persistent tier. */
   readonly unnoted: Failure | undefined;
-  /** Why the other instances do not know yet. */
+  /** Why the records could not be published to the other instances. */
   readonly unshared: Failure | undefined;
 }
 

@@ -12,17 +12,17 @@ export interface StoredTrace {
   readonly expiresAt: number;
 }
 
-/** What is still known of a key, whether a tier holds it or not. */
+/** What is known of a key, whether a tier holds it or not. */
 export interface KeyTrace {
   readonly stored?: StoredTrace;
-  /** What of it was evicted since, and from where. */
+  /** The tiers that evicted it since, with the reason. */
   readonly evictedFrom: Readonly<Partial<Record<TierName, string>>>;
   readonly refusal?: { readonly reason: RefusalReason; readonly detail: string };
   /** The last record that named the key itself. */
   readonly named?: VoidedBy;
 }
 
-/** Something that became of a key. */
+/** Something that happened to a key. */
 type Happening =
   | { readonly what: 'stored'; readonly key: string; readonly stored: StoredTrace }
   | { readonly what: 'evicted'; readonly key: string; readonly tier: TierName; readonly reason: string }
@@ -34,8 +34,8 @@ const REMEMBERED_PATTERNS = 64;
 const NOTHING: KeyTrace = Object.freeze({ evictedFrom: Object.freeze({}) });
 
 /**
- * What became of the keys that a lane stored, refused or lost last. It is taken down as it happens, often, and put
- * together when somebody asks for an explanation, seldom. Never told of a hit.
+ * What happened to the keys that a lane stored, refused or lost last. Each event is noted, which is frequent, and read
+ * for an explanation, which is rare. Hits are not noted.
  */
 export class KeyHistory {
   /** The oldest is overwritten. */
@@ -43,7 +43,7 @@ export class KeyHistory {
   private next = 0;
   private patterns: readonly { readonly pattern: KeyPattern; readonly position: number }[] = [];
 
-  /** Undefined of a key that has not been heard of, or too long ago. */
+  /** Undefined for a key without events, or whose events are forgotten. */
   of(key: string): KeyTrace | undefined {
     let trace: KeyTrace | undefined;
     for (let age = this.ring.length; age > 0; age--) {
@@ -66,7 +66,7 @@ export class KeyHistory {
     this.remember({ what: 'refused', key, reason, detail });
   }
 
-  /** A record of this lane that leaves no trace in the log once it has been carried out. */
+  /** Notes a record of this lane that leaves no trace in the log once it is carried out. */
   named({ kind, subject, position }: LogRecord): void {
     if (kind === 'key' || kind === 'expire') {
       this.remember({ what: 'named', key: subject, named: { kind, subject, position } });
@@ -95,7 +95,7 @@ function after(trace: KeyTrace, happening: Happening): KeyTrace {
       return { ...trace, evictedFrom: { ...trace.evictedFrom, [happening.tier]: happening.reason } };
     case 'refused': {
       const { reason, detail } = happening;
-      // what the disk had no room for is in memory all the same; every other refusal leaves nothing behind
+      // Memory keeps an entry that the disk had no room for. Every other refusal leaves nothing behind.
       const isKept = reason === 'backlog' || reason === 'disk-full';
       return { ...(isKept ? trace : NOTHING), refusal: { reason, detail } };
     }

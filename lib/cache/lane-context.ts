@@ -13,16 +13,16 @@ import type { FlightScopes } from './reentrancy.js';
 import type { CallOptions } from './call-options.js';
 import type { GuardedTier } from './guarded-tier.js';
 
-/** The persistent tier's side of the log: told durably, or voided as a whole. */
+/** What invalidations need of the persistent tier: it carries them out durably, or is emptied as a whole. */
 export interface Persistence {
   readonly directory: string;
-  /** Whether there is nothing in it that this process answers for: nothing stored, nothing on its way. */
+  /** Whether it holds nothing that this process is responsible for: nothing stored, nothing queued. */
   isEmpty(): boolean;
   /** Empties the persistent tier so that nothing it held is ever served again. Rejects if even that fails. */
   invalidateAll(): Promise<void>;
   /**
-   * In a process that does not own the tier: leaves word, durably, that it missed an invalidation, which is all there is
-   * to tell it. `undefined` in the owner.
+   * In a process that does not own the tier: leaves a durable note that the tier missed an invalidation. Undefined in the
+   * owner.
    */
   noteMissed(): Promise<void> | undefined;
 }
@@ -38,17 +38,17 @@ export interface SharedContext {
   /** The tiers below memory, nearest first. */
   readonly below: readonly GuardedTier[];
   readonly persistence: Persistence | undefined;
-  /** The log that this app's instances share; absent without a distributed tier. */
+  /** The log that the instances share. Absent without a distributed tier. */
   readonly shared?: SharedLog | undefined;
-  /** By which they compute a key one at a time, in lanes that ask for it. */
+  /** Lets the instances compute a key one at a time, in lanes with `coalesce: 'cluster'`. */
   readonly turns?: ClusterTurns | undefined;
-  /** Of the app's data; a record of another one is a miss. */
+  /** The app's `version`. A record of another version is a miss. */
   readonly appVersion: string;
   readonly scopes: FlightScopes;
   readonly warnOnce: (subject: string, message: string) => void;
 }
 
-/** One lane at work: its policy, its memory, its counters, and what it shares with the other lanes. */
+/** One lane: its policy, memory and counters, and what it shares with the other lanes. */
 export interface LaneContext {
   readonly lane: string;
   readonly policy: CachePolicy;
@@ -58,22 +58,22 @@ export interface LaneContext {
   readonly exclude: readonly KeyPattern[];
   readonly memory: MemorySpace;
   readonly recorder: LaneRecorder;
-  /** For explaining; decides nothing. */
+  /** For explanations only. */
   readonly recent: KeyHistory;
   readonly shared: SharedContext;
 }
 
-/** An instance's turn to compute a key. */
+/** The turn of an instance to compute a key. */
 export interface ClusterTurn {
-  /** The value has landed, or the computation has failed: others need not wait any longer. */
+  /** Ends the turn: the value is stored, or the computation has failed. */
   end(): void;
 }
 
 /** Lets the instances of an app compute a key one at a time. */
 export interface ClusterTurns {
   /**
-   * Resolves to a turn when this instance is to compute the key, or to 'ended' when another's turn has ended and it is
-   * worth looking again. Never rejects and never waits without bound: without the server, everybody's turn is now.
+   * Resolves to a turn when this instance may compute the key, or to 'ended' when the turn of another instance has ended
+   * and its value may be there. Never rejects, and waits for a bounded time. Without the server every instance has a turn.
    */
   take(lane: string, key: string): Promise<ClusterTurn | 'ended'>;
 }

@@ -10,7 +10,7 @@ export class RemoteInvalidations implements LogFollower {
     private readonly spaces: ReadonlyMap<string, LaneContext>,
     private readonly invalidations: Invalidations,
   ) {
-    // What was stored before this process began is read once it is known what was said meanwhile.
+    // L3 is read once this process has followed what was invalidated while it did not run.
     for (const gate of this.gates('l3')) gate.hold();
   }
 

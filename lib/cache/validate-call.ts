@@ -41,7 +41,7 @@ export function hasDefaultReadOptions(options: EntryOptions | null): boolean {
   );
 }
 
-/** As far as it can be told at a glance; a text that begins with a zero may be. */
+/** A quick check: a text that begins with a zero may be above zero, and takes the long way. */
 function isAboveZero(ttl: Duration): boolean {
   return typeof ttl === 'string' ? !ttl.startsWith('0') : ttl > 0;
 }

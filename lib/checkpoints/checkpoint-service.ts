@@ -393,7 +393,7 @@ class ValidVersions {
     private readonly events: EventSink,
   ) {}
 
-  /** Rejects with `CheckpointDamagedError` unless told to fall back. */
+  /** Rejects with `CheckpointDamagedError` unless `fallback` is set. */
   async find(id: string, wish: StateQuery): Promise<ValidVersion | undefined> {
     const read = await this.store.read(id, wish.selector);
     if (read.outcome === 'absent') return undefined;
@@ -432,7 +432,7 @@ class ValidVersions {
 
   private async report(id: string, version: number): Promise<void> {
     this.events.emit('checkpoint', { action: 'damaged', id, version });
-    // the mark only serves the counts: where it cannot be written the damage is told all the same
+    // The mark is for the counts only. The damage is reported also where the mark cannot be written.
     await this.store.mark(id, 'damaged', version).catch(() => false);
   }
 }

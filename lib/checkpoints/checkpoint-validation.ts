@@ -59,9 +59,7 @@ function toPosition(after: string, length: number): ListPosition {
       const [sequence, time] = numbers.map(Number);
       if (sequence !== undefined) return time === undefined ? { sequence } : { sequence, time };
     }
-  } catch {
-    // said below
-  }
+  } catch {}
   throw invalid('after', "must be the 'next' of a page of the same filter");
 }
 

@@ -159,9 +159,9 @@ export const checksumOf = (bytes: Uint8Array): string => createHash('sha256').up
 /** A value as bytes, or `CHECKPOINT_UNSTORABLE` naming what in it cannot be stored faithfully. */
 export function encodeOrRefuse(codec: ValueCodec, value: unknown, id: string, field: 'state' | 'metadata'): Uint8Array {
   const encoded = codec.encode(value);
-  // undefined is how a restore says that there is nothing
+  // A restore returns undefined when there is no checkpoint.
   if (encoded.storable && value !== undefined) return encoded.bytes;
-  const reason = encoded.storable ? 'undefined cannot be told from no checkpoint' : encoded.reason;
+  const reason = encoded.storable ? 'undefined would look like no checkpoint' : encoded.reason;
   throw new LaneCacheError(
     'CHECKPOINT_UNSTORABLE',
     `The ${field} of checkpoint '${id}' cannot be stored faithfully: ${reason}. Save plain data, or list the class under 'types'.`,

@@ -6,7 +6,7 @@ import type { CheckpointStore, CheckpointStoreState, CheckpointUsage } from './c
 /** What is counted where nothing can be looked at. */
 export const NO_USAGE: CheckpointUsage = { total: { ids: 0, versions: 0, bytes: 0 }, lanes: {} };
 
-/** Stands where no store is: every call says why and what to do, the status says so without failing. */
+/** Takes the place of a store that is off: every call rejects with the reason and what to do. `state` shows it without failing. */
 export class UnavailableCheckpointStore implements CheckpointStore {
   protected current: CheckpointStoreState;
 

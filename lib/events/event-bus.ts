@@ -3,7 +3,7 @@ import type { Clock } from '../clock/clock.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { EventSink, LaneCacheEvent, LaneCacheEventMap, LaneCacheEventName, LaneCacheEvents } from './event-map.js';
 
-/** Hears of a listener that threw or rejected, and was dropped for it. */
+/** Called for a listener that threw or rejected, and was removed. */
 export type ListenerReport = (name: LaneCacheEventName, error: unknown) => void;
 
 type Outlets = { readonly [N in LaneCacheEventName]: Outlet<N> };
@@ -27,9 +27,9 @@ export class EventBus implements LaneCacheEvents, EventSink {
   emit<N extends LaneCacheEventName>(name: N, event: LaneCacheEventMap[N]): void {
     const outlet: Outlet<N> = this.outlets[name];
     if (!this.wants(name)) return;
-    const told = { ...event, at: new Date(this.clock.now()).toISOString() };
-    Object.freeze(told);
-    outlet.publish(told);
+    const stamped = { ...event, at: new Date(this.clock.now()).toISOString() };
+    Object.freeze(stamped);
+    outlet.publish(stamped);
   }
 
   /** Throws OPTIONS_INVALID if there is no event of that name. */
@@ -94,7 +94,7 @@ class Outlet<N extends LaneCacheEventName> {
     };
     try {
       const answer = listener(event);
-      // an async listener is a listener too, and its rejection would end the process
+      // The rejection of an async listener would end the process.
       if (answer instanceof Promise) answer.catch(fail);
     } catch (error) {
       fail(error);

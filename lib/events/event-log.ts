@@ -24,10 +24,10 @@ export interface LogTarget {
 /** notable: what a person should see. everything: each event of each key too, at debug; this has a price on the hot path. */
 export type LogDetail = 'notable' | 'everything';
 
-/** Events that concern single keys. Listening to them costs, so it is done only for a target that says it wants debug. */
+/** Events of single keys. Listening to them costs, so it is done only for a logger whose debug level is on. */
 const PER_KEY = ['hit', 'miss', 'bypass', 'store', 'compute', 'stale', 'evict', 'invalidate'] as const;
 
-/** Refusals that mean a key will never be cached, which its author should hear about once. */
+/** Refusals that mean a key is never cached. They are logged once. */
 const LASTING_REFUSALS: readonly string[] = ['unstorable', 'too-large'];
 
 /**
@@ -51,7 +51,7 @@ export function logEvents(
   };
 }
 
-/** Everything for a target that says debug is enabled, else what is notable. */
+/** All events for a logger whose debug level is on, else the notable ones. */
 function wantedDetail(target: LogTarget): LogDetail {
   return target.debug !== undefined && target.isLevelEnabled?.('debug') === true ? 'everything' : 'notable';
 }
@@ -100,11 +100,11 @@ function logHousekeeping(events: LaneCacheEvents, target: LogTarget, debug: Writ
 
 /** One warning per lane and reason: the key named is the first, the others are in the counters. */
 function logRefusals(events: LaneCacheEvents, target: LogTarget, detail: LogDetail): () => void {
-  const told = new Set<string>();
+  const logged = new Set<string>();
   return events.on('refuse', (event) => {
     const kind = `${event.lane} ${event.reason}`;
-    if (LASTING_REFUSALS.includes(event.reason) && !told.has(kind)) {
-      told.add(kind);
+    if (LASTING_REFUSALS.includes(event.reason) && !logged.has(kind)) {
+      logged.add(kind);
       target.warn(refusalText(event));
     } else if (detail === 'everything') {
       target.debug?.(plainText('refuse', event));

@@ -14,7 +14,7 @@ export interface SweepReport {
   readonly durationMs: number;
 }
 
-/** What can be listened to, and what each event tells. */
+/** The events, and the fields of each. */
 export interface LaneCacheEventMap {
   hit: { readonly lane: string; readonly key: string; readonly tier: TierName };
   miss: { readonly lane: string; readonly key: string; readonly reason: MissReason };
@@ -89,7 +89,7 @@ export interface LaneCacheEvents {
 
 /** Where the library's rooms say what happened. */
 export interface EventSink {
-  /** Whether anybody would hear it: ask before building a payload on a hot path. */
+  /** Whether the event has listeners. Ask before building a payload on a hot path. */
   wants(name: LaneCacheEventName): boolean;
   emit<N extends LaneCacheEventName>(name: N, event: LaneCacheEventMap[N]): void;
 }

@@ -96,7 +96,7 @@ export function cleanupText({ removed, bytes, pinnedKept, newestOfId, dryRun }: 
   return `Checkpoint cleanup ${verb} ${many(removed, 'version')} (${bytes} bytes)${newest}${pinned}.`;
 }
 
-/** Any other event, in one line: its name, then what it tells. */
+/** Any other event in one line: its name, then its fields. */
 export function plainText(name: string, event: object): string {
   const parts = Object.entries(event)
     .filter(([field, value]) => field !== 'at' && value !== undefined)

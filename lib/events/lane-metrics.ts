@@ -21,7 +21,7 @@ export interface TierMetrics {
  * A lane in numbers, since the process started.
  *
  * `requests = l1.hits + l2.hits + l3.hits + l4.hits + misses + sum(bypassed)`, where each key of a call is one request.
- * A caller who waits for a flight that a tier answers counts like the caller who opened it; one who waits for a
+ * A caller that joins a flight which a tier answers counts like the caller that opened it; one that joins a
  * computation counts as a miss and in `joined`. So `l1.hits + l1.misses = requests - sum(bypassed)`, the look-ups of
  * the first tier below are `l1.misses - joined`, and those of each further one the misses of the tier above it.
  */

@@ -1,4 +1,4 @@
-/** The words in which the cache says why. */
+/** The reasons that events, metrics and explanations name. */
 
 /** Why a tier does not serve. */
 export type TierOffReason =

@@ -5,7 +5,7 @@ import type { BypassReason, InvalidationKind, RefusalReason } from './reasons.js
  * Where the read and write paths count, one per lane. Every method is a few additions: it is called on the hot path.
  *
  * A request ends in exactly one of `hit`, `miss` and `bypass`. `lookupMiss` counts a tier below memory that was asked
- * and had nothing; whoever waits for a flight that is answered by a tier counts as having looked there too.
+ * and had nothing. A caller that joins a flight which a tier answers counts as a look-up there too.
  */
 export interface LaneRecorder {
   /** A request was answered by `tier`; `computeMs` is what computing the value had taken. */

@@ -7,7 +7,7 @@ export interface SweeperOptions {
   readonly events: EventSink;
   readonly lanes: Iterable<string>;
   readonly tiers: readonly Tier[];
-  /** What lies about beside the tiers: sessions of dead processes, old quarantines. */
+  /** Removes what is left beside the tiers: sessions of dead processes, old quarantines. */
   readonly leftovers: () => Promise<Pick<SweepReport, 'orphanedSessions' | 'quarantinesRemoved'>>;
   /** Done with every sweep, such as storing the time. */
   readonly alongside: () => Promise<unknown>;

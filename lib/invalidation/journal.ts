@@ -1,6 +1,6 @@
 import type { InvalidationKind } from '../events/reasons.js';
 
-/** One thing that no longer counts, in the order in which it was said. */
+/** One invalidation, in the order of the log. */
 export interface LogRecord {
   readonly position: number;
   readonly kind: InvalidationKind;

@@ -102,7 +102,7 @@ export class AppOperations implements Operations {
 
 const STEP = 100;
 
-/** Reads every entry that lies below the lane's memory, a peek that is no use of it. */
+/** Reads every entry below the lane's memory, without counting as use. */
 async function* verifyEntries(manager: LaneManager, total: number): AsyncGenerator<Verified> {
   for (const gate of manager.tiersBelow) {
     if (gate.name === 'l4' || gate.name === 'l1') continue;

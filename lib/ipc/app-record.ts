@@ -4,7 +4,7 @@ import type { MetricsReport } from '../metrics/lane-cache-metrics.js';
 
 const FORMAT = 1;
 
-/** What an app leaves in its directory for whoever looks into it when no app runs. No keys, no values. */
+/** What an app leaves in its directory for the command line, when no app runs. It holds no keys and no values. */
 export interface AppRecord {
   readonly format: typeof FORMAT;
   readonly savedAt: IsoTime;

@@ -42,7 +42,7 @@ export class IpcConnection {
 
   private constructor(private readonly socket: Socket) {}
 
-  /** Rejects with ConnectionLost if nobody listens, with OwnerSilent if whoever listens does not greet in time. */
+  /** Rejects with ConnectionLost if no process listens, with OwnerSilent if the process does not answer in time. */
   static open(path: string, clock: Clock, withinMs: number): Promise<IpcConnection> {
     return new Promise((resolve, reject) => {
       const socket = connect(socketAddress(path));
@@ -57,7 +57,7 @@ export class IpcConnection {
         if (error === undefined) resolve(connection);
         else reject(error);
       };
-      socket.on('data', (piece) => connection.hear(piece, greeted));
+      socket.on('data', (piece) => connection.receive(piece, greeted));
       socket.on('error', (error) => connection.lose(error, greeted));
       socket.on('close', () => connection.lose(undefined, greeted));
       writeFrame(socket, encodeMessage(hello()));
@@ -74,7 +74,7 @@ export class IpcConnection {
   }
 
   /** Calls are carried out in the order in which they are made. Rejects with what the owner threw, or ConnectionLost. */
-  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- declared by whoever knows the call
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller of a call knows its type
   call<T>(name: string, ...args: readonly unknown[]): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.ask(name, args, {
@@ -88,7 +88,7 @@ export class IpcConnection {
     });
   }
 
-  /** An answer in parts. Leaving early tells the owner to stop. */
+  /** An answer in parts. Ending the iteration early makes the owner stop. */
   async *parts<T>(name: string, ...args: readonly unknown[]): AsyncGenerator<T, void, undefined> {
     const arrived: (Response | Error)[] = [];
     let wake = nothing;
@@ -143,11 +143,11 @@ export class IpcConnection {
     if (this.waiting.size === 0) this.socket.unref();
   }
 
-  private hear(piece: Buffer, greeted: (error?: Error) => void): void {
+  private receive(piece: Buffer, greeted: (error?: Error) => void): void {
     try {
       this.reader.push(piece, (body) => {
         if (this.pid === undefined) this.greeted(body, greeted);
-        else this.heard(decodeResponse(body));
+        else this.settle(decodeResponse(body));
       });
     } catch (error) {
       this.lose(error, greeted);
@@ -168,7 +168,7 @@ export class IpcConnection {
     greeted();
   }
 
-  private heard(response: Response): void {
+  private settle(response: Response): void {
     const waiting = this.waiting.get(response.id);
     if (waiting === undefined) return;
     if (!('part' in response)) this.forget(response.id);
@@ -184,7 +184,7 @@ export class IpcConnection {
 }
 
 export interface OwnerClientOptions {
-  /** Where whoever owns the directory listens. */
+  /** Where the owner of the directory listens. */
   readonly path: string;
   readonly clock: Clock;
   /** How long to look for an owner: one that went away is followed by another within two seconds. */
@@ -193,7 +193,7 @@ export interface OwnerClientOptions {
 
 const LOOK_AGAIN_MS = 50;
 
-/** The connection to whoever owns the directory, made when it is first needed and again when it was lost. */
+/** The connection to the owner of the directory. It is opened when it is first needed, and again after it was lost. */
 export class OwnerClient {
   private connection: IpcConnection | undefined;
   private connecting: Promise<IpcConnection | undefined> | undefined;
@@ -202,8 +202,8 @@ export class OwnerClient {
   constructor(private readonly options: OwnerClientOptions) {}
 
   /**
-   * The connection; undefined once `isSettled` says that there is no need for one. Rejects with CHECKPOINTS_UNAVAILABLE
-   * when nobody answers in time. Those who wait at the same time go on in the order in which they came.
+   * The connection. Undefined once `isSettled` returns that none is needed. Rejects with CHECKPOINTS_UNAVAILABLE when no
+   * owner answers in time. Callers that wait at the same time continue in the order in which they came.
    */
   connected(isSettled: () => boolean): Promise<IpcConnection | undefined> {
     if (isSettled()) return Promise.resolve(undefined);

@@ -44,7 +44,7 @@ export interface Verified {
   readonly total: number;
 }
 
-/** What the command line asks of an app, wherever that runs. A lane left out is the default lane, or all where it says so. */
+/** What the command line asks of an app, wherever it runs. Without a lane it is the default lane, or all lanes where noted. */
 export interface Operations {
   describe(): Promise<AppDescription>;
   metrics(): Promise<MetricsReport>;

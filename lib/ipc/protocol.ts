@@ -14,7 +14,7 @@ import {
 import { isLaneCacheError, LaneCacheError, type LaneCacheErrorCode } from '../errors/lane-cache.error.js';
 import { StorageFault, type StorageFaultKind } from '../storage/environment.js';
 
-/** Raised when an older release could misunderstand what is said. */
+/** Raised when an older release could misread a message. */
 export const PROTOCOL = 1;
 const GREETING = 'nestjs-lane-cache';
 

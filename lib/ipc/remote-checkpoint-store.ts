@@ -146,7 +146,7 @@ export class RemoteCheckpointStore implements CheckpointStore {
 
   private async locally<T>(call: CheckpointCall, args: readonly unknown[]): Promise<T> {
     const store = this.successor;
-    if (store === undefined) throw new OwnerSilent('nobody owns the directory');
+    if (store === undefined) throw new OwnerSilent('no process owns the directory');
     const answer: unknown = await Reflect.apply(store[call], store, args);
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the very method that was called
     return answer as T;
@@ -158,7 +158,7 @@ export class RemoteCheckpointStore implements CheckpointStore {
   }
 }
 
-/** Nobody answers any more, or whoever does is just closing: the call can be made of the next owner. */
+/** Whether the owner is gone or closing, so that the call can go to the next owner. */
 function isOwnerGone(error: unknown): boolean {
   return error instanceof ConnectionLost || (error instanceof StorageFault && error.kind === 'closed');
 }

@@ -21,8 +21,8 @@ import {
 const DRAIN_MS = 1_000;
 
 /**
- * Answers other processes of this user as long as this one owns the directory. The folder around the socket, which
- * nobody else may enter, is its protection. Keeps no process alive.
+ * Answers other processes of this user while this one owns the directory. Only this user may enter the folder of the
+ * socket. It keeps no process alive.
  */
 export class IpcServer {
   private readonly conversations = new Set<ClientConnection>();
@@ -35,7 +35,7 @@ export class IpcServer {
     server.on('connection', (socket) => this.talk(socket));
   }
 
-  /** Listens at `path`, where nobody may listen. Rejects with the system's error. */
+  /** Listens at `path`, which must be free. Rejects with the system's error. */
   static listen(path: string, answers: Answers, clock: Clock): Promise<IpcServer> {
     return new Promise((resolve, reject) => {
       const server = createServer();
@@ -45,14 +45,14 @@ export class IpcServer {
       server.listen({ path: socketAddress(path), exclusive: true }, () => {
         server.unref();
         server.removeListener('error', reject);
-        // accepting may fail for want of descriptors; whoever could not be accepted tries again
+        // Accepting may fail for want of descriptors. The client tries again.
         server.on('error', () => undefined);
         resolve(listening);
       });
     });
   }
 
-  /** Accepts nobody any more, lets the calls under way end, at most a second, and hangs up. */
+  /** Accepts no connections any more, gives running calls one second to end, and closes the connections. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
     const drained = Promise.all([...this.conversations].map((one) => one.drained()));
@@ -85,26 +85,26 @@ class ClientConnection {
     private readonly answers: Answers,
   ) {
     socket.on('error', () => socket.destroy());
-    socket.on('data', (piece) => this.hear(piece));
+    socket.on('data', (piece) => this.receive(piece));
   }
 
   async drained(): Promise<void> {
     while (this.running.size > 0) await Promise.all(this.running.values());
   }
 
-  /** What was said already is still sent. */
+  /** Ends the connection after what is queued has been sent. */
   hangUp(): void {
     this.socket.destroySoon();
   }
 
-  private hear(piece: Buffer): void {
+  private receive(piece: Buffer): void {
     try {
       this.reader.push(piece, (body) => {
         if (this.isGreeted) this.asked(body);
         else this.greet(decodeHello(body));
       });
     } catch {
-      // who does not speak the language is not talked to
+      // A peer of another protocol gets no answer.
       this.socket.destroy();
     }
   }

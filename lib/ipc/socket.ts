@@ -2,7 +2,7 @@ import { connect, createServer } from 'node:net';
 import type { Liveness } from '../storage/directory/owner-lock.js';
 import { createHash } from 'node:crypto';
 
-/** What connecting says when nobody listens any more, or never did; everything else leaves a doubt. */
+/** The error codes of connecting where no process listens. Any other error leaves it open. */
 const NOBODY = new Set(['ECONNREFUSED', 'ENOENT']);
 
 /**

@@ -113,7 +113,7 @@ function measureLane(sources: LaneMetricsSources): LaneMetrics {
     lane: policy.lane,
     timestamp,
     since,
-    // what memory did not answer it missed, so nobody needs to count it on the hot path
+    // Memory missed what it did not answer, so the hot path need not count it.
     l1: measureTier('l1', sources, unbypassed - l1.hits),
     l2: measureTier('l2', sources, l2.misses),
     l3: measureTier('l3', sources, l3.misses),

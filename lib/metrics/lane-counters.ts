@@ -2,7 +2,7 @@ import type { TierName } from '../entries/tier-name.js';
 import type { BypassReason, InvalidationKind, RefusalReason } from '../events/reasons.js';
 import type { LaneRecorder } from '../events/recorder.js';
 
-/** Upper bounds, in seconds, by which compute times are told apart; slower ones are only in the total. */
+/** Upper bounds of the buckets of compute times, in seconds. Slower ones are only in the total. */
 export const COMPUTE_BUCKETS: readonly number[] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60];
 
 /** One tier's share of a lane's counts. */
@@ -14,7 +14,7 @@ interface TierCounts {
   errors: number;
 }
 
-/** What a lane did since the process started: nothing but additions, read by whoever shows numbers. */
+/** What a lane did since the process started. Counters only grow. */
 export class LaneCounters implements LaneRecorder {
   readonly l1 = noCounts();
   readonly l2 = noCounts();

@@ -8,7 +8,7 @@ export interface CheckpointUse {
   readonly bytes: number;
 }
 
-/** A lane as it stands when the page is asked for. */
+/** A lane at the moment of the scrape. */
 export interface ScrapedLane {
   readonly metrics: LaneMetrics;
   readonly counters: LaneCounters;

@@ -18,7 +18,7 @@ interface PromRegistry {
 
 const PROM_CLIENT: string = 'prom-client';
 
-/** The numbers as prom-client metrics that are read when somebody scrapes, not kept beside the counters. */
+/** The numbers as prom-client metrics. They are read at each scrape, not kept beside the counters. */
 export class PrometheusPage {
   private own: Promise<PromRegistry> | undefined;
 

@@ -11,15 +11,15 @@ export interface CircuitBreakerOptions {
   readonly tier: TierName;
   readonly clock: Clock;
   readonly events: EventSink;
-  /** Tries to bring the tier back; rejects when it is still out of order. */
+  /** Tries to bring the tier back. Rejects when it still fails. */
   readonly repair: () => Promise<void>;
 }
 
 /** Whether a tier serves, why not, and when it is tried again. Says each change of state once. */
 export class CircuitBreaker {
   state: TierState = { state: 'on' };
-  /** What was said last. */
-  private told: 'on' | TierOffReason = 'on';
+  /** The state that was reported last. */
+  private reported: 'on' | TierOffReason = 'on';
   private onSince = 0;
   private readonly retry: Retry;
 
@@ -27,15 +27,15 @@ export class CircuitBreaker {
     this.retry = new Retry(options.clock, RETRIES);
   }
 
-  /** Off from the start; who asks hears it, but nobody is told. */
+  /** Off from the start. `state` shows it, and no event is emitted. */
   startOff(reason: TierOffReason): void {
     this.state = { state: 'off', reason };
   }
 
-  /** Off for as long as somebody else decides, who has said so already. That it comes back will be told. */
+  /** Off until `turnOn`. The caller has reported it already; the return is reported. */
   hold(reason: TierOffReason): void {
     this.startOff(reason);
-    this.told = reason;
+    this.reported = reason;
   }
 
   /** The tier failed: it is off until a repair succeeds. */
@@ -46,12 +46,12 @@ export class CircuitBreaker {
     this.retryLater();
   }
 
-  /** The tier is off, and stays so until somebody turns it on. */
+  /** The tier is off until `turnOn`. */
   turnOff(reason: TierOffReason, detail: string, error?: unknown): void {
     this.retry.cancel();
     this.state = { state: 'off', reason };
-    if (this.told === reason) return;
-    this.told = reason;
+    if (this.reported === reason) return;
+    this.reported = reason;
     const { tier, events } = this.options;
     events.emit('tier', { tier, state: 'off', reason, detail, ...(error !== undefined && { error }) });
   }
@@ -69,8 +69,8 @@ export class CircuitBreaker {
     this.onSince = this.options.clock.monotonic();
     const { reason } = this.state;
     this.state = { state: 'on' };
-    if (this.told === 'on') return;
-    this.told = 'on';
+    if (this.reported === 'on') return;
+    this.reported = 'on';
     const detail = reason === 'in-use' ? 'this process owns the directory now' : 'it works again';
     this.options.events.emit('tier', { tier: this.options.tier, state: 'on', detail });
   }

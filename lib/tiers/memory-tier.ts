@@ -332,7 +332,7 @@ export class MemoryEntry {
   expiresAt: number;
   staleUntil: number;
   refreshAt: number;
-  /** Until then the entry may be served as it stands: shared, not due for renewal, not past its ttl. */
+  /** Until then the entry may be served as it is: its value is shared, it is not due for a refresh, and its ttl has not ended. */
   quietUntil: number;
   stamp: number;
   accessCount = 0;

@@ -26,13 +26,13 @@ interface PersistenceParts {
 export class PersistentTier extends StoredTier implements LogJournal {
   private log: StoredLog | undefined;
   private currentGeneration = randomId();
-  /** Survives the emptying of the folder: entries that come afterwards are born under it. */
+  /** It survives the emptying of the folder: later entries take it as their generation. */
   private ceiling = 0;
 
-  /** What the folder said when it was opened, and whether somebody has yet to go on from it. */
+  /** The log's state in the folder when it was opened, and whether the log has yet to continue from it. */
   private found: LogState = EMPTY_LOG;
   private isFound = false;
-  /** Whether a log is kept here: then nothing is invalidated without the folder being told, or voided. */
+  /** Whether this process keeps the log of the folder: every invalidation is stored there, or the folder is emptied. */
   isFollowed = false;
   private adopt: (() => void) | undefined;
 
@@ -57,7 +57,7 @@ export class PersistentTier extends StoredTier implements LogJournal {
   }
 
   /**
-   * From here on `adopt` is called whenever another folder begins to serve than the one of which `initial` tells now:
+   * From now on `adopt` is called whenever another folder begins to serve than the one that `initial` describes now:
    * what is stored there must not be judged without its part of the log.
    */
   whenFound(adopt: () => void): void {

@@ -62,7 +62,7 @@ export class StoreSupervisor {
     return new StorageFault('closed', `${this.options.tier} is off: ${this.state.reason ?? 'closed'}`);
   }
 
-  /** There is no folder for the time being, for a reason that somebody has told already. */
+  /** There is no folder for now. The reason has been reported already. */
   hold(reason: TierOffReason): void {
     if (this.closing === undefined && this.source === undefined) this.breaker.hold(reason);
   }
@@ -76,7 +76,7 @@ export class StoreSupervisor {
     });
   }
 
-  /** Something was removed that the folder has not been told of: what it holds now is never served. */
+  /** The folder missed a removal: what it holds now is never served. */
   miss(): void {
     this.isTainted = true;
   }
@@ -218,7 +218,7 @@ function isLost(error: unknown): boolean {
 
 /** Where a disk tier gets its folder from, and what becomes of one that must not be read again. */
 export interface EnvironmentSource {
-  /** Opens the folder, setting aside what cannot be trusted. `report` hears of reads that failed. */
+  /** Opens the folder, and sets aside what cannot be trusted. `report` gets reads that failed. */
   open(report: StorageReporter): Promise<Environment>;
   /** Resolves when nothing that the folder holds can ever be opened again. The environment is closed before. */
   discard(): Promise<void>;

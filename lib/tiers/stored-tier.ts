@@ -42,8 +42,8 @@ const CLOSE_WITHIN_MS = 4_000;
 /**
  * A tier on disk. Its writes are behind the caller and in the order of the calls.
  *
- * While it is off it reads nothing and writes nothing, and a removal rejects unless there is nothing to remove from: who
- * asked for it must then see to it that the tier is emptied.
+ * While it is off it reads and writes nothing, and a removal rejects unless there is nothing to remove from. The caller of
+ * the removal must then have the tier emptied.
  */
 export abstract class StoredTier implements Tier {
   protected readonly keeper: StoreSupervisor;
@@ -86,7 +86,7 @@ export abstract class StoredTier implements Tier {
     return this.keeper.attach(source);
   }
 
-  /** Off until it is attached, for a reason that somebody has told already. */
+  /** Off until it is attached. The reason has been reported already. */
   hold(reason: TierOffReason): void {
     this.keeper.hold(reason);
   }
@@ -103,7 +103,7 @@ export abstract class StoredTier implements Tier {
     return this.lookup(store.peek(lane, key));
   }
 
-  /** Accepts the record without waiting for the disk, or says why not. */
+  /** Accepts the record without waiting for the disk, or returns why not. */
   offer(lane: string, record: TierRecord): Offered {
     const { store } = this.keeper;
     if (!this.rules.has(lane)) return 'off';
@@ -146,7 +146,7 @@ export abstract class StoredTier implements Tier {
     for await (const { key } of this.entries(lane)) yield key;
   }
 
-  /** The lane's entries, the least recently used first; what changes meanwhile may or may not be among them. */
+  /** The lane's entries, the least recently used first. Entries that change during the listing may be missing. */
   async *entries(lane: string): AsyncGenerator<EntryView> {
     const { store } = this.keeper;
     if (store === undefined) return;

@@ -52,7 +52,7 @@ export interface Tier {
   /** As `read`, without counting as use. Absent where reading leaves no trace. */
   peek?(lane: string, key: string): TierLookup | Promise<TierLookup>;
   write(lane: string, record: TierRecord): void | Promise<void>;
-  /** As `write`, for those who don't wait: accepts the record, or says why not. Absent where `write` is as cheap. */
+  /** Like `write`, for callers that do not wait. Returns whether the record was accepted, or why not. Absent where `write` is as cheap. */
   offer?(lane: string, record: TierRecord): Offered;
   /** Whether there was something to remove. */
   remove(lane: string, key: string): boolean | Promise<boolean>;
@@ -99,7 +99,7 @@ const REASONS: Partial<Record<StorageFaultKind, TierOffReason>> = {
   damaged: 'quarantined',
 };
 
-/** As what a fault of the disk shows in the state of what lies there. */
+/** The reason that a tier or a store shows for a fault of the disk. */
 export function offReasonOf(kind: StorageFaultKind): TierOffReason {
   return REASONS[kind] ?? 'breaker';
 }

@@ -130,7 +130,7 @@ export class CheckpointTables {
   /** scope -> UsageRow */
   readonly usage: FaultReportingTable;
 
-  /** `faults` hears what the environment reports. */
+  /** `faults` gets what the environment reports. */
   constructor(environment: Environment, faults: ReadFaults) {
     const table = (name: string): FaultReportingTable => new FaultReportingTable(environment.table(name), faults);
     this.store = table('store');
@@ -220,7 +220,7 @@ export class FaultReportingTable implements Table {
 }
 
 /**
- * What the storage said about reads that missed because of a fault. A cache may take those for misses; here a version
+ * The storage's reports of reads that missed because of a fault. A cache may take those for misses; here a version
  * that cannot be read must never pass for one that was never saved.
  */
 export class ReadFaults {

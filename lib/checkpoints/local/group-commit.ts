@@ -13,7 +13,7 @@ interface Write {
   settle(fault: unknown): void;
 }
 
-/** Told after each commit: the fault is undefined when it succeeded; `bytes` is what its writes were said to take. */
+/** Called after each commit. `fault` is undefined when it succeeded. `bytes` is the announced size of its writes. */
 type CommitListener = (fault: unknown, bytes: number) => void;
 
 /**
@@ -23,7 +23,7 @@ type CommitListener = (fault: unknown, bytes: number) => void;
 export class GroupCommit {
   private waiting: Write[] = [];
   private running: Promise<void> | undefined;
-  /** A commit that was given up may still land: nothing is read for writing before that is settled. */
+  /** A commit that was given up may still succeed. Nothing is read for writing before that is settled. */
   private uncertain = false;
 
   constructor(

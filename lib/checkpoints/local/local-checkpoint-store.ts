@@ -51,7 +51,7 @@ export class LocalCheckpointStore implements CheckpointStore {
   private readonly rows: CheckpointRows;
   private readonly queue: GroupCommit;
 
-  /** `environment` must be durable, and nobody else may write to it. Throws `FORMAT_UNSUPPORTED` on data of a newer release. */
+  /** `environment` must be durable, and have no other writer. Throws `FORMAT_UNSUPPORTED` on data of a newer release. */
   constructor(
     private readonly environment: Environment,
     private readonly settings: LocalCheckpointStoreSettings,
@@ -66,7 +66,7 @@ export class LocalCheckpointStore implements CheckpointStore {
         `The checkpoints in '${environment.directory}' were written in format ${format}; this release reads up to ${FORMAT}. Use the release that wrote them, or another checkpoints.directory.`,
       );
     }
-    // once a later write has landed, LMDB's order says that every earlier one has landed or never will
+    // LMDB commits in order: once a later write is committed, every earlier one is committed or never will be.
     const settleFate = (): Promise<void> =>
       environment.commit((transaction) =>
         transaction.put(this.tables.store.origin, 'fence', pointerRow.seal(['fence', 0])),
@@ -174,7 +174,7 @@ export class LocalCheckpointStore implements CheckpointStore {
 
   /**
    * Changes every version there is when its turn comes, and none that is saved later: oldest first, so that what
-   * restores meanwhile is the newest, in one transaction for each slice. Gives those for which `change` says so.
+   * restores in between is the newest, in one transaction for each slice. Returns those for which `change` returns true.
    */
   private async changeAll(
     idKey: string,
