@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { types } from 'node:util';
-import { byteKinds } from './codec/built-in-kinds.js';
+import { BYTE_KINDS } from './codec/built-in-kinds.js';
 
 /** Longer encodings are hashed. */
 const MAX_KEY_LENGTH = 512;
@@ -132,7 +132,7 @@ function encodeProperties(object: object, depth: number): string {
 
 /** Only views and buffers of the language and of Node itself, not of subclasses. */
 function encodeBytes(object: ArrayBufferLike | ArrayBufferView, prototype: unknown): string {
-  const kind = byteKinds.find((candidate) => candidate.prototype === prototype);
+  const kind = BYTE_KINDS.find((candidate) => candidate.prototype === prototype);
   if (kind === undefined || object.byteLength > MAX_ENCODED_LENGTH) throw new Unencodable();
   const bytes = ArrayBuffer.isView(object)
     ? Buffer.from(object.buffer, object.byteOffset, object.byteLength)

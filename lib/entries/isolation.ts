@@ -78,7 +78,8 @@ function isBuiltInError(object: object): boolean {
   return BUILT_IN_ERRORS.some((constructor) => constructor.prototype === prototype);
 }
 
-const BUILT_IN_ERRORS = [
+/** The error classes of the language. */
+export const BUILT_IN_ERRORS = [
   Error,
   EvalError,
   RangeError,

@@ -1,23 +1,23 @@
 import { types } from 'node:util';
+import { Script } from 'node:vm';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
+import { emptyError, populateError, serializeError } from './built-in-kinds.js';
 import {
-  privateMemberOf,
-  MalformedValue,
-  type Cells,
+  type CellReader,
   type CellWriter,
+  defineProperties,
   type Kind,
-  fillProperties,
-  writeProperties,
+  MalformedValue,
+  serializeProperties,
 } from './kinds.js';
-import { fillError, writeError, nativeError } from './built-in-kinds.js';
 
-/** A class, be its constructor public, private, or abstract. */
+/** A class; its constructor may be public, private, or abstract. */
 export interface ClassOf<T> {
   readonly name: string;
   readonly prototype: T;
 }
 
-/** A class whose instances may be stored: their own fields are, and the class is named, never serialised. */
+/** A class whose instances may be stored: their own fields are serialized, and the class is referred to by name. */
 export interface CacheableType<T = unknown> {
   readonly type: ClassOf<T>;
   /** Stored name. Default: the class name. Two equal names in one app are an error. */
@@ -34,57 +34,55 @@ export interface CacheableType<T = unknown> {
 /** An entry of the `types` option: the class alone, or with a stored name, a version and a migration. */
 export type TypeEntry = ClassOf<unknown> | CacheableType;
 
-/** The value holds an instance of a class in a version that nothing turns into the present one: a miss. */
+/** The value holds an instance of an unlisted class, or of a version that cannot be migrated: a miss. */
 export class StaleType extends Error {
   override readonly name = 'StaleType';
-}
-
-/** A listed class, ready for storing and restoring. */
-interface ListedType {
-  readonly name: string;
-  readonly version: number;
-  readonly prototype: object;
-  readonly migrate: ((fields: Readonly<Record<string, unknown>>, fromVersion: number) => unknown) | undefined;
-  readonly type: ClassOf<unknown>;
-  /** One that keeps instances from being stored. */
-  readonly privateMember: string | undefined;
-}
-
-/** Checks the `types` option. Throws LaneCacheError OPTIONS_INVALID. */
-export function listTypes(entries: readonly TypeEntry[]): readonly ListedType[] {
-  const names = new Set<string>();
-  return entries.map((entry, index) => {
-    const listed = listType(entry, `types[${index}]`);
-    if (names.has(listed.name)) {
-      throw invalid(
-        `types[${index}]`,
-        `is the second type named '${listed.name}'. Give one of them another name: { type, name }.`,
-      );
-    }
-    names.add(listed.name);
-    return listed;
-  });
 }
 
 /** The entry in its long form. */
 export const asCacheableType = (entry: TypeEntry): CacheableType =>
   typeof entry === 'object' && entry !== null && 'type' in entry ? entry : { type: entry };
 
-function listType(entry: TypeEntry, field: string): ListedType {
+/** The kinds of the classes in the `types` option. Throws LaneCacheError OPTIONS_INVALID. */
+export function classKinds(entries: readonly TypeEntry[]): readonly Kind[] {
+  const names = new Set<string>();
+  return entries.map((entry, index) => {
+    const field = `types[${index}]`;
+    const listed = listedType(entry, field);
+    if (names.has(listed.name)) {
+      throw invalid(field, `is the second type named '${listed.name}'. Give one of them another name: { type, name }.`);
+    }
+    names.add(listed.name);
+    return classKind(listed);
+  });
+}
+
+/** A validated entry of the `types` option. */
+interface ListedType {
+  readonly name: string;
+  readonly version: number;
+  readonly prototype: object;
+  readonly migrate: ((fields: Readonly<Record<string, unknown>>, fromVersion: number) => unknown) | undefined;
+  readonly type: ClassOf<unknown>;
+  /** A private member, which prevents instances from being stored. */
+  readonly privateMember: string | undefined;
+}
+
+function listedType(entry: TypeEntry, field: string): ListedType {
   const { type, name, version = 1, migrate } = asCacheableType(entry);
   const prototype: unknown = typeof type === 'function' ? type.prototype : undefined;
   if (typeof type !== 'function' || typeof prototype !== 'object' || prototype === null) {
-    throw invalid(field, 'is no class. List the class itself, or { type: TheClass, … }.');
+    throw invalid(field, 'is not a class. List the class itself, or { type: TheClass, … }.');
   }
   const storedName = name ?? type.name;
   if (typeof storedName !== 'string' || storedName === '') {
-    throw invalid(field, `needs a name: the class has none. Write { type, name: '…' }.`);
+    throw invalid(field, `needs a name, because the class has none. Write { type, name: '…' }.`);
   }
   if (!Number.isSafeInteger(version) || version < 0) {
-    throw invalid(field, `has version ${String(version)}; versions are whole numbers from 0 on.`);
+    throw invalid(field, `has version ${String(version)}. Versions are whole numbers of 0 or more.`);
   }
   if (migrate !== undefined && typeof migrate !== 'function')
-    throw invalid(field, 'has a migrate that is no function.');
+    throw invalid(field, 'has a migrate that is not a function.');
   return { name: storedName, version, type, prototype, migrate, privateMember: privateMemberOf(type) };
 }
 
@@ -92,7 +90,47 @@ function invalid(field: string, problem: string): LaneCacheError {
   return new LaneCacheError('OPTIONS_INVALID', `'${field}' ${problem}`, { field });
 }
 
-/** Whether `value` keeps its data where own fields don't show it, as instances of a subclass of `Map` do. */
+const PREFIX = 'class ';
+
+/** Whether a stored kind is that of a class, whether or not it is still listed. */
+export const isClassKind = (name: string): boolean => name.startsWith(PREFIX);
+
+/**
+ * Instances of one class. Cells: the own fields, the version, and `true` if the class itself is an own field
+ * `constructor`, as in some libraries for numbers.
+ *
+ * Instances are restored with `Object.create`: no constructor runs. Instances with private members (`#x`) are refused,
+ * because these would be lost.
+ */
+function classKind(type: ListedType): Kind {
+  const isError = type.prototype instanceof Error;
+  return {
+    name: PREFIX + type.name,
+    prototype: type.prototype,
+    matches: (value): value is object => (isError ? types.isNativeError(value) : !hidesData(value)),
+    serialize: (value, writer) => {
+      if (type.privateMember !== undefined) writer.refuse(privateMemberProblem(type.name, type.privateMember));
+      if (value instanceof Error) return [...serializeError(value, writer), type.version];
+      return serializeInstance(value, type, writer);
+    },
+    create: (cells) => {
+      if (versionOf(cells) !== type.version) return {};
+      if (isError) return emptyError(type.prototype);
+      const instance: object = Object.create(type.prototype);
+      return instance;
+    },
+    populate: (object, cells) => {
+      if (isError) populateError(object, cells);
+      else populateInstance(object, type, cells);
+    },
+    migration: (cells) => {
+      const version = versionOf(cells);
+      return version === type.version ? undefined : (fields) => migratedFields(type, fields, version);
+    },
+  };
+}
+
+/** Whether `value` keeps data outside its own fields, as instances of a subclass of `Map` do. */
 function hidesData(value: object): boolean {
   return (
     Array.isArray(value) ||
@@ -111,74 +149,34 @@ function hidesData(value: object): boolean {
   );
 }
 
-const PREFIX = 'class ';
+const privateMemberProblem = (name: string, member: string): string =>
+  `is an instance of ${name}, whose ${member} is private to the class, so it can be neither read nor restored (a field that is private only in TypeScript can be)`;
 
-/** Whether a stored kind is that of a class, listed today or not. */
-export const isClassKind = (name: string): boolean => name.startsWith(PREFIX);
-
-/**
- * Instances of one listed class. Cells: the own fields, the version, and `true` if the class itself is a field of the
- * instance, its `constructor`, as libraries of numbers have it.
- *
- * Instances come back by `Object.create`: no constructor runs. Those with private members (`#x`) are refused, since these
- * would be lost.
- */
-export function instanceKind(type: ListedType): Kind {
-  const isError = type.prototype instanceof Error;
-  return {
-    name: PREFIX + type.name,
-    prototype: type.prototype,
-    isReal: (value): value is object => (isError ? types.isNativeError(value) : !hidesData(value)),
-    write: (value, writer) => {
-      if (type.privateMember !== undefined) writer.refuse(hiddenIn(type.name, type.privateMember));
-      if (value instanceof Error) return [...writeError(value, writer), type.version];
-      return writeInstance(value, type, writer);
-    },
-    shell: (cells) => {
-      if (versionOf(cells) !== type.version) return {};
-      if (isError) return nativeError(type.prototype);
-      const instance: object = Object.create(type.prototype);
-      return instance;
-    },
-    fill: (shell, cells) => {
-      if (isError) fillError(shell, cells);
-      else fillInstance(shell, type, cells);
-    },
-    replacement: (cells) => {
-      const version = versionOf(cells);
-      return version === type.version ? undefined : (fields) => migratedFields(type, fields, version);
-    },
-  };
-}
-
-const hiddenIn = (name: string, member: string): string =>
-  `is an instance of ${name}, whose ${member} nobody else can read or restore (a field that is private to TypeScript alone can be)`;
-
-function writeInstance(value: object, { type, version }: ListedType, writer: CellWriter): unknown[] {
+function serializeInstance(value: object, { type, version }: ListedType, writer: CellWriter): unknown[] {
   const own = Object.getOwnPropertyDescriptor(value, 'constructor');
-  if (own?.value !== type || !own.enumerable) return [...writeProperties(value, writer), version];
-  return [...writeProperties(value, writer, 'constructor'), version, true];
+  if (own?.value !== type || !own.enumerable) return [...serializeProperties(value, writer), version];
+  return [...serializeProperties(value, writer, 'constructor'), version, true];
 }
 
-function fillInstance(shell: object, { type }: ListedType, cells: Cells): void {
-  fillProperties(shell, cells, 0, versionAt(cells), 'shown');
-  if (!namesItsClass(cells)) return;
-  Object.defineProperty(shell, 'constructor', { value: type, enumerable: true, writable: true, configurable: true });
+function populateInstance(object: object, { type }: ListedType, cells: CellReader): void {
+  defineProperties(object, cells, 0, versionAt(cells), 'enumerable');
+  if (!hasConstructorField(cells)) return;
+  Object.defineProperty(object, 'constructor', { value: type, enumerable: true, writable: true, configurable: true });
 }
 
-/** Fields are pairs, so the version is the odd one, unless something follows it. */
-const namesItsClass = (cells: Cells): boolean => cells.length % 2 === 0;
+/** Fields take two cells each, so the number of cells is odd unless the version is followed by `true`. */
+const hasConstructorField = (cells: CellReader): boolean => cells.length % 2 === 0;
 
-const versionAt = (cells: Cells): number => cells.length - (namesItsClass(cells) ? 2 : 1);
+const versionAt = (cells: CellReader): number => cells.length - (hasConstructorField(cells) ? 2 : 1);
 
-function versionOf(cells: Cells): number {
+function versionOf(cells: CellReader): number {
   if (cells.length === 0) throw new MalformedValue('An instance has no version.');
   return cells.number(versionAt(cells));
 }
 
 function migratedFields(type: ListedType, fields: object, version: number): object {
-  const stale = `A stored '${type.name}' has version ${version}, the class is at ${type.version}`;
-  if (type.migrate === undefined) throw new StaleType(`${stale}, and it has no migrate.`);
+  const stale = `A stored '${type.name}' has version ${version}, the class has version ${type.version}`;
+  if (type.migrate === undefined) throw new StaleType(`${stale} and no migrate.`);
   let migrated: unknown;
   try {
     migrated = type.migrate({ ...fields }, version);
@@ -188,4 +186,38 @@ function migratedFields(type: ListedType, fields: object, version: number): obje
   if (typeof migrated !== 'object' || migrated === null)
     throw new StaleType(`${stale}, and its migrate returned no instance.`);
   return migrated;
+}
+
+/** A private name in source text. It also matches inside texts and comments. */
+const PRIVATE_NAME = /#[\p{ID_Start}$_][\p{ID_Continue}$\u200c\u200d]*/gu;
+/** Private members as compilers write them for older engines. */
+const COMPILED = /_+class_?private_?(?:field|method)/i;
+
+/**
+ * A private member (`#x`) of the instances of a class or of its base classes; undefined if there is none. Code outside
+ * the class cannot read it, nor make an object that has it without running the constructor.
+ */
+export function privateMemberOf(type: unknown): string | undefined {
+  for (let at = type; typeof at === 'function'; at = Object.getPrototypeOf(at)) {
+    const source = Function.prototype.toString.call(at);
+    if (COMPILED.test(source)) return '#…';
+    const found = [...new Set(source.match(PRIVATE_NAME))].find((name) => declares(source, name));
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** Asks the engine's parser: a class that declares a private name twice does not compile. */
+function declares(source: string, name: string): boolean {
+  if (new RegExp(`\\bstatic\\s[^;{}=]*${name.replaceAll('$', '\\$')}`, 'u').test(source)) return false;
+  return isClass(source) && !isClass(`${source.slice(0, -1)};${name};}`);
+}
+
+/** Compiles the source text of a class without running it. */
+function isClass(source: string): boolean {
+  try {
+    return new Script(`(${source})`) instanceof Script;
+  } catch {
+    return false;
+  }
 }

@@ -1,49 +1,50 @@
 import { isMutatorGuard } from '../isolation.js';
-import { Script } from 'node:vm';
 
 /**
- * One kind of object that the value table can hold: how to take an object apart into cells, and how to put it together.
- *
- * A cell is a primitive, or stands for another object of the table.
+ * One kind of object that the value table can hold: how to serialize an object into cells, and how to restore it from
+ * them. The format of cells is explained in object-table.ts.
  */
 export interface Kind<T extends object = object> {
   /** Stored with every object of the kind. */
   readonly name: string;
-  /** Objects of exactly this prototype are of the kind. */
+  /** Only objects with exactly this prototype are of the kind. */
   readonly prototype: object | null;
-  /** Whether `value`, which has the prototype, really is such an object. */
-  isReal(value: object): value is T;
-  write(value: T, writer: CellWriter): readonly unknown[];
-  /** A new object with everything but what refers to other objects. Throws when the cells make no sense. */
-  shell(cells: Cells): T;
-  /** Adds what refers to other objects, when all of those exist at least as shells. */
-  fill?(shell: T, cells: Cells): void;
-  /** Present where the filled shell is only what the object is made from. Throws StaleType where it cannot be made. */
-  replacement?(cells: Cells): ((shell: object) => object) | undefined;
+  /** Whether `value`, which has the prototype, really is such an object: `Object.create(Map.prototype)` is no map. */
+  matches(value: object): value is T;
+  serialize(value: T, writer: CellWriter): readonly unknown[];
+  /** A new object without the content that refers to other objects. Throws when the cells make no sense. */
+  create(cells: CellReader): T;
+  /** Adds the content that refers to other objects. All of these have been created, but not all are populated. */
+  populate?(object: T, cells: CellReader): void;
+  /**
+   * Turns the populated object into the one to restore, if it was stored by another version of its class; else
+   * undefined. Throws StaleType where that is impossible.
+   */
+  migration?(cells: CellReader): ((fields: object) => object) | undefined;
 }
 
-/** Where in an object a value is: under a key, at a position, or somewhere that words must describe. */
-export type Place = PropertyKey | { readonly words: string };
+/** Where in an object a value is: under a key, at a position, or as a description such as `<key 0>`. */
+export type Place = PropertyKey | { readonly description: string };
 
-/** Turns what an object refers to into cells. Both methods throw Unstorable where that cannot be. */
+/** Turns the content of an object into cells. Both methods throw Unstorable. */
 export interface CellWriter {
   cell(value: unknown, place: Place): unknown;
-  /** What `problem` says is true of the value at the place, or of the object itself. */
+  /** `problem` completes a sentence about the value at `place`, or about the object itself. */
   refuse(problem: string, place?: Place): never;
 }
 
-/** The cells of one stored object, read with checks: they may come from anybody. All methods throw MalformedValue. */
-export interface Cells {
+/** Reads the cells of one stored object. Nothing about them is trusted: all methods throw MalformedValue. */
+export interface CellReader {
   readonly length: number;
-  /** The value itself; another object of the table may still be a shell. */
+  /** A primitive, or another object of the table, which may not be populated yet. */
   value(index: number): unknown;
   text(index: number): string;
   number(index: number): number;
-  /** An own copy. */
+  /** A copy. */
   bytes(index: number): Uint8Array<ArrayBuffer>;
 }
 
-/** A value, or something in it, cannot be stored; the message names it. */
+/** A value, or a part of it, cannot be stored; the message names the part. */
 export class Unstorable extends Error {
   override readonly name = 'Unstorable';
 }
@@ -53,8 +54,8 @@ export class MalformedValue extends Error {
   override readonly name = 'MalformedValue';
 }
 
-/** Name and value of each own property but `except`, in turn. Refuses whatever a later assignment would not restore. */
-export function writeProperties(object: object, writer: CellWriter, except?: string): unknown[] {
+/** Name and value of each own property but `except`, in turn. Refuses properties that an assignment does not restore. */
+export function serializeProperties(object: object, writer: CellWriter, except?: string): unknown[] {
   const cells: unknown[] = [];
   for (const key of Reflect.ownKeys(object)) {
     if (key === except) continue;
@@ -65,7 +66,7 @@ export function writeProperties(object: object, writer: CellWriter, except?: str
   return cells;
 }
 
-/** An own property that is no accessor and has no symbol for a key; refuses others. */
+/** The own property under `key`. Refuses accessors and symbol keys. */
 export function dataProperty(object: object, key: PropertyKey, writer: CellWriter): PropertyDescriptor {
   if (typeof key === 'symbol') writer.refuse('has a symbol for a key', key);
   const property = Object.getOwnPropertyDescriptor(object, key);
@@ -74,36 +75,7 @@ export function dataProperty(object: object, key: PropertyKey, writer: CellWrite
   return property;
 }
 
-/** Restores pairs of names and values on an object without setters of its own or inherited ones, but `__proto__`. */
-export function assignProperties(object: Record<string, unknown>, cells: Cells): void {
-  for (let index = 0; index + 1 < cells.length; index += 2) {
-    const key = cells.text(index);
-    if (key === '__proto__') fillProperties(object, cells, index, index + 2, 'shown');
-    else object[key] = cells.value(index + 1);
-  }
-}
-
-/** Restores pairs of names and values, from the cell `from` to before the cell `end`, without running setters. */
-export function fillProperties(
-  object: object,
-  cells: Cells,
-  from: number,
-  end: number,
-  visibility: 'shown' | 'hidden',
-): void {
-  for (let index = from; index + 1 < end; index += 2) {
-    const key = cells.text(index);
-    const value = cells.value(index + 1);
-    Object.defineProperty(object, key, {
-      value,
-      enumerable: visibility === 'shown',
-      writable: true,
-      configurable: true,
-    });
-  }
-}
-
-/** Refuses properties added to an object of a kind that has none of its own besides `expected`. */
+/** Refuses properties that were added to an object whose kind has no properties besides `expected`. */
 export function refuseExtras(object: object, writer: CellWriter, ...expected: readonly string[]): void {
   for (const key of Reflect.ownKeys(object)) {
     if (typeof key === 'string' && expected.includes(key)) continue;
@@ -112,36 +84,31 @@ export function refuseExtras(object: object, writer: CellWriter, ...expected: re
   }
 }
 
-/** As it is written: `#x`, also in texts and comments, which is not one. */
-const NAME = /#[\p{ID_Start}$_][\p{ID_Continue}$\u200c\u200d]*/gu;
-/** As compilers write it for older engines. */
-const COMPILED = /_+class_?private_?(?:field|method)/i;
-
-/**
- * A private member (`#x`) of the instances of a class or of those it extends; undefined if there is none. Nobody outside
- * the class can read it, nor make an object that has it without running the constructor.
- */
-export function privateMemberOf(type: unknown): string | undefined {
-  for (let at = type; typeof at === 'function'; at = Object.getPrototypeOf(at)) {
-    const source = Function.prototype.toString.call(at);
-    if (COMPILED.test(source)) return '#…';
-    const found = [...new Set(source.match(NAME))].find((name) => declares(source, name));
-    if (found !== undefined) return found;
+/** Restores pairs of names and values on an ordinary object, by assignment where no setter can be involved. */
+export function assignProperties(object: Record<string, unknown>, cells: CellReader): void {
+  for (let index = 0; index + 1 < cells.length; index += 2) {
+    const key = cells.text(index);
+    if (key === '__proto__') defineProperties(object, cells, index, index + 2, 'enumerable');
+    else object[key] = cells.value(index + 1);
   }
-  return undefined;
 }
 
-/** The engine's own parser knows: a class may not declare a private name twice. */
-function declares(source: string, name: string): boolean {
-  if (new RegExp(`\\bstatic\\s[^;{}=]*${name.replaceAll('$', '\\$')}`, 'u').test(source)) return false;
-  return isClass(source) && !isClass(`${source.slice(0, -1)};${name};}`);
-}
-
-/** Compiles the text of a class, and does not run it. */
-function isClass(source: string): boolean {
-  try {
-    return new Script(`(${source})`) instanceof Script;
-  } catch {
-    return false;
+/** Restores pairs of names and values from the cells `from` up to, not including, `end`, without running setters. */
+export function defineProperties(
+  object: object,
+  cells: CellReader,
+  from: number,
+  end: number,
+  visibility: 'enumerable' | 'hidden',
+): void {
+  for (let index = from; index + 1 < end; index += 2) {
+    const key = cells.text(index);
+    const value = cells.value(index + 1);
+    Object.defineProperty(object, key, {
+      value,
+      enumerable: visibility === 'enumerable',
+      writable: true,
+      configurable: true,
+    });
   }
 }

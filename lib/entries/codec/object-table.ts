@@ -1,19 +1,25 @@
 import { types } from 'node:util';
-import { Unstorable, type CellWriter, type Kind, type Place, MalformedValue, type Cells } from './kinds.js';
-import { StaleType, isClassKind } from './class-kinds.js';
+import { isClassKind, StaleType } from './class-kinds.js';
+import { type CellReader, type CellWriter, type Kind, MalformedValue, type Place, Unstorable } from './kinds.js';
 
 /**
- * Any value as a table without nesting: each distinct object one row, its kind followed by its cells. So cycles and
- * shared objects stay what they are, and depth costs no stack.
+ * A value as a table without nesting, so that cycles and shared references survive, and depth takes no stack.
  *
- * A cell is a primitive, or `[row]` for an object, or one of the escapes for primitives that MessagePack would alter.
+ * Each distinct object is one row: the name of its kind, then its cells, whose meaning the kind defines. A cell is
+ *
+ * - a primitive;
+ * - `[row]`, a reference to the object in that row;
+ * - an escape for a primitive that MessagePack would alter: `[-1]` is -0, `[-2, bytes]` a text that is not well formed
+ *   (in UTF-16), `[-3, digits]` a bigint of more than 64 bits (in hexadecimal).
+ *
+ * `root` is the cell of the value itself. For `const a = { n: -0 }; a.self = a` the table is root `[0]` and rows
+ * `[['Object', 'n', [-1], 'self', [0]]]`. Rows are in the order in which the objects are reached first.
  */
 export interface ValueTable {
   readonly root: unknown;
   readonly rows: readonly (readonly unknown[])[];
 }
 
-/** First items of the escape cells. */
 const NEGATIVE_ZERO = -1;
 const UTF16_TEXT = -2;
 const LARGE_INTEGER = -3;
@@ -21,12 +27,15 @@ const LARGE_INTEGER = -3;
 const LOWEST_INTEGER = -(2n ** 63n);
 const BEYOND_INTEGER = 2n ** 64n;
 
-/** Throws Unstorable, naming the path, for what the table cannot hold faithfully. */
-export function toTable(value: unknown, kinds: ReadonlyMap<object | null, Kind>): ValueTable {
-  return new TableBuilder(kinds).table(value);
+/** Whether `value` fits into the 64 bits that MessagePack has for a bigint. */
+export const isSmallInteger = (value: bigint): boolean => value >= LOWEST_INTEGER && value < BEYOND_INTEGER;
+
+/** Throws Unstorable, naming the path in the value, for content that the table cannot hold faithfully. */
+export function serializeToTable(value: unknown, kinds: ReadonlyMap<object | null, Kind>): ValueTable {
+  return new TableWriter(kinds).table(value);
 }
 
-class TableBuilder implements CellWriter {
+class TableWriter implements CellWriter {
   private readonly rowOf = new Map<object, number>();
   private readonly found: { readonly object: object; readonly parent: number; readonly place: Place }[] = [];
   private current = -1;
@@ -36,11 +45,11 @@ class TableBuilder implements CellWriter {
   table(value: unknown): ValueTable {
     const root = this.cell(value, ROOT);
     const rows: unknown[][] = [];
-    // rows are appended while their predecessors are lowered
+    // `found` grows while its objects are serialized
     for (const { object } of this.found) {
       this.current += 1;
       const kind = this.kindOf(object);
-      rows.push([kind.name, ...kind.write(object, this)]);
+      rows.push([kind.name, ...kind.serialize(object, this)]);
     }
     return { root, rows };
   }
@@ -52,7 +61,7 @@ class TableBuilder implements CellWriter {
       case 'number':
         return Object.is(value, -0) ? [NEGATIVE_ZERO] : value;
       case 'bigint':
-        return value >= LOWEST_INTEGER && value < BEYOND_INTEGER ? value : [LARGE_INTEGER, value.toString(16)];
+        return isSmallInteger(value) ? value : [LARGE_INTEGER, value.toString(16)];
       case 'object':
         return value === null ? null : [this.row(value, place)];
       case 'function':
@@ -66,7 +75,7 @@ class TableBuilder implements CellWriter {
   refuse(problem: string, place: Place = ROOT): never {
     const steps = [place];
     for (let at = this.found[this.current]; at !== undefined; at = this.found[at.parent]) steps.push(at.place);
-    const path = steps.toReversed().map(written).join('');
+    const path = steps.toReversed().map(accessor).join('');
     throw new Unstorable(`value${shorten(path)} ${problem}`);
   }
 
@@ -83,7 +92,7 @@ class TableBuilder implements CellWriter {
     if (types.isProxy(object)) this.refuse('is a Proxy');
     const prototype: object | null = Object.getPrototypeOf(object);
     const kind = this.kinds.get(prototype);
-    if (kind?.isReal(object) === true) return kind;
+    if (kind?.matches(object) === true) return kind;
     return this.refuse(describe(object));
   }
 }
@@ -101,12 +110,12 @@ function className(object: object): string {
   return typeof constructor === 'function' && constructor.name !== '' ? constructor.name : 'an unnamed class';
 }
 
-const ROOT: Place = { words: '' };
+const ROOT: Place = { description: '' };
 const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
 
-/** The place as it would be written behind the object. */
-function written(place: Place): string {
-  if (typeof place === 'object') return place.words;
+/** The place as JavaScript writes it after an object: `.name`, `[0]`, `["a b"]`. */
+function accessor(place: Place): string {
+  if (typeof place === 'object') return place.description;
   if (typeof place !== 'string') return `[${String(place)}]`;
   return IDENTIFIER.test(place) ? `.${place}` : `[${JSON.stringify(place)}]`;
 }
@@ -118,13 +127,16 @@ const shorten = (path: string): string =>
 
 interface Row {
   readonly kind: Kind;
-  readonly cells: StoredCells;
-  /** Makes the object out of its filled shell, where that is not the object itself. */
-  readonly replace: ((shell: object) => object) | undefined;
+  readonly cells: RowReader;
+  /** Makes the present version of the object, when an older one was stored. */
+  readonly migrate: ((fields: object) => object) | undefined;
 }
 
-/** The value of a table. Throws MalformedValue, or StaleType for instances of a class or version no longer known. */
-export function fromTable(table: ValueTable, kinds: ReadonlyMap<string, Kind>): unknown {
+/**
+ * The value of a table: creates all objects empty, then populates them, so that they can refer to each other. Throws
+ * MalformedValue, or StaleType for instances of a class or version that is no longer known.
+ */
+export function deserializeTable(table: ValueTable, kinds: ReadonlyMap<string, Kind>): unknown {
   const objects: object[] = [];
   const objectAt = (index: number): object => {
     const object = objects[index];
@@ -133,19 +145,19 @@ export function fromTable(table: ValueTable, kinds: ReadonlyMap<string, Kind>): 
   };
   const rows = table.rows.map((row): Row => {
     const kind = kindOf(row, kinds);
-    const cells = new StoredCells(row, objectAt);
-    return { kind, cells, replace: kind.replacement?.(cells) };
+    const cells = new RowReader(row, objectAt);
+    return { kind, cells, migrate: kind.migration?.(cells) };
   });
-  for (const { kind, cells } of rows) objects.push(kind.shell(cells));
+  for (const { kind, cells } of rows) objects.push(kind.create(cells));
 
-  const fill = (index: number, row: Row): void => {
-    const shell = objectAt(index);
-    row.kind.fill?.(shell, row.cells);
-    if (row.replace !== undefined) objects[index] = row.replace(shell);
+  const populate = (index: number, { kind, cells, migrate }: Row): void => {
+    const object = objectAt(index);
+    kind.populate?.(object, cells);
+    if (migrate !== undefined) objects[index] = migrate(object);
   };
-  if (rows.some((row) => row.replace !== undefined)) childrenFirst(rows, fill);
-  else rows.forEach((row, index) => fill(index, row));
-  return new StoredCells([undefined, table.root], objectAt).value(0);
+  if (rows.some((row) => row.migrate !== undefined)) childrenFirst(rows, populate);
+  else rows.forEach((row, index) => populate(index, row));
+  return new RowReader([undefined, table.root], objectAt).value(0);
 }
 
 function kindOf(row: readonly unknown[], kinds: ReadonlyMap<string, Kind>): Kind {
@@ -154,10 +166,13 @@ function kindOf(row: readonly unknown[], kinds: ReadonlyMap<string, Kind>): Kind
   const kind = kinds.get(name);
   if (kind !== undefined) return kind;
   if (isClassKind(name)) throw new StaleType(`An instance of '${name}' is stored, which is not listed in 'types'.`);
-  throw new MalformedValue('A stored object is of no known kind.');
+  throw new MalformedValue('A stored object has an unknown kind.');
 }
 
-/** Visits every row after those it refers to, as far as cycles allow: what is replaced must be so before it is used. */
+/**
+ * Visits every row after the rows it refers to, as far as cycles allow: an object must be migrated before another one
+ * takes it into its fields. Keeps its own stack of open rows, since nesting may be deep.
+ */
 function childrenFirst(rows: readonly Row[], visit: (index: number, row: Row) => void): void {
   const state = rows.map((): 'new' | 'open' | 'done' => 'new');
   const open: { readonly index: number; readonly row: Row; readonly children: Iterator<number> }[] = [];
@@ -165,8 +180,8 @@ function childrenFirst(rows: readonly Row[], visit: (index: number, row: Row) =>
     const row = rows[index];
     if (row === undefined || state[index] === 'done') return;
     if (state[index] === 'open') {
-      if (row.replace === undefined) return;
-      throw new StaleType('An instance that would have to be migrated refers back to itself.');
+      if (row.migrate === undefined) return;
+      throw new StaleType('An instance that needs a migration refers back to itself.');
     }
     state[index] = 'open';
     open.push({ index, row, children: row.cells.references()[Symbol.iterator]() });
@@ -186,8 +201,8 @@ function childrenFirst(rows: readonly Row[], visit: (index: number, row: Row) =>
   }
 }
 
-/** The cells of one row of a table that was read back; the row's first item is its kind. */
-class StoredCells implements Cells {
+/** The cells of one stored row, which follow the name of its kind. */
+class RowReader implements CellReader {
   readonly length: number;
 
   constructor(
@@ -200,59 +215,57 @@ class StoredCells implements Cells {
   value(index: number): unknown {
     const cell = this.row[index + 1];
     if (typeof cell !== 'object' || cell === null) return cell;
-    const reference = rowOf(cell);
-    return reference === undefined ? primitive(cell) : this.objectAt(reference);
+    const reference = referencedRow(cell);
+    return reference === undefined ? escapedPrimitive(cell) : this.objectAt(reference);
   }
 
   text(index: number): string {
     const value = this.value(index);
-    if (typeof value !== 'string') throw new MalformedValue('A stored object has something else where a text belongs.');
+    if (typeof value !== 'string') throw new MalformedValue('A stored object has no text where one is expected.');
     return value;
   }
 
   number(index: number): number {
     const value = this.value(index);
-    if (typeof value !== 'number')
-      throw new MalformedValue('A stored object has something else where a number belongs.');
+    if (typeof value !== 'number') throw new MalformedValue('A stored object has no number where one is expected.');
     return value;
   }
 
   bytes(index: number): Uint8Array<ArrayBuffer> {
     const cell = this.row[index + 1];
     if (!(cell instanceof Uint8Array))
-      throw new MalformedValue('A stored object has something else where bytes belong.');
+      throw new MalformedValue('A stored object has no bytes where some are expected.');
     return new Uint8Array(cell);
   }
 
   /** The rows that the cells refer to. */
   *references(): Iterable<number> {
     for (const cell of this.row) {
-      const reference = typeof cell === 'object' && cell !== null ? rowOf(cell) : undefined;
+      const reference = typeof cell === 'object' && cell !== null ? referencedRow(cell) : undefined;
       if (reference !== undefined) yield reference;
     }
   }
 }
 
-function rowOf(cell: object): number | undefined {
+function referencedRow(cell: object): number | undefined {
   if (!Array.isArray(cell) || cell.length !== 1) return undefined;
   const row: unknown = cell[0];
   return typeof row === 'number' && row >= 0 ? row : undefined;
 }
 
-/** One that MessagePack would alter. */
-function primitive(cell: object): unknown {
+function escapedPrimitive(cell: object): unknown {
   if (Array.isArray(cell)) {
     const [escape, content]: readonly unknown[] = cell;
     if (escape === NEGATIVE_ZERO) return -0;
     if (escape === UTF16_TEXT && Buffer.isBuffer(content)) return content.toString('utf16le');
     if (escape === LARGE_INTEGER && typeof content === 'string') return largeInteger(content);
   }
-  throw new MalformedValue('A stored object has a cell of no known form.');
+  throw new MalformedValue('A stored object has a cell of an unknown form.');
 }
 
 function largeInteger(hexadecimal: string): bigint {
   const digits = hexadecimal.startsWith('-') ? hexadecimal.slice(1) : hexadecimal;
-  if (!/^[0-9a-f]+$/.test(digits)) throw new MalformedValue('A large integer has other characters than digits.');
+  if (!/^[0-9a-f]+$/.test(digits)) throw new MalformedValue('A large integer has characters that are not digits.');
   const magnitude = BigInt(`0x${digits}`);
   return digits === hexadecimal ? magnitude : -magnitude;
 }

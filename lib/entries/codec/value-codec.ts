@@ -1,17 +1,15 @@
-import { byteKinds, containerKinds, errorKinds, scalarKinds } from './built-in-kinds.js';
-import { listTypes, StaleType, type TypeEntry, instanceKind } from './class-kinds.js';
-import { MalformedValue, Unstorable, type Kind } from './kinds.js';
-import { toTable, type ValueTable, fromTable } from './object-table.js';
-import { Packr, RESERVE_START_SPACE } from 'msgpackr';
 import { types as utilTypes } from 'node:util';
+import { Packr, RESERVE_START_SPACE } from 'msgpackr';
+import { BUILT_IN_KINDS } from './built-in-kinds.js';
+import { classKinds, StaleType, type TypeEntry } from './class-kinds.js';
+import { type Kind, MalformedValue, Unstorable } from './kinds.js';
+import { deserializeTable, isSmallInteger, serializeToTable, type ValueTable } from './object-table.js';
 
-/** First bytes of an encoded value. */
+/** The first byte of an encoded value: the rest is the value in MessagePack, or its value table in MessagePack. */
 const PLAIN = 0x01;
 const TABLE = 0x02;
 
-const BUILT_IN = [...containerKinds, ...scalarKinds, ...byteKinds, ...errorKinds];
-
-/** A value as bytes (which may lie in a larger buffer), or why it has none. */
+/** Encoded bytes (perhaps a view of a larger buffer), or the reason why the value cannot be stored. */
 type Encoded =
   | { readonly storable: true; readonly bytes: Uint8Array }
   | {
@@ -20,15 +18,15 @@ type Encoded =
       readonly reason: string;
     };
 
-/** Whether what was encoded is a tree of ordinary objects, arrays and primitives, and nothing else. */
+/** Whether the encoded value is a tree of ordinary objects, arrays and primitives, and nothing else. */
 export const isTree = (bytes: Uint8Array): boolean => bytes[0] === PLAIN;
 
 /**
- * Values as bytes and back, equal in value and type (`util.isDeepStrictEqual`), or not at all.
+ * Encodes values as bytes and decodes them equal in value and type (`util.isDeepStrictEqual`), or refuses them.
  *
- * A tree of ordinary objects, arrays and primitives is MessagePack; everything else goes through a table of objects
- * that keeps kinds, cycles and shared references. (Within such a plain tree an object that occurs twice comes back as
- * two equal ones.) Decoding runs no code but the `migrate` of listed types, and makes no instances of others.
+ * A tree of ordinary objects, arrays and primitives is stored as plain MessagePack; an object that occurs twice in it
+ * is decoded as two equal objects. Every other value is stored as a value table, which keeps kinds, cycles and shared
+ * references. Decoding runs no code except the `migrate` of listed types, and creates instances of listed types only.
  */
 export class ValueCodec {
   private readonly messages = new MessagePack();
@@ -37,7 +35,7 @@ export class ValueCodec {
 
   /** `types` are the classes whose instances may be stored. Throws LaneCacheError OPTIONS_INVALID. */
   constructor(types: readonly TypeEntry[] = []) {
-    const kinds = [...BUILT_IN, ...listTypes(types).map(instanceKind)];
+    const kinds = [...BUILT_IN_KINDS, ...classKinds(types)];
     this.byPrototype = new Map(kinds.map((kind) => [kind.prototype, kind]));
     this.byName = new Map(kinds.map((kind) => [kind.name, kind]));
   }
@@ -46,7 +44,7 @@ export class ValueCodec {
   encode(value: unknown): Encoded {
     try {
       if (isPlain(value)) return { storable: true, bytes: this.messages.pack(value, PLAIN) };
-      const { root, rows } = toTable(value, this.byPrototype);
+      const { root, rows } = serializeToTable(value, this.byPrototype);
       return { storable: true, bytes: this.messages.pack([root, rows], TABLE) };
     } catch (error) {
       return { storable: false, reason: reasonOf(error) };
@@ -54,19 +52,28 @@ export class ValueCodec {
   }
 
   /**
-   * A new value, sharing nothing with `bytes`. Throws MalformedValue if `bytes` are no encoded value, and StaleType if
-   * they hold an instance of a class or version that is no longer known.
+   * A new value that shares no memory with `bytes`. Throws MalformedValue if `bytes` are not an encoded value, and
+   * StaleType if they hold an instance of a class or version that is no longer known.
    */
   decode(bytes: Uint8Array): unknown {
     const content = bytes.byteLength > 0 ? this.messages.unpack(bytes) : undefined;
     if (bytes[0] === PLAIN) return content;
-    if (bytes[0] !== TABLE) throw new MalformedValue('The value is of no known encoding.');
+    if (bytes[0] !== TABLE) throw new MalformedValue('The value has an unknown encoding.');
     try {
-      return fromTable(asTable(content), this.byName);
+      return deserializeTable(asTable(content), this.byName);
     } catch (error) {
       if (error instanceof StaleType || error instanceof MalformedValue) throw error;
-      throw new MalformedValue('The value cannot be put together.', { cause: error });
+      throw new MalformedValue('The value cannot be restored.', { cause: error });
     }
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Unstorable) return error.message;
+  try {
+    return `value cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+  } catch {
+    return 'value cannot be read: what it throws has no text';
   }
 }
 
@@ -78,31 +85,91 @@ function asTable(content: unknown): ValueTable {
   return { root, rows };
 }
 
-function reasonOf(error: unknown): string {
-  if (error instanceof Unstorable) return error.message;
-  return `value cannot be read: ${describe(error)}`;
+/** Deeper values are left to the value table, which does not recurse. */
+const MAX_DEPTH = 200;
+/** More values may come from a small graph whose nodes are shared; the value table holds each node once. */
+const MAX_VALUES = 1_000_000;
+
+const NOT_PLAIN = -1;
+
+/**
+ * Whether MessagePack alone restores `value` exactly: a tree of ordinary objects, dense arrays and primitives.
+ *
+ * The walk runs no getters and no proxies, except getters of array elements: reading their descriptors would take longer
+ * than encoding them. It throws what such a getter throws.
+ */
+function isPlain(value: unknown): boolean {
+  return budgetAfter(value, MAX_DEPTH, MAX_VALUES) !== NOT_PLAIN;
 }
 
-function describe(error: unknown): string {
-  try {
-    return error instanceof Error ? error.message : String(error);
-  } catch {
-    return 'reading it threw something that has no text';
+/** The number of values that may still follow `value`, or NOT_PLAIN. */
+function budgetAfter(value: unknown, depth: number, budget: number): number {
+  switch (typeof value) {
+    case 'string':
+      return value.isWellFormed() ? budget : NOT_PLAIN;
+    case 'number':
+      return Object.is(value, -0) ? NOT_PLAIN : budget;
+    case 'boolean':
+    case 'undefined':
+      return budget;
+    case 'bigint':
+      return isSmallInteger(value) ? budget : NOT_PLAIN;
+    case 'object':
+      if (value === null) return budget;
+      if (depth === 0 || utilTypes.isProxy(value)) return NOT_PLAIN;
+      return Array.isArray(value)
+        ? budgetAfterArray(value, depth - 1, budget)
+        : budgetAfterObject(value, depth - 1, budget);
+    default:
+      return NOT_PLAIN;
   }
 }
 
+function budgetAfterArray(array: readonly unknown[], depth: number, budget: number): number {
+  const { length } = array;
+  let left = budget - length - 1;
+  if (left < 0 || Object.getPrototypeOf(array) !== Array.prototype) return NOT_PLAIN;
+  if (Object.keys(array).length !== length || Object.getOwnPropertySymbols(array).length > 0) return NOT_PLAIN;
+  for (let index = 0; index < length; index += 1) {
+    const item = array[index];
+    if (item === undefined && !(index in array)) return NOT_PLAIN;
+    left = budgetAfter(item, depth, left);
+    if (left < 0) return NOT_PLAIN;
+  }
+  return left;
+}
+
+function budgetAfterObject(object: object, depth: number, budget: number): number {
+  if (Object.getPrototypeOf(object) !== Object.prototype) return NOT_PLAIN;
+  const names = Object.getOwnPropertyNames(object);
+  let left = budget - names.length - 1;
+  if (left < 0 || Object.getOwnPropertySymbols(object).length > 0) return NOT_PLAIN;
+  for (const name of names) {
+    const property = Object.getOwnPropertyDescriptor(object, name);
+    if (property === undefined || !property.enumerable || property.get !== undefined || property.set !== undefined)
+      return NOT_PLAIN;
+    // msgpackr treats an own `constructor` specially and renames `__proto__`
+    if (name === '__proto__' || name === 'constructor' || !name.isWellFormed()) return NOT_PLAIN;
+    left = budgetAfter(property.value, depth, left);
+    if (left < 0) return NOT_PLAIN;
+  }
+  return left;
+}
+
+const SCRATCH_BYTES = 32 * 1024;
+
 /**
- * MessagePack for plain trees of objects, arrays, primitives and byte strings, each message complete in itself.
+ * MessagePack for plain trees of objects, arrays, primitives and byte strings.
  *
- * What is decoded may come from anybody who can write to the store, so every message is checked to be such a tree
- * before a decoder sees it: no extensions (which could compile record readers), no lengths beyond the bytes there are.
+ * Anyone who can write to the store can write a message, so every message is checked before msgpackr decodes it: it must
+ * be such a tree, without extensions (which could compile record readers) or lengths beyond its end.
  */
 class MessagePack {
   private readonly packr = new Packr({ useRecords: false, variableMapSize: true });
-  /** msgpackr keeps a view with each buffer that it reads, and reads small messages twice as fast where it has one. */
-  private readonly desk = Buffer.alloc(DESK_BYTES);
+  /** Small messages are copied here: msgpackr keeps a DataView per buffer, and reads twice as fast if it has one. */
+  private readonly scratch = Buffer.alloc(SCRATCH_BYTES);
 
-  /** The message behind one byte that is the caller's to use. The result may be part of a larger buffer. */
+  /** `firstByte`, then the message. The result may be a view of a larger buffer. */
   pack(value: unknown, firstByte: number): Uint8Array {
     const bytes = this.packr.pack(value, RESERVE_START_SPACE | 1);
     bytes[0] = firstByte;
@@ -110,13 +177,13 @@ class MessagePack {
   }
 
   /**
-   * Reads the message behind the first byte. Byte strings in it are views of `bytes`, or of what the next message
+   * Reads the message after the first byte. Byte strings in it are views of `bytes`, or of memory that the next call
    * overwrites. Throws MalformedValue.
    */
   unpack(bytes: Uint8Array): unknown {
-    const isSmall = bytes.byteLength <= DESK_BYTES;
-    if (isSmall) this.desk.set(bytes);
-    const message = isSmall ? this.desk : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const isSmall = bytes.byteLength <= SCRATCH_BYTES;
+    if (isSmall) this.scratch.set(bytes);
+    const message = isSmall ? this.scratch : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     checkMessage(message, bytes.byteLength);
     try {
       return this.packr.unpack(message, new MessageSpan(bytes.byteLength));
@@ -126,9 +193,7 @@ class MessagePack {
   }
 }
 
-const DESK_BYTES = 32 * 1024;
-
-/** Where a message lies that has one byte before it. */
+/** The bounds of a message, as options of msgpackr: one byte precedes it. */
 class MessageSpan {
   readonly start = 1;
 
@@ -136,13 +201,13 @@ class MessageSpan {
 }
 
 /**
- * Walks over the tokens of the message, behind the first byte and before `end`, without building anything. A token that
- * reaches beyond the end is told by where it leads.
+ * Walks the tokens of the message, from the second byte to `end`, without building a value. A token that reaches beyond
+ * the end shows in the final position.
  */
 function checkMessage(message: Buffer, end: number): void {
   let position = 1;
   for (let pending = 1; pending > 0; pending -= 1) {
-    // every value takes a byte at least, so a length that promises more values than bytes is a lie
+    // every value takes at least one byte
     if (pending > end - position) throw new MalformedValue('The value is cut off.');
     const token = message[position] ?? 0xc1;
     position += 1;
@@ -156,13 +221,13 @@ function checkMessage(message: Buffer, end: number): void {
       pending += step.values;
     }
   }
-  if (position !== end) throw new MalformedValue('The value has another length than its bytes.');
+  if (position !== end) throw new MalformedValue('The value does not end where its bytes end.');
 }
 
 interface TokenStep {
-  /** How many bytes belong to the token itself. */
+  /** How many more bytes belong to the token itself. */
   readonly bytes: number;
-  /** How many values follow as its content. */
+  /** How many values follow as its elements. */
   readonly values: number;
 }
 
@@ -174,7 +239,7 @@ function longToken(message: Buffer, token: number, position: number): TokenStep 
     case 0xc2: // false
     case 0xc3: // true
       return leaf(0);
-    case 0xc4: // byte strings and texts, by the width of their length
+    case 0xc4: // byte strings and texts
     case 0xd9:
       return leaf(1 + sizeAt(message, position, 1));
     case 0xc5:
@@ -183,7 +248,7 @@ function longToken(message: Buffer, token: number, position: number): TokenStep 
     case 0xc6:
     case 0xdb:
       return leaf(4 + sizeAt(message, position, 4));
-    case 0xcc: // numbers, by their width
+    case 0xcc: // numbers
     case 0xd0:
       return leaf(1);
     case 0xcd:
@@ -208,81 +273,10 @@ function longToken(message: Buffer, token: number, position: number): TokenStep 
     case 0xdf:
       return { bytes: 4, values: sizeAt(message, position, 4) * 2 };
   }
-  throw new MalformedValue(`The value holds the token ${token}, which is never written.`);
+  throw new MalformedValue(`The value holds the token ${token}, which this library never writes.`);
 }
 
 function sizeAt(message: Buffer, position: number, width: number): number {
   if (position + width > message.length) throw new MalformedValue('The value is cut off.');
   return message.readUIntBE(position, width);
-}
-
-/** Deeper than this is left to the value table, which does not recurse. */
-const MAX_DEPTH = 200;
-/** More values than this may be a small graph that shares its nodes; the value table holds each node once. */
-const MAX_VALUES = 1_000_000;
-
-const NOT_PLAIN = -1;
-const LOWEST_INTEGER = -(2n ** 63n);
-const BEYOND_INTEGER = 2n ** 64n;
-
-/**
- * Whether MessagePack alone restores `value` exactly: a tree of ordinary objects, dense arrays and primitives.
- *
- * The walk reads no property through a getter or a proxy, except elements of arrays, whose descriptors would cost more
- * than encoding them. It throws what such an element's getter throws.
- */
-function isPlain(value: unknown): boolean {
-  return spend(value, MAX_DEPTH, MAX_VALUES) !== NOT_PLAIN;
-}
-
-/** What is left of the budget after `value`, or NOT_PLAIN. */
-function spend(value: unknown, depth: number, budget: number): number {
-  switch (typeof value) {
-    case 'string':
-      return value.isWellFormed() ? budget : NOT_PLAIN;
-    case 'number':
-      return Object.is(value, -0) ? NOT_PLAIN : budget;
-    case 'boolean':
-    case 'undefined':
-      return budget;
-    case 'bigint':
-      return value >= LOWEST_INTEGER && value < BEYOND_INTEGER ? budget : NOT_PLAIN;
-    case 'object':
-      if (value === null) return budget;
-      if (depth === 0 || utilTypes.isProxy(value)) return NOT_PLAIN;
-      return Array.isArray(value) ? spendArray(value, depth - 1, budget) : spendObject(value, depth - 1, budget);
-    default:
-      return NOT_PLAIN;
-  }
-}
-
-function spendArray(array: readonly unknown[], depth: number, budget: number): number {
-  const { length } = array;
-  let left = budget - length - 1;
-  if (left < 0 || Object.getPrototypeOf(array) !== Array.prototype) return NOT_PLAIN;
-  if (Object.keys(array).length !== length || Object.getOwnPropertySymbols(array).length > 0) return NOT_PLAIN;
-  for (let index = 0; index < length; index += 1) {
-    const item = array[index];
-    if (item === undefined && !(index in array)) return NOT_PLAIN;
-    left = spend(item, depth, left);
-    if (left < 0) return NOT_PLAIN;
-  }
-  return left;
-}
-
-function spendObject(object: object, depth: number, budget: number): number {
-  if (Object.getPrototypeOf(object) !== Object.prototype) return NOT_PLAIN;
-  const names = Object.getOwnPropertyNames(object);
-  let left = budget - names.length - 1;
-  if (left < 0 || Object.getOwnPropertySymbols(object).length > 0) return NOT_PLAIN;
-  for (const name of names) {
-    const property = Object.getOwnPropertyDescriptor(object, name);
-    if (property === undefined || !property.enumerable || property.get !== undefined || property.set !== undefined)
-      return NOT_PLAIN;
-    // MessagePack's own implementation looks at `constructor`, and renames `__proto__`
-    if (name === '__proto__' || name === 'constructor' || !name.isWellFormed()) return NOT_PLAIN;
-    left = spend(property.value, depth, left);
-    if (left < 0) return NOT_PLAIN;
-  }
-  return left;
 }

@@ -1,5 +1,4 @@
-import { compressRecord } from '../../entries/codec/compression.js';
-import { openRecordAsync, readHeader, type OpenedRecord } from '../../entries/record.js';
+import { compressRecord, openRecordAsync, readHeader, type OpenedRecord } from '../../entries/record.js';
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
 /** What of a lane's policy its entries on the server follow. */

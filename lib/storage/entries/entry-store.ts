@@ -1,11 +1,10 @@
 import { type Clock, nextTurn } from '../../clock/clock.js';
-import { openRecordAsync, type OpenedRecord } from '../../entries/record.js';
+import { compressRecord, openRecordAsync, type OpenedRecord } from '../../entries/record.js';
 import { EntryBatch } from './entry-batch.js';
 import { type EntryRow, EntryTables, type LaneRules, type StoredRecord, LaneUsage } from './entry-tables.js';
 import { type Environment, StorageFault } from '../environment.js';
 import { LaneLimits, type EntryGone, RecencyLog } from './eviction.js';
 import { NoChange, WriteQueue, type QueuedChange } from './write-queue.js';
-import { compressRecord } from '../../entries/codec/compression.js';
 
 const LARGEST_BATCH = { entries: 256, bytes: 4 * 1024 * 1024 };
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;

@@ -1,7 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { compressRecord } from '../../../lib/entries/codec/compression.js';
-import { openRecord, RecordDamaged, sealRecord, type RecordFields } from '../../../lib/entries/record.js';
+import {
+  compressRecord,
+  openRecord,
+  RecordDamaged,
+  sealRecord,
+  type RecordFields,
+} from '../../../lib/entries/record.js';
 import { recordFields } from '../../support/record-fields.js';
 import { anyText } from '../../support/storable-values.js';
 

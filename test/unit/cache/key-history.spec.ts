@@ -4,7 +4,7 @@ import { KeyHistory } from '../../../lib/cache/key-history.js';
 const LANDED = { birth: 3, tags: [], expiresAt: 1_000 };
 
 describe('what became of a key', () => {
-  it('is what happened since it landed last', () => {
+  it('is what happened since it stored last', () => {
     const recent = new KeyHistory();
     recent.refused('k', 'strategy', 'no');
     recent.named({ kind: 'key', lane: 'docs', subject: 'k', position: 2 });
@@ -14,7 +14,7 @@ describe('what became of a key', () => {
     recent.evicted('k', 'l2', 'bytes');
     recent.named({ kind: 'expire', lane: 'docs', subject: 'k', position: 5 });
     expect(recent.of('k')).toEqual({
-      landed: LANDED,
+      stored: LANDED,
       evictedFrom: { l1: 'entries', l2: 'bytes' },
       named: { kind: 'expire', subject: 'k', position: 5 },
     });
@@ -24,7 +24,7 @@ describe('what became of a key', () => {
     const recent = new KeyHistory();
     recent.stored('k', LANDED);
     recent.refused('k', 'disk-full', 'full');
-    expect(recent.of('k')).toMatchObject({ landed: LANDED, refusal: { reason: 'disk-full' } });
+    expect(recent.of('k')).toMatchObject({ stored: LANDED, refusal: { reason: 'disk-full' } });
     recent.refused('k', 'too-large', 'large');
     expect(recent.of('k')).toEqual({ evictedFrom: {}, refusal: { reason: 'too-large', detail: 'large' } });
   });
@@ -36,8 +36,8 @@ describe('what became of a key', () => {
       recent.stored(`key:${at}`, LANDED);
     }
     expect(recent.of('again')?.evictedFrom).toEqual({ l1: '9998', l2: '9999' });
-    expect(recent.of('key:9999')).toEqual({ landed: LANDED, evictedFrom: {} });
-    expect(recent.of('key:8000')).toEqual({ landed: LANDED, evictedFrom: {} });
+    expect(recent.of('key:9999')).toEqual({ stored: LANDED, evictedFrom: {} });
+    expect(recent.of('key:8000')).toEqual({ stored: LANDED, evictedFrom: {} });
     expect(recent.of('key:7000')).toBeUndefined();
     expect(recent.of('never')).toBeUndefined();
   });

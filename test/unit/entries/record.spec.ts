@@ -1,8 +1,14 @@
 import { types } from 'node:util';
 import { brotliCompressSync, crc32 } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
-import { compressRecord } from '../../../lib/entries/codec/compression.js';
-import { openRecord, openRecordAsync, RecordDamaged, RecordUnknown, sealRecord } from '../../../lib/entries/record.js';
+import {
+  compressRecord,
+  openRecord,
+  openRecordAsync,
+  RecordDamaged,
+  RecordUnknown,
+  sealRecord,
+} from '../../../lib/entries/record.js';
 import { recordFields } from '../../support/record-fields.js';
 
 const text = (bytes: number): Buffer => Buffer.from('# Title\n\nSome words. '.repeat(bytes / 20)).subarray(0, bytes);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { privateMemberOf } from '../../../../lib/entries/codec/kinds.js';
+import { privateMemberOf } from '../../../../lib/entries/codec/class-kinds.js';
 
 class Open {
   // a #comment is none
@@ -75,7 +75,7 @@ describe('private members', () => {
     ['in texts, expressions and comments', Open],
     ['in those of the class itself', OfTheClass],
     ['in classes of the language', Map],
-    ['in what is no class', undefined],
+    ['in what is not a class', undefined],
   ])('are not seen %s', (_, type) => {
     expect(privateMemberOf(type)).toBeUndefined();
   });
