@@ -33,11 +33,11 @@ function headline(metrics: LaneMetrics, paint: Paint): string {
 
 function tierRow(name: string, tier: TierMetrics, paint: Paint): readonly Cell[] {
   const { state, reason, entries, sizeBytes, hits, misses, hitRate, evictions, expirations, errors } = tier;
-  const told = state === 'on' ? paint('green', 'on') : paint('yellow', `off: ${reason ?? 'unknown'}`);
+  const shown = state === 'on' ? paint('green', 'on') : paint('yellow', `off: ${reason ?? 'unknown'}`);
   const asked = hits + misses > 0;
   return [
     name,
-    told,
+    shown,
     countText(entries),
     bytesText(sizeBytes),
     countText(hits),

@@ -62,7 +62,7 @@ class CheckpointedStep {
   }
 
   run(manager: LaneManager, call: MethodCall): Promise<unknown> {
-    const id = told(this.options.id, call);
+    const id = settingOf(this.options.id, call);
     const running = this.runningIn(manager.snapshots);
     const current = running.get(id);
     if (current !== undefined) return this.join(manager, id, current);
@@ -96,8 +96,8 @@ class CheckpointedStep {
     const labels: SaveCheckpointOptions = {
       ...(lane !== undefined && { lane }),
       ...(ttl !== undefined && { ttl }),
-      ...(workflow !== undefined && { workflow: told(workflow, call) }),
-      ...(step !== undefined && { step: told(step, call) }),
+      ...(workflow !== undefined && { workflow: settingOf(workflow, call) }),
+      ...(step !== undefined && { step: settingOf(step, call) }),
     };
     await this.unlessUnavailable(manager, () => manager.snapshots.cacheCheckpoint(id, state, labels));
   }
@@ -125,6 +125,6 @@ class CheckpointedStep {
 }
 
 /** A setting, or what it gives for this call. */
-function told<T extends string | number>(setting: T | GivenFunction<T>, call: MethodCall): T {
+function settingOf<T extends string | number>(setting: T | GivenFunction<T>, call: MethodCall): T {
   return typeof setting === 'function' ? callGiven(setting, call.args, call.host) : setting;
 }

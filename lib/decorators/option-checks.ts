@@ -64,10 +64,10 @@ export function computeWith(rules: ResultRules): (call: MethodCall) => Compute<u
   if (unless === undefined && resultTags === undefined && typeof ttl !== 'function') return (call) => call.run;
   return (call) => async (context) => {
     const result = await call.run();
-    const told = [result, ...call.args];
-    if (unless !== undefined && callGiven(unless, told)) refuse(context);
-    if (resultTags !== undefined) context.setTags(callGiven(resultTags, told));
-    if (typeof ttl === 'function') context.setTtl(callGiven(ttl, told));
+    const given = [result, ...call.args];
+    if (unless !== undefined && callGiven(unless, given)) refuse(context);
+    if (resultTags !== undefined) context.setTags(callGiven(resultTags, given));
+    if (typeof ttl === 'function') context.setTtl(callGiven(ttl, given));
     return result;
   };
 }

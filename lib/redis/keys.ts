@@ -15,7 +15,7 @@ export class KeySpace {
   readonly keys: string;
   readonly tags: string;
   readonly patterns: string;
-  readonly landed: string;
+  readonly released: string;
   private readonly root: string;
 
   /** Throws OPTIONS_INVALID for a prefix that is empty or has a brace. */
@@ -31,7 +31,7 @@ export class KeySpace {
     this.keys = `${this.root}:keys`;
     this.tags = `${this.root}:tags`;
     this.patterns = `${this.root}:patterns`;
-    this.landed = `${this.root}:landed`;
+    this.released = `${this.root}:landed`;
   }
 
   /** In the order in which every script of the log takes them. */

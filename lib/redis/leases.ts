@@ -9,20 +9,20 @@ interface LeasesOptions {
   readonly keys: KeySpace;
   readonly clock: Clock;
   readonly connection: () => Connection | undefined;
-  /** Resolves when the entries on their way are on the server. */
+  /** Resolves when the entries that are being written are on the server. */
   readonly written: () => Promise<unknown>;
   readonly hold: KeepAlive;
 }
 
-/** Without a sign of life, a holder loses its lease after this. */
+/** A holder that does not extend its lease loses it after this. */
 const LEASE_MS = 3_000;
-/** Nobody waits longer for another instance. */
+/** The longest wait for another instance. */
 const WAIT_AT_MOST_MS = 30_000;
 const REMEMBERED = 1_000;
 
 const OWN_TURN: ClusterTurn = Object.freeze({ end: () => undefined });
 
-/** Turns as leases on the server: with a token, an end, and a message when they are given back. */
+/** Turns as leases on the server: with a token, an end, and a message when they are released. */
 export class Leases implements ClusterTurns {
   private readonly waiting = new Map<string, Set<() => void>>();
 
@@ -32,7 +32,7 @@ export class Leases implements ClusterTurns {
     return this.options.hold.during(this.awaitTurn(lane, key));
   }
 
-  /** Leases that were given back, by name. */
+  /** Leases that were released, by name. */
   ended(names: readonly string[]): void {
     for (const name of names) for (const wake of this.waiting.get(name) ?? []) wake();
   }
@@ -45,7 +45,7 @@ export class Leases implements ClusterTurns {
     for (;;) {
       const current = connection();
       if (current === undefined || !current.isSound) return OWN_TURN;
-      // before asking, so that what is given back meanwhile is not missed
+      // Before asking, so that a release in between is not missed.
       const ended = this.listen(name);
       try {
         const answer = await current.run(TAKE, [name], [token, `${LEASE_MS}`]);
@@ -79,13 +79,13 @@ export class Leases implements ClusterTurns {
     };
   }
 
-  /** Behind the entry, so that whoever hears of it finds it. */
+  /** Releases the lease after the entry is written, so that the next instance finds it. */
   private async giveBack(connection: Connection, name: string, token: string): Promise<void> {
     try {
       await this.options.written();
-      await connection.run(GIVE_BACK, [name, this.options.keys.landed], [token, `${REMEMBERED}`]);
+      await connection.run(GIVE_BACK, [name, this.options.keys.released], [token, `${REMEMBERED}`]);
     } catch {
-      // it ends by itself
+      // The lease ends by itself.
     }
   }
 
@@ -117,19 +117,19 @@ export class Leases implements ClusterTurns {
   }
 }
 
-/** KEYS: lease. ARGV: token, ms. -> 'TAKEN', or how many ms another one's has left. What has no end is nobody's. */
+/** KEYS: lease. ARGV: token, ms. -> 'TAKEN', or how many ms another one's has left. A lease without an end counts as free. */
 export const TAKE = new Script(`
 local left = redis.call('PTTL', KEYS[1])
 if left >= 0 then return left end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 'TAKEN'`);
 
-/** KEYS: lease. ARGV: token, ms. -> 1 if it is still ours. */
+/** KEYS: lease. ARGV: token, ms. -> 1 if the token still holds it. */
 export const EXTEND = new Script(`
 if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
 
-/** KEYS: lease, stream of those given back. ARGV: token, how many are remembered. */
+/** KEYS: lease, stream of released leases. ARGV: token, how many are remembered. */
 export const GIVE_BACK = new Script(`
 if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])

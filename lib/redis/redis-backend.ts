@@ -45,14 +45,14 @@ export interface RedisBackendOptions {
   readonly outbox: () => Outbox | undefined;
 }
 
-/** Cut off for longer, nothing that was missed can be told from what was not. */
+/** After a longer disconnection, missed records cannot be told from the others. */
 const CUT_OFF_AFTER_MS = 1_000;
 const CLOSE_WITHIN_MS = 250;
 const RECONNECTS = { firstMs: 100, longestMs: 2_000 };
 /** How long an app waits at boot for a server that does not answer. */
 const BOOT_WITHIN_MS = 1_000;
 
-/** Everything that an app shares through Redis: the tier, the log, and the connection they stand on. */
+/** Everything that an app shares through Redis: the tier, the log, and their connection. */
 export class RedisBackend {
   readonly tier: DistributedTier;
   readonly log: SharedLog;
@@ -121,7 +121,7 @@ export class RedisBackend {
     this.turns = this.leases;
   }
 
-  /** Connects, and goes on connecting. Resolves when the tier serves, or when it is clear that it does not yet. */
+  /** Connects, and reconnects for ever. Resolves when the tier serves, or when the boot need not wait longer. */
   start(follower: LogFollower): Promise<void> {
     const { settings, cursors, applied, serverTime, keys } = this;
     const { clock, life, trustPersistence, position, journal } = settings;
@@ -147,7 +147,7 @@ export class RedisBackend {
     return this.hold.during(started);
   }
 
-  /** Where checkpoints are, when they are shared; connected when they are first asked. */
+  /** The shared checkpoints. They connect when they are first used. */
   get checkpoints(): CheckpointStore {
     const { clock, events } = this.settings;
     this.store ??= new RedisCheckpointStore(
@@ -157,7 +157,7 @@ export class RedisBackend {
     return this.store;
   }
 
-  /** This process has become the owner of a persistent tier whose past it has not followed. */
+  /** This process has become the owner of a persistent tier whose records it has not followed. */
   async takenOver(): Promise<void> {
     await this.line?.takenOver();
   }
@@ -171,7 +171,7 @@ export class RedisBackend {
     this.staleness.stop();
     this.opened?.fail(new Error('closed'));
     this.wake();
-    // a connection that is being made ends by itself
+    // A connection that is being opened ends by itself.
     await settledWithin(this.settings.clock, this.running, CLOSE_WITHIN_MS);
     await this.template.close();
     this.hold.end();
@@ -193,7 +193,7 @@ export class RedisBackend {
   }
 
   private caughtUp(connection: Connection, asOf: number): void {
-    // a session that has failed may still bring what was on its way
+    // A failed connection may still deliver replies that were on their way.
     if (this.isClosed || connection !== this.opened) return;
     this.staleness.freshAsOf(asOf);
     this.freshness.caughtUpAsOf(asOf);

@@ -66,8 +66,8 @@ export const SHARED_OMISSIONS: readonly Omission<SharedScene, SharedSceneName>[]
   ),
   omit('1 givenTags in one step', 'a call ends when its record has come round', two, { ...tag, ...slow }, [
     log,
-    'if (saying.sequence <= this.reached) echoed();',
-    'if (saying.sequence > 0) echoed();',
+    'if (appended.sequence <= this.reached) echoed();',
+    'if (appended.sequence > 0) echoed();',
   ]),
   omit('2 follow', 'what others say is followed', two, key, [line, 'record.by === log.by', 'record.by !== undefined']),
   omit('2 follow', 'every record is the next', letting, { ...key, ...trims }, [
@@ -82,8 +82,8 @@ export const SHARED_OMISSIONS: readonly Omission<SharedScene, SharedSceneName>[]
     { ...key, faults: 0.2, fault: ['trim'], ...slow },
     [
       line,
-      'if (wasWhole && records.length === 0 && now < greeting.cursor.sequence) void this.drop(greeting.cursor);',
-      'if (wasWhole && records.length === 0 && now < greeting.cursor.sequence) cursors.note(this.options.position(), greeting.cursor);',
+      'if (wasWhole && records.length === 0 && now < handshake.cursor.sequence) void this.drop(handshake.cursor);',
+      'if (wasWhole && records.length === 0 && now < handshake.cursor.sequence) cursors.note(this.options.position(), handshake.cursor);',
     ],
   ),
   omit('2 follow', 'unheard for a second is cut off', three, { ...key, weathers: 0.1, weather: ['hole', 'fast'] }, [
@@ -208,10 +208,10 @@ export const SHARED_OMISSIONS: readonly Omission<SharedScene, SharedSceneName>[]
   ),
   omit('5 history lost', 'a new generation, heard of, drops all', letting, { ...key, faults: 0.12, fault: ['evict'] }, [
     line,
-    `      applied.patterns.learnAll(greeting.patterns);
-      void this.drop(greeting.cursor);`,
-    `      applied.patterns.learnAll(greeting.patterns);
-      cursors.note(this.options.position(), greeting.cursor);`,
+    `      applied.patterns.learnAll(handshake.patterns);
+      void this.drop(handshake.cursor);`,
+    `      applied.patterns.learnAll(handshake.patterns);
+      cursors.note(this.options.position(), handshake.cursor);`,
   ]),
   omit('6 take-over', 'the disk is not read before it is caught up', disks, { ...key, kills: 0.12, ...away }, [
     follower,

@@ -31,13 +31,13 @@ import type { Clock } from '../../clock/clock.js';
 import { withDeadline } from '../../clock/timers.js';
 import type { KeepAlive } from '../../clock/keep-alive.js';
 
-/** Rows that one look takes. */
+/** Rows that one read takes. */
 const AT_ONCE = 64;
 const ALL = 1_000_000;
 
 /**
- * Checkpoints that the instances of an app share. A save is one step of the server; that it rests safely when it was
- * acknowledged is for the server's own persistence to say.
+ * Checkpoints that the instances of an app share. A save is one step of the server. Whether an acknowledged save is durable
+ * depends on the server's own persistence.
  */
 export class RedisCheckpointStore implements CheckpointStore {
   private current: CheckpointStoreState = { state: 'on' };
@@ -120,7 +120,7 @@ export class RedisCheckpointStore implements CheckpointStore {
         ? ['expiry', (record: CheckpointRecord): number => record.expiresAt ?? 0]
         : ['time', (record: CheckpointRecord): number => record.savedAt];
     const due: { readonly record: CheckpointRecord; readonly at: Position }[] = [];
-    // all of a slice before the first goes: what goes would move the others
+    // The whole slice is read before the first removal, because a removal moves the others.
     for await (const { record } of this.along(index, slice)) {
       if (record === undefined) continue;
       const at = { time: timeOf(record), sequence: record.sequence };
@@ -162,7 +162,7 @@ export class RedisCheckpointStore implements CheckpointStore {
     const { lane, workflow, now, keepLast } = rule;
     if ((lane !== undefined && record.lane !== lane) || (workflow !== undefined && record.workflow !== workflow))
       return;
-    // what expired was the first phase's business
+    // The first phase has removed what expired.
     if (phase === 'old' && (hasExpired(record, now) || (await this.isAmongLast(record, keepLast, now)))) return;
     const dry = record.pinned || rule.mode === 'dry-run';
     const id = idHash(record.id);
@@ -187,7 +187,7 @@ export class RedisCheckpointStore implements CheckpointStore {
     return (await this.rows(id, 1))[0]?.version ?? 0;
   }
 
-  /** 0 if there is none. One that cannot be read counts: it is there. */
+  /** 0 if there is none. A version that cannot be read counts too. */
   private async currentVersion(id: string, now: number): Promise<number> {
     const rows = await this.rows(id, ALL);
     return rows.find(({ record }) => record === undefined || !hasExpired(record, now))?.version ?? 0;
@@ -258,13 +258,13 @@ function isBehind(record: CheckpointRecord, after: ListQuery['after'], byTime: b
 
 const scoreOf = (score: number): string => (Number.isFinite(score) ? `${score}` : score > 0 ? '+inf' : '-inf');
 
-/** A version as the scripts give it; `record` is undefined when it cannot be read. */
+/** A version as the scripts return it. `record` is undefined when it cannot be read. */
 interface CheckpointRow {
   readonly version: number;
   readonly record: CheckpointRecord | undefined;
 }
 
-/** Ids may hold anything; names hold their hash, and the id itself lies in the draft. */
+/** Ids may hold any text, so names hold their hash. The id itself is in the draft. */
 function idHash(id: string): string {
   return createHash('sha256').update(id, 'utf16le').digest('hex');
 }
@@ -321,11 +321,11 @@ export class Tally {
   }
 }
 
-/** A state may be large, and is not worth losing to impatience. */
+/** A state may be large, so it gets more time. */
 const ANSWERED_WITHIN_MS = 10_000;
 const OPEN_WITHIN_MS = 3_000;
 
-/** The connection of the shared checkpoints: made when it is needed, and anew when it was lost. Commands keep their order. */
+/** The connection of the shared checkpoints. It is opened when it is needed, and again after a loss. Commands keep their order. */
 export class CheckpointConnection {
   private opening: Promise<RedisPort> | undefined;
   private readonly underWay = new Set<Promise<unknown>>();
@@ -347,7 +347,7 @@ export class CheckpointConnection {
     }
   }
 
-  /** Waits for what is under way. */
+  /** Waits for running commands. */
   async close(): Promise<void> {
     await Promise.allSettled(this.underWay);
     const { opening } = this;
@@ -369,7 +369,7 @@ export class CheckpointConnection {
         this.opening = undefined;
         void port.close();
       });
-      // known beforehand, so that no command is sent twice and overtaken
+      // Loaded before, so that no command is sent twice and overtaken.
       for (const script of CHECKPOINT_SCRIPTS) await script.load(port, ANSWERED_WITHIN_MS);
       return port;
     } catch (error) {

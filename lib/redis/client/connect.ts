@@ -9,12 +9,12 @@ export interface RedisAddress {
   readonly client?: object | undefined;
 }
 
-/** How long a connection may take to stand. */
+/** How long opening a connection may take. */
 const CONNECT_WITHIN_MS = 2_000;
 
 /**
- * The port from which connections are duplicated. Throws OPTIONS_INVALID for an address or a client that is none, and
- * when a url is given but neither `redis` nor `ioredis` is installed.
+ * The client from which connections are duplicated. Throws OPTIONS_INVALID for an invalid url or client, and when a url is
+ * given but neither `redis` nor `ioredis` is installed.
  */
 export async function templateClient({ url, client }: RedisAddress): Promise<RedisPort> {
   if (client !== undefined) return clientOf(client);

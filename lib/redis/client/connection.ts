@@ -4,22 +4,22 @@ import type { KeepAlive } from '../../clock/keep-alive.js';
 import type { RedisArgument, RedisPort, Script } from './redis-client.js';
 
 export interface ConnectionOptions {
-  /** For a command. */
+  /** How long a command may take. */
   readonly timeoutMs: number;
   readonly hold: KeepAlive;
 }
 
-/** Who answers no command for so long is gone, even if the other connection stands. */
+/** A server that answers no command for so long is gone, even if the other connection is open. */
 const SILENT_AT_MOST_MS = 1_000;
-/** How long two connections may take to stand. */
+/** How long opening two connections may take. */
 const OPEN_WITHIN_MS = 3_000;
 
 /**
- * Two connections that stand and fall together: one for commands, one that follows the log. A session that failed is
- * never used again; the next one begins with a handshake.
+ * Two connections that are opened and closed together: one for commands, one that follows the log. A failed pair is never
+ * used again; the next one starts with a handshake.
  */
 export class Connection {
-  /** Settles, as a rejection, when the session has failed. */
+  /** Rejects when the connection has failed. */
   readonly failure: Promise<never>;
   /** false from a command that was not answered in time until the next heartbeat. */
   isSound = true;

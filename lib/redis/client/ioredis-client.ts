@@ -1,7 +1,7 @@
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import { answer, ConnectionState, type RedisArgument, type RedisPort } from './redis-client.js';
 
-/** What is used of a client of `ioredis`. */
+/** The parts of an `ioredis` client that are used. */
 interface ForeignIoredis {
   readonly status: string;
   readonly stream?: { unref(): unknown };
@@ -12,7 +12,7 @@ interface ForeignIoredis {
   on(event: string, listener: (...args: unknown[]) => void): unknown;
 }
 
-/** A connection that is lost is given up: the library makes another, and starts it with a handshake. */
+/** A lost connection is not reused: the library opens another, and starts it with a handshake. */
 const FOR_ONE_LIFE = Object.freeze({
   lazyConnect: true,
   enableOfflineQueue: false,
@@ -21,7 +21,7 @@ const FOR_ONE_LIFE = Object.freeze({
   autoResendUnfulfilledCommands: false,
 });
 
-/** A client of `ioredis` (^5 or ^6) as a port. The client may be unconnected; it is used as a template. */
+/** Adapts a client of `ioredis` (^5 or ^6). The client may be unconnected; it is used as a template. */
 export function fromIoredis(client: object): RedisPort {
   if (!isIoredis(client)) {
     throw new LaneCacheError('OPTIONS_INVALID', 'fromIoredis needs an instance of Redis of `ioredis`.', {

@@ -1,7 +1,7 @@
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import { answer, ConnectionState, type RedisArgument, type RedisPort } from './redis-client.js';
 
-/** What is used of a node-redis client, of the `redis` package. */
+/** The parts of a node-redis client (package `redis`) that are used. */
 interface ForeignNodeRedis {
   readonly isReady: boolean;
   sendCommand(args: readonly (string | Buffer)[], options?: object): Promise<unknown>;
@@ -14,10 +14,10 @@ interface ForeignNodeRedis {
 
 /** Bulk strings as bytes; 36 is `$`, their mark in the protocol. */
 const AS_BYTES = Object.freeze({ typeMapping: Object.freeze({ 36: Buffer }) });
-/** A connection that is lost is given up: the library makes another, and starts it with a handshake. */
+/** A lost connection is not reused: the library opens another, and starts it with a handshake. */
 const FOR_ONE_LIFE = Object.freeze({ disableOfflineQueue: true, commandOptions: { timeout: undefined } });
 
-/** A node-redis client (`redis` ^5 or ^6) as a port. The client may be unconnected; it is used as a template. */
+/** Adapts a node-redis client (`redis` ^5 or ^6). The client may be unconnected; it is used as a template. */
 export function fromNodeRedis(client: object): RedisPort {
   if (!isNodeRedis(client)) {
     throw new LaneCacheError('OPTIONS_INVALID', 'fromNodeRedis needs a client made by createClient of `redis`.', {
@@ -59,7 +59,7 @@ class NodeRedisAdapter implements RedisPort {
   async duplicate(): Promise<RedisPort> {
     const client = this.client.duplicate(FOR_ONE_LIFE);
     const port = new NodeRedisAdapter(client, 'owned');
-    // a first connection that fails is not tried again behind our back
+    // node-redis must not retry a first connection by itself.
     const failed = new Promise<never>((_, reject) => client.on('error', reject));
     failed.catch(() => undefined);
     try {
@@ -81,7 +81,7 @@ class NodeRedisAdapter implements RedisPort {
     try {
       this.client.destroy();
     } catch {
-      // it had ended already
+      // It had ended already.
     }
     this.state.become(false);
   }

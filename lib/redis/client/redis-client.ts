@@ -9,16 +9,16 @@ export type RedisArgument = string | Uint8Array;
 export interface RedisPort {
   /** Sends one command. Rejects with the server's error, when the connection is lost, and after `timeoutMs`. */
   command(args: readonly RedisArgument[], options?: { readonly timeoutMs?: number }): Promise<unknown>;
-  /** A connection of its own, for blocking reads. Rejects when none can be had. */
+  /** Opens a connection of its own, for blocking reads. Rejects when that fails. */
   duplicate(): Promise<RedisPort>;
   readonly connected: boolean;
   /** Returns the function that stops listening. */
   onStateChange(listener: (connected: boolean) => void): () => void;
-  /** Ends a connection that `duplicate` made; a client that was handed in is left to whoever made it. */
+  /** Ends a connection that `duplicate` opened. A client of the app is left to the app. */
   close(): Promise<void>;
 }
 
-/** Whether something that was handed in as a client is a port already. */
+/** Whether a given client is a RedisPort. */
 export function isRedisPort(client: object): client is RedisPort {
   return (
     'command' in client &&
@@ -29,7 +29,7 @@ export function isRedisPort(client: object): client is RedisPort {
   );
 }
 
-/** Tells listeners of a change of state once. */
+/** Calls listeners once for each change of state. */
 export class ConnectionState {
   private readonly listeners = new Set<(connected: boolean) => void>();
   private now: boolean;
@@ -50,7 +50,7 @@ export class ConnectionState {
   }
 }
 
-/** Replies as the scripts give them. Each throws for a reply of another shape: it comes from over the network. */
+/** Readers of the scripts' replies. Each throws for a reply of another shape, because replies come over the network. */
 
 class UnexpectedReply extends Error {
   override readonly name = 'UnexpectedReply';
@@ -83,7 +83,7 @@ export function textsOf(reply: unknown): readonly string[] {
   return listOf(reply).map(textOf);
 }
 
-/** A Lua script, run by its hash; the text travels only when the server does not know it. */
+/** A Lua script, run by its hash. The text is sent only when the server does not know it. */
 export class Script {
   private readonly hash: string;
 
@@ -91,7 +91,7 @@ export class Script {
     this.hash = createHash('sha1').update(text).digest('hex');
   }
 
-  /** Makes it known to the server. */
+  /** Loads it into the server. */
   async load(port: RedisPort, timeoutMs: number): Promise<void> {
     await port.command(['SCRIPT', 'LOAD', this.text], { timeoutMs });
   }
@@ -115,8 +115,8 @@ export class Script {
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /**
- * Settles as `sent` does, or rejects with DeadlineError after `timeoutMs`. An answer that has come counts, however late
- * this process gets to it: where the event loop was held up, its timers run before its sockets are read.
+ * Settles like `sent`, or rejects with DeadlineError after `timeoutMs`. A reply that has arrived counts, however late this
+ * process reads it: after a blocked event loop, timers run before sockets are read.
  */
 export function answer(sent: Promise<unknown>, timeoutMs: number): Promise<unknown> {
   if (timeoutMs === Infinity) return sent;

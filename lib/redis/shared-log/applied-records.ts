@@ -3,12 +3,12 @@ import { TagIndex } from '../../invalidation/tag-index.js';
 import { type Named, ofMember } from './record-codec.js';
 import { KeyPattern } from '../../entries/pattern.js';
 
-/** Tags remembered before those of the older half are left to the server. */
+/** So many tags are remembered. Then the older half is left to the server. */
 const TAGS_REMEMBERED = 100_000;
 
 /**
- * What this instance has heard from the shared log, by sequence numbers: enough to judge by itself what was born since it
- * has been listening without a gap. Keys are not remembered: the server removes their entries in the step of the record.
+ * The records that this instance has followed, by sequence numbers. They are enough to judge entries whose birth is within
+ * the time it has followed without a gap. Keys are not remembered: the server removes their entries in the step of the record.
  */
 export class AppliedInvalidations {
   readonly patterns = new RecentPatterns();
@@ -16,7 +16,7 @@ export class AppliedInvalidations {
   private readonly clears = new Map<string | null, number>();
   private since = Infinity;
 
-  /** Nothing from before `sequence` is known, beside the patterns that the server has told. */
+  /** Records before `sequence` are unknown, except the patterns that the server sent. */
   beginAt(sequence: number): void {
     this.tags = new TagIndex(TAGS_REMEMBERED);
     this.clears.clear();
@@ -28,12 +28,12 @@ export class AppliedInvalidations {
     else if (lane === null) this.tags.mark(subject, sequence);
   }
 
-  /** Whether everything that came after `birth` was heard and is remembered. */
+  /** Whether every record after `birth` was followed and is remembered. */
   knowsAllAfter(birth: number): boolean {
     return birth >= this.since && birth >= this.tags.floor && birth >= this.patterns.floor;
   }
 
-  /** Whether something that was heard after `birth` names the entry. */
+  /** Whether a record after `birth` names the entry. */
   matches(entry: Named, birth: number): boolean {
     if (this.clearOf(entry.lane) > birth || this.clearOf(null) > birth) return true;
     return this.tags.isAfter(birth, entry.tags) || this.patterns.match(entry, birth);
@@ -50,22 +50,22 @@ interface RecentPattern {
   readonly sequence: number;
 }
 
-/** The server keeps half of it, and a floor for what it let go. */
+/** The server keeps half as many, and a floor for those it dropped. */
 export const PATTERNS_ON_SERVER = 256;
 const REMEMBERED_PATTERNS = 2 * PATTERNS_ON_SERVER;
 
-/** The patterns that the server remembers, as far as this instance has heard of them: it matches, the server does not. */
+/** The patterns that the server remembers, as far as this instance knows them. Instances match patterns; the server does not. */
 export class RecentPatterns {
   private readonly patterns = new Map<string, RecentPattern>();
   private newest = 0;
   private forgotten = 0;
 
-  /** Sequence number up to which all are known. */
+  /** Sequence number up to which all patterns are known. */
   get known(): number {
     return this.newest;
   }
 
-  /** Of the newest that was forgotten. */
+  /** Sequence number of the newest pattern that was forgotten. */
   get floor(): number {
     return this.forgotten;
   }
@@ -76,7 +76,7 @@ export class RecentPatterns {
     this.newest = 0;
   }
 
-  /** Members and sequence numbers by turns, as the scripts give them. */
+  /** Alternating members and sequence numbers, as the scripts return them. */
   learnAll(found: readonly string[]): void {
     for (let at = 0; at + 1 < found.length; at += 2) this.learn(found[at] ?? '', Number(found[at + 1]));
   }
@@ -94,7 +94,7 @@ export class RecentPatterns {
     }
   }
 
-  /** Whether one of them came after `birth` and is about this entry. */
+  /** Whether a pattern after `birth` matches this entry. */
   match(entry: Named, birth: number): boolean {
     if (birth >= this.newest) return false;
     for (const { lane, pattern, sequence } of this.patterns.values()) {
@@ -104,12 +104,12 @@ export class RecentPatterns {
   }
 }
 
-/** At most so many moves are remembered; what was born before the oldest is not shared. */
+/** So many moves are remembered. Entries whose birth is older are not shared. */
 const REMEMBERED_CURSORS = 16_384;
 
 /**
- * Which sequence numbers had been followed when this process was at a position: the shared birth of what was born
- * there. Every move of the cursor moves the position too, so a position stands for one cursor.
+ * Which sequence number had been followed at each position of this process: the shared birth of an entry with that local
+ * birth. Every move of the cursor moves the position too, so a position has one cursor.
  */
 export class CursorHistory {
   private generation = '';
@@ -121,7 +121,7 @@ export class CursorHistory {
     return sequence === undefined ? undefined : { generation: this.generation, sequence };
   }
 
-  /** From `position` on, the log has been followed up to `cursor`. Another generation forgets the one before. */
+  /** From `position` on, the log has been followed up to `cursor`. A new generation drops the one before. */
   note(position: number, { generation, sequence }: LogCursor): void {
     if (generation !== this.generation) {
       this.generation = generation;
@@ -135,7 +135,7 @@ export class CursorHistory {
     this.sequences = this.sequences.slice(REMEMBERED_CURSORS / 2);
   }
 
-  /** The cursor as it was when the process came to `birth`; undefined if that is not known any more. */
+  /** The cursor at the position `birth`. Undefined if it is forgotten. */
   at(birth: number): LogCursor | undefined {
     let low = 0;
     let high = this.positions.length;

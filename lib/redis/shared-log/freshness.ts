@@ -4,23 +4,23 @@ import type { KeepAlive } from '../../clock/keep-alive.js';
 interface FreshnessWindowOptions {
   readonly clock: Clock;
   readonly life: { now(): number };
-  /** How long what was heard stands for what is said. */
+  /** How long this instance counts as caught up after a read. */
   readonly holdsForMs: number;
-  /** How long somebody waits to hear the others again. */
+  /** How long a caller waits for this instance to catch up. */
   readonly waitMs: number;
   readonly hold: KeepAlive;
 }
 
-/** Up to when what this instance holds has been held against what the others say, and who waits for the next time. */
+/** Until when this instance counts as caught up with the shared log, and the callers that wait for it. */
 export class FreshnessWindow {
-  /** Life time. Infinite while the instance is known to be cut off: then other rules tell what it may serve. */
+  /** Epoch ms. Infinite while the instance is known to be disconnected: then `Staleness` decides what it may serve. */
   caughtUpUntil = Infinity;
   private waiting: Promise<void> | undefined;
   private wake = (): void => undefined;
 
   constructor(private readonly options: FreshnessWindowOptions) {}
 
-  /** Everything said up to then, in monotonic time, has been followed. */
+  /** Every record up to then (monotonic time) has been followed. */
   caughtUpAsOf(asOf: number): void {
     const { clock, life, holdsForMs } = this.options;
     const now = life.now();
@@ -33,7 +33,7 @@ export class FreshnessWindow {
     this.wake();
   }
 
-  /** Resolves when the others have been heard again, or it takes too long. One wait serves all who ask meanwhile. */
+  /** Resolves when this instance has caught up, or it takes too long. Concurrent callers share one wait. */
   whenCaughtUp(): Promise<void> {
     this.waiting ??= this.options.hold.during(this.nextTime());
     return this.waiting;
@@ -54,7 +54,7 @@ export class FreshnessWindow {
   }
 }
 
-/** Watches how long ago this instance was known to have heard everything. */
+/** Watches how long ago this instance was known to have caught up. */
 export class Staleness {
   isStale = false;
   private freshAt: number;
@@ -69,7 +69,7 @@ export class Staleness {
     this.watch(limitMs);
   }
 
-  /** Everything that had been said at that time has been followed. */
+  /** Every record up to that time has been followed. */
   freshAsOf(time: number): void {
     this.freshAt = Math.max(this.freshAt, time);
     if (this.clock.monotonic() - this.freshAt >= this.limitMs) return;
@@ -77,7 +77,7 @@ export class Staleness {
     this.isStale = false;
   }
 
-  /** Cut off: where nothing may be served without the server, it starts now. */
+  /** Disconnected: with `onDisconnect: 'bypass'` nothing is served from now on. */
   expireNow(): void {
     this.freshAt = -Infinity;
     this.cancel?.();
@@ -105,16 +105,16 @@ export class Staleness {
   }
 }
 
-/** The server's clock as seen from here, never behind it: so that no entry lives longer for the way it came. */
+/** The server's clock as an upper bound, so that no entry lives longer because it was sent. */
 export class ServerTime {
   private ahead = -Infinity;
 
-  /** What the server said is asked at `askedAt`, in life time. */
-  told(askedAt: number, serverNow: number): void {
+  /** The server answered `serverNow` to a question of `askedAt` (epoch ms). */
+  observe(askedAt: number, serverNow: number): void {
     this.ahead = serverNow - askedAt;
   }
 
-  /** Life time at which the server's clock will show `at`, or a little before. */
+  /** When the server's clock will show `at`, or a little before (epoch ms). */
   whenShows(at: number): number {
     return at - this.ahead;
   }

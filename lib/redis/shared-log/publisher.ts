@@ -16,43 +16,43 @@ interface SharedLogOptions {
   readonly keys: KeySpace;
   readonly clock: Clock;
   readonly timeoutMs: number;
-  /** Records that the server keeps for those who were away. */
+  /** How many records the server keeps for instances that were away. */
   readonly logLength: number;
   /** Lanes that instances share. */
   readonly lanes: { has(lane: string): boolean };
-  /** Where records are kept that cannot be said yet, if this process has such a place. */
+  /** Keeps records that cannot be published yet, if this process owns a directory. */
   readonly outbox: () => Outbox | undefined;
   readonly isStale: () => boolean;
   readonly freshness: FreshnessWindow;
   readonly hold: KeepAlive;
 }
 
-/** Where records can be said: a session that has shaken hands, and the generation found there. */
+/** Where records are published: a connection after its handshake, and the generation found there. */
 interface PublishTarget {
   readonly connection: Connection;
   readonly generation: string;
 }
 
-/** Whose record it is if every process must follow it, this one included. */
-const NOBODY = 'nobody';
-/** At most so many are said again in one go. */
+/** The author of a record that every process must follow, this one included. */
+const NO_AUTHOR = 'nobody';
+/** So many records are resent at a time. */
 const PUBLISHED_AT_ONCE = 256;
 
 /** How long an invalidation waits for the disk. */
 const KEEP_WITHIN_MS = 5_000;
 
-/** What this instance says to the others, and what it could not say yet. */
+/** Publishes the records of this instance, and keeps those that the server has not received. */
 export class RedisSharedLog implements SharedLog {
-  /** Marks this process's own records; never a pid or a host, which come again. */
+  /** Marks the records of this process. It is random, because pids and hosts recur. */
   readonly by = randomId();
   readonly outgoing: OutgoingQueue;
   private target: PublishTarget | undefined;
   private readonly localWork = new Set<Promise<unknown>>();
-  /** Own records that the server has, and that have not come round yet. */
+  /** Own records that the server has, and that this process has not followed yet. */
   private readonly awaitingEcho = new Map<number, () => void>();
-  /** In the generation of the audience. */
+  /** Sequence number up to which the log has been followed, in the generation of the target. */
   private reached = 0;
-  /** Of this step, by position. */
+  /** The records of this step, by position. */
   private fresh = new Map<number, OutgoingRecord>();
   private outgoingEntries = 0;
   private takenUp: Outbox | undefined;
@@ -73,7 +73,7 @@ export class RedisSharedLog implements SharedLog {
     return this.options.freshness.whenCaughtUp();
   }
 
-  /** What the tiers of this process have still to be told of what was said here. */
+  /** Local removals that have not ended yet. */
   get local(): readonly Promise<unknown>[] {
     return [...this.localWork];
   }
@@ -83,29 +83,29 @@ export class RedisSharedLog implements SharedLog {
     const forget = (): boolean => this.localWork.delete(local);
     local.then(forget, forget);
     const { lanes } = this.options;
-    const utterances = records
+    const outgoing = records
       .filter(({ lane }) => lane === null || lanes.has(lane))
       .map(
         ({ position, ...record }) =>
           new OutgoingRecord(`${this.by}-${++this.outgoingEntries}`, this.by, record, position),
       );
-    if (utterances.length === 0) return Promise.resolve(false);
-    this.outgoing.add(utterances);
-    // at the end of the step, so that a set can lay its entry beside the record that supersedes it
+    if (outgoing.length === 0) return Promise.resolve(false);
+    this.outgoing.add(outgoing);
+    // At the end of the step, so that a set can attach its entry to the record that supersedes the old one.
     if (this.fresh.size === 0) queueMicrotask(() => this.publishFresh());
-    for (const record of utterances) this.fresh.set(record.position, record);
-    return this.options.hold.during(this.answer(utterances));
+    for (const record of outgoing) this.fresh.set(record.position, record);
+    return this.options.hold.during(this.settleWithin(outgoing));
   }
 
-  /** Says as nobody in particular what was not said here: this process follows it as everybody does. */
+  /** Publishes a record without an author: this process follows it like every other. */
   async broadcast(record: SharedRecord): Promise<boolean> {
-    const entry = new OutgoingRecord(`${this.by}-${++this.outgoingEntries}`, NOBODY, record, 0);
+    const entry = new OutgoingRecord(`${this.by}-${++this.outgoingEntries}`, NO_AUTHOR, record, 0);
     this.outgoing.add([entry]);
     void this.publishNext(entry);
-    return this.options.hold.during(this.answer([entry]));
+    return this.options.hold.during(this.settleWithin([entry]));
   }
 
-  /** The log has been followed up to there: what is born from now on is born behind what was said before. */
+  /** The log has been followed up to `sequence`. Later births are newer than the records up to there. */
   followedTo(sequence: number): void {
     this.reached = sequence;
     for (const [said, settle] of this.awaitingEcho) {
@@ -115,7 +115,7 @@ export class RedisSharedLog implements SharedLog {
     }
   }
 
-  /** Lays the entry of a set beside its record; false if that has been sent, or there is none. */
+  /** Attaches the entry of a set to its record. false if the record has been sent, or there is none. */
   attach(lane: string, key: string, birth: number, entry: OutgoingEntry): boolean {
     const outgoing = this.fresh.get(birth);
     if (outgoing === undefined || this.target === undefined) return false;
@@ -125,17 +125,17 @@ export class RedisSharedLog implements SharedLog {
     return true;
   }
 
-  /** What earlier processes could not say. Everybody follows it, this process included. */
+  /** Takes the records that earlier processes could not publish. Every process follows them, this one included. */
   private takeUp(): void {
     const outbox = this.options.outbox();
     if (outbox === undefined || outbox === this.takenUp) return;
     this.takenUp = outbox;
-    const utterances = Array.from(outbox.found, ([id, record]) => new OutgoingRecord(id, NOBODY, record, 0));
-    for (const record of utterances) record.isKept = true;
-    this.outgoing.add(utterances);
+    const records = Array.from(outbox.found, ([id, record]) => new OutgoingRecord(id, NO_AUTHOR, record, 0));
+    for (const record of records) record.isKept = true;
+    this.outgoing.add(records);
   }
 
-  /** From now on records are said there; what is unsaid comes first. */
+  /** Publishes to `target` from now on, first what is waiting. */
   async connect(target: PublishTarget): Promise<void> {
     this.followedTo(Infinity);
     this.reached = 0;
@@ -149,7 +149,7 @@ export class RedisSharedLog implements SharedLog {
     this.reached = 0;
   }
 
-  /** Says what was not acknowledged so far. Ends early, and is called again, when it still is not. */
+  /** Publishes what has not been acknowledged. It ends early when that fails, and is called again. */
   async resend(): Promise<void> {
     this.takeUp();
     for (;;) {
@@ -157,12 +157,12 @@ export class RedisSharedLog implements SharedLog {
         !record.isUnderWay && this.fresh.get(record.position) !== record;
       const some = this.outgoing.all.filter(isIdle).slice(0, PUBLISHED_AT_ONCE);
       for (const record of some) record.entry = undefined;
-      const said = await Promise.all(some.map((record) => this.publishNext(record)));
-      if (some.length < PUBLISHED_AT_ONCE || said.includes(false)) return;
+      const published = await Promise.all(some.map((record) => this.publishNext(record)));
+      if (some.length < PUBLISHED_AT_ONCE || published.includes(false)) return;
     }
   }
 
-  /** Resolves when everything that can be said has been. */
+  /** Resolves when everything that can be published has been. */
   async flush(): Promise<void> {
     if (this.target !== undefined) await this.resend();
   }
@@ -174,21 +174,21 @@ export class RedisSharedLog implements SharedLog {
   }
 
   private async publishNext(record: OutgoingRecord): Promise<boolean> {
-    const { target: audience } = this;
-    if (audience === undefined) return false;
+    const { target } = this;
+    if (target === undefined) return false;
     const { keys, logLength } = this.options;
-    const { connection, generation } = audience;
+    const { connection, generation } = target;
     record.isUnderWay = true;
     try {
-      const saying = await appendRecord(connection, keys, record, { generation, logLength });
-      if (saying.outcome !== 'said') return false;
+      const appended = await appendRecord(connection, keys, record, { generation, logLength });
+      if (appended.outcome !== 'appended') return false;
       this.outgoing.acknowledged(record);
       const echoed = (): void => {
         this.outgoing.echoed(record);
-        record.settle(saying.held);
+        record.settle(appended.held);
       };
-      if (saying.sequence <= this.reached) echoed();
-      else this.awaitingEcho.set(saying.sequence, echoed);
+      if (appended.sequence <= this.reached) echoed();
+      else this.awaitingEcho.set(appended.sequence, echoed);
       return true;
     } catch {
       return false;
@@ -197,28 +197,28 @@ export class RedisSharedLog implements SharedLog {
     }
   }
 
-  private async answer(utterances: readonly OutgoingRecord[]): Promise<boolean> {
+  private async settleWithin(records: readonly OutgoingRecord[]): Promise<boolean> {
     const { clock, timeoutMs, outbox } = this.options;
-    const said = Promise.all(utterances.map((record) => record.said));
+    const published = Promise.all(records.map((record) => record.published));
     const isKeepable = outbox() !== undefined;
     try {
       const waitMs = this.target === undefined && isKeepable ? 0 : timeoutMs;
-      return (await withDeadline(clock, said, waitMs, 'Redis')).includes(true);
+      return (await withDeadline(clock, published, waitMs, 'Redis')).includes(true);
     } catch {
-      return this.keep(utterances);
+      return this.keep(records);
     }
   }
 
-  private async keep(utterances: readonly OutgoingRecord[]): Promise<boolean> {
-    // it may have been said, and only not have come round yet
-    if (!utterances.some((record) => this.outgoing.has(record))) return false;
+  private async keep(records: readonly OutgoingRecord[]): Promise<boolean> {
+    // It may have been published, and only not have been followed yet.
+    if (!records.some((record) => this.outgoing.has(record))) return false;
     try {
-      await withDeadline(this.options.clock, this.outgoing.keep(utterances), KEEP_WITHIN_MS, 'the disk');
+      await withDeadline(this.options.clock, this.outgoing.keep(records), KEEP_WITHIN_MS, 'the disk');
       return false;
     } catch (cause) {
       throw new LaneCacheError(
         'INVALIDATION_PENDING',
-        'The invalidation holds in this process, but Redis did not take it in time, and it could not be kept on disk: other instances hear of it when Redis answers again, unless this process ends before. Wait for that, or call again.',
+        'The invalidation holds in this process. Redis did not take it in time, and it could not be kept on disk. Other instances follow it when Redis answers again, unless this process ends before. Wait for that, or call again.',
         { cause },
       );
     }
@@ -228,12 +228,12 @@ export class RedisSharedLog implements SharedLog {
 /** Positions of keys, and of tags, that the server remembers before it raises the floor. */
 const POSITIONS_ON_SERVER = 100_000;
 
-/** What the server answered: it has it, or it has begun another generation. */
+/** The server's answer: it has the record, or it is in another generation. */
 type AppendParams =
-  | { readonly outcome: 'said'; readonly sequence: number; readonly held: boolean }
+  | { readonly outcome: 'appended'; readonly sequence: number; readonly held: boolean }
   | { readonly outcome: 'other-generation' };
 
-/** Says one record, and with it the entry of a set. Rejects when it is not known to have been said. */
+/** Appends one record, and the entry of a set with it. Rejects when it is not known to be appended. */
 export async function appendRecord(
   connection: Connection,
   keys: KeySpace,
@@ -251,7 +251,7 @@ export async function appendRecord(
   const reply = await connection.run(APPEND, [...keys.log, target], [...args, ...value]);
   if (!Array.isArray(reply)) return { outcome: 'other-generation' };
   const [sequence, gone] = listOf(reply);
-  return { outcome: 'said', sequence: numberOf(sequence), held: numberOf(gone) > 0 };
+  return { outcome: 'appended', sequence: numberOf(sequence), held: numberOf(gone) > 0 };
 }
 
 function valueOf({ lifeMs, tags, record, known }: OutgoingEntry): readonly RedisArgument[] {
@@ -263,35 +263,35 @@ interface OutgoingEntry {
   readonly lifeMs: number;
   readonly tags: readonly string[];
   readonly record: Uint8Array;
-  /** Sequence numbers up to which this instance knew of everything about the key, and of every pattern. */
+  /** Sequence numbers up to which this instance knew every record of the key, and every pattern. */
   readonly known: { readonly sequence: number; readonly patterns: number };
 }
 
-/** A record on its way to the server. It is said at least once; saying it again does no harm. */
+/** A record on its way to the server. It is published at least once; publishing it again does no harm. */
 export class OutgoingRecord {
-  /** Settles, never as a rejection, when the server has it and it has come round: whether an entry of the subject went. */
-  readonly said: Promise<boolean>;
+  /** Resolves when the server has the record and this process has followed it: whether an entry was removed. Never rejects. */
+  readonly published: Promise<boolean>;
   /**
-   * Goes along at the first attempt only: later, another instance may have set the key anew, and this value would come
-   * behind it.
+   * It is sent at the first attempt only. Later another instance may have set the key, and this older value would
+   * replace it.
    */
   entry: OutgoingEntry | undefined;
-  /** Kept in the persistent tier, to be said by a later process if this one ends. */
+  /** It is kept on disk, so that a later process publishes it if this one ends. */
   isKept = false;
   isUnderWay = false;
-  /** To be called when `said` is true of it. */
+  /** Resolves `published`. */
   readonly settle: (held: boolean) => void;
 
   constructor(
     readonly id: string,
-    /** Whose record it is: whoever follows a record of its own has done it already. */
+    /** The author. A process has carried out its own records already. */
     readonly by: string,
     readonly record: SharedRecord,
     /** Position in this process's log. */
     readonly position: number,
   ) {
     const { promise, resolve } = deferred();
-    this.said = promise;
+    this.published = promise;
     this.settle = resolve;
   }
 }
@@ -302,12 +302,12 @@ function deferred(): { readonly promise: Promise<boolean>; readonly resolve: (he
   return { promise, resolve: (held) => parts.resolve?.(held) };
 }
 
-/** Beyond, what is unsaid becomes one record about everything. */
+/** With more records, all become one record about everything. */
 const AT_MOST = 10_000;
 
 /**
- * What was said here and has not come round: waiting for the server, on its way to it, or on its way back. Whatever it
- * names is not taken from the server meanwhile.
+ * Records that this process has not followed yet: they wait for the server, or are on their way to it or back. Entries
+ * that they name are not read from the server.
  */
 export class OutgoingQueue {
   private readonly waiting = new Set<OutgoingRecord>();
@@ -320,7 +320,7 @@ export class OutgoingQueue {
     return [...this.waiting];
   }
 
-  /** Also what the server has and has not come round yet. As of now; it does not change afterwards. */
+  /** A snapshot, including records that the server has and that have not been followed yet. */
   get unheard(): readonly OutgoingRecord[] {
     this.snapshot ??= [...this.waiting, ...this.awaitingEcho];
     return this.snapshot;
@@ -330,30 +330,30 @@ export class OutgoingQueue {
     return this.waiting.has(record);
   }
 
-  add(utterances: readonly OutgoingRecord[]): void {
-    for (const record of utterances) this.waiting.add(record);
+  add(records: readonly OutgoingRecord[]): void {
+    for (const record of records) this.waiting.add(record);
     this.snapshot = undefined;
     if (this.waiting.size > AT_MOST) this.condense();
   }
 
-  /** The server has it. */
+  /** The server has the record. */
   acknowledged(record: OutgoingRecord): void {
     this.waiting.delete(record);
     this.awaitingEcho.add(record);
     if (record.isKept) this.outbox()?.forget([record.id]);
   }
 
-  /** It was followed. */
+  /** This process has followed the record. */
   echoed(record: OutgoingRecord): void {
     this.awaitingEcho.delete(record);
     this.snapshot = undefined;
   }
 
-  /** Resolves when a later process would say them. Rejects where there is nowhere to keep them. */
-  async keep(utterances: readonly OutgoingRecord[]): Promise<void> {
+  /** Resolves when a later process would publish them. Rejects where they cannot be kept. */
+  async keep(records: readonly OutgoingRecord[]): Promise<void> {
     const outbox = this.outbox();
     if (outbox === undefined) throw new Error('this process owns no directory to keep it in');
-    const waiting = utterances.filter((record) => this.waiting.has(record));
+    const waiting = records.filter((record) => this.waiting.has(record));
     for (const record of waiting) record.isKept = true;
     await outbox.keep(new Map(waiting.map(({ id, record }) => [id, record])));
   }
@@ -376,11 +376,11 @@ export class OutgoingQueue {
 }
 
 async function settleWith(one: OutgoingRecord, dropped: readonly OutgoingRecord[]): Promise<void> {
-  const held = await one.said;
+  const held = await one.published;
   for (const record of dropped) record.settle(held);
 }
 
-/** Whether one of these names the entry. */
-export function anyMatches(utterances: readonly OutgoingRecord[], entry: Named): boolean {
-  return utterances.some(({ record }) => names(record, entry));
+/** Whether one of these records names the entry. */
+export function anyMatches(records: readonly OutgoingRecord[], entry: Named): boolean {
+  return records.some(({ record }) => names(record, entry));
 }

@@ -2,14 +2,14 @@ import { KeyPattern } from '../../entries/pattern.js';
 import { INVALIDATION_KINDS } from '../../events/reasons.js';
 import type { SharedRecord } from '../../invalidation/shared-log.js';
 
-/** What of an entry a record may name. */
+/** The parts of an entry that a record may name. */
 export interface Named {
   readonly lane: string;
   readonly key: string;
   readonly tags: readonly string[];
 }
 
-/** Whether the record is about this entry. */
+/** Whether the record names this entry. */
 export function names({ kind, lane, subject }: SharedRecord, entry: Named): boolean {
   if (lane !== null && lane !== entry.lane) return false;
   if (kind === 'all') return true;
@@ -19,7 +19,7 @@ export function names({ kind, lane, subject }: SharedRecord, entry: Named): bool
 
 const LANE_END = '\0';
 
-/** How a subject stands in the sorted set of its kind: with the lane, unless it reaches all. */
+/** The member of a subject in the sorted set of its kind: with the lane, unless it reaches all lanes. */
 export function memberOf({ kind, lane, subject }: SharedRecord): string {
   return lane === null && kind !== 'pattern' ? inUtf8(subject) : keyMember(lane ?? '', subject);
 }
@@ -35,7 +35,7 @@ export function ofMember(member: string): { readonly lane: string; readonly subj
   return { lane: member.slice(0, end), subject: fromUtf8(member.slice(end + 1)) };
 }
 
-/** Texts travel as UTF-8, which has no lone surrogates: what has some travels as its JSON, behind a mark. */
+/** Texts are sent as UTF-8, which has no lone surrogates. A text with lone surrogates is sent as its JSON, behind a mark. */
 const AS_JSON = '\u0001';
 
 export function inUtf8(text: string): string {
@@ -46,7 +46,7 @@ export function fromUtf8(text: string): string {
   return text.startsWith(AS_JSON) ? String(JSON.parse(text.slice(1))) : text;
 }
 
-/** A record as the stream has it; undefined if it is none of ours. */
+/** A record of the stream. Undefined if the library did not write it. */
 export function readRecord(fields: ReadonlyMap<string, string>): (SharedRecord & { readonly by: string }) | undefined {
   const [kind, lane, subject, by] = ['kind', 'lane', 'subject', 'by'].map((name) => fields.get(name));
   const known = INVALIDATION_KINDS.find((one) => one === kind);
@@ -54,7 +54,7 @@ export function readRecord(fields: ReadonlyMap<string, string>): (SharedRecord &
   return { kind: known, lane: lane === '' ? null : lane, subject: fromUtf8(subject), by };
 }
 
-/** Tags as the scripts read them: each behind its length in two bytes. */
+/** Tags as the scripts read them: each after its length in two bytes. */
 export function packTags(tags: readonly string[]): Buffer {
   return Buffer.concat(
     tags.map((tag) => {

@@ -2,7 +2,7 @@ import { Script } from '../client/redis-client.js';
 
 /**
  * The scripts of the shared log. Each is one step of the server, so that a record, its sequence number and what it
- * does to positions and entries are never seen apart. KEYS 1-5 are meta, stream, keys, tags, patterns.
+ * changes in positions and entries are never seen apart. KEYS 1-5 are meta, stream, keys, tags, patterns.
  *
  * Patterns are never matched here: a script would hold up the whole server for as long as the matching takes.
  */
@@ -98,11 +98,11 @@ local id = first[1] and string.match(first[1][1], '^%d+') or '0'
 return { gen, redis.call('HGET', KEYS[1], 'seq'), id, patternsAfter(known), now() }`);
 
 /**
- * Says one record. KEYS 6 is the entry that it removes or, for a set, writes.
- * ARGV: generation, who says it, kind, lane ('' = all), subject, member of the subject, length of the log,
+ * Appends one record. KEYS 6 is the entry that it removes or, for a set, writes.
+ * ARGV: generation, author, kind, lane ('' = all), subject, member of the subject, length of the log,
  * bound of positions, bound of patterns, then for a set: life in ms, tags, record, newest record about the key that the
- * caller knows of, pattern known. A set that comes late does not bring its value: somebody may have named it since.
- * -> [seq, how many entries went], or 'GENERATION'
+ * caller knows of, pattern known. A late set does not write its value, because a newer record may have named it.
+ * -> [seq, how many entries were removed], or 'GENERATION'
  */
 export const APPEND = new Script(`${NEWEST_ABOUT_KEY}${PATTERNS_AFTER}${LAY}
 if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return 'GENERATION' end
@@ -135,9 +135,10 @@ end
 return { seq, gone }`);
 
 /**
- * Judges entries, KEYS 6 and on, for an instance that has not heard all that came after their birth. ARGV: generation, pattern known, then the lane of each entry. What names a key takes its
- * entry away in the same step, so only what names more is looked up here.
- * -> 'GENERATION', or [patterns after the known one, then each entry as it was laid, or nothing]
+ * Judges entries, KEYS 6 and on, for an instance that has not followed every record after their birth.
+ * ARGV: generation, pattern known, then the lane of each entry. A record of a key removes the entry in the same step, so
+ * only the other records are looked up here.
+ * -> 'GENERATION', or [patterns after the known one, then each entry as it was written, or nothing]
  */
 export const JUDGE = new Script(`${IS_WHOLE}${NEWEST_ABOUT}${PATTERNS_AFTER}
 if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] or not whole(ARGV[1]) then return 'GENERATION' end
@@ -155,7 +156,7 @@ end
 return found`);
 
 /**
- * Writes an entry, KEYS 6, unless something has named it since its birth.
+ * Writes an entry, KEYS 6, unless a record has named it since its birth.
  * ARGV: generation, birth, pattern known, lane, member, life in ms, tags, record.
  * -> 'WRITTEN', 'GENERATION', 'OUTDATED', or the patterns that must be judged first
  */

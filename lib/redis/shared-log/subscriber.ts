@@ -24,23 +24,23 @@ interface LogSubscriberOptions {
   /** The position of this process's log. */
   readonly position: () => number;
   readonly journal: () => LogJournal | undefined;
-  /** Everything said up to then, in monotonic time, has been followed. */
+  /** Every record up to then (monotonic time) has been followed. */
   readonly caughtUp: (connection: Connection, asOf: number) => void;
 }
 
 const SCRIPTS_OF_THE_LOG = [APPEND, JUDGE, WRITE];
 
-/** How long the server holds an unanswered read: the heartbeat. */
+/** How long the server holds a read without news: the heartbeat. */
 const POLL_MS = 300;
-/** Unheard for longer, the instance counts as cut off. */
+/** An instance without an answer for longer counts as disconnected. */
 const HEARD_WITHIN_MS = 1_000;
 
 /**
- * Follows the shared log, record by record: every one must be the next. Whatever shows that records may have been missed
- * lets go of everything that was held before.
+ * Follows the shared log record by record: each must be the next one. If records may have been missed, everything that was
+ * stored before is dropped.
  */
 export class LogSubscriber {
-  /** Set by a failure to make a record durable: a restart must not believe what came after it. */
+  /** Set when a record could not be made durable: a restart must not continue behind it. */
   private isUnsettled = false;
   private readonly settling = new Set<Promise<unknown>>();
   private storing: Promise<void> | undefined;
@@ -49,32 +49,32 @@ export class LogSubscriber {
 
   constructor(private readonly options: LogSubscriberOptions) {}
 
-  /** Follows until the session fails, and rejects with its failure. */
+  /** Follows until the connection fails, and rejects with its failure. */
   async follow(connection: Connection): Promise<never> {
-    const [greeting] = await Promise.all([this.shakeHands(connection), this.teach(connection)]);
+    const [handshake] = await Promise.all([this.shakeHands(connection), this.teach(connection)]);
     const { log } = this.options;
-    this.storedAt = await landedEnd(connection.follower, this.options.keys, HEARD_WITHIN_MS);
-    this.catchUp(greeting);
-    await log.connect({ connection, generation: greeting.cursor.generation });
-    // the first look tells whether this instance is up to date, and must not wait for news
+    this.storedAt = await releasedEnd(connection.follower, this.options.keys, HEARD_WITHIN_MS);
+    this.catchUp(handshake);
+    await log.connect({ connection, generation: handshake.cursor.generation });
+    // The first read shows whether this instance is up to date, so it does not wait for news.
     const { clock } = this.options;
     for (let blockMs = 1; ;) {
       const beganAt = clock.monotonic();
       await Promise.race([connection.failure, this.poll(connection, blockMs)]);
-      // whoever was held up looks anew at once
+      // A process that was held up reads again at once.
       blockMs = clock.monotonic() - beganAt > HEARD_WITHIN_MS ? 1 : POLL_MS;
       connection.isSound = true;
       void log.resend();
     }
   }
 
-  /** The persistent tier has come to this process, with a past that was not followed here. */
+  /** This process has become the owner of a persistent tier whose records it has not followed. */
   async takenOver(): Promise<void> {
     await this.drop(this.options.cursors.current);
     this.options.follower.release();
   }
 
-  /** So that a burst of first commands does not carry the texts of their scripts. */
+  /** Loads the scripts, so that a burst of first commands does not carry their texts. */
   private async teach({ follower }: Connection): Promise<void> {
     await Promise.all(SCRIPTS_OF_THE_LOG.map((script) => script.load(follower, HEARD_WITHIN_MS)));
   }
@@ -90,19 +90,19 @@ export class LogSubscriber {
     const patternsKnown = applied.patterns.known;
     const askedAt = life.now();
     const greeted = { keys, trustPersistence, seen, patternsKnown, timeoutMs: HEARD_WITHIN_MS };
-    const greeting = await shakeHandsWith(connection.follower, greeted);
-    serverTime.told(askedAt, greeting.time);
-    return greeting;
+    const handshake = await shakeHandsWith(connection.follower, greeted);
+    serverTime.observe(askedAt, handshake.time);
+    return handshake;
   }
 
-  /** From where this process has been, if the server's log goes back that far; else from now. */
-  private catchUp(greeting: Handshake): void {
+  /** Continues where this process was, if the server's log goes back that far; else from now. */
+  private catchUp(handshake: Handshake): void {
     const { cursors, journal, position, follower, applied } = this.options;
-    const { cursor, oldest } = greeting;
+    const { cursor, oldest } = handshake;
     const seen = cursors.current ?? journal()?.initial.cursor;
     const isReachable = seen !== undefined && reaches(seen, cursor, oldest);
     if (seen?.generation !== cursor.generation) applied.patterns.forget();
-    applied.patterns.learnAll(greeting.patterns);
+    applied.patterns.learnAll(handshake.patterns);
     if (!isReachable) void this.drop(cursor);
     else if (cursors.current === undefined) {
       follower.pass();
@@ -118,7 +118,7 @@ export class LogSubscriber {
     const beganAt = clock.monotonic();
     const wait = { blockMs, timeoutMs: HEARD_WITHIN_MS };
     const heading = { sequence: before.sequence, storedAt: this.storedAt };
-    const [greeting, { records, landed, storedAt }] = await Promise.all([
+    const [handshake, { records, released, storedAt }] = await Promise.all([
       this.handshake(connection, before),
       followStreams(connection.follower, keys, heading, wait),
     ]).catch((error: unknown) => {
@@ -126,32 +126,32 @@ export class LogSubscriber {
       throw error;
     });
     this.storedAt = storedAt;
-    this.options.leases.ended(landed);
-    if (greeting.cursor.generation !== before.generation) {
+    this.options.leases.ended(released);
+    if (handshake.cursor.generation !== before.generation) {
       applied.patterns.forget();
-      applied.patterns.learnAll(greeting.patterns);
-      void this.drop(greeting.cursor);
-      await log.connect({ connection, generation: greeting.cursor.generation });
+      applied.patterns.learnAll(handshake.patterns);
+      void this.drop(handshake.cursor);
+      await log.connect({ connection, generation: handshake.cursor.generation });
       return;
     }
-    const wasWhole = records.every((one) => this.take(one, greeting));
+    const wasWhole = records.every((one) => this.take(one, handshake));
     const now = cursors.current?.sequence ?? 0;
-    if (wasWhole && records.length === 0 && now < greeting.cursor.sequence) void this.drop(greeting.cursor);
+    if (wasWhole && records.length === 0 && now < handshake.cursor.sequence) void this.drop(handshake.cursor);
     log.followedTo(now);
     if (records.length > 0) this.storeCursor();
-    // where nothing came, nothing was said for as long as the server waited
-    const asOf = records.length + landed.length > 0 ? beganAt : beganAt + blockMs;
-    if (now >= greeting.cursor.sequence) this.options.caughtUp(connection, asOf);
+    // An empty answer means that nothing was published while the server waited.
+    const asOf = records.length + released.length > 0 ? beganAt : beganAt + blockMs;
+    if (now >= handshake.cursor.sequence) this.options.caughtUp(connection, asOf);
   }
 
-  /** Follows one record; false if it was not the next one, and everything was let go of. */
-  private take({ sequence, record }: Followed, greeting: Handshake): boolean {
+  /** Follows one record. false if it was not the next one, and everything was dropped. */
+  private take({ sequence, record }: Followed, handshake: Handshake): boolean {
     const { cursors, follower, position, log, applied } = this.options;
     const before = cursors.current;
     if (before === undefined || sequence !== before.sequence + 1 || record === undefined) {
       void this.drop({
-        generation: greeting.cursor.generation,
-        sequence: Math.max(sequence, greeting.cursor.sequence),
+        generation: handshake.cursor.generation,
+        sequence: Math.max(sequence, handshake.cursor.sequence),
       });
       return false;
     }
@@ -163,7 +163,7 @@ export class LogSubscriber {
     return true;
   }
 
-  /** Lets go of everything, in one step, and goes on from `cursor`. */
+  /** Drops everything in one step, and continues from `cursor`. */
   private drop(cursor: LogCursor | undefined): Promise<void> {
     const { follower, cursors, position, applied } = this.options;
     const dropped = follower.drop();
@@ -187,7 +187,7 @@ export class LogSubscriber {
     );
   }
 
-  /** Stores how far the log was followed, behind everything that following it has changed. */
+  /** Stores how far the log was followed, after everything that following it has changed. */
   private storeCursor(): void {
     this.storeAgain = true;
     this.storing ??= this.store().finally(() => (this.storing = undefined));
@@ -207,28 +207,28 @@ export class LogSubscriber {
   }
 }
 
-/** Whether every record behind `seen` is still there to be followed. */
+/** Whether every record after `seen` can still be followed. */
 function reaches(seen: LogCursor, cursor: LogCursor, oldest: number): boolean {
   if (seen.generation !== cursor.generation || seen.sequence > cursor.sequence) return false;
   return seen.sequence === cursor.sequence || (oldest > 0 && oldest <= seen.sequence + 1);
 }
 
-/** A record as it comes along the stream; `record` is undefined for one that a newer release has written. */
+/** A record as it is read from the stream. `record` is undefined if a newer release has written it. */
 interface Followed {
   readonly sequence: number;
   readonly record: (SharedRecord & { readonly by: string }) | undefined;
 }
 
-/** What came along both streams. */
+/** What was read from both streams. */
 interface ReceivedRecords {
   readonly records: readonly Followed[];
-  /** Names of leases that were given back. */
-  readonly landed: readonly string[];
-  /** Where to go on with them. */
+  /** Names of leases that were released. */
+  readonly released: readonly string[];
+  /** Where to continue reading them. */
   readonly storedAt: string;
 }
 
-/** From where to read on. */
+/** Where to continue reading. */
 interface Heading {
   readonly sequence: number;
   readonly storedAt: string;
@@ -236,19 +236,19 @@ interface Heading {
 
 const AT_ONCE = 1_000;
 
-/** Where the stream of leases ends now. Something else that lies in its place goes. */
-async function landedEnd(port: RedisPort, keys: KeySpace, timeoutMs: number): Promise<string> {
+/** Where the stream of leases ends now. A value of another type under its name is deleted. */
+async function releasedEnd(port: RedisPort, keys: KeySpace, timeoutMs: number): Promise<string> {
   try {
-    const last = listOf(await port.command(['XREVRANGE', keys.landed, '+', '-', 'COUNT', '1'], { timeoutMs }));
+    const last = listOf(await port.command(['XREVRANGE', keys.released, '+', '-', 'COUNT', '1'], { timeoutMs }));
     return last.length === 0 ? '0-0' : textOf(listOf(last[0])[0]);
   } catch (error) {
     if (!(error instanceof Error && error.message.startsWith('WRONGTYPE'))) throw error;
-    await port.command(['DEL', keys.landed], { timeoutMs });
+    await port.command(['DEL', keys.released], { timeoutMs });
     return '0-0';
   }
 }
 
-/** Waits for what comes behind `from`, and gives nothing if nothing comes in time. */
+/** Waits for what comes after `from`. Empty if nothing comes in time. */
 async function followStreams(
   port: RedisPort,
   keys: KeySpace,
@@ -257,13 +257,13 @@ async function followStreams(
 ): Promise<ReceivedRecords> {
   const { blockMs, timeoutMs } = wait;
   const command = ['XREAD', 'COUNT', `${AT_ONCE}`, 'BLOCK', `${blockMs}`, 'STREAMS'];
-  const streams = [keys.stream, keys.landed, `${from.sequence}-0`, from.storedAt];
+  const streams = [keys.stream, keys.released, `${from.sequence}-0`, from.storedAt];
   const found = streamsOf(await port.command([...command, ...streams], { timeoutMs }));
-  const landed = (found.get(keys.landed) ?? []).map(entryOf);
+  const released = (found.get(keys.released) ?? []).map(entryOf);
   return {
     records: (found.get(keys.stream) ?? []).map((entry) => recordOf(entryOf(entry))),
-    landed: landed.map(({ fields }) => fields.get('lease') ?? ''),
-    storedAt: landed.at(-1)?.id ?? from.storedAt,
+    released: released.map(({ fields }) => fields.get('lease') ?? ''),
+    storedAt: released.at(-1)?.id ?? from.storedAt,
   };
 }
 
@@ -284,7 +284,7 @@ function recordOf({ id, fields }: StreamEntry): Followed {
   return { sequence: numberOf(id.split('-')[0] ?? ''), record: readRecord(fields) };
 }
 
-/** Clients give a map of streams as a Map, as an object, as pairs, or as names and entries by turns. */
+/** Clients return a map of streams as a Map, an object, pairs, or alternating names and entries. */
 function streamsOf(reply: unknown): ReadonlyMap<string, readonly unknown[]> {
   if (reply === null || reply === undefined) return new Map();
   const pairs = reply instanceof Map ? [...reply] : Array.isArray(reply) ? pairsOf(reply) : Object.entries(reply);
@@ -296,12 +296,12 @@ function pairsOf(reply: readonly unknown[]): readonly (readonly unknown[])[] {
   return Array.from({ length: reply.length / 2 }, (_, at) => [reply[2 * at], reply[2 * at + 1]]);
 }
 
-/** How the shared log stands on the server. */
+/** The state of the shared log on the server. */
 export interface Handshake {
   readonly cursor: LogCursor;
-  /** Sequence number of the oldest record that can still be followed; 0 if there is none. */
+  /** Sequence number of the oldest record that can still be followed. 0 if there is none. */
   readonly oldest: number;
-  /** Members and sequence numbers by turns. */
+  /** Alternating members and sequence numbers. */
   readonly patterns: readonly string[];
   /** The server's clock, epoch ms. */
   readonly time: number;
@@ -315,7 +315,7 @@ interface HandshakeParams {
   readonly timeoutMs: number;
 }
 
-/** Asks how the log stands. A server whose history is not whole begins a new generation. */
+/** Asks for the state of the log. A server whose history is incomplete starts a new generation. */
 export async function shakeHandsWith(port: RedisPort, greeted: HandshakeParams): Promise<Handshake> {
   const { keys, trustPersistence, seen, patternsKnown, timeoutMs } = greeted;
   const known = [`${patternsKnown}`, seen?.generation ?? '', `${seen?.sequence ?? 0}`];

@@ -17,7 +17,7 @@ export interface LookUpParts {
   readonly packing: RecordEnvelope;
   /** The position of this process's log. */
   readonly position: () => number;
-  /** A command was not answered, or not as it should be. */
+  /** Called when a command was not answered, or not as expected. */
   readonly failed: (lane: string, error: unknown) => void;
 }
 
@@ -29,13 +29,13 @@ export interface Asked {
 const MISS: TierLookup = Object.freeze({ outcome: 'miss' });
 export const CUT_OFF: TierLookup = Object.freeze({ outcome: 'off', reason: 'disconnected' });
 
-/** One look-up on its way. */
+/** One running look-up. */
 export class LookUp implements Wanted {
   readonly lane: string;
   readonly key: string;
   /**
-   * What is found is good as of now, so it is born where this process is now; what was said here and has not come round
-   * has not been judged.
+   * An entry that is found counts as of now, so it takes the present position as its local birth. Own records that have
+   * not been followed yet are judged here.
    */
   private readonly birth: number;
   private readonly unheard: readonly OutgoingRecord[];
@@ -63,7 +63,7 @@ export class LookUp implements Wanted {
     this.settle(CUT_OFF);
   }
 
-  /** Undefined if it is not ours. */
+  /** Undefined if it was not sealed with our key. */
   private open({ goneAt, record: sealed }: ServerEntry): OwnRecord | undefined | Promise<OwnRecord> {
     const { serverTime, packing } = this.options;
     const endsAt = serverTime.whenShows(goneAt);
@@ -81,7 +81,7 @@ export class LookUp implements Wanted {
   }
 }
 
-/** An entry as the server has it. What was not heard of here has been judged there. */
+/** An entry as the server has it. The server has judged it by the records that this instance does not know. */
 interface ServerEntry {
   readonly birth: number;
   /** By the server's clock, epoch ms. */
@@ -89,7 +89,7 @@ interface ServerEntry {
   readonly record: Buffer;
 }
 
-/** A look-up, and what becomes of it. */
+/** A look-up, and where its result goes. */
 interface Wanted {
   readonly lane: string;
   readonly key: string;
@@ -98,10 +98,10 @@ interface Wanted {
   failed(error: unknown): void;
 }
 
-/** The server serves nobody else meanwhile, so it is not asked for more than this at once. */
+/** The server serves no other client during a command, so no command asks for more than this. */
 const AT_ONCE = 64;
 
-/** Reads that are asked for in one step go out as one command: many keys in one trip. */
+/** Sends the reads of one step as one command: many keys in one round trip. */
 export class ReadBatches {
   private wanted: Wanted[] = [];
 
@@ -129,7 +129,7 @@ export class ReadBatches {
     if (doubtful.length > 0) await answered(doubtful, () => this.judge(connection, generation, doubtful), settleWith);
   }
 
-  /** What is older than what was heard here is looked at again, and judged by the server. */
+  /** Entries that are older than what this instance has followed are judged by the server. */
   private async judge(
     connection: Connection,
     generation: string,
@@ -148,7 +148,7 @@ export class ReadBatches {
   }
 }
 
-/** Each look-up is given its entry, or all of them the error. */
+/** Gives each look-up its entry, or all of them the error. */
 async function answered(
   wanted: readonly Wanted[],
   ask: () => Promise<unknown>,
@@ -179,15 +179,15 @@ function entryOf(reply: unknown): ServerEntry | undefined {
   return { birth: bytes.readDoubleBE(0), goneAt: bytes.readDoubleBE(8), record: recordIn(bytes) };
 }
 
-/** The record in an entry as it was laid; nothing in what is none. */
+/** The record in an entry. Undefined if the value is no entry. */
 export function recordIn(entry: Buffer): Buffer {
   const tagsLength = entry.length < ENTRY_HEAD_BYTES ? 0 : entry.readUInt32BE(16);
   return entry.subarray(ENTRY_HEAD_BYTES + tagsLength);
 }
 
 /**
- * A record of the server as this process may hold it: born at a position of its own, and living no longer than the
- * server lets it, since clocks of two machines may differ. Its bytes are made when a tier asks for them.
+ * A record of the server as this process keeps it: with a local birth, and a life that ends no later than on the server,
+ * because clocks differ. Its bytes are built when a tier asks for them.
  */
 export class OwnRecord implements OpenedRecord {
   readonly key: string;
@@ -204,7 +204,7 @@ export class OwnRecord implements OpenedRecord {
   constructor(
     record: OpenedRecord,
     readonly birth: number,
-    /** Life time at which the server lets it go. */
+    /** When the server drops it (epoch ms). */
     goneAt: number,
   ) {
     const excess = Math.max(0, record.staleUntil - goneAt);
@@ -224,7 +224,7 @@ export class OwnRecord implements OpenedRecord {
     return this.sealed;
   }
 
-  /** As a tier gives it. */
+  /** As a tier returns it. */
   get found(): TierRecord {
     return new FoundRecord(this);
   }

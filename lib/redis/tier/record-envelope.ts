@@ -1,22 +1,22 @@
 import { compressRecord, openRecordAsync, readHeader, type OpenedRecord } from '../../entries/record.js';
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
-/** What of a lane's policy its entries on the server follow. */
+/** The parts of a lane's policy that its entries on the server follow. */
 export interface SharedLane {
   /** Values of so many bytes are compressed; undefined if none are. */
   readonly compressFrom: number | undefined;
-  /** No value is longer; one that says it is was not written by us. */
+  /** The longest value. A record with a longer one was not written by the library. */
   readonly maxEntryBytes: number;
 }
 
-/** How records travel: compressed where the lane asks for it, and sealed. What comes from the server is not trusted. */
+/** Packs records for the server: compressed where the lane asks for it, and sealed. Records from the server are not trusted. */
 export class RecordEnvelope {
   constructor(
     private readonly lanes: ReadonlyMap<string, SharedLane>,
     private readonly seal: RecordSeal,
   ) {}
 
-  /** Large values are compressed on a thread of the pool; only those are awaited. */
+  /** Large values are compressed on the thread pool; only those are awaited. */
   pack(lane: string, record: Uint8Array): Uint8Array | Promise<Uint8Array> {
     const compressFrom = this.lanes.get(lane)?.compressFrom;
     const packed = compressFrom === undefined ? record : compressRecord(record, compressFrom);
@@ -24,19 +24,19 @@ export class RecordEnvelope {
     return packed.then((bytes) => this.seal.seal(lane, bytes));
   }
 
-  /** Where nothing can be awaited, a large value goes as it is. */
+  /** Where nothing can be awaited, a large value is sent uncompressed. */
   packNow(lane: string, record: Uint8Array): Uint8Array {
     const packed = this.pack(lane, record);
     return packed instanceof Uint8Array ? packed : this.seal.seal(lane, record);
   }
 
-  /** Undefined for what was not sealed with our key. Throws, or rejects with, what opening a record does. */
+  /** Undefined if it was not sealed with this key. Throws or rejects like opening a record. */
   unpack(lane: string, sealed: Buffer): OpenedRecord | Promise<OpenedRecord> | undefined {
     const record = this.seal.open(lane, sealed);
     return record && openRecordAsync(record, this.lanes.get(lane)?.maxEntryBytes);
   }
 
-  /** Key and tags; undefined for what cannot be read. */
+  /** Key and tags. Undefined if they cannot be read. */
   header(lane: string, sealed: Buffer): { readonly key: string; readonly tags: readonly string[] } | undefined {
     try {
       const record = this.seal.open(lane, sealed);
@@ -50,8 +50,8 @@ export class RecordEnvelope {
 const SEAL_BYTES = 32;
 
 /**
- * Shows whether a record was written by somebody who knows the key, and for this lane. Without a key nothing is added,
- * and the record's own checksum shows only damage.
+ * Proves that a record was written by a holder of the key, and for this lane. Without a key nothing is added, and the
+ * record's own checksum detects damage only.
  */
 export class RecordSeal {
   constructor(private readonly key: string | Uint8Array | undefined) {}

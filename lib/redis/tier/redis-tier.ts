@@ -16,21 +16,21 @@ export interface RedisTierOptions extends LookUpParts {
   readonly life: { now(): number };
   readonly cursors: CursorHistory;
   readonly log: RedisSharedLog;
-  /** The session that has caught up; undefined while cut off. */
+  /** The connection that has caught up. Undefined while disconnected. */
   readonly connection: () => Connection | undefined;
   readonly state: () => TierState;
   readonly close: () => Promise<void>;
 }
 
 const BY_POLICY: TierLookup = Object.freeze({ outcome: 'off', reason: 'policy' });
-/** Bytes on their way; beyond, entries are refused. */
+/** With more bytes on their way, entries are refused. */
 const MOST_UNDER_WAY = 64 * 1024 ** 2;
-/** Look-ups on their way; beyond, nothing is asked. */
+/** With more look-ups on their way, nothing is asked. */
 const MOST_LOOKUPS = 10_000;
-/** How often a write is judged anew by patterns that were not known when it was sent. */
+/** How often a write is judged again by patterns that were unknown when it was sent. */
 const JUDGED_AT_MOST = 3;
 
-/** Entries in Redis, judged there by the shared log, and here by the patterns. Nothing rejects: a failure is a miss. */
+/** Entries in Redis. The server judges them by the shared log, this instance by the patterns. A failure is a miss. */
 export class RedisTier extends DistributedTier {
   private readonly reads: ReadBatches;
   private readonly writing = new Set<Promise<void>>();
@@ -104,7 +104,7 @@ export class RedisTier extends DistributedTier {
     for await (const { key } of this.headers(lane)) yield key;
   }
 
-  /** The server lets entries go by itself. */
+  /** The server expires entries by itself. */
   sweep(): Promise<{ readonly expired: number; readonly evicted: number }> {
     return Promise.resolve({ expired: 0, evicted: 0 });
   }
@@ -117,7 +117,7 @@ export class RedisTier extends DistributedTier {
     return this.options.close();
   }
 
-  /** One promise for each look-up: there may be many at a time. */
+  /** Creates one promise for each look-up, because there may be many at a time. */
   private lookUp(connection: Connection, generation: string, asked: Asked): Promise<TierLookup> {
     this.lookups++;
     return new Promise((resolve) => {
@@ -129,7 +129,7 @@ export class RedisTier extends DistributedTier {
     });
   }
 
-  /** An explicit set travels in one step with the record that supersedes what was there. */
+  /** An explicit set is sent in one step with the record that supersedes the old value. */
   private goesWithItsRecord(lane: string, { key, tags, birth, bytes }: TierRecord, lifeMs: number): boolean {
     const { log, packing, cursors, applied } = this.options;
     const { current } = cursors;
@@ -142,9 +142,9 @@ export class RedisTier extends DistributedTier {
     const { keys, cursors, applied, packing } = this.options;
     const { patterns } = applied;
     const { key, tags, bytes } = record;
-    const born = cursors.at(record.birth);
-    if (born === undefined) return;
-    const { generation, sequence } = born;
+    const shared = cursors.at(record.birth);
+    if (shared === undefined) return;
+    const { generation, sequence } = shared;
     const names = [...keys.log, keys.entry(generation, lane, key)];
     const value = [lane, keyMember(lane, key), `${lifeMs}`, packTags(tags), await packing.pack(lane, bytes)];
     for (let judged = 0; judged < JUDGED_AT_MOST; judged++) {
@@ -158,7 +158,7 @@ export class RedisTier extends DistributedTier {
   private async *headers(lane: string): AsyncGenerator<Pick<Named, 'key' | 'tags'>> {
     const { keys, cursors, connection, packing } = this.options;
     const ofLane = keys.entry(cursors.current?.generation ?? '', lane, '').slice(0, -1);
-    // a scan may come by the same name twice
+    // A scan may return a name twice.
     const seen = new Set<string>();
     for (let from = '0'; ;) {
       const current = connection();

@@ -29,7 +29,7 @@ describe('what the server has not been told', () => {
     expect(others).toEqual([]);
     expect(all?.record).toEqual({ kind: 'all', lane: null, subject: '*' });
     all?.settle(true);
-    expect(await first.said).toBe(true);
+    expect(await first.published).toBe(true);
   });
 
   it('is kept until the server has it, and so is the one record that too many became', async () => {

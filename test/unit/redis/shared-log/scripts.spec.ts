@@ -195,11 +195,11 @@ describeWithRedis({ describe }, 'the scripts of the shared log', () => {
     expect(numberOf(await run(TAKE, [name], ['theirs', '5000']))).toBeGreaterThan(0);
     expect(await run(EXTEND, [name], ['theirs', '60000'])).toBe(0);
     expect(numberOf(await port.command(['PTTL', name]))).toBeLessThanOrEqual(5_000);
-    expect(await run(GIVE_BACK, [name, log.keys.landed], ['theirs', '10'])).toBe(0);
-    expect(await port.command(['XLEN', log.keys.landed])).toBe(0);
+    expect(await run(GIVE_BACK, [name, log.keys.released], ['theirs', '10'])).toBe(0);
+    expect(await port.command(['XLEN', log.keys.released])).toBe(0);
     expect(await run(EXTEND, [name], ['mine', '60000'])).toBe(1);
     expect(numberOf(await port.command(['PTTL', name]))).toBeGreaterThan(5_000);
-    expect(await run(GIVE_BACK, [name, log.keys.landed], ['mine', '10'])).toBe(1);
-    expect([await port.command(['EXISTS', name]), await port.command(['XLEN', log.keys.landed])]).toEqual([0, 1]);
+    expect(await run(GIVE_BACK, [name, log.keys.released], ['mine', '10'])).toBe(1);
+    expect([await port.command(['EXISTS', name]), await port.command(['XLEN', log.keys.released])]).toEqual([0, 1]);
   });
 });
