@@ -1,6 +1,6 @@
 /** The port of `storage/`: one folder of LMDB, opened safely and written in whole transactions. */
 
-/** How far a resolved commit reaches: `session` survives the process, `durable` the machine as far as fsync goes. */
+/** What a resolved commit survives: `session` the process, `durable` a power failure as far as fsync goes. */
 export type Durability = 'session' | 'durable';
 
 /** Sorted as lmdb sorts: numbers before strings, arrays element by element. At most 1,900 bytes. */
@@ -35,8 +35,8 @@ export interface Environment {
   table(name: string): Table;
   /**
    * Runs `fill` at once and writes what it collected as one transaction: all or nothing, in the order of the calls.
-   * Resolves when committed as `durability` says. Rejects with `StorageFault` on any failure, when the deadline
-   * passes, or when the disk is below its watermark; never leaves an unhandled rejection.
+   * Resolves when committed with the `durability`. Rejects with `StorageFault` on any failure, when the deadline
+   * passes, or when the disk is below its limit of free space. It never leaves an unhandled rejection.
    */
   commit(fill: (transaction: Transaction) => void): Promise<void>;
   /** Bytes of the data file on disk. */
@@ -44,13 +44,13 @@ export interface Environment {
   /** Bytes inside the data file that hold nothing. */
   freeBytes(): number;
   /**
-   * Gives back to the volume what the data file does not use. Nothing may be committed meanwhile, and reads miss for a
-   * moment. Changes nothing if there is no room for a copy; rejects with `StorageFault` if the environment is lost.
+   * Shrinks the data file to what it uses. Nothing may be committed during it, and reads miss for a moment. It changes
+   * nothing if there is no room for a copy. Rejects with `StorageFault` if the environment is lost.
    */
   compact(): Promise<void>;
   /** Clears reader slots of dead processes. */
   checkReaders(): void;
-  /** Idempotent; waits for what was accepted, at most the deadline. */
+  /** Idempotent. Waits for accepted writes, at most until the deadline. */
   close(): Promise<void>;
 }
 
@@ -71,11 +71,11 @@ export class StorageFault extends Error {
   }
 }
 
-/** How this room says what happened; the rooms above turn it into events. Callbacks must not throw. */
+/** Reports of the storage, which the caller turns into events. Callbacks must not throw. */
 export interface StorageReporter {
   /** A read missed because of a fault. Failing commits are not reported here: they reject. */
   fault(kind: StorageFaultKind, detail: string, error: unknown): void;
-  /** A directory that could not be trusted was renamed away, and a fresh one stands in its place. */
+  /** A directory that could not be trusted was renamed away and replaced by a fresh one. */
   quarantined(directory: string, movedTo: string, cause: string): void;
 }
 

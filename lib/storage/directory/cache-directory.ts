@@ -6,12 +6,12 @@ import { acquireOwnership, type Liveness, type Owned, SocketPlace } from './owne
 import { ensurePrivateDirectory } from '../files/private-directory.js';
 
 const HOLDER = 'alive';
-/** Appears once the session is held, so that one which is only being made is not taken for a dead one. */
+/** Created when the session is held, so that a session that is being created does not count as dead. */
 const HELD = 'held';
 const SESSION = /^\d+-[0-9a-f]{12}$/;
 const UNHELD_GRACE_MS = 86_400_000;
 
-/** A directory of this process's own, for what need not outlive it. */
+/** A directory of this process alone, for what need not outlive it. */
 export interface Session {
   readonly directory: string;
   /** Removes it. What is open in it must be closed before. Idempotent. */
@@ -25,9 +25,10 @@ interface LaneCacheDirectoryOptions {
 }
 
 /**
- * What lies where in the directory an application gives us:
- * `l3/` and `checkpoints/`: the owner's environments; `claims/`: who owns them; `sessions/<pid>-<random>/`: one for
- * each living process; `missed-*`: notes for the next owner; `unsaid-*`: what other machines have to be told; `*.bad-*`: quarantines.
+ * The directory of an app:
+ * `l3/` and `checkpoints/`: the owner's environments; `claims/`: which process owns them; `sessions/<pid>-<random>/`: one
+ * for each living process; `missed-*`: notes for the next owner; `outbox-*`: records for other machines; `*.bad-*`:
+ * quarantines.
  */
 export class LaneCacheDirectory {
   readonly root: string;
@@ -59,7 +60,7 @@ export class LaneCacheDirectory {
     return directory;
   }
 
-  /** Makes this process's session, which stands as long as the process lives. */
+  /** Creates the session of this process, which lasts while the process lives. */
   async openSession(): Promise<Session> {
     const directory = join(this.sessions, `${process.pid}-${randomId().slice(0, 12)}`);
     await ensurePrivateDirectory(directory);
@@ -77,7 +78,7 @@ export class LaneCacheDirectory {
 
   /**
    * Removes the sessions of processes that have ended, on this machine or before its last boot, and nothing else. A
-   * session that is not held yet counts as somebody's for a day. Returns how many went.
+   * session that is not held yet counts as alive for a day. Returns how many were removed.
    */
   async removeDeadSessions(): Promise<number> {
     let removed = 0;
@@ -124,7 +125,7 @@ const hideFromGit = async (root: string): Promise<void> => {
 
 const NAME = 'app.json';
 
-/** Leaves word of the app in its directory, replacing what was left before: whole or not at all. Throws `StorageFault`. */
+/** Writes the app record into the directory, in place of the one before: whole or not at all. Throws `StorageFault`. */
 export const writeAppRecord = async (root: string, note: unknown): Promise<void> => {
   const path = join(root, NAME);
   try {
@@ -135,7 +136,7 @@ export const writeAppRecord = async (root: string, note: unknown): Promise<void>
   }
 };
 
-/** What the last app left; undefined if nothing, or nothing that can be read. Throws `StorageFault` if it may not be read. */
+/** The record of the last app. Undefined if there is none, or it cannot be parsed. Throws `StorageFault` if it may not be read. */
 export const readStoredRecord = async (root: string): Promise<unknown> => {
   const path = join(root, NAME);
   try {
@@ -148,15 +149,15 @@ export const readStoredRecord = async (root: string): Promise<unknown> => {
 };
 
 interface OwnershipCheckOptions extends LaneCacheDirectoryOptions {
-  /** Called when the directory was made and claimed anew. */
+  /** Called when the directory was created and claimed again. */
   readonly renewed: () => Promise<void>;
   /** Called once for as long as another process has the directory. */
   readonly refused: (ownerPid: number) => void;
 }
 
 /**
- * The ownership of an app's directory, felt for before anything in it is opened or renamed: whoever removes the
- * directory removes the claim on it, and another process may have made both anew.
+ * The ownership of an app's directory. It is verified before anything in it is opened or renamed: a person who removes the
+ * directory removes the claim, and another process may have created both again.
  */
 export class OwnershipCheck {
   private verifying: Promise<void> | undefined;

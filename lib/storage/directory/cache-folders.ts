@@ -17,7 +17,7 @@ interface CacheFolderOptions {
   readonly opened?: OpenDirectories | undefined;
 }
 
-/** A folder of cached entries, which may be lost at any time but must never come back once it was discarded. */
+/** A folder of cached entries. It may be lost at any time, but must never come back once it was discarded. */
 export class CacheFolder {
   constructor(private readonly options: CacheFolderOptions) {}
 
@@ -32,7 +32,7 @@ export class CacheFolder {
     return openEnvironment({ ...this.options, report, onMarkerLeft: 'quarantine' });
   }
 
-  /** Renames it away, durably, which works on a full disk too, and deletes it. Nothing may be open in it. Throws `StorageFault`. */
+  /** Renames the folder away durably, which works on a full disk too, and deletes it. It must not be open. Throws `StorageFault`. */
   async discard(): Promise<void> {
     try {
       await discard(this.options.directory, this.options.clock);
@@ -54,7 +54,7 @@ interface PersistentFolderOptions extends Omit<CacheFolderOptions, 'durability'>
   readonly requireOwnership: () => Promise<void>;
 }
 
-/** The folder of entries that outlive the process. What other processes invalidated meanwhile voids it before it is opened. */
+/** The folder of entries that outlive the process. It is emptied before it is opened if it has missed invalidations. */
 export class PersistentFolder {
   private readonly folder: CacheFolder;
 

@@ -6,7 +6,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 
-/** Who claims a directory, as its file tells others. */
+/** The holder of a claim, as the claim's file names it. */
 interface LockHolder {
   /** 0 if the file could not be read. */
   readonly pid: number;
@@ -22,7 +22,7 @@ const stringOf = (value: object, name: string): string | undefined => {
   return typeof field === 'string' ? field : undefined;
 };
 
-/** Never throws: what the file says decides nothing by itself. */
+/** Never throws: the content of the file decides nothing by itself. */
 const parseHolder = (text: string): LockHolder => {
   let value: unknown;
   try {
@@ -62,7 +62,7 @@ export interface Owned {
   readonly state: 'owned';
   /** Whether the claim is still there for others to see; if not, another process may own the directory. */
   isHeld(): Promise<boolean>;
-  /** Lets others take over; everything in the directory must be closed before. Idempotent. */
+  /** Lets others take over. Everything in the directory must be closed before. Idempotent. */
   release(): Promise<void>;
 }
 
@@ -75,7 +75,7 @@ export interface InUse {
   readonly ownerHost: string;
   /**
    * Tries every half second, without keeping the process alive, and calls `taken` once this process owns the directory.
-   * Returns the function that stops trying; what is taken while stopping is released again.
+   * Returns the function that stops trying. Ownership that is taken while it stops is released again.
    */
   whenFree(taken: (owned: Owned) => void): () => Promise<void>;
 }
@@ -84,16 +84,16 @@ export type Ownership = Owned | InUse;
 
 const POLL_MS = 500;
 const HEARTBEAT_MS = 10_000;
-/** Claims made at the same moment all step back, each for a while of its own. */
+/** Claims of the same moment all step back, each for a random while. */
 const MAX_STEPS_BACK = 40;
 const MAX_LOOKS = 12;
 
 const NOBODY: LockHolder = { pid: 0, host: '', bootId: undefined, socket: undefined };
 
 /**
- * Claims `options.directory` for this process, or thread, alone. Two can never own it at once: each announces its claim
- * before it looks for others, and owns only if it finds none. An owner that is frozen, or slow, stays the owner; one
- * that ended, however, does not. Throws `StorageFault` or `DIRECTORY_UNSUITABLE`.
+ * Claims `options.directory` for this process, or thread, alone. Each process announces its claim before it looks for
+ * others, and owns the directory only if it finds none, so two never own it at once. A frozen or slow owner stays the
+ * owner; an owner that ended does not. Throws `StorageFault` or `DIRECTORY_UNSUITABLE`.
  */
 export const acquireOwnership = async (options: OwnerOptions): Promise<Ownership> => {
   await ensurePrivateDirectory(options.directory);
@@ -118,7 +118,7 @@ class Candidate {
     this.claims = new Claims(place, options.liveness, options.clock);
   }
 
-  /** Ownership, or who has it. */
+  /** The ownership, or the process that has it. */
   async tryAcquire(): Promise<Owned | LockHolder> {
     for (let steps = 0; steps < MAX_STEPS_BACK; steps++) {
       const owner = await this.owner();
@@ -201,7 +201,7 @@ const ID_LENGTH = 16;
 const FOREIGN_BOOT_GRACE_MS = 30_000;
 const LITTER_AGE_MS = 86_400_000;
 
-/** Somebody else's claim that stands. */
+/** A claim that another process holds. */
 interface ActiveLock {
   readonly holder: LockHolder;
   /** Whether it has found no other claim standing beside it, and so owns the directory. */
@@ -213,7 +213,7 @@ interface Claim {
   readonly id: string;
   /** Tells the others that the directory is owned now. */
   enter(): Promise<void>;
-  /** Whether it still lies where others look for it: whoever removes the directory removes the claim as well. */
+  /** Whether the file is still in its place: removing the directory removes the claim as well. */
   isHeld(): Promise<boolean>;
   /** Leaves a sign of life. */
   beat(): Promise<void>;
@@ -222,7 +222,7 @@ interface Claim {
 
 /**
  * The claims on one directory. A claim is a file and a socket named after its id: the socket listens before the file
- * appears, and the file never moves, so that whoever lists the directory feels every claim that was announced before.
+ * appears, and the file never moves, so a process that lists the directory finds every claim that was announced before.
  */
 class Claims {
   constructor(
@@ -256,7 +256,7 @@ class Claims {
     };
   }
 
-  /** Every claim but one's own that stands; those of the dead are forgotten on the way. */
+  /** Every claim that another process holds. Claims of dead processes are removed on the way. */
   async others(ownId?: string): Promise<readonly ActiveLock[]> {
     const names = await readdir(this.place.directory);
     const standing: ActiveLock[] = [];
@@ -270,7 +270,7 @@ class Claims {
     return standing;
   }
 
-  /** Removes what processes left that died between holding and announcing. */
+  /** Removes the sockets of processes that died between listening and announcing. */
   async tidy(): Promise<void> {
     for (const name of await readdir(this.place.directory)) {
       const path = join(this.place.directory, name);
@@ -302,21 +302,21 @@ class Claims {
 }
 
 /**
- * Something that others can feel as long as its holder lives, and that ends with the holder, however that ends.
- * A frozen holder still holds. Works between threads, processes and containers of one machine.
+ * A sign of life that others can check: it lasts while its holder lives, and ends with the holder, however it ends. A frozen
+ * holder still holds. It works between threads, processes and containers of one machine.
  */
 export interface Liveness {
-  /** Starts holding at `path`, where nobody may hold yet. Returns the function that lets go. */
+  /** Starts holding at `path`, which must be free. Returns the function that releases it. */
   hold(path: string): Promise<() => Promise<void>>;
-  /** Whether somebody holds at `path`. True when in doubt. */
+  /** Whether a process holds at `path`. True when in doubt. */
   isHeld(path: string): Promise<boolean>;
 }
 
 const nothing = (): void => undefined;
 
 /**
- * Runs `step` every `ms`, counted from the end of the one before, until it resolves to `done`. A step that fails is
- * tried again. Returns the function that stops, and waits for the step that is under way.
+ * Runs `step` every `ms`, counted from the end of the step before, until it resolves to `done`. A step that fails is tried
+ * again. Returns the function that stops, and waits for the running step.
  */
 const repeating = (clock: Clock, ms: number, step: () => Promise<'done' | 'again'>): (() => Promise<void>) => {
   let running: Promise<void> = Promise.resolve();
@@ -374,7 +374,7 @@ export class SocketPlace {
 
 const NAME = 'owner';
 
-/** Where whoever owns a directory answers other processes: a socket among the claims, in a folder of this user alone. */
+/** Where the owner of a directory answers other processes: a socket among the claims, in a folder of this user alone. */
 export class OwnerSocket {
   private constructor(private readonly place: SocketPlace) {}
 
@@ -383,12 +383,12 @@ export class OwnerSocket {
     return new OwnerSocket(await SocketPlace.at(claims));
   }
 
-  /** Good as long as `leave` has not been called. */
+  /** Valid until `leave` is called. */
   get path(): string {
     return this.place.socketPath(NAME);
   }
 
-  /** Removes what an owner left that was killed. Only the owner may. */
+  /** Removes the socket of an owner that was killed. Only the owner may call it. */
   async clear(): Promise<void> {
     await rm(this.path, { force: true });
   }

@@ -89,7 +89,7 @@ export class PendingInvalidations {
     void this.inTurn(spent);
   }
 
-  /** One that stays is told of once more, which does no harm. */
+  /** A file that stays is published once more, which does no harm. */
   private async remove(paths: readonly string[]): Promise<void> {
     for (const path of paths) {
       if (path === this.own?.path) this.own = undefined;
@@ -107,7 +107,7 @@ export class PendingInvalidations {
 
 const lineOf = (line: readonly [string, string]): string => `${JSON.stringify(line)}\n`;
 
-/** Undefined for a file that cannot be read. The last line may be half a one: nobody was told that it is kept. */
+/** Undefined for a file that cannot be read. The last line may be incomplete: it was never acknowledged. */
 async function textsIn(path: string): Promise<readonly (readonly [string, string])[] | undefined> {
   try {
     return (await readFile(path, 'utf8')).split('\n').flatMap(textIn);
@@ -157,7 +157,7 @@ export const missedNotes = async (root: string): Promise<readonly string[]> => {
   }
 };
 
-/** Deletes exactly the notes that were found, not those made since; durably. */
+/** Deletes the notes that were found, not later ones, durably. */
 export const forgetMissed = async (root: string, notes: readonly string[]): Promise<void> => {
   try {
     for (const note of notes) await rm(note, { force: true });
@@ -176,19 +176,19 @@ const isAbsent = async (path: string): Promise<boolean> => {
   }
 };
 
-/** The note of one process: made before its first invalidation counts, and anew whenever an owner has taken it. */
+/** The note of one process. It is written before its first invalidation counts, and again after an owner has taken it. */
 export class MissedMarker {
   private path: string | undefined;
   private making: Promise<void> = Promise.resolve();
   private next: Promise<void> | undefined;
 
-  /** `persistent`: where the persistent tier lies; what is not there cannot have missed anything. */
+  /** `persistent`: the folder of the persistent tier. A missing folder cannot have missed anything. */
   constructor(
     private readonly root: string,
     private readonly persistent: string,
   ) {}
 
-  /** Resolves when a note lies there durably. Rejects with `StorageFault`. One look serves all who asked before it. */
+  /** Resolves when a note is on disk durably. Rejects with `StorageFault`. Concurrent callers share one check. */
   ensure(): Promise<void> {
     this.next ??= this.making.then(() => {
       this.next = undefined;
@@ -199,7 +199,7 @@ export class MissedMarker {
     return this.next;
   }
 
-  /** Resolves when all that was asked for so far has been made or has failed. */
+  /** Resolves when every requested note is written or has failed. */
   async made(): Promise<void> {
     await this.next?.catch(() => undefined);
     await this.making;

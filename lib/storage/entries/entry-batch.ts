@@ -23,7 +23,7 @@ interface Draft {
 }
 
 /**
- * The changes of one transaction, seen as already made.
+ * The changes of one transaction, visible to reads of the batch.
  *
  * What is written in the end is only the difference: an entry that came and went within the batch leaves no trace.
  */

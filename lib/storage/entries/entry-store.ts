@@ -8,22 +8,22 @@ import { NoChange, WriteQueue, type QueuedChange } from './write-queue.js';
 
 const LARGEST_BATCH = { entries: 256, bytes: 4 * 1024 * 1024 };
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
-/** How long one turn may be held. */
+/** How long one slice of work may hold the event loop. */
 const SLICE_MS = 2;
 const SLICE_ENTRIES = 128;
 
 export interface EntryStoreOptions {
   readonly environment: Environment;
-  /** The lanes that may be written; what others hold is only removed. */
+  /** The lanes that may be written. Entries of other lanes are only removed. */
   readonly lanes: ReadonlyMap<string, LaneRules>;
   readonly clock: Clock;
   /** The time by which entries live, in epoch ms. */
   readonly now: () => number;
   /** An entry was pushed out by the lane's limits, or its time was over. */
   readonly evicted: EntryGone;
-  /** An entry's bytes were not what had been written; it is being removed. */
+  /** Called when an entry's bytes are damaged. It is being removed. */
   damaged(lane: string, key: string, error: unknown): void;
-  /** A commit failed: nothing is accepted any more. `lost` holds what had been accepted and is not in place. */
+  /** Called when a commit failed. Nothing is accepted any more. `lost` holds the accepted changes that are not committed. */
   failed(fault: StorageFault, lost: readonly QueuedChange[]): void;
 }
 
@@ -102,7 +102,7 @@ export class EntryStore {
     return 'queued';
   }
 
-  /** Whether there was something to remove, once it is gone for every later read. */
+  /** Resolves to whether there was an entry, once it is gone for every later read. */
   async remove(lane: string, key: string): Promise<boolean> {
     if (this.queue.isIdle && !this.tables.has(lane, key)) return false;
     let found = false;
@@ -112,7 +112,7 @@ export class EntryStore {
     return found;
   }
 
-  /** How many entries went: of those that were there when all that was queued before had been written. */
+  /** Resolves to how many entries were removed, of those that were there after all that was queued before. */
   async removeMatching(lane: string, matches: (key: string, tags: readonly string[]) => boolean): Promise<number> {
     let removed = 0;
     let from = 0;
@@ -134,7 +134,7 @@ export class EntryStore {
     await this.change({ isRemoval: true }, fill);
   }
 
-  /** Writes what must be there before the store is trusted, which shows as well that it can write. */
+  /** Writes the rows that the store needs, which also shows that it can write. */
   async begin(fill: (batch: EntryBatch) => void): Promise<void> {
     await this.change({}, (batch) => {
       batch.isProbe = true;
@@ -142,7 +142,7 @@ export class EntryStore {
     });
   }
 
-  /** One round: what expired goes, and what is beyond the limits; everything of a lane without rules. */
+  /** One round: removes expired entries, those beyond the limits, and all entries of a lane without rules. */
   async sweep(lane: string): Promise<{ readonly expired: number; readonly evicted: number }> {
     const rules = this.options.lanes.get(lane);
     if (rules === undefined) return { expired: 0, evicted: await this.removeMatching(lane, () => true) };
@@ -161,7 +161,7 @@ export class EntryStore {
     return { expired, evicted };
   }
 
-  /** Clears what dead readers hold, and gives back what the file does not use when that is most of a large one. */
+  /** Frees what dead readers hold, and shrinks a large file that is mostly unused. */
   async tend(): Promise<void> {
     const { environment } = this.options;
     environment.checkReaders();
@@ -171,7 +171,7 @@ export class EntryStore {
     });
   }
 
-  /** The lane's entries, the least recently used first, each once; what changes meanwhile may or may not be among them. */
+  /** The lane's entries, the least recently used first, each once. Entries that change during the listing may be missing. */
   async *entries(lane: string): AsyncGenerator<EntryRow> {
     const seen = new Set<string>();
     for (let from = 0; ; await nextTurn()) {
@@ -202,14 +202,14 @@ export class EntryStore {
     return this.counts.lanes().filter((lane) => this.counts.of(lane).entries > 0);
   }
 
-  /** Resolves when all that was accepted so far is in place or has been given up. */
+  /** Resolves when all accepted changes are committed or given up. */
   flush(): Promise<void> {
     this.recency.ask();
     if (!this.recency.isEmpty && this.queue.isIdle) this.queue.push(new NoChange());
     return this.queue.drained();
   }
 
-  /** Accepts nothing any more and gives up what is waiting. */
+  /** Accepts nothing any more, and gives up what waits. */
   stop(fault: StorageFault): readonly QueuedChange[] {
     return this.queue.stop(fault);
   }
@@ -219,7 +219,7 @@ export class EntryStore {
     this.remove(lane, key).catch(() => undefined);
   }
 
-  /** Where the batch may evict, uses come first, so that whoever goes is the least recently used. */
+  /** If the batch may evict, noted uses are written first, so that the least recently used entry is evicted. */
   private async commit(fill: (batch: EntryBatch) => void): Promise<void> {
     this.limits.startBatch();
     const batch = new EntryBatch(this.tables, this.counts, this.options.now());
@@ -251,7 +251,7 @@ export class EntryStore {
   }
 }
 
-/** Up to this, compressing takes a fraction of a millisecond and is done when the batch is filled, which is sliced. */
+/** Up to this size, compressing takes a fraction of a millisecond, and is done while the batch is filled. */
 const COMPRESS_LATE_BYTES = 32 * 1024;
 
 /** An entry waiting to be written; it is compressed on the way, off the caller's path. */
@@ -309,7 +309,7 @@ class QueuedPut implements QueuedChange {
   }
 }
 
-/** So many may leave for one that comes before the turn is given up: a large entry can push out thousands of small ones. */
+/** So many entries are evicted in one slice: a large entry can evict thousands of small ones. */
 const EVICTED_AT_ONCE = 128;
 
 /** Puts entries into batches of one lane, by its rules. */
@@ -324,7 +324,7 @@ class LaneWriter {
     this.compressFrom = rules.compressFrom;
   }
 
-  /** What is larger than the whole lane is not stored; what it would have replaced goes just the same. */
+  /** A record larger than the whole lane is not stored, and the one that it would replace is removed. */
   put(batch: EntryBatch, record: StoredRecord, bytes: Uint8Array): void {
     if (bytes.length > this.rules.maxBytes) batch.remove(this.lane, record.key);
     else batch.put(this.lane, record, bytes);
@@ -345,7 +345,7 @@ const isWorthCompacting = (environment: Environment): boolean => {
   return bytes >= LARGE_BYTES && environment.freeBytes() > bytes * FREE_SHARE;
 };
 
-/** Compacts when its turn has come: what was queued before is in place, and what comes after waits. */
+/** Compacts in its turn: after what was queued before, and before what comes later. */
 class QueuedCompaction implements QueuedChange {
   readonly sizeBytes = 0;
   readonly isRemoval = false;

@@ -5,12 +5,12 @@ import { StorageFault, type Environment, type Table, type TableKey, type Transac
 const END = Number.MAX_VALUE;
 
 /**
- * How entries lie in an environment. All rows of an entry change in one transaction, so that none is ever stale:
+ * The rows of entries in an environment. All rows of an entry change in one transaction, so none is ever out of step:
  * `records`: physical key -> the record's bytes, or a reference to its parts;
- * `parts`: [lane, landed, index] -> a stretch of a long record;
+ * `parts`: [lane, sequence, index] -> a part of a long record;
  * `places`: physical key -> sequence;
  * `recency`: [lane, sequence] -> the entry's row, the least recently used first;
- * `expiry`: [lane, expiresAt, landed] -> the key;
+ * `expiry`: [lane, expiresAt, sequence] -> the key;
  * `usage`: lane -> what it holds.
  */
 export class EntryTables {
@@ -57,7 +57,7 @@ export class EntryTables {
     return row;
   }
 
-  /** As `row`, for whoever replaces the record: whether there is one beside the index does not matter then. */
+  /** Like `row`, for replacing the record: then it does not matter whether the index has a record. */
   indexed(lane: string, key: string): EntryRow | undefined {
     const place = this.places.get(physicalKey(lane, key));
     if (place === undefined) return undefined;
@@ -115,7 +115,7 @@ export interface EntryRow {
   /** Epoch ms at which a use was last noted. */
   readonly touchedAt: number;
   readonly accessCount: number;
-  /** The sequence at which the entry landed: names these bytes for as long as they are stored. */
+  /** The sequence at which the entry was stored. It names these bytes while they are stored. */
   readonly landed: number;
   /** The sequence of its last use: its place in the order of recency. */
   readonly sequence: number;
@@ -184,9 +184,9 @@ function decodeKey(bytes: Uint8Array): string {
   return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
 }
 
-/** LMDB hands out the live map for values of 16 MiB and more, so that none may be that long. */
+/** For values of 16 MiB and more LMDB returns its live map, so no value may be that long. */
 const PART_BYTES = 15 * 1024 * 1024;
-/** Shorter than any record, so that the row's length alone tells which it is. */
+/** Shorter than any record, so the length of the row tells which it is. */
 const REFERENCE_BYTES = 12;
 
 /** Where the parts of a long value lie. */
@@ -195,7 +195,7 @@ interface PartsReference {
   readonly parts: number;
 }
 
-/** How many parts a value of `length` takes; 0 when it fits one row. */
+/** How many parts a value of `length` needs. 0 when it fits into one row. */
 export function countParts(length: number): number {
   return length <= PART_BYTES ? 0 : Math.ceil(length / PART_BYTES);
 }
@@ -222,7 +222,7 @@ function decodeReference(row: Uint8Array): PartsReference | undefined {
 const SEEN = 0;
 const ROW_BYTES = 24;
 
-/** What a lane holds, and the last sequence it has given out. */
+/** The counts of a lane, and its last sequence. */
 export interface LaneCount {
   entries: number;
   sizeBytes: number;
@@ -243,7 +243,7 @@ export class LaneUsage {
     for (const { key, value } of table.range()) if (typeof key === 'string') this.counts.set(key, decodeCount(value));
   }
 
-  /** The lane's counts, to be changed in place by whoever calls `note` as well. */
+  /** The lane's counts. A caller that changes them in place also calls `note`. */
   of(lane: string): LaneCount {
     let count = this.counts.get(lane);
     if (count === undefined) this.counts.set(lane, (count = { entries: 0, sizeBytes: 0, sequence: 0 }));
@@ -280,13 +280,13 @@ function decodeCount(row: Uint8Array): LaneCount {
   return { entries: bytes.readDoubleLE(0), sizeBytes: bytes.readDoubleLE(8), sequence: bytes.readDoubleLE(16) };
 }
 
-/** What a lane may hold in a store, and who goes first. */
+/** The limits of a lane in a store, and what is evicted first. */
 export interface LaneRules {
   readonly maxEntries: number;
   readonly maxBytes: number;
   /** Records of at least so many bytes are compressed; absent = none. */
   readonly compressFrom?: number;
-  /** Among the least recently used the highest goes first; absent = the least recently used itself. */
+  /** Of the least recently used entries the one with the highest priority is evicted first. Absent: the least recently used. */
   readonly priority?: (entry: EntryRow, now: number) => number;
 }
 

@@ -24,7 +24,7 @@ class Eviction {
     private readonly rules: LaneRules,
   ) {}
 
-  /** Removes from the batch until `count` is within the rules, telling of each entry that goes, and at most `limit` of them. Returns how many went. */
+  /** Evicts until `count` is within the rules, at most `limit` entries, and reports each. Returns how many. */
   enforce(count: LaneCount, evicted: (row: EntryRow, reason: 'entries' | 'bytes') => void, limit: number): number {
     let gone = 0;
     while (gone < limit) {
@@ -54,7 +54,7 @@ class Eviction {
     return victim === undefined || this.isCurrent(victim) ? victim : this.next();
   }
 
-  /** The least recently used of those not looked at yet: what the batch touched is younger than all that it did not. */
+  /** The least recently used entry that was not considered yet. Entries of the batch are younger than all others. */
   private pull(): EntryRow | undefined {
     for (let row = this.nextStored(); row !== undefined; row = this.nextStored()) {
       if (this.batch.isUntouched(this.lane, row)) return row;
@@ -87,7 +87,7 @@ function exceeded(count: LaneCount, rules: LaneRules): 'entries' | 'bytes' | und
   return count.sizeBytes > rules.maxBytes ? 'bytes' : undefined;
 }
 
-/** A priority that throws or is no number is no opinion: the least recently used goes. */
+/** A priority that throws or is not a number is ignored: the least recently used entry is evicted. */
 function judge(priority: NonNullable<LaneRules['priority']>, row: EntryRow, now: number): number {
   try {
     const value = priority(row, now);
@@ -97,7 +97,7 @@ function judge(priority: NonNullable<LaneRules['priority']>, row: EntryRow, now:
   }
 }
 
-/** Who is told of an entry that was pushed out by its lane's limits, or whose time was over. */
+/** Called for each entry that was evicted by its lane's limits, or expired. */
 export type EntryGone = (lane: string, key: string, reason: 'entries' | 'bytes' | 'expired') => void;
 
 /** Keeps lanes within their rules, batch by batch. */
@@ -111,12 +111,12 @@ export class LaneLimits {
     private readonly gone: EntryGone,
   ) {}
 
-  /** Another batch begins: what was read for the last one does not hold any more. */
+  /** Starts another batch: what was read for the last one is out of date. */
   startBatch(): void {
     this.evictions.clear();
   }
 
-  /** Whether a batch that brings so much may push something out. */
+  /** Whether a batch of this size may evict something. */
   mayEvict(
     lanes: ReadonlyMap<string, LaneRules>,
     batch: { readonly entries: number; readonly bytes: number },
@@ -203,7 +203,7 @@ export class RecencyLog {
     if (this.unordered === UNORDERED) this.order();
   }
 
-  /** As many as fit before the batch is spent, the oldest first; what came since they were put in order waits its turn. */
+  /** Writes as many uses as fit into the batch, the oldest first. Uses that came later wait for the next batch. */
   applyTo(batch: EntryBatch, isSpent: () => boolean): void {
     if (this.ordered === 0) this.order();
     for (const [lane, { ordered }] of this.lanes) {

@@ -8,7 +8,7 @@ export interface QueuedChange {
   readonly sizeBytes: number;
   /** Losing it would leave something in place that must not be read again. */
   readonly isRemoval: boolean;
-  /** Begins a transaction of its own, so that it finds in the tables all that was queued before it. */
+  /** Starts a transaction of its own, so that it finds everything that was queued before in the tables. */
   readonly standsAlone: boolean;
   /** What must have happened before it can be applied; `undefined` once it has. Never rejects. */
   readonly ready?: Promise<void> | undefined;
@@ -75,7 +75,7 @@ export class WriteQueue {
     }
   }
 
-  /** Gives up what is waiting and returns it; refuses what comes. */
+  /** Gives up what waits and returns it. Refuses later changes. */
   stop(fault: StorageFault): readonly QueuedChange[] {
     this.fault = fault;
     const lost = this.waiting.slice(this.head);

@@ -44,7 +44,7 @@ const refuseNetwork = async (path: string): Promise<void> => {
 const GROUP_AND_OTHERS = 0o077;
 const OTHERS_WRITE = 0o022;
 
-/** What else may be done about the rights of a directory that was there before. */
+/** What is done about the rights of an existing directory. */
 export type ExistingRights = 'tighten' | 'keep';
 
 const inspect = async (path: string, rights: ExistingRights): Promise<void> => {
@@ -88,7 +88,7 @@ export const ensurePrivateDirectory = async (path: string, rights: ExistingRight
   }
 };
 
-/** Makes what was created, renamed or removed in `directory` outlive a power failure. */
+/** Syncs `directory`, so that created, renamed and removed names survive a power failure. */
 export const syncDirectory = async (directory: string): Promise<void> => {
   // Windows has no such thing as a directory's descriptor
   if (process.platform === 'win32') return;
@@ -104,12 +104,12 @@ const syncIfPermitted = async (directory: string): Promise<void> => {
   try {
     await syncDirectory(directory);
   } catch (error) {
-    // who may make a directory in a folder need not be allowed to read that folder
+    // Creating a directory in a folder does not need the right to read that folder.
     if (!isErrno(error, 'EACCES') && !isErrno(error, 'EPERM')) throw error;
   }
 };
 
-/** As `syncDirectory`, for a directory that was just made, and its parents from `first` on, which were made with it. */
+/** Like `syncDirectory`, for a new directory and its new parents from `first` on. */
 export const syncMade = async (made: string, first: string): Promise<void> => {
   const end = dirname(resolve(first));
   for (let at = dirname(resolve(made)); ; at = dirname(at)) {

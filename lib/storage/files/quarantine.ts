@@ -14,7 +14,7 @@ export interface Quarantine {
 const MARK = '.bad-';
 const VOID_MARK = '.void-';
 const DAY_MS = 86_400_000;
-/** How long a cache's quarantine is kept for whoever wants to look into it. */
+/** How long a quarantined cache is kept for inspection. */
 export const QUARANTINE_KEPT_MS = 7 * DAY_MS;
 
 /** `2026-01-31T12-00-00-000Z`: an ISO time without the characters that some file systems refuse. */
@@ -53,13 +53,13 @@ export const discard = async (directory: string, clock: Clock): Promise<void> =>
   rm(path, { recursive: true, force: true }).catch(() => undefined);
 };
 
-/** Gives `directory` the name `place`, where nothing may be, durably. */
+/** Renames `directory` to `place`, which must be free, durably. */
 export const putInPlace = async (directory: string, place: string): Promise<void> => {
   await rename(directory, place);
   await syncDirectory(dirname(place));
 };
 
-/** Deletes what `discard` could not. */
+/** Deletes what `discard` could not delete. */
 export const removeDiscarded = async (directory: string): Promise<void> => {
   const prefix = `${basename(directory)}${VOID_MARK}`;
   const parent = dirname(directory);

@@ -5,11 +5,11 @@ import type { Environment, Table, TableKey } from '../environment.js';
 const SLICE_ROWS = 256;
 const SLICE_BYTES = 2 * 1024 * 1024;
 
-/** Where a copy of `directory` is made. What lies there was left by a process that died over it. */
+/** Where a copy of `directory` is written. A copy that is there was left by a process that died. */
 export const copyPlace = (directory: string): string => `${directory}.copy`;
 
 /**
- * Copies `tables` into a new environment in `directory`, which is closed again. Nothing may be written to them meanwhile.
+ * Copies `tables` into a new environment in `directory`, and closes it. Nothing may be written to them during the copy.
  * False, and nothing is left, if there is no room for it or it cannot be opened.
  */
 export const copyInto = async (
@@ -48,7 +48,7 @@ const copyTables = async (tables: Iterable<Table>, target: Environment): Promise
   }
 };
 
-/** The rows behind `after`, as many as one turn may take. */
+/** The rows after `after`, as many as one turn of the loop may take. */
 function slice(table: Table, after: TableKey | undefined): { readonly key: TableKey; readonly value: Uint8Array }[] {
   const rows: { readonly key: TableKey; readonly value: Uint8Array }[] = [];
   let bytes = 0;

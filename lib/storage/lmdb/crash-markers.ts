@@ -9,8 +9,8 @@ const OPENING = 'opening.';
 const RUNNING = 'running.';
 
 /**
- * A file that says how far opening a directory has come. Whoever finds `opening` left behind knows that the last
- * attempt died on it, and does not walk into the same crash.
+ * Files that mark how far opening a directory has come. A process that finds `opening` knows that the last attempt died
+ * on it, and does not run into the same crash.
  */
 export class CrashMarkers {
   private constructor(
@@ -18,12 +18,12 @@ export class CrashMarkers {
     private path: string,
   ) {}
 
-  /** Whether an earlier holder of the directory died between opening and having read from it. */
+  /** Whether an earlier owner of the directory died between opening it and reading from it. */
   static async wasLeft(directory: string): Promise<boolean> {
     return (await markers(directory)).some((name) => name.startsWith(OPENING));
   }
 
-  /** When the last holder, who did not come to its end, opened the directory, in epoch ms; undefined if there was none. */
+  /** When the last owner, which did not close the directory, opened it (epoch ms). Undefined if it was closed. */
   static async heldSince(directory: string): Promise<number | undefined> {
     const name = (await markers(directory)).find((each) => each.startsWith(RUNNING));
     return name === undefined ? undefined : stat(join(directory, name)).then(({ mtimeMs }) => mtimeMs, ignore);
@@ -64,7 +64,7 @@ const markers = async (directory: string): Promise<readonly string[]> => {
 
 const NAME = 'closed';
 const SLICE_BYTES = 1024 * 1024;
-/** Larger files are told by their looks alone: reading them would hold up whoever closes, or opens. */
+/** Larger files are recognised by size and date alone: reading them would hold up closing and opening. */
 const MOST_READ_BYTES = 64 * 1024 * 1024;
 
 /** What a data file looks like from outside. */
@@ -122,8 +122,8 @@ const isSameTime = (stamped: number, found: number): boolean =>
   Math.abs(found - stamped) <= 1 || found === Math.floor(stamped / 1_000) * 1_000;
 
 /**
- * Notes how the data file of `directory` looked when it was closed in good order. Whoever finds it looking otherwise
- * knows that somebody wrote to it since, or that its last user did not come to its end.
+ * Notes size, date and checksum of the data file of `directory` when it is closed in order. If they differ at the next
+ * opening, the file was changed since, or its last user did not close it.
  */
 export const stampClosed = async (directory: string): Promise<void> => {
   const looks = await fingerprintOf(directory);
@@ -134,8 +134,8 @@ export const stampClosed = async (directory: string): Promise<void> => {
 };
 
 /**
- * How the data file is now: as it was left, changed since, or left in no good order at all. A copy of it is the same
- * file, whatever its date; only what has another date is read.
+ * How the data file is now: as it was closed, changed since, or never closed in order. A copy with another date is the
+ * same file, so a file with another date is read.
  */
 export const sinceClosed = async (directory: string): Promise<'same' | 'changed' | 'unknown'> => {
   const text = await readFile(join(directory, NAME), 'utf8').catch(() => undefined);

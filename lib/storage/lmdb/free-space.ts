@@ -10,10 +10,11 @@ const writeTo = promisify(write);
  * Space behind the last page of a data file, taken from the volume before LMDB writes into it.
  *
  * A write that fails within LMDB, on a full disk or one that has turned read-only, corrupts the memory of the process.
- * Space that the file has already cannot be taken by anybody else between a check and the write, so a write that needs
- * more than there is, or whose volume takes no changes, fails here, where it can be caught. On file systems that copy what is overwritten (btrfs, snapshots) the space is a likelihood, not a promise.
+ * Space that the file has already cannot be taken by others between a check and the write. So a write that needs more space
+ * than there is, or whose volume is read-only, fails here, where it can be caught. On copy-on-write file systems (btrfs,
+ * snapshots) the space is likely, not certain.
  *
- * Call it only while LMDB is not writing: it measures the end of the file, and writes behind it.
+ * Call it only while LMDB is not writing: it measures the end of the file, and writes after it.
  */
 export class PreallocatedSpace {
   private left = 0;
@@ -26,7 +27,7 @@ export class PreallocatedSpace {
     private readonly freeSpaceLimit: FreeSpaceLimit,
   ) {}
 
-  /** Whether the file can take `bytes` more without growing. */
+  /** Whether `bytes` more fit into the file without growing it. */
   has(bytes: number): boolean {
     if (this.left < bytes) this.left = this.size() - usedEnd(this.root);
     return this.left >= bytes && this.takesChanges();
@@ -47,7 +48,7 @@ export class PreallocatedSpace {
       if (this.has(bytes)) return;
       throw toFault(error, `growing ${this.dataFile}`);
     }
-    if (!this.has(bytes)) throw new StorageFault('io', `${this.dataFile} did not grow as it was told to`);
+    if (!this.has(bytes)) throw new StorageFault('io', `${this.dataFile} did not grow as requested`);
   }
 
   close(): void {
@@ -64,7 +65,7 @@ export class PreallocatedSpace {
     }
   }
 
-  /** Changes what is no content, and need not be synced: the rights, to what they are. Throws what the system says. */
+  /** Sets the file's rights to what they are, which shows whether the volume takes changes. Throws the system's error. */
   private requireChangeable(): void {
     fchmodSync(this.descriptor(), FILE_MODE);
   }
@@ -92,7 +93,7 @@ export class PreallocatedSpace {
 export const MEGABYTE = 1024 * 1024;
 const DEFAULT_MOST = 256 * MEGABYTE;
 const DEFAULT_SHARE = 0.05;
-/** What is always left, so that removing, which writes as well, is possible when nothing else is. */
+/** A reserve for removals, which write as well: they must be possible on a full disk. */
 const LEAST = MEGABYTE;
 
 interface Volume {
@@ -101,8 +102,8 @@ interface Volume {
 }
 
 /**
- * Stops writes while the volume could still take them: a write that meets a full disk can abort the process from
- * within LMDB, where nothing can catch it. Asks the volume each time, which takes about 3 us.
+ * Stops writes before the volume is full: a write on a full disk can abort the process within LMDB, where it cannot be
+ * caught. It asks the volume at each write, which takes about 3 us.
  */
 export class FreeSpaceLimit {
   /** `minFreeBytes` undefined: 256 MB or 5 % of the volume, whichever is smaller; never less than 1 MB. */
@@ -112,8 +113,8 @@ export class FreeSpaceLimit {
   ) {}
 
   /**
-   * Throws `StorageFault` `disk-full` if writing `bytes` would leave less free than the watermark. Below it, what fits
-   * into the `spare` bytes within the file may still be written, for the file need not grow.
+   * Throws `StorageFault` `disk-full` if writing `bytes` would leave less free space than the limit. Below the limit, a
+   * write that fits into the `spare` bytes within the file is allowed, because the file need not grow.
    */
   requireRoom(bytes: number, spare: () => number): void {
     const volume = this.volume();
@@ -121,7 +122,7 @@ export class FreeSpaceLimit {
     if (volume.free < bytes || spare() < bytes) this.refuse(volume, this.reserve(volume) + bytes);
   }
 
-  /** As `requireRoom`, for what makes room: it may use up the reserve. */
+  /** Like `requireRoom`, for removals: they may use the reserve. */
   requireRoomToRemove(bytes: number): void {
     const volume = this.volume();
     if (volume.free < bytes) this.refuse(volume, bytes);
@@ -173,8 +174,8 @@ const pagesOf = (tree: unknown): number => {
 };
 
 /**
- * Bytes of pages inside the data file that no table, no list and no meta page uses; LMDB takes them before it lets the
- * file grow. `tables` must be all there are.
+ * Bytes of the pages of the data file that no table, no list and no meta page uses. LMDB uses them before the file grows.
+ * `tables` must be all tables.
  */
 export const freePageBytes = (root: NativeRoot, tables: Iterable<NativeTable>): number => {
   const stats = root.getStats();

@@ -18,7 +18,7 @@ interface Waiting {
   readonly reject: (reason: unknown) => void;
 }
 
-/** Room for what is about to be written, see `Headroom`. */
+/** Room for the next write, see `PreallocatedSpace`. */
 export interface Room {
   has(bytes: number): boolean;
   make(bytes: number): Promise<void>;
@@ -28,8 +28,8 @@ export interface Room {
 const ignore = (): void => undefined;
 
 /**
- * lmdb-js rejects with a stand-in; the cause follows as the rejection of a promise that it carries. That one must be
- * handled, but is not waited for beyond a turn, because it does not always come.
+ * The cause of a rejection of lmdb-js. It rejects with an error that carries a promise, which rejects with the cause. That
+ * promise must be handled, and is awaited for one turn only, because it does not always settle.
  */
 const causeOf = async (rejection: unknown): Promise<unknown> => {
   if (!(rejection instanceof Error) || !('commitError' in rejection)) return rejection;
@@ -41,9 +41,9 @@ const causeOf = async (rejection: unknown): Promise<unknown> => {
 };
 
 /**
- * Hands writes to LMDB one batch at a time. What is put in one turn of the event loop becomes one LMDB transaction,
- * which fails as a whole; what comes while it is being written waits, and becomes the next one. lmdb-js would take it at
- * once, but then, when batches fail, cannot be relied on to reject the right ones.
+ * Hands writes to LMDB one batch at a time. The writes of one turn of the event loop become one LMDB transaction, which
+ * fails as a whole. Writes that come while it is written wait, and become the next one. lmdb-js would accept them at once,
+ * but does not always reject the right ones when batches fail.
  */
 export class GroupCommit {
   private state: 'idle' | 'making-room' | 'collecting' | 'writing' = 'idle';
@@ -79,7 +79,7 @@ export class GroupCommit {
   private startWaiting(): void {
     const wanted = this.waiting.reduce((sum, { bytes }) => sum + bytes, this.collected);
     if (!this.hasRoom(wanted)) {
-      // what does not fit beside a batch under way becomes the next one
+      // Writes that do not fit beside the running batch become the next one.
       if (this.state === 'idle') void this.makeRoom(wanted);
       return;
     }
@@ -128,10 +128,10 @@ export class GroupCommit {
     }
   }
 
-  /** LMDB takes the batch now. */
+  /** Hands the batch to LMDB. */
   private close(): void {
     this.state = 'writing';
-    // lmdb-js opens each batch with an operation whose own promise nobody holds; if the batch fails it would end the
+    // lmdb-js opens each batch with an operation whose own promise is not returned. If the batch fails, it would end the
     // process as an unhandled rejection. It exists, and is the one behind `committed`, right after this callback.
     queueMicrotask(() => void this.root.committed.then(ignore, ignore));
   }

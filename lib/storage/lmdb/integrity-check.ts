@@ -9,7 +9,7 @@ import { endianness } from 'node:os';
 /** Why a directory is set aside. */
 export class CorruptError extends Error {}
 
-/** What a directory may be opened for; `cause` is why not for more. */
+/** What a directory may be opened for. `cause` tells why not for more. */
 export type Trust = { readonly may: 'write' } | { readonly may: 'read'; readonly cause: string };
 
 export interface IntegrityCheckOptions {
@@ -20,12 +20,12 @@ export interface IntegrityCheckOptions {
 }
 
 const SOUND: Trust = { may: 'write' };
-/** Whoever lived so long with a directory was not killed by what is in it. */
+/** An owner that used a directory for so long was not killed by its content. */
 const LONG_LIFE_MS = 60_000;
 
 /**
- * Whether the last holder, who was killed, wrote to the file for long. A kill does it no harm, and reading all of a large
- * file would keep its next holder from taking over at once; who died young may have died of it.
+ * Whether the last owner, which was killed, had used the file for long. A kill does no harm to the file, and reading all
+ * of a large file would delay the next owner. An owner that died early may have died of a damaged page.
  */
 const hasServedLong = async (directory: string): Promise<boolean> => {
   const [heldSince, looks] = [await CrashMarkers.heldSince(directory), await fingerprintOf(directory)];
@@ -33,13 +33,14 @@ const hasServedLong = async (directory: string): Promise<boolean> => {
   return looks.mtimeMs - heldSince >= LONG_LIFE_MS;
 };
 
-/** Whether there once was a file: somebody has read from it, and closed it or not. */
+/** Whether the directory had a file: a process has read from it, and closed it or not. */
 const wasInUse = async (directory: string): Promise<boolean> =>
   (await CrashMarkers.heldSince(directory)) !== undefined || (await sinceClosed(directory)) !== 'unknown';
 
 /**
- * Judges a directory from outside, before LMDB is let near it in this process: a data file that is damaged ends whoever
- * reads, or writes, the wrong page. Throws `Unsound`, or `StorageFault` if nothing can be said.
+ * Decides whether a directory is safe to open, before LMDB opens it in this process: a damaged data file ends the process
+ * that reads or writes the wrong page. Meta pages are checked first, then the stamp of the last close, and in doubt a
+ * child process reads the file. Throws `CorruptError`, or `StorageFault` if it cannot be decided.
  */
 export const checkIntegrity = async (options: IntegrityCheckOptions): Promise<Trust> => {
   const { directory, onMarkerLeft } = options;
@@ -55,7 +56,7 @@ export const checkIntegrity = async (options: IntegrityCheckOptions): Promise<Tr
   const since = await sinceClosed(directory);
   if (found.state === 'sound' && !markerLeft && since === 'same') return SOUND;
   // not every harm shows by reading, and a cache can be had again
-  if (isCache && since === 'changed') throw new CorruptError('somebody wrote to it since it was closed');
+  if (isCache && since === 'changed') throw new CorruptError('it was changed after it was closed');
   if (found.state === 'sound' && !markerLeft && since === 'unknown' && (await hasServedLong(directory))) return SOUND;
   const doubt = found.state === 'suspect' ? found.cause : undefined;
   return isCache ? trustInCache(options, doubt) : trustInCheckpoints(options, doubt);
@@ -69,13 +70,13 @@ const trustInCache = async ({ directory, durability }: IntegrityCheckOptions, do
   throw new CorruptError(outcome.state === 'unknown' ? (doubt ?? outcome.why) : textOf(outcome));
 };
 
-/** Checkpoints of which some can be read are worth more than none, and what nobody else has is tried out on a copy. */
+/** Checkpoints that can be read in part are kept, and writing is tried on a copy, because they exist nowhere else. */
 const trustInCheckpoints = async (options: IntegrityCheckOptions, doubt?: string): Promise<Trust> => {
   const { directory, durability, minFreeBytes } = options;
   const onCopy = await probeCopy(directory, durability, new FreeSpaceLimit(directory, minFreeBytes));
   if (onCopy.state === 'survived') return SOUND;
   const outcome = await probe(directory, durability, 'read');
-  // one without tables would be taken for new, and what it holds for free
+  // A file without tables would pass for a new one, and its pages for free ones.
   if (outcome.state === 'died' || outcome.state === 'empty') throw new CorruptError(textOf(outcome));
   if (outcome.state === 'survived' || doubt === undefined)
     return onCopy.state === 'died'
@@ -89,9 +90,9 @@ const textOf = (outcome: ProbeOutcome): string =>
   'how' in outcome ? `a child process that read it ${outcome.how}` : 'none of its tables can be found';
 
 /**
- * What the meta pages say before LMDB is let near them. `absent`: nothing there yet. `fresh`: no more than meta pages, as
- * a process leaves it that dies while it makes it. `suspect`: too short, which kills
- * whoever reads the missing pages, or does no harm if they hold nothing; only reading tells. `unsound`: LMDB would crash.
+ * The verdict of the meta pages. `absent`: there is no file. `fresh`: only meta pages, as after a process that died while
+ * it created the file. `suspect`: the file is too short, which kills a reader of the missing pages, or does no harm if
+ * they are free. `unsound`: LMDB would crash.
  */
 export type Preflight =
   | { readonly state: 'absent' }
@@ -155,8 +156,8 @@ const inspect = async (file: FileHandle): Promise<Preflight> => {
 };
 
 /**
- * Reads both meta pages of `directory`'s data file with the file system alone. Never touches `lock.mdb`: closing any
- * descriptor on that would drop the locks that this process holds on it.
+ * Reads both meta pages of the data file of `directory` without LMDB. It never opens `lock.mdb`: closing a descriptor on
+ * that file would drop the locks that this process holds on it.
  */
 export const preflight = async (directory: string): Promise<Preflight> => {
   let file: FileHandle;

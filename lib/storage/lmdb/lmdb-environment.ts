@@ -29,9 +29,9 @@ export interface LmdbEnvironmentOptions {
   readonly report: StorageReporter;
 }
 
-/** What an environment asks of whoever opened it. */
+/** What an environment needs of its opener. */
 interface Opener {
-  /** Once LMDB has let go of the directory, or of what lay in it before. */
+  /** Called when LMDB has closed the directory, or the one before. */
   closed(isInPlace: boolean): Promise<void>;
   /** Opens a fresh environment of the same kind in another directory. */
   beside(directory: string): Promise<Environment>;
@@ -173,7 +173,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
     });
   }
 
-  /** What LMDB has taken is still on its way: nobody can call it back, and it may well succeed. */
+  /** Writes that LMDB has taken past their deadline. They cannot be cancelled, and may still succeed. */
   private countOverdue(outcome: Promise<void>): void {
     this.overdue++;
     void outcome.catch(() => undefined).then(() => this.overdue--);
@@ -272,10 +272,10 @@ const PAGE_BYTES = 4_096;
 /** Branches, lists and meta pages that every transaction writes anew. */
 const TRANSACTION_BYTES = 16 * PAGE_BYTES;
 
-/** What a transaction is asked to do, checked as it is collected, so that applying it cannot stop half-way. */
+/** The changes of a transaction. They are checked as they are collected, so that applying them cannot stop half-way. */
 class Changes implements Transaction {
   readonly all: Change[] = [];
-  /** The most that LMDB may write for it: each change can copy a page of its own. */
+  /** An upper bound of what LMDB writes for it: each change can copy a page. */
   bytes = TRANSACTION_BYTES;
   onlyRemoves = true;
 
@@ -331,7 +331,7 @@ class DataFile {
     }
   }
 
-  /** LMDB goes on writing, and acknowledging, into a file that has no name any more. Throws `StorageFault` if it has none. */
+  /** LMDB would go on writing into a file that was removed. Throws `StorageFault` if the file has no name any more. */
   requirePlace(): void {
     let found;
     try {

@@ -27,8 +27,8 @@ const toNative = ({ start, end, reverse, limit }: RangeOptions): NativeRange => 
 });
 
 /**
- * Small copies lie in Node's pool, which costs a fraction of what memory of their own does. lmdb-js reads
- * into one large buffer, whose `length` it sets to that of the value.
+ * Copies a value out of the buffer of lmdb-js, which is one large buffer whose `length` is set to that of the value. Small
+ * copies come from Node's pool, which costs a fraction of own memory.
  */
 const copyOf = (bytes: Buffer): Buffer => {
   const { length } = bytes;
@@ -37,7 +37,7 @@ const copyOf = (bytes: Buffer): Buffer => {
   return copy;
 };
 
-/** Reads one table; damage is told to the reporter and reads as a miss. */
+/** Reads one table. Damage is reported, and reads as a miss. */
 export class LmdbTable implements Table {
   constructor(
     readonly name: string,
@@ -79,7 +79,7 @@ export class LmdbTable implements Table {
     }
   }
 
-  /** After a page error every later read of the turn fails as well, unless the snapshot is given up. */
+  /** After a page error every later read of the turn fails as well, unless the snapshot is dropped. */
   private missed(error: unknown): void {
     const fault = toFault(error, `reading ${this.name}`);
     this.report.fault(fault.kind, fault.message, error);
@@ -91,7 +91,7 @@ export class LmdbTable implements Table {
   }
 }
 
-/** LMDB takes 1,978 bytes with pages of 4 KB; the rest is room for separators and escapes. */
+/** LMDB accepts 1,978 bytes with pages of 4 KB. The rest is room for separators and escapes. */
 const MAX_KEY_BYTES = 1_900;
 const NUMBER_BYTES = 10;
 const SEPARATOR_BYTES = 2;
@@ -103,8 +103,8 @@ const partBytes = (part: string | number): number => {
 };
 
 /**
- * Throws unless LMDB takes `key` for sure. Asked before anything is handed over, because a put that throws on its key
- * leaves half a transaction armed.
+ * Throws unless LMDB accepts `key`. It is checked before anything is handed over, because a put that throws on its key
+ * leaves half a transaction behind.
  */
 export const requireKey = (key: TableKey): void => {
   let bytes = 0;
@@ -120,7 +120,7 @@ type NativeKey = string | number | (string | number)[];
 /** LMDB's main map, which holds the tables. */
 export type NativeRoot = RootDatabase<Uint8Array, NativeKey>;
 
-/** The map behind a table. lmdb-js reads the keys it is given, but does not declare that they may be read-only. */
+/** The map behind a table. lmdb-js only reads the keys, but does not declare them read-only. */
 export interface NativeTable extends Omit<Database<Uint8Array, NativeKey>, 'getBinaryFast' | 'put' | 'remove'> {
   /** The bytes are overwritten by the next read. */
   getBinaryFast(key: TableKey): Buffer | undefined;
@@ -144,14 +144,14 @@ export const nativeOptions = (directory: string, durability: Durability) => ({
   remapChunks: false,
   maxReaders: 512,
   maxDbs: 16,
-  // LMDB starts writing only when a transaction is complete, so that no synchronous one can cut it in two
+  // LMDB starts writing only when a transaction is complete, so no synchronous one can split it.
   batchStartThreshold: Number.MAX_SAFE_INTEGER,
   ...SYNC[durability],
 });
 
 /**
- * Opens what preflight found sound, in a directory that no other process has open: anything else can crash the process
- * or lose what others commit.
+ * Opens a file that passed the preflight, in a directory that no other process has open. Anything else can crash the
+ * process, or lose what others commit.
  */
 export const openNative = (directory: string, durability: Durability): NativeRoot =>
   open<Uint8Array, NativeKey>(nativeOptions(directory, durability));

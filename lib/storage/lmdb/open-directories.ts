@@ -1,6 +1,6 @@
 /**
- * The directories in which LMDB is open, or cannot be shown to have been closed. Nobody may open them, in this process
- * or another: two at once lose what they commit.
+ * The directories in which LMDB is open, or may not have been closed. No one may open them, in this process or another: two
+ * at once lose what they commit.
  */
 export class OpenDirectories {
   private readonly paths = new Set<string>();
@@ -14,7 +14,7 @@ export class OpenDirectories {
     this.paths.add(path);
   }
 
-  /** It was closed, or lies where nobody will ever open it. */
+  /** The directory was closed, or moved to where it is never opened. */
   delete(path: string): void {
     this.paths.delete(path);
     if (this.paths.size > 0) return;

@@ -14,7 +14,7 @@ import { FreeSpaceLimit } from './free-space.js';
 export interface OpenEnvironmentOptions extends LmdbEnvironmentOptions {
   /**
    * What a marker means that an earlier process left while opening. `quarantine`: the directory is set aside, as is one
-   * of an unknown format; right for a cache. `probe`: a child process tries first, and an unknown format is an error;
+   * of an unknown format: right for a cache. `probe`: a child process tries first, and an unknown format is an error:
    * right for checkpoints, which must not vanish because a process was killed at a bad moment.
    */
   readonly onMarkerLeft: 'quarantine' | 'probe';
@@ -27,8 +27,8 @@ const FRESH_BYTES = 262_144;
 const LOCK_BYTES = 65_536;
 
 /**
- * Opens `directory` as LMDB without letting a damaged one kill the process, and makes it if it is not there. The caller
- * must be its only user. A directory that cannot be trusted is renamed away and reported, and a fresh one opened.
+ * Opens `directory` as LMDB, and creates it if it is missing. A damaged directory does not kill the process: it is renamed
+ * away and reported, and a fresh one is opened. The caller must be its only user.
  *
  * Throws `StorageFault`, or `LaneCacheError` `DIRECTORY_UNSUITABLE` or (`onMarkerLeft: 'probe'`) `FORMAT_UNSUPPORTED`.
  */
@@ -60,7 +60,7 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   const environment = new LmdbEnvironment(root, options, {
     closed: async (isInPlace) => {
       if (isInPlace && trust.may === 'write') await stampClosed(directory);
-      // one that is left says no more than that the directory was in use
+      // A marker that is left only shows that the directory was in use.
       if (isInPlace) await marker.remove().catch(() => undefined);
       opened?.delete(directory);
     },
@@ -86,18 +86,18 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   }
 };
 
-/** Claims can be removed by whoever thinks that they are in the way; two that have the same files open destroy them. */
+/** Claims are files that a person can remove. Two processes that have the same files open destroy them. */
 const requireUnopened = async (directory: string): Promise<void> => {
   const pid = await lockHolder(directory);
   if (pid === undefined) return;
   const whose = pid === process.pid ? 'this process' : `process ${pid}`;
   throw new StorageFault(
     'io',
-    `${whose} has ${directory} open, though nobody claims it: has the folder 'claims' been removed? It is opened when that process has ended`,
+    `${whose} has ${directory} open, although it has no claim on it. Was the folder 'claims' removed? The directory is opened when that process has ended`,
   );
 };
 
-/** LMDB makes what is in its file outlive a power failure, not that there is a file of that name. */
+/** LMDB syncs the content of its file, not its name in the directory. */
 const nameDurably = async (directory: string): Promise<void> => {
   try {
     await syncDirectory(directory);
@@ -120,8 +120,8 @@ const isComplete = async (directory: string): Promise<boolean> => {
 };
 
 /**
- * LMDB maps its lock file, which is full of holes; filling one on a full disk ends the process. The caller is the only
- * user of the directory, so that the file may be replaced.
+ * Fills LMDB's lock file. LMDB maps it, and it has holes; filling a hole on a full disk ends the process. The caller is the
+ * only user of the directory, so the file may be replaced.
  */
 const fillLockFile = async (directory: string): Promise<void> => {
   try {
@@ -173,7 +173,7 @@ const agreeOnFormat = async (
 /** The version of what this room writes: tables, keys and rows. Raised when an older build could misread it. */
 const FORMAT_VERSION = 1;
 
-/** The row by which a directory says what it is. */
+/** The row that names the format of a directory. */
 export const FORMAT_TABLE = 'about';
 export const FORMAT_KEY = 'format';
 const CURRENT = `nestjs-lane-cache ${FORMAT_VERSION}`;
@@ -181,13 +181,13 @@ const CURRENT = `nestjs-lane-cache ${FORMAT_VERSION}`;
 /** `none`: nothing was ever written. `foreign`: written by something else, or by a newer version. */
 type Format = { readonly state: 'none' | 'current' } | { readonly state: 'foreign'; readonly found: string };
 
-/** Throws what LMDB throws if not even this can be read. */
+/** Throws LMDB's error if the row cannot be read. */
 const readFormat = (root: NativeRoot): Format => {
   const tables = tableNames(root);
   if (tables.length === 0) return { state: 'none' };
   if (!tables.includes(FORMAT_TABLE)) return { state: 'foreign', found: `a table ${JSON.stringify(tables[0])}` };
   const row = openNativeTable(root, FORMAT_TABLE).getBinary(FORMAT_KEY);
-  // the table is made just before its row is written, and the process may die in between
+  // The table is created just before its row is written, and the process may die in between.
   if (row === undefined) return tables.length === 1 ? { state: 'none' } : { state: 'foreign', found: 'no version' };
   const text = row.toString('latin1');
   return text === CURRENT ? { state: 'current' } : { state: 'foreign', found: JSON.stringify(text.slice(0, 80)) };
@@ -208,9 +208,8 @@ const nameOf = ({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): s
 };
 
 /**
- * The process that has LMDB open in `directory`; undefined if there is none that this one can see. LMDB holds locks on
- * its lock file for as long as it is open, which nobody can remove, unlike claims. Linux only, and not from one
- * container into another.
+ * The process that has LMDB open in `directory`. Undefined if this process sees none. LMDB holds locks on its lock file
+ * while it is open; unlike claims, they cannot be removed. Linux only, and not across containers.
  */
 const lockHolder = async (directory: string): Promise<number | undefined> => {
   if (process.platform !== 'linux') return undefined;

@@ -20,12 +20,12 @@ export type ProbeOutcome =
 /** Long enough to read a few gigabytes. */
 const PROBE_DEADLINE_MS = 60_000;
 
-/** How the child process says that there are no tables. */
+/** The exit code of the child process when there are no tables. */
 const EMPTY = 77;
 
 /**
- * Reads every row of every table, so that whatever would crash a reader crashes this one; `write` has it go through the
- * lists of free pages as well, which only writers read.
+ * Reads every row of every table, so that a page that would crash a reader crashes this process. With `write` it also reads
+ * the lists of free pages, which only writers read.
  */
 const SOURCE = `
 const [lmdb, options, reach] = JSON.parse(process.argv[1]);
@@ -48,10 +48,10 @@ if (reach === 'write') {
 root.close().then(() => process.exit(0));
 `;
 
-/** Whether the probe may write: not into what nobody else keeps a copy of. */
+/** Whether the probe may write. It may not write into data that exists nowhere else. */
 export type ProbeReach = 'read' | 'write';
 
-/** Where the running code lies, as a path or a file URL; the same source is compiled to ESM and to CommonJS. */
+/** The path or file URL of the running code. The same source is compiled to ESM and to CommonJS. */
 const ownPath = (): string | undefined => {
   const before = Object.getOwnPropertyDescriptor(Error, 'prepareStackTrace');
   try {
@@ -73,8 +73,8 @@ const lmdbPath = (): string | undefined => {
 };
 
 /**
- * Opens and reads `directory` in a child process, which may die of it. Nobody else may have it open; when this resolves
- * the child has ended.
+ * Opens and reads `directory` in a child process, which may die of it. No other process may have it open. When this
+ * resolves, the child has ended.
  */
 export const probe = (directory: string, durability: Durability, reach: ProbeReach): Promise<ProbeOutcome> => {
   const lmdb = lmdbPath();
@@ -97,7 +97,7 @@ export const probe = (directory: string, durability: Durability, reach: ProbeRea
 };
 
 /**
- * As `probe`, for writing, on a copy, which is removed again. `unknown` also where there is no room for one.
+ * Like `probe`, for writing, on a copy that is removed afterwards. `unknown` also where there is no room for a copy.
  */
 export const probeCopy = async (
   directory: string,
