@@ -4,7 +4,9 @@ import { randomId } from '../../clock/clock.js';
 import { toFault, isErrno } from '../environment.js';
 import { syncDirectory } from '../files/private-directory.js';
 
-const OUTBOX_PREFIX = 'unsaid-';
+const OUTBOX_PREFIX = 'outbox-';
+/** Files of earlier releases are read too. */
+const OUTBOX_PREFIXES = [OUTBOX_PREFIX, 'unsaid-'];
 /** A file with so many more lines than it needs, twice over, is followed by another. */
 const SPARE_LINES = 10_000;
 
@@ -17,15 +19,17 @@ export class PendingInvalidations {
   readonly found: ReadonlyMap<string, string>;
   private readonly kept: Map<string, string>;
   private fresh = new Map<string, string>();
-  /** The one that this process writes to, and how long it is. */
+  /** The file of this process, and its number of lines. */
   private own: { readonly path: string; lines: number } | undefined;
   private working: Promise<unknown> = Promise.resolve();
   private next: Promise<void> | undefined;
 
-  /** What cannot be read is left where it is, for a later process. */
+  /** A file that cannot be read is left for a later process. */
   static async open(root: string): Promise<PendingInvalidations> {
     const names = await readdir(root).catch(() => []);
-    const paths = names.filter((name) => name.startsWith(OUTBOX_PREFIX)).map((name) => join(root, name));
+    const paths = names
+      .filter((name) => OUTBOX_PREFIXES.some((prefix) => name.startsWith(prefix)))
+      .map((name) => join(root, name));
     const read = await Promise.all(paths.map(async (path) => ({ path, texts: await textsIn(path) })));
     const readable = read.flatMap(({ path, texts }) => (texts === undefined ? [] : [{ path, texts }]));
     const found = new Map(readable.flatMap(({ texts }) => texts));
@@ -42,7 +46,7 @@ export class PendingInvalidations {
     if (found.size === 0) this.removeSpent();
   }
 
-  /** Resolves when they lie there durably, all that are asked for together in one write. Rejects with `StorageFault`. */
+  /** Resolves when they are on disk durably. Concurrent calls share one write. Rejects with `StorageFault`. */
   keep(texts: ReadonlyMap<string, string>): Promise<void> {
     for (const [id, text] of texts) {
       this.kept.set(id, text);
@@ -55,7 +59,7 @@ export class PendingInvalidations {
     return this.next;
   }
 
-  /** They are done with. When all are, the files go. */
+  /** Forgets records that were published. When none is left, the files are removed. */
   forget(ids: readonly string[]): void {
     for (const id of ids) this.kept.delete(id);
     if (this.kept.size === 0) this.removeSpent();
@@ -70,7 +74,7 @@ export class PendingInvalidations {
       isSpent || this.own === undefined ? { path: join(root, `${OUTBOX_PREFIX}${randomId()}`), lines: 0 } : this.own;
     const texts = isSpent ? kept : fresh;
     const isNew = own !== this.own;
-    // nothing is written behind half a line
+    // Nothing is appended to an incomplete line.
     this.own = undefined;
     paths.add(own.path);
     try {

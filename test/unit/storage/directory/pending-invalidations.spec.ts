@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { appendFile, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { nextTurn } from '../../../../lib/clock/clock.js';
@@ -35,6 +35,17 @@ describe('what must be told after the end of a process', () => {
     while ((await readdir(root)).length > 0) await nextTurn();
     await second.keep(numbered(9, 10));
     expect((await PendingInvalidations.open(root)).found).toEqual(numbered(9, 10));
+  });
+
+  it('is found under the file name of earlier releases', async () => {
+    await (await PendingInvalidations.open(root)).keep(numbered(0, 2));
+    const [name = ''] = await readdir(root);
+    expect(name).toMatch(/^outbox-/);
+    await rename(join(root, name), join(root, name.replace('outbox-', 'unsaid-')));
+    const next = await PendingInvalidations.open(root);
+    expect(next.found).toEqual(numbered(0, 2));
+    next.forget(['id0', 'id1']);
+    while ((await readdir(root)).length > 0) await nextTurn();
   });
 
   it('is not spoilt by a line that was not finished, nor by what else lies there', async () => {
