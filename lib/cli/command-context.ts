@@ -28,7 +28,7 @@ export class CommandContext {
     private readonly form: 'command' | 'action' = 'command',
   ) {}
 
-  /** Reaches the app, says whom, checks the lane, and lets go again. */
+  /** Reaches the app, prints which, checks the lane, runs the command, and closes the connection. */
   async with<T>(use: (access: AppAccess, app: AppDescription) => Promise<T>): Promise<T> {
     const { timeoutMs, clock, terminal, options } = this;
     const access = await reachApp({ directory: options.directory, timeoutMs, clock });

@@ -2,7 +2,7 @@ import { DeadlineError } from '../clock/timers.js';
 import { isLaneCacheError, type LaneCacheErrorCode } from '../errors/lane-cache.error.js';
 import { ConnectionLost, OwnerSilent } from '../ipc/client.js';
 
-/** What the shell is told. */
+/** The exit codes. */
 export const EXIT = Object.freeze({
   done: 0,
   findings: 1,

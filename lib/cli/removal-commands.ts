@@ -5,7 +5,7 @@ import type { CommandContext } from './command-context.js';
 import { CommandFailed, EXIT } from './exit.js';
 import { countText, many, shown } from './texts.js';
 
-/** `clear`: every entry of a lane goes. */
+/** `clear` removes every entry of a lane. */
 export async function clear(context: CommandContext): Promise<void> {
   await context.with(async ({ operations }, app) => {
     const lane = context.options.lane ?? app.defaultLane;

@@ -8,7 +8,7 @@ import type { Operations } from '../ipc/operations.js';
 import { readStoredRecord } from '../storage/directory/cache-directory.js';
 import type { AppAccess } from './app-access.js';
 
-/** Opens a directory that nobody owns, with the lanes of the app that owned it last; undefined if somebody owns it. */
+/** Opens a directory without an owner, with the lanes of its last app. Undefined if a process owns it. */
 export async function openStored(directory: string): Promise<AppAccess | undefined> {
   const record = parseAppRecord(await readStoredRecord(directory));
   const app = await createLaneCache(optionsFor(directory, record), { purpose: 'look' });
@@ -32,7 +32,7 @@ function operationsOf(app: LaneCacheApp, record: AppRecord | undefined): Operati
   };
 }
 
-/** The counters that the app saved last, with what lies in the directory now. */
+/** The counters that the app saved last, with what the directory holds now. */
 function withUsage(saved: MetricsReport, now: MetricsReport): MetricsReport {
   const lanes = Object.entries(saved.lanes).map(([lane, metrics]) => [lane, laneWithUsage(metrics, now.lanes[lane])]);
   return { ...saved, lanes: Object.fromEntries(lanes) };

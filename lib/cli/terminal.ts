@@ -56,7 +56,7 @@ export function terminalOf(streams: Streams): Terminal {
 
 async function ask(question: string, { stdin, stderr }: Streams): Promise<boolean> {
   const lines = createInterface({ input: stdin, output: stderr });
-  // whoever ends the input without a word has not said yes
+  // Input that ends without an answer is no yes.
   const ended = once(lines, 'close').then(() => '');
   try {
     const answer = await Promise.race([lines.question(`${question} [y/N] `), ended]);

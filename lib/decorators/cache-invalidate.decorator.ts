@@ -18,7 +18,7 @@ export interface CacheInvalidateOptions {
   readonly lane?: LaneName;
   readonly key?: KeySpec | readonly KeySpec[];
   readonly tags?: TagSpec;
-  /** `*` any run, `?` one character. In a template, those of a value stand for any one character. */
+  /** `*` any run, `?` one character. In a template, `*` and `?` of a value match any one character. */
   readonly pattern?: KeySpec;
   /** The whole lane. */
   readonly all?: true;

@@ -8,9 +8,9 @@ const CACHE_TYPE = Symbol.for('nestjs-lane-cache.type');
 /**
  * Keeps a class's stored name, version and migration beside the class, instead of in the options.
  *
- * It says how, not whether: only classes listed under `types` come back as instances, and the class still has to be
- * listed there (`types: [Money]`). A declaration that reached every app of the process would let one app's classes
- * into another's cache. What a `{ type, … }` entry says goes before what the class says. Not inherited by subclasses.
+ * The class must still be listed under `types` (`types: [Money]`): only listed classes come back as instances. Otherwise
+ * the classes of one app would reach the cache of another in the same process. A `{ type, … }` entry wins over the
+ * decorator. Subclasses do not inherit it.
  */
 export function CacheType(options: CacheTypeOptions = {}): ClassDecorator {
   return (type) => {
@@ -18,7 +18,7 @@ export function CacheType(options: CacheTypeOptions = {}): ClassDecorator {
   };
 }
 
-/** A `types` entry together with what `@CacheType` says about its class. */
+/** A `types` entry with the options of `@CacheType` on its class. */
 export function withDeclaration(entry: TypeEntry): TypeEntry {
   const written = asCacheableType(entry);
   const declared = declarationOf(written.type);

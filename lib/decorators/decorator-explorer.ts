@@ -24,7 +24,7 @@ export class DecoratorExplorer implements OnModuleInit {
     try {
       this.explore();
     } catch (error) {
-      // nobody gets hold of an app that did not boot, so nobody could close it
+      // An app that did not boot cannot be closed by its caller.
       await this.manager.close();
       throw error;
     }

@@ -6,7 +6,7 @@ import { callGiven, computeWith, type ResultRules } from './option-checks.js';
 import type { Advice, MethodCall } from './method-wrapper.js';
 import type { Compiled, FromArguments, TagSpec } from './specs.js';
 
-/** What a decorator says about the entries of a method. */
+/** The options of a decorator for the entries of a method. */
 export interface EntryRules extends Omit<EntryOptions, 'tags' | 'ttl' | 'signal'>, ResultRules {
   /** Default: the app's lane. */
   readonly lane?: LaneName;

@@ -15,7 +15,7 @@ export interface DecoratedMethod {
 }
 
 interface CachedMethod {
-  /** What the default keys of `type` begin with; undefined when the decorator gives a key of its own. */
+  /** The prefix of the default keys of `type`. Undefined when the decorator has its own key. */
   readonly prefixFor: ((type: ClassReference) => string) | undefined;
   /** Undefined if the arguments give no key. */
   readonly keyFor: (type: ClassReference, args: readonly unknown[]) => string | undefined;
@@ -67,7 +67,7 @@ export type AnyMethodDecorator = <M extends (...args: never[]) => unknown>(
   descriptor: TypedPropertyDescriptor<M>,
 ) => TypedPropertyDescriptor<M>;
 
-/** Where a decorator stands. */
+/** The method that a decorator is on. */
 export interface DecorationSite {
   /** With its `@`. */
   readonly decorator: string;
@@ -87,7 +87,7 @@ export function decoratorError(site: DecorationSite, problem: string): LaneCache
   return new LaneCacheError('DECORATOR_INVALID', `${siteLabel(site)}: ${problem}`);
 }
 
-/** Checks that the decorator stands on an instance method, written as TypeScript's `experimentalDecorators` has it. */
+/** Checks that the decorator is on an instance method, under TypeScript's `experimentalDecorators`. */
 export function decorationSite(
   decorator: string,
   target: unknown,
@@ -110,11 +110,11 @@ export function decorationSite(
 }
 
 /**
- * What the default keys of one `@Cached` method begin with: `Class.method`, after the class of the instance and not
+ * The prefix of the default keys of one `@Cached` method: `Class.method`, after the class of the instance and not
  * the one that declares the method, so that two subclasses don't share entries.
  *
- * An overridden method that is still run by `super` gets a prefix of its own: with that of the overriding one it would
- * wait for the very computation it is part of.
+ * An overridden method that runs through `super` gets its own prefix: with the prefix of the overriding method it would
+ * wait for the computation of which it is a part.
  */
 export class MethodPrefix {
   private readonly byClass = new WeakMap<ClassReference, string>();

@@ -40,10 +40,10 @@ function checkDuration(site: DecorationSite, field: string, value: unknown): voi
   throw new LaneCacheError('TTL_INVALID', message, { field });
 }
 
-/** A function among a decorator's options, written for the very arguments of the method it stands on. */
+/** A function among a decorator's options. It takes the arguments of the decorated method. */
 export type GivenFunction<R> = (this: never, ...args: never[]) => R;
 
-/** Calls it with those of a call, which are of these types although nothing at run time says so. */
+/** Calls it with the arguments of a call. Their types are not checked at run time. */
 export function callGiven<R>(given: GivenFunction<R>, args: readonly unknown[], host?: object): R {
   return Reflect.apply(given, host, args);
 }

@@ -1,4 +1,4 @@
-/** Where a rendered template goes: in a pattern, `*` and `?` of a value must not become wildcards of their own. */
+/** What a rendered template is used for. In a pattern, `*` and `?` of a value must not become wildcards. */
 export type TemplateUse = 'key' | 'tag' | 'pattern';
 
 type Reader = (args: readonly unknown[]) => unknown;

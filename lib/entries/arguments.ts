@@ -24,7 +24,7 @@ export function defaultKey(prefix: string, args: readonly unknown[]): string | u
 /**
  * Arguments as a text that no other list of arguments has.
  *
- * Kinds are told apart (`1` and `'1'`, a `Date` and its text, a hole and `undefined`, `-0` and `0`), trailing `undefined`
+ * Kinds stay apart (`1` and `'1'`, a `Date` and its text, a hole and `undefined`, `-0` and `0`), trailing `undefined`
  * counts, and so does the order in a `Map` or `Set`. The order of an object's keys does not. `undefined` for whatever is
  * not plain data, Date, Map, Set, RegExp, URL or bytes (functions, symbols, class instances, accessors), for cycles and
  * for what is nested over 500 levels deep or encodes to over 4 million characters.
@@ -52,7 +52,7 @@ class Unencodable extends Error {
   override readonly name = 'Unencodable';
 }
 
-// Every encoding begins with a letter of its own and says where it ends, so that no two lists of them are alike.
+// Every encoding starts with its own letter and marks its end, so no two lists of them are alike.
 
 const text = (value: string): string => `s${value.length}:${value}`;
 

@@ -9,7 +9,7 @@ type FrozenCopy =
 const NOT_SHAREABLE: FrozenCopy = Object.freeze({ shareable: false });
 
 /**
- * Freezes a value that nobody else has yet, all the way down, unless something in it cannot be protected.
+ * Freezes a value that no other code holds, all the way down, unless something in it cannot be protected.
  *
  * `Object.freeze` does nothing for what is inside a `Map`, `Set` or `Date`; those get own, non-enumerable methods that
  * throw in place of those that would change them, with the lane's name and the way out in the message.
@@ -26,7 +26,7 @@ export function freezeCopy(value: unknown, lane: string): FrozenCopy {
   return { shareable: true, value };
 }
 
-/** Freezes a tree of ordinary objects and arrays that nobody else has yet. Throws TypeError if there is a buffer in it. */
+/** Freezes a tree of ordinary objects and arrays that no other code holds. Throws TypeError if there is a buffer in it. */
 export function freezeTree(value: unknown): void {
   if (typeof value !== 'object' || value === null) return;
   for (const item of Array.isArray(value) ? value : Object.values(value)) freezeTree(item);
@@ -39,7 +39,7 @@ function collect(root: object): Set<object> | undefined {
   const add = (value: unknown): void => {
     if (typeof value === 'object' && value !== null) objects.add(value);
   };
-  // a Set is walked on over what is added meanwhile
+  // Iterating a Set covers what is added during the iteration.
   for (const object of objects) {
     if (Array.isArray(object)) object.forEach(add);
     else if (isOrdinary(object)) Object.values(object).forEach(add);

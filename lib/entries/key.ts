@@ -30,8 +30,8 @@ export function checkKey(key: unknown, lane: string): string {
 }
 
 /**
- * What stands for a key in a store that takes short, well-formed keys only: `lane:key`, or else `lane#` and a hash.
- * Two keys may, in theory, share a hash: who reads must compare the full key in the record.
+ * The form of a key in a store that takes short, well-formed keys only: `lane:key`, or else `lane#` and a hash.
+ * Two keys may, in theory, share a hash, so a reader must compare the full key in the record.
  */
 export function physicalKey(lane: string, key: string): string {
   const direct = `${lane}:${key}`;

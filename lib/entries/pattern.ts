@@ -5,7 +5,7 @@ const ANY_RUN = -1;
 const ANY_ONE = -2;
 
 /**
- * Names keys: `*` stands for any run of characters, `?` for exactly one (a code point), everything else for itself.
+ * A pattern of keys: `*` matches any run of characters, `?` exactly one (a code point), everything else itself.
  *
  * Matching looks at each place of the text at most once for each character of the longest piece between two `*`.
  */
@@ -19,7 +19,7 @@ export class KeyPattern {
     this.parts = Array.from({ length: text.length }, (_, at) => partOf(text, at));
   }
 
-  /** Whether the pattern stands for all of `text`. */
+  /** Whether the pattern matches all of `text`. */
   matches(text: string): boolean {
     const { parts } = this;
     let at = 0;
@@ -49,7 +49,7 @@ export class KeyPattern {
     return part === parts.length;
   }
 
-  /** Whether it stands for the key of an entry, or for `tag:key` with one of its tags. */
+  /** Whether it matches the key of an entry, or `tag:key` with one of its tags. */
   matchesEntry(key: string, tags: readonly string[]): boolean {
     if (this.matches(key)) return true;
     for (const tag of tags) if (this.matches(`${tag}:${key}`)) return true;

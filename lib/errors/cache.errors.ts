@@ -31,7 +31,7 @@ export class ComputeTimeoutError extends LaneCacheError {
   }
 }
 
-/** The invalidation holds in this process, but its persistent tier could be neither told nor voided. */
+/** The invalidation holds in this process, but the persistent tier could neither store it nor be emptied. */
 export class InvalidationNotDurableError extends LaneCacheError {
   declare readonly code: 'INVALIDATION_NOT_DURABLE';
 

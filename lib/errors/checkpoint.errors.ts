@@ -1,6 +1,6 @@
 import { LaneCacheError } from './lane-cache.error.js';
 
-/** `expectedVersion` was not the checkpoint's current version: somebody else saved first. */
+/** `expectedVersion` was not the checkpoint's current version: another save came first. */
 export class CheckpointConflictError extends LaneCacheError {
   declare readonly code: 'CHECKPOINT_CONFLICT';
   readonly id: string;

@@ -8,7 +8,7 @@ import { RESPONSE_RULES, type CacheResponseOptions } from './response-key.js';
 const OPTIONS = ['lane', 'ttl', 'tags', 'varyBy', 'varyHeaders'];
 
 /**
- * Caches what a GET route answers, or all GET routes of a controller; what a method says goes before what its class says.
+ * Caches the answers of a GET route, or of all GET routes of a controller. Options of a method win over those of its class.
  * Binds `LaneCacheInterceptor`, which need not be bound again. Throws DECORATOR_INVALID or TTL_INVALID when the class is
  * declared; an unknown lane fails at boot.
  */

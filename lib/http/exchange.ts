@@ -55,13 +55,13 @@ export class Exchange {
     return String(this.adapter.getRequestUrl(this.request));
   }
 
-  /** As the app sees it, which may trust a proxy; without a port, which says nothing about what is asked for. */
+  /** The host as the app sees it, which may trust a proxy, without the port. */
   get host(): string {
     const host: unknown = this.adapter.getRequestHostname(this.request);
     return typeof host === 'string' ? host.toLowerCase() : '';
   }
 
-  /** Whether the answer may be for whoever asks alone. */
+  /** Whether the answer may be for this user alone. */
   get isPersonal(): boolean {
     const { headers, user } = this.request;
     return (
@@ -69,7 +69,7 @@ export class Exchange {
     );
   }
 
-  /** Whether the answer may depend on more than what stands in the head of the request. */
+  /** Whether the answer may depend on more than the head of the request. */
   get hasBody(): boolean {
     const { headers } = this.request;
     return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0;
@@ -102,7 +102,7 @@ export class Exchange {
   }
 
   setHeader(name: string, value: HeaderValue): void {
-    // its type says text, but both platforms take lists, as a header that is there several times
+    // Its type is text, but both platforms accept lists, for a header that is sent several times.
     Reflect.apply(this.adapter.setHeader, this.adapter, [this.response, name, value]);
   }
 }

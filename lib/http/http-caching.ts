@@ -20,7 +20,7 @@ export function isShareable(control: CacheControl): boolean {
   return !control.has('private') && !control.has('no-store') && !control.has('no-cache');
 }
 
-/** What an answer says about its life by headers older than `Cache-Control`, which goes before them. */
+/** The life of an answer by headers older than `Cache-Control`, which wins over them. */
 interface OlderHeaders {
   readonly pragma?: unknown;
   readonly expires?: unknown;
@@ -43,13 +43,13 @@ function readDate(header: unknown): number {
   return typeof header === 'string' && header.endsWith(' GMT') ? Date.parse(header) || 0 : 0;
 }
 
-/** Whether who asks wants it made anew. */
+/** Whether the client asks for a fresh answer. */
 export function wantsFresh(control: CacheControl, pragma: unknown): boolean {
   if (control.size === 0) return saysNoCache(pragma);
   return control.has('no-cache') || control.get('max-age') === '0';
 }
 
-/** The age beyond which who asks does not want a copy, in seconds. */
+/** The greatest age that the client accepts, in seconds. */
 export function oldestWanted(control: CacheControl): number {
   return seconds(control.get('max-age')) ?? Infinity;
 }
@@ -68,7 +68,7 @@ export function entityTagOf(body: unknown): string | undefined {
   return `W/"${Buffer.byteLength(text).toString(16)}-${hash}"`;
 }
 
-/** Whether the copy that who asks holds is still good, by `If-None-Match`. Strong and weak tags are the same here. */
+/** Whether the client's copy is still valid, by `If-None-Match`. Strong and weak tags compare alike. */
 export function isHeldBy(ifNoneMatch: unknown, tag: string): boolean {
   if (typeof ifNoneMatch !== 'string') return false;
   if (ifNoneMatch.trim() === '*') return true;
@@ -82,7 +82,7 @@ function jsonOf(body: unknown): string | undefined {
   try {
     return JSON.stringify(body);
   } catch {
-    // a cycle or a bigint: whoever sends it will say so
+    // A cycle or a bigint: sending it fails later, with its own error.
     return undefined;
   }
 }

@@ -15,17 +15,17 @@ import type { StoredResponse } from './stored-response.js';
 const CLONED: EntryOptions = Object.freeze({ isolation: 'clone' });
 
 /**
- * As good as no renewal in the background, whatever the lane says: a handler that is given the response cannot run when
- * that has become the answer to somebody who was served a copy.
+ * Switches off refreshing in the background: a handler that injects the response cannot run after that response has been
+ * sent with a copy.
  */
 const IN_PERSON: EntryOptions = Object.freeze({ softTimeout: '1w', refreshAhead: 1 - 1e-9 });
 
 /**
- * Answers GET and HEAD requests from a lane: one handler call for all who ask meanwhile, `ETag` and 304,
- * `Cache-Control`, `Age`. Bound by `@CacheResponse()`; bound by hand, it caches with the lane's own rules.
+ * Answers GET and HEAD requests from a lane: concurrent requests share one handler call, with `ETag` and 304,
+ * `Cache-Control` and `Age`. `@CacheResponse()` binds it; bound by hand, it caches with the lane's own rules.
  *
- * Past the cache go requests that may be for one person alone (see `varyBy`) or have a body, streams, routes that send
- * the response themselves, answers with cookies, and what either side's `Cache-Control` keeps out of a shared cache.
+ * These go past the cache: requests that may be for one person alone (see `varyBy`) or have a body, streams, routes that
+ * send the response themselves, answers with cookies, and what a `Cache-Control` keeps out of a shared cache.
  */
 @Injectable()
 export class LaneCacheInterceptor implements NestInterceptor {
@@ -78,7 +78,7 @@ export class LaneCacheInterceptor implements NestInterceptor {
   }
 }
 
-/** As who asks wants it: from the cache alone, not older than he says, or as it comes. */
+/** The answer as the client asks for it: from the cache alone, not older than a limit, or any. */
 async function look(asked: Asked, attempt: Attempt): Promise<StoredResponse | Unshared> {
   const { lane, exchange } = asked;
   const key = keyOf(asked);

@@ -14,11 +14,11 @@ export interface Asked {
   readonly route: Route;
   readonly exchange: Exchange;
   readonly next: CallHandler;
-  /** Who or what the answer is for; none if it is for everybody. */
+  /** Who or what the answer is for. Empty if it is for all. */
   readonly varyBy: readonly string[];
 }
 
-/** What a flight brings that each caller has to make for himself. */
+/** The result of a flight whose callers must each run the handler. */
 export interface Unshared {
   readonly kind: 'unshared';
 }
@@ -42,7 +42,7 @@ export class Attempt {
     try {
       body = await lastValueFrom(next.handle());
     } catch (error) {
-      // an answer such as 404, which no stale copy may stand in for
+      // An answer such as 404: no stale copy may replace it.
       if (!(error instanceof HttpException) || error.getStatus() >= 500 || lane.policy.graceMs === 0) throw error;
       this.outcome = { kind: 'refused', error };
       return unshared(context);
@@ -56,7 +56,7 @@ export class Attempt {
 
   private made(body: unknown): { readonly response?: StoredResponse; readonly maxAge?: number | undefined } {
     const { exchange, route, lane, varyBy } = this.asked;
-    // who asks may have become known behind this interceptor
+    // The user may have become known after this interceptor started.
     if (exchange.isPersonal && varyBy.length === 0) return {};
     const how = { varyHeaders: route.rules.varyHeaders ?? [], now: lane.now() };
     const made = madeResponse(exchange, body, how);
@@ -84,12 +84,12 @@ interface ReplayTerms {
   readonly isNew: boolean;
 }
 
-/** In whole seconds, as `Age` says it. */
+/** The age in whole seconds, for the `Age` header. */
 export function ageOf(stored: StoredResponse, now: number): number {
   return Math.max(0, Math.floor((now - stored.madeAt) / 1_000));
 }
 
-/** Sets status and headers of the response, and gives the body to send: none for who holds a good copy. */
+/** Sets status and headers of the response, and returns the body to send: none for a client with a valid copy. */
 export function replay(
   exchange: Exchange,
   stored: StoredResponse,
@@ -104,7 +104,7 @@ export function replay(
   }
   const set = exchange.head().headers;
   if (set['cache-control'] === undefined) {
-    // a cookie beside the copy, of a session for instance, is for one person whoever the copy is for
+    // A cookie beside the copy, such as of a session, is for one person, also when the copy is for all.
     const scope = terms.isPrivate || set['set-cookie'] !== undefined ? 'private, ' : '';
     exchange.setHeader('cache-control', `${scope}max-age=${Math.floor(terms.ttlMs / 1_000)}`);
   }

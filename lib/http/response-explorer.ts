@@ -20,7 +20,7 @@ export class ResponseExplorer implements OnModuleInit {
     try {
       for (const { metatype } of this.discovery.getControllers()) this.check(metatype);
     } catch (error) {
-      // nobody gets hold of an app that did not boot, so nobody could close it
+      // An app that did not boot cannot be closed by its caller.
       await this.cache.close();
       throw error;
     }

@@ -16,7 +16,7 @@ export interface KeyParts {
   readonly headers: readonly string[];
 }
 
-/** Names are shown up to here. What is longer hardly says who somebody is, and may be his token. */
+/** Longer names are hashed: they may be tokens. */
 const LONGEST_NAME = 64;
 /** Queries likewise, which a server may take in any length, where a key must not be longer than 64 KB. */
 const LONGEST_URL = 8_192;
@@ -49,7 +49,7 @@ export function canonicalUrl(url: string): string {
   return `${url.slice(0, at)}?${sorted.map(({ pair }) => pair).join('&')}`;
 }
 
-/** As a parser of queries reads it, who may write a name in several ways. */
+/** The name as query parsers read it. It can be written in several ways. */
 function nameOf(pair: string): string {
   const name = (pair.split('=', 1)[0] ?? '').replaceAll('+', ' ');
   return decoded(name).replace(/\[.*$/s, '');
@@ -80,7 +80,7 @@ export interface Route {
   readonly handling: ResponseHandling;
 }
 
-/** What a method says goes before what its class says. */
+/** Options of a method win over those of its class. */
 export function readRoute(reflector: Reflector, type: Class, handler: Handler): Route {
   const version: unknown = reflector.getAllAndOverride(VERSION, [handler, type]);
   const versions: readonly unknown[] = version === undefined || Array.isArray(version) ? (version ?? []) : [version];
@@ -99,18 +99,18 @@ export function readRoute(reflector: Reflector, type: Class, handler: Handler): 
 export interface CacheResponseOptions {
   /** Default: the app's lane. */
   readonly lane?: LaneName;
-  /** Default: the lane's. What the handler says by `Cache-Control` may shorten it. 0 = not cached. */
+  /** Default: the lane's. The handler's `Cache-Control` may shorten it. 0 = not cached. */
   readonly ttl?: Duration;
   /** As they are, or made from the platform's request. */
   readonly tags?: readonly string[] | ((request: never) => readonly string[]);
   /**
    * Who or what the answer depends on, made from the platform's request. Requests that carry an `Authorization`
-   * header, a cookie or a user are answered past the cache unless it names who they are for.
+   * header, a cookie or a user go past the cache unless it names the user.
    */
   readonly varyBy?: (request: never) => string | readonly string[] | undefined;
-  /** Request headers that the answer depends on; also said by `Vary`. */
+  /** Request headers that the answer depends on. `Vary` names them. */
   readonly varyHeaders?: readonly string[];
 }
 
-/** Under which the options stand on a method or class. */
+/** The metadata key of the options on a method or class. */
 export const RESPONSE_RULES = 'nestjs-lane-cache:response';

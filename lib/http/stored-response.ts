@@ -27,7 +27,7 @@ interface Made {
   readonly maxAge: number | undefined;
 }
 
-/** Of one connection or one message, so not to be said again. */
+/** Headers of one connection or one message, which are not replayed. */
 const OF_THE_MESSAGE: ReadonlySet<string> = new Set([
   'age',
   'connection',
@@ -58,7 +58,7 @@ export function madeResponse(
 ): Made | undefined {
   if (body === undefined || isStream(body)) return undefined;
   const { before, isAnswered } = exchange;
-  // where somebody was served a copy meanwhile, the response shows that
+  // If a copy was sent in the meantime, the response shows that copy.
   const { status, headers: after } = isAnswered ? before : exchange.head();
   const control = readCacheControl(after['cache-control']);
   const isKept = status >= 200 && status < 300 && status !== 206 && after['set-cookie'] === undefined;

@@ -16,7 +16,7 @@ const STATUS: Readonly<Partial<Record<LaneCacheErrorCode, number>>> = {
   INVALIDATION_NOT_DURABLE: 500,
 };
 
-/** Gives errors of the library a status, and their code and text to who asked. */
+/** Answers errors of the library with a status, their code and their text. */
 @Injectable()
 export class TypedErrors implements NestInterceptor {
   intercept(_context: ExecutionContext, next: CallHandler): Observable<unknown> {

@@ -10,8 +10,8 @@ const NAMESPACE = 'cache-manager';
 /**
  * A lane as cache-manager's `Cache`: ttls in MILLISECONDS, values as copies of their own kind and not as JSON.
  *
- * A ttl that is not given is the lane's; one of 0 never ends, as with cache-manager. `wrap` computes once for all who
- * ask meanwhile, and stores nothing that was deleted or cleared while it was being computed.
+ * Without a ttl it is the lane's; a ttl of 0 never ends, as with cache-manager. `wrap` computes once for concurrent callers,
+ * and does not store a result that was deleted or cleared while it was computed.
  */
 export function laneBackedCache(lane: LaneManager): Cache {
   const store = laneKeyvStore(lane, { namespace: NAMESPACE });

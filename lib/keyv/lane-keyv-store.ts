@@ -39,10 +39,10 @@ export interface LaneKeyvStore<C extends LaneManager = LaneManager> {
 }
 
 /**
- * A lane as a store for Keyv 5. Values are copies, so that whoever gets one may change it.
+ * A lane as a store for Keyv 5. Values are copies, so the caller may change them.
  *
- * Keyv turns values into JSON before it hands them on, unless it is told `{ serialize: undefined, deserialize:
- * undefined }`; then dates, maps and listed classes come back as such.
+ * Keyv turns values into JSON before it stores them, unless it has `{ serialize: undefined, deserialize: undefined }`. Then
+ * dates, maps and listed classes come back as such.
  */
 export function laneKeyvStore<C extends LaneManager>(
   cache: C,
@@ -132,12 +132,12 @@ class KeyvStore<C extends LaneManager> implements LaneKeyvStore<C> {
   }
 }
 
-/** Names that can be told from each other in a key, and mean themselves in a pattern. */
+/** Encodes names so that they stay apart in a key, and match themselves in a pattern. */
 const PLAIN = /^[\w.@/-]{1,128}$/;
 
 /**
- * What the keys of a store begin with, in the lane and in patterns of it. A store has a namespace of its own, and gets
- * another one from Keyv; no two pairs of different names begin alike.
+ * The prefix of the keys of a store, in the lane and in its patterns. A store has its own namespace, and gets another one
+ * from Keyv. Different pairs of names have different prefixes.
  */
 export function keySpace(own: string | undefined, keyvs: string | undefined): string {
   if (own === undefined || own === keyvs) return `keyv:${segment(keyvs)}:`;

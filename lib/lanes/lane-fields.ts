@@ -102,7 +102,7 @@ export class LaneFields {
     return value;
   }
 
-  /** The error that says what `name` must be, and what was `written` instead, if that helps. */
+  /** The error that tells what `name` must be, and what was `written` instead, if that helps. */
   invalid(name: string | undefined, rule: string, written?: unknown): LaneCacheError {
     const field = this.pathOf(name);
     const whose = this.lane === undefined ? 'Invalid lane' : `Lane '${this.lane}' is invalid`;

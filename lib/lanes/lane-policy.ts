@@ -67,7 +67,7 @@ function readTiers(fields: LaneFields, base: Tiers, isolation: Isolation): Tiers
     l2: readDisk(fields.below('l2', DISK_FIELDS), base.l2),
     l3: readDisk(fields.below('l3', DISK_FIELDS), base.l3),
     l4: {
-      // live references cannot travel, so a shared lane need not be told to stay at home
+      // Live references cannot be sent, so a shared lane has no L4 by itself.
       enabled: l4.flag('enabled', base.l4.enabled && isolation !== 'shared'),
       coalesce: l4.oneOf('coalesce', base.l4.coalesce, ['process', 'cluster']),
     },

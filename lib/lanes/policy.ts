@@ -9,8 +9,8 @@ export type LaneType = (typeof LaneType)[keyof typeof LaneType];
 export type LaneName = LaneType | (string & {});
 
 /**
- * How callers are kept from changing what others get. frozen: all share one deeply frozen copy. clone: each gets a copy
- * of its own. shared: all share the live reference, in lanes that live in memory alone.
+ * How callers are kept from changing each other's values. frozen: all share one deeply frozen copy. clone: each gets its
+ * own copy. shared: all share the live reference, in lanes that use memory alone.
  */
 export type Isolation = 'frozen' | 'clone' | 'shared';
 
@@ -32,7 +32,7 @@ export interface DistributedTierPolicy {
   readonly coalesce?: 'process' | 'cluster';
 }
 
-/** How old a value may be served, and who waits for a new one. */
+/** How old a served value may be, and which callers wait for a new one. */
 export interface FreshnessOptions {
   /**
    * How long past its ttl an entry may be served when compute fails or `softTimeout` passes. Fixed on the entry by its

@@ -47,7 +47,7 @@ export function parseDuration(text: string | number): number {
 
 /**
  * Whole milliseconds of a ttl or another duration that a call was given.
- * Throws TTL_INVALID for what is negative, NaN, infinite or no duration; `about` says whose it was (`field` is 'ttl' if absent).
+ * Throws TTL_INVALID for a negative, infinite or invalid duration. `about` names its option (`field` is 'ttl' if absent).
  */
 export function toMilliseconds(value: Duration, about: LaneCacheErrorDetails = {}): number {
   const ms = readDuration(value);

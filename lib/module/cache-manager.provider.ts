@@ -3,7 +3,7 @@ import type { LaneManager } from '../cache/lane-manager.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { LANE_CACHE } from '../lanes/policy.js';
 
-/** The optional peer. Named so that neither a compiler nor a bundler looks for it where nobody asked. */
+/** The optional peer. As a variable, so that compilers and bundlers do not look for it. */
 const NEST_CACHE_MANAGER: string = '@nestjs/cache-manager';
 /** Its token of the cache. */
 const CACHE_MANAGER = 'CACHE_MANAGER';
@@ -17,7 +17,7 @@ class LaneCacheWithCacheManagerModule {}
 /** `declared`, which offers LANE_CACHE, together with CACHE_MANAGER and Cache over its default lane. */
 export function withCacheManager(declared: DynamicModule): DynamicModule {
   const offered = cacheManagerModule(declared);
-  // Nest awaits it at boot; a declaration that never boots has nobody to tell
+  // Nest awaits it at boot. The rejection of a declaration that never boots must not be unhandled.
   offered.catch(() => undefined);
   return {
     module: LaneCacheWithCacheManagerModule,

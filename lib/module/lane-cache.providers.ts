@@ -103,7 +103,7 @@ function fromApp(token: InjectionToken, part: (app: LaneCacheApp) => unknown): P
   return { provide: token, inject: [LANE_CACHE_APP], useFactory: part };
 }
 
-/** Before anything is opened: two caches of one app would not hear of each other's invalidations. */
+/** Before anything is opened: two caches of one app would not follow each other's invalidations. */
 function refuseSecond(modules: ModulesContainer): void {
   const holders = [...modules.values()].filter((module) => module.providers.has(LANE_CACHE_APP));
   if (holders.length < 2) return;

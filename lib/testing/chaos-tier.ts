@@ -3,7 +3,7 @@ import type { TierName } from '../entries/tier-name.js';
 import type { Offered, Tier, TierLookup, TierRecord, TierState, TierUsage } from '../tiers/tier.js';
 import { seededRandom } from './seeded-random.js';
 
-/** What goes wrong, and how often. Rates are shares of the calls, from 0 (never) to 1 (always). */
+/** The faults, and how often they happen. Rates are shares of the calls, from 0 (never) to 1 (always). */
 export interface ChaosPlan {
   /** Calls that throw. Default 0. */
   readonly failRate?: number;
@@ -17,7 +17,7 @@ export interface ChaosPlan {
   readonly seed?: number;
 }
 
-/** What a call throws when the plan says so. */
+/** The error of a call that the plan lets fail. */
 export class ChaosError extends Error {
   constructor(call: string, tier: TierName) {
     super(`The plan makes this ${call}() of tier ${tier} fail.`);
@@ -50,7 +50,7 @@ class ChaosTier implements Tier {
     if (tier.offer !== undefined) this.offer = (lane, record) => this.accept(lane, record);
   }
 
-  /** What goes wrong from now on; calls under way keep the plan they began with. */
+  /** Sets the faults from now on. Running calls keep the plan with which they started. */
   setPlan(plan: ChaosPlan): void {
     this.plan = plan;
     if (plan.seed !== undefined) this.random = seededRandom(plan.seed);

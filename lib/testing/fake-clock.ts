@@ -6,7 +6,7 @@ interface Timer {
   readonly run: () => void;
 }
 
-/** A clock that moves only when a test says so. */
+/** A clock that moves only when the test moves it. */
 export class FakeClock implements Clock {
   private wall: number;
   private steady = 0;

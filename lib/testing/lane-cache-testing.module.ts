@@ -8,12 +8,12 @@ import type { LaneName } from '../lanes/policy.js';
 import { FakeClock } from './fake-clock.js';
 import { MemoryEnvironment, MemoryTable } from './memory-environment.js';
 
-/** Settings of the app under test; where its cache lies is not for it to say. */
+/** Settings of the app under test, without those of its directory. */
 export type LaneCacheTestingOptions = Omit<LaneCacheModuleOptions, 'directory' | 'distributed'>;
 
 /**
- * Stands in for `LaneCacheModule` in tests: everything is in memory, checkpoints too, and time stands still until a test
- * moves it (`moduleRef.get(FakeClock).advance('10m')`). `clock` brings another clock.
+ * Replaces `LaneCacheModule` in tests: everything is in memory, checkpoints too, and time moves only when the test moves it
+ * (`moduleRef.get(FakeClock).advance('10m')`). `clock` replaces the clock.
  */
 @Module({})
 export class LaneCacheTestingModule {

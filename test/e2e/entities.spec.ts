@@ -201,7 +201,7 @@ describe('instances of classes', () => {
     const refusals: string[] = [];
     cache.events.on('refuse', ({ detail }) => void refusals.push(detail));
     expect((await cache.getOrSet('a', () => made)).reveal()).toBe(1);
-    expect(refusals).toEqual([expect.stringContaining('an instance of Sealed, whose #secret nobody else can read')]);
+    expect(refusals).toEqual([expect.stringContaining('an instance of Sealed, whose #secret is private to the class')]);
   });
 
   it.each<[string, TypeEntry, unknown]>([

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { cp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Workshop } from '../support/child-process.js';
+import { edited, Workshop } from '../support/child-process.js';
 import { FaultChild, lostOf, nothingYet, type Acknowledged } from '../support/fault-child.js';
 import { roundsOf, tell } from '../support/fault-table.js';
 import { StorageBench } from '../support/storage.js';
@@ -189,11 +189,10 @@ describe('a data file that is damaged', () => {
   }, 600_000);
 
   it('of checkpoints, where only writers come, can be restored from, and ends nobody', async () => {
-    const deadly = (source: string): string =>
-      source.replace(
-        "table.putSync('probe', Buffer",
-        "process.kill(process.pid, 'SIGSEGV'), table.putSync('probe', Buffer",
-      );
+    const deadly = edited(
+      "table.putSync('probe', Buffer",
+      "process.kill(process.pid, 'SIGSEGV'), table.putSync('probe', Buffer",
+    );
     const mined = await workshop.variant(new Map([['lib/storage/lmdb/probe.ts', deadly]]));
     const directory = await damaged('checkpoints', (file) => rm(join(file, '..', 'closed')));
     for (const ending of ['close', 'SIGKILL']) {

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { execFileSync } from 'node:child_process';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Workshop } from '../support/child-process.js';
+import { edited, Workshop } from '../support/child-process.js';
 import { FaultChild, lostOf, nothingYet, type Seen } from '../support/fault-child.js';
 import { roundsOf, tell } from '../support/fault-table.js';
 import { StorageBench } from '../support/storage.js';
@@ -152,8 +152,10 @@ describe('a directory that several processes use', () => {
   }, 60_000);
 
   it('stays with a process that closed its app over a disk that hangs, for as long as it lives', async () => {
-    const hanging = (source: string): string =>
-      source.replace('this.isInTime(this.root.close().then(letGo))', 'this.isInTime(new Promise(() => void letGo))');
+    const hanging = edited(
+      'this.isInTime(this.root.close().then(letGo))',
+      'this.isInTime(new Promise(() => void letGo))',
+    );
     const stuck = await workshop.variant(new Map([['lib/storage/lmdb/lmdb-environment.ts', hanging]]));
     const directory = await bench.path('cache');
     const owner = await FaultChild.start(stuck, { directory });

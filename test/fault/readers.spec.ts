@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Workshop } from '../support/child-process.js';
+import { edited, Workshop } from '../support/child-process.js';
 import { FaultChild, nothingYet, type Seen } from '../support/fault-child.js';
 import { roundsOf, tell } from '../support/fault-table.js';
 import { StorageBench } from '../support/storage.js';
@@ -63,8 +63,8 @@ describe('a reader', () => {
 
   it('for which there is no place misses, and finds what is there when there is one again', async () => {
     // LMDB makes as many places as its file has room for
-    const few = (source: string): string => source.replace('LOCK_BYTES = 65_536', 'LOCK_BYTES = 4_096');
-    const small = (source: string): string => source.replace('maxReaders: 512', 'maxReaders: 4');
+    const few = edited('LOCK_BYTES = 65_536', 'LOCK_BYTES = 4_096');
+    const small = edited('maxReaders: 512', 'maxReaders: 4');
     const edits = [
       ['lib/storage/lmdb/open-environment.ts', few],
       ['lib/storage/lmdb/lmdb-table.ts', small],

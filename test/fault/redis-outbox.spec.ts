@@ -4,7 +4,7 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { createClient } from 'redis';
 import type { CacheManager, LaneCacheEvent } from '../../lib/index.js';
 import { Caches } from '../support/caches.js';
-import { Workshop } from '../support/child-process.js';
+import { edited, Workshop } from '../support/child-process.js';
 import { FaultChild } from '../support/fault-child.js';
 import { describeWithRedis, RedisServer } from '../support/redis-server.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -12,8 +12,7 @@ import { TcpProxy } from '../support/tcp-proxy.js';
 /** Where a folder has just been set aside, and its parent synced. */
 const SET_ASIDE = 'const path = await setAside(directory, VOID_MARK, clock);';
 
-const killedThere = (source: string): string =>
-  source.replace(SET_ASIDE, `${SET_ASIDE}\n  process.kill(process.pid, 'SIGKILL');`);
+const killedThere = edited(SET_ASIDE, `${SET_ASIDE}\n  process.kill(process.pid, 'SIGKILL');`);
 
 const named = (cache: CacheManager, key: string): Promise<LaneCacheEvent<'invalidate'>> =>
   new Promise((resolve) => {

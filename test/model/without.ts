@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { Workshop } from '../support/child-process.js';
+import { edited, Workshop } from '../support/child-process.js';
 import type { Edit, Omission } from './omission.js';
 
 /** What is left out, and who is to find out. */
@@ -70,7 +70,7 @@ function byFile(edits: readonly Edit[]): Map<string, (source: string) => string>
   const changes = new Map<string, (source: string) => string>();
   for (const [file, text, instead] of edits) {
     const before = changes.get(file) ?? ((source: string) => source);
-    changes.set(file, (source) => before(source).replace(text, () => instead));
+    changes.set(file, (source) => edited(text, instead)(before(source)));
   }
   return changes;
 }

@@ -112,6 +112,19 @@ export class Workshop {
   }
 }
 
+/** An edit of a source: `text`, which must be there exactly once, becomes `instead`. It throws where it is not. */
+export const edited =
+  (text: string, instead: string) =>
+  (source: string): string => {
+    const [before, after, ...more] = source.split(text);
+    if (before === undefined || after === undefined || more.length > 0) {
+      throw new Error(
+        `This must be in the source exactly once, and is there ${source.split(text).length - 1} times: ${text}`,
+      );
+    }
+    return `${before}${instead}${after}`;
+  };
+
 const compile = async (file: string, directory: string, edit = (source: string) => source): Promise<void> => {
   const { code } = await transform(edit(await readFile(file, 'utf8')), {
     filename: file,

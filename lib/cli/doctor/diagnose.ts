@@ -15,7 +15,7 @@ import { laneFindings } from './lane-findings.js';
 /** A day's grace: the cleanup runs once a day. */
 const CLEANUP_GRACE_DAYS = 2;
 
-/** Looks at the directory first, whatever the app has to say, and then at what the app says. */
+/** Looks at the directory first, then at what the app reports. */
 export async function diagnose(context: CommandContext): Promise<readonly Finding[]> {
   const directory = await findDirectory(context.options.directory);
   const record = parseAppRecord(await readStoredRecord(directory).catch(() => undefined));

@@ -11,7 +11,7 @@ const OTHERS_WRITE = 0o022;
 const MOST_RESERVED = 256 * 1024 ** 2;
 const SHARE_RESERVED = 0.05;
 
-/** What the file system says is wrong with the directory. `checkpoints` is where they lie. */
+/** What is wrong with the directory by the file system. `checkpoints` is their folder. */
 export async function directoryFindings(directory: string, checkpoints: string): Promise<readonly Finding[]> {
   const found = await Promise.all([
     rights(directory, OTHERS_WRITE),
@@ -35,7 +35,7 @@ async function rights(path: string, unwanted: number): Promise<readonly Finding[
   const status = await lstat(path).catch(() => undefined);
   if (status === undefined) return [];
   const found: Finding[] = [];
-  // the mode of a link says nothing, and an app takes none for its directory
+  // The mode of a link has no meaning, and an app accepts no link as its directory.
   const hasMode = process.platform !== 'win32' && !status.isSymbolicLink();
   if (hasMode && (status.mode & unwanted) !== 0) {
     const mode = (status.mode & 0o777).toString(8);
