@@ -41,7 +41,7 @@ describe('many callers of a key', () => {
     await expect(cache.getOrSet('k', () => 'again')).resolves.toBe('again');
   });
 
-  it('start at most two computations, however often it is invalidated meanwhile', async () => {
+  it('start at most two computations, for any number of invalidations meanwhile', async () => {
     const running: Deferred<number>[] = [];
     const compute = (): Promise<number> => {
       running.push(new Deferred());
@@ -74,7 +74,7 @@ describe('many callers of a key', () => {
   });
 });
 
-describe('who comes after a forced computation has failed', () => {
+describe('a caller that comes after a forced computation has failed', () => {
   it('waits for nothing that ended before it', async () => {
     const cache = new LaneApp().manager();
     const [plain, forced] = [new Deferred<string>(), new Deferred<string>()];
@@ -139,7 +139,7 @@ describe(`${COMPUTATIONS} computations that fail, are aborted or take too long`,
 
   let app: LaneApp;
 
-  it('reject nobody who does not ask, and leave nothing behind', async () => {
+  it('reject only the callers that wait, and leave nothing behind', async () => {
     app = new LaneApp();
     const cache = app.manager();
     let disappointed = 0;

@@ -59,7 +59,7 @@ describe('on LMDB', () => {
     }
   });
 
-  it('a voided folder is set aside, and does not come back', async () => {
+  it('a folder that was invalidated is set aside and never served again', async () => {
     const directory = await bench.path();
     const tier = await PersistentTier.open(folderAt(directory, 'durable'), options());
     await tier.append([{ row: 'ceiling', position: 12 }]);
@@ -75,7 +75,7 @@ describe('on LMDB', () => {
     await again.close();
   });
 
-  it('values beyond what LMDB takes in one row come back whole', async () => {
+  it('values larger than one row of LMDB come back whole', async () => {
     const tier = await DiskTier.open(folderAt(await bench.path(), 'session'), options());
     const value = Buffer.alloc(40 * 1024 * 1024, 'forty ');
     await tier.write('heavy', recordOf('k', { value }));

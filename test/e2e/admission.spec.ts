@@ -38,7 +38,7 @@ describe('what a lane takes in', () => {
     expect(cache.getMetrics()).toMatchObject({ bypassed: { excluded: 6 }, computed: 2 });
   });
 
-  it('is no larger than maxEntryBytes; what is larger is given uncached and replaces nothing by itself', async () => {
+  it('is no larger than maxEntryBytes; a larger value is returned uncached and replaces nothing', async () => {
     const warnings: string[] = [];
     const warn = (text: string): void => void warnings.push(text);
     const lanes = { standard: { maxEntryBytes: '1KB' }, docs: { maxEntryBytes: '2KB' } } as const;
@@ -78,7 +78,7 @@ describe('what a lane takes in', () => {
     expect(restarted.getMetrics().l3.entries).toBe(2);
   });
 
-  it('is what its strategy says yes to', async () => {
+  it('is what its strategy accepts', async () => {
     const asked: CacheCandidate[] = [];
     class NoDrafts extends LaneAwareCacheStrategy {
       override shouldCache(candidate: CacheCandidate): boolean {

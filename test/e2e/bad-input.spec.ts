@@ -299,7 +299,7 @@ describe('a key of exactly 64 KB', () => {
 });
 
 describe('a ttl that was probably meant in milliseconds', () => {
-  it('is taken as seconds, with one warning that says how to write it', async () => {
+  it('is taken as seconds, with one warning that shows the right form', async () => {
     const warnings: string[] = [];
     const quiet = (): void => undefined;
     const logger = { log: quiet, error: quiet, warn: (text: string) => void warnings.push(text) };

@@ -164,7 +164,7 @@ describe('CACHE_MANAGER over a lane', () => {
     expect(await cache.mget(['endless', 'endless too'])).toEqual([1, 1]);
   });
 
-  it('tells when an entry ends', async () => {
+  it('reports when an entry expires', async () => {
     const { cache } = await shelf();
     const before = Date.now();
     await cache.set('a', 1, 60_000);
@@ -188,7 +188,7 @@ describe('CACHE_MANAGER over a lane', () => {
     expect(await cache.wrap('wrapped', () => ({ list: [] }))).toEqual({ list: [1] });
   });
 
-  it('tells its listeners', async () => {
+  it('notifies its listeners', async () => {
     const { cache } = await shelf();
     const heard: unknown[] = [];
     cache.on('set', ({ key, value }) => heard.push(['set', key, value]));
@@ -216,7 +216,7 @@ describe('CACHE_MANAGER over a lane', () => {
   });
 
   describe('wrap', () => {
-    it('computes once for all who ask meanwhile', async () => {
+    it('computes once for concurrent callers', async () => {
       const { cache } = await shelf();
       let calls = 0;
       const ask = () => cache.wrap('a', async () => ++calls, 5_000);

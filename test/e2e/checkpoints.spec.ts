@@ -52,7 +52,7 @@ describe('a script with checkpoints', () => {
   beforeAll(async () => (workshop = await Workshop.build()));
   afterAll(() => workshop.dispose());
 
-  it('ends by itself although the cleanup is planned, and has what it saved', async () => {
+  it('ends by itself although the cleanup is scheduled, and keeps what it saved', async () => {
     const script = `
       import { CacheManager } from './lib/index.js';
       const cache = await CacheManager.fromSettings({ directory: process.argv[2], logger: false });

@@ -53,7 +53,7 @@ interface Ran {
 // processes take their time to start where many tests run at once
 jest.setTimeout(60_000);
 
-describe('the command line, as processes of its own', () => {
+describe('the command line, run as a process', () => {
   const bench = new StorageBench();
   let workshop: Workshop;
   let directory: string;
@@ -97,7 +97,7 @@ describe('the command line, as processes of its own', () => {
     await app.end();
   });
 
-  it('says how it ended, in words to the side and a number', async () => {
+  it('ends with an exit code, and a text on stderr', async () => {
     const app = await start();
     expect(await cli('metrics', '--lane', 'nope')).toMatchObject({
       status: 2,

@@ -72,7 +72,7 @@ describe('a closed cache', () => {
 });
 
 describe('closing', () => {
-  it('aborts what is being computed, and gives what it brings to those who wait', async () => {
+  it('aborts computations, and gives their results to the waiting callers', async () => {
     const cache = await caches.open({ directory: await caches.directory() });
     const reasons: unknown[] = [];
     let finish: (value: string) => void = () => undefined;

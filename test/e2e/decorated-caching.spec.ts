@@ -78,7 +78,7 @@ describe('decorators on a real cache', () => {
     await Promise.all(open.splice(0).map((app) => app.close()));
   });
 
-  it('compute once for all who ask at the same time, and give all the very same error', async () => {
+  it('compute once for concurrent callers, and reject all with the same error object', async () => {
     const { it: users, cache } = await boot(Users);
     const all = await Promise.all(Array.from({ length: 100 }, () => users.find('1')));
     expect(users.loads).toBe(1);
@@ -90,7 +90,7 @@ describe('decorators on a real cache', () => {
     expect(cache.getMetrics()).toMatchObject({ requests: 102, computed: 1, failed: 1 });
   });
 
-  it('store under the key that keyFor tells', async () => {
+  it('store under the key that keyFor returns', async () => {
     const { it: users, cache } = await boot(Users);
     const user = await users.find('1');
     expect(await cache.get(cache.keyFor(Users, 'find', ['1']))).toBe(user);
@@ -133,7 +133,7 @@ describe('decorators on a real cache', () => {
     });
   });
 
-  it('live as long as their ttl says, counted from the end of the computation', async () => {
+  it('keep a value for its ttl, counted from the end of the computation', async () => {
     const clock = new FakeClock();
     const { it: users } = await boot(Users, { clock });
     await users.nameOf('1');
@@ -160,7 +160,7 @@ describe('decorators on a real cache', () => {
     expect(loud.loads).toBe(1);
   });
 
-  it('bring instances of listed classes back as instances', async () => {
+  it('return instances of listed classes as instances', async () => {
     @CacheType({ name: 'money', version: 2 })
     class Money {
       constructor(

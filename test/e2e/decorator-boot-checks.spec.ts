@@ -32,7 +32,7 @@ function named(name: string, options: CachedOptions = {}) {
 }
 
 describe('at boot', () => {
-  it('two classes of one name are an error that names both and says what to do', async () => {
+  it('two classes of one name fail with an error that names both and the remedy', async () => {
     const { error, manager } = await boot({
       providers: [
         { provide: 'a', useClass: named('Docs') },
@@ -70,17 +70,20 @@ describe('at boot', () => {
     ['@Cached', Cached('marble')],
     ['@CachePut', CachePut({ lane: 'marble', key: 'k:{0}' })],
     ['@CacheInvalidate', CacheInvalidate({ lane: 'marble', key: 'k:{0}' })],
-  ])('a lane that %s names and nobody defines is an error that says where', async (decorator, decorate) => {
-    class Docs {
-      @decorate
-      async load(_id: string): Promise<void> {}
-    }
-    const { error } = await boot({ providers: [Docs] });
-    expect(error).toMatchObject({ code: 'LANE_UNKNOWN', lane: 'marble', known: ['docs', 'standard', 'heavy'] });
-    expect(error).toMatchObject({
-      message: expect.stringContaining(`${decorator} on Docs.load: there is no lane 'marble'`),
-    });
-  });
+  ])(
+    'a lane that %s names but that is not defined fails with an error that names the place',
+    async (decorator, decorate) => {
+      class Docs {
+        @decorate
+        async load(_id: string): Promise<void> {}
+      }
+      const { error } = await boot({ providers: [Docs] });
+      expect(error).toMatchObject({ code: 'LANE_UNKNOWN', lane: 'marble', known: ['docs', 'standard', 'heavy'] });
+      expect(error).toMatchObject({
+        message: expect.stringContaining(`${decorator} on Docs.load: there is no lane 'marble'`),
+      });
+    },
+  );
 
   describe('a class with one instance per request', () => {
     @Injectable({ scope: Scope.REQUEST })
@@ -109,7 +112,7 @@ describe('at boot', () => {
       });
     });
 
-    it('is told apart by its own scope, by a property and by the request itself', async () => {
+    it('is distinguished by its own scope, by a property and by the request itself', async () => {
       @Injectable({ scope: Scope.REQUEST })
       class Own {
         @Cached()

@@ -9,7 +9,7 @@ import { StorageBench } from '../support/storage.js';
 const bench = new StorageBench();
 afterEach(() => bench.dispose());
 
-it('a directory that cannot be made is said once, and used as soon as it can be made', async () => {
+it('a directory that cannot be created is reported once, and used as soon as it can be created', async () => {
   const inTheWay = await bench.path('file');
   await writeFile(inTheWay, '');
   const directory = join(inTheWay, 'cache');
@@ -44,7 +44,7 @@ it('a directory that cannot be made is said once, and used as soon as it can be 
   await cache.close();
 });
 
-it('a folder of checkpoints that cannot be made is said once, tried ever more rarely, and used once it can be', async () => {
+it('a checkpoint folder that cannot be created is reported once, retried with back-off, and used once it exists', async () => {
   const [directory, inTheWay] = [await bench.path(), await bench.path('file')];
   await writeFile(inTheWay, '');
   const clock = new FakeClock();
@@ -79,7 +79,7 @@ it('a folder of checkpoints that cannot be made is said once, tried ever more ra
   await cache.close();
 });
 
-it('a folder of checkpoints in which LMDB is still open is claimed again, and used, once it has let go', async () => {
+it('a checkpoint folder in which LMDB is still open is used once LMDB has closed it', async () => {
   if (process.platform !== 'linux') return console.warn('Only Linux tells whose locks there are.');
   const [directory, folder] = [await bench.path(), await bench.path('checkpoints')];
   const { environment } = await bench.environment(folder, { durability: 'durable' });

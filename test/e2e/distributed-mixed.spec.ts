@@ -48,7 +48,7 @@ describeWithRedis(
     afterEach(() => caches.close());
     afterAll(() => server.dispose());
 
-    it('let go of everything when a newer one says what they do not understand, and go on', async () => {
+    it('drop everything on an unknown record of a newer instance, and continue', async () => {
       const [cache, other] = [await open(), await open()];
       const admin = await createClient({ url: server.url }).connect();
       await cache.getOrSet('k', async () => 'old');
@@ -67,7 +67,7 @@ describeWithRedis(
       await admin.close();
     });
 
-    it('read nothing that somebody has put under another name', async () => {
+    it('reject a record that was copied to another key', async () => {
       const [cache, other] = [await open(), await open()];
       const admin = await createClient({ url: server.url }).connect();
       await cache.getOrSet('k', async () => 'of k');
@@ -79,7 +79,7 @@ describeWithRedis(
       await admin.close();
     });
 
-    it('follow what is said of lanes that both share, and nothing of a lane that one keeps to itself', async () => {
+    it('apply invalidations of lanes that both share, and none of a lane that one keeps local', async () => {
       const cache = await open({ lanes: { ml: { extends: 'heavy' } } });
       const other = await open({ lanes: { docs: { l4: { enabled: false } } } });
       await other.forLane('docs').set('k', 'at home');
@@ -101,7 +101,7 @@ describeWithRedis(
       expect(await cache.get('k')).toBe('shared');
     });
 
-    it('find nothing of another version of the app, and hear it invalidate', async () => {
+    it('read no entries of another version of the app, and apply its invalidations', async () => {
       const [first, second] = [await open({ version: '1' }), await open({ version: '2' })];
       await first.getOrSet('k', async () => 'of the first');
       await first.flush();
@@ -121,7 +121,7 @@ describeWithRedis(
       expect(await other.getOrSet('k', async () => 'computed')).toBe('computed');
     });
 
-    it('compute what was sealed with another key, and hear its holder all the same', async () => {
+    it('compute entries sealed with another key, and still apply the invalidations of its holder', async () => {
       const sealed = (hmacKey: string): LaneCacheOptions => ({ distributed: { hmacKey } });
       const [cache, other] = [await open(sealed('a')), await open(sealed('b'))];
       await cache.getOrSet('k', async () => 'of a');

@@ -75,7 +75,7 @@ describeWithRedis(
       expect(other.getMetrics().l4.hits).toBe(1);
     });
 
-    it('begin with nothing, and have nothing to say of it', async () => {
+    it('start on an empty server without a warning', async () => {
       const directory = await caches.directory();
       const [first, waiting] = [await open({ directory }), await open({ directory })];
       for (const cache of [first, waiting]) expect(cache.getMetrics().l4.state).toBe('on');
@@ -155,7 +155,7 @@ describeWithRedis(
       expect(await other.get('k')).toBe(1);
     });
 
-    it('need no more rights than the docs say', async () => {
+    it('need only the rights that the docs list', async () => {
       const rights = ['on', '>secret', '~{acl}:*', '&*', '+@all', '-@dangerous', '+info'];
       const guarded = await RedisServer.start('--user', 'app', ...rights, '--user', 'default', 'off');
       try {

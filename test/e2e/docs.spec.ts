@@ -20,7 +20,7 @@ describe('the code in the documentation', () => {
     expect(complaints(ROOT, PROGRAMS)).toEqual([]);
   }, 120_000);
 
-  describe('does what the comments say', () => {
+  describe('each program does what its comments state', () => {
     let directory = '';
     const before = process.env['LANE_CACHE_DIR'];
 

@@ -162,7 +162,7 @@ describe('instances of classes', () => {
     for (const answer of answers.values()) expect(isDeepStrictEqual(answer, make())).toBe(true);
   });
 
-  it('behave as instances, each caller with his own', async () => {
+  it('each caller receives its own instance', async () => {
     const cache = await caches.open({ types: [Decimal, Author, Book, Customer, Address] });
     await cache.set('sum', Decimal.of('3.14'));
     expect(String(await cache.get('sum'))).toBe('3.14');
@@ -176,7 +176,7 @@ describe('instances of classes', () => {
     expect(instanceToPlain(kept)).toEqual({ name: 'Ann', address: { city: 'Oslo' }, since: new Date('2020-01-01') });
   });
 
-  it('come back without a constructor being run', async () => {
+  it('are restored without running a constructor', async () => {
     const cache = await caches.open({ types: [Author, Book] });
     await cache.set('a', author());
     constructed.mockClear();
@@ -192,7 +192,7 @@ describe('instances of classes', () => {
     expect(cache.getMetrics().refused.unstorable).toBe(1);
   });
 
-  it('are given uncached when they have private fields, which nobody could restore', async () => {
+  it('are returned uncached when they have private fields, which cannot be restored', async () => {
     const cache = await caches.open({ types: [Sealed], directory: await caches.directory() });
     const made = new Sealed();
     expect(await cache.getOrSet('a', () => ({ made }))).toEqual({ made });

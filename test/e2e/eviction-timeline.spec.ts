@@ -42,7 +42,7 @@ describe('the eviction timeline of the standard lane, 500 entries', () => {
     expect(await keysOf(cache)).toEqual(new Set(['a', 'c', 'd']));
   });
 
-  it('says what was evicted, and why', async () => {
+  it('shows what was evicted, and why', async () => {
     const cache = await caches.open({
       lanes: { standard: { l1: { maxEntries: 1 } }, docs: { l1: { maxBytes: '4KB' } } },
     });

@@ -16,7 +16,7 @@ describe('the expiry of an entry', () => {
     return [];
   }
 
-  it('is that of its landing, wherever it is promoted from', async () => {
+  it('counts from when it was stored, in every tier it is promoted from', async () => {
     const clock = new FakeClock();
     const cache = await caches.open({ directory: await caches.directory(), clock, lanes: SMALL });
     await cache.getOrSet('key', () => 'value', { ttl: '1s' });

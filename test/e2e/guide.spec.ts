@@ -118,7 +118,7 @@ describe('Cache invalidation', () => {
 });
 
 describe('Performance monitoring', () => {
-  it('tells hit rates, entries and checkpoints', async () => {
+  it('reports hit rates, entries and checkpoints', async () => {
     const cache = await openOn({ lane: 'standard' });
     await cache.getOrSet('key1', counted('a'));
     await cache.getOrSet('key1', counted('a'));
@@ -245,7 +245,7 @@ describe('Cache statistics', () => {
 });
 
 describe('Performance benchmarking', () => {
-  it('counts hits and misses in a space of its own, and times them', async () => {
+  it('counts hits and misses in a separate key space, and times them', async () => {
     const cache = await openOn({ lane: 'standard' });
     const perf = await measureCachePerformance(cache, { iterations: 1_000 });
 
@@ -351,7 +351,7 @@ const laneFor = (taskType: string): LaneType => {
 };
 
 describe('Lane selection', () => {
-  it('gives each task the lane of its kind, with a key space of its own', async () => {
+  it('gives each task the lane of its kind, with a separate key space', async () => {
     const cache = await caches.open();
     const lanes = ['build_docs', 'test', 'validate', 'reindex'].map((task) => cache.forLane(laneFor(task)));
     expect(lanes.map(({ lane }) => lane)).toEqual(['docs', 'standard', 'standard', 'heavy']);
@@ -432,7 +432,7 @@ describeWithRedis({ describe }, 'Distributed cache', () => {
 });
 
 describe('Compression support', () => {
-  it('stores large values compressed where the lane says so, and gives back what was stored', async () => {
+  it('stores large values compressed where the lane configures it, and returns them unchanged', async () => {
     const cache = await openOn({ lanes: { heavy: { compression: true } } });
     const value = 'A large value that repeats itself. '.repeat(40_000);
     expect(value.length).toBeGreaterThan(1_000_000);

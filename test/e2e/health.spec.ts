@@ -82,7 +82,7 @@ describe('LaneCacheHealthIndicator', () => {
     }
   });
 
-  it('is up with a directory, and says so', async () => {
+  it('reports up when it has a directory', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'lane-cache-health-'));
     try {
       const app = await boot({ directory, storage: { minFreeBytes: 0 } });

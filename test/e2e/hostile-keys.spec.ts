@@ -97,7 +97,7 @@ describe('keys that mean something elsewhere', () => {
     }
   });
 
-  it('are matched by patterns only where the pattern says so', async () => {
+  it('match only the patterns that mean them', async () => {
     const cache = await caches.open({ directory: await caches.directory() });
     await cache.setMany(KEYS.map((key) => [key, 1]));
     expect(await cache.invalidateByPattern('.*')).toBe(KEYS.filter((key) => key.startsWith('.')).length);

@@ -438,7 +438,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
       expect(calls.count).toBe(1);
     });
 
-    it('what fetch and reloading browsers hold, who say no-cache beside it', async () => {
+    it('copies of fetch and of reloading browsers, which send no-cache as well', async () => {
       const tag = (await ask('/things')).headers.get('etag') ?? '';
       expect((await ask('/things', { 'if-none-match': tag })).status).toBe(304);
       expect((await ask('/things', { 'if-none-match': tag, 'cache-control': 'max-age=0' })).status).toBe(304);
@@ -461,7 +461,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
     });
   });
 
-  describe('says for how long', () => {
+  describe('the freshness of a response', () => {
     it('by Cache-Control and Age', async () => {
       const first = await ask('/things');
       expect(first.headers.get('cache-control')).toBe('max-age=60');
@@ -472,7 +472,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
       expect(second.headers.get('age')).toBe('7');
     });
 
-    it('as the handler says', async () => {
+    it('is what the handler sets', async () => {
       expect((await ask('/things/short')).headers.get('cache-control')).toBe('public, max-age=10');
       await clock.advance('9s');
       const kept = await ask('/things/short');
@@ -482,7 +482,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
       expect(await json('/things/short')).toEqual({ call: 2 });
     });
 
-    it('and does as the request says', async () => {
+    it('follows the directives of the request', async () => {
       await json('/things');
       expect(await json('/things', { 'cache-control': 'no-cache' })).toEqual({ call: 2 });
       expect(await json('/things')).toEqual({ call: 2 });
@@ -495,7 +495,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
 
   describe('does not share', () => {
     it.each([[{ authorization: 'Bearer x' }], [{ cookie: 'a=b' }], [{ 'x-user': 'ann' }]])(
-      'with or from who sends %p',
+      'with or from a caller that sends %p',
       async (headers) => {
         expect(await json('/things/mine', headers)).toMatchObject({ call: 1 });
         expect(await json('/things/mine', headers)).toMatchObject({ call: 2 });
@@ -511,7 +511,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
       expect(calls.count).toBe(20);
     });
 
-    it('among those whom varyBy tells apart, and says so to caches on the way', async () => {
+    it('between callers that varyBy distinguishes, and sets Vary for caches on the way', async () => {
       const ann = await ask('/things/ours', { 'x-user': 'ann' });
       expect(ann.headers.get('cache-control')).toBe('private, max-age=60');
       expect(await ann.json()).toEqual({ call: 1, user: 'ann' });
@@ -557,7 +557,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
     });
   });
 
-  it('does not keep what a handler throws, and gives it to all who wait', async () => {
+  it('does not store what a handler throws, and passes it to all waiting callers', async () => {
     const answers = await together(20, '/things/error');
     expect(answers).toMatchObject(answers.map(() => ({ status: 404 })));
     expect(calls.count).toBe(1);
@@ -582,7 +582,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
     expect(calls.count).toBe(1);
   });
 
-  it('follows lane, ttl and tags of the class, and what a method says instead', async () => {
+  it('follows lane, ttl and tags of the class, and overrides of a method', async () => {
     const docs = app.get(CacheManager).forLane('docs');
     expect([await json('/docs/a'), await json('/docs/a'), await json('/docs/b')]).toEqual([
       { call: 1 },
@@ -634,7 +634,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
 });
 
 describe('@CacheResponse', () => {
-  it('refuses a lane that nobody defines at boot', async () => {
+  it('refuses an undefined lane at boot', async () => {
     @Controller()
     class Wrong {
       @Get()

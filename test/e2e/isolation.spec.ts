@@ -40,7 +40,7 @@ describe('what callers share', () => {
     ['change a property deep inside', (value) => Object.assign(value.rows[1]?.cell ?? {}, { deep: false })],
     ['push', (value) => value.rows.push({})],
     ['replace an element', (value) => (value.rows[0] = {})],
-  ])('is frozen where it is a tree of plain objects: nobody can %s', async (_, change) => {
+  ])('is frozen where it is a tree of plain objects: no caller can %s', async (_, change) => {
     const cache = await caches.open({
       directory: await caches.directory(),
       lanes: { standard: { l1: { maxEntries: 1 } } },
@@ -72,7 +72,7 @@ describe('what callers share', () => {
     ['set a date', (value) => value.date.setTime(1)],
     ['set the year of a date', (value) => value.date.setUTCFullYear(1999)],
     ['change an error', (value) => (value.error.message = 'other')],
-  ])('is frozen: nobody can %s', async (_, change) => {
+  ])('is frozen: no caller can %s', async (_, change) => {
     const cache = await caches.open({
       directory: await caches.directory(),
       lanes: { standard: { l1: { maxEntries: 1 } } },
@@ -94,7 +94,7 @@ describe('what callers share', () => {
     throw new TypeError('It was not deleted.');
   };
 
-  it('says which lane it belongs to, and how to get a copy', async () => {
+  it('throws an error that names its lane and how to get a copy', async () => {
     const cache = (await caches.open()).forLane('docs');
     const { map, set, date } = await cache.getOrSet('key', content);
     for (const change of [() => map.set('a', 1), () => set.clear(), () => date.setTime(1)]) {

@@ -111,7 +111,7 @@ describe('an app', () => {
     expect(await counter.count('a')).toBe('a 2');
   });
 
-  it('closes its cache when it is told to end, with enableShutdownHooks', async () => {
+  it('closes its cache on a signal, with enableShutdownHooks', async () => {
     const app = await NestFactory.createApplicationContext(AppModule, { logger: false });
     app.enableShutdownHooks(['SIGUSR2']);
     const counter = app.get(Counter);

@@ -139,7 +139,7 @@ describe('LaneCacheModule', () => {
       expect(() => LaneCacheModule.forRootAsync(options)).toThrow(expect.objectContaining({ code: 'OPTIONS_INVALID' }));
     });
 
-    it('refuses what must stand beside the factory', async () => {
+    it('refuses options from the factory that must stand beside it', async () => {
       await expect(boot({ imports: [LaneCacheModule.forRootAsync({ useFactory: misplaced })] })).rejects.toMatchObject({
         code: 'OPTIONS_INVALID',
         field: 'isGlobal',
@@ -171,7 +171,7 @@ describe('LaneCacheModule', () => {
   it.each([
     ['marble', 'LANE_UNKNOWN'],
     ['constructor', 'LANE_UNKNOWN'],
-  ])('refuses the default lane %p, which nobody defines', async (lane, code) => {
+  ])('refuses the default lane %p, which is not defined', async (lane, code) => {
     await expect(boot({ imports: [LaneCacheModule.forRoot({ ...MEMORY, lane })] })).rejects.toMatchObject({
       code,
       lane,

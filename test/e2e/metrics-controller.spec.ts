@@ -218,7 +218,7 @@ describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (
     );
   });
 
-  it('answers at a path of its own, behind a prefix, whatever the version', async () => {
+  it('answers at the configured path, behind a prefix, for every version', async () => {
     await boot({ metrics: { controller: { path: 'ops/cache' } } }, (prepared) => {
       prepared.setGlobalPrefix('api');
       prepared.enableVersioning({ type: VersioningType.URI });
@@ -227,7 +227,7 @@ describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (
     expect((await ask('lane-cache/metrics')).status).toBe(404);
   });
 
-  it('says that checkpoints are off where they are', async () => {
+  it('reports that checkpoints are off when they are', async () => {
     await boot(guarded());
     await app.close();
     const imports = [LaneCacheModule.forRoot({ ...guarded(), directory: false })];

@@ -16,7 +16,7 @@ const LEFT = `
 const left = () => process.getActiveResourcesInfo().filter((name) => !/Pipe|TTY|FSReq|^Immediate$/.test(name));
 `;
 
-describe('a cache in processes of its own', () => {
+describe('a cache in a separate process', () => {
   let workshop: Workshop;
   let directory: string;
 
@@ -184,7 +184,7 @@ describe('a cache in processes of its own', () => {
   it.each([
     ['on disk', 'directory'],
     ['in memory', 'directory: false'],
-  ])('ends by itself when nobody closes it, %s', async (_, where) => {
+  ])('ends by itself without being closed, %s', async (_, where) => {
     expect(
       await run(`
         const cache = await CacheManager.fromSettings({ ${where}, storage });
@@ -196,7 +196,7 @@ describe('a cache in processes of its own', () => {
     ).toEqual(['done']);
   });
 
-  it('ends by itself when its directory is in use and nobody closes it', async () => {
+  it('ends by itself without being closed when its directory is in use', async () => {
     expect(
       await run(`
         const first = await CacheManager.fromSettings({ directory, storage });

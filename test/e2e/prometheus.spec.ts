@@ -108,7 +108,7 @@ describe.each(['express', 'fastify'] as const)('the page for Prometheus, on %s',
   const scrape = async (): Promise<Page> =>
     parsePage(await (await fetch(`${await app.getUrl()}/lane-cache/metrics/prometheus`)).text());
 
-  it('agrees with the count of whoever makes the load, while it runs and after it', async () => {
+  it('agrees with the counts of the load generator, during the load and after it', async () => {
     const load = new Load(await boot());
     let isOver = false;
     const over = load.run().then(() => (isOver = true));

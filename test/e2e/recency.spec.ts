@@ -6,7 +6,7 @@ describe('a persistent tier that fills up', () => {
   const bench = new StorageBench();
   afterEach(() => bench.dispose());
 
-  it('lets go of what was not used before the restart, and keeps what was', async () => {
+  it('evicts entries that were not used before the restart, and keeps those that were', async () => {
     const settings = {
       directory: await bench.path('cache'),
       lanes: { standard: { l1: { maxEntries: 1 }, l2: { enabled: false }, l3: { maxEntries: 1_000 } } },

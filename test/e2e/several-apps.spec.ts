@@ -33,7 +33,7 @@ describe('two apps in one process', () => {
     expect(one.forLane('docs')).not.toBe(other.forLane('docs'));
   });
 
-  it('on one directory: the second goes without the persistent tier, and takes over when the first closes', async () => {
+  it('on one directory: the second runs without the persistent tier, and takes over when the first closes', async () => {
     const directory = await caches.directory();
     const first = await caches.open({ directory });
     const second = await caches.open({ directory });
@@ -57,7 +57,7 @@ describe('two apps in one process', () => {
     expect(second.getMetrics().l3.hits).toBe(1);
   });
 
-  it('on one directory: what the one that waits has invalidated does not come back when it takes over', async () => {
+  it('on one directory: an entry that the waiting app invalidated is not served after it takes over', async () => {
     const directory = await caches.directory();
     const first = await caches.open({ directory });
     const second = await caches.open({ directory });

@@ -110,7 +110,7 @@ describe('processes of one directory', () => {
     expect(await ask(owner, 'history', 'flow')).toBe(150);
   });
 
-  it('say so, instead of waiting for ever, when the owner is frozen', async () => {
+  it('fail with a clear error, instead of waiting for ever, when the owner is frozen', async () => {
     const directory = await bench.path('cache');
     const owner = await start(directory);
     const other = await start(directory);

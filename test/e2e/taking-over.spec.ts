@@ -31,7 +31,7 @@ describe('a process that takes a directory over', () => {
     expect([await heir.get('both'), await heir.get('alone')]).toEqual(['of the owner', undefined]);
   });
 
-  it('serves nothing that it invalidated before, even if somebody removed the note of it', async () => {
+  it('serves nothing that it invalidated before, even when the file of pending invalidations was removed', async () => {
     const { directory, owner, heir, takeOver } = await setUp();
     await owner.set('k', 'old');
     await owner.flush();

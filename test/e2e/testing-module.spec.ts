@@ -84,7 +84,7 @@ describe('the testing kit', () => {
     expect((await boot({ extraProviders: [own] })).get('own', { strict: false })).toBe('mine');
   });
 
-  it('stands in for the module of an app, with CACHE_MANAGER', async () => {
+  it('replaces the module of an app, with CACHE_MANAGER', async () => {
     const real = LaneCacheModule.forRoot({ directory: '/dev/null/never', provideCacheManager: true });
     @Module({ imports: [real], providers: [Prices], exports: [Prices] })
     class App {}
@@ -125,7 +125,7 @@ describe('the testing kit', () => {
     await expect(access('.lane-cache')).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
-  it('cleans checkpoints up when it is told to', async () => {
+  it('cleans checkpoints up when asked', async () => {
     const app = await boot({ checkpoints: { retentionDays: 1 } });
     const checkpoints = app.get(CheckpointService);
     for (const id of ['old', 'pinned']) await checkpoints.cacheCheckpoint(id, { id });

@@ -178,7 +178,7 @@ describe('a caller', () => {
   }, 1_800_000);
 
   it.each(['SIGTERM', 'exit', 'close', 'throw'] as const)(
-    'keeps what was acknowledged when the app goes down in full flight (%s)',
+    'keeps what was acknowledged when the app is killed under load (%s)',
     async (how) => {
       const rounds = roundsOf(1, 20);
       const sum = { calls: 0, wrong: 0, lost: 0, crashes: 0, recoveredInMs: 0 };

@@ -154,7 +154,7 @@ describe('a data file that is damaged', () => {
     tell({ fault: 'F7 damaged pages of L3', rounds, ...sum });
   }, 600_000);
 
-  it('of checkpoints gives back what was saved, or says that it cannot', async () => {
+  it('of checkpoints returns what was saved, or an error', async () => {
     const size = (await stat(join(pristine, 'checkpoints', 'data.mdb'))).size;
     const rounds = roundsOf(4, 60);
     const sum = { calls: 0, wrong: 0, lost: 0, crashes: 0 };
@@ -188,7 +188,7 @@ describe('a data file that is damaged', () => {
     expect(sum).toMatchObject({ wrong: 0, crashes: 0 });
   }, 600_000);
 
-  it('of checkpoints, where only writers come, can be restored from, and ends nobody', async () => {
+  it('of checkpoints, used by writers alone, can be restored from and kills no process', async () => {
     const deadly = edited(
       "table.putSync('probe', Buffer",
       "process.kill(process.pid, 'SIGSEGV'), table.putSync('probe', Buffer",
@@ -206,7 +206,7 @@ describe('a data file that is damaged', () => {
     expect((await readdir(directory)).filter((name) => /checkpoints\./.test(name))).toEqual([]);
   }, 60_000);
 
-  it('by nobody opens with everything in it', async () => {
+  it('at no place at all opens with everything in it', async () => {
     const directory = await damaged('l3', () => Promise.resolve());
     const app = await FaultChild.start(workshop, { directory }, acknowledged);
     const seen = await app.ask('check', { invalidated: [...acknowledged.invalidated], keys: KEYS, bytes: 3_000 });

@@ -57,7 +57,7 @@ const DAMAGES: readonly (readonly [string, (file: string) => Promise<void>])[] =
   ],
 ];
 
-describe('a data file that was damaged while nobody had it open', () => {
+describe('a data file that was damaged while no process had it open', () => {
   const bench = new StorageBench();
   let workshop: Workshop;
   beforeAll(async () => (workshop = await Workshop.build()));
@@ -80,7 +80,7 @@ describe('a data file that was damaged while nobody had it open', () => {
     return { status, seen: JSON.parse(lines[0] ?? '{}') };
   };
 
-  it.each(DAMAGES)('is set aside, and the process goes on: %s', async (_what, damage) => {
+  it.each(DAMAGES)('is set aside while the process continues: %s', async (_what, damage) => {
     for (const mode of ['quarantine', 'probe'] as const) {
       const path = await filled();
       await damage(join(path, 'data.mdb'));
@@ -94,7 +94,7 @@ describe('a data file that was damaged while nobody had it open', () => {
     }
   });
 
-  it('is kept when it is only shorter than its meta page says, because what is missing is free', async () => {
+  it('is kept when only free pages at its end are missing', async () => {
     const path = await bench.path();
     const { environment } = await bench.environment(path, { durability: 'durable' });
     const table = environment.table('t');

@@ -152,7 +152,7 @@ describe('a disk', () => {
     600_000,
   );
 
-  it('that becomes read-only keeps its promises, or says that it cannot', async () => {
+  it('that becomes read-only keeps its promises, or reports an error', async () => {
     const volume = mountVolume('tmpfs', 48);
     if (volume === undefined) return;
     try {

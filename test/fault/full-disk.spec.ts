@@ -142,7 +142,7 @@ describe('a full disk', () => {
     ['ext4', 'durable'],
     ['ext4', 'session'],
   ])(
-    'that fills up between the check and the write ends nobody, and loses nothing (%s, %s)',
+    'that fills up between the check and the write kills no process and loses nothing (%s, %s)',
     async (kind, durability) => {
       const mount = mounted(`a full ${kind}`, kind === 'tmpfs' ? tmpfs : ext4);
       if (mount === undefined) return;

@@ -29,7 +29,7 @@ console.log('said');
 await new Promise((resolve) => setTimeout(resolve, 60_000));
 `;
 
-describe('a process that is killed as soon as it was told that an invalidation holds', () => {
+describe('a process that is killed as soon as an invalidation was acknowledged', () => {
   const bench = new StorageBench();
   let workshop: Workshop;
   beforeAll(async () => (workshop = await Workshop.build()), 60_000);

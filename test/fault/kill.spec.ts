@@ -46,7 +46,7 @@ describe('an app that is killed', () => {
   );
 
   it(
-    'is followed by those beside it, who lose nothing and find its entries warm',
+    'is succeeded by another process, which loses nothing and finds its entries warm',
     async () => {
       const rounds = roundsOf(2);
       const directory = await bench.path('cache');

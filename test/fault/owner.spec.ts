@@ -67,7 +67,7 @@ describe('the owner of a directory', () => {
     }
   });
 
-  it('is followed by one of those who wait, when it is killed and when it lets go', async () => {
+  it('is succeeded by one waiting process, when it is killed and when it closes', async () => {
     const root = await bench.path();
     const first = await claim(root);
     expect(await first.line()).toBe(`owned ${first.pid}`);
@@ -98,7 +98,7 @@ describe('the owner of a directory', () => {
     for (const child of [owner, other]) await child.end('SIGKILL');
   });
 
-  it('is felt from another container, and so is its end', async () => {
+  it('is detected from another container, and so is its end', async () => {
     if (!canUnshare()) return console.warn('containers are not tried: unshare is not permitted here');
     const container = ['unshare', '--pid', '--net', '--fork', '--kill-child', '--mount-proc'];
     const root = await bench.path();

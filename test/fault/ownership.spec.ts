@@ -130,7 +130,7 @@ describe('a directory that several processes use', () => {
     1_800_000,
   );
 
-  it('stays with an owner that is frozen, and goes on in those beside it', async () => {
+  it('stays with a frozen owner while the other processes continue', async () => {
     const directory = await bench.path('cache');
     const acknowledged = nothingYet();
     const owner = await FaultChild.start(workshop, { directory }, acknowledged);
@@ -205,7 +205,7 @@ describe('a directory that several processes use', () => {
     60_000,
   );
 
-  it('is felt from another container, and followed from there', async () => {
+  it('is detected as owned from another container, and taken over from there', async () => {
     if (!canUnshare()) return console.warn('Containers are not tried: unshare is not permitted here.');
     const directory = await bench.path('cache');
     const acknowledged = nothingYet();

@@ -129,7 +129,7 @@ describe('a machine', () => {
     expect(events.filter((event) => event.startsWith('quarantine'))).toEqual([]);
   }, 120_000);
 
-  it('whose disk turns read-only while it is written to goes on, and writes again when it is mended', async () => {
+  it('whose disk turns read-only during writes continues, and writes again once the disk is repaired', async () => {
     const volume = mountVolume('journaled ext4', 64);
     if (volume === undefined) return;
     try {

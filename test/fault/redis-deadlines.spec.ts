@@ -109,7 +109,7 @@ describe('a server that does not answer', () => {
     });
   }
 
-  it('is frozen: it is asked once, and not again before it has been heard', async () => {
+  it('is frozen: it is asked once, and not again before it has answered', async () => {
     const bench = await new Bench().start();
     bench.isFrozen = true;
     expect(await bench.ask('first')).toBeGreaterThanOrEqual(COMMAND_MS);
@@ -128,7 +128,7 @@ describe('a server that does not answer', () => {
     bench.end();
   });
 
-  it('answers commands no more, while the other connection stands: it is given up', async () => {
+  it('no longer answers commands, while the other connection stands: it is treated as down', async () => {
     const bench = await new Bench().start();
     // only what is sent now is lost, and nothing comes behind it on its connection
     bench.network.isHole = true;

@@ -110,7 +110,7 @@ describeWithRedis(
       }
     });
 
-    it('is away while an app with a directory invalidates, and hears of it later', async () => {
+    it('receives the invalidations of an app with a directory after it returns', async () => {
       const [directory, other] = [await caches.directory(), await open()];
       const first = await open({ directory });
       await other.set('k', 'old');
@@ -128,7 +128,7 @@ describeWithRedis(
       expect(await other.get('k')).toBeUndefined();
     });
 
-    it('tells an app that was away what was said meanwhile, before its persistent tier is read', async () => {
+    it('delivers missed invalidations to an app before the app reads its persistent tier', async () => {
       const [directory, other] = [await caches.directory(), await open()];
       const first = await open({ directory });
       for (const key of ['kept', 'gone', 'tagged']) {
@@ -148,7 +148,7 @@ describeWithRedis(
       expect(again.getMetrics().l3.hits).toBe(1);
     });
 
-    it('has let go of what it said while an app was away: the app lets go of what it holds, on disk too', async () => {
+    it('has trimmed records that an app missed: the app drops its entries, on disk too', async () => {
       const [directory, other] = [await caches.directory(), await open({ distributed: { url: server.url } })];
       const cache = await open({ directory });
       await cache.getOrSet('k', async () => 'old');
@@ -170,7 +170,7 @@ describeWithRedis(
       await admin.close();
     });
 
-    it('has more to tell an app that was away than fits into one answer: it is up to date when it has heard all', async () => {
+    it('has more missed records than fit into one reply: the app is up to date once it has applied all', async () => {
       const [cache, other] = [await open(), await open({ distributed: { url: server.url, commandTimeout: '5s' } })];
       await cache.getOrSet('k', async () => 'old');
       const off = turned(cache, 'off');
@@ -215,7 +215,7 @@ describeWithRedis(
       await admin.close();
     });
 
-    it('has something else where leases are: it is put right, and nobody waits for it', async () => {
+    it('has a foreign value at the key of a lease: the lease is repaired and no caller waits', async () => {
       const lanes = { standard: { l4: { coalesce: 'cluster' } } } as const;
       const cache = await open({ lanes });
       const admin = await createClient({ url: server.url }).connect();

@@ -79,7 +79,7 @@ describeWithRedis(
       await server.dispose();
     });
 
-    it('is told by the next process, where its own was killed as L3 had just been set aside', async () => {
+    it('is sent by the next process, where its own was killed right after setting L3 aside', async () => {
       const doomed = await workshop.variant(new Map([['lib/storage/files/quarantine.ts', killedThere]]));
       try {
         const app = await start(doomed);
@@ -102,7 +102,7 @@ describeWithRedis(
       }
     }, 60_000);
 
-    it('is told by the process that takes over from the one that was killed', async () => {
+    it('is sent by the process that takes over from the killed one', async () => {
       const app = await start();
       const waiting = await start();
       await invalidatedOutOfReach(app);
@@ -115,7 +115,7 @@ describeWithRedis(
       await waiting.end('SIGKILL');
     }, 60_000);
 
-    it('is told by the next process, where another had left word that L3 must be voided', async () => {
+    it('is sent by the next process, where another had recorded that L3 must be invalidated', async () => {
       const app = await start();
       const waiting = await start();
       await invalidatedOutOfReach(app);
@@ -129,7 +129,7 @@ describeWithRedis(
       await next.end('SIGKILL');
     }, 60_000);
 
-    it('is told by the next process, where L3 could not be opened any more', async () => {
+    it('is sent by the next process, where L3 could no longer be opened', async () => {
       const app = await start();
       await invalidatedOutOfReach(app);
       await app.end('SIGKILL');

@@ -78,7 +78,7 @@ describeWithRedis(
       await server.dispose();
     });
 
-    it('reads in L3 what nobody has named, once it has heard what was said', async () => {
+    it('reads from L3 the entries that were not invalidated, once it has caught up', async () => {
       await killedWithEntries();
       await othersInvalidate();
       const again = await start();
@@ -88,7 +88,7 @@ describeWithRedis(
       await again.end('SIGKILL');
     }, 60_000);
 
-    it('reads nothing in L3 where the log was trimmed meanwhile', async () => {
+    it('reads nothing from L3 where the log was trimmed meanwhile', async () => {
       await killedWithEntries();
       await othersInvalidate();
       await admin.xTrim(`{${prefix}}:stream`, 'MAXLEN', 0);
@@ -100,7 +100,7 @@ describeWithRedis(
       await again.end('SIGKILL');
     }, 60_000);
 
-    it('reads nothing in L3 where the log began anew meanwhile', async () => {
+    it('reads nothing from L3 where a new log was started meanwhile', async () => {
       await killedWithEntries();
       await othersInvalidate();
       await admin.del(`{${prefix}}:meta`);

@@ -39,7 +39,7 @@ describe('checkpoints whose folder goes away under the app', () => {
     await cache.close();
   });
 
-  it('are what lies in their place now', async () => {
+  it('are read from the folder that lies in their place now', async () => {
     const { cache, checkpoints, told, save } = await open(false);
     expect(await save('a')).toBe(1);
     await rename(checkpoints, `${checkpoints}-elsewhere`);
@@ -51,7 +51,7 @@ describe('checkpoints whose folder goes away under the app', () => {
     await cache.close();
   });
 
-  it('come back with everything else when the whole directory went', async () => {
+  it('recover with everything else when the whole directory was removed', async () => {
     const { cache, directory, told, save } = await open(false);
     await rm(directory, { recursive: true, maxRetries: 5 });
     expect(await save('a')).toBe('CHECKPOINTS_UNAVAILABLE');
@@ -66,7 +66,7 @@ describe('checkpoints whose folder goes away under the app', () => {
     await again.close();
   });
 
-  it('stay away for as long as another app has made the directory anew, which is said once', async () => {
+  it("stay unavailable while another app's new directory is in place, which is reported once", async () => {
     const { cache, directory, told, save } = await open(false);
     const owners: string[] = [];
     cache.events.on('owner', ({ state, ownerPid }) => owners.push(`${state} ${ownerPid}`));

@@ -20,7 +20,7 @@ const nearlyFull = () => {
 };
 
 describe('checkpoints on a disk that takes what is small, and refuses what is large', () => {
-  it('tell of it once, however many of either come, and of removals', async () => {
+  it('report a full disk once, for any number of saves and removals', async () => {
     const { service, save, told } = nearlyFull();
     for (let round = 0; round < 5; round++) {
       expect(await save('large', LARGE)).toBe('CHECKPOINTS_UNAVAILABLE');

@@ -8,14 +8,14 @@ import { StorageBench } from '../support/storage.js';
 
 const KEYS = 20;
 
-describe('a directory whose claims somebody removed while its owner lives', () => {
+describe('a directory whose claim files were removed while its owner runs', () => {
   const bench = new StorageBench();
   let workshop: Workshop;
   beforeAll(async () => (workshop = await Workshop.build()));
   afterAll(() => workshop.dispose());
   afterEach(() => bench.dispose());
 
-  it('is opened by nobody else before the owner has ended, and then as it was left', async () => {
+  it('is opened by another process only after the owner has ended, with all its data', async () => {
     if (process.platform !== 'linux') return console.warn('Only Linux tells whose locks there are.');
     const directory = await bench.path('cache');
     const acknowledged = nothingYet();

@@ -6,7 +6,7 @@ describe('an app that was closed', () => {
   afterEach(() => caches.close());
 
   // up to Node.js 22 the storage it left behind slowed every promise of the process, with every app a little more
-  it('follows nobody through the rest of the process', async () => {
+  it('leaves no async context behind in the process', async () => {
     const cache = await caches.open();
     const { scopes } = cache['context'].shared;
     let end = (): void => undefined;

@@ -33,7 +33,7 @@ describe('a cache directory that was copied', () => {
     expect(report.quarantines).toEqual([]);
   });
 
-  it('is set aside when somebody wrote to its file', async () => {
+  it('is set aside when its file was written to', async () => {
     const { copy, file } = await copied();
     const handle = await open(file, 'r+');
     await handle.write(Buffer.of(1), 0, 1, 2 * 4_096 + 100);

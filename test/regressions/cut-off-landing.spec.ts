@@ -70,7 +70,7 @@ describe('what was queued behind other computations', () => {
 });
 
 describe('what memory held when the instance had been cut off for too long', () => {
-  it('is not served, though somebody looked at it again meanwhile', async () => {
+  it('is not served, even when another caller read the disk copy meanwhile', async () => {
     const { app, log } = instance();
     const cache = app.manager();
     const source = new Deferred<string>();

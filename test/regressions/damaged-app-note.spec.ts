@@ -15,7 +15,7 @@ const DAMAGES: readonly (readonly [string, (note: Note) => unknown])[] = [
   ['that is a list', () => []],
 ];
 
-describe('what an app left word of itself in', () => {
+describe('the file in which an app describes itself', () => {
   const bench = new StorageBench();
   afterEach(() => bench.dispose());
 
@@ -27,7 +27,7 @@ describe('what an app left word of itself in', () => {
     return { directory, file: join(directory, 'app.json') };
   };
 
-  it.each(DAMAGES)('%s does not keep anybody from looking into the directory', async (_, damage) => {
+  it.each(DAMAGES)('%s does not keep the command line from reading the directory', async (_, damage) => {
     const { directory, file } = await closedApp();
     await writeFile(file, JSON.stringify(damage(JSON.parse(await readFile(file, 'utf8')))));
     for (const command of ['metrics', 'keys', 'doctor']) {

@@ -2,7 +2,7 @@ import { expect, it } from '@jest/globals';
 import { CacheManager } from '../../lib/index.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 
-it('counts and tells what expires in memory when it is swept', async () => {
+it('a sweep counts and reports the entries that expired in memory', async () => {
   const clock = new FakeClock();
   const cache = await CacheManager.fromSettings({ directory: false, clock });
   const told: string[] = [];

@@ -19,7 +19,7 @@ describe.each(NAMINGS)('a computation that first of all names %s', (_what, name)
 
   // it named itself before its first caller was noted down, who then seemed to have come later and was sent to another
   // computation, which named itself as well: for ever
-  it('runs once, and gives what it brought to who asked for it', async () => {
+  it('runs once, and returns its result to its callers', async () => {
     const cache = await caches.open();
     let runs = 0;
     const compute = async (): Promise<string> => {

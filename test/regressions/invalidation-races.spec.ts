@@ -79,7 +79,7 @@ describe('what has been invalidated', () => {
     await Promise.all([expired, set]);
   });
 
-  it('is not served by a flight that was queued before, to callers who come after', async () => {
+  it('is not served to later callers by a flight that was queued before', async () => {
     const cache = open();
     await cache.set('k', 'old', { ttl: '1s', grace: '1h' });
     const [first, second] = [new Deferred(), new Deferred()];
@@ -98,7 +98,7 @@ describe('what has been invalidated', () => {
     await queued;
   });
 
-  it('is not handed to a computation as its stale value', async () => {
+  it('is not passed to a computation as its stale value', async () => {
     const cache = open();
     await cache.set('k', 'old', { tags: ['t'] });
     await cache.invalidateByTag('t');
@@ -106,7 +106,7 @@ describe('what has been invalidated', () => {
     expect(seen).toBe('nothing');
   });
 
-  it('is not handed to a computation as its stale value either when the disk is slow to say that it has nothing', async () => {
+  it('is not passed to a computation as its stale value when the disk reports a miss late', async () => {
     const { l2, cache } = overDisk();
     const options = { ttl: '1s', grace: '1h' } as const;
     await cache.getOrSet('k', () => 'old', { ...options, tags: ['t'] });
@@ -120,7 +120,7 @@ describe('what has been invalidated', () => {
     await commitAll(l2);
   });
 
-  it('does not come in with a value of which a listener said so in the very step of its landing', async () => {
+  it('is not stored when a listener invalidates it in the step that stores it', async () => {
     const cache = open();
     app.events.on('invalidate', ({ kind }) => {
       if (kind === 'key') void cache.invalidateByTag('t');
@@ -145,7 +145,7 @@ describe('what has been invalidated', () => {
     expect(await cache.get('b')).toBeUndefined();
   });
 
-  it('is refused to those who joined after its late tag was expired', async () => {
+  it('is refused to callers who joined after its late tag was expired', async () => {
     const cache = open();
     const slow = new Deferred<string>();
     const first = cache.getOrSet('k', async (ctx: ComputeContext) => {
@@ -181,7 +181,7 @@ describe('a flight', () => {
   };
   afterEach(() => expectSound(app));
 
-  it('lands nowhere once the cache has been closed', async () => {
+  it('stores nothing once the cache has been closed', async () => {
     const cache = open();
     const slow = new Deferred<string>();
     const answer = cache.getOrSet('k', () => slow.promise);
@@ -208,7 +208,7 @@ describe('a flight', () => {
     expect(computed).toBe(1);
   });
 
-  it('that has not started is computed for whoever asks with force, whatever a tier holds by then', async () => {
+  it('that has not started is computed for a forced call, even when a tier holds the entry by then', async () => {
     const l2 = new ModelTier('l2', ['standard'], new ModelDisk(), new Jobs());
     const cache = open({ below: [l2] });
     const running = [new Deferred<string>(), new Deferred<string>()] as const;
@@ -242,7 +242,7 @@ describe('a flight', () => {
     expect(await Promise.all(answers)).toEqual(['computed 0', 'computed 1', 'set']);
   });
 
-  it('counts each of its callers once, also those who were moved to another one', async () => {
+  it('counts each of its callers once, also those that moved to another flight', async () => {
     const cache = open();
     const slow = new Deferred<string>();
     const late = async (ctx: ComputeContext): Promise<string> => {
@@ -301,7 +301,7 @@ describe('a flight', () => {
     await expect(again).resolves.toBe('second');
   });
 
-  it('computes as a part of its own caller, also when it had to queue', async () => {
+  it('computes in the async context of its own caller, also when it was queued', async () => {
     const cache = open();
     const tenants = new AsyncLocalStorage<string>();
     const [first, second] = [new Deferred<string>(), new Deferred<string>()];
@@ -315,7 +315,7 @@ describe('a flight', () => {
     expect((await Promise.all(answers))[2]).toBe('three');
   });
 
-  it('computes as a part of its own caller, also for one who was moved from another flight', async () => {
+  it('computes in the async context of its own caller, also for one that moved from another flight', async () => {
     const cache = open();
     const tenants = new AsyncLocalStorage<string>();
     const slow = new Deferred<string>();
@@ -332,7 +332,7 @@ describe('a flight', () => {
     expect(await Promise.all([first, second])).toEqual(['one', 'two']);
   });
 
-  it('keeps to a caller’s hard timeout from the call on, also for one who was moved', async () => {
+  it('counts a caller’s hard timeout from its call, also for a caller that moved to another flight', async () => {
     const cache = open();
     const [slow, never] = [new Deferred<string>(), new Deferred<string>()];
     const first = cache.getOrSet('k', async (ctx: ComputeContext) => {
@@ -401,7 +401,7 @@ describe('a computation that does not heed its signal', () => {
 describe('a computation that never ends', () => {
   const never = (): Promise<never> => new Promise(() => undefined);
 
-  it('is given up after the hard timeout of a caller who has left by then', async () => {
+  it('is abandoned after the hard timeout of a caller that has left', async () => {
     const app = new LaneApp();
     const cache = app.manager();
     const leaving = new AbortController();
@@ -418,7 +418,7 @@ describe('a computation that never ends', () => {
     await expect(cache.getOrSet('k', () => 'anew')).resolves.toBe('anew');
   });
 
-  it('is given up after the hard timeout when it renews in the background, and not started again at once', async () => {
+  it('is abandoned after the hard timeout when it refreshes in the background, and not restarted at once', async () => {
     const app = new LaneApp();
     const cache = app.manager();
     const options = { ttl: '100s', refreshAhead: 0.5, hardTimeout: '1s', graceBackoff: '10s' } as const;

@@ -6,7 +6,7 @@ import { Jobs } from '../support/jobs.js';
 import { ModelNetwork } from '../support/model-network.js';
 import { ModelRedis } from '../support/model-redis.js';
 
-describe('an invalidation that could not be told', () => {
+describe('an invalidation that could not be sent', () => {
   it('is still kept when the disk that keeps it had to be voided', async () => {
     const clock = new FakeClock();
     const server = new ModelRedis(() => clock.now());

@@ -10,7 +10,7 @@ const VALUE_BYTES = 15 * 1024 * 1024;
 const LARGE = 5;
 const SMALL = 1;
 
-describe('a directory whose holder was killed', () => {
+describe('a directory whose owner was killed', () => {
   const bench = new StorageBench();
   afterEach(() => bench.dispose());
 

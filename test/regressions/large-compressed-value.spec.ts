@@ -6,7 +6,7 @@ describe('a value that is compressed and too large to be expanded at once', () =
   afterEach(() => caches.close());
 
   // what the thread pool expands came as a promise of another realm and was taken for a record without a key
-  it('is found on disk, in a test runner with a realm of its own too', async () => {
+  it('is found on disk, also in a test runner with its own realm', async () => {
     const lanes = { docs: { l1: { maxEntries: 1 } } } as const;
     const cache = await caches.open({ directory: await caches.directory(), lane: 'docs', lanes });
     const lines = Array.from({ length: 40_000 }, (_, line) => `line ${line}`);

@@ -94,7 +94,7 @@ describe('records that an instance cannot have', () => {
     expect(one.app.manager().getMetrics().l4.state).toBe('on');
   });
 
-  it('void what it holds when a server took over that never had them, and whose log ends where it stopped', async () => {
+  it('drop its entries when a server without them took over, whose log ends where it stopped', async () => {
     pair.networks[0].isDown = true;
     pair.networks[0].cut();
     const replica = pair.server.copy;

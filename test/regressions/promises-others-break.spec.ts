@@ -106,7 +106,7 @@ describe('what other caches get wrong', () => {
     expect(await cache.has('k')).toBe(false);
   });
 
-  it('what only the disk has is a hit, and comes back into memory with the life that remains', async () => {
+  it('an entry that only the disk holds is a hit, and is promoted to memory with its remaining life', async () => {
     await settled(cache.getOrSet('k', () => 'value'));
     await app.clock.advance('9900ms');
     app.memory.clearAll();
@@ -116,7 +116,7 @@ describe('what other caches get wrong', () => {
     expect(await cache.get('k')).toBeUndefined();
   });
 
-  it('what a caller changes in a value nobody else sees', async () => {
+  it("a caller's changes to a value are invisible to other callers", async () => {
     const value = { list: [1] };
     const first = await settled(cache.getOrSet('k', () => value));
     value.list.push(2);

@@ -177,7 +177,7 @@ const VERSIONS = ['1', '2'].map((version) => {
 const FRESHNESS = { ttl: '10s', grace: '1h' } as const;
 const LANES = { renewed: { ...FRESHNESS, softTimeout: 0 }, ahead: { ...FRESHNESS, refreshAhead: 0.5 } };
 
-describe.each(['express', 'fastify'] as const)('answers on %s are told apart', (platform) => {
+describe.each(['express', 'fastify'] as const)('cached answers on %s are separate', (platform) => {
   const clock = new FakeClock();
   const warnings: unknown[] = [];
   const warn = (text: unknown): void => void warnings.push(text);
@@ -248,7 +248,7 @@ describe.each(['express', 'fastify'] as const)('answers on %s are told apart', (
     expect(await json('/answers/by-body')).toMatchObject({ call: 5 });
   });
 
-  it.each(['by-user', 'by-late-user'])('by a user whom an interceptor finds: %s', async (path) => {
+  it.each(['by-user', 'by-late-user'])('by the user that an interceptor sets: %s', async (path) => {
     expect(await json(`/answers/${path}`, { 'x-user': 'ann' })).toEqual({ call: 1, user: 'ann' });
     expect(await json(`/answers/${path}`, { 'x-user': 'bob' })).toEqual({ call: 2, user: 'bob' });
   });
@@ -278,7 +278,7 @@ describe.each(['express', 'fastify'] as const)('answers on %s are told apart', (
     expect(await json('/answers/by-query?a=2&%61=1')).toEqual({ call: 2, query: { a: ['2', '1'] } });
   });
 
-  it('by their age, if a request says how old they may be', async () => {
+  it('by their age, if a request limits it', async () => {
     await ask('/answers/plain');
     await clock.advance('5s');
     expect(await json('/answers/plain', { 'cache-control': 'max-age=5' })).toEqual({ call: 1 });
@@ -287,7 +287,7 @@ describe.each(['express', 'fastify'] as const)('answers on %s are told apart', (
     expect(await json('/answers/plain', { 'cache-control': 'max-age=5' })).toEqual({ call: 2 });
   });
 
-  it('by their life, if it is said as it used to be', async () => {
+  it('by their life, if a request limits it with the older header', async () => {
     expect([await json('/answers/over'), await json('/answers/over')]).toEqual([{ call: 1 }, { call: 2 }]);
     expect((await ask('/answers/over')).headers['cache-control']).toBeUndefined();
   });

@@ -87,7 +87,7 @@ describeWithRedis(
       },
     );
 
-    it('that only held itself up goes on with what it holds, and computes nothing anew', async () => {
+    it('that only blocked its own event loop keeps its entries, and computes nothing again', async () => {
       const distributed = { url: server.url, prefix: randomUUID(), commandTimeout: '5s' } as const;
       const app = await FaultChild.start(workshop, { directory: false, distributed });
       const counts: readonly number[] = await app.ask('run', BUSY);
@@ -98,8 +98,8 @@ describeWithRedis(
   'own',
 );
 
-describe('an instance that was held up', () => {
-  it('serves nothing that it holds until it has heard the others, and computes once meanwhile', async () => {
+describe('an instance whose event loop was blocked', () => {
+  it('serves none of its entries until it has caught up, and computes once meanwhile', async () => {
     const clock = new FakeClock();
     const log = {
       publish: () => Promise.resolve(false),
@@ -130,7 +130,7 @@ describe('an instance that was held up', () => {
     expect(await cache.get('k')).toBe('new 1');
   });
 
-  it('serves all that it holds, once it has heard the others a moment later', async () => {
+  it('serves all of its entries, once it has caught up a moment later', async () => {
     const clock = new FakeClock();
     let hear = (): void => undefined;
     const log = {

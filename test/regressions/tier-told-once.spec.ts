@@ -5,11 +5,11 @@ import { CacheManager } from '../../lib/index.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { StorageBench } from '../support/storage.js';
 
-describe('a tier that goes off and comes back', () => {
+describe('a tier that fails and recovers', () => {
   const bench = new StorageBench();
   afterEach(() => bench.dispose());
 
-  it('is told of once each, however many calls it failed', async () => {
+  it('is reported once each, for any number of failed calls', async () => {
     const directory = await bench.path('cache');
     const clock = new FakeClock();
     const cache = await CacheManager.fromSettings({ directory, clock, storage: { minFreeBytes: 0 } });

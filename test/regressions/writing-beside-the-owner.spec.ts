@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Caches } from '../support/caches.js';
 
-describe('a process whose directory belongs to another one', () => {
+describe('a process whose directory is owned by another process', () => {
   const caches = new Caches();
   afterEach(() => caches.close());
 
@@ -23,7 +23,7 @@ describe('a process whose directory belongs to another one', () => {
     expect(owner.getMetrics().l3.state).toBe('on');
   });
 
-  it('lets nothing that it has replaced come back once it takes over, however many writes were under way', async () => {
+  it('serves no replaced entry after it takes over, for any number of writes in progress', async () => {
     const directory = await caches.directory();
     const owner = await caches.open({ directory });
     const cache = await caches.open({ directory });

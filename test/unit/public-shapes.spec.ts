@@ -153,7 +153,7 @@ describe('numbers', () => {
   });
 });
 
-describe('what is said of keys and checkpoints', () => {
+describe('the shapes of keys and checkpoints', () => {
   it('keeps its shape', () => {
     same<
       main.MissReason,

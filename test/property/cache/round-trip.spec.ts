@@ -155,7 +155,7 @@ describe('a value that is not stored', () => {
     ['an accessor', Object.defineProperty({}, 'now', { get: () => 1, enumerable: true })],
     ['a symbol key', { [Symbol('key')]: 1 }],
     ['a proxy of a function', new Proxy(() => 1, {})],
-  ])('is %s: it is returned as it is, counted, and told once', async (_, value) => {
+  ])('is %s: it is returned as it is, counted, and reported once', async (_, value) => {
     const warnings: unknown[] = [];
     const warn = (text: unknown): void => void warnings.push(text);
     const cache = await caches.open({ directory: await caches.directory(), logger: { log: warn, warn, error: warn } });

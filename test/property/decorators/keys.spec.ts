@@ -53,7 +53,7 @@ describe('the default key of a call', () => {
     ['no argument and an empty text', [], ['']],
     ['text that looks like an encoding', ['s1:a'], ['a']],
     ['a key with a dot', [{ 'a.b': 1 }], [{ a: { b: 1 } }]],
-  ])('tells %s apart', (_, one, other) => {
+  ])('distinguishes %s', (_, one, other) => {
     expect(keyOf(...one)).toEqual(expect.any(String));
     expect(keyOf(...other)).toEqual(expect.any(String));
     expect(keyOf(...one)).not.toBe(keyOf(...other));
@@ -67,7 +67,7 @@ describe('the default key of a call', () => {
     expect(keyOf('x'.repeat(100_000))?.length).toBeLessThan(200);
   });
 
-  it('does not exist for what cannot be told apart by its content', () => {
+  it('does not exist for arguments that their content cannot distinguish', () => {
     class Request {
       readonly url = '/';
     }

@@ -32,7 +32,7 @@ describe('default keys', () => {
     expect(seen.size).toBeGreaterThan(50_000);
   });
 
-  it('tell a list from the same list cut elsewhere', () => {
+  it('distinguish a list from the same items split elsewhere', () => {
     fc.assert(
       fc.property(fc.array(anyText(), { minLength: 2, maxLength: 5 }), fc.nat(3), (texts, at) => {
         const joint = 1 + (at % (texts.length - 1));

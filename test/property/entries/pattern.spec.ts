@@ -23,7 +23,7 @@ function matchesByMeaning(pattern: readonly string[], text: readonly string[]): 
 const letters = (...more: string[]): fc.Arbitrary<string> => fc.constantFrom('a', 'b', '😀', '.', ...more);
 
 describe('a pattern', () => {
-  it('stands for what its characters mean', () => {
+  it('matches what its characters mean', () => {
     fc.assert(
       fc.property(
         fc.array(letters('*', '?'), { minLength: 1, maxLength: 12 }),
@@ -37,7 +37,7 @@ describe('a pattern', () => {
     );
   });
 
-  it('stands for each text that it was made from', () => {
+  it('matches each text that it was made from', () => {
     const part = fc.oneof(
       fc.tuple(fc.constant('*'), fc.string()),
       fc.tuple(fc.constant('?'), fc.string({ minLength: 1, maxLength: 1 })),

@@ -19,7 +19,7 @@ const entries = fc.record<EntryView>({
 });
 
 describe('the priority of the base strategy', () => {
-  it('lies in [0, 1], also for numbers that make no sense', () => {
+  it('lies in [0, 1], also for invalid numbers', () => {
     const wild = fc.double();
     fc.assert(
       fc.property(entries, wild, wild, wild, wild, (entry, idleMs, sizeBytes, accessCount, computeMs) => {
@@ -47,7 +47,7 @@ describe('the priority of the base strategy', () => {
     );
   });
 
-  it('tells entries apart by each of the four', () => {
+  it('depends on each of its four inputs', () => {
     const entry: EntryView = {
       key: 'k',
       tags: [],

@@ -51,7 +51,7 @@ describe('measuring a lane', () => {
     expect(heard).toEqual([]);
   });
 
-  it('measures a lane whose limits are smaller than the measurement, without its tiers being told apart wrongly', async () => {
+  it('attributes hits to the right tier when the limits of a lane are smaller than the measurement', async () => {
     const report = await measureCachePerformance(cache.forLane('tiny'), { iterations: 100, keys: 20 });
     const { l1, l2, l3 } = report.tiers;
     expect(l1.hits + l2.hits + l3.hits).toBe(report.cacheHits);

@@ -82,7 +82,7 @@ describe('explaining a key', () => {
     expect(cache.getMetrics().l2.hits).toBe(0);
   });
 
-  it('tells when the class of a value is not listed any more', async () => {
+  it('reports that the class of a value is no longer listed', async () => {
     class Money {
       constructor(readonly cents: number) {}
     }
@@ -97,7 +97,7 @@ describe('explaining a key', () => {
     expect(await tierOf('l3', 'price')).toMatchObject({ status: 'unusable', reason: 'version' });
   });
 
-  it('tells when an entry expired, and where it is still good as a stale one', async () => {
+  it('reports when an entry expired, and which tier can still serve it stale', async () => {
     await put('key');
     const graceful = cache.forLane('graceful');
     const eager = cache.forLane('eager');
@@ -157,14 +157,14 @@ describe('explaining a key', () => {
     });
   });
 
-  it('forgets an invalidation once a new value has landed', async () => {
+  it('drops an invalidation once a new value is stored', async () => {
     await put('key');
     await cache.invalidate('key');
     await put('key');
     expect(await cache.explain('key')).toMatchObject({ next: 'hit', answeredBy: 'l1' });
   });
 
-  it('tells why a value was refused', async () => {
+  it('reports why a value was refused', async () => {
     await cache.getOrSet('large', () => 'x'.repeat(3_000));
     await cache.getOrSet('odd', () => ({ run: () => 1 }));
     await put('gone');
@@ -180,7 +180,7 @@ describe('explaining a key', () => {
     expect(await tierOf('l1', 'gone')).toMatchObject({ reason: 'refused' });
   });
 
-  it('says which tiers are off and why', async () => {
+  it('names the tiers that are off and the reason', async () => {
     expect((await cache.forLane('memory').explain('key')).tiers[1]).toMatchObject({
       status: 'off',
       reason: 'tier-off',
@@ -199,7 +199,7 @@ describe('explaining a key', () => {
     });
   });
 
-  it('knows what goes past the cache, and what is being computed', async () => {
+  it('reports keys that bypass the cache, and keys in flight', async () => {
     expect(await cache.forLane('picky').explain('private:1')).toMatchObject({
       next: 'bypass',
       summary: expect.stringContaining('excluded'),
@@ -213,7 +213,7 @@ describe('explaining a key', () => {
     expect((await cache.explain('slow')).next).toBe('hit');
   });
 
-  it('tells versions apart', async () => {
+  it('distinguishes versions', async () => {
     await put('key');
     await cache.getOrSet('shape', () => 1, { version: 2 });
     expect(await tierOf('l1', 'shape')).toMatchObject({ status: 'unusable', reason: 'version' });

@@ -101,7 +101,7 @@ describe('grace', () => {
 });
 
 describe('softTimeout', () => {
-  it('serves the old value when the computation takes longer, and stores what it brings', async () => {
+  it('serves the old value when the computation takes longer, and stores its result', async () => {
     const cache = open({ grace: '1m', softTimeout: '1s' });
     await cache.getOrSet('k', () => 'old');
     await app.clock.advance('11s');
@@ -132,7 +132,7 @@ describe('softTimeout', () => {
 });
 
 describe('softTimeout', () => {
-  it('has passed for good: who is moved to another flight gets what is stale there at once', async () => {
+  it('that has passed stays passed: a caller that moves to another flight receives its stale value at once', async () => {
     const cache = open();
     const options = { softTimeout: '1s', grace: '1m' } as const;
     const [first, second] = [new Deferred<string>(), new Deferred<string>()];
@@ -176,7 +176,7 @@ describe('hardTimeout', () => {
     expect(await cache.get('k')).toBeUndefined();
   });
 
-  it('is each caller’s own: the computation goes on for those who still wait', async () => {
+  it('is each caller’s own: the computation continues for the other waiting callers', async () => {
     const cache = open();
     const slow = new Deferred<string>();
     const patient = cache.getOrSet('k', () => slow.promise);
@@ -213,7 +213,7 @@ describe('signal', () => {
 });
 
 describe('refreshAhead', () => {
-  it('renews once in the background, for callers who never wait', async () => {
+  it('refreshes once in the background, without making callers wait', async () => {
     const cache = open({ refreshAhead: 0.5 });
     await cache.getOrSet('k', () => 'first');
     await app.clock.advance('6s');
@@ -229,7 +229,7 @@ describe('refreshAhead', () => {
     expect([computed, await cache.get('k')]).toEqual([1, 'second after first']);
   });
 
-  it('is fenced as every computation is', async () => {
+  it('is guarded as every computation is', async () => {
     const cache = open({ refreshAhead: 0.5 });
     await cache.getOrSet('k', () => 'first', { tags: ['t'] });
     await app.clock.advance('6s');
@@ -255,7 +255,7 @@ describe('refreshAhead', () => {
   });
 });
 
-describe('the end of a life', () => {
+describe('the ttl of a computed value', () => {
   it('is counted from the end of the computation', async () => {
     const cache = open();
     const slow = new Deferred<string>();
@@ -292,7 +292,7 @@ describe('the end of a life', () => {
     expect(await cache.get('k')).toBeUndefined();
   });
 
-  it('is what the computation says, if it says so', async () => {
+  it('is what the computation sets, if it sets one', async () => {
     const cache = open();
     await cache.getOrSet('short', (ctx: ComputeContext) => (ctx.setTtl('1s'), 1));
     await cache.getOrSet('never', (ctx: ComputeContext) => (ctx.setTtl(0), 1));
@@ -325,7 +325,7 @@ describe('forceFresh with a softTimeout', () => {
 });
 
 describe('a computation that asks for its own key', () => {
-  it('is told so instead of waiting for itself, directly and through another key', async () => {
+  it('is rejected instead of waiting for itself, directly and through another key', async () => {
     const cache = open();
     const reentrant = { code: 'REENTRANT' };
     await expect(cache.getOrSet('k', () => cache.getOrSet('k', () => 1))).rejects.toMatchObject(reentrant);

@@ -53,7 +53,7 @@ describe('many keys at once', () => {
     expect(asked).toEqual([['b'], ['a']]);
   });
 
-  it('are aborted when nobody waits for any of them any more, and not before', async () => {
+  it('are aborted when the last waiting caller has left, and not before', async () => {
     const source = new Deferred<string>();
     let signal: AbortSignal | undefined;
     const slow = async (missing: readonly string[], ctx: ComputeManyContext): Promise<Map<string, string>> => {
@@ -74,7 +74,7 @@ describe('many keys at once', () => {
     source.resolve('late');
   });
 
-  it('are computed anew for who asked after what another flight brings had been invalidated', async () => {
+  it('are computed again for callers that asked after an invalidation', async () => {
     const source = new Deferred<string>();
     const first = cache.getOrSet('a', async (ctx) => {
       const value = await source.promise;
@@ -121,7 +121,7 @@ describe('many keys at once', () => {
     expect(asked).toEqual([['b']]);
   });
 
-  it('are fenced, tagged and given a ttl key by key', async () => {
+  it('are guarded, tagged and given a ttl key by key', async () => {
     const batch = new Deferred<void>();
     const compute = async (missing: readonly string[], ctx: ComputeManyContext): Promise<Map<string, string>> => {
       await batch.promise;
@@ -192,7 +192,7 @@ describe('what is not stored', () => {
     expect(bypassed.excluded).toBe(2);
   });
 
-  it('is what the strategy refuses; one that throws has said yes', async () => {
+  it('is what the strategy refuses; a strategy that throws accepts', async () => {
     const strategy = {
       shouldCache: ({ key }: { readonly key: string }) => {
         if (key === 'throws') throw new Error('mine');

@@ -4,7 +4,7 @@ import { LaneApp } from '../../support/lane-app.js';
 import { Jobs } from '../../support/jobs.js';
 import { ModelDisk, ModelTier } from '../../support/model-tier.js';
 
-it('a tier that goes on failing is asked less and less often, and a minute apart at most', async () => {
+it('a tier that keeps failing is retried with back-off, at most a minute apart', async () => {
   const l2 = new ModelTier('l2', ['standard'], new ModelDisk(), new Jobs());
   let asked = 0;
   l2.read = () => {

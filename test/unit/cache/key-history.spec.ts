@@ -3,7 +3,7 @@ import { KeyHistory } from '../../../lib/cache/key-history.js';
 
 const LANDED = { birth: 3, tags: [], expiresAt: 1_000 };
 
-describe('what became of a key', () => {
+describe('the history of a key', () => {
   it('is what happened since it stored last', () => {
     const recent = new KeyHistory();
     recent.refused('k', 'strategy', 'no');
@@ -29,7 +29,7 @@ describe('what became of a key', () => {
     expect(recent.of('k')).toEqual({ evictedFrom: {}, refusal: { reason: 'too-large', detail: 'large' } });
   });
 
-  it('is forgotten, the oldest first, and told in order however often the memory has gone round', () => {
+  it('drops the oldest first, and stays in order after any number of wrap-arounds', () => {
     const recent = new KeyHistory();
     for (let at = 0; at < 10_000; at++) {
       recent.evicted('again', at % 2 === 0 ? 'l1' : 'l2', String(at));

@@ -75,7 +75,7 @@ describe('cleanupOldCheckpoints', () => {
     expect((await service.list()).items.map(({ id }) => id)).toEqual(['heavy w2', 'docs w2']);
   });
 
-  it('says what would go, a thousand at most, and removes nothing', async () => {
+  it('lists what would be removed, a thousand at most, in a dry run', async () => {
     const { service, clock, environment } = checkpointsInMemory();
     await Promise.all(Array.from({ length: 1_100 }, (_, n) => service.cacheCheckpoint(`id ${n}`, n)));
     await clock.advance('8d');
@@ -95,7 +95,7 @@ describe('cleanupOldCheckpoints', () => {
     });
   });
 
-  it('has removed whole slices when it is cut off, and goes on when it is repeated', async () => {
+  it('has removed whole slices when it is interrupted, and continues when it is repeated', async () => {
     const { service, clock, environment } = checkpointsInMemory();
     await Promise.all(Array.from({ length: 300 }, (_, n) => service.cacheCheckpoint(`id ${n}`, n)));
     await clock.advance('8d');

@@ -65,7 +65,7 @@ describe('a damaged checkpoint', () => {
     expect(await service.restoreCheckpoint('id', { version: 1 })).toMatchObject({ step: 1 });
   });
 
-  it('is told even when the mark cannot be written', async () => {
+  it('is reported even when the mark cannot be written', async () => {
     const { service, environment } = await threeVersions();
     damage(environment, 'states', 3);
     environment.failNext = new Error('no space');

@@ -24,7 +24,7 @@ const filled = async (count: number) => {
 };
 
 describe('latest', () => {
-  it('goes by the order of saving, not by the clock', async () => {
+  it('follows the order of saving, not the clock', async () => {
     const { service, clock } = checkpointsInMemory();
     await service.cacheCheckpoint('first', 1, { workflow: 'w' });
     clock.step(-3_600_000);

@@ -142,7 +142,7 @@ describe('CheckpointService', () => {
     await expect(service.cacheCheckpoint('id', undefined)).rejects.toMatchObject({ code: 'CHECKPOINT_UNSTORABLE' });
   });
 
-  it('says why and what to do when the disk refuses, and goes on when it recovers', async () => {
+  it('reports the cause and the remedy when the disk refuses, and continues when it recovers', async () => {
     const { service, environment, events } = checkpointsInMemory();
     environment.failNext = new StorageFault('disk-full', 'writing to /nowhere');
     await expect(service.cacheCheckpoint('id', 1)).rejects.toMatchObject({ code: 'CHECKPOINTS_UNAVAILABLE' });
@@ -152,7 +152,7 @@ describe('CheckpointService', () => {
     expect(events.of('tier').map(({ state }) => state)).toEqual(['off', 'on']);
   });
 
-  it('uses no version twice where a save that was given up lands all the same', async () => {
+  it('uses no version twice where an abandoned save is stored after all', async () => {
     const { service, environment } = checkpointsInMemory();
     const landing = new Gate();
     const commit = environment.commit.bind(environment);
@@ -181,7 +181,7 @@ describe('CheckpointService', () => {
     expect(await service.getCheckpointCacheStatus()).toMatchObject({ state: 'off', reason: 'closed' });
   });
 
-  it('tells what it does', async () => {
+  it('emits an event for each operation', async () => {
     const { service, events } = checkpointsInMemory();
     await service.cacheCheckpoint('id', 1);
     await service.restoreCheckpoint('id');

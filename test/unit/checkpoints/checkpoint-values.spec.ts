@@ -33,7 +33,7 @@ describe('a state', () => {
     await expect(fc.assert(property)).resolves.toBeUndefined();
   });
 
-  it('keeps the classes the app lists, each time as a copy of its own', async () => {
+  it('keeps the classes the app lists, as a new copy on each read', async () => {
     const { service } = checkpointsInMemory({ codec: new ValueCodec([Money]) });
     await service.cacheCheckpoint('id', new Map([['total', new Money(5, 'EUR')]]));
     const first = await service.restoreCheckpoint<Map<string, Money>>('id');

@@ -8,7 +8,7 @@ import { HeardEvents } from '../../support/checkpoints.js';
 
 const DRAFT = { id: 'id', lane: 'standard', savedAt: 0, sizeBytes: 1, checksum: 'c' };
 
-it('a folder that is gone is told of once, however many saves it fails', async () => {
+it('a folder that is gone is reported once, for any number of failed saves', async () => {
   const environment = new MemoryEnvironment();
   const told: string[] = [];
   const store = new LocalCheckpointStore(environment, {

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { UnavailableCheckpointStore } from '../../../lib/checkpoints/unavailable-checkpoint-store.js';
 import { checkpointsInMemory } from '../../support/checkpoints.js';
 
-describe('where no checkpoints can be had', () => {
+describe('where checkpoints are unavailable', () => {
   const store = new UnavailableCheckpointStore('in-use', 'process 17 has them. Call from there.');
   const { service } = checkpointsInMemory({ store: () => store });
 
@@ -13,14 +13,14 @@ describe('where no checkpoints can be had', () => {
     ['a removal', () => service.invalidateCheckpoint('id')],
     ['a pin', () => service.pin('id')],
     ['a cleanup', () => service.cleanupOldCheckpoints()],
-  ])('%s says why and what to do', async (_, call) => {
+  ])('%s reports the cause and the remedy', async (_, call) => {
     await expect(call()).rejects.toMatchObject({
       code: 'CHECKPOINTS_UNAVAILABLE',
       message: 'Checkpoints are not available: process 17 has them. Call from there.',
     });
   });
 
-  it('the status says so without failing', async () => {
+  it('the status reports it without failing', async () => {
     expect(await service.getCheckpointCacheStatus()).toEqual({
       cachedCheckpoints: 0,
       versions: 0,

@@ -127,7 +127,7 @@ describe('the command line', () => {
     expect(out).not.toContain('\u001b');
   });
 
-  it('asks before it removes; refuses where nobody can be asked; shows what it would do', async () => {
+  it('asks before it removes, refuses without a terminal, and shows a dry run', async () => {
     for (const args of ['clear', 'invalidate user:1', 'cleanup', 'checkpoints rm run']) {
       expect(await cli(args)).toMatchObject({ exitCode: 5, out: '' });
       expect(await cli(args, { isWatched: true, answers: [false] })).toMatchObject({
@@ -146,7 +146,7 @@ describe('the command line', () => {
     expect((await cache.getCheckpointCacheStatus()).versions).toBe(2);
   });
 
-  it('says beforehand what goes with it: pinned versions, and entries of other lanes', async () => {
+  it('lists pinned versions and entries of other lanes before it removes them', async () => {
     await cache.snapshots.pin('run', 1);
     const { asked } = await cli('checkpoints rm run', { answers: [false] });
     expect(asked).toEqual(["Remove 2 versions of 'run', pinned ones too?"]);
@@ -155,7 +155,7 @@ describe('the command line', () => {
     expect(await json('invalidate --pattern * --dry-run --lane ml')).toMatchObject({ removed: 2 });
   });
 
-  it('lists checkpoints page by page, and says how to go on', async () => {
+  it('lists checkpoints page by page, and prints how to continue', async () => {
     const { out, notes } = await cli('checkpoints list --limit 1', { isWatched: true });
     const [, after = ''] = /^There are more: --after (\S+)$/.exec(notes) ?? [];
     expect(out).toMatch(/run +v2/);
@@ -163,7 +163,7 @@ describe('the command line', () => {
     expect(await json('checkpoints list --limit 1')).toMatchObject({ next: after });
   });
 
-  it('removes what it is told to, from the app that runs', async () => {
+  it('removes the requested entries from a running app', async () => {
     expect(await json('invalidate user:1 --yes')).toMatchObject({ key: 'user:1', removed: 1, dryRun: false });
     expect(await cache.has('user:1')).toBe(false);
     await cache.set('a:1', 1, { tags: ['t'] });
@@ -233,14 +233,14 @@ describe('the command line', () => {
     }
   });
 
-  it('says in its own help how it is called, and how it ends', async () => {
+  it('documents its usage and its exit codes in its help', async () => {
     const { out } = await runCli(['--help']);
     for (const command of COMMANDS) expect(out).toContain(`  npx nestjs-lane-cache ${command}`);
     for (const code of [0, 1, 2, 3, 4, 5, 6, 70]) expect(out).toMatch(new RegExp(`^ +${code} {2}\\w`, 'm'));
     expect((await runCli(['nonsense'])).notes).toContain('npx nestjs-lane-cache --help');
   });
 
-  it('works on what an app left, with its lanes and the counters it saved, and says how old they are', async () => {
+  it('works on the directory of a stopped app, and prints how old its counters are', async () => {
     const live = cache.getMetrics();
     await cache.close();
     const { exitCode, out, notes } = await cli('metrics --lane ml');

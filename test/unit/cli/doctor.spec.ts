@@ -193,7 +193,7 @@ describe('the doctor', () => {
     expect(memoryFindings({ ...described, memory: { ...memory, heapLimitBytes: 1e9 } }, report)).toEqual([]);
   });
 
-  it('finds checkpoints that nobody removes, once a cleanup must have come by', async () => {
+  it('finds checkpoints that no cleanup removes, once a cleanup was due', async () => {
     const saveBefore = async (days: number): Promise<void> => {
       const then = systemClock.now() - days * 86_400_000;
       const clock = { ...systemClock, now: () => then };

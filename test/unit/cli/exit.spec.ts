@@ -14,6 +14,6 @@ it.each([
   ['nobody answers', 4, [new ConnectionLost('x'), new OwnerSilent('x'), new DeadlineError('x', 1), coded('CLOSED')]],
   ['a command says so', 6, [new CommandFailed(EXIT.notFound, 'x')]],
   ['something else went wrong', 70, [new Error('x'), 'x', coded('INVALIDATION_NOT_DURABLE')]],
-])('%s: the shell is told %p', (_what, code, errors) => {
+])('%s ends with the exit code %p', (_what, code, errors) => {
   expect(errors.map(exitCodeOf)).toEqual(errors.map(() => code));
 });

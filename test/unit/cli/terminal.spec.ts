@@ -64,7 +64,7 @@ describe('the bar', () => {
     expect(written('stdout')).toBe('done\n');
   });
 
-  it('is not drawn into a pipe, nor for nothing', () => {
+  it('is drawn neither into a pipe nor for zero items', () => {
     for (const [place, total] of [
       [{ stdout: true }, 5],
       [{ stderr: true }, 0],
@@ -95,7 +95,7 @@ describe('a question', () => {
     expect(written('stdout')).toBe('');
   });
 
-  it('that nobody answers is answered with no', async () => {
+  it('without an answer counts as no', async () => {
     const { terminal, streams } = setUp({ stdin: true, stderr: true });
     const asked = terminal.ask('Remove it?');
     streams.stdin.end();

@@ -4,7 +4,7 @@ import { systemClock, LifeClock } from '../../../lib/clock/clock.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 
 describe('LifeClock', () => {
-  it('never goes back and never goes slower than time, whatever the wall clock does', async () => {
+  it('never goes back and never runs slower than real time, for any jump of the wall clock', async () => {
     const anySteps = fc.array(
       fc.record({ passes: fc.nat(100_000), wall: fc.integer({ min: -200_000, max: 200_000 }), reads: fc.boolean() }),
       { maxLength: 20 },
@@ -45,7 +45,7 @@ describe('LifeClock', () => {
     expect(life.now()).toBe(5_000);
   });
 
-  it('of the machine goes on from reading to reading', () => {
+  it('of the machine advances between readings', () => {
     const life = new LifeClock(systemClock);
     const readings = Array.from({ length: 10_000 }, () => life.now());
     expect(readings).toEqual(readings.toSorted((a, b) => a - b));

@@ -10,7 +10,7 @@ describe('the back-off', () => {
     expect([1, 2, 3, 4, 5].map(() => backOff.next())).toEqual([1_000, 2_000, 4_000, 5_000, 5_000]);
   });
 
-  it('tells the next delay without taking it', () => {
+  it('returns the next delay without using it up', () => {
     const backOff = new BackOff(OPTIONS);
     expect([backOff.delayMs, backOff.delayMs, backOff.next(), backOff.delayMs]).toEqual([1_000, 1_000, 1_000, 2_000]);
   });

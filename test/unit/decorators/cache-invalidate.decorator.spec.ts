@@ -43,7 +43,7 @@ describe('@CacheInvalidate', () => {
     ['before', ['clearAll', 'run']],
     ['after', ['run', 'clearAll']],
     ['both', ['clearAll', 'run', 'clearAll']],
-  ] as const)('invalidates %s the method when told to', async (when, said) => {
+  ] as const)('invalidates %s the method when configured to', async (when, said) => {
     const { users, manager } = invalidating({ all: true, when });
     await users.save({});
     expect(manager.said).toEqual(said);

@@ -64,7 +64,7 @@ describe('@CachePut', () => {
     expect(manager.entries.size).toBe(0);
   });
 
-  it('refuses to stand without a key', () => {
+  it('refuses to be used without a key', () => {
     expect(() => putUsers(JSON.parse('{}'))).toThrow(expect.objectContaining({ code: 'DECORATOR_INVALID' }));
   });
 });

@@ -13,15 +13,15 @@ describe('@CacheType', () => {
     cents = 0;
   }
 
-  it('says how a listed class is stored', () => {
+  it('defines how a listed class is stored', () => {
     expect(withDeclaration(Money)).toEqual({ type: Money, name: 'money', version: 2, migrate });
   });
 
-  it('gives way to what the list itself says', () => {
+  it('yields to the options of the list', () => {
     expect(withDeclaration({ type: Money, version: 3 })).toEqual({ type: Money, name: 'money', version: 3, migrate });
   });
 
-  it('says nothing about subclasses, nor anything visible', () => {
+  it('does not apply to subclasses, and leaves nothing visible on the class', () => {
     expect(withDeclaration(Coin)).toBe(Coin);
     expect(withDeclaration(Plain)).toBe(Plain);
     expect(Object.keys(Money)).toEqual([]);

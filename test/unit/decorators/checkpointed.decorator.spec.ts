@@ -78,7 +78,7 @@ describe('@Checkpointed', () => {
     expect(checkpoints.asked).toEqual([{ maxAge: '1d' }]);
   });
 
-  it('runs once for all who ask for one id at the same time, each with a copy of its own', async () => {
+  it('runs once for concurrent callers of one id, and gives each its own copy', async () => {
     const { work, Import, checkpoints } = checkpointed();
     const other = new Import();
     const family = new FakeLaneManager();
@@ -91,7 +91,7 @@ describe('@Checkpointed', () => {
     expect([second, third]).toEqual([{ rows: [1] }, { rows: [1] }]);
   });
 
-  it('gives the error of a step to all who wait for it, and runs it again for the next', async () => {
+  it('rejects all waiting callers with the error of a step, and runs it again for the next', async () => {
     const { work } = checkpointed();
     const results = await Promise.allSettled([work.load(-1), work.load(-1)]);
     const failed = { status: 'rejected', reason: new Error('no such batch') };

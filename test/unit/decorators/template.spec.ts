@@ -61,14 +61,14 @@ describe('a template', () => {
     expect(stored.startsWith(pattern.slice(0, -1))).toBe(true);
   });
 
-  it('makes wildcards of a value in a pattern stand for one character at most', () => {
+  it('lets a wildcard inside a value match one character at most', () => {
     const pattern = Template.compile('doc:{0}:*', 'pattern');
     expect(pattern.render(['*'])).toBe('doc:?:*');
     expect(pattern.render(['a?b'])).toBe('doc:a?b:*');
     expect(Template.compile('{0}*', 'pattern').render(['x'])).toBe('x*');
   });
 
-  it('tells different values apart, whatever they are made of', () => {
+  it('distinguishes different values, whatever they contain', () => {
     const text = string({ unit: constantFrom(':', '/', '%', '3', 'a', '{', '') });
     const marks = constantFrom('{0}:{1}', '{0}/{1}', 'x{0}a:a{1}y', '{0}::{1}', '{1}:{0}:z');
     assert(

@@ -23,7 +23,7 @@ describe('a frozen copy', () => {
     expect([value, value.list, value.list[0], inner, value.why, value.why.cause].every(Object.isFrozen)).toBe(true);
   });
 
-  it('has a Map, Set and Date that throw when they would change, and say what to do', () => {
+  it('has a Map, Set and Date that throw on change, with the remedy in the text', () => {
     const value = frozen({ map: new Map([['a', 1]]), set: new Set([1]), date: new Date(5) });
     const changes: readonly (() => unknown)[] = [
       () => value.map.set('b', 2),

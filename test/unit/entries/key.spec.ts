@@ -25,7 +25,7 @@ describe('a physical key', () => {
     expect(physicalKey('docs', key)).toMatch(/^docs#[0-9a-f]{64}$/);
   });
 
-  it('tells lone surrogates apart', () => {
+  it('distinguishes lone surrogates', () => {
     expect(physicalKey('docs', '\ud800')).not.toBe(physicalKey('docs', '\ud801'));
   });
 });

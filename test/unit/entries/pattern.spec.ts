@@ -25,7 +25,7 @@ describe('a pattern', () => {
     expect(new KeyPattern(pattern).matches(text)).toBe(matches);
   });
 
-  it('stands for an entry by its key, or by a tag and its key', () => {
+  it('matches an entry by its key, or by a tag and its key', () => {
     const pattern = new KeyPattern('batch_run_5:*');
     expect(pattern.matchesEntry('batch_run_5:x', [])).toBe(true);
     expect(pattern.matchesEntry('doc:1', ['other', 'batch_run_5'])).toBe(true);

@@ -100,7 +100,7 @@ describe('compressing a record', () => {
     expect([plain, small].map((bytes) => types.isPromise(openRecordAsync(bytes)))).toEqual([false, false]);
   });
 
-  it('does not expand more than is allowed, or than the record says', async () => {
+  it('never expands beyond the limit, nor beyond the size in the record', async () => {
     const bytes = await compressRecord(sealRecord(recordFields({ value: text(400_000) })), 1024);
     expect(() => openRecord(bytes, 300_000)).toThrow(RecordDamaged);
     expect(() => openRecordAsync(bytes, 300_000)).toThrow(RecordDamaged);

@@ -17,8 +17,8 @@ const setUp = () => {
 const listenUntyped = (bus: EventBus, name: string): unknown =>
   Reflect.apply(EventBus.prototype.on.bind(bus), undefined, [name, () => {}]);
 
-describe('listening', () => {
-  it('hears each event with its time, until it stops', () => {
+describe('a listener', () => {
+  it('receives each event with its time, until it unsubscribes', () => {
     const { bus } = setUp();
     const heard: LaneCacheEvent<'hit'>[] = [];
     const stop = bus.on('hit', (event) => heard.push(event));
@@ -29,7 +29,7 @@ describe('listening', () => {
     expect(heard).toEqual([{ ...HIT, at: '2026-02-03T04:05:06.000Z' }]);
   });
 
-  it('is wanted only while somebody listens', () => {
+  it('makes an event wanted only while it is subscribed', () => {
     const { bus } = setUp();
     expect(bus.wants('hit')).toBe(false);
     const stop = bus.on('hit', () => {});
@@ -39,7 +39,7 @@ describe('listening', () => {
     expect(bus.wants('hit')).toBe(false);
   });
 
-  it('hears twice what it asked for twice', () => {
+  it('that subscribed twice receives each event twice', () => {
     const { bus } = setUp();
     const listener = jest.fn();
     bus.on('hit', listener);
@@ -50,7 +50,7 @@ describe('listening', () => {
     expect(listener).toHaveBeenCalledTimes(3);
   });
 
-  it('cannot change what the next listener hears', () => {
+  it('cannot change what the next listener receives', () => {
     const { bus } = setUp();
     const heard: string[] = [];
     bus.on('hit', (event) => {
@@ -61,7 +61,7 @@ describe('listening', () => {
     expect(heard).toEqual(['k']);
   });
 
-  it('may begin and stop while an event is told', () => {
+  it('may subscribe and unsubscribe during an event', () => {
     const { bus } = setUp();
     const heard: string[] = [];
     const stop = bus.on('hit', () => {
@@ -85,7 +85,7 @@ describe('listening', () => {
 });
 
 describe('a listener that fails', () => {
-  it('is reported once and dropped, and keeps nobody else from hearing', () => {
+  it('is reported once and dropped, and does not affect the others', () => {
     const { bus, report } = setUp();
     const error = new Error('broken listener');
     const other = jest.fn();

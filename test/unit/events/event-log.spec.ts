@@ -21,8 +21,8 @@ const setUp = (detail?: LogDetail) => {
 const CLEANUP = { removed: 3, bytes: 99, pinnedKept: 1, newestOfId: 0, dryRun: false };
 const SWEEP = { expired: 0, evicted: 0, orphanedSessions: 0, quarantinesRemoved: 0, freedBytes: 0, durationMs: 3 };
 
-describe('what a person should see', () => {
-  it('is a tier that goes off and comes back, and what to do about it', () => {
+describe('the log for operators', () => {
+  it('shows a tier that fails and recovers, and what to do about it', () => {
     const { bus, lines } = setUp();
     const error = new Error('ENOSPC');
     bus.emit('tier', { tier: 'l3', state: 'off', reason: 'disk-full', detail: '12 MB free', error });
@@ -131,7 +131,7 @@ describe('events of single keys', () => {
     expect(lines[1]).toBe('debug hit lane="docs" key="\\u009b31m\\u202e" tier="l1"');
   });
 
-  it('are wanted by a target that says debug is enabled', () => {
+  it('are written by a logger whose debug level is enabled', () => {
     const bus = new EventBus(new FakeClock(), () => {});
     logEvents(bus, Object.assign(new Lines(), { isLevelEnabled: () => false }));
     expect(bus.wants('hit')).toBe(false);

@@ -46,7 +46,7 @@ describe('CheckpointCleanupTask', () => {
     ]);
   });
 
-  it('keeps each lane as long as it says, and for ever if it says so', async () => {
+  it('keeps the checkpoints of each lane for its retention, or for ever', async () => {
     const { task, service, clock } = withTask({ docs: 1, heavy: false });
     for (const lane of ['docs', 'standard', 'heavy']) await service.cacheCheckpoint(lane, 1, lane);
     await service.cacheCheckpoint('expired', 1, { lane: 'heavy', ttl: '1h' });
@@ -58,7 +58,7 @@ describe('CheckpointCleanupTask', () => {
     expect((await service.list()).items.map(({ id }) => id)).toEqual(['heavy']);
   });
 
-  it('says how many of the removed were the newest of their id', async () => {
+  it('counts the removed checkpoints that were the newest of their id', async () => {
     const { task, service, clock, events } = withTask();
     for (const id of ['a', 'a', 'b', 'pinned']) await service.cacheCheckpoint(id, 1);
     await service.pin('pinned');
@@ -115,7 +115,7 @@ describe('CleanupSchedule', () => {
     expect(job?.isActive).toBe(false);
   });
 
-  it('tells of a run that failed', async () => {
+  it('reports a run that failed', async () => {
     const failures: unknown[] = [];
     const { task, service, environment, clock } = withTask();
     await service.cacheCheckpoint('a', 1);

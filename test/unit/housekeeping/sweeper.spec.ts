@@ -32,7 +32,7 @@ const setUp = () => {
 };
 
 describe('a sweep', () => {
-  it('is one round for all who ask while it is under way, and does not mind what fails beside it', async () => {
+  it('is one round for concurrent callers, and continues when one part fails', async () => {
     const { events, tier, sweeper } = setUp();
     const rounds = [sweeper.sweep(), sweeper.sweep()];
     await nextTurn();
@@ -44,7 +44,7 @@ describe('a sweep', () => {
     expect([tier.swept, events.of('sweep').length]).toEqual([['a', 'b'], 1]);
   });
 
-  it('that is stopped goes to no further lane, is waited for, and is followed by none', async () => {
+  it('that is stopped enters no further lane, is awaited, and is the last one', async () => {
     const { clock, tier, sweeper } = setUp();
     sweeper.start(1_000);
     await clock.advance('1s');

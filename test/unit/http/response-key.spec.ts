@@ -43,7 +43,7 @@ describe('responseKey', () => {
     expect(responseKey({ ...parts, headers: ['Bearer secret'] })).not.toContain('secret');
   });
 
-  it('shows short names and URLs, and tells long ones apart all the same', () => {
+  it('shows short names and URLs, and distinguishes long ones', () => {
     const [name, url] = ['n'.repeat(64), `/${'u'.repeat(8_191)}`];
     expect(responseKey({ ...parts, varyBy: [name], url })).toBe(`http:A.b:h${url} ["${name}"]`);
     const keys = ['1', '2'].flatMap((end) => [

@@ -38,19 +38,19 @@ describe('the log', () => {
     expect(open().birth).toBe(3);
   });
 
-  it('counts what was born at the position of a tag’s record or later', () => {
+  it('accepts an entry whose birth is at the position of a tag’s record or later', () => {
     log.tags(['t']);
     expect([born(0, ['t']), born(1, ['t']), born(0, ['u'])].map((one) => log.counts(one))).toEqual([false, true, true]);
   });
 
-  it('holds a removal against what was born before, until it has been committed', () => {
+  it('applies a removal to entries with an earlier birth, until it has been committed', () => {
     const { removal } = log.key(LANE, 'k');
     expect([log.counts(born(0)), log.counts(born(1))]).toEqual([false, true]);
     removal.committed();
     expect(log.counts(born(0))).toBe(true);
   });
 
-  it('holds a removal that was pending when a flight opened against what that flight brings for good', () => {
+  it('always applies a removal that was pending when a flight opened to the result of that flight', () => {
     const { removal } = log.key(LANE, 'k');
     const fence = open();
     removal.committed();
@@ -113,7 +113,7 @@ describe('the log', () => {
     expect(log.counts(born(5, ['never named']))).toBe(true);
   });
 
-  it('shuts flights of a key that were opened before one that has landed', () => {
+  it('invalidates flights of a key that were opened before one that has stored its result', () => {
     const [first, second, third] = [open(), open(), open()];
     log.stored(born(second.birth), second.number);
     expect([first, second, third].map((fence) => fence.isInvalidated)).toEqual([true, false, false]);
@@ -145,7 +145,7 @@ describe('the log', () => {
     expect(log.expiredAt(born(0), fence)).toBe(1_000);
   });
 
-  it('takes for long past its ttl what was born below the floor, whenever one of its tags expired before', () => {
+  it('treats an entry below the floor as expired when one of its tags expired before', () => {
     log.expireTags(['a', 'b', 'c', 'd'], 1_000);
     expect(log.expiredAt(born(4, ['d']))).toBeUndefined();
     log.expireTags(['e', 'f', 'g', 'h', 'i'], 2_000);
@@ -160,7 +160,7 @@ describe('the log', () => {
     expect(log.expiredAt(born(8, ['t']))).toBe(2_000);
   });
 
-  it('goes on above the ceiling it had stored, with tags, floors and clears', () => {
+  it('continues above the ceiling it had stored, with tags, floors and clears', () => {
     const initial: LogState = {
       ...EMPTY_LOG,
       ceiling: 70_000,

@@ -60,7 +60,7 @@ describe('errors on their way to another process', () => {
     expect(Object.entries(arrived)).toEqual(expect.arrayContaining(Object.entries(error)));
   });
 
-  it('keep what the disk said, and the text of everything else', () => {
+  it('keep the fields of a disk error, and the text of every other error', () => {
     expect(unpack(carry(new StorageFault('disk-full', 'full')))).toMatchObject({ kind: 'disk-full', message: 'full' });
     expect(unpack(carry('thrown'))).toMatchObject({ name: 'Error', message: 'thrown' });
   });
@@ -126,7 +126,7 @@ describe("the owner's socket", () => {
     connection.close();
   });
 
-  it('gives answers in parts, and stops when nobody listens any more', async () => {
+  it('sends answers in parts, and stops when the client disconnects', async () => {
     const connection = await open();
     const heard: number[] = [];
     for await (const part of connection.parts<number>('count')) if (heard.push(part) === 5) break;
@@ -136,7 +136,7 @@ describe("the owner's socket", () => {
     connection.close();
   });
 
-  it('gives the answers of calls under way before it goes', async () => {
+  it('sends the answers of pending calls before it closes', async () => {
     const connection = await open();
     const slow = connection.call('slow', 'an answer');
     await connection.call('echo');
@@ -146,7 +146,7 @@ describe("the owner's socket", () => {
     await closing;
   });
 
-  it('tells calls under way when it goes', async () => {
+  it('informs pending calls when it closes', async () => {
     const connection = await open();
     const hanging = connection.call('hang');
     await connection.call('echo');
@@ -157,7 +157,7 @@ describe("the owner's socket", () => {
     await expect(open()).rejects.toBeInstanceOf(ConnectionLost);
   });
 
-  it('hangs up on whoever does not speak its language, and goes on talking to the others', async () => {
+  it('disconnects a client with an unknown protocol, and keeps serving the others', async () => {
     const connection = await open();
     const strange = [
       Buffer.from('GET / HTTP/1.1\r\n\r\n'),
@@ -195,14 +195,14 @@ describe('asking an owner', () => {
     return path;
   };
 
-  it('is given up when it does not greet in time', async () => {
+  it('is abandoned when the handshake takes too long', async () => {
     const clock = new FakeClock();
     const opening = IpcConnection.open(await standIn(undefined), clock, 1_000);
     const [outcome] = await Promise.allSettled([opening, clock.advance('2s')]);
     expect(outcome).toMatchObject({ status: 'rejected', reason: expect.any(OwnerSilent) });
   });
 
-  it('says so when it speaks another protocol', async () => {
+  it('reports an owner with another protocol version', async () => {
     const path = await standIn(encodeMessage({ ...hello(), protocol: 99 }));
     await expect(IpcConnection.open(path, systemClock, 5_000)).rejects.toThrow('another protocol (99, not 1)');
   });

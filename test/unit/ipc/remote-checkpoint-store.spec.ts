@@ -39,7 +39,7 @@ describe('checkpoints in another process', () => {
     return server;
   };
 
-  it('stores a save once, whose answer got lost with its owner', async () => {
+  it('stores a save once when its answer was lost with the owner', async () => {
     // it stores what it is asked to, and dies before it can say so
     const save: Answer = async ([draft]) => {
       const token: unknown = Reflect.get(Object(draft), 'token');
@@ -56,7 +56,7 @@ describe('checkpoints in another process', () => {
     expect(await remote.save(DRAFT, STATE)).toMatchObject({ record: { version: 2 } });
   });
 
-  it('goes on with its own store when it has become the owner', async () => {
+  it('continues with its own store when it has become the owner', async () => {
     const waiting = remote.save(DRAFT, STATE);
     remote.succeed(kept);
     expect(await waiting).toMatchObject({ outcome: 'saved', record: { version: 1 } });
@@ -73,11 +73,11 @@ describe('checkpoints in another process', () => {
     expect(remote.state.state).toBe('on');
   });
 
-  it('gives up when nobody owns the directory', async () => {
+  it('fails when no process owns the directory', async () => {
     await expect(remote.versions('id')).rejects.toMatchObject({ code: 'CHECKPOINTS_UNAVAILABLE' });
   });
 
-  it("tells the owner's own trouble as it is", async () => {
+  it("passes the owner's own error on unchanged", async () => {
     const off = new UnavailableCheckpointStore('disk-full', 'the disk is full.');
     servers.push(await IpcServer.listen(path, new Map(checkpointAnswers(() => off)), systemClock));
     await expect(remote.versions('id')).rejects.toMatchObject({ code: 'CHECKPOINTS_UNAVAILABLE' });

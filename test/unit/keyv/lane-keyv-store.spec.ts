@@ -73,7 +73,7 @@ describe('laneKeyvStore', () => {
     expect(await store.getMany(['value', 'null', 'absent'])).toEqual([value, null, undefined]);
   });
 
-  it('says what was stored, what was there, and what was refused', async () => {
+  it('returns what was stored, what existed, and what was refused', async () => {
     const store = laneKeyvStore(await caches.open());
     const results: boolean[] = await store.setMany([
       { key: 'a', value: 1 },
@@ -110,7 +110,7 @@ describe('laneKeyvStore', () => {
     expect([...(await cache.getMany(['k', 'b:k'])).keys()]).toEqual(['k', 'b:k']);
   });
 
-  it('goes through its entries, keys as they were given', async () => {
+  it('iterates over its entries, with the keys as given', async () => {
     const cache = await caches.open();
     const store = laneKeyvStore(cache, { namespace: 'a' });
     await laneKeyvStore(cache, { namespace: 'b' }).set('other', 0);
@@ -126,7 +126,7 @@ describe('laneKeyvStore', () => {
     );
   });
 
-  it('goes past an entry that is gone by the time it is read', async () => {
+  it('skips an entry that is gone by the time it is read', async () => {
     const store = laneKeyvStore(await caches.open());
     for (const key of ['a', 'b', 'c']) await store.set(key, key);
     const seen: string[] = [];
@@ -168,7 +168,7 @@ describe('a Keyv over a lane', () => {
   });
 
   it.each([[false], [null], [undefined], [0], [''], ['":"'], ['`'], [{ nested: [1] }]])(
-    'brings back %p',
+    'returns %p unchanged',
     async (value) => {
       const keyv = await open('values');
       await keyv.set('foo', value);
@@ -176,7 +176,7 @@ describe('a Keyv over a lane', () => {
     },
   );
 
-  it('brings back bytes', async () => {
+  it('returns bytes unchanged', async () => {
     const keyv = await open('bytes');
     await keyv.set('foo', Buffer.from('bar'));
     expect(await keyv.get('foo')).toEqual(Buffer.from('bar'));
@@ -195,7 +195,7 @@ describe('a Keyv over a lane', () => {
     expect([await one.get('foo'), await two.get('foo')]).toEqual([undefined, 2]);
   });
 
-  it('goes through its entries', async () => {
+  it('iterates over its entries', async () => {
     const cache = await caches.open();
     const keyv = await open('walk', cache);
     await (await open('other', cache)).set('x', 0);

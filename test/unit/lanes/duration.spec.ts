@@ -21,7 +21,7 @@ describe('parseDuration', () => {
   });
 
   it.each([-1, Number.NaN, Infinity, '', 'soon', '-5s', '5 minutes', '5M', '1e3s', '5  s', 's', '5s5s'])(
-    'refuses %p and says what it takes',
+    'refuses %p and lists the accepted forms',
     (text) => {
       expect(() => parseDuration(text)).toThrow(
         expect.objectContaining({ code: 'OPTIONS_INVALID', message: expect.stringContaining("'10m'") }),

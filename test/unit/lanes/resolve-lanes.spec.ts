@@ -83,7 +83,7 @@ describe('the built-in lanes', () => {
 });
 
 describe('merging', () => {
-  it('goes field by field, one level deep included', () => {
+  it('merges field by field, including one level of nesting', () => {
     expect(policyOf('docs', { docs: { ttl: '20m', l1: { maxEntries: 7 }, targets: { hitRate: [1, 2] } } })).toEqual({
       ...policyOf('docs'),
       ttlMs: 1_200_000,
@@ -109,7 +109,7 @@ describe('merging', () => {
     expect(resolveUntyped({ docs: { ttl: undefined } })).toEqual(resolveLanes());
   });
 
-  it('inherits a strategy, and says so in the policy', () => {
+  it('inherits a strategy, and shows it in the policy', () => {
     const strategy = new LaneAwareCacheStrategy();
     const lanes = resolveLanes({ a: { strategy }, b: { extends: 'a' } });
     expect(lanes.get('b')?.strategy).toBe(strategy);
@@ -125,7 +125,7 @@ describe('merging', () => {
     expect(policyOf('mine', { mine: { compression } }).compression).toEqual(expected);
   });
 
-  it('keeps a shared lane at home without being told to', () => {
+  it('keeps a shared lane local by default', () => {
     const lanes = { mine: { isolation: 'shared', l2: { enabled: false }, l3: { enabled: false } } } as const;
     expect(policyOf('mine', lanes)).toMatchObject({ isolation: 'shared', l4: { enabled: false } });
   });
@@ -249,7 +249,7 @@ describe('defineLane', () => {
     expect(defineLane(lane)).toBe(lane);
   });
 
-  it('leaves to the app what only the app can tell', () => {
+  it('leaves to the app what only the app can decide', () => {
     const lane: LanePolicyInput = { extends: 'of-the-app', isolation: 'shared' };
     expect(defineLane(lane)).toBe(lane);
   });

@@ -22,14 +22,14 @@ const entry = (tags: readonly string[], idleMs: number): EntryView => ({
 });
 
 describe('a strategy of an app', () => {
-  it('decides by tag over everything the base says', () => {
+  it('decides by tag, before the base strategy', () => {
     const strategy = new ByTag();
     const views = [entry(['temporary'], 0), entry([], 1e12), entry([], 0), entry(['important'], 1e12)];
     const priorities = views.map((view) => strategy.getEvictionPriority('standard', view));
     expect(priorities).toEqual(priorities.toSorted((a, b) => b - a));
   });
 
-  it('caches everything unless it says otherwise', () => {
+  it('caches everything by default', () => {
     const candidate = { lane: 'docs', key: 'k', value: null, tags: [], sizeBytes: 1e9, computeMs: 0 };
     expect(new LaneAwareCacheStrategy().shouldCache(candidate)).toBe(true);
   });

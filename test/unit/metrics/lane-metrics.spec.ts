@@ -29,7 +29,7 @@ const setUp = (tiers: readonly Tier[] = []) => {
 
 const bypassedIn = (lane: LaneMetrics): number => Object.values(lane.bypassed).reduce((sum, count) => sum + count, 0);
 
-describe('a lane that nobody used', () => {
+describe('an unused lane', () => {
   it('is all zeros, without a division by nothing', () => {
     const { metrics, lanes } = setUp();
     expect(metrics.lane('docs')).toMatchObject({

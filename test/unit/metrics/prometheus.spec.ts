@@ -124,7 +124,7 @@ describe('the registry of an app', () => {
     expect(lines).toContain('lane_cache_compute_seconds_count{lane="docs"} 4');
   });
 
-  it('is told from anything else', async () => {
+  it('is recognised among other values', async () => {
     await expect(setUp().metrics.registerWith({})).rejects.toMatchObject({ code: 'OPTIONS_INVALID' });
   });
 });
@@ -143,7 +143,7 @@ describe('the page', () => {
     expect(made).toBe(1);
   });
 
-  it('says what to install when prom-client is missing, and looks again at the next call', async () => {
+  it('names the package to install when prom-client is missing, and tries again at the next call', async () => {
     let installed: unknown;
     const cause = new Error('Cannot find package');
     const { metrics } = setUp(async () => {

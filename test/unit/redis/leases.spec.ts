@@ -63,7 +63,7 @@ class Cluster {
   }
 }
 
-describe('turns to compute', () => {
+describe('compute leases', () => {
   it('last as long as their holder computes, and others wait for thirty seconds at most', async () => {
     const cluster = new Cluster();
     const [one, other] = [await cluster.join(), await cluster.join()];
@@ -78,7 +78,7 @@ describe('turns to compute', () => {
     cluster.end();
   });
 
-  it("pass to another when their holder is gone, and are everybody's without a server", async () => {
+  it('pass to another instance when their holder is gone, and are granted to all without a server', async () => {
     const cluster = new Cluster();
     const [one, other] = [await cluster.join(), await cluster.join()];
     await cluster.take(one);
@@ -92,7 +92,7 @@ describe('turns to compute', () => {
     cluster.end();
   });
 
-  it('are given back behind the entry, so that whoever hears of it finds it', async () => {
+  it('are released after the entry is stored, so that a notified instance finds it', async () => {
     const cluster = new Cluster();
     const writing = new Deferred<void>();
     const [one, other] = [await cluster.join(() => writing.promise), await cluster.join()];

@@ -121,7 +121,7 @@ describe('the calls a tier may lack', () => {
     expect(typeof tier.peek).toBe(typeof sound.peek);
   });
 
-  it('accept what then never lands, while the tier hangs', async () => {
+  it('accept values that are never stored, while the tier hangs', async () => {
     const { tier, sound } = await diskUnder({ hang: true });
     expect(tier.offer?.('docs', recordOf('other'))).toBe('queued');
     await sound.flush();

@@ -9,12 +9,12 @@ const setUp = () => {
 };
 
 describe('a fake clock', () => {
-  it('stands still by itself', () => {
+  it('does not advance by itself', () => {
     const { clock } = setUp();
     expect([clock.now(), clock.now(), clock.monotonic()]).toEqual([1_000_000, 1_000_000, 0]);
   });
 
-  it('starts at the beginning of 2026 unless told otherwise', () => {
+  it('starts at the beginning of 2026 by default', () => {
     expect(new Date(new FakeClock().now()).toISOString()).toBe('2026-01-01T00:00:00.000Z');
   });
 

@@ -30,7 +30,7 @@ describe('a breaker', () => {
     expect(tried).toEqual([1, 3, 7, 15, 31, 63, 123, 183, 243]);
   });
 
-  it('says each change of state once, however many calls failed', async () => {
+  it('reports each change of state once, for any number of failed calls', async () => {
     const { breaker, clock, events, mend } = setUp();
     breaker.trip('breaker', 'failed');
     breaker.trip('breaker', 'failed again');

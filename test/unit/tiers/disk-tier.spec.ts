@@ -42,7 +42,7 @@ describe('serving', () => {
     expect(await outcome(bench, 'k')).toBe('miss');
   });
 
-  it('is off in a lane whose policy says so', async () => {
+  it('is off in a lane whose policy turns it off', async () => {
     const bench = await setUp({ memory: { l2: { enabled: false } } });
     await bench.tier.write('memory', recordOf('k'));
     expect(bench.tier.offer('memory', recordOf('k'))).toBe('off');
@@ -50,7 +50,7 @@ describe('serving', () => {
     expect(await bench.tier.remove('memory', 'k')).toBe(false);
   });
 
-  it('lists and sweeps, and counts what went', async () => {
+  it('lists and sweeps, and counts the removed entries', async () => {
     const { tier, clock, counts, events } = await setUp({ standard: { l2: { maxEntries: 2 } } });
     tier.offer('standard', recordOf('1'));
     tier.offer('standard', recordOf('2', { expiresAt: clock.now() + 10 }));
@@ -86,7 +86,7 @@ describe('serving', () => {
 });
 
 describe('failing', () => {
-  it('is off with the reason, once, and comes back by itself with what it held', async () => {
+  it('reports the reason once, and recovers by itself with its entries', async () => {
     const bench = await setUp();
     const { tier, source, events, clock, counts } = bench;
     await tier.write('standard', recordOf('k'));
@@ -124,7 +124,7 @@ describe('failing', () => {
     expect(await outcome(bench, 'k')).toBe('hit');
   });
 
-  it('a sweep that fails says so by the state of the tier alone', async () => {
+  it('a sweep that fails changes only the state of the tier', async () => {
     const { tier, source } = await setUp();
     await tier.write('standard', recordOf('k', { expiresAt: 1 }));
     source.environment.fault = new StorageFault('io', 'broken');
@@ -177,7 +177,7 @@ describe('failing', () => {
     expect(events.states).toEqual(['off read-only', 'on']);
   });
 
-  it('says once why it is off, however often it is to be emptied and cannot be', async () => {
+  it('reports once why it is off, for any number of failed attempts to empty it', async () => {
     const { tier, source, events } = await setUp();
     await tier.write('standard', recordOf('k'));
     source.discardFault = new StorageFault('read-only', 'no changes');
@@ -195,7 +195,7 @@ describe('failing', () => {
     expect(events.states).toEqual(['off disk-full', 'on']);
   });
 
-  it('starts afresh without a word when it is told to', async () => {
+  it('starts empty without a warning when configured to', async () => {
     const bench = await setUp();
     await bench.tier.discard();
     expect([bench.source.opened, bench.tier.state.state]).toEqual([2, 'on']);

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { OffTier } from '../../../lib/tiers/off-tier.js';
 
 describe('a tier that an app does without', () => {
-  it('says why, holds nothing, and has nothing to remove', async () => {
+  it('reports why it is off, holds nothing, and has nothing to remove', async () => {
     const tier = new OffTier('l2', 'no-directory');
     expect(tier.state).toEqual({ state: 'off', reason: 'no-directory' });
     expect(tier.read()).toEqual({ outcome: 'off', reason: 'no-directory' });

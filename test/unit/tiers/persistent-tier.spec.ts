@@ -197,7 +197,7 @@ describe('being opened', () => {
   });
 });
 
-describe('who goes on from what is found', () => {
+describe('the listener of the opened store', () => {
   const filled = async (): Promise<MemorySource> => {
     const { tier, source } = await setUp();
     await tier.append([{ row: 'tag', tag: 'red', position: 9 }]);
@@ -205,7 +205,7 @@ describe('who goes on from what is found', () => {
     return source;
   };
 
-  it('hears of it before anything is served, when the process becomes the owner', async () => {
+  it('is called before anything is served, when the process becomes the owner', async () => {
     const tier = PersistentTier.unattached(tierSetting().options);
     const heard: unknown[] = [];
     tier.whenFound(() => heard.push([tier.state.state, tier.initial.tagAt.get('red')]));
@@ -214,7 +214,7 @@ describe('who goes on from what is found', () => {
     expect(tier.isFollowed).toBe(true);
   });
 
-  it('hears of it when the folder could be opened only later', async () => {
+  it('is called when the folder could be opened only later', async () => {
     const source = await filled();
     source.openFault = new StorageFault('io', 'broken');
     const { options, clock, events } = tierSetting();

@@ -28,7 +28,7 @@ describe('a value that was encoded', () => {
     );
   });
 
-  it('is equal however often it went through', () => {
+  it('is equal after any number of round trips', () => {
     fc.assert(
       fc.property(anyStorable(), (value) => expect(differences(roundTrip(roundTrip(value)), value)).toEqual([])),
     );
@@ -36,7 +36,7 @@ describe('a value that was encoded', () => {
 });
 
 describe('encoding', () => {
-  it('never throws, and never stores what does not come back', () => {
+  it('never throws, and never stores a value that cannot be decoded', () => {
     fc.assert(
       fc.property(anything(), (value) => {
         const encoded = codec.encode(value);

@@ -59,7 +59,7 @@ describe('what cannot be read', () => {
     expect(await service.getCheckpointCacheStatus()).toMatchObject({ state: 'off', reason: 'breaker', versions: 0 });
   });
 
-  it('is told to who listens, also what came before', () => {
+  it('is reported to a listener, also when it happened before the listener was added', () => {
     const faults = new ReadFaults();
     faults.note('io', 'too many readers', undefined);
     faults.note('damaged', 'a page', undefined);

@@ -67,7 +67,7 @@ describe('the removal of an id', () => {
     expect(await service.restoreCheckpoint('id')).toBe('new');
   });
 
-  it('gives the newest state or none while it is under way, and goes on when it is repeated', async () => {
+  it('returns the newest state or none while it runs, and continues when it is repeated', async () => {
     const { service, environment } = await filled();
     const seen = new Set<unknown>();
     let landings = 0;

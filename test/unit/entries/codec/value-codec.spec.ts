@@ -22,7 +22,7 @@ function reasonFor(value: unknown, through = codec): string {
 
 const messageOf = (first: number, content: Uint8Array): Buffer => Buffer.concat([Buffer.from([first]), content]);
 
-describe('what comes back', () => {
+describe('a decoded value', () => {
   it('keeps cycles and shared objects', () => {
     const shared = new Date(7);
     const value: Record<string, unknown> = { first: shared, second: shared, list: [] };
@@ -63,7 +63,7 @@ describe('what comes back', () => {
     expect(JSON.stringify(restored)).toBe(JSON.stringify(value));
   });
 
-  it('has buffers of its own, whatever they were cut out of', () => {
+  it('has its own buffers, also for views of larger buffers', () => {
     const pool = Buffer.alloc(1000, 7);
     const encoded = codec.encode({ part: pool.subarray(10, 14) });
     if (!encoded.storable) throw new Error(encoded.reason);
@@ -94,7 +94,7 @@ describe('what comes back', () => {
     expect(map instanceof Map && map.set('b', 1).size).toBe(2);
   });
 
-  it('is not affected by later changes of the bytes handed out before', () => {
+  it('is not affected by later changes of the bytes', () => {
     const first = codec.encode({ text: 'one' });
     codec.encode({ text: 'two' });
     expect(first.storable && codec.decode(first.bytes)).toEqual({ text: 'one' });
@@ -247,7 +247,7 @@ describe('classes listed in types', () => {
   });
 });
 
-describe('decoding what somebody else wrote', () => {
+describe('decoding bytes of unknown origin', () => {
   it.each([
     ['nothing', Buffer.alloc(0)],
     ['an unknown first byte', messageOf(9, pack(1))],

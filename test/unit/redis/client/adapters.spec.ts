@@ -48,7 +48,7 @@ describeWithRedis(
           await port.close();
         });
 
-        it('tells once that a connection was lost, and rejects what was under way', async () => {
+        it('reports a lost connection once, and rejects the pending commands', async () => {
           const template = await adapt(server.url);
           const port = await template.duplicate();
           expect(port.connected).toBe(true);

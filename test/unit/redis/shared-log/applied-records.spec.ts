@@ -4,15 +4,15 @@ import { AppliedInvalidations } from '../../../../lib/redis/shared-log/applied-r
 const entry = { lane: 'docs', key: 'k', tags: ['t'] };
 const tag = (subject: string) => ({ kind: 'tag', lane: null, subject }) as const;
 
-describe('what was heard from the log', () => {
-  it('tells nothing before it began', () => {
+describe('the records applied from the log', () => {
+  it('match nothing before the first record', () => {
     const heard = new AppliedInvalidations();
     expect(heard.knowsAllAfter(1_000)).toBe(false);
     heard.beginAt(10);
     expect([9, 10, 11].map((birth) => heard.knowsAllAfter(birth))).toEqual([false, true, true]);
   });
 
-  it('names what a tag, a clear, an expiry or a pattern is about, if it was born before', () => {
+  it('match the entries of a tag, a clear, an expiry or a pattern with an earlier birth', () => {
     const says = [
       tag('t'),
       { kind: 'expire', lane: null, subject: 't' },

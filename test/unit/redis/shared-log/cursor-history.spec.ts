@@ -20,7 +20,7 @@ describe('the cursor at a birth', () => {
     expect(history.at(9)).toEqual({ generation: 'b', sequence: 1 });
   });
 
-  it('is let go of when it lies too far back', () => {
+  it('is dropped when it lies too far back', () => {
     const history = new CursorHistory();
     for (let at = 0; at <= 16_384; at++) history.note(at, { generation: 'a', sequence: at });
     expect(history.at(0)).toBeUndefined();

@@ -19,7 +19,7 @@ class Outbox implements KeptElsewhere {
 const utterance = (n: number): OutgoingRecord =>
   new OutgoingRecord(`u${n}`, 'me', { kind: 'key', lane: 'docs', subject: `k${n}` }, n);
 
-describe('what the server has not been told', () => {
+describe('the records that the server has not received', () => {
   it('becomes one record about everything when there is too much of it', async () => {
     const unsaid = new OutgoingQueue(() => undefined);
     const first = utterance(0);

@@ -12,7 +12,7 @@ import {
 const ENTRY = { lane: 'docs', key: 'k', tags: ['t'] };
 
 describe('a subject on its way to the server', () => {
-  it('comes back as it was, whatever it is made of', () => {
+  it('comes back unchanged, whatever it contains', () => {
     for (const text of ['plain', 'ü', '\ud800', '\u0001', '\u0001"x"', 'a\0b']) {
       expect(fromUtf8(inUtf8(text))).toBe(text);
       expect(Buffer.from(inUtf8(text)).toString()).toBe(inUtf8(text));
@@ -40,7 +40,7 @@ describe('a subject on its way to the server', () => {
 });
 
 describe('recent patterns', () => {
-  it('name what was born before them, in their lane', () => {
+  it('match entries with an earlier birth, in their lane', () => {
     const patterns = new RecentPatterns();
     patterns.learn(memberOf({ kind: 'pattern', lane: 'docs', subject: 't:*' }), 7);
     expect(patterns.known).toBe(7);

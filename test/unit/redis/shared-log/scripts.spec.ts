@@ -89,7 +89,7 @@ describeWithRedis({ describe }, 'the scripts of the shared log', () => {
     await server.dispose();
   });
 
-  it('take what was born behind all that names it, and nothing else', async () => {
+  it('accept an entry whose birth follows every record that matches it, and nothing else', async () => {
     const at = await log.say(key('k'));
     expect([await log.write('k', at - 1), await log.write('k', at)]).toEqual(['OUTDATED', 'WRITTEN']);
     const tagged = await log.say(tag('t'));
@@ -119,12 +119,12 @@ describeWithRedis({ describe }, 'the scripts of the shared log', () => {
     expect(await log.judges('k')).toBe('good');
   });
 
-  it('have whoever writes match the patterns that it does not know', async () => {
+  it('make the writer match the patterns that it does not know', async () => {
     const at = await log.say(pattern('a*'));
     expect([await log.write('k', at - 1), await log.write('k', at - 1, [], at)]).toEqual(['RETRY', 'WRITTEN']);
   });
 
-  it('let go of old positions, and then refuse whatever these may have named', async () => {
+  it('trim old positions, and then refuse every entry that these may match', async () => {
     for (const name of ['first', '2', '3', '4', '5']) {
       await log.say(key(name));
       await log.say(tag(name));
@@ -174,7 +174,7 @@ describeWithRedis({ describe }, 'the scripts of the shared log', () => {
     }
   });
 
-  it('begin anew where the log is behind what somebody has seen of it, or was written over', async () => {
+  it("start a new log where it is behind an instance's position, or was overwritten", async () => {
     await log.say(key('k'));
     const { generation } = log;
     expect((await log.meet({ generation, sequence: 1 })).cursor).toEqual({ generation, sequence: 1 });
@@ -187,7 +187,7 @@ describeWithRedis({ describe }, 'the scripts of the shared log', () => {
     await expect(log.say(key('k'))).resolves.toBe(1);
   });
 
-  it('leave a lease to whoever holds it', async () => {
+  it('leave a lease to its holder', async () => {
     const name = log.keys.lease(LANE, 'k');
     const run = (script: typeof TAKE, keys: readonly string[], args: readonly string[]): Promise<unknown> =>
       script.run(port, keys, args, TIMEOUT_MS);

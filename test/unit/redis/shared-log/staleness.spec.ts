@@ -10,7 +10,7 @@ function watched(): { clock: FakeClock; staleness: Staleness; turns: number[] } 
   return { clock, turns, staleness: new Staleness(clock, LIMIT_MS, () => turns.push(clock.monotonic())) };
 }
 
-describe('how long ago everything was heard', () => {
+describe('the time since the last catch-up', () => {
   it('turns stale at its limit, once, and fresh again with the next word', async () => {
     const { clock, staleness, turns } = watched();
     await clock.advance('999ms');
@@ -43,7 +43,7 @@ describe('how long ago everything was heard', () => {
     expect(staleness.isStale).toBe(false);
   });
 
-  it('is stale at once where it is told so, and silent when stopped', async () => {
+  it('is stale at once when marked so, and never reports after it is stopped', async () => {
     const { clock, staleness, turns } = watched();
     staleness.expireNow();
     expect([staleness.isStale, turns]).toEqual([true, [0]]);

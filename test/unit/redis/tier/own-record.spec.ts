@@ -10,17 +10,17 @@ const FIELDS = {
 const record = openRecord(sealRecord(FIELDS));
 
 describe('a record of the server', () => {
-  it('is born here, and dies when the server lets it go', () => {
+  it('has its birth here, and ends when the server drops it', () => {
     const own = new OwnRecord(record, 99, 8_000);
     expect(own).toMatchObject({ birth: 99, expiresAt: 4_000, staleUntil: 8_000, tags: ['t'] });
     expect(own.found).toMatchObject({ birth: 99, expiresAt: 8_000, computeMs: 5 });
   });
 
-  it('lives no longer than it says, whatever the server does', () => {
+  it('lives no longer than its own ttl, whatever the server does', () => {
     expect(new OwnRecord(record, 99, 90_000)).toMatchObject({ expiresAt: 5_000, staleUntil: 9_000 });
   });
 
-  it('says the same in the bytes that other tiers store', () => {
+  it('has the same content in the bytes that other tiers store', () => {
     const own = new OwnRecord(record, 99, 8_000);
     const { bytes } = own.found;
     expect(openRecord(bytes)).toMatchObject({ ...FIELDS, birth: 99, expiresAt: 4_000, staleUntil: 8_000 });

@@ -16,7 +16,7 @@ const LANES = new Map([
 describe('records on their way to the server', () => {
   const packing = new RecordEnvelope(LANES, new RecordSeal('secret'));
 
-  it('are compressed where the lane asks for it, and come back the same', async () => {
+  it('are compressed where the lane configures it, and come back unchanged', async () => {
     for (const bytes of [10, 5_000, 90_000]) {
       const record = recordOf(bytes);
       const packed = Buffer.from(await packing.pack('small', record));

@@ -79,7 +79,7 @@ describe('the directory of a lane cache', () => {
     expect(networkFileSystem(type)).toBe(name);
   });
 
-  it('gives each process sessions of its own, and removes those of the dead', async () => {
+  it('gives each process its own sessions, and removes those of ended processes', async () => {
     const liveness = new FakeLiveness();
     const directory = await prepare(await bench.path(), liveness);
     const [a, b] = [await directory.openSession(), await directory.openSession()];

@@ -35,7 +35,7 @@ describe('acquireOwnership', () => {
     return { clock, liveness, directory, claim: () => acquireOwnership({ directory, liveness, clock }) };
   };
 
-  it('tells the second who the first is', async () => {
+  it('names the first owner to the second process', async () => {
     const { claim } = await setUp();
     expect((await claim()).state).toBe('owned');
     const second = inUse(await claim());
@@ -43,7 +43,7 @@ describe('acquireOwnership', () => {
     expect(await second.owner()).toMatchObject({ pid: process.pid, host: second.ownerHost });
   });
 
-  it('hands over when the owner lets go, and leaves nothing behind', async () => {
+  it('hands over when the owner closes, and leaves nothing behind', async () => {
     const { clock, claim, directory } = await setUp();
     const first = await claim();
     let taken: Owned | undefined;
@@ -66,7 +66,7 @@ describe('acquireOwnership', () => {
     expect((await claim()).state).toBe('owned');
   });
 
-  it('waits a while for an owner on another kernel, which it cannot feel', async () => {
+  it('waits for an owner on another kernel, which it cannot detect by its lock', async () => {
     const { clock, liveness, claim, directory } = await setUp();
     await claim();
     liveness.end();
@@ -88,7 +88,7 @@ describe('acquireOwnership', () => {
     expect((await claim()).state).toBe('owned');
   });
 
-  it('leaves signs of life for those who cannot feel it', async () => {
+  it('writes a heartbeat for processes that cannot detect its lock', async () => {
     const { clock, directory, claim } = await setUp();
     await claim();
     const [path = ''] = await claimsIn(directory);
@@ -98,7 +98,7 @@ describe('acquireOwnership', () => {
     while ((await silentForMs()) > 86_400_000) await clock.advance('10s');
   });
 
-  it('tries again beside one who has only announced itself, and steps back as well', async () => {
+  it('retries beside a process that has only announced itself, and withdraws as well', async () => {
     const { clock, liveness, directory } = await setUp();
     await mkdir(directory);
     await writeFile(join(directory, '0123456789abcdef.claim'), JSON.stringify({ pid: 1, host: 'here' }));
@@ -112,7 +112,7 @@ describe('acquireOwnership', () => {
     expect((await acquireOwnership({ directory, clock, liveness: { hold, isHeld } })).state).toBe('owned');
   });
 
-  it('keeps nothing that it is given when it has just been told to stop waiting', async () => {
+  it('releases an ownership that it receives just after it stopped waiting', async () => {
     const { clock, liveness, directory, claim } = await setUp();
     await claim();
     let taken = 0;
@@ -131,7 +131,7 @@ describe('acquireOwnership', () => {
     expect([taken, (await claim()).state]).toEqual([0, 'owned']);
   });
 
-  it('stops waiting when told to', async () => {
+  it('stops waiting when aborted', async () => {
     const { clock, claim, liveness } = await setUp();
     await claim();
     let taken = 0;
@@ -142,7 +142,7 @@ describe('acquireOwnership', () => {
     expect(taken).toBe(0);
   });
 
-  it('tells holders within one process apart, as worker threads are', async () => {
+  it('distinguishes holders within one process, such as worker threads', async () => {
     const options = { directory: await bench.path('claims'), liveness: socketLiveness, clock: systemClock };
     const all = await Promise.all([1, 2, 3].map(() => acquireOwnership(options)));
     const owners = all.filter((ownership) => ownership.state === 'owned');
@@ -151,7 +151,7 @@ describe('acquireOwnership', () => {
     expect((await acquireOwnership(options)).state).toBe('owned');
   });
 
-  it('lets go with the thread', async () => {
+  it('ends its ownership with the thread', async () => {
     const path = join(await bench.path(), '..', 'a.sock');
     const { Worker } = await import('node:worker_threads');
     const worker = new Worker(

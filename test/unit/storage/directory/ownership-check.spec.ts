@@ -30,7 +30,7 @@ describe('the right to a directory', () => {
     return { root, own, told, entitlement };
   };
 
-  it('is claimed anew where the directory was removed, once for all who ask', async () => {
+  it('is claimed again where the directory was removed, once for concurrent callers', async () => {
     const { root, told, entitlement } = await setUp();
     await entitlement.require();
     expect(told).toEqual([]);
@@ -41,7 +41,7 @@ describe('the right to a directory', () => {
     await entitlement.release();
   });
 
-  it('is refused for as long as another has made the directory anew, which is told once each time', async () => {
+  it("is refused while another app's new directory is in its place, which is reported once each time", async () => {
     const { root, own, told, entitlement } = await setUp();
     for (const times of [1, 2]) {
       await rm(root, { recursive: true });

@@ -8,7 +8,7 @@ import { PendingInvalidations } from '../../../../lib/storage/directory/pending-
 const numbered = (from: number, to: number): Map<string, string> =>
   new Map(Array.from({ length: to - from }, (_, n) => [`id${from + n}`, `text ${from + n}`]));
 
-describe('what must be told after the end of a process', () => {
+describe('invalidations that outlive their process', () => {
   let root: string;
 
   beforeEach(async () => {
@@ -48,7 +48,7 @@ describe('what must be told after the end of a process', () => {
     while ((await readdir(root)).length > 0) await nextTurn();
   });
 
-  it('is not spoilt by a line that was not finished, nor by what else lies there', async () => {
+  it('survive an unfinished line and foreign files beside them', async () => {
     const first = await PendingInvalidations.open(root);
     await first.keep(numbered(0, 1));
     const [name = ''] = await readdir(root);

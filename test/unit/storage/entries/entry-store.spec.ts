@@ -45,7 +45,7 @@ const put = (store: EntryStore, ...keys: string[]): void => {
   for (const key of keys) store.put('a', recordOf(key));
 };
 
-describe('what was put', () => {
+describe('a stored entry', () => {
   it('is read back byte for byte', async () => {
     const { store } = setUp();
     const record = recordOf('k', { tags: ['t', 'ü'], birth: 7 });
@@ -75,7 +75,7 @@ describe('what was put', () => {
     expect(await keysOf(store)).toEqual(['k']);
   });
 
-  it('leaves no row behind when it goes', async () => {
+  it('leaves no row behind when it is removed', async () => {
     const { store, environment } = setUp();
     put(store, 'k', 'l');
     store.put('a', recordOf('k', { expiresAt: Infinity }));
@@ -101,7 +101,7 @@ describe('what was put', () => {
     expect(environment.table('parts').rows).toHaveLength(0);
   });
 
-  it.each([2_000, 200_000])('is compressed where the lane says so, %d bytes, in order', async (length) => {
+  it.each([2_000, 200_000])('is compressed where the lane configures it, %d bytes, in order', async (length) => {
     const { store } = setUp({ ...WIDE, compressFrom: 1_024 });
     const value = Buffer.alloc(length, 'again and ');
     store.put('a', recordOf('k', { value }));
@@ -168,7 +168,7 @@ describe('order', () => {
     expect((await keysOf(store)).toSorted()).toEqual(['x3', 'y']);
   });
 
-  it('removing by match tells the tags, and stays in its lane', async () => {
+  it('removing by match returns the tags, and stays in its lane', async () => {
     const { store } = setUp();
     store.put('a', recordOf('1', { tags: ['red'] }));
     store.put('a', recordOf('2', { tags: ['blue'] }));
@@ -187,7 +187,7 @@ describe('order', () => {
 });
 
 describe('limits', () => {
-  it('the least recently used goes first, and reading is using', async () => {
+  it('the least recently used entry is evicted first, and a read counts as a use', async () => {
     const { store, evicted } = setUp({ maxEntries: 500, maxBytes: 1e9 });
     put(store, ...Array.from({ length: 500 }, (_, index) => `key_${index + 1}`));
     put(store, 'key_501');
@@ -303,7 +303,7 @@ describe('limits', () => {
     expect(evicted).toEqual(['1 entries', '2 entries']);
   });
 
-  it('a lane that nobody knows any more is emptied by its sweep', async () => {
+  it('a lane that is no longer defined is emptied by its sweep', async () => {
     const { store, environment } = setUp();
     put(store, 'k');
     await store.flush();
@@ -329,7 +329,7 @@ describe('expiry', () => {
 });
 
 describe('trouble', () => {
-  it('damaged bytes are a miss, said once, and removed', async () => {
+  it('damaged bytes are a miss, reported once, and removed', async () => {
     const { store, environment, damaged } = setUp();
     put(store, 'k', 'sound');
     await store.flush();
@@ -341,7 +341,7 @@ describe('trouble', () => {
     expect(await keysOf(store)).toEqual(['sound']);
   });
 
-  it('a commit that fails gives up everything, once, and says whether a removal was lost', async () => {
+  it('a commit that fails drops everything, once, and reports whether a removal was lost', async () => {
     const { store, environment, failed } = setUp();
     put(store, 'k');
     await store.flush();

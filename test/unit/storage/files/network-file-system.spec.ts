@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 const NFS = 0x6969;
 
-it('refuses a directory on a network file system, and says why', async () => {
+it('refuses a directory on a network file system, and names the reason', async () => {
   if (process.platform !== 'linux') return console.warn('Only Linux tells what a file system is.');
   jest.unstable_mockModule('node:fs/promises', () => ({ ...files, statfs: () => Promise.resolve({ type: NFS }) }));
   const { ensurePrivateDirectory } = await import('../../../../lib/storage/files/private-directory.js');

@@ -8,7 +8,7 @@ import { FakeClock } from '../../../../lib/testing/fake-clock.js';
 import { StorageBench } from '../../../support/storage.js';
 import { Synced } from '../../../support/synced.js';
 
-describe('what must outlive a power failure is synced before it is said to be done:', () => {
+describe('what must outlive a power failure is synced before it is acknowledged:', () => {
   const bench = new StorageBench();
   let synced: Synced;
   beforeEach(async () => (synced = await Synced.listen()));

@@ -14,7 +14,7 @@ describe('compacting', () => {
   const bench = new StorageBench();
   afterEach(() => bench.dispose());
 
-  it('keeps every row, gives the space back, and goes on after a restart', async () => {
+  it('keeps every row, frees the space, and continues after a restart', async () => {
     const path = await bench.path();
     const { environment } = await bench.environment(path, { durability: 'durable' });
     const [left, right] = [environment.table('left'), environment.table('right')];
@@ -42,7 +42,7 @@ describe('compacting', () => {
   });
 
   it.each(['.copy', '.void-2026-01-01T00-00-00-000Z'])(
-    'leaves nothing behind for good where a process died over it (%s)',
+    'leaves nothing behind for good where a process was killed during it (%s)',
     async (suffix) => {
       const directory = await bench.path();
       await mkdir(`${directory}${suffix}`, { recursive: true });

@@ -10,7 +10,7 @@ const DIED: ProbeOutcome = { state: 'died', how: 'died of SIGSEGV' };
 const SURVIVED: ProbeOutcome = { state: 'survived' };
 const WRITE = { may: 'write' };
 
-describe('a directory of which a child process has to tell more', () => {
+describe('a directory that a child process has to check', () => {
   const tells = { reading: SURVIVED, copy: SURVIVED };
   let bench: StorageBench;
   let soundness: typeof Soundness;

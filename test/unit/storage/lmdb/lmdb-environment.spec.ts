@@ -119,7 +119,7 @@ describe('an LMDB environment', () => {
     expect([...table.keys({ start: ['b', 9], end })]).toEqual([]);
   });
 
-  it('takes every key that its own check lets through, and tells keys apart', async () => {
+  it('takes every key that its own check accepts, and distinguishes them', async () => {
     const { environment } = await bench.environment(await bench.path());
     const table = environment.table('t');
     const part = fc.oneof(

@@ -18,7 +18,7 @@ describe('opening an environment', () => {
   const bench = new StorageBench();
   afterEach(() => bench.dispose());
 
-  it('says that it runs while it is open, and afterwards how it was left', async () => {
+  it('is marked as running while it is open, and afterwards as closed or killed', async () => {
     const path = await bench.path();
     const { environment } = await bench.environment(path);
     expect(await markers(path)).toEqual([`running.${process.pid}`]);
@@ -26,7 +26,7 @@ describe('opening an environment', () => {
     expect(await markers(path)).toEqual(['closed']);
   });
 
-  it('leaves alone what lies in its place when it is closed', async () => {
+  it('does not touch another folder in its place when it is closed', async () => {
     const path = await bench.path();
     const { environment } = await bench.environment(path);
     await rename(path, `${path}-elsewhere`);
@@ -55,7 +55,7 @@ describe('opening an environment', () => {
     ['gone', 'closed it', (file: string) => rm(file)],
     ['empty', 'closed it', (file: string) => truncate(file, 0)],
     ['empty', 'was killed', (file: string) => truncate(file, 0)],
-  ] as const)('tells of a data file that is %s, though its last holder %s', async (_, end, harm) => {
+  ] as const)('reports a data file that is %s, though its last holder %s', async (_, end, harm) => {
     const path = await bench.path();
     await (await bench.environment(path)).environment.close();
     await harm(join(path, 'data.mdb'));
@@ -90,7 +90,7 @@ describe('opening an environment', () => {
     ]);
   });
 
-  it('refuses an application table that stands without a format', async () => {
+  it('refuses an application table without a format', async () => {
     const path = await bench.path();
     const { environment } = await bench.environment(path);
     await environment.commit((transaction) => {
