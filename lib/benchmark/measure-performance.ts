@@ -88,7 +88,7 @@ class Bench {
 
   async clear(): Promise<void> {
     this.beside.context.memory.clear();
-    for (const gate of await this.serving()) await gate.clear(this.beside.context.lane).catch(() => undefined);
+    for (const tier of await this.serving()) await tier.clear(this.beside.context.lane).catch(() => undefined);
   }
 
   report(): PerformanceReport {
@@ -119,19 +119,19 @@ class Bench {
     (answered === undefined ? this.misses : this.hits[answered]).push(ms);
   }
 
-  private async removeAbove(tier: string, key: string): Promise<void> {
-    if (tier === 'l1') return;
+  private async removeAbove(name: string, key: string): Promise<void> {
+    if (name === 'l1') return;
     this.beside.context.memory.delete(key);
-    for (const gate of this.beside.context.shared.below) {
-      if (gate.name === tier) return;
-      await gate.remove(this.beside.context.lane, key).catch(() => false);
+    for (const tier of this.beside.context.shared.below) {
+      if (tier.name === name) return;
+      await tier.remove(this.beside.context.lane, key).catch(() => false);
     }
   }
 
   private async serving(): Promise<readonly GuardedTier[]> {
     const { lane, shared } = this.beside.context;
-    const looks = shared.below.map(async (gate) =>
-      (await gate.read(lane, '', 'peek')).outcome === 'off' ? [] : [gate],
+    const looks = shared.below.map(async (tier) =>
+      (await tier.read(lane, '', 'peek')).outcome === 'off' ? [] : [tier],
     );
     return (await Promise.all(looks)).flat();
   }

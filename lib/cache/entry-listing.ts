@@ -30,15 +30,15 @@ export async function* listEntries(context: LaneContext, pattern: KeyPattern | u
     const listed = matches(key) ? fromMemory(context, key) : undefined;
     if (listed !== undefined) yield { ...listed, tiers: ['l1', ...(await tiersBelow(context, key))] };
   }
-  for (const gate of shared.below) {
-    for await (const key of gate.keys(lane)) {
+  for (const tier of shared.below) {
+    for await (const key of tier.keys(lane)) {
       if (!matches(key) || fromMemory(context, key) !== undefined) continue;
       const tiers = await tiersBelow(context, key);
-      if (tiers[0] !== gate.name || above.includes(gate.name)) continue;
+      if (tiers[0] !== tier.name || above.includes(tier.name)) continue;
       const listed = await fromBelow(context, key);
       if (listed !== undefined) yield { ...listed, tiers };
     }
-    above.push(gate.name);
+    above.push(tier.name);
   }
 }
 
@@ -64,15 +64,15 @@ function fromMemory(context: LaneContext, key: string): Listed | undefined {
 
 async function tiersBelow(context: LaneContext, key: string): Promise<TierName[]> {
   const tiers: TierName[] = [];
-  for (const gate of context.shared.below) {
-    if ((await readable(context, gate, key)) !== undefined) tiers.push(gate.name);
+  for (const tier of context.shared.below) {
+    if ((await readable(context, tier, key)) !== undefined) tiers.push(tier.name);
   }
   return tiers;
 }
 
 async function fromBelow(context: LaneContext, key: string): Promise<Listed | undefined> {
-  for (const gate of context.shared.below) {
-    const listed = await readable(context, gate, key);
+  for (const tier of context.shared.below) {
+    const listed = await readable(context, tier, key);
     if (listed !== undefined) return listed;
   }
   return undefined;
@@ -80,11 +80,11 @@ async function fromBelow(context: LaneContext, key: string): Promise<Listed | un
 
 async function readable(
   context: LaneContext,
-  gate: LaneContext['shared']['below'][number],
+  tier: LaneContext['shared']['below'][number],
   key: string,
 ): Promise<Listed | undefined> {
   const { shared, lane } = context;
-  const lookup = await gate.read(lane, key, 'peek');
+  const lookup = await tier.read(lane, key, 'peek');
   if (lookup.outcome !== 'hit') return undefined;
   try {
     const record = openRecord(lookup.record.bytes);
@@ -93,7 +93,7 @@ async function readable(
     const isGood =
       record.key === key &&
       now < record.expiresAt &&
-      gate.trusts(record.birth) &&
+      tier.trusts(record.birth) &&
       shared.log.counts(candidate) &&
       shared.log.expiredAt(candidate) === undefined;
     if (!isGood) return undefined;

@@ -45,14 +45,19 @@ export async function explain(
   const below = await Promise.all(BELOW.map((tier) => lookBelow(context, tier, key, metrics)));
   // Memory comes last, in the step in which `next` is decided.
   const looked = [lookIntoMemory(context, key), ...below];
-  return { key, lane: context.lane, tiers: looked.map(({ told }) => told), ...nextOf(context, inFlight, key, looked) };
+  return {
+    key,
+    lane: context.lane,
+    tiers: looked.map(({ found }) => found),
+    ...nextOf(context, inFlight, key, looked),
+  };
 }
 
 function nextOf(context: LaneContext, inFlight: InFlight, key: string, looked: readonly Looked[]): Next {
   const subject = `'${key}' in lane '${context.lane}'`;
   const past = bypassReason(context, key) ?? (context.policy.ttlMs === 0 ? 'ttl-zero' : undefined);
   if (past !== undefined) return { next: 'bypass', summary: `${subject} goes past the cache (${past}).` };
-  const [first, ...below] = looked.map(({ told }) => told);
+  const [first, ...below] = looked.map(({ found }) => found);
   const present = first?.status === 'present' ? first : undefined;
   const flight = present === undefined ? inFlight.of(key, 'request') : undefined;
   if (flight !== undefined) {
@@ -83,7 +88,7 @@ function servesStale(context: LaneContext, inFlight: InFlight, key: string, look
 
 /** The detail of the nearest tier that knows more than that it has never seen the key. */
 function reasonText(looked: readonly Looked[]): string {
-  const all = looked.map(({ told }) => told);
+  const all = looked.map(({ found }) => found);
   const telling = all.filter(({ reason }) => reason !== 'tier-off');
   const known = telling.find(({ reason }) => reason !== 'never-seen' && reason !== 'unknown');
   return (known ?? telling[0] ?? all[0])?.detail ?? 'nothing is known';
@@ -91,7 +96,7 @@ function reasonText(looked: readonly Looked[]): string {
 
 /** One tier's explanation, and until when its entry may be served if computing fails. */
 interface Looked {
-  readonly told: TierExplanation;
+  readonly found: TierExplanation;
   /** Epoch ms. Only of an entry that is expired and not invalidated. */
   readonly staleUntil?: number;
 }
@@ -100,20 +105,20 @@ interface Looked {
 function lookIntoMemory(context: LaneContext, key: string): Looked {
   const { shared, lane } = context;
   if (shared.memory.state.state === 'off') {
-    return { told: { tier: 'l1', status: 'off', reason: 'tier-off', detail: 'the app was closed' } };
+    return { found: { tier: 'l1', status: 'off', reason: 'tier-off', detail: 'the app was closed' } };
   }
   const entry = context.memory.peek(key);
-  if (entry === undefined) return { told: absent(context, 'l1', key) };
+  if (entry === undefined) return { found: absent(context, 'l1', key) };
   const candidate = { lane, key, tags: entry.tags, birth: entry.birth };
-  if (!shared.log.counts(candidate)) return { told: invalidated(context, 'l1', key, entry) };
-  if (entry.schemaVersion !== 0) return { told: ofOtherVersion('l1', entry.schemaVersion) };
+  if (!shared.log.counts(candidate)) return { found: invalidated(context, 'l1', key, entry) };
+  if (entry.schemaVersion !== 0) return { found: ofOtherVersion('l1', entry.schemaVersion) };
   const expiresAt = Math.min(entry.expiresAt, shared.log.expiredAt(candidate) ?? Infinity);
   const staleUntil = expiresAt + (entry.staleUntil - entry.expiresAt);
   const { tags, birth, sizeBytes, computeMs, accessCount, storedAt } = entry;
   if (shared.life.now() < expiresAt) {
-    return { told: served(context, 'l1', { key, tags, sizeBytes, computeMs, accessCount, storedAt, expiresAt }) };
+    return { found: served(context, 'l1', { key, tags, sizeBytes, computeMs, accessCount, storedAt, expiresAt }) };
   }
-  return { told: expired(context, 'l1', { key, tags, birth, expiresAt }), staleUntil };
+  return { found: expired(context, 'l1', { key, tags, birth, expiresAt }), staleUntil };
 }
 
 /** What a tier below memory holds of the key, by the same judgement as a read. A peek moves nothing. */
@@ -125,25 +130,25 @@ async function lookBelow(
 ): Promise<Looked> {
   const tier = context.shared.below.find((one) => one.name === name);
   const { state, reason = 'breaker', since } = metrics[name];
-  if (tier === undefined || state === 'off') return { told: off(context, name, reason, since) };
+  if (tier === undefined || state === 'off') return { found: off(context, name, reason, since) };
   const lookup = await tier.read(context.lane, key, 'peek');
   const verdict = judge(context, { key, call: context.call }, tier, lookup);
   switch (verdict.outcome) {
     case 'off':
-      return { told: off(context, name, verdict.reason, since) };
+      return { found: off(context, name, verdict.reason, since) };
     case 'miss':
-      return { told: absent(context, name, key) };
+      return { found: absent(context, name, key) };
     case 'expired': {
       const { record, stale } = verdict;
-      return { told: expired(context, name, { ...record, expiresAt: stale.expiresAt }), staleUntil: stale.staleUntil };
+      return { found: expired(context, name, { ...record, expiresAt: stale.expiresAt }), staleUntil: stale.staleUntil };
     }
     case 'found': {
       const { record, expiresAt } = verdict.found;
       const sizeBytes = record.value.length;
-      return { told: served(context, name, { ...record, sizeBytes, accessCount: 0, expiresAt }) };
+      return { found: served(context, name, { ...record, sizeBytes, accessCount: 0, expiresAt }) };
     }
     default:
-      return { told: unusable(context, name, key, verdict, tier.trusts(verdict.record?.birth ?? 0)) };
+      return { found: unusable(context, name, key, verdict, tier.trusts(verdict.record?.birth ?? 0)) };
   }
 }
 
@@ -220,8 +225,8 @@ function expired(
   const by = context.shared.log.whyNot({ ...held, lane: context.lane }) ?? context.recent.of(key)?.named;
   const wasNamed = by?.kind === 'expire' && by.position > birth;
   const detail = `its ttl ended at ${iso(expiresAt)}${wasNamed ? `, by ${recordText(by)}` : ''}`;
-  const told = { tier, status: 'unusable', reason: 'expired', detail } as const;
-  return wasNamed ? { ...told, invalidatedBy: by } : told;
+  const found = { tier, status: 'unusable', reason: 'expired', detail } as const;
+  return wasNamed ? { ...found, invalidatedBy: by } : found;
 }
 
 function invalidated(
@@ -237,7 +242,7 @@ function invalidated(
   return { tier, status: 'unusable', reason: 'invalidated', detail, invalidatedBy: by };
 }
 
-/** Why there is nothing, as far as the history of the key tells. */
+/** Why there is nothing, as far as the history of the key shows. */
 function absent(context: LaneContext, tier: TierName, key: string): TierExplanation {
   const trace = context.recent.of(key);
   const none = { tier, status: 'absent' } as const;

@@ -21,7 +21,7 @@ const NOBODY = Promise.resolve(false);
 export class Invalidations {
   constructor(
     private readonly shared: SharedContext,
-    private readonly spaces: ReadonlyMap<string, LaneContext>,
+    private readonly laneContexts: ReadonlyMap<string, LaneContext>,
   ) {}
 
   /** Returns whether there was an entry. */
@@ -30,7 +30,7 @@ export class Invalidations {
     const { records, removal } = this.shared.log.key(lane, key);
     const inMemory = context.memory.delete(key);
     this.announce(records, context, origin);
-    const below = await this.below(records, (gate) => gate.remove(lane, key), origin);
+    const below = await this.below(records, (tier) => tier.remove(lane, key), origin);
     removal.committed();
     await this.confirm(below);
     return inMemory || below.results.includes(true);
@@ -39,10 +39,7 @@ export class Invalidations {
   async tags(tags: readonly string[], origin: Origin = 'local'): Promise<void> {
     const { records, stored } = this.shared.log.tags(tags);
     this.announce(records, undefined, origin);
-    const shared = this.share(records, stored, origin);
-    const [kept] = await Promise.allSettled([this.durable(records, stored), shared]);
-    if (kept.status === 'rejected') throw kept.reason;
-    await shared;
+    await this.acknowledge(records, stored, origin);
   }
 
   /** Returns how many distinct keys were removed. */
@@ -57,7 +54,7 @@ export class Invalidations {
       if (matched) gone.add(key);
       return matched;
     };
-    const below = await this.below(records, (gate) => gate.removeMatching(lane, matches), origin);
+    const below = await this.below(records, (tier) => tier.removeMatching(lane, matches), origin);
     removal.committed();
     await this.confirm(below);
     return gone.size;
@@ -68,7 +65,7 @@ export class Invalidations {
     const { records, stored } = this.shared.log.clear(lane);
     context.memory.clear();
     this.announce(records, context, origin);
-    const below = this.below(records, (gate) => gate.clear(lane), origin);
+    const below = this.below(records, (tier) => tier.clear(lane), origin);
     const [, done] = await Promise.all([this.durable(records, stored), below]);
     await this.confirm(done);
   }
@@ -83,7 +80,7 @@ export class Invalidations {
     entry?.expire(now);
     const guard = log.guard({ lane, key, tags: [] });
     this.announce(records, context, origin);
-    const below = await this.below(records, (gate) => this.expireBelow(gate, guard, now), origin);
+    const below = await this.below(records, (tier) => this.expireBelow(tier, guard, now), origin);
     log.close(guard);
     removal.committed();
     await this.confirm(below);
@@ -93,10 +90,7 @@ export class Invalidations {
   async expireTags(tags: readonly string[], origin: Origin = 'local'): Promise<void> {
     const { records, stored } = this.shared.log.expireTags(tags, this.shared.life.now());
     this.announce(records, undefined, origin);
-    const shared = this.share(records, stored, origin);
-    const [kept] = await Promise.allSettled([this.durable(records, stored), shared]);
-    if (kept.status === 'rejected') throw kept.reason;
-    await shared;
+    await this.acknowledge(records, stored, origin);
   }
 
   /** Removes a key. `write` stores its new value right behind the removal. */
@@ -104,7 +98,7 @@ export class Invalidations {
     const { lane } = context;
     const { records, removal } = this.shared.log.key(lane, key);
     context.memory.delete(key);
-    const below = this.below(records, (gate) => gate.remove(lane, key), 'local');
+    const below = this.below(records, (tier) => tier.remove(lane, key), 'local');
     for (const record of records) write(record);
     // Only now, because a listener may invalidate this very key.
     this.announce(records, context, 'local');
@@ -118,16 +112,16 @@ export class Invalidations {
    * Rewrites the record with its ttl ended. The old record is removed in the step of the call, so it is gone when the
    * call resolves. If the key was invalidated or stored while the record was read, that wins and nothing is rewritten.
    */
-  private async expireBelow(gate: GuardedTier, guard: InvalidationGuard, now: number): Promise<boolean> {
+  private async expireBelow(tier: GuardedTier, guard: InvalidationGuard, now: number): Promise<boolean> {
     const { lane, key } = guard.subject;
     const rewrite = (lookup: TierLookup): boolean => {
       if (lookup.outcome !== 'hit') return false;
       const rewritten = guard.isInvalidated ? undefined : this.expired(lookup.record, guard, now);
-      if (rewritten !== undefined) gate.write(lane, rewritten);
+      if (rewritten !== undefined) tier.write(lane, rewritten);
       return true;
     };
-    const looking = gate.read(lane, key, 'peek');
-    const removed = gate.remove(lane, key);
+    const looking = tier.read(lane, key, 'peek');
+    const removed = tier.remove(lane, key);
     const found = looking instanceof Promise ? looking.then(rewrite) : rewrite(looking);
     return (await Promise.all([removed, found])).includes(true);
   }
@@ -154,38 +148,46 @@ export class Invalidations {
    */
   private async below<T>(
     records: readonly LogRecord[],
-    act: (gate: GuardedTier) => Promise<T>,
+    act: (tier: GuardedTier) => Promise<T>,
     origin: Origin,
-  ): Promise<Below<T | boolean>> {
+  ): Promise<Outcome<T | boolean>> {
     const results: (T | boolean)[] = [];
-    let untold: Failure | undefined;
+    let tierFailure: Failure | undefined;
     const note = this.noteMissed();
     const isReached = ({ name }: GuardedTier): boolean => name !== 'l4' && (note === undefined || name !== 'l3');
-    const told = Promise.all(
-      this.shared.below.filter(isReached).map(async (gate) => {
+    const local = Promise.all(
+      this.shared.below.filter(isReached).map(async (tier) => {
         try {
-          results.push(await act(gate));
+          results.push(await act(tier));
         } catch (cause) {
-          gate.invalidateBefore(lastOf(records));
-          if (gate.name === 'l3') untold = { cause };
+          tier.invalidateBefore(lastOf(records));
+          if (tier.name === 'l3') tierFailure = { cause };
         }
       }),
     );
-    const [noted, shared] = await Promise.allSettled([note, this.share(records, told, origin), told]);
-    if (shared.status === 'fulfilled') results.push(shared.value);
-    return { results, untold, unnoted: causeOf(noted), unshared: causeOf(shared) };
+    const [noted, published] = await Promise.allSettled([note, this.publish(records, local, origin), local]);
+    if (published.status === 'fulfilled') results.push(published.value);
+    return { results, failures: { tier: tierFailure, journal: causeOf(noted), peers: causeOf(published) } };
   }
 
-  private share(records: readonly LogRecord[], local: Promise<unknown>, origin: Origin): Promise<boolean> {
+  private publish(records: readonly LogRecord[], local: Promise<unknown>, origin: Origin): Promise<boolean> {
     const { shared } = this.shared;
     return shared === undefined || origin === 'remote' ? NOBODY : shared.publish(records, local);
   }
 
-  /** Empties the persistent tier as a whole if it could not carry the invalidation out. */
-  private async confirm({ untold, unnoted, unshared }: Omit<Below<unknown>, 'results'>): Promise<void> {
-    if (unnoted !== undefined) throw this.notDurable(unnoted.cause);
-    if (untold !== undefined) await this.voidPersistence(untold.cause);
-    if (unshared !== undefined) throw unshared.cause;
+  /** Rejects if an invalidation is not durable. Empties the persistent tier if it could not carry the invalidation out. */
+  private async confirm({ failures: { tier, journal, peers } }: Outcome<unknown>): Promise<void> {
+    if (journal !== undefined) throw this.notDurable(journal.cause);
+    if (tier !== undefined) await this.emptyPersistence(tier.cause);
+    if (peers !== undefined) throw peers.cause;
+  }
+
+  /** Resolves when the records of a tag are on disk and published. */
+  private async acknowledge(records: readonly LogRecord[], stored: Promise<void>, origin: Origin): Promise<void> {
+    const published = this.publish(records, stored, origin);
+    const [kept] = await Promise.allSettled([this.durable(records, stored), published]);
+    if (kept.status === 'rejected') throw kept.reason;
+    await published;
   }
 
   private async durable(records: readonly LogRecord[], stored: Promise<void>): Promise<void> {
@@ -193,8 +195,8 @@ export class Invalidations {
     if (noted.status === 'rejected') throw this.notDurable(noted.reason);
     if (kept.status === 'fulfilled') return;
     const position = lastOf(records);
-    for (const gate of this.shared.below) if (gate.name === 'l3') gate.invalidateBefore(position);
-    await this.voidPersistence(kept.reason);
+    for (const tier of this.shared.below) if (tier.name === 'l3') tier.invalidateBefore(position);
+    await this.emptyPersistence(kept.reason);
   }
 
   /** A process that does not own the persistent tier leaves a note for the next owner. */
@@ -206,7 +208,7 @@ export class Invalidations {
     return new InvalidationNotDurableError(this.shared.persistence?.directory ?? '', { cause });
   }
 
-  private async voidPersistence(cause: unknown): Promise<void> {
+  private async emptyPersistence(cause: unknown): Promise<void> {
     const { persistence } = this.shared;
     if (persistence === undefined) return;
     try {
@@ -222,21 +224,26 @@ export class Invalidations {
     for (const record of records) {
       const { kind, lane, subject, position } = record;
       context?.recent.named(record);
-      const counted = origin === 'remote' ? [] : context === undefined ? this.spaces.values() : [context];
+      const counted = origin === 'remote' ? [] : context === undefined ? this.laneContexts.values() : [context];
       for (const each of counted) each.recorder.invalidation(kind);
       if (events.wants('invalidate')) events.emit('invalidate', { kind, lane, subject, position, origin });
     }
   }
 }
 
-interface Below<T> {
+interface Outcome<T> {
   readonly results: readonly T[];
-  /** Why the persistent tier did not carry it out. */
-  readonly untold: Failure | undefined;
-  /** Why no note could be left for the next owner of the persistent tier. */
-  readonly unnoted: Failure | undefined;
-  /** Why the records could not be published to the other instances. */
-  readonly unshared: Failure | undefined;
+  readonly failures: Failures;
+}
+
+/** What kept an invalidation from being carried out everywhere. */
+interface Failures {
+  /** The persistent tier did not carry it out. */
+  readonly tier: Failure | undefined;
+  /** No note could be left for the next owner of the persistent tier. */
+  readonly journal: Failure | undefined;
+  /** The records could not be published to the other instances. */
+  readonly peers: Failure | undefined;
 }
 
 interface Failure {

@@ -3,20 +3,20 @@ import type { Invalidations } from './invalidate.js';
 import type { SharedContext, LaneContext } from './lane-context.js';
 import type { GuardedTier } from './guarded-tier.js';
 
-/** Lets what other instances say take effect in this one. */
+/** Applies the invalidations of other instances to this one. */
 export class RemoteInvalidations implements LogFollower {
   constructor(
     private readonly shared: SharedContext,
-    private readonly spaces: ReadonlyMap<string, LaneContext>,
+    private readonly laneContexts: ReadonlyMap<string, LaneContext>,
     private readonly invalidations: Invalidations,
   ) {
     // L3 is read once this process has followed what was invalidated while it did not run.
-    for (const gate of this.gates('l3')) gate.hold();
+    for (const tier of this.tiers('l3')) tier.hold();
   }
 
   async follow({ kind, lane, subject }: SharedRecord): Promise<void> {
     if (lane === null) return this.everywhere(kind, subject);
-    const context = this.spaces.get(lane);
+    const context = this.laneContexts.get(lane);
     if (context === undefined || !context.policy.l4.enabled) {
       this.pass();
       return;
@@ -32,17 +32,17 @@ export class RemoteInvalidations implements LogFollower {
     this.shared.log.pass();
   }
 
-  /** In this step nothing from before counts any more; what is on disk is removed behind it. */
+  /** Drops all older entries in this step. The removals on disk follow. */
   async drop(): Promise<void> {
     const { log, memory, persistence } = this.shared;
-    const isBare = persistence?.isEmpty() ?? true;
+    const isEmpty = persistence?.isEmpty() ?? true;
     log.invalidateAll();
     memory.clearAll();
-    for (const gate of this.gates('l2', 'l3')) gate.invalidateBefore(log.position);
-    for (const gate of this.gates('l2')) {
-      for (const lane of this.spaces.keys()) gate.clear(lane).catch(() => undefined);
+    for (const tier of this.tiers('l2', 'l3')) tier.invalidateBefore(log.position);
+    for (const tier of this.tiers('l2')) {
+      for (const lane of this.laneContexts.keys()) tier.clear(lane).catch(() => undefined);
     }
-    if (!isBare) await persistence?.invalidateAll();
+    if (!isEmpty) await persistence?.invalidateAll();
   }
 
   suspect(): void {
@@ -50,16 +50,17 @@ export class RemoteInvalidations implements LogFollower {
   }
 
   release(): void {
-    for (const gate of this.gates('l3')) gate.release();
+    for (const tier of this.tiers('l3')) tier.release();
   }
 
   private async everywhere(kind: SharedRecord['kind'], subject: string): Promise<void> {
     if (kind === 'tag') await this.invalidations.tags([subject], 'remote');
     else if (kind === 'expire') await this.invalidations.expireTags([subject], 'remote');
-    else await Promise.all([...this.spaces.values()].map((context) => this.invalidations.clear(context, 'remote')));
+    else
+      await Promise.all([...this.laneContexts.values()].map((context) => this.invalidations.clear(context, 'remote')));
   }
 
-  private gates(...names: readonly GuardedTier['name'][]): readonly GuardedTier[] {
+  private tiers(...names: readonly GuardedTier['name'][]): readonly GuardedTier[] {
     return this.shared.below.filter(({ name }) => names.includes(name));
   }
 }

@@ -69,15 +69,15 @@ export class CheckpointService {
   async cacheCheckpoint(
     id: string,
     state: unknown,
-    options: string | SaveCheckpointOptions = {},
+    laneOrOptions: string | SaveCheckpointOptions = {},
   ): Promise<CheckpointInfo> {
-    const wish = typeof options === 'string' ? { lane: options } : options;
+    const options = typeof laneOrOptions === 'string' ? { lane: laneOrOptions } : laneOrOptions;
     const { codec, events } = this.settings;
-    const { draft, bytes } = this.drafts.make(id, state, wish);
-    const saving = this.write((store) => store.save(draft, bytes, wish.expectedVersion));
+    const { draft, bytes } = this.drafts.make(id, state, options);
+    const saving = this.write((store) => store.save(draft, bytes, options.expectedVersion));
     const saved = await this.backlog.hold(bytes.length, saving);
     if (saved.outcome === 'conflict') {
-      throw new CheckpointConflictError(id, wish.expectedVersion ?? 0, saved.currentVersion);
+      throw new CheckpointConflictError(id, options.expectedVersion ?? 0, saved.currentVersion);
     }
     events.emit('checkpoint', { action: 'saved', id, version: saved.record.version });
     return toInfo(saved.record, codec);
@@ -86,7 +86,7 @@ export class CheckpointService {
   /**
    * A fresh, mutable copy of the newest version, or of the one asked for; undefined when there is none, when it has
    * outlived its ttl or is older than `maxAge`. Rejects with `CheckpointDamagedError` when the bytes are not those that
-   * were saved, unless `fallback` asks for the newest sound version before it.
+   * were saved, unless `fallback` asks for the newest valid version before it.
    */
   async restoreCheckpoint<T = unknown>(id: string, options: RestoreCheckpointOptions = {}): Promise<T | undefined> {
     const found = await this.find(id, options);
@@ -202,14 +202,14 @@ export class CheckpointService {
   private async find(id: string, options: RestoreCheckpointOptions): Promise<ValidVersion | undefined> {
     this.requireRef(id, options.version);
     const now = this.settings.clock.now();
-    const wish: StateQuery = {
+    const query: StateQuery = {
       selector: options.version === undefined ? { asOf: now } : { version: options.version },
       now,
       maxAge: options.maxAge === undefined ? undefined : toMilliseconds(options.maxAge, { key: id, field: 'maxAge' }),
       onDamage: options.fallback === true ? 'fall-back' : 'refuse',
     };
     const { events } = this.settings;
-    const found = await this.read((store) => new ValidVersions(store, events).find(id, wish), undefined);
+    const found = await this.read((store) => new ValidVersions(store, events).find(id, query), undefined);
     if (found !== undefined) events.emit('checkpoint', { action: 'restored', id, version: found.record.version });
     return found;
   }
@@ -257,10 +257,10 @@ class CheckpointBuilder {
   make(
     id: string,
     state: unknown,
-    wish: SaveCheckpointOptions,
+    options: SaveCheckpointOptions,
   ): { readonly draft: CheckpointDraft; readonly bytes: Uint8Array } {
     const { clock, defaultLane, lanes } = this.settings;
-    const { lane = defaultLane, workflow, step, metadata, expectedVersion, ttl } = wish;
+    const { lane = defaultLane, workflow, step, metadata, expectedVersion, ttl } = options;
     requireName(id, 'id');
     if (!lanes.includes(lane)) throw new UnknownLaneError(lane, lanes);
     if (workflow !== undefined) requireName(workflow, 'workflow');
@@ -394,34 +394,34 @@ class ValidVersions {
   ) {}
 
   /** Rejects with `CheckpointDamagedError` unless `fallback` is set. */
-  async find(id: string, wish: StateQuery): Promise<ValidVersion | undefined> {
-    const read = await this.store.read(id, wish.selector);
+  async find(id: string, query: StateQuery): Promise<ValidVersion | undefined> {
+    const read = await this.store.read(id, query.selector);
     if (read.outcome === 'absent') return undefined;
     const version = read.outcome === 'found' ? read.record.version : read.version;
     if (read.outcome === 'found') {
-      if (!isWanted(read.record, wish)) return undefined;
+      if (!isWanted(read.record, query)) return undefined;
       if (isValid(read)) return read;
     }
     await this.report(id, version);
-    if (wish.onDamage === 'fall-back') return this.newestBefore(id, version, wish);
-    throw new CheckpointDamagedError(id, version, await this.soundVersions(id, wish.now));
+    if (query.onDamage === 'fall-back') return this.newestBefore(id, version, query);
+    throw new CheckpointDamagedError(id, version, await this.validVersions(id, query.now));
   }
 
-  private async newestBefore(id: string, version: number, wish: StateQuery): Promise<ValidVersion | undefined> {
-    for await (const sound of this.soundStates(id, wish.now, version)) {
-      return isWanted(sound.record, wish) ? sound : undefined;
+  private async newestBefore(id: string, version: number, query: StateQuery): Promise<ValidVersion | undefined> {
+    for await (const valid of this.validStates(id, query.now, version)) {
+      return isWanted(valid.record, query) ? valid : undefined;
     }
     return undefined;
   }
 
-  private async soundVersions(id: string, now: number): Promise<readonly number[]> {
+  private async validVersions(id: string, now: number): Promise<readonly number[]> {
     const versions: number[] = [];
-    for await (const { record } of this.soundStates(id, now, Infinity)) versions.push(record.version);
+    for await (const { record } of this.validStates(id, now, Infinity)) versions.push(record.version);
     return versions;
   }
 
   /** Newest first; one in memory at a time. */
-  private async *soundStates(id: string, now: number, before: number): AsyncGenerator<ValidVersion, void, undefined> {
+  private async *validStates(id: string, now: number, before: number): AsyncGenerator<ValidVersion, void, undefined> {
     for (const version of await this.store.versions(id)) {
       if (version >= before) continue;
       const read = await this.store.read(id, { version });

@@ -31,8 +31,8 @@ interface OlderHeaders {
  * date that is none, such as the usual `Expires: 0`, is over.
  */
 export function sharedMaxAge(control: CacheControl, older: OlderHeaders, now: number): number | undefined {
-  const said = seconds(control.get('s-maxage')) ?? seconds(control.get('max-age'));
-  if (said !== undefined) return said;
+  const declared = seconds(control.get('s-maxage')) ?? seconds(control.get('max-age'));
+  if (declared !== undefined) return declared;
   if (control.size === 0 && saysNoCache(older.pragma)) return 0;
   if (older.expires === undefined) return undefined;
   return Math.max(0, Math.floor((readDate(older.expires) - now) / 1_000));

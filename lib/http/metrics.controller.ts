@@ -101,14 +101,14 @@ class GuardedRoutes extends NumberRoutes {
   @HttpCode(200)
   @UseGuards(JsonBodies)
   async invalidate(@Body() body: unknown): Promise<OperationResult> {
-    const wish = readInvalidation(body);
-    if ('tags' in wish) {
-      await this.cache.invalidateByTag(...wish.tags);
+    const request = readInvalidation(body);
+    if ('tags' in request) {
+      await this.cache.invalidateByTag(...request.tags);
       return {};
     }
-    const lane = this.laneOf(wish);
+    const lane = this.laneOf(request);
     const removed =
-      'key' in wish ? Number(await lane.invalidate(wish.key)) : await lane.invalidateByPattern(wish.pattern);
+      'key' in request ? Number(await lane.invalidate(request.key)) : await lane.invalidateByPattern(request.pattern);
     return { lane: lane.lane, removed };
   }
 

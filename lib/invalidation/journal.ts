@@ -51,7 +51,7 @@ export type LogRow =
 
 /** Where the log is kept beside the entries it judges: the persistent tier. */
 export interface LogJournal {
-  /** As it was found when the tier was opened; empty for a fresh or voided tier. */
+  /** As it was found when the tier was opened; empty for a new or emptied tier. */
   readonly initial: LogState;
   /** In order with the tier's own writes and removals. Resolves when durable; rejects when it is not known to be. */
   append(rows: readonly LogRow[]): Promise<void>;

@@ -11,7 +11,7 @@ export interface SharedLog {
   /**
    * Publishes local records to the other instances. Resolves to whether the distributed tier held the subject, when the
    * shared log has the records, or when they are kept durably until it can be reached; rejects with
-   * INVALIDATION_PENDING when neither is so in time. `local` settles when the tiers of this process have been told.
+   * INVALIDATION_PENDING when neither is so in time. `local` settles when the tiers of this process have carried it out.
    */
   publish(records: readonly LogRecord[], local: Promise<unknown>): Promise<boolean>;
   /** Cut off for so long that nothing shared may be served. */

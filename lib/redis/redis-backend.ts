@@ -45,7 +45,7 @@ export interface RedisBackendOptions {
   readonly outbox: () => Outbox | undefined;
 }
 
-/** After a longer disconnection, missed records cannot be told from the others. */
+/** After a longer disconnection, missed records cannot be distinguished from the others. */
 const CUT_OFF_AFTER_MS = 1_000;
 const CLOSE_WITHIN_MS = 250;
 const RECONNECTS = { firstMs: 100, longestMs: 2_000 };

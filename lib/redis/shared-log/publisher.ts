@@ -108,9 +108,9 @@ export class RedisSharedLog implements SharedLog {
   /** The log has been followed up to `sequence`. Later births are newer than the records up to there. */
   followedTo(sequence: number): void {
     this.reached = sequence;
-    for (const [said, settle] of this.awaitingEcho) {
-      if (said > sequence) continue;
-      this.awaitingEcho.delete(said);
+    for (const [sent, settle] of this.awaitingEcho) {
+      if (sent > sequence) continue;
+      this.awaitingEcho.delete(sent);
       settle();
     }
   }
