@@ -4,7 +4,7 @@ import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { Jobs } from '../support/jobs.js';
 import { ModelNetwork } from '../support/model-network.js';
 import { ModelRedis } from '../support/model-redis.js';
-import { COMMAND_MS, MAX_STALENESS_MS, SharedInstance } from '../model/shared-instance.js';
+import { COMMAND_MS, MAX_STALENESS_MS, SharedInstance } from '../model/shared-log/instance.js';
 
 const COMPUTE_MS = 40;
 const STEP_MS = 10;

@@ -1,39 +1,27 @@
 import { describe } from '@jest/globals';
-import { OMISSIONS } from './rules.js';
-import { proveEachIsMissed } from './without.js';
+import { findsEachOmission } from './harness/omissions.js';
+import { MODEL } from './process-log/model.js';
 
 /** Of each rule one that a few runs show; the others need the long run. */
 const QUICK: readonly string[] = [
-  'a fenced flight lands nothing',
-  'positions of tags',
+  'an invalidated flight stores nothing',
+  'tag records apply',
   'a tag moves the stamp',
-  'who joined after the birth is moved',
-  'all open flights are fenced, not only the last',
+  'a caller that joined after a late tag was invalidated moves on',
+  'all open flights are invalidated, not only the last',
   'further callers queue',
-  'an earlier flight lands nothing over a later one',
-  'what is below the floor counts no more',
-  'positions of tags survive it',
-  'a tier that missed one is not trusted',
+  'an earlier flight does not overwrite a later one',
+  'an entry below the floor does not count',
+  'tag records survive a restart',
+  'a tier that missed a removal is not trusted',
   'a removal is awaited',
-  'word is left for the next one',
-  'what expired on its way lands expired',
-  'older values go first',
-  'it joins forced flights alone',
-  'they are fenced as others are',
+  'a note is left for the next owner',
+  'a value that expired during its computation is stored expired',
+  'older values are removed before the new one is written',
+  'a forced call joins forced flights only',
+  'refreshes are guarded like other computations',
 ];
 
-const SEARCH = `
-import { SCENES } from './test/model/scenes.js';
-import { search } from './test/model/search.js';
-const [scene, focus, seed, runs] = process.argv.slice(2);
-console.log(JSON.stringify(await search({ ...SCENES[scene], ...JSON.parse(focus) }, { seed: Number(seed), runs: Number(runs), shrink: 'as-found' })));
-`;
-
 describe('the library without one of its rules', () => {
-  proveEachIsMissed({
-    omissions: OMISSIONS,
-    quick: QUICK,
-    quickRuns: 1_000,
-    search: SEARCH,
-  });
+  findsEachOmission({ model: MODEL, folder: 'process-log', quick: QUICK, quickRuns: 1_000 });
 });

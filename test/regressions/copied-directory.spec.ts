@@ -39,6 +39,6 @@ describe('a cache directory that was copied', () => {
     await handle.write(Buffer.of(1), 0, 1, 2 * 4_096 + 100);
     await handle.close();
     const { report } = await bench.environment(copy);
-    expect(report.quarantines).toMatchObject([{ cause: expect.stringContaining('since it was closed') }]);
+    expect(report.quarantines).toMatchObject([{ cause: expect.stringContaining('after it was closed') }]);
   });
 });

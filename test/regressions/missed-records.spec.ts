@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { nextTurn } from '../../lib/clock/clock.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
-import { SharedDisk, SharedInstance } from '../model/shared-instance.js';
+import { SharedDisk, SharedInstance } from '../model/shared-log/instance.js';
 import { Jobs } from '../support/jobs.js';
 import { ModelNetwork } from '../support/model-network.js';
 import { ModelRedis } from '../support/model-redis.js';

@@ -1,11 +1,12 @@
-import { FakeClock } from '../../lib/testing/fake-clock.js';
-import { nextTurn } from '../../lib/clock/clock.js';
-import type { ComputeContext, ComputeManyContext, EntryOptions } from '../../lib/cache/call-options.js';
-import { leftovers, unevenNumbers } from '../support/audit.js';
-import { Jobs } from '../support/jobs.js';
-import { ModelDisk } from '../support/model-tier.js';
-import { DECLARED, KEYS, LATE, type Action, type How, type Place, type Scene } from './actions.js';
-import { ModelProcess, type Machine } from './model-process.js';
+import { FakeClock } from '../../../lib/testing/fake-clock.js';
+import { nextTurn } from '../../../lib/clock/clock.js';
+import type { ComputeContext, ComputeManyContext, EntryOptions } from '../../../lib/cache/call-options.js';
+import { leftovers, unevenNumbers } from '../../support/audit.js';
+import { Jobs } from '../../support/jobs.js';
+import { ModelDisk } from '../../support/model-tier.js';
+import { DECLARED, invalidate, KEYS, laneOf, LATE, type ModelWorld, SOURCE_FAILED, tagsOf } from '../harness/model.js';
+import type { Action, How, Place, Scene } from './actions.js';
+import { ModelProcess, type Machine } from './process.js';
 import { Oracle, type Made } from './oracle.js';
 
 /** A computation that is under way until the model ends it. */
@@ -31,17 +32,10 @@ interface Waiting {
 
 const TTL_S = { short: 10, long: 3_600 };
 
-/** What a run came to, beside not being wrong. */
-export interface Tally {
-  hits: number;
-  computed: number;
-  stale: number;
-}
-
 /** Everything of one run: processes, what they share, what was asked of them, and the oracle who watches. */
-export class World {
+export class World implements ModelWorld<Action> {
   violation: string | undefined;
-  readonly tally: Tally = { hits: 0, computed: 0, stale: 0 };
+  readonly tally = { hits: 0, computed: 0, stale: 0 };
   private readonly oracle: Oracle;
   private readonly scene: Scene;
   private readonly machine: Machine = { clock: new FakeClock(), jobs: new Jobs(), disk: new ModelDisk() };
@@ -215,8 +209,8 @@ export class World {
         return this.put(process, action);
       case 'set':
         return this.set(process, action);
-      case 'say':
-        return this.say(process, action);
+      case 'invalidate':
+        return this.invalidate(process, action);
       case 'evict':
         return void process.app.memory.space(action.at.lane).delete(action.key);
       case 'commit':
@@ -312,13 +306,19 @@ export class World {
   private put(process: ModelProcess, { at, key, how }: { at: Place; key: string; how: How }): void {
     const compute = (ctx: ComputeContext): Promise<unknown> =>
       this.compute(process, { lane: at.lane, key, how, isShared: false, ctx });
-    const said = this.oracle.say({ by: process, kind: 'set', lane: at.lane, subject: key, calledAt: this.tick() });
+    const invalidation = this.oracle.call({
+      by: process,
+      kind: 'set',
+      lane: at.lane,
+      subject: key,
+      calledAt: this.tick(),
+    });
     const expect = this.caller(process, at.lane, key);
     const answer = process.app.manager(at.lane).putComputed(key, compute, this.optionsOf(key, how));
     expect(answer);
     answer.then(
       () => {
-        said.resolvedAt = this.tick();
+        invalidation.resolvedAt = this.tick();
       },
       () => undefined,
     );
@@ -334,33 +334,32 @@ export class World {
     const values = keys.map((one): [string, unknown] => {
       const made = this.made(process, { lane: at.lane, key: one, how, startedAt: calledAt });
       made.tags = DECLARED[key] ?? [];
-      made.landedMs = this.time;
+      made.storedMs = this.time;
       made.endedAt = calledAt;
       return [one, this.oracle.make(made)];
     });
     const { tags, ttl, grace } = this.optionsOf(key, how);
     const options = { tags: tags ?? [], ttl: ttl ?? this.ttlS, grace: grace ?? 0 };
-    const said = keys.map((subject) => this.oracle.say({ by: process, kind: 'set', lane: at.lane, subject, calledAt }));
+    const invalidation = keys.map((subject) =>
+      this.oracle.call({ by: process, kind: 'set', lane: at.lane, subject, calledAt }),
+    );
     const resolved = many ? manager.setMany(values, options) : manager.set(key, values[0]?.[1], options);
     this.whenDone(resolved, () => {
-      for (const one of said) one.resolvedAt = this.tick();
+      for (const one of invalidation) one.resolvedAt = this.tick();
     });
   }
 
-  private say(process: ModelProcess, { at, what, subject }: Action & { do: 'say' }): void {
+  private invalidate(process: ModelProcess, { at, kind, subject }: Action & { do: 'invalidate' }): void {
     const manager = process.app.manager(at.lane);
-    const lane = what === 'tag' || what === 'expire-tag' ? undefined : at.lane;
-    const said = this.oracle.say({ by: process, kind: what, lane, subject, calledAt: this.tick() });
-    const calls = {
-      key: () => manager.invalidate(subject),
-      tag: () => manager.invalidateByTag(subject),
-      pattern: () => manager.invalidateByPattern(subject),
-      all: () => manager.clearAll(),
-      expire: () => manager.expire(subject),
-      'expire-tag': () => manager.expireByTag(subject),
-    };
-    this.whenDone(calls[what](), () => {
-      said.resolvedAt = this.tick();
+    const invalidation = this.oracle.call({
+      by: process,
+      kind,
+      lane: laneOf(kind, at.lane),
+      subject,
+      calledAt: this.tick(),
+    });
+    this.whenDone(invalidate(manager, kind, subject), () => {
+      invalidation.resolvedAt = this.tick();
     });
   }
 
@@ -408,7 +407,7 @@ export class World {
       startedAt,
       endedAt: Infinity,
       tags: [],
-      landedMs: Infinity,
+      storedMs: Infinity,
       ttlMs: this.ttlS * 1_000,
       graceMs,
     };
@@ -439,9 +438,9 @@ export class World {
         end: (outcome) => {
           this.running = this.running.filter((other) => other !== running);
           if (outcome === 'failed') return reject(SOURCE_FAILED);
-          ctx.setTags(asked.isBatch === true ? [...(DECLARED[key] ?? []), ...(LATE[key] ?? [])] : (LATE[key] ?? []));
-          made.tags = [...(DECLARED[key] ?? []), ...(LATE[key] ?? [])];
-          made.landedMs = this.time;
+          ctx.setTags(asked.isBatch === true ? tagsOf(key) : (LATE[key] ?? []));
+          made.tags = tagsOf(key);
+          made.storedMs = this.time;
           made.endedAt = this.tick();
           resolve(this.oracle.make(made));
         },
@@ -470,7 +469,7 @@ export class World {
     for (const { openedAt: startedAt, key, lane, isForced, isAborted } of others) {
       if (isForced || next.isForced || isAborted()) continue;
       if (this.oracle.hasNewer({ by: next.by, lane, key, startedAt })) continue;
-      const tags = [...(DECLARED[key] ?? []), ...(LATE[key] ?? [])];
+      const tags = tagsOf(key);
       // Who takes over starts anew.
       if (next.by.ownedFrom !== Infinity && next.by.ownedFrom > startedAt) continue;
       if (!this.oracle.hasNamed({ key, lane, tags, startedAt })) this.violation ??= `P2 a second computation of ${key}`;
@@ -495,8 +494,6 @@ interface Computation {
   readonly isBatch?: boolean;
   readonly ctx: Pick<ComputeContext, 'signal'> & { setTags(tags: readonly string[]): void };
 }
-
-const SOURCE_FAILED = new Error('the source failed');
 
 function isExpected(error: unknown): boolean {
   if (error === SOURCE_FAILED || (error instanceof Error && error.message === 'left')) return true;

@@ -2,7 +2,6 @@ import type { Scene } from './actions.js';
 
 const SCENE: Scene = { processes: 1, breaks: false, restarts: false, freshness: false, plain: false };
 
-/** What may happen in a run, from few things to all of them. */
 export const SCENES = {
   'one process': { ...SCENE, plain: true },
   'forced computations': { ...SCENE, plain: true, only: 'forced', forces: 0.4 },

@@ -1,16 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { edited, Workshop } from '../support/child-process.js';
-import type { Edit, Omission } from './omission.js';
+import { edited, Workshop } from '../../support/child-process.js';
+import type { Edit, Model, Omission } from './model.js';
 
-/** What is left out, and who is to find out. */
-export interface Proof {
-  readonly omissions: readonly Omission[];
+/** Which rules of a model are left out, and how long each is looked for. */
+export interface Proof<Scene, Step> {
+  readonly model: Model<Scene, Step>;
+  /** The folder of the model below test/model. */
+  readonly folder: string;
   /** Those that `quickRuns` show; the others need the long run. */
   readonly quick: readonly string[];
   readonly quickRuns: number;
-  /** A program that is given scene, focus, seed and runs, and prints a `SearchOutcome` as JSON. */
-  readonly search: string;
 }
 
 interface SearchOutcome {
@@ -22,10 +22,11 @@ const ROUNDS = process.env['LANE_CACHE_ROUNDS'];
 const SEED = process.env['LANE_CACHE_SEED'] ?? '1';
 const LONGEST_MS = 1_200_000;
 
-/** Leaves out one thing after the other, in a copy of the library, and prints by what each was found out. */
-export function proveEachIsMissed({ omissions, quick, quickRuns, search }: Proof): void {
+/** Leaves out one rule after the other, in a copy of the library, and prints which promise showed it. */
+export function findsEachOmission<Scene, Step>({ model, folder, quick, quickRuns }: Proof<Scene, Step>): void {
   const runs = ROUNDS ?? String(quickRuns);
-  const looked = omissions.filter(({ out }) => ROUNDS !== undefined || quick.includes(out));
+  const wanted = model.omissions.filter(({ out }) => ROUNDS !== undefined || quick.includes(out));
+  const program = searchProgram(folder);
 
   let workshop: Workshop;
   const rows: string[] = [];
@@ -35,19 +36,19 @@ export function proveEachIsMissed({ omissions, quick, quickRuns, search }: Proof
     process.stdout.write(['rule | what was taken out | found by | after runs', ...rows, ''].join('\n'));
   });
 
-  it('which stands where it is looked for, once', async () => {
-    expect(await misplaced(omissions.flatMap(({ edits }) => edits))).toEqual([]);
+  it('has each rule once at the place where it is taken out', async () => {
+    expect(await misplaced(model.omissions.flatMap(({ edits }) => edits))).toEqual([]);
   });
 
-  it.each(looked.map((omission): [string, string, Omission] => [omission.rule, omission.out, omission]))(
-    'is found out: %s, %s',
+  it.each(wanted.map((omission): [string, string, Omission<Scene>] => [omission.rule, omission.out, omission]))(
+    'breaks a promise: %s, %s',
     async (rule, out, { edits, scene, focus }) => {
       const without = await workshop.variant(byFile(edits));
       try {
-        const child = await without.run(search, [scene, JSON.stringify(focus), SEED, runs]);
+        const child = await without.run(program, [scene, JSON.stringify(focus), SEED, runs]);
         const outcome = JSON.parse(await child.line()) as SearchOutcome;
         const violation = outcome.found?.violation;
-        const by = violation === undefined ? 'nobody' : `${violation.split(' ')[0]} in '${scene}'`;
+        const by = violation === undefined ? 'nothing' : `${violation.split(' ')[0]} in '${scene}'`;
         rows.push(`${rule} | ${out} | ${by} | ${outcome.runs}`);
         expect(violation).toBeDefined();
       } finally {
@@ -57,6 +58,16 @@ export function proveEachIsMissed({ omissions, quick, quickRuns, search }: Proof
     LONGEST_MS,
   );
 }
+
+/** Is given the scene, the focus, the seed and the runs, and prints a `SearchOutcome` as JSON. */
+const searchProgram = (folder: string): string => `
+import { MODEL } from './test/model/${folder}/model.js';
+import { search } from './test/model/harness/search.js';
+const [name, focus, seed, runs] = process.argv.slice(2);
+const options = { seed: Number(seed), runs: Number(runs), shrink: 'as-found' };
+console.log(JSON.stringify(await search(MODEL, { ...MODEL.scenes[name], ...JSON.parse(focus) }, options)));
+process.exit();
+`;
 
 async function misplaced(edits: readonly Edit[]): Promise<readonly object[]> {
   const sources = new Map<string, string>();

@@ -1,4 +1,4 @@
-import { KeyPattern } from '../../lib/entries/pattern.js';
+import { matches, type Subject } from '../harness/model.js';
 
 /** A process of the model, as far as the oracle must tell them apart. */
 export interface Process {
@@ -16,7 +16,7 @@ export interface Made {
   /** All it came to carry. */
   tags: readonly string[];
   /** When its life began, on a clock that no one sets, and how long it lasts. */
-  landedMs: number;
+  storedMs: number;
   /** When its computation ended. */
   endedAt: number;
   ttlMs: number;
@@ -24,12 +24,8 @@ export interface Made {
 }
 
 /** Something that was said to count no longer, or to be past its ttl. */
-export interface Said {
+export interface Invalidation extends Subject {
   readonly by: Process;
-  readonly kind: 'key' | 'tag' | 'pattern' | 'all' | 'set' | 'expire' | 'expire-tag';
-  /** Absent for all lanes. */
-  readonly lane: string | undefined;
-  readonly subject: string;
   readonly calledAt: number;
   /** Infinity until it has been resolved. */
   resolvedAt: number;
@@ -52,7 +48,7 @@ export interface Call {
 
 /** What the promises say, over plain lists: no positions, no fences, nothing of how the cache does it. */
 export class Oracle {
-  readonly said: Said[] = [];
+  readonly invalidations: Invalidation[] = [];
   private readonly made: Made[] = [];
   /** The youngest value that a forced call got, by process and place. */
   private readonly forced = new Map<Process, Map<string, Made>>();
@@ -70,14 +66,14 @@ export class Oracle {
   }
 
   /** A value that was ready as a part of something larger was ready with it. */
-  ended(value: unknown, at: number, landedMs: number): void {
+  ended(value: unknown, at: number, storedMs: number): void {
     const made = this.get(value);
-    if (made !== undefined) Object.assign(made, { endedAt: at, landedMs });
+    if (made !== undefined) Object.assign(made, { endedAt: at, storedMs });
   }
 
-  say(said: Omit<Said, 'resolvedAt'>): Said {
-    const full = { ...said, resolvedAt: Infinity };
-    this.said.push(full);
+  call(invalidation: Omit<Invalidation, 'resolvedAt'>): Invalidation {
+    const full = { ...invalidation, resolvedAt: Infinity };
+    this.invalidations.push(full);
     return full;
   }
 
@@ -86,21 +82,28 @@ export class Oracle {
     const made = this.get(value);
     if (made === undefined) return `P1 ${call.key}: got something that nobody made`;
     if (made.lane !== call.lane || made.key !== call.key) return `P1 ${call.key}: got the value of ${made.key}`;
-    for (const said of this.said) {
-      if (said.resolvedAt >= call.calledAt || made.startedAt >= said.calledAt || !names(said, made)) continue;
-      if (!reaches(said, call, made)) continue;
-      const what = `${call.key}@${call.calledAt} got what was started @${made.startedAt}, ${said.kind} ${said.subject} called @${said.calledAt} resolved @${said.resolvedAt}`;
-      if (!said.kind.startsWith('expire')) return `P1 ${what}`;
+    for (const invalidation of this.invalidations) {
+      if (
+        invalidation.resolvedAt >= call.calledAt ||
+        made.startedAt >= invalidation.calledAt ||
+        !matches(invalidation, made)
+      )
+        continue;
+      if (!reaches(invalidation, call, made)) continue;
+      const what = `${call.key}@${call.calledAt} got what was started @${made.startedAt}, ${invalidation.kind} ${invalidation.subject} called @${invalidation.calledAt} resolved @${invalidation.resolvedAt}`;
+      if (!invalidation.kind.startsWith('expire')) return `P1 ${what}`;
       if (!call.mayBeStale()) return `EXPIRED ${what}`;
     }
     return this.judgeForce(call, made) ?? this.judgeAge(call, made);
   }
 
-  /** Whether something was said about a key since. */
+  /** Whether something was invalidation about a key since. */
   hasNamed(key: Pick<Made, 'lane' | 'key' | 'tags' | 'startedAt'>): boolean {
     // A put computation names its key when it ends.
-    const namedAt = ({ kind, calledAt, resolvedAt }: Said): number => (kind === 'set' ? resolvedAt : calledAt);
-    return this.said.some((said) => namedAt(said) > key.startedAt && names(said, key));
+    const namedAt = ({ kind, calledAt, resolvedAt }: Invalidation): number => (kind === 'set' ? resolvedAt : calledAt);
+    return this.invalidations.some(
+      (invalidation) => namedAt(invalidation) > key.startedAt && matches(invalidation, key),
+    );
   }
 
   /** Whether somebody forced a computation that was started later and has ended first: what is older is for nobody new. */
@@ -125,7 +128,7 @@ export class Oracle {
   }
 
   private judgeAge(call: Call, made: Made): string | undefined {
-    const age = call.calledMs - made.landedMs;
+    const age = call.calledMs - made.storedMs;
     if (age < made.ttlMs) return undefined;
     if (!call.mayBeStale()) return `P5 ${call.key}@${call.calledAt} got a value ${age} ms old of ttl ${made.ttlMs}`;
     if (age < made.ttlMs + made.graceMs) return undefined;
@@ -133,23 +136,8 @@ export class Oracle {
   }
 }
 
-function names(said: Said, made: Pick<Made, 'lane' | 'key' | 'tags'>): boolean {
-  if (said.lane !== undefined && said.lane !== made.lane) return false;
-  switch (said.kind) {
-    case 'all':
-      return true;
-    case 'tag':
-    case 'expire-tag':
-      return made.tags.includes(said.subject);
-    case 'pattern':
-      return new KeyPattern(said.subject).matchesEntry(made.key, made.tags);
-    default:
-      return said.subject === made.key;
-  }
-}
-
 /** What one process says binds itself, and whoever comes to own afterwards what survived. */
-function reaches(said: Said, call: Call, made: Made): boolean {
-  if (said.by === call.by) return true;
-  return made.by !== call.by && said.resolvedAt < call.by.ownedFrom;
+function reaches(invalidation: Invalidation, call: Call, made: Made): boolean {
+  if (invalidation.by === call.by) return true;
+  return made.by !== call.by && invalidation.resolvedAt < call.by.ownedFrom;
 }

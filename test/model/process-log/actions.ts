@@ -1,3 +1,5 @@
+import { Dice, KEYS, type InvalidationKind } from '../harness/model.js';
+
 /**
  * One step of a trace. Numbers choose among what is there when the step is taken, counted round. The next step comes when
  * everything that this one set off stands still, or, if it is `hurried`, so many microtasks later.
@@ -9,7 +11,7 @@ type Step =
   | { readonly do: 'ask'; readonly at: Place; readonly key: string; readonly how: How; readonly many: boolean }
   | { readonly do: 'put'; readonly at: Place; readonly key: string; readonly how: How }
   | { readonly do: 'set'; readonly at: Place; readonly key: string; readonly how: How; readonly many: boolean }
-  | { readonly do: 'say'; readonly at: Place; readonly what: Spoken; readonly subject: string }
+  | { readonly do: 'invalidate'; readonly at: Place; readonly kind: InvalidationKind; readonly subject: string }
   | { readonly do: 'finish'; readonly n: number; readonly outcome: 'ok' | 'failed' }
   | { readonly do: 'leave'; readonly n: number }
   | { readonly do: 'work'; readonly n: number; readonly many: number }
@@ -28,8 +30,6 @@ export interface Place {
   readonly process: number;
   readonly lane: string;
 }
-
-export type Spoken = 'key' | 'tag' | 'pattern' | 'all' | 'expire' | 'expire-tag';
 
 /** How a value is asked for or set. */
 export interface How {
@@ -50,9 +50,9 @@ export interface Scene {
   readonly plain: boolean;
   /** Nothing else than calls, many of them forced. */
   readonly only?: 'forced';
-  /** For a closer look at one kind of race: of all keys, of all that can be said, of all ways to ask. */
+  /** For a closer look at one kind of race: of all keys, of all kinds of invalidations, of all ways to ask. */
   readonly keys?: readonly string[];
-  readonly says?: readonly Spoken[];
+  readonly kinds?: readonly InvalidationKind[];
   readonly forces?: number;
   readonly renews?: true;
   readonly reads?: 'later';
@@ -67,23 +67,20 @@ export interface Scene {
   readonly changes?: number;
 }
 
-export const KEYS = ['a', 'b', 'c'] as const;
-/** Tags given with the call, and tags that the computation sets at its end. */
-export const DECLARED: Readonly<Record<string, readonly string[]>> = { a: ['t'], b: [], c: [] };
-export const LATE: Readonly<Record<string, readonly string[]>> = { a: [], b: ['u'], c: [] };
-const PATTERNS = ['*', 'a', 'u:*', 't:?', 'c'];
-const SAYS: readonly Spoken[] = [
+const KINDS: readonly InvalidationKind[] = [
   ...(['key', 'key', 'key', 'tag', 'tag', 'tag'] as const),
   ...(['pattern', 'all', 'expire', 'expire-tag'] as const),
 ];
 const LANES = ['standard', 'standard', 'standard', 'docs'];
 
 /** Draws the next step of a scene. */
-export class Dice {
+export class ActionDice extends Dice {
   constructor(
-    private readonly random: () => number,
+    random: () => number,
     private readonly scene: Scene,
-  ) {}
+  ) {
+    super(random);
+  }
 
   action(): Action {
     const step = this.step();
@@ -104,13 +101,15 @@ export class Dice {
       return { do: 'break', process, tier, how: this.of(['broken', 'mended'] as const) };
     }
     if (this.chance(this.scene.changes ?? 0)) return { do: this.of(['kill', 'start', 'take-over'] as const), process };
-    const roll = this.random() * (this.scene.only === 'forced' ? 0.67 : 1);
+    const roll = this.roll() * (this.scene.only === 'forced' ? 0.67 : 1);
     if (roll < 0.2) return { do: 'ask', at, key, how: this.how(), many: !this.scene.plain && this.chance(0.15) };
     if (roll < 0.23) return { do: 'get', at, key, many: this.chance(0.3) };
     if (roll < 0.42) return { do: 'work', n: this.number(4), many: this.of([1, 1, 3]) };
     if (roll < 0.53) return { do: 'finish', n: this.number(4), outcome: this.chance(0.2) ? 'failed' : 'ok' };
     if (roll < 0.67) return { do: 'commit', process, tier, many: this.of([1, 2, 4]) };
-    if (roll < 0.82 && this.scene.says?.length !== 0) return this.say(at);
+    if (roll < 0.82 && this.scene.kinds?.length !== 0) {
+      return { do: 'invalidate', at, ...this.invalidation(this.scene.kinds ?? KINDS, this.scene.keys ?? KEYS) };
+    }
     if (roll < 0.86) return { do: 'evict', at, key };
     if (roll < 0.88) return { do: 'set', at, key, how: this.how(), many: this.chance(0.2) };
     if (roll < 0.89) return { do: 'put', at, key, how: this.how() };
@@ -124,14 +123,6 @@ export class Dice {
     if (roll < 0.996 && freshness) return { do: 'wall', ms: this.of([-60_000, 3_000]) };
     if (freshness) return { do: 'leave', n: this.number(4) };
     return { do: 'work', n: this.number(4), many: 1 };
-  }
-
-  private say(at: Place): Step {
-    const { says = SAYS, keys = KEYS } = this.scene;
-    const what = this.of(says);
-    const tags = ['t', 'u'];
-    const subjects = { key: keys, expire: keys, pattern: PATTERNS, tag: tags, 'expire-tag': tags, all: ['*'] };
-    return { do: 'say', at, what, subject: this.of(subjects[what]) };
   }
 
   private how(): How {
@@ -151,17 +142,5 @@ export class Dice {
 
   private get process(): number {
     return this.scene.processes === 2 && this.chance(0.4) ? 1 : 0;
-  }
-
-  private of<T>(list: readonly T[]): T {
-    return list[this.number(list.length)] as T;
-  }
-
-  private number(below: number): number {
-    return Math.floor(this.random() * below);
-  }
-
-  private chance(share: number): boolean {
-    return this.random() < share;
   }
 }

@@ -1,30 +1,30 @@
-import { nextTurn } from '../../lib/clock/clock.js';
-import type { ComputeContext } from '../../lib/cache/call-options.js';
-import { FakeClock } from '../../lib/testing/fake-clock.js';
-import { leftovers, unevenNumbers } from '../support/audit.js';
-import { Jobs } from '../support/jobs.js';
-import { ModelNetwork } from '../support/model-network.js';
-import { ModelRedis, type Data } from '../support/model-redis.js';
+import { nextTurn } from '../../../lib/clock/clock.js';
+import type { ComputeContext } from '../../../lib/cache/call-options.js';
+import { FakeClock } from '../../../lib/testing/fake-clock.js';
+import { leftovers, unevenNumbers } from '../../support/audit.js';
+import { Jobs } from '../../support/jobs.js';
+import { ModelNetwork } from '../../support/model-network.js';
+import { ModelRedis, type Data } from '../../support/model-redis.js';
 import {
-  SHARED_KEYS,
-  SHARED_LATE,
-  SHARED_TAGS,
-  type Pace,
-  type ServerFault,
-  type SharedAction,
-  type SharedPlace,
-  type SharedScene,
-  type SharedSpoken,
-  type SharedWeather,
-} from './shared-actions.js';
-import { MAX_STALENESS_MS, SharedDisk, SharedInstance } from './shared-instance.js';
-import { SharedOracle, type Life, type SharedCall, type SharedSaid } from './shared-oracle.js';
+  DECLARED,
+  type InvalidationKind,
+  invalidate,
+  KEYS,
+  laneOf,
+  LATE,
+  type ModelWorld,
+  SOURCE_FAILED,
+  tagsOf,
+} from '../harness/model.js';
+import type { Action, Pace, Place, Scene, ServerFault, Weather } from './actions.js';
+import { MAX_STALENESS_MS, SharedDisk, SharedInstance } from './instance.js';
+import { Oracle, type Life, type Call, type Invalidation } from './oracle.js';
 
-interface Place {
+interface Site {
   readonly disk: SharedDisk | undefined;
   current: SharedInstance | undefined;
   network: ModelNetwork;
-  weather: SharedWeather;
+  weather: Weather;
   disks: Pace;
   /** When it was last connected, or began. */
   lastOnMs: number;
@@ -35,33 +35,25 @@ interface Running {
   end(outcome: 'ok' | 'failed'): void;
 }
 
-export interface SharedTally {
-  l1: number;
-  l3: number;
-  l4: number;
-  computed: number;
-}
-
 /** A message that is under way for longer has met a bad network. */
 const SLOW_MS = 250;
 const STEP_MS = 50;
-const SOURCE_FAILED = new Error('the source failed');
 
 /** Everything of one run: instances, the server between them, what was asked of them, and the oracle who watches. */
-export class SharedWorld {
+export class World implements ModelWorld<Action> {
   violation: string | undefined;
-  readonly tally: SharedTally = { l1: 0, l3: 0, l4: 0, computed: 0 };
+  readonly tally = { l1: 0, l3: 0, l4: 0, computed: 0 };
   private readonly clock = new FakeClock();
   private readonly server = new ModelRedis(() => this.clock.now());
-  private readonly oracle = new SharedOracle();
+  private readonly oracle = new Oracle();
   private readonly jobs = new Jobs();
-  private readonly places: readonly Place[];
+  private readonly places: readonly Site[];
   private replica: Data = new Map();
   private running: Running[] = [];
   private readonly callers = new Map<SharedInstance, number>();
   private now = 0;
 
-  constructor(private readonly scene: SharedScene) {
+  constructor(private readonly scene: Scene) {
     this.places = Array.from({ length: scene.instances }, (_, at) => ({
       disk: scene.disks[at] === true ? new SharedDisk() : undefined,
       current: undefined,
@@ -73,7 +65,7 @@ export class SharedWorld {
     for (const instance of this.places.keys()) this.start(instance);
   }
 
-  async take(action: SharedAction): Promise<void> {
+  async take(action: Action): Promise<void> {
     this.perform(action);
     await this.settle();
     if (action.do === 'time') await this.pass(action.ms);
@@ -84,7 +76,7 @@ export class SharedWorld {
     if (this.server.faults.length > 0) this.violation ??= `LUA ${this.server.faults[0]}`;
   }
 
-  /** Everything is mended, and comes to its end; whoever is asked then must know all that was said. */
+  /** Everything is mended, and comes to its end; whoever is asked then must know all that was invalidation. */
   async finish(): Promise<void> {
     this.server.isFull = false;
     for (const [instance, place] of this.places.entries()) {
@@ -103,6 +95,9 @@ export class SharedWorld {
     for (const { app } of this.alive) app.memory.clearAll();
     await this.askAll();
     for (const { app } of this.alive) this.lookForLeftovers(app);
+  }
+
+  leave(): void {
     for (const place of this.places) if (place.current !== undefined) this.kill(place);
   }
 
@@ -116,9 +111,9 @@ export class SharedWorld {
 
   private get unrest(): string {
     const isOff = this.alive.some(({ life }) => life.connectedAt === undefined);
-    const isUntold = this.places.some(({ disk }) => (disk?.outbox.size ?? 0) > 0);
+    const isUnpublished = this.places.some(({ disk }) => (disk?.outbox.size ?? 0) > 0);
     const waiting = this.alive.some((instance) => (this.callers.get(instance) ?? 0) > 0);
-    const parts = [isOff && 'disconnected', isUntold && 'unsaid', this.running.length > 0 && 'computing'];
+    const parts = [isOff && 'disconnected', isUnpublished && 'unpublished', this.running.length > 0 && 'computing'];
     return [...parts, waiting && 'callers wait'].filter(Boolean).join(', ');
   }
 
@@ -164,14 +159,14 @@ export class SharedWorld {
       const isBad = weather === 'hole' || weather === 'down' || this.server.isFull;
       if (isBad || nowMs - network.waitingSince > SLOW_MS) current.life.spoiltMs = nowMs;
       if (disk !== undefined && disk.outbox.size > 0) continue;
-      for (const said of this.oracle.said) {
-        if (said.by.instance === current.life.instance && said.resolvedAt < Infinity)
-          said.told ??= { at: this.tick(), ms: nowMs };
+      for (const invalidation of this.oracle.invalidations) {
+        if (invalidation.by.instance === current.life.instance && invalidation.resolvedAt < Infinity)
+          invalidation.published ??= { at: this.tick(), ms: nowMs };
       }
     }
   }
 
-  private perform(action: SharedAction): void {
+  private perform(action: Action): void {
     switch (action.do) {
       case 'work':
         return this.work(action);
@@ -188,7 +183,7 @@ export class SharedWorld {
     }
   }
 
-  private performAt(action: Exclude<SharedAction, { do: 'work' | 'finish' | 'server' | 'time' | 'start' }>): void {
+  private performAt(action: Exclude<Action, { do: 'work' | 'finish' | 'server' | 'time' | 'start' }>): void {
     const place = this.places['at' in action ? action.at.instance : action.instance];
     if (place?.current === undefined) return;
     switch (action.do) {
@@ -198,8 +193,8 @@ export class SharedWorld {
         return this.get(place.current, action.at.lane, action.key);
       case 'set':
         return this.set(place.current, action.at.lane, action.key);
-      case 'say':
-        return this.say(place.current, action.at, action.what, action.subject);
+      case 'invalidate':
+        return this.invalidate(place.current, action.at, action.kind, action.subject);
       case 'forget':
         return void place.current.app.memory.space(action.at.lane).delete(action.key);
       case 'weather':
@@ -223,7 +218,7 @@ export class SharedWorld {
     }
   }
 
-  private change(place: Place, weather: SharedWeather): void {
+  private change(place: Site, weather: Weather): void {
     if (weather === 'cut' || weather === 'down') {
       place.network.cut();
       if (place.current !== undefined) place.current.life.spoiltMs = this.clock.monotonic();
@@ -287,7 +282,7 @@ export class SharedWorld {
     });
   }
 
-  private kill(place: Place): void {
+  private kill(place: Site): void {
     const { current } = place;
     if (current === undefined) return;
     for (const lane of current.app.lanes) {
@@ -306,9 +301,9 @@ export class SharedWorld {
     this.answered(by, this.callOf(by, lane, key), by.app.manager(lane).get(key));
   }
 
-  private ask(by: SharedInstance, { lane }: SharedPlace, key: string, forceFresh: boolean): void {
+  private ask(by: SharedInstance, { lane }: Place, key: string, forceFresh: boolean): void {
     const compute = (ctx: ComputeContext): Promise<unknown> => this.compute(by, lane, key, ctx);
-    const options = { tags: SHARED_TAGS[key] ?? [], forceFresh };
+    const options = { tags: DECLARED[key] ?? [], forceFresh };
     const call = this.callOf(by, lane, key);
     this.answered(by, call, by.app.manager(lane).getOrSet(key, compute, options));
   }
@@ -321,9 +316,8 @@ export class SharedWorld {
         end: (outcome) => {
           this.running = this.running.filter((other) => other !== running);
           if (outcome === 'failed') return reject(SOURCE_FAILED);
-          ctx.setTags(SHARED_LATE[key] ?? []);
-          const tags = [...(SHARED_TAGS[key] ?? []), ...(SHARED_LATE[key] ?? [])];
-          resolve(this.oracle.make({ lane, key, startedAt, tags }));
+          ctx.setTags(LATE[key] ?? []);
+          resolve(this.oracle.make({ lane, key, startedAt, tags: tagsOf(key) }));
         },
       };
       this.running.push(running);
@@ -332,38 +326,35 @@ export class SharedWorld {
 
   private set(by: SharedInstance, lane: string, key: string): void {
     const startedAt = this.tick();
-    const tags = SHARED_TAGS[key] ?? [];
+    const tags = DECLARED[key] ?? [];
     const value = this.oracle.make({ lane, key, startedAt, tags });
-    const said = this.oracle.say({ by: by.life, kind: 'set', lane, subject: key, calledAt: startedAt });
-    this.ended(by, said, by.app.manager(lane).set(key, value, { tags }));
+    const invalidation = this.oracle.call({ by: by.life, kind: 'set', lane, subject: key, calledAt: startedAt });
+    this.ended(by, invalidation, by.app.manager(lane).set(key, value, { tags }));
   }
 
-  private say(by: SharedInstance, { lane: at }: SharedPlace, kind: SharedSpoken, subject: string): void {
+  private invalidate(by: SharedInstance, { lane: at }: Place, kind: InvalidationKind, subject: string): void {
     const manager = by.app.manager(at);
-    const lane = kind === 'tag' || kind === 'expire-tag' ? undefined : at;
-    const said = this.oracle.say({ by: by.life, kind, lane, subject, calledAt: this.tick() });
-    const calls = {
-      key: () => manager.invalidate(subject),
-      tag: () => manager.invalidateByTag(subject),
-      pattern: () => manager.invalidateByPattern(subject),
-      all: () => manager.clearAll(),
-      expire: () => manager.expire(subject),
-      'expire-tag': () => manager.expireByTag(subject),
-    };
-    this.ended(by, said, calls[kind]());
+    const invalidation = this.oracle.call({
+      by: by.life,
+      kind,
+      lane: laneOf(kind, at),
+      subject,
+      calledAt: this.tick(),
+    });
+    this.ended(by, invalidation, invalidate(manager, kind, subject));
   }
 
   /** What could not be told in time is rejected, and holds here all the same. */
-  private ended(by: SharedInstance, said: SharedSaid, work: Promise<unknown>): void {
+  private ended(by: SharedInstance, invalidation: Invalidation, work: Promise<unknown>): void {
     this.wait(by, 1);
     const leave = (): void => {
       this.wait(by, -1);
-      if (by.isAlive) said.settledAt = this.tick();
+      if (by.isAlive) invalidation.settledAt = this.tick();
     };
     work.then(
       () => {
         leave();
-        if (by.isAlive) said.resolvedAt = said.settledAt;
+        if (by.isAlive) invalidation.resolvedAt = invalidation.settledAt;
       },
       (error: unknown) => {
         leave();
@@ -373,7 +364,7 @@ export class SharedWorld {
     );
   }
 
-  private callOf(by: SharedInstance, lane: string, key: string): SharedCall {
+  private callOf(by: SharedInstance, lane: string, key: string): Call {
     const { life } = by;
     const calledMs = this.clock.monotonic();
     const { connectedAt, hasConnected, spoiltMs } = life;
@@ -383,7 +374,7 @@ export class SharedWorld {
     return { life, lane, key, calledAt: this.tick(), calledMs, connectedAt, hasConnected, spoiltMs, isStale };
   }
 
-  private answered(by: SharedInstance, call: SharedCall, answer: Promise<unknown>): void {
+  private answered(by: SharedInstance, call: Call, answer: Promise<unknown>): void {
     this.wait(by, 1);
     const judge = (value: unknown): void => {
       this.wait(by, -1);
@@ -401,7 +392,7 @@ export class SharedWorld {
 
   private async askAll(): Promise<void> {
     for (const by of this.alive) {
-      for (const lane of by.app.lanes) for (const key of SHARED_KEYS) this.get(by, lane, key);
+      for (const lane of by.app.lanes) for (const key of KEYS) this.get(by, lane, key);
     }
     await this.pass(1_500);
   }

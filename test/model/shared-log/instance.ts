@@ -1,12 +1,12 @@
-import { RedisBackend } from '../../lib/redis/redis-backend.js';
-import type { LogRow, LogState, StoredCursor } from '../../lib/invalidation/journal.js';
-import type { Outbox, SharedRecord } from '../../lib/invalidation/shared-log.js';
-import type { FakeClock } from '../../lib/testing/fake-clock.js';
-import type { Jobs } from '../support/jobs.js';
-import { LaneApp, type ShareableApp } from '../support/lane-app.js';
-import type { ModelNetwork } from '../support/model-network.js';
-import { ModelDisk, ModelTier } from '../support/model-tier.js';
-import type { Life } from './shared-oracle.js';
+import { RedisBackend } from '../../../lib/redis/redis-backend.js';
+import type { LogRow, LogState, StoredCursor } from '../../../lib/invalidation/journal.js';
+import type { Outbox, SharedRecord } from '../../../lib/invalidation/shared-log.js';
+import type { FakeClock } from '../../../lib/testing/fake-clock.js';
+import type { Jobs } from '../../support/jobs.js';
+import { LaneApp, type ShareableApp } from '../../support/lane-app.js';
+import type { ModelNetwork } from '../../support/model-network.js';
+import { ModelDisk, ModelTier } from '../../support/model-tier.js';
+import type { Life } from './oracle.js';
 
 /** A disk that also keeps how far the shared log was followed, and what could not be said. */
 export class SharedDisk extends ModelDisk {

@@ -1,6 +1,7 @@
-import { SHARED_KEYS, type SharedScene } from './shared-actions.js';
+import { KEYS } from '../harness/model.js';
+import type { Scene } from './actions.js';
 
-const SCENE: SharedScene = {
+const SCENE: Scene = {
   instances: 2,
   disks: [false, false, false],
   weathers: 0.06,
@@ -11,15 +12,14 @@ const SCENE: SharedScene = {
   onDisconnect: 'serve',
   trustPersistence: false,
   coalesce: 'process',
-  keys: SHARED_KEYS,
-  says: ['key', 'key', 'key', 'tag', 'tag', 'pattern', 'all', 'expire', 'expire-tag'],
+  keys: KEYS,
+  kinds: ['key', 'key', 'key', 'tag', 'tag', 'pattern', 'all', 'expire', 'expire-tag'],
   times: [1, 50, 300, 1_300],
 };
 
 const rough = ['fast', 'fast', 'slow', 'slow', 'cut', 'cut', 'hole', 'down'] as const;
 
-/** What may happen in a run, from few things to all of them. */
-export const SHARED_SCENES = {
+export const SCENES = {
   'two instances': SCENE,
   'three, badly connected': { ...SCENE, instances: 3, weathers: 0.1, weather: rough },
   'disks and restarts': { ...SCENE, disks: [true, false, true], instances: 3, kills: 0.06, weather: rough },
@@ -54,6 +54,6 @@ export const SHARED_SCENES = {
     kills: 0.04,
     times: [1, 50, 300, 1_300, 7_000],
   },
-} as const satisfies Readonly<Record<string, SharedScene>>;
+} as const satisfies Readonly<Record<string, Scene>>;
 
-export type SharedSceneName = keyof typeof SHARED_SCENES;
+export type SceneName = keyof typeof SCENES;

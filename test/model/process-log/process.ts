@@ -1,7 +1,7 @@
-import { LaneApp } from '../support/lane-app.js';
-import type { Jobs } from '../support/jobs.js';
-import { ModelDisk, ModelTier } from '../support/model-tier.js';
-import type { FakeClock } from '../../lib/testing/fake-clock.js';
+import { LaneApp } from '../../support/lane-app.js';
+import type { Jobs } from '../../support/jobs.js';
+import { ModelDisk, ModelTier } from '../../support/model-tier.js';
+import type { FakeClock } from '../../../lib/testing/fake-clock.js';
 import type { Process } from './oracle.js';
 
 /** What the processes of a model share. */

@@ -1,34 +1,35 @@
+import { Dice, type InvalidationKind } from '../harness/model.js';
+
 /** One step of a trace. Numbers choose among what is there when the step is taken, counted round. */
-export type SharedAction =
-  | { readonly do: 'ask'; readonly at: SharedPlace; readonly key: string; readonly force: boolean }
-  | { readonly do: 'get' | 'set' | 'forget'; readonly at: SharedPlace; readonly key: string }
-  | { readonly do: 'say'; readonly at: SharedPlace; readonly what: SharedSpoken; readonly subject: string }
+export type Action =
+  | { readonly do: 'ask'; readonly at: Place; readonly key: string; readonly force: boolean }
+  | { readonly do: 'get' | 'set' | 'forget'; readonly at: Place; readonly key: string }
+  | { readonly do: 'invalidate'; readonly at: Place; readonly kind: InvalidationKind; readonly subject: string }
   | { readonly do: 'finish'; readonly n: number; readonly outcome: 'ok' | 'failed' }
   | { readonly do: 'work'; readonly n: number; readonly many: number }
   | { readonly do: 'time'; readonly ms: number }
-  | { readonly do: 'weather'; readonly instance: number; readonly weather: SharedWeather }
+  | { readonly do: 'weather'; readonly instance: number; readonly weather: Weather }
   | { readonly do: 'disk'; readonly instance: number; readonly pace: Pace }
   | { readonly do: 'server'; readonly what: ServerFault; readonly n: number }
   | { readonly do: 'kill' | 'start'; readonly instance: number };
 
-export interface SharedPlace {
+export interface Place {
   readonly instance: number;
   readonly lane: string;
 }
 
-export type SharedSpoken = 'key' | 'tag' | 'pattern' | 'all' | 'expire' | 'expire-tag';
 export type Pace = 'fast' | 'slow';
-export type SharedWeather = Pace | 'cut' | 'hole' | 'down';
+export type Weather = Pace | 'cut' | 'hole' | 'down';
 /** What becomes of a server: a replica that lags takes over, or it comes up with nothing, or with all it had. */
 export type ServerFault = 'copy' | 'fail-over' | 'empty' | 'restart' | 'trim' | 'evict' | 'full' | 'room';
 
 /** What may happen in a run, as shares among all steps. */
-export interface SharedScene {
+export interface Scene {
   readonly instances: 2 | 3;
   /** Which of them have a disk. */
   readonly disks: readonly boolean[];
   readonly weathers: number;
-  readonly weather: readonly SharedWeather[];
+  readonly weather: readonly Weather[];
   readonly faults: number;
   readonly fault: readonly ServerFault[];
   readonly kills: number;
@@ -36,27 +37,23 @@ export interface SharedScene {
   readonly trustPersistence: boolean;
   readonly coalesce: 'process' | 'cluster';
   readonly keys: readonly string[];
-  readonly says: readonly SharedSpoken[];
+  readonly kinds: readonly InvalidationKind[];
   /** Of explicit sets. */
   readonly sets?: number;
   /** Of steps that let time pass. */
   readonly times: readonly number[];
 }
 
-export const SHARED_KEYS = ['a', 'b', 'c'] as const;
-/** Tags given with the call, and tags that the computation sets at its end. */
-export const SHARED_TAGS: Readonly<Record<string, readonly string[]>> = { a: ['t'], b: [], c: [] };
-export const SHARED_LATE: Readonly<Record<string, readonly string[]>> = { a: [], b: ['u'], c: [] };
-const PATTERNS = ['*', 'a', 'u:*', 't:?', 'c'];
-
 /** Draws the next step of a scene. */
-export class SharedDice {
+export class ActionDice extends Dice {
   constructor(
-    private readonly random: () => number,
-    private readonly scene: SharedScene,
-  ) {}
+    random: () => number,
+    private readonly scene: Scene,
+  ) {
+    super(random);
+  }
 
-  action(): SharedAction {
+  action(): Action {
     const { scene } = this;
     const instance = this.number(scene.instances);
     const at = { instance, lane: this.chance(0.9) ? 'standard' : 'docs' };
@@ -65,35 +62,17 @@ export class SharedDice {
     if (this.chance(scene.faults)) return { do: 'server', what: this.of(scene.fault), n: this.number(16) };
     if (this.chance(scene.kills)) return { do: this.of(['kill', 'start', 'start'] as const), instance };
     if (this.chance(scene.sets ?? 0)) return { do: 'set', at, key };
-    const roll = this.random();
+    const roll = this.roll();
     if (roll < 0.24) return { do: 'ask', at, key, force: this.chance(0.05) };
     if (roll < 0.28) return { do: 'get', at, key };
     if (roll < 0.42) return { do: 'finish', n: this.number(4), outcome: this.chance(0.1) ? 'failed' : 'ok' };
     if (roll < 0.66) return { do: 'work', n: this.number(12), many: this.of([1, 1, 2, 4]) };
-    if (roll < 0.8 && scene.says.length > 0) return this.say(at);
+    if (roll < 0.8 && scene.kinds.length > 0) {
+      return { do: 'invalidate', at, ...this.invalidation(scene.kinds, scene.keys) };
+    }
     if (roll < 0.86) return { do: 'forget', at, key };
     if (roll < 0.9) return { do: 'set', at, key };
     if (roll < 0.93) return { do: 'disk', instance, pace: this.of(['fast', 'slow'] as const) };
     return { do: 'time', ms: this.of(scene.times) };
-  }
-
-  private say(at: SharedPlace): SharedAction {
-    const { says, keys } = this.scene;
-    const what = this.of(says);
-    const tags = ['t', 'u'];
-    const subjects = { key: keys, expire: keys, pattern: PATTERNS, tag: tags, 'expire-tag': tags, all: ['*'] };
-    return { do: 'say', at, what, subject: this.of(subjects[what]) };
-  }
-
-  private of<T>(list: readonly T[]): T {
-    return list[this.number(list.length)] as T;
-  }
-
-  private number(below: number): number {
-    return Math.floor(this.random() * below);
-  }
-
-  private chance(share: number): boolean {
-    return this.random() < share;
   }
 }
