@@ -3,7 +3,7 @@ import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { nearestName } from '../errors/nearest-name.js';
 import { toMilliseconds } from '../lanes/units.js';
 import { LaneCacheInterceptor } from './lane-cache.interceptor.js';
-import { RESPONSE_RULES, type CacheResponseOptions } from './response-key.js';
+import { RESPONSE_RULES, type CacheResponseOptions } from './route.js';
 
 const OPTIONS = ['lane', 'ttl', 'tags', 'varyBy', 'varyHeaders'];
 

@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
 
-/** The directives of a `Cache-Control` header by their lower-case names; those without a value have an empty one. */
+// Reads the headers of HTTP caching (RFC 9111) and makes entity tags.
+
+/** The directives of a `Cache-Control` header by lower-case name; the value is empty for a directive without one. */
 type CacheControl = ReadonlyMap<string, string>;
 
 const DIRECTIVE = /([\w!#$%&'*+.^`|~-]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,;"]*)))?/g;
 
-/** Never throws: what makes no sense is left out. */
+/** Ignores what it cannot read; never throws. */
 export function readCacheControl(header: unknown): CacheControl {
   const text = Array.isArray(header) ? header.join(',') : typeof header === 'string' ? header : '';
   const directives = new Map<string, string>();
@@ -15,37 +17,37 @@ export function readCacheControl(header: unknown): CacheControl {
   return directives;
 }
 
-/** Whether a cache that many share may keep the answer. */
+/** Whether a shared cache may store the answer. */
 export function isShareable(control: CacheControl): boolean {
   return !control.has('private') && !control.has('no-store') && !control.has('no-cache');
 }
 
-/** The life of an answer by headers older than `Cache-Control`, which wins over them. */
+/** Headers of HTTP/1.0 for the life of an answer; `Cache-Control` wins over them. */
 interface OlderHeaders {
   readonly pragma?: unknown;
   readonly expires?: unknown;
 }
 
 /**
- * How long a cache that many share may keep the answer, in seconds; undefined if it does not say. `now` in epoch ms. A
- * date that is none, such as the usual `Expires: 0`, is over.
+ * How long a shared cache may keep the answer, in seconds; undefined if the headers set no limit. `now` in epoch ms. An
+ * invalid date, such as the common `Expires: 0`, means expired.
  */
 export function sharedMaxAge(control: CacheControl, older: OlderHeaders, now: number): number | undefined {
-  const declared = seconds(control.get('s-maxage')) ?? seconds(control.get('max-age'));
-  if (declared !== undefined) return declared;
-  if (control.size === 0 && saysNoCache(older.pragma)) return 0;
+  const maxAge = seconds(control.get('s-maxage')) ?? seconds(control.get('max-age'));
+  if (maxAge !== undefined) return maxAge;
+  if (control.size === 0 && hasNoCache(older.pragma)) return 0;
   if (older.expires === undefined) return undefined;
   return Math.max(0, Math.floor((readDate(older.expires) - now) / 1_000));
 }
 
-/** Epoch ms; 0 for what is no date of HTTP, though it be one elsewhere. */
+/** Epoch ms; 0 for text that is not an HTTP date, even if `Date.parse` reads it. */
 function readDate(header: unknown): number {
   return typeof header === 'string' && header.endsWith(' GMT') ? Date.parse(header) || 0 : 0;
 }
 
 /** Whether the client asks for a fresh answer. */
 export function wantsFresh(control: CacheControl, pragma: unknown): boolean {
-  if (control.size === 0) return saysNoCache(pragma);
+  if (control.size === 0) return hasNoCache(pragma);
   return control.has('no-cache') || control.get('max-age') === '0';
 }
 
@@ -54,18 +56,27 @@ export function oldestWanted(control: CacheControl): number {
   return seconds(control.get('max-age')) ?? Infinity;
 }
 
-const saysNoCache = (pragma: unknown): boolean => typeof pragma === 'string' && /\bno-cache\b/i.test(pragma);
+const hasNoCache = (pragma: unknown): boolean => typeof pragma === 'string' && /\bno-cache\b/i.test(pragma);
 
 function seconds(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,10}$/.test(text) ? Number(text) : undefined;
 }
 
-/** A weak tag of what a handler gave, or undefined if it has no JSON. Weak, because the bytes are made from it later. */
+/** A weak tag of the body, or undefined if it has no JSON. Weak, because the body is turned into bytes later. */
 export function entityTagOf(body: unknown): string | undefined {
   const text = typeof body === 'string' ? body : jsonOf(body);
   if (text === undefined) return undefined;
   const hash = createHash('sha256').update(text, 'utf8').digest('base64url').slice(0, 27);
   return `W/"${Buffer.byteLength(text).toString(16)}-${hash}"`;
+}
+
+function jsonOf(body: unknown): string | undefined {
+  try {
+    return JSON.stringify(body);
+  } catch {
+    // A cycle or a bigint: sending it fails later, with its own error.
+    return undefined;
+  }
 }
 
 /** Whether the client's copy is still valid, by `If-None-Match`. Strong and weak tags compare alike. */
@@ -77,12 +88,3 @@ export function isHeldBy(ifNoneMatch: unknown, tag: string): boolean {
 }
 
 const opaqueTag = (tag: string): string => (tag.startsWith('W/') ? tag.slice(2) : tag);
-
-function jsonOf(body: unknown): string | undefined {
-  try {
-    return JSON.stringify(body);
-  } catch {
-    // A cycle or a bigint: sending it fails later, with its own error.
-    return undefined;
-  }
-}

@@ -4,13 +4,14 @@ import { HttpAdapterHost, Reflector } from '@nestjs/core';
 import { of, type Observable } from 'rxjs';
 import type { LaneManager } from '../cache/lane-manager.js';
 import type { EntryOptions } from '../cache/call-options.js';
-import { toMilliseconds } from '../lanes/units.js';
 import { LANE_CACHE } from '../lanes/policy.js';
-import { Attempt, ttlOf, type Asked, type Unshared, ageOf, replay } from './response-cache.js';
-import { isShareable, oldestWanted, readCacheControl, wantsFresh } from './http-caching.js';
+import { toMilliseconds } from '../lanes/units.js';
 import { Exchange } from './exchange.js';
-import { responseKey, type CacheResponseOptions, readRoute, type Route } from './response-key.js';
-import type { StoredResponse } from './stored-response.js';
+import { type CacheableRequest, HandlerCall, ttlOf, type Unshared } from './handler-call.js';
+import { isShareable, oldestWanted, readCacheControl, wantsFresh } from './http-caching.js';
+import { responseKey } from './response-key.js';
+import { type CacheResponseOptions, readRoute, type Route } from './route.js';
+import { ageOf, replay, type StoredResponse } from './stored-response.js';
 
 const CLONED: EntryOptions = Object.freeze({ isolation: 'clone' });
 
@@ -18,7 +19,7 @@ const CLONED: EntryOptions = Object.freeze({ isolation: 'clone' });
  * Switches off refreshing in the background: a handler that injects the response cannot run after that response has been
  * sent with a copy.
  */
-const IN_PERSON: EntryOptions = Object.freeze({ softTimeout: '1w', refreshAhead: 1 - 1e-9 });
+const NO_BACKGROUND_REFRESH: EntryOptions = Object.freeze({ softTimeout: '1w', refreshAhead: 1 - 1e-9 });
 
 /**
  * Answers GET and HEAD requests from a lane: concurrent requests share one handler call, with `ETag` and 304,
@@ -46,7 +47,7 @@ export class LaneCacheInterceptor implements NestInterceptor {
     if (!exchange.enter() || !route.handling.isNests) return next.handle();
     const { rules, label } = route;
     const lane = rules.lane === undefined ? this.cache : this.cache.forLane(rules.lane);
-    if (isKeptOut(rules, exchange)) return next.handle();
+    if (isExcluded(rules, exchange)) return next.handle();
     const varyBy = namesOf(route, exchange, lane);
     if ((exchange.isPersonal && varyBy.length === 0) || exchange.hasBody) {
       lane.bypass('condition', label);
@@ -55,17 +56,23 @@ export class LaneCacheInterceptor implements NestInterceptor {
     return this.answer({ lane, route, exchange, next, varyBy });
   }
 
-  private async answer(asked: Asked): Promise<Observable<unknown>> {
-    const { lane, route, exchange, next } = asked;
-    const attempt = new Attempt(asked);
-    const found = await look(asked, attempt);
-    const own = attempt.outcome;
+  private async answer(request: CacheableRequest): Promise<Observable<unknown>> {
+    const { lane, route, exchange, next } = request;
+    const call = new HandlerCall(request);
+    const found = await lookUp(request, call);
+    const own = call.outcome;
     if (own?.kind === 'refused') throw own.error;
     if (found.kind === 'unshared') return own === undefined ? next.handle() : of(own.body);
-    // a copy may have been served in place of what this caller's own call made
+    // A stored copy may have been served instead of what this request's own call made.
     const isNew = own?.response?.entityTag !== undefined && own.response.entityTag === found.entityTag;
-    const terms = { ttlMs: ttlOf(route.rules, lane), now: nowOf(lane), isPrivate: asked.varyBy.length > 0, isNew };
-    return of(replay(exchange, isNew ? { ...found, body: own.body } : found, route.rules, terms));
+    const options = {
+      varyHeaders: route.rules.varyHeaders ?? [],
+      ttlMs: ttlOf(route.rules, lane),
+      now: lane.now(),
+      isPrivate: request.varyBy.length > 0,
+      isNew,
+    };
+    return of(replay(exchange, isNew ? { ...found, body: own.body } : found, options));
   }
 
   private routeOf(context: ExecutionContext): Route {
@@ -79,26 +86,26 @@ export class LaneCacheInterceptor implements NestInterceptor {
 }
 
 /** The answer as the client asks for it: from the cache alone, not older than a limit, or any. */
-async function look(asked: Asked, attempt: Attempt): Promise<StoredResponse | Unshared> {
-  const { lane, exchange } = asked;
-  const key = keyOf(asked);
+async function lookUp(request: CacheableRequest, call: HandlerCall): Promise<StoredResponse | Unshared> {
+  const { lane, exchange } = request;
+  const key = keyOf(request);
   const control = readCacheControl(exchange.header('cache-control'));
   if (control.has('only-if-cached')) {
-    const kept = await lane.get<StoredResponse>(key, CLONED);
-    if (kept !== undefined) return kept;
-    throw new GatewayTimeoutException('The answer is not cached, and the request wants it only if it is.');
+    const cached = await lane.get<StoredResponse>(key, CLONED);
+    if (cached !== undefined) return cached;
+    throw new GatewayTimeoutException('The answer is not cached, and the request accepts only a cached one.');
   }
-  const ask = (more: EntryOptions): Promise<StoredResponse | Unshared> =>
-    lane.getOrSet<StoredResponse | Unshared>(key, (ctx) => attempt.run(ctx), { ...optionsOf(asked), ...more });
-  // Who shows a copy asks whether it is still good, which the lane knows; browsers and fetch say no-cache beside it.
-  if (exchange.header('if-none-match') !== undefined) return ask({});
+  const get = (freshness: EntryOptions): Promise<StoredResponse | Unshared> =>
+    lane.getOrSet<StoredResponse | Unshared>(key, (ctx) => call.run(ctx), { ...optionsOf(request), ...freshness });
+  // A conditional request asks whether its copy is valid, which the lane knows. Browsers and fetch add no-cache to it.
+  if (exchange.header('if-none-match') !== undefined) return get({});
   const forceFresh = wantsFresh(control, exchange.header('pragma'));
-  const found = await ask({ forceFresh });
-  const isTooOld = found.kind === 'response' && ageOf(found, nowOf(lane)) > oldestWanted(control);
-  return isTooOld ? ask({ forceFresh: true }) : found;
+  const found = await get({ forceFresh });
+  const isTooOld = found.kind === 'response' && ageOf(found, lane.now()) > oldestWanted(control);
+  return isTooOld ? get({ forceFresh: true }) : found;
 }
 
-function keyOf({ route, exchange, varyBy }: Asked): string {
+function keyOf({ route, exchange, varyBy }: CacheableRequest): string {
   return responseKey({
     handler: route.isGet ? route.label : `${route.label} ${exchange.method}`,
     host: exchange.host,
@@ -108,39 +115,37 @@ function keyOf({ route, exchange, varyBy }: Asked): string {
   });
 }
 
-function optionsOf({ route, exchange }: Asked): EntryOptions {
+function optionsOf({ route, exchange }: CacheableRequest): EntryOptions {
   const { ttl, tags } = route.rules;
   return {
     ...CLONED,
-    ...(route.handling.isTouched ? IN_PERSON : {}),
+    ...(route.handling.isInjected ? NO_BACKGROUND_REFRESH : {}),
     ...(ttl === undefined ? {} : { ttl }),
-    ...(tags === undefined ? {} : { tags: typeof tags === 'function' ? askOf(tags, exchange) : tags }),
+    ...(tags === undefined ? {} : { tags: typeof tags === 'function' ? callRule(tags, exchange) : tags }),
   };
 }
 
-const nowOf = (lane: LaneManager): number => lane.now();
-
-/** Whether the route or the request wants nothing of the cache. */
-function isKeptOut(rules: CacheResponseOptions, exchange: Exchange): boolean {
+/** Whether the route or the request rules the cache out. */
+function isExcluded(rules: CacheResponseOptions, exchange: Exchange): boolean {
   if (rules.ttl !== undefined && toMilliseconds(rules.ttl) === 0) return true;
   if (readCacheControl(exchange.header('cache-control')).has('no-store')) return true;
   return !isShareable(readCacheControl(exchange.before.headers['cache-control']));
 }
 
-/** What `varyBy` names; nothing if a name is missing among them, or is none. */
+/** The names that `varyBy` returns; none if one of them is missing or is an object. */
 function namesOf({ rules, label }: Route, exchange: Exchange, lane: LaneManager): readonly string[] {
   if (rules.varyBy === undefined) return [];
-  const named: unknown = askOf(rules.varyBy, exchange);
-  const names: readonly unknown[] = Array.isArray(named) ? named : [named];
+  const returned: unknown = callRule(rules.varyBy, exchange);
+  const names: readonly unknown[] = Array.isArray(returned) ? returned : [returned];
   if (names.some((name) => typeof name === 'object' && name !== null)) {
-    const problem = 'gave an object or a promise, which names nobody. Give texts, such as an id';
+    const problem = 'returned an object or a promise, which identifies nobody. Return texts, such as an id';
     lane.warnOnce(`${label} varyBy`, `varyBy of @CacheResponse on ${label} ${problem}; the answers go past the cache.`);
     return [];
   }
   return names.every((name) => name !== undefined && name !== null && name !== '') ? names.map(String) : [];
 }
 
-/** Calls a function among the rules with the platform's request, of whatever type it takes that to be. */
-function askOf<R>(given: (request: never) => R, exchange: Exchange): R {
-  return Reflect.apply(given, undefined, [exchange.request]);
+/** Calls a function among the rules with the platform's request; its type is not checked at run time. */
+function callRule<R>(rule: (request: never) => R, exchange: Exchange): R {
+  return Reflect.apply(rule, undefined, [exchange.request]);
 }

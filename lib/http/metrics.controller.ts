@@ -5,12 +5,15 @@ import {
   Header,
   HttpCode,
   Inject,
+  Injectable,
   Post,
   Query,
   UseGuards,
+  UnsupportedMediaTypeException,
   UseInterceptors,
   VERSION_NEUTRAL,
   type CanActivate,
+  type ExecutionContext,
   type Type,
 } from '@nestjs/common';
 import type { LaneManager } from '../cache/lane-manager.js';
@@ -19,11 +22,10 @@ import type { CheckpointPage, CheckpointStatus, CleanupReport } from '../checkpo
 import type { LaneMetrics } from '../events/lane-metrics.js';
 import { LANE_CACHE } from '../lanes/policy.js';
 import { LaneCacheMetrics, type MetricsReport } from '../metrics/lane-cache-metrics.js';
-import { JsonBodies } from './stored-response.js';
 import { readCleanup, readClear, readInvalidation, readPage } from './operation-input.js';
 import { TypedErrors } from './typed-errors.js';
 
-/** Where the controller answers, and whom. */
+/** The path of the controller, and the guards that decide who may use it. */
 export interface ControllerSettings {
   readonly path: string;
   readonly guards: readonly (Type<CanActivate> | CanActivate)[];
@@ -33,13 +35,13 @@ export interface ControllerSettings {
 export interface OperationResult {
   /** Absent for tags, which reach all lanes. */
   readonly lane?: string;
-  /** How many entries went; absent where they are not counted. */
+  /** How many entries were removed; absent where they are not counted. */
   readonly removed?: number;
 }
 
 /**
- * The controller of one app: without guards it shows numbers, and nothing that names an entry or a checkpoint; with
- * guards also what names them, and what changes things.
+ * The controller of one app. Without guards it shows numbers only, and nothing that names an entry or a checkpoint. With
+ * guards it also lists checkpoints and takes commands.
  */
 export function metricsController({ path, guards }: ControllerSettings): Type<object> {
   const Routes: Type<object> = guards.length === 0 ? OpenRoutes : GuardedRoutes;
@@ -79,6 +81,22 @@ class OpenRoutes extends NumberRoutes {
   }
 }
 
+/**
+ * Lets only JSON bodies in. A page of another site can make a browser send a form with the user's cookies, but JSON only
+ * after a preflight request.
+ */
+@Injectable()
+class JsonBodies implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    const { headers } = context
+      .switchToHttp()
+      .getRequest<{ readonly headers: Readonly<Record<string, string | undefined>> }>();
+    const type = headers['content-type']?.split(';')[0] ?? '';
+    if (type.trim().toLowerCase() === 'application/json') return true;
+    throw new UnsupportedMediaTypeException('Send JSON: content-type: application/json.');
+  }
+}
+
 class GuardedRoutes extends NumberRoutes {
   @Get('checkpoints')
   @Header('Cache-Control', 'no-store')
@@ -101,14 +119,16 @@ class GuardedRoutes extends NumberRoutes {
   @HttpCode(200)
   @UseGuards(JsonBodies)
   async invalidate(@Body() body: unknown): Promise<OperationResult> {
-    const request = readInvalidation(body);
-    if ('tags' in request) {
-      await this.cache.invalidateByTag(...request.tags);
+    const invalidation = readInvalidation(body);
+    if ('tags' in invalidation) {
+      await this.cache.invalidateByTag(...invalidation.tags);
       return {};
     }
-    const lane = this.laneOf(request);
+    const lane = this.laneOf(invalidation);
     const removed =
-      'key' in request ? Number(await lane.invalidate(request.key)) : await lane.invalidateByPattern(request.pattern);
+      'key' in invalidation
+        ? Number(await lane.invalidate(invalidation.key))
+        : await lane.invalidateByPattern(invalidation.pattern);
     return { lane: lane.lane, removed };
   }
 

@@ -3,7 +3,7 @@ import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
 import type { LaneManager } from '../cache/lane-manager.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
 import { LANE_CACHE } from '../lanes/policy.js';
-import { RESPONSE_RULES, type CacheResponseOptions } from './response-key.js';
+import { RESPONSE_RULES, type CacheResponseOptions } from './route.js';
 
 /** Checks at boot that the lanes which `@CacheResponse` names are there, instead of answering 500 later. */
 @Injectable()
