@@ -1,16 +1,16 @@
 import { randomBytes } from 'node:crypto';
 
-/** Time and timers as the library sees them: the only door to the machine's clocks. */
+/** Time and timers for the library: the only access to the machine's clocks. */
 export interface Clock {
   /** Epoch milliseconds. */
   now(): number;
-  /** Milliseconds that never step back. */
+  /** Milliseconds since some start; they never go back. */
   monotonic(): number;
   /** Runs `run` once after `afterMs`, without keeping the process alive. Returns the cancel function. */
   schedule(afterMs: number, run: () => void): () => void;
 }
 
-/** The machine's own clock. */
+/** The clock of the machine. */
 export const systemClock: Clock = Object.freeze({
   now: () => Date.now(),
   monotonic: () => performance.now(),
@@ -31,27 +31,27 @@ export const randomId = (): string => randomBytes(16).toString('hex');
 export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /**
- * The time by which entries live and die, in epoch milliseconds.
+ * The time by which entries expire, in epoch milliseconds.
  *
- * It moves by the larger of the monotonic and the wall step, so that neither a suspended machine (the monotonic clock
- * stands still) nor a wall clock set back lengthens a life. A wall clock set forward ends lives early, never late.
+ * It advances by the larger of the monotonic and the wall step. So neither a suspended machine (its monotonic clock stops)
+ * nor a wall clock that is set back makes an entry live longer. A wall clock that is set forward ends lives early.
  */
 export class LifeClock {
   private life: number;
   private wall: number;
   private steady: number;
-  /** Asking a clock of the machine takes as long as all else that a hit in memory does, so only one is asked each time. */
-  private readonly askWallEveryMs: number;
+  /** Reading one clock of the machine takes as long as the rest of a hit in memory, so mostly only one is read. */
+  private readonly readWallEveryMs: number;
 
-  /** A step of the machine's wall clock, or its suspension, shows within 5 ms; one of another clock at once. */
+  /** Notices a step of the machine's wall clock, or its suspension, within 5 ms; a step of another clock at once. */
   constructor(private readonly clock: Clock) {
-    this.askWallEveryMs = clock === systemClock ? 5 : 0;
+    this.readWallEveryMs = clock === systemClock ? 5 : 0;
     this.wall = clock.now();
     this.steady = clock.monotonic();
     this.life = this.wall;
   }
 
-  /** The highest life time an earlier process has seen: a restart does not go back either. */
+  /** Never goes back before `time`, the latest time that an earlier process has seen. */
   notBefore(time: number): void {
     this.life = Math.max(this.life, time);
   }
@@ -59,7 +59,7 @@ export class LifeClock {
   now(): number {
     const steady = this.clock.monotonic();
     const steadyStep = steady - this.steady;
-    if (steadyStep < this.askWallEveryMs) return this.life + steadyStep;
+    if (steadyStep < this.readWallEveryMs) return this.life + steadyStep;
     const wall = this.clock.now();
     const wallStep = wall - this.wall;
     const step = wallStep > steadyStep ? wallStep : steadyStep;

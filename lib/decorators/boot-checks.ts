@@ -12,14 +12,14 @@ import {
 import { Scope } from '@nestjs/common';
 import type { DiscoveryService } from '@nestjs/core';
 
-/** What only a whole app can be judged for: its lanes, its classes together, their scopes. One per boot. */
+/** Checks that need the whole app: its lanes, the key prefixes of all classes, their scopes. One instance per boot. */
 export class BootChecks {
   private readonly prefixes = new Map<string, { readonly type: ClassReference; readonly method: DecoratedMethod }>();
   private readonly checked = new Set<ClassReference>();
 
   constructor(private readonly manager: LaneManager) {}
 
-  /** Throws UnknownLaneError or DECORATOR_INVALID; warns of templates that don't fit their method. */
+  /** Throws UnknownLaneError or DECORATOR_INVALID; warns of templates that do not fit their method. */
   check(type: ClassReference, provided: Provided): void {
     const methods = decoratedMethods(type.prototype);
     for (const method of methods) this.checkScope(method, provided);
@@ -62,11 +62,11 @@ export class BootChecks {
     if (reason === undefined) return;
     throw decoratorError(
       site,
-      `the class has one instance per request, because ${reason}, so that its result may depend on who asks. Give it a key that names everything the result depends on, or take the method to a class of its own.`,
+      `the class has one instance per request, because ${reason}, so its result may depend on the user. Give it a key that names everything the result depends on, or take the method to a class of its own.`,
     );
   }
 
-  /** Only a warning: the metadata of rest parameters is less than what may be passed. */
+  /** Warns only, because the metadata counts rest parameters as one. */
   private checkTemplate({ site }: DecoratedMethod, text: string, used: readonly number[]): void {
     const types: unknown = Reflect.getMetadata('design:paramtypes', site.prototype, site.method);
     if (!Array.isArray(types)) return;
@@ -85,7 +85,7 @@ export class BootChecks {
 /** A provider or controller as Nest's container holds it. */
 export type Provided = ReturnType<DiscoveryService['getProviders']>[number];
 
-/** What makes `provided` one instance per request: `itself`, or the chain of dependencies; undefined if nothing does. */
+/** Why `provided` has one instance per request: its own scope, or a chain of dependencies; undefined if it has not. */
 function requestScopeOf(provided: Provided): string | undefined {
   if (provided.isDependencyTreeStatic()) return undefined;
   if (provided.scope === Scope.REQUEST) return 'it is declared with Scope.REQUEST';

@@ -12,9 +12,9 @@ import { callGiven, checkOptions } from './option-checks.js';
 import { wrapMethod, type Advice } from './method-wrapper.js';
 import { compileKey, compileTags, type Compiled, type KeySpec, type TagSpec } from './specs.js';
 
-/** What no longer counts once the method has run. At least one of `key`, `tags`, `pattern` and `all`. */
+/** What to invalidate when the method runs: at least one of `key`, `tags`, `pattern` and `all`. */
 export interface CacheInvalidateOptions {
-  /** Of `key`, `pattern` and `all`; tags reach every lane. Default: the app's lane. */
+  /** The lane of `key`, `pattern` and `all`; tags reach every lane. Default: the app's lane. */
   readonly lane?: LaneName;
   readonly key?: KeySpec | readonly KeySpec[];
   readonly tags?: TagSpec;
@@ -38,14 +38,14 @@ interface Targets {
   readonly all: boolean;
 }
 
-/** Invalidations of one call, bound to its arguments. */
+/** One invalidation, bound to the arguments of a call. */
 type Invalidation = () => Promise<unknown>;
 
 /**
- * Invalidates around a method; may be given several times on one.
+ * Invalidates entries before or after a method runs. A method may have several.
  *
- * What to invalidate is worked out from the arguments before the method runs. A template whose value is missing names
- * nothing that could have been stored: it is skipped, with one warning. An invalidation that fails rejects the call.
+ * Keys, tags and patterns are made from the arguments before the method runs. A template with a missing value is skipped,
+ * with one warning, since no entry can have its key. An invalidation that fails rejects the call.
  * Throws DECORATOR_INVALID when the class is declared.
  */
 export function CacheInvalidate(options: CacheInvalidateOptions): AsyncMethodDecorator {
@@ -55,7 +55,7 @@ export function CacheInvalidate(options: CacheInvalidateOptions): AsyncMethodDec
     const targets = compileTargets(site, options);
     const { lane } = options;
     const templates = [...targets.keys, targets.tags, targets.pattern].flatMap((each) => each?.templates ?? []);
-    // what names no argument is as meant: every call invalidates the same
+    // a template without arguments is intended here: every call invalidates the same
     register({ site, lane, templates: templates.filter((template) => template.arguments.length > 0) });
     return wrapMethod(site, descriptor, invalidateAround(site, options, targets));
   };
@@ -64,7 +64,7 @@ export function CacheInvalidate(options: CacheInvalidateOptions): AsyncMethodDec
 function compileTargets(site: DecorationSite, options: CacheInvalidateOptions): Targets {
   const { key, tags, pattern, all, when } = options;
   if (key === undefined && tags === undefined && pattern === undefined && all !== true) {
-    throw decoratorError(site, 'says nothing to invalidate. Give key, tags, pattern or all: true.');
+    throw decoratorError(site, 'names nothing to invalidate. Give key, tags, pattern or all: true.');
   }
   if (when !== undefined && !MOMENTS.includes(when)) {
     throw decoratorError(site, `when is '${when as string}'; it may be ${MOMENTS.join(', ')}.`);

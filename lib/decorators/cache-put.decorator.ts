@@ -5,7 +5,7 @@ import { wrapMethod } from './method-wrapper.js';
 import { checkOptions } from './option-checks.js';
 import { compileKey, compileTags, type KeySpec } from './specs.js';
 
-/** Where a method's result is put, and for how long. */
+/** The key under which a method's result is stored, and its rules. */
 export interface CachePutOptions extends Pick<
   CachedOptions,
   'lane' | 'ttl' | 'tags' | 'resultTags' | 'condition' | 'unless' | 'version'
@@ -16,10 +16,10 @@ export interface CachePutOptions extends Pick<
 const OPTIONS = ['lane', 'key', 'ttl', 'tags', 'resultTags', 'condition', 'unless', 'version'];
 
 /**
- * Runs the method on every call and puts its result under `key`, in place of what was there.
+ * Runs the method on every call and stores its result under `key`, replacing the entry.
  *
- * An invalidation that comes while the method runs still wins. A method that fails leaves the entry as it is; a call
- * without a key (a template's value is missing) puts nothing. Throws DECORATOR_INVALID when the class is declared.
+ * An invalidation while the method runs wins over the result. A method that fails leaves the entry as it is. A call
+ * without a key (a template's value is missing) stores nothing. Throws DECORATOR_INVALID when the class is declared.
  */
 export function CachePut(options: CachePutOptions): AsyncMethodDecorator {
   return (target, method, descriptor) => {

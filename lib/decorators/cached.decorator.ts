@@ -1,13 +1,7 @@
 import type { Duration } from '../lanes/units.js';
 import type { LaneName } from '../lanes/policy.js';
-import {
-  type AsyncMethodDecorator,
-  decorationSite,
-  MethodPrefix,
-  register,
-  type ClassReference,
-} from './method-registry.js';
-import { DefaultKeys } from './keys.js';
+import { type AsyncMethodDecorator, decorationSite, register, type ClassReference } from './method-registry.js';
+import { DefaultKeys, MethodPrefix } from './keys.js';
 import { entryAdvice, LANE_RULES, type EntryRules } from './entry-advice.js';
 import { wrapMethod } from './method-wrapper.js';
 import { checkOptions } from './option-checks.js';
@@ -18,8 +12,8 @@ export interface CachedOptions extends EntryRules {
   /** Default: `Class.method` and an encoding of all arguments. */
   readonly key?: KeySpec;
   /**
-   * What default keys begin with instead of `Class.method`: for minified builds, and for two classes of one name.
-   * An app in which two methods begin alike does not boot.
+   * The prefix of default keys instead of `Class.method`: for minified builds, and for two classes of one name.
+   * An app in which two methods have the same prefix does not boot.
    */
   readonly name?: string;
 }
@@ -29,9 +23,10 @@ const OPTIONS = ['lane', 'key', 'name', 'ttl', 'tags', 'resultTags', 'condition'
 /**
  * Answers calls of a method from the cache: each distinct list of arguments is one entry.
  *
- * Works on providers and controllers of any scope, subclasses and self-calls; a class that Nest did not make runs
- * uncached, with one warning. A REQUEST-scoped provider must say by `key` what its result depends on. What a function
- * among the options throws reaches the caller. Throws DECORATOR_INVALID or TTL_INVALID when the class is declared.
+ * Works on providers and controllers of any scope, on subclasses, and for self-calls. Instances that Nest did not create
+ * run uncached, with one warning per class. A REQUEST-scoped provider needs a `key` that names what its result depends
+ * on. What a function among the options throws reaches the caller. Throws DECORATOR_INVALID or TTL_INVALID when the class
+ * is declared.
  */
 export function Cached(lane?: LaneName, ttl?: Duration, tags?: readonly string[]): AsyncMethodDecorator;
 export function Cached(options: CachedOptions): AsyncMethodDecorator;

@@ -14,7 +14,7 @@ import {
 import { callGiven, type GivenFunction, checkOptions } from './option-checks.js';
 import { wrapMethod, type MethodCall } from './method-wrapper.js';
 
-/** Which checkpoint a workflow step restores or saves. */
+/** The checkpoint that a workflow step restores or saves. */
 export interface CheckpointedOptions extends Pick<SaveCheckpointOptions, 'lane' | 'ttl'> {
   /** Called with the method's `this`. */
   readonly id: GivenFunction<string>;
@@ -29,8 +29,8 @@ export interface CheckpointedOptions extends Pick<SaveCheckpointOptions, 'lane' 
 const OPTIONS = ['id', 'lane', 'ttl', 'workflow', 'step', 'maxAge', 'onUnavailable'];
 
 /**
- * Restores a step's result from its checkpoint if there is one, else runs the step and resolves once its result is
- * saved. Calls of one id at the same time run the step once; each gets a copy of its own.
+ * Restores a step's result from its checkpoint if there is one; else runs the step, and resolves once its result is
+ * saved. Concurrent calls with one id run the step once, and each gets its own copy of the result.
  *
  * A step that returns `undefined` saves nothing and runs again. A damaged checkpoint rejects with
  * `CheckpointDamagedError`: remove it, or restore an older version, to go on. Throws DECORATOR_INVALID when the class
@@ -41,7 +41,7 @@ export function Checkpointed(options: CheckpointedOptions): AsyncMethodDecorator
     const site = decorationSite('@Checkpointed', target, method, descriptor);
     checkOptions(site, options, OPTIONS);
     if (typeof options.id !== 'function') {
-      throw decoratorError(site, 'id must be a function that gives the id of the checkpoint.');
+      throw decoratorError(site, 'id must be a function that returns the id of the checkpoint.');
     }
     register({ site, lane: options.lane, templates: [] });
     const step = new CheckpointedStep(site, options);
@@ -50,7 +50,7 @@ export function Checkpointed(options: CheckpointedOptions): AsyncMethodDecorator
 }
 
 class CheckpointedStep {
-  /** By the checkpoints of an app, so that two apps don't wait for each other. */
+  /** Steps in progress by id, per app, so that two apps do not wait for each other. */
   private readonly running = new WeakMap<CheckpointService, Map<string, Promise<unknown>>>();
   private readonly mayRunUnsaved: boolean;
 
@@ -124,7 +124,7 @@ class CheckpointedStep {
   }
 }
 
-/** A setting, or what it gives for this call. */
+/** The setting, or its result for this call if it is a function. */
 function settingOf<T extends string | number>(setting: T | GivenFunction<T>, call: MethodCall): T {
   return typeof setting === 'function' ? callGiven(setting, call.args, call.host) : setting;
 }

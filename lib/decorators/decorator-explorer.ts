@@ -3,15 +3,15 @@ import { DiscoveryService } from '@nestjs/core';
 import type { LaneManager } from '../cache/lane-manager.js';
 import { LANE_CACHE } from '../lanes/policy.js';
 import { BootChecks, type Provided } from './boot-checks.js';
-import { giveManager, INJECTED, type Managed } from './method-wrapper.js';
+import { setManager, INJECTED, type Managed } from './method-wrapper.js';
 import { hasDecoratedMethods } from './method-registry.js';
 
 /**
- * Looks through the app once at boot: checks the decorated classes, and gives the manager to the instances that
- * `useFactory` and `useValue` made, whose properties Nest leaves alone.
+ * Explores the app once at boot: checks the decorated classes, and sets the manager on instances from `useFactory` and
+ * `useValue`, into whose properties Nest injects nothing.
  *
- * Not found are instances inside what a factory gives (a list of services), and those a factory makes later, per
- * request: they run uncached, with one warning per class.
+ * It cannot find instances inside the value of a factory, such as a list of services, nor instances that a factory makes
+ * later, per request. They run uncached, with one warning per class.
  */
 @Injectable()
 export class DecoratorExplorer implements OnModuleInit {
@@ -36,12 +36,12 @@ export class DecoratorExplorer implements OnModuleInit {
       const made = instancesOf(provided);
       const type = provided.isNotMetatype ? made[0]?.constructor : provided.metatype;
       if (type !== undefined && type !== null) checks.check(type, provided);
-      for (const instance of made) if (instance[INJECTED] === undefined) giveManager(instance, this.manager);
+      for (const instance of made) if (instance[INJECTED] === undefined) setManager(instance, this.manager);
     }
   }
 }
 
-/** The instances with decorated methods that exist by now. */
+/** The existing instances with decorated methods. */
 function instancesOf(provided: Provided): readonly Managed[] {
   const made: readonly unknown[] = provided.isTransient
     ? provided.getStaticTransientInstances().map((host) => host?.instance)

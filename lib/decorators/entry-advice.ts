@@ -1,22 +1,34 @@
 import type { LaneManager } from '../cache/lane-manager.js';
-import type { Compute, EntryOptions } from '../cache/call-options.js';
+import type { Compute, ComputeContext, EntryOptions } from '../cache/call-options.js';
+import type { FlightContext } from '../cache/in-flight/computation.js';
 import type { LaneName } from '../lanes/policy.js';
+import type { Duration } from '../lanes/units.js';
 import { siteLabel, type DecorationSite } from './method-registry.js';
-import { callGiven, computeWith, type ResultRules } from './option-checks.js';
+import { callGiven } from './option-checks.js';
 import type { Advice, MethodCall } from './method-wrapper.js';
 import type { Compiled, FromArguments, TagSpec } from './specs.js';
+
+/** Rules that depend on the result of the method. */
+interface ResultRules {
+  /** true = the result is not stored (refused 'unless'). */
+  readonly unless?: (result: never, ...args: never[]) => boolean;
+  /** Tags in addition to `tags`. */
+  readonly resultTags?: (result: never, ...args: never[]) => readonly string[];
+  /** How long this result lives. */
+  readonly ttl?: Duration | ((result: never, ...args: never[]) => Duration);
+}
 
 /** The options of a decorator for the entries of a method. */
 export interface EntryRules extends Omit<EntryOptions, 'tags' | 'ttl' | 'signal'>, ResultRules {
   /** Default: the app's lane. */
   readonly lane?: LaneName;
-  /** Templates or a function of the arguments. */
+  /** Templates, or a function of the arguments. */
   readonly tags?: TagSpec;
   /** false = the method runs uncached (bypassed 'condition'). */
   readonly condition?: (...args: never[]) => boolean;
 }
 
-/** Those of the rules that the lane itself reads, as they are. */
+/** The rules that are passed to the lane unchanged. */
 export const LANE_RULES: readonly (keyof EntryOptions & keyof EntryRules)[] = [
   'grace',
   'graceBackoff',
@@ -30,22 +42,22 @@ export const LANE_RULES: readonly (keyof EntryOptions & keyof EntryRules)[] = [
   'forceFresh',
 ];
 
-/** How a method's calls become entries, made ready once. */
+/** How the calls of a method become entries. */
 export interface EntryPlan {
   readonly site: DecorationSite;
   readonly rules: EntryRules;
   readonly tags: Compiled<readonly string[]> | undefined;
-  /** Undefined if the call gives no key. */
+  /** Undefined if no key can be made from the call. */
   readonly keyOf: (call: MethodCall) => string | undefined;
-  /** What is asked of the lane once the key is known. */
+  /** Reads or writes the entry, once its key is known. */
   readonly ask: (lane: LaneManager, key: string, compute: Compute<unknown>, options: EntryOptions) => Promise<unknown>;
 }
 
 const UNKEYABLE =
-  'an argument that its key or tags are made from is missing, or no key can be made from it (a request, a stream, a function, an instance of a class). ' +
+  'an argument that its key or tags are made from is missing or has no encoding (a request, a stream, a function, an instance of a class). ' +
   'Give it a key that names what the result depends on.';
 
-/** A call without a key, or one that its `condition` keeps away, runs the method uncached and is counted. */
+/** Runs the method through the cache; uncached, and counted as such, if `condition` is false or the call has no key. */
 export function entryAdvice(plan: EntryPlan): Advice {
   const { site, keyOf, ask } = plan;
   const { lane, condition } = plan.rules;
@@ -86,3 +98,24 @@ function constantly(options: EntryOptions): FromArguments<EntryOptions> {
   const frozen = Object.freeze(options);
   return () => frozen;
 }
+
+/** Turns a call into a computation for the cache that applies the rules to its result. */
+function computeWith(rules: ResultRules): (call: MethodCall) => Compute<unknown> {
+  const { unless, resultTags, ttl } = rules;
+  if (unless === undefined && resultTags === undefined && typeof ttl !== 'function') return (call) => call.run;
+  return (call) => async (context) => {
+    const result = await call.run();
+    const given = [result, ...call.args];
+    if (unless !== undefined && callGiven(unless, given)) refuse(context);
+    if (resultTags !== undefined) context.setTags(callGiven(resultTags, given));
+    if (typeof ttl === 'function') context.setTtl(callGiven(ttl, given));
+    return result;
+  };
+}
+
+function refuse(context: ComputeContext): void {
+  if (isFlight(context)) context.refuse('unless');
+  else context.skipCache();
+}
+
+const isFlight = (context: ComputeContext): context is FlightContext => 'refuse' in context;

@@ -3,7 +3,7 @@ import { getLaneToken, type LaneName } from '../lanes/policy.js';
 
 /**
  * Injects the manager of one lane, as a constructor parameter or a property.
- * With `forRootAsync`, lanes of the app's own must be named in `laneNames`.
+ * With `forRootAsync`, lanes that the app defines must be listed in `laneNames`.
  */
 export function InjectLane(lane: LaneName): ParameterDecorator & PropertyDecorator {
   return Inject(getLaneToken(lane));

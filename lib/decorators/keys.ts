@@ -1,17 +1,17 @@
 import { defaultKey } from '../entries/arguments.js';
-import { type MethodPrefix, type ClassReference, decoratedMethods } from './method-registry.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { decoratedMethods, type ClassReference, type DecorationSite } from './method-registry.js';
 
-/** So many keys of a class are remembered before they are forgotten all at once. */
+/** The number of keys kept per class; one more, and all are dropped. */
 const REMEMBERED = 1_000;
-/** Longer texts are not kept alive for their keys. */
+/** Keys of longer texts are not kept. */
 const LONGEST = 128;
 
 /**
- * The keys of a method that names none.
+ * The keys of a `@Cached` method without a `key`.
  *
- * Those of a single text are remembered: a key that is put together anew must be hashed anew before memory can be asked
- * for it, which takes longer than all else that a hit does.
+ * The keys of single texts are kept: V8 has to hash a newly built string before a Map finds it, which takes longer than
+ * the rest of a hit in memory.
  */
 export class DefaultKeys {
   private readonly byClass = new WeakMap<ClassReference, Map<string, string>>();
@@ -38,6 +38,39 @@ export class DefaultKeys {
 }
 
 /**
+ * The prefix of the default keys of one `@Cached` method: `Class.method`. The class is that of the instance, not the one
+ * that declares the method, so that two subclasses do not share entries.
+ *
+ * An overridden method that runs through `super` has a prefix of its own: with that of the overriding method it would
+ * wait for the very computation that called it.
+ */
+export class MethodPrefix {
+  private readonly byClass = new WeakMap<ClassReference, string>();
+
+  constructor(
+    private readonly site: DecorationSite,
+    private readonly name: string | undefined,
+  ) {}
+
+  of(type: ClassReference): string {
+    if (this.name !== undefined) return this.name;
+    let prefix = this.byClass.get(type);
+    if (prefix === undefined) this.byClass.set(type, (prefix = this.build(type)));
+    return prefix;
+  }
+
+  private build(type: ClassReference): string {
+    const { method, prototype } = this.site;
+    const ownMethod = `${type.name}.${String(method)}`;
+    const outermost = decoratedMethods(type.prototype).find(
+      (other) => other.cached !== undefined && other.site.method === method,
+    );
+    if (outermost === undefined || outermost.site.prototype === prototype) return ownMethod;
+    return `${ownMethod}>${prototype.constructor.name}`;
+  }
+}
+
+/**
  * The key that `@Cached` uses when `method` of a `type` instance is called with `args`.
  * Throws DECORATOR_INVALID if the method has no `@Cached`, KEY_INVALID if these arguments give no key.
  */
@@ -53,6 +86,6 @@ export function cachedKeyFor(type: ClassReference, method: string | symbol, args
   if (key !== undefined && key !== '') return key;
   throw new LaneCacheError(
     'KEY_INVALID',
-    `These arguments of ${where} give no key: one of them is missing, or no key can be made from it. The method would run uncached.`,
+    `These arguments of ${where} give no key: one of them is missing or has no encoding. The method would run uncached.`,
   );
 }

@@ -14,12 +14,12 @@ export interface MethodCall {
   readonly run: () => unknown;
 }
 
-/** What a decorator makes of a call, given the manager of the app's default lane. */
+/** What a decorator does with a call, given the manager of the app's default lane. */
 export type Advice = (manager: LaneManager, call: MethodCall) => Promise<unknown>;
 
 /**
- * Puts `advice` around a method and has the manager injected where it runs. The wrapper bears the method's name,
- * length and metadata, so that routes, guards and other decorators work in either order.
+ * Wraps `advice` around a method, and has Nest inject the manager into its instances. The wrapper has the name, length
+ * and metadata of the method, so that routes, guards and other decorators work in either order.
  */
 export function wrapMethod<M extends AsyncMethod>(
   site: DecorationSite,
@@ -39,11 +39,11 @@ export function wrapMethod<M extends AsyncMethod>(
       return Promise.reject(error);
     }
   };
-  takeAfter(wrapper, original);
+  copyIdentity(wrapper, original);
   return Object.assign(descriptor, { value: wrapper });
 }
 
-function takeAfter(wrapper: object, original: AsyncMethod): void {
+function copyIdentity(wrapper: object, original: AsyncMethod): void {
   for (const property of ['name', 'length'] as const) {
     Object.defineProperty(wrapper, property, { value: original[property], configurable: true });
   }
@@ -52,7 +52,7 @@ function takeAfter(wrapper: object, original: AsyncMethod): void {
   }
 }
 
-/** Once per class: what Nest did not make has no cache, and that is worth knowing but no reason to fail. */
+/** Warns once per class. An instance that Nest did not create has no cache; that is no reason to fail. */
 function warnUnmanaged(site: DecorationSite, host: object | undefined): void {
   const type = host?.constructor ?? site.prototype.constructor;
   if (Reflect.hasOwnMetadata(WARNED, type)) return;
@@ -62,19 +62,19 @@ function warnUnmanaged(site: DecorationSite, host: object | undefined): void {
   );
 }
 
-/** The property under which an instance with decorated methods carries the manager of its app. */
+/** The property of an instance with decorated methods that holds the manager of its app. */
 export const INJECTED = Symbol.for('nestjs-lane-cache.manager');
 
-/** What may carry a manager. */
+/** An instance that may have a manager. */
 export interface Managed {
   [INJECTED]?: LaneManager;
 }
 
 /**
- * Has Nest set the manager on every instance of the class that owns `prototype`.
+ * Makes Nest set the manager on every instance of the class that owns `prototype`.
  *
- * The prototype gets a setter that defines the instance's own property as not enumerable: two instances that differ
- * only in their app still compare equal, and JSON, spreading and inspection don't see it.
+ * The prototype gets a setter that defines a non-enumerable property on the instance: two instances that differ only in
+ * their app still compare equal, and JSON, spreading and inspection do not show it.
  */
 function injectManager(prototype: object): void {
   if (INJECTED in prototype) return;
@@ -82,14 +82,14 @@ function injectManager(prototype: object): void {
     configurable: true,
     get: () => undefined,
     set(this: object, manager: LaneManager) {
-      giveManager(this, manager);
+      setManager(this, manager);
     },
   });
   Inject(LANE_CACHE)(prototype, INJECTED);
   Optional()(prototype, INJECTED);
 }
 
-/** Whoever has none was not made by Nest, or lives in an app without the module. False if the instance is closed to new properties. */
-export function giveManager(instance: object, manager: LaneManager): boolean {
+/** False if the instance accepts no new properties. */
+export function setManager(instance: object, manager: LaneManager): boolean {
   return Reflect.defineProperty(instance, INJECTED, { value: manager, configurable: true, writable: true });
 }

@@ -4,7 +4,7 @@ import { Template, type TemplateUse } from './template.js';
 
 /**
  * A template (`'doc:{0}'`, `'user:{0.id}'`; `{{` is a brace) or a function of the arguments.
- * A function's own error reaches the caller.
+ * What the function throws reaches the caller.
  */
 export type KeySpec = string | ((...args: never[]) => string);
 
@@ -14,22 +14,22 @@ export type TagSpec = readonly string[] | ((...args: never[]) => readonly string
 /** Undefined if a template's value is missing among the arguments. */
 export type FromArguments<T> = (args: readonly unknown[]) => T | undefined;
 
-/** A spec made ready, once, when the class is declared. */
+/** A spec compiled when the class is declared. */
 export interface Compiled<T> {
   readonly of: FromArguments<T>;
   readonly templates: readonly Template[];
-  /** What every call gets, if it doesn't depend on the arguments. */
+  /** The value for every call, if it does not depend on the arguments. */
   readonly constant?: T;
 }
 
-/** Throws DECORATOR_INVALID for a template that can't be read. */
+/** Throws DECORATOR_INVALID for a template that cannot be parsed. */
 export function compileKey(site: DecorationSite, spec: KeySpec, use: TemplateUse): Compiled<string> {
   if (typeof spec === 'function') return { of: (args) => callGiven(spec, args), templates: [] };
   const template = compileTemplate(site, spec, use);
   return { of: (args) => template.render(args), templates: [template] };
 }
 
-/** Throws DECORATOR_INVALID for a template that can't be read. */
+/** Throws DECORATOR_INVALID for a template that cannot be parsed. */
 export function compileTags(site: DecorationSite, spec: TagSpec): Compiled<readonly string[]> {
   if (typeof spec === 'function') return { of: (args) => callGiven(spec, args), templates: [] };
   if (!Array.isArray(spec)) throw decoratorError(site, 'tags must be a list of strings or a function that gives one.');

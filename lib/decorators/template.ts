@@ -6,7 +6,7 @@ type Reader = (args: readonly unknown[]) => unknown;
 interface Placeholder {
   readonly argument: number;
   readonly read: Reader;
-  /** The character that ends it in what is rendered; undefined if nothing follows. */
+  /** The punctuation mark that ends its value; undefined if no text follows. */
   readonly end: string | undefined;
   /** The literal text that follows. */
   readonly after: string;
@@ -18,9 +18,9 @@ const PUNCTUATION = /[^A-Za-z0-9%\u0080-\uffff]/;
 /**
  * A text with placeholders for arguments: `doc:{0}`, `user:{0.id}:{1}`. `{{` is a literal brace, a lone `}` too.
  *
- * Placeholders take strings, numbers, bigints and booleans; `1` and `'1'` render alike, as they would in a key written
- * by hand. So that `('a:b', 'c')` and `('a', 'b:c')` stay apart, a value may not contain the punctuation mark that ends
- * its placeholder: it is percent-encoded there, and `%` with it. What ends the template is rendered as it is.
+ * Placeholders take strings, numbers, bigints and booleans; `1` and `'1'` render alike, as in a key written by hand. The
+ * punctuation mark that ends a placeholder is percent-encoded in its value, and so is `%`, so that `('a:b', 'c')` and
+ * `('a', 'b:c')` have different keys. A value at the end of the template is rendered as it is.
  */
 export class Template {
   private constructor(
@@ -30,7 +30,7 @@ export class Template {
     private readonly placeholders: readonly Placeholder[],
   ) {}
 
-  /** Throws an Error saying what is wrong with the text. */
+  /** Throws an Error that explains what is wrong with the text. */
   static compile(text: string, use: TemplateUse): Template {
     const { head, parts } = parse(text);
     const placeholders = parts.map((part, index): Placeholder => {
@@ -45,12 +45,12 @@ export class Template {
     return new Template(text, use, head, placeholders);
   }
 
-  /** The positions of the arguments it names. */
+  /** The positions of the arguments that it uses. */
   get arguments(): readonly number[] {
     return this.placeholders.map((placeholder) => placeholder.argument);
   }
 
-  /** Undefined if an argument it names is missing or no primitive. */
+  /** Undefined if an argument that it uses is missing or is not a primitive. */
   render(args: readonly unknown[]): string | undefined {
     let rendered = this.head;
     for (const { read, end, after } of this.placeholders) {
@@ -108,7 +108,7 @@ function isWritable(value: unknown): boolean {
   );
 }
 
-/** Wildcards of a pattern match anything and so end nothing. */
+/** In a pattern, wildcards do not count: they match any character, so they end nothing. */
 function endOf(after: string, use: TemplateUse): string | undefined {
   return PUNCTUATION.exec(use === 'pattern' ? after.replaceAll(/[*?]/g, '') : after)?.[0];
 }

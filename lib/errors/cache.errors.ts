@@ -1,11 +1,11 @@
 import { LaneCacheError, type LaneCacheErrorDetails } from './lane-cache.error.js';
 
-/** A lane was named that this app does not define. */
+/** The app does not define the lane. */
 export class UnknownLaneError extends LaneCacheError {
   declare readonly code: 'LANE_UNKNOWN';
   readonly known: readonly string[];
 
-  /** `askedBy` names what asked for it, where that isn't the caller. */
+  /** `askedBy` names what refers to the lane, such as a decorator, if it is not the caller. */
   constructor(lane: string, known: readonly string[], askedBy?: string) {
     super(
       'LANE_UNKNOWN',
@@ -16,7 +16,7 @@ export class UnknownLaneError extends LaneCacheError {
   }
 }
 
-/** A computation took longer than its `hardTimeout`; its signal was aborted and its late result is dropped. */
+/** A computation took longer than its `hardTimeout`. Its signal is aborted, and a late result is dropped. */
 export class ComputeTimeoutError extends LaneCacheError {
   declare readonly code: 'COMPUTE_TIMEOUT';
   readonly timeoutMs: number;
@@ -38,13 +38,13 @@ export class InvalidationNotDurableError extends LaneCacheError {
   constructor(directory: string, details: LaneCacheErrorDetails = {}) {
     super(
       'INVALIDATION_NOT_DURABLE',
-      `The invalidation holds in this process, but neither could it be written to '${directory}' nor could that directory be set aside: after a restart old entries may come back. Check the disk and its permissions, then remove the directory.`,
+      `The invalidation holds in this process, but it could not be written to '${directory}', nor could that directory be set aside. Old entries may come back after a restart. Check the disk and its permissions, then remove the directory.`,
       details,
     );
   }
 }
 
-/** Another process owns the directory, and the operation needs to own it. */
+/** Another process owns the directory, and the operation needs its ownership. */
 export class DirectoryInUseError extends LaneCacheError {
   declare readonly code: 'DIRECTORY_IN_USE';
   readonly directory: string;

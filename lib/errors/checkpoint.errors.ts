@@ -18,7 +18,7 @@ export class CheckpointConflictError extends LaneCacheError {
   }
 }
 
-/** The version asked for does not match its checksum; it was set aside. */
+/** The version to restore does not match its checksum; it was set aside. */
 export class CheckpointDamagedError extends LaneCacheError {
   declare readonly code: 'CHECKPOINT_DAMAGED';
   readonly id: string;
@@ -30,8 +30,8 @@ export class CheckpointDamagedError extends LaneCacheError {
       'CHECKPOINT_DAMAGED',
       `Version ${version} of checkpoint '${id}' is damaged. ${
         soundVersions.length > 0
-          ? `Sound versions: ${soundVersions.join(', ')}. Pass { fallback: true } to restore the newest one before it.`
-          : 'No sound version is left.'
+          ? `Intact versions: ${soundVersions.join(', ')}. Pass { fallback: true } to restore the newest one before it.`
+          : 'No intact version is left.'
       }`,
     );
     this.id = id;
@@ -40,7 +40,7 @@ export class CheckpointDamagedError extends LaneCacheError {
   }
 }
 
-/** The state is larger than `checkpoints.maxStateBytes`; nothing was stored. */
+/** The state is larger than `checkpoints.maxStateBytes`; nothing was saved. */
 export class CheckpointTooLargeError extends LaneCacheError {
   declare readonly code: 'CHECKPOINT_TOO_LARGE';
   readonly sizeBytes: number;

@@ -1,4 +1,4 @@
-/** Stable, machine-readable reasons. Texts may change, codes do not. */
+/** Stable, machine-readable reasons. Texts may change; codes do not. */
 export type LaneCacheErrorCode =
   | 'OPTIONS_INVALID'
   | 'LANE_UNKNOWN'
@@ -26,7 +26,7 @@ export type LaneCacheErrorCode =
   | 'FORMAT_UNSUPPORTED'
   | 'CLOSED';
 
-/** What an error is about, besides its text. */
+/** What an error concerns. */
 export interface LaneCacheErrorDetails {
   readonly lane?: string | undefined;
   readonly key?: string | undefined;
@@ -37,7 +37,7 @@ export interface LaneCacheErrorDetails {
 
 const BRAND = Symbol.for('nestjs-lane-cache.error');
 
-/** Base of every error the library itself raises. The caller's own errors pass through untouched. */
+/** The base of every error that the library throws. Errors of the caller's own functions pass through unchanged. */
 export class LaneCacheError extends Error {
   readonly code: LaneCacheErrorCode;
   readonly lane?: string;
@@ -55,7 +55,7 @@ export class LaneCacheError extends Error {
   }
 }
 
-/** Whether `error` is one of ours, from whichever copy of the package (ESM or CommonJS), and of `code` if given. */
+/** Whether `error` is from this library, in its ESM or CommonJS copy, and has `code` if one is given. */
 export function isLaneCacheError(error: unknown, code?: LaneCacheErrorCode): error is LaneCacheError {
   if (typeof error !== 'object' || error === null || !(BRAND in error)) return false;
   return code === undefined || ('code' in error && error.code === code);

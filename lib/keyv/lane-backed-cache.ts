@@ -4,14 +4,14 @@ import type { LaneManager } from '../cache/lane-manager.js';
 import { laneKeyvStore, FOREVER_MS } from './lane-keyv-store.js';
 import { laneWrap } from './lane-wrap.js';
 
-/** Its own corner of the lane: what others store there has another shape. */
+/** Keeps its entries apart from those of other Keyv stores on the lane, which have another shape. */
 const NAMESPACE = 'cache-manager';
 
 /**
- * A lane as cache-manager's `Cache`: ttls in MILLISECONDS, values as copies of their own kind and not as JSON.
+ * A lane as cache-manager's `Cache`. Ttls are in MILLISECONDS; values are copied with their types, not as JSON.
  *
- * Without a ttl it is the lane's; a ttl of 0 never ends, as with cache-manager. `wrap` computes once for concurrent callers,
- * and does not store a result that was deleted or cleared while it was computed.
+ * Without a ttl, the lane's applies; a ttl of 0 never ends, as in cache-manager. `wrap` computes once for concurrent
+ * callers, and does not store a result that was deleted or cleared while it was computed.
  */
 export function laneBackedCache(lane: LaneManager): Cache {
   const store = laneKeyvStore(lane, { namespace: NAMESPACE });
@@ -23,7 +23,7 @@ export function laneBackedCache(lane: LaneManager): Cache {
   return Object.assign(cache, { wrap: laneWrap(lane, NAMESPACE, events) });
 }
 
-/** A Keyv whose 0 means what it means to cache-manager's users, where Keyv itself would forget it. */
+/** A Keyv in which a ttl of 0 never ends, as in cache-manager. Keyv itself passes 0 on as no ttl. */
 class LaneKeyv extends Keyv {
   override set(key: string, value: unknown, ttl?: number): Promise<boolean> {
     return super.set(key, value, endless(ttl));

@@ -9,40 +9,40 @@ export interface KeyvEntry {
   readonly ttl?: number | undefined;
 }
 
-/** What Keyv, `CacheModule.register({ stores })` and `createCache({ stores })` take as a store. */
+/** A store for Keyv, `CacheModule.register({ stores })` and `createCache({ stores })`. */
 export interface LaneKeyvStore<C extends LaneManager = LaneManager> {
   readonly opts: { readonly cache: C; readonly namespace?: string; readonly dialect: string };
-  /** Set by Keyv to its own; entries belong to it and to the store's own namespace both. */
+  /** Keyv sets this to its own namespace. An entry belongs to this namespace and to that of the store, `opts`. */
   namespace?: string | undefined;
   get<T>(key: string): Promise<T | undefined>;
-  /** In the order asked. */
+  /** In the order of `keys`. */
   getMany<T>(keys: string[]): Promise<(T | undefined)[]>;
-  /** Without a ttl, or with one of 0, the lane's counts. false = it was refused. */
+  /** Without a ttl, or with 0, the lane's ttl applies. false = the value was refused. */
   set(key: string, value: unknown, ttlMs?: number): Promise<boolean>;
-  /** Keyv's types say that nothing comes back, and Keyv reads what does. */
+  /** Declared twice, because Keyv's types expect no result and its code reads one. */
   setMany(entries: KeyvEntry[]): Promise<boolean[]>;
   setMany(entries: KeyvEntry[]): Promise<void>;
-  /** true = it was there. */
+  /** true = the key had an entry. */
   delete(key: string): Promise<boolean>;
-  /** true = all of them were there. */
+  /** true = every key had an entry. */
   deleteMany(keys: string[]): Promise<boolean>;
   has(key: string): Promise<boolean>;
   hasMany(keys: string[]): Promise<boolean[]>;
-  /** Removes what is in the store's namespace, and nothing else of the lane. */
+  /** Removes the entries of the store's namespace, and no others of the lane. */
   clear(): Promise<void>;
-  /** Keys as they were given, with their values. */
+  /** Keys without the prefix of the namespace, with their values. */
   iterator<T = unknown>(namespace?: string): AsyncGenerator<[string, Awaited<T>], void>;
-  /** Takes listeners as Keyv wants, and never calls them: trouble of a tier is the lane's own event. */
+  /** Accepts listeners for Keyv and never calls them: faults of a tier are events of the lane. */
   on(event: string, listener: (...args: unknown[]) => void): this;
-  /** Waits for the disk. The cache stays open: the app closes it. */
+  /** Waits until all writes are on disk. Does not close the cache, which belongs to the app. */
   disconnect(): Promise<void>;
 }
 
 /**
  * A lane as a store for Keyv 5. Values are copies, so the caller may change them.
  *
- * Keyv turns values into JSON before it stores them, unless it has `{ serialize: undefined, deserialize: undefined }`. Then
- * dates, maps and listed classes come back as such.
+ * Keyv stores values as JSON unless it is given `{ serialize: undefined, deserialize: undefined }`; then dates, maps and
+ * listed classes keep their types.
  */
 export function laneKeyvStore<C extends LaneManager>(
   cache: C,
@@ -62,7 +62,7 @@ class KeyvStore<C extends LaneManager> implements LaneKeyvStore<C> {
     own: string | undefined,
   ) {
     this.namespace = own;
-    // Keyv offers an iterator over stores of the dialects in its own list, and none over others
+    // Keyv offers an iterator only for the dialects in its own list
     this.opts = { cache, dialect: 'redis', ...(own === undefined ? {} : { namespace: own }) };
   }
 
@@ -112,7 +112,7 @@ class KeyvStore<C extends LaneManager> implements LaneKeyvStore<C> {
   }
 
   async *iterator<T = unknown>(namespace = this.namespace): AsyncGenerator<[string, Awaited<T>], void> {
-    const prefix = keySpace(this.opts.namespace, namespace);
+    const prefix = keyPrefix(this.opts.namespace, namespace);
     for await (const { key } of this.cache.entries(`${prefix}*`)) {
       const value = await this.cache.get<Awaited<T>>(key, CLONED);
       if (value !== undefined) yield [key.slice(prefix.length), value];
@@ -128,20 +128,20 @@ class KeyvStore<C extends LaneManager> implements LaneKeyvStore<C> {
   }
 
   private prefix(): string {
-    return keySpace(this.opts.namespace, this.namespace);
+    return keyPrefix(this.opts.namespace, this.namespace);
   }
 }
 
-/** Encodes names so that they stay apart in a key, and match themselves in a pattern. */
+/** Names that need no hash: they contain no separator of prefixes, and match only themselves in a pattern. */
 const PLAIN = /^[\w.@/-]{1,128}$/;
 
 /**
- * The prefix of the keys of a store, in the lane and in its patterns. A store has its own namespace, and gets another one
- * from Keyv. Different pairs of names have different prefixes.
+ * The prefix of the store's keys in the lane, made from the store's own namespace and the one that Keyv sets. Different
+ * pairs of names have different prefixes.
  */
-export function keySpace(own: string | undefined, keyvs: string | undefined): string {
-  if (own === undefined || own === keyvs) return `keyv:${segment(keyvs)}:`;
-  return keyvs === undefined ? `keyv:${segment(own)}:` : `keyv:${segment(own)}+${segment(keyvs)}:`;
+export function keyPrefix(own: string | undefined, ofKeyv: string | undefined): string {
+  if (own === undefined || own === ofKeyv) return `keyv:${segment(ofKeyv)}:`;
+  return ofKeyv === undefined ? `keyv:${segment(own)}:` : `keyv:${segment(own)}+${segment(ofKeyv)}:`;
 }
 
 function segment(name: string | undefined): string {
@@ -149,13 +149,13 @@ function segment(name: string | undefined): string {
   return `#${createHash('sha256').update(name, 'utf16le').digest('hex')}`;
 }
 
-/** Longer than any cache lasts. */
+/** A ttl that never ends in practice. */
 export const FOREVER_MS = Number.MAX_SAFE_INTEGER;
 
 /**
- * A ttl as Keyv and cache-manager have it, in MILLISECONDS, as the lanes have it. None, or 0, which Keyv hands on as
- * none, is undefined: the lane's own. One below 0 is over already, as one of 0 is to the lanes: nothing is kept. Throws
- * TTL_INVALID where it is used, for what is no duration.
+ * Converts a ttl of Keyv or cache-manager, in MILLISECONDS, into a duration of the lanes. None, or 0, which Keyv treats as
+ * none, is undefined: the lane's ttl applies. A negative ttl has ended already, which is 0 to the lanes: nothing is
+ * stored. What is not a duration is passed on, and the lane throws TTL_INVALID.
  */
 export function durationOf(ttlMs: number | undefined): Duration | undefined {
   if (ttlMs === undefined || ttlMs === null || ttlMs === 0) return undefined;

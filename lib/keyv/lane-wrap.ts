@@ -3,10 +3,10 @@ import type { Cache } from 'cache-manager';
 import type { LaneManager } from '../cache/lane-manager.js';
 import type { ComputeContext, EntryOptions } from '../cache/call-options.js';
 import { systemClock } from '../clock/clock.js';
-import { keySpace, durationOf, FOREVER_MS } from './lane-keyv-store.js';
+import { keyPrefix, durationOf, FOREVER_MS } from './lane-keyv-store.js';
 
-/** As Keyv stores a value; `expires` in epoch milliseconds. */
-interface Kept<T> {
+/** A value in the form in which Keyv stores it; `expires` in epoch milliseconds. */
+interface KeyvValue<T> {
   readonly value: T;
   readonly expires: number;
 }
@@ -22,17 +22,18 @@ interface WrapOptions<T> {
 }
 
 /**
- * `wrap` on the lane's own flights, instead of get, compute and set: what a deletion overtakes is not stored.
- * Less than `refreshThreshold` milliseconds before its end, an entry is renewed in the background.
+ * cache-manager's `wrap` on the lane's `getOrSet`, so that concurrent callers share one computation, and a result whose
+ * key is deleted meanwhile is not stored. Less than `refreshThreshold` milliseconds before its end, an entry is renewed in
+ * the background.
  */
 export function laneWrap(lane: LaneManager, namespace: string, events: EventEmitter): Cache['wrap'] {
-  const prefix = keySpace(namespace, namespace);
+  const prefix = keyPrefix(namespace, namespace);
 
   function wrap<T>(
     key: string,
     compute: Wrapped<T>,
     options: WrapOptions<T> & { readonly raw: true },
-  ): Promise<Kept<T>>;
+  ): Promise<KeyvValue<T>>;
   function wrap<T>(
     key: string,
     compute: Wrapped<T>,
@@ -44,41 +45,42 @@ export function laneWrap(lane: LaneManager, namespace: string, events: EventEmit
     compute: Wrapped<T>,
     given?: Milliseconds<T> | WrapOptions<T>,
     refreshThreshold?: Milliseconds<T>,
-  ): Promise<T | Kept<T>> {
-    const wish: WrapOptions<T> = typeof given === 'object' ? given : { ttl: given, refreshThreshold };
-    const keep = (context: ComputeContext): Promise<Kept<T>> => kept(compute, wish, lane, context);
-    const ask = (freshness: EntryOptions) => lane.getOrSet(prefix + key, keep, { isolation: 'clone', ...freshness });
-    const found = await ask({});
-    if (isDue(found, wish)) {
-      void ask({ forceFresh: true }).then(
+  ): Promise<T | KeyvValue<T>> {
+    const options: WrapOptions<T> = typeof given === 'object' ? given : { ttl: given, refreshThreshold };
+    const computeValue = (context: ComputeContext) => computed(compute, options, lane, context);
+    const get = (freshness: EntryOptions) =>
+      lane.getOrSet(prefix + key, computeValue, { isolation: 'clone', ...freshness });
+    const found = await get({});
+    if (isDue(found, options)) {
+      void get({ forceFresh: true }).then(
         ({ value }) => events.emit('refresh', { key, value }),
         (error: unknown) => events.emit('refresh', { key, value: found.value, error }),
       );
     }
-    return wish.raw === true ? found : found.value;
+    return options.raw === true ? found : found.value;
   }
   return wrap;
 }
 
-async function kept<T>(
+async function computed<T>(
   compute: Wrapped<T>,
-  wish: WrapOptions<T>,
+  options: WrapOptions<T>,
   lane: LaneManager,
   context: ComputeContext,
-): Promise<Kept<T>> {
+): Promise<KeyvValue<T>> {
   const value = await compute();
   if (value === undefined) context.skipCache();
-  const ttlMs = lengthOf(wish.ttl, value) ?? lane.policy.ttlMs;
+  const ttlMs = ttlMsOf(options.ttl, value) ?? lane.policy.ttlMs;
   context.setTtl(durationOf(ttlMs) ?? 0);
   return { value, expires: systemClock.now() + ttlMs };
 }
 
-function isDue<T>({ value, expires }: Kept<T>, wish: WrapOptions<T>): boolean {
-  const threshold = resolve(wish.refreshThreshold, value);
+function isDue<T>({ value, expires }: KeyvValue<T>, options: WrapOptions<T>): boolean {
+  const threshold = resolve(options.refreshThreshold, value);
   return threshold !== undefined && expires - systemClock.now() < threshold;
 }
 
-function lengthOf<T>(ttl: Milliseconds<T>, value: T): number | undefined {
+function ttlMsOf<T>(ttl: Milliseconds<T>, value: T): number | undefined {
   const ms = resolve(ttl, value);
   return ms === 0 ? FOREVER_MS : ms;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { AsyncMethodDecorator } from '../../../lib/decorators/method-registry.js';
 import { CacheInvalidate, type CacheInvalidateOptions } from '../../../lib/decorators/cache-invalidate.decorator.js';
-import { giveManager } from '../../../lib/decorators/method-wrapper.js';
+import { setManager } from '../../../lib/decorators/method-wrapper.js';
 import { FakeLaneManager } from '../../support/fake-lane-manager.js';
 
 /** A method under the given decorators that notes when it runs, among what its lane was asked. */
@@ -18,7 +18,7 @@ function invalidating(...options: readonly CacheInvalidateOptions[]) {
     }
   }
   const users = new Users();
-  giveManager(users, manager.asManager);
+  setManager(users, manager.asManager);
   return { users, manager };
 }
 
@@ -85,8 +85,8 @@ describe('@CacheInvalidate', () => {
   });
 
   it.each([
-    [{}, 'says nothing to invalidate'],
-    [{ all: false }, 'says nothing to invalidate'],
+    [{}, 'names nothing to invalidate'],
+    [{ all: false }, 'names nothing to invalidate'],
     [{ key: 'k', when: 'later' }, "when is 'later'"],
     [{ pattern: 'x:{}' }, "the template 'x:{}'"],
     [{ keys: 'k' }, "Did you mean 'key'?"],

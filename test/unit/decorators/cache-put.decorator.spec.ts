@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { CachePut, type CachePutOptions } from '../../../lib/decorators/cache-put.decorator.js';
-import { giveManager } from '../../../lib/decorators/method-wrapper.js';
+import { setManager } from '../../../lib/decorators/method-wrapper.js';
 import { FakeLaneManager } from '../../support/fake-lane-manager.js';
 
 interface User {
@@ -18,7 +18,7 @@ function putUsers(options: CachePutOptions) {
   }
   const manager = new FakeLaneManager();
   const users = new Users();
-  giveManager(users, manager.asManager);
+  setManager(users, manager.asManager);
   return { users, manager };
 }
 

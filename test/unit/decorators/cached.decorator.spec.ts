@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { cachedKeyFor } from '../../../lib/decorators/keys.js';
 import type { AsyncMethodDecorator } from '../../../lib/decorators/method-registry.js';
 import { Cached, type CachedOptions } from '../../../lib/decorators/cached.decorator.js';
-import { giveManager, INJECTED } from '../../../lib/decorators/method-wrapper.js';
+import { setManager, INJECTED } from '../../../lib/decorators/method-wrapper.js';
 import { FakeLaneManager } from '../../support/fake-lane-manager.js';
 
 let warn: jest.SpiedFunction<Logger['warn']>;
@@ -35,7 +35,7 @@ function decoratedDocs(decorator: AsyncMethodDecorator) {
   }
   const manager = new FakeLaneManager();
   const docs = new Docs();
-  giveManager(docs, manager.asManager);
+  setManager(docs, manager.asManager);
   return { Docs, docs, manager };
 }
 
@@ -163,7 +163,7 @@ describe('@Cached', () => {
     expect(new Refused().size()).toBeInstanceOf(Promise);
     const plain = new Plain();
     await expect(plain.find()).rejects.toThrow('at once');
-    giveManager(plain, new FakeLaneManager().asManager);
+    setManager(plain, new FakeLaneManager().asManager);
     await expect(plain.find()).rejects.toThrow('at once');
   });
 });
@@ -191,7 +191,7 @@ describe('the default key', () => {
   it('keeps an overriding method apart from the one it runs by super', async () => {
     const manager = new FakeLaneManager();
     const second = new Second();
-    giveManager(second, manager.asManager);
+    setManager(second, manager.asManager);
     expect(await second.load('a')).toBe('second over base a');
     const keys = [...manager.entries.keys()];
     expect(new Set(keys.map((key) => key.slice(0, key.indexOf(':'))))).toEqual(
@@ -293,7 +293,7 @@ describe('@Cached refuses when the class is declared', () => {
       '@Cached cannot decorate the static method Docs.all',
     );
     expect(() => decorate(Docs.prototype, 'size', { get: () => 1 })).toThrow(
-      "can only decorate a method; 'size' is none",
+      "can only decorate a method; 'size' is not a method",
     );
     expect(() => decorate(() => undefined, { kind: 'method' })).toThrow('experimentalDecorators');
   });

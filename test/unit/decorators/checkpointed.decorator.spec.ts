@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { Checkpointed, type CheckpointedOptions } from '../../../lib/decorators/checkpointed.decorator.js';
-import { giveManager } from '../../../lib/decorators/method-wrapper.js';
+import { setManager } from '../../../lib/decorators/method-wrapper.js';
 import { LaneCacheError } from '../../../lib/errors/lane-cache.error.js';
 import { FakeLaneManager } from '../../support/fake-lane-manager.js';
 
@@ -49,7 +49,7 @@ function checkpointed(options: Omit<CheckpointedOptions, 'id'> = {}) {
   const checkpoints = new FakeCheckpoints();
   manager.snapshots = checkpoints;
   const work = new Import();
-  giveManager(work, manager.asManager);
+  setManager(work, manager.asManager);
   return { work, manager, checkpoints, Import };
 }
 
@@ -83,7 +83,7 @@ describe('@Checkpointed', () => {
     const other = new Import();
     const family = new FakeLaneManager();
     family.snapshots = checkpoints;
-    giveManager(other, family.asManager);
+    setManager(other, family.asManager);
     const [first, second, third] = await Promise.all([work.load(1), work.load(1), other.load(1)]);
     expect(work.runs + other.runs).toBe(1);
     expect(second).toEqual(first);
@@ -112,7 +112,7 @@ describe('@Checkpointed', () => {
     const other = new Import();
     const elsewhere = new FakeLaneManager();
     elsewhere.snapshots = new FakeCheckpoints();
-    giveManager(other, elsewhere.asManager);
+    setManager(other, elsewhere.asManager);
     await Promise.all([work.load(1), other.load(1)]);
     expect([work.runs, other.runs]).toEqual([1, 1]);
   });

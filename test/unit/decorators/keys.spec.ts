@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { Cached } from '../../../lib/decorators/cached.decorator.js';
-import { giveManager } from '../../../lib/decorators/method-wrapper.js';
+import { setManager } from '../../../lib/decorators/method-wrapper.js';
 import { FakeLaneManager } from '../../support/fake-lane-manager.js';
 
 class Pages {
@@ -14,7 +14,7 @@ class Drafts extends Pages {}
 
 function managed<T extends Pages>(pages: T): { readonly pages: T; readonly manager: FakeLaneManager } {
   const manager = new FakeLaneManager();
-  giveManager(pages, manager.asManager);
+  setManager(pages, manager.asManager);
   return { pages, manager };
 }
 
@@ -31,7 +31,7 @@ describe('default keys of single texts', () => {
   it('are apart from those of a subclass, of other kinds and of more arguments', async () => {
     const { pages, manager } = managed(new Pages());
     const drafts = new Drafts();
-    giveManager(drafts, manager.asManager);
+    setManager(drafts, manager.asManager);
     for (let round = 0; round < 2; round++) {
       expect(await pages.render('1')).toBe('Pages rendered 1');
       expect(await drafts.render('1')).toBe('Drafts rendered 1');
