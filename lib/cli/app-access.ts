@@ -1,13 +1,13 @@
 import type { AppRecord } from '../ipc/app-record.js';
 import type { Operations } from '../ipc/operations.js';
 
-/** An app's operations, done by the app itself or, while none runs, on what it left. */
+/** The operations of an app: the app itself performs them, or, while none runs, this process on the app's directory. */
 export interface AppAccess {
   readonly directory: string;
-  /** live: the app answers. stored: no app runs, and this process owns the directory for a moment. */
+  /** live: the app answers. stored: no app runs, and this process owns the directory until `close`. */
   readonly kind: 'live' | 'stored';
   readonly operations: Operations;
-  /** What the last app left word of. */
+  /** What the last app recorded about itself. */
   readonly record: AppRecord | undefined;
   close(): Promise<void>;
 }

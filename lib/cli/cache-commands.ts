@@ -7,7 +7,7 @@ import { metricsText } from './metrics-view.js';
 import type { Terminal } from './terminal.js';
 import { bytesText, many, shown, spanText, tableText } from './texts.js';
 
-/** `metrics`: lanes in numbers. */
+/** `metrics`: the counters of lanes. */
 export async function metrics(context: CommandContext): Promise<void> {
   await context.with(async (access) => {
     const report = await access.operations.metrics();
@@ -25,25 +25,25 @@ export async function metrics(context: CommandContext): Promise<void> {
 function noteAge({ terminal, clock }: CommandContext, { kind, record }: AppAccess, report: MetricsReport): void {
   if (kind === 'live') return;
   if (record === undefined) {
-    terminal.note('No app runs on this directory, and none has left its counters.');
+    terminal.note('No app runs on this directory, and none has saved its counters.');
     return;
   }
   const age = spanText(Math.max(0, clock.now() - Date.parse(report.timestamp)));
-  terminal.note(`No app runs on this directory. These are the counters that process ${record.pid} left ${age} ago.`);
+  terminal.note(`No app runs on this directory. These are the counters that process ${record.pid} saved ${age} ago.`);
 }
 
-/** `keys`: what is stored. */
+/** `keys`: the stored entries. */
 export async function keys(context: CommandContext, pattern?: string, limit?: number): Promise<void> {
   await context.with(async ({ operations }) => {
     const found: EntryInfo[] = [];
-    const most = limit ?? (context.isJson ? Infinity : DEFAULT_ROWS);
+    const maxRows = limit ?? (context.isJson ? Infinity : DEFAULT_ROWS);
     for await (const batch of operations.entries(pattern, context.options.lane)) {
       found.push(...batch);
-      if (found.length > most) break;
+      if (found.length > maxRows) break;
     }
-    if (found.length > most)
-      context.terminal.note(`The first ${many(most, 'key')}; there are more. See them with --limit.`);
-    const rows = found.slice(0, most);
+    if (found.length > maxRows)
+      context.terminal.note(`Only the first ${many(maxRows, 'key')} are shown. See more with --limit.`);
+    const rows = found.slice(0, maxRows);
     context.show(rows, () => (rows.length === 0 ? 'No keys.' : keysText(rows, context.terminal)));
   });
 }
@@ -69,10 +69,10 @@ function keysText(entries: readonly EntryInfo[], { columns }: Terminal): string 
 /** `explain`: why a key is, or is not, served. */
 export async function explain(context: CommandContext, key: string): Promise<void> {
   await context.with(async ({ operations, kind }) => {
-    const told = await operations.explain(key, context.options.lane);
+    const explanation = await operations.explain(key, context.options.lane);
     if (kind === 'stored')
       context.terminal.note('No app runs on this directory: memory and the session disk are empty.');
-    context.show(told, () => explanationText(told, context.terminal));
+    context.show(explanation, () => explanationText(explanation, context.terminal));
   });
 }
 

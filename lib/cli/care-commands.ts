@@ -8,11 +8,11 @@ import { EXIT } from './exit.js';
 import type { Terminal } from './terminal.js';
 import { bytesText, countText, many, percentText, shown, spanText, tableText } from './texts.js';
 
-/** `cleanup`: old checkpoints go. */
-export async function cleanup(context: CommandContext, wish: CleanupOptions): Promise<void> {
+/** `cleanup`: removes old checkpoints. */
+export async function cleanup(context: CommandContext, filter: CleanupOptions): Promise<void> {
   await context.with(async ({ operations }) => {
     const { lane, dryRun = false } = context.options;
-    const options = { ...wish, ...(lane !== undefined && { lane }) };
+    const options = { ...filter, ...(lane !== undefined && { lane }) };
     if (!dryRun) {
       const days = options.maxAgeDays ?? DEFAULT_DAYS;
       await context.confirm(`Remove checkpoints older than ${many(days, 'day')}?`);
@@ -35,7 +35,7 @@ interface Tally {
   readonly damagedCount: number;
 }
 
-/** `verify`: reads everything that is stored and compares it with its checksums. */
+/** `verify`: reads everything that is stored and checks its checksums. */
 export async function verify(context: CommandContext): Promise<number> {
   return context.with(async ({ operations }) => {
     const tallies = new Map<string, Tally>();
@@ -69,20 +69,20 @@ function verificationText(tallies: ReadonlyMap<string, Tally>, { paint }: Termin
   const rows = [...tallies].map(([place, { checked, damagedCount }]) => [
     place,
     countText(checked),
-    damagedCount === 0 ? paint('green', 'sound') : paint('red', `${countText(damagedCount)} damaged`),
+    damagedCount === 0 ? paint('green', 'intact') : paint('red', `${countText(damagedCount)} damaged`),
   ]);
   const named = [...tallies].flatMap(([place, { damaged }]) => damaged.map((one) => `${place}: ${shown(one, 160)}`));
   return [tableText(['place', 'checked', 'result'], rows), ...named].join('\n');
 }
 
-/** `doctor`: what is wrong, by what it is known, and what to change. */
+/** `doctor`: finds what is wrong, with evidence and advice. */
 export async function doctor(context: CommandContext): Promise<number> {
   const findings = await diagnose(context);
   context.show({ findings }, () => findingsText(findings, context.terminal));
   return findings.length > 0 ? EXIT.findings : EXIT.done;
 }
 
-/** `bench`: how fast a lane's tiers answer. */
+/** `bench`: measures how fast the tiers of a lane answer. */
 export async function bench(context: CommandContext, iterations: number, keys: number): Promise<void> {
   await context.with(async ({ operations, kind }, app) => {
     const lane = context.options.lane ?? app.defaultLane;

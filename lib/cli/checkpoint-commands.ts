@@ -7,13 +7,13 @@ import { CommandFailed, EXIT } from './exit.js';
 import type { Terminal } from './terminal.js';
 import { bytesText, countText, many, shown, spanText, tableText } from './texts.js';
 
-/** `status`: checkpoints in numbers. */
+/** `status`: the number and size of checkpoints. */
 export async function status(context: CommandContext): Promise<void> {
   await context.with(async ({ operations }) => {
     const all = await operations.status();
     const { lane } = context.options;
-    const told = lane === undefined ? all : ofLane(all, lane);
-    context.show(told, () => statusText(told, context.terminal));
+    const counts = lane === undefined ? all : ofLane(all, lane);
+    context.show(counts, () => statusText(counts, context.terminal));
   });
 }
 
@@ -22,24 +22,24 @@ function ofLane({ state, reason, lanes }: CheckpointStatus, lane: string): Check
   return { ...counts, state, ...(reason !== undefined && { reason }), lanes: lane in lanes ? { [lane]: counts } : {} };
 }
 
-function statusText(told: CheckpointStatus, { paint }: Terminal): string {
-  const { state, reason = 'unknown', cachedCheckpoints, versions, bytes, lanes } = told;
-  const place = state === 'on' ? paint('green', 'on') : paint('yellow', `off: ${reason}`);
+function statusText(counts: CheckpointStatus, { paint }: Terminal): string {
+  const { state, reason, cachedCheckpoints, versions, bytes, lanes } = counts;
+  const place = state === 'on' ? paint('green', 'on') : paint('yellow', `off: ${reason ?? 'unknown'}`);
   const head = `Checkpoints are ${place}. ${many(cachedCheckpoints, 'checkpoint')} in ${many(versions, 'version')}, ${bytesText(bytes)}.`;
-  const rows = Object.entries(lanes).map(([lane, counts]) => [
+  const rows = Object.entries(lanes).map(([lane, inLane]) => [
     lane,
-    countText(counts.cachedCheckpoints),
-    countText(counts.versions),
-    bytesText(counts.bytes),
-    counts.oldest ?? '-',
-    counts.newest ?? '-',
+    countText(inLane.cachedCheckpoints),
+    countText(inLane.versions),
+    bytesText(inLane.bytes),
+    inLane.oldest ?? '-',
+    inLane.newest ?? '-',
   ]);
   return rows.length === 0
     ? head
     : `${head}\n\n${tableText(['lane', 'checkpoints', 'versions', 'size', 'oldest', 'newest'], rows)}`;
 }
 
-/** `checkpoints list`: a page, newest first. */
+/** `checkpoints list`: one page, newest first. */
 export async function list(context: CommandContext, filter: CheckpointFilter): Promise<void> {
   await context.with(async ({ operations }) => {
     const { lane } = context.options;
@@ -64,7 +64,7 @@ function listText(items: readonly CheckpointInfo[], { terminal, clock }: Command
   return tableText(['id', 'version', 'lane', 'workflow', 'step', 'saved', 'size', ''], rows);
 }
 
-/** `checkpoints show`: one with its state. */
+/** `checkpoints show`: a checkpoint with its state. */
 export async function show(context: CommandContext, id: string, version: number | undefined): Promise<void> {
   await context.with(async ({ operations }) => {
     const found = await find(operations, id, version);
@@ -80,7 +80,7 @@ function showText({ info, state }: ShownCheckpoint, { paint }: Terminal): string
   return `${facts.map((fact) => fact.join(' ')).join('\n')}\n\n${state}`;
 }
 
-/** `checkpoints export`: one as JSON, into a file or to the results. */
+/** `checkpoints export`: a checkpoint as JSON, to a new file or to standard output. */
 export async function exportCheckpoint(
   context: CommandContext,
   id: string,
@@ -95,26 +95,26 @@ export async function exportCheckpoint(
     }
     await writeFile(output, `${text}\n`, { flag: 'wx', mode: 0o600 }).catch((error: unknown) => {
       const why = error instanceof Error ? error.message : String(error);
-      throw new CommandFailed(EXIT.badArguments, `'${output}' was not written: ${why}`);
+      throw new CommandFailed(EXIT.badArguments, `Cannot write '${output}': ${why}`);
     });
     context.terminal.note(`Version ${found.info.version} of '${shown(id, 120)}' was written to '${output}'.`);
   });
 }
 
-/** `checkpoints rm`: one version, or all of an id. */
+/** `checkpoints rm`: removes one version, or all versions of an id. */
 export async function remove(context: CommandContext, id: string, version: number | undefined): Promise<void> {
   await context.with(async ({ operations }) => {
-    const there = (await operations.history(id)).filter((one) => version === undefined || one.version === version);
-    if (there.length === 0) throw notFound(id, version);
+    const found = (await operations.history(id)).filter((one) => version === undefined || one.version === version);
+    if (found.length === 0) throw notFound(id, version);
     const what =
       version === undefined
-        ? `${many(there.length, 'version')} of '${shown(id, 120)}'`
+        ? `${many(found.length, 'version')} of '${shown(id, 120)}'`
         : `version ${version} of '${shown(id, 120)}'`;
     if (context.options.dryRun === true) {
-      context.show({ id, removed: there.length, dryRun: true }, () => `Would remove ${what}.`);
+      context.show({ id, removed: found.length, dryRun: true }, () => `Would remove ${what}.`);
       return;
     }
-    const pinned = there.some((one) => one.pinned) ? ', pinned ones too' : '';
+    const pinned = found.some((one) => one.pinned) ? ', including pinned ones' : '';
     await context.confirm(`Remove ${what}${pinned}?`);
     const removed = await operations.removeCheckpoint(id, version);
     context.show({ id, removed, dryRun: false }, () => `Removed ${what}.`);
@@ -134,7 +134,7 @@ async function find(
 function notFound(id: string, version: number | undefined): CommandFailed {
   const what =
     version === undefined ? `checkpoint '${shown(id, 120)}'` : `version ${version} of checkpoint '${shown(id, 120)}'`;
-  return new CommandFailed(EXIT.notFound, `There is no ${what}. See what there is with 'checkpoints list'.`);
+  return new CommandFailed(EXIT.notFound, `There is no ${what}. List the existing ones with 'checkpoints list'.`);
 }
 
 function asJson({ info, state }: ShownCheckpoint): object {

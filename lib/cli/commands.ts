@@ -7,129 +7,129 @@ import type { CommandContext } from './command-context.js';
 import { examplesOf } from './examples.js';
 import { clear, invalidate } from './removal-commands.js';
 
-/** Wraps what a command does: it gets the context, then what was given on the command line. */
-export type Does = <A extends readonly unknown[]>(
+/** Turns the work of a command into an action of commander: the context comes first, then arguments and options. */
+export type ActionFactory = <A extends readonly unknown[]>(
   work: (context: CommandContext, ...given: A) => Promise<number | void>,
 ) => (...given: A) => Promise<void>;
 
-export function addCommands(program: Command, does: Does): void {
-  addLooking(program, does);
-  addRemoving(program, does);
-  addCaring(program, does);
-  addCheckpoints(program.command('checkpoints').description('saved workflow states'), does);
+export function addCommands(program: Command, action: ActionFactory): void {
+  addInspection(program, action);
+  addRemoval(program, action);
+  addMaintenance(program, action);
+  addCheckpoints(program.command('checkpoints').description('saved workflow states'), action);
 }
 
-function addLooking(program: Command, does: Does): void {
+function addInspection(program: Command, action: ActionFactory): void {
   program
     .command('metrics')
-    .description('lanes in numbers')
+    .description('show the counters of lanes')
     .addHelpText('after', examplesOf('metrics'))
-    .action(does((context) => metrics(context)));
+    .action(action((context) => metrics(context)));
   program
     .command('status')
-    .description('checkpoints in numbers')
+    .description('show the number and size of checkpoints')
     .addHelpText('after', examplesOf('status'))
-    .action(does((context) => status(context)));
+    .action(action((context) => status(context)));
   program
     .command('keys [pattern]')
-    .description('what is stored, and for how long')
+    .description('list stored keys and how long they live')
     .addHelpText('after', examplesOf('keys'))
-    .option('--limit <n>', 'at most so many (default: 200 in a table, else all)', whole(1))
+    .option('--limit <n>', 'show at most n (default: 200 in a table, else all)', whole(1))
     .action(
-      does((context, pattern: string | undefined, { limit }: { limit?: number }) => keys(context, pattern, limit)),
+      action((context, pattern: string | undefined, { limit }: { limit?: number }) => keys(context, pattern, limit)),
     );
   program
     .command('explain <key>')
-    .description('why a key is, or is not, served, and what the next call would do')
+    .description('show why a key is or is not served, and what the next call would do')
     .addHelpText('after', examplesOf('explain'))
-    .action(does((context, key: string) => explain(context, key)));
+    .action(action((context, key: string) => explain(context, key)));
 }
 
-function addRemoving(program: Command, does: Does): void {
+function addRemoval(program: Command, action: ActionFactory): void {
   program
     .command('clear')
     .description('remove all entries of a lane')
     .addHelpText('after', examplesOf('clear'))
-    .action(does((context) => clear(context)));
+    .action(action((context) => clear(context)));
   program
     .command('invalidate [key]')
-    .description('a key, what matches a pattern, or what carries tags (of all lanes)')
+    .description('invalidate a key, the keys that match a pattern, or all entries with a tag (in all lanes)')
     .addHelpText('after', examplesOf('invalidate'))
-    .option('--pattern <pattern>', '* is any run of characters, ? is one')
-    .option('--tag <tag...>', 'one or more')
+    .option('--pattern <pattern>', '* matches any run of characters, ? matches one')
+    .option('--tag <tag...>', 'one or more tags')
     .action(
-      does((context, key: string | undefined, wish: { pattern?: string; tag?: string[] }) =>
-        invalidate(context, { key, ...wish }),
+      action((context, key: string | undefined, subject: { pattern?: string; tag?: string[] }) =>
+        invalidate(context, { key, ...subject }),
       ),
     );
 }
 
-function addCaring(program: Command, does: Does): void {
+function addMaintenance(program: Command, action: ActionFactory): void {
   program
     .command('cleanup')
     .description('remove old checkpoints')
     .addHelpText('after', examplesOf('cleanup'))
-    .option('--max-age-days <days>', 'older ones go (default: 7)', whole(0))
-    .option('--keep-last <n>', 'so many versions of each stay', whole(0))
-    .option('--workflow <name>', 'of one workflow')
-    .action(does((context, wish: CleanupOptions) => cleanup(context, wish)));
+    .option('--max-age-days <days>', 'remove versions older than this (default: 7)', whole(0))
+    .option('--keep-last <n>', 'keep the newest n versions of each', whole(0))
+    .option('--workflow <name>', 'only of this workflow')
+    .action(action((context, filter: CleanupOptions) => cleanup(context, filter)));
   program
     .command('doctor')
-    .description('what is wrong, by what it is known, and what to change')
+    .description('find what is wrong, with evidence and advice')
     .addHelpText('after', examplesOf('doctor'))
-    .action(does((context) => doctor(context)));
+    .action(action((context) => doctor(context)));
   program
     .command('verify')
-    .description('read everything that is stored and compare it with its checksums')
+    .description('read everything that is stored and check its checksums')
     .addHelpText('after', examplesOf('verify'))
-    .action(does((context) => verify(context)));
+    .action(action((context) => verify(context)));
   program
     .command('bench')
-    .description("measure a lane's tiers, beside its entries")
+    .description("measure a lane's tiers, with entries of its own")
     .addHelpText('after', examplesOf('bench'))
-    .option('--iterations <n>', 'calls', whole(1), 1_000)
-    .option('--keys <n>', 'different keys', whole(1), 100)
+    .option('--iterations <n>', 'number of calls', whole(1), 1_000)
+    .option('--keys <n>', 'number of different keys', whole(1), 100)
     .action(
-      does((context, { iterations, keys: count }: { iterations: number; keys: number }) =>
+      action((context, { iterations, keys: count }: { iterations: number; keys: number }) =>
         bench(context, iterations, count),
       ),
     );
 }
 
-function addCheckpoints(group: Command, does: Does): void {
+function addCheckpoints(group: Command, action: ActionFactory): void {
   group
     .command('list')
-    .description('newest first')
+    .description('list checkpoints, newest first')
     .addHelpText('after', examplesOf('checkpoints list'))
-    .option('--workflow <name>', 'of one workflow')
-    .option('--since <time>', 'saved at or after')
-    .option('--until <time>', 'saved at or before')
-    .option('--after <position>', 'the page behind this one')
-    .option('--limit <n>', 'at most so many', whole(1), 100)
-    .action(does((context, filter: CheckpointFilter) => list(context, filter)));
+    .option('--workflow <name>', 'only of this workflow')
+    .option('--since <time>', 'only saved at or after')
+    .option('--until <time>', 'only saved at or before')
+    .option('--after <position>', 'continue after this position')
+    .option('--limit <n>', 'show at most n', whole(1), 100)
+    .action(action((context, filter: CheckpointFilter) => list(context, filter)));
   group
     .command('show <id>')
-    .description('one with its state')
+    .description('show a checkpoint with its state')
     .addHelpText('after', examplesOf('checkpoints show'))
     .option('--version <n>', 'default: the newest', whole(1))
-    .action(does((context, id: string, { version }: { version?: number }) => show(context, id, version)));
+    .action(action((context, id: string, { version }: { version?: number }) => show(context, id, version)));
   group
     .command('export <id>')
-    .description('one with its state, as JSON')
+    .description('write a checkpoint with its state as JSON')
     .addHelpText('after', examplesOf('checkpoints export'))
     .option('--version <n>', 'default: the newest', whole(1))
-    .option('--output <file>', 'a new file instead of the results')
+    .option('--output <file>', 'a new file instead of standard output')
     .action(
-      does((context, id: string, { version, output }: { version?: number; output?: string }) =>
+      action((context, id: string, { version, output }: { version?: number; output?: string }) =>
         exportCheckpoint(context, id, { version, output }),
       ),
     );
   group
     .command('rm <id>')
-    .description('one version, or all of an id')
+    .description('remove one version, or all versions of an id')
     .addHelpText('after', examplesOf('checkpoints rm'))
-    .option('--version <n>', 'only this one', whole(1))
-    .action(does((context, id: string, { version }: { version?: number }) => remove(context, id, version)));
+    .option('--version <n>', 'only this version', whole(1))
+    .action(action((context, id: string, { version }: { version?: number }) => remove(context, id, version)));
 }
 
 /** A whole number from the command line. */
@@ -137,6 +137,6 @@ function whole(least: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (/^\d+$/.test(text) && value >= least) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${least} on.`);
+    throw new InvalidArgumentError(`It must be a whole number of ${least} or more.`);
   };
 }

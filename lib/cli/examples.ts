@@ -1,4 +1,4 @@
-/** How the program is called in texts that people copy. */
+/** The call of the program in texts that people copy. */
 const CALL = 'npx nestjs-lane-cache';
 
 const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
@@ -18,21 +18,21 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   'checkpoints rm': ['checkpoints rm run-7 --version 2 --dry-run', 'checkpoints rm run-7 --yes'],
 };
 
-/** What the help of a command ends with. */
+/** The end of a command's help. */
 export function examplesOf(command: string): string {
   return examplesText(EXAMPLES[command] ?? []);
 }
 
-/** What `--help` ends with. */
+/** The end of the program's help. */
 export function generalHelp(): string {
   const first = Object.values(EXAMPLES).flatMap((calls) => calls.slice(0, 1));
   return `${examplesText([...first, '--lane standard --action clear'])}
-'lane-cache' is the same program. Each command has a help of its own: ${CALL} keys --help
+'lane-cache' is the same program. Each command has its own help: ${CALL} keys --help
 
 Exit codes:
    0  done
    1  findings (doctor, verify)
-   2  bad arguments, an unknown lane among them
+   2  bad arguments, including an unknown lane
    3  no such directory, or not the directory of a lane cache
    4  the app that owns the directory did not answer in time
    5  not confirmed: no --yes, and no terminal to ask on

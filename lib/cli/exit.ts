@@ -14,7 +14,7 @@ export const EXIT = Object.freeze({
   internal: 70,
 });
 
-/** Ends a command with a text for the person and a number for the shell. */
+/** Ends a command with a message and an exit code. */
 export class CommandFailed extends Error {
   override readonly name = 'CommandFailed';
 

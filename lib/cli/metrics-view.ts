@@ -8,7 +8,7 @@ type Paint = Terminal['paint'];
 const HEADS = ['tier', 'state', 'entries', 'size', 'hits', 'misses', 'hit rate', 'evicted', 'expired', 'errors'];
 const TIERS = ['l1', 'l2', 'l3', 'l4'] as const;
 
-/** A lane as a paragraph: what it came to, then tier by tier. */
+/** A lane as text: a headline, then a table of its tiers. */
 export function metricsText(metrics: LaneMetrics, paint: Paint, detail: 'short' | 'full'): string {
   const { lane, requests } = metrics;
   const used = TIERS.filter((tier) => metrics[tier].reason !== 'policy');
@@ -34,7 +34,7 @@ function headline(metrics: LaneMetrics, paint: Paint): string {
 function tierRow(name: string, tier: TierMetrics, paint: Paint): readonly Cell[] {
   const { state, reason, entries, sizeBytes, hits, misses, hitRate, evictions, expirations, errors } = tier;
   const shown = state === 'on' ? paint('green', 'on') : paint('yellow', `off: ${reason ?? 'unknown'}`);
-  const asked = hits + misses > 0;
+  const wasLookedUp = hits + misses > 0;
   return [
     name,
     shown,
@@ -42,7 +42,7 @@ function tierRow(name: string, tier: TierMetrics, paint: Paint): readonly Cell[]
     bytesText(sizeBytes),
     countText(hits),
     countText(misses),
-    asked ? percentText(hitRate) : '-',
+    wasLookedUp ? percentText(hitRate) : '-',
     countText(evictions),
     countText(expirations),
     errors > 0 ? paint('red', countText(errors)) : '0',
@@ -53,7 +53,7 @@ function details(metrics: LaneMetrics): string[] {
   const { computed, failed, joined, staleServed, avgComputeMs, policy } = metrics;
   const average = computed > 0 ? `, ${spanText(avgComputeMs)} each` : '';
   return [
-    `computed ${countText(computed)}${average}; failed ${countText(failed)}; waited for another's ${countText(joined)}; stale served ${countText(staleServed)}`,
+    `computed ${countText(computed)}${average}; failed ${countText(failed)}; joined another computation ${countText(joined)}; stale served ${countText(staleServed)}`,
     ...counts('went past the cache', metrics.bypassed),
     ...counts('not stored', metrics.refused),
     ...counts('invalidated', metrics.invalidations),
@@ -63,10 +63,10 @@ function details(metrics: LaneMetrics): string[] {
 }
 
 function counts(what: string, byReason: Readonly<Record<string, number>>): string[] {
-  const told = Object.entries(byReason).filter(([, count]) => count > 0);
-  return told.length === 0
+  const present = Object.entries(byReason).filter(([, count]) => count > 0);
+  return present.length === 0
     ? []
-    : [`${what}: ${told.map(([reason, count]) => `${reason} ${countText(count)}`).join(', ')}`];
+    : [`${what}: ${present.map(([reason, count]) => `${reason} ${countText(count)}`).join(', ')}`];
 }
 
 function policyText({ l1, l2, l3, ttlMs, maxEntryBytes, eviction, compression }: CachePolicy): string {

@@ -3,21 +3,21 @@ import { systemClock } from '../clock/clock.js';
 import { parseDuration } from '../lanes/units.js';
 import { CommandContext, type CommonOptions } from './command-context.js';
 import { EXIT, exitCodeOf } from './exit.js';
-import { addCommands, type Does } from './commands.js';
+import { addCommands, type ActionFactory } from './commands.js';
 import { generalHelp } from './examples.js';
 import type { Terminal } from './terminal.js';
 
-interface Called {
+interface Outcome {
   exitCode: number;
 }
 
-/** Runs what `args` ask for. Resolves to the exit code; never rejects. */
+/** Runs the command in `args`. Resolves to the exit code; never rejects. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
-  const called: Called = { exitCode: EXIT.done };
+  const outcome: Outcome = { exitCode: EXIT.done };
   const { words, form } = withoutAction(args);
   try {
-    await programFor(terminal, form, called).parseAsync([...words], { from: 'user' });
-    return called.exitCode;
+    await programFor(terminal, form, outcome).parseAsync([...words], { from: 'user' });
+    return outcome.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.badArguments;
     const text = error instanceof Error ? error.message : String(error);
@@ -38,9 +38,9 @@ function withoutAction(args: readonly string[]): { words: readonly string[]; for
   return { words: [action, ...rest], form: 'action' };
 }
 
-function programFor(terminal: Terminal, form: 'command' | 'action', called: Called): Command {
+function programFor(terminal: Terminal, form: 'command' | 'action', outcome: Outcome): Command {
   const program = new Command('nestjs-lane-cache')
-    .description("Looks into an app's cache and works on it: the app's own while it runs, else what it left.")
+    .description('Inspects and changes the cache of an app: through the app while it runs, else in its directory.')
     .option(
       '--lane <name>',
       "one lane; default: all, or the app's default lane for clear, explain, invalidate and bench",
@@ -48,11 +48,11 @@ function programFor(terminal: Terminal, form: 'command' | 'action', called: Call
     .option('--directory <path>', 'the directory of the app (default: $LANE_CACHE_DIR or .lane-cache)')
     .option('--json', 'results as JSON, as in a pipe')
     .option('--no-json', 'results as tables, as on a terminal')
-    .option('--yes', 'do not ask before something is removed')
+    .option('--yes', 'remove without asking')
     .option('--dry-run', 'show what would be removed')
     .option('--timeout <duration>', 'how long the app may take to answer', '5s')
-    .option('--verbose', 'more of everything')
-    .option('--action <command>', 'the same as the command; clear and cleanup then never ask')
+    .option('--verbose', 'show more detail')
+    .option('--action <command>', 'the same as the command, but never asks')
     .configureHelp({ showGlobalOptions: true })
     .addHelpText('after', generalHelp())
     .showHelpAfterError('See npx nestjs-lane-cache --help.')
@@ -61,14 +61,14 @@ function programFor(terminal: Terminal, form: 'command' | 'action', called: Call
       writeErr: (text) => terminal.note(text.trimEnd()),
     })
     .exitOverride();
-  const does: Does =
+  const action: ActionFactory =
     (work) =>
     async (...given) => {
       const options: CommonOptions & { readonly timeout: string } = program.opts();
       const timeoutMs = parseDuration(options.timeout) * 1_000;
       const context = new CommandContext(options, timeoutMs, terminal, systemClock, form);
-      called.exitCode = (await work(context, ...given)) ?? EXIT.done;
+      outcome.exitCode = (await work(context, ...given)) ?? EXIT.done;
     };
-  addCommands(program, does);
+  addCommands(program, action);
   return program;
 }

@@ -16,18 +16,21 @@ export interface AccessOptions {
 }
 
 const DEFAULT_DIRECTORY = '.lane-cache';
-const LOOK_AGAIN_MS = 50;
+const RETRY_MS = 50;
 
-/** The directory meant, which must be one that an app has made. Rejects with CommandFailed. */
+/** The directory of an app: `named`, or the default. Rejects with CommandFailed unless an app has created it. */
 export async function findDirectory(named: string | undefined): Promise<string> {
   const directory = resolve(named ?? process.env['LANE_CACHE_DIR'] ?? DEFAULT_DIRECTORY);
   if (!(await isDirectory(directory))) {
-    throw new CommandFailed(EXIT.noDirectory, `There is no directory '${directory}'. Name the app's with --directory.`);
+    throw new CommandFailed(
+      EXIT.noDirectory,
+      `There is no directory '${directory}'. Name the app's directory with --directory.`,
+    );
   }
   if (await isDirectory(join(directory, 'claims'))) return directory;
   throw new CommandFailed(
     EXIT.noDirectory,
-    `'${directory}' is not the directory of a lane cache. Name the app's with --directory.`,
+    `'${directory}' is not the directory of a lane cache. Name the app's directory with --directory.`,
   );
 }
 
@@ -50,7 +53,7 @@ export async function reachApp(options: AccessOptions): Promise<AppAccess> {
       const access = live ?? (await reachStored(directory));
       if (access !== undefined) return access;
       if (clock.monotonic() >= until) throw silent(directory, timeoutMs);
-      await new Promise<void>((again) => clock.schedule(LOOK_AGAIN_MS, again));
+      await new Promise<void>((again) => clock.schedule(RETRY_MS, again));
     }
   } finally {
     await socket.leave();
@@ -79,7 +82,7 @@ async function reachLive(
   }
 }
 
-/** Loaded only when it is needed: an app that answers is asked without opening anything. */
+/** Loads storage only here, because an app that answers needs none of it. */
 async function reachStored(directory: string): Promise<AppAccess | undefined> {
   const { openStored } = await import('./stored-app.js');
   return openStored(directory);
@@ -87,6 +90,6 @@ async function reachStored(directory: string): Promise<AppAccess | undefined> {
 
 function silent(directory: string, timeoutMs: number): OwnerSilent {
   return new OwnerSilent(
-    `Another process owns '${directory}' and did not answer within ${timeoutMs} ms. Look after that process, or give it more time with --timeout.`,
+    `Another process owns '${directory}' and did not answer within ${timeoutMs} ms. Check that process, or allow more time with --timeout.`,
   );
 }

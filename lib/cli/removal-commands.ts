@@ -31,10 +31,10 @@ export interface InvalidationOptions {
 }
 
 /** `invalidate`: a key, a pattern, or tags, exactly one of the three. */
-export async function invalidate(context: CommandContext, wish: InvalidationOptions): Promise<void> {
-  const { key, pattern, tag = [] } = wish;
+export async function invalidate(context: CommandContext, options: InvalidationOptions): Promise<void> {
+  const { key, pattern, tag = [] } = options;
   if ([key, pattern, tag[0]].filter((one) => one !== undefined).length !== 1) {
-    throw new CommandFailed(EXIT.badArguments, 'Name one of a key, --tag and --pattern.');
+    throw new CommandFailed(EXIT.badArguments, 'Give exactly one of a key, --tag and --pattern.');
   }
   await context.with(async (access, app) => {
     const { operations } = access;
@@ -42,7 +42,7 @@ export async function invalidate(context: CommandContext, wish: InvalidationOpti
     const subject = key !== undefined ? { lane, key } : pattern !== undefined ? { lane, pattern } : { tags: tag };
     const what = describeSubject(subject);
     if (context.options.dryRun === true) {
-      const would = await countMatches(access, lane, wish);
+      const would = await countMatches(access, lane, options);
       context.show(
         { ...subject, removed: would, dryRun: true },
         () => `Would invalidate ${what}: ${many(would, 'key')}.`,
@@ -74,8 +74,8 @@ function describeSubject(subject: Subject): string {
   return `${subject.tags.length === 1 ? 'tag' : 'tags'} ${subject.tags.map((tag) => `'${shown(tag, 60)}'`).join(', ')}`;
 }
 
-async function countMatches({ operations }: AppAccess, lane: string, wish: InvalidationOptions): Promise<number> {
-  const { key, pattern, tag = [] } = wish;
+async function countMatches({ operations }: AppAccess, lane: string, options: InvalidationOptions): Promise<number> {
+  const { key, pattern, tag = [] } = options;
   const asked = pattern === undefined ? undefined : new KeyPattern(pattern);
   const isNamed = (entry: EntryInfo): boolean =>
     entry.key === key ||

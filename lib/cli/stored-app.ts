@@ -32,7 +32,7 @@ function operationsOf(app: LaneCacheApp, record: AppRecord | undefined): Operati
   };
 }
 
-/** The counters that the app saved last, with what the directory holds now. */
+/** The counters that the app saved, with the present number and size of stored entries. */
 function withUsage(saved: MetricsReport, now: MetricsReport): MetricsReport {
   const lanes = Object.entries(saved.lanes).map(([lane, metrics]) => [lane, laneWithUsage(metrics, now.lanes[lane])]);
   return { ...saved, lanes: Object.fromEntries(lanes) };
@@ -62,7 +62,7 @@ function optionsFor(directory: string, record: AppRecord | undefined): LaneCache
   };
 }
 
-/** A resolved policy as it would have been written down, without what only an app at work needs. */
+/** A resolved policy as options, without those that only a running app needs. */
 function inputOf(policy: CachePolicy): LanePolicyInput {
   const { description, useCases, l1, l2, l3, maxEntryBytes, compression, include, exclude, targets } = policy;
   const { hitRate, speedUp } = targets;

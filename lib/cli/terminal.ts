@@ -5,16 +5,16 @@ import { SingleBar } from 'cli-progress';
 
 export type Style = 'bold' | 'dim' | 'green' | 'yellow' | 'red' | 'cyan';
 
-/** Shows how far long work has come. */
+/** Shows the progress of long work. */
 export interface Progress {
   add(steps: number): void;
   end(): void;
 }
 
-/** Where a command writes and asks: results go out, everything else to the side. */
+/** Where a command writes and asks. `out` takes results, for standard output; `note` all else, for standard error. */
 export interface Terminal {
-  /** Whether a person reads the results. */
-  readonly isWatched: boolean;
+  /** Whether results go to a terminal, not to a pipe or file. */
+  readonly isInteractive: boolean;
   /** Whether a person can be asked. */
   readonly canAsk: boolean;
   readonly columns: number;
@@ -28,7 +28,7 @@ export interface Terminal {
 const SILENT_PROGRESS: Progress = Object.freeze({ add: () => undefined, end: () => undefined });
 const DEFAULT_COLUMNS = 120;
 
-/** What a process has to talk through; `process` is one. */
+/** The streams and environment of a process; `process` is one. */
 export interface Streams {
   readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
   readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number | undefined };
@@ -36,16 +36,16 @@ export interface Streams {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** Talks through the streams of a process: colours and questions only where a person is. */
+/** A terminal on the streams of a process: colours and questions only where those are terminals. */
 export function terminalOf(streams: Streams): Terminal {
   const { stdin, stdout, stderr, env } = streams;
-  const isWatched = stdout.isTTY === true;
-  const isColoured = isWatched && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+  const isInteractive = stdout.isTTY === true;
+  const isColoured = isInteractive && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
   const isNoted = stderr.isTTY === true;
   return {
-    isWatched,
+    isInteractive,
     canAsk: stdin.isTTY === true && isNoted,
-    columns: (isWatched ? stdout.columns : undefined) ?? DEFAULT_COLUMNS,
+    columns: (isInteractive ? stdout.columns : undefined) ?? DEFAULT_COLUMNS,
     out: (text) => void stdout.write(`${text}\n`),
     note: (text) => void stderr.write(`${text}\n`),
     ask: (question) => ask(question, streams),
@@ -56,7 +56,7 @@ export function terminalOf(streams: Streams): Terminal {
 
 async function ask(question: string, { stdin, stderr }: Streams): Promise<boolean> {
   const lines = createInterface({ input: stdin, output: stderr });
-  // Input that ends without an answer is no yes.
+  // Input that ends without an answer means no.
   const ended = once(lines, 'close').then(() => '');
   try {
     const answer = await Promise.race([lines.question(`${question} [y/N] `), ended]);

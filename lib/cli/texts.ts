@@ -17,7 +17,7 @@ const SPANS = [
   ['s', 1_000],
 ] as const;
 
-/** 90000 -> '1.5 min'; below a second with as many digits as say something. */
+/** 90000 -> '1.5 min'; below a second with two significant digits. */
 export function spanText(ms: number): string {
   for (const [unit, length] of SPANS) {
     if (ms < length) continue;
@@ -49,7 +49,7 @@ export function shown(text: string, width: number): string {
 
 export type Cell = string | number;
 
-/** Columns under a line, no frame; numbers to the right. Cells may be painted. */
+/** A table without a frame; columns of numbers are right-aligned. Cells may be painted. */
 export function tableText(heads: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const table = new Table({
     head: [...heads],

@@ -2,7 +2,7 @@ import type { Terminal } from '../../lib/cli/terminal.js';
 import { run } from '../../lib/cli/program.js';
 
 export interface TerminalWish {
-  readonly isWatched?: boolean;
+  readonly isInteractive?: boolean;
   /** What the person at it says; nobody is there without. */
   readonly answers?: readonly boolean[];
 }
@@ -21,7 +21,7 @@ export async function runCli(args: readonly string[], wish: TerminalWish = {}): 
   const [out, notes, asked, bars]: [string[], string[], string[], string[]] = [[], [], [], []];
   const answers = [...(wish.answers ?? [])];
   const terminal: Terminal = {
-    isWatched: wish.isWatched ?? false,
+    isInteractive: wish.isInteractive ?? false,
     canAsk: wish.answers !== undefined,
     columns: 100,
     out: (text) => void out.push(text),

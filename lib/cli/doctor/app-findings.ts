@@ -8,7 +8,7 @@ const HEAP_NEARLY_FULL = 0.85;
 const HEAP_SHARE_OF_CACHE = 0.5;
 const CLOCK_STEP_MS = 60_000;
 
-/** Whether memory grows beyond what the process may have, and which lane holds it. */
+/** A heap that is nearly full or mostly cache, and the lane with the largest share. */
 export function memoryFindings({ memory }: AppDescription, { lanes }: MetricsReport): readonly Finding[] {
   const { heapUsedBytes, heapLimitBytes, rssBytes } = memory;
   const held = Object.values(lanes).toSorted((a, b) => b.l1.sizeBytes - a.l1.sizeBytes);
@@ -21,28 +21,28 @@ export function memoryFindings({ memory }: AppDescription, { lanes }: MetricsRep
   return [{ lane: largest.lane, code: 'HIGH_MEMORY', severity: isFull ? 'error' : 'warning', evidence, advice }];
 }
 
-/** A wall clock that stepped back: entries then live by a time that is ahead of it. */
+/** A wall clock that stepped back, so that the time by which entries expire is ahead of it. */
 export function clockFindings({ time }: AppDescription, savedAt: string | undefined): readonly Finding[] {
   const saved = savedAt === undefined ? 0 : Date.parse(savedAt);
   const aheadMs = Math.max(time.life, saved) - time.wall;
   if (aheadMs < CLOCK_STEP_MS) return [];
-  const evidence = `the clock shows ${new Date(time.wall).toISOString()}, and has shown ${spanText(aheadMs)} more before`;
+  const evidence = `the clock shows ${new Date(time.wall).toISOString()}, ${spanText(aheadMs)} less than before`;
   const advice =
     'It was set back, or forward and back: entries end early until it has caught up. Check the time service.';
   return [{ code: 'CLOCK', severity: 'warning', evidence, advice }];
 }
 
-/** `due` is what a cleanup would remove by the app's own retention. */
+/** `due` is what a cleanup would remove under the retention of the app. */
 export function checkpointFindings(status: CheckpointStatus, due: CleanupReport | undefined): readonly Finding[] {
   const { state, reason = 'unknown' } = status;
   const found: Finding[] = [];
   if (state === 'off' && !['policy', 'no-directory', 'closed'].includes(reason)) {
     const advice =
-      'Saving and restoring fails until this is mended: look at the volume, its space and its permissions.';
+      'Saving and restoring fails until this is repaired: check the volume, its space and its permissions.';
     found.push({ code: 'CHECKPOINTS_OFF', severity: 'error', evidence: `checkpoints are off (${reason})`, advice });
   }
   if (due === undefined || due.removed === 0) return found;
   const evidence = `${many(due.removed, 'version')}, ${bytesText(due.bytes)}, should have been removed by now`;
-  const advice = "Run 'cleanup', and see that 'checkpoints.cleanup' is on and the app runs when it is due.";
+  const advice = "Run 'cleanup'. Check that 'checkpoints.cleanup' is on, and that the app runs when it is due.";
   return [...found, { code: 'CHECKPOINTS_PILED_UP', severity: 'warning', evidence, advice }];
 }

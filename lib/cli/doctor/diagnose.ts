@@ -12,10 +12,10 @@ import { directoryFindings } from './directory-findings.js';
 import type { Finding } from './findings.js';
 import { laneFindings } from './lane-findings.js';
 
-/** A day's grace: the cleanup runs once a day. */
+/** The cleanup runs once a day, so a day late is normal. */
 const CLEANUP_GRACE_DAYS = 2;
 
-/** Looks at the directory first, then at what the app reports. */
+/** Checks the directory first, then what the app reports. */
 export async function diagnose(context: CommandContext): Promise<readonly Finding[]> {
   const directory = await findDirectory(context.options.directory);
   const record = parseAppRecord(await readStoredRecord(directory).catch(() => undefined));
@@ -50,17 +50,17 @@ async function appFindings(
   ];
 }
 
-/** What keeps the app, or this command, from working with the directory is a finding too. Everything else is thrown. */
+/** The finding for an error that keeps the app, or this command, from using the directory. Throws any other error. */
 function unreachable(error: unknown): Finding {
   const evidence = error instanceof Error ? error.message : String(error);
   if (isLaneCacheError(error, 'FORMAT_UNSUPPORTED')) {
-    const advice = 'Use the release that wrote it, or give this one another directory.';
+    const advice = 'Use the release that wrote it, or give this release another directory.';
     return { code: 'FORMAT', severity: 'error', evidence, advice };
   }
   if (isLaneCacheError(error, 'DIRECTORY_UNSUITABLE')) {
     return { code: 'DIRECTORY_UNSUITABLE', severity: 'error', evidence, advice: 'Give the app another directory.' };
   }
   if (exitCodeOf(error) !== EXIT.noAnswer) throw error;
-  const advice = 'The process that owns the directory is stopped, or its event loop is blocked: look after it.';
+  const advice = 'The process that owns the directory is stopped, or its event loop is blocked: check it.';
   return { code: 'OWNER_SILENT', severity: 'error', evidence, advice };
 }

@@ -11,7 +11,7 @@ const OTHERS_WRITE = 0o022;
 const MOST_RESERVED = 256 * 1024 ** 2;
 const SHARE_RESERVED = 0.05;
 
-/** What is wrong with the directory by the file system. `checkpoints` is their folder. */
+/** What is wrong with the directory in the file system. `checkpoints` is the folder of checkpoints. */
 export async function directoryFindings(directory: string, checkpoints: string): Promise<readonly Finding[]> {
   const found = await Promise.all([
     rights(directory, OTHERS_WRITE),
@@ -20,12 +20,12 @@ export async function directoryFindings(directory: string, checkpoints: string):
     quarantines(
       join(directory, 'l3'),
       'warning',
-      'Nothing needs to be done unless it happens again; then check the volume. It is deleted after seven days.',
+      'Do nothing unless it happens again; then check the volume. It is deleted after seven days.',
     ),
     quarantines(
       checkpoints,
       'error',
-      'These checkpoints could not be trusted and are kept for ever: mend what can be mended, then delete it.',
+      'These checkpoints are damaged and are never deleted: recover what you can, then delete the folder.',
     ),
   ]);
   return found.flat();
@@ -60,18 +60,18 @@ async function volume(directory: string): Promise<readonly Finding[]> {
   return volumeFindings(directory, { freeBytes: bavail * bsize, sizeBytes: blocks * bsize, network });
 }
 
-/** `network` is the name of the file system, if it is one of a network. */
+/** `network` is the name of the file system, if it is a network file system. */
 export function volumeFindings(
   directory: string,
   { freeBytes, sizeBytes, network }: { freeBytes: number; sizeBytes: number; network: string | undefined },
 ): readonly Finding[] {
   const found: Finding[] = [];
   if (network !== undefined) {
-    const advice = 'Memory-mapped files do not keep their promises there: choose a directory on a local disk.';
+    const advice = 'Memory-mapped files are not reliable there: choose a directory on a local disk.';
     found.push({
       code: 'NETWORK_FILE_SYSTEM',
       severity: 'error',
-      evidence: `'${directory}' lies on ${network}`,
+      evidence: `'${directory}' is on ${network}`,
       advice,
     });
   }

@@ -7,14 +7,14 @@ export interface Finding {
   /** Stable, for scripts. */
   readonly code: string;
   readonly severity: 'error' | 'warning';
-  /** The numbers or facts that show it. */
+  /** The numbers or facts that prove it. */
   readonly evidence: string;
   /** What to change. */
   readonly advice: string;
 }
 
 export function findingsText(findings: readonly Finding[], { paint }: Terminal): string {
-  if (findings.length === 0) return `${paint('green', 'Healthy:')} nothing was found.`;
+  if (findings.length === 0) return `${paint('green', 'Healthy:')} no findings.`;
   const paragraphs = findings.map(({ lane, code, severity, evidence, advice }) => {
     const head = `${paint(severity === 'error' ? 'red' : 'yellow', severity)}  ${paint('bold', code)}${lane === undefined ? '' : `  lane ${lane}`}`;
     return `${head}\n  ${evidence}\n  ${paint('cyan', '->')} ${advice}`;

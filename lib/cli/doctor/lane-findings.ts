@@ -2,16 +2,16 @@ import type { LaneMetrics } from '../../events/lane-metrics.js';
 import { spanText } from '../texts.js';
 import type { Finding } from './findings.js';
 
-/** Fewer requests say nothing about a lane. */
-const TELLING_REQUESTS = 20;
-/** What hit rates are judged by. */
+/** With fewer requests, the counters of a lane mean nothing. */
+const MEANINGFUL_REQUESTS = 20;
+/** With fewer requests, a low hit rate means nothing. */
 const MANY_REQUESTS = 100;
 const POOR_HIT_RATE = 30;
 const MOST = 0.5;
 const SOME = 0.1;
 const DAY_MS = 86_400_000;
 
-/** What a lane's counters say is wrong with it. */
+/** What is wrong with a lane according to its counters. */
 export function laneFindings(metrics: LaneMetrics): readonly Finding[] {
   const found = [
     ...tierFindings(metrics),
@@ -24,10 +24,10 @@ export function laneFindings(metrics: LaneMetrics): readonly Finding[] {
 }
 
 const TIER_ADVICE: Readonly<Record<string, string>> = {
-  breaker: 'It is tried again by itself; look at the volume and the log of the app if it stays off.',
+  breaker: 'It is retried automatically. If it stays off, check the volume and the log of the app.',
   'disk-full': "Free space on the volume, or lower 'storage.minFreeBytes'.",
   'read-only': "Make the directory writable for the app's user.",
-  quarantined: 'It comes back by itself; if it does not, look at the volume.',
+  quarantined: 'It comes back automatically; if it does not, check the volume.',
   'in-use': 'Another process owns the directory. Give each app a directory of its own.',
   disconnected: 'Check the server and its address.',
 };
@@ -47,15 +47,15 @@ function tierFindings(metrics: LaneMetrics): readonly Finding[] {
 }
 
 const BYPASS_ADVICE: Readonly<Record<string, string>> = {
-  excluded: "The lane's 'include' and 'exclude' patterns leave these keys out: change the patterns.",
+  excluded: "The lane's 'include' and 'exclude' patterns exclude these keys: change the patterns.",
   'ttl-zero': "The ttl is 0, which stores nothing: set the lane's 'ttl', or that of the calls.",
-  forced: "Most calls ask with 'forceFresh': leave it out where an older value will do.",
-  condition: "The decorators' 'condition' says no: look at what it tests.",
-  'unkeyable-arguments': "The methods' arguments cannot be made a key: give @Cached a 'key'.",
+  forced: "Most calls set 'forceFresh': leave it out where an older value is acceptable.",
+  condition: "The 'condition' of decorators returns false: check what it tests.",
+  'unkeyable-arguments': "No key can be made from the arguments of methods: give @Cached a 'key'.",
 };
 
 function bypassFindings({ requests, bypassed }: LaneMetrics): readonly Finding[] {
-  if (requests < TELLING_REQUESTS) return [];
+  if (requests < MEANINGFUL_REQUESTS) return [];
   return Object.entries(BYPASS_ADVICE).flatMap(([reason, advice]): Finding[] => {
     const count: number = Object.entries(bypassed).find(([name]) => name === reason)?.[1] ?? 0;
     if (count / requests < MOST) return [];
@@ -65,33 +65,33 @@ function bypassFindings({ requests, bypassed }: LaneMetrics): readonly Finding[]
 }
 
 const REFUSAL_ADVICE: Readonly<Record<string, string>> = {
-  strategy: "The strategy's shouldCache() says no to these keys: make it return true for what should be cached.",
+  strategy: "The strategy's shouldCache() returns false for these keys: make it return true for what should be cached.",
   'too-large': "Return less, or raise the lane's 'maxEntryBytes'.",
   unstorable: "Return plain data, or list the classes under 'types'.",
-  undefined: 'The functions return undefined, which is not stored: return null for nothing.',
+  undefined: 'The functions return undefined, which is not stored: return null for an empty result.',
   'skip-cache': 'The functions call ctx.skipCache() or set a ttl of 0.',
   fenced: 'Values are invalidated while they are computed: invalidate less broadly, or compute faster.',
-  unless: "The decorators' 'unless' refuses the results: look at what it tests.",
+  unless: "The 'unless' of decorators refuses the results: check what it tests.",
   'disk-full': "Free space on the volume, or lower 'storage.minFreeBytes'.",
-  backlog: 'More is stored than the disk takes: use a faster volume, or store less.',
+  backlog: 'Values are stored faster than the disk writes: use a faster volume, or store less.',
 };
 
 function refusalFindings({ computed, refused }: LaneMetrics): readonly Finding[] {
-  if (computed < TELLING_REQUESTS / 2) return [];
+  if (computed < MEANINGFUL_REQUESTS / 2) return [];
   return Object.entries(refused).flatMap(([reason, count]): Finding[] => {
     if (count / computed < MOST) return [];
     const evidence = `${count} of ${computed} computed values were not stored (${reason})`;
     return [
-      { code: 'NOT_STORED', severity: 'error', evidence, advice: REFUSAL_ADVICE[reason] ?? 'See why with explain.' },
+      { code: 'NOT_STORED', severity: 'error', evidence, advice: REFUSAL_ADVICE[reason] ?? "See why with 'explain'." },
     ];
   });
 }
 
-/** Why requests miss although what was computed is stored: it expires, it is pushed out, or it is never asked for again. */
+/** Why requests miss although values are stored: they expire, are evicted, or are never requested again. */
 function missFindings(metrics: LaneMetrics): readonly Finding[] {
   const { requests, hitRate, policy } = metrics;
   const wanted = policy.targets.hitRate?.[0] ?? POOR_HIT_RATE;
-  const isEnough = requests >= MANY_REQUESTS || (requests >= TELLING_REQUESTS && hitRate === 0);
+  const isEnough = requests >= MANY_REQUESTS || (requests >= MEANINGFUL_REQUESTS && hitRate === 0);
   const past = sum(metrics.bypassed) + sum(metrics.refused);
   if (!isEnough || hitRate >= Math.min(wanted, POOR_HIT_RATE) || past / requests >= MOST) return [];
   const code = hitRate === 0 ? 'NO_HITS' : 'POOR_HIT_RATE';
@@ -118,20 +118,20 @@ function causeOfMisses(metrics: LaneMetrics): Pick<Finding, 'evidence' | 'advice
   if (named / computed >= SOME) {
     return {
       evidence: `${named} invalidations to ${computed} computations`,
-      advice: 'Values are invalidated before they are asked for again: invalidate less often, or less broadly.',
+      advice: 'Values are invalidated before they are requested again: invalidate less often, or less broadly.',
     };
   }
-  // computed again and again, and neither pushed out nor invalidated in between: their time was over
+  // entries that are computed repeatedly, but neither evicted nor invalidated in between, must have expired
   if (expired / computed >= MOST || computed > 2 * entries) {
     return {
       evidence: `${computed} computations for ${entries} entries, with a ttl of ${spanText(policy.ttlMs)}`,
-      advice: "Entries expire before they are asked for again: raise the lane's 'ttl', or that of the calls.",
+      advice: "Entries expire before they are requested again: raise the lane's 'ttl', or that of the calls.",
     };
   }
   return {
     evidence: `${computed} computations left ${entries} entries`,
     advice:
-      'Keys hardly repeat: see with keys whether they hold what differs at each call, such as a time or the id of a request.',
+      'Keys hardly repeat: check with keys whether they contain what differs at each call, such as a time or a request id.',
   };
 }
 
@@ -146,27 +146,27 @@ function staleFindings({
 }: LaneMetrics): readonly Finding[] {
   const found: Finding[] = [];
   const attempts = computed + failed;
-  if (attempts >= TELLING_REQUESTS / 2 && failed / attempts >= MOST) {
+  if (attempts >= MEANINGFUL_REQUESTS / 2 && failed / attempts >= MOST) {
     const evidence = `${failed} of ${attempts} computations failed`;
     found.push({
       code: 'COMPUTE_FAILING',
       severity: 'error',
       evidence,
-      advice: 'Look at the source of the values; what is cached gets old meanwhile.',
+      advice: 'Check the source of the values; cached values grow old meanwhile.',
     });
   }
-  if (requests >= TELLING_REQUESTS && staleServed / requests >= SOME) {
+  if (requests >= MEANINGFUL_REQUESTS && staleServed / requests >= SOME) {
     const evidence = `${staleServed} of ${requests} requests got a value past its ttl`;
     found.push({
       code: 'STALE_SERVED',
       severity: 'warning',
       evidence,
       advice:
-        "The source fails or is slow: mend it, or lower 'grace' or raise 'softTimeout' if old values will not do.",
+        "The source fails or is slow: repair it, or lower 'grace' or raise 'softTimeout' if old values are not acceptable.",
     });
   }
-  if (policy.ttlMs > DAY_MS && sum(invalidations) === 0 && requests >= TELLING_REQUESTS && hitRate > 0) {
-    const evidence = `values live for ${spanText(policy.ttlMs)}, and nothing was ever invalidated`;
+  if (policy.ttlMs > DAY_MS && sum(invalidations) === 0 && requests >= MEANINGFUL_REQUESTS && hitRate > 0) {
+    const evidence = `values live for ${spanText(policy.ttlMs)}, and nothing has been invalidated`;
     found.push({
       code: 'OLD_VALUES',
       severity: 'warning',

@@ -91,7 +91,7 @@ describe('the command line', () => {
   });
 
   it('prints tables for a person, in every command', async () => {
-    const table = async (args: string): Promise<string> => (await cli(args, { isWatched: true })).out;
+    const table = async (args: string): Promise<string> => (await cli(args, { isInteractive: true })).out;
     expect(await table('metrics')).toMatch(
       /standard {2}2 requests, 50\.0 % answered from the cache \(target 50-70 %\)[^]*l1 +on +1 [^]*docs {2}no requests yet|docs {2}no requests yet[^]*standard {2}2 requests/,
     );
@@ -106,12 +106,12 @@ describe('the command line', () => {
     expect(await table('status')).toMatch(/^Checkpoints are on\. 1 checkpoint in 2 versions/);
     expect(await table('checkpoints list')).toMatch(/run +v2 +standard +nightly +2 .* ago/);
     expect(await table('checkpoints show run')).toMatch(/version 2[^]*"step": 2/);
-    expect(await table('verify')).toMatch(/standard\.l3 +1 +sound[^]*checkpoints +2 +sound/);
+    expect(await table('verify')).toMatch(/standard\.l3 +1 +intact[^]*checkpoints +2 +intact/);
     expect(await table('bench --iterations 20 --keys 5')).toMatch(
       /20 calls of lane 'standard', 75\.0 % hits[^]*computed/,
     );
     expect((await cli('keys --no-json')).out).toMatch(/^key +lane/);
-    expect((await cli('keys --json', { isWatched: true })).out).toMatch(/^\[\n/);
+    expect((await cli('keys --json', { isInteractive: true })).out).toMatch(/^\[\n/);
   });
 
   it('shows how far a verification has come', async () => {
@@ -122,7 +122,7 @@ describe('the command line', () => {
 
   it('makes control characters of keys visible instead of printing them', async () => {
     await cache.getOrSet('evil\u001b[2J\nkey', () => 1);
-    const { out } = await cli('keys evil*', { isWatched: true });
+    const { out } = await cli('keys evil*', { isInteractive: true });
     expect(out).toContain('evil\\u001b[2J\\nkey');
     expect(out).not.toContain('\u001b');
   });
@@ -130,7 +130,7 @@ describe('the command line', () => {
   it('asks before it removes, refuses without a terminal, and shows a dry run', async () => {
     for (const args of ['clear', 'invalidate user:1', 'cleanup', 'checkpoints rm run']) {
       expect(await cli(args)).toMatchObject({ exitCode: 5, out: '' });
-      expect(await cli(args, { isWatched: true, answers: [false] })).toMatchObject({
+      expect(await cli(args, { isInteractive: true, answers: [false] })).toMatchObject({
         exitCode: 5,
         out: '',
         asked: [expect.stringContaining('?')],
@@ -149,17 +149,17 @@ describe('the command line', () => {
   it('lists pinned versions and entries of other lanes before it removes them', async () => {
     await cache.snapshots.pin('run', 1);
     const { asked } = await cli('checkpoints rm run', { answers: [false] });
-    expect(asked).toEqual(["Remove 2 versions of 'run', pinned ones too?"]);
+    expect(asked).toEqual(["Remove 2 versions of 'run', including pinned ones?"]);
     await cache.forLane('ml').set('tagged', 1, { tags: ['users'] });
     expect(await json('invalidate --tag users --dry-run')).toMatchObject({ removed: 2 });
     expect(await json('invalidate --pattern * --dry-run --lane ml')).toMatchObject({ removed: 2 });
   });
 
   it('lists checkpoints page by page, and prints how to continue', async () => {
-    const { out, notes } = await cli('checkpoints list --limit 1', { isWatched: true });
+    const { out, notes } = await cli('checkpoints list --limit 1', { isInteractive: true });
     const [, after = ''] = /^There are more: --after (\S+)$/.exec(notes) ?? [];
     expect(out).toMatch(/run +v2/);
-    expect((await cli(`checkpoints list --limit 1 --after ${after}`, { isWatched: true })).out).toMatch(/run +v1/);
+    expect((await cli(`checkpoints list --limit 1 --after ${after}`, { isInteractive: true })).out).toMatch(/run +v1/);
     expect(await json('checkpoints list --limit 1')).toMatchObject({ next: after });
   });
 
@@ -244,7 +244,7 @@ describe('the command line', () => {
     const live = cache.getMetrics();
     await cache.close();
     const { exitCode, out, notes } = await cli('metrics --lane ml');
-    expect([exitCode, notes]).toEqual([0, expect.stringMatching(/^No app runs on this directory.* left .* ago\.$/)]);
+    expect([exitCode, notes]).toEqual([0, expect.stringMatching(/^No app runs on this directory.* saved .* ago\.$/)]);
     expect(JSON.parse(out)).toMatchObject({
       lane: 'ml',
       requests: 1,

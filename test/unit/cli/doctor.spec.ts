@@ -60,8 +60,8 @@ describe('the doctor', () => {
     await healthy.snapshots.cacheCheckpoint('run', { step: 1 });
     await healthy.flush();
     expect(await doctor()).toEqual([]);
-    const watched = await runCli(['doctor', '--directory', directory], { isWatched: true });
-    expect(watched).toMatchObject({ exitCode: 0, out: 'Healthy: nothing was found.' });
+    const watched = await runCli(['doctor', '--directory', directory], { isInteractive: true });
+    expect(watched).toMatchObject({ exitCode: 0, out: 'Healthy: no findings.' });
     await healthy.close();
     expect(await doctor()).toEqual([]);
   });
