@@ -257,7 +257,9 @@ describe.each(['express', 'fastify'] as const)('cached answers on %s are separat
     const from = { cookie: 'a=b' };
     expect(await json(`/answers/${path}`, { ...from, 'x-user': 'ann' })).toEqual({ call: 1, user: 'ann' });
     expect(await json(`/answers/${path}`, { ...from, 'x-user': 'bob' })).toEqual({ call: 2, user: 'bob' });
-    expect(warnings).toEqual([expect.stringMatching(/varyBy .*AnswersController\.by.* returned an object or a promise/)]);
+    expect(warnings).toEqual([
+      expect.stringMatching(/varyBy .*AnswersController\.by.* returned an object or a promise/),
+    ]);
   });
 
   it('by a token, which no key shows', async () => {

@@ -13,7 +13,7 @@ interface LockHolder {
   readonly host: string;
   /** The machine's boot; undefined where the system does not tell. */
   readonly bootId: string | undefined;
-  /** Where the claimant answers other processes. */
+  /** Where the lock holder answers other processes. */
   readonly socket: string | undefined;
 }
 
