@@ -69,15 +69,15 @@ export class CheckpointService {
   async cacheCheckpoint(
     id: string,
     state: unknown,
-    laneOrOptions: string | SaveCheckpointOptions = {},
+    options: string | SaveCheckpointOptions = {},
   ): Promise<CheckpointInfo> {
-    const options = typeof laneOrOptions === 'string' ? { lane: laneOrOptions } : laneOrOptions;
+    const wanted = typeof options === 'string' ? { lane: options } : options;
     const { codec, events } = this.settings;
-    const { draft, bytes } = this.drafts.make(id, state, options);
-    const saving = this.write((store) => store.save(draft, bytes, options.expectedVersion));
+    const { draft, bytes } = this.drafts.make(id, state, wanted);
+    const saving = this.write((store) => store.save(draft, bytes, wanted.expectedVersion));
     const saved = await this.backlog.hold(bytes.length, saving);
     if (saved.outcome === 'conflict') {
-      throw new CheckpointConflictError(id, options.expectedVersion ?? 0, saved.currentVersion);
+      throw new CheckpointConflictError(id, wanted.expectedVersion ?? 0, saved.currentVersion);
     }
     events.emit('checkpoint', { action: 'saved', id, version: saved.record.version });
     return toInfo(saved.record, codec);
