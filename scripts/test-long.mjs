@@ -12,6 +12,11 @@ const phases = [
   { name: 'faults of servers', rounds: 60, args: [...JEST, '--runInBand', 'test/fault/redis'] },
   { name: 'killed savers of checkpoints', rounds: 200, args: [...JEST, '--runInBand', 'test/fault/checkpoints-kill'] },
   { name: 'failing computations', rounds: 100_000, args: [...JEST, '--runInBand', 'test/concurrency/flights'] },
+  {
+    name: 'keys',
+    rounds: 100_000,
+    args: [...JEST, '--runInBand', 'test/property/entries/arguments', 'property/decorators/keys'],
+  },
   { name: 'interleavings', rounds: 20_000, args: [...JEST, '--runInBand', 'test/model'] },
   { name: 'consumers', args: ['scripts/consumers.mjs', '--all'] },
   { name: 'soak', args: ['--expose-gc', 'scripts/soak.mjs'] },

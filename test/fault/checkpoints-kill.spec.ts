@@ -4,7 +4,7 @@ import { checkpointsOver } from '../support/checkpoints.js';
 import { Workshop } from '../support/child-process.js';
 import { StorageBench } from '../support/storage.js';
 
-const ROUNDS = Number(process.env['LANE_CACHE_ROUNDS'] ?? 10);
+const ROUNDS = Number(process.env['LANE_CACHE_ROUNDS'] ?? 4);
 
 /** What worker `worker` saves as its `n`-th state: some small, some over several pages, now and then one in two parts. */
 const stateOf = (round: number, worker: number, n: number): Buffer =>

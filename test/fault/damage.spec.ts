@@ -137,7 +137,7 @@ describe('a data file that is damaged', () => {
       const kind = kindOf(file, page);
       pages.set(kind, [...(pages.get(kind) ?? []), page]);
     }
-    const rounds = roundsOf(6, 60);
+    const rounds = roundsOf(3, 60);
     const sum = { calls: 0, wrong: 0, lost: 0, crashes: 0 };
     for (let round = 0; round < rounds; round++) {
       const kinds = [...pages.keys()].filter((kind) => kind !== 'meta');
@@ -156,7 +156,7 @@ describe('a data file that is damaged', () => {
 
   it('of checkpoints returns what was saved, or an error', async () => {
     const size = (await stat(join(pristine, 'checkpoints', 'data.mdb'))).size;
-    const rounds = roundsOf(4, 60);
+    const rounds = roundsOf(2, 60);
     const sum = { calls: 0, wrong: 0, lost: 0, crashes: 0 };
     for (let round = 0; round < rounds; round++) {
       const page = 2 + ((round * 7_919) % (size / PAGE - 2));

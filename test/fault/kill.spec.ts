@@ -5,7 +5,7 @@ import { roundsOf, tell } from '../support/fault-table.js';
 import { StorageBench } from '../support/storage.js';
 
 const KEYS = 200;
-const ROUNDS = roundsOf(6);
+const ROUNDS = roundsOf(3);
 
 describe('an app that is killed', () => {
   const bench = new StorageBench();
@@ -48,7 +48,7 @@ describe('an app that is killed', () => {
   it(
     'is succeeded by another process, which loses nothing and finds its entries warm',
     async () => {
-      const rounds = roundsOf(2);
+      const rounds = roundsOf(1);
       const directory = await bench.path('cache');
       const acknowledged = nothingYet();
       const sum = { calls: 0, wrong: 0, lost: 0, crashes: 0, recoveredInMs: 0 };

@@ -322,7 +322,7 @@ describeWithRedis(
   { describe },
   'histories of three processes: cut off, frozen, killed, with a server that restarts',
   () => {
-    const rounds = Number(process.env['LANE_CACHE_ROUNDS'] ?? 2);
+    const rounds = Number(process.env['LANE_CACHE_ROUNDS'] ?? 1);
     const seed = Number(process.env['LANE_CACHE_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
     let workshop: Workshop;
 

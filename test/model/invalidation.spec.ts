@@ -2,7 +2,7 @@ import { describe, it } from '@jest/globals';
 import { keepsEveryPromise, roundsOf, SEED } from './harness/promises.js';
 import { MODEL } from './process-log/model.js';
 
-const RUNS = roundsOf({ quick: 120, share: 1 });
+const RUNS = roundsOf({ quick: 60, share: 1 });
 
 describe(`random interleavings in processes of one disk, seed ${SEED}`, () => {
   it.each(Object.entries(MODEL.scenes))(

@@ -2,7 +2,7 @@ import { describe, it } from '@jest/globals';
 import { keepsEveryPromise, roundsOf, SEED } from './harness/promises.js';
 import { MODEL } from './shared-log/model.js';
 
-const RUNS = roundsOf({ quick: 25, share: 5 });
+const RUNS = roundsOf({ quick: 15, share: 5 });
 
 describe(`random interleavings of instances that share a log, seed ${SEED}`, () => {
   it.each(Object.entries(MODEL.scenes))(

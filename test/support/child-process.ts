@@ -1,8 +1,9 @@
-import { transform } from '@swc/core';
+import { transform, version } from '@swc/core';
+import { createHash } from 'node:crypto';
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -126,7 +127,22 @@ export const edited =
   };
 
 const compile = async (file: string, directory: string, edit = (source: string) => source): Promise<void> => {
-  const { code } = await transform(edit(await readFile(file, 'utf8')), {
+  const to = join(directory, file.replace(/ts$/, 'js'));
+  await mkdir(dirname(to), { recursive: true });
+  await writeFile(to, await compiled(file, edit(await readFile(file, 'utf8'))));
+};
+
+/** All suites share what was compiled once, by the content of the source. */
+const COMPILED = resolve('node_modules', '.cache', 'lane-cache-tests');
+
+const compiled = async (file: string, source: string): Promise<string> => {
+  const kept = join(
+    COMPILED,
+    createHash('sha256').update(version).update(file).update('\0').update(source).digest('hex'),
+  );
+  const before = await readFile(kept, 'utf8').catch(() => undefined);
+  if (before !== undefined) return before;
+  const { code } = await transform(source, {
     filename: file,
     jsc: {
       parser: { syntax: 'typescript', decorators: true },
@@ -136,7 +152,10 @@ const compile = async (file: string, directory: string, edit = (source: string) 
     },
     module: { type: 'es6' },
   });
-  const to = join(directory, file.replace(/ts$/, 'js'));
-  await mkdir(dirname(to), { recursive: true });
-  await writeFile(to, code);
+  await mkdir(COMPILED, { recursive: true });
+  // Renamed into place, because other suites read it.
+  const unfinished = `${kept}.${process.pid}`;
+  await writeFile(unfinished, code);
+  await rename(unfinished, kept);
+  return code;
 };
