@@ -1,6 +1,6 @@
 import type { KeyPattern } from '../entries/pattern.js';
 import type { TierName } from '../entries/tier-name.js';
-import { openRecord } from '../entries/record.js';
+import { decodeRecord } from '../entries/record.js';
 import type { LaneContext } from './lane-context.js';
 
 /** An entry as listings show it. */
@@ -87,7 +87,7 @@ async function readable(
   const lookup = await tier.read(lane, key, 'peek');
   if (lookup.outcome !== 'hit') return undefined;
   try {
-    const record = openRecord(lookup.record.bytes);
+    const record = decodeRecord(lookup.record.bytes);
     const candidate = { lane, key, tags: record.tags, birth: record.birth };
     const now = shared.life.now();
     const isGood =

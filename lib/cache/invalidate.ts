@@ -1,5 +1,5 @@
 import { InvalidationNotDurableError } from '../errors/cache.errors.js';
-import { openRecord, sealRecord } from '../entries/record.js';
+import { decodeRecord, encodeRecord } from '../entries/record.js';
 import { KeyPattern } from '../entries/pattern.js';
 import type { InvalidationGuard } from '../invalidation/lane-log.js';
 import type { LogRecord } from '../invalidation/journal.js';
@@ -129,13 +129,13 @@ export class Invalidations {
   /** Undefined for a record that cannot be read, does not count, or has no grace. */
   private expired(found: TierRecord, guard: InvalidationGuard, now: number): TierRecord | undefined {
     try {
-      const record = found.opened ?? openRecord(found.bytes);
+      const record = found.opened ?? decodeRecord(found.bytes);
       const grace = record.staleUntil - record.expiresAt;
       const { lane, key } = guard.subject;
       if (grace <= 0 || record.key !== key || !this.shared.log.counts({ ...record, lane }, guard)) return undefined;
       const expiresAt = Math.min(record.expiresAt, now);
       const { tags, birth, computeMs } = record;
-      const bytes = sealRecord({ ...record, expiresAt, staleUntil: expiresAt + grace });
+      const bytes = encodeRecord({ ...record, expiresAt, staleUntil: expiresAt + grace });
       return { key, tags, birth, computeMs, expiresAt: expiresAt + grace, bytes };
     } catch {
       return undefined;

@@ -1,5 +1,5 @@
 import { StaleType } from '../entries/codec/class-kinds.js';
-import { openRecord, type OpenedRecord } from '../entries/record.js';
+import { decodeRecord, type DecodedRecord } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { MissReason, TierOffReason } from '../events/reasons.js';
 import type { Candidate } from '../invalidation/invalidation-log.js';
@@ -14,7 +14,7 @@ import { isLagging, isPartitioned, type LaneContext } from './lane-context.js';
 /** A record that may be served and promoted. */
 export interface Found {
   readonly tier: TierName;
-  readonly record: OpenedRecord;
+  readonly record: DecodedRecord;
   /** What the log judges. */
   readonly candidate: Candidate;
   readonly encoded: EncodedValue;
@@ -28,11 +28,11 @@ export type Verdict =
   | { readonly outcome: 'miss' }
   | { readonly outcome: 'off'; readonly reason: TierOffReason }
   /** Past its ttl. */
-  | { readonly outcome: 'expired'; readonly stale: StaleCopy; readonly record: OpenedRecord }
+  | { readonly outcome: 'expired'; readonly stale: StaleCopy; readonly record: DecodedRecord }
   | {
       readonly outcome: 'unusable';
       readonly reason: 'invalidated' | 'version' | 'schema' | 'damaged';
-      readonly record?: OpenedRecord;
+      readonly record?: DecodedRecord;
       readonly error?: unknown;
     };
 
@@ -52,9 +52,9 @@ export function judge(
   if (lookup.outcome !== 'hit') return lookup;
   const { shared, lane } = context;
   const { key, call } = asked;
-  let record: OpenedRecord | undefined;
+  let record: DecodedRecord | undefined;
   try {
-    record = lookup.record.opened ?? openRecord(lookup.record.bytes);
+    record = lookup.record.opened ?? decodeRecord(lookup.record.bytes);
     if (record.key !== key) return MISS;
     const { tags, birth } = record;
     const candidate = { lane, key, tags, birth };

@@ -1,5 +1,5 @@
 import { randomFraction } from '../clock/clock.js';
-import { sealRecord } from '../entries/record.js';
+import { encodeRecord } from '../entries/record.js';
 import type { RefusalReason } from '../events/reasons.js';
 import { MemoryEntry, type MemoryEntryFields } from '../tiers/memory-tier.js';
 import { FoundRecord } from '../tiers/tier.js';
@@ -167,7 +167,7 @@ function writeBelow(context: LaneContext, entry: MemoryEntry, encoded: EncodedVa
   const { key, tags, birth, storedAt, expiresAt, staleUntil, computeMs, schemaVersion } = entry;
   const life = { storedAt, expiresAt, staleUntil };
   const { appVersion } = shared;
-  const bytes = sealRecord({ key, tags, birth, ...life, computeMs, appVersion, schemaVersion, value: encoded.bytes });
+  const bytes = encodeRecord({ key, tags, birth, ...life, computeMs, appVersion, schemaVersion, value: encoded.bytes });
   const record = { key, tags, birth, expiresAt: staleUntil, computeMs, bytes };
   let noRoom: 'backlog' | 'disk-full' | undefined;
   for (const tier of shared.below) {

@@ -76,7 +76,7 @@ export interface RecordFields {
 }
 
 /** A record whose checksum is correct. `value` is expanded; it may be a view of `bytes`. */
-export interface OpenedRecord extends RecordFields {
+export interface DecodedRecord extends RecordFields {
   readonly bytes: Uint8Array;
 }
 
@@ -90,7 +90,7 @@ export class RecordUnknown extends Error {
   override readonly name = 'RecordUnknown';
 }
 
-export function sealRecord(fields: RecordFields): Uint8Array {
+export function encodeRecord(fields: RecordFields): Uint8Array {
   const { key, tags, appVersion, value } = fields;
   const isWide = !(key.isWellFormed() && appVersion.isWellFormed() && tags.every((tag) => tag.isWellFormed()));
   const encoding = isWide ? 'utf16le' : 'utf8';
@@ -142,18 +142,18 @@ const EXPAND_AT_ONCE_BYTES = 256 * 1024;
  * Checks and reads a record. Throws RecordDamaged or RecordUnknown. A compressed value that claims to take more than
  * `maxValueBytes` (default 1 GB) is damaged too.
  */
-export function openRecord(bytes: Uint8Array, maxValueBytes = MAX_VALUE_BYTES): OpenedRecord {
+export function decodeRecord(bytes: Uint8Array, maxValueBytes = MAX_VALUE_BYTES): DecodedRecord {
   const record = checkedRecord(bytes);
   return isCompressed(record)
     ? expand(record, expansionOptions(record, maxValueBytes))
     : withValue(record, storedValue(record));
 }
 
-/** Like `openRecord`, but expands large values (over 256 KB) in the thread pool and returns a promise for them. */
-export function openRecordAsync(
+/** Like `decodeRecord`, but expands large values (over 256 KB) in the thread pool and returns a promise for them. */
+export function decodeRecordAsync(
   bytes: Uint8Array,
   maxValueBytes = MAX_VALUE_BYTES,
-): OpenedRecord | Promise<OpenedRecord> {
+): DecodedRecord | Promise<DecodedRecord> {
   const record = checkedRecord(bytes);
   if (!isCompressed(record)) return withValue(record, storedValue(record));
   const options = expansionOptions(record, maxValueBytes);
@@ -196,13 +196,13 @@ const valueStart = (record: Buffer): number =>
   record.readUInt32LE(AT_TAGS_LENGTH);
 
 /** The fields of a checked record together with its expanded value. */
-function withValue(record: Buffer, value: Uint8Array): OpenedRecord {
+function withValue(record: Buffer, value: Uint8Array): DecodedRecord {
   if (value.byteLength !== valueLengthOf(record))
     throw new RecordDamaged('The length of the value differs from the header of the record.');
   return readFields(record, value);
 }
 
-function readFields(record: Buffer, value: Uint8Array): OpenedRecord {
+function readFields(record: Buffer, value: Uint8Array): DecodedRecord {
   const encoding = (record.readUInt8(AT_FLAGS) & WIDE_TEXT) === 0 ? 'utf8' : 'utf16le';
   const keyAt = AT_TEXTS + record.readUInt16LE(AT_APP_VERSION_LENGTH);
   const tagsAt = keyAt + record.readUInt32LE(AT_KEY_LENGTH);
@@ -238,7 +238,7 @@ function readTags(record: Buffer, from: number, end: number, encoding: BufferEnc
   return Object.freeze(tags);
 }
 
-function expand(record: Buffer, options: ExpansionOptions): OpenedRecord {
+function expand(record: Buffer, options: ExpansionOptions): DecodedRecord {
   try {
     return withValue(record, brotliDecompressSync(storedValue(record), options));
   } catch (cause) {
@@ -249,7 +249,7 @@ function expand(record: Buffer, options: ExpansionOptions): OpenedRecord {
 // `promisify` returns promises of Node's own realm, which fail `instanceof Promise` inside a test runner. The promises
 // of the async functions `expandInPool` and `compressInPool` belong to this realm.
 
-async function expandInPool(record: Buffer, options: ExpansionOptions): Promise<OpenedRecord> {
+async function expandInPool(record: Buffer, options: ExpansionOptions): Promise<DecodedRecord> {
   try {
     const value = await promisify<Uint8Array, object, Buffer>(brotliDecompress)(storedValue(record), options);
     return withValue(record, value);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { sealRecord } from '../entries/record.js';
+import { encodeRecord } from '../entries/record.js';
 import type { Tier, TierLookup, TierRecord } from '../tiers/tier.js';
 
 /** Past and future of every clock a test may run by. */
@@ -16,10 +16,10 @@ export interface RecordParts {
   readonly expiresAt?: number;
 }
 
-/** A sealed record as the write path makes them. */
+/** A record as the write path encodes it. */
 export function recordOf(key: string, parts: RecordParts = {}): TierRecord {
   const { text = 'value', tags = [], birth = 0, computeMs = 0, expiresAt = FAR_AWAY } = parts;
-  const bytes = sealRecord({
+  const bytes = encodeRecord({
     key,
     tags,
     birth,

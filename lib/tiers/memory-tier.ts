@@ -1,6 +1,6 @@
 import { LifeClock, nextTurn } from '../clock/clock.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
-import { openRecord, sealRecord } from '../entries/record.js';
+import { decodeRecord, encodeRecord } from '../entries/record.js';
 import type { ResolvedLane } from '../lanes/policy.js';
 import type { Tier, TierLookup, TierRecord, TierState, TierUsage } from './tier.js';
 import { LRUCache } from 'lru-cache';
@@ -51,7 +51,7 @@ export class MemoryTier implements Tier {
 
   write(lane: string, record: TierRecord): void {
     if (this.state === CLOSED) return;
-    const { value, storedAt, expiresAt, staleUntil, schemaVersion } = openRecord(record.bytes);
+    const { value, storedAt, expiresAt, staleUntil, schemaVersion } = decodeRecord(record.bytes);
     const { key, tags, birth, computeMs } = record;
     this.space(lane).set(
       new MemoryEntry({
@@ -138,7 +138,7 @@ export class MemoryTier implements Tier {
     const value = this.bytesOf(entry);
     if (value === undefined) return undefined;
     const { key, tags, birth, storedAt, expiresAt, staleUntil, computeMs, schemaVersion } = entry;
-    const bytes = sealRecord({
+    const bytes = encodeRecord({
       key,
       tags,
       birth,

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock/clock.js';
 import type { EventSink } from '../events/event-map.js';
-import type { OpenedRecord } from '../entries/record.js';
+import type { DecodedRecord } from '../entries/record.js';
 import type { TierOffReason } from '../events/reasons.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { ResolvedLane } from '../lanes/policy.js';
@@ -227,7 +227,7 @@ export abstract class StoredTier implements Tier {
     return found instanceof Promise ? found.then((record) => this.judge(record)) : this.judge(found);
   }
 
-  private judge(opened: OpenedRecord | undefined): TierLookup {
+  private judge(opened: DecodedRecord | undefined): TierLookup {
     if (opened === undefined || opened.staleUntil <= this.options.life.now()) return MISS;
     return { outcome: 'hit', record: new FoundRecord(opened) };
   }

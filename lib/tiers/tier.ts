@@ -1,5 +1,5 @@
 import type { ResolvedLane } from '../lanes/policy.js';
-import type { OpenedRecord } from '../entries/record.js';
+import type { DecodedRecord } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { TierOffReason } from '../events/reasons.js';
 import type { StorageFaultKind } from '../storage/environment.js';
@@ -14,10 +14,10 @@ export interface TierRecord {
   readonly expiresAt: number;
   /** What computing the value took. */
   readonly computeMs: number;
-  /** The sealed record, see `entries/record.ts`; the same bytes in every tier. */
+  /** The encoded record, see `entries/record.ts`; the same bytes in every tier. */
   readonly bytes: Uint8Array;
   /** The bytes opened and verified, where the tier had to do that anyway. */
-  readonly opened?: OpenedRecord;
+  readonly opened?: DecodedRecord;
 }
 
 export type TierLookup =
@@ -78,7 +78,7 @@ export class FoundRecord implements TierRecord {
   readonly computeMs: number;
 
   constructor(
-    readonly opened: OpenedRecord,
+    readonly opened: DecodedRecord,
     readonly expiresAt = opened.staleUntil,
   ) {
     this.key = opened.key;

@@ -1,4 +1,4 @@
-import { sealRecord } from '../../lib/entries/record.js';
+import { encodeRecord } from '../../lib/entries/record.js';
 import type { EventSink, LaneCacheEventMap, LaneCacheEventName } from '../../lib/events/event-map.js';
 import type { LaneRecorder } from '../../lib/events/recorder.js';
 import type { LanePolicyInput } from '../../lib/lanes/policy.js';
@@ -91,7 +91,7 @@ export interface RecordInput {
 export function recordOf(key: string, input: RecordInput = {}): TierRecord {
   const { value = `value of ${key}`, tags = [], birth = 1, computeMs = 5 } = input;
   const expiresAt = input.expiresAt ?? Date.UTC(2030, 0, 1);
-  const bytes = sealRecord({
+  const bytes = encodeRecord({
     key,
     tags,
     birth,

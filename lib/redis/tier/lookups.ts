@@ -7,7 +7,7 @@ import type { KeySpace } from '../keys.js';
 import { ENTRY_HEAD_BYTES, JUDGE } from '../shared-log/scripts.js';
 import { bytesOf, listOf, textsOf } from '../client/redis-client.js';
 import type { Connection } from '../client/connection.js';
-import { sealRecord, type OpenedRecord } from '../../entries/record.js';
+import { encodeRecord, type DecodedRecord } from '../../entries/record.js';
 
 /** What a look-up needs to judge what it finds. */
 export interface LookUpParts {
@@ -189,7 +189,7 @@ export function recordIn(entry: Buffer): Buffer {
  * A record of the server as this process keeps it: with a local birth, and a life that ends no later than on the server,
  * because clocks differ. Its bytes are built when a tier asks for them.
  */
-export class OwnRecord implements OpenedRecord {
+export class OwnRecord implements DecodedRecord {
   readonly key: string;
   readonly tags: readonly string[];
   readonly storedAt: number;
@@ -199,10 +199,10 @@ export class OwnRecord implements OpenedRecord {
   readonly appVersion: string;
   readonly schemaVersion: number;
   readonly value: Uint8Array;
-  private sealed: Uint8Array | undefined;
+  private encoded: Uint8Array | undefined;
 
   constructor(
-    record: OpenedRecord,
+    record: DecodedRecord,
     readonly birth: number,
     /** When the server drops it (epoch ms). */
     goneAt: number,
@@ -220,8 +220,8 @@ export class OwnRecord implements OpenedRecord {
   }
 
   get bytes(): Uint8Array {
-    this.sealed ??= sealRecord(this);
-    return this.sealed;
+    this.encoded ??= encodeRecord(this);
+    return this.encoded;
   }
 
   /** As a tier returns it. */

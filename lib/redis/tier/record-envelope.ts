@@ -1,4 +1,4 @@
-import { compressRecord, openRecordAsync, readHeader, type OpenedRecord } from '../../entries/record.js';
+import { compressRecord, decodeRecordAsync, readHeader, type DecodedRecord } from '../../entries/record.js';
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
 /** The parts of a lane's policy that its entries on the server follow. */
@@ -31,9 +31,9 @@ export class RecordEnvelope {
   }
 
   /** Undefined if it was not sealed with this key. Throws or rejects like opening a record. */
-  unpack(lane: string, sealed: Buffer): OpenedRecord | Promise<OpenedRecord> | undefined {
+  unpack(lane: string, sealed: Buffer): DecodedRecord | Promise<DecodedRecord> | undefined {
     const record = this.seal.open(lane, sealed);
-    return record && openRecordAsync(record, this.lanes.get(lane)?.maxEntryBytes);
+    return record && decodeRecordAsync(record, this.lanes.get(lane)?.maxEntryBytes);
   }
 
   /** Key and tags. Undefined if they cannot be read. */

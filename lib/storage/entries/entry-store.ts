@@ -1,5 +1,5 @@
 import { type Clock, nextTurn } from '../../clock/clock.js';
-import { compressRecord, openRecordAsync, type OpenedRecord } from '../../entries/record.js';
+import { compressRecord, decodeRecordAsync, type DecodedRecord } from '../../entries/record.js';
 import { EntryBatch } from './entry-batch.js';
 import { type EntryRow, EntryTables, type LaneRules, type StoredRecord, LaneUsage } from './entry-tables.js';
 import { type Environment, StorageFault } from '../environment.js';
@@ -28,7 +28,7 @@ export interface EntryStoreOptions {
 }
 
 /** A promise only where a large value had to be expanded. */
-export type RecordLookup = OpenedRecord | undefined | Promise<OpenedRecord | undefined>;
+export type RecordLookup = DecodedRecord | undefined | Promise<DecodedRecord | undefined>;
 
 /** Entries of all lanes in one environment, written behind the caller, within each lane's limits. */
 export class EntryStore {
@@ -77,7 +77,7 @@ export class EntryStore {
     try {
       const bytes = this.tables.record(lane, key);
       if (bytes === undefined) return undefined;
-      const opened = openRecordAsync(bytes);
+      const opened = decodeRecordAsync(bytes);
       if (!(opened instanceof Promise)) return opened.key === key ? opened : undefined;
       return opened.then(
         (record) => (record.key === key ? record : undefined),

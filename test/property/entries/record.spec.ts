@@ -2,9 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import {
   compressRecord,
-  openRecord,
+  decodeRecord,
   RecordDamaged,
-  sealRecord,
+  encodeRecord,
   type RecordFields,
 } from '../../../lib/entries/record.js';
 import { recordFields } from '../../support/record-fields.js';
@@ -25,32 +25,35 @@ const anyFields = (): fc.Arbitrary<RecordFields> =>
   });
 
 describe('a record', () => {
-  it('opens with what was sealed, compressed or not, whatever the texts are', async () => {
+  it('is decoded with every field, compressed or not, whatever the texts are', async () => {
     await fc.assert(
       fc.asyncProperty(anyFields(), async (fields) => {
-        const bytes = sealRecord(fields);
-        expect(openRecord(bytes)).toEqual({ ...fields, bytes });
+        const bytes = encodeRecord(fields);
+        expect(decodeRecord(bytes)).toEqual({ ...fields, bytes });
         const compressed = await compressRecord(bytes, 1);
-        expect(openRecord(compressed)).toEqual({ ...fields, bytes: compressed });
+        expect(decodeRecord(compressed)).toEqual({ ...fields, bytes: compressed });
       }),
     );
   });
 
   it('is damaged when any bit of it is flipped', async () => {
     const value = Buffer.from('compressible '.repeat(20));
-    for (const record of [sealRecord(recordFields()), await compressRecord(sealRecord(recordFields({ value })), 1)]) {
+    for (const record of [
+      encodeRecord(recordFields()),
+      await compressRecord(encodeRecord(recordFields({ value })), 1),
+    ]) {
       for (let bit = 0; bit < record.length * 8; bit += 1) {
         const flipped = Buffer.from(record);
         flipped[bit >> 3] = flipped.readUInt8(bit >> 3) ^ (1 << (bit & 7));
-        expect(() => openRecord(flipped)).toThrow(RecordDamaged);
+        expect(() => decodeRecord(flipped)).toThrow(RecordDamaged);
       }
     }
   });
 
   it('is damaged when it is cut off anywhere', () => {
-    const record = sealRecord(recordFields());
+    const record = encodeRecord(recordFields());
     for (let length = 0; length < record.length; length += 1)
-      expect(() => openRecord(record.subarray(0, length))).toThrow(RecordDamaged);
+      expect(() => decodeRecord(record.subarray(0, length))).toThrow(RecordDamaged);
   });
 
   it('is damaged when several bytes of it are something else', () => {
@@ -59,11 +62,11 @@ describe('a record', () => {
         anyFields(),
         fc.array(fc.tuple(fc.nat(), fc.integer({ min: 1, max: 255 })), { minLength: 1, maxLength: 9 }),
         (fields, changes) => {
-          const record = sealRecord(fields);
+          const record = encodeRecord(fields);
           const changed = Buffer.from(record);
           for (const [at, byte] of changes) changed[at % changed.length] = byte;
           fc.pre(!changed.equals(record));
-          expect(() => openRecord(changed)).toThrow(RecordDamaged);
+          expect(() => decodeRecord(changed)).toThrow(RecordDamaged);
         },
       ),
     );

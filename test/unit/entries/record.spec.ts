@@ -3,11 +3,11 @@ import { brotliCompressSync, crc32 } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
 import {
   compressRecord,
-  openRecord,
-  openRecordAsync,
+  decodeRecord,
+  decodeRecordAsync,
   RecordDamaged,
   RecordUnknown,
-  sealRecord,
+  encodeRecord,
 } from '../../../lib/entries/record.js';
 import { recordFields } from '../../support/record-fields.js';
 
@@ -21,93 +21,93 @@ function forged(bytes: Uint8Array, at: number, byte: number): Buffer {
   return record;
 }
 
-describe('a sealed record', () => {
-  it('opens with what was sealed', () => {
+describe('an encoded record', () => {
+  it('is decoded with every field', () => {
     const fields = recordFields();
-    const bytes = sealRecord(fields);
-    expect(openRecord(bytes)).toEqual({ ...fields, bytes });
+    const bytes = encodeRecord(fields);
+    expect(decodeRecord(bytes)).toEqual({ ...fields, bytes });
   });
 
-  it('opens from the middle of a larger buffer', () => {
+  it('is decoded from the middle of a larger buffer', () => {
     const fields = recordFields({ key: 'käse', tags: [] });
-    const bytes = sealRecord(fields);
+    const bytes = encodeRecord(fields);
     const larger = new Uint8Array(bytes.length + 20);
     larger.set(bytes, 7);
-    expect(openRecord(larger.subarray(7, 7 + bytes.length))).toMatchObject(fields);
+    expect(decodeRecord(larger.subarray(7, 7 + bytes.length))).toMatchObject(fields);
   });
 
   it('keeps an end that never comes', () => {
     const fields = recordFields({ expiresAt: Infinity, staleUntil: Infinity });
-    expect(openRecord(sealRecord(fields))).toMatchObject(fields);
+    expect(decodeRecord(encodeRecord(fields))).toMatchObject(fields);
   });
 
   it('is damaged when a byte is missing or too many', () => {
-    const bytes = sealRecord(recordFields());
-    expect(() => openRecord(bytes.subarray(0, -1))).toThrow(RecordDamaged);
-    expect(() => openRecord(Buffer.concat([bytes, Buffer.alloc(1)]))).toThrow(RecordDamaged);
-    expect(() => openRecord(Buffer.alloc(0))).toThrow(RecordDamaged);
+    const bytes = encodeRecord(recordFields());
+    expect(() => decodeRecord(bytes.subarray(0, -1))).toThrow(RecordDamaged);
+    expect(() => decodeRecord(Buffer.concat([bytes, Buffer.alloc(1)]))).toThrow(RecordDamaged);
+    expect(() => decodeRecord(Buffer.alloc(0))).toThrow(RecordDamaged);
   });
 
   it('is damaged when its parts are longer than itself, even if the checksum holds', () => {
-    const bytes = sealRecord(recordFields());
-    expect(() => openRecord(forged(bytes, 14, 0xff))).toThrow(RecordDamaged);
-    expect(() => openRecord(forged(bytes, 22, 9))).toThrow(RecordDamaged);
-    expect(() => openRecord(forged(bytes, 24, 9))).toThrow(RecordDamaged);
+    const bytes = encodeRecord(recordFields());
+    expect(() => decodeRecord(forged(bytes, 14, 0xff))).toThrow(RecordDamaged);
+    expect(() => decodeRecord(forged(bytes, 22, 9))).toThrow(RecordDamaged);
+    expect(() => decodeRecord(forged(bytes, 24, 9))).toThrow(RecordDamaged);
   });
 
   it('is unknown, not damaged, when a newer version wrote it', () => {
-    expect(() => openRecord(forged(sealRecord(recordFields()), 2, 2))).toThrow(RecordUnknown);
+    expect(() => decodeRecord(forged(encodeRecord(recordFields()), 2, 2))).toThrow(RecordUnknown);
   });
 });
 
 describe('compressing a record', () => {
   it('changes nothing but the bytes', async () => {
     const fields = recordFields({ value: text(20_000) });
-    const bytes = await compressRecord(sealRecord(fields), 1024);
+    const bytes = await compressRecord(encodeRecord(fields), 1024);
     expect(bytes.length).toBeLessThan(2_000);
-    expect(openRecord(bytes)).toEqual({ ...fields, bytes });
+    expect(decodeRecord(bytes)).toEqual({ ...fields, bytes });
   });
 
   it('is done at once for small values, and on the thread pool for large ones', async () => {
-    const small = compressRecord(sealRecord(recordFields({ value: text(32_000) })), 1024);
+    const small = compressRecord(encodeRecord(recordFields({ value: text(32_000) })), 1024);
     expect(small).toBeInstanceOf(Uint8Array);
     const fields = recordFields({ value: text(400_000) });
-    const large = compressRecord(sealRecord(fields), 1024);
+    const large = compressRecord(encodeRecord(fields), 1024);
     expect(types.isPromise(large)).toBe(true);
     const bytes = await large;
-    const opened = openRecordAsync(bytes);
+    const opened = decodeRecordAsync(bytes);
     expect(types.isPromise(opened)).toBe(true);
     expect(await opened).toEqual({ ...fields, bytes });
-    expect(openRecord(bytes)).toEqual({ ...fields, bytes });
+    expect(decodeRecord(bytes)).toEqual({ ...fields, bytes });
   });
 
   it('is left out where it does not pay', async () => {
-    const short = sealRecord(recordFields({ value: text(1_000) }));
+    const short = encodeRecord(recordFields({ value: text(1_000) }));
     expect(compressRecord(short, 1024)).toBe(short);
-    const noise = sealRecord(
+    const noise = encodeRecord(
       recordFields({
         value: brotliCompressSync(Buffer.from(Array.from({ length: 9_000 }, (_, i) => (i * i * 7919) % 251))),
       }),
     );
     expect(compressRecord(noise, 10)).toBe(noise);
-    const once = await compressRecord(sealRecord(recordFields({ value: text(5_000) })), 1024);
+    const once = await compressRecord(encodeRecord(recordFields({ value: text(5_000) })), 1024);
     expect(compressRecord(once, 1024)).toBe(once);
   });
 
   it('opens what is not compressed, or small, without waiting', async () => {
-    const plain = sealRecord(recordFields({ value: text(400_000) }));
-    const small = await compressRecord(sealRecord(recordFields({ value: text(40_000) })), 1);
-    expect([plain, small].map((bytes) => types.isPromise(openRecordAsync(bytes)))).toEqual([false, false]);
+    const plain = encodeRecord(recordFields({ value: text(400_000) }));
+    const small = await compressRecord(encodeRecord(recordFields({ value: text(40_000) })), 1);
+    expect([plain, small].map((bytes) => types.isPromise(decodeRecordAsync(bytes)))).toEqual([false, false]);
   });
 
   it('never expands beyond the limit, nor beyond the size in the record', async () => {
-    const bytes = await compressRecord(sealRecord(recordFields({ value: text(400_000) })), 1024);
-    expect(() => openRecord(bytes, 300_000)).toThrow(RecordDamaged);
-    expect(() => openRecordAsync(bytes, 300_000)).toThrow(RecordDamaged);
+    const bytes = await compressRecord(encodeRecord(recordFields({ value: text(400_000) })), 1024);
+    expect(() => decodeRecord(bytes, 300_000)).toThrow(RecordDamaged);
+    expect(() => decodeRecordAsync(bytes, 300_000)).toThrow(RecordDamaged);
     const lie = Buffer.from(bytes);
     lie.writeDoubleLE(300_000, 24);
     const forgedLength = forged(lie, 3, lie.readUInt8(3));
-    expect(() => openRecord(forgedLength)).toThrow(RecordDamaged);
-    await expect(Promise.resolve(openRecordAsync(forgedLength))).rejects.toThrow(RecordDamaged);
+    expect(() => decodeRecord(forgedLength)).toThrow(RecordDamaged);
+    await expect(Promise.resolve(decodeRecordAsync(forgedLength))).rejects.toThrow(RecordDamaged);
   });
 });

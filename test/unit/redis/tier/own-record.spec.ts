@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { openRecord, sealRecord } from '../../../../lib/entries/record.js';
+import { decodeRecord, encodeRecord } from '../../../../lib/entries/record.js';
 import { OwnRecord } from '../../../../lib/redis/tier/lookups.js';
 import { ServerTime } from '../../../../lib/redis/shared-log/freshness.js';
 
@@ -7,7 +7,7 @@ const FIELDS = {
   ...{ key: 'k', tags: ['t'], birth: 7, storedAt: 1_000, expiresAt: 5_000, staleUntil: 9_000, computeMs: 5 },
   ...{ appVersion: 'v', schemaVersion: 2, value: Buffer.from('value') },
 };
-const record = openRecord(sealRecord(FIELDS));
+const record = decodeRecord(encodeRecord(FIELDS));
 
 describe('a record of the server', () => {
   it('has its birth here, and ends when the server drops it', () => {
@@ -23,7 +23,7 @@ describe('a record of the server', () => {
   it('has the same content in the bytes that other tiers store', () => {
     const own = new OwnRecord(record, 99, 8_000);
     const { bytes } = own.found;
-    expect(openRecord(bytes)).toMatchObject({ ...FIELDS, birth: 99, expiresAt: 4_000, staleUntil: 8_000 });
+    expect(decodeRecord(bytes)).toMatchObject({ ...FIELDS, birth: 99, expiresAt: 4_000, staleUntil: 8_000 });
     expect(own.bytes).toBe(bytes);
   });
 });

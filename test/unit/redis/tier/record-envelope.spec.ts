@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { readHeader, sealRecord } from '../../../../lib/entries/record.js';
+import { readHeader, encodeRecord } from '../../../../lib/entries/record.js';
 import { RecordEnvelope, RecordSeal } from '../../../../lib/redis/tier/record-envelope.js';
 
 const recordOf = (bytes: number): Uint8Array =>
-  sealRecord({
+  encodeRecord({
     ...{ key: 'k', tags: ['t'], birth: 1, storedAt: 2, expiresAt: 3, staleUntil: 4, computeMs: 5 },
     ...{ appVersion: '', schemaVersion: 0, value: Buffer.alloc(bytes, 'abc') },
   });
