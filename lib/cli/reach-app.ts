@@ -41,7 +41,10 @@ async function isDirectory(path: string): Promise<boolean> {
   );
 }
 
-/** Reaches the app that owns the directory, or opens a directory without an owner. Rejects with OwnerSilent when neither succeeds in time. */
+/**
+ * Reaches the app that owns the directory, or opens a directory without an owner. Rejects with OwnerSilent when neither
+ * succeeds in time.
+ */
 export async function reachApp(options: AccessOptions): Promise<AppAccess> {
   const directory = await findDirectory(options.directory);
   const { clock, timeoutMs } = options;

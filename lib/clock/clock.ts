@@ -33,8 +33,9 @@ export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmedia
 /**
  * The time by which entries expire, in epoch milliseconds.
  *
- * It advances by the larger of the monotonic and the wall step. So neither a suspended machine (its monotonic clock stops)
- * nor a wall clock that is set back makes an entry live longer. A wall clock that is set forward ends lives early.
+ * It advances by the larger of the monotonic and the wall step. So neither a suspended machine (its monotonic clock
+ * stops) nor a wall clock that is set back makes an entry live longer. A wall clock that is set forward ends lives
+ * early.
  */
 export class LifeClock {
   private life: number;

@@ -44,9 +44,9 @@ type Invalidation = () => Promise<unknown>;
 /**
  * Invalidates entries before or after a method runs. A method may have several.
  *
- * Keys, tags and patterns are made from the arguments before the method runs. A template with a missing value is skipped,
- * with one warning, since no entry can have its key. An invalidation that fails rejects the call.
- * Throws DECORATOR_INVALID when the class is declared.
+ * Keys, tags and patterns are made from the arguments before the method runs. A template with a missing value is
+ * skipped, with one warning, since no entry can have its key. An invalidation that fails rejects the call. Throws
+ * DECORATOR_INVALID when the class is declared.
  */
 export function CacheInvalidate(options: CacheInvalidateOptions): AsyncMethodDecorator {
   return (target, method, descriptor) => {

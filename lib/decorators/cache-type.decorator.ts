@@ -8,9 +8,9 @@ const CACHE_TYPE = Symbol.for('nestjs-lane-cache.type');
 /**
  * Keeps a class's stored name, version and migration beside the class, instead of in the options.
  *
- * The class must still be listed under `types` (`types: [Money]`): only listed classes come back as instances. Otherwise
- * the classes of one app would reach the cache of another in the same process. A `{ type, … }` entry wins over the
- * decorator. Subclasses do not inherit it.
+ * The class must still be listed under `types` (`types: [Money]`): only listed classes come back as instances.
+ * Otherwise the classes of one app would reach the cache of another in the same process. A `{ type, … }` entry wins
+ * over the decorator. Subclasses do not inherit it.
  */
 export function CacheType(options: CacheTypeOptions = {}): ClassDecorator {
   return (type) => {

@@ -7,7 +7,9 @@ import { wrapMethod } from './method-wrapper.js';
 import { checkOptions } from './option-checks.js';
 import { compileKey, compileTags, type KeySpec } from './specs.js';
 
-/** How a method's results are cached. Freshness options, `isolation`, `schema` and `version` are those of `getOrSet`. */
+/**
+ * How a method's results are cached. Freshness options, `isolation`, `schema` and `version` are those of `getOrSet`.
+ */
 export interface CachedOptions extends EntryRules {
   /** Default: `Class.method` and an encoding of all arguments. */
   readonly key?: KeySpec;
@@ -23,10 +25,10 @@ const OPTIONS = ['lane', 'key', 'name', 'ttl', 'tags', 'resultTags', 'condition'
 /**
  * Answers calls of a method from the cache: each distinct list of arguments is one entry.
  *
- * Works on providers and controllers of any scope, on subclasses, and for self-calls. Instances that Nest did not create
- * run uncached, with one warning per class. A REQUEST-scoped provider needs a `key` that names what its result depends
- * on. What a function among the options throws reaches the caller. Throws DECORATOR_INVALID or TTL_INVALID when the class
- * is declared.
+ * Works on providers and controllers of any scope, on subclasses, and for self-calls. Instances that Nest did not
+ * create run uncached, with one warning per class. A REQUEST-scoped provider needs a `key` that names what its result
+ * depends on. What a function among the options throws reaches the caller. Throws DECORATOR_INVALID or TTL_INVALID when
+ * the class is declared.
  */
 export function Cached(lane?: LaneName, ttl?: Duration, tags?: readonly string[]): AsyncMethodDecorator;
 export function Cached(options: CachedOptions): AsyncMethodDecorator;

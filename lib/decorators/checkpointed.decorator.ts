@@ -22,7 +22,9 @@ export interface CheckpointedOptions extends Pick<SaveCheckpointOptions, 'lane' 
   readonly step?: number | string | GivenFunction<number | string>;
   /** An older checkpoint counts as absent. */
   readonly maxAge?: Duration;
-  /** When this process may not write checkpoints: 'throw' before the step runs, or 'run' it unsaved. Default 'throw'. */
+  /**
+   * When this process may not write checkpoints: 'throw' before the step runs, or 'run' it unsaved. Default 'throw'.
+   */
   readonly onUnavailable?: 'throw' | 'run';
 }
 

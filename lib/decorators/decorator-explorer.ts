@@ -10,8 +10,8 @@ import { hasDecoratedMethods } from './method-registry.js';
  * Explores the app once at boot: checks the decorated classes, and sets the manager on instances from `useFactory` and
  * `useValue`, into whose properties Nest injects nothing.
  *
- * It cannot find instances inside the value of a factory, such as a list of services, nor instances that a factory makes
- * later, per request. They run uncached, with one warning per class.
+ * It cannot find instances inside the value of a factory, such as a list of services, nor instances that a factory
+ * makes later, per request. They run uncached, with one warning per class.
  */
 @Injectable()
 export class DecoratorExplorer implements OnModuleInit {

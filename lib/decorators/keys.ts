@@ -38,8 +38,8 @@ export class DefaultKeys {
 }
 
 /**
- * The prefix of the default keys of one `@Cached` method: `Class.method`. The class is that of the instance, not the one
- * that declares the method, so that two subclasses do not share entries.
+ * The prefix of the default keys of one `@Cached` method: `Class.method`. The class is that of the instance, not the
+ * one that declares the method, so that two subclasses do not share entries.
  *
  * An overridden method that runs through `super` has a prefix of its own: with that of the overriding method it would
  * wait for the very computation that called it.

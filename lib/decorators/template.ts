@@ -18,9 +18,9 @@ const PUNCTUATION = /[^A-Za-z0-9%\u0080-\uffff]/;
 /**
  * A text with placeholders for arguments: `doc:{0}`, `user:{0.id}:{1}`. `{{` is a literal brace, a lone `}` too.
  *
- * Placeholders take strings, numbers, bigints and booleans; `1` and `'1'` render alike, as in a key written by hand. The
- * punctuation mark that ends a placeholder is percent-encoded in its value, and so is `%`, so that `('a:b', 'c')` and
- * `('a', 'b:c')` have different keys. A value at the end of the template is rendered as it is.
+ * Placeholders take strings, numbers, bigints and booleans; `1` and `'1'` render alike, as in a key written by hand.
+ * The punctuation mark that ends a placeholder is percent-encoded in its value, and so is `%`, so that `('a:b', 'c')`
+ * and `('a', 'b:c')` have different keys. A value at the end of the template is rendered as it is.
  */
 export class Template {
   private constructor(

@@ -4,14 +4,14 @@ import { BYTE_KINDS } from './codec/built-in-kinds.js';
 
 /** Longer encodings are hashed. */
 const MAX_KEY_LENGTH = 512;
-/** Deeper arguments, and so all that contain themselves, have no encoding. */
+/** Deeper arguments have no encoding, and so neither have cycles. */
 const MAX_DEPTH = 500;
-/** Longer encodings are given up: hashing what takes megabytes on every call is no key. */
+/** Arguments with a longer encoding have none: hashing megabytes at every call would take too long. */
 const MAX_ENCODED_LENGTH = 4 * 1024 * 1024;
 
 /**
- * The key of a call that names none: `prefix:` and its arguments, or `prefix:#` and a SHA-256 of them when they are
- * long. `undefined` if an argument has no encoding.
+ * The key of a call without a `key` option: `prefix:` and the encoded arguments, or `prefix:#` and their SHA-256 when
+ * they are long. `undefined` if an argument has no encoding.
  */
 export function defaultKey(prefix: string, args: readonly unknown[]): string | undefined {
   const encoded = canonicalArguments(args);
@@ -22,12 +22,12 @@ export function defaultKey(prefix: string, args: readonly unknown[]): string | u
 }
 
 /**
- * Arguments as a text that no other list of arguments has.
+ * Encodes arguments as a text, so that different lists of arguments have different texts.
  *
- * Kinds stay apart (`1` and `'1'`, a `Date` and its text, a hole and `undefined`, `-0` and `0`), trailing `undefined`
- * counts, and so does the order in a `Map` or `Set`. The order of an object's keys does not. `undefined` for whatever is
- * not plain data, Date, Map, Set, RegExp, URL or bytes (functions, symbols, class instances, accessors), for cycles and
- * for what is nested over 500 levels deep or encodes to over 4 million characters.
+ * Types count (`1` and `'1'`, a `Date` and its text, a hole and `undefined`, `-0` and `0`), and so do trailing
+ * `undefined` and the order in a `Map` or `Set`; the order of an object's keys does not. Returns `undefined` if there
+ * is anything but plain data, Date, Map, Set, RegExp, URL and bytes (such as functions, symbols, class instances or
+ * accessors), a cycle, more than 500 levels of nesting, or an encoding of over 4 million characters.
  */
 export function canonicalArguments(args: readonly unknown[]): string | undefined {
   if (args.length === 1) {
@@ -43,7 +43,7 @@ export function canonicalArguments(args: readonly unknown[]): string | undefined
     }
     return encoded;
   } catch {
-    // Unencodable, or an accessor of a built-in that throws
+    // Unencodable, or thrown by an accessor of a built-in object
     return undefined;
   }
 }
@@ -130,7 +130,7 @@ function encodeProperties(object: object, depth: number): string {
   return encoded;
 }
 
-/** Only views and buffers of the language and of Node itself, not of subclasses. */
+/** Encodes views and buffers of the language and of Node, but not of subclasses. */
 function encodeBytes(object: ArrayBufferLike | ArrayBufferView, prototype: unknown): string {
   const kind = BYTE_KINDS.find((candidate) => candidate.prototype === prototype);
   if (kind === undefined || object.byteLength > MAX_ENCODED_LENGTH) throw new Unencodable();

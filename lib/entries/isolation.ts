@@ -1,18 +1,20 @@
 import { types } from 'node:util';
 
-/** A copy that all callers may have, or the news that they cannot share one. */
+/** A copy that all callers may share, or that it cannot be shared. */
 type FrozenCopy =
   | { readonly shareable: true; readonly value: unknown }
-  /** It holds buffers, expressions, URLs or class instances, which freezing does not protect. It was left as it is. */
+  /**
+   * The value holds buffers, expressions, URLs or class instances, which freezing does not protect. It is unchanged.
+   */
   | { readonly shareable: false };
 
 const NOT_SHAREABLE: FrozenCopy = Object.freeze({ shareable: false });
 
 /**
- * Freezes a value that no other code holds, all the way down, unless something in it cannot be protected.
+ * Deeply freezes a value that no other code holds, unless a part of it cannot be protected.
  *
- * `Object.freeze` does nothing for what is inside a `Map`, `Set` or `Date`; those get own, non-enumerable methods that
- * throw in place of those that would change them, with the lane's name and the way out in the message.
+ * `Object.freeze` does not protect the content of a `Map`, `Set` or `Date`. These get own, non-enumerable methods
+ * instead of their mutators, which throw an error that names the lane and the solution.
  */
 export function freezeCopy(value: unknown, lane: string): FrozenCopy {
   if (typeof value !== 'object' || value === null) return { shareable: true, value };
@@ -26,14 +28,14 @@ export function freezeCopy(value: unknown, lane: string): FrozenCopy {
   return { shareable: true, value };
 }
 
-/** Freezes a tree of ordinary objects and arrays that no other code holds. Throws TypeError if there is a buffer in it. */
+/** Freezes a tree of ordinary objects and arrays that no other code holds. Throws TypeError if it contains a buffer. */
 export function freezeTree(value: unknown): void {
   if (typeof value !== 'object' || value === null) return;
   for (const item of Array.isArray(value) ? value : Object.values(value)) freezeTree(item);
   Object.freeze(value);
 }
 
-/** Every object that can be reached, or undefined if one of them cannot be protected. */
+/** All objects that can be reached from `root`, or undefined if one of them cannot be protected. */
 function collect(root: object): Set<object> | undefined {
   const objects = new Set<object>([root]);
   const add = (value: unknown): void => {
@@ -71,7 +73,7 @@ function addContent(object: object, add: (value: unknown) => void): boolean {
   return true;
 }
 
-/** Not an instance of a class of the app, which comes to its callers as a copy. */
+/** Whether the error is not of a class of the app: instances of those are copied for each caller. */
 function isBuiltInError(object: object): boolean {
   if (!types.isNativeError(object)) return false;
   const prototype: unknown = Object.getPrototypeOf(object);
@@ -96,7 +98,7 @@ const DATE_MUTATORS = Object.getOwnPropertyNames(Date.prototype).filter((name) =
 
 type Guard = readonly [method: string, property: PropertyDescriptor];
 
-/** The throwing methods of one frozen copy, made when first needed. */
+/** The throwing mutators of one frozen copy, made on first use. */
 class Guards {
   private map: readonly Guard[] | undefined;
   private set: readonly Guard[] | undefined;
@@ -122,10 +124,10 @@ class Guards {
 
 const BRAND = Symbol.for('nestjs-lane-cache.mutator-guard');
 
-/** Whether `value` is a method that a frozen copy carries in place of one that would change it. */
+/** Whether `value` is a throwing method that replaces a mutator of a frozen copy. */
 export const isMutatorGuard = (value: unknown): boolean => typeof value === 'function' && BRAND in value;
 
-/** A method that throws, for a copy that all callers of `lane` share. */
+/** A throwing mutator, for a copy that all callers of `lane` share. */
 function mutatorGuard(lane: string, method: string): () => never {
   const guard = (): never => {
     throw new TypeError(

@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 
-/** What a key may take at most, in UTF-8. */
+/** The longest key, in UTF-8. */
 const MAX_KEY_BYTES = 64 * 1024;
-/** What LMDB takes as a key with room to spare. */
+/** The longest key that LMDB accepts, with room to spare. */
 const MAX_PHYSICAL_BYTES = 1_900;
 /** A UTF-16 unit takes at most this many bytes in UTF-8. */
 const MAX_UNIT_BYTES = 3;
 /** How much of a long key is shown in an error. */
 const SHOWN_LENGTH = 100;
 
-/** The key itself. Throws LaneCacheError KEY_INVALID (no string, or empty) or KEY_TOO_LONG (over 64 KB in UTF-8). */
+/** The key itself. Throws LaneCacheError KEY_INVALID (not a string, or empty) or KEY_TOO_LONG (over 64 KB in UTF-8). */
 export function checkKey(key: unknown, lane: string): string {
   if (typeof key !== 'string' || key === '') {
     const found = key === '' ? 'an empty string' : `a ${key === null ? 'null' : typeof key}`;

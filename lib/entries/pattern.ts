@@ -7,13 +7,13 @@ const ANY_ONE = -2;
 /**
  * A pattern of keys: `*` matches any run of characters, `?` exactly one (a code point), everything else itself.
  *
- * Matching looks at each place of the text at most once for each character of the longest piece between two `*`.
+ * The time to match is at most the length of the text times the length of the longest piece between two `*`.
  */
 export class KeyPattern {
   /** UTF-16 units, ANY_RUN or ANY_ONE. */
   private readonly parts: readonly number[];
 
-  /** Throws LaneCacheError PATTERN_INVALID if `text` is no string, empty, or longer than 512 characters. */
+  /** Throws LaneCacheError PATTERN_INVALID if `text` is not a string, is empty, or is longer than 512 characters. */
   constructor(readonly text: string) {
     checkText(text);
     this.parts = Array.from({ length: text.length }, (_, at) => partOf(text, at));
@@ -24,7 +24,7 @@ export class KeyPattern {
     const { parts } = this;
     let at = 0;
     let part = 0;
-    // where to go on when the piece behind the last `*` did not fit: one character further on
+    // where to retry the piece after the last `*`: each time one character further on
     let retryAt = 0;
     let retryPart = -1;
     while (at < text.length) {
@@ -77,6 +77,6 @@ const QUESTION_MARK = 0x3f;
 const FIRST_SURROGATE = 0xd800;
 const LAST_NARROW = 0xffff;
 
-/** UTF-16 units of the character. */
+/** UTF-16 units of the character at `at`. */
 const widthAt = (text: string, at: number): number =>
   text.charCodeAt(at) >= FIRST_SURROGATE && (text.codePointAt(at) ?? 0) > LAST_NARROW ? 2 : 1;

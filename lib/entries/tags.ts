@@ -7,8 +7,8 @@ const SHOWN_LENGTH = 100;
 const NO_TAGS: readonly string[] = Object.freeze([]);
 
 /**
- * The tags, each once, in the order given, frozen. Throws LaneCacheError TAG_INVALID (no list, or a tag that is no
- * string, is empty or is longer than 256 characters) or TOO_MANY_TAGS (over 64 different ones).
+ * The tags, each once, in the order given, frozen. Throws LaneCacheError TAG_INVALID (not a list, or a tag that is not
+ * a string, is empty, or is longer than 256 characters) or TOO_MANY_TAGS (over 64 different ones).
  */
 export function checkTags(tags: unknown, lane: string): readonly string[] {
   if (!Array.isArray(tags)) throw invalid(lane, `The tags of an entry are ${describe(tags)}. Pass a list of strings.`);

@@ -8,9 +8,9 @@ import { RESPONSE_RULES, type CacheResponseOptions } from './route.js';
 const OPTIONS = ['lane', 'ttl', 'tags', 'varyBy', 'varyHeaders'];
 
 /**
- * Caches the answers of a GET route, or of all GET routes of a controller. Options of a method win over those of its class.
- * Binds `LaneCacheInterceptor`, which need not be bound again. Throws DECORATOR_INVALID or TTL_INVALID when the class is
- * declared; an unknown lane fails at boot.
+ * Caches the answers of a GET route, or of all GET routes of a controller. Options of a method win over those of its
+ * class. Binds `LaneCacheInterceptor`, which need not be bound again. Throws DECORATOR_INVALID or TTL_INVALID when the
+ * class is declared; an unknown lane fails at boot.
  */
 export function CacheResponse(options: CacheResponseOptions = {}): MethodDecorator & ClassDecorator {
   checkRules(options);

@@ -16,8 +16,8 @@ import { ageOf, replay, type StoredResponse } from './stored-response.js';
 const CLONED: EntryOptions = Object.freeze({ isolation: 'clone' });
 
 /**
- * Switches off refreshing in the background: a handler that injects the response cannot run after that response has been
- * sent with a copy.
+ * Switches off refreshing in the background: a handler that injects the response cannot run after that response has
+ * been sent with a copy.
  */
 const NO_BACKGROUND_REFRESH: EntryOptions = Object.freeze({ softTimeout: '1w', refreshAhead: 1 - 1e-9 });
 
@@ -25,8 +25,8 @@ const NO_BACKGROUND_REFRESH: EntryOptions = Object.freeze({ softTimeout: '1w', r
  * Answers GET and HEAD requests from a lane: concurrent requests share one handler call, with `ETag` and 304,
  * `Cache-Control` and `Age`. `@CacheResponse()` binds it; bound by hand, it caches with the lane's own rules.
  *
- * These go past the cache: requests that may be for one person alone (see `varyBy`) or have a body, streams, routes that
- * send the response themselves, answers with cookies, and what a `Cache-Control` keeps out of a shared cache.
+ * These go past the cache: requests that may be for one person alone (see `varyBy`) or have a body, streams, routes
+ * that send the response themselves, answers with cookies, and what a `Cache-Control` keeps out of a shared cache.
  */
 @Injectable()
 export class LaneCacheInterceptor implements NestInterceptor {

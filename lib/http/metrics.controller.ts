@@ -40,8 +40,8 @@ export interface OperationResult {
 }
 
 /**
- * The controller of one app. Without guards it shows numbers only, and nothing that names an entry or a checkpoint. With
- * guards it also lists checkpoints and takes commands.
+ * The controller of one app. Without guards it shows numbers only, and nothing that names an entry or a checkpoint.
+ * With guards it also lists checkpoints and takes commands.
  */
 export function metricsController({ path, guards }: ControllerSettings): Type<object> {
   const Routes: Type<object> = guards.length === 0 ? OpenRoutes : GuardedRoutes;
@@ -82,8 +82,8 @@ class OpenRoutes extends NumberRoutes {
 }
 
 /**
- * Lets only JSON bodies in. A page of another site can make a browser send a form with the user's cookies, but JSON only
- * after a preflight request.
+ * Lets only JSON bodies in. A page of another site can make a browser send a form with the user's cookies, but JSON
+ * only after a preflight request.
  */
 @Injectable()
 class JsonBodies implements CanActivate {

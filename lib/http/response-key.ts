@@ -30,8 +30,8 @@ const short = (text: string, longest: number): string => (text.length > longest 
 const hashed = (text: string): string => `#${createHash('sha256').update(text).digest('hex')}`;
 
 /**
- * The URL with its query sorted by name. Parameters of the same name, up to its brackets, keep their order, because they
- * form one list.
+ * The URL with its query sorted by name. Parameters of the same name, up to its brackets, keep their order, because
+ * they form one list.
  */
 export function canonicalUrl(url: string): string {
   const at = url.indexOf('?');

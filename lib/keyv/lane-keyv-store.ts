@@ -41,8 +41,8 @@ export interface LaneKeyvStore<C extends LaneManager = LaneManager> {
 /**
  * A lane as a store for Keyv 5. Values are copies, so the caller may change them.
  *
- * Keyv stores values as JSON unless it is given `{ serialize: undefined, deserialize: undefined }`; then dates, maps and
- * listed classes keep their types.
+ * Keyv stores values as JSON unless it is given `{ serialize: undefined, deserialize: undefined }`; then dates, maps
+ * and listed classes keep their types.
  */
 export function laneKeyvStore<C extends LaneManager>(
   cache: C,
@@ -153,8 +153,8 @@ function segment(name: string | undefined): string {
 export const FOREVER_MS = Number.MAX_SAFE_INTEGER;
 
 /**
- * Converts a ttl of Keyv or cache-manager, in MILLISECONDS, into a duration of the lanes. None, or 0, which Keyv treats as
- * none, is undefined: the lane's ttl applies. A negative ttl has ended already, which is 0 to the lanes: nothing is
+ * Converts a ttl of Keyv or cache-manager, in MILLISECONDS, into a duration of the lanes. None, or 0, which Keyv treats
+ * as none, is undefined: the lane's ttl applies. A negative ttl has ended already, which is 0 to the lanes: nothing is
  * stored. What is not a duration is passed on, and the lane throws TTL_INVALID.
  */
 export function durationOf(ttlMs: number | undefined): Duration | undefined {

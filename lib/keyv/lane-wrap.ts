@@ -23,8 +23,8 @@ interface WrapOptions<T> {
 
 /**
  * cache-manager's `wrap` on the lane's `getOrSet`, so that concurrent callers share one computation, and a result whose
- * key is deleted meanwhile is not stored. Less than `refreshThreshold` milliseconds before its end, an entry is renewed in
- * the background.
+ * key is deleted meanwhile is not stored. Less than `refreshThreshold` milliseconds before its end, an entry is renewed
+ * in the background.
  */
 export function laneWrap(lane: LaneManager, namespace: string, events: EventEmitter): Cache['wrap'] {
   const prefix = keyPrefix(namespace, namespace);

@@ -4,7 +4,7 @@ import { LaneType, type CachePolicy } from './policy.js';
 const MB = 1_024 ** 2;
 const GB = 1_024 ** 3;
 
-/** What the built-in lanes have in common. */
+/** The fields that the built-in lanes have in common. */
 const COMMON = {
   l4: { enabled: true, coalesce: 'process' },
   isolation: 'frozen',
@@ -61,5 +61,5 @@ const heavy: CachePolicy = {
   targets: { hitRate: [40, 60], speedUp: [2, 5] },
 };
 
-/** The lanes every app has, in the order in which they are shown. */
+/** The lanes that every app has, in display order. */
 export const BUILT_IN_LANES: readonly CachePolicy[] = Object.freeze([docs, standard, heavy].map(freezePolicy));

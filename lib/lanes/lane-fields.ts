@@ -8,7 +8,10 @@ type Fields = Readonly<Record<string, unknown>>;
 export class LaneFields {
   private readonly fields: Fields;
 
-  /** `path` leads the names in errors, such as `lanes.docs`. Throws LANE_INVALID unless `written` is an object of `known` fields. */
+  /**
+   * `path` leads the names in errors, such as `lanes.docs`. Throws LANE_INVALID unless `written` is an object of
+   * `known` fields.
+   */
   constructor(
     private readonly lane: string | undefined,
     private readonly path: string,

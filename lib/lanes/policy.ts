@@ -1,16 +1,16 @@
 import type { Duration, Size } from './units.js';
 import type { LaneStrategy } from './strategy.js';
 
-/** The lanes that are built in. */
+/** The built-in lanes. */
 export const LaneType = Object.freeze({ Docs: 'docs', Standard: 'standard', Heavy: 'heavy' } as const);
 export type LaneType = (typeof LaneType)[keyof typeof LaneType];
 
-/** Built in, or any name an app defines: a letter, then up to 63 letters, digits, `_` and `-`. */
+/** A built-in lane, or one that the app defines: a letter, then up to 63 letters, digits, `_` and `-`. */
 export type LaneName = LaneType | (string & {});
 
 /**
- * How callers are kept from changing each other's values. frozen: all share one deeply frozen copy. clone: each gets its
- * own copy. shared: all share the live reference, in lanes that use memory alone.
+ * How callers are prevented from changing each other's values. frozen: all share one deeply frozen copy. clone: each
+ * gets its own copy. shared: all share the live reference; only in lanes without disk and Redis.
  */
 export type Isolation = 'frozen' | 'clone' | 'shared';
 
@@ -26,45 +26,51 @@ export interface DiskTierPolicy {
 }
 
 export interface DistributedTierPolicy {
-  /** Default true: used once the app is given a server. False by default in lanes with isolation 'shared'. */
+  /** Default true, which has an effect if the app has a server. Default false in lanes with isolation 'shared'. */
   readonly enabled?: boolean;
-  /** Who shares one computation. Default 'process'. */
+  /** Whether callers in one process or in the whole cluster share a computation. Default 'process'. */
   readonly coalesce?: 'process' | 'cluster';
 }
 
 /** How old a served value may be, and which callers wait for a new one. */
 export interface FreshnessOptions {
   /**
-   * How long past its ttl an entry may be served when compute fails or `softTimeout` passes. Fixed on the entry by its
-   * writer; a reader may ask for less, never for more. Default 0: off.
+   * How long after its ttl an entry may be served when compute fails or `softTimeout` passes. The write fixes it in the
+   * entry; a read may shorten it, but not extend it. Default 0: off.
    */
   readonly grace?: Duration;
-  /** After a failed compute that stale served, how long compute is left alone. Default '10s'. */
+  /** How long compute is not called after it failed and a stale value was served. Default '10s'. */
   readonly graceBackoff?: Duration;
-  /** Share of the ttl, between 0 and 1, after which a hit starts one background renewal. Default off. */
+  /** Share of the ttl, between 0 and 1, after which a hit starts one refresh in the background. Default: off. */
   readonly refreshAhead?: number;
-  /** Serve stale, if inside grace, when compute takes longer; compute goes on and is stored. 0 = at once. Default none. */
+  /**
+   * Compute time after which a stale value within `grace` is served; the result is still stored. 0 = at once. Default:
+   * none.
+   */
   readonly softTimeout?: Duration;
-  /** Waiters get ComputeTimeoutError, the signal aborts, a late result is dropped. Default none. */
+  /**
+   * Compute time after which callers get ComputeTimeoutError, the signal aborts, and the result is dropped. Default:
+   * none.
+   */
   readonly hardTimeout?: Duration;
-  /** Up to this is subtracted from the ttl at random. Default 0. */
+  /** The ttl is shortened by a random part of this. Default 0. */
   readonly jitter?: Duration;
 }
 
-/** A lane as an app writes it down. What is absent comes from the lane it extends, field by field. */
+/** The options of a lane. Absent fields come from the lane that it extends. */
 export interface LanePolicyInput extends FreshnessOptions {
   /** Default: itself for a built-in lane, 'standard' for a new one. */
   readonly extends?: LaneName;
   readonly description?: string;
-  /** What the lane is for; shown by the command line and the metrics page. */
+  /** Examples of use; shown by the command line and the metrics page. */
   readonly useCases?: readonly string[];
   readonly l1?: MemoryTierPolicy;
   readonly l2?: DiskTierPolicy;
   readonly l3?: DiskTierPolicy;
   readonly l4?: DistributedTierPolicy;
-  /** Encoded bytes, before compression, above which a value is not stored. */
+  /** Larger values are not stored: their encoded size, before compression. */
   readonly maxEntryBytes?: Size;
-  /** How long entries live, from the end of their computation. 0 = nothing is stored. */
+  /** How long entries live after the end of their computation. 0 = nothing is stored. */
   readonly ttl?: Duration;
   /** true = `{ minBytes: '1KB' }`. */
   readonly compression?: boolean | { readonly minBytes?: Size };
@@ -73,16 +79,16 @@ export interface LanePolicyInput extends FreshnessOptions {
   readonly strategy?: LaneStrategy;
   /** Key patterns (`*`, `?`). If given, only keys that match one are cached. */
   readonly include?: readonly string[];
-  /** Key patterns that are not cached; wins over `include`. */
+  /** Key patterns; keys that match one are not cached. Wins over `include`. */
   readonly exclude?: readonly string[];
-  /** What good looks like: percent of requests, and times faster. */
+  /** The expected range of hit rates, in percent of requests, and of speed-ups, as a factor. */
   readonly targets?: {
     readonly hitRate?: readonly [number, number];
     readonly speedUp?: readonly [number, number];
   };
 }
 
-/** A lane as it holds: resolved, validated, deeply frozen. Durations in milliseconds, sizes in bytes. */
+/** The policy of a lane, resolved, validated and deeply frozen. Durations are in milliseconds, sizes in bytes. */
 export interface CachePolicy {
   readonly lane: string;
   readonly description: string;
@@ -110,7 +116,7 @@ export interface CachePolicy {
   };
 }
 
-/** A lane's rules, and the strategy that decides where the rules leave it to one. */
+/** The policy of a lane, and its strategy, if it has one. */
 export interface ResolvedLane {
   readonly policy: CachePolicy;
   readonly strategy: LaneStrategy | undefined;
@@ -119,7 +125,8 @@ export interface ResolvedLane {
 /**
  * Injection token of the app's default manager; `CacheManager` is an alias of it.
  *
- * Like every token of the library it is a registered symbol, so that the ESM and the CommonJS copy of the package agree.
+ * Like every token of the library it is a registered symbol, so that the ESM and the CommonJS copy of the package
+ * agree.
  */
 export const LANE_CACHE: unique symbol = Symbol.for('nestjs-lane-cache.default-lane');
 

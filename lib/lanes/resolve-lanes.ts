@@ -15,7 +15,7 @@ export function resolveLanes(lanes: Readonly<Record<string, LanePolicyInput>> = 
   return new Map(ancestry.names.map((lane) => [lane, ancestry.resolve(lane)]));
 }
 
-/** Gives back the very lane it was given, once every field of it has been checked. Throws LANE_INVALID naming the field. */
+/** Checks every field of a lane and returns the same object. Throws LANE_INVALID with the field. */
 export function defineLane(policy: LanePolicyInput): LanePolicyInput {
   const fields = openLane(undefined, '', policy);
   checkName(fields.text('extends', LaneType.Standard), 'extends', undefined);
@@ -23,7 +23,7 @@ export function defineLane(policy: LanePolicyInput): LanePolicyInput {
   return policy;
 }
 
-/** Who extends whom. Each lane is resolved once, after the one it extends. */
+/** Resolves each lane once, after the lane that it extends. */
 class Ancestry {
   readonly names: readonly string[];
   private readonly resolved = new Map<string, ResolvedLane>();
@@ -32,7 +32,7 @@ class Ancestry {
     this.names = [...new Set([...BUILT_IN_LANES.map(({ lane }) => lane), ...written.keys()])];
   }
 
-  /** `heirs` are the lanes that wait for this one, the first asked for first. */
+  /** `heirs` are the lanes that extend this one and are being resolved, outermost first. */
   resolve(lane: string, heirs: readonly string[] = []): ResolvedLane {
     const done = this.resolved.get(lane);
     if (done !== undefined) return done;
@@ -57,7 +57,7 @@ class Ancestry {
 
   private parent(name: string, fields: LaneFields, heirs: readonly string[]): ResolvedLane {
     if (heirs.includes(name)) {
-      throw fields.invalid('extends', `goes round in a circle (${[...heirs, name].join(' -> ')})`);
+      throw fields.invalid('extends', `goes in a circle (${[...heirs, name].join(' -> ')})`);
     }
     if (!this.names.includes(name)) {
       throw fields.invalid('extends', `must name one of ${this.names.join(', ')}`, name);
@@ -81,7 +81,7 @@ function openLanes(lanes: unknown): ReadonlyMap<string, LaneFields> {
 
 function checkName(name: string, field: string, lane: string | undefined): void {
   if (LANE_NAME.test(name)) return;
-  const message = `'${name.slice(0, 80)}' is no name for a lane: it takes a letter, then up to 63 letters, digits, '_' and '-'.`;
+  const message = `'${name.slice(0, 80)}' is not a name for a lane. A name is a letter, then up to 63 letters, digits, '_' and '-'.`;
   throw new LaneCacheError('LANE_INVALID', message, { lane, field });
 }
 

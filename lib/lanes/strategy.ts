@@ -9,7 +9,7 @@ export interface EntryView {
   readonly computeMs: number;
   readonly accessCount: number;
   readonly ageMs: number;
-  /** Since it was last read. */
+  /** Time since the last read. */
   readonly idleMs: number;
   readonly remainingMs: number;
 }
@@ -24,28 +24,27 @@ export interface CacheCandidate {
   readonly computeMs: number;
 }
 
-/** What is stored, and what leaves first. */
+/** Decides what a lane stores, and what it evicts first. */
 export interface LaneStrategy {
-  /** false = returned uncached, counted as refused for 'strategy'. A throw counts as true, plus one event. */
+  /** false = the value is not stored, counted as refused for 'strategy'. Throwing means true, plus one event. */
   shouldCache(candidate: CacheCandidate): boolean;
   /**
-   * Higher leaves first. In memory the choice is exact up to 10,000 entries, beyond that among the 64 least recently
-   * used; on disk it orders each slice of the sweep. A throw or NaN = plain LRU.
+   * The highest priority is evicted first. In memory the choice is exact up to 10,000 entries, and above that among the
+   * 64 least recently used; on disk it orders each slice of the sweep. Throwing or NaN means LRU.
    */
   getEvictionPriority(lane: string, entry: EntryView): number;
 }
 
 /**
- * The strategy to subclass: everything storable is stored, and what leaves first is what costs most to keep for what
- * it saves.
+ * The strategy to subclass. It stores everything storable, and evicts first what costs most for what it saves.
  *
- *     burden = (1 + idle seconds) x (1 + size in KB)            what keeping it takes: room, for as long as unused
- *     worth  = (1 + accesses) x (1 + compute time / 100 ms)     what it has saved, and would take to make again
+ *     burden = (1 + idle seconds) x (1 + size in KB)            the cost of keeping it: space, while unused
+ *     worth  = (1 + accesses) x (1 + compute time / 100 ms)     what it has saved, and what computing it again takes
  *     priority = burden / (burden + worth)
  *
- * A ratio, because each quantity spans orders of magnitude: twice the size is then balanced by twice the use, whatever
- * their absolute numbers. Dividing by the sum keeps it within [0, 1], so that a subclass that adds or subtracts 100
- * for a tag always decides.
+ * The priority is a ratio, because each quantity spans orders of magnitude: twice the size is balanced by twice the
+ * use, whatever their absolute numbers. It lies within [0, 1], so a subclass that adds or subtracts 100 for a tag
+ * always decides.
  */
 export class LaneAwareCacheStrategy implements LaneStrategy {
   shouldCache(_candidate: CacheCandidate): boolean {

@@ -15,13 +15,13 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 };
 const DURATION_TEXT = /^\s*(\d+(?:\.\d+)?|\.\d+)\s?(ms|s|m|h|d|w)?\s*$/;
 
-/** 1,000 years. Longer spans count as this long, so that every expiry remains a date. */
+/** 1,000 years. Longer durations count as this long, so that every expiry is a valid date. */
 const LONGEST_MS = 1_000 * 365 * 86_400_000;
 
-/** What a duration may look like, for the texts of errors. */
+/** Describes the form of a duration in error texts. */
 export const DURATION_FORM = "a number of seconds (0 or more) or a string such as '500ms', '30s', '10m', '2h', '7d'";
 
-/** Whole milliseconds, or undefined if `value` is no duration. Only 0 becomes 0. */
+/** Whole milliseconds, or undefined if `value` is not a duration. Only 0 becomes 0. */
 export function readDuration(value: unknown): number | undefined {
   if (typeof value === 'number') return wholeMs(value * 1_000);
   if (typeof value !== 'string') return undefined;
@@ -36,18 +36,18 @@ function wholeMs(ms: number): number | undefined {
 }
 
 /**
- * Seconds, from a number or a string that may come from the environment; a string without a unit is seconds too.
+ * Seconds, from a number or a string, such as one from the environment. A string without a unit is in seconds too.
  * Throws OPTIONS_INVALID.
  */
 export function parseDuration(text: string | number): number {
   const ms = readDuration(text);
   if (ms !== undefined) return ms / 1_000;
-  throw new LaneCacheError('OPTIONS_INVALID', `${shown(text)} is no duration. Give ${DURATION_FORM}.`);
+  throw new LaneCacheError('OPTIONS_INVALID', `${shown(text)} is not a duration. Give ${DURATION_FORM}.`);
 }
 
 /**
- * Whole milliseconds of a ttl or another duration that a call was given.
- * Throws TTL_INVALID for a negative, infinite or invalid duration. `about` names its option (`field` is 'ttl' if absent).
+ * Whole milliseconds of a ttl or another duration that a call was given. Throws TTL_INVALID for a negative, infinite or
+ * invalid duration. `about` names its option (`field` is 'ttl' if absent).
  */
 export function toMilliseconds(value: Duration, about: LaneCacheErrorDetails = {}): number {
   const ms = readDuration(value);
@@ -68,10 +68,10 @@ export type Size = number | `${number}${'B' | 'KB' | 'MB' | 'GB'}` | `${number} 
 const UNIT_BYTES: Readonly<Record<string, number>> = { B: 1, KB: 1_024, MB: 1_024 ** 2, GB: 1_024 ** 3 };
 const SIZE_TEXT = /^\s*(\d+(?:\.\d+)?|\.\d+)\s?(B|KB|MB|GB)?\s*$/i;
 
-/** What a size may look like, for the texts of errors. */
+/** Describes the form of a size in error texts. */
 export const SIZE_FORM = "a number of bytes (0 or more) or a string such as '64KB', '512MB', '2GB'";
 
-/** Whole bytes, or undefined if `value` is no size. */
+/** Whole bytes, or undefined if `value` is not a size. */
 export function readSize(value: unknown): number | undefined {
   if (typeof value === 'number') return wholeBytes(value);
   if (typeof value !== 'string') return undefined;
@@ -84,17 +84,17 @@ function wholeBytes(bytes: number): number | undefined {
   return bytes >= 0 && bytes <= Number.MAX_SAFE_INTEGER ? Math.round(bytes) : undefined;
 }
 
-/** Bytes, from a number or a string that may come from the environment. Throws OPTIONS_INVALID. */
+/** Bytes, from a number or a string, such as one from the environment. Throws OPTIONS_INVALID. */
 export function parseSize(text: string | number): number {
   const bytes = readSize(text);
   if (bytes !== undefined) return bytes;
-  throw new LaneCacheError('OPTIONS_INVALID', `${shown(text)} is no size. Give ${SIZE_FORM}.`);
+  throw new LaneCacheError('OPTIONS_INVALID', `${shown(text)} is not a size. Give ${SIZE_FORM}.`);
 }
 
 const DAY_SECONDS = 86_400;
 
 /**
- * Whether a bare numeric ttl was probably meant in milliseconds: over a day, or at least ten times the lane's ttl and
+ * Whether a ttl given as a number is probably in milliseconds: over a day, or at least ten times the lane's ttl and
  * divisible by 1,000. Strings carry their unit and are never suspected.
  */
 export function looksLikeMilliseconds(ttl: unknown, laneTtlMs: number): boolean {

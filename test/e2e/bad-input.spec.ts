@@ -351,7 +351,7 @@ describe('bad settings', () => {
       { field: 'lanes.docs.l1.maxEntries' },
       /1 or more/,
     ],
-    ['a lane named with a slash', { lanes: { 'a/b': {} } }, 'LANE_INVALID', { lane: 'a/b' }, /no name/],
+    ['a lane named with a slash', { lanes: { 'a/b': {} } }, 'LANE_INVALID', { lane: 'a/b' }, /not a name/],
     ['a lane that extends nothing', { lanes: { ml: { extends: 'huge' } } }, 'LANE_INVALID', { lane: 'ml' }, /docs/],
     [
       'a strategy that is none',

@@ -38,7 +38,9 @@ const bareObjectKind: Kind<Record<string, unknown>> = {
   populate: assignProperties,
 };
 
-/** Cells of a dense array: `null`, then all items. Cells of a sparse one: its length, then position and item in turn. */
+/**
+ * Cells of a dense array: `null`, then all items. Cells of a sparse one: its length, then position and item in turn.
+ */
 const arrayKind: Kind<unknown[]> = {
   name: 'Array',
   prototype: Array.prototype,
@@ -280,8 +282,8 @@ function refuseForeignMemory(buffer: ArrayBufferLike, writer: CellWriter): void 
 export const BYTE_KINDS: readonly Kind[] = [bufferKind, arrayBufferKind, ...VIEW_NAMES.flatMap(viewKind)];
 
 /**
- * Errors of the language. Cells: the stack, the number of cells of hidden properties (`message`, `cause`, `errors`), name
- * and value of each of these, then name and value of each enumerable property (such as `code`).
+ * Errors of the language. Cells: the stack, the number of cells of hidden properties (`message`, `cause`, `errors`),
+ * name and value of each of these, then name and value of each enumerable property (such as `code`).
  */
 function errorKind(constructor: { readonly name: string; readonly prototype: Error }): Kind<Error> {
   return {

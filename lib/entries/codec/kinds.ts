@@ -54,7 +54,9 @@ export class MalformedValue extends Error {
   override readonly name = 'MalformedValue';
 }
 
-/** Name and value of each own property but `except`, in turn. Refuses properties that an assignment does not restore. */
+/**
+ * Name and value of each own property but `except`, in turn. Refuses properties that an assignment does not restore.
+ */
 export function serializeProperties(object: object, writer: CellWriter, except?: string): unknown[] {
   const cells: unknown[] = [];
   for (const key of Reflect.ownKeys(object)) {

@@ -95,8 +95,8 @@ const NOT_PLAIN = -1;
 /**
  * Whether MessagePack alone restores `value` exactly: a tree of ordinary objects, dense arrays and primitives.
  *
- * The walk runs no getters and no proxies, except getters of array elements: reading their descriptors would take longer
- * than encoding them. It throws what such a getter throws.
+ * The walk runs no getters and no proxies, except getters of array elements: reading their descriptors would take
+ * longer than encoding them. It throws what such a getter throws.
  */
 function isPlain(value: unknown): boolean {
   return budgetAfter(value, MAX_DEPTH, MAX_VALUES) !== NOT_PLAIN;
@@ -161,8 +161,8 @@ const SCRATCH_BYTES = 32 * 1024;
 /**
  * MessagePack for plain trees of objects, arrays, primitives and byte strings.
  *
- * Anyone who can write to the store can write a message, so every message is checked before msgpackr decodes it: it must
- * be such a tree, without extensions (which could compile record readers) or lengths beyond its end.
+ * Anyone who can write to the store can write a message, so every message is checked before msgpackr decodes it: it
+ * must be such a tree, without extensions (which could compile record readers) or lengths beyond its end.
  */
 class MessagePack {
   private readonly packr = new Packr({ useRecords: false, variableMapSize: true });
