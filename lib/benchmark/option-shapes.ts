@@ -1,0 +1,11 @@
+import { size } from '../lanes/option-kinds.js';
+import { count, signal } from '../options/kinds.js';
+import { optionsOf } from '../options/options-shape.js';
+import type { PerformanceOptions } from './measure-performance.js';
+
+export const PERFORMANCE_OPTIONS = optionsOf<PerformanceOptions>('measureCachePerformance', {
+  iterations: count,
+  keys: count,
+  valueBytes: size,
+  signal,
+});

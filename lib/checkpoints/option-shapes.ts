@@ -1,0 +1,78 @@
+import { callDuration } from '../lanes/option-kinds.js';
+import {
+  coded,
+  count,
+  either,
+  finite,
+  flag,
+  fromZero,
+  kindOf,
+  nonEmpty,
+  text,
+  whole,
+  type Kind,
+} from '../options/kinds.js';
+import { optionsOf } from '../options/options-shape.js';
+import type {
+  CheckpointFilter,
+  CleanupOptions,
+  RestoreCheckpointOptions,
+  SaveCheckpointOptions,
+} from './checkpoint.js';
+
+const of = <T>(kind: Kind<T>): Kind<T> => coded('CHECKPOINT_INVALID', kind);
+
+const metadata = kindOf(
+  'an object',
+  (value): value is Readonly<Record<string, unknown>> =>
+    typeof value === 'object' && value !== null && !Array.isArray(value),
+);
+
+export const SAVE_OPTIONS = optionsOf<SaveCheckpointOptions>('cacheCheckpoint', {
+  lane: nonEmpty,
+  workflow: of(nonEmpty),
+  step: of(either(finite, text)),
+  metadata: of(metadata),
+  expectedVersion: of(whole),
+  ttl: callDuration,
+});
+
+export const RESTORE_OPTIONS = optionsOf<RestoreCheckpointOptions>('restoreCheckpoint', {
+  version: of(count),
+  maxAge: callDuration,
+  fallback: flag,
+});
+
+export const GET_OPTIONS = optionsOf<Pick<RestoreCheckpointOptions, 'version'>>('getCheckpoint', {
+  version: of(count),
+});
+export const HISTORY_OPTIONS = optionsOf<{ readonly limit?: number }>('history', { limit: of(count) });
+
+/** A valid date, or a text that is one. */
+const time = of(
+  kindOf('a valid Date or an ISO 8601 string', (value): value is Date | string =>
+    value instanceof Date
+      ? !Number.isNaN(value.getTime())
+      : typeof value === 'string' && !Number.isNaN(Date.parse(value)),
+  ),
+);
+
+const filter = { workflow: nonEmpty, lane: nonEmpty, since: time, until: time };
+
+export const LIST_FILTER = optionsOf<CheckpointFilter>('A filter of checkpoints', {
+  ...filter,
+  after: of(text),
+  limit: of(count),
+});
+
+export const ITERATE_FILTER = optionsOf<Omit<CheckpointFilter, 'after' | 'limit'>>('A filter of checkpoints', filter, {
+  elsewhere: { limit: 'Leave the loop when you have enough.', after: 'It belongs to list().' },
+});
+
+export const CLEANUP_OPTIONS = optionsOf<CleanupOptions>('cleanupOldCheckpoints', {
+  maxAgeDays: of(fromZero),
+  keepLast: of(whole),
+  lane: nonEmpty,
+  workflow: nonEmpty,
+  dryRun: flag,
+});

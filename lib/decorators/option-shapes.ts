@@ -1,0 +1,70 @@
+import { entryRules, reading } from '../cache/option-shapes.js';
+import { callDuration } from '../lanes/option-kinds.js';
+import { either, finite, fn, listOf, nonEmpty, oneOf, required, text, texts, whole } from '../options/kinds.js';
+import { optionsOf, type Kinds } from '../options/options-shape.js';
+import type { CacheInvalidateOptions } from './cache-invalidate.decorator.js';
+import type { CachePutOptions } from './cache-put.decorator.js';
+import type { CacheTypeOptions } from './cache-type.decorator.js';
+import type { CachedOptions } from './cached.decorator.js';
+import type { CheckpointedOptions } from './checkpointed.decorator.js';
+import type { EntryRules } from './entry-advice.js';
+
+const RULES = { code: 'DECORATOR_INVALID' } as const;
+
+const key = either(text, fn);
+const tags = either(texts, fn);
+
+const results: Kinds<Pick<EntryRules, 'lane' | 'ttl' | 'tags' | 'resultTags' | 'condition' | 'unless'>> = {
+  lane: nonEmpty,
+  ttl: either(callDuration, fn),
+  tags,
+  resultTags: fn,
+  condition: fn,
+  unless: fn,
+};
+
+export const CACHED_OPTIONS = optionsOf<CachedOptions>(
+  '@Cached',
+  { ...entryRules, ...results, key, name: nonEmpty },
+  RULES,
+);
+
+export const CACHE_PUT_OPTIONS = optionsOf<CachePutOptions>(
+  '@CachePut',
+  { ...results, version: reading.version, key: required(key) },
+  RULES,
+);
+
+export const CACHE_INVALIDATE_OPTIONS = optionsOf<CacheInvalidateOptions>(
+  '@CacheInvalidate',
+  {
+    lane: nonEmpty,
+    key: either(key, listOf(key, 'texts and functions')),
+    tags,
+    pattern: key,
+    all: oneOf(true),
+    when: oneOf('before', 'after', 'both'),
+    condition: fn,
+  },
+  RULES,
+);
+
+export const CHECKPOINTED_OPTIONS = optionsOf<CheckpointedOptions>(
+  '@Checkpointed',
+  {
+    id: required(fn),
+    lane: nonEmpty,
+    ttl: callDuration,
+    workflow: either(nonEmpty, fn),
+    step: either(either(finite, text), fn),
+    maxAge: callDuration,
+    onUnavailable: oneOf('throw', 'run'),
+  },
+  RULES,
+);
+
+export const CACHE_TYPE_OPTIONS = optionsOf<CacheTypeOptions>(
+  '@CacheType',
+  { name: nonEmpty, version: whole, migrate: fn },
+  RULES,
+);

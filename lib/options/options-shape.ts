@@ -1,0 +1,199 @@
+import { LaneCacheError, type LaneCacheErrorCode } from '../errors/lane-cache.error.js';
+import { nearestName } from '../errors/nearest-name.js';
+import type { Kind } from './kinds.js';
+import { Refusal, wrong } from './refusal.js';
+
+/** One kind for each option of `T`: an option without one does not compile. */
+export type Kinds<T> = { readonly [N in keyof T]-?: Kind<Exclude<T[N], undefined>> };
+
+export interface ShapeRules {
+  /** Of all errors but those about values whose kind has a code. Default OPTIONS_INVALID. */
+  readonly code?: LaneCacheErrorCode;
+  /** What to do instead, by the name of an option that belongs elsewhere. A sentence. */
+  readonly elsewhere?: Readonly<Record<string, string>>;
+}
+
+/** What an error about options says besides. */
+export interface OptionsSource {
+  /** What begins the text, instead of the shape's own. */
+  readonly whose?: string;
+  readonly lane?: string | undefined;
+  /** What leads the names of the options, such as `lanes.docs`. */
+  readonly path?: string;
+}
+
+/**
+ * Declares the options of a call or a setting. `whose` begins the texts of errors: `cacheCheckpoint`, `A call`.
+ * The shape is itself a kind, so that one bag may lie in another.
+ */
+export function optionsOf<T extends object>(
+  whose: string,
+  kinds: Kinds<NoInfer<T>>,
+  rules: ShapeRules = {},
+): OptionsShape<T> {
+  return new OptionsShape<T>(whose, new Map(Object.entries<Kind<unknown>>(kinds)), rules);
+}
+
+/** The names and kinds of a bag of options. */
+export class OptionsShape<T extends object> implements Kind<T> {
+  readonly wants: string;
+  readonly names: readonly string[];
+  private readonly required: readonly string[];
+
+  constructor(
+    private readonly whose: string,
+    private readonly kinds: ReadonlyMap<string, Kind<unknown>>,
+    private readonly rules: ShapeRules,
+  ) {
+    this.names = [...kinds.keys()];
+    this.required = this.names.filter((name) => kinds.get(name)?.isRequired === true);
+    this.wants =
+      this.names.length === 1 ? `an object with ${this.names[0]}` : `an object with any of ${this.names.join(', ')}`;
+  }
+
+  /**
+   * A copy of the options, each read once; none are given by `undefined`.
+   * Throws OPTIONS_INVALID, or the code of the shape or kind, for anything that is no option or of another type.
+   */
+  read(given: unknown, source: OptionsSource = {}): T {
+    const path = source.path ?? '';
+    try {
+      const taken = this.take(given === undefined ? {} : given, path);
+      if (taken !== undefined) return taken;
+      throw new Refusal(path, wrong(this.wants, given));
+    } catch (error) {
+      throw this.errorOf(error instanceof Refusal ? error : new Refusal(path, UNREADABLE, undefined, error), source);
+    }
+  }
+
+  readonly take = (given: unknown, path: string): T | undefined => {
+    if (!isBag(given)) return undefined;
+    const taken: Record<string, unknown> = {};
+    for (const name of namesIn(given, this.names)) {
+      const kind = typeof name === 'string' ? this.kinds.get(name) : undefined;
+      if (typeof name !== 'string' || kind === undefined) throw this.unknown(name, path);
+      const at = path === '' ? name : `${path}.${name}`;
+      const value = valueOf(given, name, at);
+      if (value === undefined) continue;
+      taken[name] = kind.take(value, at);
+      if (taken[name] === undefined) throw new Refusal(at, wrong(kind.wants, value), kind.code);
+    }
+    for (const name of this.required) {
+      if (taken[name] === undefined) {
+        throw new Refusal(
+          path === '' ? name : `${path}.${name}`,
+          `is missing: it must be ${this.kinds.get(name)?.wants}`,
+        );
+      }
+    }
+    return taken as T;
+  };
+
+  private unknown(name: string | symbol, path: string): Refusal {
+    if (typeof name === 'symbol') return new Refusal(path, 'must have no symbols for names');
+    const elsewhere = this.rules.elsewhere;
+    const shownName = name.slice(0, 64);
+    const at = path === '' ? shownName : `${path}.${shownName}`;
+    if (elsewhere !== undefined && Object.hasOwn(elsewhere, name))
+      return new Refusal(at, `is no option here. ${elsewhere[name]}`);
+    const meant =
+      SYNONYMS.get(plainName(name))?.find((other) => this.kinds.has(other)) ?? nearestName(shownName, this.names);
+    const hint = meant === undefined ? `Known options: ${this.names.join(', ')}` : `Did you mean '${meant}'?`;
+    return new Refusal(at, `is no option. ${hint}`);
+  }
+
+  private errorOf(
+    { path, problem, code, cause }: Refusal,
+    { whose = this.whose, lane }: OptionsSource,
+  ): LaneCacheError {
+    const subject = path === '' ? 'The options' : `'${path}'`;
+    const end = /[.?]$/.test(problem) ? '' : '.';
+    const inLane = lane === undefined ? '' : ` (lane '${lane}')`;
+    return new LaneCacheError(
+      code ?? this.rules.code ?? 'OPTIONS_INVALID',
+      `${whose}: ${subject} ${problem}${end}${inLane}`,
+      { lane, field: path === '' ? undefined : path, cause },
+    );
+  }
+}
+
+const UNREADABLE = 'cannot be read: an error came instead';
+
+/** Plain objects, instances of classes and modules; no lists, maps, dates, signals or functions. */
+function isBag(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false;
+  const kind = Object.prototype.toString.call(value);
+  return kind === '[object Object]' || kind === '[object Module]';
+}
+
+/** Its own names, what it inherits and shows, and those of `known` that it inherits and hides, as accessors of classes. */
+function namesIn(given: object, known: readonly string[]): Iterable<string | symbol> {
+  const own = Reflect.ownKeys(given);
+  const parent: unknown = Object.getPrototypeOf(given);
+  if (parent === Object.prototype || parent === null) return own;
+  const names = new Set(own);
+  for (const name in given) names.add(name);
+  for (const name of known) if (name in given) names.add(name);
+  return names;
+}
+
+function valueOf(given: object, name: string, at: string): unknown {
+  try {
+    return Reflect.get(given, name);
+  } catch (cause) {
+    throw new Refusal(at, UNREADABLE, undefined, cause);
+  }
+}
+
+const plainName = (name: string): string => name.replaceAll(/[_-]/g, '').toLowerCase();
+
+/** What people call options by, in lower case, and the names they may mean. */
+const SYNONYMS: ReadonlyMap<string, readonly string[]> = new Map(
+  Object.entries({
+    ttl: ['ttl', 'maxAge', 'maxAgeDays'],
+    ttlms: ['ttl'],
+    ttlseconds: ['ttl'],
+    expires: ['ttl'],
+    expiresin: ['ttl'],
+    expiry: ['ttl'],
+    maxage: ['maxAge', 'maxAgeDays', 'ttl'],
+    age: ['maxAge', 'maxAgeDays'],
+    days: ['maxAgeDays', 'retentionDays'],
+    olderthan: ['maxAgeDays', 'until'],
+    retention: ['retentionDays', 'maxAgeDays'],
+    keep: ['keepLast'],
+    keeplatest: ['keepLast'],
+    keepnewest: ['keepLast'],
+    keepversions: ['keepLast'],
+    expectversion: ['expectedVersion'],
+    ifversion: ['expectedVersion'],
+    baseversion: ['expectedVersion'],
+    version: ['expectedVersion'],
+    simulate: ['dryRun'],
+    preview: ['dryRun'],
+    workflowid: ['workflow'],
+    label: ['tags', 'lane'],
+    labels: ['tags'],
+    timeout: ['hardTimeout', 'commandTimeout', 'deadline'],
+    refresh: ['forceFresh', 'refreshAhead'],
+    force: ['forceFresh'],
+    fresh: ['forceFresh'],
+    swr: ['grace'],
+    stalewhilerevalidate: ['grace'],
+    staleiferror: ['grace'],
+    dir: ['directory'],
+    folder: ['directory'],
+    host: ['url'],
+    redis: ['distributed'],
+    max: ['maxEntries'],
+    maxsize: ['maxBytes'],
+    size: ['maxBytes', 'valueBytes'],
+    pagesize: ['limit'],
+    count: ['limit', 'iterations'],
+    cursor: ['after'],
+    next: ['after'],
+    from: ['since'],
+    to: ['until'],
+    global: ['isGlobal'],
+  }),
+);
