@@ -15,6 +15,7 @@ import {
   objectWith,
   oneOf,
   path,
+  record,
   recordOf,
   text,
 } from '../options/kinds.js';
@@ -55,13 +56,13 @@ const DISTRIBUTED = optionsOf<DistributedOptions>('The settings', {
 
 /** What it lacks is trouble of its own, when it is used. */
 const isLogger = (value: unknown): value is Exclude<LaneCacheOptions['logger'], false | undefined> =>
-  typeof value === 'object' && value !== null;
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Lanes and types are checked by those who read them. */
 export const settings: Kinds<LaneCacheOptions> = {
   lane: text,
   directory: either(path, oneOf(false)),
-  lanes: anything,
+  lanes: record,
   types: listOf(anything, 'classes'),
   version: text,
   checkpoints: either(CHECKPOINTS, oneOf(false)),

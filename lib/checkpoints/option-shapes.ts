@@ -7,6 +7,7 @@ import {
   flag,
   fromZero,
   kindOf,
+  record,
   nonEmpty,
   text,
   whole,
@@ -22,17 +23,11 @@ import type {
 
 const of = <T>(kind: Kind<T>): Kind<T> => coded('CHECKPOINT_INVALID', kind);
 
-const metadata = kindOf(
-  'an object',
-  (value): value is Readonly<Record<string, unknown>> =>
-    typeof value === 'object' && value !== null && !Array.isArray(value),
-);
-
 export const SAVE_OPTIONS = optionsOf<SaveCheckpointOptions>('cacheCheckpoint', {
   lane: nonEmpty,
   workflow: of(nonEmpty),
   step: of(either(finite, text)),
-  metadata: of(metadata),
+  metadata: of(record),
   expectedVersion: of(whole),
   ttl: callDuration,
 });

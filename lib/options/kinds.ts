@@ -12,6 +12,13 @@ export interface Kind<out T> {
   readonly isRequired?: boolean;
 }
 
+/** Plain objects, instances of classes and modules; no lists, maps, dates, signals or functions. */
+export function isBag(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false;
+  const tag = Object.prototype.toString.call(value);
+  return tag === '[object Object]' || tag === '[object Module]';
+}
+
 /** A kind that keeps the value as it is. */
 export function kindOf<T>(wants: string, is: (value: unknown) => value is T): Kind<T> {
   return { wants, take: (value) => (is(value) ? value : undefined) };
@@ -32,6 +39,7 @@ export const whole = numberKind('a whole number of 0 or more', (value) => Number
 export const count = numberKind('a whole number of 1 or more', (value) => Number.isSafeInteger(value) && value >= 1);
 export const share = numberKind('a number between 0 and 1, both excluded', (value) => value > 0 && value < 1);
 export const rate = numberKind('a number from 0 to 1', (value) => value >= 0 && value <= 1);
+export const record = kindOf('an object', (value): value is Readonly<Record<string, never>> => isBag(value));
 export const object = kindOf('an object', (value): value is object => typeof value === 'object' && value !== null);
 export const signal = objectWith<AbortSignal>('an AbortSignal', 'addEventListener', 'removeEventListener');
 
@@ -79,7 +87,7 @@ export const names = listOf(nonEmpty, "texts that aren't empty");
 /** A copy of a record, each value of which is of `kind`. */
 export function recordOf<T>(kind: Kind<T>): Kind<Readonly<Record<string, T>>> {
   const take = (value: unknown, at: string): Readonly<Record<string, T>> | undefined => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+    if (!isBag(value)) return undefined;
     const taken = new Map<string, T>();
     for (const [name, each] of Object.entries<unknown>({ ...value })) {
       const kept = kind.take(each, `${at}.${name}`);
@@ -88,7 +96,7 @@ export function recordOf<T>(kind: Kind<T>): Kind<Readonly<Record<string, T>>> {
     }
     return Object.fromEntries(taken);
   };
-  return { wants: `a record of such`, take };
+  return { wants: `an object, by name, of ${kind.wants}`, take };
 }
 
 /** An object that has the methods named; itself, and no copy. */

@@ -1,6 +1,6 @@
 import { LaneCacheError, type LaneCacheErrorCode } from '../errors/lane-cache.error.js';
 import { nearestName } from '../errors/nearest-name.js';
-import type { Kind } from './kinds.js';
+import { isBag, type Kind } from './kinds.js';
 import { Refusal, wrong } from './refusal.js';
 
 /** One kind for each option of `T`: an option without one does not compile. */
@@ -118,13 +118,6 @@ export class OptionsShape<T extends object> implements Kind<T> {
 }
 
 const UNREADABLE = 'cannot be read: an error came instead';
-
-/** Plain objects, instances of classes and modules; no lists, maps, dates, signals or functions. */
-function isBag(value: unknown): value is object {
-  if (typeof value !== 'object' || value === null) return false;
-  const kind = Object.prototype.toString.call(value);
-  return kind === '[object Object]' || kind === '[object Module]';
-}
 
 /** Its own names, what it inherits and shows, and those of `known` that it inherits and hides, as accessors of classes. */
 function namesIn(given: object, known: readonly string[]): Iterable<string | symbol> {
