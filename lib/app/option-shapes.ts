@@ -19,12 +19,12 @@ import {
   recordOf,
   text,
 } from '../options/kinds.js';
-import { optionsOf, type Kinds } from '../options/options-shape.js';
+import { defineOptions, type Kinds } from '../options/options-shape.js';
 import type { CheckpointOptions, DistributedOptions, LaneCacheOptions, StorageOptions } from './options.js';
 
 const days = either({ ...fromZero, wants: 'a number of days (0 or more)' }, oneOf(false));
 
-const CHECKPOINTS = optionsOf<CheckpointOptions>('The settings', {
+const CHECKPOINTS = defineOptions<CheckpointOptions>('The settings', {
   directory: path,
   store: oneOf('local', 'distributed'),
   retentionDays: either(days, recordOf(days)),
@@ -34,7 +34,7 @@ const CHECKPOINTS = optionsOf<CheckpointOptions>('The settings', {
   warnStateBytes: size,
 });
 
-const STORAGE = optionsOf<StorageOptions>('The settings', {
+const STORAGE = defineOptions<StorageOptions>('The settings', {
   minFreeBytes: size,
   deadline: period,
   sweepEvery: either(period, oneOf(false)),
@@ -42,7 +42,7 @@ const STORAGE = optionsOf<StorageOptions>('The settings', {
 
 const bytes = kindOf('bytes', (value): value is Uint8Array => types.isUint8Array(value) && value.length > 0);
 
-const DISTRIBUTED = optionsOf<DistributedOptions>('The settings', {
+const DISTRIBUTED = defineOptions<DistributedOptions>('The settings', {
   url: nonEmpty,
   client: object,
   prefix: text,
@@ -78,7 +78,7 @@ export const ofLanes: Readonly<Record<string, string>> = Object.fromEntries(
   LANE.names.map((field) => [field, `It belongs to a lane: lanes: { standard: { ${field}: … } }.`]),
 );
 
-export const LANE_CACHE_OPTIONS = optionsOf<LaneCacheOptions>('The settings', settings, {
+export const LANE_CACHE_OPTIONS = defineOptions<LaneCacheOptions>('The settings', settings, {
   elsewhere: {
     ...ofLanes,
     isGlobal: MODULE_OPTION,

@@ -1,9 +1,9 @@
 import { size } from '../lanes/option-kinds.js';
 import { count, signal } from '../options/kinds.js';
-import { optionsOf } from '../options/options-shape.js';
+import { defineOptions } from '../options/options-shape.js';
 import type { PerformanceOptions } from './measure-performance.js';
 
-export const PERFORMANCE_OPTIONS = optionsOf<PerformanceOptions>('measureCachePerformance', {
+export const PERFORMANCE_OPTIONS = defineOptions<PerformanceOptions>('measureCachePerformance', {
   iterations: count,
   keys: count,
   valueBytes: size,

@@ -1,7 +1,7 @@
 import { callDuration, freshness } from '../lanes/option-kinds.js';
 import type { Isolation } from '../lanes/policy.js';
 import { anything, coded, finite, flag, kindOf, oneOf, signal, type Kind } from '../options/kinds.js';
-import { optionsOf, type Kinds } from '../options/options-shape.js';
+import { defineOptions, type Kinds } from '../options/options-shape.js';
 import type { EntryOptions, ReadOptions, StandardSchema, WriteOptions } from './call-options.js';
 
 const { grace, jitter, ...whenComputing } = freshness(callDuration);
@@ -24,9 +24,9 @@ export const reading: Kinds<ReadOptions> = { isolation, schema, version: finite 
 /** Those of one entry that decorators take as they are. */
 export const entryRules = { ...reading, ...freshness(callDuration), forceFresh: flag };
 
-export const WRITE_OPTIONS = optionsOf<WriteOptions>('Options of a call', writing);
-export const READ_OPTIONS = optionsOf<ReadOptions>('Options of a call', reading);
-export const ENTRY_OPTIONS = optionsOf<EntryOptions>('Options of a call', {
+export const WRITE_OPTIONS = defineOptions<WriteOptions>('Options of a call', writing);
+export const READ_OPTIONS = defineOptions<ReadOptions>('Options of a call', reading);
+export const ENTRY_OPTIONS = defineOptions<EntryOptions>('Options of a call', {
   ...writing,
   ...whenComputing,
   ...reading,
@@ -34,7 +34,7 @@ export const ENTRY_OPTIONS = optionsOf<EntryOptions>('Options of a call', {
   signal,
 });
 
-export const CLEAR_OPTIONS = optionsOf<{ readonly lanes?: 'all' }>(
+export const CLEAR_OPTIONS = defineOptions<{ readonly lanes?: 'all' }>(
   'clearAll',
   { lanes: oneOf('all') },
   { elsewhere: { lane: "Clear another lane by forLane('name').clearAll()." } },

@@ -13,7 +13,7 @@ import {
   whole,
   type Kind,
 } from '../options/kinds.js';
-import { optionsOf } from '../options/options-shape.js';
+import { defineOptions } from '../options/options-shape.js';
 import type {
   CheckpointFilter,
   CleanupOptions,
@@ -23,7 +23,7 @@ import type {
 
 const of = <T>(kind: Kind<T>): Kind<T> => coded('CHECKPOINT_INVALID', kind);
 
-export const SAVE_OPTIONS = optionsOf<SaveCheckpointOptions>('cacheCheckpoint', {
+export const SAVE_OPTIONS = defineOptions<SaveCheckpointOptions>('cacheCheckpoint', {
   lane: nonEmpty,
   workflow: of(nonEmpty),
   step: of(either(finite, text)),
@@ -32,16 +32,16 @@ export const SAVE_OPTIONS = optionsOf<SaveCheckpointOptions>('cacheCheckpoint', 
   ttl: callDuration,
 });
 
-export const RESTORE_OPTIONS = optionsOf<RestoreCheckpointOptions>('restoreCheckpoint', {
+export const RESTORE_OPTIONS = defineOptions<RestoreCheckpointOptions>('restoreCheckpoint', {
   version: of(count),
   maxAge: callDuration,
   fallback: flag,
 });
 
-export const GET_OPTIONS = optionsOf<Pick<RestoreCheckpointOptions, 'version'>>('getCheckpoint', {
+export const GET_OPTIONS = defineOptions<Pick<RestoreCheckpointOptions, 'version'>>('getCheckpoint', {
   version: of(count),
 });
-export const HISTORY_OPTIONS = optionsOf<{ readonly limit?: number }>('history', { limit: of(count) });
+export const HISTORY_OPTIONS = defineOptions<{ readonly limit?: number }>('history', { limit: of(count) });
 
 /** A valid date, or a text that is one. */
 const time = of(
@@ -54,17 +54,21 @@ const time = of(
 
 const filter = { workflow: nonEmpty, lane: nonEmpty, since: time, until: time };
 
-export const LIST_FILTER = optionsOf<CheckpointFilter>('A filter of checkpoints', {
+export const LIST_FILTER = defineOptions<CheckpointFilter>('A filter of checkpoints', {
   ...filter,
   after: of(text),
   limit: of(count),
 });
 
-export const ITERATE_FILTER = optionsOf<Omit<CheckpointFilter, 'after' | 'limit'>>('A filter of checkpoints', filter, {
-  elsewhere: { limit: 'Leave the loop when you have enough.', after: 'It belongs to list().' },
-});
+export const ITERATE_FILTER = defineOptions<Omit<CheckpointFilter, 'after' | 'limit'>>(
+  'A filter of checkpoints',
+  filter,
+  {
+    elsewhere: { limit: 'Leave the loop when you have enough.', after: 'It belongs to list().' },
+  },
+);
 
-export const CLEANUP_OPTIONS = optionsOf<CleanupOptions>('cleanupOldCheckpoints', {
+export const CLEANUP_OPTIONS = defineOptions<CleanupOptions>('cleanupOldCheckpoints', {
   maxAgeDays: of(fromZero),
   keepLast: of(whole),
   lane: nonEmpty,

@@ -1,7 +1,7 @@
 import { entryRules, reading } from '../cache/option-shapes.js';
 import { callDuration } from '../lanes/option-kinds.js';
 import { either, finite, fn, listOf, nonEmpty, oneOf, required, text, texts, whole } from '../options/kinds.js';
-import { optionsOf, type Kinds } from '../options/options-shape.js';
+import { defineOptions, type Kinds } from '../options/options-shape.js';
 import type { CacheInvalidateOptions } from './cache-invalidate.decorator.js';
 import type { CachePutOptions } from './cache-put.decorator.js';
 import type { CacheTypeOptions } from './cache-type.decorator.js';
@@ -23,19 +23,19 @@ const results: Kinds<Pick<EntryRules, 'lane' | 'ttl' | 'tags' | 'resultTags' | '
   unless: fn,
 };
 
-export const CACHED_OPTIONS = optionsOf<CachedOptions>(
+export const CACHED_OPTIONS = defineOptions<CachedOptions>(
   '@Cached',
   { ...entryRules, ...results, key, name: nonEmpty },
   RULES,
 );
 
-export const CACHE_PUT_OPTIONS = optionsOf<CachePutOptions>(
+export const CACHE_PUT_OPTIONS = defineOptions<CachePutOptions>(
   '@CachePut',
   { ...results, version: reading.version, key: required(key) },
   RULES,
 );
 
-export const CACHE_INVALIDATE_OPTIONS = optionsOf<CacheInvalidateOptions>(
+export const CACHE_INVALIDATE_OPTIONS = defineOptions<CacheInvalidateOptions>(
   '@CacheInvalidate',
   {
     lane: nonEmpty,
@@ -49,7 +49,7 @@ export const CACHE_INVALIDATE_OPTIONS = optionsOf<CacheInvalidateOptions>(
   RULES,
 );
 
-export const CHECKPOINTED_OPTIONS = optionsOf<CheckpointedOptions>(
+export const CHECKPOINTED_OPTIONS = defineOptions<CheckpointedOptions>(
   '@Checkpointed',
   {
     id: required(fn),
@@ -63,7 +63,7 @@ export const CHECKPOINTED_OPTIONS = optionsOf<CheckpointedOptions>(
   RULES,
 );
 
-export const CACHE_TYPE_OPTIONS = optionsOf<CacheTypeOptions>(
+export const CACHE_TYPE_OPTIONS = defineOptions<CacheTypeOptions>(
   '@CacheType',
   { name: nonEmpty, version: whole, migrate: fn },
   RULES,

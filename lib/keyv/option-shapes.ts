@@ -1,5 +1,5 @@
 import { anything, coded, either, flag, fn, kindOf, text } from '../options/kinds.js';
-import { optionsOf } from '../options/options-shape.js';
+import { defineOptions } from '../options/options-shape.js';
 import type { KeyvEntry } from './lane-keyv-store.js';
 
 /** What stands for none here is what it is for Keyv. */
@@ -8,9 +8,9 @@ export const milliseconds = coded(
   kindOf('a number of MILLISECONDS', (value): value is number => typeof value === 'number' && !Number.isNaN(value)),
 );
 
-export const STORE_OPTIONS = optionsOf<{ readonly namespace?: string }>('laneKeyvStore', { namespace: text });
+export const STORE_OPTIONS = defineOptions<{ readonly namespace?: string }>('laneKeyvStore', { namespace: text });
 
-export const KEYV_ENTRY = optionsOf<KeyvEntry>('An entry of setMany', {
+export const KEYV_ENTRY = defineOptions<KeyvEntry>('An entry of setMany', {
   key: anything,
   value: anything,
   ttl: milliseconds,
@@ -18,7 +18,7 @@ export const KEYV_ENTRY = optionsOf<KeyvEntry>('An entry of setMany', {
 
 const span = either(milliseconds, fn);
 
-export const WRAP_OPTIONS = optionsOf<{
+export const WRAP_OPTIONS = defineOptions<{
   readonly ttl?: number;
   readonly refreshThreshold?: number;
   readonly raw?: boolean;

@@ -1,5 +1,5 @@
 import { count, either, flag, kindOf, listOf, objectWith, oneOf, text, type Kind } from '../options/kinds.js';
-import { optionsOf } from '../options/options-shape.js';
+import { defineOptions } from '../options/options-shape.js';
 import { duration, freshness, isolation, period, sizeAboveZero } from './option-kinds.js';
 import type { DiskTierPolicy, DistributedTierPolicy, LanePolicyInput, MemoryTierPolicy } from './policy.js';
 import type { LaneStrategy } from './strategy.js';
@@ -25,22 +25,22 @@ function range(highest: number): Kind<readonly [number, number]> {
 }
 
 const memory = { maxEntries: count, maxBytes: sizeAboveZero };
-const disk = optionsOf<DiskTierPolicy>('A lane', { enabled: flag, ...memory });
+const disk = defineOptions<DiskTierPolicy>('A lane', { enabled: flag, ...memory });
 
 /** A lane as an app writes it down. */
-export const LANE = optionsOf<LanePolicyInput>(
+export const LANE = defineOptions<LanePolicyInput>(
   'A lane',
   {
     extends: text,
     description: text,
     useCases: phrases,
-    l1: optionsOf<MemoryTierPolicy>('A lane', memory),
+    l1: defineOptions<MemoryTierPolicy>('A lane', memory),
     l2: disk,
     l3: disk,
-    l4: optionsOf<DistributedTierPolicy>('A lane', { enabled: flag, coalesce: oneOf('process', 'cluster') }),
+    l4: defineOptions<DistributedTierPolicy>('A lane', { enabled: flag, coalesce: oneOf('process', 'cluster') }),
     maxEntryBytes: sizeAboveZero,
     ttl: duration,
-    compression: either(flag, optionsOf<{ readonly minBytes?: Size }>('A lane', { minBytes: sizeAboveZero })),
+    compression: either(flag, defineOptions<{ readonly minBytes?: Size }>('A lane', { minBytes: sizeAboveZero })),
     isolation,
     strategy: objectWith<LaneStrategy>(
       'an object with shouldCache and getEvictionPriority',
@@ -49,7 +49,7 @@ export const LANE = optionsOf<LanePolicyInput>(
     ),
     include: phrases,
     exclude: phrases,
-    targets: optionsOf<NonNullable<LanePolicyInput['targets']>>('A lane', {
+    targets: defineOptions<NonNullable<LanePolicyInput['targets']>>('A lane', {
       hitRate: range(100),
       speedUp: range(Infinity),
     }),

@@ -1,6 +1,6 @@
 import { ofLanes, settings } from '../app/option-shapes.js';
 import { anything, either, flag, fn, listOf, names, object, text } from '../options/kinds.js';
-import { optionsOf, type Kinds } from '../options/options-shape.js';
+import { defineOptions, type Kinds } from '../options/options-shape.js';
 import type {
   LaneCacheModuleAsyncOptions,
   LaneCacheModuleExtras,
@@ -8,23 +8,23 @@ import type {
   MetricsControllerOptions,
 } from './lane-cache.module.js';
 
-const CONTROLLER = optionsOf<MetricsControllerOptions>('LaneCacheModule', {
+const CONTROLLER = defineOptions<MetricsControllerOptions>('LaneCacheModule', {
   path: text,
   guards: listOf(either(fn, object), 'guards') as never,
 });
 
 const extras: Kinds<LaneCacheModuleExtras> = {
   isGlobal: flag,
-  metrics: optionsOf<NonNullable<LaneCacheModuleExtras['metrics']>>('LaneCacheModule', {
+  metrics: defineOptions<NonNullable<LaneCacheModuleExtras['metrics']>>('LaneCacheModule', {
     controller: either(flag, CONTROLLER),
   }),
   provideCacheManager: flag,
   extraProviders: listOf(anything, 'providers'),
 };
 
-export const EXTRAS = optionsOf<LaneCacheModuleExtras>('LaneCacheModule', extras);
+export const EXTRAS = defineOptions<LaneCacheModuleExtras>('LaneCacheModule', extras);
 
-export const MODULE_OPTIONS = optionsOf<LaneCacheModuleOptions>(
+export const MODULE_OPTIONS = defineOptions<LaneCacheModuleOptions>(
   'LaneCacheModule',
   { ...settings, ...extras },
   { elsewhere: ofLanes },
@@ -32,7 +32,7 @@ export const MODULE_OPTIONS = optionsOf<LaneCacheModuleOptions>(
 
 const OF_FACTORY = 'Return it from useFactory.';
 
-export const ASYNC_OPTIONS = optionsOf<LaneCacheModuleAsyncOptions>(
+export const ASYNC_OPTIONS = defineOptions<LaneCacheModuleAsyncOptions>(
   'forRootAsync',
   {
     ...extras,

@@ -26,7 +26,7 @@ export interface OptionsSource {
  * Declares the options of a call or a setting. `whose` begins the texts of errors: `cacheCheckpoint`, `A call`.
  * The shape is itself a kind, so that one bag may lie in another.
  */
-export function optionsOf<T extends object>(
+export function defineOptions<T extends object>(
   whose: string,
   kinds: Kinds<NoInfer<T>>,
   rules: ShapeRules = {},

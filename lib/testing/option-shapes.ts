@@ -1,9 +1,9 @@
 import { settings } from '../app/option-shapes.js';
 import { fromZero, finite, flag, rate } from '../options/kinds.js';
-import { optionsOf } from '../options/options-shape.js';
+import { defineOptions } from '../options/options-shape.js';
 import type { ChaosPlan } from './chaos-tier.js';
 
-export const CHAOS_PLAN = optionsOf<ChaosPlan>('A chaos plan', {
+export const CHAOS_PLAN = defineOptions<ChaosPlan>('A chaos plan', {
   failRate: rate,
   hang: flag,
   delayMs: fromZero,

@@ -21,7 +21,7 @@ import {
   texts,
   whole,
 } from '../../../lib/options/kinds.js';
-import { optionsOf } from '../../../lib/options/options-shape.js';
+import { defineOptions } from '../../../lib/options/options-shape.js';
 
 interface Cleanup {
   readonly keepLast?: number;
@@ -31,14 +31,14 @@ interface Cleanup {
   readonly disk?: { readonly maxBytes?: number };
 }
 
-const shape = optionsOf<Cleanup>(
+const shape = defineOptions<Cleanup>(
   'cleanup',
   {
     keepLast: whole,
     dryRun: flag,
     lane: nonEmpty,
     tags: texts,
-    disk: optionsOf<NonNullable<Cleanup['disk']>>('disk', { maxBytes: count }),
+    disk: defineOptions<NonNullable<Cleanup['disk']>>('disk', { maxBytes: count }),
   },
   { elsewhere: { ttl: 'It belongs to a lane.' } },
 );
@@ -88,11 +88,11 @@ describe('the shape of options', () => {
       readonly two?: string;
     }
     // @ts-expect-error -- `two` is missing
-    expect(optionsOf<Two>('two', { one: count }).names).toEqual(['one']);
+    expect(defineOptions<Two>('two', { one: count }).names).toEqual(['one']);
     // @ts-expect-error -- `three` is no option
-    expect(optionsOf<Two>('two', { one: count, two: text, three: text }).names).toHaveLength(3);
+    expect(defineOptions<Two>('two', { one: count, two: text, three: text }).names).toHaveLength(3);
     // @ts-expect-error -- `two` is a text
-    expect(optionsOf<Two>('two', { one: count, two: count }).names).toHaveLength(2);
+    expect(defineOptions<Two>('two', { one: count, two: count }).names).toHaveLength(2);
   });
 
   it('takes nothing for no options', () => {
@@ -226,7 +226,7 @@ describe('the shape of options', () => {
   });
 
   it('gives the code of the kind before that of the shape', () => {
-    const timed = optionsOf<{ readonly ttl?: number; readonly step?: number }>(
+    const timed = defineOptions<{ readonly ttl?: number; readonly step?: number }>(
       'timed',
       { ttl: coded('TTL_INVALID', finite), step: finite },
       { code: 'DECORATOR_INVALID' },
@@ -238,7 +238,7 @@ describe('the shape of options', () => {
   });
 
   it('refuses options without one that must be there', () => {
-    const put = optionsOf<{ readonly key: string }>('put', { key: required(text) });
+    const put = defineOptions<{ readonly key: string }>('put', { key: required(text) });
     expect(refusal({}, (given) => put.read(given)).message).toBe("put: 'key' is missing: it must be a text.");
   });
 });
@@ -262,12 +262,14 @@ describe('the kinds of values', () => {
   });
 
   it('name the value of a record that is wrong', () => {
-    const days = optionsOf<{ readonly days?: Readonly<Record<string, number>> }>('keep', { days: recordOf(finite) });
+    const days = defineOptions<{ readonly days?: Readonly<Record<string, number>> }>('keep', {
+      days: recordOf(finite),
+    });
     expect(refusal({ days: { docs: '7' } }, (given) => days.read(given))).toMatchObject({ field: 'days.docs' });
   });
 
   it('of freshness are those that the place gives', () => {
-    const fresh = optionsOf<FreshnessOptions>('fresh', freshness(duration));
+    const fresh = defineOptions<FreshnessOptions>('fresh', freshness(duration));
     expect(fresh.read({ grace: '1h', refreshAhead: 0.8 })).toEqual({ grace: '1h', refreshAhead: 0.8 });
   });
 });
