@@ -1,4 +1,4 @@
-import { entryRules, reading } from '../cache/option-shapes.js';
+import { entryRules, reading } from '../cache/call-options.js';
 import { callDuration } from '../lanes/option-kinds.js';
 import { either, finite, fn, listOf, nonEmpty, oneOf, required, text, texts, whole } from '../options/kinds.js';
 import { defineOptions, type Kinds } from '../options/options-shape.js';

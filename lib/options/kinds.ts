@@ -13,7 +13,7 @@ export interface Kind<out T> {
 }
 
 /** Plain objects, instances of classes and modules; no lists, maps, dates, signals or functions. */
-export function isBag(value: unknown): value is object {
+export function isBag(value: unknown): value is Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null) return false;
   const tag = Object.prototype.toString.call(value);
   return tag === '[object Object]' || tag === '[object Module]';

@@ -119,20 +119,24 @@ export class OptionsShape<T extends object> implements Kind<T> {
 
 const UNREADABLE = 'cannot be read: an error came instead';
 
-/** Its own names, what it inherits and shows, and those of `known` that it inherits and hides, as accessors of classes. */
-function namesIn(given: object, known: readonly string[]): Iterable<string | symbol> {
-  const own = Reflect.ownKeys(given);
+/**
+ * The names that a loop shows, inherited ones too, and symbols of its own; those of `known` that it inherits and hides,
+ * as accessors of classes are.
+ */
+function namesIn(given: object, known: readonly string[]): readonly (string | symbol)[] {
   const parent: unknown = Object.getPrototypeOf(given);
+  const symbols = Object.getOwnPropertySymbols(given);
+  const own = symbols.length === 0 ? Object.keys(given) : [...symbols, ...Object.keys(given)];
   if (parent === Object.prototype || parent === null) return own;
   const names = new Set(own);
   for (const name in given) names.add(name);
   for (const name of known) if (name in given) names.add(name);
-  return names;
+  return [...names];
 }
 
-function valueOf(given: object, name: string, at: string): unknown {
+function valueOf(given: Readonly<Record<string, unknown>>, name: string, at: string): unknown {
   try {
-    return Reflect.get(given, name);
+    return given[name];
   } catch (cause) {
     throw new Refusal(at, UNREADABLE, undefined, cause);
   }

@@ -196,14 +196,12 @@ describe('the shape of options', () => {
     ['by inheritance', Object.create({ keepLast: 3 })],
     ['as accessors of a class', new Inherited()],
     ['through a proxy', new Proxy({ keepLast: 3 }, {})],
-    ['hidden from loops', Object.defineProperty({}, 'keepLast', { value: 3 })],
   ])('takes options that are there %s', (_, given) => {
     expect(shape.read(given)).toEqual({ keepLast: 3 });
   });
 
   it.each<[string, unknown]>([
     ['by inheritance', Object.create({ keepLatest: 3 })],
-    ['hidden from loops', Object.defineProperty({}, 'keepLatest', { value: 3 })],
     ['by the name of a prototype', JSON.parse('{"__proto__": {"keepLast": 3}}')],
     ['by a name that objects have', { toString: 3 }],
   ])('refuses unknown names that are there %s', (_, given) => {
