@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import type { Clock } from '../clock/clock.js';
 import { callDuration, period, size } from '../lanes/option-kinds.js';
-import { LANE } from '../lanes/lane-shape.js';
+import { LANE } from '../lanes/lane-policy.js';
 import {
   anything,
   count,
@@ -15,7 +15,6 @@ import {
   objectWith,
   oneOf,
   path,
-  record,
   recordOf,
   text,
 } from '../options/kinds.js';
@@ -62,7 +61,7 @@ const isLogger = (value: unknown): value is Exclude<LaneCacheOptions['logger'], 
 export const settings: Kinds<LaneCacheOptions> = {
   lane: text,
   directory: either(path, oneOf(false)),
-  lanes: record,
+  lanes: recordOf(anything),
   types: listOf(anything, 'classes'),
   version: text,
   checkpoints: either(CHECKPOINTS, oneOf(false)),

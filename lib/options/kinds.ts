@@ -90,6 +90,7 @@ export function recordOf<T>(kind: Kind<T>): Kind<Readonly<Record<string, T>>> {
     if (!isBag(value)) return undefined;
     const taken = new Map<string, T>();
     for (const [name, each] of Object.entries<unknown>({ ...value })) {
+      if (each === undefined) continue;
       const kept = kind.take(each, `${at}.${name}`);
       if (kept === undefined) throw new Refusal(`${at}.${name}`, wrong(kind.wants, each), kind.code);
       taken.set(name, kept);

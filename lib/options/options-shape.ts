@@ -102,16 +102,13 @@ export class OptionsShape<T extends object> implements Kind<T> {
     return new Refusal(at, `is no option. ${hint}`);
   }
 
-  private errorOf(
-    { path, problem, code, cause }: Refusal,
-    { whose = this.whose, lane }: OptionsSource,
-  ): LaneCacheError {
+  private errorOf({ path, problem, code, cause }: Refusal, { whose, lane }: OptionsSource): LaneCacheError {
     const subject = path === '' ? 'The options' : `'${path}'`;
     const end = /[.?]$/.test(problem) ? '' : '.';
-    const inLane = lane === undefined ? '' : ` (lane '${lane}')`;
+    const inLane = lane === undefined || whose !== undefined ? '' : ` (lane '${lane}')`;
     return new LaneCacheError(
       code ?? this.rules.code ?? 'OPTIONS_INVALID',
-      `${whose}: ${subject} ${problem}${end}${inLane}`,
+      `${whose ?? this.whose}: ${subject} ${problem}${end}${inLane}`,
       { lane, field: path === '' ? undefined : path, cause },
     );
   }
