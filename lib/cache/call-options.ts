@@ -3,7 +3,8 @@ import type { FreshnessOptions, Isolation, CachePolicy } from '../lanes/policy.j
 import { checkTags } from '../entries/tags.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { callDuration, freshness } from '../lanes/option-kinds.js';
-import { anything, coded, finite, flag, kindOf, oneOf, signal, type Kind } from '../options/kinds.js';
+import type { Kind } from '../options/kind.js';
+import { anything, coded, finite, flag, kindOf, oneOf, signal } from '../options/kinds.js';
 import { defineOptions, type Kinds } from '../options/options-shape.js';
 
 /** A copy of an entry past its ttl, or due for renewal, as the computation may use it. */

@@ -1,5 +1,5 @@
 import { entryRules, reading } from '../cache/call-options.js';
-import { callDuration } from '../lanes/option-kinds.js';
+import { callDuration, laneName } from '../lanes/option-kinds.js';
 import { either, finite, fn, listOf, nonEmpty, oneOf, required, text, texts, whole } from '../options/kinds.js';
 import { defineOptions, type Kinds } from '../options/options-shape.js';
 import type { CacheInvalidateOptions } from './cache-invalidate.decorator.js';
@@ -15,7 +15,7 @@ const key = either(text, fn);
 const tags = either(texts, fn);
 
 const results: Kinds<Pick<EntryRules, 'lane' | 'ttl' | 'tags' | 'resultTags' | 'condition' | 'unless'>> = {
-  lane: nonEmpty,
+  lane: laneName,
   ttl: either(callDuration, fn),
   tags,
   resultTags: fn,
@@ -38,7 +38,7 @@ export const CACHE_PUT_OPTIONS = defineOptions<CachePutOptions>(
 export const CACHE_INVALIDATE_OPTIONS = defineOptions<CacheInvalidateOptions>(
   '@CacheInvalidate',
   {
-    lane: nonEmpty,
+    lane: laneName,
     key: either(key, listOf(key, 'texts and functions')),
     tags,
     pattern: key,
@@ -53,7 +53,7 @@ export const CHECKPOINTED_OPTIONS = defineOptions<CheckpointedOptions>(
   '@Checkpointed',
   {
     id: required(fn),
-    lane: nonEmpty,
+    lane: laneName,
     ttl: callDuration,
     workflow: either(nonEmpty, fn),
     step: either(either(finite, text), fn),

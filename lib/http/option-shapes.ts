@@ -1,5 +1,5 @@
 import type { CheckpointFilter, CleanupOptions } from '../checkpoints/checkpoint.js';
-import { callDuration } from '../lanes/option-kinds.js';
+import { callDuration, laneName } from '../lanes/option-kinds.js';
 import { either, finite, flag, fn, nonEmpty, names, text, texts } from '../options/kinds.js';
 import { defineOptions } from '../options/options-shape.js';
 import type { HealthOptions } from './lane-cache.health.js';
@@ -7,20 +7,20 @@ import type { CacheResponseOptions } from './response-key.js';
 
 export const CACHE_RESPONSE_OPTIONS = defineOptions<CacheResponseOptions>(
   '@CacheResponse',
-  { lane: nonEmpty, ttl: callDuration, tags: either(names, fn), varyBy: fn, varyHeaders: names },
+  { lane: laneName, ttl: callDuration, tags: either(names, fn), varyBy: fn, varyHeaders: names },
   { code: 'DECORATOR_INVALID' },
 );
 
 export const HEALTH_OPTIONS = defineOptions<HealthOptions>('isHealthy', { lanes: names, strict: flag });
 
-export const CLEAR_BODY = defineOptions<{ readonly lane?: string }>('The body', { lane: nonEmpty });
+export const CLEAR_BODY = defineOptions<{ readonly lane?: string }>('The body', { lane: laneName });
 
 export const INVALIDATION_BODY = defineOptions<{
   readonly key?: string;
   readonly tags?: readonly string[];
   readonly pattern?: string;
   readonly lane?: string;
-}>('The body', { key: nonEmpty, tags: texts, pattern: nonEmpty, lane: nonEmpty });
+}>('The body', { key: nonEmpty, tags: texts, pattern: nonEmpty, lane: laneName });
 
 export const CLEANUP_BODY = defineOptions<Pick<CleanupOptions, 'maxAgeDays' | 'dryRun'>>('The body', {
   maxAgeDays: finite,
@@ -30,7 +30,7 @@ export const CLEANUP_BODY = defineOptions<Pick<CleanupOptions, 'maxAgeDays' | 'd
 /** A query is all texts. */
 export const PAGE_QUERY = defineOptions<{ readonly [N in keyof CheckpointFilter]?: string }>('The query', {
   workflow: nonEmpty,
-  lane: nonEmpty,
+  lane: laneName,
   since: nonEmpty,
   until: nonEmpty,
   after: nonEmpty,

@@ -1,5 +1,6 @@
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { count, either, flag, kindOf, listOf, objectWith, oneOf, text, type Kind } from '../options/kinds.js';
+import type { Kind } from '../options/kind.js';
+import { count, either, flag, kindOf, listOf, objectWith, oneOf, text } from '../options/kinds.js';
 import { defineOptions } from '../options/options-shape.js';
 import { duration, freshness, isolation, period, sizeAboveZero } from './option-kinds.js';
 import type {

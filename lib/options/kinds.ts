@@ -1,16 +1,5 @@
 import type { LaneCacheErrorCode } from '../errors/lane-cache.error.js';
-import { Refusal, wrong } from './refusal.js';
-
-/** What the value of an option may be. */
-export interface Kind<out T> {
-  /** What follows 'must be' in an error. */
-  readonly wants: string;
-  /** The value as it is used from then on; undefined if it is of another kind. `path` names the option in errors. */
-  readonly take: (value: unknown, path: string) => T | undefined;
-  /** Code of the error about a wrong value, where it is not the code of the bag. */
-  readonly code?: LaneCacheErrorCode;
-  readonly isRequired?: boolean;
-}
+import { type Kind, pathTo, wrongValue } from './kind.js';
 
 /** Plain objects, instances of classes and modules; no lists, maps, dates, signals or functions. */
 export function isBag(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -91,8 +80,9 @@ export function recordOf<T>(kind: Kind<T>): Kind<Readonly<Record<string, T>>> {
     const taken = new Map<string, T>();
     for (const [name, each] of Object.entries<unknown>({ ...value })) {
       if (each === undefined) continue;
-      const kept = kind.take(each, `${at}.${name}`);
-      if (kept === undefined) throw new Refusal(`${at}.${name}`, wrong(kind.wants, each), kind.code);
+      const path = pathTo(at, name);
+      const kept = kind.take(each, path);
+      if (kept === undefined) throw wrongValue(path, kind, each);
       taken.set(name, kept);
     }
     return Object.fromEntries(taken);

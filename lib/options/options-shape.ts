@@ -1,7 +1,7 @@
 import { LaneCacheError, type LaneCacheErrorCode } from '../errors/lane-cache.error.js';
 import { nearestName } from '../errors/nearest-name.js';
-import { isBag, type Kind } from './kinds.js';
-import { Refusal, wrong } from './refusal.js';
+import { type Kind, pathTo, Refusal, subjectOf, wrongValue } from './kind.js';
+import { isBag } from './kinds.js';
 
 /** One kind for each option of `T`: an option without one does not compile. */
 export type Kinds<T> = { readonly [N in keyof T]-?: Kind<Exclude<T[N], undefined>> };
@@ -60,9 +60,9 @@ export class OptionsShape<T extends object> implements Kind<T> {
     try {
       const taken = this.take(given === undefined ? {} : given, path);
       if (taken !== undefined) return taken;
-      throw new Refusal(path, wrong(this.wants, given));
+      throw wrongValue(path, this, given);
     } catch (error) {
-      throw this.errorOf(error instanceof Refusal ? error : new Refusal(path, UNREADABLE, undefined, error), source);
+      throw this.errorOf(error instanceof Refusal ? error : unreadable(path, error), source);
     }
   }
 
@@ -72,49 +72,45 @@ export class OptionsShape<T extends object> implements Kind<T> {
     for (const name of namesIn(given, this.names)) {
       const kind = typeof name === 'string' ? this.kinds.get(name) : undefined;
       if (typeof name !== 'string' || kind === undefined) throw this.unknown(name, path);
-      const at = path === '' ? name : `${path}.${name}`;
+      const at = pathTo(path, name);
       const value = valueOf(given, name, at);
       if (value === undefined) continue;
       taken[name] = kind.take(value, at);
-      if (taken[name] === undefined) throw new Refusal(at, wrong(kind.wants, value), kind.code);
+      if (taken[name] === undefined) throw wrongValue(at, kind, value);
     }
-    for (const name of this.required) {
-      if (taken[name] === undefined) {
-        throw new Refusal(
-          path === '' ? name : `${path}.${name}`,
-          `is missing: it must be ${this.kinds.get(name)?.wants}`,
-        );
-      }
-    }
+    for (const name of this.required) if (taken[name] === undefined) throw this.missing(pathTo(path, name), name);
     return taken as T;
   };
 
   private unknown(name: string | symbol, path: string): Refusal {
-    if (typeof name === 'symbol') return new Refusal(path, 'must have no symbols for names');
-    const elsewhere = this.rules.elsewhere;
+    if (typeof name === 'symbol') return new Refusal(path, `${subjectOf(path)} must have no symbols for names.`);
+    const { elsewhere = {} } = this.rules;
     const shownName = name.slice(0, 64);
-    const at = path === '' ? shownName : `${path}.${shownName}`;
-    if (elsewhere !== undefined && Object.hasOwn(elsewhere, name))
-      return new Refusal(at, `is no option here. ${elsewhere[name]}`);
+    const at = pathTo(path, shownName);
     const meant =
-      SYNONYMS.get(plainName(name))?.find((other) => this.kinds.has(other)) ?? nearestName(shownName, this.names);
-    const hint = meant === undefined ? `Known options: ${this.names.join(', ')}` : `Did you mean '${meant}'?`;
-    return new Refusal(at, `is no option. ${hint}`);
+      SYNONYMS.get(plainName(shownName))?.find((other) => this.kinds.has(other)) ?? nearestName(shownName, this.names);
+    const hint = meant === undefined ? `Known options: ${this.names.join(', ')}.` : `Did you mean '${meant}'?`;
+    const advice = Object.hasOwn(elsewhere, name) ? elsewhere[name] : hint;
+    return new Refusal(at, `there is no option '${at}'. ${advice}`);
+  }
+
+  private missing(path: string, name: string): Refusal {
+    const wants = this.kinds.get(name)?.wants;
+    return new Refusal(path, `${subjectOf(path)} is missing. It must be ${wants}.`);
   }
 
   private errorOf({ path, problem, code, cause }: Refusal, { whose, lane }: OptionsSource): LaneCacheError {
-    const subject = path === '' ? 'The options' : `'${path}'`;
-    const end = /[.?]$/.test(problem) ? '' : '.';
     const inLane = lane === undefined || whose !== undefined ? '' : ` (lane '${lane}')`;
     return new LaneCacheError(
       code ?? this.rules.code ?? 'OPTIONS_INVALID',
-      `${whose ?? this.whose}: ${subject} ${problem}${end}${inLane}`,
+      `${whose ?? this.whose}: ${problem}${inLane}`,
       { lane, field: path === '' ? undefined : path, cause },
     );
   }
 }
 
-const UNREADABLE = 'cannot be read: an error came instead';
+const unreadable = (path: string, cause: unknown): Refusal =>
+  new Refusal(path, `${subjectOf(path)} cannot be read: an error came instead.`, undefined, cause);
 
 /**
  * The names that a loop shows, inherited ones too, and symbols of its own; those of `known` that it inherits and hides,
@@ -135,7 +131,7 @@ function valueOf(given: Readonly<Record<string, unknown>>, name: string, at: str
   try {
     return given[name];
   } catch (cause) {
-    throw new Refusal(at, UNREADABLE, undefined, cause);
+    throw unreadable(at, cause);
   }
 }
 
@@ -163,6 +159,7 @@ const SYNONYMS: ReadonlyMap<string, readonly string[]> = new Map(
     ifversion: ['expectedVersion'],
     baseversion: ['expectedVersion'],
     version: ['expectedVersion'],
+    dry: ['dryRun'],
     simulate: ['dryRun'],
     preview: ['dryRun'],
     workflowid: ['workflow'],

@@ -1,4 +1,4 @@
-import { settings } from '../app/option-shapes.js';
+import { settings } from '../app/options.js';
 import { fromZero, finite, flag, rate } from '../options/kinds.js';
 import { defineOptions } from '../options/options-shape.js';
 import type { ChaosPlan } from './chaos-tier.js';

@@ -416,7 +416,7 @@ describe('bad settings', () => {
       { checkpoints: { store: 'disk' } },
       'OPTIONS_INVALID',
       { field: 'checkpoints.store' },
-      /local, distributed/,
+      /'local' or 'distributed'/,
     ],
     [
       'checkpoints nowhere',

@@ -1,7 +1,8 @@
 import { types } from 'node:util';
 import { Script } from 'node:vm';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
-import { emptyError, populateError, serializeError } from './built-in-kinds.js';
+import { fn, nonEmpty, required, whole } from '../../options/kinds.js';
+import { defineOptions } from '../../options/options-shape.js';
 import {
   type CellReader,
   type CellWriter,
@@ -43,46 +44,24 @@ export class StaleType extends Error {
 export const asCacheableType = (entry: TypeEntry): CacheableType =>
   typeof entry === 'object' && entry !== null && 'type' in entry ? entry : { type: entry };
 
-/** The kinds of the classes in the `types` option. Throws LaneCacheError OPTIONS_INVALID. */
-export function classKinds(entries: readonly TypeEntry[]): readonly Kind[] {
-  const names = new Set<string>();
-  return entries.map((entry, index) => {
-    const field = `types[${index}]`;
-    const listed = listedType(entry, field);
-    if (names.has(listed.name)) {
-      throw invalid(field, `is the second type named '${listed.name}'. Give one of them another name: { type, name }.`);
-    }
-    names.add(listed.name);
-    return classKind(listed);
-  });
-}
+const CACHEABLE_TYPE = defineOptions<CacheableType>('A listed type', {
+  type: required(fn),
+  name: nonEmpty,
+  version: whole,
+  migrate: fn,
+});
 
-/** A validated entry of the `types` option. */
-interface ListedType {
-  readonly name: string;
-  readonly version: number;
-  readonly prototype: object;
-  readonly migrate: ((fields: Readonly<Record<string, unknown>>, fromVersion: number) => unknown) | undefined;
-  readonly type: ClassOf<unknown>;
-  /** A private member, which prevents instances from being stored. */
-  readonly privateMember: string | undefined;
-}
-
-function listedType(entry: TypeEntry, field: string): ListedType {
-  const { type, name, version = 1, migrate } = asCacheableType(entry);
-  const prototype: unknown = typeof type === 'function' ? type.prototype : undefined;
-  if (typeof type !== 'function' || typeof prototype !== 'object' || prototype === null) {
-    throw invalid(field, 'is not a class. List the class itself, or { type: TheClass, … }.');
+function listType(entry: TypeEntry, field: string): ListedType {
+  const written = asCacheableType(entry);
+  const prototype: unknown = typeof written.type === 'function' ? written.type.prototype : undefined;
+  if (typeof prototype !== 'object' || prototype === null) {
+    throw invalid(field, 'is no class. List the class itself, or { type: TheClass, … }.');
   }
+  const { type, name, version = 1, migrate } = CACHEABLE_TYPE.read(written, { path: field });
   const storedName = name ?? type.name;
   if (typeof storedName !== 'string' || storedName === '') {
     throw invalid(field, `needs a name, because the class has none. Write { type, name: '…' }.`);
   }
-  if (!Number.isSafeInteger(version) || version < 0) {
-    throw invalid(field, `has version ${String(version)}. Versions are whole numbers of 0 or more.`);
-  }
-  if (migrate !== undefined && typeof migrate !== 'function')
-    throw invalid(field, 'has a migrate that is not a function.');
   return { name: storedName, version, type, prototype, migrate, privateMember: privateMemberOf(type) };
 }
 

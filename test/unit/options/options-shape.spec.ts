@@ -111,17 +111,17 @@ describe('the shape of options', () => {
   ])('names the option that %s means: %s', (given, meant) => {
     const error = refusal({ [given]: 3 });
     expect(error).toMatchObject({ code: 'OPTIONS_INVALID', field: given });
-    expect(error.message).toBe(`cleanup: '${given}' is no option. Did you mean '${meant}'?`);
+    expect(error.message).toBe(`cleanup: there is no option '${given}'. Did you mean '${meant}'?`);
   });
 
   it('names all options where none comes near', () => {
     expect(refusal({ colour: 1 }).message).toBe(
-      "cleanup: 'colour' is no option. Known options: keepLast, dryRun, lane, tags, disk.",
+      "cleanup: there is no option 'colour'. Known options: keepLast, dryRun, lane, tags, disk.",
     );
   });
 
   it('says where an option belongs that belongs elsewhere', () => {
-    expect(refusal({ ttl: 5 }).message).toBe("cleanup: 'ttl' is no option here. It belongs to a lane.");
+    expect(refusal({ ttl: 5 }).message).toBe("cleanup: there is no option 'ttl'. It belongs to a lane.");
   });
 
   it('refuses an unknown name whatever its value is', () => {
@@ -160,7 +160,7 @@ describe('the shape of options', () => {
     ['a promise', Promise.resolve({ keepLast: 3 })],
     ['an abort signal', new AbortController().signal],
   ])('refuses %s for options', (_, given) => {
-    expect(refusal(given).message).toMatch(/^cleanup: The options must be an object with any of keepLast, dryRun/);
+    expect(refusal(given).message).toMatch(/^cleanup: the options must be an object with any of keepLast, dryRun/);
   });
 
   it.each<[string, unknown, string | undefined]>([
@@ -235,7 +235,7 @@ describe('the shape of options', () => {
 
   it('refuses options without one that must be there', () => {
     const put = defineOptions<{ readonly key: string }>('put', { key: required(text) });
-    expect(refusal({}, (given) => put.read(given)).message).toBe("put: 'key' is missing: it must be a text.");
+    expect(refusal({}, (given) => put.read(given)).message).toBe("put: 'key' is missing. It must be a text.");
   });
 });
 
