@@ -15,6 +15,7 @@ import {
   either,
   flag,
   fromZero,
+  inWords,
   kindOf,
   listOf,
   nonEmpty,
@@ -99,7 +100,7 @@ export interface DistributedOptions {
   readonly hmacKey?: string | Uint8Array;
 }
 
-const days = either({ ...fromZero, wants: 'a number of days (0 or more)' }, oneOf(false));
+const days = either(inWords('a number of days (0 or more)', fromZero), oneOf(false));
 
 const CHECKPOINTS = defineOptions<CheckpointOptions>('The settings', {
   directory: path,
@@ -139,7 +140,7 @@ const isLogger = (value: unknown): value is Exclude<LaneCacheOptions['logger'], 
 export const settings: Kinds<LaneCacheOptions> = {
   lane: laneName,
   directory: either(path, oneOf(false)),
-  lanes: coded('LANE_INVALID', { ...recordOf(anything), wants: 'an object of lanes by name' }),
+  lanes: coded('LANE_INVALID', inWords('an object of lanes by name', recordOf(anything))),
   types: listOf(anything, 'classes'),
   version: text,
   checkpoints: either(CHECKPOINTS, oneOf(false)),

@@ -4,7 +4,7 @@ import { checkTags } from '../entries/tags.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { callDuration, freshness } from '../lanes/option-kinds.js';
 import type { Kind } from '../options/kind.js';
-import { anything, coded, finite, flag, kindOf, oneOf, signal } from '../options/kinds.js';
+import { anything, coded, finite, flag, inWords, kindOf, oneOf, signal } from '../options/kinds.js';
 import { defineOptions, type Kinds } from '../options/options-shape.js';
 
 /** A copy of an entry past its ttl, or due for renewal, as the computation may use it. */
@@ -89,10 +89,10 @@ const schema = kindOf('a Standard Schema: an object with `~standard.validate`', 
   return typeof validate === 'function';
 });
 
-const isolation: Kind<Isolation> = {
-  ...oneOf('frozen', 'clone', 'shared'),
-  wants: "'frozen' or 'clone'; 'shared' is for lanes that are declared so",
-};
+const isolation: Kind<Isolation> = inWords(
+  "'frozen' or 'clone'; 'shared' is for lanes that are declared so",
+  oneOf('frozen', 'clone', 'shared'),
+);
 
 export const reading: Kinds<ReadOptions> = { isolation, schema, version: finite };
 

@@ -1,8 +1,11 @@
 import type { LaneManager } from '../cache/lane-manager.js';
 import type { Compute, EntryOptions } from '../cache/call-options.js';
+import { callDuration, laneName } from '../lanes/option-kinds.js';
 import type { LaneName } from '../lanes/policy.js';
+import { either, fn } from '../options/kinds.js';
+import type { Kinds } from '../options/options-shape.js';
 import { siteLabel, type DecorationSite } from './method-registry.js';
-import { callGiven, computeWith, type ResultRules } from './option-checks.js';
+import { callGiven, computeWith, tagSpec, type ResultRules } from './option-checks.js';
 import type { Advice, MethodCall } from './method-wrapper.js';
 import type { Compiled, FromArguments, TagSpec } from './specs.js';
 
@@ -15,6 +18,16 @@ export interface EntryRules extends Omit<EntryOptions, 'tags' | 'ttl' | 'signal'
   /** false = the method runs uncached (bypassed 'condition'). */
   readonly condition?: (...args: never[]) => boolean;
 }
+
+/** Those that `@Cached` and `@CachePut` share. */
+export const resultRules: Kinds<Pick<EntryRules, 'lane' | 'ttl' | 'tags' | 'resultTags' | 'condition' | 'unless'>> = {
+  lane: laneName,
+  ttl: either(callDuration, fn),
+  tags: tagSpec,
+  resultTags: fn,
+  condition: fn,
+  unless: fn,
+};
 
 /** Those of the rules that the lane itself reads, as they are. */
 export const LANE_RULES: readonly (keyof EntryOptions & keyof EntryRules)[] = [

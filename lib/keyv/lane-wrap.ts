@@ -3,7 +3,9 @@ import type { Cache } from 'cache-manager';
 import type { LaneManager } from '../cache/lane-manager.js';
 import type { ComputeContext, EntryOptions } from '../cache/call-options.js';
 import { systemClock } from '../clock/clock.js';
-import { keySpace, durationOf, FOREVER_MS } from './lane-keyv-store.js';
+import { either, flag, fn } from '../options/kinds.js';
+import { defineOptions } from '../options/options-shape.js';
+import { durationOf, FOREVER_MS, keySpace, milliseconds } from './lane-keyv-store.js';
 
 /** As Keyv stores a value; `expires` in epoch milliseconds. */
 interface Kept<T> {
@@ -20,6 +22,12 @@ interface WrapOptions<T> {
   readonly refreshThreshold?: Milliseconds<T>;
   readonly raw?: boolean;
 }
+
+const span = either(milliseconds, fn);
+const WRAP_OPTIONS = defineOptions<WrapOptions<never>>('wrap', { ttl: span, refreshThreshold: span, raw: flag });
+
+/** Throws TTL_INVALID or OPTIONS_INVALID before anything is computed. */
+const readWrap = <T>(given: WrapOptions<T>): WrapOptions<T> => WRAP_OPTIONS.read(given) as WrapOptions<T>;
 
 /**
  * `wrap` on the lane's own flights, instead of get, compute and set: what a deletion overtakes is not stored.
@@ -45,7 +53,7 @@ export function laneWrap(lane: LaneManager, namespace: string, events: EventEmit
     given?: Milliseconds<T> | WrapOptions<T>,
     refreshThreshold?: Milliseconds<T>,
   ): Promise<T | Kept<T>> {
-    const wish: WrapOptions<T> = typeof given === 'object' ? given : { ttl: given, refreshThreshold };
+    const wish = readWrap(typeof given === 'object' ? given : { ttl: given, refreshThreshold });
     const keep = (context: ComputeContext): Promise<Kept<T>> => kept(compute, wish, lane, context);
     const ask = (freshness: EntryOptions) => lane.getOrSet(prefix + key, keep, { isolation: 'clone', ...freshness });
     const found = await ask({});

@@ -1,11 +1,11 @@
 import type { Kind } from '../options/kind.js';
-import { coded, kindOf, nonEmpty, oneOf, share } from '../options/kinds.js';
+import { coded, inWords, kindOf, nonEmpty, oneOf, share } from '../options/kinds.js';
 import type { Kinds } from '../options/options-shape.js';
 import type { FreshnessOptions, Isolation } from './policy.js';
 import { DURATION_FORM, readDuration, readSize, SIZE_FORM, type Duration, type Size } from './units.js';
 
 /** Whether there is such a lane is the app's to know. */
-export const laneName: Kind<string> = { ...nonEmpty, wants: 'the name of a lane' };
+export const laneName = inWords('the name of a lane', nonEmpty);
 
 export const duration = kindOf(DURATION_FORM, (value): value is Duration => readDuration(value) !== undefined);
 

@@ -36,11 +36,9 @@ const extras: Kinds<LaneCacheModuleExtras> = {
   extraProviders: listOf(anything, 'providers'),
 };
 
-const MODULE_OPTIONS = defineOptions<LaneCacheModuleOptions>(
-  'LaneCacheModule',
-  { ...ofApp, ...extras },
-  { elsewhere: ofLanes },
-);
+export const moduleKinds: Kinds<LaneCacheModuleOptions> = { ...ofApp, ...extras };
+
+const MODULE_OPTIONS = defineOptions<LaneCacheModuleOptions>('LaneCacheModule', moduleKinds, { elsewhere: ofLanes });
 
 const OF_FACTORY = 'Return it from useFactory.';
 

@@ -98,6 +98,9 @@ export function objectWith<T extends object>(wants: string, ...methods: readonly
   });
 }
 
+/** The same, in other words. */
+export const inWords = <T>(wants: string, kind: Kind<T>): Kind<T> => ({ ...kind, wants });
+
 /** The same, with an error of another code. */
 export const coded = <T>(code: LaneCacheErrorCode, kind: Kind<T>): Kind<T> => ({ ...kind, code });
 

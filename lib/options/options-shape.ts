@@ -1,5 +1,4 @@
 import { LaneCacheError, type LaneCacheErrorCode } from '../errors/lane-cache.error.js';
-import { nearestName } from '../errors/nearest-name.js';
 import { type Kind, pathTo, Refusal, subjectOf, wrongValue } from './kind.js';
 import { isBag } from './kinds.js';
 
@@ -136,6 +135,28 @@ function valueOf(given: Readonly<Record<string, unknown>>, name: string, at: str
 }
 
 const plainName = (name: string): string => name.replaceAll(/[_-]/g, '').toLowerCase();
+
+/** The one of `known` that `word` was probably meant to be, if any comes close. */
+function nearestName(word: string, known: readonly string[]): string | undefined {
+  const [nearest] = known
+    .map((name) => ({ name, distance: editDistance(word.toLowerCase(), name.toLowerCase()) }))
+    .toSorted((a, b) => a.distance - b.distance);
+  return nearest !== undefined && nearest.distance <= Math.max(2, nearest.name.length / 3) ? nearest.name : undefined;
+}
+
+/** How many characters have to be put in, taken out or exchanged. */
+function editDistance(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
+  for (let index = 0; index < from.length; index++) {
+    const next = [index + 1];
+    for (let column = 1; column <= to.length; column++) {
+      const kept = (row[column - 1] ?? 0) + (from[index] === to[column - 1] ? 0 : 1);
+      next.push(Math.min(kept, (row[column] ?? 0) + 1, (next[column - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row.at(-1) ?? 0;
+}
 
 /** What people call options by, in lower case, and the names they may mean. */
 const SYNONYMS: ReadonlyMap<string, readonly string[]> = new Map(

@@ -290,7 +290,6 @@ describe('CACHE_MANAGER over a lane', () => {
     ['a text', '30s'],
     ['NaN', Number.NaN],
     ['a flag', true],
-    ['null', null],
   ])('rejects a set with %s for a ttl, and emits no set', async (_, ttl) => {
     const cache = await dropIn();
     const emitted = jest.fn();
