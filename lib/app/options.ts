@@ -14,6 +14,7 @@ import {
   count,
   either,
   flag,
+  filePath,
   fromZero,
   inWords,
   kindOf,
@@ -22,7 +23,6 @@ import {
   object,
   objectWith,
   oneOf,
-  path,
   recordOf,
   text,
 } from '../options/kinds.js';
@@ -103,7 +103,7 @@ export interface DistributedOptions {
 const days = either(inWords('a number of days (0 or more)', fromZero), oneOf(false));
 
 const CHECKPOINTS = defineOptions<CheckpointOptions>('The settings', {
-  directory: path,
+  directory: filePath,
   store: oneOf('local', 'distributed'),
   retentionDays: either(days, recordOf(days)),
   cleanup: either(text, oneOf(false)),
@@ -137,9 +137,9 @@ const isLogger = (value: unknown): value is Exclude<LaneCacheOptions['logger'], 
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Lanes and types are checked by those who read them. */
-export const settings: Kinds<LaneCacheOptions> = {
+export const appKinds: Kinds<LaneCacheOptions> = {
   lane: laneName,
-  directory: either(path, oneOf(false)),
+  directory: either(filePath, oneOf(false)),
   lanes: coded('LANE_INVALID', inWords('an object of lanes by name', recordOf(anything))),
   types: listOf(anything, 'classes'),
   version: text,
@@ -159,7 +159,7 @@ export const ofLanes: Readonly<Record<string, string>> = Object.fromEntries(
   LANE.names.map((field) => [field, `It belongs to a lane: lanes: { standard: { ${field}: … } }.`]),
 );
 
-const LANE_CACHE_OPTIONS = defineOptions<LaneCacheOptions>('The settings', settings, {
+const LANE_CACHE_OPTIONS = defineOptions<LaneCacheOptions>('The settings', appKinds, {
   elsewhere: { ...ofLanes, ...Object.fromEntries(OF_MODULE) },
 });
 

@@ -79,10 +79,15 @@ export interface EntryOptions extends WriteOptions, FreshnessOptions, ReadOption
   readonly signal?: AbortSignal;
 }
 
-const { grace, jitter, ...whenComputing } = freshness(callDuration);
+const fresh = freshness(callDuration);
 
 /** Tags are checked with those that a computation sets. */
-const writing: Kinds<WriteOptions> = { ttl: callDuration, tags: coded('TAG_INVALID', anything), grace, jitter };
+const writing: Kinds<WriteOptions> = {
+  ttl: callDuration,
+  tags: coded('TAG_INVALID', anything),
+  grace: fresh.grace,
+  jitter: fresh.jitter,
+};
 
 const schema = kindOf('a Standard Schema: an object with `~standard.validate`', (value): value is StandardSchema => {
   const { validate }: { readonly validate?: unknown } = (value as Partial<StandardSchema> | null)?.['~standard'] ?? {};
@@ -97,13 +102,13 @@ const isolation: Kind<Isolation> = inWords(
 export const reading: Kinds<ReadOptions> = { isolation, schema, version: finite };
 
 /** Those of one entry that decorators take as they are. */
-export const entryRules = { ...reading, ...freshness(callDuration), forceFresh: flag };
+export const entryRules = { ...reading, ...fresh, forceFresh: flag };
 
 export const WRITE_OPTIONS = defineOptions<WriteOptions>('Options of a call', writing);
 export const READ_OPTIONS = defineOptions<ReadOptions>('Options of a call', reading);
 export const ENTRY_OPTIONS = defineOptions<EntryOptions>('Options of a call', {
+  ...fresh,
   ...writing,
-  ...whenComputing,
   ...reading,
   forceFresh: flag,
   signal,

@@ -93,8 +93,8 @@ export class LaneManager {
   /** The hits only, in the order of `keys`. */
   async getMany<T = unknown>(keys: readonly string[], options?: ReadOptions): Promise<Map<string, T>> {
     const found = new Map<string, T>();
-    const read = options === undefined ? undefined : READ_OPTIONS.read(options, { lane: this.lane });
-    const get = async (key: string): Promise<readonly [string, T | undefined]> => [key, await this.get<T>(key, read)];
+    const given = options === undefined ? undefined : READ_OPTIONS.read(options, { lane: this.lane });
+    const get = async (key: string): Promise<readonly [string, T | undefined]> => [key, await this.get<T>(key, given)];
     const values = await Promise.all(checkKeys(keys, this.lane).map(get));
     for (const [key, value] of values) if (value !== undefined) found.set(key, value);
     return found;
@@ -102,10 +102,10 @@ export class LaneManager {
 
   /** How many were stored. */
   async setMany(entries: Iterable<readonly [key: string, value: unknown]>, options?: WriteOptions): Promise<number> {
-    const read = options === undefined ? undefined : WRITE_OPTIONS.read(options, { lane: this.lane });
+    const given = options === undefined ? undefined : WRITE_OPTIONS.read(options, { lane: this.lane });
     const pairs = [...entries];
     for (const [key] of pairs) checkKey(key, this.lane);
-    const stored = await Promise.all(pairs.map(([key, value]) => this.set(key, value, read)));
+    const stored = await Promise.all(pairs.map(([key, value]) => this.set(key, value, given)));
     return stored.filter(Boolean).length;
   }
 

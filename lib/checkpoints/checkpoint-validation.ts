@@ -53,7 +53,7 @@ export const GET_OPTIONS = defineOptions<Pick<RestoreCheckpointOptions, 'version
 export const HISTORY_OPTIONS = defineOptions<{ readonly limit?: number }>('history', { limit: of(count) });
 
 /** A valid date, or a text that is one. */
-const time = of(
+const moment = of(
   kindOf('a valid Date or an ISO 8601 string', (value): value is Date | string =>
     value instanceof Date
       ? !Number.isNaN(value.getTime())
@@ -61,17 +61,17 @@ const time = of(
   ),
 );
 
-const filter = { workflow: nonEmpty, lane: laneName, since: time, until: time };
+const filterKinds = { workflow: nonEmpty, lane: laneName, since: moment, until: moment };
 
 export const LIST_FILTER = defineOptions<CheckpointFilter>('A filter of checkpoints', {
-  ...filter,
+  ...filterKinds,
   after: of(text),
   limit: of(count),
 });
 
 export const ITERATE_FILTER = defineOptions<Omit<CheckpointFilter, 'after' | 'limit'>>(
   'A filter of checkpoints',
-  filter,
+  filterKinds,
   {
     elsewhere: { limit: 'Leave the loop when you have enough.', after: 'It belongs to list().' },
   },

@@ -63,7 +63,7 @@ export const milliseconds = coded(
   kindOf('a number of MILLISECONDS', (value): value is number => typeof value === 'number' && !Number.isNaN(value)),
 );
 
-const ENTRY = defineOptions<KeyvEntry>('An entry', { key: anything, value: anything, ttl: milliseconds });
+const ENTRY = defineOptions<KeyvEntry>('An entry', { key: text, value: anything, ttl: milliseconds });
 
 /** Throws TTL_INVALID for a ttl that is no number, and OPTIONS_INVALID for what is no part of an entry. */
 export const readEntry = (entry: KeyvEntry): KeyvEntry => ENTRY.read(entry);

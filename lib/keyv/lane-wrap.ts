@@ -23,8 +23,12 @@ interface WrapOptions<T> {
   readonly raw?: boolean;
 }
 
-const span = either(milliseconds, fn);
-const WRAP_OPTIONS = defineOptions<WrapOptions<never>>('wrap', { ttl: span, refreshThreshold: span, raw: flag });
+const lifetime = either(milliseconds, fn);
+const WRAP_OPTIONS = defineOptions<WrapOptions<never>>('wrap', {
+  ttl: lifetime,
+  refreshThreshold: lifetime,
+  raw: flag,
+});
 
 /** Throws TTL_INVALID or OPTIONS_INVALID before anything is computed. */
 const readWrap = <T>(given: WrapOptions<T>): WrapOptions<T> => WRAP_OPTIONS.read(given) as WrapOptions<T>;

@@ -13,7 +13,7 @@ import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { metricsController } from '../http/metrics.controller.js';
 import { withCacheManager } from './cache-manager.provider.js';
 import { LaneType, type LaneName } from '../lanes/policy.js';
-import { ofLanes, readOptions, settings as ofApp, type LaneCacheOptions } from '../app/options.js';
+import { ofLanes, readOptions, appKinds, type LaneCacheOptions } from '../app/options.js';
 import { injectables, MACHINERY } from './lane-cache.providers.js';
 import { LANE_CACHE_OPTIONS, LANE_CACHE_OPTIONS_FACTORY } from './lane-cache.tokens.js';
 import { anything, either, flag, fn, listOf, names, object, text } from '../options/kinds.js';
@@ -33,10 +33,10 @@ const extras: Kinds<LaneCacheModuleExtras> = {
     controller: either(flag, CONTROLLER),
   }),
   provideCacheManager: flag,
-  extraProviders: listOf(anything, 'providers'),
+  extraProviders: listOf(either(fn, object), 'providers') as never,
 };
 
-export const moduleKinds: Kinds<LaneCacheModuleOptions> = { ...ofApp, ...extras };
+export const moduleKinds: Kinds<LaneCacheModuleOptions> = { ...appKinds, ...extras };
 
 const MODULE_OPTIONS = defineOptions<LaneCacheModuleOptions>('LaneCacheModule', moduleKinds, { elsewhere: ofLanes });
 
@@ -46,14 +46,14 @@ const ASYNC_OPTIONS = defineOptions<LaneCacheModuleAsyncOptions>(
   'forRootAsync',
   {
     ...extras,
-    imports: listOf(anything, 'modules') as never,
+    imports: listOf(either(fn, object), 'modules') as never,
     inject: listOf(anything, 'tokens'),
     useFactory: fn,
     useClass: fn,
     useExisting: fn,
     laneNames: names,
   },
-  { elsewhere: { ...ofLanes, ...Object.fromEntries(Object.keys(ofApp).map((name) => [name, OF_FACTORY])) } },
+  { elsewhere: { ...ofLanes, ...Object.fromEntries(Object.keys(appKinds).map((name) => [name, OF_FACTORY])) } },
 );
 
 /**

@@ -20,14 +20,14 @@ const numberKind = (wants: string, fits: (value: number) => boolean): Kind<numbe
 
 export const text = kindOf('a text', isText);
 export const nonEmpty = kindOf("a text that isn't empty", isNonEmpty);
-export const path = kindOf('a path', (value): value is string => isNonEmpty(value) && !value.includes('\0'));
+export const filePath = kindOf('a path', (value): value is string => isNonEmpty(value) && !value.includes('\0'));
 export const flag = kindOf('true or false', (value): value is boolean => typeof value === 'boolean');
 export const finite = numberKind('a number', Number.isFinite);
 export const fromZero = numberKind('a number of 0 or more', (value) => value >= 0);
 export const whole = numberKind('a whole number of 0 or more', (value) => Number.isSafeInteger(value) && value >= 0);
 export const count = numberKind('a whole number of 1 or more', (value) => Number.isSafeInteger(value) && value >= 1);
 export const share = numberKind('a number between 0 and 1, both excluded', (value) => value > 0 && value < 1);
-export const rate = numberKind('a number from 0 to 1', (value) => value >= 0 && value <= 1);
+export const proportion = numberKind('a number from 0 to 1', (value) => value >= 0 && value <= 1);
 export const record = kindOf('an object', (value): value is Readonly<Record<string, never>> => isBag(value));
 export const object = kindOf('an object', (value): value is object => typeof value === 'object' && value !== null);
 export const signal = objectWith<AbortSignal>('an AbortSignal', 'addEventListener', 'removeEventListener');

