@@ -150,7 +150,7 @@ export const appKinds: Kinds<LaneCacheOptions> = {
   clock: objectWith<Clock>('an object with now, monotonic and schedule', 'now', 'monotonic', 'schedule'),
 };
 
-/** What stands beside `useFactory`, as it must be known before the factory runs. */
+/** Options beside `useFactory`: they must be known before the factory runs. */
 const OF_MODULE = ['isGlobal', 'metrics', 'provideCacheManager', 'extraProviders'].map(
   (name) => [name, 'It belongs to the module: give it to forRoot, or beside useFactory.'] as const,
 );
@@ -164,8 +164,8 @@ const LANE_CACHE_OPTIONS = defineOptions<LaneCacheOptions>('The settings', appKi
 });
 
 /**
- * Settings as they may be written, a lane's name alone included, as options. What @CacheType says of a listed class is
- * taken along. Lanes and types are checked by those who read them. Throws OPTIONS_INVALID naming the option.
+ * Settings as options: a lane's name alone is a setting too. The declarations of @CacheType on listed classes are added.
+ * Lanes and types are checked where they are read. Throws OPTIONS_INVALID with the name of the option.
  */
 export function readOptions(settings?: LaneName | LaneCacheOptions): LaneCacheOptions {
   const options = LANE_CACHE_OPTIONS.read(typeof settings === 'string' ? { lane: settings } : settings);

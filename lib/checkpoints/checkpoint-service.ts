@@ -178,11 +178,13 @@ export class CheckpointService {
    * pinned ones. Works in small transactions: it blocks nothing, and may be killed and repeated.
    */
   async cleanupOldCheckpoints(options: number | CleanupOptions = {}): Promise<CleanupReport> {
-    const wish = toCleanup(options);
-    await this.requireKnown(wish.lane);
-    const { records, newestOfId, ...tally } = await this.write(() => this.cleaner.clean(wish));
-    const report = { ...tally, dryRun: wish.dryRun ?? false };
-    this.settings.events.emit('cleanup', { ...report, newestOfId });
+    const rules = toCleanup(options);
+    await this.requireKnown(rules.lane);
+    const { store, clock, events } = this.settings;
+    const cleaner = new CheckpointCleaner(store, clock, events);
+    const { records, newestOfId, ...tally } = await this.write(() => cleaner.clean(rules));
+    const report = { ...tally, dryRun: rules.dryRun ?? false };
+    events.emit('cleanup', { ...report, newestOfId });
     if (!report.dryRun) return report;
     return { ...report, checkpoints: records.map((record) => toInfo(record, this.settings.codec)) };
   }

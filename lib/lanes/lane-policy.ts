@@ -86,7 +86,7 @@ export function readLane(written: LanePolicyInput, lane: string, base: ResolvedL
     l2: diskOf(written.l2, from.l2),
     l3: diskOf(written.l3, from.l3),
     l4: {
-      // live references cannot travel, so a shared lane need not be told to stay at home
+      // Live references cannot be sent, so a shared lane has no L4 by itself.
       enabled: written.l4?.enabled ?? (from.l4.enabled && isolated !== 'shared'),
       coalesce: written.l4?.coalesce ?? from.l4.coalesce,
     },

@@ -27,7 +27,7 @@ const CHAOS_PLAN = defineOptions<ChaosPlan>('A chaos plan', {
   seed: finite,
 });
 
-/** What a call throws when the plan says so. */
+/** The error of a call that the plan lets fail. */
 export class ChaosError extends Error {
   constructor(call: string, tier: TierName) {
     super(`The plan makes this ${call}() of tier ${tier} fail.`);

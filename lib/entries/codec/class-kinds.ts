@@ -3,6 +3,7 @@ import { Script } from 'node:vm';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import { fn, nonEmpty, required, whole } from '../../options/kinds.js';
 import { defineOptions } from '../../options/options-shape.js';
+import { emptyError, populateError, serializeError } from './built-in-kinds.js';
 import {
   type CellReader,
   type CellWriter,
@@ -44,6 +45,31 @@ export class StaleType extends Error {
 export const asCacheableType = (entry: TypeEntry): CacheableType =>
   typeof entry === 'object' && entry !== null && 'type' in entry ? entry : { type: entry };
 
+/** The kinds of the classes in the `types` option. Throws LaneCacheError OPTIONS_INVALID. */
+export function classKinds(entries: readonly TypeEntry[]): readonly Kind[] {
+  const names = new Set<string>();
+  return entries.map((entry, index) => {
+    const field = `types[${index}]`;
+    const listed = listedType(entry, field);
+    if (names.has(listed.name)) {
+      throw invalid(field, `is the second type named '${listed.name}'. Give one of them another name: { type, name }.`);
+    }
+    names.add(listed.name);
+    return classKind(listed);
+  });
+}
+
+/** A validated entry of the `types` option. */
+interface ListedType {
+  readonly name: string;
+  readonly version: number;
+  readonly prototype: object;
+  readonly migrate: ((fields: Readonly<Record<string, unknown>>, fromVersion: number) => unknown) | undefined;
+  readonly type: ClassOf<unknown>;
+  /** A private member, which prevents instances from being stored. */
+  readonly privateMember: string | undefined;
+}
+
 const CACHEABLE_TYPE = defineOptions<CacheableType>('A listed type', {
   type: required(fn),
   name: nonEmpty,
@@ -51,11 +77,11 @@ const CACHEABLE_TYPE = defineOptions<CacheableType>('A listed type', {
   migrate: fn,
 });
 
-function listType(entry: TypeEntry, field: string): ListedType {
+function listedType(entry: TypeEntry, field: string): ListedType {
   const written = asCacheableType(entry);
   const prototype: unknown = typeof written.type === 'function' ? written.type.prototype : undefined;
   if (typeof prototype !== 'object' || prototype === null) {
-    throw invalid(field, 'is no class. List the class itself, or { type: TheClass, … }.');
+    throw invalid(field, 'is not a class. List the class itself, or { type: TheClass, … }.');
   }
   const { type, name, version = 1, migrate } = CACHEABLE_TYPE.read(written, { path: field });
   const storedName = name ?? type.name;
