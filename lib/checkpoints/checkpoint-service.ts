@@ -77,7 +77,7 @@ export class CheckpointService {
     state: unknown,
     laneOrOptions: string | SaveCheckpointOptions = {},
   ): Promise<CheckpointInfo> {
-    const wish = SAVE_OPTIONS.read(typeof options === 'string' ? { lane: options } : options);
+    const options = SAVE_OPTIONS.read(typeof laneOrOptions === 'string' ? { lane: laneOrOptions } : laneOrOptions);
     const { codec, events } = this.settings;
     const { draft, bytes } = this.drafts.make(id, state, options);
     const saving = this.write((store) => store.save(draft, bytes, options.expectedVersion));
@@ -281,7 +281,7 @@ class CheckpointBuilder {
     options: SaveCheckpointOptions,
   ): { readonly draft: CheckpointDraft; readonly bytes: Uint8Array } {
     const { clock, defaultLane, lanes } = this.settings;
-    const { lane = defaultLane, workflow, step, metadata, ttl } = wish;
+    const { lane = defaultLane, workflow, step, metadata, ttl } = options;
     requireName(id, 'id');
     if (!lanes.includes(lane)) throw new UnknownLaneError(lane, lanes);
     if (workflow !== undefined) requireName(workflow, 'workflow');
