@@ -10,9 +10,9 @@ import type { LaneRecorder } from '../events/recorder.js';
 import { readOptions, type LaneCacheOptions } from './options.js';
 import { SharedDirectory } from './shared-directory.js';
 import { noDisk, type Disk, type MakeCheckpoints } from './disk.js';
-import { toMilliseconds, parseSize } from '../lanes/units.js';
+import { millisecondsText, parseSize, toMilliseconds } from '../lanes/units.js';
 import type { LaneName, ResolvedLane } from '../lanes/policy.js';
-import { resolveLanes } from '../lanes/resolve-lanes.js';
+import { lanesInMilliseconds, resolveLanes } from '../lanes/resolve-lanes.js';
 import { LaneCounters } from '../metrics/lane-counters.js';
 
 /** `look` opens a directory for a moment, to read or change what is in it. Nothing is counted for its app. */
@@ -66,6 +66,14 @@ export function createContext(
   const recent = new Map(Array.from(lanes.keys(), (lane) => [lane, new KeyHistory()]));
   const codec = new ValueCodec(options.types ?? []);
   const warned = new Set<string>();
+  const warnOnce = (subject: string, message: string): void => {
+    if (warned.has(subject)) return;
+    warned.add(subject);
+    logger?.warn(message);
+  };
+  for (const [lane, ttl] of lanesInMilliseconds(options.lanes ?? {}, lanes)) {
+    warnOnce(`lane:${lane}`, millisecondsText(`The ttl of lane '${lane}' is ${ttl}.`, ttl));
+  }
   return {
     purpose,
     makeCheckpoints: options.checkpoints === false ? undefined : checkpoints,
@@ -80,11 +88,7 @@ export function createContext(
     scopes: new FlightScopes(),
     recorder: (lane) => counters.get(lane) ?? new LaneCounters(),
     recent: (lane) => recent.get(lane) ?? new KeyHistory(),
-    warnOnce: (subject, message) => {
-      if (warned.has(subject)) return;
-      warned.add(subject);
-      logger?.warn(message);
-    },
+    warnOnce,
   };
 }
 

@@ -99,14 +99,35 @@ export async function createLaneCache(
   const context = createContext(settings, parts);
   const disk = await openDiskFor(context);
   const log = new InvalidationLog({ journal: disk.journal });
+  let backend: SharedBackend | undefined;
   try {
-    const backend = await openShared(context, disk, log);
+    backend = await openShared(context, disk, log);
     const app = new App(context, { disk, log, backend });
+    await checkRetention(context, app.checkpoints);
     await app.start();
     return app;
   } catch (error) {
+    await backend?.close();
     await disk.close();
     throw error;
+  }
+}
+
+/** Lanes that `retentionDays` names are the app's, or are found in the store. Throws UnknownLaneError. */
+async function checkRetention(
+  { options, lanes, purpose, warnOnce }: AppContext,
+  checkpoints: CheckpointService,
+): Promise<void> {
+  const days = options.checkpoints === false ? undefined : options.checkpoints?.retentionDays;
+  const unknown = typeof days === 'object' ? Object.keys(days).filter((lane) => !lanes.has(lane)) : [];
+  if (unknown.length === 0 || purpose === 'look') return;
+  const { state, reason, lanes: stored } = await checkpoints.getCheckpointCacheStatus();
+  for (const lane of unknown.filter((name) => !Object.hasOwn(stored, name))) {
+    const field = `checkpoints.retentionDays.${lane}`;
+    if (state === 'on' || reason === 'no-directory') {
+      throw new UnknownLaneError(lane, [...lanes.keys(), ...Object.keys(stored)], field, field);
+    }
+    warnOnce(field, `${field}: there is no lane '${lane}', and whether the store holds any of it cannot be seen now.`);
   }
 }
 

@@ -4,7 +4,7 @@ import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { InvalidationLog } from '../invalidation/invalidation-log.js';
 import type { Disk } from './disk.js';
-import { checkDistributed, type DistributedOptions } from './options.js';
+import type { DistributedOptions } from './options.js';
 import type { AppContext } from './app-context.js';
 import { toMilliseconds, type Duration } from '../lanes/units.js';
 import type { CachePolicy } from '../lanes/policy.js';
@@ -49,7 +49,6 @@ function settingsOf(
   { lanes, clock, life, events, recorder }: AppContext,
   { disk, log }: { readonly disk: Disk; readonly log: InvalidationLog },
 ): RedisBackendOptions {
-  checkDistributed(given);
   const ms = (field: 'commandTimeout' | 'maxStaleness', otherwise: Duration): number =>
     toMilliseconds(given[field] ?? otherwise, { field: `distributed.${field}` });
   return {

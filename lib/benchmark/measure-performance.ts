@@ -1,9 +1,11 @@
 import type { GuardedTier } from '../cache/guarded-tier.js';
 import type { LaneBeside, LaneManager } from '../cache/lane-manager.js';
 import type { TierName } from '../entries/tier-name.js';
-import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { size } from '../lanes/option-kinds.js';
 import { parseSize, type Size } from '../lanes/units.js';
 import { LaneCounters } from '../metrics/lane-counters.js';
+import { count, signal as abortSignal } from '../options/kinds.js';
+import { defineOptions } from '../options/options-shape.js';
 
 export interface PerformanceOptions {
   /** How many calls. Default 1,000. */
@@ -29,6 +31,13 @@ export interface PerformanceReport {
   readonly miss: Times;
 }
 
+const PERFORMANCE_OPTIONS = defineOptions<PerformanceOptions>('measureCachePerformance', {
+  iterations: count,
+  keys: count,
+  valueBytes: size,
+  signal: abortSignal,
+});
+
 const TIERS = ['l1', 'l2', 'l3', 'l4'] as const;
 /**
  * Measures a lane's tiers with keys in a space of their own, removed afterwards: the lane's entries, limits and counters
@@ -36,7 +45,7 @@ const TIERS = ['l1', 'l2', 'l3', 'l4'] as const;
  */
 export async function measureCachePerformance(
   cache: LaneManager,
-  options: PerformanceOptions = {},
+  options?: PerformanceOptions,
 ): Promise<PerformanceReport> {
   const plan = planOf(options);
   const counters = new LaneCounters();
@@ -141,18 +150,10 @@ function tierTimes(times: readonly number[]): Times & { readonly hits: number } 
   return { hits: times.length, ...timesOf(times) };
 }
 
-function planOf({ iterations = 1_000, keys = 100, valueBytes = '1KB', signal }: PerformanceOptions): Plan {
-  requireCount('iterations', iterations);
-  requireCount('keys', keys);
+function planOf(options: PerformanceOptions | undefined): Plan {
+  const { iterations = 1_000, keys = 100, valueBytes = '1KB', signal } = PERFORMANCE_OPTIONS.read(options);
   const names = Array.from({ length: Math.min(keys, iterations) }, (_, index) => `key:${index}`);
   return { iterations, keys: names, value: Object.freeze({ text: 'x'.repeat(parseSize(valueBytes)) }), signal };
-}
-
-function requireCount(field: string, value: number): void {
-  if (Number.isInteger(value) && value > 0) return;
-  throw new LaneCacheError('OPTIONS_INVALID', `${field} must be a whole number above 0, not ${String(value)}.`, {
-    field,
-  });
 }
 
 /** Durations in milliseconds: their mean, the middle one, and one that only a hundredth exceeds. */

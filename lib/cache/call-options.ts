@@ -2,6 +2,10 @@ import { type Duration, toMilliseconds } from '../lanes/units.js';
 import type { FreshnessOptions, Isolation, CachePolicy } from '../lanes/policy.js';
 import { checkTags } from '../entries/tags.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { callDuration, freshness } from '../lanes/option-kinds.js';
+import type { Kind } from '../options/kind.js';
+import { anything, coded, finite, flag, inWords, kindOf, oneOf, signal } from '../options/kinds.js';
+import { defineOptions, type Kinds } from '../options/options-shape.js';
 
 /** A copy of an entry past its ttl, or due for renewal, as the computation may use it. */
 export interface StaleValue<T> {
@@ -75,6 +79,41 @@ export interface EntryOptions extends WriteOptions, FreshnessOptions, ReadOption
   readonly signal?: AbortSignal;
 }
 
+const fresh = freshness(callDuration);
+
+/** Tags are checked with those that a computation sets. */
+const writing: Kinds<WriteOptions> = {
+  ttl: callDuration,
+  tags: coded('TAG_INVALID', anything),
+  grace: fresh.grace,
+  jitter: fresh.jitter,
+};
+
+const schema = kindOf('a Standard Schema: an object with `~standard.validate`', (value): value is StandardSchema => {
+  const { validate }: { readonly validate?: unknown } = (value as Partial<StandardSchema> | null)?.['~standard'] ?? {};
+  return typeof validate === 'function';
+});
+
+const isolation: Kind<Isolation> = inWords(
+  "'frozen' or 'clone'; 'shared' is for lanes that are declared so",
+  oneOf('frozen', 'clone', 'shared'),
+);
+
+export const reading: Kinds<ReadOptions> = { isolation, schema, version: finite };
+
+/** Those of one entry that decorators take as they are. */
+export const entryRules = { ...reading, ...fresh, forceFresh: flag };
+
+export const WRITE_OPTIONS = defineOptions<WriteOptions>('Options of a call', writing);
+export const READ_OPTIONS = defineOptions<ReadOptions>('Options of a call', reading);
+export const ENTRY_OPTIONS = defineOptions<EntryOptions>('Options of a call', {
+  ...fresh,
+  ...writing,
+  ...reading,
+  forceFresh: flag,
+  signal,
+});
+
 /** One call's options over its lane's policy, in milliseconds. */
 export interface CallOptions {
   readonly ttlMs: number;
@@ -126,7 +165,7 @@ export function resolveOptions(lane: string, defaults: CallOptions, options: Ent
     graceMs: grace ?? defaults.graceMs,
     acceptedGraceMs: grace ?? Infinity,
     graceBackoffMs: ms('graceBackoff', options.graceBackoff) ?? defaults.graceBackoffMs,
-    refreshAhead: share(lane, options.refreshAhead) ?? defaults.refreshAhead,
+    refreshAhead: options.refreshAhead ?? defaults.refreshAhead,
     softTimeoutMs: ms('softTimeout', options.softTimeout) ?? defaults.softTimeoutMs,
     hardTimeoutMs: ms('hardTimeout', options.hardTimeout) ?? defaults.hardTimeoutMs,
     jitterMs: ms('jitter', options.jitter) ?? defaults.jitterMs,
@@ -137,15 +176,6 @@ export function resolveOptions(lane: string, defaults: CallOptions, options: Ent
     forceFresh: options.forceFresh === true,
     signal: options.signal,
   };
-}
-
-function share(lane: string, refreshAhead: number | undefined): number | undefined {
-  if (refreshAhead === undefined || (refreshAhead > 0 && refreshAhead < 1)) return refreshAhead;
-  throw new LaneCacheError(
-    'OPTIONS_INVALID',
-    `refreshAhead must be a share of the ttl between 0 and 1 (both excluded), not ${String(refreshAhead)}.`,
-    { lane, field: 'refreshAhead' },
-  );
 }
 
 function isolationOf(lane: string, own: Isolation, asked: Isolation | undefined): Isolation {

@@ -9,7 +9,16 @@ import type { BypassReason } from '../events/reasons.js';
 import type { CachePolicy, LaneName } from '../lanes/policy.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { LaneRecorder } from '../events/recorder.js';
-import type { Compute, ComputeMany, EntryOptions, ReadOptions, WriteOptions } from './call-options.js';
+import {
+  ENTRY_OPTIONS,
+  READ_OPTIONS,
+  WRITE_OPTIONS,
+  type Compute,
+  type ComputeMany,
+  type EntryOptions,
+  type ReadOptions,
+  type WriteOptions,
+} from './call-options.js';
 import { type EntryInfo, listEntries } from './entry-listing.js';
 import { explain, type Explanation } from './explain.js';
 import { getOrSetMany } from './get-or-set-many.js';
@@ -21,7 +30,7 @@ import { MemorySpace } from '../tiers/memory-tier.js';
 import type { ManagerContext } from './manager-context.js';
 import * as read from './read.js';
 import { computeAndSet, set as store } from './set.js';
-import { checkCompute, checkKeys, optionsOf, reachesAllLanes } from './validate-call.js';
+import { checkCompute, checkKeys, CLEAR_OPTIONS, optionsOf } from './validate-call.js';
 
 /** One lane of the cache, as callers use it. */
 export class LaneManager {
@@ -61,9 +70,8 @@ export class LaneManager {
 
   /** Returns the stored value, or undefined. It never computes, waits for a computation, or serves past the ttl. */
   get<T = unknown>(key: string, options?: ReadOptions): Promise<T | undefined> {
-    return (read.hitInMemory(this.context, key, options) ?? read.get(this.context, key, options)) as Promise<
-      T | undefined
-    >;
+    const hit = options === undefined ? read.hitInMemory(this.context, key, undefined) : undefined;
+    return (hit ?? read.get(this.context, key, options)) as Promise<T | undefined>;
   }
 
   /** Whether `get` would return a value. It counts no request and changes no recency. */
@@ -76,7 +84,7 @@ export class LaneManager {
    * holds an older one; `flush()` waits for the disk. false = it was refused, and no older value is left either.
    */
   async set(key: string, value: unknown, options?: WriteOptions): Promise<boolean> {
-    const call = optionsOf(this.context, options);
+    const call = optionsOf(this.context, options, WRITE_OPTIONS);
     checkKey(key, this.lane);
     if (this.isClosed) return false;
     return store(this.context, this.shared.invalidations, { key, value, call });
@@ -85,10 +93,8 @@ export class LaneManager {
   /** The hits only, in the order of `keys`. */
   async getMany<T = unknown>(keys: readonly string[], options?: ReadOptions): Promise<Map<string, T>> {
     const found = new Map<string, T>();
-    const get = async (key: string): Promise<readonly [string, T | undefined]> => [
-      key,
-      await this.get<T>(key, options),
-    ];
+    const given = options === undefined ? undefined : READ_OPTIONS.read(options, { lane: this.lane });
+    const get = async (key: string): Promise<readonly [string, T | undefined]> => [key, await this.get<T>(key, given)];
     const values = await Promise.all(checkKeys(keys, this.lane).map(get));
     for (const [key, value] of values) if (value !== undefined) found.set(key, value);
     return found;
@@ -96,9 +102,10 @@ export class LaneManager {
 
   /** How many were stored. */
   async setMany(entries: Iterable<readonly [key: string, value: unknown]>, options?: WriteOptions): Promise<number> {
+    const given = options === undefined ? undefined : WRITE_OPTIONS.read(options, { lane: this.lane });
     const pairs = [...entries];
     for (const [key] of pairs) checkKey(key, this.lane);
-    const stored = await Promise.all(pairs.map(([key, value]) => this.set(key, value, options)));
+    const stored = await Promise.all(pairs.map(([key, value]) => this.set(key, value, given)));
     return stored.filter(Boolean).length;
   }
 
@@ -108,7 +115,7 @@ export class LaneManager {
     computeMissing: ComputeMany<T>,
     options?: EntryOptions,
   ): Promise<Map<string, T>> {
-    const call = optionsOf(this.context, options);
+    const call = optionsOf(this.context, options, ENTRY_OPTIONS);
     const checked = checkKeys(keys, this.lane);
     checkCompute(computeMissing, this.lane);
     const asked = { keys: checked, computeMissing, call };
@@ -139,7 +146,10 @@ export class LaneManager {
 
   /** Removes all entries of this lane, or of every lane. Never checkpoints. Counters stay. */
   async clearAll(options?: { readonly lanes?: 'all' }): Promise<void> {
-    const spaces = reachesAllLanes(options, this.lane) ? [...this.shared.laneContexts()] : [this.context];
+    const spaces =
+      CLEAR_OPTIONS.read(options, { lane: this.lane }).lanes === 'all'
+        ? [...this.shared.laneContexts()]
+        : [this.context];
     if (this.isClosed) return;
     await Promise.all(spaces.map((context) => this.shared.invalidations.clear(context)));
   }
@@ -198,7 +208,7 @@ export class LaneManager {
 
   /** @internal for `@CachePut`: always computes, and stores unless the key was invalidated meanwhile */
   async putComputed<T>(key: string, compute: Compute<T>, options?: EntryOptions): Promise<Awaited<T>> {
-    const call = optionsOf(this.context, options);
+    const call = optionsOf(this.context, options, ENTRY_OPTIONS);
     checkKey(key, this.lane);
     checkCompute(compute, this.lane);
     const asked = { key, compute: compute as Compute<unknown>, call };

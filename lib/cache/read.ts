@@ -1,6 +1,7 @@
 import { checkKey } from '../entries/key.js';
 import type { BypassReason } from '../events/reasons.js';
 import type { MemoryEntry } from '../tiers/memory-tier.js';
+import { ENTRY_OPTIONS, READ_OPTIONS } from './call-options.js';
 import type { CallOptions, Compute, EntryOptions, ReadOptions } from './call-options.js';
 import { countHit } from './in-flight/accounting.js';
 import { Flight, FlightContext } from './in-flight/computation.js';
@@ -49,7 +50,7 @@ export function getOrSet(
   options: EntryOptions | undefined,
 ): Promise<unknown> {
   try {
-    const call = optionsOf(context, options);
+    const call = optionsOf(context, options, ENTRY_OPTIONS);
     checkKey(key, context.lane);
     checkCompute(compute, context.lane);
     const asked = { key, compute, call };
@@ -84,7 +85,7 @@ function readOrCompute(context: LaneContext, inFlight: InFlight, asked: Asked): 
 
 /** `get` after the hot path: the same read, without computing, waiting for a flight, or serving past the ttl. */
 export async function get(context: LaneContext, key: string, options: ReadOptions | undefined): Promise<unknown> {
-  const call = optionsOf(context, options);
+  const call = optionsOf(context, options, READ_OPTIONS);
   checkKey(key, context.lane);
   if (isLagging(context)) await whenCaughtUp(context);
   const reason = bypassReason(context, key);

@@ -24,6 +24,12 @@ import {
 } from './checkpoint.js';
 import {
   fromPosition,
+  GET_OPTIONS,
+  HISTORY_OPTIONS,
+  ITERATE_FILTER,
+  LIST_FILTER,
+  RESTORE_OPTIONS,
+  SAVE_OPTIONS,
   requireCount,
   requireName,
   toCleanup,
@@ -71,7 +77,7 @@ export class CheckpointService {
     state: unknown,
     options: string | SaveCheckpointOptions = {},
   ): Promise<CheckpointInfo> {
-    const wanted = typeof options === 'string' ? { lane: options } : options;
+    const wanted = SAVE_OPTIONS.read(typeof options === 'string' ? { lane: options } : options);
     const { codec, events } = this.settings;
     const { draft, bytes } = this.drafts.make(id, state, wanted);
     const saving = this.write((store) => store.save(draft, bytes, wanted.expectedVersion));
@@ -88,27 +94,27 @@ export class CheckpointService {
    * outlived its ttl or is older than `maxAge`. Rejects with `CheckpointDamagedError` when the bytes are not those that
    * were saved, unless `fallback` asks for the newest valid version before it.
    */
-  async restoreCheckpoint<T = unknown>(id: string, options: RestoreCheckpointOptions = {}): Promise<T | undefined> {
-    const found = await this.find(id, options);
+  async restoreCheckpoint<T = unknown>(id: string, options?: RestoreCheckpointOptions): Promise<T | undefined> {
+    const found = await this.find(id, RESTORE_OPTIONS.read(options));
     return found === undefined ? undefined : decodeState<T>(this.settings.codec, found.record, found.state);
   }
 
   /** As `restoreCheckpoint`, with what was noted about the version. */
   async getCheckpoint<T = unknown>(
     id: string,
-    options: { readonly version?: number } = {},
+    options?: { readonly version?: number },
   ): Promise<Checkpoint<T> | undefined> {
-    const found = await this.find(id, options);
+    const found = await this.find(id, GET_OPTIONS.read(options));
     if (found === undefined) return undefined;
     const { codec } = this.settings;
     return { ...toInfo(found.record, codec), state: decodeState<T>(codec, found.record, found.state) };
   }
 
   /** The versions of `id`, newest first, without states. */
-  async history(id: string, options: { readonly limit?: number } = {}): Promise<readonly CheckpointInfo[]> {
+  async history(id: string, options?: { readonly limit?: number }): Promise<readonly CheckpointInfo[]> {
+    const { limit = Infinity } = HISTORY_OPTIONS.read(options);
     requireName(id, 'id');
-    if (options.limit !== undefined) requireCount(options.limit, 'limit', 1);
-    const records = await this.read((store) => store.history(id, options.limit ?? Infinity), []);
+    const records = await this.read((store) => store.history(id, limit), []);
     return records.map((record) => toInfo(record, this.settings.codec));
   }
 
@@ -129,23 +135,22 @@ export class CheckpointService {
   }
 
   /** A page, newest first: by the order of saving, or by time when `since` or `until` is given. Reads no states. */
-  async list(filter: CheckpointFilter = {}): Promise<CheckpointPage> {
-    const query = toQuery(filter);
-    const slice = await this.read((store) => store.list(query), { records: [] });
-    const items = slice.records.map((record) => toInfo(record, this.settings.codec));
-    return slice.next === undefined ? { items } : { items, next: fromPosition(slice.next) };
+  async list(filter?: CheckpointFilter): Promise<CheckpointPage> {
+    const asked = LIST_FILTER.read(filter);
+    await this.requireKnown(asked.lane);
+    return this.page(asked);
   }
 
   /** All that `list` would give, page by page. */
-  async *iterate(
-    filter: Omit<CheckpointFilter, 'after' | 'limit'> = {},
-  ): AsyncGenerator<CheckpointInfo, void, undefined> {
-    let page = await this.list({ ...filter, limit: 200 });
+  async *iterate(filter?: Omit<CheckpointFilter, 'after' | 'limit'>): AsyncGenerator<CheckpointInfo, void, undefined> {
+    const asked = ITERATE_FILTER.read(filter);
+    await this.requireKnown(asked.lane);
+    let page = await this.page({ ...asked, limit: 200 });
     yield* page.items;
     while (page.next !== undefined) {
       // a consumer that never waits must not keep the event loop to itself
       await nextTurn();
-      page = await this.list({ ...filter, limit: 200, after: page.next });
+      page = await this.page({ ...asked, limit: 200, after: page.next });
       yield* page.items;
     }
   }
@@ -174,6 +179,7 @@ export class CheckpointService {
    */
   async cleanupOldCheckpoints(options: number | CleanupOptions = {}): Promise<CleanupReport> {
     const rules = toCleanup(options);
+    await this.requireKnown(rules.lane);
     const { store, clock, events } = this.settings;
     const cleaner = new CheckpointCleaner(store, clock, events);
     const { records, newestOfId, ...tally } = await this.write(() => cleaner.clean(rules));
@@ -212,6 +218,21 @@ export class CheckpointService {
     const found = await this.read((store) => new ValidVersions(store, events).find(id, query), undefined);
     if (found !== undefined) events.emit('checkpoint', { action: 'restored', id, version: found.record.version });
     return found;
+  }
+
+  private async page(filter: CheckpointFilter): Promise<CheckpointPage> {
+    const query = toQuery(filter);
+    const slice = await this.read((store) => store.list(query), { records: [] });
+    const items = slice.records.map((record) => toInfo(record, this.settings.codec));
+    return slice.next === undefined ? { items } : { items, next: fromPosition(slice.next) };
+  }
+
+  /** A lane of the app, or one that is found in the store: what a removed lane left can be listed and removed. */
+  private async requireKnown(lane: string | undefined): Promise<void> {
+    const { lanes, clock } = this.settings;
+    if (lane === undefined || lanes.includes(lane) || this.isClosed) return;
+    const stored = Object.keys((await this.read((store) => store.usage(clock.now()), NO_USAGE)).lanes);
+    if (!stored.includes(lane)) throw new UnknownLaneError(lane, [...new Set([...lanes, ...stored])]);
   }
 
   private async mark(id: string, mark: 'pinned' | 'unpinned', version: number | undefined): Promise<boolean> {
@@ -260,12 +281,11 @@ class CheckpointBuilder {
     options: SaveCheckpointOptions,
   ): { readonly draft: CheckpointDraft; readonly bytes: Uint8Array } {
     const { clock, defaultLane, lanes } = this.settings;
-    const { lane = defaultLane, workflow, step, metadata, expectedVersion, ttl } = options;
+    const { lane = defaultLane, workflow, step, metadata, ttl } = options;
     requireName(id, 'id');
     if (!lanes.includes(lane)) throw new UnknownLaneError(lane, lanes);
     if (workflow !== undefined) requireName(workflow, 'workflow');
     requireStep(step);
-    if (expectedVersion !== undefined) requireCount(expectedVersion, 'expectedVersion', 0);
     const life = ttl === undefined ? undefined : requireLife(ttl, id);
     const bytes = this.encodeState(id, state);
     const savedAt = clock.now();
@@ -301,7 +321,6 @@ class CheckpointBuilder {
   }
 
   private encodeMetadata(id: string, metadata: unknown): string {
-    if (typeof metadata !== 'object' || metadata === null) throw invalid('metadata', 'must be an object');
     const bytes = encodeOrRefuse(this.settings.codec, metadata, id, 'metadata');
     if (bytes.length > MAX_METADATA_BYTES) {
       throw invalid(

@@ -1,6 +1,27 @@
 import { Buffer } from 'node:buffer';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import type { CheckpointFilter, CleanupOptions } from './checkpoint.js';
+import { callDuration, laneName } from '../lanes/option-kinds.js';
+import type { Kind } from '../options/kind.js';
+import {
+  coded,
+  count,
+  either,
+  finite,
+  flag,
+  fromZero,
+  kindOf,
+  nonEmpty,
+  record,
+  text,
+  whole,
+} from '../options/kinds.js';
+import { defineOptions } from '../options/options-shape.js';
+import type {
+  CheckpointFilter,
+  CleanupOptions,
+  RestoreCheckpointOptions,
+  SaveCheckpointOptions,
+} from './checkpoint.js';
 import type { CleanupRule, ListPosition, ListQuery } from './checkpoint-store.js';
 
 /** In UTF-8. */
@@ -8,6 +29,61 @@ export const MAX_ID_BYTES = 1_024;
 const DAY_MS = 86_400_000;
 const DEFAULT_PAGE = 100;
 const MAX_PAGE = 1_000;
+
+const of = <T>(kind: Kind<T>): Kind<T> => coded('CHECKPOINT_INVALID', kind);
+
+export const SAVE_OPTIONS = defineOptions<SaveCheckpointOptions>('cacheCheckpoint', {
+  lane: laneName,
+  workflow: of(nonEmpty),
+  step: of(either(finite, text)),
+  metadata: of(record),
+  expectedVersion: of(whole),
+  ttl: callDuration,
+});
+
+export const RESTORE_OPTIONS = defineOptions<RestoreCheckpointOptions>('restoreCheckpoint', {
+  version: of(count),
+  maxAge: callDuration,
+  fallback: flag,
+});
+
+export const GET_OPTIONS = defineOptions<Pick<RestoreCheckpointOptions, 'version'>>('getCheckpoint', {
+  version: of(count),
+});
+export const HISTORY_OPTIONS = defineOptions<{ readonly limit?: number }>('history', { limit: of(count) });
+
+/** A valid date, or a text that is one. */
+const moment = of(
+  kindOf('a valid Date or an ISO 8601 string', (value): value is Date | string =>
+    value instanceof Date
+      ? !Number.isNaN(value.getTime())
+      : typeof value === 'string' && !Number.isNaN(Date.parse(value)),
+  ),
+);
+
+const filterKinds = { workflow: nonEmpty, lane: laneName, since: moment, until: moment };
+
+export const LIST_FILTER = defineOptions<CheckpointFilter>('A filter of checkpoints', {
+  ...filterKinds,
+  after: of(text),
+  limit: of(count),
+});
+
+export const ITERATE_FILTER = defineOptions<Omit<CheckpointFilter, 'after' | 'limit'>>(
+  'A filter of checkpoints',
+  filterKinds,
+  {
+    elsewhere: { limit: 'Leave the loop when you have enough.', after: 'It belongs to list().' },
+  },
+);
+
+const CLEANUP_OPTIONS = defineOptions<CleanupOptions>('cleanupOldCheckpoints', {
+  maxAgeDays: of(fromZero),
+  keepLast: of(whole),
+  lane: laneName,
+  workflow: nonEmpty,
+  dryRun: flag,
+});
 
 /** Shows what was wrong without repeating a kilobyte of it. */
 export const invalid = (field: string, problem: string): LaneCacheError =>
@@ -21,10 +97,10 @@ export function requireName(name: unknown, field: 'id' | 'workflow'): void {
     throw invalid(field, `takes ${bytes} bytes; ${MAX_ID_BYTES} is the most. Hash what is longer`);
 }
 
-export function requireStep(step: unknown): void {
-  if (step === undefined || (typeof step === 'number' && Number.isFinite(step))) return;
-  if (typeof step === 'string' && Buffer.byteLength(step) <= MAX_ID_BYTES) return;
-  throw invalid('step', `must be a finite number or a string of at most ${MAX_ID_BYTES} bytes, not ${shown(step)}`);
+/** A text may be as long as an id. */
+export function requireStep(step: number | string | undefined): void {
+  if (typeof step !== 'string' || Buffer.byteLength(step) <= MAX_ID_BYTES) return;
+  throw invalid('step', `takes more than ${MAX_ID_BYTES} bytes`);
 }
 
 /** A whole number of at least `least`. */
@@ -35,14 +111,13 @@ export function requireCount(value: unknown, field: string, least: number): void
 
 export function toQuery(filter: CheckpointFilter): ListQuery {
   const { lane, workflow, since, until, after, limit = DEFAULT_PAGE } = filter;
-  requireCount(limit, 'limit', 1);
   if (limit > MAX_PAGE) throw invalid('limit', `is at most ${MAX_PAGE}, not ${limit}. Use iterate() for all`);
   const byTime = since !== undefined || until !== undefined;
   return {
     ...(lane !== undefined && { lane }),
     ...(workflow !== undefined && { workflow }),
-    ...(since !== undefined && { since: toTime(since, 'since') }),
-    ...(until !== undefined && { until: toTime(until, 'until') }),
+    ...(since !== undefined && { since: toTime(since) }),
+    ...(until !== undefined && { until: toTime(until) }),
     ...(after !== undefined && { after: toPosition(after, byTime ? 2 : 1) }),
     limit,
   };
@@ -63,26 +138,18 @@ function toPosition(after: string, length: number): ListPosition {
   throw invalid('after', "must be the 'next' of a page of the same filter");
 }
 
-function toTime(time: unknown, field: string): number {
-  const ms = time instanceof Date ? time.getTime() : typeof time === 'string' ? Date.parse(time) : Number.NaN;
-  if (Number.isNaN(ms)) throw invalid(field, `must be a valid Date or an ISO 8601 string, not ${shown(time)}`);
-  return ms;
-}
+const toTime = (at: Date | string): number => (typeof at === 'string' ? Date.parse(at) : at.getTime());
 
 /** What a cleanup was asked for; anything else would be taken for the defaults, and remove. */
 export function toCleanup(options: number | CleanupOptions): CleanupOptions {
-  if (typeof options === 'number') return { maxAgeDays: options };
-  if (typeof options === 'object' && options !== null) return options;
+  if (typeof options === 'number') return CLEANUP_OPTIONS.read({ maxAgeDays: options });
+  if (typeof options === 'object' && options !== null) return CLEANUP_OPTIONS.read(options);
   throw invalid('options', `must be a number of days or an object, not ${shown(options)}`);
 }
 
 /** `maxAgeDays: Infinity` leaves only what has expired. */
 export function toRule(options: CleanupOptions, now: number): CleanupRule {
   const { maxAgeDays = 7, keepLast = 0, lane, workflow, dryRun = false } = options;
-  if (typeof maxAgeDays !== 'number' || !(maxAgeDays >= 0)) {
-    throw invalid('maxAgeDays', `must be a number of days of at least 0, not ${shown(maxAgeDays)}`);
-  }
-  requireCount(keepLast, 'keepLast', 0);
   return {
     now,
     savedBefore: now - maxAgeDays * DAY_MS,

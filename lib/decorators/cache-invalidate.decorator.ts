@@ -8,9 +8,12 @@ import {
   type DecorationSite,
   register,
 } from './method-registry.js';
-import { callGiven, checkOptions } from './option-checks.js';
+import { callGiven, keySpec, OF_DECORATORS, readOptions, tagSpec } from './option-checks.js';
 import { wrapMethod, type Advice } from './method-wrapper.js';
 import { compileKey, compileTags, type Compiled, type KeySpec, type TagSpec } from './specs.js';
+import { laneName } from '../lanes/option-kinds.js';
+import { either, fn, listOf, oneOf } from '../options/kinds.js';
+import { defineOptions } from '../options/options-shape.js';
 
 /** What to invalidate when the method runs: at least one of `key`, `tags`, `pattern` and `all`. */
 export interface CacheInvalidateOptions {
@@ -28,8 +31,19 @@ export interface CacheInvalidateOptions {
   readonly condition?: (...args: never[]) => boolean;
 }
 
-const OPTIONS = ['lane', 'key', 'tags', 'pattern', 'all', 'when', 'condition'];
-const MOMENTS = ['before', 'after', 'both'];
+const CACHE_INVALIDATE_OPTIONS = defineOptions<CacheInvalidateOptions>(
+  '@CacheInvalidate',
+  {
+    lane: laneName,
+    key: either(keySpec, listOf(keySpec, 'texts and functions')),
+    tags: tagSpec,
+    pattern: keySpec,
+    all: oneOf(true),
+    when: oneOf('before', 'after', 'both'),
+    condition: fn,
+  },
+  OF_DECORATORS,
+);
 
 interface Targets {
   readonly keys: readonly Compiled<string>[];
@@ -48,10 +62,10 @@ type Invalidation = () => Promise<unknown>;
  * skipped, with one warning, since no entry can have its key. An invalidation that fails rejects the call. Throws
  * DECORATOR_INVALID when the class is declared.
  */
-export function CacheInvalidate(options: CacheInvalidateOptions): AsyncMethodDecorator {
+export function CacheInvalidate(given: CacheInvalidateOptions): AsyncMethodDecorator {
   return (target, method, descriptor) => {
     const site = decorationSite('@CacheInvalidate', target, method, descriptor);
-    checkOptions(site, options, OPTIONS);
+    const options = readOptions(site, given, CACHE_INVALIDATE_OPTIONS);
     const targets = compileTargets(site, options);
     const { lane } = options;
     const templates = [...targets.keys, targets.tags, targets.pattern].flatMap((each) => each?.templates ?? []);
@@ -62,12 +76,9 @@ export function CacheInvalidate(options: CacheInvalidateOptions): AsyncMethodDec
 }
 
 function compileTargets(site: DecorationSite, options: CacheInvalidateOptions): Targets {
-  const { key, tags, pattern, all, when } = options;
+  const { key, tags, pattern, all } = options;
   if (key === undefined && tags === undefined && pattern === undefined && all !== true) {
     throw decoratorError(site, 'names nothing to invalidate. Give key, tags, pattern or all: true.');
-  }
-  if (when !== undefined && !MOMENTS.includes(when)) {
-    throw decoratorError(site, `when is '${when as string}'; it may be ${MOMENTS.join(', ')}.`);
   }
   const keys: readonly KeySpec[] = key === undefined ? [] : isList(key) ? key : [key];
   return {

@@ -1,9 +1,12 @@
-import { type AsyncMethodDecorator, decorationSite, decoratorError, register } from './method-registry.js';
+import { type AsyncMethodDecorator, decorationSite, register } from './method-registry.js';
 import type { CachedOptions } from './cached.decorator.js';
-import { entryAdvice } from './entry-advice.js';
+import { entryAdvice, resultRules } from './entry-advice.js';
 import { wrapMethod } from './method-wrapper.js';
-import { checkOptions } from './option-checks.js';
+import { keySpec, OF_DECORATORS, readOptions } from './option-checks.js';
 import { compileKey, compileTags, type KeySpec } from './specs.js';
+import { reading } from '../cache/call-options.js';
+import { required } from '../options/kinds.js';
+import { defineOptions } from '../options/options-shape.js';
 
 /** The key under which a method's result is stored, and its rules. */
 export interface CachePutOptions extends Pick<
@@ -13,7 +16,11 @@ export interface CachePutOptions extends Pick<
   readonly key: KeySpec;
 }
 
-const OPTIONS = ['lane', 'key', 'ttl', 'tags', 'resultTags', 'condition', 'unless', 'version'];
+const CACHE_PUT_OPTIONS = defineOptions<CachePutOptions>(
+  '@CachePut',
+  { ...resultRules, version: reading.version, key: required(keySpec) },
+  OF_DECORATORS,
+);
 
 /**
  * Runs the method on every call and stores its result under `key`, replacing the entry.
@@ -21,11 +28,10 @@ const OPTIONS = ['lane', 'key', 'ttl', 'tags', 'resultTags', 'condition', 'unles
  * An invalidation while the method runs wins over the result. A method that fails leaves the entry as it is. A call
  * without a key (a template's value is missing) stores nothing. Throws DECORATOR_INVALID when the class is declared.
  */
-export function CachePut(options: CachePutOptions): AsyncMethodDecorator {
+export function CachePut(given: CachePutOptions): AsyncMethodDecorator {
   return (target, method, descriptor) => {
     const site = decorationSite('@CachePut', target, method, descriptor);
-    checkOptions(site, options, OPTIONS);
-    if (options.key === undefined) throw decoratorError(site, 'needs a key: without one nothing could read the entry.');
+    const options = readOptions(site, given, CACHE_PUT_OPTIONS);
     const key = compileKey(site, options.key, 'key');
     const tags = options.tags === undefined ? undefined : compileTags(site, options.tags);
     register({ site, lane: options.lane, templates: [...key.templates, ...(tags?.templates ?? [])] });

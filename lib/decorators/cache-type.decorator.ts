@@ -1,7 +1,15 @@
 import { asCacheableType, type CacheableType, type TypeEntry } from '../entries/codec/class-kinds.js';
+import { fn, nonEmpty, whole } from '../options/kinds.js';
+import { defineOptions } from '../options/options-shape.js';
 
 /** How a class is stored: all of `CacheableType` but the class itself. */
 export type CacheTypeOptions = Omit<CacheableType, 'type'>;
+
+const CACHE_TYPE_OPTIONS = defineOptions<CacheTypeOptions>(
+  '@CacheType',
+  { name: nonEmpty, version: whole, migrate: fn },
+  { code: 'DECORATOR_INVALID' },
+);
 
 const CACHE_TYPE = Symbol.for('nestjs-lane-cache.type');
 
@@ -12,9 +20,10 @@ const CACHE_TYPE = Symbol.for('nestjs-lane-cache.type');
  * Otherwise the classes of one app would reach the cache of another in the same process. A `{ type, … }` entry wins
  * over the decorator. Subclasses do not inherit it.
  */
-export function CacheType(options: CacheTypeOptions = {}): ClassDecorator {
+export function CacheType(given?: CacheTypeOptions): ClassDecorator {
   return (type) => {
-    Object.defineProperty(type, CACHE_TYPE, { value: Object.freeze({ ...options }), configurable: true });
+    const options = CACHE_TYPE_OPTIONS.read(given, { whose: `@CacheType on ${type.name}` });
+    Object.defineProperty(type, CACHE_TYPE, { value: Object.freeze(options), configurable: true });
   };
 }
 

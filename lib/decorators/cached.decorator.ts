@@ -2,10 +2,13 @@ import type { Duration } from '../lanes/units.js';
 import type { LaneName } from '../lanes/policy.js';
 import { type AsyncMethodDecorator, decorationSite, register, type ClassReference } from './method-registry.js';
 import { DefaultKeys, MethodPrefix } from './keys.js';
-import { entryAdvice, LANE_RULES, type EntryRules } from './entry-advice.js';
+import { entryAdvice, resultRules, type EntryRules } from './entry-advice.js';
 import { wrapMethod } from './method-wrapper.js';
-import { checkOptions } from './option-checks.js';
+import { keySpec, OF_DECORATORS, readOptions } from './option-checks.js';
 import { compileKey, compileTags, type KeySpec } from './specs.js';
+import { entryRules } from '../cache/call-options.js';
+import { nonEmpty } from '../options/kinds.js';
+import { defineOptions } from '../options/options-shape.js';
 
 /**
  * How a method's results are cached. Freshness options, `isolation`, `schema` and `version` are those of `getOrSet`.
@@ -20,7 +23,11 @@ export interface CachedOptions extends EntryRules {
   readonly name?: string;
 }
 
-const OPTIONS = ['lane', 'key', 'name', 'ttl', 'tags', 'resultTags', 'condition', 'unless', ...LANE_RULES];
+const CACHED_OPTIONS = defineOptions<CachedOptions>(
+  '@Cached',
+  { ...resultRules, key: keySpec, name: nonEmpty, ...entryRules },
+  OF_DECORATORS,
+);
 
 /**
  * Answers calls of a method from the cache: each distinct list of arguments is one entry.
@@ -37,10 +44,10 @@ export function Cached(
   ttl?: Duration,
   tags?: readonly string[],
 ): AsyncMethodDecorator {
-  const options = typeof given === 'object' ? given : positional(given, ttl, tags);
+  const written = typeof given === 'object' ? given : positional(given, ttl, tags);
   return (target, method, descriptor) => {
     const site = decorationSite('@Cached', target, method, descriptor);
-    checkOptions(site, options, OPTIONS);
+    const options = readOptions(site, written, CACHED_OPTIONS);
     const key = options.key === undefined ? undefined : compileKey(site, options.key, 'key');
     const tagged = options.tags === undefined ? undefined : compileTags(site, options.tags);
     const prefix = new MethodPrefix(site, options.name);

@@ -6,13 +6,15 @@ import type { Duration } from '../lanes/units.js';
 import {
   type AsyncMethodDecorator,
   decorationSite,
-  decoratorError,
   siteLabel,
   type DecorationSite,
   register,
 } from './method-registry.js';
-import { callGiven, type GivenFunction, checkOptions } from './option-checks.js';
+import { callGiven, OF_DECORATORS, readOptions, type GivenFunction } from './option-checks.js';
 import { wrapMethod, type MethodCall } from './method-wrapper.js';
+import { callDuration, laneName } from '../lanes/option-kinds.js';
+import { either, finite, fn, inWords, nonEmpty, oneOf, required, text } from '../options/kinds.js';
+import { defineOptions } from '../options/options-shape.js';
 
 /** The checkpoint that a workflow step restores or saves. */
 export interface CheckpointedOptions extends Pick<SaveCheckpointOptions, 'lane' | 'ttl'> {
@@ -28,7 +30,19 @@ export interface CheckpointedOptions extends Pick<SaveCheckpointOptions, 'lane' 
   readonly onUnavailable?: 'throw' | 'run';
 }
 
-const OPTIONS = ['id', 'lane', 'ttl', 'workflow', 'step', 'maxAge', 'onUnavailable'];
+const CHECKPOINTED_OPTIONS = defineOptions<CheckpointedOptions>(
+  '@Checkpointed',
+  {
+    id: required(inWords('a function that gives the id of the checkpoint', fn)),
+    lane: laneName,
+    ttl: callDuration,
+    workflow: either(nonEmpty, fn),
+    step: either(either(finite, text), fn),
+    maxAge: callDuration,
+    onUnavailable: oneOf('throw', 'run'),
+  },
+  OF_DECORATORS,
+);
 
 /**
  * Restores a step's result from its checkpoint if there is one; else runs the step, and resolves once its result is
@@ -38,13 +52,10 @@ const OPTIONS = ['id', 'lane', 'ttl', 'workflow', 'step', 'maxAge', 'onUnavailab
  * `CheckpointDamagedError`: remove it, or restore an older version, to go on. Throws DECORATOR_INVALID when the class
  * is declared.
  */
-export function Checkpointed(options: CheckpointedOptions): AsyncMethodDecorator {
+export function Checkpointed(given: CheckpointedOptions): AsyncMethodDecorator {
   return (target, method, descriptor) => {
     const site = decorationSite('@Checkpointed', target, method, descriptor);
-    checkOptions(site, options, OPTIONS);
-    if (typeof options.id !== 'function') {
-      throw decoratorError(site, 'id must be a function that returns the id of the checkpoint.');
-    }
+    const options = readOptions(site, given, CHECKPOINTED_OPTIONS);
     register({ site, lane: options.lane, templates: [] });
     const step = new CheckpointedStep(site, options);
     return wrapMethod(site, descriptor, (manager, call) => step.run(manager, call));

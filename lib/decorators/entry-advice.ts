@@ -1,10 +1,13 @@
 import type { LaneManager } from '../cache/lane-manager.js';
 import type { Compute, ComputeContext, EntryOptions } from '../cache/call-options.js';
 import type { FlightContext } from '../cache/in-flight/computation.js';
+import { callDuration, laneName } from '../lanes/option-kinds.js';
 import type { LaneName } from '../lanes/policy.js';
 import type { Duration } from '../lanes/units.js';
+import { either, fn } from '../options/kinds.js';
+import type { Kinds } from '../options/options-shape.js';
 import { siteLabel, type DecorationSite } from './method-registry.js';
-import { callGiven } from './option-checks.js';
+import { callGiven, tagSpec } from './option-checks.js';
 import type { Advice, MethodCall } from './method-wrapper.js';
 import type { Compiled, FromArguments, TagSpec } from './specs.js';
 
@@ -27,6 +30,16 @@ export interface EntryRules extends Omit<EntryOptions, 'tags' | 'ttl' | 'signal'
   /** false = the method runs uncached (bypassed 'condition'). */
   readonly condition?: (...args: never[]) => boolean;
 }
+
+/** The rules that `@Cached` and `@CachePut` share. */
+export const resultRules: Kinds<Pick<EntryRules, 'lane' | 'ttl' | 'tags' | 'resultTags' | 'condition' | 'unless'>> = {
+  lane: laneName,
+  ttl: either(callDuration, fn),
+  tags: tagSpec,
+  resultTags: fn,
+  condition: fn,
+  unless: fn,
+};
 
 /** The rules that are passed to the lane unchanged. */
 export const LANE_RULES: readonly (keyof EntryOptions & keyof EntryRules)[] = [

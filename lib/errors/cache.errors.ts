@@ -6,11 +6,11 @@ export class UnknownLaneError extends LaneCacheError {
   readonly known: readonly string[];
 
   /** `askedBy` names what refers to the lane, such as a decorator, if it is not the caller. */
-  constructor(lane: string, known: readonly string[], askedBy?: string) {
+  constructor(lane: string, known: readonly string[], askedBy?: string, field?: string) {
     super(
       'LANE_UNKNOWN',
       `${askedBy === undefined ? 'There' : `${askedBy}: there`} is no lane '${lane}'. Known lanes: ${known.join(', ')}. Define it under 'lanes' in the options, or use one of these.`,
-      { lane },
+      { lane, field },
     );
     this.known = known;
   }

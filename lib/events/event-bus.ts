@@ -1,12 +1,16 @@
 import { channel, type Channel } from 'node:diagnostics_channel';
 import type { Clock } from '../clock/clock.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { signal as abortSignal } from '../options/kinds.js';
+import { defineOptions } from '../options/options-shape.js';
 import type { EventSink, LaneCacheEvent, LaneCacheEventMap, LaneCacheEventName, LaneCacheEvents } from './event-map.js';
 
 /** Called for a listener that threw or rejected, and was removed. */
 export type ListenerReport = (name: LaneCacheEventName, error: unknown) => void;
 
 type Outlets = { readonly [N in LaneCacheEventName]: Outlet<N> };
+
+const ONCE_OPTIONS = defineOptions<{ readonly signal?: AbortSignal }>('once', { signal: abortSignal });
 
 /** Where events go: to the listeners of the app, and to `diagnostics_channel` as 'nestjs-lane-cache:<name>'. */
 export class EventBus implements LaneCacheEvents, EventSink {
@@ -38,12 +42,9 @@ export class EventBus implements LaneCacheEvents, EventSink {
   }
 
   /** The next event of that name. Rejects with the signal's reason when it aborts first. */
-  once<N extends LaneCacheEventName>(
-    name: N,
-    options: { readonly signal?: AbortSignal } = {},
-  ): Promise<LaneCacheEvent<N>> {
-    const { signal } = options;
+  once<N extends LaneCacheEventName>(name: N, options?: { readonly signal?: AbortSignal }): Promise<LaneCacheEvent<N>> {
     return new Promise((resolve, reject) => {
+      const { signal } = ONCE_OPTIONS.read(options);
       signal?.throwIfAborted();
       const stop = this.outlet(name).add((event) => {
         stop();

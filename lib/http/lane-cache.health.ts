@@ -5,6 +5,8 @@ import type { TierName } from '../entries/tier-name.js';
 import type { TierOffReason } from '../events/reasons.js';
 import { LANE_CACHE, type LaneName } from '../lanes/policy.js';
 import { LaneCacheMetrics } from '../metrics/lane-cache-metrics.js';
+import { flag, names } from '../options/kinds.js';
+import { defineOptions } from '../options/options-shape.js';
 
 export interface HealthOptions {
   /** Default: all lanes. */
@@ -15,6 +17,8 @@ export interface HealthOptions {
 
 /** What terminus takes as the result of a check, by the key it was asked under. */
 export type HealthResult = Record<string, { readonly status: 'up' | 'down' } & Record<string, unknown>>;
+
+const HEALTH_OPTIONS = defineOptions<HealthOptions>('isHealthy', { lanes: names, strict: flag });
 
 const TIERS: readonly TierName[] = ['l1', 'l2', 'l3', 'l4'];
 /** Off, because the options say so. */
@@ -37,7 +41,8 @@ export class LaneCacheHealthIndicator {
   ) {}
 
   /** Rejects with UnknownLaneError only. */
-  async isHealthy(key: string, { lanes, strict = false }: HealthOptions = {}): Promise<HealthResult> {
+  async isHealthy(key: string, options?: HealthOptions): Promise<HealthResult> {
+    const { lanes, strict = false } = HEALTH_OPTIONS.read(options);
     const checked = lanes ?? Object.keys(this.metrics.report().lanes);
     const off = checked.map((lane) => [lane, this.tiersOff(this.cache.forLane(lane).lane)] as const);
     const { state, reason } = await this.checkpoints.getCheckpointCacheStatus();

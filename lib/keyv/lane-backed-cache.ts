@@ -1,7 +1,7 @@
 import { createCache, type Cache } from 'cache-manager';
-import { Keyv, type KeyvEntry } from 'keyv';
+import { Keyv } from 'keyv';
 import type { LaneManager } from '../cache/lane-manager.js';
-import { laneKeyvStore, FOREVER_MS } from './lane-keyv-store.js';
+import { FOREVER_MS, laneKeyvStore, readEntry, type KeyvEntry } from './lane-keyv-store.js';
 import { laneWrap } from './lane-wrap.js';
 
 /** Keeps its entries apart from those of other Keyv stores on the lane, which have another shape. */
@@ -20,23 +20,33 @@ export function laneBackedCache(lane: LaneManager): Cache {
   keyv.deserialize = undefined;
   const cache = createCache({ stores: [keyv], ttl: lane.policy.ttlMs });
   const events = cache.off('refresh', () => undefined);
-  return Object.assign(cache, { wrap: laneWrap(lane, NAMESPACE, events) });
+  const { mset } = cache;
+  return Object.assign(cache, {
+    wrap: laneWrap(lane, NAMESPACE, events),
+    mset: async (list: WrittenEntry[]) => mset(list.map(written)),
+  });
 }
 
 /** A Keyv in which a ttl of 0 never ends, as in cache-manager. Keyv itself passes 0 on as no ttl. */
 class LaneKeyv extends Keyv {
-  override set(key: string, value: unknown, ttl?: number): Promise<boolean> {
-    return super.set(key, value, endless(ttl));
+  override async set(key: string, value: unknown, ttl?: number): Promise<boolean> {
+    return super.set(key, value, withEnd({ key, value, ttl }).ttl);
   }
 
-  override setMany(entries: KeyvEntry[]): Promise<boolean[]> {
-    return super.setMany(entries.map((entry) => ({ ...entry, ...ttlOf(entry) })));
+  override async setMany(entries: KeyvEntry[]): Promise<boolean[]> {
+    return super.setMany(entries.map(withEnd));
   }
 }
 
-const endless = (ttl: number | undefined): number | undefined => (ttl === 0 ? FOREVER_MS : ttl);
+type WrittenEntry = Parameters<Cache['mset']>[0][number];
 
-function ttlOf({ ttl }: KeyvEntry): { ttl?: number } {
-  const given = endless(ttl);
-  return given === undefined ? {} : { ttl: given };
+/** Throws TTL_INVALID where Keyv would report an error and store nothing. */
+function written(entry: KeyvEntry): WrittenEntry {
+  const { key, value, ttl } = readEntry(entry);
+  return ttl === undefined ? { key, value } : { key, value, ttl };
+}
+
+function withEnd(entry: KeyvEntry): WrittenEntry {
+  const read = written(entry);
+  return read.ttl === 0 ? { ...read, ttl: FOREVER_MS } : read;
 }

@@ -1,6 +1,8 @@
 import type { LaneManager } from '../cache/lane-manager.js';
 import { createHash } from 'node:crypto';
 import type { Duration } from '../lanes/units.js';
+import { anything, coded, kindOf, text } from '../options/kinds.js';
+import { defineOptions } from '../options/options-shape.js';
 
 /** One entry of `setMany`; the ttl in MILLISECONDS. */
 export interface KeyvEntry {
@@ -46,12 +48,25 @@ export interface LaneKeyvStore<C extends LaneManager = LaneManager> {
  */
 export function laneKeyvStore<C extends LaneManager>(
   cache: C,
-  options: { readonly namespace?: string } = {},
+  options?: { readonly namespace?: string },
 ): LaneKeyvStore<C> {
-  return new KeyvStore(cache, options.namespace);
+  return new KeyvStore(cache, STORE_OPTIONS.read(options).namespace);
 }
 
 const CLONED = Object.freeze({ isolation: 'clone' });
+
+const STORE_OPTIONS = defineOptions<{ readonly namespace?: string }>('laneKeyvStore', { namespace: text });
+
+/** As Keyv and cache-manager have it. */
+export const milliseconds = coded(
+  'TTL_INVALID',
+  kindOf('a number of MILLISECONDS', (value): value is number => typeof value === 'number' && !Number.isNaN(value)),
+);
+
+const ENTRY = defineOptions<KeyvEntry>('An entry', { key: text, value: anything, ttl: milliseconds });
+
+/** Throws TTL_INVALID for a ttl that is no number, and OPTIONS_INVALID for what is no part of an entry. */
+export const readEntry = (entry: KeyvEntry): KeyvEntry => ENTRY.read(entry);
 
 class KeyvStore<C extends LaneManager> implements LaneKeyvStore<C> {
   readonly opts: LaneKeyvStore<C>['opts'];
@@ -79,15 +94,16 @@ class KeyvStore<C extends LaneManager> implements LaneKeyvStore<C> {
     return keys.map((key) => found.get(prefix + key));
   }
 
-  set(key: string, value: unknown, ttlMs?: number): Promise<boolean> {
-    const ttl = durationOf(ttlMs);
+  async set(key: string, value: unknown, ttlMs?: number): Promise<boolean> {
+    const ttl = durationOf(readEntry({ key, value, ttl: ttlMs ?? undefined }).ttl);
     return this.cache.set(this.prefix() + key, value, ttl === undefined ? undefined : { ttl });
   }
 
   setMany(entries: KeyvEntry[]): Promise<boolean[]>;
   setMany(entries: KeyvEntry[]): Promise<void>;
-  setMany(entries: KeyvEntry[]): Promise<unknown> {
-    return Promise.all(entries.map(({ key, value, ttl }) => this.set(key, value, ttl)));
+  async setMany(entries: KeyvEntry[]): Promise<unknown> {
+    const read = entries.map(readEntry);
+    return Promise.all(read.map(({ key, value, ttl }) => this.set(key, value, ttl)));
   }
 
   delete(key: string): Promise<boolean> {

@@ -3,7 +3,9 @@ import type { Cache } from 'cache-manager';
 import type { LaneManager } from '../cache/lane-manager.js';
 import type { ComputeContext, EntryOptions } from '../cache/call-options.js';
 import { systemClock } from '../clock/clock.js';
-import { keyPrefix, durationOf, FOREVER_MS } from './lane-keyv-store.js';
+import { either, flag, fn } from '../options/kinds.js';
+import { defineOptions } from '../options/options-shape.js';
+import { durationOf, FOREVER_MS, keyPrefix, milliseconds } from './lane-keyv-store.js';
 
 /** A value in the form in which Keyv stores it; `expires` in epoch milliseconds. */
 interface KeyvValue<T> {
@@ -20,6 +22,16 @@ interface WrapOptions<T> {
   readonly refreshThreshold?: Milliseconds<T>;
   readonly raw?: boolean;
 }
+
+const lifetime = either(milliseconds, fn);
+const WRAP_OPTIONS = defineOptions<WrapOptions<never>>('wrap', {
+  ttl: lifetime,
+  refreshThreshold: lifetime,
+  raw: flag,
+});
+
+/** Throws TTL_INVALID or OPTIONS_INVALID before anything is computed. */
+const readWrap = <T>(given: WrapOptions<T>): WrapOptions<T> => WRAP_OPTIONS.read(given) as WrapOptions<T>;
 
 /**
  * cache-manager's `wrap` on the lane's `getOrSet`, so that concurrent callers share one computation, and a result whose
@@ -46,7 +58,7 @@ export function laneWrap(lane: LaneManager, namespace: string, events: EventEmit
     given?: Milliseconds<T> | WrapOptions<T>,
     refreshThreshold?: Milliseconds<T>,
   ): Promise<T | KeyvValue<T>> {
-    const options: WrapOptions<T> = typeof given === 'object' ? given : { ttl: given, refreshThreshold };
+    const options = readWrap(typeof given === 'object' ? given : { ttl: given, refreshThreshold });
     const computeValue = (context: ComputeContext) => computed(compute, options, lane, context);
     const get = (freshness: EntryOptions) =>
       lane.getOrSet(prefix + key, computeValue, { isolation: 'clone', ...freshness });

@@ -1,129 +1,150 @@
-import { LaneFields } from './lane-fields.js';
-import type { CachePolicy, Isolation, ResolvedLane } from './policy.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+import type { Kind } from '../options/kind.js';
+import { count, either, flag, kindOf, listOf, objectWith, oneOf, text } from '../options/kinds.js';
+import { defineOptions } from '../options/options-shape.js';
+import { duration, freshness, isolation, period, sizeAboveZero } from './option-kinds.js';
+import type {
+  CachePolicy,
+  DiskTierPolicy,
+  DistributedTierPolicy,
+  LanePolicyInput,
+  MemoryTierPolicy,
+  ResolvedLane,
+} from './policy.js';
 import type { LaneStrategy } from './strategy.js';
+import { readDuration, readSize, type Duration, type Size } from './units.js';
 
-const MEMORY_FIELDS = ['maxEntries', 'maxBytes'] as const;
-const DISK_FIELDS = ['enabled', ...MEMORY_FIELDS] as const;
-// prettier-ignore
-const LANE_FIELDS = [
-  'extends', 'description', 'useCases', 'l1', 'l2', 'l3', 'l4', 'maxEntryBytes', 'ttl', 'compression', 'isolation',
-  'strategy', 'include', 'exclude', 'targets',
-  'grace', 'graceBackoff', 'refreshAhead', 'softTimeout', 'hardTimeout', 'jitter',
-] as const;
-const ISOLATIONS: readonly Isolation[] = ['frozen', 'clone', 'shared'];
 const LONGEST_TEXT = 512;
 
-/** A lane as it was written, its shape and the names of its fields checked. Throws LANE_INVALID. */
-export function openLane(lane: string | undefined, path: string, written: unknown): LaneFields {
-  return new LaneFields(lane, path, written, LANE_FIELDS);
+const phrases = listOf(
+  kindOf('', (value): value is string => typeof value === 'string' && value !== '' && value.length <= LONGEST_TEXT),
+  `strings of 1 to ${LONGEST_TEXT} characters`,
+);
+
+/** Two numbers, from and to, of 0 to `highest`. */
+function range(highest: number): Kind<readonly [number, number]> {
+  const upTo = highest === Infinity ? '0 or more' : `0 to ${highest}`;
+  return kindOf(`[from, to], two numbers of ${upTo}`, (value): value is [number, number] => {
+    if (!Array.isArray(value) || value.length !== 2) return false;
+    const [from, to]: readonly unknown[] = value;
+    return (
+      typeof from === 'number' && typeof to === 'number' && from >= 0 && from <= to && to <= highest && to < Infinity
+    );
+  });
 }
 
-/** The rules of a lane: what `fields` say, and `base` where they are silent. Throws LANE_INVALID. */
-export function readLane(fields: LaneFields, lane: string, base: ResolvedLane): ResolvedLane {
-  const strategy = fields.read(
-    'strategy',
-    base.strategy,
-    readStrategy,
-    'must have shouldCache and getEvictionPriority',
-  );
+const memory = { maxEntries: count, maxBytes: sizeAboveZero };
+const disk = defineOptions<DiskTierPolicy>('A lane', { enabled: flag, ...memory });
+
+/** A lane as an app writes it down. */
+export const LANE = defineOptions<LanePolicyInput>(
+  'A lane',
+  {
+    extends: text,
+    description: text,
+    useCases: phrases,
+    l1: defineOptions<MemoryTierPolicy>('A lane', memory),
+    l2: disk,
+    l3: disk,
+    l4: defineOptions<DistributedTierPolicy>('A lane', { enabled: flag, coalesce: oneOf('process', 'cluster') }),
+    maxEntryBytes: sizeAboveZero,
+    ttl: duration,
+    compression: either(flag, defineOptions<{ readonly minBytes?: Size }>('A lane', { minBytes: sizeAboveZero })),
+    isolation,
+    strategy: objectWith<LaneStrategy>(
+      'an object with shouldCache and getEvictionPriority',
+      'shouldCache',
+      'getEvictionPriority',
+    ),
+    include: phrases,
+    exclude: phrases,
+    targets: defineOptions<NonNullable<LanePolicyInput['targets']>>('A lane', {
+      hitRate: range(100),
+      speedUp: range(Infinity),
+    }),
+    ...freshness(duration, period),
+  },
+  { code: 'LANE_INVALID' },
+);
+
+/** A lane as it was written, its shape and each of its fields checked. Throws LANE_INVALID. */
+export function openLane(lane: string | undefined, path: string, written: unknown): LanePolicyInput {
+  const whose = lane === undefined ? 'Invalid lane' : `Lane '${lane}' is invalid`;
+  return LANE.read(written ?? null, { whose, lane, path });
+}
+
+/** The rules of a lane: what `written` says, and `base` where it is silent. */
+export function readLane(written: LanePolicyInput, lane: string, base: ResolvedLane): ResolvedLane {
   const from = base.policy;
-  const isolation = fields.oneOf('isolation', from.isolation, ISOLATIONS);
+  const strategy = written.strategy ?? base.strategy;
+  const isolated = written.isolation ?? from.isolation;
   const policy: CachePolicy = {
     lane,
-    description: fields.text('description', from.description),
-    useCases: fields.texts('useCases', from.useCases, LONGEST_TEXT),
-    ...readTiers(fields, from, isolation),
-    maxEntryBytes: fields.size('maxEntryBytes', from.maxEntryBytes),
-    ttlMs: fields.duration('ttl', from.ttlMs),
-    compression: readCompression(fields, from.compression),
-    isolation,
+    description: written.description ?? from.description,
+    useCases: written.useCases ?? from.useCases,
+    l1: memoryOf(written.l1, from.l1),
+    l2: diskOf(written.l2, from.l2),
+    l3: diskOf(written.l3, from.l3),
+    l4: {
+      // Live references cannot be sent, so a shared lane has no L4 by itself.
+      enabled: written.l4?.enabled ?? (from.l4.enabled && isolated !== 'shared'),
+      coalesce: written.l4?.coalesce ?? from.l4.coalesce,
+    },
+    maxEntryBytes: bytesOf(written.maxEntryBytes, from.maxEntryBytes),
+    ttlMs: msOf(written.ttl, from.ttlMs),
+    compression: compressionOf(written.compression, from.compression),
+    isolation: isolated,
     eviction: strategy === undefined ? 'lru' : 'strategy',
-    ...readFreshness(fields, from),
-    include: fields.texts('include', from.include, LONGEST_TEXT),
-    exclude: fields.texts('exclude', from.exclude, LONGEST_TEXT),
-    targets: readTargets(fields, from.targets),
+    graceMs: msOf(written.grace, from.graceMs),
+    graceBackoffMs: msOf(written.graceBackoff, from.graceBackoffMs),
+    refreshAhead: written.refreshAhead ?? from.refreshAhead,
+    softTimeoutMs: msOf(written.softTimeout, from.softTimeoutMs),
+    hardTimeoutMs: msOf(written.hardTimeout, from.hardTimeoutMs),
+    jitterMs: msOf(written.jitter, from.jitterMs),
+    include: written.include ?? from.include,
+    exclude: written.exclude ?? from.exclude,
+    targets: { ...from.targets, ...written.targets },
   };
   return { policy, strategy };
 }
 
 /** Checks what no field can be judged for alone. Throws LANE_INVALID. */
-export function checkTogether(fields: LaneFields, { policy }: ResolvedLane): void {
-  const { isolation, l2, l3, l4, ttlMs, jitterMs } = policy;
-  if (isolation === 'shared' && (l2.enabled || l3.enabled || l4.enabled)) {
+export function checkTogether(path: string, { policy }: ResolvedLane): void {
+  const { lane, isolation: isolated, l2, l3, l4, ttlMs, jitterMs } = policy;
+  if (isolated === 'shared' && (l2.enabled || l3.enabled || l4.enabled)) {
     const rule = `can be 'shared' only in a lane that lives in memory alone; set enabled: false for l2, l3 and l4, or choose 'frozen' or 'clone'`;
-    throw fields.invalid('isolation', rule);
+    throw laneError(lane, `${path}.isolation`, rule);
   }
   if (ttlMs > 0 && jitterMs >= ttlMs) {
-    throw fields.invalid('jitter', `must be shorter than the lane's ttl of ${ttlMs} ms`, `${jitterMs}ms`);
+    throw laneError(lane, `${path}.jitter`, `must be shorter than the lane's ttl of ${ttlMs} ms, not '${jitterMs}ms'`);
   }
 }
 
-type Tiers = Pick<CachePolicy, 'l1' | 'l2' | 'l3' | 'l4'>;
+/** The error that says what `field` of a lane must be. */
+export function laneError(lane: string, field: string, rule: string): LaneCacheError {
+  return new LaneCacheError('LANE_INVALID', `Lane '${lane}' is invalid: '${field}' ${rule}.`, { lane, field });
+}
 
-function readTiers(fields: LaneFields, base: Tiers, isolation: Isolation): Tiers {
-  const l4 = fields.below('l4', ['enabled', 'coalesce']);
+const msOf = <F>(written: Duration | undefined, base: F): number | F => readDuration(written) ?? base;
+const bytesOf = (written: Size | undefined, base: number): number => readSize(written) ?? base;
+
+function memoryOf(written: MemoryTierPolicy | undefined, base: CachePolicy['l1']): CachePolicy['l1'] {
   return {
-    l1: readMemory(fields.below('l1', MEMORY_FIELDS), base.l1),
-    l2: readDisk(fields.below('l2', DISK_FIELDS), base.l2),
-    l3: readDisk(fields.below('l3', DISK_FIELDS), base.l3),
-    l4: {
-      // Live references cannot be sent, so a shared lane has no L4 by itself.
-      enabled: l4.flag('enabled', base.l4.enabled && isolation !== 'shared'),
-      coalesce: l4.oneOf('coalesce', base.l4.coalesce, ['process', 'cluster']),
-    },
+    maxEntries: written?.maxEntries ?? base.maxEntries,
+    maxBytes: bytesOf(written?.maxBytes, base.maxBytes),
   };
 }
 
-function readMemory(fields: LaneFields, base: CachePolicy['l1']): CachePolicy['l1'] {
-  return { maxEntries: fields.count('maxEntries', base.maxEntries), maxBytes: fields.size('maxBytes', base.maxBytes) };
+function diskOf(written: DiskTierPolicy | undefined, base: CachePolicy['l2']): CachePolicy['l2'] {
+  return { enabled: written?.enabled ?? base.enabled, ...memoryOf(written, base) };
 }
 
-function readDisk(fields: LaneFields, base: CachePolicy['l2']): CachePolicy['l2'] {
-  return { enabled: fields.flag('enabled', base.enabled), ...readMemory(fields, base) };
-}
-
-function readCompression(fields: LaneFields, base: CachePolicy['compression']): CachePolicy['compression'] {
-  const { minBytes } = base;
-  const enabled = fields.read('compression', base.enabled, readSwitch, 'must be true, false or { minBytes }');
-  if (enabled !== 'detailed') return { enabled, minBytes };
-  return { enabled: true, minBytes: fields.below('compression', ['minBytes']).size('minBytes', minBytes) };
-}
-
-type Freshness = Pick<
-  CachePolicy,
-  'graceMs' | 'graceBackoffMs' | 'refreshAhead' | 'softTimeoutMs' | 'hardTimeoutMs' | 'jitterMs'
->;
-
-function readFreshness(fields: LaneFields, base: Freshness): Freshness {
-  return {
-    graceMs: fields.duration('grace', base.graceMs),
-    graceBackoffMs: fields.duration('graceBackoff', base.graceBackoffMs),
-    refreshAhead: fields.share('refreshAhead', base.refreshAhead),
-    softTimeoutMs: fields.duration('softTimeout', base.softTimeoutMs),
-    hardTimeoutMs: fields.span('hardTimeout', base.hardTimeoutMs),
-    jitterMs: fields.duration('jitter', base.jitterMs),
-  };
-}
-
-function readTargets(fields: LaneFields, base: CachePolicy['targets']): CachePolicy['targets'] {
-  const targets = fields.below('targets', ['hitRate', 'speedUp']);
-  return {
-    hitRate: targets.range('hitRate', base.hitRate, 100),
-    speedUp: targets.range('speedUp', base.speedUp, Infinity),
-  };
-}
-
-function readSwitch(value: unknown): boolean | 'detailed' | undefined {
-  if (typeof value === 'boolean') return value;
-  return typeof value === 'object' && value !== null ? 'detailed' : undefined;
-}
-
-const readStrategy = (value: unknown): LaneStrategy | undefined => (isStrategy(value) ? value : undefined);
-
-function isStrategy(value: unknown): value is LaneStrategy {
-  if (typeof value !== 'object' || value === null) return false;
-  const { shouldCache, getEvictionPriority }: Partial<Record<keyof LaneStrategy, unknown>> = value;
-  return typeof shouldCache === 'function' && typeof getEvictionPriority === 'function';
+function compressionOf(
+  written: LanePolicyInput['compression'],
+  { enabled, minBytes }: CachePolicy['compression'],
+): CachePolicy['compression'] {
+  if (typeof written !== 'object') return { enabled: written ?? enabled, minBytes };
+  return { enabled: true, minBytes: bytesOf(written.minBytes, minBytes) };
 }
 
 /** Freezes a policy and all below it, in place. */

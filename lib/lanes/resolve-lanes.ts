@@ -1,8 +1,9 @@
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { BUILT_IN_LANES } from './built-in-lanes.js';
-import { freezePolicy, checkTogether, openLane, readLane } from './lane-policy.js';
-import type { LaneFields } from './lane-fields.js';
+import { checkTogether, freezePolicy, laneError, openLane, readLane } from './lane-policy.js';
 import { LaneType, type LanePolicyInput, type ResolvedLane } from './policy.js';
+import { looksLikeMilliseconds, type Duration } from './units.js';
+import { isBag } from '../options/kinds.js';
 
 const LANE_NAME = /^[a-z][a-z0-9_-]{0,63}$/i;
 
@@ -17,9 +18,8 @@ export function resolveLanes(lanes: Readonly<Record<string, LanePolicyInput>> = 
 
 /** Checks every field of a lane and returns the same object. Throws LANE_INVALID with the field. */
 export function defineLane(policy: LanePolicyInput): LanePolicyInput {
-  const fields = openLane(undefined, '', policy);
-  checkName(fields.text('extends', LaneType.Standard), 'extends', undefined);
-  readLane(fields, '', builtInLane(LaneType.Standard));
+  const written = openLane(undefined, '', policy);
+  checkName(written.extends ?? LaneType.Standard, 'extends', undefined);
   return policy;
 }
 
@@ -28,7 +28,7 @@ class Ancestry {
   readonly names: readonly string[];
   private readonly resolved = new Map<string, ResolvedLane>();
 
-  constructor(private readonly written: ReadonlyMap<string, LaneFields>) {
+  constructor(private readonly written: ReadonlyMap<string, LanePolicyInput>) {
     this.names = [...new Set([...BUILT_IN_LANES.map(({ lane }) => lane), ...written.keys()])];
   }
 
@@ -36,38 +36,34 @@ class Ancestry {
   resolve(lane: string, heirs: readonly string[] = []): ResolvedLane {
     const done = this.resolved.get(lane);
     if (done !== undefined) return done;
-    const fields = this.written.get(lane);
-    const own = fields === undefined ? builtInLane(lane) : this.inherit(lane, fields, heirs);
+    const written = this.written.get(lane);
+    const own = written === undefined ? builtInLane(lane) : this.inherit(lane, written, heirs);
     const frozen = Object.freeze({ policy: freezePolicy(own.policy), strategy: own.strategy });
     this.resolved.set(lane, frozen);
     return frozen;
   }
 
-  private inherit(lane: string, fields: LaneFields, heirs: readonly string[]): ResolvedLane {
-    const isBuiltIn = BUILT_IN_LANES.some((policy) => policy.lane === lane);
-    const parent = fields.text('extends', isBuiltIn ? lane : LaneType.Standard);
-    const own = readLane(
-      fields,
-      lane,
-      isBuiltIn && parent === lane ? builtInLane(lane) : this.parent(parent, fields, [...heirs, lane]),
-    );
-    checkTogether(fields, own);
+  private inherit(lane: string, written: LanePolicyInput, heirs: readonly string[]): ResolvedLane {
+    const parent = parentOf(lane, written);
+    const base = parent === lane && isBuiltIn(lane) ? builtInLane(lane) : this.parent(parent, lane, heirs);
+    const own = readLane(written, lane, base);
+    checkTogether(`lanes.${lane}`, own);
     return own;
   }
 
-  private parent(name: string, fields: LaneFields, heirs: readonly string[]): ResolvedLane {
-    if (heirs.includes(name)) {
-      throw fields.invalid('extends', `goes in a circle (${[...heirs, name].join(' -> ')})`);
-    }
+  private parent(name: string, heir: string, heirs: readonly string[]): ResolvedLane {
+    const all = [...heirs, heir];
+    const field = `lanes.${heir}.extends`;
+    if (all.includes(name)) throw laneError(heir, field, `goes in a circle (${[...all, name].join(' -> ')})`);
     if (!this.names.includes(name)) {
-      throw fields.invalid('extends', `must name one of ${this.names.join(', ')}`, name);
+      throw laneError(heir, field, `must name one of ${this.names.join(', ')}, not '${name.slice(0, 64)}'`);
     }
-    return this.resolve(name, heirs);
+    return this.resolve(name, all);
   }
 }
 
-function openLanes(lanes: unknown): ReadonlyMap<string, LaneFields> {
-  if (typeof lanes !== 'object' || lanes === null || Array.isArray(lanes)) {
+function openLanes(lanes: unknown): ReadonlyMap<string, LanePolicyInput> {
+  if (!isBag(lanes)) {
     throw new LaneCacheError('LANE_INVALID', `'lanes' must be an object of lanes by name.`, { field: 'lanes' });
   }
   return new Map(
@@ -90,4 +86,23 @@ function builtInLane(name: string): ResolvedLane {
   if (policy === undefined)
     throw new LaneCacheError('LANE_INVALID', `There is no built-in lane '${name}'.`, { lane: name });
   return { policy, strategy: undefined };
+}
+
+const isBuiltIn = (name: string): boolean => BUILT_IN_LANES.some(({ lane }) => lane === name);
+
+/** Itself, for a built-in lane that extends no other. */
+const parentOf = (lane: string, written: LanePolicyInput): string =>
+  written.extends ?? (isBuiltIn(lane) ? lane : LaneType.Standard);
+
+/** The lanes whose ttl was probably meant in milliseconds, by that of the lane that each extends. */
+export function lanesInMilliseconds(
+  lanes: Readonly<Record<string, LanePolicyInput>>,
+  resolved: ReadonlyMap<string, ResolvedLane>,
+): readonly (readonly [lane: string, ttl: Duration])[] {
+  return Object.entries(lanes).flatMap(([lane, { ttl, ...written }]) => {
+    const parent = parentOf(lane, written);
+    const base = parent === lane ? builtInLane(lane) : resolved.get(parent);
+    const suspect = ttl !== undefined && looksLikeMilliseconds(ttl, base?.policy.ttlMs ?? 0);
+    return suspect ? [[lane, ttl] as const] : [];
+  });
 }

@@ -102,3 +102,7 @@ export function looksLikeMilliseconds(ttl: unknown, laneTtlMs: number): boolean 
   if (ttl > DAY_SECONDS) return true;
   return laneTtlMs > 0 && ttl * 1_000 >= laneTtlMs * 10 && ttl % 1_000 === 0;
 }
+
+/** What the warning of such a ttl says. */
+export const millisecondsText = (where: string, ttl: Duration): string =>
+  `${where} A bare number is SECONDS. Write '${ttl}ms' if milliseconds were meant, '${ttl}s' if not.`;

@@ -13,12 +13,48 @@ import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { metricsController } from '../http/metrics.controller.js';
 import { withCacheManager } from './cache-manager.provider.js';
 import { LaneType, type LaneName } from '../lanes/policy.js';
-import { MODULE_OPTIONS, readOptions, type LaneCacheOptions } from '../app/options.js';
+import { ofLanes, readOptions, appKinds, type LaneCacheOptions } from '../app/options.js';
 import { injectables, MACHINERY } from './lane-cache.providers.js';
 import { LANE_CACHE_OPTIONS, LANE_CACHE_OPTIONS_FACTORY } from './lane-cache.tokens.js';
+import { anything, either, flag, fn, listOf, names, object, text } from '../options/kinds.js';
+import { defineOptions, type Kinds } from '../options/options-shape.js';
 
 const DEFAULT_PATH = 'lane-cache';
 const SOURCES = ['useFactory', 'useClass', 'useExisting'] as const;
+
+const CONTROLLER = defineOptions<MetricsControllerOptions>('LaneCacheModule', {
+  path: text,
+  guards: listOf(either(fn, object), 'guards') as never,
+});
+
+const extras: Kinds<LaneCacheModuleExtras> = {
+  isGlobal: flag,
+  metrics: defineOptions<NonNullable<LaneCacheModuleExtras['metrics']>>('LaneCacheModule', {
+    controller: either(flag, CONTROLLER),
+  }),
+  provideCacheManager: flag,
+  extraProviders: listOf(either(fn, object), 'providers') as never,
+};
+
+export const moduleKinds: Kinds<LaneCacheModuleOptions> = { ...appKinds, ...extras };
+
+const MODULE_OPTIONS = defineOptions<LaneCacheModuleOptions>('LaneCacheModule', moduleKinds, { elsewhere: ofLanes });
+
+const OF_FACTORY = 'Return it from useFactory.';
+
+const ASYNC_OPTIONS = defineOptions<LaneCacheModuleAsyncOptions>(
+  'forRootAsync',
+  {
+    ...extras,
+    imports: listOf(either(fn, object), 'modules') as never,
+    inject: listOf(anything, 'tokens'),
+    useFactory: fn,
+    useClass: fn,
+    useExisting: fn,
+    laneNames: names,
+  },
+  { elsewhere: { ...ofLanes, ...Object.fromEntries(Object.keys(appKinds).map((name) => [name, OF_FACTORY])) } },
+);
 
 /**
  * The cache of an app. Import it once, in the root module: it is global unless `isGlobal` is false.
@@ -29,16 +65,37 @@ const SOURCES = ['useFactory', 'useClass', 'useExisting'] as const;
 @Module({})
 export class LaneCacheModule {
   /** A lane's name is the shorthand of `{ lane }`. */
-  static forRoot(settings: LaneName | LaneCacheModuleOptions = {}): DynamicModule {
-    const given: LaneCacheModuleOptions = typeof settings === 'string' ? { lane: settings } : settings;
-    const options = Object.fromEntries(Object.entries(given).filter(([name]) => !MODULE_OPTIONS.includes(name)));
-    const provideOptions = { provide: LANE_CACHE_OPTIONS, useFactory: () => readOptions(options) };
-    return declare(given, [], [provideOptions], Object.keys(given.lanes ?? {}));
+  static forRoot(settings?: LaneName | LaneCacheModuleOptions): DynamicModule {
+    const written: unknown = typeof settings === 'string' ? { lane: settings } : settings;
+    const { extras: given, lanes, readSettings } = readModuleOptions(written);
+    const provideOptions = { provide: LANE_CACHE_OPTIONS, useFactory: readSettings };
+    return declare(given, [], [provideOptions], lanes);
   }
 
   /** Settings from a factory or a class, which may inject what `imports` and `extraProviders` offer. */
-  static forRootAsync(options: LaneCacheModuleAsyncOptions): DynamicModule {
+  static forRootAsync(given: LaneCacheModuleAsyncOptions): DynamicModule {
+    const options = ASYNC_OPTIONS.read(given);
     return declare(options, options.imports ?? [], optionsProviders(options), options.laneNames ?? []);
+  }
+}
+
+interface ModuleSettings {
+  readonly extras: LaneCacheModuleExtras;
+  readonly lanes: readonly string[];
+  readonly readSettings: () => LaneCacheOptions;
+}
+
+/** Bad options fail when the app boots, as those of a factory do, and not when the module is declared. */
+function readModuleOptions(written: unknown): ModuleSettings {
+  try {
+    const given = MODULE_OPTIONS.read(written);
+    const options = Object.fromEntries(Object.entries(given).filter(([name]) => !(name in extras)));
+    return { extras: given, lanes: Object.keys(given.lanes ?? {}), readSettings: () => readOptions(options) };
+  } catch (error) {
+    const fail = (): never => {
+      throw error;
+    };
+    return { extras: {}, lanes: Object.keys(Object(Object(written).lanes)), readSettings: fail };
   }
 }
 

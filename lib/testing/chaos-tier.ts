@@ -1,5 +1,7 @@
 import { systemClock, type Clock } from '../clock/clock.js';
 import type { TierName } from '../entries/tier-name.js';
+import { finite, flag, fromZero, proportion } from '../options/kinds.js';
+import { defineOptions } from '../options/options-shape.js';
 import type { Offered, Tier, TierLookup, TierRecord, TierState, TierUsage } from '../tiers/tier.js';
 import { seededRandom } from './seeded-random.js';
 
@@ -17,6 +19,14 @@ export interface ChaosPlan {
   readonly seed?: number;
 }
 
+const CHAOS_PLAN = defineOptions<ChaosPlan>('A chaos plan', {
+  failRate: proportion,
+  hang: flag,
+  delayMs: fromZero,
+  corruptRate: proportion,
+  seed: finite,
+});
+
 /** The error of a call that the plan lets fail. */
 export class ChaosError extends Error {
   constructor(call: string, tier: TierName) {
@@ -31,7 +41,7 @@ export function chaosTier(
   plan: ChaosPlan,
   clock: Clock = systemClock,
 ): Tier & { setPlan(plan: ChaosPlan): void } {
-  return new ChaosTier(tier, plan, clock);
+  return new ChaosTier(tier, CHAOS_PLAN.read(plan), clock);
 }
 
 class ChaosTier implements Tier {
@@ -52,8 +62,8 @@ class ChaosTier implements Tier {
 
   /** Sets the faults from now on. Running calls keep the plan with which they started. */
   setPlan(plan: ChaosPlan): void {
-    this.plan = plan;
-    if (plan.seed !== undefined) this.random = seededRandom(plan.seed);
+    this.plan = CHAOS_PLAN.read(plan);
+    if (this.plan.seed !== undefined) this.random = seededRandom(this.plan.seed);
   }
 
   get name(): TierName {

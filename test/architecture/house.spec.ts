@@ -46,7 +46,7 @@ describe('the floors', () => {
 
   it('refuses a step up', () => {
     expect(floorViolations(tree({ 'entries/key.ts': `\nimport { x } from '../tiers/tier.js';` }))).toEqual([
-      `entries/key.ts:2 imports tiers/tier.ts: 'entries' is on floor 1, 'tiers' above it on 5`,
+      `entries/key.ts:2 imports tiers/tier.ts: 'entries' is on floor 2, 'tiers' above it on 6`,
     ]);
   });
 

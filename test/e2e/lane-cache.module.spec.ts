@@ -149,10 +149,10 @@ describe('LaneCacheModule', () => {
   });
 
   it.each([
-    [{ ttl: 5 }, 'ttl', "There is no option 'ttl'. Known options: lane"],
+    [{ ttl: 5 }, 'ttl', "there is no option 'ttl'. It belongs to a lane"],
     [{ directroy: '/tmp' }, 'directroy', "Did you mean 'directory'?"],
     [{ storage: { deadLine: 5 } }, 'storage.deadLine', "Did you mean 'deadline'?"],
-    [{ checkpoints: { retention: 5 } }, 'checkpoints.retention', 'There is no option'],
+    [{ checkpoints: { retention: 5 } }, 'checkpoints.retention', 'there is no option'],
     [{ checkpoints: true }, 'checkpoints', 'must be an object'],
     [{ directory: '' }, 'directory', 'must be a path'],
     [{ lane: 7 }, 'lane', 'must be the name of a lane'],

@@ -9,6 +9,7 @@ import { checkTags } from '../../entries/tags.js';
 import type { RefusalReason } from '../../events/reasons.js';
 import { toMilliseconds, type Duration } from '../../lanes/units.js';
 import type { LaneContext } from '../lane-context.js';
+import { warnOfMilliseconds } from '../validate-call.js';
 import type { Refusal } from '../write.js';
 
 /** Why a flight was opened: for a caller who searches the tiers first, for `forceFresh`, or to refresh in the background. */
@@ -161,7 +162,7 @@ export class FlightContext implements ComputeContext {
   refusal: Refusal | undefined;
 
   constructor(
-    context: LaneContext,
+    private readonly context: LaneContext,
     private readonly flight: Flight,
   ) {
     this.key = flight.key;
@@ -176,11 +177,12 @@ export class FlightContext implements ComputeContext {
   }
 
   setTags(tags: readonly string[]): void {
-    this.tags = checkTags([...this.tags, ...tags], this.lane);
+    this.tags = checkTags(Array.isArray(tags) ? [...this.tags, ...tags] : tags, this.lane);
   }
 
   setTtl(ttl: Duration): void {
     this.ttlMs = toMilliseconds(ttl, { lane: this.lane, field: 'ttl' });
+    warnOfMilliseconds(this.context, ttl);
   }
 
   skipCache(): void {

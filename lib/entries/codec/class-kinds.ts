@@ -1,6 +1,8 @@
 import { types } from 'node:util';
 import { Script } from 'node:vm';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
+import { fn, nonEmpty, required, whole } from '../../options/kinds.js';
+import { defineOptions } from '../../options/options-shape.js';
 import { emptyError, populateError, serializeError } from './built-in-kinds.js';
 import {
   type CellReader,
@@ -68,21 +70,24 @@ interface ListedType {
   readonly privateMember: string | undefined;
 }
 
+const CACHEABLE_TYPE = defineOptions<CacheableType>('A listed type', {
+  type: required(fn),
+  name: nonEmpty,
+  version: whole,
+  migrate: fn,
+});
+
 function listedType(entry: TypeEntry, field: string): ListedType {
-  const { type, name, version = 1, migrate } = asCacheableType(entry);
-  const prototype: unknown = typeof type === 'function' ? type.prototype : undefined;
-  if (typeof type !== 'function' || typeof prototype !== 'object' || prototype === null) {
+  const written = asCacheableType(entry);
+  const prototype: unknown = typeof written.type === 'function' ? written.type.prototype : undefined;
+  if (typeof prototype !== 'object' || prototype === null) {
     throw invalid(field, 'is not a class. List the class itself, or { type: TheClass, … }.');
   }
+  const { type, name, version = 1, migrate } = CACHEABLE_TYPE.read(written, { path: field });
   const storedName = name ?? type.name;
   if (typeof storedName !== 'string' || storedName === '') {
     throw invalid(field, `needs a name, because the class has none. Write { type, name: '…' }.`);
   }
-  if (!Number.isSafeInteger(version) || version < 0) {
-    throw invalid(field, `has version ${String(version)}. Versions are whole numbers of 0 or more.`);
-  }
-  if (migrate !== undefined && typeof migrate !== 'function')
-    throw invalid(field, 'has a migrate that is not a function.');
   return { name: storedName, version, type, prototype, migrate, privateMember: privateMemberOf(type) };
 }
 

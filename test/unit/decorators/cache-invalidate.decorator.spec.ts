@@ -86,8 +86,8 @@ describe('@CacheInvalidate', () => {
 
   it.each([
     [{}, 'names nothing to invalidate'],
-    [{ all: false }, 'names nothing to invalidate'],
-    [{ key: 'k', when: 'later' }, "when is 'later'"],
+    [{ all: false }, "'all' must be true"],
+    [{ key: 'k', when: 'later' }, "'when' must be 'before', 'after' or 'both'"],
     [{ pattern: 'x:{}' }, "the template 'x:{}'"],
     [{ keys: 'k' }, "Did you mean 'key'?"],
   ])('refuses %p when the class is declared', (options: object, text) => {

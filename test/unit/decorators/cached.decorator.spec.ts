@@ -273,11 +273,11 @@ describe('@Cached refuses when the class is declared', () => {
     [{ key: 'doc:{x}' }, "the template 'doc:{x}'"],
     [{ key: '' }, 'a key must be a text'],
     [{ tags: ['ok', '{'] }, "the template '{'"],
-    [{ tags: 'docs' }, 'tags must be a list'],
-    [{ tags: [7] }, 'a tag must be a text'],
-    [{ lane: 3 }, 'lane must be a text'],
-    [{ name: '' }, 'name must be a text'],
-    [{ condition: true }, 'condition must be a function'],
+    [{ tags: 'docs' }, "'tags' must be a list"],
+    [{ tags: [7] }, "'tags' must be a list"],
+    [{ lane: 3 }, "'lane' must be the name of a lane"],
+    [{ name: '' }, "'name' must be a text"],
+    [{ condition: true }, "'condition' must be a function"],
   ])('%p', (options, text) => {
     expect(() => decoratedDocs(looselyCached(options))).toThrow(expect.objectContaining({ code: 'DECORATOR_INVALID' }));
     expect(() => decoratedDocs(looselyCached(options))).toThrow(text);
