@@ -18,6 +18,8 @@ const phases = [
     args: [...JEST, '--runInBand', 'test/property/entries/arguments', 'property/decorators/keys'],
   },
   { name: 'interleavings', rounds: 20_000, args: [...JEST, '--runInBand', 'test/model'] },
+  { name: 'properties', rounds: 100_000, args: [...JEST, '--runInBand', 'test/property'] },
+  { name: 'command line', rounds: 100, args: [...JEST, '--runInBand', 'test/e2e/cli'] },
   { name: 'consumers', args: ['scripts/consumers.mjs', '--all'] },
   { name: 'soak', args: ['--expose-gc', 'scripts/soak.mjs'] },
 ];

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   Injectable,
   VersioningType,
@@ -19,7 +19,7 @@ class Secret {
   readonly word = 'please';
 }
 
-/** Lets in who says the word. */
+/** Accepts requests that carry the word. */
 @Injectable()
 class Polite implements CanActivate {
   constructor(private readonly secret: Secret) {}
@@ -31,8 +31,8 @@ class Polite implements CanActivate {
   }
 }
 
-const SAID = { 'x-word': 'please' };
-const JSON_BODY = { ...SAID, 'content-type': 'application/json' };
+const WITH_WORD = { 'x-word': 'please' };
+const JSON_BODY = { ...WITH_WORD, 'content-type': 'application/json' };
 
 const guarded = (): LaneCacheModuleOptions => ({
   metrics: { controller: { guards: [Polite] } },
@@ -45,6 +45,7 @@ describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (
   let directory: string;
 
   async function boot(options: LaneCacheModuleOptions, prepare: (app: INestApplication) => void = () => undefined) {
+    directory = await mkdtemp(join(tmpdir(), 'lane-cache-controller-'));
     const imports = [LaneCacheModule.forRoot({ directory, storage: { minFreeBytes: 0 }, ...options })];
     const providers = [{ provide: APP_INTERCEPTOR, useClass: LaneCacheInterceptor }];
     const compiled = await Test.createTestingModule({ imports, providers }).compile();
@@ -63,22 +64,14 @@ describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (
   const post = async (path: string, body: unknown, headers: Record<string, string> = JSON_BODY): Promise<Response> =>
     ask(path, { method: 'POST', headers, body: typeof body === 'string' ? body : JSON.stringify(body) });
 
-  beforeEach(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'lane-cache-controller-'));
-  });
-
-  afterEach(async () => {
+  async function close(): Promise<void> {
     await app.close();
     await rm(directory, { recursive: true, force: true });
-  });
-
-  it('is not there unless asked for', async () => {
-    await boot({});
-    expect((await ask('lane-cache/metrics')).status).toBe(404);
-  });
+  }
 
   describe('without guards', () => {
-    beforeEach(() => boot({ metrics: { controller: true } }));
+    beforeAll(() => boot({ metrics: { controller: true } }));
+    afterAll(close);
 
     it('gives the numbers of all lanes, and of one', async () => {
       const report = await ask('lane-cache/metrics');
@@ -99,7 +92,7 @@ describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (
       const page = await ask('lane-cache/metrics/prometheus');
       expect(page.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
       const text = await page.text();
-      expect(text).toContain('lane_cache_requests_total{lane="standard"} 1');
+      expect(text).toContain(`lane_cache_requests_total{lane="standard"} ${cache.getMetrics().requests}`);
       expect(text).toContain('lane_cache_checkpoints{lane="standard"} 1');
     });
 
@@ -123,12 +116,13 @@ describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (
     });
   });
 
-  describe('behind guards', () => {
-    beforeEach(() => boot(guarded()));
+  describe('behind guards (one app for all)', () => {
+    beforeAll(() => boot(guarded()));
+    afterAll(close);
 
     it.each(['metrics', 'metrics/prometheus', 'checkpoints'])('asks for the word at GET %s', async (path) => {
       expect((await ask(`lane-cache/${path}`)).status).toBe(403);
-      expect((await ask(`lane-cache/${path}`, { headers: SAID })).status).toBe(200);
+      expect((await ask(`lane-cache/${path}`, { headers: WITH_WORD })).status).toBe(200);
     });
 
     it.each(['clear', 'invalidate', 'cleanup'])('asks for the word at POST %s', async (path) => {
@@ -137,15 +131,58 @@ describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (
       expect(await cache.get('secret key')).toBe(1);
     });
 
+    it.each([
+      ['clear', { lane: 'marble' }, 404, 'LANE_UNKNOWN'],
+      ['clear', { lanes: 'docs' }, 400, 'OPTIONS_INVALID'],
+      ['clear', [], 400, 'OPTIONS_INVALID'],
+      ['clear', { lane: 5 }, 400, 'OPTIONS_INVALID'],
+      ['invalidate', {}, 400, 'OPTIONS_INVALID'],
+      ['invalidate', { key: 'a', pattern: 'b' }, 400, 'OPTIONS_INVALID'],
+      ['invalidate', { key: '' }, 400, 'OPTIONS_INVALID'],
+      ['invalidate', { key: { $ne: 1 } }, 400, 'OPTIONS_INVALID'],
+      ['invalidate', { tags: 'secret tag' }, 400, 'OPTIONS_INVALID'],
+      ['invalidate', { tags: ['x'], lane: 'docs' }, 400, 'OPTIONS_INVALID'],
+      ['invalidate', { pattern: 'x'.repeat(600) }, 400, 'PATTERN_INVALID'],
+      ['cleanup', { maxAgeDays: '7' }, 400, 'OPTIONS_INVALID'],
+      ['cleanup', { dryRun: 'yes' }, 400, 'OPTIONS_INVALID'],
+      ['cleanup', { maxAgeDays: -1 }, 400, 'CHECKPOINT_INVALID'],
+    ])('refuses POST %s %j', async (path, body, statusCode, code) => {
+      const answer = await post(`lane-cache/${path}`, body);
+      expect(answer.status).toBe(statusCode);
+      expect(await answer.json()).toEqual({ statusCode, code, message: expect.any(String) });
+      expect(await cache.has('secret key')).toBe(true);
+    });
+
+    it.each(['application/x-www-form-urlencoded', 'text/plain', 'multipart/form-data; boundary=x', undefined])(
+      'takes no body of type %p',
+      async (type) => {
+        const headers = type === undefined ? WITH_WORD : { ...WITH_WORD, 'content-type': type };
+        for (const path of ['clear', 'invalidate', 'cleanup']) {
+          const init: RequestInit = { method: 'POST', headers };
+          const answer = await ask(
+            `lane-cache/${path}`,
+            type === undefined ? init : { ...init, body: 'key=secret key' },
+          );
+          expect(answer.status).toBe(415);
+        }
+        expect(await cache.has('secret key')).toBe(true);
+      },
+    );
+  });
+
+  describe('behind guards (one app each)', () => {
+    beforeEach(() => boot(guarded()));
+    afterEach(close);
+
     it('lists checkpoints, page by page', async () => {
       await cache.snapshots.cacheCheckpoint('other', {}, { workflow: 'w' });
-      const first = await (await ask('lane-cache/checkpoints?limit=1', { headers: SAID })).json();
+      const first = await (await ask('lane-cache/checkpoints?limit=1', { headers: WITH_WORD })).json();
       expect(first).toMatchObject({ cachedCheckpoints: 2, items: [{ id: 'other' }], next: expect.any(String) });
-      const second = await ask(`lane-cache/checkpoints?limit=1&after=${first.next}`, { headers: SAID });
+      const second = await ask(`lane-cache/checkpoints?limit=1&after=${first.next}`, { headers: WITH_WORD });
       expect(await second.json()).toMatchObject({ items: [{ id: 'secret id' }] });
-      const filtered = await ask('lane-cache/checkpoints?workflow=w', { headers: SAID });
+      const filtered = await ask('lane-cache/checkpoints?workflow=w', { headers: WITH_WORD });
       expect(await filtered.json()).toMatchObject({ items: [{ id: 'other' }] });
-      expect((await ask('lane-cache/checkpoints?limit=x', { headers: SAID })).status).toBe(400);
+      expect((await ask('lane-cache/checkpoints?limit=x', { headers: WITH_WORD })).status).toBe(400);
     });
 
     it('clears the lane of the app, or one that is named', async () => {
@@ -178,67 +215,40 @@ describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (
       });
       expect(await (await post('lane-cache/cleanup', {})).json()).toMatchObject({ removed: 0, dryRun: false });
     });
-
-    it.each([
-      ['clear', { lane: 'marble' }, 404, 'LANE_UNKNOWN'],
-      ['clear', { lanes: 'docs' }, 400, 'OPTIONS_INVALID'],
-      ['clear', [], 400, 'OPTIONS_INVALID'],
-      ['clear', { lane: 5 }, 400, 'OPTIONS_INVALID'],
-      ['invalidate', {}, 400, 'OPTIONS_INVALID'],
-      ['invalidate', { key: 'a', pattern: 'b' }, 400, 'OPTIONS_INVALID'],
-      ['invalidate', { key: '' }, 400, 'OPTIONS_INVALID'],
-      ['invalidate', { key: { $ne: 1 } }, 400, 'OPTIONS_INVALID'],
-      ['invalidate', { tags: 'secret tag' }, 400, 'OPTIONS_INVALID'],
-      ['invalidate', { tags: ['x'], lane: 'docs' }, 400, 'OPTIONS_INVALID'],
-      ['invalidate', { pattern: 'x'.repeat(600) }, 400, 'PATTERN_INVALID'],
-      ['cleanup', { maxAgeDays: '7' }, 400, 'OPTIONS_INVALID'],
-      ['cleanup', { dryRun: 'yes' }, 400, 'OPTIONS_INVALID'],
-      ['cleanup', { maxAgeDays: -1 }, 400, 'CHECKPOINT_INVALID'],
-    ])('refuses POST %s %j', async (path, body, statusCode, code) => {
-      const answer = await post(`lane-cache/${path}`, body);
-      expect(answer.status).toBe(statusCode);
-      expect(await answer.json()).toEqual({ statusCode, code, message: expect.any(String) });
-      expect(await cache.has('secret key')).toBe(true);
-    });
-
-    it.each(['application/x-www-form-urlencoded', 'text/plain', 'multipart/form-data; boundary=x', undefined])(
-      'takes no body of type %p',
-      async (type) => {
-        const headers = type === undefined ? SAID : { ...SAID, 'content-type': type };
-        for (const path of ['clear', 'invalidate', 'cleanup']) {
-          const init: RequestInit = { method: 'POST', headers };
-          const answer = await ask(
-            `lane-cache/${path}`,
-            type === undefined ? init : { ...init, body: 'key=secret key' },
-          );
-          expect(answer.status).toBe(415);
-        }
-        expect(await cache.has('secret key')).toBe(true);
-      },
-    );
   });
 
-  it('answers at the configured path, behind a prefix, for every version', async () => {
-    await boot({ metrics: { controller: { path: 'ops/cache' } } }, (prepared) => {
-      prepared.setGlobalPrefix('api');
-      prepared.enableVersioning({ type: VersioningType.URI });
-    });
-    expect((await ask('api/ops/cache/metrics')).status).toBe(200);
-    expect((await ask('lane-cache/metrics')).status).toBe(404);
-  });
+  describe('as configured', () => {
+    afterEach(close);
 
-  it('reports that checkpoints are off when they are', async () => {
-    await boot(guarded());
-    await app.close();
-    const imports = [LaneCacheModule.forRoot({ ...guarded(), directory: false })];
-    const compiled = await Test.createTestingModule({ imports }).compile();
-    app =
-      platform === 'express' ? compiled.createNestApplication() : compiled.createNestApplication(new FastifyAdapter());
-    await app.listen(0, '127.0.0.1');
-    expect(await (await ask('lane-cache/checkpoints', { headers: SAID })).json()).toMatchObject({
-      state: 'off',
-      items: [],
+    it('is not there unless asked for', async () => {
+      await boot({});
+      expect((await ask('lane-cache/metrics')).status).toBe(404);
     });
-    expect((await post('lane-cache/cleanup', {})).status).toBe(503);
+
+    it('answers at the configured path, behind a prefix, for every version', async () => {
+      await boot({ metrics: { controller: { path: 'ops/cache' } } }, (prepared) => {
+        prepared.setGlobalPrefix('api');
+        prepared.enableVersioning({ type: VersioningType.URI });
+      });
+      expect((await ask('api/ops/cache/metrics')).status).toBe(200);
+      expect((await ask('lane-cache/metrics')).status).toBe(404);
+    });
+
+    it('reports that checkpoints are off when they are', async () => {
+      await boot(guarded());
+      await app.close();
+      const imports = [LaneCacheModule.forRoot({ ...guarded(), directory: false })];
+      const compiled = await Test.createTestingModule({ imports }).compile();
+      app =
+        platform === 'express'
+          ? compiled.createNestApplication()
+          : compiled.createNestApplication(new FastifyAdapter());
+      await app.listen(0, '127.0.0.1');
+      expect(await (await ask('lane-cache/checkpoints', { headers: WITH_WORD })).json()).toMatchObject({
+        state: 'off',
+        items: [],
+      });
+      expect((await post('lane-cache/cleanup', {})).status).toBe(503);
+    });
   });
 });

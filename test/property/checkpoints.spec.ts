@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { CheckpointService } from '../../lib/checkpoints/checkpoint-service.js';
 import { isLaneCacheError } from '../../lib/errors/lane-cache.error.js';
+import { roundsOf } from '../support/fault-table.js';
 import { commands, compare } from '../support/checkpoint-commands.js';
 import { Model } from '../support/checkpoint-model.js';
 import { checkpointsInMemory } from '../support/checkpoints.js';
@@ -44,7 +45,7 @@ describe('checkpoints, whatever is done to them', () => {
     const property = fc.asyncProperty(commands, async (all) => {
       await fc.asyncModelRun(() => ({ model: new Model(), real: checkpointsInMemory() }), [...all, compare]);
     });
-    await expect(fc.assert(property, { numRuns: 150 })).resolves.toBeUndefined();
+    await expect(fc.assert(property, { numRuns: roundsOf(75, 150) })).resolves.toBeUndefined();
   });
 
   it('are the same whether calls wait for each other or not', async () => {
@@ -63,7 +64,7 @@ describe('checkpoints, whatever is done to them', () => {
       const now = together.clock.now();
       expect(await together.store.usage(now)).toEqual(await apart.store.usage(now));
     });
-    await expect(fc.assert(property, { numRuns: 300 })).resolves.toBeUndefined();
+    await expect(fc.assert(property, { numRuns: roundsOf(100, 300) })).resolves.toBeUndefined();
   });
 
   it('are kept apart by any id of up to 1 KB, and nothing else is an id', async () => {

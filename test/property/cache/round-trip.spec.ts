@@ -2,11 +2,12 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { CacheManager, TierName } from '../../../lib/index.js';
 import { Caches } from '../../support/caches.js';
+import { roundsOf } from '../../support/fault-table.js';
 import { differences } from '../../support/same-kinds.js';
 import { isSameInOrder } from '../../support/same-in-order.js';
 import { anyStorable } from '../../support/storable-values.js';
 
-const RUNS = 150;
+const RUNS = roundsOf(60, 150);
 
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
 
@@ -62,7 +63,7 @@ describe('a value that was stored', () => {
   });
 
   it('comes back from a compressed lane as the first caller got it', async () => {
-    const values = fc.sample(fc.array(anyStorable(), { minLength: 30, maxLength: 60 }), 30);
+    const values = fc.sample(fc.array(anyStorable(), { minLength: 30, maxLength: 60 }), roundsOf(12, 30));
     const cache = (await caches.open({ directory: await caches.directory(), lanes })).forLane('docs');
     const firsts: unknown[] = [];
     for (const [index, value] of values.entries()) firsts.push(await cache.getOrSet(`key ${index}`, () => value));

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { ValueCodec } from '../../../../lib/entries/codec/value-codec.js';
+import { roundsOf } from '../../../support/fault-table.js';
 import { anyStorable, plainTree } from '../../../support/storable-values.js';
 import { isSameInOrder } from '../../../support/same-in-order.js';
 import { differences } from '../../../support/same-kinds.js';
@@ -17,14 +18,14 @@ describe('a value that was encoded', () => {
   it('comes back equal in value and type when it is a plain tree', () => {
     fc.assert(
       fc.property(plainTree(), (value) => expect(differences(roundTrip(value), value)).toEqual([])),
-      { numRuns: 1000 },
+      { numRuns: roundsOf(300, 1_000) },
     );
   });
 
   it('comes back equal in value and type whatever kinds it nests', () => {
     fc.assert(
       fc.property(anyStorable(), (value) => expect(differences(roundTrip(value), value)).toEqual([])),
-      { numRuns: 1000 },
+      { numRuns: roundsOf(300, 1_000) },
     );
   });
 
@@ -43,7 +44,7 @@ describe('encoding', () => {
         const restored = encoded.storable ? codec.decode(encoded.bytes) : value;
         expect(isSameInOrder(restored, value)).toBe(true);
       }),
-      { numRuns: 1000 },
+      { numRuns: roundsOf(300, 1_000) },
     );
   });
 });
@@ -54,7 +55,7 @@ describe('decoding bytes that are no encoded value', () => {
       fc.property(fc.constantFrom(1, 2, 3), fc.uint8Array({ maxLength: 200 }), (first, rest) => {
         expect(outcomeOf(Buffer.from([first, ...rest]))).toMatch(/^(value|MalformedValue|StaleType)$/);
       }),
-      { numRuns: 3000 },
+      { numRuns: roundsOf(1_000, 3_000) },
     );
   });
 
@@ -69,7 +70,7 @@ describe('decoding bytes that are no encoded value', () => {
         expect(outcomeOf(bytes)).toMatch(/^(value|MalformedValue|StaleType)$/);
         expect(Reflect.ownKeys(Object.prototype)).toEqual(objectPrototypeKeys);
       }),
-      { numRuns: 2000 },
+      { numRuns: roundsOf(500, 2_000) },
     );
   });
 });
