@@ -92,7 +92,7 @@ describe('CACHE_MANAGER over a lane', () => {
     expect(app.get(CacheManager).lane).toBe('standard');
   });
 
-  it.each([true, false])('is offered beside the rest of the module, global: %p', async (isGlobal) => {
+  it.each([true, false])('is provided with the rest of the module, global: %p', async (isGlobal) => {
     @Injectable()
     class Both {
       constructor(
@@ -109,14 +109,14 @@ describe('CACHE_MANAGER over a lane', () => {
     expect(lane.getMetrics().l1.entries).toBe(1);
   });
 
-  it('comes with settings from a factory', async () => {
+  it('is configured by a factory', async () => {
     const imports = [LaneCacheModule.forRootAsync({ useFactory: docsInMemory, provideCacheManager: true })];
     const app = await boot({ imports, providers: [Shelf] });
     await app.get(Shelf).cache.set('a', 1);
     expect(app.get(CacheManager).forLane('docs').getMetrics().l1.entries).toBe(1);
   });
 
-  it('is not there unless asked for', async () => {
+  it('is not provided unless it is configured', async () => {
     const imports = [LaneCacheModule.forRoot({ ...MEMORY, provideCacheManager: false })];
     await expect(boot({ imports, providers: [Shelf] })).rejects.toThrow("can't resolve");
   });
@@ -175,7 +175,7 @@ describe('CACHE_MANAGER over a lane', () => {
     }
   });
 
-  it('gives values of their own kind, as copies', async () => {
+  it('returns values of their own type, as copies', async () => {
     const { cache } = await shelf();
     const value = { at: new Date(5), names: new Set(['a']) };
     await cache.set('value', value);
@@ -200,7 +200,7 @@ describe('CACHE_MANAGER over a lane', () => {
     expect(heard).toEqual([['set', 'a', 1], ['set', 'a', 1], ['del', 'a'], ['clear']]);
   });
 
-  it('keeps what it holds across a restart', async () => {
+  it('keeps its entries across a restart', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'lane-cache-manager-'));
     try {
       const options = { provideCacheManager: true, directory, storage: { minFreeBytes: 0 } };
@@ -259,7 +259,7 @@ describe('CACHE_MANAGER over a lane', () => {
       expect([await none(), await none(), calls]).toEqual([undefined, undefined, 3]);
     });
 
-    it('takes a ttl made from the value', async () => {
+    it('accepts a ttl made from the value', async () => {
       const clock = new FakeClock();
       const { cache } = await shelf({ clock });
       await cache.wrap('a', () => 3, { ttl: (value) => value * 1_000 });
@@ -269,7 +269,7 @@ describe('CACHE_MANAGER over a lane', () => {
       expect(await cache.get('a')).toBeUndefined();
     });
 
-    it('gives what was over before it was made, and does not keep it', async () => {
+    it('returns a value with a negative ttl, and does not store it', async () => {
       const { cache } = await shelf();
       expect(
         await cache.wrap(
@@ -281,7 +281,7 @@ describe('CACHE_MANAGER over a lane', () => {
       expect(await cache.get('a')).toBeUndefined();
     });
 
-    it('renews in the background what ends soon', async () => {
+    it('renews entries in the background before they expire', async () => {
       const { cache } = await shelf();
       const renewed = new Promise<unknown>((resolve) => cache.on('refresh', resolve));
       let calls = 0;
@@ -290,7 +290,7 @@ describe('CACHE_MANAGER over a lane', () => {
       expect(await cache.get('a')).toBe(2);
     });
 
-    it('gives the raw entry if asked', async () => {
+    it('returns the raw entry on request', async () => {
       const { cache } = await shelf();
       const raw = await cache.wrap('a', () => 'v', { ttl: 60_000, raw: true });
       expect(raw).toEqual({ value: 'v', expires: expect.any(Number) });
@@ -341,7 +341,7 @@ describe.each(['express', 'fastify'] as const)("Nest's own interceptor over a la
 });
 
 describe("Nest's own CacheModule over a lane", () => {
-  it('takes the lane as a store', async () => {
+  it('uses the lane as a store', async () => {
     const cache = await CacheManager.fromSettings({ directory: false });
     const imports = [CacheModule.register({ stores: [laneKeyvStore(cache)], ttl: 5_000, isGlobal: true })];
     const app = await boot({ imports, providers: [Shelf] });
@@ -353,7 +353,7 @@ describe("Nest's own CacheModule over a lane", () => {
     await cache.close();
   });
 
-  it('takes the lane of the app as a store', async () => {
+  it('uses the lane of the app as a store', async () => {
     const imports = [
       LaneCacheModule.forRoot({ directory: false, checkpoints: false }),
       CacheModule.registerAsync({

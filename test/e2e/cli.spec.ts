@@ -98,7 +98,7 @@ describe('the command line, run as a process', () => {
     await app.end();
   });
 
-  it('ends with an exit code, and a text on stderr', async () => {
+  it('ends with an exit code and a text on stderr', async () => {
     const app = await start();
     expect(await cli('metrics', '--lane', 'nope')).toMatchObject({
       status: 2,
@@ -129,7 +129,7 @@ describe('the command line, run as a process', () => {
     await app.end('SIGKILL');
   });
 
-  it('works on what a killed app left', async () => {
+  it('works on the directory of a killed app', async () => {
     const app = await start();
     await app.end('SIGKILL');
     const { out, errors } = await cli('metrics', '--lane', 'own');
@@ -141,7 +141,7 @@ describe('the command line, run as a process', () => {
     expect(JSON.parse((await cli('explain', 'first')).out)).toMatchObject({ next: 'hit', answeredBy: 'l3' });
   });
 
-  it('loses nothing of an app that writes, however often it is called beside it', async () => {
+  it('loses nothing of an app that writes, however often it runs beside it', async () => {
     const app = await start('work');
     const commands = [
       ['metrics'],

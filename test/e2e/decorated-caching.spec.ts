@@ -111,7 +111,7 @@ describe('decorators on a real cache', () => {
     expect(users.loads).toBe(3);
   });
 
-  it('put results in place of what is there', async () => {
+  it('replace entries with results', async () => {
     const { it: users } = await boot(Users);
     await users.nameOf('1');
     expect(await users.put('1', 'Countess')).toBe('Countess');
@@ -119,7 +119,7 @@ describe('decorators on a real cache', () => {
     expect(users.loads).toBe(1);
   });
 
-  it('count what was kept from the cache, with its reason', async () => {
+  it('count the calls that bypass the cache, by reason', async () => {
     const { it: users, cache } = await boot(Users);
     await users.nameOf('0');
     await users.nameOf('7');
@@ -211,7 +211,7 @@ describe('decorators on a real cache', () => {
       }
     }
 
-    it('resume a workflow in the next app where it stopped', async () => {
+    it('resume a workflow where the previous app stopped', async () => {
       const settings = { directory, checkpoints: {}, storage: { minFreeBytes: 0 } };
       const first = await boot(Import, settings);
       const [loaded] = await Promise.all([first.it.load(1), first.it.load(1)]);

@@ -102,7 +102,7 @@ describe('decorated classes in a Nest app', () => {
     await Promise.all(open.splice(0).map((app) => app.close()));
   });
 
-  it('are cached as singletons, by symbol names and by calls among themselves', async () => {
+  it('are cached as singletons, under symbol names and in calls of their own methods', async () => {
     const { app, manager } = await boot({ providers: [Docs] });
     const docs = app.get(Docs);
     expect(await docs[TWICE]('a')).toBe('a #1 and a #1');
@@ -143,7 +143,7 @@ describe('decorated classes in a Nest app', () => {
     expect([await first.render('a'), await second.render('a'), await late.render('a')]).toEqual(Array(3).fill('a #1'));
   });
 
-  it('stay singletons: the manager does not draw them into request scope', async () => {
+  it('stay singletons: the manager does not make them request-scoped', async () => {
     const { app } = await boot({ providers: [Docs] });
     expect(await app.resolve(Docs).catch(() => app.get(Docs))).toBe(app.get(Docs));
   });
@@ -180,7 +180,7 @@ describe('decorated classes in a Nest app', () => {
     expect(warn).toHaveBeenCalledTimes(1);
   });
 
-  it('do not meet those of another app in the same process', async () => {
+  it('share nothing with those of another app in the same process', async () => {
     const first = await boot({ providers: [Docs] });
     const second = await boot({ providers: [Docs] });
     expect(await first.app.get(Docs).render('a')).toBe('a #1');

@@ -44,7 +44,7 @@ describe('at boot', () => {
     expect(manager.closed).toBe(1);
   });
 
-  it('so are two methods that are given one name, and an instance from a factory counts like a class', async () => {
+  it('two methods of one name fail too, also on an instance from a factory', async () => {
     const First = named('First', { name: 'Same' });
     const Second = named('Second', { name: 'Same' });
     const { error } = await boot({ providers: [First, { provide: 'b', useFactory: () => new Second() }] });
@@ -94,7 +94,7 @@ describe('at boot', () => {
       constructor(@Inject(Tenant) readonly tenant: Tenant) {}
     }
 
-    it('may not be cached without a key, and the error names why it is so', async () => {
+    it('may not be cached without a key, and the error names the reason for its scope', async () => {
       @Injectable()
       class Reports {
         constructor(@Inject(Database) readonly database: Database) {}
@@ -112,7 +112,7 @@ describe('at boot', () => {
       });
     });
 
-    it('is distinguished by its own scope, by a property and by the request itself', async () => {
+    it('is recognized by its own scope, by a property and by the injected request', async () => {
       @Injectable({ scope: Scope.REQUEST })
       class Own {
         @Cached()
@@ -155,7 +155,7 @@ describe('at boot', () => {
       expect((await boot({ providers: [Session] })).error).toBeUndefined();
     });
 
-    it('is not what a transient class is', async () => {
+    it('is not a transient class', async () => {
       @Injectable({ scope: Scope.TRANSIENT })
       class Renderer {
         @Cached()
@@ -165,7 +165,7 @@ describe('at boot', () => {
     });
   });
 
-  it('templates that name an argument too many, or none, are warned of', async () => {
+  it('templates that use a missing argument, or none, cause a warning', async () => {
     class Docs {
       @Cached({ key: 'doc:{1}' })
       async beyond(_id: string): Promise<void> {}

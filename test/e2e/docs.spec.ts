@@ -62,12 +62,12 @@ describe('links in the documentation', () => {
   const links = PAGES.flatMap((page) => page.links);
   const inside = links.flatMap(({ path, ...link }) => (path === undefined ? [] : [{ ...link, path }]));
 
-  it('lead to files that are there', () => {
+  it('lead to files that exist', () => {
     expect(inside.length).toBeGreaterThan(0);
     expect(inside.filter(({ path }) => !existsSync(join(ROOT, path)))).toEqual([]);
   });
 
-  it('lead to headings that are there', () => {
+  it('lead to headings that exist', () => {
     const anchorsOf = new Map(PAGES.map(({ path, anchors }) => [path, anchors]));
     const dead = inside.filter(({ path, anchor }) => anchor !== undefined && !anchorsOf.get(path)?.has(anchor));
     expect(dead).toEqual([]);
@@ -81,7 +81,7 @@ describe('the decisions', () => {
     title,
   }));
 
-  it('name tests that are there', () => {
+  it('name tests that exist', () => {
     expect(held).toHaveLength(text.match(/^Held by/gm)?.length ?? 0);
     expect(held.filter(({ path, title }) => !readFileSync(join(ROOT, path), 'utf8').includes(title))).toEqual([]);
   });
@@ -91,7 +91,7 @@ describe('the dashboard', () => {
   const text = readFileSync(join(ROOT, 'docs/grafana-dashboard.json'), 'utf8');
   const used = new Set(text.match(/lane_cache_\w+/g));
 
-  it('is made of panels with a title, a place and a query each', () => {
+  it('consists of panels with a title, a position and a query each', () => {
     const { panels }: { readonly panels: readonly Record<string, unknown>[] } = JSON.parse(text);
     const charts = panels.filter(({ type }) => type !== 'row');
     expect(charts.length).toBeGreaterThan(0);
@@ -104,7 +104,7 @@ describe('the dashboard', () => {
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
   });
 
-  it('shows metrics that exist, and leaves none out', () => {
+  it('shows every metric that exists, and no other', () => {
     const defined = PROMETHEUS_METRICS.map(({ name }) => name);
     const lines = ['', '_bucket', '_sum', '_count'];
     const known = PROMETHEUS_METRICS.flatMap(({ name, type }) =>

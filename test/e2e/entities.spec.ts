@@ -162,7 +162,7 @@ describe('instances of classes', () => {
     for (const answer of answers.values()) expect(isDeepStrictEqual(answer, make())).toBe(true);
   });
 
-  it('each caller receives its own instance', async () => {
+  it('are copied for each caller', async () => {
     const cache = await caches.open({ types: [Decimal, Author, Book, Customer, Address] });
     await cache.set('sum', Decimal.of('3.14'));
     expect(String(await cache.get('sum'))).toBe('3.14');
@@ -184,7 +184,7 @@ describe('instances of classes', () => {
     expect(constructed).not.toHaveBeenCalled();
   });
 
-  it('are given uncached when their class is not listed', async () => {
+  it('are returned uncached when their class is not listed', async () => {
     const cache = await caches.open();
     const made = article();
     expect(await cache.getOrSet('a', () => made)).toBe(made);
@@ -227,7 +227,7 @@ describe('instances of classes', () => {
 
 const ask = (cache: CacheManager, options: EntryOptions, value: unknown) => cache.getOrSet('k', () => value, options);
 
-describe('a value that does not fit', () => {
+describe('a cached value that does not match', () => {
   const shape = z.object({ id: z.number(), name: z.string() });
 
   it.each(['memory', 'disk'])('the schema is a miss, from %s', async (where) => {

@@ -83,7 +83,7 @@ describe('Basic usage', () => {
 describe('Checkpoint caching', () => {
   const state = { step: 5, completedTasks: ['task_1', 'task_2', 'task_3'], metadata: { by: 'nightly' } };
 
-  it('restores in a later session what was saved, and nothing where nothing was', async () => {
+  it('restores what an earlier session has saved, and nothing else', async () => {
     const directory = await caches.directory();
     const cache = await caches.open({ directory });
     await cache.snapshots.cacheCheckpoint('workflow_v1_step5', state, 'standard');
@@ -95,7 +95,7 @@ describe('Checkpoint caching', () => {
 });
 
 describe('Cache invalidation', () => {
-  it('removes a key, what a pattern names, and everything, also from disk', async () => {
+  it('removes a key, the keys of a pattern, and everything, also from disk', async () => {
     const directory = await caches.directory();
     const cache = await caches.open({ directory });
     await cache.setMany([
@@ -172,7 +172,7 @@ describe('Checkpoint recovery integration', () => {
 });
 
 describe('Performance optimization integration', () => {
-  it('reads the numbers and removes old checkpoints', async () => {
+  it('reads metrics and removes old checkpoints', async () => {
     const clock = new FakeClock();
     const cache = await openOn({ clock, checkpoints: { cleanup: false } });
     await cache.snapshots.cacheCheckpoint('old', { step: 1 });
@@ -218,7 +218,7 @@ describe('Metrics collection', () => {
 });
 
 describe('Cache statistics', () => {
-  it.each(['of a running app', 'of an app that has ended'])('are had from a terminal, %s', async (when) => {
+  it.each(['of a running app', 'of an app that has ended'])('are shown in a terminal, %s', async (when) => {
     const clock = new FakeClock(Date.now() - 8 * 86_400_000);
     const directory = await caches.directory();
     const cache = await caches.open({ directory, clock });
@@ -299,7 +299,7 @@ describe('Key design', () => {
 });
 
 describe('TTL selection', () => {
-  it('takes seconds, and the default of the lane', async () => {
+  it('uses seconds, and the default of the lane', async () => {
     const clock = new FakeClock();
     const cache = await openOn({ clock });
     const ask = (key: string, ttl?: number): Promise<number> =>
@@ -337,7 +337,7 @@ describe('Tagging strategy', () => {
     expect(await keysOf(cache)).toEqual(['result_3']);
   });
 
-  it('or by the tag itself, at a cost that does not depend on the size of the batch', async () => {
+  it('clears it by the tag itself too, at a cost that does not depend on the size of the batch', async () => {
     const cache = await openOn({});
     await cache.getOrSet('result_1', counted(1), { tags: ['batch_run_5', 'validation', 'step_2'] });
     await cache.invalidateByTag('validation');
@@ -351,7 +351,7 @@ const laneFor = (taskType: string): LaneType => {
 };
 
 describe('Lane selection', () => {
-  it('gives each task the lane of its kind, with a separate key space', async () => {
+  it('gives each kind of task a lane with its own key space', async () => {
     const cache = await caches.open();
     const lanes = ['build_docs', 'test', 'validate', 'reindex'].map((task) => cache.forLane(laneFor(task)));
     expect(lanes.map(({ lane }) => lane)).toEqual(['docs', 'standard', 'standard', 'heavy']);
@@ -369,7 +369,7 @@ const askWithFallback = async (cache: CacheManager, expensiveOperation: () => Pr
 };
 
 describe('Error handling', () => {
-  it('needs no fallback when the cache is in trouble: the value is computed and returned', async () => {
+  it('needs no fallback when the cache fails: the value is computed and returned', async () => {
     const cache = await openOn({ storage: { minFreeBytes: Number.MAX_SAFE_INTEGER } });
     const compute = counted('value');
     expect([await askWithFallback(cache, compute), await askWithFallback(cache, compute)]).toEqual(['value', 'value']);
@@ -382,7 +382,7 @@ describe('Error handling', () => {
     expect(await cache.explain('next')).toMatchObject({ next: 'hit', answeredBy: 'l1' });
   });
 
-  it('passes on what the operation itself throws, the very same error, and stores nothing', async () => {
+  it('rejects with the same error that the operation throws, and stores nothing', async () => {
     const cache = await openOn({});
     const failure = new Error('source down');
     const fail = (): Promise<string> => Promise.reject(failure);
@@ -402,7 +402,7 @@ describe('Custom eviction strategies', () => {
     }
   }
 
-  it('evicts what is temporary first and what is important last', async () => {
+  it('evicts temporary entries first and important ones last', async () => {
     const cache = await caches.open({ lanes: { standard: { l1: { maxEntries: 3 }, strategy: new ByTag() } } });
     await cache.set('important', 1, { tags: ['important'] });
     await cache.set('plain', 2);
@@ -421,7 +421,7 @@ describeWithRedis({ describe }, 'Distributed cache', () => {
   });
   afterAll(() => server.dispose());
 
-  it('gives one instance what another one set, with its ttl', async () => {
+  it('returns on one instance what another one has set, with its ttl', async () => {
     const distributed = { url: server.url, prefix: 'guide' };
     const [one, other] = [await caches.open({ distributed }), await caches.open({ distributed })];
     await one.set('key', { value: 1 }, { ttl: 600 });
@@ -468,7 +468,7 @@ describe('Migration from a plain dictionary', () => {
 });
 
 describe('Performance tuning checklist', () => {
-  it('is a matter of the settings of a lane, which take effect as written', async () => {
+  it('consists of lane settings that take effect as written', async () => {
     const cache = await openOn({
       lanes: {
         reports: {

@@ -64,7 +64,7 @@ describe('LaneCacheHealthIndicator', () => {
     await Promise.all(opened.splice(0).map((app) => app.close()));
   });
 
-  it('is up where what is off is meant to be', async () => {
+  it('is up when a tier is off by intention', async () => {
     const app = await boot({ directory: false });
     for (const path of ['health', 'health/strict']) {
       const [status, body] = await ask(app, path);
@@ -128,7 +128,7 @@ describe('LaneCacheHealthIndicator', () => {
     }
   });
 
-  it('knows the lanes it is asked about', async () => {
+  it('knows the requested lanes', async () => {
     const app = await boot({ directory: false });
     const indicator = app.get(LaneCacheHealthIndicator, { strict: false });
     expect(Object.keys((await indicator.isHealthy('c', { lanes: ['docs'] }))['c']?.['lanes'] ?? {})).toEqual(['docs']);

@@ -42,7 +42,7 @@ const KEYS = [
   ...['é'.repeat(950), '€'.repeat(640), '\ud800'.repeat(1_000), `${'\ud800'.repeat(999)}\ud801`],
 ];
 
-describe('keys that mean something elsewhere', () => {
+describe('keys with a special meaning elsewhere', () => {
   const caches = new Caches();
   afterEach(() => caches.close());
 
@@ -51,7 +51,7 @@ describe('keys that mean something elsewhere', () => {
   const valueOf = (lane: string, key: string): string =>
     `${lane} of ${[...key.slice(0, 20)].map((c) => c.charCodeAt(0)).join()} ${key.length}`;
 
-  it('stay apart in all tiers and lanes, and leave the directory', async () => {
+  it('stay apart in all tiers and lanes, and create no file outside the directory', async () => {
     const parent = await caches.directory();
     const directory = join(parent, 'inner', 'cache');
     await mkdir(dirname(directory));
@@ -97,7 +97,7 @@ describe('keys that mean something elsewhere', () => {
     }
   });
 
-  it('match only the patterns that mean them', async () => {
+  it('match only their own patterns', async () => {
     const cache = await caches.open({ directory: await caches.directory() });
     await cache.setMany(KEYS.map((key) => [key, 1]));
     expect(await cache.invalidateByPattern('.*')).toBe(KEYS.filter((key) => key.startsWith('.')).length);

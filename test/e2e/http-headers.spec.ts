@@ -133,7 +133,7 @@ describe.each(['express', 'fastify'] as const)('headers on %s', (platform) => {
 
   afterEach(() => app.close());
 
-  it('that CORS and compression set keep nothing out, and stay', async () => {
+  it('of CORS and compression are kept, and do not prevent caching', async () => {
     for (const name of ['Origin', 'accept-encoding']) {
       calls = 0;
       await app.get(CacheManager).clearAll();
@@ -148,7 +148,7 @@ describe.each(['express', 'fastify'] as const)('headers on %s', (platform) => {
     }
   });
 
-  it('that forbid it keep a request away from what is cached', async () => {
+  it('that forbid cached answers make a request bypass the cache', async () => {
     await ask('plain');
     for (const [index, control] of ['private', 'no-store', 'no-cache'].entries()) {
       const answer = await ask('plain', { 'x-before': `Cache-Control: ${control}` });
@@ -166,7 +166,7 @@ describe.each(['express', 'fastify'] as const)('headers on %s', (platform) => {
     expect((await ask('plain')).headers.get('set-cookie')).toBeNull();
   });
 
-  it('of the message are made anew, and a tag of the handler’s own is kept', async () => {
+  it('of the message are sent anew, and an ETag of the handler is kept', async () => {
     await ask('tagged');
     const answer = await ask('tagged');
     expect([answer.headers.get('etag'), await callOf(answer)]).toEqual(['"by hand"', 1]);

@@ -343,14 +343,14 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
 
   afterEach(() => app.close());
 
-  it('answers 20 concurrent requests by one handler call', async () => {
+  it('take one handler call for 20 concurrent requests', async () => {
     const answers = await together(20, '/things');
     expect(answers).toEqual(answers.map(() => ({ status: 200, body: { call: 1 } })));
     expect(await json('/things')).toEqual({ call: 1 });
     expect(calls.count).toBe(1);
   });
 
-  it('ends with the ttl', async () => {
+  it('expire with the ttl', async () => {
     await json('/things');
     await clock.advance('59s');
     expect(await json('/things')).toEqual({ call: 1 });
@@ -358,7 +358,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
     expect(await json('/things')).toEqual({ call: 2 });
   });
 
-  it('takes queries that differ in order alone for one', async () => {
+  it('are shared by queries that differ only in order', async () => {
     expect(await json('/things?a=1&b=2')).toEqual({ call: 1 });
     expect(await json('/things?b=2&a=1')).toEqual({ call: 1 });
     expect(await json('/things?b=2')).toEqual({ call: 2 });
@@ -366,17 +366,20 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
     expect(await json('/things?a=2&a=1')).toEqual({ call: 4 });
   });
 
-  it('leaves other methods alone', async () => {
+  it('leave out other methods', async () => {
     expect(await (await ask('/things', {}, 'POST')).json()).toEqual({ call: 1 });
     expect(await (await ask('/things', {}, 'POST')).json()).toEqual({ call: 2 });
   });
 
-  it.each(['/things/bare', '/things/twice'])('caches once where it is bound by hand or twice: %s', async (path) => {
-    expect([await json(path), await json(path)]).toEqual([{ call: 1 }, { call: 1 }]);
-    expect(app.get(CacheManager).getMetrics()).toMatchObject({ requests: 2, misses: 1 });
-  });
+  it.each(['/things/bare', '/things/twice'])(
+    'are made once where the interceptor is bound by hand or twice: %s',
+    async (path) => {
+      expect([await json(path), await json(path)]).toEqual([{ call: 1 }, { call: 1 }]);
+      expect(app.get(CacheManager).getMetrics()).toMatchObject({ requests: 2, misses: 1 });
+    },
+  );
 
-  it('answers HEAD from what GET left, with the same headers', async () => {
+  it('of GET serve HEAD, with the same headers', async () => {
     for (const path of ['/things', '/things/text', '/things/status']) {
       const got = await ask(path);
       const length = Buffer.byteLength(await got.text());
@@ -391,17 +394,17 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
     expect(calls.count).toBe(3);
   });
 
-  it('serves GET with what HEAD made', async () => {
+  it('of HEAD serve GET', async () => {
     await ask('/things', {}, 'HEAD');
     expect(await json('/things')).toEqual({ call: 1 });
   });
 
-  it('serves routes for HEAD alone', async () => {
+  it('exist for HEAD routes', async () => {
     const answer = await ask('/things/head', {}, 'HEAD');
     expect([answer.status, answer.headers.get('x-head')]).toEqual([200, 'yes']);
   });
 
-  it('keeps status and headers, those of the decorators and those of the handler', async () => {
+  it('keep status and headers, of the decorators and of the handler', async () => {
     const [first, second] = [await ask('/things/status'), await ask('/things/status')];
     expect([first.status, second.status]).toEqual([203, 203]);
     expect(second.headers.get('x-fixed')).toBe('yes');
@@ -417,12 +420,12 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
     expect(await text[1]?.text()).toBe('call 3');
   });
 
-  it('gives the same JSON from the cache', async () => {
+  it('are the same JSON as new ones', async () => {
     expect(await json('/things/kinds')).toEqual({ at: new Date(1).toISOString(), list: [null, 1.5] });
     expect(await json('/things/kinds')).toEqual({ at: new Date(1).toISOString(), list: [null, 1.5] });
   });
 
-  describe('validates', () => {
+  describe('are validated', () => {
     it('by ETag', async () => {
       const first = await ask('/things');
       const tag = first.headers.get('etag') ?? '';
@@ -438,14 +441,14 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
       expect(calls.count).toBe(1);
     });
 
-    it('copies of fetch and of reloading browsers, which send no-cache as well', async () => {
+    it('for fetch and reloading browsers, which send no-cache as well', async () => {
       const tag = (await ask('/things')).headers.get('etag') ?? '';
       expect((await ask('/things', { 'if-none-match': tag })).status).toBe(304);
       expect((await ask('/things', { 'if-none-match': tag, 'cache-control': 'max-age=0' })).status).toBe(304);
       expect(calls.count).toBe(1);
     });
 
-    it('where the status is written out, and where nothing was cached before', async () => {
+    it('where the status is declared, and where nothing was cached before', async () => {
       const tag = (await ask('/things/explicit')).headers.get('etag') ?? '';
       expect(await raw('/things/explicit', { 'if-none-match': tag })).toMatchObject({ status: 304 });
       await app.get(CacheManager).clearAll();
@@ -454,15 +457,15 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
       expect(calls.count).toBe(1);
     });
 
-    it('every answer of success', async () => {
+    it('for every successful status', async () => {
       const tag = (await ask('/things/chosen')).headers.get('etag') ?? '';
       expect((await raw('/things/chosen', { 'if-none-match': tag })).status).toBe(304);
       expect(calls.count).toBe(1);
     });
   });
 
-  describe('the freshness of a response', () => {
-    it('by Cache-Control and Age', async () => {
+  describe('have a freshness that', () => {
+    it('is sent as Cache-Control and Age', async () => {
       const first = await ask('/things');
       expect(first.headers.get('cache-control')).toBe('max-age=60');
       expect(first.headers.get('age')).toBeNull();
@@ -472,7 +475,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
       expect(second.headers.get('age')).toBe('7');
     });
 
-    it('is what the handler sets', async () => {
+    it('the handler sets', async () => {
       expect((await ask('/things/short')).headers.get('cache-control')).toBe('public, max-age=10');
       await clock.advance('9s');
       const kept = await ask('/things/short');
@@ -493,7 +496,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
     });
   });
 
-  describe('does not share', () => {
+  describe('are not shared', () => {
     it.each([[{ authorization: 'Bearer x' }], [{ cookie: 'a=b' }], [{ 'x-user': 'ann' }]])(
       'with or from a caller that sends %p',
       async (headers) => {
@@ -505,7 +508,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
       },
     );
 
-    it('among users at once', async () => {
+    it('among concurrent users', async () => {
       const answers = await together(20, '/things/mine', (index) => ({ 'x-user': `user ${index}` }));
       expect(answers).toMatchObject(answers.map((_, index) => ({ body: { user: `user ${index}` } })));
       expect(calls.count).toBe(20);
@@ -522,7 +525,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
       expect(await json('/things/ours', { 'x-user': 'ann' })).toEqual({ call: 1, user: 'ann' });
     });
 
-    it('among headers that the route varies by', async () => {
+    it('between headers that the route varies by', async () => {
       const first = await ask('/things/spoken', { 'accept-language': 'de' });
       expect(first.headers.get('vary')).toContain('accept-language');
       expect(await json('/things/spoken', { 'accept-language': 'en' })).toEqual({ call: 2, language: 'en' });
@@ -544,7 +547,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
       },
     );
 
-    it('a redirect', async () => {
+    it('if they are redirects', async () => {
       const [, second] = [await ask('/things/moved'), await ask('/things/moved')];
       expect([second.status, second.headers.get('location')]).toEqual([302, '/things']);
       expect(calls.count).toBe(2);
@@ -557,7 +560,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
     });
   });
 
-  it('does not store what a handler throws, and passes it to all waiting callers', async () => {
+  it('are not stored when the handler throws, which rejects all waiting callers', async () => {
     const answers = await together(20, '/things/error');
     expect(answers).toMatchObject(answers.map(() => ({ status: 404 })));
     expect(calls.count).toBe(1);
@@ -565,7 +568,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
     expect(await json('/things/error')).toEqual({ call: 2 });
   });
 
-  it('serves a stale copy for what fails, and never for an answer such as 404', async () => {
+  it('are served stale when the handler fails, but never instead of an answer such as 404', async () => {
     await app.close();
     await boot({ lanes: { standard: { ttl: '10s', grace: '1h' } } });
     calls.count = 1;
@@ -582,7 +585,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
     expect(calls.count).toBe(1);
   });
 
-  it('follows lane, ttl and tags of the class, and overrides of a method', async () => {
+  it('use lane, ttl and tags of the class, and overrides of a method', async () => {
     const docs = app.get(CacheManager).forLane('docs');
     expect([await json('/docs/a'), await json('/docs/a'), await json('/docs/b')]).toEqual([
       { call: 1 },
@@ -598,20 +601,20 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
     expect(await json('/docs/a/raw')).toEqual({ call: 6 });
   });
 
-  it('is invalidated by tags made from the request', async () => {
+  it('are invalidated by tags made from the request', async () => {
     expect([await json('/things/tagged/1'), await json('/things/tagged/2')]).toEqual([{ call: 1 }, { call: 2 }]);
     await app.get(CacheManager).invalidateByTag('thing:1');
     expect([await json('/things/tagged/1'), await json('/things/tagged/2')]).toEqual([{ call: 3 }, { call: 2 }]);
   });
 
-  it('may be bound to the whole app', async () => {
+  it('may be used for the whole app', async () => {
     await app.close();
     await boot({}, [{ provide: APP_INTERCEPTOR, useClass: LaneCacheInterceptor }]);
     expect([await json('/things'), await json('/things')]).toEqual([{ call: 1 }, { call: 1 }]);
     expect([await json('/things/bare'), await json('/things/bare')]).toEqual([{ call: 2 }, { call: 2 }]);
   });
 
-  it('answers uncached when the cache is closed', async () => {
+  it('are made anew when the cache is closed', async () => {
     await json('/things');
     await app.get(CacheManager).close();
     expect([await json('/things'), await json('/things')]).toEqual([{ call: 2 }, { call: 3 }]);

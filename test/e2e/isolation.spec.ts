@@ -25,7 +25,7 @@ interface Row {
 
 const tree = (): { name: string; rows: Row[] } => ({ name: 'tree', rows: [{}, { cell: { deep: true } }] });
 
-describe('what callers share', () => {
+describe('a value that callers share', () => {
   const caches = new Caches();
   afterEach(() => caches.close());
 
@@ -149,7 +149,7 @@ describe('what callers share', () => {
     expect(() => frozen.map.clear()).toThrow(TypeError);
   });
 
-  it('are live references in a shared lane', async () => {
+  it('is a live reference in a shared lane', async () => {
     const off = { enabled: false };
     const cache = await caches.open({ lanes: { standard: { isolation: 'shared', l2: off, l3: off } } });
     const live = { run: () => 1, socket: new Point(1, 2) };
@@ -197,7 +197,7 @@ describe('what callers share', () => {
     expect(copy?.inner?.map.get('free')).toBe(true);
   });
 
-  it('is given to each of the callers of one computation in the way each asked for', async () => {
+  it('is returned to each caller of one computation with the isolation of its own call', async () => {
     const cache = await caches.open();
     const own = content();
     const slow = async (): Promise<Content> => Promise.resolve(own);

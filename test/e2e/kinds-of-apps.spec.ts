@@ -163,7 +163,7 @@ describe('an app', () => {
     }
   });
 
-  it('can be drawn by the devtools', async () => {
+  it('can be shown by the devtools', async () => {
     @Module({
       imports: [LaneCacheModule.forRoot({ ...MEMORY, provideCacheManager: true, metrics: { controller: true } })],
       providers: [Counter],

@@ -73,7 +73,7 @@ describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (
     beforeAll(() => boot({ metrics: { controller: true } }));
     afterAll(close);
 
-    it('gives the numbers of all lanes, and of one', async () => {
+    it('returns the metrics of all lanes, and of one', async () => {
       const report = await ask('lane-cache/metrics');
       expect(report.headers.get('cache-control')).toBe('no-store');
       expect(await report.json()).toMatchObject({ lanes: { standard: { requests: 1, l1: { hits: 1 } }, docs: {} } });
@@ -88,7 +88,7 @@ describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (
       expect(await answer.json()).toMatchObject({ statusCode: 404, code: 'LANE_UNKNOWN' });
     });
 
-    it('gives the page for Prometheus', async () => {
+    it('returns the page for Prometheus', async () => {
       const page = await ask('lane-cache/metrics/prometheus');
       expect(page.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
       const text = await page.text();
@@ -120,12 +120,12 @@ describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (
     beforeAll(() => boot(guarded()));
     afterAll(close);
 
-    it.each(['metrics', 'metrics/prometheus', 'checkpoints'])('asks for the word at GET %s', async (path) => {
+    it.each(['metrics', 'metrics/prometheus', 'checkpoints'])('requires the word at GET %s', async (path) => {
       expect((await ask(`lane-cache/${path}`)).status).toBe(403);
       expect((await ask(`lane-cache/${path}`, { headers: WITH_WORD })).status).toBe(200);
     });
 
-    it.each(['clear', 'invalidate', 'cleanup'])('asks for the word at POST %s', async (path) => {
+    it.each(['clear', 'invalidate', 'cleanup'])('requires the word at POST %s', async (path) => {
       const headers = { 'content-type': 'application/json' };
       expect((await post(`lane-cache/${path}`, { key: 'secret key' }, headers)).status).toBe(403);
       expect(await cache.get('secret key')).toBe(1);
@@ -154,7 +154,7 @@ describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (
     });
 
     it.each(['application/x-www-form-urlencoded', 'text/plain', 'multipart/form-data; boundary=x', undefined])(
-      'takes no body of type %p',
+      'refuses a body of type %p',
       async (type) => {
         const headers = type === undefined ? WITH_WORD : { ...WITH_WORD, 'content-type': type };
         for (const path of ['clear', 'invalidate', 'cleanup']) {
@@ -220,7 +220,7 @@ describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (
   describe('as configured', () => {
     afterEach(close);
 
-    it('is not there unless asked for', async () => {
+    it('does not exist unless it is configured', async () => {
       await boot({});
       expect((await ask('lane-cache/metrics')).status).toBe(404);
     });

@@ -65,13 +65,13 @@ describe('what other caches get wrong', () => {
     expect(await cache.getMany(['k', 'other'])).toEqual(new Map([['other', 2]]));
   });
 
-  it('a grace shorter than the ttl shortens no life', async () => {
+  it('a grace shorter than the ttl does not shorten the life of an entry', async () => {
     await settled(cache.getOrSet('k', () => 'value', { ttl: '5s', grace: '50ms' }));
     await app.clock.advance('80ms');
     expect(await cache.get('k')).toBe('value');
   });
 
-  it('a source that fails is left alone for the back-off also when the entry is long past its ttl', async () => {
+  it('a failing source is not called during the back-off, even long after the ttl', async () => {
     const options = { ttl: '1s', grace: '1h', graceBackoff: '100ms' } as const;
     await settled(cache.getOrSet('k', () => 'old', options));
     await app.clock.advance('10m');
@@ -80,7 +80,7 @@ describe('what other caches get wrong', () => {
     expect(asked).toBe(1);
   });
 
-  it('a tag stays invalidated for as long as anything carries it', async () => {
+  it('a tag stays invalidated for as long as any entry has it', async () => {
     await settled(cache.getOrSet('k', () => 'old', { ttl: '400d', tags: ['t'] }));
     await cache.invalidateByTag('t');
     await app.clock.advance('300d');
@@ -106,7 +106,7 @@ describe('what other caches get wrong', () => {
     expect(await cache.has('k')).toBe(false);
   });
 
-  it('an entry that only the disk holds is a hit, and is promoted to memory with its remaining life', async () => {
+  it('an entry that is only on disk is a hit, and is promoted to memory with its remaining life', async () => {
     await settled(cache.getOrSet('k', () => 'value'));
     await app.clock.advance('9900ms');
     app.memory.clearAll();
@@ -126,7 +126,7 @@ describe('what other caches get wrong', () => {
     expect(await cache.get('k')).toEqual({ list: [1] });
   });
 
-  it('a dead disk is an event, not an error of the caller', async () => {
+  it('a broken disk is an event, not an error of the caller', async () => {
     const events: string[] = [];
     app.events.on('tier', ({ tier, state }) => events.push(`${tier} ${state}`));
     l2.fail('broken');

@@ -253,7 +253,7 @@ describe.each(['express', 'fastify'] as const)('cached answers on %s are separat
     expect(await json(`/answers/${path}`, { 'x-user': 'bob' })).toEqual({ call: 2, user: 'bob' });
   });
 
-  it.each(['by-object', 'by-promise'])('by a varyBy that gives no text: %s', async (path) => {
+  it.each(['by-object', 'by-promise'])('by a varyBy that returns no text: %s', async (path) => {
     const from = { cookie: 'a=b' };
     expect(await json(`/answers/${path}`, { ...from, 'x-user': 'ann' })).toEqual({ call: 1, user: 'ann' });
     expect(await json(`/answers/${path}`, { ...from, 'x-user': 'bob' })).toEqual({ call: 2, user: 'bob' });
@@ -262,7 +262,7 @@ describe.each(['express', 'fastify'] as const)('cached answers on %s are separat
     ]);
   });
 
-  it('by a token, which no key shows', async () => {
+  it('by a token, which does not appear in the key', async () => {
     const of = (token: string) => json('/answers/by-token', { authorization: `Bearer ${token.repeat(70)}` });
     expect([await of('a'), await of('b'), await of('a')]).toEqual([{ call: 1 }, { call: 2 }, { call: 1 }]);
     for await (const { key } of app.get(CacheManager).entries()) expect(key).not.toContain('Bearer');
@@ -275,7 +275,7 @@ describe.each(['express', 'fastify'] as const)('cached answers on %s are separat
     expect(calls).toBe(2);
   });
 
-  it('by the order in which a list is written, in whatever way its name is', async () => {
+  it('by the order of a list, however its name is written', async () => {
     expect(await json('/answers/by-query?%61=1&a=2')).toEqual({ call: 1, query: { a: ['1', '2'] } });
     expect(await json('/answers/by-query?a=2&%61=1')).toEqual({ call: 2, query: { a: ['2', '1'] } });
   });
@@ -289,12 +289,12 @@ describe.each(['express', 'fastify'] as const)('cached answers on %s are separat
     expect(await json('/answers/plain', { 'cache-control': 'max-age=5' })).toEqual({ call: 2 });
   });
 
-  it('by their life, if a request limits it with the older header', async () => {
+  it('by their age, if a request limits it with the older header', async () => {
     expect([await json('/answers/over'), await json('/answers/over')]).toEqual([{ call: 1 }, { call: 2 }]);
     expect((await ask('/answers/over')).headers['cache-control']).toBeUndefined();
   });
 
-  it('by whether they are there, if a request wants no other', async () => {
+  it('by whether they are cached, if a request accepts no others', async () => {
     const wish = { 'cache-control': 'only-if-cached' };
     expect((await ask('/answers/plain', wish)).status).toBe(504);
     await ask('/answers/plain');
@@ -302,7 +302,7 @@ describe.each(['express', 'fastify'] as const)('cached answers on %s are separat
     expect(calls).toBe(1);
   });
 
-  it('from the copy that is served while they are made', async () => {
+  it('from the stored answer that is served while they are made', async () => {
     const first = await ask('/answers/renewed');
     await clock.advance('20s');
     const stale = await ask('/answers/renewed');

@@ -201,7 +201,7 @@ describe('the numbers of a lane', () => {
     60_000,
   );
 
-  it('are those of the calls', async () => {
+  it('count each call once', async () => {
     const cache = await caches.open({ directory: await caches.directory(), lanes });
     await cache.getOrSet('a', () => 1);
     await cache.getOrSet('a', () => 1);

@@ -24,7 +24,7 @@ function matchesByMeaning(pattern: readonly string[], text: readonly string[]): 
 const letters = (...more: string[]): fc.Arbitrary<string> => fc.constantFrom('a', 'b', '😀', '.', ...more);
 
 describe('a pattern', () => {
-  it('matches what its characters mean', () => {
+  it('matches as its characters define', () => {
     fc.assert(
       fc.property(
         fc.array(letters('*', '?'), { minLength: 1, maxLength: 12 }),

@@ -56,7 +56,7 @@ describe('a record', () => {
       expect(() => decodeRecord(record.subarray(0, length))).toThrow(RecordDamaged);
   });
 
-  it('is damaged when several bytes of it are something else', () => {
+  it('is damaged when several bytes of it are changed', () => {
     fc.assert(
       fc.property(
         anyFields(),

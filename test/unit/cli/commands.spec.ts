@@ -90,7 +90,7 @@ describe('the command line', () => {
     expect(cache.getMetrics().requests).toBe(2);
   });
 
-  it('prints tables for a person, in every command', async () => {
+  it('prints tables on a terminal, in every command', async () => {
     const table = async (args: string): Promise<string> => (await cli(args, { isInteractive: true })).out;
     expect(await table('metrics')).toMatch(
       /standard {2}2 requests, 50\.0 % answered from the cache \(target 50-70 %\)[^]*l1 +on +1 [^]*docs {2}no requests yet|docs {2}no requests yet[^]*standard {2}2 requests/,
@@ -114,7 +114,7 @@ describe('the command line', () => {
     expect((await cli('keys --json', { isInteractive: true })).out).toMatch(/^\[\n/);
   });
 
-  it('shows how far a verification has come', async () => {
+  it('shows the progress of a verification', async () => {
     // one key in each of two lanes, on both disk tiers, and two versions of a checkpoint
     expect(await cli('verify')).toMatchObject({ exitCode: 0, progress: ['6 of 6'] });
     expect((await cli('verify --lane standard')).progress).toEqual(['4 of 4']);
@@ -185,7 +185,7 @@ describe('the command line', () => {
     expect(await cli('--lane standard --action=cleanup')).toMatchObject({ exitCode: 0 });
   });
 
-  it('exports a checkpoint into a new file, readable by this user alone', async () => {
+  it('exports a checkpoint to a new file that only this user can read', async () => {
     const file = join(directory, '..', 'run.json');
     expect((await cli(`checkpoints export run --version 2 --output ${file}`)).exitCode).toBe(0);
     expect(JSON.parse(await readFile(file, 'utf8'))).toMatchObject({ id: 'run', version: 2, state: { step: 2 } });
@@ -194,7 +194,7 @@ describe('the command line', () => {
     expect(await json('checkpoints export run')).toMatchObject({ version: 2 });
   });
 
-  it('ends with the documented code', async () => {
+  it('ends with the documented exit code', async () => {
     expect((await cli('metrics --lane nope')).exitCode).toBe(2);
     expect((await cli('nonsense')).exitCode).toBe(2);
     expect((await cli('keys --limit many')).exitCode).toBe(2);
@@ -219,19 +219,22 @@ describe('the command line', () => {
   const COMMANDS = 'metrics status keys explain clear invalidate cleanup doctor verify bench'.split(' ');
   const OF_CHECKPOINTS = ['list', 'show', 'export', 'rm'].map((name) => `checkpoints ${name}`);
 
-  it.each([...COMMANDS, ...OF_CHECKPOINTS])('helps with %s: options, and examples that work', async (command) => {
-    const { exitCode, out } = await runCli([...command.split(' '), '--help']);
-    expect([exitCode, out]).toEqual([0, expect.stringContaining('--directory <path>')]);
-    const examples = [...out.matchAll(/^ {2}npx nestjs-lane-cache ([^|\n]+)/gm)].map(([, call = '']) => call.trim());
-    expect(examples[0]).toMatch(new RegExp(`^${command}\\b`));
-    for (const example of examples) {
-      const words = example.replaceAll("'", '').split(' ');
-      const brief = command === 'bench' ? ['--iterations', '20', '--keys', '5'] : [];
-      const ran = await runCli([...words, ...brief, '--dry-run', '--directory', directory]);
-      expect(ran).not.toMatchObject({ exitCode: 2 });
-      expect(ran).not.toMatchObject({ exitCode: 70 });
-    }
-  });
+  it.each([...COMMANDS, ...OF_CHECKPOINTS])(
+    'has help for %s, with its options and examples that work',
+    async (command) => {
+      const { exitCode, out } = await runCli([...command.split(' '), '--help']);
+      expect([exitCode, out]).toEqual([0, expect.stringContaining('--directory <path>')]);
+      const examples = [...out.matchAll(/^ {2}npx nestjs-lane-cache ([^|\n]+)/gm)].map(([, call = '']) => call.trim());
+      expect(examples[0]).toMatch(new RegExp(`^${command}\\b`));
+      for (const example of examples) {
+        const words = example.replaceAll("'", '').split(' ');
+        const brief = command === 'bench' ? ['--iterations', '20', '--keys', '5'] : [];
+        const ran = await runCli([...words, ...brief, '--dry-run', '--directory', directory]);
+        expect(ran).not.toMatchObject({ exitCode: 2 });
+        expect(ran).not.toMatchObject({ exitCode: 70 });
+      }
+    },
+  );
 
   it('documents its usage and its exit codes in its help', async () => {
     const { out } = await runCli(['--help']);

@@ -52,7 +52,7 @@ describe('the doctor', () => {
   };
   const codes = async (): Promise<readonly string[]> => (await doctor()).map(({ code }) => code);
 
-  it('finds nothing in a healthy app, at work, idle or gone', async () => {
+  it('finds nothing in a healthy app, whether it is busy, idle or stopped', async () => {
     const healthy = await app();
     expect(await doctor()).toEqual([]);
     await ask(healthy, 400, 40);
@@ -90,7 +90,7 @@ describe('the doctor', () => {
       ]);
     });
 
-    it('finds keys that are excluded, and a ttl of nothing', async () => {
+    it('finds keys that are excluded, and a ttl of 0', async () => {
       const manager = await app({ standard: { exclude: ['key:*'] }, docs: { ttl: 0 } });
       await ask(manager, 40, 4);
       await ask(manager.forLane('docs'), 40, 4);
@@ -132,7 +132,7 @@ describe('the doctor', () => {
       ]);
     });
 
-    it('finds values that are invalidated as soon as they are there', async () => {
+    it('finds values that are invalidated as soon as they are stored', async () => {
       const manager = await app();
       for (let n = 0; n < 120; n += 1) {
         await manager.getOrSet('key', () => n);
@@ -175,7 +175,7 @@ describe('the doctor', () => {
     });
   });
 
-  it('finds memory that runs full, and the lane that holds it', async () => {
+  it('finds memory that is nearly full, and the lane that uses most of it', async () => {
     const manager = await app();
     await manager.forLane('heavy').getOrSet('large', () => 'x'.repeat(600_000));
     const described = { pid: 1, defaultLane: 'standard', policies: [], time: { wall: 0, life: 0 } };
@@ -225,7 +225,7 @@ describe('the doctor', () => {
     ]);
   });
 
-  it('finds a directory that no app could use', async () => {
+  it('finds a directory that no app can use', async () => {
     await (await app()).close();
     const real = directory;
     directory = `${real}-link`;
@@ -259,7 +259,7 @@ describe('the doctor', () => {
     expect(volumeFindings('/d', { ...roomy, network: 'NFS' })).toMatchObject([{ code: 'NETWORK_FILE_SYSTEM' }]);
   });
 
-  it('finds a tier that is off by a fault, and one that fails now and then', async () => {
+  it('finds a tier that is off by a fault, and one that fails sometimes', async () => {
     const metrics = (await app()).getMetrics();
     const broken = { ...metrics.l3, state: 'off', reason: 'disk-full', since: 'then' } as const;
     expect(laneFindings({ ...metrics, l3: broken })).toMatchObject([

@@ -20,14 +20,14 @@ const setUp = ({ stdin = false, stdout = false, stderr = false, columns, env = {
 };
 
 describe('results', () => {
-  it('go out, and everything else to the side', () => {
+  it('go to standard output, and everything else to standard error', () => {
     const { terminal, written } = setUp({});
     terminal.out('result');
     terminal.note('by the way');
     expect([written('stdout'), written('stderr')]).toEqual(['result\n', 'by the way\n']);
   });
 
-  it('are as wide as the terminal; in a pipe, as wide as most are', () => {
+  it('are as wide as the terminal, and of a default width in a pipe', () => {
     expect(setUp({ stdout: true, columns: 77 }).terminal.columns).toBe(77);
     expect(setUp({ stdout: false, columns: 77 }).terminal.columns).toBe(120);
     expect(setUp({ stdout: true }).terminal.columns).toBe(120);
@@ -37,7 +37,7 @@ describe('results', () => {
 describe('colours', () => {
   const painted = (place: Place): string => setUp(place).terminal.paint('red', 'text');
 
-  it('are for terminals', () => {
+  it('are used on terminals', () => {
     expect(painted({ stdout: true })).toBe('\u001b[31mtext\u001b[39m');
     expect(painted({ stdout: true, env: { NO_COLOR: '' } })).toContain('\u001b');
   });
@@ -46,13 +46,13 @@ describe('colours', () => {
     ['in a pipe', { stderr: true }],
     ['where NO_COLOR says so', { stdout: true, env: { NO_COLOR: '1' } }],
     ['on a terminal that has none', { stdout: true, env: { TERM: 'dumb' } }],
-  ])('are not there %s', (_where, place) => {
+  ])('are not used %s', (_where, place) => {
     expect(painted(place)).toBe('text');
   });
 });
 
-describe('the bar', () => {
-  it('shows how far long work has come, beside results that go elsewhere, and clears itself away', () => {
+describe('the progress bar', () => {
+  it('is drawn on standard error, apart from the results, and clears itself at the end', () => {
     const { terminal, written } = setUp({ stderr: true });
     const progress = terminal.progress(200, 'verifying');
     expect(written('stderr')).toMatch(/verifying -+ 0 % {2}0\/200/);
@@ -95,7 +95,7 @@ describe('a question', () => {
     expect(written('stdout')).toBe('');
   });
 
-  it('without an answer counts as no', async () => {
+  it('that is not answered counts as no', async () => {
     const { terminal, streams } = setUp({ stdin: true, stderr: true });
     const asked = terminal.ask('Remove it?');
     streams.stdin.end();

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { bytesText, countText, many, percentText, shown, spanText, tableText } from '../../../lib/cli/texts.js';
 
-describe('amounts for a person', () => {
+describe('the text', () => {
   it.each([
     [0, '0 B'],
     [0.4, '0 B'],
@@ -29,14 +29,14 @@ describe('amounts for a person', () => {
     expect(spanText(ms)).toBe(text);
   });
 
-  it('of things, one or many', () => {
+  it('of a count has a plural', () => {
     expect([many(1, 'key'), many(0, 'key'), many(1_234, 'key')]).toEqual(['1 key', '0 keys', '1,234 keys']);
     expect([countText(1_234_567), percentText(33.333)]).toEqual(['1,234,567', '33.3 %']);
   });
 });
 
-describe('a text of a stranger', () => {
-  it('stays on its line, and within its width', () => {
+describe('untrusted text', () => {
+  it('is shown on one line, cut to its width', () => {
     expect(shown('a\u001b[2Jb\n', 20)).toBe('a\\u001b[2Jb\\n');
     expect(shown('abcdef', 6)).toBe('abcdef');
     expect(shown('abcdefg', 6)).toBe('abcde…');
@@ -45,7 +45,7 @@ describe('a text of a stranger', () => {
 });
 
 describe('a table', () => {
-  it('has columns under a line of heads, numbers to the right, and no frame', () => {
+  it('has headed columns, right-aligned numbers, and no frame', () => {
     const rows = [
       ['first', '1', '1.5 KB', '-'],
       ['second one', '1,234', '20 B', '3'],

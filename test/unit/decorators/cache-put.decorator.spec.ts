@@ -23,7 +23,7 @@ function putUsers(options: CachePutOptions) {
 }
 
 describe('@CachePut', () => {
-  it('runs the method every time and puts its result under the key', async () => {
+  it('runs the method every time and stores its result under the key', async () => {
     const { users, manager } = putUsers({ key: 'user:{0.id}', ttl: '1h', tags: ['user:{0.id}'], version: 3 });
     await users.save({ id: 1, name: 'Ada' });
     await users.save({ id: 1, name: 'Ada L.' });
@@ -36,7 +36,7 @@ describe('@CachePut', () => {
     expect(manager.said).toEqual(['putComputed user:1', 'putComputed user:1']);
   });
 
-  it('judges the result', async () => {
+  it('applies unless and resultTags to the result', async () => {
     const { users, manager } = putUsers({
       key: 'user:{0.id}',
       unless: (user: User) => user.name === 'guest',
@@ -47,7 +47,7 @@ describe('@CachePut', () => {
     expect([...manager.entries]).toEqual([['user:2', expect.objectContaining({ tags: ['name:Ada'] })]]);
   });
 
-  it('puts nothing without a key, or when `condition` is false', async () => {
+  it('stores nothing without a key, or when `condition` is false', async () => {
     const { users, manager } = putUsers({ key: 'user:{0.id}', condition: (user: User) => user.name !== 'guest' });
     expect(await users.save({ name: 'new' })).toEqual({ name: 'new' });
     expect(await users.save({ id: 1, name: 'guest' })).toEqual({ id: 1, name: 'guest' });
@@ -64,7 +64,7 @@ describe('@CachePut', () => {
     expect(manager.entries.size).toBe(0);
   });
 
-  it('refuses to be used without a key', () => {
+  it('requires a key', () => {
     expect(() => putUsers(JSON.parse('{}'))).toThrow(expect.objectContaining({ code: 'DECORATOR_INVALID' }));
   });
 });

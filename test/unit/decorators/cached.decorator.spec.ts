@@ -67,7 +67,7 @@ describe('@Cached', () => {
     }
   });
 
-  it('hands freshness options, isolation, schema and version to the lane as they are', async () => {
+  it('passes freshness options, isolation, schema and version to the lane unchanged', async () => {
     const given = { grace: '1m', refreshAhead: 0.8, isolation: 'clone', version: 2, forceFresh: true } as const;
     const { docs, manager } = cachedDocs({ ...given, key: 'k:{0}', condition: () => true });
     await docs.find('a');
@@ -92,7 +92,7 @@ describe('@Cached', () => {
     expect(byFunction.manager.entries.get('d:a')?.tags).toEqual(['t:a']);
   });
 
-  it('adds tags and sets the ttl by the result', async () => {
+  it('makes tags and the ttl from the result', async () => {
     const { docs, manager } = cachedDocs({
       key: 'k:{0}',
       tags: ['docs'],
@@ -188,7 +188,7 @@ describe('the default key', () => {
     expect(cachedKeyFor(Base, 'load', ['a'])).toMatch(/^Base\.load:/);
   });
 
-  it('keeps an overriding method apart from the one it runs by super', async () => {
+  it('differs between an overriding method and the one it calls through super', async () => {
     const manager = new FakeLaneManager();
     const second = new Second();
     setManager(second, manager.asManager);
@@ -200,12 +200,12 @@ describe('the default key', () => {
     expect(keys).toContain(cachedKeyFor(Second, 'load', ['a']));
   });
 
-  it('begins with `name` where one is given', () => {
+  it('begins with `name` if it is set', () => {
     const { Docs } = cachedDocs({ name: 'Handbook.find' });
     expect(cachedKeyFor(Docs, 'find', ['a'])).toMatch(/^Handbook\.find:/);
   });
 
-  it('is asked for with keyFor, also for methods with a key of their own and with symbol names', () => {
+  it('is returned by keyFor, also for methods with a key of their own and with symbol names', () => {
     const named = Symbol('named');
     class Docs {
       @Cached({ key: 'doc:{0}' })
@@ -224,7 +224,7 @@ describe('the default key', () => {
 });
 
 describe('a class with @Cached', () => {
-  it('compares, prints and copies as if no manager were there', () => {
+  it('compares, prints and copies as if it had no manager', () => {
     const { docs, Docs } = cachedDocs();
     const bare = new Docs();
     expect(docs).toEqual(bare);

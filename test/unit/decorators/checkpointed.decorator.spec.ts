@@ -91,7 +91,7 @@ describe('@Checkpointed', () => {
     expect([second, third]).toEqual([{ rows: [1] }, { rows: [1] }]);
   });
 
-  it('rejects all waiting callers with the error of a step, and runs it again for the next', async () => {
+  it('rejects all waiting callers with the error of a step, and runs the step again for the next', async () => {
     const { work } = checkpointed();
     const results = await Promise.allSettled([work.load(-1), work.load(-1)]);
     const failed = { status: 'rejected', reason: new Error('no such batch') };
@@ -126,7 +126,7 @@ describe('@Checkpointed', () => {
     expect(work.runs).toBe(0);
   });
 
-  it('runs unsaved when checkpoints are unavailable and it may, with one warning', async () => {
+  it('runs unsaved, with one warning, when checkpoints are unavailable and onUnavailable allows it', async () => {
     const { work, checkpoints, manager } = checkpointed({ onUnavailable: 'run' });
     checkpoints.failure = unavailable;
     expect(await work.load(1)).toEqual({ rows: [1] });
@@ -135,7 +135,7 @@ describe('@Checkpointed', () => {
     await expect(work.load(1)).rejects.toMatchObject({ code: 'CHECKPOINT_DAMAGED' });
   });
 
-  it('refuses an id that is no function', () => {
+  it('refuses an id that is not a function', () => {
     expect(() => checkpointed({ id: 'nightly' } as object)).toThrow(
       expect.objectContaining({ code: 'DECORATOR_INVALID' }),
     );

@@ -19,7 +19,7 @@ function managed<T extends Pages>(pages: T): { readonly pages: T; readonly manag
 }
 
 describe('default keys of single texts', () => {
-  it('stay those of their texts, however many there are and however often they come', async () => {
+  it('stay the same, however many there are and however often they are used', async () => {
     const { pages, manager } = managed(new Pages());
     const texts = Array.from({ length: 2_500 }, (_, index) => `page:${index % 1_700}`);
     for (const text of [...texts, 'x'.repeat(200), 'x'.repeat(201)]) {
@@ -28,7 +28,7 @@ describe('default keys of single texts', () => {
     expect(manager.entries.size).toBe(1_702);
   });
 
-  it('are apart from those of a subclass, of other kinds and of more arguments', async () => {
+  it('differ from those of a subclass, of other types and of more arguments', async () => {
     const { pages, manager } = managed(new Pages());
     const drafts = new Drafts();
     setManager(drafts, manager.asManager);

@@ -13,7 +13,7 @@ describe('a template', () => {
     expect(render('{0.length}', 'abc')).toBe('3');
   });
 
-  it('keeps braces that are no placeholders', () => {
+  it('keeps braces that are not placeholders', () => {
     expect(render('{{0}:{0}', 'x')).toBe('{0}:x');
     expect(render('a}b')).toBe('a}b');
     expect(render('{{}', 1)).toBe('{}');
@@ -23,17 +23,20 @@ describe('a template', () => {
     expect(render('doc:{0}', 1)).toBe(render('doc:{0}', '1'));
   });
 
-  it.each([undefined, null, {}, [], () => 'x', Symbol('x'), new Date(0)])('gives nothing for the value %p', (value) => {
-    expect(render('doc:{0}', value)).toBeUndefined();
-  });
+  it.each([undefined, null, {}, [], () => 'x', Symbol('x'), new Date(0)])(
+    'renders nothing for the value %p',
+    (value) => {
+      expect(render('doc:{0}', value)).toBeUndefined();
+    },
+  );
 
-  it('gives nothing when a property on the way is missing', () => {
+  it('renders nothing when a property on the path is missing', () => {
     expect(render('{0.a.b}', {})).toBeUndefined();
     expect(render('{0.a.b}', null)).toBeUndefined();
     expect(render('{1}', 'only one')).toBeUndefined();
   });
 
-  it('takes empty texts, zero and false as values', () => {
+  it('accepts empty texts, zero and false as values', () => {
     expect(render('{0}:{1}:{2}', '', 0, false)).toBe(':0:false');
   });
 
@@ -44,7 +47,7 @@ describe('a template', () => {
     },
   );
 
-  it('names the arguments it uses', () => {
+  it('lists the arguments that it uses', () => {
     expect(key('{2}:{0.id}').arguments).toEqual([2, 0]);
     expect(key('all').arguments).toEqual([]);
   });

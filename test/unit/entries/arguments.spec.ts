@@ -84,7 +84,7 @@ describe('default keys', () => {
     expect(defaultKey('p', [{ a: 1, b: [{ c: 2, d: 3 }] }])).toBe(defaultKey('p', [{ b: [{ d: 3, c: 2 }], a: 1 }]));
   });
 
-  it('are hashed when long, and never look like one that is not', () => {
+  it('are hashed when long, and never equal a key that is not hashed', () => {
     expect(defaultKey('p', ['x'.repeat(500)])).toBe(`p:s500:${'x'.repeat(500)}`);
     const long = defaultKey('p', ['x'.repeat(600)]);
     expect(long).toMatch(/^p:#[0-9a-f]{64}$/);

@@ -23,7 +23,7 @@ describe('a frozen copy', () => {
     expect([value, value.list, value.list[0], inner, value.why, value.why.cause].every(Object.isFrozen)).toBe(true);
   });
 
-  it('has a Map, Set and Date that throw on change, with the remedy in the text', () => {
+  it('throws when its Map, Set or Date is changed, with the remedy in the text', () => {
     const value = frozen({ map: new Map([['a', 1]]), set: new Set([1]), date: new Date(5) });
     const changes: readonly (() => unknown)[] = [
       () => value.map.set('b', 2),
@@ -40,7 +40,7 @@ describe('a frozen copy', () => {
     expect([...value.map, ...value.set, value.date.getTime()]).toEqual([['a', 1], 1, 5]);
   });
 
-  it('is equal to what it was, and shows nothing more', () => {
+  it('equals the original, and shows no added methods', () => {
     const value = frozen(make());
     expect(isDeepStrictEqual(value, make())).toBe(true);
     expect(Object.keys(new Map([[1, frozen(new Map())]]).get(1) ?? {})).toEqual([]);

@@ -36,7 +36,7 @@ describe('an encoded record', () => {
     expect(decodeRecord(larger.subarray(7, 7 + bytes.length))).toMatchObject(fields);
   });
 
-  it('keeps an end that never comes', () => {
+  it('keeps an infinite expiry', () => {
     const fields = recordFields({ expiresAt: Infinity, staleUntil: Infinity });
     expect(decodeRecord(encodeRecord(fields))).toMatchObject(fields);
   });
@@ -68,7 +68,7 @@ describe('compressing a record', () => {
     expect(decodeRecord(bytes)).toEqual({ ...fields, bytes });
   });
 
-  it('is done at once for small values, and on the thread pool for large ones', async () => {
+  it('is done at once for small values, and in the thread pool for large ones', async () => {
     const small = compressRecord(encodeRecord(recordFields({ value: text(32_000) })), 1024);
     expect(small).toBeInstanceOf(Uint8Array);
     const fields = recordFields({ value: text(400_000) });
@@ -81,7 +81,7 @@ describe('compressing a record', () => {
     expect(decodeRecord(bytes)).toEqual({ ...fields, bytes });
   });
 
-  it('is left out where it does not pay', async () => {
+  it('is skipped where it saves less than a tenth', async () => {
     const short = encodeRecord(recordFields({ value: text(1_000) }));
     expect(compressRecord(short, 1024)).toBe(short);
     const noise = encodeRecord(
@@ -94,7 +94,7 @@ describe('compressing a record', () => {
     expect(compressRecord(once, 1024)).toBe(once);
   });
 
-  it('opens what is not compressed, or small, without waiting', async () => {
+  it('needs no promise for decoding small or uncompressed values', async () => {
     const plain = encodeRecord(recordFields({ value: text(400_000) }));
     const small = await compressRecord(encodeRecord(recordFields({ value: text(40_000) })), 1);
     expect([plain, small].map((bytes) => types.isPromise(decodeRecordAsync(bytes)))).toEqual([false, false]);

@@ -8,7 +8,7 @@ describe('entityTagOf', () => {
     expect(entityTagOf('a')).toMatch(/^W\/"1-[\w-]{27}"$/);
   });
 
-  it('is none where there is no JSON', () => {
+  it('is undefined where there is no JSON', () => {
     const cycle: Record<string, unknown> = {};
     cycle['self'] = cycle;
     for (const body of [1n, cycle, undefined]) expect(entityTagOf(body)).toBeUndefined();

@@ -32,7 +32,7 @@ describe('readCacheControl', () => {
   });
 });
 
-describe('what it means', () => {
+describe('Cache-Control', () => {
   it.each([
     ['', true],
     ['public, max-age=5', true],
@@ -73,7 +73,7 @@ describe('what it means', () => {
     ['max-age=5', 'no-cache', false],
     ['', 'no-cache', true],
     ['', undefined, false],
-  ])('%p with pragma %p wants it fresh: %p', (header, pragma, fresh) => {
+  ])('%p with pragma %p asks for a fresh answer: %p', (header, pragma, fresh) => {
     expect(wantsFresh(readCacheControl(header), pragma)).toBe(fresh);
   });
 });

@@ -23,7 +23,7 @@ describe('canonicalUrl', () => {
 describe('responseKey', () => {
   const parts: KeyParts = { handler: 'A.b', host: 'h', url: '/x?b=1&a=2', varyBy: [], headers: [] };
 
-  it('names what the answer depends on', () => {
+  it('contains what the answer depends on', () => {
     expect(responseKey(parts)).toBe('http:A.b:h/x?a=2&b=1');
     expect(responseKey({ ...parts, varyBy: ['ann', 'de'] })).toBe('http:A.b:h/x?a=2&b=1 ["ann","de"]');
   });

@@ -26,7 +26,7 @@ describe('laneKeyvStore', () => {
     expect(await store.getMany(['short', 'other'])).toEqual([undefined, undefined]);
   });
 
-  it.each([undefined, 0])("leaves an entry with the ttl %p to the lane's", async (ttl) => {
+  it.each([undefined, 0])("uses the lane's ttl for an entry with the ttl %p", async (ttl) => {
     const clock = new FakeClock();
     const store = laneKeyvStore(await caches.open({ clock, lanes: { standard: { ttl: '10s' } } }));
     await store.set('a', 1, ttl);
@@ -42,7 +42,7 @@ describe('laneKeyvStore', () => {
     expect(await store.get('a')).toBe(1);
   });
 
-  it('takes a ttl below 0 for one that is over, and leaves no older value', async () => {
+  it('treats a negative ttl as ended, and leaves no older value', async () => {
     const store = laneKeyvStore(await caches.open());
     await store.set('a', 1);
     expect(await store.set('a', 2, -1)).toBe(false);
@@ -54,7 +54,7 @@ describe('laneKeyvStore', () => {
     await expect(async () => store.set('a', 1, ttl)).rejects.toMatchObject({ code: 'TTL_INVALID' });
   });
 
-  it('gives copies, which their holder may change', async () => {
+  it('returns copies, which the caller may change', async () => {
     const store = laneKeyvStore(await caches.open());
     await store.set('list', { items: [1] });
     const first = await store.get<{ items: number[] }>('list');
@@ -65,7 +65,7 @@ describe('laneKeyvStore', () => {
     expect(await store.get('list')).toEqual({ items: [1] });
   });
 
-  it('keeps what kind of value it is given, null included', async () => {
+  it('keeps the types of values, including null', async () => {
     const store = laneKeyvStore(await caches.open());
     const value = { at: new Date(5), names: new Map([['a', 1n]]), none: null };
     await store.set('value', value);
@@ -126,7 +126,7 @@ describe('laneKeyvStore', () => {
     );
   });
 
-  it('skips an entry that is gone by the time it is read', async () => {
+  it('skips an entry that is removed before it is read', async () => {
     const store = laneKeyvStore(await caches.open());
     for (const key of ['a', 'b', 'c']) await store.set(key, key);
     const seen: string[] = [];
@@ -146,7 +146,7 @@ describe('laneKeyvStore', () => {
 });
 
 describe('a Keyv over a lane', () => {
-  it('does what Keyv does', async () => {
+  it('behaves like any Keyv', async () => {
     const keyv = await open('keyv');
     expect(await keyv.set('foo', 'bar')).toBe(true);
     expect(await keyv.get('foo')).toBe('bar');
@@ -211,7 +211,7 @@ describe('a Keyv over a lane', () => {
     );
   });
 
-  it('carries a cache of cache-manager', async () => {
+  it('works as the store of a cache of cache-manager', async () => {
     const cache = createCache({ stores: [await open('manager')] });
     const heard: string[] = [];
     cache.on('set', ({ key }) => heard.push(`set ${key}`));

@@ -31,19 +31,19 @@ describe('parseDuration', () => {
 });
 
 describe('toMilliseconds', () => {
-  it('takes a bare number for seconds', () => {
+  it('reads a bare number as seconds', () => {
     expect(toMilliseconds(1.5)).toBe(1_500);
     expect(toMilliseconds('250ms')).toBe(250);
   });
 
-  it('gives whole milliseconds, and 0 for nothing but 0', () => {
+  it('returns whole milliseconds, and 0 for 0 only', () => {
     expect(toMilliseconds(1.005)).toBe(1_005);
     expect(toMilliseconds(0.000_01)).toBe(1);
     expect(toMilliseconds(0)).toBe(0);
     expect(toMilliseconds('0ms')).toBe(0);
   });
 
-  it('keeps the longest life within what a date can hold', () => {
+  it('limits the longest duration to what a date can hold', () => {
     const end = new Date(Date.UTC(2026, 0, 1) + toMilliseconds(Number.MAX_VALUE / 2_000));
     expect(Number.isNaN(end.getTime())).toBe(false);
     expect(toMilliseconds(Number.MAX_SAFE_INTEGER)).toBe(toMilliseconds('99999999w'));
@@ -55,7 +55,7 @@ describe('toMilliseconds', () => {
     );
   });
 
-  it('names the option at fault', () => {
+  it('names the invalid option', () => {
     expect(() => toMilliseconds(-1, { field: 'grace' })).toThrow(/The grace given is -1/);
   });
 });

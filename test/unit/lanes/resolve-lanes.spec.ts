@@ -34,7 +34,7 @@ describe('the built-in lanes', () => {
     ]);
   });
 
-  it('have the limits they are known for', () => {
+  it('have the documented limits', () => {
     expect(policyOf('docs')).toMatchObject({
       l1: { maxEntries: 100, maxBytes: 64 * MB },
       l2: { enabled: true, maxEntries: 1_000, maxBytes: 512 * MB },
@@ -64,7 +64,7 @@ describe('the built-in lanes', () => {
     });
   });
 
-  it('evict by LRU, hand out frozen values and take no risks with freshness', () => {
+  it('evict by LRU, return frozen values, and never serve stale ones', () => {
     for (const { policy, strategy } of resolveLanes().values()) {
       expect(strategy).toBeUndefined();
       expect(policy).toMatchObject({
@@ -82,7 +82,7 @@ describe('the built-in lanes', () => {
   });
 });
 
-describe('merging', () => {
+describe('the resolution of lanes', () => {
   it('merges field by field, including one level of nesting', () => {
     expect(policyOf('docs', { docs: { ttl: '20m', l1: { maxEntries: 7 }, targets: { hitRate: [1, 2] } } })).toEqual({
       ...policyOf('docs'),
@@ -105,7 +105,7 @@ describe('merging', () => {
     expect(policyOf('c', lanes)).toMatchObject({ lane: 'c', ttlMs: 3_000, graceMs: 3_600_000, l1: { maxEntries: 9 } });
   });
 
-  it('takes what is undefined for absent', () => {
+  it('treats undefined fields as absent', () => {
     expect(resolveUntyped({ docs: { ttl: undefined } })).toEqual(resolveLanes());
   });
 
@@ -147,7 +147,7 @@ describe('merging', () => {
   });
 });
 
-describe('what is wrong', () => {
+describe('an invalid lane', () => {
   it.each<[string, unknown]>([
     ['ttl', -1],
     ['ttl', Number.NaN],
@@ -198,25 +198,25 @@ describe('what is wrong', () => {
     ['targets.hitRate', { targets: { hitRate: [70, 50] } }],
     ['targets.hitRate', { targets: { hitRate: [50, 101] } }],
     ['targets.speedUp', { targets: { speedUp: [1] } }],
-  ])('is found below the first level too: %s', (field, input) => {
+  ])('is refused for a nested field too: %s', (field, input) => {
     expect(errorOf(() => resolveUntyped({ docs: input }))).toMatchObject({
       code: 'LANE_INVALID',
       field: `lanes.docs.${field}`,
     });
   });
 
-  it('is explained', () => {
+  it('is refused with a text that explains what is wrong', () => {
     expect(() => resolveLanes({ docs: { ttl: -5 } })).toThrow(
       "Lane 'docs' is invalid: 'lanes.docs.ttl' must be a number of seconds (0 or more) or a string such as '500ms', '30s', '10m', '2h', '7d', not -5.",
     );
     expect(() => resolveUntyped({ docs: { tll: 5 } })).toThrow(/Did you mean 'ttl'\?/);
   });
 
-  it.each(['', '9lives', 'a b', '../x', '__proto__x', `a${'b'.repeat(64)}`, 'ü'])('is a name like %p', (name) => {
+  it.each(['', '9lives', 'a b', '../x', '__proto__x', `a${'b'.repeat(64)}`, 'ü'])('has a name like %p', (name) => {
     expect(errorOf(() => resolveLanes({ [name]: {} }))).toMatchObject({ code: 'LANE_INVALID', lane: name });
   });
 
-  it('is no lane for wrong shapes', () => {
+  it('is anything that is not an object', () => {
     for (const shape of [null, 'docs', [], 5]) {
       expect(errorOf(() => resolveUntyped({ docs: shape }))).toMatchObject({
         code: 'LANE_INVALID',
@@ -230,21 +230,21 @@ describe('what is wrong', () => {
     [{ a: { extends: 'a' } }, /a -> a/],
     [{ a: { extends: 'b' }, b: { extends: 'a' } }, /a -> b -> a/],
     [{ docs: { extends: 'standard' }, standard: { extends: 'docs' } }, /docs -> standard -> docs/],
-  ])('is going round in a circle', (lanes, circle) => {
+  ])('extends itself through others', (lanes, circle) => {
     expect(errorOf(() => resolveLanes(lanes))).toMatchObject({
       code: 'LANE_INVALID',
       message: expect.stringMatching(circle),
     });
   });
 
-  it('is an inherited field that no longer fits', () => {
+  it('inherits a field that does not fit its own', () => {
     const lanes = { a: { ttl: '1h', jitter: '10m' }, b: { extends: 'a', ttl: '5m' } } as const;
     expect(errorOf(() => resolveLanes(lanes))).toMatchObject({ lane: 'b', field: 'lanes.b.jitter' });
   });
 });
 
 describe('defineLane', () => {
-  it('gives back the very lane', () => {
+  it('returns the same lane', () => {
     const lane: LanePolicyInput = { extends: 'heavy', ttl: '2h' };
     expect(defineLane(lane)).toBe(lane);
   });
@@ -254,7 +254,7 @@ describe('defineLane', () => {
     expect(defineLane(lane)).toBe(lane);
   });
 
-  it('names the field', () => {
+  it('names the invalid field', () => {
     expect(errorOf(() => defineLane({ l1: { maxBytes: -1 } }))).toMatchObject({
       code: 'LANE_INVALID',
       field: 'l1.maxBytes',

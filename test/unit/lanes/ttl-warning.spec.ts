@@ -12,7 +12,7 @@ describe('a ttl that was probably meant in milliseconds', () => {
     expect(looksLikeMilliseconds(ttl, FIVE_MINUTES_MS)).toBe(false);
   });
 
-  it('is judged by the lane', () => {
+  it('depends on the ttl of the lane', () => {
     expect(looksLikeMilliseconds(9_000, 900_000)).toBe(true);
     expect(looksLikeMilliseconds(8_000, 900_000)).toBe(false);
   });

@@ -22,7 +22,7 @@ describe('a value that was encoded', () => {
     );
   });
 
-  it('comes back equal in value and type whatever kinds it nests', () => {
+  it('comes back equal in value and type, whatever types it nests', () => {
     fc.assert(
       fc.property(anyStorable(), (value) => expect(differences(roundTrip(value), value)).toEqual([])),
       { numRuns: roundsOf(300, 1_000) },
@@ -49,8 +49,8 @@ describe('encoding', () => {
   });
 });
 
-describe('decoding bytes that are no encoded value', () => {
-  it('gives some value or an error, for random bytes', () => {
+describe('decoding bytes that are not an encoded value', () => {
+  it('returns a value or throws a known error, for random bytes', () => {
     fc.assert(
       fc.property(fc.constantFrom(1, 2, 3), fc.uint8Array({ maxLength: 200 }), (first, rest) => {
         expect(outcomeOf(Buffer.from([first, ...rest]))).toMatch(/^(value|MalformedValue|StaleType)$/);
@@ -59,7 +59,7 @@ describe('decoding bytes that are no encoded value', () => {
     );
   });
 
-  it('gives some value or an error, for bytes changed in one place or cut off', () => {
+  it('returns a value or throws a known error, for bytes changed in one place or cut off', () => {
     fc.assert(
       fc.property(anyStorable(), fc.nat(), fc.nat(255), (value, at, byte) => {
         const encoded = codec.encode(value);
