@@ -2,7 +2,7 @@
 // the commit at which this check begins. Usage: node scripts/check-commits.mjs [BASE]
 import { execFileSync } from 'node:child_process';
 
-/** Commits before it follow no convention. */
+/** Older commits follow no convention. */
 const FIRST = 'e8f6d1d';
 const SUBJECT = /^(feat|fix|perf|refactor|test|docs|build|ci|chore|revert|style)(\([a-z0-9-]+\))?!?: \S.*$/;
 const LONGEST = 72;
@@ -27,7 +27,7 @@ function isCommit(name) {
 }
 
 const base = [process.argv[2], lastTag(), FIRST].find((name) => name !== undefined && isCommit(name));
-// a shallow clone holds neither a tag nor the first commit: then all that is there is looked at
+// a shallow clone has neither a tag nor the first commit: then all its commits are checked
 const range = base === undefined ? ['HEAD'] : [`${base}..HEAD`];
 const lines = git('log', '--no-merges', '--format=%h %s', ...range)
   .split('\n')

@@ -12,7 +12,7 @@ import { CONSUMERS } from './consumers/matrix.mjs';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const APPS = fileURLToPath(new URL('./consumers', import.meta.url));
 const STEP_TIMEOUT_MS = 300_000;
-/** As a consumer without compilers would install: nothing is built, nothing is run. */
+/** Installs as on a machine without compilers: nothing is built, no script is run. */
 const INSTALL = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
 
 const { values: options } = parseArgs({
@@ -56,7 +56,7 @@ function pack() {
   );
 }
 
-/** Installs one consumer in a folder of its own and runs its steps there. */
+/** Installs one consumer in its own folder and runs its steps there. */
 function tryOut(consumer, tarball) {
   const directory = join(place, consumer.name);
   mkdirSync(directory);
@@ -77,12 +77,12 @@ function tryOut(consumer, tarball) {
   return { consumer, failure, seconds, installed };
 }
 
-/** Of the package that brings another Node. */
+/** The path in the package that provides another Node. */
 function nodeOf(directory) {
   return join(directory, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node');
 }
 
-/** What went wrong, with what was printed; nothing if it went well. */
+/** `{ failure }` with the output of the step, or `{}` if it succeeded. */
 function run(command, args, directory, environment = {}) {
   const env = { ...process.env, ...environment, LANE_CACHE_DIR: join(directory, '.lane-cache') };
   const done = spawnSync(command, args, { cwd: directory, env, encoding: 'utf8', timeout: STEP_TIMEOUT_MS });

@@ -1,5 +1,5 @@
-// `soak.mjs [<minutes>]`: a mixed load on all lanes and tiers, by default for ten minutes, while tiers and apps come and
-// go. Whether every value is right, every acknowledged checkpoint there, and memory and handles stay flat.
+// `soak.mjs [<minutes>]`: a mixed load on all lanes and tiers, by default for ten minutes, while tiers and apps stop and
+// start. Checks that every value is right, every acknowledged checkpoint exists, and memory and handles do not grow.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
@@ -17,13 +17,13 @@ const TAGS = 500;
 const FLOWS = 5;
 const PARALLEL = 8;
 const SAMPLES = 60;
-/** In each of them a tier or the app goes away once, and comes back. */
+/** In each of them a tier or the app is interrupted once, and recovers. */
 const INTERRUPTIONS = 24;
-/** What a process may grow by in the second half of its life and still count as flat. */
+/** The growth of a process in the second half of its life that still counts as none. */
 const MOST_GROWTH = 0.1;
 const MOST_GROWTH_MB = 24;
 const MOST_MORE_HANDLES = 4;
-/** What a full app and a full machine may answer; anything else is a fault. */
+/** The errors that a full app or a full machine may return; any other is a fault. */
 const EXPECTED_ERRORS = new Set([
   'INVALIDATION_NOT_DURABLE',
   'INVALIDATION_PENDING',
@@ -52,11 +52,11 @@ const seen = { calls: 0, wrong: 0, lost: 0, refused: 0, interruptions: 0 };
 const faults = new Set();
 process.on('unhandledRejection', (error) => faults.add(`unhandled: ${error?.stack ?? error}`));
 
-/** Grows with every computation and every invalidation: whatever is served must be younger than what was required. */
+/** Grows with every computation and invalidation: a served value must be younger than the required one. */
 let moment = 0;
 const required = new Map();
 const saved = new Map();
-/** What a closed app answers is neither kept nor promised. */
+/** Values from a closed app are neither stored nor promised. */
 const closing = new WeakSet();
 let cache = await CacheManager.fromSettings(settings);
 
@@ -145,7 +145,7 @@ async function look(app, lane, number) {
   if (found.number !== number || found.moment < least) seen.wrong++;
 }
 
-/** What is asked for later must be younger than this change, once it has been acknowledged. */
+/** Later reads must be younger than this change, once it has been acknowledged. */
 async function requiring(app, places, change) {
   const at = ++moment;
   const isPromised = !closing.has(app);
@@ -177,7 +177,7 @@ function stateOf(tier) {
   return cache.getMetrics()[tier].state;
 }
 
-/** Between the interruptions there is time to come back. */
+/** Between the interruptions there is time to recover. */
 async function interrupt() {
   const interruptions = [restartApp, replacePersistentTier, handOver, ...(server === undefined ? [] : [freezeServer])];
   for (let n = 0; ; n++) {
@@ -198,14 +198,14 @@ async function close(app) {
   await app.close();
 }
 
-/** The folder goes away under the app, as by a careless clean-up. */
+/** The folder is removed while the app runs, as by a careless clean-up. */
 async function replacePersistentTier() {
   const aside = join(directory, `aside-${seen.interruptions}`);
   renameSync(join(directory, 'l3'), aside);
   rmSync(aside, { recursive: true, force: true });
 }
 
-/** A second app waits for the first to close, and goes on in its place. */
+/** A second app waits for the first to close, and takes its place. */
 async function handOver() {
   const heir = await CacheManager.fromSettings(settings);
   const leaver = cache;
@@ -219,7 +219,7 @@ async function freezeServer() {
   server.signal('SIGCONT');
 }
 
-/** A Redis or Valkey of this run's own, where one is installed. */
+/** A Redis or Valkey for this run, if one is installed. */
 async function startServer() {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
@@ -261,7 +261,7 @@ function sample() {
   );
 }
 
-/** The last quarter against the second one, by their medians. */
+/** Compares the medians of the last quarter and the second one. */
 function growthOf(what) {
   const quarter = Math.floor(samples.length / 4);
   const before = median(samples.slice(quarter, 2 * quarter).map((one) => one[what]));

@@ -12,11 +12,6 @@ const phases = [
   { name: 'faults of servers', rounds: 60, args: [...JEST, '--runInBand', 'test/fault/redis'] },
   { name: 'killed savers of checkpoints', rounds: 200, args: [...JEST, '--runInBand', 'test/fault/checkpoints-kill'] },
   { name: 'failing computations', rounds: 100_000, args: [...JEST, '--runInBand', 'test/concurrency/flights'] },
-  {
-    name: 'keys',
-    rounds: 100_000,
-    args: [...JEST, '--runInBand', 'test/property/entries/arguments', 'property/decorators/keys'],
-  },
   { name: 'interleavings', rounds: 20_000, args: [...JEST, '--runInBand', 'test/model'] },
   { name: 'properties', rounds: 100_000, args: [...JEST, '--runInBand', 'test/property'] },
   { name: 'command line', rounds: 100, args: [...JEST, '--runInBand', 'test/e2e/cli'] },

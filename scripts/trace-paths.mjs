@@ -21,7 +21,7 @@ const directory = await mkdtemp(join(tmpdir(), 'trace-paths-'));
 const settings = { lane: LANE, directory, logger: false };
 const value = { title: 'a value', words: ['some', 'words'], count: 3 };
 
-/** Runs `call`, and notes what ran until it was answered. */
+/** Runs `call`, and records what ran until it was answered. */
 async function traced(name, call) {
   await session.post('Profiler.takePreciseCoverage');
   const result = await call();
@@ -68,7 +68,7 @@ try {
   await rm(directory, { recursive: true, force: true });
 }
 
-/** Lets what an app starts in the background come to its end. */
+/** Waits until the background work of an app has ended. */
 function quiet() {
   return new Promise((resolve) => setTimeout(resolve, 200));
 }

@@ -5,7 +5,7 @@ import { LintingModule } from './linting/linting.module.js';
 import { RenderingModule } from './rendering/rendering.module.js';
 import { SearchingModule } from './searching/searching.module.js';
 
-/** Everything goes past the cache: what the same app does without one. */
+/** Every call bypasses the cache, which shows what the same app does without one. */
 const BYPASSED: Readonly<Record<string, LanePolicyInput>> = {
   docs: { exclude: ['*'] },
   standard: { exclude: ['*'] },

@@ -11,7 +11,7 @@ const PROCESSES: readonly Process[] = [
   { caching: 'cached', runs: ['2 new process', '3 same process'] },
 ];
 
-/** `main.js [<folder with Markdown>]`: serves the same requests in every run and compares what they cost and gave. */
+/** `main.js [<folder with Markdown>]`: serves the same requests in every run, and compares their cost and their results. */
 async function main(): Promise<void> {
   const library = resolve(process.argv[2] ?? 'node_modules');
   const directory = await mkdtemp(join(tmpdir(), 'docs-pipeline-'));

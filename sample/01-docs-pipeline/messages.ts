@@ -1,10 +1,10 @@
-/** What a worker process tells the one that prints. */
+/** Messages from a worker process to the one that prints. */
 
 export const LANES = ['docs', 'standard', 'heavy'] as const;
 export type Lane = (typeof LANES)[number];
 export type Range = readonly [from: number, to: number];
 
-/** Taken from the lane's metrics before and after, so these are this run's own. */
+/** The difference of the lane's metrics after and before, so only this run counts. */
 export interface LaneReport {
   readonly lane: Lane;
   readonly documents: number;
@@ -13,7 +13,7 @@ export interface LaneReport {
   readonly misses: number;
   readonly wallMs: number;
   readonly targets: { readonly hitRate: Range | null; readonly speedUp: Range | null };
-  /** Of all outputs, in the order of the requests. */
+  /** A hash of all outputs, in the order of the requests. */
   readonly digest: string;
 }
 

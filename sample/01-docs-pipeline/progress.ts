@@ -1,12 +1,12 @@
 import cliProgress from 'cli-progress';
 
-/** Shows how far a run is. */
+/** Shows the progress of a run. */
 export interface Progress {
   show(run: string, lane: string, done: number, total: number): void;
   end(): void;
 }
 
-/** A bar where somebody watches, a line per finished lane elsewhere. */
+/** A bar on a terminal, one line per finished lane elsewhere. */
 export function createProgress(output: NodeJS.WriteStream): Progress {
   return output.isTTY ? new Bar(output) : new Lines(output);
 }

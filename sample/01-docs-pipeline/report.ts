@@ -30,7 +30,7 @@ export function tableOf(uncached: RunReport, runs: readonly RunReport[]): string
   return table.toString();
 }
 
-/** The lanes whose outputs were not the same in every run. */
+/** The lanes whose outputs differ between runs. */
 export function unequalLanes(runs: readonly RunReport[]): readonly Lane[] {
   return LANES.filter((lane) => new Set(runs.map((run) => laneOf(run, lane).digest)).size !== 1);
 }

@@ -2,12 +2,12 @@ import type { Corpus } from './corpus/corpus.js';
 import { seededRandom } from './random.js';
 import { shelfOf, WHOLE_LIBRARY } from './searching/shelves.js';
 
-/** Web readers' wishes fall off with rank to the power of about 0.64 to 0.83 (Breslau and others, INFOCOM 1999). */
+/** Web requests fall off with rank to the power of about 0.64 to 0.83 (Breslau and others, INFOCOM 1999). */
 const SKEW = 0.8;
 const RENDERINGS = 2_000;
 const CHECKS = 1_000;
 const SEARCHES = 200;
-/** Most readers know where to look; one search in so many is asked of the whole library. */
+/** Most readers know where to search; one search in this many covers the whole library. */
 const LIBRARY_WIDE_EVERY = 50;
 
 export interface SearchRequest {
@@ -34,7 +34,7 @@ export function requestsFor(corpus: Corpus): Requests {
   };
 }
 
-/** `count` draws from `subjects`, of which a few are wanted often and most are wanted seldom. */
+/** `count` draws from `subjects`: a few come often, most come seldom. */
 function zipf<T>(subjects: readonly T[], count: number, seed: number): T[] {
   const random = seededRandom(seed);
   const ranked = shuffled(subjects, random);

@@ -67,7 +67,7 @@ async function serveLane(work: LaneWork, cache: CacheManager, onProgress: OnProg
   for (const request of requests) {
     outputs.push(await request());
     onProgress(lane, outputs.length, requests.length);
-    // Each request reaches a server in a turn of its own
+    // Each request reaches a server in its own turn of the event loop
     await nextTurn();
   }
   const wallMs = performance.now() - startedAt;
@@ -90,7 +90,7 @@ function difference(
   };
 }
 
-/** Tells values apart in type too: a date from its text, a map from an object. */
+/** Distinguishes values by type too: a date from its text, a map from an object. */
 function digestOf(outputs: readonly unknown[]): string {
   const whole = {
     depth: Infinity,

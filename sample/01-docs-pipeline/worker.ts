@@ -4,7 +4,7 @@ import { AppModule } from './app.module.js';
 import type { WorkerMessage } from './messages.js';
 import { serveDay } from './run.js';
 
-/** Often enough to look alive, seldom enough not to be part of what is measured. */
+/** Often enough to show progress, seldom enough not to affect what is measured. */
 const PROGRESS_EVERY = 25;
 
 /** One process of the app: `worker.js <library> <directory> cached|uncached <run> [<run>…]`. */

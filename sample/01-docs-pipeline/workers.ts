@@ -15,7 +15,7 @@ export interface Process {
   readonly runs: readonly string[];
 }
 
-/** Starts one process, waits for its end, and gives back what its runs reported. */
+/** Starts one process, waits for its end, and returns what its runs reported. */
 export function runProcess(
   library: string,
   directory: string,

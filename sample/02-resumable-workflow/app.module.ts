@@ -5,7 +5,7 @@ import { SiteModule } from './site/site.module.js';
 
 @Module({})
 export class AppModule {
-  /** Everything that must outlive the process lies in `directory`: the site, the cache and its checkpoints. */
+  /** All data that must outlive the process is in `directory`: the site, the cache and its checkpoints. */
   static of(library: string, directory: string): DynamicModule {
     return {
       module: AppModule,

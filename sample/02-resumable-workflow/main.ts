@@ -1,11 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { type Heard, runProcess } from './processes.js';
+import { type ProcessLog, runProcess } from './processes.js';
 import { createProgress } from './progress.js';
 import { faultsOf, lineOf } from './report.js';
 
-/** In the middle of the job, where pages are rendered. */
+/** A step in the middle of the job, where pages are rendered. */
 const killIn = (names: readonly string[]): number =>
   1 + names.findLastIndex((name, index) => index <= names.length / 2 && name.startsWith('render'));
 
@@ -14,7 +14,7 @@ async function main(): Promise<void> {
   const library = resolve(process.argv[2] ?? 'node_modules');
   const directory = await mkdtemp(join(tmpdir(), 'resumable-workflow-'));
   const progress = createProgress(process.stdout);
-  const run = async (label: string, place: string, kill?: typeof killIn): Promise<Heard> => {
+  const run = async (label: string, place: string, kill?: typeof killIn): Promise<ProcessLog> => {
     const options = { label, library, directory: join(directory, place), ...(kill !== undefined && { killIn: kill }) };
     const heard = await runProcess(options, progress);
     console.log(lineOf(label, heard));
@@ -37,7 +37,7 @@ async function main(): Promise<void> {
   }
 }
 
-function conclude(whole: Heard, killed: Heard, resumed: Heard): void {
+function conclude(whole: ProcessLog, killed: ProcessLog, resumed: ProcessLog): void {
   console.log(`\n${whole.result?.text}\n`);
   for (const [label, { result }] of Object.entries({ uninterrupted: whole, resumed })) {
     console.log(`${label.padEnd(13)} results ${result?.results.slice(0, 16)}  site ${result?.site.slice(0, 16)}`);

@@ -5,11 +5,11 @@ import type { Progress } from './progress.js';
 
 const WORKER = fileURLToPath(new URL('./worker.js', import.meta.url));
 
-/** What was heard of one process, from its start to its end. */
-export interface Heard {
+/** The messages of one process, from its start to its end. */
+export interface ProcessLog {
   readonly documents: number;
   readonly names: readonly string[];
-  /** Steps in the order in which they were told. */
+  /** Steps in the order in which they were reported. */
   readonly restored: readonly number[];
   readonly started: readonly number[];
   /** Saved and acknowledged. */
@@ -23,12 +23,12 @@ export interface Run {
   readonly label: string;
   readonly library: string;
   readonly directory: string;
-  /** Kills the process with SIGKILL when it is in the middle of this one. */
+  /** Kills the process with SIGKILL in the middle of this step. */
   readonly killIn?: (names: readonly string[]) => number;
 }
 
 /** Starts one process of the app and waits for its end. Rejects when it fails by itself. */
-export function runProcess(run: Run, progress: Progress): Promise<Heard> {
+export function runProcess(run: Run, progress: Progress): Promise<ProcessLog> {
   return new Promise((resolve, reject) => {
     const startedAt = performance.now();
     const steps = { restored: [] as number[], started: [] as number[], saved: [] as number[] };

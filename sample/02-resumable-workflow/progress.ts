@@ -1,12 +1,12 @@
 import cliProgress from 'cli-progress';
 
-/** Shows how far a run is. */
+/** Shows the progress of a run. */
 export interface Progress {
   show(label: string, step: number, steps: number): void;
   end(): void;
 }
 
-/** A bar where somebody watches, nothing elsewhere: there every run says at its end what it did. */
+/** A bar on a terminal. Elsewhere nothing, since every run prints a line at its end. */
 export function createProgress(output: NodeJS.WriteStream): Progress {
   return output.isTTY ? new Bar(output) : { show: () => undefined, end: () => undefined };
 }

@@ -1,7 +1,7 @@
-import type { Heard } from './processes.js';
+import type { ProcessLog } from './processes.js';
 
-/** What a run did, in a line. */
-export function lineOf(label: string, { names, restored, started, saved, signal, wallMs }: Heard): string {
+/** One line about a run. */
+export function lineOf(label: string, { names, restored, started, saved, signal, wallMs }: ProcessLog): string {
   const seconds = `${(wallMs / 1_000).toFixed(1)} s`.padStart(7);
   const parts: string[] = [];
   if (restored.length > 0) parts.push(`${restored.length} steps restored, continued at step ${started[0]}`);
@@ -11,11 +11,11 @@ export function lineOf(label: string, { names, restored, started, saved, signal,
   return `${label.padEnd(13)} ${seconds}  ${parts.join(', ')}`;
 }
 
-/** What is not as it must be: nothing, one hopes. */
-export function faultsOf(whole: Heard, killed: Heard, resumed: Heard): readonly string[] {
+/** The expectations that a run did not meet. */
+export function faultsOf(whole: ProcessLog, killed: ProcessLog, resumed: ProcessLog): readonly string[] {
   const steps = Array.from({ length: whole.names.length }, (_, index) => index + 1);
   const acknowledged = killed.saved.at(-1) ?? 0;
-  // a step that was saved just before the kill may not have been acknowledged any more
+  // a step that was saved just before the kill may not have been acknowledged
   const continuedAt = resumed.started[0] ?? 0;
   const isNext = continuedAt === acknowledged + 1 || continuedAt === acknowledged + 2;
   const checks: readonly (readonly [holds: boolean, fault: string])[] = [

@@ -27,7 +27,7 @@ async function main(): Promise<void> {
   process.disconnect();
 }
 
-/** Tells values apart in type too: a date from its text, a map from an object. */
+/** Distinguishes values by type too: a date from its text, a map from an object. */
 function digestOf(results: readonly StepResult[]): string {
   return sha256(inspect(results, { depth: Infinity, maxArrayLength: Infinity, maxStringLength: Infinity }));
 }

@@ -5,7 +5,7 @@ import { AppModule } from './app.module.js';
 import type { Order, Report } from './messages.js';
 import { PricesService } from './prices.service.js';
 
-/** One instance of the app: `instance.js <redis url>`, told what to do by messages. */
+/** One instance of the app: `instance.js <redis url>`, controlled by messages. */
 async function main(): Promise<void> {
   const app = await NestFactory.createApplicationContext(AppModule.sharing(process.argv[2] ?? ''), {
     logger: ['warn'],

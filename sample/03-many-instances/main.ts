@@ -9,7 +9,7 @@ import { findServer } from './server.js';
 const INSTANCE = fileURLToPath(new URL('./instance.js', import.meta.url));
 const ARTICLES = Array.from({ length: 40 }, (_, number) => `article-${number}`);
 const ROUNDS = 5;
-/** Others hear of an invalidation within it. */
+/** Other instances apply an invalidation within this time. */
 const A_SECOND = 1_000;
 
 async function main(): Promise<void> {

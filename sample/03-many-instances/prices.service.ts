@@ -8,7 +8,7 @@ export interface Price {
   readonly askedAt: Date;
 }
 
-/** Asks a slow supplier. */
+/** Gets prices from a slow supplier. */
 @Injectable()
 export class PricesService {
   computations = 0;
@@ -23,6 +23,6 @@ export class PricesService {
   /** The supplier has changed one price. */
   @CacheInvalidate({ lane: 'prices', key: 'price:{0}' })
   async changed(_article: string): Promise<void> {
-    // the next one who asks gets the new price, whichever instance it asks
+    // the next caller gets the new price, on every instance
   }
 }

@@ -8,7 +8,7 @@ export interface Server {
   stop(): Promise<void>;
 }
 
-/** The Redis at REDIS_URL, or one that is started from PATH and goes with the sample. */
+/** The Redis at REDIS_URL, or one that is started from PATH and stopped with the sample. */
 export async function findServer(): Promise<Server> {
   const given = process.env['REDIS_URL'];
   if (given !== undefined) return { url: given, stop: async () => undefined };

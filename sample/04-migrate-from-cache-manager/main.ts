@@ -9,7 +9,7 @@ import { Supplier } from './supplier.js';
 
 const PATHS = ['/prices/tea', '/prices/tea', '/prices/coffee', '/prices', '/prices'];
 
-/** Runs both apps twice, each time in a new start, and tells how often each had to ask its supplier. */
+/** Runs both apps twice, each time in a new process, and prints how often each had to call its supplier. */
 async function main(): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'migrate-'));
   process.env['LANE_CACHE_DIR'] = directory;

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 
-/** Somebody else's slow service, which counts how often it is asked. */
+/** A slow external service that counts its calls. */
 @Injectable()
 export class Supplier {
   calls = 0;

@@ -1,4 +1,4 @@
-/** The apps that the package is installed into, and what runs there. */
+/** The apps into which the package is installed, and the steps that run there. */
 
 const nest = (version) => ({
   '@nestjs/common': version,
@@ -12,7 +12,7 @@ const nest = (version) => ({
 const JEST = { jest: '^30.5.2', '@swc/core': '^1.16.22', '@swc/jest': '^0.2.39' };
 const VITEST = { vitest: '^4.0.0', '@swc/core': '^1.16.22', 'unplugin-swc': '^1.5.0' };
 
-/** All optional peers that an app needs no server for. */
+/** All optional peers that need no server. */
 const PEERS_12 = {
   '@nestjs/cache-manager': '^12.0.0',
   '@nestjs/terminus': '^12.0.0',

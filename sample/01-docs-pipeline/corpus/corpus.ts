@@ -1,14 +1,14 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, sep } from 'node:path';
 
-/** Larger files are change logs that nobody reads from end to end. */
+/** Larger files are change logs, which nobody reads completely. */
 const MAX_BYTES = 32 * 1024;
 const MIN_BYTES = 200;
 
 export interface MarkdownDocument {
-  /** Below the root, with `/` on every platform. */
+  /** The path below the root, with `/` on every platform. */
   readonly path: string;
-  /** The folder that holds it; in `node_modules` that is the package. */
+  /** Its folder; in `node_modules` that is the package. */
   readonly title: string;
   readonly text: string;
   readonly modifiedAt: Date;

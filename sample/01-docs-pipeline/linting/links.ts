@@ -3,14 +3,14 @@ import { dirname, join } from 'node:path';
 import { marked, type Token, walkTokens } from 'marked';
 
 export interface LinkReport {
-  /** Anchor to heading, in the order of the document. */
+  /** Headings by anchor, in the order of the document. */
   readonly outline: ReadonlyMap<string, string>;
   readonly links: number;
-  /** Links to anchors and files that are not there. Addresses on the web are left alone. */
+  /** Links to anchors and files that do not exist. Web addresses are not checked. */
   readonly broken: ReadonlySet<string>;
 }
 
-/** Follows a document's links as far as they stay on this disk. */
+/** Follows those links of a document that lead to files on this disk. */
 export function checkLinks(text: string, file: string): LinkReport {
   const outline = new Map<string, string>();
   const targets: string[] = [];

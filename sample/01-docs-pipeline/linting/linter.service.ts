@@ -9,7 +9,7 @@ export interface LintReport extends LinkReport {
   readonly path: string;
   readonly modifiedAt: Date;
   readonly words: number;
-  /** Rule to the lines that break it. */
+  /** The lines that break each rule. */
   readonly findings: ReadonlyMap<string, readonly number[]>;
 }
 
@@ -17,7 +17,7 @@ export interface LintReport extends LinkReport {
 export class LinterService {
   constructor(private readonly corpus: Corpus) {}
 
-  /** What is wrong with a document: its style, and the links that lead nowhere. */
+  /** The problems of a document: its style, and links that lead nowhere. */
   @Cached({ lane: 'standard', key: 'lint:{0}', tags: ['document:{0}'] })
   async check(path: string): Promise<LintReport> {
     const { text, modifiedAt } = this.corpus.get(path);

@@ -4,7 +4,7 @@ import { Marked } from 'marked';
 import { Cached } from 'nestjs-lane-cache';
 import { Corpus } from '../corpus/corpus.js';
 
-/** What a code block without a language is taken for; trying all languages would cost ten times as much. */
+/** The assumed language of a code block without one; trying all languages would take ten times as long. */
 const LIKELY_LANGUAGES = ['bash', 'css', 'javascript', 'json', 'typescript', 'xml', 'yaml'];
 
 @Injectable()

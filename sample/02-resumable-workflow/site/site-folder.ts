@@ -17,7 +17,7 @@ export class SiteFolder {
     return { path, bytes: Buffer.byteLength(content), sha256: sha256(content) };
   }
 
-  /** Every file by its name and content, as it lies on disk. */
+  /** Every file by its name and content, as it is on disk. */
   async digest(): Promise<string> {
     const entries = await readdir(this.root, { recursive: true, withFileTypes: true });
     const files = entries.filter((entry) => entry.isFile() && !entry.name.endsWith('.new'));

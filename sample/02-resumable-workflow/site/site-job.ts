@@ -8,7 +8,7 @@ import { sha256, SiteFolder } from './site-folder.js';
 import { summarize } from './site-summary.js';
 import type { SourceDocument, StepResult, WrittenFile } from './step-result.js';
 
-/** Enough to be worth resuming, and done in some seconds. */
+/** Enough to be worth resuming, and finished in a few seconds. */
 const MOST_DOCUMENTS = 160;
 const BATCH = 20;
 

@@ -1,6 +1,6 @@
 import type { SiteSummary, StepResult } from './step-result.js';
 
-/** Adds up what the steps of all batches gave. */
+/** Adds up the results of the steps of all batches. */
 export function summarize(results: readonly StepResult[]): SiteSummary {
   const sources = results.flatMap((result) => (result.kind === 'read' ? [...result.sources.values()] : []));
   const pages = results.flatMap((result) => (result.kind === 'render' ? [...result.pages.values()] : []));

@@ -1,7 +1,7 @@
 import type { LintReport } from '../../01-docs-pipeline/linting/linter.service.js';
 
 export interface WrittenFile {
-  /** Below the site's folder. */
+  /** The path below the site's folder. */
   readonly path: string;
   readonly bytes: number;
   readonly sha256: string;
@@ -14,7 +14,7 @@ export interface SourceDocument {
   readonly sha256: string;
 }
 
-/** What a step leaves for the steps after it. Pages and indexes lie in files; only what is known of them goes on. */
+/** The result of a step for the steps after it. Pages and indexes are in files; the result only describes them. */
 export type StepResult =
   | { readonly kind: 'read'; readonly sources: ReadonlyMap<string, SourceDocument> }
   | { readonly kind: 'render'; readonly pages: ReadonlyMap<string, WrittenFile> }
@@ -28,7 +28,7 @@ export interface SiteSummary {
   readonly lastModified: Date;
   readonly pageBytes: number;
   readonly indexes: number;
-  /** Rule to how often it is broken. */
+  /** How often each rule is broken. */
   readonly findings: ReadonlyMap<string, number>;
   readonly brokenLinks: number;
 }

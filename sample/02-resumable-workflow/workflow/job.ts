@@ -1,10 +1,10 @@
-/** One step of a job: named, repeatable, and told what the steps before it gave. */
+/** One step of a job: it has a name, can be repeated, and gets the results of the steps before it. */
 export interface Step<R> {
   readonly name: string;
   run(earlier: readonly R[]): Promise<R>;
 }
 
-/** A job of steps, one after the other. Cut off in the middle of a step, that step can be done again. */
+/** A job of consecutive steps. A step that was interrupted can be repeated. */
 export interface Job<R> {
   readonly steps: readonly Step<R>[];
 }

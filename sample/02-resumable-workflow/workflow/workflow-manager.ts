@@ -9,7 +9,7 @@ export class WorkflowManager<R> {
     protected readonly job: Job<R>,
   ) {}
 
-  /** What every step gave. */
+  /** The result of every step. */
   async run(): Promise<readonly R[]> {
     for (let step = this.results.length + 1; step <= this.job.steps.length; step += 1) {
       this.results.push(await this.executeStep(step));

@@ -4,7 +4,7 @@ import { WorkflowManager } from './workflow-manager.js';
 
 export type StepEvent = 'restored' | 'started' | 'saved';
 
-/** A workflow that can be killed at any moment: started again, it goes on behind the last step that was saved. */
+/** A workflow that can be killed at any moment: started again, it continues after the last saved step. */
 export class WorkflowWithCaching<R> extends WorkflowManager<R> {
   constructor(
     workflowId: string,

@@ -8,7 +8,7 @@ import { after, afterEach, beforeEach, describe, it } from 'node:test';
 const cache = await CacheManager.fromSettings({ directory: false });
 after(() => cache.close());
 
-/** As much of vitest's `expect` as the suite uses, for one test. */
+/** The part of vitest's `expect` that the suite uses, for one test. */
 function expecting() {
   let [made, planned] = [0, undefined];
   const expect = (actual) => {

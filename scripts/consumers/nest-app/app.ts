@@ -32,7 +32,7 @@ export class PagesController {
   }
 }
 
-/** With whatever settings a test wants. */
+/** The app with the settings of a test. */
 export function appModule(settings: Parameters<typeof LaneCacheModule.forRoot>[0]): new () => object {
   @Module({ imports: [LaneCacheModule.forRoot(settings)], providers: [Pages], controllers: [PagesController] })
   class AppModule {}

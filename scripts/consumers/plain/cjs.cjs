@@ -4,7 +4,7 @@ const { FakeClock } = require('nestjs-lane-cache/testing');
 const { LaneCacheHealthIndicator } = require('nestjs-lane-cache/health');
 
 async function main() {
-  // What the ESM script stored is there for the CommonJS copy of the package.
+  // The CommonJS copy of the package finds what the ESM script has stored.
   const cache = await CacheManager.fromSettings({ storage: { minFreeBytes: 0 } });
   assert.deepEqual(await cache.snapshots.restoreCheckpoint('job'), { step: 1 });
   assert.equal(await cache.getOrSet('k', () => 'computed'), 'computed');

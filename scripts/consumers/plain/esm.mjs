@@ -10,7 +10,7 @@ assert.deepEqual(await Promise.all([ask(), ask()]), [
   { call: 1, at: new Date(1) },
   { call: 1, at: new Date(1) },
 ]);
-// The disk's deadlines go by the same clock: nothing may be on its way to it when time is moved
+// Deadlines of the disk use the same clock, so no write may be pending when time is moved
 await cache.flush();
 await clock.advance('1m');
 assert.equal((await ask()).call, 2);

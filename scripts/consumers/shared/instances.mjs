@@ -1,4 +1,4 @@
-// Two instances that share a server through the client that is installed, by its address and by a client of the app's own.
+// Two instances share a server through the installed client: one by address, one by a client that the app creates.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -29,7 +29,7 @@ async function share(address) {
   await other.invalidateByTag('t');
   assert.equal(await other.get('k'), undefined);
   await until(async () => (await one.get('k')) === undefined);
-  // the server goes, and comes back
+  // the server stops, and starts again
   server.kill('SIGKILL');
   await once(server, 'exit');
   assert.equal(await one.getOrSet('alone', () => 1), 1);
@@ -48,7 +48,7 @@ async function until(holds) {
   assert.fail(`it did not come to be: ${holds}`);
 }
 
-/** A client as an app would have made it for itself. */
+/** A client as an app creates it. */
 async function ownClient() {
   const redis = await import('redis').catch(() => undefined);
   if (redis !== undefined) {

@@ -55,7 +55,7 @@ const options: LaneCacheOptions = { lane: 'standard', lanes: { models }, directo
 export const imported: DynamicModule = LaneCacheModule.forRoot({ ...options, metrics: { controller: true } });
 export const tested: DynamicModule = LaneCacheTestingModule.forRoot('docs');
 
-/** A tier of one's own, over any other. */
+/** A custom tier around another tier. */
 export class Counted implements Tier {
   reads = 0;
   readonly name: TierName;
@@ -112,7 +112,7 @@ export class Service {
 }
 
 export class Wrong {
-  // @ts-expect-error -- a method that gives no promise cannot be cached
+  // @ts-expect-error -- a method that returns no promise cannot be cached
   @Cached()
   now(): number {
     return 1;

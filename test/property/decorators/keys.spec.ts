@@ -16,7 +16,7 @@ const nested = (depth: number, innermost: unknown): unknown =>
 describe('the default key of a call', () => {
   it('is never shared by two random lists of arguments', () => {
     const random = seededRandom(4_100);
-    const samples = [...fc.sample(plain(), LISTS / 50), ...fc.sample(anyStorable(), LISTS / 200)];
+    const samples = [...fc.sample(plain(), Math.ceil(LISTS / 50)), ...fc.sample(anyStorable(), Math.ceil(LISTS / 200))];
     const values = samples.filter((value) => keyOf(value));
     const pick = (): unknown => values[Math.floor(random() * values.length)];
     const byKey = new Map<string, readonly unknown[]>();
