@@ -25,7 +25,7 @@ async function refusalOf(call: Call): Promise<LaneCacheError> {
   throw new Error('It was accepted.');
 }
 
-/** As JavaScript callers give it, without a compiler to stop them. */
+/** A value of a wrong type, as JavaScript callers may pass. */
 const wrong = (value: unknown): never => value as never;
 const one = (): number => 1;
 

@@ -4,33 +4,33 @@ import { Workshop, type Child } from '../support/child-process.js';
 import { roundsOf } from '../support/fault-table.js';
 import { StorageBench } from '../support/storage.js';
 
-/** Writes entries and checkpoints without pause, and says what was acknowledged; ends when told to. */
+/** Writes entries and checkpoints continuously and prints those that are acknowledged, until it reads `stop`. */
 const APP = `
 import { createInterface } from 'node:readline';
 import { CacheManager } from './lib/app/cache-app.js';
 const cache = await CacheManager.fromSettings({ directory: process.argv[2], lanes: { own: { extends: 'standard', ttl: '2h' } } });
-const say = (line) => process.stdout.write(line + '\\n');
+const print = (line) => process.stdout.write(line + '\\n');
 let working = process.argv[3] === 'work';
 const work = async () => {
   for (let n = 0; working; n++) {
     await cache.set('entry:' + n, { n });
     const { version } = await cache.snapshots.cacheCheckpoint('flow', { n });
     await cache.flush();
-    say('kept ' + n + ' ' + version);
+    print('kept ' + n + ' ' + version);
     await new Promise((later) => setTimeout(later, 5));
   }
 };
 await cache.getOrSet('first', () => 'value', { tags: ['t'] });
 await cache.getOrSet('first', () => 'value');
 await cache.flush();
-say('ready');
+print('ready');
 const done = work();
 for await (const line of createInterface({ input: process.stdin })) {
-  if (line === 'metrics') say(JSON.stringify(cache.getMetrics()));
-  if (line === 'stop') { working = false; await done; await cache.close(); say('closed'); process.stdin.destroy(); break; }
+  if (line === 'metrics') print(JSON.stringify(cache.getMetrics()));
+  if (line === 'stop') { working = false; await done; await cache.close(); print('closed'); process.stdin.destroy(); break; }
 }
 `;
-/** Holds keys that are asked for often, with more text in them than half its heap. */
+/** Holds values that are read often and take more than half of its heap. */
 const HOARDER = `
 import { createInterface } from 'node:readline';
 import { CacheManager } from './lib/app/cache-app.js';
@@ -51,7 +51,7 @@ interface Ran {
   readonly errors: string;
 }
 
-// processes take their time to start where many tests run at once
+// processes start slowly while many tests run
 jest.setTimeout(60_000);
 
 describe('the command line, run as a process', () => {

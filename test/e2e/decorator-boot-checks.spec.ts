@@ -10,7 +10,7 @@ import { FakeLaneManager } from '../support/fake-lane-manager.js';
 
 const saying = (text: string) => ({ error: { message: expect.stringContaining(text) } });
 
-/** Boots an app; what goes wrong on the way is the answer, beside the warnings. */
+/** Boots an app. Returns the error of the boot, if there is one, and the warnings. */
 async function boot(metadata: ModuleMetadata) {
   const manager = new FakeLaneManager();
   const app = await Test.createTestingModule({ ...metadata, imports: [fakeCacheModule(manager)] }).compile();

@@ -52,7 +52,7 @@ describe('the code in the documentation', () => {
   });
 });
 
-/** What a block imports: the library as it is here, and packages. */
+/** The imports of a code block: this library, and packages. */
 function load(name: string): Promise<unknown> {
   const [library, entry = ''] = /^nestjs-lane-cache(\/.*)?$/.exec(name) ?? [];
   return import(library === undefined ? name : `../../lib${entry}/index.js`);

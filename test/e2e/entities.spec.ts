@@ -9,7 +9,7 @@ import { Caches } from '../support/caches.js';
 
 const constructed = jest.fn();
 
-/** As an ORM makes them: relations, methods, accessors, and a constructor that does things. */
+/** Entities as of an ORM, with relations, methods, accessors, and a constructor with side effects. */
 class Author {
   id = 0;
   name = '';
@@ -38,7 +38,7 @@ class Article extends Base {
   title = '';
 }
 
-/** As big numbers are written: fields of its own, behaviour on the prototype, made by a factory. */
+/** A number class with own fields, behaviour on the prototype, and a factory. */
 class Decimal {
   constructor(
     readonly sign: 1 | -1,
@@ -58,14 +58,14 @@ class Decimal {
   }
 }
 
-/** As decimal.js and big.js make them: a function whose instances carry it. */
+/** A constructor function whose instances have it as a field, as in decimal.js and big.js. */
 function Big(this: object, digits: string): void {
   Object.assign(this, { digits, constructor: Big });
 }
 Big.prototype = { toString: (): string => 'a number' };
 const big = (digits: string): object => Reflect.construct(Big, [digits]);
 
-/** Made by its own methods alone. */
+/** Only its own methods create instances. */
 class Money {
   private constructor(private readonly cents: number) {}
 
@@ -134,7 +134,7 @@ const refuse = (): never => {
   throw new Error('should have been cached');
 };
 
-/** Asks for what `make` made, from every tier that the options let it live in. */
+/** Reads the value of `make` from every tier that the options turn on. */
 async function fromEverywhere(types: readonly TypeEntry[], make: () => object): Promise<Map<string, unknown>> {
   const directory = await caches.directory();
   const lanes = { tiny: { l1: { maxEntries: 1 }, l3: { enabled: false } } };

@@ -13,7 +13,7 @@ import { Caches } from '../support/caches.js';
 import { runCli } from '../support/fake-terminal.js';
 import { describeWithRedis, RedisServer } from '../support/redis-server.js';
 
-// The snippets of the guide to lane-aware caching, section by section, as one writes them with this library.
+// The snippets of the guide to lane-aware caching, section by section, written with this library.
 // Its eviction timeline is in eviction-timeline.spec.ts.
 
 const caches = new Caches();
@@ -21,7 +21,7 @@ afterEach(() => caches.close());
 
 const MB = 1_024 ** 2;
 
-/** A cache on an empty directory of its own. */
+/** A cache on a new directory. */
 const openOn = async (options: LaneCacheOptions): Promise<CacheManager> =>
   caches.open({ directory: await caches.directory(), ...options });
 
@@ -37,7 +37,7 @@ const keysOf = async (cache: CacheManager): Promise<string[]> => {
   return keys.toSorted();
 };
 
-/** A computation that counts how often it was asked. */
+/** A computation that counts its calls. */
 const counted = <T>(value: T) => {
   const compute = async (): Promise<T> => {
     compute.runs++;

@@ -30,7 +30,7 @@ let arrived = 0;
 let gate = new Gate();
 const next = () => ({ call: ++calls });
 
-/** Sets what a request asks for, as CORS, sessions and their like do before the handler. */
+/** Sets response headers on request, as CORS and session middleware do before the handler. */
 @Injectable()
 class Before implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
@@ -42,7 +42,7 @@ class Before implements CanActivate {
   }
 }
 
-/** As a StreamableFile of another copy of Nest looks. */
+/** Like a StreamableFile of another copy of Nest. */
 class Foreign {
   constructor(readonly call: number) {}
 

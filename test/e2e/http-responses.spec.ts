@@ -42,7 +42,7 @@ interface Incoming {
   user?: { readonly id: string };
 }
 
-/** What Express and Fastify answers have in common here. */
+/** The interface that the responses of Express and Fastify share. */
 interface Outgoing {
   header(name: string, value: string): unknown;
   status(code: number): unknown;
@@ -58,7 +58,7 @@ class Arrivals implements CanActivate {
   }
 }
 
-/** Signs in by a header, as a guard of an app would by a token. */
+/** Signs in by a header, as the guard of an app does by a token. */
 @Injectable()
 class SignIn implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
@@ -72,7 +72,7 @@ class SignIn implements CanActivate {
 class Calls {
   count = 0;
   arrived = 0;
-  /** Holds handlers back. */
+  /** Blocks handlers until it resolves. */
   gate = new Gate();
 }
 
@@ -318,7 +318,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
   const json = async (path: string, headers: Record<string, string> = {}): Promise<unknown> =>
     (await ask(path, headers)).json();
 
-  /** Lets handlers go once so many requests have arrived. */
+  /** Unblocks handlers once this many requests have arrived. */
   async function together(
     count: number,
     path: string,
@@ -620,7 +620,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
     expect([await json('/things'), await json('/things')]).toEqual([{ call: 2 }, { call: 3 }]);
   });
 
-  /** Without what fetch does about validators by itself. */
+  /** Without the validators that fetch adds by itself. */
   function raw(path: string, headers: Record<string, string>) {
     return new Promise<{ status: number | undefined; body: string; headers: Readonly<Record<string, unknown>> }>(
       (resolve, reject) => {

@@ -20,7 +20,7 @@ const shown = (text: string, make: Call['make']): Call => ({ make, toString: () 
 const name = fc.constantFrom('a', 'b');
 const version = fc.option(fc.integer({ min: 1, max: 5 }), { nil: undefined });
 
-/** A change, as a caller makes it. */
+/** A change by a caller. */
 const call = fc.oneof(
   {
     arbitrary: fc

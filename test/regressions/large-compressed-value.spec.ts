@@ -5,7 +5,7 @@ describe('a value that is compressed and too large to be expanded at once', () =
   const caches = new Caches();
   afterEach(() => caches.close());
 
-  // what the thread pool expands came as a promise of another realm and was taken for a record without a key
+  // the promise of the thread pool was of another realm, and was mistaken for a record without a key
   it('is found on disk, also in a test runner with its own realm', async () => {
     const lanes = { docs: { l1: { maxEntries: 1 } } } as const;
     const cache = await caches.open({ directory: await caches.directory(), lane: 'docs', lanes });

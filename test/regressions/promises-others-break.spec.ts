@@ -10,7 +10,7 @@ import { ModelDisk, ModelTier } from '../support/model-tier.js';
 
 const fail = (): Promise<never> => Promise.reject(new Error('the source is down'));
 
-/** Each of these fails in at least one other cache for Node. */
+/** Each of these tests fails with at least one other cache for Node. */
 describe('what other caches get wrong', () => {
   let app: LaneApp;
   let cache: CacheManager;
@@ -22,7 +22,7 @@ describe('what other caches get wrong', () => {
   });
   afterEach(() => expectSound(app));
 
-  /** Resolves when `work` has, the disk keeping up with it. */
+  /** Resolves when `work` has resolved and the disk has written. */
   const settled = async <T>(work: Promise<T>): Promise<T> => {
     for (let turn = 0; turn < 3; turn++, await nextTurn()) while (l2.queued > 0) l2.commit();
     return work;

@@ -5,7 +5,7 @@ describe('a computation that throws before it returns a promise', () => {
   const caches = new Caches();
   afterEach(() => caches.close());
 
-  // the flight had failed and ended before its first caller was waiting for it, who then waited for ever
+  // the flight failed and ended before its first caller waited for it, so that caller waited for ever
   it('fails its caller instead of leaving it waiting', async () => {
     const cache = await caches.open();
     const error = new Error('at once');

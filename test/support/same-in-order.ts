@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 
 /**
- * `isDeepStrictEqual`, which pairs the members of Sets and the keys of Maps as it finds them: of two keys that are equal
- * it may take the wrong one and call equal Maps different. Then they are compared in their order.
+ * `isDeepStrictEqual` pairs the members of Sets and the keys of Maps in the order in which it finds them. Of two equal
+ * keys it may take the wrong one, and call equal Maps different. Then they are compared in their order.
  */
 export function isSameInOrder(actual: unknown, expected: unknown): boolean {
   return isDeepStrictEqual(actual, expected) || isDeepStrictEqual(inOrder(actual), inOrder(expected));
@@ -12,7 +12,7 @@ export function isSameInOrder(actual: unknown, expected: unknown): boolean {
 function inOrder(value: unknown, seen = new Map<unknown, unknown>()): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (seen.has(value)) return seen.get(value);
-  // two that are invalid are not equal, for Node 20
+  // Node 20 calls two invalid dates different
   if (value instanceof Date) return ['date', value.getTime()];
   const isPlain = [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null);
   if (!(value instanceof Map || value instanceof Set || Array.isArray(value) || isPlain)) return value;

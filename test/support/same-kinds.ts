@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { isSameInOrder } from './same-in-order.js';
 
 /**
- * Where `actual` is not what `expected` is. Beyond deep equality: the same prototypes, own property names and
- * enumerability, hidden ones too, and addresses of URLs, all the way down.
+ * The places where `actual` differs from `expected`. Stricter than deep equality: prototypes, names and enumerability of
+ * own properties, also hidden ones, and the addresses of URLs must be the same at every level.
  */
 export function differences(actual: unknown, expected: unknown): readonly string[] {
   const found = isSameInOrder(actual, expected) ? [] : ['not deeply equal'];

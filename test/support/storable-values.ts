@@ -38,7 +38,7 @@ const anyInteger = (): fc.Arbitrary<bigint> =>
     fc.constantFrom(2n ** 63n, 2n ** 63n - 1n, -(2n ** 63n), -(2n ** 63n) - 1n, 2n ** 64n, 2n ** 64n - 1n, 0n),
   );
 
-/** Objects, arrays and primitives as JSON-minded code returns them, and what else of primitives there is. */
+/** Objects, arrays and primitives, also primitives that JSON does not have. */
 export function plainTree(): fc.Arbitrary<unknown> {
   return fc.letrec<{ tree: unknown }>((tie) => ({
     tree: fc.oneof(
@@ -127,7 +127,7 @@ const sparse = (items: readonly (readonly [number, unknown])[], length: number):
   return array;
 };
 
-/** Every kind of value that must come back as it went in, nested in every other. */
+/** Every kind of value that must be restored unchanged, nested in every other. */
 export function anyStorable(): fc.Arbitrary<unknown> {
   return fc.letrec<{ value: unknown }>((tie) => {
     const entries = fc.array(fc.tuple(anyText(), tie('value')), { maxLength: 5 });

@@ -6,7 +6,7 @@ import { auditManager } from '../../support/audit-manager.js';
 import { Caches } from '../../support/caches.js';
 import { roundsOf } from '../../support/fault-table.js';
 
-/** Does one thing with a lane; the answers may still be under way. */
+/** One operation on a lane; its calls may still be pending. */
 type Step = (cache: CacheManager) => Promise<unknown>;
 
 const KEYS = ['a', 'b', 'c', 'd', 'page:1', 'draft:1'];

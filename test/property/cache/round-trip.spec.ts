@@ -27,7 +27,7 @@ async function readFrom(cache: CacheManager, tier: TierName, key: string): Promi
   return value;
 }
 
-/** Frozen copies of dates, maps and sets carry methods of their own; copies of such copies carry the same. */
+/** Frozen copies of dates, maps and sets have own methods; copies of such copies have the same. */
 function expectSame(actual: unknown, expected: unknown): void {
   expect(isSameInOrder(actual, expected)).toBe(true);
   expect(Object.getPrototypeOf(Object(actual))).toBe(Object.getPrototypeOf(Object(expected)));

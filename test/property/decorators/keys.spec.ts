@@ -84,7 +84,7 @@ describe('the default key of a call', () => {
   });
 });
 
-/** Small values, so that lists that differ in one place only come often. */
+/** Small values, so that many lists differ in only one place. */
 function plain(): fc.Arbitrary<unknown> {
   return fc.letrec<{ value: unknown }>((tie) => ({
     value: fc.oneof(

@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { KeyPattern } from '../../../lib/entries/pattern.js';
 import { roundsOf } from '../../support/fault-table.js';
 
-/** Whether `pattern` stands for all of `text`, by the meaning of `*` and `?` alone. */
+/** Whether `pattern` matches all of `text`, by the definition of `*` and `?`. */
 function matchesByMeaning(pattern: readonly string[], text: readonly string[]): boolean {
   const reached = new Map<string, boolean>();
   const from = (part: number, at: number): boolean => {

@@ -264,7 +264,7 @@ describe('the command line', () => {
     expect(JSON.parse((await cli('checkpoints show run')).out)).toMatchObject({ state: { step: 2 } });
     const both = await Promise.all([cli('status'), cli('verify'), cli('keys')]);
     expect(both.map((one) => one.exitCode)).toEqual([0, 0, 0]);
-    // what was looked at from outside is not counted for the app
+    // reads by the command line are not counted for the app
     expect(JSON.parse((await cli('metrics')).out)).toMatchObject({ lanes: { standard: { requests: live.requests } } });
     cache = await CacheManager.fromSettings({ directory, logger: false, version: '7' });
     expect(await cache.get('user:1')).toBe('one');

@@ -12,7 +12,7 @@ interface Place {
 
 const stream = (isTTY: boolean, columns?: number) => Object.assign(new PassThrough(), { isTTY, columns });
 
-/** A terminal of streams that a person looks at, where so told. */
+/** A terminal over streams, each of which may be interactive. */
 const setUp = ({ stdin = false, stdout = false, stderr = false, columns, env = {} }: Place) => {
   const streams = { stdin: stream(stdin), stdout: stream(stdout, columns), stderr: stream(stderr), env };
   const written = (name: 'stdout' | 'stderr'): string => String(streams[name].read() ?? '');

@@ -4,7 +4,7 @@ import { CacheInvalidate, type CacheInvalidateOptions } from '../../../lib/decor
 import { setManager } from '../../../lib/decorators/method-wrapper.js';
 import { FakeLaneManager } from '../../support/fake-lane-manager.js';
 
-/** A method under the given decorators that notes when it runs, among what its lane was asked. */
+/** A decorated method that logs when it runs, in order with the calls of its lane. */
 function invalidating(...options: readonly CacheInvalidateOptions[]) {
   const manager = new FakeLaneManager();
   const stacked: AsyncMethodDecorator = (target, name, descriptor) =>

@@ -22,7 +22,7 @@ interface Doc {
   readonly words: number;
 }
 
-/** A class with one cached method, and an instance of it that Nest could have made. */
+/** A class with one cached method, and an instance with a manager, as Nest creates it. */
 function decoratedDocs(decorator: AsyncMethodDecorator) {
   class Docs {
     calls = 0;
@@ -41,11 +41,11 @@ function decoratedDocs(decorator: AsyncMethodDecorator) {
 
 const cachedDocs = (options: CachedOptions = {}) => decoratedDocs(Cached(options));
 
-/** For what TypeScript would not let through. */
+/** For arguments that TypeScript rejects. */
 const looselyCached: (...given: readonly unknown[]) => AsyncMethodDecorator = (...given) =>
   Reflect.apply(Cached, undefined, given);
 
-/** Decorates by hand. */
+/** Applies a decorator without its syntax. */
 const decorate = (...at: readonly unknown[]): unknown => Reflect.apply(Cached(), undefined, at);
 
 describe('@Cached', () => {
@@ -154,7 +154,7 @@ describe('@Cached', () => {
       }
     }
     class Refused {
-      // @ts-expect-error what gives no promise does not compile under @Cached
+      // @ts-expect-error a method that returns no promise does not compile under @Cached
       @Cached({ key: 'k' })
       size(): number {
         return 1;

@@ -13,7 +13,7 @@ import { recordFields } from '../../support/record-fields.js';
 
 const text = (bytes: number): Buffer => Buffer.from('# Title\n\nSome words. '.repeat(bytes / 20)).subarray(0, bytes);
 
-/** The record with the byte at `at` replaced, and a checksum that holds again. */
+/** The record with the byte at `at` replaced, and a correct checksum. */
 function forged(bytes: Uint8Array, at: number, byte: number): Buffer {
   const record = Buffer.from(bytes);
   record[at] = byte;

@@ -12,7 +12,7 @@ const policyOf = (lane: string, lanes?: Readonly<Record<string, LanePolicyInput>
   return resolved.policy;
 };
 
-/** As a caller without types may call it. */
+/** For arguments that TypeScript rejects. */
 const resolveUntyped = (lanes: unknown): unknown => Reflect.apply(resolveLanes, undefined, [lanes]);
 
 const errorOf = (run: () => unknown): unknown => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { privateMemberOf } from '../../../../lib/entries/codec/class-kinds.js';
 
 class Open {
-  // a #comment is none
+  // a #comment is no member
   readonly text = '#text';
   readonly color = /#[a-f]{6}/;
   private readonly typed = `#${this.text};`;
@@ -53,7 +53,7 @@ class OfTheClass {
 
 class Inherited extends WithField {}
 
-/** As compilers write private fields where the engine may have none. */
+/** Private fields as compilers write them for older engines. */
 function compiled(helper: string): unknown {
   return new Function(`return class Compiled { reveal() { return ${helper}(this, secret); } }`)();
 }

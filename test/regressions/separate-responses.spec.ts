@@ -44,7 +44,7 @@ interface Answer {
 let calls = 0;
 const next = () => ({ call: ++calls });
 
-/** Signs in behind the cache, where it is too late. */
+/** Signs in after the cache interceptor, which is too late. */
 @Injectable()
 class LateSignIn implements NestInterceptor {
   intercept(context: ExecutionContext, handler: CallHandler): ReturnType<CallHandler['handle']> {
@@ -54,7 +54,7 @@ class LateSignIn implements NestInterceptor {
   }
 }
 
-// as a wrong rule would be written where types are not looked at
+// a rule of a wrong type, as in code without type checks
 const anObject: never = ((request: Incoming) => ({ id: request.headers['x-user'] })) as never;
 const aPromise: never = (async (request: Incoming) => request.headers['x-user']) as never;
 
@@ -161,7 +161,7 @@ class TenantsController {
   }
 }
 
-/** Classes of one name, as they are in the folders of two versions. */
+/** Classes of one name, as in the folders of two versions. */
 const VERSIONS = ['1', '2'].map((version) => {
   @Controller({ path: 'cats', version })
   class CatsController {
