@@ -4,8 +4,7 @@ import type { Clock } from '../clock/clock.js';
 import { withDeclaration } from '../decorators/cache-type.decorator.js';
 import type { TypeEntry } from '../entries/codec/class-kinds.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { LANE } from '../lanes/lane-policy.js';
-import { callDuration, laneName, period, size } from '../lanes/option-kinds.js';
+import { LANE, callDuration, laneName, period, size } from '../lanes/lane-policy.js';
 import type { LaneName, LanePolicyInput } from '../lanes/policy.js';
 import type { Duration, Size } from '../lanes/units.js';
 import {
@@ -25,8 +24,9 @@ import {
   oneOf,
   recordOf,
   text,
-} from '../options/kinds.js';
-import { defineOptions, type Kinds } from '../options/options-shape.js';
+  defineOptions,
+  type Kinds,
+} from '../options/options-shape.js';
 
 /** Where checkpoints are kept, and for how long. */
 export interface CheckpointOptions {

@@ -1,11 +1,10 @@
 import type { GuardedTier } from '../cache/guarded-tier.js';
 import type { LaneBeside, LaneManager } from '../cache/lane-manager.js';
 import type { TierName } from '../entries/tier-name.js';
-import { size } from '../lanes/option-kinds.js';
+import { size } from '../lanes/lane-policy.js';
 import { parseSize, type Size } from '../lanes/units.js';
 import { LaneCounters } from '../metrics/lane-counters.js';
-import { count, signal as abortSignal } from '../options/kinds.js';
-import { defineOptions } from '../options/options-shape.js';
+import { count, signal as abortSignal, defineOptions } from '../options/options-shape.js';
 
 export interface PerformanceOptions {
   /** How many calls. Default 1,000. */

@@ -2,10 +2,20 @@ import { type Duration, toMilliseconds } from '../lanes/units.js';
 import type { FreshnessOptions, Isolation, CachePolicy } from '../lanes/policy.js';
 import { checkTags } from '../entries/tags.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { callDuration, freshness } from '../lanes/option-kinds.js';
-import type { Kind } from '../options/kind.js';
-import { anything, coded, finite, flag, inWords, kindOf, oneOf, signal } from '../options/kinds.js';
-import { defineOptions, type Kinds } from '../options/options-shape.js';
+import { callDuration, freshness } from '../lanes/lane-policy.js';
+import {
+  type Kind,
+  anything,
+  coded,
+  finite,
+  flag,
+  inWords,
+  kindOf,
+  oneOf,
+  signal,
+  defineOptions,
+  type Kinds,
+} from '../options/options-shape.js';
 
 /** A copy of an entry past its ttl, or due for renewal, as the computation may use it. */
 export interface StaleValue<T> {

@@ -1,8 +1,14 @@
 import { checkKey } from '../entries/key.js';
 import type { BypassReason } from '../events/reasons.js';
 import type { MemoryEntry } from '../tiers/memory-tier.js';
-import { ENTRY_OPTIONS, READ_OPTIONS } from './call-options.js';
-import type { CallOptions, Compute, EntryOptions, ReadOptions } from './call-options.js';
+import {
+  ENTRY_OPTIONS,
+  READ_OPTIONS,
+  type CallOptions,
+  type Compute,
+  type EntryOptions,
+  type ReadOptions,
+} from './call-options.js';
 import { countHit } from './in-flight/accounting.js';
 import { Flight, FlightContext } from './in-flight/computation.js';
 import type { InFlight } from './in-flight/in-flight.js';

@@ -2,8 +2,7 @@ import { types } from 'node:util';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { checkKey } from '../entries/key.js';
 import { type Duration, looksLikeMilliseconds, millisecondsText } from '../lanes/units.js';
-import { oneOf } from '../options/kinds.js';
-import { defineOptions, type OptionsShape } from '../options/options-shape.js';
+import { oneOf, defineOptions, type OptionsShape } from '../options/options-shape.js';
 import { type CallOptions, type EntryOptions, resolveOptions } from './call-options.js';
 import type { LaneContext } from './lane-context.js';
 

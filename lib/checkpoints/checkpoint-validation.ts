@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { callDuration, laneName } from '../lanes/option-kinds.js';
-import type { Kind } from '../options/kind.js';
+import { callDuration, laneName } from '../lanes/lane-policy.js';
 import {
+  type Kind,
   coded,
   count,
   either,
@@ -14,8 +14,8 @@ import {
   record,
   text,
   whole,
-} from '../options/kinds.js';
-import { defineOptions } from '../options/options-shape.js';
+  defineOptions,
+} from '../options/options-shape.js';
 import type {
   CheckpointFilter,
   CleanupOptions,

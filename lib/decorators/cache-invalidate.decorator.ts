@@ -11,9 +11,8 @@ import {
 import { callGiven, keySpec, OF_DECORATORS, readOptions, tagSpec } from './option-checks.js';
 import { wrapMethod, type Advice } from './method-wrapper.js';
 import { compileKey, compileTags, type Compiled, type KeySpec, type TagSpec } from './specs.js';
-import { laneName } from '../lanes/option-kinds.js';
-import { either, fn, listOf, oneOf } from '../options/kinds.js';
-import { defineOptions } from '../options/options-shape.js';
+import { laneName } from '../lanes/lane-policy.js';
+import { either, fn, listOf, oneOf, defineOptions } from '../options/options-shape.js';
 
 /** What to invalidate when the method runs: at least one of `key`, `tags`, `pattern` and `all`. */
 export interface CacheInvalidateOptions {

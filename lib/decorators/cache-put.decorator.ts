@@ -5,8 +5,7 @@ import { wrapMethod } from './method-wrapper.js';
 import { keySpec, OF_DECORATORS, readOptions } from './option-checks.js';
 import { compileKey, compileTags, type KeySpec } from './specs.js';
 import { reading } from '../cache/call-options.js';
-import { required } from '../options/kinds.js';
-import { defineOptions } from '../options/options-shape.js';
+import { required, defineOptions } from '../options/options-shape.js';
 
 /** The key under which a method's result is stored, and its rules. */
 export interface CachePutOptions extends Pick<

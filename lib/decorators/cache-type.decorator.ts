@@ -1,6 +1,5 @@
 import { asCacheableType, type CacheableType, type TypeEntry } from '../entries/codec/class-kinds.js';
-import { fn, nonEmpty, whole } from '../options/kinds.js';
-import { defineOptions } from '../options/options-shape.js';
+import { fn, nonEmpty, whole, defineOptions } from '../options/options-shape.js';
 
 /** How a class is stored: all of `CacheableType` but the class itself. */
 export type CacheTypeOptions = Omit<CacheableType, 'type'>;

@@ -7,8 +7,7 @@ import { wrapMethod } from './method-wrapper.js';
 import { keySpec, OF_DECORATORS, readOptions } from './option-checks.js';
 import { compileKey, compileTags, type KeySpec } from './specs.js';
 import { entryRules } from '../cache/call-options.js';
-import { nonEmpty } from '../options/kinds.js';
-import { defineOptions } from '../options/options-shape.js';
+import { nonEmpty, defineOptions } from '../options/options-shape.js';
 
 /**
  * How a method's results are cached. Freshness options, `isolation`, `schema` and `version` are those of `getOrSet`.

@@ -12,9 +12,18 @@ import {
 } from './method-registry.js';
 import { callGiven, OF_DECORATORS, readOptions, type GivenFunction } from './option-checks.js';
 import { wrapMethod, type MethodCall } from './method-wrapper.js';
-import { callDuration, laneName } from '../lanes/option-kinds.js';
-import { either, finite, fn, inWords, nonEmpty, oneOf, required, text } from '../options/kinds.js';
-import { defineOptions } from '../options/options-shape.js';
+import { callDuration, laneName } from '../lanes/lane-policy.js';
+import {
+  either,
+  finite,
+  fn,
+  inWords,
+  nonEmpty,
+  oneOf,
+  required,
+  text,
+  defineOptions,
+} from '../options/options-shape.js';
 
 /** The checkpoint that a workflow step restores or saves. */
 export interface CheckpointedOptions extends Pick<SaveCheckpointOptions, 'lane' | 'ttl'> {

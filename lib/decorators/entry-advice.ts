@@ -1,11 +1,10 @@
 import type { LaneManager } from '../cache/lane-manager.js';
 import type { Compute, ComputeContext, EntryOptions } from '../cache/call-options.js';
 import type { FlightContext } from '../cache/in-flight/computation.js';
-import { callDuration, laneName } from '../lanes/option-kinds.js';
+import { callDuration, laneName } from '../lanes/lane-policy.js';
 import type { LaneName } from '../lanes/policy.js';
 import type { Duration } from '../lanes/units.js';
-import { either, fn } from '../options/kinds.js';
-import type { Kinds } from '../options/options-shape.js';
+import { either, fn, type Kinds } from '../options/options-shape.js';
 import { siteLabel, type DecorationSite } from './method-registry.js';
 import { callGiven, tagSpec } from './option-checks.js';
 import type { Advice, MethodCall } from './method-wrapper.js';

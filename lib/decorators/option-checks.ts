@@ -1,5 +1,4 @@
-import { either, fn, text, texts } from '../options/kinds.js';
-import type { OptionsShape } from '../options/options-shape.js';
+import { either, fn, text, texts, type OptionsShape } from '../options/options-shape.js';
 import { siteLabel, type DecorationSite } from './method-registry.js';
 
 /** Errors about what a decorator was given come when the class is declared, not when the method is first called. */

@@ -1,8 +1,7 @@
 import { channel, type Channel } from 'node:diagnostics_channel';
 import type { Clock } from '../clock/clock.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { signal as abortSignal } from '../options/kinds.js';
-import { defineOptions } from '../options/options-shape.js';
+import { signal as abortSignal, defineOptions } from '../options/options-shape.js';
 import type { EventSink, LaneCacheEvent, LaneCacheEventMap, LaneCacheEventName, LaneCacheEvents } from './event-map.js';
 
 /** Called for a listener that threw or rejected, and was removed. */

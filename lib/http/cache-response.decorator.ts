@@ -1,7 +1,6 @@
 import { applyDecorators, SetMetadata, UseInterceptors } from '@nestjs/common';
-import { callDuration, laneName } from '../lanes/option-kinds.js';
-import { either, fn, names } from '../options/kinds.js';
-import { defineOptions } from '../options/options-shape.js';
+import { callDuration, laneName } from '../lanes/lane-policy.js';
+import { either, fn, names, defineOptions } from '../options/options-shape.js';
 import { LaneCacheInterceptor } from './lane-cache.interceptor.js';
 import { RESPONSE_RULES, type CacheResponseOptions } from './route.js';
 

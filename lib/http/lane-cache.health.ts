@@ -5,8 +5,7 @@ import type { TierName } from '../entries/tier-name.js';
 import type { TierOffReason } from '../events/reasons.js';
 import { LANE_CACHE, type LaneName } from '../lanes/policy.js';
 import { LaneCacheMetrics } from '../metrics/lane-cache-metrics.js';
-import { flag, names } from '../options/kinds.js';
-import { defineOptions } from '../options/options-shape.js';
+import { flag, names, defineOptions } from '../options/options-shape.js';
 
 export interface HealthOptions {
   /** Default: all lanes. */

@@ -1,9 +1,8 @@
 import type { CheckpointFilter, CleanupOptions } from '../checkpoints/checkpoint.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { laneName } from '../lanes/option-kinds.js';
+import { laneName } from '../lanes/lane-policy.js';
 import type { LaneName } from '../lanes/policy.js';
-import { finite, flag, nonEmpty, texts } from '../options/kinds.js';
-import { defineOptions } from '../options/options-shape.js';
+import { finite, flag, nonEmpty, texts, defineOptions } from '../options/options-shape.js';
 
 interface InLane {
   /** Default: the app's. */

@@ -1,8 +1,7 @@
 import type { LaneManager } from '../cache/lane-manager.js';
 import { createHash } from 'node:crypto';
 import type { Duration } from '../lanes/units.js';
-import { anything, coded, kindOf, text } from '../options/kinds.js';
-import { defineOptions } from '../options/options-shape.js';
+import { anything, coded, kindOf, text, defineOptions } from '../options/options-shape.js';
 
 /** One entry of `setMany`; the ttl in MILLISECONDS. */
 export interface KeyvEntry {

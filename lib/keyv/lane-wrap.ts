@@ -3,8 +3,7 @@ import type { Cache } from 'cache-manager';
 import type { LaneManager } from '../cache/lane-manager.js';
 import type { ComputeContext, EntryOptions } from '../cache/call-options.js';
 import { systemClock } from '../clock/clock.js';
-import { either, flag, fn } from '../options/kinds.js';
-import { defineOptions } from '../options/options-shape.js';
+import { either, flag, fn, defineOptions } from '../options/options-shape.js';
 import { durationOf, FOREVER_MS, keyPrefix, milliseconds } from './lane-keyv-store.js';
 
 /** A value in the form in which Keyv stores it; `expires` in epoch milliseconds. */

@@ -1,8 +1,21 @@
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import type { Kind } from '../options/kind.js';
-import { count, either, flag, kindOf, listOf, objectWith, oneOf, text } from '../options/kinds.js';
-import { defineOptions } from '../options/options-shape.js';
-import { duration, freshness, isolation, period, sizeAboveZero } from './option-kinds.js';
+import {
+  type Kind,
+  count,
+  either,
+  flag,
+  kindOf,
+  listOf,
+  objectWith,
+  oneOf,
+  text,
+  defineOptions,
+  coded,
+  inWords,
+  nonEmpty,
+  share,
+  type Kinds,
+} from '../options/options-shape.js';
 import type {
   CachePolicy,
   DiskTierPolicy,
@@ -10,9 +23,39 @@ import type {
   LanePolicyInput,
   MemoryTierPolicy,
   ResolvedLane,
+  FreshnessOptions,
+  Isolation,
 } from './policy.js';
 import type { LaneStrategy } from './strategy.js';
-import { readDuration, readSize, type Duration, type Size } from './units.js';
+import { readDuration, readSize, type Duration, type Size, DURATION_FORM, SIZE_FORM } from './units.js';
+
+/** Whether there is such a lane is the app's to know. */
+export const laneName = inWords('the name of a lane', nonEmpty);
+
+export const duration = kindOf(DURATION_FORM, (value): value is Duration => readDuration(value) !== undefined);
+
+/** A duration above 0. */
+export const period = kindOf(`${DURATION_FORM}, above 0`, (value): value is Duration => (readDuration(value) ?? 0) > 0);
+
+/** A duration of a call, which has a code of its own. */
+export const callDuration = coded('TTL_INVALID', duration);
+
+export const size = kindOf(SIZE_FORM, (value): value is Size => readSize(value) !== undefined);
+
+/** A size above 0. */
+const sizeAboveZero = kindOf(`${SIZE_FORM}, above 0`, (value): value is Size => (readSize(value) ?? 0) > 0);
+
+export const isolation: Kind<Isolation> = oneOf('frozen', 'clone', 'shared');
+
+/** The freshness options, their durations of the kind that fits the place. */
+export const freshness = (time: Kind<Duration>, hardTime: Kind<Duration> = time): Kinds<FreshnessOptions> => ({
+  grace: time,
+  graceBackoff: time,
+  refreshAhead: share,
+  softTimeout: time,
+  hardTimeout: hardTime,
+  jitter: time,
+});
 
 const LONGEST_TEXT = 512;
 

@@ -3,7 +3,7 @@ import { BUILT_IN_LANES } from './built-in-lanes.js';
 import { checkTogether, freezePolicy, laneError, openLane, readLane } from './lane-policy.js';
 import { LaneType, type LanePolicyInput, type ResolvedLane } from './policy.js';
 import { looksLikeMilliseconds, type Duration } from './units.js';
-import { isBag } from '../options/kinds.js';
+import { isBag } from '../options/options-shape.js';
 
 const LANE_NAME = /^[a-z][a-z0-9_-]{0,63}$/i;
 

@@ -16,8 +16,18 @@ import { LaneType, type LaneName } from '../lanes/policy.js';
 import { ofLanes, readOptions, appKinds, type LaneCacheOptions } from '../app/options.js';
 import { injectables, MACHINERY } from './lane-cache.providers.js';
 import { LANE_CACHE_OPTIONS, LANE_CACHE_OPTIONS_FACTORY } from './lane-cache.tokens.js';
-import { anything, either, flag, fn, listOf, names, object, text } from '../options/kinds.js';
-import { defineOptions, type Kinds } from '../options/options-shape.js';
+import {
+  anything,
+  either,
+  flag,
+  fn,
+  listOf,
+  names,
+  object,
+  text,
+  defineOptions,
+  type Kinds,
+} from '../options/options-shape.js';
 
 const DEFAULT_PATH = 'lane-cache';
 const SOURCES = ['useFactory', 'useClass', 'useExisting'] as const;

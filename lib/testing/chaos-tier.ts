@@ -1,7 +1,6 @@
 import { systemClock, type Clock } from '../clock/clock.js';
 import type { TierName } from '../entries/tier-name.js';
-import { finite, flag, fromZero, proportion } from '../options/kinds.js';
-import { defineOptions } from '../options/options-shape.js';
+import { finite, flag, fromZero, proportion, defineOptions } from '../options/options-shape.js';
 import type { Offered, Tier, TierLookup, TierRecord, TierState, TierUsage } from '../tiers/tier.js';
 import { seededRandom } from './seeded-random.js';
 

@@ -1,8 +1,7 @@
 import { types } from 'node:util';
 import { Script } from 'node:vm';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
-import { fn, nonEmpty, required, whole } from '../../options/kinds.js';
-import { defineOptions } from '../../options/options-shape.js';
+import { fn, nonEmpty, required, whole, defineOptions } from '../../options/options-shape.js';
 import { emptyError, populateError, serializeError } from './built-in-kinds.js';
 import {
   type CellReader,

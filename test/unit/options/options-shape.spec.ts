@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { isLaneCacheError, LaneCacheError } from '../../../lib/index.js';
-import { duration, freshness, size } from '../../../lib/lanes/option-kinds.js';
+import { duration, freshness, size } from '../../../lib/lanes/lane-policy.js';
 import type { FreshnessOptions } from '../../../lib/lanes/policy.js';
 import {
   coded,
@@ -20,8 +20,8 @@ import {
   text,
   texts,
   whole,
-} from '../../../lib/options/kinds.js';
-import { defineOptions } from '../../../lib/options/options-shape.js';
+  defineOptions,
+} from '../../../lib/options/options-shape.js';
 
 interface Cleanup {
   readonly keepLast?: number;
