@@ -263,10 +263,10 @@ function namesIn(given: object, known: readonly string[]): readonly (string | sy
   const symbols = Object.getOwnPropertySymbols(given);
   const own = symbols.length === 0 ? Object.keys(given) : [...symbols, ...Object.keys(given)];
   if (parent === Object.prototype || parent === null) return own;
-  const names = new Set(own);
-  for (const name in given) names.add(name);
-  for (const name of known) if (name in given) names.add(name);
-  return [...names];
+  const every = new Set(own);
+  for (const name in given) every.add(name);
+  for (const name of known) if (name in given) every.add(name);
+  return [...every];
 }
 
 function valueOf(given: Readonly<Record<string, unknown>>, name: string, at: string): unknown {
