@@ -239,7 +239,7 @@ describe('classes listed in types', () => {
     ['two of one name', [Money, { type: Cents, name: 'Money' }], /second type named 'Money'/],
     ['no class', [{ type: {} }], /'types\[0\]' is not a class/],
     ['a class without a name', [(() => class extends Money {})()], /needs a name/],
-    ['a fractional version', [{ type: Money, version: 1.5 }], /version 1.5/],
+    ['a fractional version', [{ type: Money, version: 1.5 }], /version.*not 1\.5/],
   ])('are refused when invalid: %s', (_, types, message) => {
     expect(() => Reflect.construct(ValueCodec, [types])).toThrow(
       expect.objectContaining({ code: 'OPTIONS_INVALID', message: expect.stringMatching(message) }),
