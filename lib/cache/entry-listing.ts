@@ -1,7 +1,9 @@
 import type { KeyPattern } from '../entries/pattern.js';
 import type { TierName } from '../entries/tier-name.js';
 import { decodeRecord } from '../entries/record.js';
+import type { GuardedTier } from './guarded-tier.js';
 import type { LaneContext } from './lane-context.js';
+import { expiryOf } from './tier-lookup.js';
 
 /** An entry as listings show it. */
 export interface EntryInfo {
@@ -27,88 +29,54 @@ export async function* listEntries(context: LaneContext, pattern: KeyPattern | u
   const above: TierName[] = [];
   const inMemory = [...context.memory.values()].map((entry) => entry.key);
   for (const key of inMemory) {
-    const listed = matches(key) ? fromMemory(context, key) : undefined;
-    if (listed !== undefined) yield { ...listed, tiers: ['l1', ...(await tiersBelow(context, key))] };
+    const entry = matches(key) ? fromMemory(context, key) : undefined;
+    if (entry !== undefined) yield { ...entry, tiers: ['l1', ...(await tiersBelow(context, key))] };
   }
   for (const tier of shared.below) {
     for await (const key of tier.keys(lane)) {
       if (!matches(key) || fromMemory(context, key) !== undefined) continue;
       const tiers = await tiersBelow(context, key);
       if (tiers[0] !== tier.name || above.includes(tier.name)) continue;
-      const listed = await fromBelow(context, key);
-      if (listed !== undefined) yield { ...listed, tiers };
+      const entry = await fromTier(context, tier, key);
+      if (entry !== undefined) yield { ...entry, tiers };
     }
     above.push(tier.name);
   }
 }
 
 function fromMemory(context: LaneContext, key: string): Listed | undefined {
-  const { shared, lane } = context;
   const entry = context.memory.peek(key);
-  const now = shared.life.now();
-  if (entry === undefined || now >= entry.expiresAt) return undefined;
-  const candidate = { lane, key, tags: entry.tags, birth: entry.birth };
-  if (!shared.log.counts(candidate) || shared.log.expiredAt(candidate) !== undefined) return undefined;
-  const { tags, sizeBytes, computeMs, accessCount } = entry;
-  return {
-    key,
-    lane,
-    tags,
-    sizeBytes,
-    computeMs,
-    accessCount,
-    ageMs: now - entry.storedAt,
-    remainingMs: entry.expiresAt - now,
-  };
+  return entry === undefined ? undefined : listed(context, entry, expiryOf(context, entry));
 }
 
 async function tiersBelow(context: LaneContext, key: string): Promise<TierName[]> {
   const tiers: TierName[] = [];
   for (const tier of context.shared.below) {
-    if ((await readable(context, tier, key)) !== undefined) tiers.push(tier.name);
+    if ((await fromTier(context, tier, key)) !== undefined) tiers.push(tier.name);
   }
   return tiers;
 }
 
-async function fromBelow(context: LaneContext, key: string): Promise<Listed | undefined> {
-  for (const tier of context.shared.below) {
-    const listed = await readable(context, tier, key);
-    if (listed !== undefined) return listed;
-  }
-  return undefined;
-}
-
-async function readable(
-  context: LaneContext,
-  tier: LaneContext['shared']['below'][number],
-  key: string,
-): Promise<Listed | undefined> {
-  const { shared, lane } = context;
-  const lookup = await tier.read(lane, key, 'peek');
+/** What the tier could serve of the key, under any version of the app or of the value. */
+async function fromTier(context: LaneContext, tier: GuardedTier, key: string): Promise<Listed | undefined> {
+  const lookup = await tier.read(context.lane, key, 'peek');
   if (lookup.outcome !== 'hit') return undefined;
   try {
     const record = decodeRecord(lookup.record.bytes);
-    const candidate = { lane, key, tags: record.tags, birth: record.birth };
-    const now = shared.life.now();
-    const isGood =
-      record.key === key &&
-      now < record.expiresAt &&
-      tier.trusts(record.birth) &&
-      shared.log.counts(candidate) &&
-      shared.log.expiredAt(candidate) === undefined;
-    if (!isGood) return undefined;
-    const { tags, computeMs, value } = record;
-    return {
-      key,
-      lane,
-      tags,
-      computeMs,
-      sizeBytes: value.length,
-      accessCount: 0,
-      ageMs: now - record.storedAt,
-      remainingMs: record.expiresAt - now,
-    };
+    if (record.key !== key || !tier.trusts(record.birth)) return undefined;
+    return listed(context, { ...record, sizeBytes: record.value.length, accessCount: 0 }, expiryOf(context, record));
   } catch {
     return undefined;
   }
+}
+
+function listed(
+  { shared, lane }: LaneContext,
+  held: Omit<Listed, 'lane' | 'ageMs' | 'remainingMs'> & { readonly storedAt: number },
+  expiresAt: number | undefined,
+): Listed | undefined {
+  const now = shared.life.now();
+  if (expiresAt === undefined || now >= expiresAt) return undefined;
+  const { key, tags, sizeBytes, computeMs, accessCount, storedAt } = held;
+  return { key, lane, tags, sizeBytes, computeMs, accessCount, ageMs: now - storedAt, remainingMs: expiresAt - now };
 }

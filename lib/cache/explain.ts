@@ -1,13 +1,13 @@
 import type { TierName } from '../entries/tier-name.js';
 import type { LaneMetrics } from '../events/lane-metrics.js';
 import type { InvalidationKind, MissReason } from '../events/reasons.js';
-import type { VoidedBy } from '../invalidation/invalidation-log.js';
+import type { Candidate, VoidedBy } from '../invalidation/invalidation-log.js';
 import type { EntryInfo } from './entry-listing.js';
 import type { InFlight } from './in-flight/in-flight.js';
 import type { KeyTrace } from './key-history.js';
 import type { LaneContext } from './lane-context.js';
 import { bypassReason } from './read.js';
-import { judge, type Verdict } from './tier-lookup.js';
+import { expiryOf, TierSearch, type Verdict } from './tier-lookup.js';
 
 /** What one tier holds of a key. */
 export interface TierExplanation {
@@ -42,9 +42,10 @@ export async function explain(
   key: string,
   metrics: LaneMetrics,
 ): Promise<Explanation> {
-  const below = await Promise.all(BELOW.map((tier) => lookBelow(context, tier, key, metrics)));
+  const trace = await new TierSearch(context, key, context.call, 'peek').traced();
+  const below = BELOW.map((tier) => belowMemory(context, tier, key, { verdict: trace.get(tier), metrics }));
   // Memory comes last, in the step in which `next` is decided.
-  const looked = [lookIntoMemory(context, key), ...below];
+  const looked = [inMemory(context, key), ...below];
   return {
     key,
     lane: context.lane,
@@ -102,37 +103,30 @@ interface Looked {
 }
 
 /** What memory holds of the key. */
-function lookIntoMemory(context: LaneContext, key: string): Looked {
-  const { shared, lane } = context;
+function inMemory(context: LaneContext, key: string): Looked {
+  const { shared } = context;
   if (shared.memory.state.state === 'off') {
     return { found: { tier: 'l1', status: 'off', reason: 'tier-off', detail: 'the app was closed' } };
   }
   const entry = context.memory.peek(key);
   if (entry === undefined) return { found: absent(context, 'l1', key) };
-  const candidate = { lane, key, tags: entry.tags, birth: entry.birth };
-  if (!shared.log.counts(candidate)) return { found: invalidated(context, 'l1', key, entry) };
+  const expiresAt = expiryOf(context, entry);
+  if (expiresAt === undefined) return { found: invalidated(context, 'l1', key, entry) };
   if (entry.schemaVersion !== 0) return { found: ofOtherVersion('l1', entry.schemaVersion) };
-  const expiresAt = Math.min(entry.expiresAt, shared.log.expiredAt(candidate) ?? Infinity);
+  if (shared.life.now() < expiresAt) return { found: served(context, 'l1', entry, expiresAt) };
   const staleUntil = expiresAt + (entry.staleUntil - entry.expiresAt);
-  const { tags, birth, sizeBytes, computeMs, accessCount, storedAt } = entry;
-  if (shared.life.now() < expiresAt) {
-    return { found: served(context, 'l1', { key, tags, sizeBytes, computeMs, accessCount, storedAt, expiresAt }) };
-  }
-  return { found: expired(context, 'l1', { key, tags, birth, expiresAt }), staleUntil };
+  return { found: expired(context, 'l1', entry, expiresAt), staleUntil };
 }
 
-/** What a tier below memory holds of the key, by the same judgement as a read. A peek moves nothing. */
-async function lookBelow(
+/** What a tier below memory holds of the key. */
+function belowMemory(
   context: LaneContext,
   name: Exclude<TierName, 'l1'>,
   key: string,
-  metrics: LaneMetrics,
-): Promise<Looked> {
-  const tier = context.shared.below.find((one) => one.name === name);
+  { verdict, metrics }: { readonly verdict: Verdict | undefined; readonly metrics: LaneMetrics },
+): Looked {
   const { state, reason = 'breaker', since } = metrics[name];
-  if (tier === undefined || state === 'off') return { found: off(context, name, reason, since) };
-  const lookup = await tier.read(context.lane, key, 'peek');
-  const verdict = judge(context, { key, call: context.call }, tier, lookup);
+  if (verdict === undefined || state === 'off') return { found: off(context, name, reason, since) };
   switch (verdict.outcome) {
     case 'off':
       return { found: off(context, name, verdict.reason, since) };
@@ -140,15 +134,14 @@ async function lookBelow(
       return { found: absent(context, name, key) };
     case 'expired': {
       const { record, stale } = verdict;
-      return { found: expired(context, name, { ...record, expiresAt: stale.expiresAt }), staleUntil: stale.staleUntil };
+      return { found: expired(context, name, record, stale.expiresAt), staleUntil: stale.staleUntil };
     }
     case 'found': {
       const { record, expiresAt } = verdict.found;
-      const sizeBytes = record.value.length;
-      return { found: served(context, name, { ...record, sizeBytes, accessCount: 0, expiresAt }) };
+      return { found: served(context, name, { ...record, sizeBytes: record.value.length, accessCount: 0 }, expiresAt) };
     }
     default:
-      return { found: unusable(context, name, key, verdict, tier.trusts(verdict.record?.birth ?? 0)) };
+      return { found: unusable(context, name, key, verdict) };
   }
 }
 
@@ -164,11 +157,10 @@ function unusable(
   context: LaneContext,
   tier: TierName,
   key: string,
-  verdict: Extract<Verdict, { outcome: 'unusable' }>,
-  isTrusted: boolean,
+  { reason, record, error }: Extract<Verdict, { outcome: 'unusable' }>,
 ): TierExplanation {
-  const { reason, record, error } = verdict;
   if (reason === 'invalidated' && record !== undefined) {
+    const isTrusted = context.shared.below.some((one) => one.name === tier && one.trusts(record.birth));
     if (isTrusted) return invalidated(context, tier, key, record);
     const detail = 'the tier missed an invalidation, so it serves nothing that is older';
     return { tier, status: 'unusable', reason, detail };
@@ -177,12 +169,8 @@ function unusable(
     const { appVersion, schemaVersion } = record;
     const own = context.shared.appVersion;
     if (appVersion === own) return ofOtherVersion(tier, schemaVersion);
-    return {
-      tier,
-      status: 'unusable',
-      reason,
-      detail: `stored under the app's version '${appVersion}'; it is '${own}' now`,
-    };
+    const detail = `stored under the app's version '${appVersion}'; it is '${own}' now`;
+    return { tier, status: 'unusable', reason, detail };
   }
   const detail = error instanceof Error ? error.message : 'its bytes are not what was written';
   return { tier, status: 'unusable', reason, detail };
@@ -197,32 +185,27 @@ function ofOtherVersion(tier: TierName, version: number): TierExplanation {
 function served(
   context: LaneContext,
   tier: TierName,
-  held: Pick<EntryInfo, 'key' | 'tags' | 'sizeBytes' | 'computeMs' | 'accessCount'> & {
-    readonly storedAt: number;
-    readonly expiresAt: number;
-  },
+  held: Pick<EntryInfo, 'key' | 'tags' | 'sizeBytes' | 'computeMs' | 'accessCount'> & { readonly storedAt: number },
+  expiresAt: number,
 ): TierExplanation {
   const now = context.shared.life.now();
-  const { key, tags, sizeBytes, computeMs, accessCount, storedAt, expiresAt } = held;
+  const { key, tags, sizeBytes, computeMs, accessCount, storedAt } = held;
   const remainingMs = expiresAt - now;
   const times = { ageMs: now - storedAt, remainingMs };
   const entry = { key, lane: context.lane, tiers: [tier], tags, sizeBytes, computeMs, ...times, accessCount };
-  return {
-    tier,
-    status: 'present',
-    detail: `good for another ${durationText(remainingMs)}, ${sizeBytes} bytes`,
-    entry,
-  };
+  const detail = `good for another ${durationText(remainingMs)}, ${sizeBytes} bytes`;
+  return { tier, status: 'present', detail, entry };
 }
 
 /** An entry past its ttl. */
 function expired(
   context: LaneContext,
   tier: TierName,
-  held: { readonly key: string; readonly tags: readonly string[]; readonly birth: number; readonly expiresAt: number },
+  held: Pick<Candidate, 'key' | 'tags' | 'birth'>,
+  expiresAt: number,
 ): TierExplanation {
-  const { key, birth, expiresAt } = held;
-  const by = context.shared.log.whyNot({ ...held, lane: context.lane }) ?? context.recent.of(key)?.named;
+  const { key, tags, birth } = held;
+  const by = context.shared.log.whyNot({ lane: context.lane, key, tags, birth }) ?? context.recent.of(key)?.named;
   const wasNamed = by?.kind === 'expire' && by.position > birth;
   const detail = `its ttl ended at ${iso(expiresAt)}${wasNamed ? `, by ${recordText(by)}` : ''}`;
   const found = { tier, status: 'unusable', reason: 'expired', detail } as const;
@@ -233,9 +216,8 @@ function invalidated(
   context: LaneContext,
   tier: TierName,
   key: string,
-  held: { readonly tags: readonly string[]; readonly birth: number },
+  { tags, birth }: Pick<Candidate, 'tags' | 'birth'>,
 ): TierExplanation {
-  const { tags, birth } = held;
   const by = context.shared.log.whyNot({ lane: context.lane, key, tags, birth });
   if (by === undefined) return { tier, status: 'unusable', reason: 'invalidated', detail: 'invalidated' };
   const detail = `invalidated by ${recordText(by)}; its computation started at position ${birth}`;

@@ -2,7 +2,7 @@ import { checkComputed } from './validate-call.js';
 import type { InFlight } from './in-flight/in-flight.js';
 import type { LaneContext } from './lane-context.js';
 import type { ComputeMany, CallOptions, Compute, ComputeContext, ComputeManyContext } from './call-options.js';
-import { heldValue, staleInMemory } from './tier-lookup.js';
+import { heldValue } from './tier-lookup.js';
 import { refuseReentry } from './reentrancy.js';
 import { bypassReason, countBypass, freshInMemory } from './read.js';
 import { Waiter } from './in-flight/computation.js';
@@ -68,9 +68,8 @@ async function throughTheCache(
   const batch = batchOf(context, own, computeMissing);
   const waiting = remaining.map((key) => {
     const waiter = new Waiter(batch.compute, call, context.shared.log.position);
-    const stale = staleInMemory(context, key, call);
-    const flight = inFlight.of(key, purpose) ?? inFlight.launch({ key, compute: batch.compute, call, purpose, stale });
-    const isQueued = flight.guard === undefined;
+    const flight = inFlight.of(key, purpose) ?? inFlight.launch({ key, compute: batch.compute, call, purpose });
+    const { isQueued } = flight;
     if (flight.answer !== undefined) waiter.give(flight.answer);
     else inFlight.waiters.join(flight, waiter);
     if (isQueued || flight.answer !== undefined) batch.decided(key);

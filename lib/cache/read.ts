@@ -9,21 +9,14 @@ import {
   type EntryOptions,
   type ReadOptions,
 } from './call-options.js';
-import { countHit } from './in-flight/accounting.js';
-import { Flight, FlightContext } from './in-flight/computation.js';
+import { countHit, emitMiss } from './in-flight/accounting.js';
+import { type ComputeRequest, Flight, FlightContext } from './in-flight/computation.js';
 import type { InFlight } from './in-flight/in-flight.js';
 import { isLagging, isPartitioned, type LaneContext, whenCaughtUp } from './lane-context.js';
 import { refuseReentry } from './reentrancy.js';
-import { entryInMemory, heldValue, isUsableFor, staleCopyOf, staleInMemory, TierSearch } from './tier-lookup.js';
+import { entryInMemory, expiryOf, type Found, heldValue, isUsableFor, TierSearch } from './tier-lookup.js';
 import { checkCompute, hasDefaultReadOptions, optionsOf } from './validate-call.js';
 import { promote } from './write.js';
-
-/** What `getOrSet` asks, with its options resolved. */
-interface Asked {
-  readonly key: string;
-  readonly compute: Compute<unknown>;
-  readonly call: CallOptions;
-}
 
 /**
  * The hot path: the resolved promise of an entry that can be returned as it is. It takes one look into memory, one
@@ -59,7 +52,7 @@ export function getOrSet(
     const call = optionsOf(context, options, ENTRY_OPTIONS);
     checkKey(key, context.lane);
     checkCompute(compute, context.lane);
-    const asked = { key, compute, call };
+    const asked = { key, compute, call, purpose: call.forceFresh ? 'forced' : 'request' } as const;
     if (!isLagging(context)) return readOrCompute(context, inFlight, asked);
     return whenCaughtUp(context).then(() => readOrCompute(context, inFlight, asked));
   } catch (error) {
@@ -67,8 +60,8 @@ export function getOrSet(
   }
 }
 
-function readOrCompute(context: LaneContext, inFlight: InFlight, asked: Asked): Promise<unknown> {
-  const { key, compute, call } = asked;
+function readOrCompute(context: LaneContext, inFlight: InFlight, asked: ComputeRequest): Promise<unknown> {
+  const { key, call, purpose } = asked;
   const reason = bypassReason(context, key) ?? (call.ttlMs === 0 ? 'ttl-zero' : undefined);
   if (reason !== undefined) {
     countBypass(context, key, reason);
@@ -84,9 +77,17 @@ function readOrCompute(context: LaneContext, inFlight: InFlight, asked: Asked): 
   }
   const scope = context.shared.scopes.current;
   if (scope !== undefined) refuseReentry(scope, context.lane, key);
-  const purpose = call.forceFresh ? 'forced' : 'request';
-  // Spelled out, because copying a spread object costs as much as the rest of a miss.
-  return inFlight.request({ key, compute, call, purpose, stale: staleInMemory(context, key, call) });
+  const joined = inFlight.of(key, purpose);
+  if (joined !== undefined || purpose === 'forced' || inFlight.isCrowded(key)) {
+    return inFlight.wait(asked, joined);
+  }
+  // What a tier has in the step of the call needs no flight, because nobody can have joined it.
+  const search = new TierSearch(context, key, call).run();
+  const found = search.servable;
+  if (found === undefined) return inFlight.wait(asked, undefined, search);
+  const value = serve(context, found, search, call);
+  context.recorder.lookedUp(context.shared.clock.monotonic() - search.startedAt);
+  return Promise.resolve(value);
 }
 
 /** `get` after the hot path: the same read, without computing, waiting for a flight, or serving past the ttl. */
@@ -109,49 +110,43 @@ export async function has(context: LaneContext, key: string): Promise<boolean> {
   checkKey(key, context.lane);
   if (isLagging(context)) await whenCaughtUp(context);
   if (bypassReason(context, key) !== undefined) return false;
-  const { shared, lane } = context;
   const entry = context.memory.peek(key);
-  if (entry !== undefined && shared.life.now() < entry.expiresAt && !isLagging(context)) {
-    const candidate = { lane, key, tags: entry.tags, birth: entry.birth };
-    if (shared.log.counts(candidate) && shared.log.expiredAt(candidate) === undefined) return true;
+  if (entry !== undefined && !isLagging(context)) {
+    const expiresAt = expiryOf(context, entry);
+    if (expiresAt !== undefined && context.shared.life.now() < expiresAt) return true;
   }
-  const guard = shared.log.open({ lane, key, tags: [] });
+  const guard = context.shared.log.open({ lane: context.lane, key, tags: [] });
   try {
-    const search = new TierSearch(context, key, context.call, 'peek');
-    search.guard = guard;
-    return (await search.run()).found !== undefined;
+    const search = new TierSearch(context, key, context.call, 'peek').run(guard);
+    return await search.end((found) => found !== undefined);
   } finally {
-    shared.log.close(guard);
+    context.shared.log.close(guard);
   }
 }
 
 /** Searches the tiers below memory for `get`, under a guard of its own. */
 async function readBelow(context: LaneContext, key: string, call: CallOptions): Promise<unknown> {
-  const { recorder, shared, lane } = context;
-  const guard = shared.log.open({ lane, key, tags: [] });
+  const guard = context.shared.log.open({ lane: context.lane, key, tags: [] });
   try {
-    const search = new TierSearch(context, key, call);
-    search.guard = guard;
-    let result = search.run();
-    for (;;) {
-      const done = result instanceof Promise ? await result : result;
-      const { found } = done;
-      if (found === undefined || done.stillCounts) {
-        for (const tier of done.missed) recorder.lookupMiss(tier);
-        if (found !== undefined) {
-          countHit(context, key, found.tier, found.record.computeMs);
-          promote(context, found, context.call.refreshAhead);
-          return found.encoded.valueFor(call.isolation);
-        }
-        recorder.miss();
-        if (shared.events.wants('miss')) shared.events.emit('miss', { lane, key, reason: done.reason });
-        return undefined;
-      }
-      result = done.discard();
-    }
+    const search = new TierSearch(context, key, call).run(guard);
+    return await search.end((found) => {
+      if (found !== undefined) return serve(context, found, search, call);
+      for (const tier of search.missed) context.recorder.lookupMiss(tier);
+      context.recorder.miss();
+      emitMiss(context, key, search.reason);
+      return undefined;
+    });
   } finally {
-    shared.log.close(guard);
+    context.shared.log.close(guard);
   }
+}
+
+/** The value that one request gets from a tier. It is promoted first: a listener of the hit may invalidate it. */
+function serve(context: LaneContext, found: Found, search: TierSearch, call: CallOptions): unknown {
+  promote(context, found, call.refreshAhead);
+  for (const missed of search.missed) context.recorder.lookupMiss(missed);
+  countHit(context, search.key, found.tier, found.record.computeMs);
+  return found.encoded.valueFor(call.isolation);
 }
 
 /** Serves from memory if it can, and counts the hit. */
@@ -167,10 +162,9 @@ export function freshInMemory(context: LaneContext, key: string, call: CallOptio
 }
 
 /** Starts at most one refresh in the background. The caller is answered already. */
-function refreshIfDue(context: LaneContext, inFlight: InFlight, entry: MemoryEntry, asked: Asked): void {
-  const now = context.shared.life.now();
-  if (now < entry.refreshAt || inFlight.of(asked.key, 'renewal') !== undefined) return;
-  inFlight.launch({ ...asked, purpose: 'renewal', stale: staleCopyOf(context, entry, now) });
+function refreshIfDue(context: LaneContext, inFlight: InFlight, entry: MemoryEntry, asked: ComputeRequest): void {
+  if (context.shared.life.now() < entry.refreshAt || inFlight.of(asked.key, 'renewal') !== undefined) return;
+  inFlight.launch({ ...asked, purpose: 'renewal' });
 }
 
 /** Why requests for this key go past the cache. Undefined if they do not. */
@@ -191,6 +185,6 @@ export function countBypass(context: LaneContext, key: string, reason: BypassRea
 }
 
 /** Computes past the cache: nothing is looked up, shared or stored, and the caller gets the computation's own value. */
-async function computeUncached(context: LaneContext, { key, compute, call }: Asked): Promise<unknown> {
+async function computeUncached(context: LaneContext, { key, compute, call }: ComputeRequest): Promise<unknown> {
   return compute(new FlightContext(context, new Flight(key, compute, call, 'forced')));
 }

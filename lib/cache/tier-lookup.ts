@@ -2,7 +2,6 @@ import { StaleType } from '../entries/codec/class-kinds.js';
 import { decodeRecord, type DecodedRecord } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { MissReason, TierOffReason } from '../events/reasons.js';
-import type { Candidate } from '../invalidation/invalidation-log.js';
 import type { InvalidationGuard } from '../invalidation/lane-log.js';
 import type { MemoryEntry } from '../tiers/memory-tier.js';
 import type { TierLookup } from '../tiers/tier.js';
@@ -15,8 +14,6 @@ import { isLagging, isPartitioned, type LaneContext } from './lane-context.js';
 export interface Found {
   readonly tier: TierName;
   readonly record: DecodedRecord;
-  /** What the log judges. */
-  readonly candidate: Candidate;
   readonly encoded: EncodedValue;
   /** When the record's ttl ends, or when it was expired before that. */
   readonly expiresAt: number;
@@ -41,33 +38,39 @@ export type FitOptions = Pick<CallOptions, 'version' | 'schema'>;
 
 const MISS: Verdict = Object.freeze({ outcome: 'miss' });
 
-/** Decides whether what a tier below memory holds may be served: the one place for it. */
-export function judge(
-  context: LaneContext,
-  asked: { readonly key: string; readonly call: FitOptions },
-  tier: GuardedTier,
-  lookup: TierLookup,
+/**
+ * When the ttl of what a tier holds ends: by itself, or by an expiry since. Undefined if it no longer counts. Everything
+ * that is served or listed is judged here.
+ */
+export function expiryOf(
+  { shared: { log }, lane }: LaneContext,
+  held: { readonly key: string; readonly tags: readonly string[]; readonly birth: number; readonly expiresAt: number },
   guard?: InvalidationGuard,
-): Verdict {
+): number | undefined {
+  const { key, tags, birth, expiresAt } = held;
+  const candidate = { lane, key, tags, birth };
+  if (!log.counts(candidate, guard)) return undefined;
+  const expiredAt = log.expiredAt(candidate, guard);
+  return expiredAt === undefined ? expiresAt : Math.min(expiresAt, expiredAt);
+}
+
+/** Decides whether what a tier below memory holds may be served. */
+function judge(context: LaneContext, search: TierSearch, tier: GuardedTier, lookup: TierLookup): Verdict {
   if (lookup.outcome !== 'hit') return lookup;
   const { shared, lane } = context;
-  const { key, call } = asked;
+  const { key, call, guard } = search;
   let record: DecodedRecord | undefined;
   try {
     record = lookup.record.opened ?? decodeRecord(lookup.record.bytes);
     if (record.key !== key) return MISS;
-    const { tags, birth } = record;
-    const candidate = { lane, key, tags, birth };
     if (record.appVersion !== shared.appVersion || record.schemaVersion !== call.version)
       return { outcome: 'unusable', reason: 'version', record };
-    if (!tier.trusts(birth) || !shared.log.counts(candidate, guard))
-      return { outcome: 'unusable', reason: 'invalidated', record };
-    const expired = shared.log.expiredAt(candidate, guard);
-    const expiresAt = expired === undefined ? record.expiresAt : Math.min(record.expiresAt, expired);
+    const expiresAt = tier.trusts(record.birth) ? expiryOf(context, record, guard) : undefined;
+    if (expiresAt === undefined) return { outcome: 'unusable', reason: 'invalidated', record };
     const encoded = EncodedValue.from({ codec: shared.codec, lane }, record.value);
     const now = shared.life.now();
     if (!satisfies(call.schema, encoded)) return { outcome: 'unusable', reason: 'schema', record };
-    if (now < expiresAt) return { outcome: 'found', found: { tier: tier.name, record, candidate, encoded, expiresAt } };
+    if (now < expiresAt) return { outcome: 'found', found: { tier: tier.name, record, encoded, expiresAt } };
     const staleUntil = expiresAt + (record.staleUntil - record.expiresAt);
     return { outcome: 'expired', record, stale: { ...record, encoded, expiresAt, staleUntil } };
   } catch (error) {
@@ -78,6 +81,9 @@ export function judge(
   }
 }
 
+/** What each tier answered, for an explanation. */
+export type SearchTrace = Map<TierName, Verdict>;
+
 /** One search through the tiers below memory, from the nearest down, until one has a record that may be served. */
 export class TierSearch {
   found: Found | undefined;
@@ -86,8 +92,11 @@ export class TierSearch {
   reason: MissReason = 'never-seen';
   /** Tiers that were asked and had nothing to serve. */
   readonly missed: TierName[] = [];
-  /** The guard of the flight that searches. It must be set before anything is awaited. */
+  /** Collects what is invalidated while tiers are awaited. */
   guard: InvalidationGuard | undefined;
+  readonly startedAt: number;
+  /** The answer of a tier that is awaited. */
+  private pending: Promise<void> | undefined;
   /** The log's position when what was found was judged. */
   private judgedAt = -1;
 
@@ -96,79 +105,110 @@ export class TierSearch {
     readonly key: string,
     readonly call: FitOptions,
     private readonly how: 'read' | 'peek' = 'read',
-  ) {}
-
-  /** Whether what was found still counts in the step in which it is served. */
-  get stillCounts(): boolean {
-    if (this.found === undefined) return false;
-    const { log } = this.context.shared;
-    // Every record moves the position.
-    if (log.position === this.judgedAt && this.guard?.isInvalidated !== true) return true;
-    const { candidate, expiresAt } = this.found;
-    if (!log.counts(candidate, this.guard)) return false;
-    const expired = log.expiredAt(candidate, this.guard);
-    return expired === undefined || expired >= expiresAt;
+  ) {
+    this.startedAt = context.shared.clock.monotonic();
   }
 
-  /** Synchronous as long as the tiers are. */
-  run(): TierSearch | Promise<TierSearch> {
-    if (isPartitioned(this.context) || isLagging(this.context)) {
-      this.reason = 'tier-off';
-      return this;
+  /**
+   * Starts the search. It ends in the same step if the tiers are synchronous. Without a guard, the flight that takes the
+   * search over sets its own in that step.
+   */
+  run(guard?: InvalidationGuard): this {
+    this.guard = guard;
+    if (isPartitioned(this.context) || isLagging(this.context)) this.reason = 'tier-off';
+    else this.pending = this.from(0);
+    return this;
+  }
+
+  /** Asks all tiers, also below the one that has the record, and notes what each answers. It counts nothing. */
+  async traced(): Promise<SearchTrace> {
+    const trace: SearchTrace = new Map();
+    await this.from(0, trace);
+    return trace;
+  }
+
+  /** What was found, if the search has ended and it still counts. */
+  get servable(): Found | undefined {
+    return this.pending === undefined && this.stillCounts() ? this.found : undefined;
+  }
+
+  /**
+   * Calls `done` in the step in which the search ends. What was found is judged again in that step. If it no longer
+   * counts, the search goes on below the tier that had it.
+   */
+  end<T>(done: (found: Found | undefined) => T): T | Promise<T> {
+    const { pending } = this;
+    if (pending !== undefined) {
+      this.pending = undefined;
+      return pending.then(() => this.end(done));
     }
-    return this.from(0);
+    if (this.found === undefined || this.stillCounts()) return done(this.found);
+    this.discard();
+    return this.end(done);
   }
 
-  /** Drops what was found, because it no longer counts, and searches the tiers below. */
-  discard(): TierSearch | Promise<TierSearch> {
+  private stillCounts(): boolean {
+    if (this.found === undefined) return false;
+    // Every record moves the position.
+    if (this.context.shared.log.position === this.judgedAt && this.guard?.isInvalidated !== true) return true;
+    const { record, expiresAt } = this.found;
+    const now = expiryOf(this.context, record, this.guard);
+    return now !== undefined && now >= expiresAt;
+  }
+
+  private discard(): void {
     const { below } = this.context.shared;
     const index = below.findIndex((tier) => tier.name === this.found?.tier);
     if (this.found !== undefined) this.missed.push(this.found.tier);
     this.found = undefined;
     this.reason = 'invalidated';
-    return this.from(index + 1);
+    this.pending = this.from(index + 1);
   }
 
-  private from(first: number): TierSearch | Promise<TierSearch> {
-    const { below } = this.context.shared;
-    for (let index = first; index < below.length; index++) {
-      const tier = below[index];
+  private from(first: number, trace?: SearchTrace): Promise<void> | undefined {
+    const { lane, shared } = this.context;
+    for (let index = first; index < shared.below.length; index++) {
+      const tier = shared.below[index];
       if (tier === undefined) break;
-      const lookup = tier.read(this.context.lane, this.key, this.how);
+      const lookup = tier.read(lane, this.key, this.how);
       if (lookup instanceof Promise) {
-        return lookup.then((answer) => {
-          this.consider(tier, answer);
-          return this.found === undefined ? this.from(index + 1) : this;
-        });
+        return lookup.then((answer) => (this.takes(tier, answer, trace) ? undefined : this.from(index + 1, trace)));
       }
-      this.consider(tier, lookup);
-      if (this.found !== undefined) break;
+      if (this.takes(tier, lookup, trace)) break;
     }
-    return this;
+    return undefined;
   }
 
-  private consider(tier: GuardedTier, lookup: TierLookup): void {
+  /** Whether the search ends with what this tier answered. */
+  private takes(tier: GuardedTier, lookup: TierLookup, trace: SearchTrace | undefined): boolean {
     const { shared, recorder } = this.context;
     // Before the judgement: a schema is the app's code, and may invalidate.
     const { position } = shared.log;
-    const verdict = judge(this.context, this, tier, lookup, this.guard);
-    if (verdict.outcome === 'found') {
-      this.found = verdict.found;
-      this.judgedAt = position;
-      return;
+    const verdict = judge(this.context, this, tier, lookup);
+    if (trace !== undefined) {
+      trace.set(tier.name, verdict);
+      return false;
     }
-    if (verdict.outcome === 'off') {
-      if (verdict.reason !== 'policy') this.reason = 'tier-off';
-      return;
+    switch (verdict.outcome) {
+      case 'found':
+        this.found = verdict.found;
+        this.judgedAt = position;
+        return true;
+      case 'off':
+        if (verdict.reason !== 'policy') this.reason = 'tier-off';
+        return false;
+      case 'miss':
+        break;
+      case 'expired':
+        this.reason = 'expired';
+        if (shared.life.now() < verdict.stale.staleUntil) this.stale = fresherOf(this.stale, verdict.stale);
+        break;
+      default:
+        this.reason = verdict.reason;
+        if (verdict.reason === 'damaged') recorder.tierError(tier.name);
     }
     this.missed.push(tier.name);
-    if (verdict.outcome === 'unusable') {
-      this.reason = verdict.reason;
-      if (verdict.reason === 'damaged') recorder.tierError(tier.name);
-    } else if (verdict.outcome === 'expired') {
-      this.reason = 'expired';
-      if (shared.life.now() < verdict.stale.staleUntil) this.stale = fresherOf(this.stale, verdict.stale);
-    }
+    return false;
   }
 }
 
@@ -182,13 +222,12 @@ export function entryInMemory(context: LaneContext, key: string): MemoryEntry | 
   if (entry === undefined || isPartitioned(context) || isLagging(context)) return undefined;
   const { log } = context.shared;
   if (entry.stamp === log.stamp) return entry;
-  const candidate = { lane: context.lane, key, tags: entry.tags, birth: entry.birth };
-  if (!log.counts(candidate)) {
+  const expiresAt = expiryOf(context, entry);
+  if (expiresAt === undefined) {
     context.memory.delete(key);
     return undefined;
   }
-  const expired = log.expiredAt(candidate);
-  if (expired !== undefined) entry.expire(expired);
+  entry.expire(expiresAt);
   entry.stamp = log.stamp;
   return entry;
 }

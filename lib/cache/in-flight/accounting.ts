@@ -1,4 +1,5 @@
 import type { TierName } from '../../entries/tier-name.js';
+import type { MissReason } from '../../events/reasons.js';
 import type { LaneContext } from '../lane-context.js';
 import type { Flight } from './computation.js';
 
@@ -11,6 +12,11 @@ export function countHit(
 ): void {
   recorder.hit(tier, computeMs);
   if (shared.events.wants('hit')) shared.events.emit('hit', { lane, key, tier });
+}
+
+/** Emits that no tier had an entry. The miss is counted with the request. */
+export function emitMiss({ shared, lane }: LaneContext, key: string, reason: MissReason): void {
+  if (shared.events.wants('miss')) shared.events.emit('miss', { lane, key, reason });
 }
 
 /** How a flight ended: a tier had the value, or it was computed. */

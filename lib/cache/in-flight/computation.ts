@@ -21,28 +21,34 @@ export interface ComputeRequest {
   readonly compute: Compute<unknown>;
   readonly call: CallOptions;
   readonly purpose: FlightPurpose;
-  readonly stale: StaleCopy | undefined;
 }
+
+/** Where a flight stands. A queued flight has no guard, and so no birth. */
+type FlightState =
+  | { readonly phase: 'queued' }
+  | { readonly phase: 'running'; readonly guard: InvalidationGuard }
+  /** A tier had the value. */
+  | { readonly phase: 'answered'; readonly answer: EncodedValue }
+  /** All callers left before it started. */
+  | { readonly phase: 'abandoned' };
+
+const QUEUED: FlightState = Object.freeze({ phase: 'queued' });
+const ABANDONED: FlightState = Object.freeze({ phase: 'abandoned' });
 
 /** One look-up and computation of a key that its callers share. */
 export class Flight {
   /** Callers who still wait. */
   readonly waiters = new Set<Waiter>();
-  /** Nobody waits for it any more, and its result is dropped. */
-  isAbandoned = false;
   /** How many requests count with this flight's outcome, whether they still wait or not. */
   requests = 0;
-  /** Opened when the flight starts. A queued flight has none, and so no birth. */
-  guard: InvalidationGuard | undefined;
   /** Tiers below memory that were asked and had nothing. Undefined until they have been asked. */
   missed: readonly TierName[] | undefined;
   /** The tiers were asked again after the turn of another instance. */
   hasWaitedForTurn = false;
-  /** What a tier answered. */
-  answer: EncodedValue | undefined;
   stale: StaleCopy | undefined;
   /** The flight that callers could join until `forceFresh` opened this one. */
   displaced: Flight | undefined;
+  private state = QUEUED;
   /** Cancel functions of the timers that bound it, also of callers who have left. Few flights have any. */
   private limits: Set<() => void> | undefined;
   private controller: AbortController | undefined;
@@ -56,9 +62,42 @@ export class Flight {
     readonly scope?: FlightScope,
   ) {}
 
+  get isQueued(): boolean {
+    return this.state.phase === 'queued';
+  }
+
+  /** The guard of a flight that runs. */
+  get guard(): InvalidationGuard | undefined {
+    return this.state.phase === 'running' ? this.state.guard : undefined;
+  }
+
+  /** What a tier answered. */
+  get answer(): EncodedValue | undefined {
+    return this.state.phase === 'answered' ? this.state.answer : undefined;
+  }
+
   /** Callers who come now may wait for it. */
   get isJoinable(): boolean {
-    return this.guard === undefined || this.guard.isJoinable;
+    return this.isQueued || this.guard?.isJoinable === true;
+  }
+
+  /** Nobody waits for it any more, and its result is dropped. */
+  get isAbandoned(): boolean {
+    return this.state === ABANDONED || this.guard?.isAbandoned === true;
+  }
+
+  start(guard: InvalidationGuard): void {
+    this.state = { phase: 'running', guard };
+  }
+
+  answerWith(answer: EncodedValue): void {
+    this.state = { phase: 'answered', answer };
+  }
+
+  /** A computation that runs goes on, and its late result is not stored. */
+  abandon(): void {
+    if (this.guard === undefined) this.state = ABANDONED;
+    else this.guard.abandon();
   }
 
   limitBy(cancel: () => void): void {

@@ -1,23 +1,15 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { InvalidationGuard } from '../../invalidation/lane-log.js';
-import type { CallOptions } from '../call-options.js';
 import { EncodedValue } from '../encoded-value.js';
 import { type ClusterTurns, isPartitioned, type LaneContext } from '../lane-context.js';
 import { type Found, fresherOf, staleInMemory, TierSearch } from '../tier-lookup.js';
 import { FENCED, PARTITIONED, promote, refusalOf, refuse, store } from '../write.js';
-import { countFlight, countHit, emitCompute } from './accounting.js';
+import { countFlight, emitCompute, emitMiss } from './accounting.js';
 import { type ComputeRequest, Flight, FlightContext, type FlightPurpose, Waiter } from './computation.js';
 import { StaleServing, Waiters } from './waiters.js';
 
 /** A key is computed at most this many times at once: one flight that was invalidated, and one that callers may join. */
 const COMPUTATIONS_PER_KEY = 2;
-
-/** A search through the tiers below memory that has started, and may have ended in the same step. */
-interface StartedSearch {
-  readonly search: TierSearch;
-  readonly result: TierSearch | Promise<TierSearch>;
-  readonly startedAt: number;
-}
 
 /**
  * Single flight: the callers of a key share one look-up and one computation of it.
@@ -50,7 +42,7 @@ export class InFlight {
     const flight = this.joinable.get(key);
     if (flight === undefined || !flight.isJoinable) return undefined;
     if (purpose !== 'forced' || flight.purpose === 'forced') return flight;
-    if (flight.guard !== undefined) return undefined;
+    if (!flight.isQueued) return undefined;
     // It has not started, so it can still go straight to the computation.
     flight.purpose = 'forced';
     return flight;
@@ -61,22 +53,23 @@ export class InFlight {
     return this.staleServing.isLeftAlone(key);
   }
 
-  /** Answers one caller: at once by a tier, or by a flight that it joins or opens. */
-  request(asked: ComputeRequest): Promise<unknown> {
-    const { key, purpose, call } = asked;
-    const joined = this.of(key, purpose);
-    if (joined !== undefined || purpose !== 'request' || this.isCrowded(key)) return this.wait(asked, joined);
-    const started = this.search(key, call);
-    const { search, result } = started;
-    // Nobody can have joined a flight for what a tier had in the step of the call.
-    if (result === search && search.found !== undefined && search.stillCounts) {
-      return Promise.resolve(this.serve(search.found, asked, started));
-    }
-    return this.wait(asked, undefined, started);
+  /** Whether a flight that is opened now has to be queued. */
+  isCrowded(key: string): boolean {
+    return (this.running.get(key) ?? 0) >= COMPUTATIONS_PER_KEY;
+  }
+
+  /** Lets a caller wait for the flight that it can join. Else opens one, which takes over the search that has begun. */
+  wait(asked: ComputeRequest, joined: Flight | undefined, search?: TierSearch): Promise<unknown> {
+    const askedAt = this.context.shared.log.position;
+    const flight = joined ?? this.launch(asked, search);
+    if (flight.answer !== undefined) return Promise.resolve(flight.answer.valueFor(asked.call.isolation));
+    const waiter = new Waiter(asked.compute, asked.call, askedAt);
+    this.waiters.join(flight, waiter);
+    return waiter.promise;
   }
 
   /** Opens a flight, or queues it behind those of its key. It may have its answer when this returns. */
-  launch(asked: ComputeRequest, started?: StartedSearch): Flight {
+  launch(asked: ComputeRequest, search?: TierSearch): Flight {
     const { key, call, purpose } = asked;
     const isQueued = this.isCrowded(key);
     // The end of another flight starts a queued one, which must not run as a part of that other.
@@ -86,8 +79,7 @@ export class InFlight {
     flight.displaced = this.joinable.get(key);
     this.joinable.set(key, flight);
     if (isQueued) return flight;
-    flight.stale = asked.stale;
-    this.start(flight, started);
+    this.start(flight, search);
     return flight;
   }
 
@@ -96,89 +88,53 @@ export class InFlight {
     for (const flight of this.open) flight.abort(reason);
   }
 
-  private isCrowded(key: string): boolean {
-    return (this.running.get(key) ?? 0) >= COMPUTATIONS_PER_KEY;
-  }
-
-  private search(key: string, call: CallOptions): StartedSearch {
-    const startedAt = this.context.shared.clock.monotonic();
-    const search = new TierSearch(this.context, key, call);
-    return { search, result: search.run(), startedAt };
-  }
-
-  private serve(found: Found, { key, call }: ComputeRequest, { search, startedAt }: StartedSearch): unknown {
-    const { recorder, shared } = this.context;
-    promote(this.context, found, call.refreshAhead);
-    for (const missed of search.missed) recorder.lookupMiss(missed);
-    countHit(this.context, key, found.tier, found.record.computeMs);
-    recorder.lookedUp(shared.clock.monotonic() - startedAt);
-    return found.encoded.valueFor(call.isolation);
-  }
-
-  private wait(asked: ComputeRequest, joined: Flight | undefined, started?: StartedSearch): Promise<unknown> {
-    const askedAt = this.context.shared.log.position;
-    const flight = joined ?? this.launch(asked, started);
-    if (flight.answer !== undefined) return Promise.resolve(flight.answer.valueFor(asked.call.isolation));
-    const waiter = new Waiter(asked.compute, asked.call, askedAt);
-    this.waiters.join(flight, waiter);
-    return waiter.promise;
-  }
-
-  private start(flight: Flight, started?: StartedSearch): void {
+  private start(flight: Flight, search?: TierSearch): void {
     const { shared, lane } = this.context;
-    const { key, call, purpose } = flight;
+    const { key, call } = flight;
+    flight.stale = staleInMemory(this.context, key, call);
+    const { purpose } = flight;
     this.open.add(flight);
     this.running.set(key, (this.running.get(key) ?? 0) + 1);
     const guard = shared.log.open({ lane, key, tags: call.tags });
-    flight.guard = guard;
+    flight.start(guard);
     if (purpose === 'renewal' && call.hardTimeoutMs !== null) this.waiters.bound(flight, call.hardTimeoutMs);
-    if (purpose === 'request') this.follow(flight, guard, started ?? this.search(key, call));
+    if (purpose === 'request') this.follow(flight, guard, search ?? new TierSearch(this.context, key, call).run());
     else void this.compute(flight, guard);
   }
 
-  /** Waits for the search. What it found is judged again in the step in which it is served. */
-  private follow(flight: Flight, guard: InvalidationGuard, { search, result, startedAt }: StartedSearch): void {
+  private follow(flight: Flight, guard: InvalidationGuard, search: TierSearch): void {
     const { recorder, shared } = this.context;
     search.guard = guard;
-    const step = (searched: TierSearch | Promise<TierSearch>): void => {
-      if (searched instanceof Promise) {
-        void searched.then(step);
-      } else if (searched.found !== undefined && !searched.stillCounts) {
-        step(searched.discard());
-      } else {
-        recorder.lookedUp(shared.clock.monotonic() - startedAt);
-        this.searched(flight, guard, searched);
-      }
-    };
-    step(result);
+    void search.end((found) => {
+      recorder.lookedUp(shared.clock.monotonic() - search.startedAt);
+      this.searched(flight, guard, search, found);
+    });
   }
 
-  private searched(flight: Flight, guard: InvalidationGuard, search: TierSearch): void {
-    const { found, missed, stale, reason } = search;
-    const { shared, policy, lane } = this.context;
+  private searched(flight: Flight, guard: InvalidationGuard, search: TierSearch, found: Found | undefined): void {
+    const { missed, stale, reason } = search;
+    const { shared, policy } = this.context;
     flight.missed = missed;
     if (stale !== undefined) flight.stale = fresherOf(flight.stale, stale);
     if (found !== undefined) {
-      this.answer(flight, found);
+      this.answer(flight, guard, found);
       return;
     }
-    if (shared.events.wants('miss') && !flight.hasWaitedForTurn) {
-      shared.events.emit('miss', { lane, key: flight.key, reason });
-    }
+    if (!flight.hasWaitedForTurn) emitMiss(this.context, flight.key, reason);
     if (stale !== undefined) this.waiters.staleFound(flight);
-    if (guard.isAbandoned) this.settle(flight, () => undefined);
+    if (guard.isAbandoned) this.settle(flight, guard, () => undefined);
     else if (flight.stale !== undefined && this.staleServing.isLeftAlone(flight.key)) this.restOnStale(flight, guard);
     else if (shared.turns === undefined || policy.l4.coalesce === 'process') void this.compute(flight, guard);
     else void this.computeInTurn(flight, guard, shared.turns);
   }
 
   /** A tier had it: promotes it, and answers all who wait. */
-  private answer(flight: Flight, found: Found): void {
+  private answer(flight: Flight, guard: InvalidationGuard, found: Found): void {
     promote(this.context, found, flight.call.refreshAhead);
-    flight.answer = found.encoded;
+    flight.answerWith(found.encoded);
     if (flight.requests === 0) flight.requests = 1;
     countFlight(this.context, flight, { outcome: 'hit', tier: found.tier, computeMs: found.record.computeMs });
-    this.end(flight);
+    this.end(flight, guard);
     for (const waiter of flight.waiters) waiter.give(found.encoded);
     flight.waiters.clear();
   }
@@ -191,7 +147,7 @@ export class InFlight {
         if (this.staleServing.serve(flight, waiter, { cause: 'compute-failed' })) flight.waiters.delete(waiter);
       }
       if (flight.waiters.size > 0) void this.compute(flight, guard);
-      else this.settle(flight, () => undefined);
+      else this.settle(flight, guard, () => undefined);
     });
   }
 
@@ -200,8 +156,8 @@ export class InFlight {
     const turn = await turns.take(this.context.lane, flight.key);
     flight.hasWaitedForTurn = true;
     if (turn === 'ended' && !guard.isInvalidated)
-      return this.follow(flight, guard, this.search(flight.key, flight.call));
-    if (guard.isAbandoned) this.settle(flight, () => undefined);
+      return this.follow(flight, guard, new TierSearch(this.context, flight.key, flight.call).run());
+    if (guard.isAbandoned) this.settle(flight, guard, () => undefined);
     else await this.compute(flight, guard);
     if (turn !== 'ended') turn.end();
   }
@@ -221,7 +177,7 @@ export class InFlight {
       const ms = shared.clock.monotonic() - startedAt;
       recorder.failed(ms);
       emitCompute(this.context, flight, { outcome: 'failed', ms, error });
-      this.failed(flight, error);
+      this.failed(flight, guard, error);
       return;
     }
     const ms = shared.clock.monotonic() - startedAt;
@@ -240,21 +196,21 @@ export class InFlight {
       if (waiter.limit !== undefined) flight.unlimit(waiter.limit);
       if (!waiter.call.forceFresh) flight.requests--;
     }
-    this.settle(flight, (waiter) => waiter.give(encoded));
+    this.settle(flight, guard, (waiter) => waiter.give(encoded));
     for (const waiter of late) this.retry(flight.key, waiter);
   }
 
-  private failed(flight: Flight, error: unknown): void {
+  private failed(flight: Flight, guard: InvalidationGuard, error: unknown): void {
     this.staleServing.failed(flight);
-    this.settle(flight, (waiter) => {
+    this.settle(flight, guard, (waiter) => {
       if (!this.staleServing.serve(flight, waiter, { cause: 'compute-failed', error })) waiter.fail(error);
     });
   }
 
   /** Ends a flight that no tier answered, and answers all who wait. */
-  private settle(flight: Flight, answer: (waiter: Waiter) => void): void {
+  private settle(flight: Flight, guard: InvalidationGuard, answer: (waiter: Waiter) => void): void {
     countFlight(this.context, flight, { outcome: 'miss' });
-    this.end(flight);
+    this.end(flight, guard);
     for (const waiter of flight.waiters) answer(waiter);
     flight.waiters.clear();
   }
@@ -263,16 +219,15 @@ export class InFlight {
   private retry(key: string, waiter: Waiter): void {
     const { compute, call } = waiter;
     const purpose = call.forceFresh ? 'forced' : 'request';
-    const asked = { key, compute, call, purpose, stale: staleInMemory(this.context, key, call) } as const;
-    const flight = this.of(key, purpose) ?? this.launch(asked);
+    const flight = this.of(key, purpose) ?? this.launch({ key, compute, call, purpose });
     if (flight.answer === undefined) this.waiters.transfer(flight, waiter);
     else waiter.give(flight.answer);
   }
 
   /** Closes the flight, and starts the one that is queued behind it. */
-  private end(flight: Flight): void {
-    const { key, guard } = flight;
-    if (guard !== undefined) this.context.shared.log.close(guard);
+  private end(flight: Flight, guard: InvalidationGuard): void {
+    const { key } = flight;
+    this.context.shared.log.close(guard);
     flight.cancelLimits();
     this.open.delete(flight);
     const left = (this.running.get(key) ?? 1) - 1;
@@ -280,9 +235,7 @@ export class InFlight {
     else this.running.delete(key);
     this.withdraw(flight);
     const next = this.joinable.get(key);
-    if (next === undefined || next.guard !== undefined) return;
-    next.stale = staleInMemory(this.context, next.key, next.call);
-    this.start(next);
+    if (next?.isQueued === true) this.start(next);
   }
 
   /**
@@ -299,12 +252,10 @@ export class InFlight {
   /** Nobody waits any more. The late result is dropped, and the key's next caller opens another flight. */
   private abandon(flight: Flight, error: unknown): void {
     this.withdraw(flight);
-    flight.isAbandoned = true;
     flight.abort(error);
-    if (flight.guard !== undefined) {
-      flight.guard.abandon();
-      return;
-    }
+    const { isQueued } = flight;
+    flight.abandon();
+    if (!isQueued) return;
     flight.cancelLimits();
     countFlight(this.context, flight, { outcome: 'miss' });
   }

@@ -3,7 +3,7 @@ import type { Flight, Waiter } from './computation.js';
 import { emitCompute } from './accounting.js';
 import type { LaneContext } from '../lane-context.js';
 import { LRUCache } from 'lru-cache';
-import { staleInMemory, type StaleCopy } from '../tier-lookup.js';
+import { expiryOf, staleInMemory, type StaleCopy } from '../tier-lookup.js';
 
 /** Lets each caller wait for a flight with its own soft timeout, hard timeout and signal. */
 export class Waiters {
@@ -148,22 +148,20 @@ export class StaleServing {
   /** Whether the flight's copy, if it has one, has not been invalidated since it was found. */
   stillCounts(flight: Flight): boolean {
     const { stale, guard } = flight;
-    return stale === undefined || this.context.shared.log.counts({ ...stale, lane: this.context.lane }, guard);
+    return stale === undefined || expiryOf(this.context, stale, guard) !== undefined;
   }
 
   /** A queued flight has no guard that collects invalidations, so it takes the copy that memory has now. */
   private copyOf(flight: Flight): StaleCopy | undefined {
-    return flight.guard === undefined ? staleInMemory(this.context, flight.key, flight.call) : flight.stale;
+    return flight.isQueued ? staleInMemory(this.context, flight.key, flight.call) : flight.stale;
   }
 
   private isServable(flight: Flight, stale: StaleCopy, acceptedGraceMs: number, { cause }: StaleCause): boolean {
-    const { shared, lane } = this.context;
     const { guard } = flight;
-    const candidate = { ...stale, lane };
-    if (!shared.log.counts(candidate, guard)) return false;
-    const expiresAt = Math.min(stale.expiresAt, shared.log.expiredAt(candidate, guard) ?? Infinity);
+    const expiresAt = expiryOf(this.context, stale, guard);
+    if (expiresAt === undefined) return false;
     const grace = Math.min(stale.staleUntil - stale.expiresAt, acceptedGraceMs);
-    const now = shared.life.now();
+    const now = this.context.shared.life.now();
     // A caller with `forceFresh` takes a good entry only instead of an error, not instead of waiting.
     if (cause === 'soft-timeout' && now < expiresAt) return false;
     return grace > 0 && now < expiresAt + grace;

@@ -91,11 +91,10 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     one,
     { keys: ['c'], kinds: rarely, reads: 'later', evicts: 0.08, hurries: 0.4 },
     [
-      inFlight,
-      '} else if (searched.found !== undefined && !searched.stillCounts) {',
-      '} else if (searched.found === null) {',
+      lookup,
+      'if (this.found === undefined || this.stillCounts()) return done(this.found);',
+      'return done(this.found);',
     ],
-    ['lib/cache/read.ts', 'if (found === undefined || done.stillCounts) {', 'if (found !== null) {'],
   ),
   omit('1 one predicate', 'disk queues keep the order of the calls', one, {}, [
     'test/support/model-tier.ts',
@@ -261,8 +260,8 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ),
   omit('12 grace', 'a stale copy is judged again when it is served', aging, { ...tag, plain: true }, [
     waiters,
-    'if (!shared.log.counts(candidate, guard)) return false;',
-    '',
+    'const expiresAt = expiryOf(this.context, stale, guard);',
+    'const expiresAt = expiryOf(this.context, stale, guard) ?? stale.expiresAt;',
   ]),
   omit(
     '13 set',
