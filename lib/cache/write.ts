@@ -1,8 +1,9 @@
 import { randomFraction } from '../clock/clock.js';
 import { encodeRecord } from '../entries/record.js';
+import type { TierName } from '../entries/tier-name.js';
 import type { RefusalReason } from '../events/reasons.js';
 import { MemoryEntry, type MemoryEntryFields } from '../tiers/memory-tier.js';
-import { FoundRecord } from '../tiers/tier.js';
+import { FoundRecord, type TierRecord } from '../tiers/tier.js';
 import type { CallOptions } from './call-options.js';
 import type { EncodedValue } from './encoded-value.js';
 import type { LaneContext } from './lane-context.js';
@@ -95,6 +96,7 @@ export function store(context: LaneContext, candidate: CandidateValue, params: S
   const { key, encoded, tags, computeMs, ttlMs } = candidate;
   const { birth, flight, call, expiredAt } = params;
   const { shared, lane } = context;
+  const { position } = shared.log;
   const storedAt = shared.life.now();
   const jitterMs = call.jitterMs > 0 ? Math.min(call.jitterMs * randomFraction(), ttlMs) : 0;
   const expiresAt = Math.min(storedAt + ttlMs - jitterMs, expiredAt ?? Infinity);
@@ -103,9 +105,12 @@ export function store(context: LaneContext, candidate: CandidateValue, params: S
   shared.log.stored({ lane, key, tags, birth }, flight);
   const fields = { key, tags, birth, flight, storedAt, expiresAt, staleUntil, computeMs, schemaVersion: call.version };
   const entry = entryOf(context, encoded, call.refreshAhead, fields);
-  writeBelow(context, entry, encoded);
-  remember(context, entry);
+  const record = recordOf(context, entry, encoded);
+  const noRoom = record === undefined ? undefined : writeBelow(context, record, position);
+  remember(context, entry, position);
   context.recent.stored(key, { birth, tags, expiresAt });
+  // Only now: a listener may invalidate the key.
+  if (noRoom !== undefined) refuse(context, key, NO_ROOM[noRoom]);
   const { sizeBytes } = entry;
   if (shared.events.wants('store')) shared.events.emit('store', { lane, key, sizeBytes });
 }
@@ -113,16 +118,14 @@ export function store(context: LaneContext, candidate: CandidateValue, params: S
 /** Copies what a tier had into the tiers above it, with its remaining life. */
 export function promote(context: LaneContext, found: Found, refreshAhead: number | null): void {
   const { record, encoded, expiresAt } = found;
+  const { position } = context.shared.log;
   const { key, tags, birth, storedAt, computeMs, schemaVersion } = record;
   const staleUntil = expiresAt + (record.staleUntil - record.expiresAt);
   if (!mayReplace(context, key, { birth, flight: 0 })) return;
   const fields = { key, tags, birth, flight: 0, storedAt, expiresAt, staleUntil, computeMs, schemaVersion };
   const entry = entryOf(context, encoded, refreshAhead, fields);
-  for (const tier of context.shared.below) {
-    if (tier.name === found.tier) break;
-    tier.write(context.lane, new FoundRecord(record, staleUntil));
-  }
-  remember(context, entry);
+  writeBelow(context, new FoundRecord(record, staleUntil), position, found.tier);
+  remember(context, entry, position);
 }
 
 /**
@@ -156,13 +159,12 @@ function entryOf(
 }
 
 /**
- * Puts the entry into memory, last of all tiers. Its eviction may call a listener or a strategy that invalidates this
- * very key. Such a removal comes behind what was written below, and memory keeps nothing.
+ * Puts the entry into memory, last of all tiers. A failing write below or an eviction here may call a listener or a
+ * strategy that invalidates this very key. That moves the log on from `position`, and memory keeps nothing.
  */
-function remember(context: LaneContext, entry: MemoryEntry): void {
+function remember(context: LaneContext, entry: MemoryEntry, position: number): void {
   const { log } = context.shared;
-  const { position } = log;
-  context.memory.set(entry);
+  if (log.position === position) context.memory.set(entry);
   if (log.position !== position) context.memory.delete(entry.key);
 }
 
@@ -174,19 +176,31 @@ function mayReplace(context: LaneContext, key: string, params: Pick<StoreParams,
   return present.birth === params.birth && present.flight <= params.flight;
 }
 
-/** Writes the record of an entry to every tier below. The same bytes go to all. */
-function writeBelow(context: LaneContext, entry: MemoryEntry, encoded: EncodedValue): void {
-  const { lane, shared, policy } = context;
-  if (encoded.bytes === undefined || shared.below.length === 0 || policy.isolation === 'shared') return;
+/** The record of an entry for the tiers below. Undefined if they do not get it. */
+function recordOf({ shared, policy }: LaneContext, entry: MemoryEntry, encoded: EncodedValue): TierRecord | undefined {
+  if (encoded.bytes === undefined || shared.below.length === 0 || policy.isolation === 'shared') return undefined;
   const { key, tags, birth, storedAt, expiresAt, staleUntil, computeMs, schemaVersion } = entry;
   const life = { storedAt, expiresAt, staleUntil };
   const { appVersion } = shared;
   const bytes = encodeRecord({ key, tags, birth, ...life, computeMs, appVersion, schemaVersion, value: encoded.bytes });
-  const record = { key, tags, birth, expiresAt: staleUntil, computeMs, bytes };
+  return { key, tags, birth, expiresAt: staleUntil, computeMs, bytes };
+}
+
+/**
+ * Writes the record to the tiers below, or to those above the tier that has it, as long as the log stays at `position`.
+ * Returns why a tier had no room.
+ */
+function writeBelow(
+  { lane, shared }: LaneContext,
+  record: TierRecord,
+  position: number,
+  foundIn?: TierName,
+): 'backlog' | 'disk-full' | undefined {
   let noRoom: 'backlog' | 'disk-full' | undefined;
   for (const tier of shared.below) {
+    if (tier.name === foundIn || shared.log.position !== position) break;
     const answer = tier.write(lane, record);
     noRoom ??= answer;
   }
-  if (noRoom !== undefined) refuse(context, key, NO_ROOM[noRoom]);
+  return noRoom;
 }
