@@ -180,9 +180,20 @@ function mayReplace(context: LaneContext, key: string, params: Pick<StoreParams,
 function recordOf({ shared, policy }: LaneContext, entry: MemoryEntry, encoded: EncodedValue): TierRecord | undefined {
   if (encoded.bytes === undefined || shared.below.length === 0 || policy.isolation === 'shared') return undefined;
   const { key, tags, birth, storedAt, expiresAt, staleUntil, computeMs, schemaVersion } = entry;
-  const life = { storedAt, expiresAt, staleUntil };
   const { appVersion } = shared;
-  const bytes = encodeRecord({ key, tags, birth, ...life, computeMs, appVersion, schemaVersion, value: encoded.bytes });
+  const value = encoded.bytes;
+  const bytes = encodeRecord({
+    key,
+    tags,
+    birth,
+    storedAt,
+    expiresAt,
+    staleUntil,
+    computeMs,
+    appVersion,
+    schemaVersion,
+    value,
+  });
   return { key, tags, birth, expiresAt: staleUntil, computeMs, bytes };
 }
 
