@@ -40,7 +40,7 @@ export interface AppContext {
   readonly events: EventBus;
   readonly counters: ReadonlyMap<string, LaneCounters>;
   readonly recorder: (lane: string) => LaneRecorder;
-  readonly recent: (lane: string) => KeyHistory;
+  readonly historyOf: (lane: string) => KeyHistory;
   readonly scopes: FlightScopes;
   readonly warnOnce: (subject: string, message: string) => void;
 }
@@ -63,7 +63,7 @@ export function createContext(
   const events = new EventBus(clock, logger === undefined ? () => undefined : reportListener(logger));
   if (logger !== undefined) logEvents(events, logger);
   const counters = new Map(Array.from(lanes.keys(), (lane) => [lane, new LaneCounters()]));
-  const recent = new Map(Array.from(lanes.keys(), (lane) => [lane, new KeyHistory()]));
+  const histories = new Map(Array.from(lanes.keys(), (lane) => [lane, new KeyHistory()]));
   const codec = new ValueCodec(options.types ?? []);
   const warned = new Set<string>();
   const warnOnce = (subject: string, message: string): void => {
@@ -87,7 +87,7 @@ export function createContext(
     life: new LifeClock(clock),
     scopes: new FlightScopes(),
     recorder: (lane) => counters.get(lane) ?? new LaneCounters(),
-    recent: (lane) => recent.get(lane) ?? new KeyHistory(),
+    historyOf: (lane) => histories.get(lane) ?? new KeyHistory(),
     warnOnce,
   };
 }
@@ -108,7 +108,7 @@ export function checkpointsDirectory(options: LaneCacheOptions): string | false 
 
 /** Opens the directory that the settings name, or none. */
 export async function openDiskFor(context: AppContext): Promise<Disk> {
-  const { options, lanes, clock, life, events, recorder, recent } = context;
+  const { options, lanes, clock, life, events, recorder, historyOf } = context;
   const { storage } = options;
   const root = rootDirectory(options);
   if (root === false) return noDisk(context.makeCheckpoints?.(context));
@@ -119,7 +119,7 @@ export async function openDiskFor(context: AppContext): Promise<Disk> {
     life,
     events,
     recorder,
-    evicted: (lane, key, tier, reason) => recent(lane).evicted(key, tier, reason),
+    evicted: (lane, key, tier, reason) => historyOf(lane).evicted(key, tier, reason),
     checkpoints: checkpointsDirectory(options),
     serves: context.purpose === 'look' ? 'nobody' : 'others',
     minFreeBytes: storage?.minFreeBytes === undefined ? undefined : parseSize(storage.minFreeBytes),

@@ -266,7 +266,7 @@ export class App implements LaneCacheApp {
 }
 
 function tiersOf(context: AppContext, { disk, backend }: Opened): AppTiers {
-  const { lanes, codec, life, events, recorder, recent } = context;
+  const { lanes, codec, life, events, recorder, historyOf } = context;
   const { l2, l3 } = disk;
   const l1 = new MemoryTier({
     lanes,
@@ -275,7 +275,7 @@ function tiersOf(context: AppContext, { disk, backend }: Opened): AppTiers {
     evicted: (lane, { key }, reason) => {
       if (reason === 'expired') recorder(lane).expiration('l1', 1);
       else recorder(lane).eviction('l1', 1);
-      recent(lane).evicted(key, 'l1', reason);
+      historyOf(lane).evicted(key, 'l1', reason);
       if (l2 instanceof DiskTier) l2.touch(lane, key);
       if (events.wants('evict')) events.emit('evict', { lane, key, tier: 'l1', reason });
     },
@@ -305,14 +305,14 @@ function sharedContextOf(context: AppContext, tiers: AppTiers, { disk, log, back
     below,
     memory: l1,
     persistence: disk.persistence,
-    shared: backend?.log,
-    turns: backend?.turns,
+    sharedLog: backend?.log,
+    clusterTurns: backend?.turns,
     appVersion: options.version ?? '',
   };
 }
 
 function laneContextsOf(
-  { lanes, recorder, recent }: AppContext,
+  { lanes, recorder, historyOf }: AppContext,
   { l1 }: AppTiers,
   shared: SharedContext,
 ): ReadonlyMap<string, LaneContext> {
@@ -327,7 +327,7 @@ function laneContextsOf(
         shared,
         call: laneOptions(policy),
         recorder: recorder(lane),
-        recent: recent(lane),
+        history: historyOf(lane),
         include: patterns(policy.include),
         exclude: patterns(policy.exclude),
         memory: l1.space(lane),

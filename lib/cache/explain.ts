@@ -205,7 +205,7 @@ function expired(
   expiresAt: number,
 ): TierExplanation {
   const { key, tags, birth } = held;
-  const by = context.shared.log.whyNot({ lane: context.lane, key, tags, birth }) ?? context.recent.of(key)?.named;
+  const by = context.shared.log.whyNot({ lane: context.lane, key, tags, birth }) ?? context.history.of(key)?.named;
   const wasNamed = by?.kind === 'expire' && by.position > birth;
   const detail = `its ttl ended at ${iso(expiresAt)}${wasNamed ? `, by ${recordText(by)}` : ''}`;
   const found = { tier, status: 'unusable', reason: 'expired', detail } as const;
@@ -226,7 +226,7 @@ function invalidated(
 
 /** Why there is nothing, as far as the history of the key shows. */
 function absent(context: LaneContext, tier: TierName, key: string): TierExplanation {
-  const trace = context.recent.of(key);
+  const trace = context.history.of(key);
   const none = { tier, status: 'absent' } as const;
   if (trace === undefined) {
     const detail = 'this key was not stored, refused or removed lately';
@@ -257,7 +257,7 @@ function removalOf(context: LaneContext, key: string, trace: KeyTrace): VoidedBy
   const candidate = { lane: context.lane, key, tags: stored.tags, birth: stored.birth };
   const inLog = log.counts(candidate) ? undefined : log.whyNot(candidate);
   const byKey = named?.kind === 'key' && named.position > stored.birth ? named : undefined;
-  const found = [inLog, byKey, context.recent.patternOver(key, stored)].filter((by) => by !== undefined);
+  const found = [inLog, byKey, context.history.patternOver(key, stored)].filter((by) => by !== undefined);
   return found.toSorted((a, b) => a.position - b.position)[0];
 }
 

@@ -171,7 +171,7 @@ export class Invalidations {
   }
 
   private publish(records: readonly LogRecord[], local: Promise<unknown>, origin: Origin): Promise<boolean> {
-    const { shared } = this.shared;
+    const { sharedLog: shared } = this.shared;
     return shared === undefined || origin === 'remote' ? NOBODY : shared.publish(records, local);
   }
 
@@ -223,7 +223,7 @@ export class Invalidations {
     const { events } = this.shared;
     for (const record of records) {
       const { kind, lane, subject, position } = record;
-      context?.recent.named(record);
+      context?.history.named(record);
       const counted = origin === 'remote' ? [] : context === undefined ? this.laneContexts.values() : [context];
       for (const each of counted) each.recorder.invalidation(kind);
       if (events.wants('invalidate')) events.emit('invalidate', { kind, lane, subject, position, origin });

@@ -39,9 +39,9 @@ export interface SharedContext {
   readonly below: readonly GuardedTier[];
   readonly persistence: Persistence | undefined;
   /** The log that the instances share. Absent without a distributed tier. */
-  readonly shared?: SharedLog | undefined;
+  readonly sharedLog?: SharedLog | undefined;
   /** Lets the instances compute a key one at a time, in lanes with `coalesce: 'cluster'`. */
-  readonly turns?: ClusterTurns | undefined;
+  readonly clusterTurns?: ClusterTurns | undefined;
   /** The app's `version`. A record of another version is a miss. */
   readonly appVersion: string;
   readonly scopes: FlightScopes;
@@ -59,7 +59,7 @@ export interface LaneContext {
   readonly memory: MemorySpace;
   readonly recorder: LaneRecorder;
   /** For explanations only. */
-  readonly recent: KeyHistory;
+  readonly history: KeyHistory;
   readonly shared: SharedContext;
 }
 
@@ -80,12 +80,12 @@ export interface ClusterTurns {
 
 /** Whether this instance has been away from the others for so long that it may serve and store nothing they share. */
 export function isPartitioned({ shared, policy }: Pick<LaneContext, 'shared' | 'policy'>): boolean {
-  return shared.shared?.isStale === true && policy.l4.enabled;
+  return shared.sharedLog?.isStale === true && policy.l4.enabled;
 }
 
 /** Whether this process was held up and has not caught up with the shared log: what it holds may have been invalidated. */
 export function isLagging({ shared, policy }: Pick<LaneContext, 'shared' | 'policy'>): boolean {
-  return shared.shared !== undefined && shared.life.now() >= shared.shared.caughtUpUntil && policy.l4.enabled;
+  return shared.sharedLog !== undefined && shared.life.now() >= shared.sharedLog.caughtUpUntil && policy.l4.enabled;
 }
 
 /**
@@ -93,5 +93,5 @@ export function isLagging({ shared, policy }: Pick<LaneContext, 'shared' | 'poli
  * busy process even more.
  */
 export async function whenCaughtUp({ shared }: Pick<LaneContext, 'shared'>): Promise<void> {
-  await shared.shared?.whenCaughtUp();
+  await shared.sharedLog?.whenCaughtUp();
 }

@@ -286,7 +286,7 @@ function contextBeside({ policy, shared, call }: LaneContext, lane: string, reco
     strategy: undefined,
     include: [],
     exclude: [],
-    recent: new KeyHistory(),
+    history: new KeyHistory(),
     call: { ...call, ttlMs: Math.max(call.ttlMs, LEAST_TTL_MS), jitterMs: 0, refreshAhead: null },
     shared: { ...shared, events: SILENT },
   };

@@ -14,7 +14,7 @@ import { type ComputeRequest, Flight, FlightContext } from './in-flight/computat
 import type { InFlight } from './in-flight/in-flight.js';
 import { isLagging, isPartitioned, type LaneContext, whenCaughtUp } from './lane-context.js';
 import { refuseReentry } from './reentrancy.js';
-import { entryInMemory, expiryOf, type Found, heldValue, isUsableFor, TierSearch } from './tier-lookup.js';
+import { entryInMemory, expiryOf, type Found, heldValue, matchesCall, TierSearch } from './tier-lookup.js';
 import { checkCompute, hasDefaultReadOptions, optionsOf } from './validate-call.js';
 import { promote } from './write.js';
 
@@ -28,11 +28,11 @@ export function hitInMemory(
   options: EntryOptions | undefined,
 ): Promise<unknown> | undefined {
   if (options !== undefined && !hasDefaultReadOptions(options)) return undefined;
-  const { shared } = context;
+  const { log, life, sharedLog } = context.shared;
   const entry = context.memory.get(key);
-  if (entry === undefined || entry.stamp !== shared.log.stamp || entry.schemaVersion !== 0) return undefined;
-  const now = shared.life.now();
-  if (now >= entry.quietUntil || (shared.shared !== undefined && now >= shared.shared.caughtUpUntil)) return undefined;
+  if (entry === undefined || entry.stamp !== log.stamp || entry.schemaVersion !== 0) return undefined;
+  const now = life.now();
+  if (now >= entry.quietUntil || (sharedLog !== undefined && now >= sharedLog.caughtUpUntil)) return undefined;
   entry.accessCount++;
   entry.usedAt = now;
   countHit(context, key, 'l1', entry.computeMs);
@@ -154,7 +154,7 @@ export function freshInMemory(context: LaneContext, key: string, call: CallOptio
   const entry = entryInMemory(context, key);
   if (entry === undefined) return undefined;
   const now = context.shared.life.now();
-  if (now >= entry.expiresAt || !isUsableFor(context, entry, call)) return undefined;
+  if (now >= entry.expiresAt || !matchesCall(context, entry, call)) return undefined;
   entry.accessCount++;
   entry.usedAt = now;
   countHit(context, key, 'l1', entry.computeMs);

@@ -4,7 +4,7 @@ import { Flight, FlightContext } from './in-flight/computation.js';
 import type { Invalidations } from './invalidate.js';
 import { isPartitioned, type LaneContext } from './lane-context.js';
 import { bypassReason } from './read.js';
-import { FENCED, PARTITIONED, refusalOf, refuse, type Refusal, store } from './write.js';
+import { INVALIDATED, PARTITIONED, refusalOf, refuse, type Refusal, store } from './write.js';
 
 /**
  * Stores an explicit value. It supersedes what was there and what is being computed, and its birth is the position of its
@@ -59,7 +59,7 @@ export async function computeAndSet(
     const refusedResult = ctx.refusal ?? refusalOf(context, candidate);
     // From here to the store no code but ours runs.
     const judged = { lane, key, tags, birth: guard.birth };
-    const refusal = shared.log.counts(judged, guard) ? refusedResult : FENCED;
+    const refusal = shared.log.counts(judged, guard) ? refusedResult : INVALIDATED;
     const expiredAt = shared.log.expiredAt(judged, guard);
     await invalidations.superseding(context, key, ({ position }) => {
       if (refusal !== undefined) refuse(context, key, refusal);

@@ -34,7 +34,7 @@ export type Verdict =
     };
 
 /** The options of a call that decide whether an entry fits. */
-export type FitOptions = Pick<CallOptions, 'version' | 'schema'>;
+export type MatchOptions = Pick<CallOptions, 'version' | 'schema'>;
 
 const MISS: Verdict = Object.freeze({ outcome: 'miss' });
 
@@ -103,7 +103,7 @@ export class TierSearch {
   constructor(
     private readonly context: LaneContext,
     readonly key: string,
-    readonly call: FitOptions,
+    readonly call: MatchOptions,
     private readonly how: 'read' | 'peek' = 'read',
   ) {
     this.startedAt = context.shared.clock.monotonic();
@@ -233,7 +233,7 @@ export function entryInMemory(context: LaneContext, key: string): MemoryEntry | 
 }
 
 /** Whether the call's version and schema accept what the entry holds. */
-export function isUsableFor(context: LaneContext, entry: MemoryEntry, call: FitOptions): boolean {
+export function matchesCall(context: LaneContext, entry: MemoryEntry, call: MatchOptions): boolean {
   if (entry.schemaVersion !== call.version) return false;
   return call.schema === undefined || satisfies(call.schema, heldValue(context, entry));
 }
@@ -261,9 +261,9 @@ export function staleCopyOf(context: LaneContext, entry: MemoryEntry, now: numbe
 }
 
 /** What memory holds of a key as a stale copy: it counts, and the call's version and schema accept it. */
-export function staleInMemory(context: LaneContext, key: string, call: FitOptions): StaleCopy | undefined {
+export function staleInMemory(context: LaneContext, key: string, call: MatchOptions): StaleCopy | undefined {
   const entry = entryInMemory(context, key);
-  if (entry === undefined || !isUsableFor(context, entry, call)) return undefined;
+  if (entry === undefined || !matchesCall(context, entry, call)) return undefined;
   return staleCopyOf(context, entry, context.shared.life.now());
 }
 

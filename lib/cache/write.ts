@@ -35,7 +35,7 @@ export interface Refusal {
   readonly detail: string;
 }
 
-export const FENCED: Refusal = Object.freeze({
+export const INVALIDATED: Refusal = Object.freeze({
   reason: 'fenced',
   detail: 'it was invalidated while it was being computed',
 });
@@ -86,7 +86,7 @@ function refusedByStrategy(context: LaneContext, candidate: CandidateValue): Ref
 /** Counts a value that is not stored, and emits it. */
 export function refuse(context: LaneContext, key: string, refusal: Refusal): void {
   context.recorder.refuse(refusal.reason);
-  context.recent.refused(key, refusal.reason, refusal.detail);
+  context.history.refused(key, refusal.reason, refusal.detail);
   const { events } = context.shared;
   if (events.wants('refuse')) events.emit('refuse', { lane: context.lane, key, ...refusal });
 }
@@ -108,7 +108,7 @@ export function store(context: LaneContext, candidate: CandidateValue, params: S
   const record = recordOf(context, entry, encoded);
   const noRoom = record === undefined ? undefined : writeBelow(context, record, position);
   remember(context, entry, position);
-  context.recent.stored(key, { birth, tags, expiresAt });
+  context.history.stored(key, { birth, tags, expiresAt });
   // Only now: a listener may invalidate the key.
   if (noRoom !== undefined) refuse(context, key, NO_ROOM[noRoom]);
   const { sizeBytes } = entry;

@@ -132,7 +132,7 @@ export class Waiter {
   /** The flight it waits for, or waited for last. */
   flight: Flight | undefined;
   /** Its soft timeout has passed, so it takes a stale copy as soon as there is one. */
-  isImpatient = false;
+  acceptsStale = false;
   /** Cancels its hard timeout, which bounds its flight even after it has left. */
   limit: (() => void) | undefined;
   private resolve: (value: unknown) => void = unset;
@@ -155,7 +155,7 @@ export class Waiter {
   }
 
   /** Binds its function to its caller's async context, because the end of another flight may call it. */
-  keepContext(): void {
+  bindContext(): void {
     this.compute = AsyncResource.bind(this.compute);
   }
 

@@ -3,7 +3,7 @@ import type { InvalidationGuard } from '../../invalidation/lane-log.js';
 import { EncodedValue } from '../encoded-value.js';
 import { type ClusterTurns, isPartitioned, type LaneContext } from '../lane-context.js';
 import { type Found, fresherOf, staleInMemory, TierSearch } from '../tier-lookup.js';
-import { FENCED, PARTITIONED, promote, refusalOf, refuse, store } from '../write.js';
+import { INVALIDATED, PARTITIONED, promote, refusalOf, refuse, store } from '../write.js';
 import { countFlight, emitCompute, emitMiss } from './accounting.js';
 import { type ComputeRequest, Flight, FlightContext, type FlightPurpose, Waiter } from './computation.js';
 import { StaleServing, Waiters } from './waiters.js';
@@ -50,7 +50,7 @@ export class InFlight {
 
   /** Whether callers get the stale copy because the key's source failed a moment ago. */
   isBackingOff(key: string): boolean {
-    return this.staleServing.isLeftAlone(key);
+    return this.staleServing.isBackingOff(key);
   }
 
   /** Whether a flight that is opened now has to be queued. */
@@ -97,7 +97,7 @@ export class InFlight {
     this.running.set(key, (this.running.get(key) ?? 0) + 1);
     const guard = shared.log.open({ lane, key, tags: call.tags });
     flight.start(guard);
-    if (purpose === 'renewal' && call.hardTimeoutMs !== null) this.waiters.bound(flight, call.hardTimeoutMs);
+    if (purpose === 'renewal' && call.hardTimeoutMs !== null) this.waiters.limitRefresh(flight, call.hardTimeoutMs);
     if (purpose === 'request') this.follow(flight, guard, search ?? new TierSearch(this.context, key, call).run());
     else void this.compute(flight, guard);
   }
@@ -123,9 +123,10 @@ export class InFlight {
     if (!flight.hasWaitedForTurn) emitMiss(this.context, flight.key, reason);
     if (stale !== undefined) this.waiters.staleFound(flight);
     if (guard.isAbandoned) this.settle(flight, guard, () => undefined);
-    else if (flight.stale !== undefined && this.staleServing.isLeftAlone(flight.key)) this.restOnStale(flight, guard);
-    else if (shared.turns === undefined || policy.l4.coalesce === 'process') void this.compute(flight, guard);
-    else void this.computeInTurn(flight, guard, shared.turns);
+    else if (flight.stale !== undefined && this.staleServing.isBackingOff(flight.key))
+      this.serveStaleOrCompute(flight, guard);
+    else if (shared.clusterTurns === undefined || policy.l4.coalesce === 'process') void this.compute(flight, guard);
+    else void this.computeInTurn(flight, guard, shared.clusterTurns);
   }
 
   /** A tier had it: promotes it, and answers all who wait. */
@@ -140,7 +141,7 @@ export class InFlight {
   }
 
   /** The source failed a moment ago and is not asked again yet. Callers who accept the stale copy get it. */
-  private restOnStale(flight: Flight, guard: InvalidationGuard): void {
+  private serveStaleOrCompute(flight: Flight, guard: InvalidationGuard): void {
     // Callers join in the step in which the flight is opened, so all of them are here one microtask later.
     queueMicrotask(() => {
       for (const waiter of flight.waiters) {
@@ -293,7 +294,7 @@ function storeResult(
   const judged = { lane, key, tags, birth: guard.birth };
   const counts = shared.log.counts(judged, guard);
   const expiredAt = shared.log.expiredAt(judged, guard);
-  if (!counts) refuse(context, key, FENCED);
+  if (!counts) refuse(context, key, INVALIDATED);
   else if (isPartitioned(context)) refuse(context, key, PARTITIONED);
   else if (refusal !== undefined) refuse(context, key, refusal);
   else store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt });

@@ -15,40 +15,40 @@ export class Waiters {
   ) {}
 
   join(flight: Flight, waiter: Waiter): void {
-    this.take(flight, waiter);
+    this.add(flight, waiter);
     const { softTimeoutMs, hardTimeoutMs, signal } = waiter.call;
-    if (flight.guard !== undefined && waiter.askedAt > flight.guard.birth) waiter.keepContext();
+    if (flight.guard !== undefined && waiter.askedAt > flight.guard.birth) waiter.bindContext();
     if (signal !== undefined) this.followSignal(waiter, signal);
     if (hardTimeoutMs !== null) this.limit(flight, waiter, hardTimeoutMs);
-    if (softTimeoutMs === 0) this.becomeImpatient(waiter);
+    if (softTimeoutMs === 0) this.softTimeoutPassed(waiter);
     else if (softTimeoutMs !== null && flight.waiters.has(waiter)) {
-      waiter.afterwards(this.context.shared.clock.schedule(softTimeoutMs, () => this.becomeImpatient(waiter)));
+      waiter.afterwards(this.context.shared.clock.schedule(softTimeoutMs, () => this.softTimeoutPassed(waiter)));
     }
   }
 
   /** Bounds a background refresh, for which nobody waits. */
-  bound(flight: Flight, afterMs: number): void {
+  limitRefresh(flight: Flight, afterMs: number): void {
     const { clock } = this.context.shared;
-    flight.limitBy(clock.schedule(afterMs, () => this.giveUp(flight, this.timeoutOf(flight, afterMs))));
+    flight.limitBy(clock.schedule(afterMs, () => this.abandonIfLeft(flight, this.timeoutOf(flight, afterMs))));
   }
 
   /** Lets a caller who waited for another flight wait for this one. Its timeouts go on. */
   transfer(flight: Flight, waiter: Waiter): void {
-    this.take(flight, waiter);
-    if (waiter.isImpatient) this.serveStale(waiter);
+    this.add(flight, waiter);
+    if (waiter.acceptsStale) this.serveStale(waiter);
   }
 
   /** The search of the flight found a stale copy. */
   staleFound(flight: Flight): void {
-    for (const waiter of flight.waiters) if (waiter.isImpatient) this.serveStale(waiter);
+    for (const waiter of flight.waiters) if (waiter.acceptsStale) this.serveStale(waiter);
   }
 
-  private becomeImpatient(waiter: Waiter): void {
-    waiter.isImpatient = true;
+  private softTimeoutPassed(waiter: Waiter): void {
+    waiter.acceptsStale = true;
     this.serveStale(waiter);
   }
 
-  private take(flight: Flight, waiter: Waiter): void {
+  private add(flight: Flight, waiter: Waiter): void {
     waiter.flight = flight;
     if (waiter.limit !== undefined) flight.limitBy(waiter.limit);
     flight.waiters.add(waiter);
@@ -69,10 +69,10 @@ export class Waiters {
       emitCompute(this.context, flight, { outcome: 'timeout', ms: afterMs, error });
       if (!this.staleServing.serve(flight, waiter, { cause: 'compute-failed', error })) waiter.fail(error);
     }
-    this.giveUp(flight, error);
+    this.abandonIfLeft(flight, error);
   }
 
-  private giveUp(flight: Flight, error: ComputeTimeoutError): void {
+  private abandonIfLeft(flight: Flight, error: ComputeTimeoutError): void {
     if (flight.waiters.size > 0 || flight.isAbandoned) return;
     this.staleServing.failed(flight);
     this.abandon(flight, error);
@@ -117,7 +117,7 @@ export class StaleServing {
 
   /** Gives the waiter the flight's stale copy, if it counts now and is inside the grace that both accept. */
   serve(flight: Flight, waiter: Waiter, cause: StaleCause): boolean {
-    const stale = this.copyOf(flight);
+    const stale = this.staleCopyOf(flight);
     if (stale === undefined || !this.isServable(flight, stale, waiter.call.acceptedGraceMs, cause)) return false;
     const { recorder, shared, lane } = this.context;
     recorder.staleServed();
@@ -127,7 +127,7 @@ export class StaleServing {
   }
 
   /** Whether the key's source failed a moment ago. */
-  isLeftAlone(key: string): boolean {
+  isBackingOff(key: string): boolean {
     const until = this.backOff?.get(key);
     return until !== undefined && this.context.shared.life.now() < until;
   }
@@ -152,7 +152,7 @@ export class StaleServing {
   }
 
   /** A queued flight has no guard that collects invalidations, so it takes the copy that memory has now. */
-  private copyOf(flight: Flight): StaleCopy | undefined {
+  private staleCopyOf(flight: Flight): StaleCopy | undefined {
     return flight.isQueued ? staleInMemory(this.context, flight.key, flight.call) : flight.stale;
   }
 
