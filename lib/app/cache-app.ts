@@ -325,7 +325,7 @@ function laneContextsOf(
         policy,
         strategy,
         shared,
-        call: laneOptions(policy),
+        defaults: laneOptions(policy),
         recorder: recorder(lane),
         history: historyOf(lane),
         include: patterns(policy.include),

@@ -1,8 +1,8 @@
-import { type Duration, toMilliseconds } from '../lanes/units.js';
-import type { FreshnessOptions, Isolation, CachePolicy } from '../lanes/policy.js';
 import { checkTags } from '../entries/tags.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { callDuration, freshness } from '../lanes/lane-policy.js';
+import type { FreshnessOptions, Isolation, CachePolicy } from '../lanes/policy.js';
+import { type Duration, toMilliseconds } from '../lanes/units.js';
 import {
   type Kind,
   anything,

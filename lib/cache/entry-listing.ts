@@ -1,6 +1,6 @@
 import type { KeyPattern } from '../entries/pattern.js';
-import type { TierName } from '../entries/tier-name.js';
 import { decodeRecord } from '../entries/record.js';
+import type { TierName } from '../entries/tier-name.js';
 import type { GuardedTier } from './guarded-tier.js';
 import type { LaneContext } from './lane-context.js';
 import { expiryOf } from './tier-lookup.js';

@@ -42,7 +42,7 @@ export async function explain(
   key: string,
   metrics: LaneMetrics,
 ): Promise<Explanation> {
-  const trace = await new TierSearch(context, key, context.call, 'peek').traced();
+  const trace = await new TierSearch(context, key, context.defaults, 'peek').traced();
   const below = BELOW.map((tier) => belowMemory(context, tier, key, { verdict: trace.get(tier), metrics }));
   // Memory comes last, in the step in which `next` is decided.
   const looked = [inMemory(context, key), ...below];
@@ -56,7 +56,7 @@ export async function explain(
 
 function nextOf(context: LaneContext, inFlight: InFlight, key: string, looked: readonly Looked[]): Next {
   const subject = `'${key}' in lane '${context.lane}'`;
-  const past = bypassReason(context, key) ?? (context.policy.ttlMs === 0 ? 'ttl-zero' : undefined);
+  const past = bypassReason(context, key, context.policy.ttlMs);
   if (past !== undefined) return { next: 'bypass', summary: `${subject} goes past the cache (${past}).` };
   const [first, ...below] = looked.map(({ found }) => found);
   const present = first?.status === 'present' ? first : undefined;

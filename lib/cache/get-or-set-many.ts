@@ -1,12 +1,13 @@
-import { checkComputed } from './validate-call.js';
+import { toMilliseconds } from '../lanes/units.js';
+import type { ComputeMany, CallOptions, Compute, ComputeContext, ComputeManyContext } from './call-options.js';
+import { countBypass } from './in-flight/accounting.js';
+import { Waiter } from './in-flight/computation.js';
 import type { InFlight } from './in-flight/in-flight.js';
 import type { LaneContext } from './lane-context.js';
-import type { ComputeMany, CallOptions, Compute, ComputeContext, ComputeManyContext } from './call-options.js';
-import { heldValue } from './tier-lookup.js';
+import { bypassReason, freshInMemory } from './read.js';
 import { refuseReentry } from './reentrancy.js';
-import { bypassReason, countBypass, freshInMemory } from './read.js';
-import { Waiter } from './in-flight/computation.js';
-import { toMilliseconds } from '../lanes/units.js';
+import { heldValue } from './tier-lookup.js';
+import { checkComputed } from './validate-call.js';
 
 interface ManyRequest {
   /** Without duplicates. */
@@ -30,22 +31,21 @@ export async function getOrSetMany(
     checkComputed(await request.computeMissing(missing, ctx), context.lane);
   const past: string[] = [];
   const through: string[] = [];
-  for (const key of keys) (goesPast(context, key, call) ? past : through).push(key);
+  for (const key of keys) {
+    const reason = bypassReason(context, key, call.ttlMs);
+    if (reason !== undefined) countBypass(context, key, reason);
+    (reason === undefined ? through : past).push(key);
+  }
   const [answers, pastValues] = await Promise.all([
     throughTheCache(context, inFlight, { keys: through, computeMissing, call }),
     past.length > 0 ? computePast(past, computeMissing) : NOTHING,
   ]);
   for (const [key, value] of pastValues) answers.set(key, value);
-  return new Map(keys.flatMap((key) => present(key, answers.get(key))));
+  const inOrder = keys.map((key) => [key, answers.get(key)] as const);
+  return new Map(inOrder.filter(([, value]) => value !== undefined));
 }
 
 const NOTHING: ReadonlyMap<string, unknown> = new Map();
-
-function goesPast(context: LaneContext, key: string, call: CallOptions): boolean {
-  const reason = bypassReason(context, key) ?? (call.ttlMs === 0 ? 'ttl-zero' : undefined);
-  if (reason !== undefined) countBypass(context, key, reason);
-  return reason !== undefined;
-}
 
 async function computePast(
   keys: readonly string[],
@@ -65,7 +65,7 @@ async function throughTheCache(
   for (const key of remaining) refuseReentry(context.shared.scopes.current, context.lane, key);
   const purpose = call.forceFresh ? 'forced' : 'request';
   const own = remaining.filter((key) => inFlight.of(key, purpose) === undefined);
-  const batch = batchOf(context, own, computeMissing);
+  const batch = new Batch(context, own, computeMissing);
   const waiting = remaining.map((key) => {
     const waiter = new Waiter(batch.compute, call, context.shared.log.position);
     const flight = inFlight.of(key, purpose) ?? inFlight.launch({ key, compute: batch.compute, call, purpose });
@@ -102,17 +102,6 @@ function answerFromMemory(
   return entry !== undefined;
 }
 
-function batchOf(context: LaneContext, keys: readonly string[], computeMissing: ComputeMany<unknown>): Batch {
-  const { shared, lane } = context;
-  return new Batch(keys, computeMissing, (computed, run) =>
-    shared.scopes.within({ lane, holds: (key) => computed.has(key), outer: shared.scopes.current }, run),
-  );
-}
-
-function present(key: string, value: unknown): [string, unknown][] {
-  return value === undefined ? [] : [[key, value]];
-}
-
 interface Claim {
   readonly ctx: ComputeContext;
   readonly settle: (value: unknown) => void;
@@ -130,9 +119,9 @@ class Batch {
   private readonly undecided: Set<string>;
 
   constructor(
+    private readonly context: LaneContext,
     keys: Iterable<string>,
     private readonly computeMissing: ComputeMany<unknown>,
-    private readonly around: (keys: ReadonlySet<string>, run: () => unknown) => unknown,
   ) {
     this.undecided = new Set(keys);
   }
@@ -156,9 +145,10 @@ class Batch {
   private async run(keys: readonly string[]): Promise<void> {
     const claims = new Map(keys.flatMap((key) => this.take(key)));
     const running = new Set(keys);
+    const { lane, shared } = this.context;
+    const scope = { lane, holds: (key: string) => running.has(key), outer: shared.scopes.current };
     try {
-      const computed = this.around(running, () => this.computeMissing(keys, this.contextOf(claims)));
-      const values = (await computed) as ReadonlyMap<string, unknown>;
+      const values = await shared.scopes.within(scope, () => this.computeMissing(keys, this.contextOf(claims)));
       for (const [key, claim] of claims) claim.settle(values.get(key));
     } catch (error) {
       for (const claim of claims.values()) claim.fail(error);

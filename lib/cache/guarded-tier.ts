@@ -3,8 +3,8 @@ import { BackOff } from '../clock/retry.js';
 import { withDeadline } from '../clock/timers.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { EventSink } from '../events/event-map.js';
-import type { ResolvedLane } from '../lanes/policy.js';
 import type { LaneRecorder } from '../events/recorder.js';
+import type { ResolvedLane } from '../lanes/policy.js';
 import { StorageFault } from '../storage/environment.js';
 import type { Tier, TierLookup, TierRecord } from '../tiers/tier.js';
 

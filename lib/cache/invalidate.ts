@@ -1,11 +1,11 @@
-import { InvalidationNotDurableError } from '../errors/cache.errors.js';
-import { decodeRecord, encodeRecord } from '../entries/record.js';
 import { KeyPattern } from '../entries/pattern.js';
-import type { InvalidationGuard } from '../invalidation/lane-log.js';
+import { decodeRecord, encodeRecord } from '../entries/record.js';
+import { InvalidationNotDurableError } from '../errors/cache.errors.js';
 import type { LogRecord } from '../invalidation/journal.js';
+import type { InvalidationGuard } from '../invalidation/lane-log.js';
 import type { TierLookup, TierRecord } from '../tiers/tier.js';
-import type { SharedContext, LaneContext } from './lane-context.js';
 import type { GuardedTier } from './guarded-tier.js';
+import type { SharedContext, LaneContext } from './lane-context.js';
 
 /** Where an invalidation was called. The other instances are told about local ones only. */
 export type Origin = 'local' | 'remote';

@@ -1,8 +1,8 @@
 import { KeyPattern } from '../entries/pattern.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { RefusalReason } from '../events/reasons.js';
-import type { LogRecord } from '../invalidation/journal.js';
 import type { VoidedBy } from '../invalidation/invalidation-log.js';
+import type { LogRecord } from '../invalidation/journal.js';
 
 /** The life of an entry when it was stored. */
 export interface StoredTrace {

@@ -8,10 +8,10 @@ import type { SharedLog } from '../invalidation/shared-log.js';
 import type { CachePolicy } from '../lanes/policy.js';
 import type { LaneStrategy } from '../lanes/strategy.js';
 import type { MemorySpace, MemoryTier } from '../tiers/memory-tier.js';
-import type { KeyHistory } from './key-history.js';
-import type { FlightScopes } from './reentrancy.js';
 import type { CallOptions } from './call-options.js';
 import type { GuardedTier } from './guarded-tier.js';
+import type { KeyHistory } from './key-history.js';
+import type { FlightScopes } from './reentrancy.js';
 
 /** What invalidations need of the persistent tier: it carries them out durably, or is emptied as a whole. */
 export interface Persistence {
@@ -30,13 +30,16 @@ export interface Persistence {
 /** What all lanes of an app share. */
 export interface SharedContext {
   readonly clock: Clock;
+  /** The time by which entries live. */
   readonly life: LifeClock;
   readonly log: InvalidationLog;
   readonly codec: ValueCodec;
   readonly events: EventSink & LaneCacheEvents;
+  /** The memory of all lanes. */
   readonly memory: MemoryTier;
   /** The tiers below memory, nearest first. */
   readonly below: readonly GuardedTier[];
+  /** Absent without a persistent tier. */
   readonly persistence: Persistence | undefined;
   /** The log that the instances share. Absent without a distributed tier. */
   readonly sharedLog?: SharedLog | undefined;
@@ -44,7 +47,9 @@ export interface SharedContext {
   readonly clusterTurns?: ClusterTurns | undefined;
   /** The app's `version`. A record of another version is a miss. */
   readonly appVersion: string;
+  /** Within which computations the current code runs. */
   readonly scopes: FlightScopes;
+  /** Logs one warning for each subject. */
   readonly warnOnce: (subject: string, message: string) => void;
 }
 
@@ -53,12 +58,16 @@ export interface LaneContext {
   readonly lane: string;
   readonly policy: CachePolicy;
   readonly strategy: LaneStrategy | undefined;
-  readonly call: CallOptions;
+  /** The options of a call that gives none. */
+  readonly defaults: CallOptions;
+  /** Keys that match none of these go past the cache, if there are any. */
   readonly include: readonly KeyPattern[];
+  /** Keys that match one of these go past the cache. */
   readonly exclude: readonly KeyPattern[];
+  /** The memory of this lane. */
   readonly memory: MemorySpace;
   readonly recorder: LaneRecorder;
-  /** For explanations only. */
+  /** What happened to its keys lately, for explanations. */
   readonly history: KeyHistory;
   readonly shared: SharedContext;
 }

@@ -3,12 +3,13 @@ import type { CheckpointStatus } from '../checkpoints/checkpoint.js';
 import { checkKey } from '../entries/key.js';
 import { KeyPattern } from '../entries/pattern.js';
 import { checkTags } from '../entries/tags.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { LaneCacheEvents, SweepReport } from '../events/event-map.js';
 import type { LaneMetrics } from '../events/lane-metrics.js';
 import type { BypassReason } from '../events/reasons.js';
-import type { CachePolicy, LaneName } from '../lanes/policy.js';
-import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { LaneRecorder } from '../events/recorder.js';
+import type { CachePolicy, LaneName } from '../lanes/policy.js';
+import { MemorySpace } from '../tiers/memory-tier.js';
 import {
   ENTRY_OPTIONS,
   READ_OPTIONS,
@@ -22,11 +23,11 @@ import {
 import { type EntryInfo, listEntries } from './entry-listing.js';
 import { explain, type Explanation } from './explain.js';
 import { getOrSetMany } from './get-or-set-many.js';
-import { InFlight } from './in-flight/in-flight.js';
 import type { GuardedTier } from './guarded-tier.js';
+import { countBypass } from './in-flight/accounting.js';
+import { InFlight } from './in-flight/in-flight.js';
 import { KeyHistory } from './key-history.js';
 import { isLagging, type LaneContext, type SharedContext, whenCaughtUp } from './lane-context.js';
-import { MemorySpace } from '../tiers/memory-tier.js';
 import type { ManagerContext } from './manager-context.js';
 import * as read from './read.js';
 import { computeAndSet, set as store } from './set.js';
@@ -217,7 +218,7 @@ export class LaneManager {
 
   /** @internal counts a decorated call that ran past the cache */
   bypass(reason: BypassReason, key: string): void {
-    read.countBypass(this.context, key, reason);
+    countBypass(this.context, key, reason);
   }
 
   /** @internal one warning per subject and app */
@@ -269,7 +270,7 @@ const SILENT: SharedContext['events'] = Object.freeze({
   once: () => Promise.reject(new Error('Measuring emits no events.')),
 });
 
-function contextBeside({ policy, shared, call }: LaneContext, lane: string, recorder: LaneRecorder): LaneContext {
+function contextBeside({ policy, shared, defaults }: LaneContext, lane: string, recorder: LaneRecorder): LaneContext {
   for (const tier of shared.below) tier.addLane(lane, { policy, strategy: undefined });
   const memory = new MemorySpace({
     lane,
@@ -287,7 +288,7 @@ function contextBeside({ policy, shared, call }: LaneContext, lane: string, reco
     include: [],
     exclude: [],
     history: new KeyHistory(),
-    call: { ...call, ttlMs: Math.max(call.ttlMs, LEAST_TTL_MS), jitterMs: 0, refreshAhead: null },
+    defaults: { ...defaults, ttlMs: Math.max(defaults.ttlMs, LEAST_TTL_MS), jitterMs: 0, refreshAhead: null },
     shared: { ...shared, events: SILENT },
   };
 }

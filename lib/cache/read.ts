@@ -9,7 +9,7 @@ import {
   type EntryOptions,
   type ReadOptions,
 } from './call-options.js';
-import { countHit, emitMiss } from './in-flight/accounting.js';
+import { countBypass, countHit, emitMiss } from './in-flight/accounting.js';
 import { type ComputeRequest, Flight, FlightContext } from './in-flight/computation.js';
 import type { InFlight } from './in-flight/in-flight.js';
 import { isLagging, isPartitioned, type LaneContext, whenCaughtUp } from './lane-context.js';
@@ -62,7 +62,7 @@ export function getOrSet(
 
 function readOrCompute(context: LaneContext, inFlight: InFlight, asked: ComputeRequest): Promise<unknown> {
   const { key, call, purpose } = asked;
-  const reason = bypassReason(context, key) ?? (call.ttlMs === 0 ? 'ttl-zero' : undefined);
+  const reason = bypassReason(context, key, call.ttlMs);
   if (reason !== undefined) {
     countBypass(context, key, reason);
     return computeUncached(context, asked);
@@ -117,7 +117,7 @@ export async function has(context: LaneContext, key: string): Promise<boolean> {
   }
   const guard = context.shared.log.open({ lane: context.lane, key, tags: [] });
   try {
-    const search = new TierSearch(context, key, context.call, 'peek').run(guard);
+    const search = new TierSearch(context, key, context.defaults, 'peek').run(guard);
     return await search.end((found) => found !== undefined);
   } finally {
     context.shared.log.close(guard);
@@ -167,21 +167,14 @@ function refreshIfDue(context: LaneContext, inFlight: InFlight, entry: MemoryEnt
   inFlight.launch({ ...asked, purpose: 'renewal' });
 }
 
-/** Why requests for this key go past the cache. Undefined if they do not. */
-export function bypassReason(context: LaneContext, key: string): BypassReason | undefined {
+/** Why a request goes past the cache. Undefined if it does not. A `ttlMs` of 0 is a reason, because it stores nothing. */
+export function bypassReason(context: LaneContext, key: string, ttlMs?: number): BypassReason | undefined {
   if (context.shared.memory.state.state === 'off') return 'closed';
   if (isPartitioned(context)) return 'stale-distributed';
   const { include, exclude } = context;
   if (exclude.some((pattern) => pattern.matches(key))) return 'excluded';
   if (include.length > 0 && !include.some((pattern) => pattern.matches(key))) return 'excluded';
-  return undefined;
-}
-
-/** Counts a request that goes past the cache, and emits it. */
-export function countBypass(context: LaneContext, key: string, reason: BypassReason): void {
-  context.recorder.bypass(reason);
-  const { events } = context.shared;
-  if (events.wants('bypass')) events.emit('bypass', { lane: context.lane, key, reason });
+  return ttlMs === 0 ? 'ttl-zero' : undefined;
 }
 
 /** Computes past the cache: nothing is looked up, shared or stored, and the caller gets the computation's own value. */

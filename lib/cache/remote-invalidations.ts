@@ -1,7 +1,7 @@
 import type { LogFollower, SharedRecord } from '../invalidation/shared-log.js';
+import type { GuardedTier } from './guarded-tier.js';
 import type { Invalidations } from './invalidate.js';
 import type { SharedContext, LaneContext } from './lane-context.js';
-import type { GuardedTier } from './guarded-tier.js';
 
 /** Applies the invalidations of other instances to this one. */
 export class RemoteInvalidations implements LogFollower {

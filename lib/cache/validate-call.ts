@@ -1,6 +1,6 @@
 import { types } from 'node:util';
-import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { checkKey } from '../entries/key.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { type Duration, looksLikeMilliseconds, millisecondsText } from '../lanes/units.js';
 import { oneOf, defineOptions, type OptionsShape } from '../options/options-shape.js';
 import { type CallOptions, type EntryOptions, resolveOptions } from './call-options.js';
@@ -12,11 +12,11 @@ export function optionsOf<T extends EntryOptions>(
   options: T | undefined,
   shape: OptionsShape<T>,
 ): CallOptions {
-  const { lane, call } = context;
-  if (options === undefined) return call;
+  const { lane, defaults } = context;
+  if (options === undefined) return defaults;
   const read = shape.read(options, { lane });
   warnOfMilliseconds(context, read.ttl);
-  return resolveOptions(lane, call, read);
+  return resolveOptions(lane, defaults, read);
 }
 
 /** A ttl that was probably meant in milliseconds warns once for each lane. */

@@ -1,5 +1,6 @@
 import type { KeyPattern } from '../entries/pattern.js';
 import type { InvalidationKind } from '../events/reasons.js';
+import type { LogJournal, LogRecord, LogRow } from './journal.js';
 import {
   type InvalidationGuard,
   type FlightSubject,
@@ -8,7 +9,6 @@ import {
   type PatternRecord,
 } from './lane-log.js';
 import { ExpiredTags, TagIndex } from './tag-index.js';
-import type { LogJournal, LogRecord, LogRow } from './journal.js';
 
 /** What the log judges: an entry in a tier, or a value that is about to be stored. */
 export interface Candidate {

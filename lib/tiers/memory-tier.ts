@@ -1,10 +1,10 @@
+import { LRUCache } from 'lru-cache';
 import { LifeClock, nextTurn } from '../clock/clock.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
 import { decodeRecord, encodeRecord } from '../entries/record.js';
 import type { ResolvedLane } from '../lanes/policy.js';
-import type { Tier, TierLookup, TierRecord, TierState, TierUsage } from './tier.js';
-import { LRUCache } from 'lru-cache';
 import type { EntryView, LaneStrategy } from '../lanes/strategy.js';
+import type { Tier, TierLookup, TierRecord, TierState, TierUsage } from './tier.js';
 
 interface MemoryTierOptions {
   readonly lanes: ReadonlyMap<string, ResolvedLane>;

@@ -1,5 +1,5 @@
 import type { TierName } from '../../entries/tier-name.js';
-import type { MissReason } from '../../events/reasons.js';
+import type { BypassReason, MissReason } from '../../events/reasons.js';
 import type { LaneContext } from '../lane-context.js';
 import type { Flight } from './computation.js';
 
@@ -12,6 +12,12 @@ export function countHit(
 ): void {
   recorder.hit(tier, computeMs);
   if (shared.events.wants('hit')) shared.events.emit('hit', { lane, key, tier });
+}
+
+/** Counts a request that goes past the cache, and emits it. */
+export function countBypass({ recorder, shared, lane }: LaneContext, key: string, reason: BypassReason): void {
+  recorder.bypass(reason);
+  if (shared.events.wants('bypass')) shared.events.emit('bypass', { lane, key, reason });
 }
 
 /** Emits that no tier had an entry. The miss is counted with the request. */

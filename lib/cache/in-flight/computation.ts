@@ -1,14 +1,14 @@
 import { AsyncResource } from 'node:async_hooks';
+import { checkTags } from '../../entries/tags.js';
 import type { TierName } from '../../entries/tier-name.js';
+import type { RefusalReason } from '../../events/reasons.js';
 import type { InvalidationGuard } from '../../invalidation/lane-log.js';
+import { toMilliseconds, type Duration } from '../../lanes/units.js';
 import type { Compute, CallOptions, ComputeContext, StaleValue } from '../call-options.js';
 import type { EncodedValue } from '../encoded-value.js';
+import type { LaneContext } from '../lane-context.js';
 import type { FlightScope } from '../reentrancy.js';
 import { type StaleCopy, staleValueOf } from '../tier-lookup.js';
-import { checkTags } from '../../entries/tags.js';
-import type { RefusalReason } from '../../events/reasons.js';
-import { toMilliseconds, type Duration } from '../../lanes/units.js';
-import type { LaneContext } from '../lane-context.js';
 import { warnOfMilliseconds } from '../validate-call.js';
 import type { Refusal } from '../write.js';
 

@@ -1,9 +1,9 @@
-import { ComputeTimeoutError } from '../../errors/cache.errors.js';
-import type { Flight, Waiter } from './computation.js';
-import { emitCompute } from './accounting.js';
-import type { LaneContext } from '../lane-context.js';
 import { LRUCache } from 'lru-cache';
+import { ComputeTimeoutError } from '../../errors/cache.errors.js';
+import type { LaneContext } from '../lane-context.js';
 import { expiryOf, staleInMemory, type StaleCopy } from '../tier-lookup.js';
+import { emitCompute } from './accounting.js';
+import type { Flight, Waiter } from './computation.js';
 
 /** Lets each caller wait for a flight with its own soft timeout, hard timeout and signal. */
 export class Waiters {

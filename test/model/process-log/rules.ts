@@ -278,7 +278,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ),
   omit('13 set', 'a put value is judged by the start of its computation', one, { ...key, puts: 0.15 }, [
     'lib/cache/set.ts',
-    'shared.log.counts(judged, guard) ? refusedResult : FENCED',
+    'shared.log.counts(judged, guard) ? refusedResult : INVALIDATED',
     'refusedResult',
   ]),
   omit(
