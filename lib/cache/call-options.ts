@@ -17,7 +17,7 @@ import {
   type Kinds,
 } from '../options/options-shape.js';
 
-/** A copy of an entry past its ttl, or due for renewal, as the computation may use it. */
+/** A copy of an entry past its ttl, or due for a refresh, as the computation may use it. */
 export interface StaleValue<T> {
   readonly value: T;
   /** Since it was stored. */
@@ -32,7 +32,7 @@ export interface ComputeContext<T = unknown> {
   readonly lane: string;
   /** Aborted by `hardTimeout`, and when the cache closes. */
   readonly signal: AbortSignal;
-  /** The entry past its ttl (inside its grace) or due for renewal. */
+  /** The entry past its ttl (inside its grace) or due for a refresh. */
   readonly stale?: StaleValue<T>;
   /** Adds to the tags of the call. */
   setTags(tags: readonly string[]): void;

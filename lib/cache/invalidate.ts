@@ -7,10 +7,11 @@ import type { TierLookup, TierRecord } from '../tiers/tier.js';
 import type { GuardedTier } from './guarded-tier.js';
 import type { SharedContext, LaneContext } from './lane-context.js';
 
-/** Where an invalidation was called. The other instances are told about local ones only. */
+/** Where an invalidation was called. Only local ones are published to the other instances. */
 export type Origin = 'local' | 'remote';
 
-const NOBODY = Promise.resolve(false);
+/** For the distributed tier. */
+const NOT_HELD = Promise.resolve(false);
 
 /**
  * Carries out invalidations: in the log, in every tier, and for the other instances.
@@ -172,7 +173,7 @@ export class Invalidations {
 
   private publish(records: readonly LogRecord[], local: Promise<unknown>, origin: Origin): Promise<boolean> {
     const { sharedLog: shared } = this.shared;
-    return shared === undefined || origin === 'remote' ? NOBODY : shared.publish(records, local);
+    return shared === undefined || origin === 'remote' ? NOT_HELD : shared.publish(records, local);
   }
 
   /** Rejects if an invalidation is not durable. Empties the persistent tier if it could not carry the invalidation out. */

@@ -8,7 +8,7 @@ import type { LogRecord } from '../invalidation/journal.js';
 export interface StoredTrace {
   readonly birth: number;
   readonly tags: readonly string[];
-  /** Life time, epoch ms. */
+  /** Epoch ms, by the life clock. */
   readonly expiresAt: number;
 }
 

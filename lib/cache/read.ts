@@ -118,7 +118,7 @@ export async function has(context: LaneContext, key: string): Promise<boolean> {
   const guard = context.shared.log.open({ lane: context.lane, key, tags: [] });
   try {
     const search = new TierSearch(context, key, context.defaults, 'peek').run(guard);
-    return await search.end((found) => found !== undefined);
+    return await search.whenEnded((found) => found !== undefined);
   } finally {
     context.shared.log.close(guard);
   }
@@ -129,7 +129,7 @@ async function readBelow(context: LaneContext, key: string, call: CallOptions): 
   const guard = context.shared.log.open({ lane: context.lane, key, tags: [] });
   try {
     const search = new TierSearch(context, key, call).run(guard);
-    return await search.end((found) => {
+    return await search.whenEnded((found) => {
       if (found !== undefined) return serve(context, found, search, call);
       for (const tier of search.missed) context.recorder.lookupMiss(tier);
       context.recorder.miss();
@@ -163,8 +163,8 @@ export function freshInMemory(context: LaneContext, key: string, call: CallOptio
 
 /** Starts at most one refresh in the background. The caller is answered already. */
 function refreshIfDue(context: LaneContext, inFlight: InFlight, entry: MemoryEntry, asked: ComputeRequest): void {
-  if (context.shared.life.now() < entry.refreshAt || inFlight.of(asked.key, 'renewal') !== undefined) return;
-  inFlight.launch({ ...asked, purpose: 'renewal' });
+  if (context.shared.life.now() < entry.refreshAt || inFlight.of(asked.key, 'refresh') !== undefined) return;
+  inFlight.launch({ ...asked, purpose: 'refresh' });
 }
 
 /** Why a request goes past the cache. Undefined if it does not. A `ttlMs` of 0 is a reason, because it stores nothing. */

@@ -8,7 +8,7 @@ export interface FlightScope {
   readonly outer: FlightScope | undefined;
 }
 
-/** Tells the code of one app within which flights it runs. */
+/** Within which flights the code of one app runs. */
 export class FlightScopes {
   private readonly storage = new AsyncLocalStorage<FlightScope>();
   private hasEnded = false;

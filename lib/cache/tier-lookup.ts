@@ -136,15 +136,15 @@ export class TierSearch {
    * Calls `done` in the step in which the search ends. What was found is judged again in that step. If it no longer
    * counts, the search goes on below the tier that had it.
    */
-  end<T>(done: (found: Found | undefined) => T): T | Promise<T> {
+  whenEnded<T>(done: (found: Found | undefined) => T): T | Promise<T> {
     const { pending } = this;
     if (pending !== undefined) {
       this.pending = undefined;
-      return pending.then(() => this.end(done));
+      return pending.then(() => this.whenEnded(done));
     }
     if (this.found === undefined || this.stillCounts()) return done(this.found);
     this.discard();
-    return this.end(done);
+    return this.whenEnded(done);
   }
 
   private stillCounts(): boolean {

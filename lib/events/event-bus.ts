@@ -80,17 +80,17 @@ class Outlet<N extends LaneCacheEventName> {
   add(listener: (event: LaneCacheEvent<N>) => unknown): () => void {
     const own = (event: LaneCacheEvent<N>): unknown => listener(event);
     this.listeners = [...this.listeners, own];
-    return () => this.drop(own);
+    return () => this.remove(own);
   }
 
   publish(event: LaneCacheEvent<N>): void {
-    for (const listener of this.listeners) this.tell(listener, event);
+    for (const listener of this.listeners) this.call(listener, event);
     if (this.channel.hasSubscribers) this.channel.publish(event);
   }
 
-  private tell(listener: (event: LaneCacheEvent<N>) => unknown, event: LaneCacheEvent<N>): void {
+  private call(listener: (event: LaneCacheEvent<N>) => unknown, event: LaneCacheEvent<N>): void {
     const fail = (error: unknown): void => {
-      if (this.drop(listener)) this.report(this.name, error);
+      if (this.remove(listener)) this.report(this.name, error);
     };
     try {
       const answer = listener(event);
@@ -101,7 +101,7 @@ class Outlet<N extends LaneCacheEventName> {
     }
   }
 
-  private drop(listener: (event: LaneCacheEvent<N>) => unknown): boolean {
+  private remove(listener: (event: LaneCacheEvent<N>) => unknown): boolean {
     const before = this.listeners.length;
     this.listeners = this.listeners.filter((other) => other !== listener);
     return this.listeners.length < before;

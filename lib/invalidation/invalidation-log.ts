@@ -115,7 +115,18 @@ export class InvalidationLog {
 
   /** The record that invalidated or expired `candidate`, for a person to read. `counts` decides. */
   whyNot(candidate: Candidate): VoidedBy | undefined {
-    return whyNot(candidate, { lane: this.lane(candidate.lane), tagAt: this.tagAt, expiredTags: this.expiredTags });
+    const { key, tags, birth } = candidate;
+    const lane = this.lane(candidate.lane);
+    if (lane.clearAt > birth) return { kind: 'all', position: lane.clearAt, subject: '*' };
+    const removedAt = lane.pendingRemovalOf(key);
+    if (removedAt > birth) return { kind: 'key', position: removedAt, subject: key };
+    const tagged = byTag('tag', this.tagAt, candidate);
+    if (tagged !== undefined) return tagged;
+    for (const { pattern, position } of lane.patterns) {
+      if (position > birth && pattern.matchesEntry(key, tags))
+        return { kind: 'pattern', position, subject: pattern.text };
+    }
+    return byTag('expire', this.expiredTags.positions, candidate);
   }
 
   /** When `candidate` was expired, by a tag or while it was computed. Undefined if it was not. */
@@ -304,34 +315,7 @@ export interface VoidedBy {
   readonly subject?: string;
 }
 
-interface Judged {
-  readonly key: string;
-  readonly tags: readonly string[];
-  readonly birth: number;
-}
-
-interface Known {
-  readonly lane: LaneLog;
-  readonly tagAt: TagIndex;
-  readonly expiredTags: ExpiredTags;
-}
-
-/** For a person to read. The log itself decides what counts. */
-function whyNot(judged: Judged, { lane, tagAt, expiredTags }: Known): VoidedBy | undefined {
-  const { key, tags, birth } = judged;
-  if (lane.clearAt > birth) return { kind: 'all', position: lane.clearAt, subject: '*' };
-  const removedAt = lane.pendingRemovalOf(key);
-  if (removedAt > birth) return { kind: 'key', position: removedAt, subject: key };
-  const named = byTag('tag', tagAt, judged);
-  if (named !== undefined) return named;
-  for (const { pattern, position } of lane.patterns) {
-    if (position > birth && pattern.matchesEntry(key, tags))
-      return { kind: 'pattern', position, subject: pattern.text };
-  }
-  return byTag('expire', expiredTags.positions, judged);
-}
-
-function byTag(kind: 'tag' | 'expire', positions: TagIndex, { tags, birth }: Judged): VoidedBy | undefined {
+function byTag(kind: 'tag' | 'expire', positions: TagIndex, { tags, birth }: Candidate): VoidedBy | undefined {
   for (const tag of tags) {
     const position = positions.at(tag);
     if (position > birth) return { kind, position, subject: tag };

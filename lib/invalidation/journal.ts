@@ -9,16 +9,16 @@ export interface LogRecord {
   readonly subject: string;
 }
 
-/** When a tag's entries were put past their ttl. */
+/** When the ttl of a tag's entries was ended. */
 export interface ExpiredTag {
   readonly position: number;
-  /** Life time of the call, epoch ms. */
+  /** Epoch ms, by the life clock. */
   readonly at: number;
 }
 
-/** What of the log outlives the process. Absent numbers are 0. */
+/** The part of the log that outlives the process. Absent numbers are 0. */
 export interface LogState {
-  /** No entry and no row beside this state was written at a position above it. */
+  /** No entry and no row was written at a position above it. */
   readonly ceiling: number;
   readonly tagFloor: number;
   readonly expireFloor: number;
@@ -26,19 +26,19 @@ export interface LogState {
   readonly expiredTagAt: ReadonlyMap<string, ExpiredTag>;
   /** lane -> position */
   readonly clearAt: ReadonlyMap<string, number>;
-  /** The highest life time seen, epoch ms: a wall clock set back over a restart lengthens no life. */
+  /** The latest time seen, epoch ms. A wall clock that is set back over a restart lengthens no ttl. */
   readonly latestTime: number;
-  /** Up to where the shared log has been followed; absent if it never was. */
+  /** Up to where the shared log has been followed. Absent if it never was. */
   readonly cursor?: StoredCursor | undefined;
 }
 
-/** A place in the log that instances share. */
+/** A place in the shared log. */
 export interface StoredCursor {
   readonly generation: string;
   readonly sequence: number;
 }
 
-/** A change of the stored state; all rows of one `append` are stored in one transaction. */
+/** A change of the stored state. All rows of one `append` are stored in one transaction. */
 export type LogRow =
   | { readonly row: 'ceiling'; readonly position: number }
   | { readonly row: 'tag'; readonly tag: string; readonly position: number }
@@ -49,11 +49,11 @@ export type LogRow =
   | { readonly row: 'time'; readonly at: number }
   | ({ readonly row: 'cursor' } & StoredCursor);
 
-/** Where the log is kept beside the entries it judges: the persistent tier. */
+/** Where the log is stored: in the persistent tier, with the entries that it judges. */
 export interface LogJournal {
-  /** As it was found when the tier was opened; empty for a new or emptied tier. */
+  /** As it was when the tier was opened. Empty for a new or emptied tier. */
   readonly initial: LogState;
-  /** In order with the tier's own writes and removals. Resolves when durable; rejects when it is not known to be. */
+  /** Appends in order with the tier's own writes and removals. Resolves when durable. Rejects when it is not known to be. */
   append(rows: readonly LogRow[]): Promise<void>;
 }
 

@@ -307,7 +307,7 @@ export interface MemoryEntryFields {
   readonly storedAt: number;
   readonly expiresAt: number;
   readonly staleUntil: number;
-  /** When a hit starts a renewal in the background; Infinity for never. */
+  /** When a hit starts a refresh in the background. Infinity for never. */
   readonly refreshAt: number;
   readonly computeMs: number;
   /** Encoded bytes of the value before compression. */
@@ -358,7 +358,7 @@ export class MemoryEntry {
     this.quietUntil = fields.held.kind === 'value' ? Math.min(fields.expiresAt, fields.refreshAt) : 0;
   }
 
-  /** Renewal will not be started by a hit before `at`. */
+  /** No hit before `at` starts a refresh. */
   refreshFrom(at: number): void {
     this.refreshAt = at;
     this.settle();

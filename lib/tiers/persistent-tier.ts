@@ -63,12 +63,12 @@ export class PersistentTier extends StoredTier implements LogJournal {
   whenFound(adopt: () => void): void {
     this.adopt = adopt;
     this.isFound = false;
-    this.isFollowed = this.keeper.isAttached;
+    this.isFollowed = this.supervisor.isAttached;
   }
 
   /** Something was invalidated of which the folder knows nothing: what it holds now is never served. */
   missed(): void {
-    this.keeper.miss();
+    this.supervisor.miss();
   }
 
   /** What invalidations need of this tier. A process that keeps no log of the tier answers for nothing in it. */
@@ -91,7 +91,7 @@ export class PersistentTier extends StoredTier implements LogJournal {
 
   /** Whether there is no entry, and none on its way. A folder that is not open may hold anything. */
   get isEmpty(): boolean {
-    return this.keeper.store?.isEmpty ?? this.keeper.isVacant;
+    return this.supervisor.store?.isEmpty ?? this.supervisor.isVacant;
   }
 
   /** Names this life of the folder: a voided one starts another. */
@@ -115,7 +115,7 @@ export class PersistentTier extends StoredTier implements LogJournal {
    * is not certain, and in a process that does not own the folder.
    */
   invalidateAll(): Promise<void> {
-    return this.keeper.empty();
+    return this.supervisor.empty();
   }
 
   protected accepts(environment: Environment, store: EntryStore): boolean {

@@ -46,7 +46,7 @@ const CLOSE_WITHIN_MS = 4_000;
  * the removal must then have the tier emptied.
  */
 export abstract class StoredTier implements Tier {
-  protected readonly keeper: StoreSupervisor;
+  protected readonly supervisor: StoreSupervisor;
   private readonly rules: Map<string, LaneRules>;
 
   constructor(
@@ -59,7 +59,7 @@ export abstract class StoredTier implements Tier {
     const failed = (): void => {
       for (const lane of this.rules.keys()) options.recorder(lane)?.tierError(name);
     };
-    this.keeper = new StoreSupervisor({
+    this.supervisor = new StoreSupervisor({
       tier: name,
       clock,
       events,
@@ -74,38 +74,38 @@ export abstract class StoredTier implements Tier {
     if (!resolved.policy[this.name].enabled) return;
     const rules = rulesOf(this.name, lane, resolved);
     this.rules.set(lane, rules);
-    this.keeper.store?.addLane(lane, rules);
+    this.supervisor.store?.addLane(lane, rules);
   }
 
   get state(): TierState {
-    return this.keeper.state;
+    return this.supervisor.state;
   }
 
   /** Opens the folder and serves. Never rejects: a folder that cannot be opened turns the tier off, and is tried again. */
   attach(source: EnvironmentSource): Promise<void> {
-    return this.keeper.attach(source);
+    return this.supervisor.attach(source);
   }
 
   /** Off until it is attached. The reason has been reported already. */
   hold(reason: TierOffReason): void {
-    this.keeper.hold(reason);
+    this.supervisor.hold(reason);
   }
 
   read(lane: string, key: string): TierLookup | Promise<TierLookup> {
-    const { store } = this.keeper;
+    const { store } = this.supervisor;
     if (store === undefined || !this.rules.has(lane)) return this.off(lane);
     return this.lookup(store.read(lane, key));
   }
 
   peek(lane: string, key: string): TierLookup | Promise<TierLookup> {
-    const { store } = this.keeper;
+    const { store } = this.supervisor;
     if (store === undefined || !this.rules.has(lane)) return this.off(lane);
     return this.lookup(store.peek(lane, key));
   }
 
   /** Accepts the record without waiting for the disk, or returns why not. */
   offer(lane: string, record: TierRecord): Offered {
-    const { store } = this.keeper;
+    const { store } = this.supervisor;
     if (!this.rules.has(lane)) return 'off';
     if (store !== undefined) return store.put(lane, record);
     return this.state.reason === 'disk-full' ? 'disk-full' : 'off';
@@ -113,7 +113,7 @@ export abstract class StoredTier implements Tier {
 
   /** Rejects with `StorageFault` when the record was given up; resolves at once when the tier is off or has too much waiting. */
   write(lane: string, record: TierRecord): Promise<void> {
-    const { store } = this.keeper;
+    const { store } = this.supervisor;
     if (store === undefined || !this.rules.has(lane)) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const settled = (fault: StorageFault | undefined): void => (fault === undefined ? resolve() : reject(fault));
@@ -135,11 +135,11 @@ export abstract class StoredTier implements Tier {
 
   /** Notes a use that the tier did not see, so that it evicts by when entries were used, wherever that was. */
   touch(lane: string, key: string): void {
-    if (this.rules.has(lane)) this.keeper.store?.touch(lane, key);
+    if (this.rules.has(lane)) this.supervisor.store?.touch(lane, key);
   }
 
   usage(lane: string): TierUsage {
-    return this.keeper.store?.usage(lane) ?? NOTHING;
+    return this.supervisor.store?.usage(lane) ?? NOTHING;
   }
 
   async *keys(lane: string): AsyncGenerator<string> {
@@ -148,14 +148,14 @@ export abstract class StoredTier implements Tier {
 
   /** The lane's entries, the least recently used first. Entries that change during the listing may be missing. */
   async *entries(lane: string): AsyncGenerator<EntryView> {
-    const { store } = this.keeper;
+    const { store } = this.supervisor;
     if (store === undefined) return;
     for await (const row of store.entries(lane)) yield viewOf(this.name, row, this.options.life.now());
   }
 
   /** Also empties the lanes of which something is left but that do not use this tier any more. Ends early when the tier fails. */
   async sweep(lane: string): Promise<{ readonly expired: number; readonly evicted: number }> {
-    const { store } = this.keeper;
+    const { store } = this.supervisor;
     const gone = { expired: 0, evicted: 0 };
     if (store === undefined) return gone;
     const unused = store.lanes().filter((other) => !this.rules.has(other) && other !== lane);
@@ -173,19 +173,19 @@ export abstract class StoredTier implements Tier {
   }
 
   flush(): Promise<void> {
-    return this.keeper.store?.flush() ?? Promise.resolve();
+    return this.supervisor.store?.flush() ?? Promise.resolve();
   }
 
   close(): Promise<void> {
-    return this.keeper.close(this.options.closeWithinMs ?? CLOSE_WITHIN_MS);
+    return this.supervisor.close(this.options.closeWithinMs ?? CLOSE_WITHIN_MS);
   }
 
   /** A change that must not be missed. `ifVacant`: what it comes to when nothing is stored. */
   protected async change<T>(make: (store: EntryStore) => Promise<T>, ifVacant: T): Promise<T> {
-    const { store, isVacant } = this.keeper;
+    const { store, isVacant } = this.supervisor;
     if (store !== undefined) return make(store);
     if (isVacant) return ifVacant;
-    throw this.keeper.offFault;
+    throw this.supervisor.offFault;
   }
 
   /** Whether what the environment holds may be served. */
@@ -209,7 +209,7 @@ export abstract class StoredTier implements Tier {
       evicted: (lane, key, reason) => this.evicted(lane, key, reason),
       damaged: (lane) => this.options.recorder(lane)?.tierError(this.name),
       failed: (fault, lost) => {
-        if (isAdmitted) this.keeper.fail(fault, lost);
+        if (isAdmitted) this.supervisor.fail(fault, lost);
       },
     });
     if (!this.accepts(environment, store)) return undefined;
@@ -298,7 +298,7 @@ export class DiskTier extends StoredTier {
 
   /** Drops all lanes with their folder and starts afresh. Rejects when the folder cannot be dropped; then the tier stays off. */
   discard(): Promise<void> {
-    return this.keeper.empty();
+    return this.supervisor.empty();
   }
 
   protected accepts(): boolean {

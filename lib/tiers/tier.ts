@@ -61,9 +61,9 @@ export interface Tier {
   clear(lane: string): Promise<void>;
   usage(lane: string): TierUsage;
   keys(lane: string): AsyncIterable<string>;
-  /** One round of housekeeping: what expired goes, and what is beyond the lane's limits. */
   /** Optional. Accepts a lane that was not there at boot, such as the one in which a lane is measured. */
   addLane?(lane: string, rules: ResolvedLane): void;
+  /** One round of housekeeping. Removes what expired, and what is beyond the lane's limits. */
   sweep(lane: string): Promise<{ readonly expired: number; readonly evicted: number }>;
   /** Everything accepted so far is in place, or has been given up with an event. */
   flush(): Promise<void>;

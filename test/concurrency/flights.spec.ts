@@ -61,7 +61,7 @@ describe('many callers of a key', () => {
     expect(running.length).toBeLessThanOrEqual(4);
   });
 
-  it('fork from a computation that a forced one took the place of', async () => {
+  it('get the value of the computation that they joined, and leave the forced one stored', async () => {
     const [plain, forced] = [new Deferred<string>(), new Deferred<string>()];
     const first = cache.getOrSet('k', () => plain.promise);
     const second = cache.getOrSet('k', () => forced.promise, { forceFresh: true });
@@ -107,7 +107,7 @@ describe(`${COMPUTATIONS} computations that fail, are aborted or take too long`,
     new Promise((_, reject) => signal.addEventListener('abort', () => reject(error), { once: true }));
   const late = (): Promise<string> => new Promise((resolve) => app.clock.schedule(1_500, () => resolve('late')));
 
-  /** Ways to be disappointed. Nobody listens to some of the answers. */
+  /** Ways in which a call fails. Some of the answers are never awaited. */
   const WAYS: readonly ((cache: CacheManager, key: string) => unknown)[] = [
     (cache, key) => cache.getOrSet(key, failing),
     (cache, key) => cache.getOrSet(key, throwing, { forceFresh: true }),

@@ -159,7 +159,7 @@ describe('what has been invalidated', () => {
     expect(await Promise.all([first, second])).toEqual(['old', 'new']);
   });
 
-  it('can still be served inside its grace while the expiry of its key is being written down', async () => {
+  it('can still be served inside its grace while the expiry of its key is being stored', async () => {
     const { l2, cache } = overDisk();
     l2.reads = 'at-once';
     const set = cache.set('k', 'old', { grace: '1h' });
@@ -192,7 +192,7 @@ describe('a flight', () => {
     expect(app.memory.usage('standard').entries).toBe(0);
   });
 
-  it('that was asked for with force and failed leaves the one before it to be joined', async () => {
+  it('that was forced and failed lets callers join the one before it again', async () => {
     const cache = open();
     const slow = new Deferred<string>();
     let computed = 0;
@@ -353,7 +353,7 @@ describe('a flight', () => {
   });
 });
 
-describe('word that cannot be left', () => {
+describe('a note for the next owner that cannot be left', () => {
   it('rejects every kind of invalidation, and leaves nothing pending behind', async () => {
     const persistence = {
       directory: 'l3',
@@ -374,7 +374,7 @@ describe('word that cannot be left', () => {
   });
 });
 
-describe('a computation that does not heed its signal', () => {
+describe('a computation that ignores its signal', () => {
   it('keeps its place among the two of its key until it ends', async () => {
     const app = new LaneApp();
     const cache = app.manager();

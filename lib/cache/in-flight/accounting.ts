@@ -61,6 +61,6 @@ export function emitCompute(context: LaneContext, flight: Flight, end: Computati
     ...end,
     lane: context.lane,
     key: flight.key,
-    background: flight.purpose === 'renewal' || flight.waiters.size === 0,
+    background: flight.purpose === 'refresh' || flight.waiters.size === 0,
   });
 }

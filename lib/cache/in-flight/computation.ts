@@ -13,7 +13,7 @@ import { warnOfMilliseconds } from '../validate-call.js';
 import type { Refusal } from '../write.js';
 
 /** Why a flight was opened: for a caller who searches the tiers first, for `forceFresh`, or to refresh in the background. */
-export type FlightPurpose = 'request' | 'forced' | 'renewal';
+export type FlightPurpose = 'request' | 'forced' | 'refresh';
 
 /** What a caller asks of a key that memory could not answer. */
 export interface ComputeRequest {

@@ -74,7 +74,7 @@ export class InFlight {
     const isQueued = this.isCrowded(key);
     // The end of another flight starts a queued one, which must not run as a part of that other.
     const compute = isQueued ? AsyncResource.bind(asked.compute) : asked.compute;
-    const scope = purpose === 'renewal' ? undefined : this.context.shared.scopes.current;
+    const scope = purpose === 'refresh' ? undefined : this.context.shared.scopes.current;
     const flight = new Flight(key, compute, call, purpose, scope);
     flight.displaced = this.joinable.get(key);
     this.joinable.set(key, flight);
@@ -97,7 +97,7 @@ export class InFlight {
     this.running.set(key, (this.running.get(key) ?? 0) + 1);
     const guard = shared.log.open({ lane, key, tags: call.tags });
     flight.start(guard);
-    if (purpose === 'renewal' && call.hardTimeoutMs !== null) this.waiters.limitRefresh(flight, call.hardTimeoutMs);
+    if (purpose === 'refresh' && call.hardTimeoutMs !== null) this.waiters.limitRefresh(flight, call.hardTimeoutMs);
     if (purpose === 'request') this.follow(flight, guard, search ?? new TierSearch(this.context, key, call).run());
     else void this.compute(flight, guard);
   }
@@ -105,7 +105,7 @@ export class InFlight {
   private follow(flight: Flight, guard: InvalidationGuard, search: TierSearch): void {
     const { recorder, shared } = this.context;
     search.guard = guard;
-    void search.end((found) => {
+    void search.whenEnded((found) => {
       recorder.lookedUp(shared.clock.monotonic() - search.startedAt);
       this.searched(flight, guard, search, found);
     });

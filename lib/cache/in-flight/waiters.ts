@@ -135,7 +135,7 @@ export class StaleServing {
   failed(flight: Flight): void {
     const { key, call, stale, purpose } = flight;
     const now = this.context.shared.life.now();
-    if (purpose === 'renewal') this.context.memory.peek(key)?.refreshFrom(now + call.graceBackoffMs);
+    if (purpose === 'refresh') this.context.memory.peek(key)?.refreshFrom(now + call.graceBackoffMs);
     if (stale === undefined || call.graceBackoffMs === 0) return;
     this.backOff ??= new LRUCache({ max: REMEMBERED_FAILURES });
     this.backOff.set(key, now + call.graceBackoffMs);

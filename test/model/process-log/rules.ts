@@ -300,7 +300,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     [
       inFlight,
       'const counts = shared.log.counts(judged, guard);',
-      "const counts = flight.purpose === 'renewal' || shared.log.counts(judged, guard);",
+      "const counts = flight.purpose === 'refresh' || shared.log.counts(judged, guard);",
     ],
   ),
   omit('time', 'a promoted entry keeps its remaining ttl', aging, { keys: ['c'], kinds: [], plain: true }, [

@@ -229,7 +229,7 @@ describe('refreshAhead', () => {
     expect([computed, await cache.get('k')]).toEqual([1, 'second after first']);
   });
 
-  it('is guarded as every computation is', async () => {
+  it('stores nothing that was invalidated while it was computed', async () => {
     const cache = open({ refreshAhead: 0.5 });
     await cache.getOrSet('k', () => 'first', { tags: ['t'] });
     await app.clock.advance('6s');

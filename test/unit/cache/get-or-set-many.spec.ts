@@ -88,7 +88,7 @@ describe('many keys at once', () => {
     expect([...(await later)]).toEqual([['a', 'computed a']]);
   });
 
-  it('may be none', async () => {
+  it('may be no keys at all', async () => {
     expect(await cache.getOrSetMany([], lengths)).toEqual(new Map());
     expect(asked).toEqual([]);
   });
@@ -177,7 +177,7 @@ describe('what is not stored', () => {
     return answers;
   };
 
-  it('is given all the same, and counted by its reason', async () => {
+  it('is returned all the same, and counted by its reason', async () => {
     const standard = { maxEntryBytes: 20, include: ['k*'], exclude: ['*secret'] };
     const app = new LaneApp({ lanes: { standard } });
     const stream = (): void => undefined;

@@ -17,7 +17,7 @@ class Journal implements LogJournal {
   }
 }
 
-describe('the log', () => {
+describe('the invalidation log', () => {
   let log: InvalidationLog;
   beforeEach(() => {
     log = new InvalidationLog({ tagLimit: 4 });
@@ -58,7 +58,7 @@ describe('the log', () => {
     expect(log.counts(born(1), fence)).toBe(true);
   });
 
-  it('waits for all of several removals of a key', () => {
+  it('keeps a key pending until all of its removals are committed', () => {
     const [first, second] = [log.key(LANE, 'k').removal, log.key(LANE, 'k').removal];
     first.committed();
     expect(log.counts(born(1))).toBe(false);
@@ -74,14 +74,14 @@ describe('the log', () => {
     expect(log.lane(LANE).patterns).toEqual([]);
   });
 
-  it('shuts all flights rather than remember more than 64 committed patterns', () => {
+  it('invalidates all flights rather than remember more than 64 committed patterns', () => {
     const fence = open('a');
     for (let n = 0; n <= 64; n++) log.pattern(LANE, new KeyPattern(`p${n}`)).removal.committed();
     expect(fence.isInvalidated).toBe(true);
     expect(log.lane(LANE).patterns).toEqual([]);
   });
 
-  it('shuts every open flight that a record names, and no other', () => {
+  it('invalidates every open flight that a record names, and no other', () => {
     const flights = [open('k'), open('k', ['t']), open('other', ['t']), open('pattern')];
     log.tags(['t']);
     expect(flights.map((fence) => fence.isInvalidated)).toEqual([false, true, true, false]);
@@ -106,7 +106,7 @@ describe('the log', () => {
     expect(moved(() => log.pattern(LANE, new KeyPattern('*')))).toBe(false);
   });
 
-  it('lets half of its tags go when they are too many, and with them whatever carries a tag from before', () => {
+  it('drops the older half of too many tags, and accepts no older entry that has tags', () => {
     log.tags(['a', 'b', 'c', 'd', 'e']);
     expect(log.counts(born(2, ['never named']))).toBe(false);
     expect(log.counts(born(2))).toBe(true);
@@ -119,7 +119,7 @@ describe('the log', () => {
     expect([first, second, third].map((fence) => fence.isInvalidated)).toEqual([true, false, false]);
   });
 
-  it('puts past their ttl what an expiry names, on its way and for as long as the tiers do not know', () => {
+  it('expires what an expiry names, also results in flight, until the tiers have it', () => {
     const fence = open();
     const { removal } = log.expireKey(LANE, 'k', 1_000);
     expect([fence.isJoinable, fence.isInvalidated, log.expiredAt(born(0), fence)]).toEqual([false, false, 1_000]);
@@ -138,7 +138,7 @@ describe('the log', () => {
     ]);
   });
 
-  it('holds an entry on its way to the first time at which it was put past its ttl', () => {
+  it('expires the result of a flight at the first expiry of its key', () => {
     const fence = open();
     log.expireKey(LANE, 'k', 1_000);
     log.expireKey(LANE, 'k', 2_000);
@@ -153,7 +153,7 @@ describe('the log', () => {
     expect(log.expiredAt(born(4, ['i']))).toBe(2_000);
   });
 
-  it('takes up no expiry of a tag that is older than what it knows', () => {
+  it('ignores a stored expiry of a tag that is older than the one it knows', () => {
     for (let passed = 0; passed < 10; passed++) log.pass();
     log.expireTags(['t'], 2_000);
     log.adopt(new Journal({ ...EMPTY_LOG, expiredTagAt: new Map([['t', { position: 5, at: 1_000 }]]) }));
@@ -195,7 +195,7 @@ describe('the log', () => {
     expect(journal.rows.filter(({ row }) => row === 'ceiling').length).toBe(2);
   });
 
-  it('trusts nothing from before when it takes over what another process stored', () => {
+  it('accepts nothing older once it takes over what another process stored', () => {
     log.tags(['mine']);
     const fence = open();
     const before = log.stamp;

@@ -6,7 +6,7 @@ import { Jobs } from '../support/jobs.js';
 import { LaneApp } from '../support/lane-app.js';
 import { ModelDisk, ModelTier } from '../support/model-tier.js';
 
-/** One of several that share a log, which is cut off when `isStale` says so. */
+/** One of several instances that share a log. It is disconnected for too long while `isStale` is true. */
 function instance(...below: readonly ModelTier[]) {
   const log = {
     publish: () => Promise.resolve(false),
@@ -19,8 +19,8 @@ function instance(...below: readonly ModelTier[]) {
   return { app, log };
 }
 
-describe('what was queued behind other computations', () => {
-  it('is not kept when it comes while the instance has been cut off for too long', async () => {
+describe('the value of a queued computation', () => {
+  it('is not stored while the instance has been disconnected for too long', async () => {
     const { app, log } = instance();
     const cache = app.manager();
     const sources = [new Deferred<string>(), new Deferred<string>()];
@@ -42,7 +42,7 @@ describe('what was queued behind other computations', () => {
     expect(await cache.getOrSet('k', async () => 'after')).toBe('after');
   });
 
-  it('is computed then, whatever the disk has', async () => {
+  it('is computed then, even if the disk has one', async () => {
     const disk = new ModelTier('l2', ['standard'], new ModelDisk(), new Jobs());
     const { app, log } = instance(disk);
     const cache = app.manager();
@@ -55,9 +55,9 @@ describe('what was queued behind other computations', () => {
     const running: Promise<unknown>[] = [];
     for (const source of sources) {
       running.push(cache.getOrSet('k', () => source.promise, { forceFresh: true }));
-      const said = cache.set('k', 'set meanwhile');
+      const stored = cache.set('k', 'set meanwhile');
       await commit();
-      await said;
+      await stored;
       app.memory.clearAll();
     }
     const queued = cache.getOrSet('k', async () => 'computed');
@@ -69,14 +69,14 @@ describe('what was queued behind other computations', () => {
   });
 });
 
-describe('what memory held when the instance had been cut off for too long', () => {
-  it('is not served, even when another caller read the disk copy meanwhile', async () => {
+describe('an entry in memory of an instance that has been disconnected for too long', () => {
+  it('is not served to a caller that moves from an invalidated computation to the next', async () => {
     const { app, log } = instance();
     const cache = app.manager();
     const source = new Deferred<string>();
     const first = cache.getOrSet('k', () => source.promise);
     await cache.set('other', 'moves the position');
-    // joins later than what supersedes it was said, and looks for something else when the first has come
+    // it joins before the key is set, and moves to another computation when the first has ended
     const late = cache.getOrSet('k', () => source.promise);
     await cache.set('k', 'held');
     log.isStale = true;

@@ -6,8 +6,8 @@ import { Jobs } from '../support/jobs.js';
 import { ModelNetwork } from '../support/model-network.js';
 import { ModelRedis } from '../support/model-redis.js';
 
-describe('an invalidation that could not be sent', () => {
-  it('is still kept when the disk that keeps it had to be voided', async () => {
+describe('an invalidation that could not be published', () => {
+  it('stays in the outbox when the instance has to empty its disk', async () => {
     const clock = new FakeClock();
     const server = new ModelRedis(() => clock.now());
     const [network, disk, jobs] = [new ModelNetwork(server, clock), new SharedDisk(), new Jobs()];
@@ -29,11 +29,11 @@ describe('an invalidation that could not be sent', () => {
     await pass(500);
     network.isDown = true;
     network.cut();
-    const said = app.manager().invalidate('k');
+    const invalidated = app.manager().invalidate('k');
     await pass(500);
-    expect(await said).toBe(false);
+    expect(await invalidated).toBe(false);
     expect(disk.outbox.size).toBe(1);
-    // others have said what is not to be had any more, and there is no room to say anything
+    // the records of others can no longer be read, and the server has no room for new ones
     server.command('HINCRBY', ['{p}:meta', 'seq', '5']);
     server.isFull = true;
     network.isDown = false;
