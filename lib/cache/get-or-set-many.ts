@@ -69,10 +69,10 @@ async function throughTheCache(
   const waiting = remaining.map((key) => {
     const waiter = new Waiter(batch.compute, call, context.shared.log.position);
     const flight = inFlight.of(key, purpose) ?? inFlight.launch({ key, compute: batch.compute, call, purpose });
-    const { isQueued } = flight;
-    if (flight.answer !== undefined) waiter.give(flight.answer);
+    const { state } = flight;
+    if (state.phase === 'answered') waiter.give(state.answer);
     else inFlight.waiters.join(flight, waiter);
-    if (isQueued || flight.answer !== undefined) batch.decided(key);
+    if (state.phase !== 'running') batch.decided(key);
     return { key, waiter };
   });
   const settled = await Promise.allSettled(

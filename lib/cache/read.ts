@@ -102,42 +102,45 @@ export async function get(context: LaneContext, key: string, options: ReadOption
   }
   const entry = freshInMemory(context, key, call);
   if (entry !== undefined) return heldValue(context, entry).valueFor(call.isolation);
-  return readBelow(context, key, call);
+  const search = new TierSearch(context, key, call).run();
+  const found = search.servable;
+  return found === undefined ? searchOn(context, search, call) : serve(context, found, search, call);
+}
+
+/** Ends the search of `get`, and answers with what was found. */
+async function searchOn(context: LaneContext, search: TierSearch, call: CallOptions): Promise<unknown> {
+  const { recorder, shared, lane } = context;
+  const guard = shared.log.open({ lane, key: search.key, tags: [] });
+  try {
+    return await search.whenEnded(guard, (found) => {
+      if (found !== undefined) return serve(context, found, search, call);
+      for (const tier of search.missed) recorder.lookupMiss(tier);
+      recorder.miss();
+      emitMiss(context, search.key, search.reason);
+      return undefined;
+    });
+  } finally {
+    shared.log.close(guard);
+  }
 }
 
 /** `has`: whether a tier holds an entry that `get` would return. It counts, promotes and moves nothing. */
 export async function has(context: LaneContext, key: string): Promise<boolean> {
-  checkKey(key, context.lane);
+  const { shared, lane } = context;
+  checkKey(key, lane);
   if (isLagging(context)) await whenCaughtUp(context);
   if (bypassReason(context, key) !== undefined) return false;
   const entry = context.memory.peek(key);
   if (entry !== undefined && !isLagging(context)) {
     const expiresAt = expiryOf(context, entry);
-    if (expiresAt !== undefined && context.shared.life.now() < expiresAt) return true;
+    if (expiresAt !== undefined && shared.life.now() < expiresAt) return true;
   }
-  const guard = context.shared.log.open({ lane: context.lane, key, tags: [] });
+  const search = new TierSearch(context, key, context.defaults, 'peek').run();
+  const guard = shared.log.open({ lane, key, tags: [] });
   try {
-    const search = new TierSearch(context, key, context.defaults, 'peek').run(guard);
-    return await search.whenEnded((found) => found !== undefined);
+    return await search.whenEnded(guard, (found) => found !== undefined);
   } finally {
-    context.shared.log.close(guard);
-  }
-}
-
-/** Searches the tiers below memory for `get`, under a guard of its own. */
-async function readBelow(context: LaneContext, key: string, call: CallOptions): Promise<unknown> {
-  const guard = context.shared.log.open({ lane: context.lane, key, tags: [] });
-  try {
-    const search = new TierSearch(context, key, call).run(guard);
-    return await search.whenEnded((found) => {
-      if (found !== undefined) return serve(context, found, search, call);
-      for (const tier of search.missed) context.recorder.lookupMiss(tier);
-      context.recorder.miss();
-      emitMiss(context, key, search.reason);
-      return undefined;
-    });
-  } finally {
-    context.shared.log.close(guard);
+    shared.log.close(guard);
   }
 }
 

@@ -109,12 +109,8 @@ export class TierSearch {
     this.startedAt = context.shared.clock.monotonic();
   }
 
-  /**
-   * Starts the search. It ends in the same step if the tiers are synchronous. Without a guard, the flight that takes the
-   * search over sets its own in that step.
-   */
-  run(guard?: InvalidationGuard): this {
-    this.guard = guard;
+  /** Starts the search. It ends in the same step if the tiers are synchronous. */
+  run(): this {
     if (isPartitioned(this.context) || isLagging(this.context)) this.reason = 'tier-off';
     else this.pending = this.from(0);
     return this;
@@ -129,29 +125,29 @@ export class TierSearch {
 
   /** What was found, if the search has ended and it still counts. */
   get servable(): Found | undefined {
-    return this.pending === undefined && this.stillCounts() ? this.found : undefined;
+    if (this.pending !== undefined || this.found === undefined) return undefined;
+    return this.stillCounts(this.found) ? this.found : undefined;
   }
 
   /**
    * Calls `done` in the step in which the search ends. What was found is judged again in that step. If it no longer
-   * counts, the search goes on below the tier that had it.
+   * counts, the search goes on below the tier that had it. The guard must have been opened in the step of `run`.
    */
-  whenEnded<T>(done: (found: Found | undefined) => T): T | Promise<T> {
+  whenEnded<T>(guard: InvalidationGuard, done: (found: Found | undefined) => T): T | Promise<T> {
+    this.guard = guard;
     const { pending } = this;
     if (pending !== undefined) {
       this.pending = undefined;
-      return pending.then(() => this.whenEnded(done));
+      return pending.then(() => this.whenEnded(guard, done));
     }
-    if (this.found === undefined || this.stillCounts()) return done(this.found);
+    if (this.found === undefined || this.stillCounts(this.found)) return done(this.found);
     this.discard();
-    return this.whenEnded(done);
+    return this.whenEnded(guard, done);
   }
 
-  private stillCounts(): boolean {
-    if (this.found === undefined) return false;
+  private stillCounts({ record, expiresAt }: Found): boolean {
     // Every record moves the position.
     if (this.context.shared.log.position === this.judgedAt && this.guard?.isInvalidated !== true) return true;
-    const { record, expiresAt } = this.found;
     const now = expiryOf(this.context, record, this.guard);
     return now !== undefined && now >= expiresAt;
   }

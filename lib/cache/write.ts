@@ -105,9 +105,7 @@ export function store(context: LaneContext, candidate: CandidateValue, params: S
   shared.log.stored({ lane, key, tags, birth }, flight);
   const fields = { key, tags, birth, flight, storedAt, expiresAt, staleUntil, computeMs, schemaVersion: call.version };
   const entry = entryOf(context, encoded, call.refreshAhead, fields);
-  const record = recordOf(context, entry, encoded);
-  const noRoom = record === undefined ? undefined : writeBelow(context, record, position);
-  remember(context, entry, position);
+  const noRoom = place(context, position, entry, recordOf(context, entry, encoded));
   context.history.stored(key, { birth, tags, expiresAt });
   // Only now: a listener may invalidate the key.
   if (noRoom !== undefined) refuse(context, key, NO_ROOM[noRoom]);
@@ -124,8 +122,7 @@ export function promote(context: LaneContext, found: Found, refreshAhead: number
   if (!mayReplace(context, key, { birth, flight: 0 })) return;
   const fields = { key, tags, birth, flight: 0, storedAt, expiresAt, staleUntil, computeMs, schemaVersion };
   const entry = entryOf(context, encoded, refreshAhead, fields);
-  writeBelow(context, new FoundRecord(record, staleUntil), position, found.tier);
-  remember(context, entry, position);
+  place(context, position, entry, new FoundRecord(record, staleUntil), found.tier);
 }
 
 /**
@@ -159,13 +156,29 @@ function entryOf(
 }
 
 /**
- * Puts the entry into memory, last of all tiers. A failing write below or an eviction here may call a listener or a
- * strategy that invalidates this very key. That moves the log on from `position`, and memory keeps nothing.
+ * Writes the record to the tiers below, or to those above the tier that has it, and then puts the entry into memory.
+ * Returns why a tier had no room.
+ *
+ * A tier that fails or an eviction may call a listener or a strategy that invalidates this very key. That moves the log on
+ * from `position`, at which the value was found to count. Then the rest is left out, and memory keeps nothing.
  */
-function remember(context: LaneContext, entry: MemoryEntry, position: number): void {
-  const { log } = context.shared;
-  if (log.position === position) context.memory.set(entry);
-  if (log.position !== position) context.memory.delete(entry.key);
+function place(
+  { lane, shared, memory }: LaneContext,
+  position: number,
+  entry: MemoryEntry,
+  record: TierRecord | undefined,
+  foundIn?: TierName,
+): 'backlog' | 'disk-full' | undefined {
+  const { log, below } = shared;
+  let noRoom: 'backlog' | 'disk-full' | undefined;
+  for (const tier of below) {
+    if (record === undefined || tier.name === foundIn || log.position !== position) break;
+    const answer = tier.write(lane, record);
+    noRoom ??= answer;
+  }
+  if (log.position === position) memory.set(entry);
+  if (log.position !== position) memory.delete(entry.key);
+  return noRoom;
 }
 
 /** Whether a value of this birth and flight may replace what memory has. A computation may outlive the cache. */
@@ -195,23 +208,4 @@ function recordOf({ shared, policy }: LaneContext, entry: MemoryEntry, encoded: 
     value,
   });
   return { key, tags, birth, expiresAt: staleUntil, computeMs, bytes };
-}
-
-/**
- * Writes the record to the tiers below, or to those above the tier that has it, as long as the log stays at `position`.
- * Returns why a tier had no room.
- */
-function writeBelow(
-  { lane, shared }: LaneContext,
-  record: TierRecord,
-  position: number,
-  foundIn?: TierName,
-): 'backlog' | 'disk-full' | undefined {
-  let noRoom: 'backlog' | 'disk-full' | undefined;
-  for (const tier of shared.below) {
-    if (tier.name === foundIn || shared.log.position !== position) break;
-    const answer = tier.write(lane, record);
-    noRoom ??= answer;
-  }
-  return noRoom;
 }

@@ -48,7 +48,7 @@ export class Flight {
   stale: StaleCopy | undefined;
   /** The flight that callers could join until `forceFresh` opened this one. */
   displaced: Flight | undefined;
-  private state = QUEUED;
+  state = QUEUED;
   /** Cancel functions of the timers that bound it, also of callers who have left. Few flights have any. */
   private limits: Set<() => void> | undefined;
   private controller: AbortController | undefined;
@@ -62,36 +62,19 @@ export class Flight {
     readonly scope?: FlightScope,
   ) {}
 
-  get isQueued(): boolean {
-    return this.state.phase === 'queued';
-  }
-
   /** The guard of a flight that runs. */
   get guard(): InvalidationGuard | undefined {
     return this.state.phase === 'running' ? this.state.guard : undefined;
   }
 
-  /** What a tier answered. */
-  get answer(): EncodedValue | undefined {
-    return this.state.phase === 'answered' ? this.state.answer : undefined;
-  }
-
   /** Callers who come now may wait for it. */
   get isJoinable(): boolean {
-    return this.isQueued || this.guard?.isJoinable === true;
+    return this.state.phase === 'queued' || this.guard?.isJoinable === true;
   }
 
   /** Nobody waits for it any more, and its result is dropped. */
   get isAbandoned(): boolean {
     return this.state === ABANDONED || this.guard?.isAbandoned === true;
-  }
-
-  start(guard: InvalidationGuard): void {
-    this.state = { phase: 'running', guard };
-  }
-
-  answerWith(answer: EncodedValue): void {
-    this.state = { phase: 'answered', answer };
   }
 
   /** A computation that runs goes on, and its late result is not stored. */

@@ -42,7 +42,7 @@ export class InFlight {
     const flight = this.joinable.get(key);
     if (flight === undefined || !flight.isJoinable) return undefined;
     if (purpose !== 'forced' || flight.purpose === 'forced') return flight;
-    if (!flight.isQueued) return undefined;
+    if (flight.state.phase !== 'queued') return undefined;
     // It has not started, so it can still go straight to the computation.
     flight.purpose = 'forced';
     return flight;
@@ -62,7 +62,8 @@ export class InFlight {
   wait(asked: ComputeRequest, joined: Flight | undefined, search?: TierSearch): Promise<unknown> {
     const askedAt = this.context.shared.log.position;
     const flight = joined ?? this.launch(asked, search);
-    if (flight.answer !== undefined) return Promise.resolve(flight.answer.valueFor(asked.call.isolation));
+    const { state } = flight;
+    if (state.phase === 'answered') return Promise.resolve(state.answer.valueFor(asked.call.isolation));
     const waiter = new Waiter(asked.compute, asked.call, askedAt);
     this.waiters.join(flight, waiter);
     return waiter.promise;
@@ -96,7 +97,7 @@ export class InFlight {
     this.open.add(flight);
     this.running.set(key, (this.running.get(key) ?? 0) + 1);
     const guard = shared.log.open({ lane, key, tags: call.tags });
-    flight.start(guard);
+    flight.state = { phase: 'running', guard };
     if (purpose === 'refresh' && call.hardTimeoutMs !== null) this.waiters.limitRefresh(flight, call.hardTimeoutMs);
     if (purpose === 'request') this.follow(flight, guard, search ?? new TierSearch(this.context, key, call).run());
     else void this.compute(flight, guard);
@@ -104,8 +105,7 @@ export class InFlight {
 
   private follow(flight: Flight, guard: InvalidationGuard, search: TierSearch): void {
     const { recorder, shared } = this.context;
-    search.guard = guard;
-    void search.whenEnded((found) => {
+    void search.whenEnded(guard, (found) => {
       recorder.lookedUp(shared.clock.monotonic() - search.startedAt);
       this.searched(flight, guard, search, found);
     });
@@ -132,7 +132,7 @@ export class InFlight {
   /** A tier had it: promotes it, and answers all who wait. */
   private answer(flight: Flight, guard: InvalidationGuard, found: Found): void {
     promote(this.context, found, flight.call.refreshAhead);
-    flight.answerWith(found.encoded);
+    flight.state = { phase: 'answered', answer: found.encoded };
     if (flight.requests === 0) flight.requests = 1;
     countFlight(this.context, flight, { outcome: 'hit', tier: found.tier, computeMs: found.record.computeMs });
     this.end(flight, guard);
@@ -221,8 +221,8 @@ export class InFlight {
     const { compute, call } = waiter;
     const purpose = call.forceFresh ? 'forced' : 'request';
     const flight = this.of(key, purpose) ?? this.launch({ key, compute, call, purpose });
-    if (flight.answer === undefined) this.waiters.transfer(flight, waiter);
-    else waiter.give(flight.answer);
+    if (flight.state.phase === 'answered') waiter.give(flight.state.answer);
+    else this.waiters.transfer(flight, waiter);
   }
 
   /** Closes the flight, and starts the one that is queued behind it. */
@@ -236,7 +236,7 @@ export class InFlight {
     else this.running.delete(key);
     this.withdraw(flight);
     const next = this.joinable.get(key);
-    if (next?.isQueued === true) this.start(next);
+    if (next?.state.phase === 'queued') this.start(next);
   }
 
   /**
@@ -254,9 +254,9 @@ export class InFlight {
   private abandon(flight: Flight, error: unknown): void {
     this.withdraw(flight);
     flight.abort(error);
-    const { isQueued } = flight;
+    const { phase } = flight.state;
     flight.abandon();
-    if (!isQueued) return;
+    if (phase !== 'queued') return;
     flight.cancelLimits();
     countFlight(this.context, flight, { outcome: 'miss' });
   }

@@ -17,7 +17,8 @@ export class Waiters {
   join(flight: Flight, waiter: Waiter): void {
     this.add(flight, waiter);
     const { softTimeoutMs, hardTimeoutMs, signal } = waiter.call;
-    if (flight.guard !== undefined && waiter.askedAt > flight.guard.birth) waiter.bindContext();
+    const { state } = flight;
+    if (state.phase === 'running' && waiter.askedAt > state.guard.birth) waiter.bindContext();
     if (signal !== undefined) this.followSignal(waiter, signal);
     if (hardTimeoutMs !== null) this.limit(flight, waiter, hardTimeoutMs);
     if (softTimeoutMs === 0) this.softTimeoutPassed(waiter);
@@ -153,7 +154,7 @@ export class StaleServing {
 
   /** A queued flight has no guard that collects invalidations, so it takes the copy that memory has now. */
   private staleCopyOf(flight: Flight): StaleCopy | undefined {
-    return flight.isQueued ? staleInMemory(this.context, flight.key, flight.call) : flight.stale;
+    return flight.state.phase === 'queued' ? staleInMemory(this.context, flight.key, flight.call) : flight.stale;
   }
 
   private isServable(flight: Flight, stale: StaleCopy, acceptedGraceMs: number, { cause }: StaleCause): boolean {

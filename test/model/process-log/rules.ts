@@ -92,7 +92,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     { keys: ['c'], kinds: rarely, reads: 'later', evicts: 0.08, hurries: 0.4 },
     [
       lookup,
-      'if (this.found === undefined || this.stillCounts()) return done(this.found);',
+      'if (this.found === undefined || this.stillCounts(this.found)) return done(this.found);',
       'return done(this.found);',
     ],
   ),
