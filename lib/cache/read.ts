@@ -28,10 +28,11 @@ export function hitInMemory(
   options: EntryOptions | undefined,
 ): Promise<unknown> | undefined {
   if (options !== undefined && !hasDefaultReadOptions(options)) return undefined;
-  const { log, life, sharedLog } = context.shared;
+  const { shared } = context;
   const entry = context.memory.get(key);
-  if (entry === undefined || entry.stamp !== log.stamp || entry.schemaVersion !== 0) return undefined;
-  const now = life.now();
+  if (entry === undefined || entry.stamp !== shared.log.stamp || entry.schemaVersion !== 0) return undefined;
+  const now = shared.life.now();
+  const { sharedLog } = shared;
   if (now >= entry.quietUntil || (sharedLog !== undefined && now >= sharedLog.caughtUpUntil)) return undefined;
   entry.accessCount++;
   entry.usedAt = now;
