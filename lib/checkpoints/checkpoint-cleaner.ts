@@ -6,20 +6,20 @@ import type { CheckpointRecord, CheckpointStore, CleanupPosition } from './check
 
 const MAX_LISTED = 1_000;
 
-/** What a cleanup came to. */
+/** The result of a cleanup. */
 export interface CleanupTally {
   readonly removed: number;
   readonly bytes: number;
   readonly pinnedKept: number;
-  /** How many of the removed were the newest version of their id: workflows that can no longer go on. */
+  /** How many of the removed were the newest version of their id. Their workflows can no longer resume. */
   readonly newestOfId: number;
   /** The first 1,000. */
   readonly records: readonly CheckpointRecord[];
 }
 
 /**
- * Removes what is due, slice by slice: other work gets its turn in between, and one that is killed has removed whole
- * slices and nothing by half.
+ * Removes the versions that are due, slice by slice. Other work gets its turn in between. A cleanup that is killed has
+ * removed whole slices.
  */
 export class CheckpointCleaner {
   constructor(
@@ -42,7 +42,7 @@ export class CheckpointCleaner {
         bytes += record.sizeBytes;
         if (records.length < MAX_LISTED) records.push(record);
       }
-      if (rule.mode === 'remove') this.tell(slice.removed);
+      if (rule.mode === 'remove') this.emitRemoved(slice.removed);
       from = slice.next;
       if (from === undefined || signal?.aborted === true) break;
       await nextTurn();
@@ -55,7 +55,7 @@ export class CheckpointCleaner {
     return Object.keys((await this.store().usage(this.clock.now())).lanes);
   }
 
-  private tell(removed: readonly CheckpointRecord[]): void {
+  private emitRemoved(removed: readonly CheckpointRecord[]): void {
     if (!this.events.wants('checkpoint')) return;
     for (const { id, version } of removed) this.events.emit('checkpoint', { action: 'removed', id, version });
   }

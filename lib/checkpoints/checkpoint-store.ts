@@ -1,24 +1,22 @@
 import type { TierOffReason } from '../events/reasons.js';
 
-/** The port behind `CheckpointService`: versions, indexes and transactions. Everything that crosses it is plain data or bytes. */
-
-/** What the service hands over to be saved. Times are epoch milliseconds. */
+/** A version to be saved. Times are epoch milliseconds. */
 export interface CheckpointDraft {
   readonly id: string;
   readonly lane: string;
   readonly workflow?: string;
   readonly step?: number | string;
-  /** Encoded, as base64. */
+  /** Encoded, in base64. */
   readonly metadata?: string;
   readonly savedAt: number;
   readonly expiresAt?: number;
   readonly sizeBytes: number;
   readonly checksum: string;
-  /** Names one save: one that was stored already, and asked for again because its answer was lost, is not stored twice. */
+  /** Identifies one save. A save that is repeated because its answer was lost is stored once. */
   readonly token?: string;
 }
 
-/** A version as the store knows it. */
+/** A stored version. */
 export interface CheckpointRecord extends CheckpointDraft {
   readonly version: number;
   /** Position in the order of all saves of the store. */
@@ -28,11 +26,15 @@ export interface CheckpointRecord extends CheckpointDraft {
   readonly damaged: boolean;
 }
 
+/** Whether the version has outlived its ttl. One of exactly its ttl has not. */
+export const hasExpired = ({ expiresAt }: CheckpointRecord, now: number): boolean =>
+  expiresAt !== undefined && now > expiresAt;
+
 export type SaveOutcome =
   | { readonly outcome: 'saved'; readonly record: CheckpointRecord }
   | { readonly outcome: 'conflict'; readonly currentVersion: number };
 
-/** `found` is not verified yet: the checksum is the service's to check. */
+/** `found` is not verified: the service compares the checksum. */
 export type ReadOutcome =
   | { readonly outcome: 'absent' }
   | { readonly outcome: 'found'; readonly record: CheckpointRecord; readonly state: Uint8Array }
@@ -41,7 +43,7 @@ export type ReadOutcome =
 /** A given version, or the newest that has not expired as of a time. */
 export type VersionSelector = { readonly version: number } | { readonly asOf: number };
 
-/** A place in a listing; `time` only in listings by time. */
+/** A position in a listing. `time` is set in listings by time only. */
 export interface ListPosition {
   readonly time?: number;
   readonly sequence: number;
@@ -50,7 +52,7 @@ export interface ListPosition {
 export interface ListQuery {
   readonly lane?: string;
   readonly workflow?: string;
-  /** Both inclusive. Either makes it a listing by time of saving; else it is by order of saving. */
+  /** Both inclusive. With either the listing is by time of saving, else by order of saving. */
   readonly since?: number;
   readonly until?: number;
   readonly after?: ListPosition;
@@ -62,7 +64,7 @@ export interface ListSlice {
   readonly next?: ListPosition;
 }
 
-/** Due is what was saved before `savedBefore` (and is not among the last `keepLast` of its id), and what expired before `now`. */
+/** Due are versions that expired before `now`, and those saved before `savedBefore` that are not among the last `keepLast` of their id. */
 export interface CleanupRule {
   readonly now: number;
   readonly savedBefore: number;
@@ -104,26 +106,27 @@ export type CheckpointStoreState =
   { readonly state: 'on' } | { readonly state: 'off'; readonly reason: TierOffReason; readonly detail: string };
 
 /**
- * Where versions rest. Writes resolve when durable and take effect in the order of the calls; of two that expect the
- * same version exactly one is saved. A call that cannot be carried out rejects, with `StorageFault` where the cause is the disk.
+ * Stores versions; the port behind `CheckpointService`. Plain data and bytes are all that cross it. Writes resolve when
+ * they are durable, and take effect in the order of the calls. Of two saves that expect the same version exactly one
+ * succeeds. A call that fails rejects, with `StorageFault` where the cause is the disk.
  */
 export interface CheckpointStore {
   readonly state: CheckpointStoreState;
   save(draft: CheckpointDraft, state: Uint8Array, expectedVersion?: number): Promise<SaveOutcome>;
   read(id: string, selector: VersionSelector): Promise<ReadOutcome>;
-  /** All versions there are, newest first, readable or not. */
+  /** All versions that exist, newest first, readable or not. */
   versions(id: string): Promise<readonly number[]>;
   /** Newest first. */
   history(id: string, limit: number): Promise<readonly CheckpointRecord[]>;
-  /** Newest first; never reads states, never reads more than the slice. */
+  /** Newest first. Reads no states, and nothing beyond the slice. */
   list(query: ListQuery): Promise<ListSlice>;
-  /** One version, or all. Returns the versions that went. */
+  /** One version, or all. Returns the removed versions. */
   remove(id: string, version?: number): Promise<readonly number[]>;
-  /** Without a version: `unpinned` means every version, the others the newest. Returns whether there was one. */
+  /** Without `version`, `unpinned` applies to every version and the other marks to the newest. Returns whether there was one. */
   mark(id: string, mark: CheckpointMark, version?: number): Promise<boolean>;
-  /** A bounded piece of a cleanup, in one transaction. Pass `next` until it is absent. */
+  /** One slice of a cleanup, in one transaction. Pass `next` until it is absent. */
   clean(rule: CleanupRule, from?: CleanupPosition): Promise<CleanupSlice>;
   usage(now: number): Promise<CheckpointUsage>;
-  /** Idempotent. Waits for the accepted writes; afterwards the state is off, `closed`. */
+  /** Idempotent. Waits for accepted writes. Afterwards the state is off, `closed`. */
   close(): Promise<void>;
 }

@@ -1,6 +1,12 @@
 import { Buffer } from 'node:buffer';
+import { createHash } from 'node:crypto';
+import type { Clock } from '../clock/clock.js';
+import type { ValueCodec } from '../entries/codec/value-codec.js';
+import { UnknownLaneError } from '../errors/cache.errors.js';
+import { CheckpointTooLargeError } from '../errors/checkpoint.errors.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { callDuration, laneName } from '../lanes/lane-policy.js';
+import { toMilliseconds, type Duration } from '../lanes/units.js';
 import {
   type Kind,
   coded,
@@ -22,10 +28,10 @@ import type {
   RestoreCheckpointOptions,
   SaveCheckpointOptions,
 } from './checkpoint.js';
-import type { CleanupRule, ListPosition, ListQuery } from './checkpoint-store.js';
+import type { CheckpointDraft, CleanupRule, ListPosition, ListQuery } from './checkpoint-store.js';
 
-/** In UTF-8. */
-export const MAX_ID_BYTES = 1_024;
+/** Of ids, workflows and steps, in UTF-8. */
+const MAX_ID_BYTES = 1_024;
 const DAY_MS = 86_400_000;
 const DEFAULT_PAGE = 100;
 const MAX_PAGE = 1_000;
@@ -85,9 +91,81 @@ const CLEANUP_OPTIONS = defineOptions<CleanupOptions>('cleanupOldCheckpoints', {
   dryRun: flag,
 });
 
-/** Shows what was wrong without repeating a kilobyte of it. */
-export const invalid = (field: string, problem: string): LaneCacheError =>
-  new LaneCacheError('CHECKPOINT_INVALID', `The ${field} of a checkpoint ${problem}.`, { field });
+const MAX_METADATA_BYTES = 64 * 1024;
+const DEFAULT_MAX_STATE_BYTES = 64 * 1024 ** 2;
+
+/** What a save is checked against. */
+export interface DraftSettings {
+  readonly codec: ValueCodec;
+  readonly clock: Clock;
+  /** The names of the app's lanes. */
+  readonly lanes: readonly string[];
+  readonly defaultLane: string;
+  /** Default 64 MB. */
+  readonly maxStateBytes?: number;
+}
+
+/** Checks and encodes what a caller saves. */
+export function toDraft(
+  settings: DraftSettings,
+  id: string,
+  state: unknown,
+  options: SaveCheckpointOptions,
+): { readonly draft: CheckpointDraft; readonly bytes: Uint8Array } {
+  const { clock, codec, defaultLane, lanes, maxStateBytes = DEFAULT_MAX_STATE_BYTES } = settings;
+  const { lane = defaultLane, workflow, step, metadata, ttl } = options;
+  requireName(id, 'id');
+  if (!lanes.includes(lane)) throw new UnknownLaneError(lane, lanes);
+  if (workflow !== undefined) requireName(workflow, 'workflow');
+  requireStep(step);
+  const life = ttl === undefined ? undefined : requireLife(ttl, id);
+  const bytes = encode(codec, id, 'state', state);
+  if (bytes.length > maxStateBytes) throw new CheckpointTooLargeError(id, bytes.length, maxStateBytes);
+  const savedAt = clock.now();
+  const draft: CheckpointDraft = {
+    id,
+    lane,
+    ...(workflow !== undefined && { workflow }),
+    ...(step !== undefined && { step }),
+    ...(metadata !== undefined && { metadata: encodeMetadata(codec, id, metadata) }),
+    savedAt,
+    ...(life !== undefined && { expiresAt: savedAt + life }),
+    sizeBytes: bytes.length,
+    checksum: checksumOf(bytes),
+  };
+  return { draft, bytes };
+}
+
+function encodeMetadata(codec: ValueCodec, id: string, metadata: unknown): string {
+  const bytes = encode(codec, id, 'metadata', metadata);
+  if (bytes.length > MAX_METADATA_BYTES) {
+    throw invalid('metadata', `takes ${bytes.length} bytes; ${MAX_METADATA_BYTES} is the most. Put it into the state`);
+  }
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
+}
+
+function encode(codec: ValueCodec, id: string, field: 'state' | 'metadata', value: unknown): Uint8Array {
+  const encoded = codec.encode(value);
+  // A restore returns undefined when there is no checkpoint.
+  if (encoded.storable && value !== undefined) return encoded.bytes;
+  const reason = encoded.storable ? 'undefined would look like no checkpoint' : encoded.reason;
+  throw new LaneCacheError(
+    'CHECKPOINT_UNSTORABLE',
+    `The ${field} of checkpoint '${id}' cannot be stored faithfully: ${reason}. Save plain data, or list the class under 'types'.`,
+    { key: id, field },
+  );
+}
+
+export const checksumOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+function requireLife(ttl: Duration, id: string): number {
+  const ms = toMilliseconds(ttl, { key: id });
+  if (ms > 0) return ms;
+  throw new LaneCacheError('TTL_INVALID', `The ttl of checkpoint '${id}' is 0: it would never be restored.`, {
+    key: id,
+    field: 'ttl',
+  });
+}
 
 /** Ids and workflows: any text, as it is a key and never a path. */
 export function requireName(name: unknown, field: 'id' | 'workflow'): void {
@@ -98,7 +176,7 @@ export function requireName(name: unknown, field: 'id' | 'workflow'): void {
 }
 
 /** A text may be as long as an id. */
-export function requireStep(step: number | string | undefined): void {
+function requireStep(step: number | string | undefined): void {
   if (typeof step !== 'string' || Buffer.byteLength(step) <= MAX_ID_BYTES) return;
   throw invalid('step', `takes more than ${MAX_ID_BYTES} bytes`);
 }
@@ -123,7 +201,7 @@ export function toQuery(filter: CheckpointFilter): ListQuery {
   };
 }
 
-/** The opaque text of a place in a listing. */
+/** A position in a listing as the opaque text of `next`. */
 export const fromPosition = ({ time, sequence }: ListPosition): string =>
   Buffer.from(JSON.stringify(time === undefined ? [sequence] : [sequence, time])).toString('base64url');
 
@@ -140,7 +218,7 @@ function toPosition(after: string, length: number): ListPosition {
 
 const toTime = (at: Date | string): number => (typeof at === 'string' ? Date.parse(at) : at.getTime());
 
-/** What a cleanup was asked for; anything else would be taken for the defaults, and remove. */
+/** Rejects anything else: taken for the defaults, it would remove checkpoints. */
 export function toCleanup(options: number | CleanupOptions): CleanupOptions {
   if (typeof options === 'number') return CLEANUP_OPTIONS.read({ maxAgeDays: options });
   if (typeof options === 'object' && options !== null) return CLEANUP_OPTIONS.read(options);
@@ -160,5 +238,9 @@ export function toRule(options: CleanupOptions, now: number): CleanupRule {
   };
 }
 
+const invalid = (field: string, problem: string): LaneCacheError =>
+  new LaneCacheError('CHECKPOINT_INVALID', `The ${field} of a checkpoint ${problem}.`, { field });
+
+/** Cuts long texts: an id may have a kilobyte. */
 const shown = (value: unknown): string =>
   typeof value === 'string' ? `'${value.slice(0, 64)}'` : typeof value === 'number' ? String(value) : typeof value;

@@ -1,12 +1,8 @@
 import type { IsoTime } from '../events/event-map.js';
 import type { TierOffReason } from '../events/reasons.js';
 import type { Duration } from '../lanes/units.js';
-import type { ValueCodec } from '../entries/codec/value-codec.js';
-import type { CheckpointRecord, CheckpointStoreState, CheckpointUsage, UsageCounts } from './checkpoint-store.js';
-import { createHash } from 'node:crypto';
-import { LaneCacheError } from '../errors/lane-cache.error.js';
 
-/** What to note with a saved state. */
+/** Options of a save. */
 export interface SaveCheckpointOptions {
   /** The label under which the version is listed, counted and kept. Default: the app's lane. */
   readonly lane?: string;
@@ -14,16 +10,16 @@ export interface SaveCheckpointOptions {
   readonly step?: number | string;
   /** At most 64 KB once encoded. */
   readonly metadata?: Readonly<Record<string, unknown>>;
-  /** The version the caller built on; 0 = must not exist yet. Another one rejects with `CheckpointConflictError`. */
+  /** The newest version must have this number; 0 = there must be none. Else rejects with `CheckpointConflictError`. */
   readonly expectedVersion?: number;
-  /** After it the version is not restored any more, and the next cleanup removes it unless it is pinned. Default none. */
+  /** When it ends the version is no longer restored, and the next cleanup removes it unless it is pinned. Default none. */
   readonly ttl?: Duration;
 }
 
 /** One version of a saved state, without the state. */
 export interface CheckpointInfo {
   readonly id: string;
-  /** 1, 2, … per id; never used twice, not even after removal. */
+  /** 1, 2, … per id. Never used twice, not even after removal. */
   readonly version: number;
   readonly lane: string;
   readonly workflow?: string;
@@ -45,11 +41,11 @@ export interface Checkpoint<T = unknown> extends CheckpointInfo {
 
 /** Which version to restore. */
 export interface RestoreCheckpointOptions {
-  /** Default: the newest that has not outlived its ttl. */
+  /** Default: the newest that has not expired. */
   readonly version?: number;
   /** An older one counts as absent. */
   readonly maxAge?: Duration;
-  /** If the version is damaged, give the newest sound one before it. Default false. */
+  /** If the version is damaged, return the newest intact one before it. Default false. */
   readonly fallback?: boolean;
 }
 
@@ -76,13 +72,13 @@ export interface CheckpointPage {
 
 /** What a cleanup may remove. */
 export interface CleanupOptions {
-  /** A version goes when it is older than this; one of exactly this age stays. Default 7. */
+  /** Versions older than this are removed; one of exactly this age stays. Default 7. */
   readonly maxAgeDays?: number;
-  /** So many newest versions of each id stay, however old. Default 0. */
+  /** How many of the newest versions of each id stay, however old. Default 0. */
   readonly keepLast?: number;
   readonly lane?: string;
   readonly workflow?: string;
-  /** Remove nothing, say what would go. Default false. */
+  /** Report what would be removed, and remove nothing. Default false. */
   readonly dryRun?: boolean;
 }
 
@@ -98,8 +94,8 @@ export interface CleanupReport {
 }
 
 /** A lane's checkpoints in numbers. */
-interface CheckpointCounts {
-  /** Ids that restore. */
+export interface CheckpointCounts {
+  /** Ids of which a version can be restored. */
   readonly cachedCheckpoints: number;
   /** All versions. */
   readonly versions: number;
@@ -108,92 +104,9 @@ interface CheckpointCounts {
   readonly newest?: IsoTime;
 }
 
-/** All checkpoints in numbers. An id with versions in two lanes counts once here and once in each lane. */
+/** All checkpoints in numbers. An id with versions in two lanes counts once in total and once in each lane. */
 export interface CheckpointStatus extends CheckpointCounts {
   readonly state: 'on' | 'off';
   readonly reason?: TierOffReason;
   readonly lanes: Readonly<Record<string, CheckpointCounts>>;
 }
-
-const iso = (ms: number): string => new Date(ms).toISOString();
-
-/** What callers see of a record. */
-export function toInfo(record: CheckpointRecord, codec: ValueCodec): CheckpointInfo {
-  const { id, version, lane, workflow, step, savedAt, expiresAt, sizeBytes, checksum, pinned } = record;
-  const metadata = record.metadata === undefined ? undefined : decodeMetadata(codec, record.metadata);
-  return {
-    id,
-    version,
-    lane,
-    ...(workflow !== undefined && { workflow }),
-    ...(step !== undefined && { step }),
-    ...(metadata !== undefined && { metadata }),
-    savedAt: iso(savedAt),
-    ...(expiresAt !== undefined && { expiresAt: iso(expiresAt) }),
-    sizeBytes,
-    checksum,
-    pinned,
-  };
-}
-
-export function toStatus(usage: CheckpointUsage, store: CheckpointStoreState): CheckpointStatus {
-  const lanes = Object.entries(usage.lanes).map(([lane, counts]) => [lane, toCounts(counts)] as const);
-  return {
-    ...toCounts(usage.total),
-    state: store.state,
-    ...(store.state === 'off' && { reason: store.reason }),
-    lanes: Object.fromEntries(lanes),
-  };
-}
-
-const toCounts = ({ ids, versions, bytes, oldest, newest }: UsageCounts): CheckpointCounts => ({
-  cachedCheckpoints: ids,
-  versions,
-  bytes,
-  ...(oldest !== undefined && { oldest: iso(oldest) }),
-  ...(newest !== undefined && { newest: iso(newest) }),
-});
-
-export const checksumOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-
-/** A value as bytes, or `CHECKPOINT_UNSTORABLE` naming what in it cannot be stored faithfully. */
-export function encodeOrRefuse(codec: ValueCodec, value: unknown, id: string, field: 'state' | 'metadata'): Uint8Array {
-  const encoded = codec.encode(value);
-  // A restore returns undefined when there is no checkpoint.
-  if (encoded.storable && value !== undefined) return encoded.bytes;
-  const reason = encoded.storable ? 'undefined would look like no checkpoint' : encoded.reason;
-  throw new LaneCacheError(
-    'CHECKPOINT_UNSTORABLE',
-    `The ${field} of checkpoint '${id}' cannot be stored faithfully: ${reason}. Save plain data, or list the class under 'types'.`,
-    { key: id, field },
-  );
-}
-
-/** The state as its caller declares it. Rejects with `CHECKPOINT_INVALID` what is sound but cannot be rebuilt by this app. */
-// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- declared by the caller of a restore
-export function decodeState<T>(codec: ValueCodec, { id, version }: CheckpointRecord, bytes: Uint8Array): T {
-  try {
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what was saved is the caller's to know
-    return codec.decode(bytes) as T;
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : 'it cannot be decoded';
-    throw new LaneCacheError(
-      'CHECKPOINT_INVALID',
-      `Version ${version} of checkpoint '${id}' is intact, but this app cannot rebuild its state: ${why} List the class under 'types' as it was when the state was saved, or give it a 'migrate'.`,
-      { key: id, field: 'state', cause },
-    );
-  }
-}
-
-/** What was noted, or undefined where this app cannot rebuild it: a listing must not fail for one of its items. */
-function decodeMetadata(codec: ValueCodec, encoded: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const metadata = codec.decode(Buffer.from(encoded, 'base64'));
-    return isRecord(metadata) ? metadata : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null;

@@ -3,10 +3,10 @@ import type { TierOffReason } from '../events/reasons.js';
 import { StorageFault } from '../storage/environment.js';
 import type { CheckpointStore, CheckpointStoreState, CheckpointUsage } from './checkpoint-store.js';
 
-/** What is counted where nothing can be looked at. */
+/** The usage where no store can be read. */
 export const NO_USAGE: CheckpointUsage = { total: { ids: 0, versions: 0, bytes: 0 }, lanes: {} };
 
-/** Takes the place of a store that is off: every call rejects with the reason and what to do. `state` shows it without failing. */
+/** Stands for a store that is off. Every call rejects with the reason and the remedy; `state` and `usage` do not fail. */
 export class UnavailableCheckpointStore implements CheckpointStore {
   protected current: CheckpointStoreState;
 
@@ -47,17 +47,16 @@ export class UnavailableCheckpointStore implements CheckpointStore {
 const REMEDIES: Readonly<Record<StorageFault['kind'], string>> = {
   'disk-full': 'Free space on the volume, or lower storage.minFreeBytes; the next call tries again.',
   io: 'Check the volume; the next call tries again.',
-  deadline:
-    'The disk did not answer in time, and whether the change was written is unknown: read before you repeat it.',
+  deadline: 'The disk did not answer in time. The change may have been written: read before you repeat it.',
   damaged:
-    'What is sound can still be restored, but nothing is written until the app is restarted. Keep a copy of the directory; if it happens again, restore a backup of it, or set checkpoints.directory to a new one.',
+    'Intact checkpoints can still be restored. Nothing is written until the app is restarted. Keep a copy of the directory. If it happens again, restore a backup, or set checkpoints.directory to a new directory.',
   'read-only': 'Make the directory writable, or set checkpoints.directory to one that is.',
   'not-permitted': "Give the app's user the right to write there, or set checkpoints.directory.",
-  gone: 'What is there now is looked for; the next call tries again.',
+  gone: 'The library opens the directory again; the next call tries again.',
   closed: 'The app was closed.',
 };
 
-/** What callers get for a fault of the disk. */
+/** A fault of the disk as callers see it. Other errors stay as they are. */
 export const asUnavailable = (error: unknown): unknown =>
   error instanceof StorageFault ? unavailable(`${error.message}. ${REMEDIES[error.kind]}`, error) : error;
 

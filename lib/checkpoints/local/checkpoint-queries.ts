@@ -1,16 +1,17 @@
 import { nextTurn } from '../../clock/clock.js';
 import type { TableKey, RangeOptions } from '../../storage/environment.js';
-import { type CheckpointRows, hasExpired } from './checkpoint-rows.js';
-import type {
-  CheckpointRecord,
-  CheckpointUsage,
-  ListPosition,
-  ListQuery,
-  ListSlice,
-  UsageCounts,
-  CleanupPosition,
-  CleanupRule,
-  CleanupSlice,
+import type { CheckpointRows } from './checkpoint-rows.js';
+import {
+  hasExpired,
+  type CheckpointRecord,
+  type CheckpointUsage,
+  type CleanupPosition,
+  type CleanupRule,
+  type CleanupSlice,
+  type ListPosition,
+  type ListQuery,
+  type ListSlice,
+  type UsageCounts,
 } from '../checkpoint-store.js';
 import {
   END_OF_TIME,
@@ -35,7 +36,7 @@ const positionOf = (key: TableKey): ListPosition => {
   return second === undefined ? { sequence: first } : { time: first, sequence: second };
 };
 
-/** A page, newest first. Reads one index row and one record per item, whatever else there is. */
+/** A page, newest first. Reads one index row and one record per item, however many versions exist. */
 export async function list(rows: CheckpointRows, query: ListQuery): Promise<ListSlice> {
   const { after, since, until, limit } = query;
   const scope = scopeOf(query);
@@ -57,15 +58,15 @@ export async function list(rows: CheckpointRows, query: ListQuery): Promise<List
 const upTo = (until: number | undefined): readonly [time: number, sequence: number] =>
   until === undefined ? END_OF_TIME : [until, END_OF_TIME[1]];
 
-/** The record an index row leads to, if it is readable. */
+/** The record an index row points to, if it is readable. */
 function pointedAt(rows: CheckpointRows, value: Uint8Array): CheckpointRecord | undefined {
   const pointer = pointerRow.open(value);
   return pointer === undefined ? undefined : rows.record(...pointer);
 }
 
-/** Counts as kept with each change, less the ids of which nothing restores any more. */
+/** The stored counts, less the ids of which no version can be restored. */
 export async function usage(rows: CheckpointRows, now: number): Promise<CheckpointUsage> {
-  const lost = await lostIds(rows, now);
+  const lost = await deadIds(rows, now);
   const lanes: Record<string, UsageCounts> = {};
   const prefix = laneScope('');
   for (const key of rows.tables.usage.keys({ start: prefix, end: `${prefix}\u{10ffff}` })) {
@@ -92,13 +93,13 @@ function edge(rows: CheckpointRows, scope: Scope, which: 'oldest' | 'newest'): n
   return undefined;
 }
 
-interface LostIds {
+interface DeadIds {
   readonly total: number;
   readonly byLane: ReadonlyMap<string, number>;
 }
 
-/** Ids all of whose versions are expired or damaged: as many steps as there are such versions, in slices. */
-async function lostIds(rows: CheckpointRows, now: number): Promise<LostIds> {
+/** Ids whose versions are all expired or damaged. Reads only such versions, in slices. */
+async function deadIds(rows: CheckpointRows, now: number): Promise<DeadIds> {
   const dead = new Map<string, Map<string, Set<number>>>();
   const { expiries, damaged } = rows.tables;
   await eachPointer(expiries, ranges.timesUp(EVERYTHING, undefined, now), note);
@@ -106,12 +107,12 @@ async function lostIds(rows: CheckpointRows, now: number): Promise<LostIds> {
   let total = 0;
   const byLane = new Map<string, number>();
   for (const [idKey, lanes] of dead) {
-    const alive = rows.head(idKey).lanes;
+    const all = rows.head(idKey).lanes;
     for (const [lane, versions] of lanes) {
-      if (versions.size === alive[lane]) byLane.set(lane, (byLane.get(lane) ?? 0) + 1);
+      if (versions.size === all[lane]) byLane.set(lane, (byLane.get(lane) ?? 0) + 1);
     }
-    const left = Object.entries(alive).some(([lane, count]) => (lanes.get(lane)?.size ?? 0) < count);
-    if (!left) total += 1;
+    const isAlive = Object.entries(all).some(([lane, count]) => (lanes.get(lane)?.size ?? 0) < count);
+    if (!isAlive) total += 1;
   }
   return { total, byLane };
 
@@ -137,32 +138,32 @@ async function eachPointer(
     }
     const last = slice.at(-1);
     if (last === undefined || slice.length < SLICE) return;
-    // sorts right behind the last one: an array that goes on is greater than its beginning
+    // Sorts right after the last key: an array is less than a longer one that starts with it.
     start = typeof last.key === 'object' ? [...last.key, 0] : [last.key, 0];
     await nextTurn();
   }
 }
 
-/** The most versions that one slice looks at. */
+/** The most versions that one slice examines. */
 const CLEANING_SLICE = 64;
 
-/** What happens to what is due. */
+/** What a cleanup does to the versions that are due. */
 interface Removal {
   remove(idKey: string, version: number): void;
-  /** An index row that leads nowhere any more. */
+  /** Removes an index row that points to no version. */
   forget(index: FaultReportingTable, key: TableKey): void;
 }
 
 export const NO_REMOVAL: Removal = { remove: () => undefined, forget: () => undefined };
 
-export const removalBy = (ledger: CheckpointWriter): Removal => ({
-  remove: (idKey, version) => void ledger.remove(idKey, version),
-  forget: (index, key) => ledger.dropIndexRow(index, key),
+export const removalBy = (writer: CheckpointWriter): Removal => ({
+  remove: (idKey, version) => void writer.remove(idKey, version),
+  forget: (index, key) => writer.dropIndexRow(index, key),
 });
 
 /**
- * The next piece of a cleanup: first what expired, then what is old, oldest first along the indexes of time, so that
- * what is not due is never looked at. Ends early when `work` is spent.
+ * The next slice of a cleanup: first the expired versions, then the old ones, oldest first. It follows the indexes of
+ * time, so that versions that are not due are never read. Ends early when `work` is spent.
  */
 export function cleanSlice(
   rows: CheckpointRows,
@@ -176,14 +177,14 @@ export function cleanSlice(
   const removed: CheckpointRecord[] = [];
   let newestOfId = 0;
   let pinnedKept = 0;
-  let looked = 0;
+  let examined = 0;
   for (const { key, value } of found) {
-    if (looked > 0 && work.isSpent) break;
-    looked += 1;
+    if (examined > 0 && work.isSpent) break;
+    examined += 1;
     const pointer = pointerRow.open(value);
     const record = pointer && rows.record(...pointer);
     if (pointer === undefined || record === undefined) {
-      // an unreadable version may be pinned
+      // An unreadable version may be pinned.
       if (pointer === undefined || !rows.has(...pointer)) removal.forget(index, key);
       continue;
     }
@@ -196,8 +197,8 @@ export function cleanSlice(
     removal.remove(...pointer);
     removed.push(record);
   }
-  const isCut = looked < found.length || looked === CLEANING_SLICE;
-  const next = nextPosition(from, isCut ? found[looked - 1]?.key : undefined, rule);
+  const isCut = examined < found.length || examined === CLEANING_SLICE;
+  const next = nextPosition(from, isCut ? found[examined - 1]?.key : undefined, rule);
   return { removed, newestOfId, pinnedKept, ...(next !== undefined && { next }) };
 }
 
@@ -224,7 +225,7 @@ function nextPosition(
   return from.phase === 'expired' && Number.isFinite(rule.savedBefore) ? { phase: 'old' } : undefined;
 }
 
-/** What expired was the first phase's business: it is not counted again when it is old as well. */
+/** Expired versions belong to the first phase. The second does not count them again. */
 function isDue(
   rows: CheckpointRows,
   [idKey, version]: Pointer,

@@ -1,5 +1,5 @@
 import type { RangeOptions } from '../../storage/environment.js';
-import type { CheckpointRecord } from '../checkpoint-store.js';
+import { hasExpired, type CheckpointRecord } from '../checkpoint-store.js';
 import {
   FORMAT,
   PART_BYTES,
@@ -18,16 +18,12 @@ import {
   type RowSource,
 } from './checkpoint-tables.js';
 
-/** Saves by others that may come between a save and its repetition, and do not hide it. */
-const LOOKED_BACK = 16;
+/** How many versions are searched for the token of a repeated save: others may have saved in between. */
+const TOKEN_SEARCH_LIMIT = 16;
 
 const NO_USAGE: UsageRow = { ids: 0, versions: 0, bytes: 0 };
 
-/** Whether the version has outlived its ttl. One of exactly its ttl has not. */
-export const hasExpired = (record: CheckpointRecord, now: number): boolean =>
-  record.expiresAt !== undefined && now > record.expiresAt;
-
-/** Reads the rows of the store, committed or in the making. */
+/** Reads the rows of the store: the committed ones, or those with the changes of a batch on top. */
 export class CheckpointRows {
   constructor(
     readonly tables: CheckpointTables,
@@ -42,7 +38,7 @@ export class CheckpointRows {
     return usageRow.open(this.source.get(this.tables.usage, scope)) ?? NO_USAGE;
   }
 
-  /** A head that is gone or unreadable is rebuilt so that no version is used twice. */
+  /** A missing or unreadable head is rebuilt in such a way that no version is used twice. */
   head(idKey: string): Head {
     const bytes = this.source.get(this.tables.heads, idKey);
     const head = headRow.open(bytes);
@@ -54,23 +50,23 @@ export class CheckpointRows {
       const lane = this.record(idKey, version)?.lane;
       if (lane !== undefined) lanes[lane] = (lanes[lane] ?? 0) + 1;
     }
-    // no id has more versions than the store has had saves
+    // The store has had at least as many saves as the id has had versions.
     return { counter: bytes === undefined ? newest : Math.max(newest, this.store.sequence), newest, lanes };
   }
 
-  /** Undefined when there is none, and when its row cannot be trusted. */
+  /** Undefined when there is none, and when its row is damaged. */
   record(idKey: string, version: number): CheckpointRecord | undefined {
     const record = recordRow.open(this.source.get(this.tables.versions, [idKey, version]));
     return record?.version === version ? record : undefined;
   }
 
-  /** The version that a save of this token made, among the last ones. */
+  /** The version that a save with this token made, among the last 16. */
   savedAs(idKey: string, token: string): CheckpointRecord | undefined {
-    let looked = 0;
+    let searched = 0;
     for (const version of this.versions(idKey)) {
       const record = this.record(idKey, version);
       if (record?.token === token) return record;
-      if (++looked === LOOKED_BACK) return undefined;
+      if (++searched === TOKEN_SEARCH_LIMIT) return undefined;
     }
     return undefined;
   }
@@ -82,32 +78,32 @@ export class CheckpointRows {
 
   /** Newest first. */
   *versions(idKey: string): Generator<number, void, undefined> {
-    const touched = this.touched(idKey).toSorted((a, b) => b - a);
-    for (const version of this.committed(idKey, ranges.versionsDown(idKey))) {
-      while (touched[0] !== undefined && touched[0] > version) yield* touched.splice(0, 1);
+    const changed = this.changed(idKey).toSorted((a, b) => b - a);
+    for (const version of this.unchanged(idKey, ranges.versionsDown(idKey))) {
+      while (changed[0] !== undefined && changed[0] > version) yield* changed.splice(0, 1);
       yield version;
     }
-    yield* touched;
+    yield* changed;
   }
 
   /** The oldest ones above `above`, oldest first, at most `limit`. */
   oldest(idKey: string, above: number, limit: number): readonly number[] {
-    const versions = this.touched(idKey).filter((version) => version > above);
+    const versions = this.changed(idKey).filter((version) => version > above);
     let count = 0;
-    for (const version of this.committed(idKey, ranges.versionsUp(idKey, above))) {
+    for (const version of this.unchanged(idKey, ranges.versionsUp(idKey, above))) {
       versions.push(version);
       if (++count === limit) break;
     }
     return versions.toSorted((a, b) => a - b).slice(0, limit);
   }
 
-  /** The newest ones below `below`, newest first, at most `limit`. Of what is committed. */
+  /** The newest committed ones below `below`, newest first, at most `limit`. */
   newest(idKey: string, below: number, limit: number): readonly number[] {
     const range = { ...ranges.versionsDown(idKey, below), limit };
     return [...this.tables.versions.keys(range)].flatMap((key) => numbersOf(key));
   }
 
-  /** The newest version that has not expired; 0 = none. An unreadable one counts: it is there. */
+  /** The newest version that has not expired; 0 = none. An unreadable one counts, because it exists. */
   current(idKey: string, now: number): number {
     const { newest } = this.head(idKey);
     if (newest === 0) return 0;
@@ -120,19 +116,19 @@ export class CheckpointRows {
     return 0;
   }
 
-  /** Versions that the batch puts: new ones, and ones that it changes. */
-  private touched(idKey: string): number[] {
+  /** Versions that the batch adds or changes. */
+  private changed(idKey: string): number[] {
     const versions = this.source instanceof WriteBatch ? this.source.putKeys(this.tables.versions) : [];
     return [...versions].filter((key) => typeof key === 'object' && key[0] === idKey).flatMap((key) => numbersOf(key));
   }
 
-  /** Versions that the batch leaves as they are, in the order of the range. */
-  private *committed(idKey: string, range: RangeOptions): Generator<number, void, undefined> {
+  /** Committed versions that the batch leaves as they are, in the order of the range. */
+  private *unchanged(idKey: string, range: RangeOptions): Generator<number, void, undefined> {
     const { versions } = this.tables;
     const batch = this.source instanceof WriteBatch ? this.source : undefined;
     for (const key of versions.keys(range)) {
       const [version] = numbersOf(key);
-      if (version !== undefined && batch?.touches(versions, [idKey, version]) !== true) yield version;
+      if (version !== undefined && batch?.changes(versions, [idKey, version]) !== true) yield version;
     }
   }
 

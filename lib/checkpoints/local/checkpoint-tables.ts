@@ -13,7 +13,7 @@ import { crc32 } from 'node:zlib';
 
 const CHECK_BYTES = 4;
 
-/** Plain data as bytes that show when they were altered. JSON keeps lone surrogates, as escapes. */
+/** Encodes plain data with a checksum. JSON keeps lone surrogates, as escapes. */
 export class ChecksummedRow<T> {
   seal(row: T): Uint8Array {
     const text = Buffer.from(JSON.stringify(row));
@@ -23,7 +23,7 @@ export class ChecksummedRow<T> {
     return sealed;
   }
 
-  /** What was sealed, or undefined when the bytes are not what was written. */
+  /** Undefined when the bytes are not those that were written. */
   open(bytes: Uint8Array | undefined): T | undefined {
     if (bytes === undefined || bytes.length <= CHECK_BYTES) return undefined;
     const sealed = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -34,18 +34,18 @@ export class ChecksummedRow<T> {
   }
 }
 
-/** Below LMDB's 16 MiB, from which on it hands out live memory instead of copies. Part of the format. */
+/** LMDB returns live memory instead of copies from 16 MiB on; this is below. Part of the format. */
 export const PART_BYTES = 8 * 1024 * 1024;
 
 export const FORMAT = 1;
 
 /**
- * Ids and workflows as keys: of fixed length whatever the text, and distinct for lone surrogates, which UTF-8 would
- * turn into one and the same replacement.
+ * An id or workflow as a key of fixed length. Lone surrogates keep distinct keys; UTF-8 would replace them all by the
+ * same character.
  */
 export const keyOf = (text: string): string => createHash('sha256').update(text, 'utf16le').digest('base64url');
 
-/** Under which a version is listed; every lane and workflow has an order of its own, so that nothing is ever filtered. */
+/** The listing that an index row belongs to. Every lane and workflow has its own, so that a listing filters nothing. */
 export type Scope = string;
 
 export const EVERYTHING: Scope = 'all';
@@ -58,7 +58,7 @@ interface Labels {
   readonly workflow?: string;
 }
 
-/** The one scope that holds exactly what has these labels. */
+/** The scope that holds exactly the versions with these labels. */
 export function scopeOf({ lane, workflow }: Labels): Scope {
   if (workflow === undefined) return lane === undefined ? EVERYTHING : laneScope(lane);
   const flow = keyOf(workflow);
@@ -76,13 +76,13 @@ export function scopesOf({ lane, workflow }: { readonly lane: string; readonly w
 /** What an index row points to. */
 export type Pointer = readonly [idKey: string, version: number];
 
-/** What is known of an id, also after its last version was removed: a version is never used twice. */
+/** The row of an id. It stays when the last version is removed, so that no version is used twice. */
 export interface Head {
   /** The highest version ever used. */
   readonly counter: number;
-  /** The highest version there is; 0 = none. */
+  /** The highest version that exists; 0 = none. */
   readonly newest: number;
-  /** How many versions there are, by lane. */
+  /** How many versions exist, by lane. */
   readonly lanes: Readonly<Record<string, number>>;
 }
 
@@ -148,7 +148,7 @@ export class CheckpointTables {
 const LOWEST = Number.MIN_SAFE_INTEGER;
 const HIGHEST = Number.MAX_SAFE_INTEGER;
 
-/** Ranges whose ends lie between rows, so that it does not matter which end belongs to them. */
+/** Ranges whose ends lie between rows, so that inclusive and exclusive ends give the same rows. */
 export const ranges = {
   versionsDown: (idKey: string, below: number = HIGHEST): RangeOptions => ({
     start: [idKey, below - 0.5],
@@ -182,10 +182,10 @@ export const ranges = {
   }),
 };
 
-/** Later than every time there is. */
+/** Later than every time that is stored. */
 export const END_OF_TIME: readonly [time: number, sequence: number] = [HIGHEST, HIGHEST];
 
-/** A table whose reads throw `StorageFault` where they would else miss because of a fault. */
+/** A table whose reads throw `StorageFault` when a fault made them miss. */
 export class FaultReportingTable implements Table {
   readonly name: string;
 
@@ -205,14 +205,14 @@ export class FaultReportingTable implements Table {
   }
 
   range(options?: RangeOptions): Iterable<{ readonly key: TableKey; readonly value: Uint8Array }> {
-    return this.watched(() => this.origin.range(options));
+    return this.orThrow(() => this.origin.range(options));
   }
 
   keys(options?: RangeOptions): Iterable<TableKey> {
-    return this.watched(() => this.origin.keys(options));
+    return this.orThrow(() => this.origin.keys(options));
   }
 
-  private *watched<T>(rows: () => Iterable<T>): Generator<T, void, undefined> {
+  private *orThrow<T>(rows: () => Iterable<T>): Generator<T, void, undefined> {
     const before = this.faults.count;
     yield* rows();
     this.faults.throwSince(before);
@@ -220,18 +220,17 @@ export class FaultReportingTable implements Table {
 }
 
 /**
- * The storage's reports of reads that missed because of a fault. A cache may take those for misses; here a version
- * that cannot be read must never pass for one that was never saved.
+ * Collects what the environment reports of reads that missed because of a fault. A cache may treat them as misses.
+ * A checkpoint that cannot be read must not look like one that was never saved.
  */
 export class ReadFaults {
-  /** How many there have been. */
   count = 0;
-  /** The first that speaks of a damaged file, which does not mend itself. */
+  /** The first report of a damaged file. It is final: the file does not recover by itself. */
   damage: StorageFault | undefined;
   private last: StorageFault | undefined;
   private listener: ((fault: StorageFault) => void) | undefined;
 
-  /** For the reporter of the environment. */
+  /** Called by the environment. */
   note(kind: StorageFaultKind, detail: string, error: unknown): void {
     const fault = new StorageFault(kind, detail, error);
     this.count += 1;
@@ -240,7 +239,7 @@ export class ReadFaults {
     this.listener?.(fault);
   }
 
-  /** Tells of what was noted so far, and of all that follows. */
+  /** Calls `listener` with the fault so far, if any, and with every later one. */
   listen(listener: (fault: StorageFault) => void): void {
     this.listener = listener;
     const first = this.damage ?? this.last;
@@ -253,12 +252,11 @@ export class ReadFaults {
   }
 }
 
-/** Where rows are read from: the committed tables, or those with the changes of a batch on top. */
+/** Where rows are read from: the committed tables, or a batch. */
 export interface RowSource {
   get(table: FaultReportingTable, key: TableKey): Uint8Array | undefined;
 }
 
-/** The tables as they are committed. */
 export const committedRows: RowSource = { get: (table, key) => table.get(key) };
 
 interface Change {
@@ -268,41 +266,41 @@ interface Change {
   readonly value: Uint8Array | undefined;
 }
 
-/** The changes of one transaction to be, readable before it is committed, so that many writes can share one commit. */
+/** The changes of the next transaction. They can be read before it is committed, so that many writes share one commit. */
 export class WriteBatch implements RowSource {
-  private readonly changes = new Map<string, Map<string, Change>>();
+  private readonly rows = new Map<string, Map<string, Change>>();
 
   get(table: FaultReportingTable, key: TableKey): Uint8Array | undefined {
-    const change = this.changes.get(table.name)?.get(JSON.stringify(key));
+    const change = this.rows.get(table.name)?.get(JSON.stringify(key));
     return change === undefined ? table.get(key) : change.value;
   }
 
   put(table: FaultReportingTable, key: TableKey, value: Uint8Array): void {
-    this.change({ table, key, value });
+    this.note({ table, key, value });
   }
 
   remove(table: FaultReportingTable, key: TableKey): void {
-    this.change({ table, key, value: undefined });
+    this.note({ table, key, value: undefined });
   }
 
   /** Whether this batch puts or removes the row. */
-  touches(table: FaultReportingTable, key: TableKey): boolean {
-    return this.changes.get(table.name)?.has(JSON.stringify(key)) ?? false;
+  changes(table: FaultReportingTable, key: TableKey): boolean {
+    return this.rows.get(table.name)?.has(JSON.stringify(key)) ?? false;
   }
 
   /** Keys of the rows this batch puts into `table`. */
   *putKeys(table: FaultReportingTable): Iterable<TableKey> {
-    for (const change of this.changes.get(table.name)?.values() ?? []) {
+    for (const change of this.rows.get(table.name)?.values() ?? []) {
       if (change.value !== undefined) yield change.key;
     }
   }
 
   get isEmpty(): boolean {
-    return this.changes.size === 0;
+    return this.rows.size === 0;
   }
 
   writeTo(transaction: Transaction): void {
-    for (const rows of this.changes.values()) {
+    for (const rows of this.rows.values()) {
       for (const { table, key, value } of rows.values()) {
         if (value === undefined) transaction.remove(table.origin, key);
         else transaction.put(table.origin, key, value);
@@ -310,9 +308,9 @@ export class WriteBatch implements RowSource {
     }
   }
 
-  private change(change: Change): void {
-    let rows = this.changes.get(change.table.name);
-    if (rows === undefined) this.changes.set(change.table.name, (rows = new Map()));
+  private note(change: Change): void {
+    let rows = this.rows.get(change.table.name);
+    if (rows === undefined) this.rows.set(change.table.name, (rows = new Map()));
     rows.set(JSON.stringify(change.key), change);
   }
 }

@@ -22,7 +22,7 @@ import {
   type WriteBatch,
 } from './checkpoint-tables.js';
 
-/** Changes versions, their states, indexes and counts together, inside one batch. */
+/** Changes a version together with its state, indexes and counts, in one batch. */
 export class CheckpointWriter {
   readonly rows: CheckpointRows;
 
@@ -56,7 +56,7 @@ export class CheckpointWriter {
     return { outcome: 'saved', record };
   }
 
-  /** Whether there was such a version; its record, if it was readable. */
+  /** Returns the record, if it was readable. */
   remove(idKey: string, version: number): CheckpointRecord | undefined {
     const record = this.rows.record(idKey, version);
     const head = this.rows.head(idKey);
@@ -86,7 +86,7 @@ export class CheckpointWriter {
     return true;
   }
 
-  /** An index row that leads to no version. */
+  /** Removes an index row that points to no version. */
   dropIndexRow(index: FaultReportingTable, key: TableKey): void {
     this.batch.remove(index, key);
   }
@@ -126,7 +126,7 @@ export class CheckpointWriter {
     }
   }
 
-  /** Writes the head and the counts for one version more or less. */
+  /** Updates the head and the counts for one version more or less. */
   private count(idKey: string, head: Head, { lane, sizeBytes }: CheckpointRecord, by: 1 | -1): void {
     const before = head.lanes[lane] ?? 0;
     const { [lane]: _, ...others } = head.lanes;

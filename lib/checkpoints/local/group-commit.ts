@@ -4,7 +4,7 @@ import { WriteBatch } from './checkpoint-tables.js';
 
 const MAX_BATCH_WRITES = 128;
 const MAX_BATCH_BYTES = 16 * 1024 * 1024;
-/** What is not prepared by then waits for the next commit, so that a rush of writes leaves room for other work. */
+/** Writes that are not prepared by then wait for the next commit, so that many writes do not block the event loop. */
 const PREPARING_MS = 4;
 
 interface Write {
@@ -17,23 +17,23 @@ interface Write {
 type CommitListener = (fault: unknown, bytes: number) => void;
 
 /**
- * Writes one after the other, each seeing what those before it wrote; what waits while a commit runs shares the next
- * one, so that durability costs one disk sync per group and not per write.
+ * Prepares writes one after the other; each sees the changes of those before it. The writes that wait while a commit
+ * runs share the next one, so that durability costs one disk sync per group and not per write.
  */
 export class GroupCommit {
   private waiting: Write[] = [];
   private running: Promise<void> | undefined;
-  /** A commit that was given up may still succeed. Nothing is read for writing before that is settled. */
-  private uncertain = false;
+  /** A commit that was abandoned may still succeed. No write is prepared before its outcome is known. */
+  private isUncertain = false;
 
   constructor(
     private readonly environment: Environment,
     private readonly clock: Clock,
-    private readonly settleFate: () => Promise<void>,
+    private readonly awaitOutcome: () => Promise<void>,
     private readonly onCommit: CommitListener,
   ) {}
 
-  /** `prepare` reads and changes the batch synchronously; if it throws, all of its group fail. Resolves with its result once durable. */
+  /** Resolves with what `prepare` returned once its changes are durable. If it throws, its whole group fails. */
   run<T>(bytes: number, prepare: (batch: WriteBatch) => T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       let result: () => void;
@@ -49,13 +49,13 @@ export class GroupCommit {
     });
   }
 
-  /** Resolves when nothing waits any more. */
+  /** Resolves when no write is waiting. */
   async idle(): Promise<void> {
     while (this.running !== undefined) await this.running;
   }
 
   private async drain(): Promise<void> {
-    // a microtask later, so that calls of the same turn share the first commit
+    // The calls of the same turn share the first commit.
     await Promise.resolve();
     while (this.waiting.length > 0) {
       const group = this.nextGroup();
@@ -83,18 +83,18 @@ export class GroupCommit {
     return this.waiting.splice(0, count);
   }
 
-  /** Takes out of `group` what must wait for the next one. */
   private async commit(group: Write[]): Promise<void> {
-    if (this.uncertain) await this.settleFate();
-    this.uncertain = false;
+    if (this.isUncertain) await this.awaitOutcome();
+    this.isUncertain = false;
     const batch = new WriteBatch();
     this.prepare(group, batch);
     if (batch.isEmpty) return;
-    this.uncertain = true;
+    this.isUncertain = true;
     await this.environment.commit((transaction) => batch.writeTo(transaction));
-    this.uncertain = false;
+    this.isUncertain = false;
   }
 
+  /** Moves the writes that must wait for the next commit from `group` back to `waiting`. */
   private prepare(group: Write[], batch: WriteBatch): void {
     const work = new WorkSlice(this.clock, PREPARING_MS);
     for (const [index, write] of group.entries()) {
@@ -107,10 +107,10 @@ export class GroupCommit {
   }
 }
 
-/** With its commit it then takes less than two. */
+/** Together with the commit the work then takes less than 2 ms. */
 const SLICE_MS = 1;
 
-/** A piece of synchronous work, so short that other work need not wait for it. */
+/** Limits a piece of synchronous work, so that it does not block the event loop. */
 export class WorkSlice {
   private readonly endsAt: number;
 

@@ -1,10 +1,8 @@
 import { type Clock, nextTurn } from '../../clock/clock.js';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import type { EventSink } from '../../events/event-map.js';
+import type { TierOffReason } from '../../events/reasons.js';
 import { StorageFault, type Environment } from '../../storage/environment.js';
-import { NO_REMOVAL, cleanSlice, removalBy, list, usage } from './checkpoint-queries.js';
-import { CheckpointWriter } from './checkpoint-writer.js';
-import { CheckpointRows } from './checkpoint-rows.js';
 import type {
   CheckpointDraft,
   CheckpointMark,
@@ -21,27 +19,29 @@ import type {
   SaveOutcome,
   VersionSelector,
 } from '../checkpoint-store.js';
-import { CheckpointTables, FORMAT, keyOf, pointerRow, ReadFaults, committedRows } from './checkpoint-tables.js';
+import { cleanSlice, list, NO_REMOVAL, removalBy, usage } from './checkpoint-queries.js';
+import { CheckpointRows } from './checkpoint-rows.js';
+import { CheckpointTables, committedRows, FORMAT, keyOf, pointerRow, type ReadFaults } from './checkpoint-tables.js';
+import { CheckpointWriter } from './checkpoint-writer.js';
 import { GroupCommit, WorkSlice } from './group-commit.js';
-import type { TierOffReason } from '../../events/reasons.js';
 
-/** Versions that are read or changed in one turn of the event loop, at most. */
+/** The most versions that are read or changed in one turn of the event loop. */
 const SLICE = 64;
 
 interface LocalCheckpointStoreSettings {
   readonly clock: Clock;
   readonly events: EventSink;
-  /** Hears what the environment reports, from before it was opened. */
+  /** Collects what the environment reports. It must have been passed to the environment when that was opened. */
   readonly faults: ReadFaults;
-  /** Done when the environment has been closed, such as letting go of a claim on it. */
+  /** Called when the environment is closed, for example to release its lock. */
   readonly release?: () => Promise<void>;
-  /** Called once if the folder is not there any more, so that nothing can be written until it is opened again. */
+  /** Called once when the folder is gone: nothing can be written until it is opened again. */
   readonly gone?: (detail: string) => void;
 }
 
 /**
- * Checkpoints in an LMDB environment that this process owns. Once the file has shown to be damaged nothing is written
- * any more: a version could be used twice. What can be read goes on to be given.
+ * Checkpoints in an LMDB environment that this process owns. After a report of damage it writes nothing, because a
+ * version could be used twice. Reads go on.
  */
 export class LocalCheckpointStore implements CheckpointStore {
   private readonly condition: StoreCondition;
@@ -51,7 +51,7 @@ export class LocalCheckpointStore implements CheckpointStore {
   private readonly rows: CheckpointRows;
   private readonly queue: GroupCommit;
 
-  /** `environment` must be durable, and have no other writer. Throws `FORMAT_UNSUPPORTED` on data of a newer release. */
+  /** `environment` must be durable and have no other writer. Throws `FORMAT_UNSUPPORTED` on data of a newer release. */
   constructor(
     private readonly environment: Environment,
     private readonly settings: LocalCheckpointStoreSettings,
@@ -67,11 +67,11 @@ export class LocalCheckpointStore implements CheckpointStore {
       );
     }
     // LMDB commits in order: once a later write is committed, every earlier one is committed or never will be.
-    const settleFate = (): Promise<void> =>
+    const awaitOutcome = (): Promise<void> =>
       environment.commit((transaction) =>
         transaction.put(this.tables.store.origin, 'fence', pointerRow.seal(['fence', 0])),
       );
-    this.queue = new GroupCommit(environment, settings.clock, settleFate, (fault, bytes) =>
+    this.queue = new GroupCommit(environment, settings.clock, awaitOutcome, (fault, bytes) =>
       this.noteCommit(fault, bytes),
     );
     settings.faults.listen((fault) => this.noteFault(fault));
@@ -82,7 +82,7 @@ export class LocalCheckpointStore implements CheckpointStore {
   }
 
   save(draft: CheckpointDraft, state: Uint8Array, expectedVersion?: number): Promise<SaveOutcome> {
-    return this.write((ledger) => ledger.save(draft, state, expectedVersion), state.length);
+    return this.write((writer) => writer.save(draft, state, expectedVersion), state.length);
   }
 
   async read(id: string, selector: VersionSelector): Promise<ReadOutcome> {
@@ -90,11 +90,11 @@ export class LocalCheckpointStore implements CheckpointStore {
     const version = 'version' in selector ? selector.version : this.rows.current(idKey, selector.asOf);
     const record = this.rows.record(idKey, version);
     if (record === undefined)
-      return this.isThere(idKey, version) ? { outcome: 'damaged', version } : { outcome: 'absent' };
+      return this.exists(idKey, version) ? { outcome: 'damaged', version } : { outcome: 'absent' };
     const state = record.id === id ? this.rows.state(idKey, record) : undefined;
     if (state !== undefined) return { outcome: 'found', record, state };
-    // a removal may have committed between the two reads
-    return this.isThere(idKey, version) ? { outcome: 'damaged', version } : { outcome: 'absent' };
+    // A removal may have committed between the two reads.
+    return this.exists(idKey, version) ? { outcome: 'damaged', version } : { outcome: 'absent' };
   }
 
   async versions(id: string): Promise<readonly number[]> {
@@ -120,14 +120,14 @@ export class LocalCheckpointStore implements CheckpointStore {
   remove(id: string, version?: number): Promise<readonly number[]> {
     const idKey = keyOf(id);
     if (version === undefined) {
-      return this.changeAll(idKey, (ledger, one) => {
-        ledger.remove(idKey, one);
+      return this.changeAll(idKey, (writer, one) => {
+        writer.remove(idKey, one);
         return true;
       });
     }
-    return this.write((ledger) => {
-      if (!ledger.rows.has(idKey, version)) return [];
-      ledger.remove(idKey, version);
+    return this.write((writer) => {
+      if (!writer.rows.has(idKey, version)) return [];
+      writer.remove(idKey, version);
       return [version];
     });
   }
@@ -135,14 +135,14 @@ export class LocalCheckpointStore implements CheckpointStore {
   async mark(id: string, mark: CheckpointMark, version?: number): Promise<boolean> {
     const idKey = keyOf(id);
     if (version === undefined && mark === 'unpinned') {
-      return (await this.changeAll(idKey, (ledger, one) => ledger.mark(idKey, one, mark))).length > 0;
+      return (await this.changeAll(idKey, (writer, one) => writer.mark(idKey, one, mark))).length > 0;
     }
-    return this.write((ledger) => ledger.mark(idKey, version ?? ledger.rows.head(idKey).newest, mark));
+    return this.write((writer) => writer.mark(idKey, version ?? writer.rows.head(idKey).newest, mark));
   }
 
   async clean(rule: CleanupRule, from: CleanupPosition = { phase: 'expired' }): Promise<CleanupSlice> {
     if (rule.mode === 'dry-run') return cleanSlice(this.rows, rule, from, NO_REMOVAL, this.workSlice());
-    return this.write((ledger) => cleanSlice(ledger.rows, rule, from, removalBy(ledger), this.workSlice()));
+    return this.write((writer) => cleanSlice(writer.rows, rule, from, removalBy(writer), this.workSlice()));
   }
 
   usage(now: number): Promise<CheckpointUsage> {
@@ -150,18 +150,18 @@ export class LocalCheckpointStore implements CheckpointStore {
   }
 
   close(): Promise<void> {
-    this.closing ??= this.shut();
+    this.closing ??= this.finish();
     return this.closing;
   }
 
-  private async shut(): Promise<void> {
+  private async finish(): Promise<void> {
     this.condition.close();
     await this.queue.idle();
     await this.environment.close();
     await this.settings.release?.();
   }
 
-  /** All versions of an id, newest first; the event loop is free between two slices. */
+  /** All versions of an id, newest first. Other work gets its turn between two slices. */
   private async *slices(idKey: string): AsyncGenerator<readonly number[], void, undefined> {
     let slice = this.rows.newest(idKey, Infinity, SLICE);
     for (let last = slice.at(-1); last !== undefined; last = slice.at(-1)) {
@@ -173,23 +173,23 @@ export class LocalCheckpointStore implements CheckpointStore {
   }
 
   /**
-   * Changes every version there is when its turn comes, and none that is saved later: oldest first, so that what
-   * restores in between is the newest, in one transaction for each slice. Returns those for which `change` returns true.
+   * Changes every version that exists when its turn comes, and none that is saved later. It starts with the oldest, so
+   * that a restore in between finds the newest, and commits slice by slice. Returns those for which `change` returns true.
    */
   private async changeAll(
     idKey: string,
-    change: (ledger: CheckpointWriter, version: number) => boolean,
+    change: (writer: CheckpointWriter, version: number) => boolean,
   ): Promise<readonly number[]> {
     const changed: number[] = [];
     let bound: number | undefined;
     let reached = 0;
     for (;;) {
-      const isLast = await this.write((ledger) => {
-        const last = (bound ??= ledger.rows.head(idKey).counter);
-        const versions = ledger.rows.oldest(idKey, reached, SLICE).filter((version) => version <= last);
+      const isLast = await this.write((writer) => {
+        const last = (bound ??= writer.rows.head(idKey).counter);
+        const versions = writer.rows.oldest(idKey, reached, SLICE).filter((version) => version <= last);
         const work = this.workSlice();
         for (const version of versions) {
-          if (change(ledger, version)) changed.push(version);
+          if (change(writer, version)) changed.push(version);
           reached = version;
           if (work.isSpent) break;
         }
@@ -204,15 +204,15 @@ export class LocalCheckpointStore implements CheckpointStore {
     return new WorkSlice(this.settings.clock);
   }
 
-  private write<T>(change: (ledger: CheckpointWriter) => T, bytes = 0): Promise<T> {
+  private write<T>(change: (writer: CheckpointWriter) => T, bytes = 0): Promise<T> {
     if (this.closing !== undefined) return Promise.reject(new StorageFault('closed', 'the checkpoints are closed'));
     const { damage } = this.settings.faults;
     if (damage !== undefined) return Promise.reject(damage);
     return this.queue.run(bytes, (batch) => change(new CheckpointWriter(this.tables, batch)));
   }
 
-  /** Whether a version is or should be there, readable or not. */
-  private isThere(idKey: string, version: number): boolean {
+  /** Whether there is or should be such a version, readable or not. */
+  private exists(idKey: string, version: number): boolean {
     return version > 0 && (this.rows.has(idKey, version) || this.rows.head(idKey).newest === version);
   }
 
@@ -237,13 +237,13 @@ const REASONS: Partial<Record<string, TierOffReason>> = {
   closed: 'closed',
 };
 
-/** Room that was not asked for again by so large a write is taken to be there after this long. */
+/** A refusal by a full disk is forgotten after this long without another one of its size. */
 const FORGET_REFUSAL_MS = 60_000;
 
-/** Whether checkpoints can be written, and why not. Says each change once. */
+/** Whether checkpoints can be written, and why not. Emits one event per change. */
 class StoreCondition {
   state: CheckpointStoreState = { state: 'on' };
-  /** The most that a full disk refused since it was last on, and when it refused anything. */
+  /** The largest write that a full disk refused since the state was last on, and when it last refused one. */
   private refusedBytes = 0;
   private refusedAt = 0;
 
@@ -260,7 +260,7 @@ class StoreCondition {
     this.state = { state: 'off', reason: 'closed', detail: 'the app was closed' };
   }
 
-  /** `bytes`: what was to be written. */
+  /** `bytes`: the size of the write. */
   failed(fault: unknown, bytes: number): void {
     if (this.isClosed) return;
     const reason = (fault instanceof StorageFault ? REASONS[fault.kind] : undefined) ?? 'breaker';
@@ -269,21 +269,21 @@ class StoreCondition {
       this.refusedBytes = Math.max(this.refusedBytes, bytes);
       this.refusedAt = this.clock.monotonic();
     }
-    const isNews = this.state.state === 'on';
+    const wasOn = this.state.state === 'on';
     this.state = { state: 'off', reason, detail };
-    if (isNews) this.events.emit('tier', { tier: 'checkpoints', state: 'off', reason, detail, error: fault });
+    if (wasOn) this.events.emit('tier', { tier: 'checkpoints', state: 'off', reason, detail, error: fault });
   }
 
-  /** A disk that is nearly full goes on taking what is small, and removals: they are no sign of room. */
+  /** A nearly full disk still accepts small writes and removals. They do not show that there is space again. */
   wrote(bytes: number): void {
-    if (this.state.state === 'on' || this.isClosed || !this.showsRoom(bytes)) return;
+    if (this.state.state === 'on' || this.isClosed || !this.showsSpace(bytes)) return;
     this.refusedBytes = 0;
     this.state = { state: 'on' };
     const detail = 'a checkpoint could be written again';
     this.events.emit('tier', { tier: 'checkpoints', state: 'on', detail });
   }
 
-  private showsRoom(bytes: number): boolean {
+  private showsSpace(bytes: number): boolean {
     if (this.state.state === 'off' && this.state.reason !== 'disk-full') return true;
     if (bytes > 0 && bytes >= this.refusedBytes) return true;
     return this.clock.monotonic() - this.refusedAt >= FORGET_REFUSAL_MS;

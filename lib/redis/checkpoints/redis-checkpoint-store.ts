@@ -1,19 +1,20 @@
-import type {
-  CheckpointDraft,
-  CheckpointMark,
-  CheckpointRecord,
-  CheckpointStore,
-  CheckpointStoreState,
-  CheckpointUsage,
-  CleanupPosition,
-  CleanupRule,
-  CleanupSlice,
-  ListQuery,
-  ListSlice,
-  ReadOutcome,
-  SaveOutcome,
-  VersionSelector,
-  UsageCounts,
+import {
+  hasExpired,
+  type CheckpointDraft,
+  type CheckpointMark,
+  type CheckpointRecord,
+  type CheckpointStore,
+  type CheckpointStoreState,
+  type CheckpointUsage,
+  type CleanupPosition,
+  type CleanupRule,
+  type CleanupSlice,
+  type ListQuery,
+  type ListSlice,
+  type ReadOutcome,
+  type SaveOutcome,
+  type VersionSelector,
+  type UsageCounts,
 } from '../../checkpoints/checkpoint-store.js';
 import type { EventSink } from '../../events/event-map.js';
 import { CLEAN, HISTORY, MARK, REMOVE, SAVE, SLICE, STATE, CHECKPOINT_SCRIPTS } from './scripts.js';
@@ -294,10 +295,6 @@ function draftOf(text: string): CheckpointDraft | undefined {
     return undefined;
   }
 }
-
-/** Whether the version has outlived its ttl. One of exactly its ttl has not. */
-const hasExpired = ({ expiresAt }: CheckpointRecord, now: number): boolean =>
-  expiresAt !== undefined && now > expiresAt;
 
 /** Adds up versions. */
 export class Tally {
