@@ -41,8 +41,8 @@ export type Offered = 'queued' | 'backlog' | 'disk-full' | 'off';
 /**
  * A place where entries live. All tiers of an app serve all its lanes, each lane a space of its own.
  *
- * Calls take effect in the order in which they were made: a `read` may miss a `write` that has not been committed
- * yet, but a `remove` made after a `write` removes what it wrote. Promises of `write`, `remove`, `removeMatching`
+ * Calls take effect in the order in which they were made: a `remove` made after a `write` removes what it wrote. A tier
+ * on disk reads what it has accepted; another may miss a `write` that has not settled. Promises of `write`, `remove`, `removeMatching`
  * and `clear` settle when the change is in place for every later `read`; they reject when it is not known to be.
  */
 export interface Tier {

@@ -67,6 +67,8 @@ export class ModelDisk {
 }
 
 interface QueuedChange {
+  /** What a write puts there. */
+  readonly written?: { readonly at: string; readonly record: TierRecord };
   readonly apply: () => void;
   readonly lose: (error: unknown) => void;
 }
@@ -136,7 +138,8 @@ export class ModelTier implements Tier, LogJournal {
   }
 
   write(lane: string, record: TierRecord): Promise<void> {
-    return this.change(lane, () => void this.disk.entries.set(place(lane, record.key), record), undefined);
+    const at = place(lane, record.key);
+    return this.change(lane, () => void this.disk.entries.set(at, record), undefined, { at, record });
   }
 
   remove(lane: string, key: string): Promise<boolean> {
@@ -218,18 +221,23 @@ export class ModelTier implements Tier, LogJournal {
     return this.isAttached && this.lanes.includes(lane);
   }
 
+  /** A write that waits is found, also behind a removal: what was removed is for the log to know until it is committed. */
   private find(lane: string, key: string): TierLookup {
-    const record = this.disk.entries.get(place(lane, key));
+    const at = place(lane, key);
+    const waiting = this.queue.findLast(({ written }) => written?.at === at);
+    const record = waiting?.written?.record ?? this.disk.entries.get(at);
     return record === undefined ? MISS : { outcome: 'hit', record };
   }
 
-  private change<T>(lane: string, apply: () => T, ifElsewhere: T): Promise<T> {
-    return this.serves(lane) ? this.enqueue(apply) : Promise.resolve(ifElsewhere);
+  private change<T>(lane: string, apply: () => T, ifElsewhere: T, written?: QueuedChange['written']): Promise<T> {
+    return this.serves(lane) ? this.enqueue(apply, written) : Promise.resolve(ifElsewhere);
   }
 
-  private enqueue<T>(apply: () => T): Promise<T> {
+  private enqueue<T>(apply: () => T, written?: QueuedChange['written']): Promise<T> {
     if (this.isBroken) return Promise.reject(new Error(`${this.name} is broken`));
-    return new Promise((resolve, reject) => this.queue.push({ apply: () => resolve(apply()), lose: reject }));
+    return new Promise((resolve, reject) =>
+      this.queue.push({ ...(written && { written }), apply: () => resolve(apply()), lose: reject }),
+    );
   }
 
   private lose(): void {

@@ -1,4 +1,5 @@
 import { type Clock, nextTurn } from '../../clock/clock.js';
+import { physicalKey } from '../../entries/key.js';
 import { compressRecord, decodeRecordAsync, type DecodedRecord } from '../../entries/record.js';
 import { EntryBatch } from './entry-batch.js';
 import { type EntryRow, EntryTables, type LaneRules, type StoredRecord, LaneUsage } from './entry-tables.js';
@@ -30,12 +31,16 @@ export interface EntryStoreOptions {
 /** A promise only where a large value had to be expanded. */
 export type RecordLookup = DecodedRecord | undefined | Promise<DecodedRecord | undefined>;
 
-/** Entries of all lanes in one environment, written behind the caller, within each lane's limits. */
+/**
+ * Entries of all lanes in one environment, written behind the caller, within each lane's limits. What was accepted is read
+ * from here on, before it is committed.
+ */
 export class EntryStore {
   private readonly tables: EntryTables;
   private readonly counts: LaneUsage;
   private readonly recency = new RecencyLog();
   private readonly queue: WriteQueue;
+  private readonly pending = new PendingChanges();
   private readonly limits: LaneLimits;
   private readonly writers = new Map<string, LaneWriter>();
   private batchStarted = 0;
@@ -72,10 +77,13 @@ export class EntryStore {
     return found;
   }
 
-  /** What is stored under the key, verified; `undefined` for nothing, for another key of the same hash, and for damage. */
+  /**
+   * What is stored under the key or waits to be, verified; `undefined` for nothing, for another key of the same hash, and
+   * for damage.
+   */
   peek(lane: string, key: string): RecordLookup {
     try {
-      const bytes = this.tables.record(lane, key);
+      const bytes = this.bytesOf(lane, key);
       if (bytes === undefined) return undefined;
       const opened = decodeRecordAsync(bytes);
       if (!(opened instanceof Promise)) return opened.key === key ? opened : undefined;
@@ -98,7 +106,12 @@ export class EntryStore {
     const writer = this.writers.get(lane);
     if (writer === undefined) throw new TypeError(`The store has no rules for lane '${lane}'.`);
     if (this.queue.waitingBytes >= MAX_WAITING_BYTES) return 'backlog';
-    this.queue.push(new QueuedPut(record, writer, settled));
+    const ended = this.pending.add(lane, record.key, record.bytes);
+    const put = new QueuedPut(record, writer, (fault) => {
+      ended();
+      settled?.(fault);
+    });
+    this.queue.push(put);
     return 'queued';
   }
 
@@ -106,9 +119,14 @@ export class EntryStore {
   async remove(lane: string, key: string): Promise<boolean> {
     if (this.queue.isIdle && !this.tables.has(lane, key)) return false;
     let found = false;
-    await this.change({ isRemoval: true }, (batch) => {
-      found = batch.remove(lane, key);
-    });
+    const ended = this.pending.add(lane, key, undefined);
+    try {
+      await this.change({ isRemoval: true }, (batch) => {
+        found = batch.remove(lane, key);
+      });
+    } finally {
+      ended();
+    }
     return found;
   }
 
@@ -214,6 +232,11 @@ export class EntryStore {
     return this.queue.stop(fault);
   }
 
+  private bytesOf(lane: string, key: string): Uint8Array | undefined {
+    const latest = this.pending.latest(lane, key);
+    return latest === undefined ? this.tables.record(lane, key) : latest.bytes;
+  }
+
   private dropDamaged(lane: string, key: string, error: unknown): undefined {
     this.options.damaged(lane, key, error);
     this.remove(lane, key).catch(() => undefined);
@@ -251,6 +274,30 @@ export class EntryStore {
   }
 }
 
+/** The change of a key that waits: the bytes of its record, or none for a removal. */
+interface PendingChange {
+  readonly bytes: Uint8Array | undefined;
+}
+
+/** The latest change of each key that was accepted and is not settled. */
+class PendingChanges {
+  private readonly changes = new Map<string, PendingChange>();
+
+  latest(lane: string, key: string): PendingChange | undefined {
+    return this.changes.size === 0 ? undefined : this.changes.get(physicalKey(lane, key));
+  }
+
+  /** Returns what ends it. From then on the tables are read, unless a later change of the key waits. */
+  add(lane: string, key: string, bytes: Uint8Array | undefined): () => void {
+    const physical = physicalKey(lane, key);
+    const change: PendingChange = { bytes };
+    this.changes.set(physical, change);
+    return () => {
+      if (this.changes.get(physical) === change) this.changes.delete(physical);
+    };
+  }
+}
+
 /** Up to this size, compressing takes a fraction of a millisecond, and is done while the batch is filled. */
 const COMPRESS_LATE_BYTES = 32 * 1024;
 
@@ -267,7 +314,7 @@ class QueuedPut implements QueuedChange {
   constructor(
     private readonly record: StoredRecord,
     private readonly writer: LaneWriter,
-    private readonly settled?: (fault: StorageFault | undefined) => void,
+    readonly settle: (fault: StorageFault | undefined) => void,
   ) {
     this.bytes = record.bytes;
     this.sizeBytes = record.bytes.length;
@@ -284,10 +331,6 @@ class QueuedPut implements QueuedChange {
       this.isPut = true;
     }
     return this.writer.evict(batch);
-  }
-
-  settle(fault: StorageFault | undefined): void {
-    this.settled?.(fault);
   }
 
   private compressNow(minBytes: number): void {

@@ -140,6 +140,42 @@ describe('a stored entry', () => {
   });
 });
 
+describe('a change that waits', () => {
+  it('is read: a put gives its record, a removal hides what is stored', async () => {
+    const { store } = setUp();
+    store.put('a', recordOf('k', { value: 'old' }));
+    await store.flush();
+    store.put('a', recordOf('k', { value: 'new' }));
+    const value = async (): Promise<string> => Buffer.from((await store.read('a', 'k'))?.value ?? []).toString();
+    expect(await value()).toBe('new');
+    const removed = store.remove('a', 'k');
+    expect(store.peek('a', 'k')).toBeUndefined();
+    store.put('a', recordOf('k', { value: 'newer' }));
+    expect(await value()).toBe('newer');
+    await removed;
+    expect(await value()).toBe('newer');
+    await store.flush();
+    expect(await value()).toBe('newer');
+  });
+
+  it('is forgotten once it is committed, and when it is given up', async () => {
+    const { store, environment } = setUp();
+    put(store, 'k');
+    await store.flush();
+    environment.table('records').rows[0]?.value.fill(0);
+    expect(store.read('a', 'k')).toBeUndefined();
+    put(store, 'l');
+    store.stop(new StorageFault('closed', 'test'));
+    expect(store.read('a', 'l')).toBeUndefined();
+  });
+
+  it('is not read under another key or in another lane', () => {
+    const { store } = setUp();
+    put(store, 'k');
+    expect([store.read('a', 'l'), store.read('b', 'k')]).toEqual([undefined, undefined]);
+  });
+});
+
 describe('order', () => {
   it('a removal made after a put removes what was put', async () => {
     const { store } = setUp();
