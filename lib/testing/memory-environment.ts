@@ -58,7 +58,7 @@ export class MemoryTable implements Table {
   }
 }
 
-/** A folder that is none: what is committed to it lasts as long as the object. */
+/** An environment without a folder: what is committed to it lasts as long as the object. */
 export class MemoryEnvironment<T extends MemoryTable = MemoryTable> implements Environment {
   readonly directory = '(memory)';
   readonly durability = 'session';
@@ -73,19 +73,19 @@ export class MemoryEnvironment<T extends MemoryTable = MemoryTable> implements E
     return known;
   }
 
-  /** Lands in a later microtask, after those before it. */
+  /** Applied in a later microtask, after the commits before it. */
   commit(fill: (transaction: Transaction) => void): Promise<void> {
     const changes: (() => void)[] = [];
     fill({
       put: (table, key, value) => void changes.push(() => this.table(table.name).put(key, value)),
       remove: (table, key) => void changes.push(() => this.table(table.name).delete(key)),
     });
-    const landed = this.last.then(() => this.land(changes));
-    this.last = landed.catch(() => undefined);
-    return landed;
+    const applied = this.last.then(() => this.apply(changes));
+    this.last = applied.catch(() => undefined);
+    return applied;
   }
 
-  protected async land(changes: readonly (() => void)[]): Promise<void> {
+  protected async apply(changes: readonly (() => void)[]): Promise<void> {
     for (const change of changes) change();
   }
 

@@ -69,11 +69,11 @@ export class MemoryEnvironment extends plain.MemoryEnvironment<MemoryTable> {
     return super.commit(fill);
   }
 
-  protected override async land(changes: readonly (() => void)[]): Promise<void> {
+  protected override async apply(changes: readonly (() => void)[]): Promise<void> {
     const fault = this.faults.shift();
     await this.beforeLanding?.();
     if (fault !== undefined) throw fault;
-    await super.land(changes);
+    await super.apply(changes);
     this.commits += 1;
   }
 }

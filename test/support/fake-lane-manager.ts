@@ -50,12 +50,12 @@ export class FakeLaneManager {
   async getOrSet(key: string, compute: Compute<unknown>, options?: EntryOptions): Promise<unknown> {
     this.said.push(`getOrSet ${key}`);
     const entry = this.entries.get(key);
-    return entry === undefined ? this.land(key, compute, options) : entry.value;
+    return entry === undefined ? this.computed(key, compute, options) : entry.value;
   }
 
   async putComputed(key: string, compute: Compute<unknown>, options?: EntryOptions): Promise<unknown> {
     this.said.push(`putComputed ${key}`);
-    return this.land(key, compute, options);
+    return this.computed(key, compute, options);
   }
 
   invalidate(key: string): Promise<boolean> {
@@ -94,7 +94,7 @@ export class FakeLaneManager {
     return Promise.resolve();
   }
 
-  private async land(key: string, compute: Compute<unknown>, options: EntryOptions | undefined): Promise<unknown> {
+  private async computed(key: string, compute: Compute<unknown>, options: EntryOptions | undefined): Promise<unknown> {
     let tags = options?.tags ?? [];
     let ttl: unknown = options?.ttl;
     let refused: RefusalReason | undefined;

@@ -2,67 +2,11 @@ import {
   StorageFault,
   type Durability,
   type Environment,
-  type RangeOptions,
-  type Table,
-  type TableKey,
   type Transaction,
   type StorageReporter,
 } from '../../lib/storage/environment.js';
+import { MemoryTable } from '../../lib/testing/memory-environment.js';
 import type { EnvironmentSource } from '../../lib/tiers/store-supervisor.js';
-
-type Row = { readonly key: TableKey; readonly value: Uint8Array };
-
-const compare = (a: TableKey, b: TableKey): number => {
-  const left = typeof a === 'object' ? a : [a];
-  const right = typeof b === 'object' ? b : [b];
-  for (let index = 0; index < Math.min(left.length, right.length); index++) {
-    const x = left[index] ?? 0;
-    const y = right[index] ?? 0;
-    if (typeof x !== typeof y) return typeof x === 'number' ? -1 : 1;
-    if (x !== y) return x < y ? -1 : 1;
-  }
-  return left.length - right.length;
-};
-
-class MemoryTable implements Table {
-  rows: Row[] = [];
-
-  constructor(readonly name: string) {}
-
-  get(key: TableKey): Uint8Array | undefined {
-    const row = this.rows[this.indexOf(key)];
-    return row !== undefined && compare(row.key, key) === 0 ? Buffer.from(row.value) : undefined;
-  }
-
-  range({ start, end, reverse, limit }: RangeOptions = {}): Iterable<Row> {
-    const from = start === undefined ? 0 : this.indexOf(start);
-    const to = end === undefined ? this.rows.length : this.indexOf(end);
-    if (reverse === true) throw new Error('not needed so far');
-    return this.rows.slice(from, Math.min(to, from + (limit ?? Infinity)));
-  }
-
-  keys(options: RangeOptions = {}): Iterable<TableKey> {
-    return [...this.range(options)].map((row) => row.key);
-  }
-
-  set(key: TableKey, value: Uint8Array | undefined): void {
-    const index = this.indexOf(key);
-    const row = this.rows[index];
-    const found = row !== undefined && compare(row.key, key) === 0 ? 1 : 0;
-    this.rows.splice(index, found, ...(value === undefined ? [] : [{ key, value: Buffer.from(value) }]));
-  }
-
-  private indexOf(key: TableKey): number {
-    let low = 0;
-    let high = this.rows.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (compare(this.rows[middle]?.key ?? '', key) < 0) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-}
 
 /** What a folder would hold. Outlives the environments opened over it. */
 export class MemoryFolder {
@@ -91,15 +35,15 @@ export class MemoryEnvironment implements Environment {
   }
 
   async commit(fill: (transaction: Transaction) => void): Promise<void> {
-    const changes: { readonly table: Table; readonly key: TableKey; readonly value?: Uint8Array }[] = [];
+    const changes: (() => void)[] = [];
     fill({
-      put: (table, key, value) => void changes.push({ table, key, value }),
-      remove: (table, key) => void changes.push({ table, key }),
+      put: ({ name }, key, value) => void changes.push(() => this.table(name).put(key, value)),
+      remove: ({ name }, key) => void changes.push(() => this.table(name).delete(key)),
     });
     await this.gate;
     if (this.fault !== undefined) throw this.fault;
     if (!this.isOpen) throw new StorageFault('closed', 'closed');
-    for (const { table, key, value } of changes) this.table(table.name).set(key, value);
+    for (const change of changes) change();
     this.commits.push(changes.length);
   }
 

@@ -63,7 +63,7 @@ describe('the journal', () => {
     const { tier, source } = await setUp();
     await tier.write('standard', recordOf('k'));
     await tier.close();
-    source.folder.tables.get('log')?.set('generation', undefined);
+    source.folder.tables.get('log')?.delete('generation');
     const { tier: again } = await setUp(source);
     expect(again.state).toEqual({ state: 'on' });
     expect(await outcome(again)).toBe('miss');
