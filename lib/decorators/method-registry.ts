@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import type { Template } from './template.js';
+import type { Template } from '../entries/template.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 
 /** A method that can be cached: it returns a promise. */

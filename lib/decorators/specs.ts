@@ -1,6 +1,6 @@
 import { decoratorError, type DecorationSite } from './method-registry.js';
 import { callGiven } from './option-checks.js';
-import { Template, type TemplateUse } from './template.js';
+import { Template, type TemplateUse } from '../entries/template.js';
 
 /**
  * A template (`'doc:{0}'`, `'user:{0.id}'`; `{{` is a brace) or a function of the arguments.

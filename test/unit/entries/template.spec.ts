@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { assert, constantFrom, pre, property, string } from 'fast-check';
-import { Template } from '../../../lib/decorators/template.js';
+import { Template } from '../../../lib/entries/template.js';
 
 const key = (text: string) => Template.compile(text, 'key');
 const render = (text: string, ...args: unknown[]) => key(text).render(args);

@@ -12,7 +12,34 @@ interface Placeholder {
   readonly after: string;
 }
 
-const PLACEHOLDER = /^\{(\d+)((?:\.[A-Za-z_$][\w$]*)*)\}/;
+/** What the placeholders of a template may name: the arguments of a call by number, or parts of something by name. */
+export interface TemplateSubject {
+  /** Matches the name that a placeholder begins with. */
+  readonly name: RegExp;
+  /** The position of its value among those that the template is rendered with. */
+  readonly indexOf: (name: string) => number;
+  /** How to write a placeholder, for errors. */
+  readonly advice: string;
+}
+
+/** The subject of a template about the parts with these names. */
+export function partsNamed(names: readonly string[]): TemplateSubject {
+  const [first = ''] = names;
+  const written = names.map((name) => `{${name}.…}`).join(', ');
+  return {
+    name: new RegExp(`^\\{(${names.join('|')})(?=[.}])`),
+    indexOf: (name) => names.indexOf(name),
+    advice: `Write ${written} with the name of a value, such as {${first}.id}, and {{ for a brace`,
+  };
+}
+
+const ARGUMENTS: TemplateSubject = {
+  name: /^\{(\d+)(?=[.}])/,
+  indexOf: Number,
+  advice: 'Write {0} or {0.name} for an argument, {{ for a brace',
+};
+
+const PATH = /^((?:\.[A-Za-z_$][\w$]*)*)\}/;
 const PUNCTUATION = /[^A-Za-z0-9%\u0080-\uffff]/;
 
 /**
@@ -31,8 +58,8 @@ export class Template {
   ) {}
 
   /** Throws an Error that explains what is wrong with the text. */
-  static compile(text: string, use: TemplateUse): Template {
-    const { head, parts } = parse(text);
+  static compile(text: string, use: TemplateUse, subject: TemplateSubject = ARGUMENTS): Template {
+    const { head, parts } = parse(text, subject);
     const placeholders = parts.map((part, index): Placeholder => {
       const end = endOf(part.after, use);
       if (end === undefined && index < parts.length - 1) {
@@ -63,11 +90,14 @@ export class Template {
   }
 }
 
-function parse(text: string): { readonly head: string; readonly parts: readonly Omit<Placeholder, 'end'>[] } {
+function parse(
+  text: string,
+  subject: TemplateSubject,
+): { readonly head: string; readonly parts: readonly Omit<Placeholder, 'end'>[] } {
   const literals: string[] = [''];
   const readers: { readonly argument: number; readonly read: Reader }[] = [];
   for (let at = 0; at < text.length;) {
-    const placeholder = text[at] === '{' && text[at + 1] !== '{' ? readPlaceholder(text, at) : undefined;
+    const placeholder = text[at] === '{' && text[at + 1] !== '{' ? readPlaceholder(text, at, subject) : undefined;
     if (placeholder === undefined) {
       literals.push(`${literals.pop()}${text[at]}`);
       at += text[at] === '{' ? 2 : 1;
@@ -81,16 +111,19 @@ function parse(text: string): { readonly head: string; readonly parts: readonly 
   return { head, parts: readers.map((each, index) => ({ ...each, after: after[index] ?? '' })) };
 }
 
-function readPlaceholder(text: string, at: number): { argument: number; read: Reader; length: number } {
-  const found = PLACEHOLDER.exec(text.slice(at));
-  if (found === null) {
-    throw new Error(
-      `the template '${text}' has a '{' at ${at} that opens no placeholder. Write {0} or {0.name} for an argument, {{ for a brace.`,
-    );
+function readPlaceholder(
+  text: string,
+  at: number,
+  subject: TemplateSubject,
+): { argument: number; read: Reader; length: number } {
+  const rest = text.slice(at);
+  const [opening = '', name = ''] = subject.name.exec(rest) ?? [];
+  const [closing, path = ''] = opening === '' ? [] : (PATH.exec(rest.slice(opening.length)) ?? []);
+  if (closing === undefined) {
+    throw new Error(`the template '${text}' has a '{' at ${at} that opens no placeholder. ${subject.advice}.`);
   }
-  const [whole, digits = '', path = ''] = found;
-  const argument = Number(digits);
-  return { argument, read: reader(argument, path.split('.').slice(1)), length: whole.length };
+  const argument = subject.indexOf(name);
+  return { argument, read: reader(argument, path.split('.').slice(1)), length: opening.length + closing.length };
 }
 
 function reader(argument: number, path: readonly string[]): Reader {
