@@ -1,4 +1,4 @@
-import { type Clock, randomFraction, randomId } from '../../clock/clock.js';
+import { type Clock, randomId } from '../../clock/clock.js';
 import { isErrno, toFault } from '../environment.js';
 import { ensurePrivateDirectory } from '../files/private-directory.js';
 import { readdir, readFile, rename, rm, stat, utimes, writeFile, open, type FileHandle } from 'node:fs/promises';
@@ -74,26 +74,31 @@ export interface InUse {
   readonly ownerPid: number;
   readonly ownerHost: string;
   /**
-   * Tries every half second, without keeping the process alive, and calls `taken` once this process owns the directory.
-   * Returns the function that stops trying. Ownership that is taken while it stops is released again.
+   * Tries when the owner ends, and every half second, without keeping the process alive. Calls `taken` once this process
+   * owns the directory. Returns the function that stops trying. Ownership that is taken while it stops is released again.
    */
   whenFree(taken: (owned: Owned) => void): () => Promise<void>;
 }
 
 export type Ownership = Owned | InUse;
 
+const nothing = (): void => undefined;
+
 const POLL_MS = 500;
 const HEARTBEAT_MS = 10_000;
-/** Claims of the same moment all step back, each for a random while. */
-const MAX_STEPS_BACK = 40;
-const MAX_LOOKS = 12;
+/** Looking, not a timer, passes the time until claims of the same moment have settled: timers keep no process alive. */
+const MAX_LOOKS = 240;
 
-const NOBODY: LockHolder = { pid: 0, host: '', bootId: undefined, socket: undefined };
+const NOBODY: ActiveLock = Object.freeze({
+  id: '',
+  holder: { pid: 0, host: '', bootId: undefined, socket: undefined },
+  entered: false,
+});
 
 /**
  * Claims `options.directory` for this process, or thread, alone. Each process announces its claim before it looks for
- * others, and owns the directory only if it finds none, so two never own it at once. A frozen or slow owner stays the
- * owner; an owner that ended does not. Throws `StorageFault` or `DIRECTORY_UNSUITABLE`.
+ * others, and owns the directory only if it finds none, so two never own it at once. Of several claims of the same moment
+ * all but the one with the smallest id withdraw. A frozen or slow owner stays the owner; an owner that ended does not. Throws `StorageFault` or `DIRECTORY_UNSUITABLE`.
  */
 export const acquireOwnership = async (options: OwnerOptions): Promise<Ownership> => {
   await ensurePrivateDirectory(options.directory);
@@ -118,36 +123,39 @@ class Candidate {
     this.claims = new Claims(place, options.liveness, options.clock);
   }
 
-  /** The ownership, or the process that has it. */
-  async tryAcquire(): Promise<Owned | LockHolder> {
-    for (let steps = 0; steps < MAX_STEPS_BACK; steps++) {
-      const owner = await this.owner();
+  /** The ownership, or the claim of the process that has it. */
+  async tryAcquire(): Promise<Owned | ActiveLock> {
+    for (let looks = 0; looks < MAX_LOOKS; looks++) {
+      const others = await this.claims.others();
+      const owner = others.find(({ entered }) => entered);
       if (owner !== undefined) return owner;
+      if (others.length > 0) continue;
       const claim = await this.claims.announce(this.options.socket);
-      if ((await this.othersThan(claim)) === 0) return this.enter(claim);
+      if (await this.prevails(claim)) return this.enter(claim);
       await claim.withdraw();
-      await this.stepBack();
     }
     return NOBODY;
   }
 
-  inUse(first: LockHolder): InUse {
+  inUse(first: ActiveLock): InUse {
     return {
       state: 'in-use',
-      ownerPid: first.pid,
-      ownerHost: first.host,
-      owner: () => this.owner(),
-      whenFree: (taken) => this.watch(taken),
+      ownerPid: first.holder.pid,
+      ownerHost: first.holder.host,
+      owner: async () => (await this.claims.others()).find(({ entered }) => entered)?.holder,
+      whenFree: (taken) => this.watch(first, taken),
     };
   }
 
-  private async owner(): Promise<LockHolder | undefined> {
-    return (await this.claims.others()).find(({ entered }) => entered)?.holder;
-  }
-
-  private async othersThan(claim: Claim): Promise<number> {
+  /** Whether no other claim is left beside this one. Those with larger ids withdraw. */
+  private async prevails(claim: Claim): Promise<boolean> {
     try {
-      return (await this.claims.others(claim.id)).length;
+      for (let looks = 0; looks < MAX_LOOKS; looks++) {
+        const others = await this.claims.others(claim.id);
+        if (others.length === 0) return true;
+        if (others.some(({ id, entered }) => entered || id < claim.id)) return false;
+      }
+      return false;
     } catch (error) {
       await claim.withdraw();
       throw error;
@@ -157,41 +165,65 @@ class Candidate {
   private async enter(claim: Claim): Promise<Owned> {
     await claim.enter();
     await this.claims.tidy();
-    const stopBeating = repeating(this.options.clock, HEARTBEAT_MS, async () => {
+    const beating = new Repetition(this.options.clock, HEARTBEAT_MS, async () => {
       await claim.beat();
       return 'again';
     });
     let released: Promise<void> | undefined;
     const release = async (): Promise<void> => {
-      await stopBeating();
+      await beating.stop();
       await claim.withdraw();
       await this.place.leave();
     };
     return { state: 'owned', isHeld: () => claim.isHeld(), release: () => (released ??= release()) };
   }
 
-  private watch(taken: (owned: Owned) => void): () => Promise<void> {
+  private watch(first: ActiveLock, taken: (owned: Owned) => void): () => Promise<void> {
     let stopped = false;
     let left: (() => Promise<void>) | undefined = () => this.place.leave();
-    const stop = repeating(this.options.clock, POLL_MS, async () => {
+    const attempts = new Repetition(this.options.clock, POLL_MS, async () => {
       const result = await this.tryAcquire();
-      if (!('state' in result)) return 'again';
+      if (!('state' in result)) {
+        if (!stopped) observation.of(result);
+        return 'again';
+      }
       left = stopped ? () => result.release() : undefined;
       if (!stopped) taken(result);
       return 'done';
     });
+    const observation = new Observation(this.options.liveness, this.place, () => attempts.soon());
+    observation.of(first);
     return async () => {
       stopped = true;
-      await stop();
+      observation.end();
+      await attempts.stop();
       await left?.();
       left = undefined;
     };
   }
+}
 
-  /** Looking, not a timer, passes the time: timers don't keep a starting process alive. */
-  private async stepBack(): Promise<void> {
-    const looks = 1 + Math.floor(randomFraction() * MAX_LOOKS);
-    for (let n = 0; n < looks; n++) if ((await this.owner()) !== undefined) return;
+/** Notices the end of an owner at once. Each owner is observed once: one that ends observations early is polled instead. */
+class Observation {
+  private id = '';
+  private stop = nothing;
+
+  constructor(
+    private readonly liveness: Liveness,
+    private readonly place: SocketPlace,
+    private readonly ended: () => void,
+  ) {}
+
+  of({ id }: ActiveLock): void {
+    if (id === this.id) return;
+    this.end();
+    this.id = id;
+    if (id !== '') this.stop = this.liveness.whenEnded(this.place.socketPath(id), this.ended);
+  }
+
+  end(): void {
+    this.stop();
+    this.stop = nothing;
   }
 }
 
@@ -203,6 +235,7 @@ const LITTER_AGE_MS = 86_400_000;
 
 /** A claim that another process holds. */
 interface ActiveLock {
+  readonly id: string;
   readonly holder: LockHolder;
   /** Whether it has found no other claim standing beside it, and so owns the directory. */
   readonly entered: boolean;
@@ -264,7 +297,7 @@ class Claims {
       const id = name.slice(0, -CLAIM.length);
       if (!name.endsWith(CLAIM) || id === ownId) continue;
       const holder = parseHolder(await readFile(this.path(id, CLAIM), 'utf8').catch(() => ''));
-      if (await this.isHeld(id, holder)) standing.push({ holder, entered: names.includes(`${id}${ENTERED}`) });
+      if (await this.isHeld(id, holder)) standing.push({ id, holder, entered: names.includes(`${id}${ENTERED}`) });
       else await this.forget(id);
     }
     return standing;
@@ -310,34 +343,60 @@ export interface Liveness {
   hold(path: string): Promise<() => Promise<void>>;
   /** Whether a process holds at `path`. True when in doubt. */
   isHeld(path: string): Promise<boolean>;
+  /** Calls `ended` once when the holder may have ended. Returns the function that stops waiting for it. */
+  whenEnded(path: string, ended: () => void): () => void;
 }
-
-const nothing = (): void => undefined;
 
 /**
  * Runs `step` every `ms`, counted from the end of the step before, until it resolves to `done`. A step that fails is tried
- * again. Returns the function that stops, and waits for the running step.
+ * again.
  */
-const repeating = (clock: Clock, ms: number, step: () => Promise<'done' | 'again'>): (() => Promise<void>) => {
-  let running: Promise<void> = Promise.resolve();
-  let cancel = nothing;
-  let stopped = false;
-  const run = async (): Promise<void> => {
-    const outcome = await step().catch(() => 'again');
-    if (outcome !== 'done' && !stopped) next();
-  };
-  const next = (): void => {
-    cancel = clock.schedule(ms, () => {
-      running = run();
-    });
-  };
-  next();
-  return async () => {
-    stopped = true;
-    cancel();
-    await running;
-  };
-};
+class Repetition {
+  private running: Promise<void> | undefined;
+  private cancel = nothing;
+  private stopped = false;
+  private isWanted = false;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly ms: number,
+    private readonly step: () => Promise<'done' | 'again'>,
+  ) {
+    this.next();
+  }
+
+  /** Runs the next step now, or right after the one that runs. */
+  soon(): void {
+    if (this.stopped) return;
+    if (this.running !== undefined) this.isWanted = true;
+    else this.start();
+  }
+
+  /** Resolves when no step runs any more. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.cancel();
+    await this.running;
+  }
+
+  private next(): void {
+    this.cancel = this.clock.schedule(this.ms, () => this.start());
+  }
+
+  private start(): void {
+    this.cancel();
+    this.running = this.run().finally(() => (this.running = undefined));
+  }
+
+  private async run(): Promise<void> {
+    do {
+      this.isWanted = false;
+      const outcome = await this.step().catch(() => 'again');
+      if (outcome === 'done') this.stopped = true;
+    } while (this.isWanted && !this.stopped);
+    if (!this.stopped) this.next();
+  }
+}
 
 /** A longer socket address would be cut off in silence, and lead somewhere else. */
 const MAX_SOCKET_PATH_BYTES = 100;

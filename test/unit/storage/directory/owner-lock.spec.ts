@@ -57,6 +57,40 @@ describe('acquireOwnership', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('hands over in the step in which the owner ends, without a wait', async () => {
+    const { clock, liveness, claim } = await setUp();
+    await claim();
+    let taken: Owned | undefined;
+    inUse(await claim()).whenFree((owned) => (taken = owned));
+    liveness.end();
+    while (taken === undefined) await nextTurn();
+    expect(clock.monotonic()).toBe(new FakeClock().monotonic());
+  });
+
+  it('tries once, not again and again, when the owner ends the observation but stays', async () => {
+    const { clock, liveness, directory, claim } = await setUp();
+    await claim();
+    let observed = 0;
+    const whenEnded = (_path: string, ended: () => void) => {
+      observed++;
+      setImmediate(ended);
+      return () => undefined;
+    };
+    const hold = (path: string) => liveness.hold(path);
+    const isHeld = (path: string) => liveness.isHeld(path);
+    const waiting = inUse(await acquireOwnership({ directory, clock, liveness: { hold, isHeld, whenEnded } }));
+    const stop = waiting.whenFree(() => undefined);
+    await until(clock, () => clock.monotonic() - new FakeClock().monotonic() >= 2_000);
+    expect(observed).toBe(1);
+    await stop();
+  });
+
+  it('goes to exactly one of many that claim at the same moment', async () => {
+    const { claim } = await setUp();
+    const states = (await Promise.all(Array.from({ length: 16 }, claim))).map(({ state }) => state);
+    expect(states.filter((state) => state === 'owned')).toHaveLength(1);
+  });
+
   it('does not take over because signs of life stopped, only because the holder ended', async () => {
     const { clock, liveness, claim } = await setUp();
     await claim();
@@ -109,7 +143,8 @@ describe('acquireOwnership', () => {
       return liveness.isHeld(path);
     };
     const hold = (path: string) => liveness.hold(path);
-    expect((await acquireOwnership({ directory, clock, liveness: { hold, isHeld } })).state).toBe('owned');
+    const whenEnded = (path: string, ended: () => void) => liveness.whenEnded(path, ended);
+    expect((await acquireOwnership({ directory, clock, liveness: { hold, isHeld, whenEnded } })).state).toBe('owned');
   });
 
   it('releases an ownership that it receives just after it stopped waiting', async () => {
@@ -123,7 +158,8 @@ describe('acquireOwnership', () => {
       return liveness.hold(path);
     };
     const isHeld = (path: string) => liveness.isHeld(path);
-    const waiting = inUse(await acquireOwnership({ directory, clock, liveness: { hold, isHeld } }));
+    const whenEnded = (path: string, ended: () => void) => liveness.whenEnded(path, ended);
+    const waiting = inUse(await acquireOwnership({ directory, clock, liveness: { hold, isHeld, whenEnded } }));
     stop = waiting.whenFree(() => taken++);
     liveness.end();
     await until(clock, () => stopping !== undefined);
