@@ -112,7 +112,8 @@ export type CheckpointStoreState =
  */
 export interface CheckpointStore {
   readonly state: CheckpointStoreState;
-  save(draft: CheckpointDraft, state: Uint8Array, expectedVersion?: number): Promise<SaveOutcome>;
+  /** `caller` is the process that saves, if not this one. Processes that expect the same versions take turns. */
+  save(draft: CheckpointDraft, state: Uint8Array, expectedVersion?: number, caller?: object): Promise<SaveOutcome>;
   read(id: string, selector: VersionSelector): Promise<ReadOutcome>;
   /** All versions that exist, newest first, readable or not. */
   versions(id: string): Promise<readonly number[]>;

@@ -174,11 +174,20 @@ export const callName = (call: CheckpointCall | 'state'): string => `checkpoints
 export function checkpointAnswers(store: () => CheckpointStore): readonly (readonly [string, Answer])[] {
   return [
     [callName('state'), async () => store().state],
-    ...CALLS.map((call) => [callName(call), (args) => ask(store(), call, args)] satisfies [string, Answer]),
+    ...CALLS.map(
+      (call) => [callName(call), (args, caller) => ask(store(), call, args, caller)] satisfies [string, Answer],
+    ),
   ];
 }
 
-async function ask(store: CheckpointStore, call: CheckpointCall, args: readonly unknown[]): Promise<unknown> {
-  const answer: unknown = Reflect.apply(store[call], store, args);
+async function ask(
+  store: CheckpointStore,
+  call: CheckpointCall,
+  args: readonly unknown[],
+  caller: object,
+): Promise<unknown> {
+  const [draft, state, expectedVersion] = args;
+  const asked = call === 'save' ? [draft, state, expectedVersion, caller] : args;
+  const answer: unknown = Reflect.apply(store[call], store, asked);
   return answer;
 }

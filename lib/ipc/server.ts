@@ -69,8 +69,8 @@ export class IpcServer {
   }
 }
 
-/** One thing that can be asked for: a promise of the whole answer, or the answer in parts. */
-export type Answer = (args: readonly unknown[]) => Promise<unknown> | AsyncIterable<unknown>;
+/** One thing that can be asked for: a promise of the whole answer, or the answer in parts. `caller` stands for who asks. */
+export type Answer = (args: readonly unknown[], caller: object) => Promise<unknown> | AsyncIterable<unknown>;
 export type Answers = Pick<ReadonlyMap<string, Answer>, 'get'>;
 
 /** The owner's end of one connection. Calls are started in the order in which they were sent. */
@@ -134,7 +134,7 @@ class ClientConnection {
     try {
       const answer = this.answers.get(call);
       if (answer === undefined) throw new TypeError(`There is no '${call}' to ask for.`);
-      const given = answer(args);
+      const given = answer(args, this);
       if (given instanceof Promise) await this.send({ id, value: await given });
       else await this.sendInParts(id, given);
     } catch (error) {

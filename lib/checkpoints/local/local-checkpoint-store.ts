@@ -24,6 +24,7 @@ import { CheckpointRows } from './checkpoint-rows.js';
 import { CheckpointTables, committedRows, FORMAT, keyOf, pointerRow, type ReadFaults } from './checkpoint-tables.js';
 import { CheckpointWriter } from './checkpoint-writer.js';
 import { GroupCommit, WorkSlice } from './group-commit.js';
+import { SaveTurns } from './save-turns.js';
 
 /** The most versions that are read or changed in one turn of the event loop. */
 const SLICE = 64;
@@ -50,6 +51,7 @@ export class LocalCheckpointStore implements CheckpointStore {
   private readonly tables: CheckpointTables;
   private readonly rows: CheckpointRows;
   private readonly queue: GroupCommit;
+  private readonly turns: SaveTurns;
 
   /** `environment` must be durable and have no other writer. Throws `FORMAT_UNSUPPORTED` on data of a newer release. */
   constructor(
@@ -74,6 +76,7 @@ export class LocalCheckpointStore implements CheckpointStore {
     this.queue = new GroupCommit(environment, settings.clock, awaitOutcome, (fault, bytes) =>
       this.noteCommit(fault, bytes),
     );
+    this.turns = new SaveTurns(settings.clock);
     settings.faults.listen((fault) => this.noteFault(fault));
   }
 
@@ -81,8 +84,15 @@ export class LocalCheckpointStore implements CheckpointStore {
     return this.condition.state;
   }
 
-  save(draft: CheckpointDraft, state: Uint8Array, expectedVersion?: number): Promise<SaveOutcome> {
-    return this.write((writer) => writer.save(draft, state, expectedVersion), state.length);
+  save(
+    draft: CheckpointDraft,
+    state: Uint8Array,
+    expectedVersion?: number,
+    caller: object = this,
+  ): Promise<SaveOutcome> {
+    const save = (): Promise<SaveOutcome> =>
+      this.write((writer) => writer.save(draft, state, expectedVersion), state.length);
+    return expectedVersion === undefined ? save() : this.turns.take(draft.id, caller, save);
   }
 
   async read(id: string, selector: VersionSelector): Promise<ReadOutcome> {
