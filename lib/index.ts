@@ -90,7 +90,7 @@ export type { BypassReason, InvalidationKind, MissReason, RefusalReason, TierOff
 
 export { CacheResponse } from './http/cache-response.decorator.js';
 export { LaneCacheInterceptor } from './http/lane-cache.interceptor.js';
-export type { CacheResponseOptions } from './http/route.js';
+export type { CacheResponseOptions, VaryName } from './http/cache-response-options.js';
 
 export { laneKeyvStore } from './keyv/lane-keyv-store.js';
 export type { KeyvEntry, LaneKeyvStore } from './keyv/lane-keyv-store.js';

@@ -1,5 +1,6 @@
 import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import type { CheckpointStatus } from '../checkpoints/checkpoint.js';
+import type { Clock } from '../clock/clock.js';
 import { checkKey } from '../entries/key.js';
 import { KeyPattern } from '../entries/pattern.js';
 import { checkTags } from '../entries/tags.js';
@@ -20,6 +21,7 @@ import {
   type ReadOptions,
   type WriteOptions,
 } from './call-options.js';
+import { EncodedValue } from './encoded-value.js';
 import { type EntryInfo, listEntries } from './entry-listing.js';
 import { explain, type Explanation } from './explain.js';
 import { getOrSetMany } from './get-or-set-many.js';
@@ -231,9 +233,20 @@ export class LaneManager {
     this.inFlight.abortAll(reason);
   }
 
+  /** @internal the clock of the app */
+  get clock(): Clock {
+    return this.context.shared.clock;
+  }
+
   /** @internal epoch ms by the clock of the app */
   now(): number {
-    return this.context.shared.clock.now();
+    return this.clock.now();
+  }
+
+  /** @internal the value as a caller with `isolation: 'clone'` gets it. One that cannot be stored is returned as it is. */
+  copyOf<T>(value: T): T {
+    const { codec } = this.context.shared;
+    return EncodedValue.of({ lane: this.lane, codec }, value).valueFor('clone') as T;
   }
 
   /** @internal the tiers below memory, to check what they hold */

@@ -21,6 +21,11 @@ export const BYPASS_REASONS = [
   'unkeyable-arguments',
   'closed',
   'stale-distributed',
+  'personal',
+  'no-name',
+  'host',
+  'request',
+  'no-store',
 ] as const;
 export type BypassReason = (typeof BYPASS_REASONS)[number];
 

@@ -2,10 +2,10 @@ import { HttpException, type CallHandler } from '@nestjs/common';
 import { lastValueFrom } from 'rxjs';
 import type { ComputeContext } from '../cache/call-options.js';
 import type { LaneManager } from '../cache/lane-manager.js';
-import { toMilliseconds } from '../lanes/units.js';
 import type { Exchange } from './exchange.js';
-import type { CacheResponseOptions, Route } from './route.js';
-import { shareableResponse, type StoredResponse } from './stored-response.js';
+import type { KnownRequester } from './requester.js';
+import type { Route } from './route.js';
+import { type Made, responseToStore, type StoredResponse } from './stored-response.js';
 
 /** One request whose answer others may share. */
 export interface CacheableRequest {
@@ -13,8 +13,9 @@ export interface CacheableRequest {
   readonly route: Route;
   readonly exchange: Exchange;
   readonly next: CallHandler;
-  /** Who or what the answer is for. Empty if it is for all. */
-  readonly varyBy: readonly string[];
+  readonly requester: KnownRequester;
+  readonly key: string;
+  readonly tags: readonly string[];
 }
 
 /** The result of a computation that cannot be shared: each of its callers must run the handler. */
@@ -24,51 +25,69 @@ export interface Unshared {
 
 const UNSHARED: Unshared = Object.freeze({ kind: 'unshared' });
 
-type Outcome =
-  | { readonly kind: 'made'; readonly body: unknown; readonly response: StoredResponse | undefined }
-  | { readonly kind: 'refused'; readonly error: unknown };
+/** What the handler made for this request. */
+export interface OwnAnswer {
+  readonly kind: 'own';
+  readonly made: Made;
+  readonly entityTag: string | undefined;
+  /** Whether it replaces an answer whose ttl has ended. */
+  readonly wasStale: boolean;
+}
 
 /** Runs the handler for one request, and decides whether other requests may share what it makes. */
 export class HandlerCall {
   /** Undefined while the handler has not run for this request. */
-  outcome: Outcome | undefined;
+  own: OwnAnswer | undefined;
+  /** Resolves with `own` when it is to be sent before others may share it. */
+  readonly whenOwn: Promise<OwnAnswer>;
+  private resolveOwn: (own: OwnAnswer) => void = () => undefined;
 
-  constructor(private readonly request: CacheableRequest) {}
+  constructor(private readonly request: CacheableRequest) {
+    this.whenOwn = new Promise((resolve) => (this.resolveOwn = resolve));
+  }
 
   /** The computation to cache. Rejects with the handler's error. */
   async run(context: ComputeContext): Promise<StoredResponse | Unshared> {
-    const { route, lane, next } = this.request;
-    let body: unknown;
-    try {
-      body = await lastValueFrom(next.handle());
-    } catch (error) {
-      // A client error such as 404 is an answer: no stale copy may replace it.
-      if (!(error instanceof HttpException) || error.getStatus() >= 500 || lane.policy.graceMs === 0) throw error;
-      this.outcome = { kind: 'refused', error };
-      return unshared(context);
+    const made = await this.make();
+    const { lane, route, exchange, requester } = this.request;
+    const laneTtlMs = lane.policy.ttlMs;
+    const response = responseToStore(made, { exchange, route, requester, laneTtlMs, now: lane.now() });
+    if (made.kind === 'exception' && response === undefined && !this.isAnswerOfClient(made.error)) throw made.error;
+    const entityTag = response?.kind === 'response' ? response.entityTag : undefined;
+    this.own = { kind: 'own', made, entityTag, wasStale: (context.stale?.expiredMs ?? 0) > 0 };
+    const shared = response === undefined ? undefined : await this.sharedAfterSending(response);
+    if (shared === undefined) {
+      context.skipCache();
+      return UNSHARED;
     }
-    const { response, maxAge } = this.shareable(body);
-    this.outcome = { kind: 'made', body, response };
-    if (response === undefined) return unshared(context);
-    if (maxAge !== undefined && maxAge * 1_000 < ttlOf(route.rules, lane)) context.setTtl(`${maxAge}s`);
-    return response;
+    if (shared.ttlMs !== (route.ttlMs ?? laneTtlMs)) context.setTtl(`${shared.ttlMs}ms`);
+    return shared;
   }
 
-  private shareable(body: unknown): { readonly response?: StoredResponse; readonly maxAge?: number | undefined } {
-    const { exchange, route, lane, varyBy } = this.request;
-    // The user may have become known after the interceptor started.
-    if (exchange.isPersonal && varyBy.length === 0) return {};
-    const made = shareableResponse(exchange, body, { varyHeaders: route.rules.varyHeaders ?? [], now: lane.now() });
-    return made === undefined || made.maxAge === 0 ? {} : made;
+  private async make(): Promise<Made> {
+    try {
+      return { kind: 'body', body: await lastValueFrom(this.request.next.handle(), { defaultValue: undefined }) };
+    } catch (error) {
+      if (error instanceof HttpException) return { kind: 'exception', error };
+      throw error;
+    }
   }
-}
 
-function unshared(context: ComputeContext): Unshared {
-  context.skipCache();
-  return UNSHARED;
-}
+  /** A client error such as 404 is an answer: no stale copy may replace it. */
+  private isAnswerOfClient(error: HttpException): boolean {
+    return error.getStatus() < 500 && this.request.lane.policy.graceMs > 0;
+  }
 
-/** In milliseconds. */
-export function ttlOf(rules: CacheResponseOptions, lane: LaneManager): number {
-  return rules.ttl === undefined ? lane.policy.ttlMs : toMilliseconds(rules.ttl);
+  /**
+   * Middleware such as that of sessions sets its cookie when the head is written. An answer without a name is therefore
+   * sent first, and shared if it set none. What is shared is a copy: outer interceptors may change what is sent.
+   */
+  private async sharedAfterSending(response: StoredResponse): Promise<StoredResponse | undefined> {
+    const { exchange, requester, lane } = this.request;
+    if (requester.kind !== 'anyone' || exchange.isAnswered || this.own === undefined) return response;
+    const copy = lane.copyOf(response);
+    this.resolveOwn(this.own);
+    await exchange.whenHeadWritten();
+    return exchange.setsCookie ? undefined : copy;
+  }
 }

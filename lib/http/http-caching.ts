@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { HeaderValue } from './exchange.js';
 
 // Reads the headers of HTTP caching (RFC 9111) and makes entity tags.
 
@@ -17,32 +18,14 @@ export function readCacheControl(header: unknown): CacheControl {
   return directives;
 }
 
-/** Whether a shared cache may store the answer. */
-export function isShareable(control: CacheControl): boolean {
-  return !control.has('private') && !control.has('no-store') && !control.has('no-cache');
+/** Whether the handler lets the server keep the answer. `private` allows it for one name only. */
+export function allowsStoring(control: CacheControl, isNamed: boolean): boolean {
+  return !control.has('no-store') && (isNamed || !control.has('private'));
 }
 
-/** Headers of HTTP/1.0 for the life of an answer; `Cache-Control` wins over them. */
-interface OlderHeaders {
-  readonly pragma?: unknown;
-  readonly expires?: unknown;
-}
-
-/**
- * How long a shared cache may keep the answer, in seconds; undefined if the headers set no limit. `now` in epoch ms. An
- * invalid date, such as the common `Expires: 0`, means expired.
- */
-export function sharedMaxAge(control: CacheControl, older: OlderHeaders, now: number): number | undefined {
-  const maxAge = seconds(control.get('s-maxage')) ?? seconds(control.get('max-age'));
-  if (maxAge !== undefined) return maxAge;
-  if (control.size === 0 && hasNoCache(older.pragma)) return 0;
-  if (older.expires === undefined) return undefined;
-  return Math.max(0, Math.floor((readDate(older.expires) - now) / 1_000));
-}
-
-/** Epoch ms; 0 for text that is not an HTTP date, even if `Date.parse` reads it. */
-function readDate(header: unknown): number {
-  return typeof header === 'string' && header.endsWith(' GMT') ? Date.parse(header) || 0 : 0;
+/** How long a shared cache may keep the answer, in seconds; undefined if the header sets no limit. */
+export function sharedMaxAge(control: CacheControl): number | undefined {
+  return seconds(control.get('s-maxage'));
 }
 
 /** Whether the client asks for a fresh answer. */
@@ -88,3 +71,11 @@ export function isHeldBy(ifNoneMatch: unknown, tag: string): boolean {
 }
 
 const opaqueTag = (tag: string): string => (tag.startsWith('W/') ? tag.slice(2) : tag);
+
+/** The names in a header such as `Vary`, in lower case. */
+export function fieldNames(header: HeaderValue | undefined): readonly string[] {
+  return String(header ?? '')
+    .split(',')
+    .map((name) => name.trim().toLowerCase())
+    .filter((name) => name !== '');
+}

@@ -1,16 +1,19 @@
 import { GatewayTimeoutException, Inject, Injectable } from '@nestjs/common';
 import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
-import { HttpAdapterHost, Reflector } from '@nestjs/core';
+import { ApplicationConfig, HttpAdapterHost, Reflector } from '@nestjs/core';
 import { of, type Observable } from 'rxjs';
-import type { LaneManager } from '../cache/lane-manager.js';
 import type { EntryOptions } from '../cache/call-options.js';
+import type { LaneManager } from '../cache/lane-manager.js';
+import { checkTags } from '../entries/tags.js';
+import type { BypassReason } from '../events/reasons.js';
 import { LANE_CACHE } from '../lanes/policy.js';
-import { toMilliseconds } from '../lanes/units.js';
+import { ClientNotice } from './client-notice.js';
 import { Exchange } from './exchange.js';
-import { type CacheableRequest, HandlerCall, ttlOf, type Unshared } from './handler-call.js';
-import { isShareable, oldestWanted, readCacheControl, wantsFresh } from './http-caching.js';
-import { responseKey } from './response-key.js';
-import { type CacheResponseOptions, readRoute, type Route } from './route.js';
+import { type CacheableRequest, HandlerCall, type OwnAnswer, type Unshared } from './handler-call.js';
+import { allowsStoring, oldestWanted, readCacheControl, wantsFresh } from './http-caching.js';
+import { type KnownRequester, requesterOf } from './requester.js';
+import { keyOf, originOf } from './response-key.js';
+import { RESPONSE_SETTINGS, type ResponseSettings, type Route, RouteReader } from './route.js';
 import { ageOf, replay, type StoredResponse } from './stored-response.js';
 
 const CLONED: EntryOptions = Object.freeze({ isolation: 'clone' });
@@ -21,131 +24,160 @@ const CLONED: EntryOptions = Object.freeze({ isolation: 'clone' });
  */
 const NO_BACKGROUND_REFRESH: EntryOptions = Object.freeze({ softTimeout: '1w', refreshAhead: 1 - 1e-9 });
 
+type Found = StoredResponse | Unshared | undefined;
+
 /**
- * Answers GET and HEAD requests from a lane: concurrent requests share one handler call, with `ETag` and 304,
- * `Cache-Control` and `Age`. `@CacheResponse()` binds it; bound by hand, it caches with the lane's own rules.
+ * Answers GET and HEAD requests from a lane: concurrent requests share one handler call. Clients get `ETag` and 304,
+ * `Cache-Control`, `Vary`, `Age` and `Cache-Status`. `@CacheResponse()` binds it. Bound by hand to a route or a
+ * controller, it caches with the lane's own rules; bound to the whole app, only what has `@CacheResponse()`.
  *
- * These go past the cache: requests that may be for one person alone (see `varyBy`) or have a body, streams, routes
- * that send the response themselves, answers with cookies, and what a `Cache-Control` keeps out of a shared cache.
+ * These go past the cache, counted with their reason: requests of which it cannot be told who asks (see `varyBy`), with
+ * a body, for a range or for an invalid host. So do streams, routes that send the response themselves, answers with
+ * cookies, and what the handler's `Cache-Control` keeps out of the cache.
  */
 @Injectable()
 export class LaneCacheInterceptor implements NestInterceptor {
-  private readonly routes = new WeakMap<object, Map<object, Route>>();
+  private readonly routes: RouteReader;
 
   constructor(
     @Inject(LANE_CACHE) private readonly cache: LaneManager,
     @Inject(HttpAdapterHost) private readonly host: HttpAdapterHost,
-    @Inject(Reflector) private readonly reflector: Reflector,
-  ) {}
+    @Inject(Reflector) reflector: Reflector,
+    @Inject(ApplicationConfig) config: ApplicationConfig,
+    @Inject(RESPONSE_SETTINGS) settings: ResponseSettings,
+  ) {
+    this.routes = new RouteReader(reflector, config, settings, LaneCacheInterceptor);
+  }
 
   async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
     if (context.getType() !== 'http') return next.handle();
     const http = context.switchToHttp();
     const exchange = new Exchange(this.host.httpAdapter, http.getRequest(), http.getResponse());
     if (exchange.method !== 'GET' && exchange.method !== 'HEAD') return next.handle();
-    const route = this.routeOf(context);
-    if (!exchange.enter() || !route.handling.isNests) return next.handle();
+    const route = this.routes.read(context.getClass(), context.getHandler());
+    if (!route.isCached || !exchange.enter()) return next.handle();
     const { rules, label } = route;
     const lane = rules.lane === undefined ? this.cache : this.cache.forLane(rules.lane);
-    if (isExcluded(rules, exchange)) return next.handle();
-    const varyBy = namesOf(route, exchange, lane);
-    if ((exchange.isPersonal && varyBy.length === 0) || exchange.hasBody) {
-      lane.bypass('condition', label);
+    const notice = new ClientNotice(exchange, route, lane);
+    exchange.watch(notice);
+    const request = await cacheable(route, exchange, lane);
+    if (typeof request === 'string') {
+      lane.bypass(request, label);
+      if (acceptsOnlyCached(exchange)) throw notCached();
+      notice.answered({ kind: 'bypass', reason: request });
       return next.handle();
     }
-    return this.answer({ lane, route, exchange, next, varyBy });
-  }
-
-  private async answer(request: CacheableRequest): Promise<Observable<unknown>> {
-    const { lane, route, exchange, next } = request;
-    const call = new HandlerCall(request);
-    const found = await lookUp(request, call);
-    const own = call.outcome;
-    if (own?.kind === 'refused') throw own.error;
-    if (found.kind === 'unshared') return own === undefined ? next.handle() : of(own.body);
-    // A stored copy may have been served instead of what this request's own call made.
-    const isNew = own?.response?.entityTag !== undefined && own.response.entityTag === found.entityTag;
-    const options = {
-      varyHeaders: route.rules.varyHeaders ?? [],
-      ttlMs: ttlOf(route.rules, lane),
-      now: lane.now(),
-      isPrivate: request.varyBy.length > 0,
-      isNew,
-    };
-    return of(replay(exchange, isNew ? { ...found, body: own.body } : found, options));
-  }
-
-  private routeOf(context: ExecutionContext): Route {
-    const [type, handler] = [context.getClass(), context.getHandler()];
-    const routes = this.routes.get(type) ?? new Map<object, Route>();
-    this.routes.set(type, routes);
-    const route = routes.get(handler) ?? readRoute(this.reflector, type, handler);
-    routes.set(handler, route);
-    return route;
+    notice.asked(request.requester.kind, request.key);
+    return answer({ ...request, lane, route, exchange, next }, notice);
   }
 }
 
-/** The answer as the client asks for it: from the cache alone, not older than a limit, or any. */
-async function lookUp(request: CacheableRequest, call: HandlerCall): Promise<StoredResponse | Unshared> {
-  const { lane, exchange } = request;
-  const key = keyOf(request);
-  const control = readCacheControl(exchange.header('cache-control'));
-  if (control.has('only-if-cached')) {
+/** What of a request the cache needs, or why it goes past the cache. */
+async function cacheable(
+  route: Route,
+  exchange: Exchange,
+  lane: LaneManager,
+): Promise<Pick<CacheableRequest, 'requester' | 'key' | 'tags'> | BypassReason> {
+  if (exchange.isSpecial) return 'request';
+  const origin = originOf(route, exchange);
+  if (origin.kind === 'refused') return 'host';
+  const requester = await requesterOf(route, exchange, lane);
+  if (requester.kind === 'unknown') return requester.reason;
+  const control = readCacheControl(exchange.before.headers['cache-control']);
+  if (!allowsStoring(control, requester.kind === 'named')) return 'no-store';
+  return keyed(route, exchange, lane, { requester, host: origin.host });
+}
+
+function keyed(
+  route: Route,
+  exchange: Exchange,
+  lane: LaneManager,
+  { requester, host }: { readonly requester: KnownRequester; readonly host: string | undefined },
+): Pick<CacheableRequest, 'requester' | 'key' | 'tags'> | BypassReason {
+  const { label } = route;
+  try {
+    const key = keyOf(route, exchange, requester, host);
+    const tags = checkTags(route.tags?.(exchange.request) ?? [], lane.lane);
+    return { requester, key, tags };
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : typeof error;
+    lane.warnOnce(
+      `${label} key`,
+      `@CacheResponse on ${label} found no key or tags for a request, which went past the cache: ${problem}`,
+    );
+    return 'unkeyable-arguments';
+  }
+}
+
+async function answer(request: CacheableRequest, notice: ClientNotice): Promise<Observable<unknown>> {
+  const { exchange, next, route } = request;
+  const call = new HandlerCall(request);
+  const looked = lookUp(request, call);
+  // What this request's own call made may be sent before the look-up ends, and its failure is then known.
+  looked.catch(() => undefined);
+  const first = await Promise.race([call.whenOwn, looked]);
+  const own = first?.kind === 'own' ? first : call.own;
+  if (own !== undefined) return sendOwn(own, request, notice);
+  if (first === undefined || (first.kind !== 'response' && first.kind !== 'exception')) return next.handle();
+  notice.answered({ kind: 'stored', stored: first }, first.kind === 'response' ? first.body : undefined, tagOf(first));
+  return of(replay(exchange, first, route));
+}
+
+const tagOf = (stored: StoredResponse): string | undefined =>
+  stored.kind === 'response' ? stored.entityTag : undefined;
+
+function sendOwn(own: OwnAnswer, { exchange, route }: CacheableRequest, notice: ClientNotice): Observable<unknown> {
+  const { made, entityTag, wasStale } = own;
+  const isForced = route.rules.clientRefresh === true && forcesHandler(exchange);
+  const source = { kind: 'handler', why: isForced ? 'request' : wasStale ? 'stale' : 'miss' } as const;
+  if (made.kind === 'exception') {
+    notice.answered(source);
+    throw made.error;
+  }
+  notice.answered(source, made.body, entityTag);
+  return of(made.body);
+}
+
+const notCached = (): GatewayTimeoutException =>
+  new GatewayTimeoutException('The answer is not cached, and the request accepts only a cached one.');
+
+const controlOf = (exchange: Exchange): ReturnType<typeof readCacheControl> =>
+  readCacheControl(exchange.header('cache-control'));
+
+const acceptsOnlyCached = (exchange: Exchange): boolean => controlOf(exchange).has('only-if-cached');
+
+/** A conditional request asks whether its copy is valid, which the lane knows. Browsers and fetch add no-cache to it. */
+const forcesHandler = (exchange: Exchange): boolean =>
+  exchange.header('if-none-match') === undefined && wantsFresh(controlOf(exchange), exchange.header('pragma'));
+
+/**
+ * The answer as the client asks for it. HEAD and `no-store` are answered from the cache and fill nothing; undefined =
+ * the handler has to run for this request alone.
+ */
+async function lookUp(request: CacheableRequest, call: HandlerCall): Promise<Found> {
+  const { lane, exchange, route, key } = request;
+  const control = controlOf(exchange);
+  const onlyCached = control.has('only-if-cached');
+  if (onlyCached || exchange.method === 'HEAD' || control.has('no-store')) {
     const cached = await lane.get<StoredResponse>(key, CLONED);
-    if (cached !== undefined) return cached;
-    throw new GatewayTimeoutException('The answer is not cached, and the request accepts only a cached one.');
+    if (cached === undefined && onlyCached) throw notCached();
+    return cached;
   }
   const get = (freshness: EntryOptions): Promise<StoredResponse | Unshared> =>
     lane.getOrSet<StoredResponse | Unshared>(key, (ctx) => call.run(ctx), { ...optionsOf(request), ...freshness });
-  // A conditional request asks whether its copy is valid, which the lane knows. Browsers and fetch add no-cache to it.
-  if (exchange.header('if-none-match') !== undefined) return get({});
-  const forceFresh = wantsFresh(control, exchange.header('pragma'));
-  const found = await get({ forceFresh });
-  const isTooOld = found.kind === 'response' && ageOf(found, lane.now()) > oldestWanted(control);
-  return isTooOld ? get({ forceFresh: true }) : found;
+  if (route.rules.clientRefresh !== true) return get({});
+  const found = await get({ forceFresh: forcesHandler(exchange) });
+  const isConditional = exchange.header('if-none-match') !== undefined;
+  const isTooOld = !isConditional && found.kind !== 'unshared' && ageOf(found, lane.now()) > oldestWanted(control);
+  return isTooOld && call.own === undefined ? get({ forceFresh: true }) : found;
 }
 
-function keyOf({ route, exchange, varyBy }: CacheableRequest): string {
-  return responseKey({
-    handler: route.isGet ? route.label : `${route.label} ${exchange.method}`,
-    host: exchange.host,
-    url: exchange.url,
-    varyBy,
-    headers: (route.rules.varyHeaders ?? []).map((name) => exchange.header(name.toLowerCase()) ?? ''),
-  });
-}
-
-function optionsOf({ route, exchange }: CacheableRequest): EntryOptions {
-  const { ttl, tags } = route.rules;
+function optionsOf({ route, tags }: CacheableRequest): EntryOptions {
+  const { ttl } = route.rules;
   return {
     ...CLONED,
-    ...(route.handling.isInjected ? NO_BACKGROUND_REFRESH : {}),
+    ...(route.injectsResponse ? NO_BACKGROUND_REFRESH : {}),
     ...(ttl === undefined ? {} : { ttl }),
-    ...(tags === undefined ? {} : { tags: typeof tags === 'function' ? callRule(tags, exchange) : tags }),
+    ...(tags.length === 0 ? {} : { tags }),
   };
-}
-
-/** Whether the route or the request rules the cache out. */
-function isExcluded(rules: CacheResponseOptions, exchange: Exchange): boolean {
-  if (rules.ttl !== undefined && toMilliseconds(rules.ttl) === 0) return true;
-  if (readCacheControl(exchange.header('cache-control')).has('no-store')) return true;
-  return !isShareable(readCacheControl(exchange.before.headers['cache-control']));
-}
-
-/** The names that `varyBy` returns; none if one of them is missing or is an object. */
-function namesOf({ rules, label }: Route, exchange: Exchange, lane: LaneManager): readonly string[] {
-  if (rules.varyBy === undefined) return [];
-  const returned: unknown = callRule(rules.varyBy, exchange);
-  const names: readonly unknown[] = Array.isArray(returned) ? returned : [returned];
-  if (names.some((name) => typeof name === 'object' && name !== null)) {
-    const problem = 'returned an object or a promise, which identifies nobody. Return texts, such as an id';
-    lane.warnOnce(`${label} varyBy`, `varyBy of @CacheResponse on ${label} ${problem}; the answers go past the cache.`);
-    return [];
-  }
-  return names.every((name) => name !== undefined && name !== null && name !== '') ? names.map(String) : [];
-}
-
-/** Calls a function among the rules with the platform's request; its type is not checked at run time. */
-function callRule<R>(rule: (request: never) => R, exchange: Exchange): R {
-  return Reflect.apply(rule, undefined, [exchange.request]);
 }

@@ -1,43 +1,95 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
-import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
+import { ApplicationConfig, DiscoveryService, HttpAdapterHost, MetadataScanner, Reflector } from '@nestjs/core';
 import type { LaneManager } from '../cache/lane-manager.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { LANE_CACHE } from '../lanes/policy.js';
-import { RESPONSE_RULES, type CacheResponseOptions } from './route.js';
+import { toMilliseconds } from '../lanes/units.js';
+import { watchHeadsOf } from './exchange.js';
+import { LaneCacheInterceptor } from './lane-cache.interceptor.js';
+import {
+  isGetRoute,
+  isHttp,
+  RESPONSE_RULES,
+  RESPONSE_SETTINGS,
+  type ResponseSettings,
+  type Route,
+  RouteReader,
+} from './route.js';
 
-/** Checks at boot that the lanes which `@CacheResponse` names are there, instead of answering 500 later. */
+type Method = (...args: never[]) => unknown;
+type Class = Parameters<RouteReader['read']>[0];
+
+/**
+ * Checks at boot what `@CacheResponse` says: that its lanes are there, that its rules agree, that guarded routes say who
+ * asks, and that it stands on routes of HTTP. Prepares an Express app for the interceptor.
+ */
 @Injectable()
 export class ResponseExplorer implements OnModuleInit {
   private readonly scanner = new MetadataScanner();
+  private readonly routes: RouteReader;
 
   constructor(
     @Inject(LANE_CACHE) private readonly cache: LaneManager,
     @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
-    @Inject(Reflector) private readonly reflector: Reflector,
-  ) {}
+    @Inject(HttpAdapterHost) private readonly host: HttpAdapterHost,
+    @Inject(Reflector) reflector: Reflector,
+    @Inject(ApplicationConfig) config: ApplicationConfig,
+    @Inject(RESPONSE_SETTINGS) settings: ResponseSettings,
+  ) {
+    this.routes = new RouteReader(reflector, config, settings, LaneCacheInterceptor);
+  }
 
   async onModuleInit(): Promise<void> {
     try {
-      for (const { metatype } of this.discovery.getControllers()) this.check(metatype);
+      this.explore();
     } catch (error) {
       // An app that did not boot cannot be closed by its caller.
       await this.cache.close();
       throw error;
     }
+    watchHeadsOf(this.host.httpAdapter?.getInstance());
   }
 
-  private check(type: unknown): void {
-    if (typeof type !== 'function') return;
-    const prototype: object = type.prototype;
-    this.checkLane(type, type.name);
-    for (const name of this.scanner.getAllMethodNames(prototype)) {
-      this.checkLane(Reflect.get(prototype, name), `${type.name}.${name}`);
+  private explore(): void {
+    const controllers = new Set(this.discovery.getControllers().map(({ metatype }) => metatype));
+    const providers = new Set(this.discovery.getProviders().map(({ metatype }) => metatype));
+    const decorated = [...controllers, ...providers].filter(isClass).flatMap((type) => this.decoratedOf(type));
+    for (const { type, method } of decorated) {
+      const target = method ?? type;
+      this.checkLane(Reflect.getMetadata(RESPONSE_RULES, target), labelOf(type, method));
     }
+    const routes = [...controllers].filter(isClass).flatMap((type) => this.routesOf(type));
+    for (const route of routes) checkRules(route);
+    this.warnOfGuarded(routes);
+    this.warnOfOthers(decorated);
   }
 
-  private checkLane(target: unknown, label: string): void {
-    if (!isFunction(target)) return;
-    const rules = this.reflector.get<CacheResponseOptions | undefined>(RESPONSE_RULES, target);
+  /** The class and its methods, as far as they have the decorator. */
+  private decoratedOf(type: Class): readonly Decorated[] {
+    const methods = this.methodsOf(type).map((method) => ({ type, method }));
+    return [{ type, method: undefined }, ...methods].filter(({ method }) =>
+      Reflect.hasMetadata(RESPONSE_RULES, method ?? type),
+    );
+  }
+
+  /** The routes for GET that have the decorator, or whose class has. */
+  private routesOf(type: Class): readonly Route[] {
+    const isOfClass = Reflect.hasMetadata(RESPONSE_RULES, type);
+    return this.methodsOf(type)
+      .filter((method) => isGetRoute(method) && (isOfClass || Reflect.hasMetadata(RESPONSE_RULES, method)))
+      .map((method) => this.routes.read(type, method));
+  }
+
+  private methodsOf(type: Class): readonly Method[] {
+    const prototype: object = type.prototype;
+    return this.scanner
+      .getAllMethodNames(prototype)
+      .map((name): unknown => Reflect.get(prototype, name))
+      .filter(isMethod);
+  }
+
+  private checkLane(rules: { readonly lane?: string } | undefined, label: string): void {
     if (rules?.lane === undefined) return;
     try {
       this.cache.forLane(rules.lane);
@@ -46,6 +98,51 @@ export class ResponseExplorer implements OnModuleInit {
       throw new UnknownLaneError(rules.lane, error.known, `@CacheResponse on ${label}`);
     }
   }
+
+  private warnOfGuarded(routes: readonly Route[]): void {
+    const unsaid = routes.filter(
+      ({ isCached, isGuarded, rules }) => isCached && isGuarded && rules.varyBy === undefined && rules.shared !== true,
+    );
+    if (unsaid.length === 0) return;
+    this.cache.warnOnce(
+      'guarded responses',
+      `These routes have @CacheResponse behind a guard and do not say who asks, so their requests go past the cache: ${labels(unsaid.map(({ label }) => label))}. ` +
+        'Add varyBy, which names who asks, or shared: true where all whom the guard lets in get the same answer. A guard that does not distinguish users, such as a throttler, belongs in responses.neutralGuards of LaneCacheModule.',
+    );
+  }
+
+  private warnOfOthers(decorated: readonly Decorated[]): void {
+    const others = decorated.filter(({ type, method }) => !isHttp(method ?? type));
+    if (others.length === 0) return;
+    this.cache.warnOnce(
+      'responses of other transports',
+      `@CacheResponse does nothing on ${labels(others.map(({ type, method }) => labelOf(type, method)))}: it caches routes of HTTP controllers. For GraphQL resolvers, message patterns and gateways use @Cached.`,
+    );
+  }
 }
 
-const isFunction = (value: unknown): value is () => unknown => typeof value === 'function';
+/** A class, or one of its methods, with the decorator. */
+interface Decorated {
+  readonly type: Class;
+  readonly method: Method | undefined;
+}
+
+const labelOf = (type: Class, method: Method | undefined): string =>
+  method === undefined ? type.name : `${type.name}.${method.name}`;
+
+const labels = (names: readonly string[]): string => [...new Set(names)].toSorted().join(', ');
+
+/** Throws DECORATOR_INVALID. */
+function checkRules({ label, rules }: Route): void {
+  const { clientMaxAge = 0, varyBy, varyHeaders = [] } = rules;
+  const isKept = clientMaxAge !== false && toMilliseconds(clientMaxAge) > 0;
+  if (!isKept || varyBy === undefined || varyHeaders.length > 0) return;
+  throw new LaneCacheError(
+    'DECORATOR_INVALID',
+    `@CacheResponse on ${label}: clientMaxAge beside varyBy needs varyHeaders, the request headers by which clients can tell users apart, such as ['authorization']. Without them a client would show one user what it kept for another.`,
+    { field: 'varyHeaders' },
+  );
+}
+
+const isMethod = (value: unknown): value is Method => typeof value === 'function';
+const isClass = (value: unknown): value is Class => typeof value === 'function' && typeof value.prototype === 'object';

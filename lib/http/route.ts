@@ -1,27 +1,13 @@
 import 'reflect-metadata';
-import { RequestMethod, type ExecutionContext } from '@nestjs/common';
-import type { Reflector } from '@nestjs/core';
-import type { LaneName } from '../lanes/policy.js';
-import type { Duration } from '../lanes/units.js';
+import { RequestMethod, VERSION_NEUTRAL, type ExecutionContext } from '@nestjs/common';
+import type { ApplicationConfig, Reflector } from '@nestjs/core';
+import { KeyPattern } from '../entries/pattern.js';
+import { partsNamed, Template } from '../entries/template.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { type Duration, toMilliseconds } from '../lanes/units.js';
+import type { CacheResponseOptions } from './cache-response-options.js';
 
 // Decides from a handler's decorators how its responses are cached, and whether they can be.
-
-/** How the answers of a route, or of all routes of a controller, are cached. */
-export interface CacheResponseOptions {
-  /** Default: the app's lane. */
-  readonly lane?: LaneName;
-  /** Default: the lane's. The handler's `Cache-Control` may shorten it. 0 = not cached. */
-  readonly ttl?: Duration;
-  /** As they are, or made from the platform's request. */
-  readonly tags?: readonly string[] | ((request: never) => readonly string[]);
-  /**
-   * Who or what the answer depends on, made from the platform's request. Requests that carry an `Authorization`
-   * header, a cookie or a user go past the cache unless it names the user.
-   */
-  readonly varyBy?: (request: never) => string | readonly string[] | undefined;
-  /** Request headers that the answer depends on. `Vary` names them. */
-  readonly varyHeaders?: readonly string[];
-}
 
 /** The metadata key of the options on a method or class. */
 export const RESPONSE_RULES = 'nestjs-lane-cache:response';
@@ -29,58 +15,239 @@ export const RESPONSE_RULES = 'nestjs-lane-cache:response';
 type Class = ReturnType<ExecutionContext['getClass']>;
 type Handler = ReturnType<ExecutionContext['getHandler']>;
 
+/** What the module is configured with for responses. */
+export interface ResponseSettings {
+  /** Classes of guards that do not distinguish users. */
+  readonly neutralGuards: readonly object[];
+  /** Whether a global interceptor also caches routes without `@CacheResponse`. */
+  readonly undecorated: boolean;
+}
+
+/** The injection token of the settings. */
+export const RESPONSE_SETTINGS = Symbol.for('nestjs-lane-cache.responses');
+
 /** A handler and how its answers are cached. */
 export interface Route {
   /** `Class.method` and the versions it serves: classes of one name may serve different versions of one URL. */
   readonly label: string;
-  /** Whether the handler is declared for GET; it then serves HEAD as GET without a body. */
-  readonly isGet: boolean;
   readonly rules: CacheResponseOptions;
-  readonly handling: ResponseHandling;
+  /** Whether its answers are cached at all. */
+  readonly isCached: boolean;
+  /** In milliseconds. Undefined = that of the lane. */
+  readonly ttlMs: number | undefined;
+  /** Whether a guard may tell users apart before the handler runs. */
+  readonly isGuarded: boolean;
+  /** Whether the handler injects the response, and may set headers and status. */
+  readonly injectsResponse: boolean;
+  /** Whether another interceptor may change the body after the cache. */
+  readonly hasOuterInterceptors: boolean;
+  /** The status of `@Redirect()`. Undefined where Nest sends what the handler returns. */
+  readonly redirectStatus: number | undefined;
+  /** The ttl of each status that is kept, in milliseconds. Undefined = that of the route. */
+  readonly statuses: ReadonlyMap<number, number | undefined>;
+  /** The request headers that the answer depends on, in lower case. `Vary` names them. */
+  readonly varyHeaders: readonly string[];
+  /** What `Vary` names besides: the header of the version, and what makes a request personal. */
+  readonly alsoVaries: readonly string[];
+  readonly countsQuery: (name: string) => boolean;
+  readonly key: RequestText | undefined;
+  readonly tags: RequestTags | undefined;
+  /** The version that a request asks for, of a route that serves several. */
+  readonly versionOf: ((request: object) => string | undefined) | undefined;
 }
 
-/** What a handler does with the platform's response. */
-interface ResponseHandling {
-  /** Nest sends what the handler returns. */
-  readonly isNests: boolean;
-  /** The handler injects the response, and may set headers and status. */
-  readonly isInjected: boolean;
-}
+/** A text made from the platform's request. Undefined if a value is missing. */
+export type RequestText = (request: object) => unknown;
+export type RequestTags = (request: object) => unknown;
 
 // Nest's own metadata keys.
 const METHOD = 'method';
 const VERSION = '__version__';
+const GUARDS = '__guards__';
+const INTERCEPTORS = '__interceptors__';
 const ROUTE_ARGUMENTS = '__routeArguments__';
 const PASSTHROUGH = '__responsePassthrough__';
+const REDIRECT = '__redirect__';
 /** Handlers with one of these do not send their result as it is. */
-const OTHERWISE_SENT = ['__sse__', '__renderTemplate__', '__redirect__'];
+const OTHERWISE_SENT = ['__sse__', '__renderTemplate__'];
 /** Nest's numbers of the parameter decorators `@Res()` and `@Next()`. */
 const RESPONSE = 1;
 const NEXT = 2;
+const PERSONAL_HEADERS = ['authorization', 'cookie'];
 
-/** Options of a method win over those of its class. */
-export function readRoute(reflector: Reflector, type: Class, handler: Handler): Route {
-  const version: unknown = reflector.getAllAndOverride(VERSION, [handler, type]);
-  const versions: readonly unknown[] = version === undefined || Array.isArray(version) ? (version ?? []) : [version];
-  return {
-    label: [`${type.name}.${handler.name}`, ...versions.map(String)].join('@'),
-    isGet: reflector.get(METHOD, handler) === RequestMethod.GET,
-    rules: {
-      ...reflector.get<CacheResponseOptions | undefined>(RESPONSE_RULES, type),
-      ...reflector.get<CacheResponseOptions | undefined>(RESPONSE_RULES, handler),
-    },
-    handling: responseHandling(type, handler),
-  };
+/** Reads routes, each once. `interceptor` is the class of the caching interceptor. */
+export class RouteReader {
+  private readonly routes = new WeakMap<object, Map<object, Route>>();
+
+  constructor(
+    private readonly reflector: Reflector,
+    private readonly config: ApplicationConfig,
+    private readonly settings: ResponseSettings,
+    private readonly interceptor: object,
+  ) {}
+
+  /** Throws DECORATOR_INVALID for rules that contradict each other. */
+  read(type: Class, handler: Handler): Route {
+    const routes = this.routes.get(type) ?? new Map<object, Route>();
+    this.routes.set(type, routes);
+    const route = routes.get(handler) ?? this.build(type, handler);
+    routes.set(handler, route);
+    return route;
+  }
+
+  private build(type: Class, handler: Handler): Route {
+    const rules = this.rulesOf(type, handler);
+    const versions = this.versionsOf(type, handler);
+    const label = [`${type.name}.${handler.name}`, ...versions.map(String)].join('@');
+    const sending = sendingOf(type, handler);
+    const statuses = statusesOf(rules);
+    const isKept = sending.redirectStatus === undefined || statuses.has(sending.redirectStatus);
+    const ttlMs = rules.ttl === undefined ? undefined : toMilliseconds(rules.ttl);
+    return {
+      label,
+      rules,
+      ttlMs,
+      isCached: sending.isNests && isKept && ttlMs !== 0 && this.isChosen(type, handler),
+      isGuarded: this.isGuarded(type, handler),
+      injectsResponse: sending.injectsResponse,
+      hasOuterInterceptors: this.hasOuterInterceptors(type, handler),
+      redirectStatus: sending.redirectStatus,
+      statuses,
+      varyHeaders: (rules.varyHeaders ?? []).map((name) => name.toLowerCase()),
+      alsoVaries: [...this.versionHeaders(), ...(rules.shared === true ? [] : PERSONAL_HEADERS)],
+      countsQuery: countedQuery(rules.query),
+      key: rules.key === undefined ? undefined : requestText(rules.key),
+      tags: rules.tags === undefined ? undefined : requestTags(rules.tags),
+      versionOf: versions.length > 1 ? this.requestedVersion(versions) : undefined,
+    };
+  }
+
+  /** Options of a method win over those of its class, and so does what it says about who asks. */
+  private rulesOf(type: Class, handler: Handler): CacheResponseOptions {
+    const ofClass = this.reflector.get<CacheResponseOptions | undefined>(RESPONSE_RULES, type);
+    const ofMethod = this.reflector.get<CacheResponseOptions | undefined>(RESPONSE_RULES, handler);
+    const rules = { ...ofClass, ...ofMethod };
+    if (rules.varyBy === undefined || rules.shared !== true) return rules;
+    const { varyBy: _varyBy, shared: _shared, ...others } = rules;
+    return ofMethod?.shared === true ? { ...others, shared: true } : { ...others, varyBy: rules.varyBy };
+  }
+
+  private isChosen(type: Class, handler: Handler): boolean {
+    if (this.settings.undecorated || isDecorated(type) || isDecorated(handler)) return true;
+    return [...metadataList(INTERCEPTORS, type), ...metadataList(INTERCEPTORS, handler)].includes(this.interceptor);
+  }
+
+  private isGuarded(type: Class, handler: Handler): boolean {
+    const guards: readonly unknown[] = [
+      ...this.config.getGlobalGuards(),
+      ...this.config.getGlobalRequestGuards().map(({ metatype }) => metatype),
+      ...metadataList(GUARDS, type),
+      ...metadataList(GUARDS, handler),
+    ];
+    return guards.some((guard) => !this.settings.neutralGuards.some((neutral) => neutral === classOf(guard)));
+  }
+
+  private hasOuterInterceptors(type: Class, handler: Handler): boolean {
+    const interceptors: readonly unknown[] = [
+      ...this.config.getGlobalInterceptors(),
+      ...this.config.getGlobalRequestInterceptors().map(({ metatype }) => metatype),
+      ...metadataList(INTERCEPTORS, type),
+      ...metadataList(INTERCEPTORS, handler),
+    ];
+    return classOf(interceptors[0]) !== this.interceptor;
+  }
+
+  private versionsOf(type: Class, handler: Handler): readonly unknown[] {
+    const versioning = this.config.getVersioning();
+    const version: unknown =
+      this.reflector.getAllAndOverride(VERSION, [handler, type]) ??
+      (versioning !== undefined && 'defaultVersion' in versioning ? versioning.defaultVersion : undefined);
+    if (version === undefined) return [];
+    return Array.isArray(version) ? version : [version];
+  }
+
+  private versioning(): VersioningView | undefined {
+    return this.config.getVersioning() as VersioningView | undefined;
+  }
+
+  /** What every answer depends on while Nest chooses the handler by a header. */
+  private versionHeaders(): readonly string[] {
+    const versioning = this.versioning();
+    if (versioning?.header !== undefined) return [versioning.header.toLowerCase()];
+    return versioning?.key === undefined ? [] : ['accept'];
+  }
+
+  /** Nest reads the version anew for each handler, and hands the handler no version. */
+  private requestedVersion(served: readonly unknown[]): Route['versionOf'] {
+    const { header, key, extractor } = this.versioning() ?? {};
+    const asked = (request: object): unknown => {
+      if (extractor !== undefined) return extractor(request);
+      const name = header?.toLowerCase() ?? (key === undefined ? undefined : 'accept');
+      const value: unknown = name === undefined ? undefined : Reflect.get(headersOf(request), name);
+      return key === undefined || typeof value !== 'string' ? value : mediaTypeVersion(value, key);
+    };
+    return (request) => {
+      const versions = [asked(request)].flat().map((version) => (typeof version === 'string' ? version.trim() : ''));
+      return (
+        versions.find((version) => served.includes(version)) ?? (served.includes(VERSION_NEUTRAL) ? '' : undefined)
+      );
+    };
+  }
 }
 
-function responseHandling(type: Class, handler: Handler): ResponseHandling {
+/** The options of Nest's versioning, of which each type has one. */
+interface VersioningView {
+  readonly header?: string;
+  readonly key?: string;
+  readonly extractor?: (request: unknown) => unknown;
+}
+
+/** The version among the parameters of an `Accept` header, as Nest reads it. */
+function mediaTypeVersion(accept: string, key: string): string | undefined {
+  const parameter = accept
+    .split(/[,;]/)
+    .map((part) => part.trim())
+    .find((part) => part.startsWith(key));
+  return parameter?.slice(key.length).replace(/^"(.*)"$/, '$1');
+}
+
+const headersOf = (request: object): object => Object(Reflect.get(request, 'headers'));
+
+const isDecorated = (target: object): boolean => Reflect.hasMetadata(RESPONSE_RULES, target);
+
+function metadataList(name: string, target: object): readonly unknown[] {
+  const found: unknown = Reflect.getMetadata(name, target);
+  return Array.isArray(found) ? found : [];
+}
+
+/** The class of a guard or interceptor that is bound as a class or as an instance. */
+function classOf(bound: unknown): unknown {
+  return typeof bound === 'object' && bound !== null ? bound.constructor : bound;
+}
+
+/** How what a handler makes is sent. */
+interface Sending {
+  /** Nest sends what the handler returns. */
+  readonly isNests: boolean;
+  readonly injectsResponse: boolean;
+  readonly redirectStatus: number | undefined;
+}
+
+const FOUND = 302;
+
+function sendingOf(type: Class, handler: Handler): Sending {
   const method = methodName(type, handler);
   const parameters: object = Reflect.getMetadata(ROUTE_ARGUMENTS, type, method) ?? {};
   const kinds = Object.keys(parameters).map((name) => Number(name.split(':')[0]));
-  const isInjected = kinds.includes(RESPONSE) || kinds.includes(NEXT);
+  const injectsResponse = kinds.includes(RESPONSE) || kinds.includes(NEXT);
   const isPassedThrough = Reflect.getMetadata(PASSTHROUGH, type, method) === true;
   const isSentOtherwise = OTHERWISE_SENT.some((key) => Reflect.hasMetadata(key, handler));
-  return { isNests: !isSentOtherwise && (!isInjected || isPassedThrough), isInjected };
+  const redirect: { readonly statusCode?: number } | undefined = Reflect.getMetadata(REDIRECT, handler);
+  return {
+    isNests: !isSentOtherwise && (!injectsResponse || isPassedThrough),
+    injectsResponse,
+    redirectStatus: redirect === undefined ? undefined : (redirect.statusCode ?? FOUND),
+  };
 }
 
 /** The name of the handler in its class, which the function's own `name` need not be. */
@@ -92,3 +259,66 @@ function methodName(type: Class, handler: Handler): string | symbol {
   }
   return handler.name;
 }
+
+const OK = 200;
+
+function statusesOf({ statuses = [OK] }: CacheResponseOptions): Route['statuses'] {
+  if (isList(statuses)) return new Map(statuses.map((status) => [status, undefined]));
+  const own = Object.entries<Duration>(statuses).map(([status, ttl]) => [Number(status), toMilliseconds(ttl)] as const);
+  return new Map<number, number | undefined>([[OK, undefined], ...own]);
+}
+
+const isList = (statuses: NonNullable<CacheResponseOptions['statuses']>): statuses is readonly number[] =>
+  Array.isArray(statuses);
+
+function countedQuery(query: CacheResponseOptions['query']): Route['countsQuery'] {
+  const patterns = (query?.only ?? query?.ignore ?? []).map((pattern) => new KeyPattern(pattern));
+  if (query?.only !== undefined) return (name) => patterns.some((pattern) => pattern.matches(name));
+  return (name) => !patterns.some((pattern) => pattern.matches(name));
+}
+
+/** The parts of a request that templates name. */
+const REQUEST_PARTS = ['params', 'query', 'user'];
+const PARTS = partsNamed(REQUEST_PARTS);
+
+const partsOf = (request: object): readonly unknown[] => REQUEST_PARTS.map((name) => Reflect.get(request, name));
+
+/** Throws DECORATOR_INVALID for a template that cannot be parsed. */
+export function requestText(spec: NonNullable<CacheResponseOptions['key']>): RequestText {
+  if (typeof spec === 'function') return (request) => Reflect.apply(spec, undefined, [request]);
+  const template = compile(spec, 'key');
+  return (request) => template.render(partsOf(request));
+}
+
+/** Throws DECORATOR_INVALID for a template that cannot be parsed. */
+export function requestTags(spec: NonNullable<CacheResponseOptions['tags']>): RequestTags {
+  if (typeof spec === 'function') return (request) => Reflect.apply(spec, undefined, [request]);
+  const templates = spec.map((tag) => compile(tag, 'tag'));
+  if (templates.every((template) => template.arguments.length === 0)) {
+    const constant = Object.freeze(templates.map((template) => template.render([])));
+    return () => constant;
+  }
+  return (request) => {
+    const parts = partsOf(request);
+    return templates.map((template) => template.render(parts));
+  };
+}
+
+function compile(text: string, use: 'key' | 'tag'): Template {
+  try {
+    return Template.compile(text, use, PARTS);
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new LaneCacheError('DECORATOR_INVALID', `@CacheResponse: ${problem}`, {
+      field: use === 'key' ? 'key' : 'tags',
+    });
+  }
+}
+
+/** Whether a method of a controller is a route for GET. */
+export function isGetRoute(handler: object): boolean {
+  return Reflect.getMetadata(METHOD, handler) === RequestMethod.GET;
+}
+
+/** Whether a class or method is declared for HTTP. */
+export const isHttp = (target: object): boolean => Reflect.hasMetadata('path', target);

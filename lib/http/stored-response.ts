@@ -1,27 +1,43 @@
-import { StreamableFile } from '@nestjs/common';
+import * as nest from '@nestjs/common';
+import { HttpException, StreamableFile } from '@nestjs/common';
 import type { Exchange, Headers, HeaderValue } from './exchange.js';
-import { entityTagOf, isHeldBy, isShareable, readCacheControl, sharedMaxAge } from './http-caching.js';
+import { allowsStoring, entityTagOf, fieldNames, readCacheControl, sharedMaxAge } from './http-caching.js';
+import { isStillSharedBy, type KnownRequester } from './requester.js';
+import type { Route } from './route.js';
 
 // Decides what of a handler's response is stored, and how a stored response is sent again.
 
-/** A response as it is stored. */
-export interface StoredResponse {
-  readonly kind: 'response';
+const OK = 200;
+
+interface Stored {
   readonly status: number;
-  readonly body: unknown;
+  /** Epoch ms. */
+  readonly madeAt: number;
+  readonly ttlMs: number;
+}
+
+/** What a handler returned, as it is stored. */
+interface StoredBody extends Stored {
+  readonly kind: 'response';
+  readonly body?: unknown;
   /** Headers that the handler set. */
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
   readonly entityTag: string | undefined;
-  /** Epoch ms. */
-  readonly madeAt: number;
 }
 
-/** A response that others may get, and for how long. */
-interface ShareableResponse {
-  readonly response: StoredResponse;
-  /** In seconds; undefined if the handler set no limit. */
-  readonly maxAge: number | undefined;
+/** An HttpException that a handler threw, as it is stored. */
+interface StoredException extends Stored {
+  readonly kind: 'exception';
+  readonly body: string | object;
+  /** Whether it was of Nest's own class for the status. */
+  readonly isNests: boolean;
 }
+
+export type StoredResponse = StoredBody | StoredException;
+
+/** What a handler did: it returned a body, or threw. */
+export type Made =
+  { readonly kind: 'body'; readonly body: unknown } | { readonly kind: 'exception'; readonly error: HttpException };
 
 /** Headers of one connection or one message, which are not sent again. */
 const OF_THE_MESSAGE: ReadonlySet<string> = new Set([
@@ -43,37 +59,73 @@ const OF_THE_MIDDLEWARE: ReadonlySet<string> = new Set([
   'origin',
 ]);
 
-/**
- * The response after the handler returned `body`. Undefined if it may not be shared: streams, statuses other than
- * success, cookies, what `Cache-Control` keeps private, and what depends on a header that the route does not vary by.
- */
-export function shareableResponse(
-  exchange: Exchange,
-  body: unknown,
-  { varyHeaders, now }: { readonly varyHeaders: readonly string[]; readonly now: number },
-): ShareableResponse | undefined {
-  if (body === undefined || isStream(body)) return undefined;
-  const { before, isAnswered } = exchange;
-  // If a stored response was sent meanwhile, the platform's response shows that one.
-  const { status, headers: after } = isAnswered ? before : exchange.head();
-  const control = readCacheControl(after['cache-control']);
-  const isCacheable = status >= 200 && status < 300 && status !== 206 && after['set-cookie'] === undefined;
-  const middleware = fieldNames(before.headers['vary']).filter((name) => OF_THE_MIDDLEWARE.has(name));
-  const variesBeyond = namesBeyond(after['vary'], [...varyHeaders, ...middleware]);
-  if (!isCacheable || !isShareable(control) || variesBeyond) return undefined;
-  const tag = after['etag'];
-  const response: StoredResponse = {
-    kind: 'response',
-    status,
-    body,
-    headers: headersOfHandler(before.headers, after),
-    madeAt: now,
-    entityTag: typeof tag === 'string' ? tag : entityTagOf(body),
-  };
-  return { response, maxAge: sharedMaxAge(control, after, now) };
+/** The request of which an answer is kept, and for whom. */
+export interface Keeping {
+  readonly exchange: Exchange;
+  readonly route: Route;
+  readonly requester: KnownRequester;
+  /** Of the lane, for a route without a ttl. */
+  readonly laneTtlMs: number;
+  /** Epoch ms. */
+  readonly now: number;
 }
 
-function isStream(body: unknown): boolean {
+/**
+ * The response to store. Undefined if it must not be kept: streams, statuses that the route does not keep, cookies, what
+ * `Cache-Control` forbids, and what depends on who asks or on a header that the route does not vary by.
+ */
+export function responseToStore(made: Made, keeping: Keeping): StoredResponse | undefined {
+  const { exchange, route, requester } = keeping;
+  if (made.kind === 'body' && isStream(made.body)) return undefined;
+  const { before } = exchange;
+  // If a stored response was sent meanwhile, the platform's response shows that one.
+  const { status: set, headers: after } = exchange.isAnswered ? before : exchange.head();
+  const status = statusOf(made, route, set);
+  const ttlMs = ttlOf(status, after, keeping);
+  if (ttlMs === undefined || ttlMs === 0 || !isStillSharedBy(requester, exchange)) return undefined;
+  if (!allowsStoring(readCacheControl(after['cache-control']), requester.kind === 'named')) return undefined;
+  const ownCookie = String(after['set-cookie'] ?? '') !== String(before.headers['set-cookie'] ?? '');
+  if (ownCookie || (requester.kind === 'anyone' && exchange.setsCookie)) return undefined;
+  if (variesBeyond(after['vary'], keeping)) return undefined;
+  const stored: Stored = { status, madeAt: keeping.now, ttlMs };
+  if (made.kind === 'exception') return exceptionToStore(made.error, stored);
+  if (made.body === undefined && status === OK) return undefined;
+  return bodyToStore(made.body, stored, headersOfHandler(before.headers, after));
+}
+
+function exceptionToStore(error: HttpException, { status, madeAt, ttlMs }: Stored): StoredException {
+  const isNests = error.constructor === NESTS_EXCEPTIONS.get(status);
+  return { kind: 'exception', status, body: error.getResponse(), isNests, madeAt, ttlMs };
+}
+
+function bodyToStore(
+  body: unknown,
+  { status, madeAt, ttlMs }: Stored,
+  headers: Record<string, string | readonly string[]>,
+): StoredBody {
+  const tag = headers['etag'];
+  const entityTag = typeof tag === 'string' ? tag : entityTagOf(body);
+  const stored: StoredBody = { kind: 'response', status, headers, entityTag, madeAt, ttlMs };
+  return body === undefined ? stored : Object.assign(stored, { body });
+}
+
+/** The status that is going to be sent. A redirect gets its own only when Nest sends it. */
+function statusOf(made: Made, { redirectStatus }: Route, set: number): number {
+  if (made.kind === 'exception') return made.error.getStatus();
+  if (redirectStatus === undefined) return set;
+  const { statusCode }: { readonly statusCode?: unknown } = Object(made.body);
+  return typeof statusCode === 'number' ? statusCode : redirectStatus;
+}
+
+/** Undefined for a status that the route does not keep. */
+function ttlOf(status: number, headers: Headers, { route, laneTtlMs }: Keeping): number | undefined {
+  if (!route.statuses.has(status)) return undefined;
+  const ttlMs = route.statuses.get(status) ?? route.ttlMs ?? laneTtlMs;
+  const maxAge = sharedMaxAge(readCacheControl(headers['cache-control']));
+  return maxAge === undefined ? ttlMs : Math.min(ttlMs, maxAge * 1_000);
+}
+
+export function isStream(body: unknown): boolean {
   if (typeof body !== 'object' || body === null) return false;
   if (body instanceof StreamableFile || body instanceof Response || Symbol.asyncIterator in body) return true;
   // `getStream` is that of a StreamableFile from another copy of Nest
@@ -89,55 +141,52 @@ function headersOfHandler(before: Headers, after: Headers): Record<string, strin
   return set;
 }
 
-function namesBeyond(vary: HeaderValue | undefined, known: readonly string[]): boolean {
-  const names = new Set(known.map((name) => name.toLowerCase()));
-  return fieldNames(vary).some((name) => !names.has(name));
+/** Only `varyHeaders` states what the handler reads. Whom nothing tells from others sent neither of the personal headers. */
+function variesBeyond(vary: HeaderValue | undefined, { exchange, route, requester }: Keeping): boolean {
+  const middleware = fieldNames(exchange.before.headers['vary']).filter((name) => OF_THE_MIDDLEWARE.has(name));
+  const absent = requester.kind === 'anyone' ? ['authorization', 'cookie'] : [];
+  const known = new Set([...route.varyHeaders, ...middleware, ...absent]);
+  return fieldNames(vary).some((name) => !known.has(name));
 }
 
-function fieldNames(header: HeaderValue | undefined): readonly string[] {
-  const text = Array.isArray(header) ? header.join(',') : String(header ?? '');
-  return text
-    .split(',')
-    .map((name) => name.trim().toLowerCase())
-    .filter((name) => name !== '');
-}
-
-/** How a stored response is sent to one client. */
-interface ReplayOptions {
-  readonly varyHeaders: readonly string[];
-  readonly ttlMs: number;
-  /** Epoch ms. */
-  readonly now: number;
-  /** The answer is for one user, or for some; caches on the way must not share it. */
-  readonly isPrivate: boolean;
-  /** This very request made the response, so its status and headers are set already. */
-  readonly isNew: boolean;
-}
-
-/** Sets status and headers of the response, and returns the body to send: none for a client with a valid copy. */
-export function replay(exchange: Exchange, stored: StoredResponse, options: ReplayOptions): unknown {
+/** Sets status and headers of a stored response. Throws a stored exception, so that filters answer it. */
+export function replay(exchange: Exchange, stored: StoredResponse, route: Route): unknown {
   exchange.beginReplay();
-  if (!options.isNew) {
-    exchange.setStatus(stored.status);
-    for (const [name, value] of Object.entries(stored.headers)) exchange.setHeader(name, value);
-    exchange.setHeader('age', String(ageOf(stored, options.now)));
-  }
-  const set = exchange.head().headers;
-  if (set['cache-control'] === undefined) {
-    // A cookie that middleware sets, such as that of a session, is for one user even when the stored answer is for all.
-    const scope = options.isPrivate || set['set-cookie'] !== undefined ? 'private, ' : '';
-    exchange.setHeader('cache-control', `${scope}max-age=${Math.floor(options.ttlMs / 1_000)}`);
-  }
-  const vary = new Set([...fieldNames(set['vary']), ...options.varyHeaders.map((name) => name.toLowerCase())]);
-  if (vary.size > 0) exchange.setHeader('vary', [...vary].join(', '));
-  if (stored.entityTag === undefined) return stored.body;
-  exchange.setHeader('etag', stored.entityTag);
-  if (!isHeldBy(exchange.header('if-none-match'), stored.entityTag)) return stored.body;
-  exchange.setStatus(304);
-  return undefined;
+  if (stored.kind === 'exception') throw exceptionOf(stored);
+  // Nest sets the status of a redirect by the body, after the interceptors.
+  if (route.redirectStatus === undefined) exchange.setStatus(stored.status);
+  for (const [name, value] of Object.entries(stored.headers)) exchange.setHeader(name, value);
+  return stored.body;
+}
+
+type ExceptionClass = new (body: object) => HttpException;
+
+/** Nest's exceptions by status, which filters may be declared for. */
+const NESTS_EXCEPTIONS: ReadonlyMap<number, ExceptionClass> = new Map<number, ExceptionClass>([
+  [400, nest.BadRequestException],
+  [401, nest.UnauthorizedException],
+  [403, nest.ForbiddenException],
+  [404, nest.NotFoundException],
+  [405, nest.MethodNotAllowedException],
+  [406, nest.NotAcceptableException],
+  [409, nest.ConflictException],
+  [410, nest.GoneException],
+  [415, nest.UnsupportedMediaTypeException],
+  [422, nest.UnprocessableEntityException],
+  [500, nest.InternalServerErrorException],
+  [501, nest.NotImplementedException],
+  [502, nest.BadGatewayException],
+  [503, nest.ServiceUnavailableException],
+  [504, nest.GatewayTimeoutException],
+]);
+
+function exceptionOf({ status, body, isNests }: StoredException): HttpException {
+  const Exception = isNests ? NESTS_EXCEPTIONS.get(status) : undefined;
+  if (Exception === undefined || typeof body === 'string') return new HttpException(body, status);
+  return new Exception(body);
 }
 
 /** The age in whole seconds, for the `Age` header. */
-export function ageOf(stored: StoredResponse, now: number): number {
+export function ageOf(stored: Stored, now: number): number {
   return Math.max(0, Math.floor((now - stored.madeAt) / 1_000));
 }

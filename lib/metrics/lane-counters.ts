@@ -28,6 +28,11 @@ export class LaneCounters implements LaneRecorder {
     'unkeyable-arguments': 0,
     closed: 0,
     'stale-distributed': 0,
+    personal: 0,
+    'no-name': 0,
+    host: 0,
+    request: 0,
+    'no-store': 0,
   };
   readonly refused: Record<RefusalReason, number> = {
     strategy: 0,

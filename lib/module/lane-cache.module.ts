@@ -11,6 +11,7 @@ import {
 import { DiscoveryModule } from '@nestjs/core';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { metricsController } from '../http/metrics.controller.js';
+import { RESPONSE_SETTINGS, type ResponseSettings } from '../http/route.js';
 import { withCacheManager } from './cache-manager.provider.js';
 import { LaneType, type LaneName } from '../lanes/policy.js';
 import { ofLanes, readOptions, appKinds, type LaneCacheOptions } from '../app/options.js';
@@ -43,6 +44,10 @@ const extras: Kinds<LaneCacheModuleExtras> = {
     controller: either(flag, CONTROLLER),
   }),
   provideCacheManager: flag,
+  responses: defineOptions<NonNullable<LaneCacheModuleExtras['responses']>>('LaneCacheModule', {
+    neutralGuards: listOf(fn, 'classes of guards'),
+    undecorated: flag,
+  }),
   extraProviders: listOf(either(fn, object), 'providers') as never,
 };
 
@@ -110,19 +115,38 @@ function readModuleOptions(written: unknown): ModuleSettings {
 }
 
 function declare(
-  { isGlobal = true, extraProviders = [], provideCacheManager = false, metrics = {} }: LaneCacheModuleExtras,
+  {
+    isGlobal = true,
+    extraProviders = [],
+    provideCacheManager = false,
+    metrics = {},
+    responses = {},
+  }: LaneCacheModuleExtras,
   imports: NonNullable<DynamicModule['imports']>,
   settings: readonly Provider[],
   lanes: readonly string[],
 ): DynamicModule {
   const offered = injectables([...Object.values(LaneType), ...lanes]);
+  const responseSettings: ResponseSettings = {
+    neutralGuards: responses.neutralGuards ?? [],
+    undecorated: responses.undecorated ?? false,
+  };
   const declared: DynamicModule = {
     module: LaneCacheModule,
     global: isGlobal,
     imports: [DiscoveryModule, ...imports],
     controllers: controllersFor(metrics),
-    providers: [...settings, ...MACHINERY, ...offered, ...extraProviders],
-    exports: offered.map((provider) => (typeof provider === 'function' ? provider : provider.provide)),
+    providers: [
+      ...settings,
+      ...MACHINERY,
+      ...offered,
+      { provide: RESPONSE_SETTINGS, useValue: responseSettings },
+      ...extraProviders,
+    ],
+    exports: [
+      ...offered.map((provider) => (typeof provider === 'function' ? provider : provider.provide)),
+      RESPONSE_SETTINGS,
+    ],
   };
   return provideCacheManager ? withCacheManager(declared) : declared;
 }
@@ -164,6 +188,13 @@ export interface LaneCacheModuleExtras {
   readonly isGlobal?: boolean;
   /** Declares the controller. Default off. */
   readonly metrics?: { readonly controller?: boolean | MetricsControllerOptions };
+  /** How the answers of routes are cached. */
+  readonly responses?: {
+    /** Classes of guards that do not distinguish users, such as a throttler. Subclasses are not meant. Default none. */
+    readonly neutralGuards?: readonly Type<CanActivate>[];
+    /** A global `LaneCacheInterceptor` also caches routes without `@CacheResponse`, by the app's lane. Default false. */
+    readonly undecorated?: boolean;
+  };
   /** Also provides CACHE_MANAGER and Cache (needs @nestjs/cache-manager). Default false. */
   readonly provideCacheManager?: boolean;
   /** Providers that only the module's own factory sees. */

@@ -43,7 +43,6 @@ export function lengthViolations(tree: readonly Source[]): readonly string[] {
 /** Small files with a single importer that a reader looks up by name, each with the reason. */
 export const SMALL_FILES: Readonly<Record<string, string>> = {
   'decorators/inject-lane.decorator.ts': 'a decorator is looked up by its name',
-  'http/cache-response.decorator.ts': 'a decorator is looked up by its name',
   'http/typed-errors.ts': 'which error becomes which status is looked up by itself',
   'ipc/readable-json.ts': 'how values are shown as JSON is looked up by itself',
   'ipc/remote-operations.ts': 'the counterpart of app-operations.ts',

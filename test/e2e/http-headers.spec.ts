@@ -121,7 +121,9 @@ describe.each(['express', 'fastify'] as const)('headers on %s', (platform) => {
     [calls, arrived, gate] = [0, 0, new Gate()];
     gate.open();
     const compiled = await Test.createTestingModule({
-      imports: [LaneCacheModule.forRoot({ directory: false, logger: false, clock })],
+      imports: [
+        LaneCacheModule.forRoot({ directory: false, logger: false, clock, responses: { neutralGuards: [Before] } }),
+      ],
       controllers: [AnswersController],
       providers: [{ provide: APP_GUARD, useClass: Before }],
     }).compile();
@@ -142,7 +144,7 @@ describe.each(['express', 'fastify'] as const)('headers on %s', (platform) => {
         await ask('spoken', { 'x-before': `Vary: ${name}` }),
       ];
       for (const answer of answers) {
-        expect(answer.headers.get('vary')).toBe(`${name.toLowerCase()}, accept-language`);
+        expect(answer.headers.get('vary')).toBe(`${name.toLowerCase()}, accept-language, authorization, cookie`);
         expect(await callOf(answer)).toBe(1);
       }
     }
@@ -150,17 +152,24 @@ describe.each(['express', 'fastify'] as const)('headers on %s', (platform) => {
 
   it('that forbid cached answers make a request bypass the cache', async () => {
     await ask('plain');
-    for (const [index, control] of ['private', 'no-store', 'no-cache'].entries()) {
+    for (const [index, control] of ['private', 'no-store'].entries()) {
       const answer = await ask('plain', { 'x-before': `Cache-Control: ${control}` });
       expect([answer.headers.get('cache-control'), await callOf(answer)]).toEqual([control, index + 2]);
     }
     expect(await callOf(ask('plain'))).toBe(1);
+    expect(app.get(CacheManager).getMetrics().bypassed['no-store']).toBe(2);
+  });
+
+  it('that forbid clients to use answers unasked say nothing about the cache', async () => {
+    await ask('plain');
+    const answer = await ask('plain', { 'x-before': 'Cache-Control: no-cache' });
+    expect([answer.headers.get('cache-control'), await callOf(answer)]).toEqual(['no-cache', 1]);
   });
 
   it('that set a cookie beside a copy make the answer private', async () => {
     await ask('plain');
     const answer = await ask('plain', { 'x-before': 'Set-Cookie: session=1' });
-    expect(answer.headers.get('cache-control')).toBe('private, max-age=60');
+    expect(answer.headers.get('cache-control')).toBe('private, no-cache');
     expect(answer.headers.get('set-cookie')).toBe('session=1');
     expect(await callOf(answer)).toBe(1);
     expect((await ask('plain')).headers.get('set-cookie')).toBeNull();

@@ -101,6 +101,11 @@ class ThingsController {
     return next();
   }
 
+  @Get('undecorated')
+  undecorated(): object {
+    return next();
+  }
+
   @Get('twice')
   @UseInterceptors(LaneCacheInterceptor)
   @CacheResponse()
@@ -116,7 +121,7 @@ class ThingsController {
   }
 
   @Get('status')
-  @CacheResponse()
+  @CacheResponse({ statuses: [203] })
   @HttpCode(203)
   @Header('X-Fixed', 'yes')
   status(@Res({ passthrough: true }) response: Outgoing): object {
@@ -125,7 +130,7 @@ class ThingsController {
   }
 
   @Get('chosen')
-  @CacheResponse()
+  @CacheResponse({ statuses: { 202: '1m' } })
   chosen(@Res({ passthrough: true }) response: Outgoing): object {
     response.status(202);
     return next();
@@ -135,6 +140,12 @@ class ThingsController {
   @CacheResponse()
   @HttpCode(200)
   explicit(): object {
+    return next();
+  }
+
+  @Get('on-demand')
+  @CacheResponse({ clientRefresh: true })
+  onDemand(): object {
     return next();
   }
 
@@ -203,7 +214,7 @@ class ThingsController {
   @Get('short')
   @CacheResponse({ ttl: '1h' })
   short(@Res({ passthrough: true }) response: Outgoing): object {
-    response.header('Cache-Control', 'public, max-age=10');
+    response.header('Cache-Control', 'public, max-age=5, s-maxage=10');
     return next();
   }
 
@@ -294,6 +305,8 @@ class DocsController {
   }
 }
 
+/** These guards let everybody in: whom an answer is for is told by `request.user` alone. */
+const NEUTRAL = { neutralGuards: [Arrivals, SignIn] };
 const MEMORY = { directory: false, checkpoints: false } as const;
 
 describe.each(['express', 'fastify'] as const)('cached responses on %s', (platform) => {
@@ -303,7 +316,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
 
   async function boot(options: Partial<LaneCacheModuleOptions> = {}, providers: Provider[] = []): Promise<void> {
     const compiled = await Test.createTestingModule({
-      imports: [LaneCacheModule.forRoot({ ...MEMORY, clock, ...options })],
+      imports: [LaneCacheModule.forRoot({ ...MEMORY, clock, responses: NEUTRAL, ...options })],
       controllers: [ThingsController, DocsController],
       providers: [SignIn, { provide: APP_GUARD, useClass: Arrivals }, ...providers],
     }).compile();
@@ -394,9 +407,12 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
     expect(calls.count).toBe(3);
   });
 
-  it('of HEAD serve GET', async () => {
-    await ask('/things', {}, 'HEAD');
-    expect(await json('/things')).toEqual({ call: 1 });
+  it('are not made by HEAD, which runs the handler where nothing is stored', async () => {
+    const headed = await ask('/things', {}, 'HEAD');
+    const got = await ask('/things');
+    expect(await got.json()).toEqual({ call: 2 });
+    expect((await ask('/things', {}, 'HEAD')).headers.get('etag')).toBe(got.headers.get('etag'));
+    expect([headed.headers.get('cache-control'), calls.count]).toEqual(['private, no-cache', 2]);
   });
 
   it('exist for HEAD routes', async () => {
@@ -435,7 +451,7 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
         const answer = await raw('/things', { 'if-none-match': held });
         expect(answer).toMatchObject({ status: 304, body: '' });
         expect(answer.headers['etag']).toBe(tag);
-        expect(answer.headers['cache-control']).toBe('max-age=60');
+        expect(answer.headers).toMatchObject({ 'cache-control': 'private, no-cache', vary: 'authorization, cookie' });
       }
       expect(await raw('/things', { 'if-none-match': '"other"' })).toMatchObject({ status: 200 });
       expect(calls.count).toBe(1);
@@ -467,32 +483,43 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
   describe('have a freshness that', () => {
     it('is sent as Cache-Control and Age', async () => {
       const first = await ask('/things');
-      expect(first.headers.get('cache-control')).toBe('max-age=60');
+      expect(first.headers.get('cache-control')).toBe('private, no-cache');
       expect(first.headers.get('age')).toBeNull();
       await clock.advance('7500ms');
       const second = await ask('/things');
-      expect(second.headers.get('cache-control')).toBe('max-age=60');
+      expect(second.headers.get('cache-control')).toBe('private, no-cache');
       expect(second.headers.get('age')).toBe('7');
     });
 
     it('the handler sets', async () => {
-      expect((await ask('/things/short')).headers.get('cache-control')).toBe('public, max-age=10');
+      expect((await ask('/things/short')).headers.get('cache-control')).toBe('public, max-age=5, s-maxage=10');
       await clock.advance('9s');
       const kept = await ask('/things/short');
-      expect(kept.headers.get('cache-control')).toBe('public, max-age=10');
+      expect(kept.headers.get('cache-control')).toBe('public, max-age=5, s-maxage=10');
       expect(await kept.json()).toEqual({ call: 1 });
       await clock.advance('1s');
       expect(await json('/things/short')).toEqual({ call: 2 });
     });
 
-    it('follows the directives of the request', async () => {
+    it('no directive of a request can end', async () => {
+      const directives = [{ 'cache-control': 'no-cache' }, { pragma: 'no-cache' }, { 'cache-control': 'max-age=0' }];
       await json('/things');
-      expect(await json('/things', { 'cache-control': 'no-cache' })).toEqual({ call: 2 });
+      for (const headers of directives) expect(await json('/things', headers)).toEqual({ call: 1 });
+      expect(await json('/things', { 'cache-control': 'no-store' })).toEqual({ call: 1 });
+    });
+
+    it('a request with no-store does not start', async () => {
+      expect(await json('/things', { 'cache-control': 'no-store' })).toEqual({ call: 1 });
       expect(await json('/things')).toEqual({ call: 2 });
-      expect(await json('/things', { pragma: 'no-cache' })).toEqual({ call: 3 });
-      expect(await json('/things', { 'cache-control': 'max-age=0' })).toEqual({ call: 4 });
-      expect(await json('/things', { 'cache-control': 'no-store' })).toEqual({ call: 5 });
-      expect(await json('/things')).toEqual({ call: 4 });
+    });
+
+    it('follows the directives of the request where the route allows it', async () => {
+      await json('/things/on-demand');
+      expect(await json('/things/on-demand', { 'cache-control': 'no-cache' })).toEqual({ call: 2 });
+      expect(await json('/things/on-demand')).toEqual({ call: 2 });
+      expect(await json('/things/on-demand', { pragma: 'no-cache' })).toEqual({ call: 3 });
+      expect(await json('/things/on-demand', { 'cache-control': 'max-age=0' })).toEqual({ call: 4 });
+      expect(await json('/things/on-demand')).toEqual({ call: 4 });
     });
   });
 
@@ -516,12 +543,12 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
 
     it('between callers that varyBy distinguishes, and sets Vary for caches on the way', async () => {
       const ann = await ask('/things/ours', { 'x-user': 'ann' });
-      expect(ann.headers.get('cache-control')).toBe('private, max-age=60');
+      expect(ann.headers.get('cache-control')).toBe('private, no-cache');
       expect(await ann.json()).toEqual({ call: 1, user: 'ann' });
       expect(await json('/things/ours', { 'x-user': 'bob' })).toEqual({ call: 2, user: 'bob' });
       expect(await json('/things/ours', { 'x-user': 'ann', cookie: 'a=b' })).toEqual({ call: 1, user: 'ann' });
-      expect(await json('/things/ours')).toEqual({ call: 3 });
-      expect(await json('/things/ours', { cookie: 'a=b' })).toEqual({ call: 4 });
+      expect([await json('/things/ours'), await json('/things/ours')]).toEqual([{ call: 3 }, { call: 4 }]);
+      expect(await json('/things/ours', { cookie: 'a=b' })).toEqual({ call: 5 });
       expect(await json('/things/ours', { 'x-user': 'ann' })).toEqual({ call: 1, user: 'ann' });
     });
 
@@ -612,6 +639,14 @@ describe.each(['express', 'fastify'] as const)('cached responses on %s', (platfo
     await boot({}, [{ provide: APP_INTERCEPTOR, useClass: LaneCacheInterceptor }]);
     expect([await json('/things'), await json('/things')]).toEqual([{ call: 1 }, { call: 1 }]);
     expect([await json('/things/bare'), await json('/things/bare')]).toEqual([{ call: 2 }, { call: 2 }]);
+    expect([await json('/things/undecorated'), await json('/things/undecorated')]).toEqual([{ call: 3 }, { call: 4 }]);
+  });
+
+  it('may be used for routes without the decorator, if the module says so', async () => {
+    await app.close();
+    const responses = { ...NEUTRAL, undecorated: true };
+    await boot({ responses }, [{ provide: APP_INTERCEPTOR, useClass: LaneCacheInterceptor }]);
+    expect([await json('/things/undecorated'), await json('/things/undecorated')]).toEqual([{ call: 1 }, { call: 1 }]);
   });
 
   it('are made anew when the cache is closed', async () => {

@@ -95,7 +95,18 @@ describe('numbers', () => {
     }
     same<main.TierMetrics, TierMetrics>(true);
     type Bypassed =
-      'forced' | 'excluded' | 'ttl-zero' | 'condition' | 'unkeyable-arguments' | 'closed' | 'stale-distributed';
+      | 'forced'
+      | 'excluded'
+      | 'ttl-zero'
+      | 'condition'
+      | 'unkeyable-arguments'
+      | 'closed'
+      | 'stale-distributed'
+      | 'personal'
+      | 'no-name'
+      | 'host'
+      | 'request'
+      | 'no-store';
     type Refused =
       | 'strategy'
       | 'too-large'

@@ -1,56 +1,110 @@
 import { describe, expect, it } from '@jest/globals';
-import { canonicalUrl, responseKey, type KeyParts } from '../../../lib/http/response-key.js';
+import { responseKey, validHost, type KeyParts } from '../../../lib/http/response-key.js';
 
-describe('canonicalUrl', () => {
-  it.each([
-    ['/a', '/a'],
-    ['/a?', '/a'],
-    ['/a?&&', '/a'],
-    ['/a?b=2&a=1', '/a?a=1&b=2'],
-    ['/a?b&a&&c=', '/a?a&b&c='],
-    ['/a?a=2&b=0&a=1', '/a?a=2&a=1&b=0'],
-    ['/a?a[]=2&a=1&a%5B%5D=0', '/a?a[]=2&a=1&a%5B%5D=0'],
-    ['/a?q=b=1&p=?', '/a?p=?&q=b=1'],
-    ['/A/%2F?x', '/A/%2F?x'],
-    ['/a?b=0&a=2&%61=1', '/a?a=2&%61=1&b=0'],
-    ['/a?b=0&a+b=2&a%20b=1', '/a?a+b=2&a%20b=1&b=0'],
-    ['/a?b=0&%E0=2&%E0=1', '/a?%E0=2&%E0=1&b=0'],
-  ])('makes %s into %s', (url, canonical) => {
-    expect(canonicalUrl(url)).toBe(canonical);
-  });
-});
+const parts: KeyParts = {
+  handler: 'A.b',
+  subject: '/x',
+  host: 'h',
+  params: undefined,
+  query: undefined,
+  version: undefined,
+  names: undefined,
+  headers: [],
+};
+const keyOf = (other: Partial<KeyParts>): string => responseKey({ ...parts, ...other });
 
 describe('responseKey', () => {
-  const parts: KeyParts = { handler: 'A.b', host: 'h', url: '/x?b=1&a=2', varyBy: [], headers: [] };
-
   it('contains what the answer depends on', () => {
-    expect(responseKey(parts)).toBe('http:A.b:h/x?a=2&b=1');
-    expect(responseKey({ ...parts, varyBy: ['ann', 'de'] })).toBe('http:A.b:h/x?a=2&b=1 ["ann","de"]');
+    expect(keyOf({})).toBe('http:A.b:/x {"host":"h"}');
+    expect(keyOf({ query: { b: '1', a: ['2', '3'] }, names: ['ann', 7], version: '2' })).toBe(
+      'http:A.b:/x {"host":"h","query":{"a":["2","3"],"b":"1"},"version":"2","by":["ann",7]}',
+    );
   });
 
   it('differs wherever the parts do, and shows no header', () => {
-    const others = [
-      { varyBy: ['ab'] },
-      { varyBy: ['a', 'b'] },
+    const others: readonly Partial<KeyParts>[] = [
+      {},
+      { names: ['ab'] },
+      { names: ['a', 'b'] },
+      { names: ['a,b'] },
+      { names: ['1'] },
+      { names: [1] },
+      { names: ['true'] },
+      { names: [true] },
+      { names: ['n'.repeat(36)] },
+      { names: ['n'.repeat(37)] },
+      { names: ['\ud800'] },
+      { names: ['\ud801'] },
       { headers: ['ab'] },
       { headers: ['a', 'b'] },
       { headers: ['', 'ab'] },
       { host: 'other' },
+      { host: undefined },
       { handler: 'A.c' },
+      { query: { a: '1' } },
+      { params: { a: '1' } },
+      { query: { a: ['1'] } },
+      { query: { a: { b: '1' } } },
+      { query: JSON.parse('{"__proto__":"1"}') },
+      { query: 'a=1' },
+      { version: '1' },
+      { subject: '/x {"host":"h"}' },
+      { subject: `/${'u'.repeat(5_000)}1` },
+      { subject: `/${'u'.repeat(5_000)}2` },
+      { query: { a: 'u'.repeat(9_000) } },
+      { query: { a: 'v'.repeat(9_000) } },
     ];
-    const keys = [responseKey(parts), ...others.map((other) => responseKey({ ...parts, ...other }))];
+    const keys = others.map(keyOf);
     expect(new Set(keys).size).toBe(keys.length);
-    expect(responseKey({ ...parts, headers: ['Bearer secret'] })).not.toContain('secret');
+    expect(keyOf({ headers: ['Bearer secret'] })).not.toContain('secret');
+    for (const key of keys) expect(key.length).toBeLessThan(300);
   });
 
-  it('shows short names and URLs, and distinguishes long ones', () => {
-    const [name, url] = ['n'.repeat(64), `/${'u'.repeat(8_191)}`];
-    expect(responseKey({ ...parts, varyBy: [name], url })).toBe(`http:A.b:h${url} ["${name}"]`);
-    const keys = ['1', '2'].flatMap((end) => [
-      responseKey({ ...parts, varyBy: [name + end] }),
-      responseKey({ ...parts, url: url + end }),
-    ]);
-    expect(new Set(keys).size).toBe(4);
-    for (const key of keys) expect(key.length).toBeLessThan(200);
+  it('is the same for names in any order, and for none', () => {
+    expect(keyOf({ query: { b: { d: '1', c: '2' }, a: '3' } })).toBe(
+      keyOf({ query: { a: '3', b: { c: '2', d: '1' } } }),
+    );
+    expect(keyOf({ query: {}, params: Object.create(null) })).toBe(keyOf({}));
+  });
+
+  it('has no form for what is no plain data', () => {
+    for (const query of [{ a: new Map() }, { a: () => 1 }, { a: Number.NaN }, { a: 1n }]) {
+      expect(() => keyOf({ query })).toThrow('no plain data');
+    }
+  });
+});
+
+describe('validHost', () => {
+  it.each([
+    ['a.example', 'a.example'],
+    ['A.Example:8080', 'a.example:8080'],
+    ['a_b-c.example.', 'a_b-c.example.'],
+    ['localhost', 'localhost'],
+    ['127.0.0.1:1', '127.0.0.1:1'],
+    ['[::1]:80', '[::1]:80'],
+    ['xn--bcher-kva.example', 'xn--bcher-kva.example'],
+  ])('reads %s', (host, read) => {
+    expect(validHost(host)).toBe(read);
+  });
+
+  it.each([
+    'good.example:x@evil.example',
+    'good.example:99999',
+    'good.example:',
+    'good.example/path',
+    'good.example, evil.example',
+    'a b',
+    'a..b',
+    '-a',
+    'a-.b',
+    '[::1',
+    '::1',
+    '',
+    'ü.example',
+    'a'.repeat(300),
+    undefined,
+    ['a'],
+  ])('refuses %p', (host) => {
+    expect(validHost(host)).toBeUndefined();
   });
 });
