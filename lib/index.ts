@@ -21,16 +21,29 @@ export { Checkpointed } from './decorators/checkpointed.decorator.js';
 export type { CheckpointedOptions } from './decorators/checkpointed.decorator.js';
 export { CacheType } from './decorators/cache-type.decorator.js';
 export { InjectLane } from './decorators/inject-lane.decorator.js';
-export type { AnyMethodDecorator, AsyncMethod, AsyncMethodDecorator } from './decorators/method-registry.js';
+export type {
+  AnyAsyncMethod,
+  AnyHost,
+  AnyMethodDecorator,
+  ArgumentsOf,
+  AsyncMethod,
+  AsyncMethodDecorator,
+  OfCall,
+  OfResult,
+  ResultOf,
+} from './decorators/method-registry.js';
 export type { KeySpec, TagSpec } from './decorators/specs.js';
 
 export { LaneType } from './lanes/policy.js';
+// by star, because a module augmentation does not reach an interface that is exported by name
+export type * from './lanes/lane-names.js';
 export type {
   CachePolicy,
   DiskTierPolicy,
   DistributedTierPolicy,
   FreshnessOptions,
   Isolation,
+  LaneInputs,
   LaneName,
   LanePolicyInput,
   MemoryTierPolicy,

@@ -61,6 +61,7 @@ function tryOut(consumer, tarball) {
   const directory = join(place, consumer.name);
   mkdirSync(directory);
   cpSync(join(APPS, consumer.app), directory, { recursive: true });
+  if (consumer.alsoFrom !== undefined) cpSync(join(ROOT, consumer.alsoFrom), directory, { recursive: true });
   const dependencies = { 'nestjs-lane-cache': `file:${tarball}`, ...consumer.dependencies };
   const manifest = { name: consumer.name, private: true, type: consumer.type, dependencies };
   writeFileSync(join(directory, 'package.json'), JSON.stringify(manifest, null, 2));

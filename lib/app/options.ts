@@ -5,7 +5,7 @@ import { withDeclaration } from '../decorators/cache-type.decorator.js';
 import type { TypeEntry } from '../entries/codec/class-kinds.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { LANE, callDuration, laneName, period, size } from '../lanes/lane-policy.js';
-import type { LaneName, LanePolicyInput } from '../lanes/policy.js';
+import type { LaneInputs, LaneName } from '../lanes/policy.js';
 import type { Duration, Size } from '../lanes/units.js';
 import {
   anything,
@@ -61,7 +61,7 @@ export interface LaneCacheOptions {
   readonly lane?: LaneName;
   /** Resolved at boot. Default: the environment's LANE_CACHE_DIR, else `<cwd>/.lane-cache`. false = memory only. */
   readonly directory?: string | false;
-  readonly lanes?: Readonly<Record<string, LanePolicyInput>>;
+  readonly lanes?: LaneInputs;
   /** Classes whose instances come back as instances. */
   readonly types?: readonly TypeEntry[];
   /** Of the app's data: part of every stored record; another one is a miss. Default ''. */

@@ -42,8 +42,11 @@ export interface ComputeContext<T = unknown> {
   skipCache(): void;
 }
 
-/** Computes the value of a key that no tier had. */
-export type Compute<T> = (ctx: ComputeContext<Awaited<T>>) => T | PromiseLike<T>;
+/**
+ * Computes the value of a key that no tier had. The type of the stale value has a parameter of its own, because the
+ * compiler infers no `T` from a function whose argument needs it.
+ */
+export type Compute<T, Stale = T> = (ctx: ComputeContext<Awaited<Stale>>) => T | PromiseLike<T>;
 
 /** What a computation of several keys can ask, and what it decides about each. */
 export interface ComputeManyContext {

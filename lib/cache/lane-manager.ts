@@ -65,7 +65,8 @@ export class LaneManager {
    * Returns the value of `key` from the nearest tier that has it. Else computes it, once for all concurrent callers, and
    * stores it. Rejects with the computation's own error, or with LaneCacheError for a bad key, option or function.
    */
-  getOrSet<T>(key: string, compute: Compute<T>, options?: EntryOptions): Promise<Awaited<T>> {
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- with `T` in its place nothing is inferred
+  getOrSet<T, Stale = T>(key: string, compute: Compute<T, Stale>, options?: EntryOptions): Promise<Awaited<T>> {
     const hit = typeof compute === 'function' ? read.hitInMemory(this.context, key, options) : undefined;
     const { context, inFlight } = this;
     return (hit ?? read.getOrSet(context, inFlight, key, compute as Compute<unknown>, options)) as Promise<Awaited<T>>;

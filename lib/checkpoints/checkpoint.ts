@@ -1,11 +1,12 @@
 import type { IsoTime } from '../events/event-map.js';
 import type { TierOffReason } from '../events/reasons.js';
+import type { LaneName } from '../lanes/policy.js';
 import type { Duration } from '../lanes/units.js';
 
 /** Options of a save. */
 export interface SaveCheckpointOptions {
   /** The label under which the version is listed, counted and kept. Default: the app's lane. */
-  readonly lane?: string;
+  readonly lane?: LaneName;
   readonly workflow?: string;
   readonly step?: number | string;
   /** At most 64 KB once encoded. */

@@ -1,33 +1,37 @@
 import type { LaneManager } from '../cache/lane-manager.js';
 import type { LaneName } from '../lanes/policy.js';
 import {
+  type AnyAsyncMethod,
+  type AnyHost,
+  type AsyncMethod,
   type AsyncMethodDecorator,
   decorationSite,
   decoratorError,
   siteLabel,
   type DecorationSite,
+  type OfCall,
   register,
 } from './method-registry.js';
 import { callGiven, keySpec, OF_DECORATORS, readOptions, tagSpec } from './option-checks.js';
-import { wrapMethod, type Advice } from './method-wrapper.js';
+import { wrapMethod, type Advice, type MethodCall } from './method-wrapper.js';
 import { compileKey, compileTags, type Compiled, type KeySpec, type TagSpec } from './specs.js';
 import { laneName } from '../lanes/lane-policy.js';
 import { either, fn, listOf, oneOf, defineOptions } from '../options/options-shape.js';
 
 /** What to invalidate when the method runs: at least one of `key`, `tags`, `pattern` and `all`. */
-export interface CacheInvalidateOptions {
+export interface CacheInvalidateOptions<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost> {
   /** The lane of `key`, `pattern` and `all`; tags reach every lane. Default: the app's lane. */
   readonly lane?: LaneName;
-  readonly key?: KeySpec | readonly KeySpec[];
-  readonly tags?: TagSpec;
+  readonly key?: KeySpec<M, C> | readonly KeySpec<M, C>[];
+  readonly tags?: TagSpec<M, C>;
   /** `*` any run, `?` one character. In a template, `*` and `?` of a value match any one character. */
-  readonly pattern?: KeySpec;
+  readonly pattern?: KeySpec<M, C>;
   /** The whole lane. */
   readonly all?: true;
   /** after: only when the method succeeded, before its promise resolves. Default 'after'. */
   readonly when?: 'before' | 'after' | 'both';
   /** false = nothing is invalidated. */
-  readonly condition?: (...args: never[]) => boolean;
+  readonly condition?: OfCall<boolean, M, C>;
 }
 
 const CACHE_INVALIDATE_OPTIONS = defineOptions<CacheInvalidateOptions>(
@@ -61,8 +65,14 @@ type Invalidation = () => Promise<unknown>;
  * skipped, with one warning, since no entry can have its key. An invalidation that fails rejects the call. Throws
  * DECORATOR_INVALID when the class is declared.
  */
-export function CacheInvalidate(given: CacheInvalidateOptions): AsyncMethodDecorator {
-  return (target, method, descriptor) => {
+export function CacheInvalidate<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost>(
+  given: CacheInvalidateOptions<NoInfer<M>, NoInfer<C>>,
+): AsyncMethodDecorator<M, C> {
+  return <Any extends AsyncMethod>(
+    target: object,
+    method: string | symbol,
+    descriptor: TypedPropertyDescriptor<Any>,
+  ) => {
     const site = decorationSite('@CacheInvalidate', target, method, descriptor);
     const options = readOptions(site, given, CACHE_INVALIDATE_OPTIONS);
     const targets = compileTargets(site, options);
@@ -93,9 +103,9 @@ const isList = (key: KeySpec | readonly KeySpec[]): key is readonly KeySpec[] =>
 function invalidateAround(site: DecorationSite, options: CacheInvalidateOptions, targets: Targets): Advice {
   const { lane, when = 'after', condition } = options;
   return async (manager, call) => {
-    if (condition !== undefined && !callGiven(condition, call.args)) return call.run();
+    if (condition !== undefined && !callGiven(condition, call.args, call.host)) return call.run();
     const cache = lane === undefined ? manager : manager.forLane(lane);
-    const invalidations = bind(site, targets, cache, call.args);
+    const invalidations = bind(site, targets, cache, call);
     if (when !== 'after') await all(invalidations);
     const result = await call.run();
     if (when !== 'before') await all(invalidations);
@@ -105,16 +115,11 @@ function invalidateAround(site: DecorationSite, options: CacheInvalidateOptions,
 
 const all = (invalidations: readonly Invalidation[]) => Promise.all(invalidations.map((invalidate) => invalidate()));
 
-function bind(
-  site: DecorationSite,
-  targets: Targets,
-  cache: LaneManager,
-  args: readonly unknown[],
-): readonly Invalidation[] {
+function bind(site: DecorationSite, targets: Targets, cache: LaneManager, call: MethodCall): readonly Invalidation[] {
   const bound: Invalidation[] = [];
   const add = <T>(compiled: Compiled<T> | undefined, invalidate: (subject: T) => Promise<unknown>) => {
     if (compiled === undefined) return;
-    const subject = compiled.of(args);
+    const subject = compiled.of(call);
     if (subject === undefined) warnSkipped(site, cache);
     else bound.push(() => invalidate(subject));
   };

@@ -1,4 +1,11 @@
-import { type AsyncMethodDecorator, decorationSite, register } from './method-registry.js';
+import {
+  type AnyAsyncMethod,
+  type AnyHost,
+  type AsyncMethod,
+  type AsyncMethodDecorator,
+  decorationSite,
+  register,
+} from './method-registry.js';
 import type { CachedOptions } from './cached.decorator.js';
 import { entryAdvice, resultRules } from './entry-advice.js';
 import { wrapMethod } from './method-wrapper.js';
@@ -8,11 +15,11 @@ import { reading } from '../cache/call-options.js';
 import { required, defineOptions } from '../options/options-shape.js';
 
 /** The key under which a method's result is stored, and its rules. */
-export interface CachePutOptions extends Pick<
-  CachedOptions,
+export interface CachePutOptions<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost> extends Pick<
+  CachedOptions<M, C>,
   'lane' | 'ttl' | 'tags' | 'resultTags' | 'condition' | 'unless' | 'version'
 > {
-  readonly key: KeySpec;
+  readonly key: KeySpec<M, C>;
 }
 
 const CACHE_PUT_OPTIONS = defineOptions<CachePutOptions>(
@@ -27,8 +34,14 @@ const CACHE_PUT_OPTIONS = defineOptions<CachePutOptions>(
  * An invalidation while the method runs wins over the result. A method that fails leaves the entry as it is. A call
  * without a key (a template's value is missing) stores nothing. Throws DECORATOR_INVALID when the class is declared.
  */
-export function CachePut(given: CachePutOptions): AsyncMethodDecorator {
-  return (target, method, descriptor) => {
+export function CachePut<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost>(
+  given: CachePutOptions<NoInfer<M>, NoInfer<C>>,
+): AsyncMethodDecorator<M, C> {
+  return <Any extends AsyncMethod>(
+    target: object,
+    method: string | symbol,
+    descriptor: TypedPropertyDescriptor<Any>,
+  ) => {
     const site = decorationSite('@CachePut', target, method, descriptor);
     const options = readOptions(site, given, CACHE_PUT_OPTIONS);
     const key = compileKey(site, options.key, 'key');
@@ -38,7 +51,7 @@ export function CachePut(given: CachePutOptions): AsyncMethodDecorator {
       site,
       rules: options,
       tags,
-      keyOf: ({ args }) => key.of(args),
+      keyOf: key.of,
       ask: (lane, at, compute, how) => lane.putComputed(at, compute, how),
     });
     return wrapMethod(site, descriptor, advice);

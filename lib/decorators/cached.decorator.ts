@@ -1,6 +1,14 @@
 import type { Duration } from '../lanes/units.js';
 import type { LaneName } from '../lanes/policy.js';
-import { type AsyncMethodDecorator, decorationSite, register, type ClassReference } from './method-registry.js';
+import {
+  type AnyAsyncMethod,
+  type AnyHost,
+  type AsyncMethod,
+  type AsyncMethodDecorator,
+  decorationSite,
+  decoratorError,
+  register,
+} from './method-registry.js';
 import { DefaultKeys, MethodPrefix } from './keys.js';
 import { entryAdvice, resultRules, type EntryRules } from './entry-advice.js';
 import { wrapMethod } from './method-wrapper.js';
@@ -12,9 +20,12 @@ import { nonEmpty, defineOptions } from '../options/options-shape.js';
 /**
  * How a method's results are cached. Freshness options, `isolation`, `schema` and `version` are those of `getOrSet`.
  */
-export interface CachedOptions extends EntryRules {
+export interface CachedOptions<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost> extends EntryRules<
+  M,
+  C
+> {
   /** Default: `Class.method` and an encoding of all arguments. */
-  readonly key?: KeySpec;
+  readonly key?: KeySpec<M, C>;
   /**
    * The prefix of default keys instead of `Class.method`: for minified builds, and for two classes of one name.
    * An app in which two methods have the same prefix does not boot.
@@ -36,23 +47,28 @@ const CACHED_OPTIONS = defineOptions<CachedOptions>(
  * depends on. What a function among the options throws reaches the caller. Throws DECORATOR_INVALID or TTL_INVALID when
  * the class is declared.
  */
-export function Cached(lane?: LaneName, ttl?: Duration, tags?: readonly string[]): AsyncMethodDecorator;
-export function Cached(options: CachedOptions): AsyncMethodDecorator;
-export function Cached(
-  given?: LaneName | CachedOptions,
+export function Cached<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost>(
+  given?: LaneName | CachedOptions<NoInfer<M>, NoInfer<C>>,
   ttl?: Duration,
   tags?: readonly string[],
-): AsyncMethodDecorator {
-  const written = typeof given === 'object' ? given : positional(given, ttl, tags);
-  return (target, method, descriptor) => {
+): AsyncMethodDecorator<M, C> {
+  const isPositional = typeof given !== 'object';
+  const written = isPositional ? positional(given, ttl, tags) : given;
+  return <Any extends AsyncMethod>(
+    target: object,
+    method: string | symbol,
+    descriptor: TypedPropertyDescriptor<Any>,
+  ) => {
     const site = decorationSite('@Cached', target, method, descriptor);
+    if (!isPositional && (ttl ?? tags) !== undefined)
+      throw decoratorError(site, 'takes a lane, a ttl and tags, or one object of options. Put all into the object.');
     const options = readOptions(site, written, CACHED_OPTIONS);
     const key = options.key === undefined ? undefined : compileKey(site, options.key, 'key');
     const tagged = options.tags === undefined ? undefined : compileTags(site, options.tags);
     const prefix = new MethodPrefix(site, options.name);
     const keys = new DefaultKeys(prefix);
-    const keyFor = (type: ClassReference, args: readonly unknown[]) =>
-      key === undefined ? keys.of(type, args) : key.of(args);
+    const keyFor = (host: object, args: readonly unknown[]) =>
+      key === undefined ? keys.of(host.constructor, args) : key.of({ host, args });
     register({
       site,
       lane: options.lane,
@@ -63,7 +79,7 @@ export function Cached(
       site,
       rules: options,
       tags: tagged,
-      keyOf: ({ host, args }) => keyFor(host.constructor, args),
+      keyOf: ({ host, args }) => keyFor(host, args),
       ask: (lane, at, compute, how) => lane.getOrSet(at, compute, how),
     });
     return wrapMethod(site, descriptor, advice);

@@ -4,10 +4,14 @@ import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import { isLaneCacheError } from '../errors/lane-cache.error.js';
 import type { Duration } from '../lanes/units.js';
 import {
+  type AnyAsyncMethod,
+  type AnyHost,
+  type AsyncMethod,
   type AsyncMethodDecorator,
   decorationSite,
   siteLabel,
   type DecorationSite,
+  type OfCall,
   register,
 } from './method-registry.js';
 import { callGiven, OF_DECORATORS, readOptions, type GivenFunction } from './option-checks.js';
@@ -26,11 +30,14 @@ import {
 } from '../options/options-shape.js';
 
 /** The checkpoint that a workflow step restores or saves. */
-export interface CheckpointedOptions extends Pick<SaveCheckpointOptions, 'lane' | 'ttl'> {
+export interface CheckpointedOptions<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost> extends Pick<
+  SaveCheckpointOptions,
+  'lane' | 'ttl'
+> {
   /** Called with the method's `this`. */
-  readonly id: GivenFunction<string>;
-  readonly workflow?: string | GivenFunction<string>;
-  readonly step?: number | string | GivenFunction<number | string>;
+  readonly id: OfCall<string, M, C>;
+  readonly workflow?: string | OfCall<string, M, C>;
+  readonly step?: number | string | OfCall<number | string, M, C>;
   /** An older checkpoint counts as absent. */
   readonly maxAge?: Duration;
   /**
@@ -61,8 +68,14 @@ const CHECKPOINTED_OPTIONS = defineOptions<CheckpointedOptions>(
  * `CheckpointDamagedError`: remove it, or restore an older version, to go on. Throws DECORATOR_INVALID when the class
  * is declared.
  */
-export function Checkpointed(given: CheckpointedOptions): AsyncMethodDecorator {
-  return (target, method, descriptor) => {
+export function Checkpointed<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost>(
+  given: CheckpointedOptions<NoInfer<M>, NoInfer<C>>,
+): AsyncMethodDecorator<M, C> {
+  return <Any extends AsyncMethod>(
+    target: object,
+    method: string | symbol,
+    descriptor: TypedPropertyDescriptor<Any>,
+  ) => {
     const site = decorationSite('@Checkpointed', target, method, descriptor);
     const options = readOptions(site, given, CHECKPOINTED_OPTIONS);
     register({ site, lane: options.lane, templates: [] });

@@ -5,29 +5,38 @@ import { callDuration, laneName } from '../lanes/lane-policy.js';
 import type { LaneName } from '../lanes/policy.js';
 import type { Duration } from '../lanes/units.js';
 import { either, fn, type Kinds } from '../options/options-shape.js';
-import { siteLabel, type DecorationSite } from './method-registry.js';
+import {
+  siteLabel,
+  type AnyAsyncMethod,
+  type AnyHost,
+  type AsyncMethod,
+  type DecorationSite,
+  type OfCall,
+  type OfResult,
+} from './method-registry.js';
 import { callGiven, tagSpec } from './option-checks.js';
 import type { Advice, MethodCall } from './method-wrapper.js';
-import type { Compiled, FromArguments, TagSpec } from './specs.js';
+import type { Compiled, FromCall, TagSpec } from './specs.js';
 
 /** Rules that depend on the result of the method. */
-interface ResultRules {
+interface ResultRules<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost> {
   /** true = the result is not stored (refused 'unless'). */
-  readonly unless?: (result: never, ...args: never[]) => boolean;
+  readonly unless?: OfResult<boolean, M, C>;
   /** Tags in addition to `tags`. */
-  readonly resultTags?: (result: never, ...args: never[]) => readonly string[];
+  readonly resultTags?: OfResult<readonly string[], M, C>;
   /** How long this result lives. */
-  readonly ttl?: Duration | ((result: never, ...args: never[]) => Duration);
+  readonly ttl?: Duration | OfResult<Duration, M, C>;
 }
 
-/** The options of a decorator for the entries of a method. */
-export interface EntryRules extends Omit<EntryOptions, 'tags' | 'ttl' | 'signal'>, ResultRules {
+/** The options of a decorator for the entries of a method `M` of a class `C`. */
+export interface EntryRules<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost>
+  extends Omit<EntryOptions, 'tags' | 'ttl' | 'signal'>, ResultRules<M, C> {
   /** Default: the app's lane. */
   readonly lane?: LaneName;
   /** Templates, or a function of the arguments. */
-  readonly tags?: TagSpec;
+  readonly tags?: TagSpec<M, C>;
   /** false = the method runs uncached (bypassed 'condition'). */
-  readonly condition?: (...args: never[]) => boolean;
+  readonly condition?: OfCall<boolean, M, C>;
 }
 
 /** The rules that `@Cached` and `@CachePut` share. */
@@ -78,12 +87,12 @@ export function entryAdvice(plan: EntryPlan): Advice {
   const optionsOf = entryOptions(plan);
   return (manager, call) => {
     const cache = lane === undefined ? manager : manager.forLane(lane);
-    if (condition !== undefined && !callGiven(condition, call.args)) {
+    if (condition !== undefined && !callGiven(condition, call.args, call.host)) {
       cache.bypass('condition', label);
       return Promise.resolve(call.run());
     }
     const key = keyOf(call);
-    const options = optionsOf(call.args);
+    const options = optionsOf(call);
     if (key !== undefined && key !== '' && options !== undefined) return ask(cache, key, compute(call), options);
     cache.bypass('unkeyable-arguments', label);
     cache.warnOnce(label, `${label} ran uncached: ${UNKEYABLE}`);
@@ -91,22 +100,22 @@ export function entryAdvice(plan: EntryPlan): Advice {
   };
 }
 
-function entryOptions({ rules, tags }: EntryPlan): FromArguments<EntryOptions> {
+function entryOptions({ rules, tags }: EntryPlan): FromCall<EntryOptions> {
   const given = LANE_RULES.filter((name) => rules[name] !== undefined);
   const always: EntryOptions = Object.fromEntries(given.map((name) => [name, rules[name]]));
   const { ttl } = rules;
   const timed = ttl === undefined || typeof ttl === 'function' ? always : { ...always, ttl };
   if (tags === undefined) return constantly(timed);
   if (tags.constant !== undefined) return constantly({ ...timed, tags: tags.constant });
-  return (args) => {
-    const rendered = tags.of(args);
+  return (call) => {
+    const rendered = tags.of(call);
     // tags first: V8 takes twenty times as long to put a field behind what it spreads
     return rendered === undefined ? undefined : { tags: rendered, ...timed };
   };
 }
 
 /** One frozen object for all calls. */
-function constantly(options: EntryOptions): FromArguments<EntryOptions> {
+function constantly(options: EntryOptions): FromCall<EntryOptions> {
   const frozen = Object.freeze(options);
   return () => frozen;
 }
@@ -118,9 +127,10 @@ function computeWith(rules: ResultRules): (call: MethodCall) => Compute<unknown>
   return (call) => async (context) => {
     const result = await call.run();
     const given = [result, ...call.args];
-    if (unless !== undefined && callGiven(unless, given)) refuse(context);
-    if (resultTags !== undefined) context.setTags(callGiven(resultTags, given));
-    if (typeof ttl === 'function') context.setTtl(callGiven(ttl, given));
+    const { host } = call;
+    if (unless !== undefined && callGiven(unless, given, host)) refuse(context);
+    if (resultTags !== undefined) context.setTags(callGiven(resultTags, given, host));
+    if (typeof ttl === 'function') context.setTtl(callGiven(ttl, given, host));
     return result;
   };
 }

@@ -82,7 +82,8 @@ export function cachedKeyFor(type: ClassReference, method: string | symbol, args
   if (found?.cached === undefined) {
     throw new LaneCacheError('DECORATOR_INVALID', `${where} has no @Cached, so its calls have no key.`);
   }
-  const key = found.cached.keyFor(type, args);
+  // `DecoratedMethod`s are found on prototypes only
+  const key = found.cached.keyFor(Object(type.prototype), args);
   if (key !== undefined && key !== '') return key;
   throw new LaneCacheError(
     'KEY_INVALID',

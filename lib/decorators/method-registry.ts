@@ -5,12 +5,57 @@ import { LaneCacheError } from '../errors/lane-cache.error.js';
 /** A method that can be cached: it returns a promise. */
 export type AsyncMethod = (...args: never[]) => Promise<unknown>;
 
-/** A decorator of such methods; others do not compile with it. */
-export type AsyncMethodDecorator = <M extends AsyncMethod>(
-  target: object,
-  name: string | symbol,
-  descriptor: TypedPropertyDescriptor<M>,
-) => TypedPropertyDescriptor<M>;
+/**
+ * An `AsyncMethod` of which nothing else is known. Options of this type fit every method, so that they can be declared
+ * once and given to the decorators of several methods.
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- only `any` is assignable to the arguments of every method
+export type AnyAsyncMethod = (...args: any[]) => Promise<any>;
+
+/** The class of a method of which nothing else is known. */
+// oxlint-disable-next-line typescript/no-explicit-any -- as above, for `this`
+export type AnyHost = any;
+
+/** Its arguments. */
+export type ArgumentsOf<M extends AsyncMethod> =
+  IsUnknown<Parameters<M>> extends true ? Parameters<AnyAsyncMethod> : Parameters<M>;
+
+/** Its awaited result. */
+export type ResultOf<M extends AsyncMethod> =
+  IsUnknown<Parameters<M>> extends true ? Awaited<ReturnType<AnyAsyncMethod>> : Awaited<ReturnType<M>>;
+
+/** A function of a call's arguments, called with the instance of `C` as `this`. */
+export type OfCall<R, M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost> = (
+  this: C,
+  ...args: ArgumentsOf<M>
+) => R;
+
+/** A function of a call's result and arguments, called with the instance of `C` as `this`. */
+export type OfResult<R, M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost> = (
+  this: C,
+  result: ResultOf<M>,
+  ...args: ArgumentsOf<M>
+) => R;
+
+/** Of the arguments of `AsyncMethod` itself, which is what the compiler infers where it sees no method. */
+type IsUnknown<A extends readonly unknown[]> = number extends A['length']
+  ? [A[number]] extends [never]
+    ? true
+    : false
+  : false;
+
+/**
+ * A decorator of such methods; others do not compile with it. Of its two signatures the compiler applies the first.
+ * From the last one it infers the method `M` and its class `C` for the options of a decorator.
+ */
+export interface AsyncMethodDecorator<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost> {
+  <Any extends AsyncMethod>(
+    target: object,
+    name: string | symbol,
+    descriptor: TypedPropertyDescriptor<Any>,
+  ): TypedPropertyDescriptor<Any>;
+  (target: C, name: string | symbol, descriptor: TypedPropertyDescriptor<M>): TypedPropertyDescriptor<M>;
+}
 
 /** A decorator of any method. */
 export type AnyMethodDecorator = <M extends (...args: never[]) => unknown>(
@@ -76,8 +121,8 @@ export interface DecoratedMethod {
 interface CachedMethod {
   /** The prefix of the default keys of `type`. Undefined if the decorator has a `key`. */
   readonly prefixFor: ((type: ClassReference) => string) | undefined;
-  /** Undefined if the arguments give no key. */
-  readonly keyFor: (type: ClassReference, args: readonly unknown[]) => string | undefined;
+  /** Undefined if the arguments give no key. `host` is an instance, or the prototype of its class. */
+  readonly keyFor: (host: object, args: readonly unknown[]) => string | undefined;
 }
 
 export interface ClassReference {

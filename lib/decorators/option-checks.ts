@@ -17,6 +17,6 @@ export const tagSpec = either(texts, fn);
 export type GivenFunction<R> = (this: never, ...args: never[]) => R;
 
 /** Calls it with the arguments of a call. Their types are not checked at run time. */
-export function callGiven<R>(given: GivenFunction<R>, args: readonly unknown[], host?: object): R {
+export function callGiven<R>(given: GivenFunction<R>, args: readonly unknown[], host: object): R {
   return Reflect.apply(given, host, args);
 }

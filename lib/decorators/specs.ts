@@ -1,22 +1,36 @@
-import { decoratorError, type DecorationSite } from './method-registry.js';
+import {
+  decoratorError,
+  type AnyAsyncMethod,
+  type AnyHost,
+  type AsyncMethod,
+  type DecorationSite,
+  type OfCall,
+} from './method-registry.js';
 import { callGiven } from './option-checks.js';
 import { Template, type TemplateUse } from '../entries/template.js';
 
 /**
- * A template (`'doc:{0}'`, `'user:{0.id}'`; `{{` is a brace) or a function of the arguments.
- * What the function throws reaches the caller.
+ * A template (`'doc:{0}'`, `'user:{0.id}'`; `{{` is a brace) or a function of the arguments, called with the method's
+ * `this`. What the function throws reaches the caller.
  */
-export type KeySpec = string | ((...args: never[]) => string);
+export type KeySpec<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost> = string | OfCall<string, M, C>;
 
 /** Tags, each of which may be a template, or a function of the arguments. */
-export type TagSpec = readonly string[] | ((...args: never[]) => readonly string[]);
+export type TagSpec<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost> =
+  readonly string[] | OfCall<readonly string[], M, C>;
 
 /** Undefined if a template's value is missing among the arguments. */
-export type FromArguments<T> = (args: readonly unknown[]) => T | undefined;
+export type FromCall<T> = (call: Call) => T | undefined;
+
+/** What a spec is evaluated for. */
+export interface Call {
+  readonly host: object;
+  readonly args: readonly unknown[];
+}
 
 /** A spec compiled when the class is declared. */
 export interface Compiled<T> {
-  readonly of: FromArguments<T>;
+  readonly of: FromCall<T>;
   readonly templates: readonly Template[];
   /** The value for every call, if it does not depend on the arguments. */
   readonly constant?: T;
@@ -24,18 +38,18 @@ export interface Compiled<T> {
 
 /** Throws DECORATOR_INVALID for a template that cannot be parsed. */
 export function compileKey(site: DecorationSite, spec: KeySpec, use: TemplateUse): Compiled<string> {
-  if (typeof spec === 'function') return { of: (args) => callGiven(spec, args), templates: [] };
+  if (typeof spec === 'function') return { of: ({ args, host }) => callGiven(spec, args, host), templates: [] };
   const template = compileTemplate(site, spec, use);
-  return { of: (args) => template.render(args), templates: [template] };
+  return { of: ({ args }) => template.render(args), templates: [template] };
 }
 
 /** Throws DECORATOR_INVALID for a template that cannot be parsed. */
 export function compileTags(site: DecorationSite, spec: TagSpec): Compiled<readonly string[]> {
-  if (typeof spec === 'function') return { of: (args) => callGiven(spec, args), templates: [] };
+  if (typeof spec === 'function') return { of: ({ args, host }) => callGiven(spec, args, host), templates: [] };
   if (!Array.isArray(spec)) throw decoratorError(site, 'tags must be a list of strings or a function that gives one.');
   const templates = spec.map((tag: string) => compileTemplate(site, tag, 'tag'));
   if (templates.some((template) => template.arguments.length > 0)) {
-    return { of: (args) => renderAll(templates, args), templates };
+    return { of: ({ args }) => renderAll(templates, args), templates };
   }
   const constant = Object.freeze(templates.map((template) => template.render([]) ?? ''));
   return { of: () => constant, templates: [], constant };

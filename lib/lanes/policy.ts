@@ -1,3 +1,4 @@
+import type { LaneNames } from './lane-names.js';
 import type { Duration, Size } from './units.js';
 import type { LaneStrategy } from './strategy.js';
 
@@ -5,8 +6,11 @@ import type { LaneStrategy } from './strategy.js';
 export const LaneType = Object.freeze({ Docs: 'docs', Standard: 'standard', Heavy: 'heavy' } as const);
 export type LaneType = (typeof LaneType)[keyof typeof LaneType];
 
-/** A built-in lane, or one that the app defines: a letter, then up to 63 letters, digits, `_` and `-`. */
-export type LaneName = LaneType | (string & {});
+/**
+ * A built-in lane, or one that the app defines: a letter, then up to 63 letters, digits, `_` and `-`. Any text while
+ * `LaneNames` has no members.
+ */
+export type LaneName = LaneType | ([keyof LaneNames] extends [never] ? string & {} : Extract<keyof LaneNames, string>);
 
 /**
  * How callers are prevented from changing each other's values. frozen: all share one deeply frozen copy. clone: each
@@ -88,6 +92,11 @@ export interface LanePolicyInput extends FreshnessOptions {
   };
 }
 
+/** Lanes by name. */
+export type LaneInputs = [keyof LaneNames] extends [never]
+  ? Readonly<Record<string, LanePolicyInput>>
+  : Readonly<Partial<Record<LaneName, LanePolicyInput>>>;
+
 /** The policy of a lane, resolved, validated and deeply frozen. Durations are in milliseconds, sizes in bytes. */
 export interface CachePolicy {
   readonly lane: string;
@@ -131,6 +140,6 @@ export interface ResolvedLane {
 export const LANE_CACHE: unique symbol = Symbol.for('nestjs-lane-cache.default-lane');
 
 /** Injection token of one lane's manager. */
-export function getLaneToken(lane: string): symbol {
+export function getLaneToken(lane: LaneName): symbol {
   return Symbol.for(`nestjs-lane-cache.lane.${lane}`);
 }

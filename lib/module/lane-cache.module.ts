@@ -215,5 +215,5 @@ export interface LaneCacheModuleAsyncOptions extends Pick<ModuleMetadata, 'impor
   readonly useClass?: Type<LaneCacheOptionsFactory>;
   readonly useExisting?: Type<LaneCacheOptionsFactory>;
   /** User-defined lanes that `@InjectLane` names; the factory must define them. Built-in lanes need no mention. */
-  readonly laneNames?: readonly string[];
+  readonly laneNames?: readonly LaneName[];
 }

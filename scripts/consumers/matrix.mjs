@@ -31,15 +31,18 @@ const RUN_JEST_CJS = ['node_modules/jest/bin/jest.js', '--config', 'jest.cjs.jso
 const RUN_VITEST = ['node_modules/vitest/vitest.mjs', 'run'];
 const RUN_PLAIN = [['esm.mjs'], ['cjs.cjs']];
 
+/** Also compiles the lines of `test/typing` against the declarations of the package. */
 const typed = (name, typescript, inCi) => ({
   name: `typescript-${name}`,
   app: 'typed',
+  alsoFrom: 'test/typing',
   type: 'module',
   inCi,
   dependencies: { ...nest('^12.0.0'), typescript, '@types/node': '^20.19.0' },
   steps: [
     ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'],
     ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.bundler.json'],
+    ['node_modules/typescript/bin/tsc', '-p', 'lane-names'],
   ],
 });
 
@@ -90,6 +93,7 @@ export const CONSUMERS = [
   nestApp('nest-11-cjs-jest-bare', 'commonjs', { ...nest('^11.0.0'), ...JEST }, RUN_JEST_CJS),
   plain('22'),
   plain('24'),
+  typed('5.4', '~5.4.0', false),
   typed('5.9', '~5.9.0', false),
   typed('7', '^7.0.2', false),
   shared('redis', 5),

@@ -41,7 +41,7 @@ export interface CellReader {
   text(index: number): string;
   number(index: number): number;
   /** A copy. */
-  bytes(index: number): Uint8Array<ArrayBuffer>;
+  bytes(index: number): Uint8Array & { readonly buffer: ArrayBuffer };
 }
 
 /** A value, or a part of it, cannot be stored; the message names the part. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { AsyncMethodDecorator } from '../../../lib/decorators/method-registry.js';
+import type { AsyncMethod } from '../../../lib/decorators/method-registry.js';
 import { CacheInvalidate, type CacheInvalidateOptions } from '../../../lib/decorators/cache-invalidate.decorator.js';
 import { setManager } from '../../../lib/decorators/method-wrapper.js';
 import { FakeLaneManager } from '../../support/fake-lane-manager.js';
@@ -7,7 +7,7 @@ import { FakeLaneManager } from '../../support/fake-lane-manager.js';
 /** A decorated method that logs when it runs, in order with the calls of its lane. */
 function invalidating(...options: readonly CacheInvalidateOptions[]) {
   const manager = new FakeLaneManager();
-  const stacked: AsyncMethodDecorator = (target, name, descriptor) =>
+  const stacked = <M extends AsyncMethod>(target: object, name: string, descriptor: TypedPropertyDescriptor<M>) =>
     options.reduce((at, each) => CacheInvalidate(each)(target, name, at), descriptor);
   class Users {
     @stacked
