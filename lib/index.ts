@@ -119,6 +119,7 @@ export {
   ComputeTimeoutError,
   DirectoryInUseError,
   InvalidationNotDurableError,
+  ReentrantError,
   UnknownLaneError,
 } from './errors/cache.errors.js';
 export {

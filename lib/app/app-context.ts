@@ -1,7 +1,8 @@
 import { join, resolve } from 'node:path';
 import { KeyHistory } from '../cache/key-history.js';
-import { FlightScopes } from '../cache/reentrancy.js';
+import { FlightScopes } from '../cache/wait-graph.js';
 import { systemClock, type Clock, LifeClock } from '../clock/clock.js';
+import { KeepAlive } from '../clock/keep-alive.js';
 import { ValueCodec } from '../entries/codec/value-codec.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
 import { EventBus } from '../events/event-bus.js';
@@ -42,6 +43,8 @@ export interface AppContext {
   readonly recorder: (lane: string) => LaneRecorder;
   readonly historyOf: (lane: string) => KeyHistory;
   readonly scopes: FlightScopes;
+  /** Keeps the process alive while callers wait. */
+  readonly hold: KeepAlive;
   readonly warnOnce: (subject: string, message: string) => void;
 }
 
@@ -86,6 +89,7 @@ export function createContext(
     counters,
     life: new LifeClock(clock),
     scopes: new FlightScopes(),
+    hold: new KeepAlive(clock),
     recorder: (lane) => counters.get(lane) ?? new LaneCounters(),
     historyOf: (lane) => histories.get(lane) ?? new KeyHistory(),
     warnOnce,

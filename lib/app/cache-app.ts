@@ -234,7 +234,7 @@ export class App implements LaneCacheApp {
    * was accepted: sweeps and cleanup, the log, the server, the directory. What hangs is left behind after 4.8 s.
    */
   private async shut(): Promise<void> {
-    const { clock, life, scopes } = this.context;
+    const { clock, life, scopes, hold } = this.context;
     const { disk, log, backend } = this.opened;
     const recorded = this.leaveRecord();
     await this.tiers.l1.close();
@@ -248,7 +248,8 @@ export class App implements LaneCacheApp {
       await backend?.close();
       await disk.close();
     };
-    await withDeadline(clock, drain(), CLOSE_WITHIN_MS, 'closing').catch(() => undefined);
+    await hold.during(withDeadline(clock, drain(), CLOSE_WITHIN_MS, 'closing')).catch(() => undefined);
+    hold.end();
   }
 
   /** Writes the app record for the command line, which reads it when the app no longer runs. */
@@ -285,14 +286,15 @@ function tiersOf(context: AppContext, { disk, backend }: Opened): AppTiers {
 
 /** What all lanes share. */
 function sharedContextOf(context: AppContext, tiers: AppTiers, { disk, log, backend }: Opened): SharedContext {
-  const { clock, life, codec, events, scopes, warnOnce, recorder, options } = context;
+  const { clock, life, codec, events, scopes, hold, warnOnce, recorder, options } = context;
   const { l1, l2, l3, l4 } = tiers;
   const below = [l2, l3, l4]
     .filter((tier) => !(tier instanceof OffTier))
     .map((tier) => {
       // The distributed tier has a deadline of its own.
       const readDeadlineMs = tier.name === 'l4' ? Infinity : READ_DEADLINE_MS;
-      return new GuardedTier(tier, { clock, events, recorder, readDeadlineMs, removeDeadlineMs: REMOVE_DEADLINE_MS });
+      const removeDeadlineMs = REMOVE_DEADLINE_MS;
+      return new GuardedTier(tier, { clock, hold, events, recorder, readDeadlineMs, removeDeadlineMs });
     });
   return {
     clock,
@@ -300,6 +302,7 @@ function sharedContextOf(context: AppContext, tiers: AppTiers, { disk, log, back
     codec,
     events,
     scopes,
+    hold,
     warnOnce,
     log,
     below,

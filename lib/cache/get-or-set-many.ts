@@ -5,9 +5,9 @@ import { Waiter } from './in-flight/computation.js';
 import type { InFlight } from './in-flight/in-flight.js';
 import type { LaneContext } from './lane-context.js';
 import { bypassReason, freshInMemory } from './read.js';
-import { refuseReentry } from './reentrancy.js';
 import { heldValue } from './tier-lookup.js';
 import { checkComputed } from './validate-call.js';
+import { Computation } from './wait-graph.js';
 
 interface ManyRequest {
   /** Without duplicates. */
@@ -62,19 +62,25 @@ async function throughTheCache(
 ): Promise<Map<string, unknown>> {
   const answers = new Map<string, unknown>();
   const remaining = keys.filter((key) => !answerFromMemory(context, key, call, answers));
-  for (const key of remaining) refuseReentry(context.shared.scopes.current, context.lane, key);
+  const { scopes, log } = context.shared;
+  const asker = scopes.current;
+  for (const key of remaining) inFlight.refuseCircle(key, asker);
   const purpose = call.forceFresh ? 'forced' : 'request';
-  const own = remaining.filter((key) => inFlight.of(key, purpose) === undefined);
-  const batch = new Batch(context, own, computeMissing);
+  const batch = new Batch(context, computeMissing);
+  // All waits are in the graph before a computation starts.
   const waiting = remaining.map((key) => {
-    const waiter = new Waiter(batch.compute, call, context.shared.log.position);
-    const flight = inFlight.of(key, purpose) ?? inFlight.launch({ key, compute: batch.compute, call, purpose });
-    const { state } = flight;
-    if (state.phase === 'answered') waiter.give(state.answer);
-    else inFlight.waiters.join(flight, waiter);
-    if (state.phase !== 'running') batch.decided(key);
-    return { key, waiter };
+    const waiter = new Waiter(batch.compute, call, log.position, asker);
+    const joined = inFlight.of(key, purpose);
+    const flight = joined ?? inFlight.enqueue({ key, compute: batch.compute, call, purpose });
+    waiter.flight = flight;
+    if (joined === undefined) batch.expect(key);
+    return { key, waiter, flight, isOwn: joined === undefined };
   });
+  for (const { key, waiter, flight, isOwn } of waiting) {
+    if (isOwn) inFlight.startIfRoom(flight);
+    inFlight.join(flight, waiter);
+    if (flight.guard === undefined) batch.decided(key);
+  }
   const settled = await Promise.allSettled(
     waiting.map(async ({ key, waiter }) => {
       const decide = (): void => batch.decided(key);
@@ -103,6 +109,8 @@ function answerFromMemory(
 }
 
 interface Claim {
+  /** The flight that claims the key. */
+  readonly flight: Computation | undefined;
   readonly ctx: ComputeContext;
   readonly settle: (value: unknown) => void;
   readonly fail: (error: unknown) => void;
@@ -116,21 +124,23 @@ interface Claim {
  */
 class Batch {
   private readonly claims = new Map<string, Claim>();
-  private readonly undecided: Set<string>;
+  private readonly undecided = new Set<string>();
 
   constructor(
     private readonly context: LaneContext,
-    keys: Iterable<string>,
     private readonly computeMissing: ComputeMany<unknown>,
-  ) {
-    this.undecided = new Set(keys);
+  ) {}
+
+  /** The batch waits until the flight of `key` is decided. */
+  expect(key: string): void {
+    this.undecided.add(key);
   }
 
   /** What a flight of the batch computes. */
   readonly compute: Compute<unknown> = (ctx) =>
     new Promise((settle, fail) => {
       const expected = this.undecided.has(ctx.key);
-      this.claims.set(ctx.key, { ctx, settle, fail });
+      this.claims.set(ctx.key, { flight: this.context.shared.scopes.current, ctx, settle, fail });
       // A flight that was queued starts after the others have been computed, as a batch of one.
       if (expected) this.decided(ctx.key);
       else void this.run([ctx.key]);
@@ -144,16 +154,14 @@ class Batch {
 
   private async run(keys: readonly string[]): Promise<void> {
     const claims = new Map(keys.flatMap((key) => this.take(key)));
-    const running = new Set(keys);
     const { lane, shared } = this.context;
-    const scope = { lane, holds: (key: string) => running.has(key), outer: shared.scopes.current };
+    const batch = new Computation(lane, undefined);
+    for (const { flight } of claims.values()) flight?.waitFor({ flight: batch });
     try {
-      const values = await shared.scopes.within(scope, () => this.computeMissing(keys, this.contextOf(claims)));
+      const values = await shared.scopes.within(batch, () => this.computeMissing(keys, this.contextOf(claims)));
       for (const [key, claim] of claims) claim.settle(values.get(key));
     } catch (error) {
       for (const claim of claims.values()) claim.fail(error);
-    } finally {
-      running.clear();
     }
   }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock/clock.js';
+import type { KeepAlive } from '../clock/keep-alive.js';
 import { BackOff } from '../clock/retry.js';
 import { withDeadline } from '../clock/timers.js';
 import type { TierName } from '../entries/tier-name.js';
@@ -10,6 +11,8 @@ import type { Tier, TierLookup, TierRecord } from '../tiers/tier.js';
 
 export interface GuardedTierOptions {
   readonly clock: Clock;
+  /** A caller waits for the tier until its deadline, whether the tier keeps the process alive or not. */
+  readonly hold: KeepAlive;
   readonly events: EventSink;
   readonly recorder: (lane: string) => LaneRecorder;
   /** How long a tier may take to answer a read. After that it counts as failed. */
@@ -133,7 +136,8 @@ export class GuardedTier {
   }
 
   private guard<T>(work: Promise<T>, deadlineMs: number): Promise<T> {
-    return withDeadline(this.options.clock, work, deadlineMs, `tier ${this.name}`);
+    const { clock, hold } = this.options;
+    return deadlineMs === Infinity ? work : hold.during(withDeadline(clock, work, deadlineMs, `tier ${this.name}`));
   }
 
   private isCoolingDown(): boolean {

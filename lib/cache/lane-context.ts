@@ -1,4 +1,5 @@
 import type { Clock, LifeClock } from '../clock/clock.js';
+import type { KeepAlive } from '../clock/keep-alive.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
 import type { KeyPattern } from '../entries/pattern.js';
 import type { EventSink, LaneCacheEvents } from '../events/event-map.js';
@@ -11,7 +12,7 @@ import type { MemorySpace, MemoryTier } from '../tiers/memory-tier.js';
 import type { CallOptions } from './call-options.js';
 import type { GuardedTier } from './guarded-tier.js';
 import type { KeyHistory } from './key-history.js';
-import type { FlightScopes } from './reentrancy.js';
+import type { FlightScopes } from './wait-graph.js';
 
 /** What invalidations need of the persistent tier: it carries them out durably, or is emptied as a whole. */
 export interface Persistence {
@@ -47,8 +48,10 @@ export interface SharedContext {
   readonly clusterTurns?: ClusterTurns | undefined;
   /** The app's `version`. A record of another version is a miss. */
   readonly appVersion: string;
-  /** Within which computations the current code runs. */
+  /** As part of which computation the current code runs. */
   readonly scopes: FlightScopes;
+  /** Keeps the process alive while callers wait. */
+  readonly hold: KeepAlive;
   /** Logs one warning for each subject. */
   readonly warnOnce: (subject: string, message: string) => void;
 }

@@ -13,7 +13,6 @@ import { countBypass, countHit, emitMiss } from './in-flight/accounting.js';
 import { type ComputeRequest, Flight, FlightContext } from './in-flight/computation.js';
 import type { InFlight } from './in-flight/in-flight.js';
 import { isLagging, isPartitioned, type LaneContext, whenCaughtUp } from './lane-context.js';
-import { refuseReentry } from './reentrancy.js';
 import { entryInMemory, expiryOf, type Found, heldValue, matchesCall, TierSearch } from './tier-lookup.js';
 import { checkCompute, hasDefaultReadOptions, optionsOf } from './validate-call.js';
 import { promote } from './write.js';
@@ -76,8 +75,7 @@ function readOrCompute(context: LaneContext, inFlight: InFlight, asked: ComputeR
       return Promise.resolve(heldValue(context, entry).valueFor(call.isolation));
     }
   }
-  const scope = context.shared.scopes.current;
-  if (scope !== undefined) refuseReentry(scope, context.lane, key);
+  inFlight.refuseCircle(key, context.shared.scopes.current);
   const joined = inFlight.of(key, purpose);
   if (joined !== undefined || purpose === 'forced' || inFlight.isCrowded(key)) {
     return inFlight.wait(asked, joined);
@@ -168,7 +166,7 @@ export function freshInMemory(context: LaneContext, key: string, call: CallOptio
 /** Starts at most one refresh in the background. The caller is answered already. */
 function refreshIfDue(context: LaneContext, inFlight: InFlight, entry: MemoryEntry, asked: ComputeRequest): void {
   if (context.shared.life.now() < entry.refreshAt || inFlight.of(asked.key, 'refresh') !== undefined) return;
-  inFlight.launch({ ...asked, purpose: 'refresh' });
+  inFlight.refresh({ ...asked, purpose: 'refresh' });
 }
 
 /** Why a request goes past the cache. Undefined if it does not. A `ttlMs` of 0 is a reason, because it stores nothing. */
@@ -183,5 +181,5 @@ export function bypassReason(context: LaneContext, key: string, ttlMs?: number):
 
 /** Computes past the cache: nothing is looked up, shared or stored, and the caller gets the computation's own value. */
 async function computeUncached(context: LaneContext, { key, compute, call }: ComputeRequest): Promise<unknown> {
-  return compute(new FlightContext(context, new Flight(key, compute, call, 'forced')));
+  return compute(new FlightContext(context, new Flight(context.lane, key, compute, call, 'forced')));
 }

@@ -48,11 +48,12 @@ export async function computeAndSet(
 ): Promise<unknown> {
   const { key, compute, call } = asked;
   const { lane, shared } = context;
-  const ctx = new FlightContext(context, new Flight(key, compute, call, 'forced'));
+  const flight = new Flight(lane, key, compute, call, 'forced');
+  const ctx = new FlightContext(context, flight);
   if (bypassReason(context, key) !== undefined) return compute(ctx);
-  const guard = shared.log.open({ lane, key, tags: call.tags });
+  const guard = shared.log.openPut({ lane, key, tags: call.tags });
   try {
-    const { value, computeMs } = await timed(context, asked, ctx);
+    const { value, computeMs } = await timed(context, flight, ctx);
     const encoded = EncodedValue.of({ codec: shared.codec, lane }, value);
     const { tags, ttlMs } = ctx;
     const candidate = { key, value, encoded, tags, ttlMs, computeMs };
@@ -73,16 +74,16 @@ export async function computeAndSet(
 
 async function timed(
   context: LaneContext,
-  asked: { readonly key: string; readonly compute: Compute<unknown> },
+  flight: Flight,
   ctx: FlightContext,
 ): Promise<{ readonly value: unknown; readonly computeMs: number }> {
-  const { shared, recorder, lane } = context;
-  let isOver = false;
-  const holds = (other: string): boolean => !isOver && other === asked.key;
-  const scope = { lane, holds, outer: shared.scopes.current };
+  const { shared, recorder } = context;
+  const asker = shared.scopes.current;
+  const wait = { flight };
+  asker?.waitFor(wait);
   const startedAt = shared.clock.monotonic();
   try {
-    const value = await shared.scopes.within(scope, () => asked.compute(ctx));
+    const value = await shared.scopes.within(flight, () => flight.compute(ctx));
     const computeMs = shared.clock.monotonic() - startedAt;
     recorder.computed(computeMs);
     return { value, computeMs };
@@ -90,6 +91,6 @@ async function timed(
     recorder.failed(shared.clock.monotonic() - startedAt);
     throw error;
   } finally {
-    isOver = true;
+    asker?.waitNoLongerFor(wait);
   }
 }

@@ -40,6 +40,11 @@ export const INVALIDATED: Refusal = Object.freeze({
   detail: 'it was invalidated while it was being computed',
 });
 
+export const GIVEN_UP: Refusal = Object.freeze({
+  reason: 'fenced',
+  detail: 'it had been given up at its hardTimeout',
+});
+
 export const PARTITIONED: Refusal = Object.freeze({
   reason: 'skip-cache',
   detail: 'this instance has been disconnected from the others for longer than maxStaleness',

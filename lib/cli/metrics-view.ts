@@ -50,10 +50,11 @@ function tierRow(name: string, tier: TierMetrics, paint: Paint): readonly Cell[]
 }
 
 function details(metrics: LaneMetrics): string[] {
-  const { computed, failed, joined, staleServed, avgComputeMs, policy } = metrics;
+  const { computed, failed, abandoned, joined, staleServed, avgComputeMs, policy } = metrics;
+  const givenUp = abandoned > 0 ? `; given up and still running ${countText(abandoned)}` : '';
   const average = computed > 0 ? `, ${spanText(avgComputeMs)} each` : '';
   return [
-    `computed ${countText(computed)}${average}; failed ${countText(failed)}; joined another computation ${countText(joined)}; stale served ${countText(staleServed)}`,
+    `computed ${countText(computed)}${average}; failed ${countText(failed)}${givenUp}; joined another computation ${countText(joined)}; stale served ${countText(staleServed)}`,
     ...counts('went past the cache', metrics.bypassed),
     ...counts('not stored', metrics.refused),
     ...counts('invalidated', metrics.invalidations),

@@ -56,7 +56,7 @@ export async function reachApp(options: AccessOptions): Promise<AppAccess> {
       const access = live ?? (await reachStored(directory));
       if (access !== undefined) return access;
       if (clock.monotonic() >= until) throw silent(directory, timeoutMs);
-      await new Promise<void>((again) => clock.schedule(RETRY_MS, again));
+      await new Promise<void>((again) => clock.schedule(RETRY_MS, again, 'awaited'));
     }
   } finally {
     await socket.leave();

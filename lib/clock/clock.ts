@@ -6,17 +6,20 @@ export interface Clock {
   now(): number;
   /** Milliseconds since some start; they never go back. */
   monotonic(): number;
-  /** Runs `run` once after `afterMs`, without keeping the process alive. Returns the cancel function. */
-  schedule(afterMs: number, run: () => void): () => void;
+  /**
+   * Runs `run` once after `afterMs`. Returns the cancel function. Only an 'awaited' timer keeps the process alive (default
+   * 'background').
+   */
+  schedule(afterMs: number, run: () => void, kind?: 'background' | 'awaited'): () => void;
 }
 
 /** The clock of the machine. */
 export const systemClock: Clock = Object.freeze({
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  schedule: (afterMs: number, run: () => void) => {
+  schedule: (afterMs: number, run: () => void, kind: 'background' | 'awaited' = 'background') => {
     const timer = setTimeout(run, afterMs);
-    timer.unref();
+    if (kind === 'background') timer.unref();
     return () => clearTimeout(timer);
   },
 });

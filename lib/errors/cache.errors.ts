@@ -16,18 +16,55 @@ export class UnknownLaneError extends LaneCacheError {
   }
 }
 
-/** A computation took longer than its `hardTimeout`. Its signal is aborted, and a late result is dropped. */
+/** What did not end in time. `crowded`: it was not even started, because too many that were given up still run. */
+export type TimedOut = 'computing' | 'searching' | 'queued' | 'crowded';
+
+const WHAT_TIMED_OUT: Readonly<Record<TimedOut, (ms: number) => string>> = Object.freeze({
+  computing: (ms) =>
+    `took longer than its hardTimeout of ${ms} ms. Raise hardTimeout, or let the computation watch ctx.signal and stop.`,
+  searching: (ms) =>
+    `was not started within its hardTimeout of ${ms} ms, because the tiers below memory had not answered.`,
+  queued: (ms) =>
+    `was not started within its hardTimeout of ${ms} ms, because two earlier computations of the key, which were invalidated, still run. Raise hardTimeout, or give them a hardTimeout.`,
+  crowded: (ms) =>
+    `was not started: 8 computations of the key were given up at their hardTimeout (${ms} ms for the last) and still run. The next one starts when one of them ends, or ten times its hardTimeout after it was given up. Let the computation watch ctx.signal and stop.`,
+});
+
+/**
+ * A computation took longer than its `hardTimeout`, or was not started in time, as the text says. The signal of a
+ * computation that nobody waits for any more is aborted, and a late result is dropped.
+ */
 export class ComputeTimeoutError extends LaneCacheError {
   declare readonly code: 'COMPUTE_TIMEOUT';
   readonly timeoutMs: number;
 
-  constructor(lane: string, key: string, timeoutMs: number) {
-    super(
-      'COMPUTE_TIMEOUT',
-      `Computing '${key}' in lane '${lane}' took longer than its hardTimeout of ${timeoutMs} ms. Raise hardTimeout, or let the computation watch ctx.signal and stop.`,
-      { lane, key },
-    );
+  constructor(lane: string, key: string, timeoutMs: number, what: TimedOut = 'computing') {
+    super('COMPUTE_TIMEOUT', `Computing '${key}' in lane '${lane}' ${WHAT_TIMED_OUT[what](timeoutMs)}`, { lane, key });
     this.timeoutMs = timeoutMs;
+  }
+}
+
+/** So many computations of a circle are named at most. */
+const NAMED = 12;
+
+/**
+ * Waiting would never end, because each computation of a circle waits for the next. The caller that would close the circle
+ * gets this error; the others go on waiting.
+ */
+export class ReentrantError extends LaneCacheError {
+  declare readonly code: 'REENTRANT';
+  /** As `lane:key`. The last one is the first one again. */
+  readonly circle: readonly string[];
+
+  constructor(circle: readonly string[], details: LaneCacheErrorDetails = {}) {
+    const steps = circle.filter((label, index) => label !== circle[index - 1] || index === circle.length - 1);
+    const named = steps.length <= NAMED ? steps : [...steps.slice(0, NAMED - 1), '…', ...steps.slice(-1)];
+    super(
+      'REENTRANT',
+      `Waiting would never end, because each of these computations waits for the next: ${named.join(' -> ')}. Ask for another key, or compute the value without the cache.`,
+      details,
+    );
+    this.circle = Object.freeze(steps);
   }
 }
 

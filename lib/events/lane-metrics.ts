@@ -42,6 +42,8 @@ export interface LaneMetrics {
   readonly refused: Readonly<Record<RefusalReason, number>>;
   readonly computed: number;
   readonly failed: number;
+  /** Computations given up at their hardTimeout that have not ended: how many there are now. */
+  readonly abandoned: number;
   readonly staleServed: number;
   readonly invalidations: Readonly<Record<InvalidationKind, number>>;
   readonly avgComputeMs: number;

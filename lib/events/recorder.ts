@@ -20,6 +20,8 @@ export interface LaneRecorder {
   lookedUp(ms: number): void;
   computed(ms: number): void;
   failed(ms: number): void;
+  /** A computation was given up at its hardTimeout (1), or one that had been given up ended (-1). */
+  abandoned(change: 1 | -1): void;
   refuse(reason: RefusalReason): void;
   staleServed(): void;
   invalidation(kind: InvalidationKind): void;

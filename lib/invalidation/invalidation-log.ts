@@ -35,6 +35,8 @@ export interface LogOptions {
 const DEFAULT_TAG_LIMIT = 100_000;
 /** Older than every record. */
 const BEFORE_ALL = -1;
+/** After every flight. */
+const SUPERSEDES = Infinity;
 
 /**
  * The ordered list of invalidations, and the one place that decides whether an entry still counts.
@@ -85,6 +87,11 @@ export class InvalidationLog {
     return this.lane(subject.lane).open(subject, ++this.flights, this.positions.at);
   }
 
+  /** Opens the guard of a computation whose result supersedes what is stored meanwhile. Only records invalidate it. */
+  openPut(subject: FlightSubject): InvalidationGuard {
+    return this.lane(subject.lane).open(subject, SUPERSEDES, this.positions.at);
+  }
+
   /** Opens a guard for a record that is rewritten below. Any value that is stored and any record about the key invalidates it. */
   guard(subject: FlightSubject): InvalidationGuard {
     return this.lane(subject.lane).open(subject, 0, BEFORE_ALL);
@@ -98,6 +105,7 @@ export class InvalidationLog {
   stored(candidate: Candidate, number: number): void {
     for (const guard of this.lane(candidate.lane).guardsOf(candidate.key)) {
       const { birth } = candidate;
+      if (guard.number === SUPERSEDES) continue;
       if (guard.birth < birth || (guard.birth === birth && guard.number < number)) guard.invalidate();
     }
   }

@@ -148,7 +148,8 @@ export interface FlightSubject {
  * stored. It is opened with the flight, and keeps the flight's birth and what was pending then.
  */
 export class InvalidationGuard {
-  private state: 'open' | 'invalidated' | 'abandoned' = 'open';
+  /** The result of this flight must not be stored. */
+  isInvalidated = false;
   /** When the result is past its ttl, if it was expired while it was computed. */
   expiredAt: number | undefined;
 
@@ -165,29 +166,14 @@ export class InvalidationGuard {
     readonly expiring: KeyExpiry | undefined,
   ) {}
 
-  /** The result of this flight must not be stored. */
-  get isInvalidated(): boolean {
-    return this.state !== 'open';
-  }
-
-  /** Nobody waits for this flight any more. */
-  get isAbandoned(): boolean {
-    return this.state === 'abandoned';
-  }
-
   /** Callers who come now may wait for this flight: nothing has been invalidated or expired since it started. */
   get isJoinable(): boolean {
-    return this.state === 'open' && this.expiredAt === undefined;
+    return !this.isInvalidated && this.expiredAt === undefined;
   }
 
   /** A record named the flight, or a flight that was opened later has stored its result. */
   invalidate(): void {
-    if (this.state === 'open') this.state = 'invalidated';
-  }
-
-  /** Nobody waits for this flight any more, and its late result is not wanted. */
-  abandon(): void {
-    this.state = 'abandoned';
+    this.isInvalidated = true;
   }
 
   expire(at: number): void {

@@ -126,6 +126,7 @@ function measureLane(sources: LaneMetricsSources): LaneMetrics {
     refused: { ...counters.refused },
     computed: computations,
     failed: counters.failures,
+    abandoned: counters.givenUp,
     staleServed: counters.stale,
     invalidations: { ...counters.invalidations },
     avgComputeMs: computations === 0 ? 0 : computedMs / computations,

@@ -14,7 +14,7 @@ interface TierCounts {
   errors: number;
 }
 
-/** What a lane did since the process started. Counters only grow. */
+/** What a lane did since the process started. Counters only grow; `givenUp` is what is so at this moment. */
 export class LaneCounters implements LaneRecorder {
   readonly l1 = noCounts();
   readonly l2 = noCounts();
@@ -53,6 +53,7 @@ export class LaneCounters implements LaneRecorder {
   computations = 0;
   failures = 0;
   stale = 0;
+  givenUp = 0;
   savedMs = 0;
   computedMs = 0;
   lookedUpMs = 0;
@@ -91,6 +92,10 @@ export class LaneCounters implements LaneRecorder {
 
   failed(_ms: number): void {
     this.failures++;
+  }
+
+  abandoned(change: 1 | -1): void {
+    this.givenUp += change;
   }
 
   refuse(reason: RefusalReason): void {

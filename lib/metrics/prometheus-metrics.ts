@@ -51,6 +51,7 @@ export const PROMETHEUS_METRICS: readonly MetricDefinition[] = [
     ok: metrics.computed,
     failed: metrics.failed,
   })),
+  ofLane('gauge', 'abandoned', 'Computations given up that have not ended.', ({ metrics }) => metrics.abandoned),
   ofLane('counter', 'joined_total', 'Misses that shared a computation.', ({ metrics }) => metrics.joined),
   ofLane('counter', 'stale_served_total', 'Values served past their ttl.', ({ metrics }) => metrics.staleServed),
   ofTiers('counter', 'evictions_total', 'Entries that made room.', ({ metrics }, tier) => metrics[tier].evictions),

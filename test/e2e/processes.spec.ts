@@ -196,6 +196,44 @@ describe('a cache in a separate process', () => {
     ).toEqual(['done']);
   });
 
+  it('stays alive for callers that a timeout answers, while nothing else keeps it alive', async () => {
+    expect(
+      await run(`
+        const cache = await CacheManager.fromSettings({ directory: false });
+        const never = () => new Promise(() => undefined);
+        const code = (answer) => answer.then((value) => value, (error) => error.code);
+        say(await code(cache.getOrSet('key', never, { hardTimeout: '50ms' })));
+        say(await code(cache.getOrSetMany(['key'], never, { hardTimeout: '50ms' })));
+        await cache.set('stale', 'old', { ttl: '1ms', grace: '1h' });
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        say(await code(cache.getOrSet('stale', never, { softTimeout: '50ms' })));
+        void cache.getOrSet('queued', never);
+        await cache.invalidate('queued');
+        void cache.getOrSet('queued', never);
+        await cache.invalidate('queued');
+        say(await code(cache.getOrSet('queued', never, { hardTimeout: '50ms' })));
+      `),
+    ).toEqual(['COMPUTE_TIMEOUT', 'COMPUTE_TIMEOUT', 'old', 'COMPUTE_TIMEOUT']);
+  });
+
+  it('ends although computations hang and were given a long hardTimeout, once no caller waits', async () => {
+    expect(
+      await run(`
+        const cache = await CacheManager.fromSettings({ directory: false });
+        const never = () => new Promise(() => undefined);
+        const leaving = new AbortController();
+        const options = { hardTimeout: '1h', softTimeout: '1h' };
+        const answer = cache.getOrSet('left', never, { ...options, signal: leaving.signal });
+        leaving.abort(new Error('left'));
+        say(await answer.catch((error) => error.message));
+        await cache.set('stale', 'old', { ttl: '1ms', grace: '1h' });
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        say(await cache.getOrSet('stale', never, { ...options, softTimeout: '50ms' }));
+        say(await cache.getOrSet('given up', never, { hardTimeout: '50ms' }).catch((error) => error.code));
+      `),
+    ).toEqual(['left', 'old', 'COMPUTE_TIMEOUT']);
+  });
+
   it('ends by itself without being closed when its directory is in use', async () => {
     expect(
       await run(`

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { Computation } from '../../lib/cache/wait-graph.js';
 import { Caches } from '../support/caches.js';
 
 describe('an app that was closed', () => {
@@ -21,7 +22,7 @@ describe('an app that was closed', () => {
     end();
     expect(await computed).toBe('value');
     expect(await cache.getOrSet('key', () => within.push(scopes.current?.lane))).toBe(3);
-    expect(scopes.within({ lane: 'late', holds: () => true, outer: undefined }, () => scopes.current)).toBe(undefined);
+    expect(scopes.within(new Computation('late', 'key'), () => scopes.current)).toBe(undefined);
     expect(within).toEqual(['standard', undefined, undefined]);
   });
 });

@@ -374,30 +374,6 @@ describe('a note for the next owner that cannot be left', () => {
   });
 });
 
-describe('a computation that ignores its signal', () => {
-  it('keeps its place among the two of its key until it ends', async () => {
-    const app = new LaneApp();
-    const cache = app.manager();
-    const running: Deferred<string>[] = [];
-    const deaf = (): Promise<string> => {
-      running.push(new Deferred());
-      return running.at(-1)?.promise ?? Promise.resolve('');
-    };
-    const answers: Promise<unknown>[] = [];
-    for (let call = 0; call < 4; call++) {
-      answers.push(
-        expect(cache.getOrSet('k', deaf, { hardTimeout: '1s' })).rejects.toMatchObject({ code: 'COMPUTE_TIMEOUT' }),
-      );
-      await app.clock.advance('2s');
-    }
-    await Promise.all(answers);
-    expect(running).toHaveLength(2);
-    for (const { resolve } of running) resolve('late');
-    expect(await cache.getOrSet('k', () => 'anew')).toBe('anew');
-    expectSound(app);
-  });
-});
-
 describe('a computation that never ends', () => {
   const never = (): Promise<never> => new Promise(() => undefined);
 

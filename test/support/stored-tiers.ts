@@ -58,6 +58,7 @@ export class CountingRecorder implements LaneRecorder {
   readonly lookedUp = ignore;
   readonly computed = ignore;
   readonly failed = ignore;
+  readonly abandoned = ignore;
   readonly refuse = ignore;
   readonly staleServed = ignore;
   readonly invalidation = ignore;

@@ -55,6 +55,7 @@ describe('what is exported', () => {
       'LaneType',
       'MemoryTier',
       'PersistentTier',
+      'ReentrantError',
       'UnknownLaneError',
       'defineLane',
       'getLaneToken',
@@ -133,6 +134,7 @@ describe('numbers', () => {
       readonly refused: Readonly<Record<Refused, number>>;
       readonly computed: number;
       readonly failed: number;
+      readonly abandoned: number;
       readonly staleServed: number;
       readonly invalidations: Readonly<Record<Kind, number>>;
       readonly avgComputeMs: number;

@@ -7,9 +7,9 @@ import { toMilliseconds, type Duration } from '../../lanes/units.js';
 import type { Compute, CallOptions, ComputeContext, StaleValue } from '../call-options.js';
 import type { EncodedValue } from '../encoded-value.js';
 import type { LaneContext } from '../lane-context.js';
-import type { FlightScope } from '../reentrancy.js';
 import { type StaleCopy, staleValueOf } from '../tier-lookup.js';
 import { warnOfMilliseconds } from '../validate-call.js';
+import { Computation, type Wait } from '../wait-graph.js';
 import type { Refusal } from '../write.js';
 
 /** Why a flight was opened: for a caller who searches the tiers first, for `forceFresh`, or to refresh in the background. */
@@ -21,22 +21,30 @@ export interface ComputeRequest {
   readonly compute: Compute<unknown>;
   readonly call: CallOptions;
   readonly purpose: FlightPurpose;
+  /** The async context of its caller, where the computation may start in that of another. */
+  readonly asyncContext?: AsyncResource | undefined;
 }
 
 /** Where a flight stands. A queued flight has no guard, and so no birth. */
 type FlightState =
-  | { readonly phase: 'queued' }
-  | { readonly phase: 'running'; readonly guard: InvalidationGuard }
+  /** `behind` gives the flights of which one must end first. */
+  | { readonly phase: 'queued'; readonly behind: () => readonly Flight[] }
+  | { readonly phase: 'searching'; readonly guard: InvalidationGuard }
+  | { readonly phase: 'computing'; readonly guard: InvalidationGuard; readonly startedAt: number }
   /** A tier had the value. */
   | { readonly phase: 'answered'; readonly answer: EncodedValue }
-  /** All callers left before it started. */
+  /** Its last caller has timed out. A computation goes on, and its late result is dropped. */
   | { readonly phase: 'abandoned' };
 
-const QUEUED: FlightState = Object.freeze({ phase: 'queued' });
+const NONE: readonly Flight[] = Object.freeze([]);
+const OPENED: FlightState = Object.freeze({ phase: 'queued', behind: () => NONE });
 const ABANDONED: FlightState = Object.freeze({ phase: 'abandoned' });
 
+/** The async context of this moment, which a computation that starts later runs in. */
+export const asyncContextNow = (): AsyncResource => new AsyncResource('LaneCacheFlight');
+
 /** One look-up and computation of a key that its callers share. */
-export class Flight {
+export class Flight extends Computation {
   /** Callers who still wait. */
   readonly waiters = new Set<Waiter>();
   /** How many requests count with this flight's outcome, whether they still wait or not. */
@@ -46,25 +54,34 @@ export class Flight {
   /** The tiers were asked again after the turn of another instance. */
   hasWaitedForTurn = false;
   stale: StaleCopy | undefined;
+  /** Called when the computation ends, if it was given up before. */
+  endAbandoned: (() => void) | undefined;
   /** The flight that callers could join until `forceFresh` opened this one. */
   displaced: Flight | undefined;
-  state = QUEUED;
+  state = OPENED;
   /** Cancel functions of the timers that bound it, also of callers who have left. Few flights have any. */
   private limits: Set<() => void> | undefined;
   private controller: AbortController | undefined;
 
   constructor(
-    readonly key: string,
+    lane: string,
+    override readonly key: string,
     readonly compute: Compute<unknown>,
     readonly call: CallOptions,
     public purpose: FlightPurpose,
-    /** The computations that wait for this one. */
-    readonly scope?: FlightScope,
-  ) {}
+    private readonly asyncContext?: AsyncResource,
+  ) {
+    super(lane, key);
+  }
 
   /** The guard of a flight that runs. */
   get guard(): InvalidationGuard | undefined {
-    return this.state.phase === 'running' ? this.state.guard : undefined;
+    const { state } = this;
+    return state.phase === 'searching' || state.phase === 'computing' ? state.guard : undefined;
+  }
+
+  override get queuedBehind(): readonly Flight[] {
+    return this.state.phase === 'queued' ? this.state.behind() : NONE;
   }
 
   /** Callers who come now may wait for it. */
@@ -74,13 +91,16 @@ export class Flight {
 
   /** Nobody waits for it any more, and its result is dropped. */
   get isAbandoned(): boolean {
-    return this.state === ABANDONED || this.guard?.isAbandoned === true;
+    return this.state === ABANDONED;
   }
 
-  /** A computation that runs goes on, and its late result is not stored. */
   abandon(): void {
-    if (this.guard === undefined) this.state = ABANDONED;
-    else this.guard.abandon();
+    this.state = ABANDONED;
+  }
+
+  /** Runs its function in the async context of its caller. */
+  run<T>(work: () => T): T {
+    return this.asyncContext === undefined ? work() : this.asyncContext.runInAsyncScope(work);
   }
 
   limitBy(cancel: () => void): void {
@@ -110,7 +130,7 @@ export class Flight {
 }
 
 /** One caller waiting for a flight, with timeouts, signal and isolation of its own. */
-export class Waiter {
+export class Waiter implements Wait {
   readonly promise: Promise<unknown>;
   /** The flight it waits for, or waited for last. */
   flight: Flight | undefined;
@@ -118,28 +138,33 @@ export class Waiter {
   acceptsStale = false;
   /** Cancels its hard timeout, which bounds its flight even after it has left. */
   limit: (() => void) | undefined;
+  /** The async context of its caller, if the end of another flight may start its computation. */
+  asyncContext: AsyncResource | undefined;
   private resolve: (value: unknown) => void = unset;
   private reject: (error: unknown) => void = unset;
   private cleanUps: (() => void)[] = [];
 
   constructor(
-    public compute: Compute<unknown>,
+    readonly compute: Compute<unknown>,
     readonly call: CallOptions,
     /**
      * Position of the log when it asked. It is read before a flight is opened for it: the computation starts at once, and
      * may invalidate its own key.
      */
     readonly askedAt: number,
+    /** The computation that it is a part of. */
+    readonly asker: Computation | undefined,
   ) {
+    asker?.waitFor(this);
     this.promise = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
     });
   }
 
-  /** Binds its function to its caller's async context, because the end of another flight may call it. */
-  bindContext(): void {
-    this.compute = AsyncResource.bind(this.compute);
+  /** Keeps its caller's async context, because the end of another flight may call its function. */
+  keepAsyncContext(): void {
+    this.asyncContext = asyncContextNow();
   }
 
   /** Runs once the caller has its answer. */
@@ -162,6 +187,7 @@ export class Waiter {
   }
 
   private settle(): void {
+    this.asker?.waitNoLongerFor(this);
     for (const cleanUp of this.cleanUps) cleanUp();
     this.cleanUps = [];
   }

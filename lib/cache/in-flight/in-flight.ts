@@ -1,35 +1,51 @@
-import { AsyncResource } from 'node:async_hooks';
+import type { AsyncResource } from 'node:async_hooks';
+import { ComputeTimeoutError } from '../../errors/cache.errors.js';
 import type { InvalidationGuard } from '../../invalidation/lane-log.js';
 import { EncodedValue } from '../encoded-value.js';
 import { type ClusterTurns, isPartitioned, type LaneContext } from '../lane-context.js';
 import { type Found, fresherOf, staleInMemory, TierSearch } from '../tier-lookup.js';
-import { INVALIDATED, PARTITIONED, promote, refusalOf, refuse, store } from '../write.js';
-import { countFlight, emitCompute, emitMiss } from './accounting.js';
-import { type ComputeRequest, Flight, FlightContext, type FlightPurpose, Waiter } from './computation.js';
+import { type Computation, Queue, refuseCircle } from '../wait-graph.js';
+import { GIVEN_UP, INVALIDATED, PARTITIONED, promote, refusalOf, refuse, store } from '../write.js';
+import { AbandonedComputations } from './abandoned.js';
+import { type ComputationEnd, countFlight, emitCompute, emitMiss } from './accounting.js';
+import {
+  asyncContextNow,
+  type ComputeRequest,
+  Flight,
+  FlightContext,
+  type FlightPurpose,
+  Waiter,
+} from './computation.js';
 import { StaleServing, Waiters } from './waiters.js';
 
 /** A key is computed at most this many times at once: one flight that was invalidated, and one that callers may join. */
 const COMPUTATIONS_PER_KEY = 2;
+const NONE: readonly Flight[] = Object.freeze([]);
 
 /**
  * Single flight: the callers of a key share one look-up and one computation of it.
  *
  * A flight takes its birth, searches the tiers below memory, and computes if they have nothing. Per key at most one
  * flight can be joined. A flight that was invalidated runs on, and the next caller opens another. When two run, the next
- * one is queued, and all who come share it.
+ * one is queued, and all who come share it. A flight that was given up at its hardTimeout does not count.
  */
 export class InFlight {
   readonly waiters: Waiters;
   private readonly staleServing: StaleServing;
   /** The flight of each key that callers may join. */
   private readonly joinable = new Map<string, Flight>();
-  /** How many flights of a key run. */
-  private readonly running = new Map<string, number>();
+  /** The flights of a key that run. */
+  private readonly running = new Map<string, readonly Flight[]>();
   private readonly open = new Set<Flight>();
+  private readonly abandoned: AbandonedComputations;
 
   constructor(private readonly context: LaneContext) {
     this.staleServing = new StaleServing(context);
-    this.waiters = new Waiters(context, this.staleServing, (flight, error) => this.abandon(flight, error));
+    this.abandoned = new AbandonedComputations(context);
+    this.waiters = new Waiters(context, this.staleServing, {
+      overdue: (flight) => this.withdraw(flight),
+      abandon: (flight, error) => this.abandon(flight, error),
+    });
   }
 
   /** Flights that have started and have not ended. */
@@ -55,38 +71,71 @@ export class InFlight {
 
   /** Whether a flight that is opened now has to be queued. */
   isCrowded(key: string): boolean {
-    return (this.running.get(key) ?? 0) >= COMPUTATIONS_PER_KEY;
+    return this.runningOf(key).length >= COMPUTATIONS_PER_KEY;
+  }
+
+  /** Throws ReentrantError if the computation that asks for the key would wait for itself. */
+  refuseCircle(key: string, asker: Computation | undefined): void {
+    if (asker === undefined) return;
+    const running = this.runningOf(key);
+    const joinable = this.joinable.get(key);
+    const wanted: Computation[] = running.filter(
+      (flight) => flight === asker || (flight === joinable && flight.isJoinable),
+    );
+    if (wanted.length === 0 && this.isCrowded(key)) wanted.push(new Queue(this.context.lane, key, running));
+    refuseCircle(asker, wanted);
   }
 
   /** Lets a caller wait for the flight that it can join. Else opens one, which takes over the search that has begun. */
   wait(asked: ComputeRequest, joined: Flight | undefined, search?: TierSearch): Promise<unknown> {
-    const askedAt = this.context.shared.log.position;
-    const flight = joined ?? this.launch(asked, search);
-    const { state } = flight;
-    if (state.phase === 'answered') return Promise.resolve(state.answer.valueFor(asked.call.isolation));
-    const waiter = new Waiter(asked.compute, asked.call, askedAt);
-    this.waiters.join(flight, waiter);
+    const { shared } = this.context;
+    const waiter = new Waiter(asked.compute, asked.call, shared.log.position, shared.scopes.current);
+    const flight = joined ?? this.enqueue(asked);
+    waiter.flight = flight;
+    if (joined === undefined) this.startIfRoom(flight, search);
+    this.join(flight, waiter);
     return waiter.promise;
   }
 
-  /** Opens a flight, or queues it behind those of its key. It may have its answer when this returns. */
-  launch(asked: ComputeRequest, search?: TierSearch): Flight {
-    const { key, call, purpose } = asked;
-    const isQueued = this.isCrowded(key);
-    // The end of another flight starts a queued one, which must not run as a part of that other.
-    const compute = isQueued ? AsyncResource.bind(asked.compute) : asked.compute;
-    const scope = purpose === 'refresh' ? undefined : this.context.shared.scopes.current;
-    const flight = new Flight(key, compute, call, purpose, scope);
+  /** Lets a caller wait for a flight, or gives it the answer. */
+  join(flight: Flight, waiter: Waiter): void {
+    const { state } = flight;
+    if (state.phase === 'answered') waiter.give(state.answer);
+    else this.waiters.join(flight, waiter);
+  }
+
+  /** Opens a flight that renews an entry in the background, for which nobody waits. */
+  refresh(asked: ComputeRequest): void {
+    this.startIfRoom(this.enqueue(asked));
+  }
+
+  /** Makes a flight that callers can wait for. It runs from `startIfRoom` on. */
+  enqueue({ key, compute, call, purpose, asyncContext }: ComputeRequest): Flight {
+    const flight = new Flight(this.context.lane, key, compute, call, purpose, this.contextFor(key, asyncContext));
     flight.displaced = this.joinable.get(key);
     this.joinable.set(key, flight);
-    if (isQueued) return flight;
-    this.start(flight, search);
     return flight;
+  }
+
+  /** Starts a flight, or queues it behind those of its key. It may have its answer when this returns. */
+  startIfRoom(flight: Flight, search?: TierSearch): void {
+    const { key } = flight;
+    if (this.isCrowded(key)) flight.state = { phase: 'queued', behind: () => this.runningOf(key) };
+    else this.start(flight, search);
   }
 
   /** Aborts the signal of every computation. What they return still goes to those who wait. */
   abortAll(reason: unknown): void {
     for (const flight of this.open) flight.abort(reason);
+  }
+
+  private runningOf(key: string): readonly Flight[] {
+    return this.running.get(key) ?? NONE;
+  }
+
+  /** The end of another flight starts a queued one, which must not run as a part of that other. */
+  private contextFor(key: string, given: AsyncResource | undefined): AsyncResource | undefined {
+    return given ?? (this.isCrowded(key) ? asyncContextNow() : undefined);
   }
 
   private start(flight: Flight, search?: TierSearch): void {
@@ -95,9 +144,10 @@ export class InFlight {
     flight.stale = staleInMemory(this.context, key, call);
     const { purpose } = flight;
     this.open.add(flight);
-    this.running.set(key, (this.running.get(key) ?? 0) + 1);
+    const others = this.running.get(key);
+    this.running.set(key, others === undefined ? [flight] : [...others, flight]);
     const guard = shared.log.open({ lane, key, tags: call.tags });
-    flight.state = { phase: 'running', guard };
+    flight.state = { phase: 'searching', guard };
     if (purpose === 'refresh' && call.hardTimeoutMs !== null) this.waiters.limitRefresh(flight, call.hardTimeoutMs);
     if (purpose === 'request') this.follow(flight, guard, search ?? new TierSearch(this.context, key, call).run());
     else void this.compute(flight, guard);
@@ -114,6 +164,7 @@ export class InFlight {
   private searched(flight: Flight, guard: InvalidationGuard, search: TierSearch, found: Found | undefined): void {
     const { missed, stale, reason } = search;
     const { shared, policy } = this.context;
+    if (flight.isAbandoned) return;
     flight.missed = missed;
     if (stale !== undefined) flight.stale = fresherOf(flight.stale, stale);
     if (found !== undefined) {
@@ -122,8 +173,7 @@ export class InFlight {
     }
     if (!flight.hasWaitedForTurn) emitMiss(this.context, flight.key, reason);
     if (stale !== undefined) this.waiters.staleFound(flight);
-    if (guard.isAbandoned) this.settle(flight, guard, () => undefined);
-    else if (flight.stale !== undefined && this.staleServing.isBackingOff(flight.key))
+    if (flight.stale !== undefined && this.staleServing.isBackingOff(flight.key))
       this.serveStaleOrCompute(flight, guard);
     else if (shared.clusterTurns === undefined || policy.l4.coalesce === 'process') void this.compute(flight, guard);
     else void this.computeInTurn(flight, guard, shared.clusterTurns);
@@ -144,6 +194,7 @@ export class InFlight {
   private serveStaleOrCompute(flight: Flight, guard: InvalidationGuard): void {
     // Callers join in the step in which the flight is opened, so all of them are here one microtask later.
     queueMicrotask(() => {
+      if (flight.isAbandoned) return;
       for (const waiter of flight.waiters) {
         if (this.staleServing.serve(flight, waiter, { cause: 'compute-failed' })) flight.waiters.delete(waiter);
       }
@@ -156,35 +207,52 @@ export class InFlight {
   private async computeInTurn(flight: Flight, guard: InvalidationGuard, turns: ClusterTurns): Promise<void> {
     const turn = await turns.take(this.context.lane, flight.key);
     flight.hasWaitedForTurn = true;
-    if (turn === 'ended' && !guard.isInvalidated)
-      return this.follow(flight, guard, new TierSearch(this.context, flight.key, flight.call).run());
-    if (guard.isAbandoned) this.settle(flight, guard, () => undefined);
-    else await this.compute(flight, guard);
+    if (!flight.isAbandoned) {
+      if (turn === 'ended' && !guard.isInvalidated)
+        return this.follow(flight, guard, new TierSearch(this.context, flight.key, flight.call).run());
+      await this.compute(flight, guard);
+    }
     if (turn !== 'ended') turn.end();
   }
 
   private async compute(flight: Flight, guard: InvalidationGuard): Promise<void> {
-    const { shared, recorder, lane } = this.context;
+    const { shared } = this.context;
     if (flight.stale !== undefined && !this.staleServing.stillCounts(flight)) flight.stale = undefined;
+    const fullBy = this.abandoned.fullBy(flight.key);
+    if (fullBy !== undefined) return this.refuseToCompute(flight, guard, fullBy.timeoutMs);
     const ctx = new FlightContext(this.context, flight);
-    const holds = (key: string): boolean => key === flight.key && this.open.has(flight);
-    const scope = { lane, holds, outer: flight.scope };
     const startedAt = shared.clock.monotonic();
+    flight.state = { phase: 'computing', guard, startedAt };
     let value: unknown;
     try {
       // Async, so that a function that throws at once fails no sooner than its callers have joined.
-      value = await shared.scopes.within(scope, async () => flight.compute(ctx));
+      value = await flight.run(() => shared.scopes.within(flight, async () => flight.compute(ctx)));
     } catch (error) {
-      const ms = shared.clock.monotonic() - startedAt;
-      recorder.failed(ms);
-      emitCompute(this.context, flight, { outcome: 'failed', ms, error });
-      this.failed(flight, guard, error);
+      this.ended(flight, { outcome: 'failed', ms: shared.clock.monotonic() - startedAt, error });
+      if (!flight.isAbandoned) this.failed(flight, guard, error);
       return;
     }
-    const ms = shared.clock.monotonic() - startedAt;
-    recorder.computed(ms);
-    emitCompute(this.context, flight, { outcome: 'ok', ms });
-    this.computed(flight, guard, { value, ctx, computeMs: ms });
+    const computeMs = shared.clock.monotonic() - startedAt;
+    this.ended(flight, { outcome: 'ok', ms: computeMs });
+    if (flight.isAbandoned) refuse(this.context, flight.key, GIVEN_UP);
+    else this.computed(flight, guard, { value, ctx, computeMs });
+  }
+
+  /** Counts and emits that a computation has ended. */
+  private ended(flight: Flight, end: ComputationEnd): void {
+    if (end.outcome === 'ok') this.context.recorder.computed(end.ms);
+    else this.context.recorder.failed(end.ms);
+    flight.endAbandoned?.();
+    emitCompute(this.context, flight, end);
+  }
+
+  /** Too many computations of the key that were given up still run. No other is started. */
+  private async refuseToCompute(flight: Flight, guard: InvalidationGuard, timeoutMs: number): Promise<void> {
+    const { lane } = this.context;
+    // All callers have joined one microtask later.
+    await Promise.resolve();
+    if (!flight.isAbandoned)
+      this.failed(flight, guard, new ComputeTimeoutError(lane, flight.key, timeoutMs, 'crowded'));
   }
 
   /** Stores the result if it still counts, and gives it to those who asked before it was invalidated. */
@@ -218,9 +286,18 @@ export class InFlight {
 
   /** A caller who joined after the result had been invalidated needs another flight. */
   private retry(key: string, waiter: Waiter): void {
-    const { compute, call } = waiter;
+    const { compute, call, asker, asyncContext } = waiter;
+    try {
+      this.refuseCircle(key, asker);
+    } catch (error) {
+      waiter.fail(error);
+      return;
+    }
     const purpose = call.forceFresh ? 'forced' : 'request';
-    const flight = this.of(key, purpose) ?? this.launch({ key, compute, call, purpose });
+    const joined = this.of(key, purpose);
+    const flight = joined ?? this.enqueue({ key, compute, call, purpose, asyncContext });
+    waiter.flight = flight;
+    if (joined === undefined) this.startIfRoom(flight);
     if (flight.state.phase === 'answered') waiter.give(flight.state.answer);
     else this.waiters.transfer(flight, waiter);
   }
@@ -231,8 +308,8 @@ export class InFlight {
     this.context.shared.log.close(guard);
     flight.cancelLimits();
     this.open.delete(flight);
-    const left = (this.running.get(key) ?? 1) - 1;
-    if (left > 0) this.running.set(key, left);
+    const others = this.runningOf(key).filter((other) => other !== flight);
+    if (others.length > 0) this.running.set(key, others);
     else this.running.delete(key);
     this.withdraw(flight);
     const next = this.joinable.get(key);
@@ -251,14 +328,15 @@ export class InFlight {
   }
 
   /** Nobody waits any more. The late result is dropped, and the key's next caller opens another flight. */
-  private abandon(flight: Flight, error: unknown): void {
+  private abandon(flight: Flight, error: ComputeTimeoutError): void {
+    const { guard, key } = flight;
+    if (flight.state.phase === 'computing') flight.endAbandoned = this.abandoned.add(key, error);
+    flight.abandon();
+    countFlight(this.context, flight, { outcome: 'miss' });
     this.withdraw(flight);
     flight.abort(error);
-    const { phase } = flight.state;
-    flight.abandon();
-    if (phase !== 'queued') return;
-    flight.cancelLimits();
-    countFlight(this.context, flight, { outcome: 'miss' });
+    if (guard === undefined) flight.cancelLimits();
+    else this.end(flight, guard);
   }
 }
 

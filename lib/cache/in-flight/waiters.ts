@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { ComputeTimeoutError } from '../../errors/cache.errors.js';
+import { ComputeTimeoutError, type TimedOut } from '../../errors/cache.errors.js';
 import type { LaneContext } from '../lane-context.js';
 import { expiryOf, staleInMemory, type StaleCopy } from '../tier-lookup.js';
 import { emitCompute } from './accounting.js';
@@ -10,27 +10,34 @@ export class Waiters {
   constructor(
     private readonly context: LaneContext,
     private readonly staleServing: StaleServing,
-    /** Called when the last caller who waited has timed out. */
-    private readonly abandon: (flight: Flight, error: unknown) => void,
+    private readonly timedOut: {
+      /** Called when a computation has taken longer than its own hard timeout, whether callers still wait or not. */
+      readonly overdue: (flight: Flight) => void;
+      /** Called when the last caller who waited has timed out. */
+      readonly abandon: (flight: Flight, error: ComputeTimeoutError) => void;
+    },
   ) {}
 
   join(flight: Flight, waiter: Waiter): void {
     this.add(flight, waiter);
     const { softTimeoutMs, hardTimeoutMs, signal } = waiter.call;
-    const { state } = flight;
-    if (state.phase === 'running' && waiter.askedAt > state.guard.birth) waiter.bindContext();
+    const { guard } = flight;
+    if (guard !== undefined && waiter.askedAt > guard.birth) waiter.keepAsyncContext();
     if (signal !== undefined) this.followSignal(waiter, signal);
     if (hardTimeoutMs !== null) this.limit(flight, waiter, hardTimeoutMs);
     if (softTimeoutMs === 0) this.softTimeoutPassed(waiter);
-    else if (softTimeoutMs !== null && flight.waiters.has(waiter)) {
-      waiter.afterwards(this.context.shared.clock.schedule(softTimeoutMs, () => this.softTimeoutPassed(waiter)));
-    }
+    else if (softTimeoutMs !== null && flight.waiters.has(waiter)) this.awaitSoftTimeout(waiter, softTimeoutMs);
   }
 
   /** Bounds a background refresh, for which nobody waits. */
   limitRefresh(flight: Flight, afterMs: number): void {
     const { clock } = this.context.shared;
-    flight.limitBy(clock.schedule(afterMs, () => this.abandonIfLeft(flight, this.timeoutOf(flight, afterMs))));
+    flight.limitBy(
+      clock.schedule(afterMs, () => {
+        this.timedOut.overdue(flight);
+        this.abandonIfLeft(flight, this.timeoutOf(flight, afterMs));
+      }),
+    );
   }
 
   /** Lets a caller who waited for another flight wait for this one. Its timeouts go on. */
@@ -42,6 +49,17 @@ export class Waiters {
   /** The search of the flight found a stale copy. */
   staleFound(flight: Flight): void {
     for (const waiter of flight.waiters) if (waiter.acceptsStale) this.serveStale(waiter);
+  }
+
+  private awaitSoftTimeout(waiter: Waiter, afterMs: number): void {
+    const { clock, hold } = this.context.shared;
+    const leave = hold.enter();
+    const cancel = clock.schedule(afterMs, () => {
+      leave();
+      this.softTimeoutPassed(waiter);
+    });
+    waiter.afterwards(cancel);
+    waiter.afterwards(leave);
   }
 
   private softTimeoutPassed(waiter: Waiter): void {
@@ -66,6 +84,7 @@ export class Waiters {
     const { flight } = waiter;
     if (flight === undefined) return;
     const error = this.timeoutOf(flight, afterMs);
+    if (isOverdue(flight, this.context.shared.clock.monotonic())) this.timedOut.overdue(flight);
     if (flight.waiters.delete(waiter)) {
       emitCompute(this.context, flight, { outcome: 'timeout', ms: afterMs, error });
       if (!this.staleServing.serve(flight, waiter, { cause: 'compute-failed', error })) waiter.fail(error);
@@ -76,16 +95,20 @@ export class Waiters {
   private abandonIfLeft(flight: Flight, error: ComputeTimeoutError): void {
     if (flight.waiters.size > 0 || flight.isAbandoned) return;
     this.staleServing.failed(flight);
-    this.abandon(flight, error);
+    this.timedOut.abandon(flight, error);
   }
 
   private timeoutOf(flight: Flight, afterMs: number): ComputeTimeoutError {
-    return new ComputeTimeoutError(this.context.lane, flight.key, afterMs);
+    const { phase } = flight.state;
+    const what: TimedOut = phase === 'queued' || phase === 'searching' ? phase : 'computing';
+    return new ComputeTimeoutError(this.context.lane, flight.key, afterMs, what);
   }
 
   private limit(flight: Flight, waiter: Waiter, afterMs: number): void {
-    waiter.limit = this.context.shared.clock.schedule(afterMs, () => this.timeOut(waiter, afterMs));
+    const { clock, hold } = this.context.shared;
+    waiter.limit = clock.schedule(afterMs, () => this.timeOut(waiter, afterMs));
     flight.limitBy(waiter.limit);
+    if (flight.waiters.has(waiter)) waiter.afterwards(hold.enter());
   }
 
   private followSignal(waiter: Waiter, signal: AbortSignal): void {
@@ -99,6 +122,14 @@ export class Waiters {
     signal.addEventListener('abort', leave, { once: true });
     waiter.afterwards(() => signal.removeEventListener('abort', leave));
   }
+}
+
+/** Timers may be early by a fraction of a millisecond. */
+const EARLY_MS = 2;
+
+/** Whether the computation has run for as long as the caller that opened it allows. */
+function isOverdue({ state, call }: Flight, now: number): boolean {
+  return state.phase === 'computing' && now - state.startedAt >= (call.hardTimeoutMs ?? Infinity) - EARLY_MS;
 }
 
 interface StaleCause {

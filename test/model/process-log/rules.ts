@@ -232,7 +232,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     'a caller after an expiry does not join the flight',
     one,
     expiry,
-    [laneLog, "return this.state === 'open' && this.expiredAt === undefined;", "return this.state === 'open';"],
+    [laneLog, 'return !this.isInvalidated && this.expiredAt === undefined;', 'return !this.isInvalidated;'],
     [inFlight, 'isCurrent: counts && expiredAt === undefined', 'isCurrent: counts'],
   ),
   omit('12 expire', 'a value that expired during its computation is stored expired', one, expiry, [

@@ -20,6 +20,8 @@ interface Running {
   readonly isForced: boolean;
   readonly isShared: boolean;
   readonly isAborted: () => boolean;
+  /** It has run for as long as the caller that opened it allows. */
+  readonly isOverdue: () => boolean;
   end(outcome: 'ok' | 'failed'): void;
 }
 
@@ -420,6 +422,7 @@ export class World implements ModelWorld<Action> {
     const startedAt = this.tick();
     const made = this.made(by, { lane, key, how, startedAt });
     const isForced = how.force;
+    const dueMs = this.time + (how.hardMs ?? Infinity);
     // Whoever waited for a part of a batch may have timed out without an end to all of it.
     const mayBeLeft = asked.isBatch === true && how.hardMs !== undefined;
     this.checkAlone({ by, lane, key, isShared, isForced });
@@ -434,6 +437,7 @@ export class World implements ModelWorld<Action> {
           isForced,
           isShared,
           isAborted: () => ctx.signal.aborted || mayBeLeft,
+          isOverdue: () => this.time >= dueMs,
         },
         end: (outcome) => {
           this.running = this.running.filter((other) => other !== running);
@@ -459,15 +463,16 @@ export class World implements ModelWorld<Action> {
     };
   }
 
-  /** One computation for all who come, and at most two in all. */
+  /** One computation for all who come, and at most two in all that have not been given up. */
   private checkAlone(next: Pick<Running, 'by' | 'lane' | 'key' | 'isShared' | 'isForced'>): void {
     if (!next.isShared) return;
     const others = this.running.filter(
       ({ by, lane, key, isShared }) => isShared && by === next.by && lane === next.lane && key === next.key,
     );
-    if (others.length >= 2) this.violation ??= `P2 a third computation of ${next.key}`;
-    for (const { openedAt: startedAt, key, lane, isForced, isAborted } of others) {
-      if (isForced || next.isForced || isAborted()) continue;
+    if (others.filter(({ isAborted }) => !isAborted()).length >= 2)
+      this.violation ??= `P2 a third computation of ${next.key}`;
+    for (const { openedAt: startedAt, key, lane, isForced, isAborted, isOverdue } of others) {
+      if (isForced || next.isForced || isAborted() || isOverdue()) continue;
       if (this.oracle.hasNewer({ by: next.by, lane, key, startedAt })) continue;
       const tags = tagsOf(key);
       // Who takes over starts anew.

@@ -60,6 +60,7 @@ describe('the registry of an app', () => {
     const types = new Map(registry.registered.map(({ name, type }) => [name, type]));
     expect(Object.fromEntries(types)).toEqual({
       lane_cache_requests_total: 'counter',
+      lane_cache_abandoned: 'gauge',
       lane_cache_hits_total: 'counter',
       lane_cache_misses_total: 'counter',
       lane_cache_bypassed_total: 'counter',
