@@ -83,9 +83,13 @@ export type {
   CheckpointStatus,
   CleanupOptions,
   CleanupReport,
+  DueCheckpoint,
+  ForkCheckpointOptions,
   RestoreCheckpointOptions,
   SaveCheckpointOptions,
+  StepOptions,
 } from './checkpoints/checkpoint.js';
+export type { RetentionOptions } from './checkpoints/retention.js';
 export { CheckpointCleanupTask } from './housekeeping/checkpoint-cleanup.task.js';
 
 export { LaneCacheMetrics } from './metrics/lane-cache-metrics.js';

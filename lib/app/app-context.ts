@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path';
+import { labelsOfRecord } from '../checkpoints/checkpoint-validation.js';
 import { KeyHistory } from '../cache/key-history.js';
 import { FlightScopes } from '../cache/wait-graph.js';
 import { systemClock, type Clock, LifeClock } from '../clock/clock.js';
@@ -126,6 +127,7 @@ export async function openDiskFor(context: AppContext): Promise<Disk> {
     evicted: (lane, key, tier, reason) => historyOf(lane).evicted(key, tier, reason),
     checkpoints: checkpointsDirectory(options),
     serves: context.purpose === 'look' ? 'nobody' : 'others',
+    labelsOf: (record) => labelsOfRecord(context.codec, record),
     minFreeBytes: storage?.minFreeBytes === undefined ? undefined : parseSize(storage.minFreeBytes),
     deadlineMs:
       storage?.deadline === undefined

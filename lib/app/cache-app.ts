@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { LaneManager } from '../cache/lane-manager.js';
 import { laneOptions } from '../cache/call-options.js';
 import { GuardedTier } from '../cache/guarded-tier.js';
@@ -8,6 +9,7 @@ import { RemoteInvalidations } from '../cache/remote-invalidations.js';
 import { CheckpointCleaner } from '../checkpoints/checkpoint-cleaner.js';
 import { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
+import type { RetentionOptions } from '../checkpoints/retention.js';
 import { withDeadline } from '../clock/timers.js';
 import { cachedKeyFor } from '../decorators/keys.js';
 import { KeyPattern } from '../entries/pattern.js';
@@ -113,17 +115,17 @@ export async function createLaneCache(
   }
 }
 
-/** Lanes that `retentionDays` names are the app's, or are found in the store. Throws UnknownLaneError. */
+/** Lanes that `maxAgeDays` names are the app's, or are found in the store. Throws UnknownLaneError. */
 async function checkRetention(
   { options, lanes, purpose, warnOnce }: AppContext,
   checkpoints: CheckpointService,
 ): Promise<void> {
-  const days = options.checkpoints === false ? undefined : options.checkpoints?.retentionDays;
+  const days = options.checkpoints === false ? undefined : options.checkpoints?.retention?.maxAgeDays;
   const unknown = typeof days === 'object' ? Object.keys(days).filter((lane) => !lanes.has(lane)) : [];
   if (unknown.length === 0 || purpose === 'look') return;
   const { state, reason, lanes: stored } = await checkpoints.getCheckpointCacheStatus();
   for (const lane of unknown.filter((name) => !Object.hasOwn(stored, name))) {
-    const field = `checkpoints.retentionDays.${lane}`;
+    const field = `checkpoints.retention.maxAgeDays.${lane}`;
     if (state === 'on' || reason === 'no-directory') {
       throw new UnknownLaneError(lane, [...lanes.keys(), ...Object.keys(stored)], field, field);
     }
@@ -345,7 +347,7 @@ function keepsCheckpointsOnServer({ options }: AppContext): boolean {
 
 function checkpointsOf(context: AppContext, store: () => CheckpointStore): CheckpointService {
   const { lanes, codec, clock, events, defaultLane, options, warnOnce } = context;
-  const { maxStateBytes, warnStateBytes } = options.checkpoints === false ? {} : (options.checkpoints ?? {});
+  const { maxStateBytes, warnStateBytes, retention } = options.checkpoints === false ? {} : (options.checkpoints ?? {});
   return new CheckpointService({
     codec,
     clock,
@@ -353,6 +355,12 @@ function checkpointsOf(context: AppContext, store: () => CheckpointStore): Check
     defaultLane,
     lanes: [...lanes.keys()],
     store,
+    savedBy: `${hostname()}:${process.pid}`,
+    compressFrom: (lane) => {
+      const compression = lanes.get(lane)?.policy.compression;
+      return compression?.enabled === true ? compression.minBytes : undefined;
+    },
+    ...(retention !== undefined && { retention }),
     ...(maxStateBytes === undefined ? {} : { maxStateBytes: parseSize(maxStateBytes) }),
     ...(warnStateBytes === undefined ? {} : { warnStateBytes: parseSize(warnStateBytes) }),
     warn: (message) => warnOnce(message, message),
@@ -362,15 +370,14 @@ function checkpointsOf(context: AppContext, store: () => CheckpointStore): Check
 /** Throws OPTIONS_INVALID for a schedule that is none. */
 function cleanupOf(context: AppContext, disk: Disk, store: () => CheckpointStore): CleanupSchedule {
   const { options, clock, events, warnOnce } = context;
-  const { retentionDays, cleanup, timeZone } =
+  const { retention, cleanup, timeZone } =
     options.checkpoints === false ? ({ cleanup: false } as const) : (options.checkpoints ?? {});
   const isOnServer = keepsCheckpointsOnServer(context);
   const isAlone = isOnServer || options.directory === false;
   const task = new CheckpointCleanupTask({
-    cleaner: () => new CheckpointCleaner(store, clock, events),
+    cleaner: () => new CheckpointCleaner(store, clock, events, retention),
     events,
     isOwner: () => (isAlone || disk.journal !== undefined) && store().state.state === 'on',
-    retentionDays,
   });
   return new CleanupSchedule({
     task,
@@ -394,10 +401,6 @@ async function checkpointUse(checkpoints: CheckpointService): Promise<ReadonlyMa
   return new Map(uses);
 }
 
-const RETENTION_DAYS = 7;
-
-type Retention = AppRecord['retentionDays'];
-
 /** What the app leaves in its directory for the command line. */
 function recordOf(context: AppContext, metrics: MetricsReport): AppRecord {
   const { options, lanes, defaultLane, clock } = context;
@@ -408,14 +411,16 @@ function recordOf(context: AppContext, metrics: MetricsReport): AppRecord {
     version: options.version ?? '',
     policies: [...lanes.values()].map(({ policy }) => policy),
     checkpoints: checkpointsDirectory(options),
-    retentionDays: options.checkpoints === false ? false : retentionOf(options.checkpoints?.retentionDays),
+    retention: options.checkpoints === false ? { maxAgeDays: false } : retentionOf(options.checkpoints?.retention),
     metrics,
   });
 }
 
 /** JSON has no Infinity, which means the same as false. */
-function retentionOf(days: Retention = RETENTION_DAYS): Retention {
+function retentionOf({ maxAgeDays, ...counts }: RetentionOptions = {}): RetentionOptions {
   const finite = (each: number | false): number | false => (each === Infinity ? false : each);
-  if (typeof days !== 'object') return finite(days);
-  return Object.fromEntries(Object.entries(days).map(([lane, each]) => [lane, finite(each)]));
+  if (maxAgeDays === undefined) return counts;
+  if (typeof maxAgeDays !== 'object') return { ...counts, maxAgeDays: finite(maxAgeDays) };
+  const byLane = Object.entries(maxAgeDays).map(([lane, each]) => [lane, finite(each)] as const);
+  return { ...counts, maxAgeDays: Object.fromEntries(byLane) };
 }

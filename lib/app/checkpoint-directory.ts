@@ -1,5 +1,5 @@
 import { relative } from 'node:path';
-import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
+import type { CheckpointRecord, CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { ReadFaults } from '../checkpoints/local/checkpoint-tables.js';
 import { LocalCheckpointStore } from '../checkpoints/local/local-checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
@@ -22,6 +22,8 @@ interface CheckpointPlace {
   readonly clock: Clock;
   readonly events: EventSink;
   readonly minFreeBytes: number | undefined;
+  /** The labels of a checkpoint that an earlier release saved. */
+  readonly labelsOf: (record: CheckpointRecord) => readonly string[];
   readonly deadlineMs: number;
   readonly opened: OpenDirectories;
 }
@@ -71,7 +73,7 @@ export class CheckpointDirectory {
   }
 
   private async openFolder(directory: string, { requireOwnership, release }: Claim): Promise<CheckpointStore> {
-    const { clock, minFreeBytes, deadlineMs, events, opened } = this.place;
+    const { clock, minFreeBytes, deadlineMs, events, opened, labelsOf } = this.place;
     const faults = new ReadFaults();
     const report = {
       fault: (kind: StorageFaultKind, detail: string, error: unknown): void => faults.note(kind, detail, error),
@@ -87,7 +89,14 @@ export class CheckpointDirectory {
       const releaseIfClosed = async (): Promise<void> => {
         if (!opened.has(directory)) await release();
       };
-      const store = new LocalCheckpointStore(environment, { clock, events, faults, release: releaseIfClosed, gone });
+      const store = new LocalCheckpointStore(environment, {
+        clock,
+        events,
+        faults,
+        labelsOf,
+        release: releaseIfClosed,
+        gone,
+      });
       return store;
     } catch (error) {
       await release();

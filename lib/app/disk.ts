@@ -1,5 +1,5 @@
 import type { Persistence } from '../cache/lane-context.js';
-import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
+import type { CheckpointRecord, CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
 import type { Clock, LifeClock } from '../clock/clock.js';
 import type { EventSink } from '../events/event-map.js';
@@ -27,6 +27,8 @@ export interface DiskOptions {
   /** Whether other processes may ask this one while it is the owner. */
   readonly serves: 'others' | 'nobody';
   readonly minFreeBytes: number | undefined;
+  /** The labels of a checkpoint that an earlier release saved. */
+  readonly labelsOf: (record: CheckpointRecord) => readonly string[];
   readonly deadlineMs: number;
 }
 

@@ -2,6 +2,7 @@ import type { LoggerService } from '@nestjs/common';
 import { types } from 'node:util';
 import type { Clock } from '../clock/clock.js';
 import { withDeclaration } from '../decorators/cache-type.decorator.js';
+import type { RetentionOptions } from '../checkpoints/retention.js';
 import type { TypeEntry } from '../entries/codec/class-kinds.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { LANE, callDuration, laneName, period, size } from '../lanes/lane-policy.js';
@@ -24,6 +25,7 @@ import {
   oneOf,
   recordOf,
   text,
+  whole,
   defineOptions,
   type Kinds,
 } from '../options/options-shape.js';
@@ -33,8 +35,8 @@ export interface CheckpointOptions {
   /** Default `<directory>/checkpoints`. */
   readonly directory?: string;
   readonly store?: 'local' | 'distributed';
-  /** Default 7; by lane if given as a record. false = keep for ever. */
-  readonly retentionDays?: number | false | Readonly<Record<string, number | false>>;
+  /** Which versions stay. The scheduled cleanup goes by it, and so do calls and commands, field by field. */
+  readonly retention?: RetentionOptions;
   /** A cron expression. Default '0 3 * * *', daily at 03:00 local time; false = off. */
   readonly cleanup?: string | false;
   /** Of `cleanup`. Default: the machine's. */
@@ -102,15 +104,26 @@ export interface DistributedOptions {
 
 const days = either(inWords('a number of days (0 or more)', fromZero), oneOf(false));
 
-const CHECKPOINTS = defineOptions<CheckpointOptions>('The settings', {
-  directory: filePath,
-  store: oneOf('local', 'distributed'),
-  retentionDays: either(days, recordOf(days)),
-  cleanup: either(text, oneOf(false)),
-  timeZone: nonEmpty,
-  maxStateBytes: size,
-  warnStateBytes: size,
+const RETENTION = defineOptions<RetentionOptions>('The settings', {
+  maxAgeDays: either(days, recordOf(days)),
+  keepLast: whole,
+  keepUnfinished: flag,
+  keepVersions: whole,
 });
+
+const CHECKPOINTS = defineOptions<CheckpointOptions>(
+  'The settings',
+  {
+    directory: filePath,
+    store: oneOf('local', 'distributed'),
+    retention: RETENTION,
+    cleanup: either(text, oneOf(false)),
+    timeZone: nonEmpty,
+    maxStateBytes: size,
+    warnStateBytes: size,
+  },
+  { elsewhere: { retentionDays: 'Write retention: { maxAgeDays: … }.' } },
+);
 
 const STORAGE = defineOptions<StorageOptions>('The settings', {
   minFreeBytes: size,

@@ -1,4 +1,5 @@
 import type { ClusterTurns } from '../cache/lane-context.js';
+import { labelsOfRecord } from '../checkpoints/checkpoint-validation.js';
 import type { RemoteInvalidations } from '../cache/remote-invalidations.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
@@ -46,7 +47,7 @@ export async function openShared(
 
 function settingsOf(
   given: DistributedOptions,
-  { lanes, clock, life, events, recorder }: AppContext,
+  { lanes, clock, life, codec, events, recorder }: AppContext,
   { disk, log }: { readonly disk: Disk; readonly log: InvalidationLog },
 ): RedisBackendOptions {
   const ms = (field: 'commandTimeout' | 'maxStaleness', otherwise: Duration): number =>
@@ -66,6 +67,7 @@ function settingsOf(
     life,
     events,
     recorder,
+    labelsOf: (record) => labelsOfRecord(codec, record),
     position: () => log.position,
     journal: () => disk.journal,
     outbox: () => disk.outbox,

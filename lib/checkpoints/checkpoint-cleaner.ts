@@ -2,7 +2,8 @@ import { type Clock, nextTurn } from '../clock/clock.js';
 import type { EventSink } from '../events/event-map.js';
 import type { CleanupOptions } from './checkpoint.js';
 import { toRule } from './checkpoint-validation.js';
-import type { CheckpointRecord, CheckpointStore, CleanupPosition } from './checkpoint-store.js';
+import { storedBytesOf, type CheckpointStore, type CleanupPosition, type DueVersion } from './checkpoint-store.js';
+import { daysOf, type RetentionOptions } from './retention.js';
 
 const MAX_LISTED = 1_000;
 
@@ -14,8 +15,10 @@ export interface CleanupTally {
   /** How many of the removed were the newest version of their id. Their workflows can no longer resume. */
   readonly newestOfId: number;
   /** The first 1,000. */
-  readonly records: readonly CheckpointRecord[];
+  readonly due: readonly DueVersion[];
 }
+
+const NOTHING: CleanupTally = { removed: 0, bytes: 0, pinnedKept: 0, newestOfId: 0, due: [] };
 
 /**
  * Removes the versions that are due, slice by slice. Other work gets its turn in between. A cleanup that is killed has
@@ -26,37 +29,60 @@ export class CheckpointCleaner {
     private readonly store: () => CheckpointStore,
     private readonly clock: Clock,
     private readonly events: EventSink,
+    /** What a call that names no rule of its own goes by. */
+    private readonly retention: RetentionOptions = {},
   ) {}
 
   async clean(options: CleanupOptions, signal?: AbortSignal): Promise<CleanupTally> {
-    const rule = toRule(options, this.clock.now());
-    const records: CheckpointRecord[] = [];
-    let [removed, bytes, pinnedKept, newestOfId] = [0, 0, 0, 0];
+    const { keepLast, keepUnfinished } = this.retention;
+    const rules: CleanupOptions = {
+      ...(keepLast !== undefined && { keepLast }),
+      ...(keepUnfinished !== undefined && { keepUnfinished }),
+      ...options,
+    };
+    const maxAgeDays = options.maxAgeDays ?? this.retention.maxAgeDays;
+    if (typeof maxAgeDays !== 'object' || options.lane !== undefined)
+      return this.pass(rules, daysOf(maxAgeDays, options.lane ?? ''), signal);
+    let total = NOTHING;
+    // One lane after the other leaves the disk to the app.
+    for (const lane of await this.lanes()) {
+      if (signal?.aborted === true) break;
+      total = sum(total, await this.pass({ ...rules, lane }, daysOf(maxAgeDays, lane), signal));
+    }
+    return total;
+  }
+
+  private async pass(rules: CleanupOptions, days: number, signal: AbortSignal | undefined): Promise<CleanupTally> {
+    const rule = toRule(rules, days, this.clock.now());
+    let total = NOTHING;
     let from: CleanupPosition | undefined;
     for (;;) {
-      const slice = await this.store().clean(rule, from);
-      removed += slice.removed.length;
-      newestOfId += slice.newestOfId;
-      pinnedKept += slice.pinnedKept;
-      for (const record of slice.removed) {
-        bytes += record.sizeBytes;
-        if (records.length < MAX_LISTED) records.push(record);
-      }
-      if (rule.mode === 'remove') this.emitRemoved(slice.removed);
-      from = slice.next;
-      if (from === undefined || signal?.aborted === true) break;
+      const { removed, newestOfId, pinnedKept, next } = await this.store().clean(rule, from);
+      const bytes = removed.reduce((sumOfBytes, { record }) => sumOfBytes + storedBytesOf(record), 0);
+      total = sum(total, { removed: removed.length, bytes, pinnedKept, newestOfId, due: removed });
+      if (rule.mode === 'remove') this.emitRemoved(removed);
+      from = next;
+      if (from === undefined || signal?.aborted === true) return total;
       await nextTurn();
     }
-    return { removed, bytes, pinnedKept, newestOfId, records };
   }
 
   /** The lanes that have checkpoints. */
-  async lanes(): Promise<readonly string[]> {
+  private async lanes(): Promise<readonly string[]> {
     return Object.keys((await this.store().usage(this.clock.now())).lanes);
   }
 
-  private emitRemoved(removed: readonly CheckpointRecord[]): void {
+  private emitRemoved(removed: readonly DueVersion[]): void {
     if (!this.events.wants('checkpoint')) return;
-    for (const { id, version } of removed) this.events.emit('checkpoint', { action: 'removed', id, version });
+    for (const { record } of removed)
+      this.events.emit('checkpoint', { action: 'removed', id: record.id, version: record.version });
   }
 }
+
+const sum = (one: CleanupTally, other: CleanupTally): CleanupTally => ({
+  removed: one.removed + other.removed,
+  bytes: one.bytes + other.bytes,
+  pinnedKept: one.pinnedKept + other.pinnedKept,
+  newestOfId: one.newestOfId + other.newestOfId,
+  due: one.due.length >= MAX_LISTED ? one.due : [...one.due, ...other.due].slice(0, MAX_LISTED),
+});

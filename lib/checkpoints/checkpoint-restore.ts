@@ -4,13 +4,14 @@ import { CheckpointDamagedError } from '../errors/checkpoint.errors.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { EventSink } from '../events/event-map.js';
 import {
-  hasExpired,
   type CheckpointRecord,
   type CheckpointStore,
   type ReadOutcome,
   type VersionSelector,
 } from './checkpoint-store.js';
 import { checksumOf } from './checkpoint-validation.js';
+import { hasExpired } from './retention.js';
+import { expandState } from './state-compression.js';
 
 /** A version whose state matches its checksum. */
 export interface ValidVersion {
@@ -40,7 +41,8 @@ export class RestoreSearch {
     const version = read.outcome === 'found' ? read.record.version : read.version;
     if (read.outcome === 'found') {
       if (!isWanted(read.record, query)) return undefined;
-      if (isValid(read)) return read;
+      const valid = await validOf(read);
+      if (valid !== undefined) return valid;
     }
     await this.report(id, version);
     if (query.onDamage === 'fall-back') return this.newestBefore(id, version, query);
@@ -71,7 +73,8 @@ export class RestoreSearch {
     for (const version of await this.store.versions(id)) {
       if (version >= before) continue;
       const read = await this.store.read(id, { version });
-      if (read.outcome === 'found' && !hasExpired(read.record, now) && isValid(read)) yield read;
+      const valid = read.outcome === 'found' && !hasExpired(read.record, now) ? await validOf(read) : undefined;
+      if (valid !== undefined) yield valid;
       await nextTurn();
     }
   }
@@ -80,8 +83,14 @@ export class RestoreSearch {
 const isWanted = (record: CheckpointRecord, { now, maxAge }: RestoreQuery): boolean =>
   !hasExpired(record, now) && (maxAge === undefined || now - record.savedAt <= maxAge);
 
-const isValid = (read: Extract<ReadOutcome, { readonly outcome: 'found' }>): boolean =>
-  checksumOf(read.state) === read.record.checksum;
+/** The state as it was encoded. Undefined if it is not what was saved. */
+async function validOf({
+  record,
+  state: stored,
+}: Extract<ReadOutcome, { readonly outcome: 'found' }>): Promise<ValidVersion | undefined> {
+  const state = record.storedBytes === undefined ? stored : await expandState(record, stored);
+  return state !== undefined && checksumOf(state) === record.checksum ? { record, state } : undefined;
+}
 
 /** Rejects with `CHECKPOINT_INVALID` if the state is intact but this app cannot rebuild it. */
 // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- declared by the caller of a restore

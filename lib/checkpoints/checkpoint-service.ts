@@ -3,32 +3,34 @@ import type { ValueCodec } from '../entries/codec/value-codec.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
 import { CheckpointConflictError } from '../errors/checkpoint.errors.js';
 import { isLaneCacheError, LaneCacheError } from '../errors/lane-cache.error.js';
-import type { EventSink } from '../events/event-map.js';
 import { toMilliseconds } from '../lanes/units.js';
 import { CheckpointCleaner } from './checkpoint-cleaner.js';
 import { decodeState, RestoreSearch, type RestoreQuery, type ValidVersion } from './checkpoint-restore.js';
-import {
-  hasExpired,
-  type CheckpointRecord,
-  type CheckpointStore,
-  type CheckpointStoreState,
-  type CheckpointUsage,
-  type UsageCounts,
+import { CheckpointSaver, throwUnavailable, type PreparedSave, type SaverSettings } from './checkpoint-saver.js';
+import type {
+  CheckpointRecord,
+  CheckpointStore,
+  CheckpointStoreState,
+  CheckpointUsage,
+  UsageCounts,
 } from './checkpoint-store.js';
 import {
+  decodeMetadata,
+  FORK_OPTIONS,
   fromPosition,
   GET_OPTIONS,
+  HISTORY_OF,
   HISTORY_OPTIONS,
   ITERATE_FILTER,
+  labelsOfRecord,
   LIST_FILTER,
   requireCount,
   requireName,
   RESTORE_OPTIONS,
   SAVE_OPTIONS,
+  STEP_OPTIONS,
   toCleanup,
-  toDraft,
   toQuery,
-  type DraftSettings,
 } from './checkpoint-validation.js';
 import type {
   Checkpoint,
@@ -39,17 +41,17 @@ import type {
   CheckpointStatus,
   CleanupOptions,
   CleanupReport,
+  ForkCheckpointOptions,
   RestoreCheckpointOptions,
   SaveCheckpointOptions,
+  StepOptions,
 } from './checkpoint.js';
+import { hasExpired } from './retention.js';
+import { StepRunner } from './step-runner.js';
 import { asUnavailable, NO_USAGE } from './unavailable-checkpoint-store.js';
 
 /** What the service works with. */
-export interface CheckpointSettings extends DraftSettings, WarningSettings {
-  /** Called at each use: another store takes over when the directory changes hands. */
-  readonly store: () => CheckpointStore;
-  readonly events: EventSink;
-}
+export type CheckpointSettings = SaverSettings;
 
 /**
  * Durable versions of workflow state. They are never evicted, and clearing the cache leaves them.
@@ -59,10 +61,12 @@ export interface CheckpointSettings extends DraftSettings, WarningSettings {
  * read or written. After the app was closed reads find nothing and writes reject with `CLOSED`.
  */
 export class CheckpointService {
-  private readonly warnings: SaveWarnings;
+  private readonly saver: CheckpointSaver;
+  private readonly steps: StepRunner;
 
   constructor(private readonly settings: CheckpointSettings) {
-    this.warnings = new SaveWarnings(settings);
+    this.saver = new CheckpointSaver(settings);
+    this.steps = new StepRunner(settings, this.saver, (id, options) => this.find(id, options));
   }
 
   /**
@@ -77,16 +81,78 @@ export class CheckpointService {
     options: string | SaveCheckpointOptions = {},
   ): Promise<CheckpointInfo> {
     const wanted = SAVE_OPTIONS.read(typeof options === 'string' ? { lane: options } : options);
-    const { codec, events } = this.settings;
-    const { draft, bytes } = toDraft(this.settings, id, state, wanted);
-    this.warnings.noteSize(id, bytes.length);
-    const saving = this.write((store) => store.save(draft, bytes, wanted.expectedVersion));
-    const saved = await this.warnings.during(saving, bytes.length);
+    const { expectedVersion } = wanted;
+    const prepared = this.saver.prepare(id, state, wanted);
+    const saved = await this.saver.save(prepared, expectedVersion === undefined ? {} : { expectedVersion });
     if (saved.outcome === 'conflict') {
-      throw new CheckpointConflictError(id, wanted.expectedVersion ?? 0, saved.currentVersion);
+      throw new CheckpointConflictError(id, expectedVersion ?? 0, saved.currentVersion);
     }
-    events.emit('checkpoint', { action: 'saved', id, version: saved.record.version });
+    return toInfo(saved.record, this.settings.codec);
+  }
+
+  /**
+   * Begins the new id `to` with the state of `from`, which stays as it is. The info names it as `parent`. Lane, step and
+   * metadata are those of `from`; workflow and ttl are not. Rejects with `CHECKPOINT_INVALID` if `from` has no such
+   * version, and with `CheckpointConflictError` if there is a checkpoint `to`.
+   */
+  async fork(from: string, to: string, options?: ForkCheckpointOptions): Promise<CheckpointInfo> {
+    const { version, workflow, lane } = FORK_OPTIONS.read(options);
+    requireName(from, 'from');
+    requireName(to, 'to');
+    if (workflow !== undefined) requireName(workflow, 'workflow');
+    const { lanes, codec } = this.settings;
+    if (lane !== undefined && !lanes.includes(lane)) throw new UnknownLaneError(lane, lanes);
+    const found = await this.find(from, version === undefined ? {} : { version });
+    if (found === undefined) throw nothingToFork(from, version);
+    const saved = await this.saver.save(this.forked(found, to, { workflow, lane }), { expectedVersion: 0 });
+    if (saved.outcome === 'conflict') throw new CheckpointConflictError(to, 0, saved.currentVersion);
     return toInfo(saved.record, codec);
+  }
+
+  /**
+   * Runs a step of a workflow once, and saves its result; from then on restores it. All callers of an id, in whatever
+   * process, end with the one saved result: of two that ran the step, the later one adopts the result that was saved
+   * first. Concurrent calls in one process run it once. Each caller but the one whose function ran gets its own copy.
+   *
+   * A step that throws saves nothing. One that returns `undefined` saves nothing and runs again at the next call. Rejects
+   * with `CheckpointConflictError` if its workflow was invalidated while it ran, and with `REENTRANT` if it would wait
+   * for itself.
+   */
+  async runStep<T>(id: string, run: () => T | PromiseLike<T>, options?: StepOptions): Promise<T> {
+    const wanted = STEP_OPTIONS.read(options);
+    requireName(id, 'id');
+    const { lane, workflow } = wanted;
+    if (workflow !== undefined) requireName(workflow, 'workflow');
+    if (lane !== undefined && !this.settings.lanes.includes(lane))
+      throw new UnknownLaneError(lane, this.settings.lanes);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the step saves under the id is what it returns
+    return (await this.steps.run(id, run, wanted)) as T;
+  }
+
+  /** Marks a workflow as done: `keepUnfinished` no longer keeps its states. A later save in it undoes this. */
+  async finish(workflow: string): Promise<void> {
+    requireName(workflow, 'workflow');
+    await this.saver.write((store) => store.finish(workflow));
+    this.settings.events.emit('workflow', { action: 'finished', workflow });
+  }
+
+  /**
+   * Removes all versions of a workflow, pinned ones too, so that it starts anew. Resolves with how many were removed. A step
+   * that began before cannot save afterwards: its caller gets `CheckpointConflictError`.
+   */
+  async invalidateWorkflow(workflow: string): Promise<number> {
+    requireName(workflow, 'workflow');
+    const { events } = this.settings;
+    let removed = 0;
+    for (;;) {
+      const slice = await this.saver.write((store) => store.invalidateWorkflow(workflow));
+      for (const { id, version } of slice.removed) events.emit('checkpoint', { action: 'removed', id, version });
+      removed += slice.removed.length;
+      if (slice.isDone) break;
+      await nextTurn();
+    }
+    events.emit('workflow', { action: 'invalidated', workflow, removed });
+    return removed;
   }
 
   /**
@@ -110,12 +176,28 @@ export class CheckpointService {
     return { ...toInfo(found.record, codec), state: decodeState<T>(codec, found) };
   }
 
-  /** The versions of `id`, newest first, without states. */
-  async history(id: string, options?: { readonly limit?: number }): Promise<readonly CheckpointInfo[]> {
+  /**
+   * The versions of an id, or of all ids of a workflow, without states. Newest first, so that those of a workflow read
+   * from the end as its timeline: which step was saved when, by which process, and how long it took.
+   */
+  async history(
+    of: string | { readonly workflow: string },
+    options?: { readonly limit?: number },
+  ): Promise<readonly CheckpointInfo[]> {
     const { limit = Infinity } = HISTORY_OPTIONS.read(options);
-    requireName(id, 'id');
-    const records = await this.read((store) => store.history(id, limit), []);
+    if (typeof of === 'object' && of !== null) return this.timeline(HISTORY_OF.read(of).workflow, limit);
+    requireName(of, 'id');
+    const records = await this.read((store) => store.history(of, limit), []);
     return records.map((record) => toInfo(record, this.settings.codec));
+  }
+
+  private async timeline(workflow: string, limit: number): Promise<readonly CheckpointInfo[]> {
+    requireName(workflow, 'workflow');
+    const infos: CheckpointInfo[] = [];
+    for await (const info of this.iterate({ workflow })) {
+      if (infos.push(info) >= limit) break;
+    }
+    return infos;
   }
 
   /** The checkpoint saved last in a workflow, by the order of saving and not by the clock. Expired ones do not count. */
@@ -158,7 +240,7 @@ export class CheckpointService {
   /** Removes a version, or all of the id, pinned ones too. Resolves with how many were removed. */
   async invalidateCheckpoint(id: string, version?: number): Promise<number> {
     this.requireRef(id, version);
-    const versions = await this.write((store) => store.remove(id, version));
+    const versions = await this.saver.write((store) => store.remove(id, version));
     for (const one of versions) this.settings.events.emit('checkpoint', { action: 'removed', id, version: one });
     return versions.length;
   }
@@ -180,13 +262,16 @@ export class CheckpointService {
   async cleanupOldCheckpoints(options: number | CleanupOptions = {}): Promise<CleanupReport> {
     const rules = toCleanup(options);
     await this.requireKnown(rules.lane);
-    const { store, clock, events } = this.settings;
-    const cleaner = new CheckpointCleaner(store, clock, events);
-    const { records, newestOfId, ...tally } = await this.write(() => cleaner.clean(rules));
+    const { store, clock, events, retention } = this.settings;
+    const cleaner = new CheckpointCleaner(store, clock, events, retention);
+    const { due, newestOfId, ...tally } = await this.saver.write(() => cleaner.clean(rules));
     const report = { ...tally, dryRun: rules.dryRun ?? false };
     events.emit('cleanup', { ...report, newestOfId });
     if (!report.dryRun) return report;
-    return { ...report, checkpoints: records.map((record) => toInfo(record, this.settings.codec)) };
+    return {
+      ...report,
+      checkpoints: due.map(({ record, reason }) => ({ ...toInfo(record, this.settings.codec), reason })),
+    };
   }
 
   /** From counts that every change updates. Where checkpoints cannot be used it resolves with `off` and the reason. */
@@ -216,7 +301,16 @@ export class CheckpointService {
     };
     const { events } = this.settings;
     const found = await this.read((store) => new RestoreSearch(store, events).find(id, query), undefined);
-    if (found !== undefined) events.emit('checkpoint', { action: 'restored', id, version: found.record.version });
+    if (found !== undefined && events.wants('checkpoint')) {
+      const { version, workflow, step } = found.record;
+      events.emit('checkpoint', {
+        action: 'restored',
+        id,
+        version,
+        ...(workflow !== undefined && { workflow }),
+        ...(step !== undefined && { step }),
+      });
+    }
     return found;
   }
 
@@ -230,14 +324,14 @@ export class CheckpointService {
   /** Accepts lanes of the app and lanes in the store: checkpoints of a removed lane can be listed and removed. */
   private async requireKnown(lane: string | undefined): Promise<void> {
     const { lanes, clock } = this.settings;
-    if (lane === undefined || lanes.includes(lane) || this.isClosed) return;
+    if (lane === undefined || lanes.includes(lane) || this.saver.isClosed) return;
     const stored = Object.keys((await this.read((store) => store.usage(clock.now()), NO_USAGE)).lanes);
     if (!stored.includes(lane)) throw new UnknownLaneError(lane, [...new Set([...lanes, ...stored])]);
   }
 
   private async mark(id: string, mark: 'pinned' | 'unpinned', version: number | undefined): Promise<boolean> {
     this.requireRef(id, version);
-    return this.write((store) => store.mark(id, mark, version));
+    return this.saver.write((store) => store.mark(id, mark, version));
   }
 
   private requireRef(id: string, version: number | undefined): void {
@@ -245,80 +339,45 @@ export class CheckpointService {
     if (version !== undefined) requireCount(version, 'version', 1);
   }
 
-  private get isClosed(): boolean {
-    const { state } = this.settings.store();
-    return state.state === 'off' && state.reason === 'closed';
+  private forked(
+    { record, state }: ValidVersion,
+    to: string,
+    { workflow, lane = record.lane }: { readonly workflow: string | undefined; readonly lane: string | undefined },
+  ): PreparedSave {
+    const { step, metadata, sizeBytes, checksum } = record;
+    const { clock, codec, savedBy } = this.settings;
+    const draft = {
+      id: to,
+      lane,
+      ...(workflow !== undefined && { workflow }),
+      ...(step !== undefined && { step }),
+      ...(metadata !== undefined && { metadata }),
+      labels: labelsOfRecord(codec, record),
+      savedAt: clock.now(),
+      sizeBytes,
+      checksum,
+      parent: { id: record.id, version: record.version },
+      ...(savedBy !== undefined && { savedBy }),
+    };
+    return { draft, bytes: state };
   }
 
   private async read<T>(call: (store: CheckpointStore) => Promise<T>, whenClosed: T): Promise<T> {
-    return this.isClosed ? whenClosed : call(this.settings.store()).catch(throwUnavailable);
-  }
-
-  private async write<T>(call: (store: CheckpointStore) => Promise<T>): Promise<T> {
-    if (!this.isClosed) return call(this.settings.store()).catch(throwUnavailable);
-    throw new LaneCacheError('CLOSED', 'The app was closed: nothing can be saved or removed any more.');
+    return this.saver.isClosed ? whenClosed : call(this.settings.store()).catch(throwUnavailable);
   }
 }
 
-const throwUnavailable = (error: unknown): never => {
-  throw asUnavailable(error);
-};
-
-interface WarningSettings {
-  /** Sizes of states in bytes. Default 1 MB. */
-  readonly warnStateBytes?: number;
-  /** Called once per id whose state takes `warnStateBytes` or more, and once when saves pile up. */
-  readonly warn?: (message: string) => void;
-}
-
-const DEFAULT_WARN_STATE_BYTES = 1024 ** 2;
-const MAX_REMEMBERED_IDS = 1_000;
-const BACKLOG_WARNING_BYTES = 64 * 1024 ** 2;
-
-/**
- * Warns of large states, and of saves that come faster than the disk writes them. Such saves are not delayed, because
- * each state is encoded at its call, and not refused, because many workflows may save at the same moment.
- */
-class SaveWarnings {
-  private readonly warnedIds = new Set<string>();
-  private waitingBytes = 0;
-  private hasWarnedOfBacklog = false;
-
-  constructor(private readonly settings: WarningSettings) {}
-
-  noteSize(id: string, sizeBytes: number): void {
-    const { warn, warnStateBytes = DEFAULT_WARN_STATE_BYTES } = this.settings;
-    if (warn === undefined || sizeBytes < warnStateBytes || this.warnedIds.has(id)) return;
-    if (this.warnedIds.size === MAX_REMEMBERED_IDS) this.warnedIds.clear();
-    this.warnedIds.add(id);
-    warn(
-      `The state of checkpoint '${id}' takes ${sizeBytes} bytes. Each save and restore blocks the event loop while it is encoded or decoded. Save references to large data instead of the data.`,
-    );
-  }
-
-  /** Settles as `saving` does. Until then `bytes` count as waiting. */
-  async during<T>(saving: Promise<T>, bytes: number): Promise<T> {
-    this.waitingBytes += bytes;
-    if (this.waitingBytes > BACKLOG_WARNING_BYTES && this.waitingBytes > bytes) this.warnOfBacklog();
-    try {
-      return await saving;
-    } finally {
-      this.waitingBytes -= bytes;
-    }
-  }
-
-  private warnOfBacklog(): void {
-    if (this.hasWarnedOfBacklog) return;
-    this.hasWarnedOfBacklog = true;
-    this.settings.warn?.(
-      `Checkpoints of ${this.waitingBytes} bytes wait in memory because the disk is slower than the saves. Await each save before the next one.`,
-    );
-  }
-}
+const nothingToFork = (from: string, version: number | undefined): LaneCacheError =>
+  new LaneCacheError(
+    'CHECKPOINT_INVALID',
+    `There is ${version === undefined ? 'no checkpoint' : `no version ${version} of checkpoint`} '${from}' to fork from.`,
+    { key: from, field: 'from' },
+  );
 
 /** A record as callers see it. */
 function toInfo(record: CheckpointRecord, codec: ValueCodec): CheckpointInfo {
   const { id, version, lane, workflow, step, savedAt, expiresAt, sizeBytes, checksum, pinned } = record;
+  const { parent, savedBy, durationMs, storedBytes } = record;
   const metadata = record.metadata === undefined ? undefined : decodeMetadata(codec, record.metadata);
   return {
     id,
@@ -332,6 +391,10 @@ function toInfo(record: CheckpointRecord, codec: ValueCodec): CheckpointInfo {
     sizeBytes,
     checksum,
     pinned,
+    ...(parent !== undefined && { parent }),
+    ...(savedBy !== undefined && { savedBy }),
+    ...(durationMs !== undefined && { durationMs }),
+    ...(storedBytes !== undefined && { storedBytes }),
   };
 }
 
@@ -352,18 +415,5 @@ const toCounts = ({ ids, versions, bytes, oldest, newest }: UsageCounts): Checkp
   ...(oldest !== undefined && { oldest: iso(oldest) }),
   ...(newest !== undefined && { newest: iso(newest) }),
 });
-
-/** Undefined where this app cannot rebuild it: one item must not make a listing fail. */
-function decodeMetadata(codec: ValueCodec, encoded: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const metadata = codec.decode(Buffer.from(encoded, 'base64'));
-    return isRecord(metadata) ? metadata : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null;
 
 const iso = (ms: number): string => new Date(ms).toISOString();

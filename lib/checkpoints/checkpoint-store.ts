@@ -1,4 +1,5 @@
 import type { TierOffReason } from '../events/reasons.js';
+import type { RemovalReason, RetentionRule } from './retention.js';
 
 /** A version to be saved. Times are epoch milliseconds. */
 export interface CheckpointDraft {
@@ -14,7 +15,61 @@ export interface CheckpointDraft {
   readonly checksum: string;
   /** Identifies one save. A save that is repeated because its answer was lost is stored once. */
   readonly token?: string;
+  /** The version from which the id was forked. */
+  readonly parent?: { readonly id: string; readonly version: number };
+  /** The process that saved it. */
+  readonly savedBy?: string;
+  /** How long the step took, in milliseconds. */
+  readonly durationMs?: number;
+  /** Hashes of the scalars in the metadata. Absent in versions that an earlier release saved. */
+  readonly labels?: readonly string[];
+  /** Bytes of the compressed state. Absent if it is not compressed. */
+  readonly storedBytes?: number;
 }
+
+/** Bytes that the state takes in the store. */
+export const storedBytesOf = ({ sizeBytes, storedBytes = sizeBytes }: CheckpointDraft): number => storedBytes;
+
+/** What must hold for a save, and what it does besides. All of it is one transaction. */
+export interface SaveConditions {
+  /** The newest version that has not expired; 0 = there must be none. */
+  readonly expectedVersion?: number;
+  /** The epoch of the draft's workflow when the step began: nobody has invalidated the workflow since. */
+  readonly epoch?: number;
+  /** The lease on the id that the saver must still hold. The save ends it. */
+  readonly lease?: string;
+  /** Versions of the id beyond these are removed. */
+  readonly trim?: TrimRule;
+}
+
+/** How many versions of an id stay when another one is saved. */
+export interface TrimRule {
+  readonly keepVersions: number;
+  readonly keepUnfinished: boolean;
+}
+
+/** The state of an id and its workflow when a step begins. */
+export interface StepStart {
+  /** The newest version of the id that has not expired; 0 = none. */
+  readonly currentVersion: number;
+  /** How often the workflow was invalidated; 0 without a workflow. */
+  readonly epoch: number;
+}
+
+/** A request about the lease on an id. The token names the holder. */
+export interface LeaseRequest {
+  readonly action: 'take' | 'extend' | 'release';
+  readonly id: string;
+  readonly token: string;
+  /** Whether the holder may be cut off from the store while it lives. Such a lease must be extended. */
+  readonly isRemote?: boolean;
+}
+
+/** `leftMs`: how long the lease of another holder still lasts unless it is extended. */
+export type LeaseAnswer = { readonly isHeld: true } | { readonly isHeld: false; readonly leftMs: number };
+
+/** A holder that does not extend its lease loses it after this. */
+export const LEASE_MS = 3_000;
 
 /** A stored version. */
 export interface CheckpointRecord extends CheckpointDraft {
@@ -26,13 +81,12 @@ export interface CheckpointRecord extends CheckpointDraft {
   readonly damaged: boolean;
 }
 
-/** Whether the version has outlived its ttl. One of exactly its ttl has not. */
-export const hasExpired = ({ expiresAt }: CheckpointRecord, now: number): boolean =>
-  expiresAt !== undefined && now > expiresAt;
-
 export type SaveOutcome =
-  | { readonly outcome: 'saved'; readonly record: CheckpointRecord }
-  | { readonly outcome: 'conflict'; readonly currentVersion: number };
+  | { readonly outcome: 'saved'; readonly record: CheckpointRecord; readonly trimmed?: readonly number[] }
+  | { readonly outcome: 'conflict'; readonly cause: ConflictCause; readonly currentVersion: number };
+
+/** Which condition of a save did not hold. */
+export type ConflictCause = 'version' | 'workflow' | 'lease';
 
 /** `found` is not verified: the service compares the checksum. */
 export type ReadOutcome =
@@ -55,6 +109,8 @@ export interface ListQuery {
   /** Both inclusive. With either the listing is by time of saving, else by order of saving. */
   readonly since?: number;
   readonly until?: number;
+  /** Hashes that all must be among the labels. */
+  readonly labels?: readonly string[];
   readonly after?: ListPosition;
   readonly limit: number;
 }
@@ -64,11 +120,8 @@ export interface ListSlice {
   readonly next?: ListPosition;
 }
 
-/** Due are versions that expired before `now`, and those saved before `savedBefore` that are not among the last `keepLast` of their id. */
-export interface CleanupRule {
-  readonly now: number;
-  readonly savedBefore: number;
-  readonly keepLast: number;
+/** What a cleanup examines, and the rule by which it decides. */
+export interface CleanupRule extends RetentionRule {
   readonly lane?: string;
   readonly workflow?: string;
   readonly mode: 'remove' | 'dry-run';
@@ -79,12 +132,23 @@ export interface CleanupPosition {
   readonly after?: { readonly time: number; readonly sequence: number };
 }
 
+/** A version that a cleanup removes, and why. */
+export interface DueVersion {
+  readonly record: CheckpointRecord;
+  readonly reason: RemovalReason;
+}
+
 export interface CleanupSlice {
-  readonly removed: readonly CheckpointRecord[];
+  readonly removed: readonly DueVersion[];
   /** How many of the removed were the newest version of their id. */
   readonly newestOfId: number;
   readonly pinnedKept: number;
   readonly next?: CleanupPosition;
+}
+
+export interface WorkflowSlice {
+  readonly removed: readonly { readonly id: string; readonly version: number }[];
+  readonly isDone: boolean;
 }
 
 export interface UsageCounts {
@@ -113,7 +177,9 @@ export type CheckpointStoreState =
 export interface CheckpointStore {
   readonly state: CheckpointStoreState;
   /** `caller` is the process that saves, if not this one. Processes that expect the same versions take turns. */
-  save(draft: CheckpointDraft, state: Uint8Array, expectedVersion?: number, caller?: object): Promise<SaveOutcome>;
+  save(draft: CheckpointDraft, state: Uint8Array, conditions?: SaveConditions, caller?: object): Promise<SaveOutcome>;
+  /** Where a step begins. A save with these as conditions conflicts with everything that was saved or invalidated since. */
+  begin(id: string, workflow: string | undefined, now: number): Promise<StepStart>;
   read(id: string, selector: VersionSelector): Promise<ReadOutcome>;
   /** All versions that exist, newest first, readable or not. */
   versions(id: string): Promise<readonly number[]>;
@@ -128,6 +194,15 @@ export interface CheckpointStore {
   /** One slice of a cleanup, in one transaction. Pass `next` until it is absent. */
   clean(rule: CleanupRule, from?: CleanupPosition): Promise<CleanupSlice>;
   usage(now: number): Promise<CheckpointUsage>;
+  /** Marks a workflow as done, until a version is saved in it. */
+  finish(workflow: string): Promise<void>;
+  /**
+   * One slice of the removal of a workflow, in one transaction: raises its epoch, so that steps that began before cannot
+   * save, and removes some of its versions. Call it until `isDone`.
+   */
+  invalidateWorkflow(workflow: string): Promise<WorkflowSlice>;
+  /** Takes, extends or releases the lease on an id. It ends by itself when its holder does not extend it. */
+  lease(request: LeaseRequest): Promise<LeaseAnswer>;
   /** Idempotent. Waits for accepted writes. Afterwards the state is off, `closed`. */
   close(): Promise<void>;
 }

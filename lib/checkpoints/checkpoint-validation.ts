@@ -15,9 +15,13 @@ import {
   finite,
   flag,
   fromZero,
+  inWords,
+  isBag,
   kindOf,
   nonEmpty,
+  oneOf,
   record,
+  required,
   text,
   whole,
   defineOptions,
@@ -25,8 +29,10 @@ import {
 import type {
   CheckpointFilter,
   CleanupOptions,
+  ForkCheckpointOptions,
   RestoreCheckpointOptions,
   SaveCheckpointOptions,
+  StepOptions,
 } from './checkpoint.js';
 import type { CheckpointDraft, CleanupRule, ListPosition, ListQuery } from './checkpoint-store.js';
 
@@ -58,6 +64,8 @@ export const GET_OPTIONS = defineOptions<Pick<RestoreCheckpointOptions, 'version
 });
 export const HISTORY_OPTIONS = defineOptions<{ readonly limit?: number }>('history', { limit: of(count) });
 
+export const HISTORY_OF = defineOptions<{ readonly workflow: string }>('history', { workflow: required(of(nonEmpty)) });
+
 /** A valid date, or a text that is one. */
 const moment = of(
   kindOf('a valid Date or an ISO 8601 string', (value): value is Date | string =>
@@ -67,7 +75,19 @@ const moment = of(
   ),
 );
 
-const filterKinds = { workflow: nonEmpty, lane: laneName, since: moment, until: moment };
+/** Names and values of metadata that a listing looks for. */
+const scalars = of(
+  kindOf(
+    'an object of 1 to 32 names with texts, numbers or booleans',
+    (value): value is Readonly<Record<string, string | number | boolean>> => {
+      if (!isBag(value)) return false;
+      const values = Object.values(value);
+      return values.length > 0 && values.length <= MAX_FILTER_NAMES && values.every((one) => isScalar(one));
+    },
+  ),
+);
+
+const filterKinds = { workflow: nonEmpty, lane: laneName, since: moment, until: moment, metadata: scalars };
 
 export const LIST_FILTER = defineOptions<CheckpointFilter>('A filter of checkpoints', {
   ...filterKinds,
@@ -84,13 +104,31 @@ export const ITERATE_FILTER = defineOptions<Omit<CheckpointFilter, 'after' | 'li
 );
 
 const CLEANUP_OPTIONS = defineOptions<CleanupOptions>('cleanupOldCheckpoints', {
-  maxAgeDays: of(fromZero),
+  maxAgeDays: of(either(inWords('a number of days (0 or more)', fromZero), oneOf(false))),
   keepLast: of(whole),
+  keepUnfinished: flag,
   lane: laneName,
   workflow: nonEmpty,
   dryRun: flag,
 });
 
+export const FORK_OPTIONS = defineOptions<ForkCheckpointOptions>('fork', {
+  version: of(count),
+  workflow: of(nonEmpty),
+  lane: laneName,
+});
+
+export const STEP_OPTIONS = defineOptions<StepOptions>('runStep', {
+  lane: laneName,
+  workflow: of(nonEmpty),
+  step: of(either(finite, text)),
+  ttl: callDuration,
+  maxAge: callDuration,
+  exclusive: flag,
+  onUnavailable: oneOf('throw', 'run'),
+});
+
+const MAX_FILTER_NAMES = 32;
 const MAX_METADATA_BYTES = 64 * 1024;
 const DEFAULT_MAX_STATE_BYTES = 64 * 1024 ** 2;
 
@@ -103,6 +141,10 @@ export interface DraftSettings {
   readonly defaultLane: string;
   /** Default 64 MB. */
   readonly maxStateBytes?: number;
+  /** States of a lane from so many bytes on are compressed. Undefined: the lane compresses nothing. */
+  readonly compressFrom?: (lane: string) => number | undefined;
+  /** The process, as versions name it. */
+  readonly savedBy?: string;
 }
 
 /** Checks and encodes what a caller saves. */
@@ -112,7 +154,7 @@ export function toDraft(
   state: unknown,
   options: SaveCheckpointOptions,
 ): { readonly draft: CheckpointDraft; readonly bytes: Uint8Array } {
-  const { clock, codec, defaultLane, lanes, maxStateBytes = DEFAULT_MAX_STATE_BYTES } = settings;
+  const { clock, codec, defaultLane, lanes, savedBy, maxStateBytes = DEFAULT_MAX_STATE_BYTES } = settings;
   const { lane = defaultLane, workflow, step, metadata, ttl } = options;
   requireName(id, 'id');
   if (!lanes.includes(lane)) throw new UnknownLaneError(lane, lanes);
@@ -132,9 +174,44 @@ export function toDraft(
     ...(life !== undefined && { expiresAt: savedAt + life }),
     sizeBytes: bytes.length,
     checksum: checksumOf(bytes),
+    labels: metadata === undefined ? [] : labelsOf(metadata),
+    ...(savedBy !== undefined && { savedBy }),
   };
   return { draft, bytes };
 }
+
+const isScalar = (value: unknown): value is string | number | boolean =>
+  typeof value === 'string' || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value));
+
+/** One hash per text, number and boolean at the top level of metadata: of its name, its type and its value. */
+export function labelsOf(metadata: Readonly<Record<string, unknown>>): readonly string[] {
+  return Object.entries(metadata)
+    .filter(([, value]) => isScalar(value))
+    .map(([name, value]) => labelOf(name, value));
+}
+
+/** Undefined where this app cannot rebuild it: one item must not make a listing fail. */
+export function decodeMetadata(codec: ValueCodec, encoded: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const metadata = codec.decode(Buffer.from(encoded, 'base64'));
+    return isBag(metadata) ? metadata : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The labels of a version whose metadata was saved with it. */
+export const labelsOfRecord = (codec: ValueCodec, { metadata }: CheckpointDraft): readonly string[] =>
+  metadata === undefined ? [] : labelsOf(decodeMetadata(codec, metadata) ?? {});
+
+/** 0 and -0 are the same, as they are for `===`. */
+const labelOf = (name: string, value: unknown): string =>
+  createHash('sha256')
+    .update(JSON.stringify([name, typeof value, value === 0 ? 0 : value]))
+    .digest('base64url')
+    .slice(0, LABEL_LENGTH);
+
+const LABEL_LENGTH = 22;
 
 function encodeMetadata(codec: ValueCodec, id: string, metadata: unknown): string {
   const bytes = encode(codec, id, 'metadata', metadata);
@@ -168,7 +245,7 @@ function requireLife(ttl: Duration, id: string): number {
 }
 
 /** Ids and workflows: any text, as it is a key and never a path. */
-export function requireName(name: unknown, field: 'id' | 'workflow'): void {
+export function requireName(name: unknown, field: 'id' | 'workflow' | 'from' | 'to'): void {
   if (typeof name !== 'string' || name === '') throw invalid(field, `must be a non-empty string, not ${shown(name)}`);
   const bytes = Buffer.byteLength(name);
   if (bytes > MAX_ID_BYTES)
@@ -188,7 +265,7 @@ export function requireCount(value: unknown, field: string, least: number): void
 }
 
 export function toQuery(filter: CheckpointFilter): ListQuery {
-  const { lane, workflow, since, until, after, limit = DEFAULT_PAGE } = filter;
+  const { lane, workflow, since, until, metadata, after, limit = DEFAULT_PAGE } = filter;
   if (limit > MAX_PAGE) throw invalid('limit', `is at most ${MAX_PAGE}, not ${limit}. Use iterate() for all`);
   const byTime = since !== undefined || until !== undefined;
   return {
@@ -196,6 +273,7 @@ export function toQuery(filter: CheckpointFilter): ListQuery {
     ...(workflow !== undefined && { workflow }),
     ...(since !== undefined && { since: toTime(since) }),
     ...(until !== undefined && { until: toTime(until) }),
+    ...(metadata !== undefined && { labels: labelsOf(metadata) }),
     ...(after !== undefined && { after: toPosition(after, byTime ? 2 : 1) }),
     limit,
   };
@@ -225,13 +303,14 @@ export function toCleanup(options: number | CleanupOptions): CleanupOptions {
   throw invalid('options', `must be a number of days or an object, not ${shown(options)}`);
 }
 
-/** `maxAgeDays: Infinity` leaves only what has expired. */
-export function toRule(options: CleanupOptions, now: number): CleanupRule {
-  const { maxAgeDays = 7, keepLast = 0, lane, workflow, dryRun = false } = options;
+/** The rule of one pass of a cleanup. `days`: Infinity leaves only what has expired. */
+export function toRule(options: CleanupOptions, days: number, now: number): CleanupRule {
+  const { keepLast = 0, keepUnfinished = false, lane, workflow, dryRun = false } = options;
   return {
     now,
-    savedBefore: now - maxAgeDays * DAY_MS,
+    savedBefore: now - days * DAY_MS,
     keepLast,
+    keepUnfinished,
     mode: dryRun ? 'dry-run' : 'remove',
     ...(lane !== undefined && { lane }),
     ...(workflow !== undefined && { workflow }),

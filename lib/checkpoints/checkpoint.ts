@@ -2,6 +2,7 @@ import type { IsoTime } from '../events/event-map.js';
 import type { TierOffReason } from '../events/reasons.js';
 import type { LaneName } from '../lanes/policy.js';
 import type { Duration } from '../lanes/units.js';
+import type { RemovalReason } from './retention.js';
 
 /** Options of a save. */
 export interface SaveCheckpointOptions {
@@ -33,6 +34,14 @@ export interface CheckpointInfo {
   /** SHA-256 of the encoded state, hexadecimal. */
   readonly checksum: string;
   readonly pinned: boolean;
+  /** The version from which the id was forked. */
+  readonly parent?: { readonly id: string; readonly version: number };
+  /** The process that saved it: host and process id. */
+  readonly savedBy?: string;
+  /** How long the step that gave it took, in milliseconds. Only for steps that the library ran. */
+  readonly durationMs?: number;
+  /** Bytes of the state as it is stored, if its lane compresses it. */
+  readonly storedBytes?: number;
 }
 
 /** One version with its state. */
@@ -50,6 +59,26 @@ export interface RestoreCheckpointOptions {
   readonly fallback?: boolean;
 }
 
+/** How a new id is forked from another. */
+export interface ForkCheckpointOptions {
+  /** The version whose state the new id begins with. Default: the newest that has not expired. */
+  readonly version?: number;
+  /** The workflow of the new id. Default: none. */
+  readonly workflow?: string;
+  /** Default: the lane of the other id. */
+  readonly lane?: string;
+}
+
+/** The labels of a step, and who runs it. */
+export interface StepOptions extends Pick<SaveCheckpointOptions, 'lane' | 'workflow' | 'step' | 'ttl'> {
+  /** An older checkpoint counts as absent. */
+  readonly maxAge?: Duration;
+  /** One process at a time runs the step, and the others wait for its result. Default false. */
+  readonly exclusive?: boolean;
+  /** When checkpoints cannot be used: 'throw' before the step runs, or 'run' it unsaved. Default 'throw'. */
+  readonly onUnavailable?: 'throw' | 'run';
+}
+
 /** Which versions to list. */
 export interface CheckpointFilter {
   readonly workflow?: string;
@@ -58,6 +87,11 @@ export interface CheckpointFilter {
   readonly since?: Date | IsoTime;
   /** Saved at or before. */
   readonly until?: Date | IsoTime;
+  /**
+   * Names and values that the metadata must hold: texts, numbers and booleans at its top level. At most 32 names. The
+   * listing follows an index.
+   */
+  readonly metadata?: Readonly<Record<string, string | number | boolean>>;
   /** `next` of the page before. */
   readonly after?: string;
   /** 1 to 1,000. Default 100. */
@@ -73,10 +107,12 @@ export interface CheckpointPage {
 
 /** What a cleanup may remove. */
 export interface CleanupOptions {
-  /** Versions older than this are removed; one of exactly this age stays. Default 7. */
-  readonly maxAgeDays?: number;
-  /** How many of the newest versions of each id stay, however old. Default 0. */
+  /** Versions older than this are removed; one of exactly this age stays. false = none is too old. Default: as set, or 7. */
+  readonly maxAgeDays?: number | false;
+  /** How many of the newest versions of each id stay, however old. Default: as set, or 0. */
   readonly keepLast?: number;
+  /** Whether the newest version of each id stays until its workflow is finished. Default: as set, or false. */
+  readonly keepUnfinished?: boolean;
   readonly lane?: string;
   readonly workflow?: string;
   /** Report what would be removed, and remove nothing. Default false. */
@@ -91,7 +127,12 @@ export interface CleanupReport {
   readonly pinnedKept: number;
   readonly dryRun: boolean;
   /** Dry run only; at most 1,000. */
-  readonly checkpoints?: readonly CheckpointInfo[];
+  readonly checkpoints?: readonly DueCheckpoint[];
+}
+
+/** A version that a cleanup would remove, and why. */
+export interface DueCheckpoint extends CheckpointInfo {
+  readonly reason: RemovalReason;
 }
 
 /** A lane's checkpoints in numbers. */

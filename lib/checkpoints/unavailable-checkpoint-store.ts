@@ -30,6 +30,10 @@ export class UnavailableCheckpointStore implements CheckpointStore {
   readonly remove = (): Promise<never> => this.refuse();
   readonly mark = (): Promise<never> => this.refuse();
   readonly clean = (): Promise<never> => this.refuse();
+  readonly begin = (): Promise<never> => this.refuse();
+  readonly finish = (): Promise<never> => this.refuse();
+  readonly invalidateWorkflow = (): Promise<never> => this.refuse();
+  readonly lease = (): Promise<never> => this.refuse();
 
   usage(): Promise<CheckpointUsage> {
     return Promise.resolve(NO_USAGE);

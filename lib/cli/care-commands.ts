@@ -14,8 +14,10 @@ export async function cleanup(context: CommandContext, filter: CleanupOptions): 
     const { lane, dryRun = false } = context.options;
     const options = { ...filter, ...(lane !== undefined && { lane }) };
     if (!dryRun) {
-      const days = options.maxAgeDays ?? DEFAULT_DAYS;
-      await context.confirm(`Remove checkpoints older than ${many(days, 'day')}?`);
+      const { maxAgeDays } = options;
+      const which =
+        typeof maxAgeDays === 'number' ? `older than ${many(maxAgeDays, 'day')}` : 'that the settings no longer keep';
+      await context.confirm(`Remove checkpoints ${which}?`);
     }
     const report = await operations.cleanup({ ...options, dryRun });
     const { removed, bytes, pinnedKept } = report;
@@ -26,8 +28,6 @@ export async function cleanup(context: CommandContext, filter: CleanupOptions): 
     );
   });
 }
-
-const DEFAULT_DAYS = 7;
 
 interface Tally {
   readonly checked: number;

@@ -52,13 +52,13 @@ function usageOf({ state, reason, entries, sizeBytes }: TierMetrics): Partial<Ti
 function optionsFor(directory: string, record: AppRecord | undefined): LaneCacheOptions {
   const common = { directory, logger: false, storage: { sweepEvery: false } } as const;
   if (record === undefined) return common;
-  const { defaultLane, version, policies, checkpoints } = record;
+  const { defaultLane, version, policies, checkpoints, retention } = record;
   return {
     ...common,
     lane: defaultLane,
     version,
     lanes: Object.fromEntries(policies.map((policy) => [policy.lane, inputOf(policy)])),
-    checkpoints: checkpoints !== false && { directory: checkpoints, cleanup: false },
+    checkpoints: checkpoints !== false && { directory: checkpoints, cleanup: false, retention },
   };
 }
 

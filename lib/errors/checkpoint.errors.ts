@@ -7,16 +7,27 @@ export class CheckpointConflictError extends LaneCacheError {
   readonly expectedVersion: number;
   readonly currentVersion: number;
 
-  constructor(id: string, expectedVersion: number, currentVersion: number) {
+  /** `problem`: what is said instead of the versions. */
+  constructor(id: string, expectedVersion: number, currentVersion: number, problem?: string) {
     super(
       'CHECKPOINT_CONFLICT',
-      `Checkpoint '${id}' is at version ${currentVersion}, not at the expected ${expectedVersion}. Restore it again, apply the change, and save with the new version.`,
+      problem ??
+        `Checkpoint '${id}' is at version ${currentVersion}, not at the expected ${expectedVersion}. Restore it again, apply the change, and save with the new version.`,
     );
     this.id = id;
     this.expectedVersion = expectedVersion;
     this.currentVersion = currentVersion;
   }
 }
+
+/** The workflow of a step was invalidated while the step ran. */
+export const workflowInvalidated = (id: string, workflow: string, currentVersion: number): CheckpointConflictError =>
+  new CheckpointConflictError(
+    id,
+    0,
+    currentVersion,
+    `The step '${id}' began before workflow '${workflow}' was invalidated, so its result is not saved. Start the workflow again.`,
+  );
 
 /** The version to restore does not match its checksum; it was set aside. */
 export class CheckpointDamagedError extends LaneCacheError {

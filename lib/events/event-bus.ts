@@ -124,6 +124,8 @@ function openOutlets(report: ListenerReport): Outlets {
     quarantine: new Outlet('quarantine', report),
     sweep: new Outlet('sweep', report),
     checkpoint: new Outlet('checkpoint', report),
+    step: new Outlet('step', report),
+    workflow: new Outlet('workflow', report),
     cleanup: new Outlet('cleanup', report),
   };
 }

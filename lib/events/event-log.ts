@@ -3,6 +3,7 @@ import type { LaneCacheEventName, LaneCacheEvents } from './event-map.js';
 import {
   causeText,
   checkpointText,
+  workflowText,
   cleanupText,
   ownerText,
   plainText,
@@ -84,6 +85,7 @@ function logStates(events: LaneCacheEvents, target: LogTarget, debug: Write): ((
       if (event.action === 'damaged') target.warn(checkpointText(event));
       else debug(checkpointText(event));
     }),
+    events.on('workflow', (event) => debug(workflowText(event))),
   ];
 }
 

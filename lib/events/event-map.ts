@@ -66,6 +66,27 @@ export interface LaneCacheEventMap {
     readonly action: 'saved' | 'restored' | 'removed' | 'damaged';
     readonly id: string;
     readonly version: number;
+    readonly workflow?: string;
+    readonly step?: number | string;
+    /** Of what was saved in a workflow. */
+    readonly sizeBytes?: number;
+    /** How long the step took that gave it. */
+    readonly durationMs?: number;
+  };
+  /** A step that `runStep` or `@Checkpointed` runs. `adopted`: another caller's result was saved first. */
+  step: {
+    readonly action: 'started' | 'saved' | 'restored' | 'adopted' | 'failed';
+    readonly id: string;
+    readonly workflow?: string;
+    readonly step?: number | string;
+    readonly version?: number;
+    readonly durationMs?: number;
+  };
+  workflow: {
+    readonly action: 'finished' | 'invalidated';
+    readonly workflow: string;
+    /** How many versions were removed. */
+    readonly removed?: number;
   };
   cleanup: {
     readonly removed: number;

@@ -88,6 +88,11 @@ export function sweepText(report: Told<'sweep'>): string {
   return `Swept: ${expired} expired and ${evicted} evicted${also}, ${freedBytes} bytes freed in ${Math.round(durationMs)} ms.`;
 }
 
+export function workflowText({ action, workflow, removed = 0 }: Told<'workflow'>): string {
+  const what = action === 'finished' ? 'was finished' : `was invalidated: ${many(removed, 'version')} removed`;
+  return `Workflow ${shownKey(workflow)} ${what}.`;
+}
+
 export function cleanupText({ removed, bytes, pinnedKept, newestOfId, dryRun }: Told<'cleanup'>): string {
   const verb = dryRun ? 'would remove' : 'removed';
   const pinned = pinnedKept === 0 ? '' : `; kept as pinned: ${pinnedKept}`;

@@ -4,22 +4,16 @@ import type { CleanupReport } from '../checkpoints/checkpoint.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { EventSink } from '../events/event-map.js';
 
-/** Days, for all lanes or by lane. A lane that a record leaves out keeps 7 days. false = for ever. */
-export type RetentionDays = number | false | Readonly<Record<string, number | false>>;
-
 interface CleanupTaskOptions {
   readonly cleaner: () => CheckpointCleaner;
   readonly events: EventSink;
   /** Whether this process owns the checkpoint directory. Without it a run does nothing. */
   readonly isOwner: () => boolean;
-  /** Default 7. */
-  readonly retentionDays?: RetentionDays | undefined;
 }
 
-const DEFAULT_DAYS = 7;
 const NOTHING = { removed: 0, bytes: 0, pinnedKept: 0, newestOfId: 0 };
 
-/** Removes, lane by lane, the checkpoints that are older than their lane keeps them, and those that have expired. */
+/** Removes what the settings no longer keep: the same cleanup that a call without options runs. */
 export class CheckpointCleanupTask {
   private running: Promise<CleanupReport> | undefined;
   private readonly stopping = new AbortController();
@@ -43,28 +37,11 @@ export class CheckpointCleanupTask {
   private async clean(): Promise<CleanupReport> {
     const { cleaner, events, isOwner } = this.options;
     const { signal } = this.stopping;
-    let total = NOTHING;
-    if (!isOwner() || signal.aborted) return toReport(total);
-    for (const lane of await cleaner().lanes()) {
-      if (signal.aborted) break;
-      // oxlint-disable-next-line no-await-in-loop -- one lane after the other leaves the disk to the app
-      const tally = await cleaner().clean({ lane, maxAgeDays: this.daysOf(lane) }, signal);
-      total = {
-        removed: total.removed + tally.removed,
-        bytes: total.bytes + tally.bytes,
-        pinnedKept: total.pinnedKept + tally.pinnedKept,
-        newestOfId: total.newestOfId + tally.newestOfId,
-      };
-    }
+    if (!isOwner() || signal.aborted) return toReport(NOTHING);
+    const { removed, bytes, pinnedKept, newestOfId } = await cleaner().clean({}, signal);
+    const total = { removed, bytes, pinnedKept, newestOfId };
     events.emit('cleanup', { ...total, dryRun: false });
     return toReport(total);
-  }
-
-  /** A checkpoint that is kept for ever still expires when its ttl ends. */
-  private daysOf(lane: string): number {
-    const { retentionDays = DEFAULT_DAYS } = this.options;
-    const days = typeof retentionDays === 'object' ? (retentionDays[lane] ?? DEFAULT_DAYS) : retentionDays;
-    return days === false ? Infinity : days;
   }
 }
 

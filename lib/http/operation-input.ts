@@ -28,14 +28,17 @@ const CLEANUP_BODY = defineOptions<Pick<CleanupOptions, 'maxAgeDays' | 'dryRun'>
 });
 
 /** All of a query is text. */
-const PAGE_QUERY = defineOptions<{ readonly [N in keyof CheckpointFilter]?: string }>('The query', {
-  workflow: nonEmpty,
-  lane: laneName,
-  since: nonEmpty,
-  until: nonEmpty,
-  after: nonEmpty,
-  limit: nonEmpty,
-});
+const PAGE_QUERY = defineOptions<{ readonly [N in Exclude<keyof CheckpointFilter, 'metadata'>]?: string }>(
+  'The query',
+  {
+    workflow: nonEmpty,
+    lane: laneName,
+    since: nonEmpty,
+    until: nonEmpty,
+    after: nonEmpty,
+    limit: nonEmpty,
+  },
+);
 
 // Each throws OPTIONS_INVALID naming the field at fault.
 

@@ -1,3 +1,4 @@
+import type { RetentionOptions } from '../checkpoints/retention.js';
 import type { IsoTime } from '../events/event-map.js';
 import type { CachePolicy } from '../lanes/policy.js';
 import type { MetricsReport } from '../metrics/lane-cache-metrics.js';
@@ -15,8 +16,7 @@ export interface AppRecord {
   readonly policies: readonly CachePolicy[];
   /** Absolute; false keeps none. */
   readonly checkpoints: string | false;
-  /** false keeps them for ever; a record, by lane. */
-  readonly retentionDays: number | false | Readonly<Record<string, number | false>>;
+  readonly retention: RetentionOptions;
   readonly metrics: MetricsReport;
 }
 
@@ -26,8 +26,12 @@ export function appRecord(fields: Omit<AppRecord, 'format'>): AppRecord {
 
 /** Undefined if it is none, is damaged, or is of a format that this release does not know. */
 export function parseAppRecord(note: unknown): AppRecord | undefined {
-  return isAppRecord(note) ? note : undefined;
+  const current = isFields(note) && 'retentionDays' in note ? { ...note, retention: daysAlone(note) } : note;
+  return isAppRecord(current) ? current : undefined;
 }
+
+/** Earlier releases knew no other retention. */
+const daysAlone = ({ retentionDays }: Fields): Fields => ({ maxAgeDays: retentionDays });
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -36,12 +40,13 @@ const isFields = (value: unknown): value is Fields =>
 
 function isAppRecord(note: unknown): note is AppRecord {
   if (!isFields(note) || note['format'] !== FORMAT) return false;
-  const { savedAt, pid, defaultLane, version, policies, checkpoints, retentionDays, metrics } = note;
+  const { savedAt, pid, defaultLane, version, policies, checkpoints, retention, metrics } = note;
   return (
     [savedAt, defaultLane, version].every((text) => typeof text === 'string') &&
     typeof pid === 'number' &&
     (checkpoints === false || typeof checkpoints === 'string') &&
-    (retentionDays === false || typeof retentionDays === 'number' || isFields(retentionDays)) &&
+    isFields(retention) &&
+    isDays(retention['maxAgeDays']) &&
     Array.isArray(policies) &&
     policies.every(isPolicy) &&
     isFields(metrics) &&
@@ -49,6 +54,9 @@ function isAppRecord(note: unknown): note is AppRecord {
     Object.values(metrics['lanes']).every(isOfTiers)
   );
 }
+
+const isDays = (days: unknown): boolean =>
+  days === undefined || days === false || typeof days === 'number' || isFields(days);
 
 const isPolicy = (policy: unknown): boolean =>
   isOfTiers(policy) && typeof policy['lane'] === 'string' && isFields(policy['targets']);

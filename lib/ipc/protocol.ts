@@ -15,7 +15,7 @@ import { isLaneCacheError, LaneCacheError, type LaneCacheErrorCode } from '../er
 import { StorageFault, type StorageFaultKind } from '../storage/environment.js';
 
 /** Raised when an older release could misread a message. */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 const GREETING = 'nestjs-lane-cache';
 
 /** The first message of either side. */

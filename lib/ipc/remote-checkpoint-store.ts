@@ -8,11 +8,16 @@ import type {
   CleanupPosition,
   CleanupRule,
   CleanupSlice,
+  LeaseAnswer,
+  LeaseRequest,
   ListQuery,
   ListSlice,
   ReadOutcome,
+  SaveConditions,
   SaveOutcome,
+  StepStart,
   VersionSelector,
+  WorkflowSlice,
 } from '../checkpoints/checkpoint-store.js';
 import { type Clock, randomId } from '../clock/clock.js';
 import { DeadlineError, withDeadline } from '../clock/timers.js';
@@ -55,8 +60,24 @@ export class RemoteCheckpointStore implements CheckpointStore {
     this.line.hangUp();
   }
 
-  save(draft: CheckpointDraft, state: Uint8Array, expectedVersion?: number): Promise<SaveOutcome> {
-    return this.ask('save', [{ ...draft, token: randomId() }, state, expectedVersion]);
+  save(draft: CheckpointDraft, state: Uint8Array, conditions?: SaveConditions): Promise<SaveOutcome> {
+    return this.ask('save', [{ ...draft, token: randomId() }, state, conditions]);
+  }
+
+  begin(id: string, workflow: string | undefined, now: number): Promise<StepStart> {
+    return this.ask('begin', [id, workflow, now]);
+  }
+
+  finish(workflow: string): Promise<void> {
+    return this.ask('finish', [workflow]);
+  }
+
+  invalidateWorkflow(workflow: string): Promise<WorkflowSlice> {
+    return this.ask('invalidateWorkflow', [workflow]);
+  }
+
+  lease(request: LeaseRequest): Promise<LeaseAnswer> {
+    return this.ask('lease', [{ ...request, isRemote: true }]);
   }
 
   read(id: string, selector: VersionSelector): Promise<ReadOutcome> {
@@ -164,7 +185,21 @@ function isOwnerGone(error: unknown): boolean {
 }
 
 /** What other processes may ask of the owner's checkpoint store. */
-const CALLS = ['save', 'read', 'versions', 'history', 'list', 'remove', 'mark', 'clean', 'usage'] as const;
+const CALLS = [
+  'save',
+  'begin',
+  'read',
+  'versions',
+  'history',
+  'list',
+  'remove',
+  'mark',
+  'clean',
+  'usage',
+  'finish',
+  'invalidateWorkflow',
+  'lease',
+] as const;
 
 type CheckpointCall = (typeof CALLS)[number];
 
@@ -186,8 +221,8 @@ async function ask(
   args: readonly unknown[],
   caller: object,
 ): Promise<unknown> {
-  const [draft, state, expectedVersion] = args;
-  const asked = call === 'save' ? [draft, state, expectedVersion, caller] : args;
+  const [draft, state, conditions] = args;
+  const asked = call === 'save' ? [draft, state, conditions, caller] : args;
   const answer: unknown = Reflect.apply(store[call], store, asked);
   return answer;
 }

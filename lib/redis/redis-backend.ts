@@ -1,4 +1,4 @@
-import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
+import type { CheckpointRecord, CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import type { ClusterTurns } from '../cache/lane-context.js';
 import { type Clock, randomFraction } from '../clock/clock.js';
 import { settledWithin } from '../clock/timers.js';
@@ -43,6 +43,8 @@ export interface RedisBackendOptions {
   readonly position: () => number;
   readonly journal: () => LogJournal | undefined;
   readonly outbox: () => Outbox | undefined;
+  /** The labels of a checkpoint that an earlier release saved. */
+  readonly labelsOf: (record: CheckpointRecord) => readonly string[];
 }
 
 /** After a longer disconnection, missed records cannot be distinguished from the others. */
@@ -149,10 +151,11 @@ export class RedisBackend {
 
   /** The shared checkpoints. They connect when they are first used. */
   get checkpoints(): CheckpointStore {
-    const { clock, events } = this.settings;
+    const { clock, events, labelsOf } = this.settings;
     this.store ??= new RedisCheckpointStore(
       new CheckpointConnection(this.template, this.keys.checkpoints, clock, this.hold),
       events,
+      labelsOf,
     );
     return this.store;
   }

@@ -1,5 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { CheckpointDraft, CheckpointStore } from '../../lib/checkpoints/checkpoint-store.js';
+import type {
+  CheckpointDraft,
+  CheckpointStore,
+  CleanupRule,
+  ListQuery,
+} from '../../lib/checkpoints/checkpoint-store.js';
 
 const NOW = Date.UTC(2026, 0, 1);
 
@@ -72,9 +77,11 @@ export function checkpointStoreContract(name: string, open: () => Promise<Opened
 
     it('lets exactly one of two writers with the same expected version win', async () => {
       for (const expected of [0, 1, 2, 3]) {
-        const outcomes = await Promise.all([1, 2, 3].map(() => store.save(draft('id'), STATE, expected)));
+        const outcomes = await Promise.all(
+          [1, 2, 3].map(() => store.save(draft('id'), STATE, { expectedVersion: expected })),
+        );
         expect(outcomes.filter(({ outcome }) => outcome === 'saved')).toHaveLength(1);
-        expect(outcomes).toContainEqual({ outcome: 'conflict', currentVersion: expected + 1 });
+        expect(outcomes).toContainEqual({ outcome: 'conflict', cause: 'version', currentVersion: expected + 1 });
       }
     });
 
@@ -86,7 +93,7 @@ export function checkpointStoreContract(name: string, open: () => Promise<Opened
       expect(await store.versions('id')).toEqual([4]);
       expect(await store.remove('id', 3)).toEqual([]);
       expect(await store.remove('id', 4)).toEqual([4]);
-      expect(await store.save(draft('id'), STATE, 0)).toMatchObject({ record: { version: 5 } });
+      expect(await store.save(draft('id'), STATE, { expectedVersion: 0 })).toMatchObject({ record: { version: 5 } });
     });
 
     it('keeps apart ids that look alike', async () => {
@@ -146,7 +153,13 @@ export function checkpointStoreContract(name: string, open: () => Promise<Opened
       await Promise.all(Array.from({ length: 120 }, (_, n) => store.save(draft(`${n}`, { savedAt: NOW + n }), STATE)));
       await store.save(draft('expired', { savedAt: NOW + 999, expiresAt: NOW + 1_000 }), STATE);
       await store.mark('5', 'pinned');
-      const rule = { now: NOW + 1_001, savedBefore: NOW + 100, keepLast: 0, mode: 'remove' } as const;
+      const rule = {
+        now: NOW + 1_001,
+        savedBefore: NOW + 100,
+        keepLast: 0,
+        keepUnfinished: false,
+        mode: 'remove',
+      } as const;
       let [removed, pinnedKept, slices] = [0, 0, 0];
       for (let from: Parameters<CheckpointStore['clean']>[1]; ; slices += 1) {
         const slice = await store.clean(rule, from);
@@ -158,6 +171,203 @@ export function checkpointStoreContract(name: string, open: () => Promise<Opened
       expect({ removed, pinnedKept }).toEqual({ removed: 100, pinnedKept: 1 });
       expect(slices).toBeGreaterThan(1);
       expect((await store.usage(NOW)).total).toMatchObject({ ids: 21, versions: 21, bytes: 63, oldest: NOW + 5 });
+    });
+
+    const cleanAll = async (rule: Partial<CleanupRule>): Promise<readonly string[]> => {
+      const all = { now: NOW, savedBefore: NOW, keepLast: 0, keepUnfinished: false, mode: 'remove', ...rule } as const;
+      const removed: string[] = [];
+      for (let from: Parameters<CheckpointStore['clean']>[1]; ;) {
+        const slice = await store.clean(all, from);
+        removed.push(...slice.removed.map(({ record, reason }) => `${record.id}@${record.version} ${reason}`));
+        from = slice.next;
+        if (from === undefined) return removed.toSorted();
+      }
+    };
+
+    describe('a cleanup', () => {
+      it('says why each version goes, and removes the same as it names in a dry run', async () => {
+        const old = { savedAt: NOW - 9 };
+        for (const id of ['a', 'a', 'b']) await store.save(draft(id, old), STATE);
+        await store.save(draft('ttl', { expiresAt: NOW - 1 }), STATE);
+        const due = ['a@1 too-old', 'b@1 too-old', 'ttl@1 expired'];
+        expect(await cleanAll({ keepLast: 1, mode: 'dry-run' })).toEqual(['ttl@1 expired', 'a@1 too-old'].toSorted());
+        expect(await cleanAll({ mode: 'dry-run' })).toEqual([...due, 'a@2 too-old'].toSorted());
+        expect(await cleanAll({})).toEqual([...due, 'a@2 too-old'].toSorted());
+      });
+
+      it('keeps the newest version of each id of a workflow until it is finished', async () => {
+        const old = { savedAt: NOW - 9 };
+        for (const id of ['a', 'a', 'b']) await store.save(draft(id, { ...old, workflow: 'w' }), STATE);
+        await store.save(draft('free', old), STATE);
+        await store.save(draft('other', { ...old, workflow: 'x' }), STATE);
+        await store.finish('x');
+        const gone = ['a@1 too-old', 'free@1 too-old', 'other@1 too-old'];
+        expect(await cleanAll({ keepUnfinished: true })).toEqual(gone);
+        expect(await cleanAll({ keepUnfinished: true })).toEqual([]);
+        await store.finish('w');
+        expect(await cleanAll({ keepUnfinished: true })).toEqual(['a@2 too-old', 'b@1 too-old']);
+      });
+
+      it('keeps them again after a save reopened the workflow, and lets go what its ttl has ended', async () => {
+        const old = { savedAt: NOW - 9, workflow: 'w' };
+        await store.save(draft('a', old), STATE);
+        await store.save(draft('a', { ...old, expiresAt: NOW - 1 }), STATE);
+        await store.finish('w');
+        await store.save(draft('b', old), STATE);
+        expect(await cleanAll({ keepUnfinished: true })).toEqual(['a@2 expired']);
+        expect(await store.versions('a')).toEqual([1]);
+      });
+
+      it('keeps a version that is intact rather than a newer one that is damaged', async () => {
+        const old = { savedAt: NOW - 9, workflow: 'w' };
+        for (let n = 0; n < 3; n += 1) await store.save(draft('a', old), STATE);
+        await store.mark('a', 'damaged');
+        expect(await cleanAll({ keepUnfinished: true })).toEqual(['a@1 too-old']);
+        expect(await cleanAll({ keepLast: 1 })).toEqual([]);
+      });
+    });
+
+    describe('a save that trims', () => {
+      const trim = { keepVersions: 2, keepUnfinished: false };
+
+      it('removes older versions in the same step, but for pinned ones, and uses no version twice', async () => {
+        for (let n = 0; n < 3; n += 1) await store.save(draft('a', { savedAt: NOW + n }), STATE);
+        await store.mark('a', 'pinned', 1);
+        expect(await store.save(draft('a'), STATE, { trim })).toMatchObject({ record: { version: 4 }, trimmed: [2] });
+        expect(await store.versions('a')).toEqual([4, 3, 1]);
+        expect(await store.save(draft('a'), STATE, { trim })).toMatchObject({ record: { version: 5 }, trimmed: [3] });
+        expect((await store.usage(NOW)).total).toMatchObject({ versions: 3, bytes: 9 });
+      });
+
+      it('does not count what has expired or is damaged', async () => {
+        await store.save(draft('a'), STATE);
+        await store.save(draft('a', { expiresAt: NOW - 1 }), STATE);
+        await store.save(draft('a'), STATE);
+        await store.mark('a', 'damaged');
+        await store.save(draft('a'), STATE, { trim });
+        expect(await store.read('a', { version: 1 })).toMatchObject({ outcome: 'found' });
+      });
+
+      it('keeps the newest version of another workflow that is not finished', async () => {
+        const keep = { keepVersions: 1, keepUnfinished: true };
+        for (const workflow of ['one', 'one', 'two']) await store.save(draft('a', { workflow }), STATE, { trim: keep });
+        expect(await store.versions('a')).toEqual([3, 2]);
+        await store.finish('one');
+        await store.save(draft('a', { workflow: 'two' }), STATE, { trim: keep });
+        expect(await store.versions('a')).toEqual([4]);
+      });
+    });
+
+    describe('a workflow that is invalidated', () => {
+      const invalidate = async (workflow: string): Promise<number> => {
+        for (let removed = 0; ;) {
+          const slice = await store.invalidateWorkflow(workflow);
+          removed += slice.removed.length;
+          if (slice.isDone) return removed;
+        }
+      };
+
+      it('has no version left, pinned or not, and others keep theirs', async () => {
+        const ids = Array.from({ length: 150 }, (_, n) => `${n}`);
+        await Promise.all(ids.map((id) => store.save(draft(id, { workflow: 'w' }), STATE)));
+        await store.mark('7', 'pinned');
+        await store.save(draft('7', { workflow: 'other' }), STATE);
+        await store.save(draft('free'), STATE);
+        expect(await invalidate('w')).toBe(150);
+        expect((await store.list({ workflow: 'w', limit: 9 })).records).toEqual([]);
+        expect((await store.list({ limit: 9 })).records.map(({ id, version }) => `${id}@${version}`)).toEqual([
+          'free@1',
+          '7@2',
+        ]);
+        expect((await store.usage(NOW)).total).toMatchObject({ ids: 2, versions: 2 });
+      });
+
+      it('removes also what was saved in the same turn', async () => {
+        const saving = [1, 2].map((n) => store.save(draft(`${n}`, { workflow: 'w' }), STATE));
+        const slice = store.invalidateWorkflow('w');
+        await Promise.all(saving);
+        expect((await slice).removed).toHaveLength(2);
+      });
+
+      it('takes no result of a step that began before, and that of one that begins after', async () => {
+        const before = await store.begin('a', 'w', NOW);
+        await invalidate('w');
+        const { epoch } = before;
+        expect(await store.save(draft('a', { workflow: 'w' }), STATE, { epoch })).toMatchObject({
+          outcome: 'conflict',
+          cause: 'workflow',
+        });
+        const after = await store.begin('a', 'w', NOW);
+        expect(await store.save(draft('a', { workflow: 'w' }), STATE, { epoch: after.epoch })).toMatchObject({
+          outcome: 'saved',
+          record: { version: 1 },
+        });
+        expect(await store.save(draft('a', { workflow: 'v' }), STATE, { epoch: 0 })).toMatchObject({
+          outcome: 'saved',
+        });
+      });
+    });
+
+    describe('a step', () => {
+      it('begins at the newest version that has not expired', async () => {
+        expect(await store.begin('a', undefined, NOW)).toEqual({ currentVersion: 0, epoch: 0 });
+        await store.save(draft('a'), STATE);
+        await store.save(draft('a', { expiresAt: NOW - 1 }), STATE);
+        expect(await store.begin('a', 'w', NOW)).toEqual({ currentVersion: 1, epoch: 0 });
+        expect(await store.save(draft('a'), STATE, { expectedVersion: 1 })).toMatchObject({ outcome: 'saved' });
+      });
+
+      it('has its lease until it releases it or saves', async () => {
+        const ask = (action: 'take' | 'extend' | 'release', token: string) => store.lease({ action, id: 'a', token });
+        expect(await ask('take', 'one')).toEqual({ isHeld: true });
+        expect(await ask('take', 'one')).toEqual({ isHeld: true });
+        const refused = await ask('take', 'two');
+        expect(refused).toEqual({ isHeld: false, leftMs: expect.any(Number) });
+        expect(!refused.isHeld && refused.leftMs).toBeGreaterThan(0);
+        await ask('release', 'two');
+        expect(await ask('extend', 'one')).toEqual({ isHeld: true });
+        expect(await ask('extend', 'two')).toMatchObject({ isHeld: false });
+        expect(await store.lease({ action: 'take', id: 'b', token: 'two' })).toEqual({ isHeld: true });
+        await ask('release', 'one');
+        expect(await ask('take', 'two')).toEqual({ isHeld: true });
+        expect(await store.save(draft('a'), STATE, { lease: 'one' })).toMatchObject({
+          outcome: 'conflict',
+          cause: 'lease',
+        });
+        expect(await store.save(draft('a'), STATE, { lease: 'two' })).toMatchObject({ outcome: 'saved' });
+        expect(await ask('take', 'three')).toEqual({ isHeld: true });
+      });
+    });
+
+    describe('a listing by labels', () => {
+      const list = async (query: Omit<ListQuery, 'limit'>, limit = 3): Promise<string> => {
+        let found = '';
+        for (let after: ListQuery['after']; ;) {
+          const slice = await store.list({ ...query, limit, ...(after !== undefined && { after }) });
+          found += slice.records.map(({ id }) => id).join('');
+          after = slice.next;
+          if (after === undefined) return found;
+        }
+      };
+
+      it('finds the versions that have all of them, newest first, in the order of saving and by time', async () => {
+        for (let n = 0; n < 9; n += 1) {
+          const labels = [n % 2 === 0 ? 'even' : 'odd', n % 3 === 0 ? 'three' : 'not', 'all'];
+          const lane = n < 5 ? 'docs' : 'heavy';
+          await store.save(draft(`${n}`, { labels, lane, workflow: 'w', savedAt: NOW + ((n * 5) % 9) }), STATE);
+        }
+        expect(await list({ labels: ['even'] })).toBe('86420');
+        expect(await list({ labels: ['all', 'three', 'even'] })).toBe('60');
+        expect(await list({ labels: ['odd', 'not'], lane: 'heavy' })).toBe('75');
+        expect(await list({ labels: ['odd'], lane: 'docs', workflow: 'w' })).toBe('31');
+        expect(await list({ labels: ['none'] })).toBe('');
+        expect(await list({ labels: ['even'], since: NOW })).toBe('68024'.split('').toSorted(byTime).join(''));
+        expect(await list({ labels: ['even', 'not'], since: NOW + 2, until: NOW + 4 })).toBe('84');
+        await store.remove('4');
+        expect(await list({ labels: ['even'] })).toBe('8620');
+      });
+
+      const byTime = (one: string, other: string): number => ((Number(other) * 5) % 9) - ((Number(one) * 5) % 9);
     });
 
     it('is off once it is closed', async () => {

@@ -399,16 +399,16 @@ describe('bad settings', () => {
     ],
     ...[-1, Number.NaN, '7', null].map((days): [string, unknown, string, object, RegExp] => [
       `checkpoints kept for ${String(days)} days`,
-      { checkpoints: { retentionDays: { docs: days } } },
+      { checkpoints: { retention: { maxAgeDays: { docs: days } } } },
       'OPTIONS_INVALID',
-      { field: 'checkpoints.retentionDays.docs' },
+      { field: 'checkpoints.retention.maxAgeDays.docs' },
       /number of days/,
     ]),
     [
       'checkpoints that are over at once in all lanes',
-      { checkpoints: { retentionDays: -1 } },
+      { checkpoints: { retention: { maxAgeDays: -1 } } },
       'OPTIONS_INVALID',
-      { field: 'checkpoints.retentionDays' },
+      { field: 'checkpoints.retention.maxAgeDays' },
       /-1/,
     ],
     [

@@ -480,7 +480,7 @@ describe('Performance tuning checklist', () => {
           targets: { hitRate: [50, 100] },
         },
       },
-      checkpoints: { retentionDays: { reports: 1 }, cleanup: '0 4 * * *' },
+      checkpoints: { retention: { maxAgeDays: { reports: 1 } }, cleanup: '0 4 * * *' },
     });
     const reports = cache.forLane('reports');
     expect(reports.policy).toMatchObject({

@@ -113,7 +113,7 @@ describe('a filter of checkpoints', () => {
 
   it.each(lists)('of %s is refused where it names what is no filter', async (_, list) => {
     const service = await checkpoints();
-    await expect(list(service, { metadata: { owner: 'me' } })).rejects.toMatchObject({ code: 'OPTIONS_INVALID' });
+    await expect(list(service, { owner: 'me' })).rejects.toMatchObject({ code: 'OPTIONS_INVALID' });
     await expect(list(service, { workflows: 'of-a' })).rejects.toMatchObject({ code: 'OPTIONS_INVALID' });
     await expect(list(service, { workflow: 5 })).rejects.toMatchObject({ code: 'OPTIONS_INVALID' });
   });
@@ -154,7 +154,7 @@ describe('what a removed lane left', () => {
 
   it('can be named by the retention', async () => {
     const directory = await leftBehind();
-    const checkpoints = { retentionDays: { gone: 30 } };
+    const checkpoints = { retention: { maxAgeDays: { gone: 30 } } };
     await expect(caches.open({ directory, checkpoints })).resolves.toBeDefined();
   });
 });
@@ -165,17 +165,17 @@ describe('a retention', () => {
     ['in memory', false],
   ])('that names a lane that nobody knows does not boot %s', async (_, onDisk) => {
     const directory = onDisk ? await caches.directory() : false;
-    const opening = caches.open({ directory, checkpoints: { retentionDays: { hevy: false } } });
+    const opening = caches.open({ directory, checkpoints: { retention: { maxAgeDays: { hevy: false } } } });
     await expect(opening).rejects.toMatchObject({
       code: 'LANE_UNKNOWN',
-      field: 'checkpoints.retentionDays.hevy',
+      field: 'checkpoints.retention.maxAgeDays.hevy',
       message: expect.stringContaining('docs, standard, heavy'),
     });
   });
 
   it('may name the lanes of the app', async () => {
     const lanes = { ml: { extends: 'heavy' } } as const;
-    const checkpoints = { retentionDays: { ml: false, docs: 1 } } as const;
+    const checkpoints = { retention: { maxAgeDays: { ml: false, docs: 1 } } } as const;
     await expect(caches.open({ lanes, checkpoints })).resolves.toBeDefined();
   });
 });

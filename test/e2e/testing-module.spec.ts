@@ -126,7 +126,7 @@ describe('the testing kit', () => {
   });
 
   it('cleans checkpoints up when asked', async () => {
-    const app = await boot({ checkpoints: { retentionDays: 1 } });
+    const app = await boot({ checkpoints: { retention: { maxAgeDays: 1 } } });
     const checkpoints = app.get(CheckpointService);
     for (const id of ['old', 'pinned']) await checkpoints.cacheCheckpoint(id, { id });
     await checkpoints.pin('pinned');

@@ -19,9 +19,9 @@ describe('the file in which an app describes itself', () => {
   const bench = new StorageBench();
   afterEach(() => bench.dispose());
 
-  const closedApp = async (checkpoints: { readonly retentionDays?: number } = {}) => {
+  const closedApp = async (retention: { readonly maxAgeDays?: number } = {}) => {
     const directory = await bench.path('cache');
-    const cache = await CacheManager.fromSettings({ directory, logger: false, checkpoints });
+    const cache = await CacheManager.fromSettings({ directory, logger: false, checkpoints: { retention } });
     await cache.getOrSet('key', () => 'value');
     await cache.close();
     return { directory, file: join(directory, 'app.json') };
@@ -38,7 +38,7 @@ describe('the file in which an app describes itself', () => {
   });
 
   it('is whole where checkpoints are kept for ever', async () => {
-    const { directory } = await closedApp({ retentionDays: Infinity });
+    const { directory } = await closedApp({ maxAgeDays: Infinity });
     const { out } = await runCli(['metrics', '--lane', 'standard', '--directory', directory]);
     expect(JSON.parse(out)).toMatchObject({ requests: 1 });
   });

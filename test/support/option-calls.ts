@@ -119,6 +119,8 @@ export const OPTION_CALLS: Readonly<Record<string, OptionCall>> = {
   'CheckpointService.getCheckpoint': {
     call: ({ checkpoints }, given) => checkpoints.getCheckpoint('kept', given),
   },
+  'CheckpointService.fork': { call: ({ checkpoints }, given) => checkpoints.fork('kept', 'forked', given) },
+  'CheckpointService.runStep': { call: ({ checkpoints }, given) => checkpoints.runStep('new', () => 1, given) },
   'CheckpointService.history': { call: ({ checkpoints }, given) => checkpoints.history('kept', given) },
   'CheckpointService.list': { call: ({ checkpoints }, given) => checkpoints.list(given) },
   'CheckpointService.iterate': { call: ({ checkpoints }, given) => checkpoints.iterate(given).next() },

@@ -225,6 +225,8 @@ describe('events and errors', () => {
       | 'quarantine'
       | 'sweep'
       | 'checkpoint'
+      | 'step'
+      | 'workflow'
       | 'cleanup'
     >(true);
     same<

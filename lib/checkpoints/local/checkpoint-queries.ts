@@ -1,21 +1,23 @@
 import { nextTurn } from '../../clock/clock.js';
 import type { TableKey, RangeOptions } from '../../storage/environment.js';
 import type { CheckpointRows } from './checkpoint-rows.js';
-import {
-  hasExpired,
-  type CheckpointRecord,
-  type CheckpointUsage,
-  type CleanupPosition,
-  type CleanupRule,
-  type CleanupSlice,
-  type ListPosition,
-  type ListQuery,
-  type ListSlice,
-  type UsageCounts,
+import { hasExpired, verdictOf } from '../retention.js';
+import type {
+  CheckpointRecord,
+  CheckpointUsage,
+  DueVersion,
+  CleanupPosition,
+  CleanupRule,
+  CleanupSlice,
+  ListPosition,
+  ListQuery,
+  ListSlice,
+  UsageCounts,
 } from '../checkpoint-store.js';
 import {
   END_OF_TIME,
   EVERYTHING,
+  labelScope,
   laneScope,
   numbersOf,
   pointerRow,
@@ -30,30 +32,106 @@ import type { WorkSlice } from './group-commit.js';
 
 /** Rows that are read in one turn of the event loop. */
 const SLICE = 100;
+/** Fewer where each is looked for in other indexes too: what follows is often skipped. */
+const JOINED_SLICE = 16;
 
 const positionOf = (key: TableKey): ListPosition => {
   const [first = 0, second] = numbersOf(key);
   return second === undefined ? { sequence: first } : { time: first, sequence: second };
 };
 
-/** A page, newest first. Reads one index row and one record per item, however many versions exist. */
+/**
+ * A page, newest first. Reads one index row and one record per item, however many versions exist. With labels of the
+ * metadata it reads the index rows of each, and skips in one those that another cannot have.
+ */
 export async function list(rows: CheckpointRows, query: ListQuery): Promise<ListSlice> {
-  const { after, since, until, limit } = query;
-  const scope = scopeOf(query);
-  const byTime = since !== undefined || until !== undefined;
-  const to = after?.time !== undefined ? ([after.time, after.sequence] as const) : upTo(until);
-  const index = byTime ? rows.tables.ages : rows.tables.order;
-  const range = byTime ? ranges.timesDown(scope, since, to) : ranges.orderDown(scope, after?.sequence);
-  const found = [...index.range({ ...range, limit: limit + 1 })];
+  const { limit, labels = [] } = query;
+  const [scope = EVERYTHING, ...others] = scopesWanted(query, labels);
+  const walk = walkOf(rows, query);
   const records: CheckpointRecord[] = [];
-  for (let from = 0; from < Math.min(limit, found.length); from += SLICE) {
-    if (from > 0) await nextTurn();
-    const slice = found.slice(from, Math.min(from + SLICE, limit));
-    records.push(...slice.flatMap(({ value }) => pointedAt(rows, value) ?? []));
+  let last: TableKey | undefined;
+  let from: TableKey | undefined;
+  for (;;) {
+    const asked = others.length === 0 ? Math.min(limit + 1 - records.length, SLICE) : JOINED_SLICE;
+    const found = [...walk.range(scope, from, asked)];
+    let hasJumped = false;
+    for (const { key, value } of found) {
+      from = key;
+      const behind = others.length === 0 ? key : walk.behind(others, key);
+      if (behind === undefined) return { records };
+      if (behind !== key) {
+        // No version between the two has all labels.
+        from = walk.before(behind);
+        hasJumped = true;
+        break;
+      }
+      if (labels.length === 0 && records.length === limit && last !== undefined)
+        return { records, next: positionOf(last) };
+      const record = pointedAt(rows, value);
+      if (record === undefined || !labels.every((label) => record.labels?.includes(label) === true)) continue;
+      if (records.length === limit && last !== undefined) return { records, next: positionOf(last) };
+      records.push(record);
+      last = key;
+    }
+    if (found.length < asked && !hasJumped) return { records };
+    await nextTurn();
   }
-  const last = found.length > limit ? found[limit - 1] : undefined;
-  return last === undefined ? { records } : { records, next: positionOf(last.key) };
 }
+
+/** The scopes that a version must belong to. */
+function scopesWanted(query: ListQuery, labels: readonly string[]): readonly Scope[] {
+  const scopes = labels.map((label) => labelScope(label));
+  const isNarrow = query.lane !== undefined || query.workflow !== undefined;
+  return isNarrow || scopes.length === 0 ? [scopeOf(query), ...scopes] : scopes;
+}
+
+/** One way through the index rows of scopes, newest first: in the order of saving, or by time. */
+interface Walk {
+  /** The rows of a scope behind `from`. */
+  range(
+    scope: Scope,
+    from: TableKey | undefined,
+    limit: number,
+  ): Iterable<{ readonly key: TableKey; readonly value: Uint8Array }>;
+  /** The first position, at `key` or behind it, that no other scope excludes; `key` itself if all have it. */
+  behind(others: readonly Scope[], key: TableKey): TableKey | undefined;
+  /** The position right before `key`, from which a range begins with it. */
+  before(key: TableKey): TableKey;
+}
+
+function walkOf(rows: CheckpointRows, { since, until, after }: ListQuery): Walk {
+  const byTime = since !== undefined || until !== undefined;
+  const index = byTime ? rows.tables.ages : rows.tables.order;
+  const start = after?.time !== undefined ? ([after.time, after.sequence] as const) : upTo(until);
+  const boundsOf = (scope: Scope, from: TableKey | undefined): RangeOptions => {
+    const numbers = from === undefined ? undefined : numbersOf(from);
+    if (!byTime) return ranges.orderDown(scope, numbers?.[0] ?? after?.sequence);
+    const [time = start[0], sequence = start[1]] = numbers ?? [];
+    return ranges.timesDown(scope, since, [time, sequence]);
+  };
+  const before = (key: TableKey): TableKey => {
+    const numbers = [...numbersOf(key)];
+    return ['', ...numbers.slice(0, -1), (numbers.at(-1) ?? 0) + 1];
+  };
+  const firstFrom = (scope: Scope, key: TableKey): TableKey | undefined => {
+    for (const first of index.keys({ ...boundsOf(scope, before(key)), limit: 1 })) return first;
+    return undefined;
+  };
+  return {
+    range: (scope, from, limit) => index.range({ ...boundsOf(scope, from), limit }),
+    before,
+    behind: (others, key) => {
+      for (const scope of others) {
+        const first = firstFrom(scope, key);
+        if (first === undefined) return undefined;
+        if (!isSamePosition(first, key)) return first;
+      }
+      return key;
+    },
+  };
+}
+
+const isSamePosition = (one: TableKey, other: TableKey): boolean => String(numbersOf(one)) === String(numbersOf(other));
 
 const upTo = (until: number | undefined): readonly [time: number, sequence: number] =>
   until === undefined ? END_OF_TIME : [until, END_OF_TIME[1]];
@@ -174,7 +252,7 @@ export function cleanSlice(
 ): CleanupSlice {
   const { index, range } = rangeOf(rows, rule, from);
   const found = [...index.range({ ...range, limit: CLEANING_SLICE })];
-  const removed: CheckpointRecord[] = [];
+  const removed: DueVersion[] = [];
   let newestOfId = 0;
   let pinnedKept = 0;
   let examined = 0;
@@ -188,14 +266,16 @@ export function cleanSlice(
       if (pointer === undefined || !rows.has(...pointer)) removal.forget(index, key);
       continue;
     }
-    if (!isDue(rows, pointer, record, rule, from.phase)) continue;
-    if (record.pinned) {
-      pinnedKept += 1;
+    // The first phase has removed what expired.
+    if (from.phase === 'old' && hasExpired(record, rule.now)) continue;
+    const verdict = verdictOf(record, rule, rows.neighboursOf(pointer[0], record, rule.now));
+    if ('keep' in verdict) {
+      if (verdict.keep === 'pinned') pinnedKept += 1;
       continue;
     }
     if (rows.head(pointer[0]).newest === pointer[1]) newestOfId += 1;
     removal.remove(...pointer);
-    removed.push(record);
+    removed.push({ record, reason: verdict.remove });
   }
   const isCut = examined < found.length || examined === CLEANING_SLICE;
   const next = nextPosition(from, isCut ? found[examined - 1]?.key : undefined, rule);
@@ -223,24 +303,4 @@ function nextPosition(
     return { phase: from.phase, after: { time, sequence } };
   }
   return from.phase === 'expired' && Number.isFinite(rule.savedBefore) ? { phase: 'old' } : undefined;
-}
-
-/** Expired versions belong to the first phase. The second does not count them again. */
-function isDue(
-  rows: CheckpointRows,
-  [idKey, version]: Pointer,
-  record: CheckpointRecord,
-  { now, keepLast }: CleanupRule,
-  phase: CleanupPosition['phase'],
-): boolean {
-  if (hasExpired(record, now) || phase === 'expired') return phase === 'expired';
-  if (keepLast === 0) return true;
-  let newer = 0;
-  for (const other of rows.versions(idKey)) {
-    if (other <= version) return false;
-    const found = rows.record(idKey, other);
-    if (found !== undefined && !hasExpired(found, now)) newer += 1;
-    if (newer === keepLast) return true;
-  }
-  return false;
 }

@@ -1,27 +1,34 @@
-import type { RangeOptions } from '../../storage/environment.js';
-import { hasExpired, type CheckpointRecord } from '../checkpoint-store.js';
+import type { RangeOptions, TableKey } from '../../storage/environment.js';
+import { storedBytesOf, type CheckpointRecord } from '../checkpoint-store.js';
+import { hasExpired, type Neighbours } from '../retention.js';
 import {
   FORMAT,
   PART_BYTES,
   STORE_KEY,
   headRow,
+  keyOf,
+  leaseRow,
   numbersOf,
   ranges,
   recordRow,
   storeRow,
   usageRow,
+  workflowRow,
+  pointerRow,
   type CheckpointTables,
   type Head,
+  type LeaseRow,
+  type Pointer,
+  type Scope,
   type StoreRow,
   type UsageRow,
+  type WorkflowRow,
   WriteBatch,
   type RowSource,
 } from './checkpoint-tables.js';
 
-/** How many versions are searched for the token of a repeated save: others may have saved in between. */
-const TOKEN_SEARCH_LIMIT = 16;
-
 const NO_USAGE: UsageRow = { ids: 0, versions: 0, bytes: 0 };
+const NEW_WORKFLOW: WorkflowRow = { epoch: 0, isFinished: false };
 
 /** Reads the rows of the store: the committed ones, or those with the changes of a batch on top. */
 export class CheckpointRows {
@@ -36,6 +43,14 @@ export class CheckpointRows {
 
   usage(scope: string): UsageRow {
     return usageRow.open(this.source.get(this.tables.usage, scope)) ?? NO_USAGE;
+  }
+
+  workflow(workflow: string): WorkflowRow {
+    return workflowRow.open(this.source.get(this.tables.workflows, keyOf(workflow))) ?? NEW_WORKFLOW;
+  }
+
+  lease(idKey: string): LeaseRow | undefined {
+    return leaseRow.open(this.source.get(this.tables.leases, idKey));
   }
 
   /** A missing or unreadable head is rebuilt in such a way that no version is used twice. */
@@ -60,15 +75,53 @@ export class CheckpointRows {
     return record?.version === version ? record : undefined;
   }
 
-  /** The version that a save with this token made, among the last 16. */
-  savedAs(idKey: string, token: string): CheckpointRecord | undefined {
-    let searched = 0;
-    for (const version of this.versions(idKey)) {
-      const record = this.record(idKey, version);
-      if (record?.token === token) return record;
-      if (++searched === TOKEN_SEARCH_LIMIT) return undefined;
+  /** The other versions of the id of `record`, for the decision about it. */
+  neighboursOf(idKey: string, record: CheckpointRecord, now: number): Neighbours {
+    const { version, workflow } = record;
+    return {
+      newer: (limit, count) => {
+        const counts = ({ pinned }: CheckpointRecord): boolean => count === 'all' || !pinned;
+        return this.countNewer(idKey, version, limit, (other) => isRestorable(other, now) && counts(other));
+      },
+      isLastOfUnfinished: () => {
+        if (workflow === undefined || this.workflow(workflow).isFinished) return false;
+        const isLater = (other: CheckpointRecord): boolean => isRestorable(other, now) && other.workflow === workflow;
+        return this.countNewer(idKey, version, 1, isLater) === 0;
+      },
+    };
+  }
+
+  private countNewer(
+    idKey: string,
+    version: number,
+    limit: number,
+    counts: (other: CheckpointRecord) => boolean,
+  ): number {
+    let newer = 0;
+    for (const other of this.versions(idKey)) {
+      if (other <= version || newer === limit) break;
+      const record = this.record(idKey, other);
+      if (record !== undefined && counts(record)) newer += 1;
     }
-    return undefined;
+    return newer;
+  }
+
+  /** The first index rows of a scope in the order of saving, at most `limit`, with the changes of the batch. */
+  firstOf(scope: Scope, limit: number): readonly { readonly key: TableKey; readonly pointer: Pointer | undefined }[] {
+    const { order } = this.tables;
+    const batch = this.source instanceof WriteBatch ? this.source : undefined;
+    const found: { readonly key: TableKey; readonly pointer: Pointer | undefined }[] = [];
+    for (const { key, value } of order.range({
+      ...ranges.orderUp(scope, 0),
+      limit: limit + (batch?.countOf(order) ?? 0),
+    })) {
+      if (batch?.changes(order, key) !== true) found.push({ key, pointer: pointerRow.open(value) });
+    }
+    for (const key of batch?.putKeys(order) ?? []) {
+      if (typeof key === 'object' && key[0] === scope)
+        found.push({ key, pointer: pointerRow.open(this.source.get(order, key)) });
+    }
+    return found.slice(0, limit);
   }
 
   /** Whether there is a row, readable or not. */
@@ -133,18 +186,22 @@ export class CheckpointRows {
   }
 
   /** Undefined when a part is missing. */
-  state(idKey: string, { version, sizeBytes }: CheckpointRecord): Uint8Array | undefined {
+  state(idKey: string, record: CheckpointRecord): Uint8Array | undefined {
+    const { version } = record;
+    const stored = storedBytesOf(record);
     const parts: Uint8Array[] = [];
     let length = 0;
-    for (let part = 0; part < partCount(sizeBytes); part += 1) {
+    for (let part = 0; part < partCount(stored); part += 1) {
       const bytes = this.source.get(this.tables.states, [idKey, version, part]);
       if (bytes === undefined) return undefined;
       length += bytes.length;
       parts.push(bytes);
     }
-    if (length !== sizeBytes) return undefined;
+    if (length !== stored) return undefined;
     return parts.length === 1 ? parts[0] : Buffer.concat(parts, length);
   }
 }
 
-export const partCount = (sizeBytes: number): number => Math.ceil(sizeBytes / PART_BYTES);
+const isRestorable = (record: CheckpointRecord, now: number): boolean => !record.damaged && !hasExpired(record, now);
+
+export const partCount = (storedBytes: number): number => Math.ceil(storedBytes / PART_BYTES);

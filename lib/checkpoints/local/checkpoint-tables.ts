@@ -52,6 +52,7 @@ export const EVERYTHING: Scope = 'all';
 export const laneScope = (lane: string): Scope => `lane:${lane}`;
 const flowScope = (flow: string): Scope => `flow:${flow}`;
 const laneFlowScope = (lane: string, flow: string): Scope => `both:${lane}:${flow}`;
+export const labelScope = (label: string): Scope => `meta:${label}`;
 
 interface Labels {
   readonly lane?: string;
@@ -65,7 +66,7 @@ export function scopeOf({ lane, workflow }: Labels): Scope {
   return lane === undefined ? flowScope(flow) : laneFlowScope(lane, flow);
 }
 
-/** All scopes that a version with these labels belongs to. */
+/** All scopes that a version with these labels belongs to, but for those of its metadata. */
 export function scopesOf({ lane, workflow }: { readonly lane: string; readonly workflow?: string }): readonly Scope[] {
   const always = [EVERYTHING, laneScope(lane)];
   if (workflow === undefined) return always;
@@ -84,6 +85,28 @@ export interface Head {
   readonly newest: number;
   /** How many versions exist, by lane. */
   readonly lanes: Readonly<Record<string, number>>;
+  /** The last saves that had a token, newest first. */
+  readonly saves?: readonly TokenSave[];
+}
+
+/** A save that may be repeated because its answer was lost, perhaps after its version was removed. */
+interface TokenSave {
+  readonly token: string;
+  readonly version: number;
+  readonly sequence: number;
+}
+
+/** The row of a workflow that was finished or invalidated. It stays, so that the epoch never falls. */
+export interface WorkflowRow {
+  /** How often the workflow was invalidated. */
+  readonly epoch: number;
+  readonly isFinished: boolean;
+}
+
+/** The lease on an id. */
+export interface LeaseRow {
+  readonly token: string;
+  readonly isRemote: boolean;
 }
 
 export interface UsageRow {
@@ -95,6 +118,8 @@ export interface UsageRow {
 export interface StoreRow {
   readonly format: number;
   readonly sequence: number;
+  /** The metadata of every version up to this position is indexed. Earlier releases leave it out when they save. */
+  readonly labelled?: number;
 }
 
 export const STORE_KEY = 'store';
@@ -104,6 +129,8 @@ export const pointerRow = new ChecksummedRow<Pointer>();
 export const recordRow = new ChecksummedRow<CheckpointRecord>();
 export const storeRow = new ChecksummedRow<StoreRow>();
 export const usageRow = new ChecksummedRow<UsageRow>();
+export const workflowRow = new ChecksummedRow<WorkflowRow>();
+export const leaseRow = new ChecksummedRow<LeaseRow>();
 
 /** The numbers behind the first part of a key. */
 export const numbersOf = (key: TableKey): readonly number[] =>
@@ -129,6 +156,10 @@ export class CheckpointTables {
   readonly damaged: FaultReportingTable;
   /** scope -> UsageRow */
   readonly usage: FaultReportingTable;
+  /** Hash of the workflow -> WorkflowRow */
+  readonly workflows: FaultReportingTable;
+  /** idKey -> LeaseRow */
+  readonly leases: FaultReportingTable;
 
   /** `faults` gets what the environment reports. */
   constructor(environment: Environment, faults: ReadFaults) {
@@ -142,6 +173,8 @@ export class CheckpointTables {
     this.expiries = table('expiries');
     this.damaged = table('damaged');
     this.usage = table('usage');
+    this.workflows = table('workflows');
+    this.leases = table('leases');
   }
 }
 
@@ -174,6 +207,8 @@ export const ranges = {
     end: [scope, from ?? LOWEST, 0],
     reverse: true,
   }),
+
+  orderUp: (scope: Scope, after: number): RangeOptions => ({ start: [scope, after + 0.5], end: [scope, HIGHEST] }),
 
   /** Strictly before `end`. */
   timesUp: (scope: Scope, after: readonly [time: number, sequence: number] | undefined, end: number): RangeOptions => ({
@@ -293,6 +328,11 @@ export class WriteBatch implements RowSource {
     for (const change of this.rows.get(table.name)?.values() ?? []) {
       if (change.value !== undefined) yield change.key;
     }
+  }
+
+  /** How many rows of the table it puts or removes. */
+  countOf(table: FaultReportingTable): number {
+    return this.rows.get(table.name)?.size ?? 0;
   }
 
   get isEmpty(): boolean {

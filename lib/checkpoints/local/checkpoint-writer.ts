@@ -1,6 +1,18 @@
 import type { TableKey } from '../../storage/environment.js';
 import { CheckpointRows, partCount } from './checkpoint-rows.js';
-import type { CheckpointDraft, CheckpointMark, CheckpointRecord, SaveOutcome } from '../checkpoint-store.js';
+import {
+  storedBytesOf,
+  type CheckpointDraft,
+  type CheckpointMark,
+  type CheckpointRecord,
+  type ConflictCause,
+  type SaveConditions,
+  type SaveOutcome,
+  type TrimRule,
+  type WorkflowSlice,
+} from '../checkpoint-store.js';
+import { verdictOf } from '../retention.js';
+import type { WorkSlice } from './group-commit.js';
 import {
   EVERYTHING,
   FORMAT,
@@ -8,19 +20,44 @@ import {
   STORE_KEY,
   headRow,
   keyOf,
+  labelScope,
   laneScope,
+  leaseRow,
   pointerRow,
   ranges,
   recordRow,
+  scopeOf,
   scopesOf,
   storeRow,
   usageRow,
+  workflowRow,
   type CheckpointTables,
   type Head,
+  type LeaseRow,
   type Pointer,
   type FaultReportingTable,
+  type WorkflowRow,
   type WriteBatch,
 } from './checkpoint-tables.js';
+
+/** How many versions one save removes at most. */
+const MAX_TRIMMED = 64;
+/** How many saves with a token an id remembers. */
+const REMEMBERED_SAVES = 8;
+
+const recordOf = (
+  draft: CheckpointDraft,
+  { version, sequence }: { readonly version: number; readonly sequence: number },
+): CheckpointRecord => ({ ...draft, version, sequence, pinned: false, damaged: false });
+
+/** The saves that an id remembers after one more. */
+function savesOf(
+  { saves = [] }: Head,
+  token: string | undefined,
+  saved: { readonly version: number; readonly sequence: number },
+): Pick<Head, 'saves'> {
+  return token === undefined ? {} : { saves: [{ token, ...saved }, ...saves].slice(0, REMEMBERED_SAVES) };
+}
 
 /** Changes a version together with its state, indexes and counts, in one batch. */
 export class CheckpointWriter {
@@ -33,27 +70,119 @@ export class CheckpointWriter {
     this.rows = new CheckpointRows(tables, batch);
   }
 
-  save(draft: CheckpointDraft, state: Uint8Array, expectedVersion: number | undefined): SaveOutcome {
+  save(draft: CheckpointDraft, state: Uint8Array, conditions: SaveConditions): SaveOutcome {
     const idKey = keyOf(draft.id);
     const head = this.rows.head(idKey);
-    const stored = draft.token === undefined ? undefined : this.rows.savedAs(idKey, draft.token);
-    if (stored !== undefined) return { outcome: 'saved', record: stored };
-    if (expectedVersion !== undefined) {
-      const currentVersion = this.rows.current(idKey, draft.savedAt);
-      if (currentVersion !== expectedVersion) return { outcome: 'conflict', currentVersion };
-    }
-    const sequence = this.rows.store.sequence + 1;
+    const before = draft.token === undefined ? undefined : head.saves?.find(({ token }) => token === draft.token);
+    if (before !== undefined) return { outcome: 'saved', record: recordOf(draft, before) };
+    const cause = this.conflictOf(idKey, draft, conditions);
+    if (cause !== undefined)
+      return { outcome: 'conflict', cause, currentVersion: this.rows.current(idKey, draft.savedAt) };
+    const { sequence: last, labelled = 0 } = this.rows.store;
+    const sequence = last + 1;
     const version = head.counter + 1;
-    const record: CheckpointRecord = { ...draft, version, sequence, pinned: false, damaged: false };
-    this.batch.put(this.tables.store, STORE_KEY, storeRow.seal({ format: FORMAT, sequence }));
+    const record = recordOf(draft, { version, sequence });
+    const store = { format: FORMAT, sequence, labelled: labelled === last ? sequence : labelled };
+    this.batch.put(this.tables.store, STORE_KEY, storeRow.seal(store));
     this.putRecord(idKey, record);
-    for (let part = 0; part < partCount(draft.sizeBytes); part += 1) {
+    for (let part = 0; part < partCount(storedBytesOf(draft)); part += 1) {
       const bytes = state.subarray(part * PART_BYTES, (part + 1) * PART_BYTES);
       this.batch.put(this.tables.states, [idKey, version, part], bytes);
     }
     this.index(record, [idKey, version]);
-    this.count(idKey, { ...head, counter: version, newest: version }, record, 1);
-    return { outcome: 'saved', record };
+    const saves = savesOf(head, draft.token, { version, sequence });
+    this.count(idKey, { ...head, ...saves, counter: version, newest: version }, record, 1);
+    if (draft.workflow !== undefined) this.reopen(draft.workflow);
+    if (conditions.lease !== undefined) this.batch.remove(this.tables.leases, idKey);
+    const trimmed = conditions.trim === undefined ? [] : this.trim(idKey, draft.savedAt, conditions.trim);
+    return trimmed.length === 0 ? { outcome: 'saved', record } : { outcome: 'saved', record, trimmed };
+  }
+
+  /** The first condition that does not hold. */
+  private conflictOf(
+    idKey: string,
+    { workflow, savedAt }: CheckpointDraft,
+    { expectedVersion, epoch, lease }: SaveConditions,
+  ): ConflictCause | undefined {
+    if (epoch !== undefined && workflow !== undefined && this.rows.workflow(workflow).epoch !== epoch)
+      return 'workflow';
+    if (lease !== undefined && this.rows.lease(idKey)?.token !== lease) return 'lease';
+    if (expectedVersion !== undefined && this.rows.current(idKey, savedAt) !== expectedVersion) return 'version';
+    return undefined;
+  }
+
+  /** Removes what the rule leaves no place for, at most 64 versions: the next saves remove the rest. */
+  private trim(idKey: string, now: number, { keepVersions, keepUnfinished }: TrimRule): readonly number[] {
+    const rule = { now, savedBefore: -Infinity, keepLast: 0, keepUnfinished, keepVersions };
+    const trimmed: number[] = [];
+    for (const version of this.rows.oldest(idKey, 0, MAX_TRIMMED)) {
+      const record = this.rows.record(idKey, version);
+      if (record === undefined) continue;
+      const verdict = verdictOf(record, rule, this.rows.neighboursOf(idKey, record, now));
+      // Newer ones are no surplus either.
+      if ('keep' in verdict && verdict.keep === 'recent') break;
+      if ('keep' in verdict) continue;
+      this.remove(idKey, version);
+      trimmed.push(version);
+    }
+    return trimmed;
+  }
+
+  private reopen(workflow: string): void {
+    const { epoch, isFinished } = this.rows.workflow(workflow);
+    if (isFinished) this.putWorkflow(workflow, { epoch, isFinished: false });
+  }
+
+  finish(workflow: string): void {
+    const { epoch } = this.rows.workflow(workflow);
+    this.putWorkflow(workflow, { epoch, isFinished: true });
+  }
+
+  /** Raises the epoch of a workflow and removes its first versions, at most `limit`. */
+  invalidateWorkflow(workflow: string, limit: number, work: WorkSlice): WorkflowSlice {
+    const { epoch } = this.rows.workflow(workflow);
+    this.putWorkflow(workflow, { epoch: epoch + 1, isFinished: false });
+    const found = this.rows.firstOf(scopeOf({ workflow }), limit);
+    const removed: { readonly id: string; readonly version: number }[] = [];
+    let examined = 0;
+    for (const { key, pointer } of found) {
+      if (examined > 0 && work.isSpent) break;
+      examined += 1;
+      const record = pointer && this.remove(...pointer);
+      if (record === undefined) this.batch.remove(this.tables.order, key);
+      else removed.push({ id: record.id, version: record.version });
+    }
+    return { removed, isDone: examined === found.length && found.length < limit };
+  }
+
+  takeLease(idKey: string, row: LeaseRow): void {
+    this.batch.put(this.tables.leases, idKey, leaseRow.seal(row));
+  }
+
+  releaseLease(idKey: string, token: string): void {
+    if (this.rows.lease(idKey)?.token === token) this.batch.remove(this.tables.leases, idKey);
+  }
+
+  /** Adds index rows for metadata that an earlier release saved. `upTo`: everything up to there has them then. */
+  label(
+    records: readonly CheckpointRecord[],
+    labelsOf: (record: CheckpointRecord) => readonly string[],
+    upTo: number,
+  ): void {
+    for (const { id, version } of records) {
+      const idKey = keyOf(id);
+      const record = this.rows.record(idKey, version);
+      if (record === undefined || record.labels !== undefined) continue;
+      const labelled = { ...record, labels: labelsOf(record) };
+      this.putRecord(idKey, labelled);
+      this.indexLabels(labelled, [idKey, version]);
+    }
+    const { store } = this.rows;
+    this.batch.put(
+      this.tables.store,
+      STORE_KEY,
+      storeRow.seal({ ...store, labelled: Math.max(upTo, store.labelled ?? 0) }),
+    );
   }
 
   /** Returns the record, if it was readable. */
@@ -93,7 +222,7 @@ export class CheckpointWriter {
 
   private stateKeys(idKey: string, version: number, record: CheckpointRecord | undefined): Iterable<TableKey> {
     if (record === undefined) return this.tables.states.keys(ranges.parts(idKey, version));
-    return Array.from({ length: partCount(record.sizeBytes) }, (_, part) => [idKey, version, part]);
+    return Array.from({ length: partCount(storedBytesOf(record)) }, (_, part) => [idKey, version, part]);
   }
 
   private newestOf(idKey: string): number {
@@ -114,6 +243,19 @@ export class CheckpointWriter {
         this.batch.put(this.tables.expiries, [scope, record.expiresAt, record.sequence], row);
       }
     }
+    this.indexLabels(record, pointer);
+  }
+
+  private indexLabels({ labels = [], sequence, savedAt }: CheckpointRecord, pointer: Pointer): void {
+    const row = pointerRow.seal(pointer);
+    for (const label of labels) {
+      this.batch.put(this.tables.order, [labelScope(label), sequence], row);
+      this.batch.put(this.tables.ages, [labelScope(label), savedAt, sequence], row);
+    }
+  }
+
+  private putWorkflow(workflow: string, row: WorkflowRow): void {
+    this.batch.put(this.tables.workflows, keyOf(workflow), workflowRow.seal(row));
   }
 
   private unindex(record: CheckpointRecord): void {
@@ -124,18 +266,24 @@ export class CheckpointWriter {
         this.batch.remove(this.tables.expiries, [scope, record.expiresAt, record.sequence]);
       }
     }
+    for (const label of record.labels ?? []) {
+      this.batch.remove(this.tables.order, [labelScope(label), record.sequence]);
+      this.batch.remove(this.tables.ages, [labelScope(label), record.savedAt, record.sequence]);
+    }
   }
 
   /** Updates the head and the counts for one version more or less. */
-  private count(idKey: string, head: Head, { lane, sizeBytes }: CheckpointRecord, by: 1 | -1): void {
+  private count(idKey: string, head: Head, record: CheckpointRecord, by: 1 | -1): void {
+    const { lane } = record;
+    const bytes = by * storedBytesOf(record);
     const before = head.lanes[lane] ?? 0;
     const { [lane]: _, ...others } = head.lanes;
     const lanes = before + by > 0 ? { ...others, [lane]: before + by } : others;
     this.batch.put(this.tables.heads, idKey, headRow.seal({ ...head, lanes }));
     const idsInLane = Math.sign(before + by) - Math.sign(before);
     const ids = Math.sign(Object.keys(lanes).length) - Math.sign(Object.keys(head.lanes).length);
-    this.addUsage(EVERYTHING, ids, by, by * sizeBytes);
-    this.addUsage(laneScope(lane), idsInLane, by, by * sizeBytes);
+    this.addUsage(EVERYTHING, ids, by, bytes);
+    this.addUsage(laneScope(lane), idsInLane, by, bytes);
   }
 
   private addUsage(scope: string, ids: number, versions: number, bytes: number): void {

@@ -3,25 +3,42 @@ import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import type { EventSink } from '../../events/event-map.js';
 import type { TierOffReason } from '../../events/reasons.js';
 import { StorageFault, type Environment } from '../../storage/environment.js';
-import type {
-  CheckpointDraft,
-  CheckpointMark,
-  CheckpointRecord,
-  CheckpointStore,
-  CheckpointStoreState,
-  CheckpointUsage,
-  CleanupPosition,
-  CleanupRule,
-  CleanupSlice,
-  ListQuery,
-  ListSlice,
-  ReadOutcome,
-  SaveOutcome,
-  VersionSelector,
+import {
+  LEASE_MS,
+  type CheckpointDraft,
+  type CheckpointMark,
+  type CheckpointRecord,
+  type CheckpointStore,
+  type CheckpointStoreState,
+  type CheckpointUsage,
+  type CleanupPosition,
+  type CleanupRule,
+  type CleanupSlice,
+  type LeaseAnswer,
+  type LeaseRequest,
+  type ListQuery,
+  type ListSlice,
+  type ReadOutcome,
+  type SaveConditions,
+  type SaveOutcome,
+  type StepStart,
+  type VersionSelector,
+  type WorkflowSlice,
 } from '../checkpoint-store.js';
 import { cleanSlice, list, NO_REMOVAL, removalBy, usage } from './checkpoint-queries.js';
 import { CheckpointRows } from './checkpoint-rows.js';
-import { CheckpointTables, committedRows, FORMAT, keyOf, pointerRow, type ReadFaults } from './checkpoint-tables.js';
+import {
+  CheckpointTables,
+  committedRows,
+  EVERYTHING,
+  FORMAT,
+  keyOf,
+  numbersOf,
+  pointerRow,
+  ranges,
+  type LeaseRow,
+  type ReadFaults,
+} from './checkpoint-tables.js';
 import { CheckpointWriter } from './checkpoint-writer.js';
 import { GroupCommit, WorkSlice } from './group-commit.js';
 import { SaveTurns } from './save-turns.js';
@@ -36,6 +53,8 @@ interface LocalCheckpointStoreSettings {
   readonly faults: ReadFaults;
   /** Called when the environment is closed, for example to release its lock. */
   readonly release?: () => Promise<void>;
+  /** The labels of a version that an earlier release saved, from its metadata. */
+  readonly labelsOf?: (record: CheckpointRecord) => readonly string[];
   /** Called once when the folder is gone: nothing can be written until it is opened again. */
   readonly gone?: (detail: string) => void;
 }
@@ -52,6 +71,7 @@ export class LocalCheckpointStore implements CheckpointStore {
   private readonly rows: CheckpointRows;
   private readonly queue: GroupCommit;
   private readonly turns: SaveTurns;
+  private readonly leases: LeaseTimes;
 
   /** `environment` must be durable and have no other writer. Throws `FORMAT_UNSUPPORTED` on data of a newer release. */
   constructor(
@@ -59,6 +79,7 @@ export class LocalCheckpointStore implements CheckpointStore {
     private readonly settings: LocalCheckpointStoreSettings,
   ) {
     this.condition = new StoreCondition(settings.clock, settings.events);
+    this.leases = new LeaseTimes(settings.clock);
     this.tables = new CheckpointTables(environment, settings.faults);
     this.rows = new CheckpointRows(this.tables, committedRows);
     const { format } = this.rows.store;
@@ -87,12 +108,44 @@ export class LocalCheckpointStore implements CheckpointStore {
   save(
     draft: CheckpointDraft,
     state: Uint8Array,
-    expectedVersion?: number,
+    conditions: SaveConditions = {},
     caller: object = this,
   ): Promise<SaveOutcome> {
     const save = (): Promise<SaveOutcome> =>
-      this.write((writer) => writer.save(draft, state, expectedVersion), state.length);
-    return expectedVersion === undefined ? save() : this.turns.take(draft.id, caller, save);
+      this.write((writer) => writer.save(draft, state, conditions), state.length);
+    // A step adopts the result that it conflicts with, and does not save again.
+    const isRace = conditions.expectedVersion !== undefined && conditions.epoch === undefined;
+    return isRace ? this.turns.take(draft.id, caller, save) : save();
+  }
+
+  async begin(id: string, workflow: string | undefined, now: number): Promise<StepStart> {
+    const epoch = workflow === undefined ? 0 : this.rows.workflow(workflow).epoch;
+    return { currentVersion: this.rows.current(keyOf(id), now), epoch };
+  }
+
+  finish(workflow: string): Promise<void> {
+    return this.write((writer) => writer.finish(workflow));
+  }
+
+  invalidateWorkflow(workflow: string): Promise<WorkflowSlice> {
+    return this.write((writer) => writer.invalidateWorkflow(workflow, SLICE, this.workSlice()));
+  }
+
+  async lease({ action, id, token, isRemote = false }: LeaseRequest): Promise<LeaseAnswer> {
+    const idKey = keyOf(id);
+    if (action === 'extend') return this.leases.extend(token, this.rows.lease(idKey));
+    if (action === 'release') {
+      await this.write((writer) => writer.releaseLease(idKey, token));
+      this.leases.forget(token);
+      return { isHeld: true };
+    }
+    return this.write((writer) => {
+      const leftMs = this.leases.leftMs(token, writer.rows.lease(idKey));
+      if (leftMs > 0) return { isHeld: false, leftMs };
+      writer.takeLease(idKey, { token, isRemote });
+      this.leases.hold(token, isRemote);
+      return { isHeld: true };
+    });
   }
 
   async read(id: string, selector: VersionSelector): Promise<ReadOutcome> {
@@ -123,7 +176,8 @@ export class LocalCheckpointStore implements CheckpointStore {
     return records.slice(0, limit);
   }
 
-  list(query: ListQuery): Promise<ListSlice> {
+  async list(query: ListQuery): Promise<ListSlice> {
+    if (query.labels !== undefined && query.labels.length > 0) await this.labelAll();
     return list(this.rows, query);
   }
 
@@ -160,11 +214,11 @@ export class LocalCheckpointStore implements CheckpointStore {
   }
 
   close(): Promise<void> {
-    this.closing ??= this.finish();
+    this.closing ??= this.shut();
     return this.closing;
   }
 
-  private async finish(): Promise<void> {
+  private async shut(): Promise<void> {
     this.condition.close();
     await this.queue.idle();
     await this.environment.close();
@@ -210,6 +264,23 @@ export class LocalCheckpointStore implements CheckpointStore {
     }
   }
 
+  /** Fills in the index of metadata for versions that earlier releases saved, slice by slice. */
+  private async labelAll(): Promise<void> {
+    for (;;) {
+      const { sequence, labelled = 0 } = this.rows.store;
+      if (labelled >= sequence) return;
+      const { start, end } = ranges.orderUp(EVERYTHING, labelled);
+      const found = [...this.tables.order.range({ ...(start && { start }), ...(end && { end }), limit: SLICE })];
+      const records = found.flatMap(({ value }) => {
+        const pointer = pointerRow.open(value);
+        return (pointer && this.rows.record(...pointer)) ?? [];
+      });
+      const last = found.length < SLICE ? sequence : (numbersOf(found[SLICE - 1]?.key ?? '')[0] ?? sequence);
+      await this.write((writer) => writer.label(records, this.settings.labelsOf ?? noLabels, last));
+      await nextTurn();
+    }
+  }
+
   private workSlice(): WorkSlice {
     return new WorkSlice(this.settings.clock);
   }
@@ -238,6 +309,45 @@ export class LocalCheckpointStore implements CheckpointStore {
     if (!(fault instanceof StorageFault) || fault.kind !== 'gone' || this.isGone) return;
     this.isGone = true;
     this.settings.gone?.(fault.message);
+  }
+}
+
+const noLabels = (): readonly string[] => [];
+
+/**
+ * How long the leases on ids last. The rows on disk say who holds them; how long is known in this process alone. A holder
+ * in another process extends its lease, and has time to do so after this process took over the directory. One in this
+ * process lives as long as the process: a row of its own that it does not know is of a process that ended.
+ */
+class LeaseTimes {
+  private readonly until = new Map<string, number>();
+  private readonly openedUntil: number;
+
+  constructor(private readonly clock: Clock) {
+    this.openedUntil = clock.monotonic() + LEASE_MS;
+  }
+
+  hold(token: string, isRemote: boolean): void {
+    this.until.set(token, isRemote ? this.clock.monotonic() + LEASE_MS : Infinity);
+  }
+
+  extend(token: string, row: LeaseRow | undefined): LeaseAnswer {
+    if (row?.token !== token) return { isHeld: false, leftMs: this.leftMs(token, row) };
+    this.hold(token, row.isRemote);
+    return { isHeld: true };
+  }
+
+  /** How long another holder than `token` keeps the lease; 0 = it may be taken. */
+  leftMs(token: string, row: LeaseRow | undefined): number {
+    if (row === undefined || row.token === token) return 0;
+    const until = this.until.get(row.token) ?? (row.isRemote ? this.openedUntil : 0);
+    const leftMs = Math.max(0, until - this.clock.monotonic());
+    if (leftMs === 0) this.forget(row.token);
+    return Math.min(leftMs, LEASE_MS);
+  }
+
+  forget(token: string): void {
+    this.until.delete(token);
   }
 }
 

@@ -14,6 +14,7 @@ import { laneFindings } from './lane-findings.js';
 
 /** The cleanup runs once a day, so a day late is normal. */
 const CLEANUP_GRACE_DAYS = 2;
+const DEFAULT_DAYS = 7;
 
 /** Checks the directory first, then what the app reports. */
 export async function diagnose(context: CommandContext): Promise<readonly Finding[]> {
@@ -38,7 +39,7 @@ async function appFindings(
 ): Promise<readonly Finding[]> {
   const report = await operations.metrics();
   const lanes = Object.values(report.lanes).filter(({ lane }) => options.lane === undefined || options.lane === lane);
-  const days = record?.retentionDays;
+  const days = record === undefined ? undefined : (record.retention.maxAgeDays ?? DEFAULT_DAYS);
   const rule = typeof days === 'number' ? { maxAgeDays: days + CLEANUP_GRACE_DAYS, dryRun: true } : undefined;
   const status = await operations.status();
   const due = rule === undefined || status.state === 'off' ? undefined : await operations.cleanup(rule);

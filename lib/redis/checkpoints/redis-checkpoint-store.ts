@@ -1,5 +1,6 @@
 import {
-  hasExpired,
+  LEASE_MS,
+  storedBytesOf,
   type CheckpointDraft,
   type CheckpointMark,
   type CheckpointRecord,
@@ -9,15 +10,40 @@ import {
   type CleanupPosition,
   type CleanupRule,
   type CleanupSlice,
+  type ConflictCause,
+  type DueVersion,
+  type LeaseAnswer,
+  type LeaseRequest,
   type ListQuery,
   type ListSlice,
   type ReadOutcome,
+  type SaveConditions,
   type SaveOutcome,
+  type StepStart,
+  type TrimRule,
   type VersionSelector,
   type UsageCounts,
+  type WorkflowSlice,
 } from '../../checkpoints/checkpoint-store.js';
+import { hasExpired, verdictOf, type Verdict } from '../../checkpoints/retention.js';
 import type { EventSink } from '../../events/event-map.js';
-import { CLEAN, HISTORY, MARK, REMOVE, SAVE, SLICE, STATE, CHECKPOINT_SCRIPTS } from './scripts.js';
+import {
+  BEGIN,
+  CHECKPOINT_SCRIPTS,
+  CLEAN,
+  FINISH,
+  HISTORY,
+  INVALIDATE_WORKFLOW,
+  LABEL,
+  LABELLED,
+  LEASE,
+  MARK,
+  REMOVE,
+  SAVE,
+  SIZES,
+  SLICE,
+  STATE,
+} from './scripts.js';
 import {
   type RedisArgument,
   type RedisPort,
@@ -46,20 +72,57 @@ export class RedisCheckpointStore implements CheckpointStore {
   constructor(
     private readonly line: CheckpointConnection,
     private readonly events: EventSink,
+    /** The labels of a version that an earlier release saved, from its metadata. */
+    private readonly labelsOf: (record: CheckpointRecord) => readonly string[] = () => [],
   ) {}
 
   get state(): CheckpointStoreState {
     return this.current;
   }
 
-  async save(draft: CheckpointDraft, state: Uint8Array, expectedVersion?: number): Promise<SaveOutcome> {
-    const { id, lane, workflow, savedAt, expiresAt } = draft;
-    const labels = [`${savedAt}`, `${expiresAt ?? ''}`, labelHash(lane), labelHash(workflow)];
-    const args = [idHash(id), `${expectedVersion ?? ''}`, JSON.stringify(draft), ...labels, state];
-    const [isSaved, version, sequence] = listOf(await this.run(SAVE, args)).map(numberOf);
-    if (isSaved !== 1) return { outcome: 'conflict', currentVersion: version ?? 0 };
+  async save(draft: CheckpointDraft, state: Uint8Array, conditions: SaveConditions = {}): Promise<SaveOutcome> {
+    const { id, lane, workflow, savedAt, expiresAt, labels = [] } = draft;
+    const { expectedVersion = '', epoch = '', lease = '', trim } = conditions;
+    const fields = [`${savedAt}`, `${expiresAt ?? ''}`, labelHash(lane), labelHash(workflow)];
+    const terms = [labels.join(' '), `${epoch}`, lease, ...(trim === undefined ? ['', ''] : trimOf(trim))];
+    const args = [idHash(id), `${expectedVersion}`, JSON.stringify(draft), ...fields, state, ...terms];
+    const [isSaved, version, third, gone] = listOf(await this.run(SAVE, args));
+    if (numberOf(isSaved) !== 1)
+      return { outcome: 'conflict', cause: causeOf(textOf(third)), currentVersion: numberOf(version) };
     const marks = { pinned: false, damaged: false };
-    return { outcome: 'saved', record: { ...draft, version: version ?? 0, sequence: sequence ?? 0, ...marks } };
+    const trimmed = listOf(gone).map(numberOf);
+    return {
+      outcome: 'saved',
+      record: { ...draft, version: numberOf(version), sequence: numberOf(third), ...marks },
+      ...(trimmed.length > 0 && { trimmed }),
+    };
+  }
+
+  async begin(id: string, workflow: string | undefined, now: number): Promise<StepStart> {
+    const reply = await this.run(BEGIN, [idHash(id), labelHash(workflow), `${now}`]);
+    const [currentVersion = 0, epoch = 0] = listOf(reply).map(numberOf);
+    return { currentVersion, epoch };
+  }
+
+  async finish(workflow: string): Promise<void> {
+    await this.run(FINISH, [labelHash(workflow)]);
+  }
+
+  async invalidateWorkflow(workflow: string): Promise<WorkflowSlice> {
+    const [isDone, gone] = listOf(await this.run(INVALIDATE_WORKFLOW, [labelHash(workflow), `${AT_ONCE}`]));
+    const removed = listOf(gone).flatMap((reply) => {
+      const [draft, version] = listOf(reply);
+      const id = draftOf(textOf(draft))?.id;
+      return id === undefined ? [] : [{ id, version: numberOf(version) }];
+    });
+    return { removed, isDone: numberOf(isDone) === 1 };
+  }
+
+  async lease({ action, id, token }: LeaseRequest): Promise<LeaseAnswer> {
+    const [isHeld, leftMs = 0] = listOf(await this.run(LEASE, [action, idHash(id), token, `${LEASE_MS}`])).map(
+      numberOf,
+    );
+    return isHeld === 1 ? { isHeld: true } : { isHeld: false, leftMs };
   }
 
   async read(id: string, selector: VersionSelector): Promise<ReadOutcome> {
@@ -81,16 +144,16 @@ export class RedisCheckpointStore implements CheckpointStore {
   }
 
   async list(query: ListQuery): Promise<ListSlice> {
-    const { lane, workflow, since, until, after, limit } = query;
+    const { lane, workflow, since, until, labels = [], after, limit } = query;
     const byTime = since !== undefined || until !== undefined;
-    const label = workflow === undefined ? lane && `lane:${labelHash(lane)}` : `workflow:${labelHash(workflow)}`;
-    const index = byTime ? 'time' : (label ?? 'order');
+    const index = await this.indexFor(query, byTime);
     const from = byTime ? Math.min(after?.time ?? Infinity, until ?? Infinity) : (after?.sequence ?? Infinity);
     const records: CheckpointRecord[] = [];
     for await (const { record } of this.along(index, { way: 'down', from, to: since ?? -Infinity })) {
       if (record === undefined || !isBehind(record, after, byTime)) continue;
       if ((lane !== undefined && record.lane !== lane) || (workflow !== undefined && record.workflow !== workflow))
         continue;
+      if (!labels.every((label) => record.labels?.includes(label) === true)) continue;
       records.push(record);
       if (records.length === limit) break;
     }
@@ -98,6 +161,33 @@ export class RedisCheckpointStore implements CheckpointStore {
     if (last === undefined || records.length < limit) return { records };
     const { sequence, savedAt } = last;
     return { records, next: byTime ? { time: savedAt, sequence } : { sequence } };
+  }
+
+  /** The index with the fewest versions that has all that the query wants. */
+  private async indexFor({ lane, workflow, labels = [] }: ListQuery, byTime: boolean): Promise<string> {
+    const ofLabels = labels.map((label) => (byTime ? `label-time:${label}` : `label:${label}`));
+    const ofLane = workflow === undefined ? lane && `lane:${labelHash(lane)}` : `workflow:${labelHash(workflow)}`;
+    const narrow = byTime || ofLane === undefined ? ofLabels : [ofLane, ...ofLabels];
+    if (labels.length > 0) await this.labelAll();
+    if (narrow.length < 2) return narrow[0] ?? (byTime ? 'time' : 'order');
+    const sizes = listOf(await this.run(SIZES, narrow)).map(numberOf);
+    return narrow[sizes.indexOf(Math.min(...sizes))] ?? 'order';
+  }
+
+  /** Fills in the index of metadata for versions that earlier releases saved. */
+  private async labelAll(): Promise<void> {
+    let reached = 0;
+    for (;;) {
+      const [labelled = 0, last = 0] = listOf(await this.run(LABELLED, [`${reached}`])).map(numberOf);
+      if (labelled >= last) return;
+      const slice = ['order', 'up', `${labelled + 1}`, '+inf', '0', `${AT_ONCE}`];
+      const rows = listOf(await this.run(SLICE, slice)).map((reply) => rowOf(listOf(reply)[1]));
+      for (const { version, record } of rows) {
+        if (record === undefined || record.labels !== undefined) continue;
+        await this.run(LABEL, [idHash(record.id), `${version}`, this.labelsOf(record).join(' ')]);
+      }
+      reached = rows.length < AT_ONCE ? last : (rows.at(-1)?.record?.sequence ?? labelled + 1);
+    }
   }
 
   async remove(id: string, version?: number): Promise<readonly number[]> {
@@ -114,7 +204,7 @@ export class RedisCheckpointStore implements CheckpointStore {
     const { phase, after } = from;
     const before = phase === 'expired' ? rule.now : rule.savedBefore;
     const slice = { way: 'up', from: after?.time ?? -Infinity, to: before } as const;
-    const removed: CheckpointRecord[] = [];
+    const removed: DueVersion[] = [];
     const counts = { newestOfId: 0, pinnedKept: 0 };
     const [index, timeOf] =
       phase === 'expired'
@@ -158,30 +248,56 @@ export class RedisCheckpointStore implements CheckpointStore {
     record: CheckpointRecord,
     rule: CleanupRule,
     phase: CleanupPosition['phase'],
-    into: { readonly removed: CheckpointRecord[]; readonly counts: { newestOfId: number; pinnedKept: number } },
+    into: { readonly removed: DueVersion[]; readonly counts: { newestOfId: number; pinnedKept: number } },
   ): Promise<void> {
-    const { lane, workflow, now, keepLast } = rule;
+    const { lane, workflow, now } = rule;
     if ((lane !== undefined && record.lane !== lane) || (workflow !== undefined && record.workflow !== workflow))
       return;
     // The first phase has removed what expired.
-    if (phase === 'old' && (hasExpired(record, now) || (await this.isAmongLast(record, keepLast, now)))) return;
-    const dry = record.pinned || rule.mode === 'dry-run';
-    const id = idHash(record.id);
-    const [isGone, newest] = dry
-      ? [0, await this.newest(record.id)]
-      : listOf(await this.run(CLEAN, [id, `${record.version}`])).map(numberOf);
-    if (record.pinned || (!dry && isGone === 0)) {
-      into.counts.pinnedKept++;
+    if (phase === 'old' && hasExpired(record, now)) return;
+    const { verdict, terms } = await this.judge(record, rule);
+    if ('keep' in verdict) {
+      if (verdict.keep === 'pinned') into.counts.pinnedKept++;
       return;
     }
+    const id = idHash(record.id);
+    const isDry = rule.mode === 'dry-run';
+    const [isGone, newest] = isDry
+      ? [1, await this.newest(record.id)]
+      : listOf(await this.run(CLEAN, [id, `${record.version}`, ...terms])).map(numberOf);
+    if (isGone === 0) return;
     if (newest === record.version) into.counts.newestOfId++;
-    into.removed.push(record);
+    into.removed.push({ record, reason: verdict.remove });
   }
 
-  private async isAmongLast({ id, version }: CheckpointRecord, keepLast: number, now: number): Promise<boolean> {
-    if (keepLast === 0) return false;
-    const newer = (await this.rows(id, ALL)).filter((row) => row.version > version);
-    return newer.filter(({ record }) => record !== undefined && !hasExpired(record, now)).length < keepLast;
+  /** The verdict on a version, and what must still hold when it is carried out: others may save meanwhile. */
+  private async judge(
+    record: CheckpointRecord,
+    rule: CleanupRule,
+  ): Promise<{ readonly verdict: Verdict; readonly terms: readonly string[] }> {
+    const { workflow } = record;
+    const needsOthers = rule.keepLast > 0 || rule.keepUnfinished;
+    const rows = needsOthers ? await this.rows(record.id, ALL) : [];
+    const newer = rows
+      .flatMap((row) => row.record ?? [])
+      .filter((other) => other.version > record.version && !other.damaged && !hasExpired(other, rule.now));
+    const isFinished = !rule.keepUnfinished || workflow === undefined || (await this.isFinished(workflow));
+    const inWorkflow = newer.find((other) => other.workflow === workflow);
+    const verdict = verdictOf(record, rule, {
+      newer: (limit, count) => newer.filter(({ pinned }) => count === 'all' || !pinned).slice(0, limit).length,
+      isLastOfUnfinished: () => !isFinished && inWorkflow === undefined,
+    });
+    if ('remove' in verdict && verdict.remove === 'expired') return { verdict, terms: [''] };
+    const reliesOnFinish = rule.keepUnfinished && workflow !== undefined && inWorkflow === undefined;
+    const reliesOn = [...newer.slice(0, rule.keepLast), ...(rule.keepUnfinished && inWorkflow ? [inWorkflow] : [])];
+    return {
+      verdict,
+      terms: [reliesOnFinish ? labelHash(workflow) : '', ...reliesOn.map(({ version }) => `${version}`)],
+    };
+  }
+
+  private async isFinished(workflow: string): Promise<boolean> {
+    return numberOf(listOf(await this.run(BEGIN, ['', labelHash(workflow), '0']))[2]) === 1;
   }
 
   private async newest(id: string): Promise<number> {
@@ -276,15 +392,25 @@ function labelHash(label: string | undefined): string {
 }
 
 function rowOf(reply: unknown): CheckpointRow {
-  const [version, draft, sequence, pinned, damaged] = listOf(reply);
+  const [version, draft, sequence, pinned, damaged, labels] = listOf(reply);
   const read = draft === undefined || draft === null ? undefined : draftOf(textOf(draft));
   if (read === undefined) return { version: numberOf(version), record: undefined };
   const marks = { pinned: textOf(pinned) === '1', damaged: textOf(damaged) === '1' };
   return {
     version: numberOf(version),
-    record: { ...read, version: numberOf(version), sequence: numberOf(sequence), ...marks },
+    record: { ...read, version: numberOf(version), sequence: numberOf(sequence), ...marks, ...labelsIn(labels) },
   };
 }
+
+const labelsIn = (labels: unknown): Pick<CheckpointRecord, 'labels'> =>
+  labels === undefined || labels === null ? {} : { labels: textOf(labels).split(' ').filter(Boolean) };
+
+const trimOf = ({ keepVersions, keepUnfinished }: TrimRule): readonly string[] => [
+  `${keepVersions}`,
+  keepUnfinished ? '1' : '',
+];
+
+const causeOf = (text: string): ConflictCause => (text === 'workflow' || text === 'lease' ? text : 'version');
 
 /** JSON keeps lone surrogates, as escapes. */
 function draftOf(text: string): CheckpointDraft | undefined {
@@ -307,7 +433,7 @@ export class Tally {
   add(record: CheckpointRecord, now: number): void {
     if (!hasExpired(record, now) && !record.damaged) this.ids.add(record.id);
     this.versions++;
-    this.bytes += record.sizeBytes;
+    this.bytes += storedBytesOf(record);
     this.oldest = Math.min(this.oldest, record.savedAt);
     this.newest = Math.max(this.newest, record.savedAt);
   }

@@ -152,6 +152,9 @@ export class SharedInstance {
     const settings = { ...server, ...times, ...own, onDisconnect, trustPersistence, logLength: UNBOUNDED };
     const journal = (): ModelTier | undefined => this.l3;
     const outbox = (): ModelOutbox | undefined => this.outbox;
-    return new RedisBackend({ ...settings, position: () => log.position, journal, outbox }, network.template);
+    return new RedisBackend(
+      { ...settings, position: () => log.position, journal, outbox, labelsOf: () => [] },
+      network.template,
+    );
   }
 }

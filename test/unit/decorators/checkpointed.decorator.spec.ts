@@ -1,28 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { Checkpointed, type CheckpointedOptions } from '../../../lib/decorators/checkpointed.decorator.js';
 import { setManager } from '../../../lib/decorators/method-wrapper.js';
-import { LaneCacheError } from '../../../lib/errors/lane-cache.error.js';
+import { checkpointsInMemory, type CheckpointBench } from '../../support/checkpoints.js';
 import { FakeLaneManager } from '../../support/fake-lane-manager.js';
-
-/** Checkpoints in a Map, each restored as a copy. */
-class FakeCheckpoints {
-  readonly states = new Map<string, unknown>();
-  readonly saved: unknown[] = [];
-  readonly asked: unknown[] = [];
-  failure: Error | undefined;
-
-  async restoreCheckpoint(id: string, options: unknown): Promise<unknown> {
-    this.asked.push(options);
-    if (this.failure !== undefined) throw this.failure;
-    return structuredClone(this.states.get(id));
-  }
-
-  async cacheCheckpoint(id: string, state: unknown, options: unknown): Promise<void> {
-    if (this.failure !== undefined) throw this.failure;
-    this.states.set(id, structuredClone(state));
-    this.saved.push([id, options]);
-  }
-}
 
 interface Batch {
   readonly rows: number[];
@@ -46,25 +26,28 @@ function checkpointed(options: Omit<CheckpointedOptions, 'id'> = {}) {
     }
   }
   const manager = new FakeLaneManager();
-  const checkpoints = new FakeCheckpoints();
-  manager.snapshots = checkpoints;
+  const bench = checkpointsInMemory({ warn: (message) => manager.warnOnce(message, message) });
+  manager.snapshots = bench.service;
   const work = new Import();
   setManager(work, manager.asManager);
-  return { work, manager, checkpoints, Import };
+  return { work, manager, bench, Import };
 }
+
+const saved = async ({ service }: CheckpointBench): Promise<readonly string[]> =>
+  (await service.list()).items.map(({ id }) => id).toSorted();
 
 describe('@Checkpointed', () => {
   it('runs and saves the first time, and restores from then on', async () => {
-    const { work, checkpoints } = checkpointed();
+    const { work, bench } = checkpointed();
     expect(await work.load(1)).toEqual({ rows: [1] });
     expect(await work.load(1)).toEqual({ rows: [1] });
     expect(await work.load(2)).toEqual({ rows: [2] });
     expect(work.runs).toBe(2);
-    expect([...checkpoints.states.keys()]).toEqual(['nightly:1', 'nightly:2']);
+    expect(await saved(bench)).toEqual(['nightly:1', 'nightly:2']);
   });
 
   it('labels what it saves, from `this` and the arguments', async () => {
-    const { work, checkpoints } = checkpointed({
+    const { work, bench } = checkpointed({
       lane: 'heavy',
       ttl: '7d',
       workflow: function (this: { name: string }) {
@@ -74,15 +57,19 @@ describe('@Checkpointed', () => {
       maxAge: '1d',
     });
     await work.load(3);
-    expect(checkpoints.saved).toEqual([['nightly:3', { lane: 'heavy', ttl: '7d', workflow: 'nightly', step: 3 }]]);
-    expect(checkpoints.asked).toEqual([{ maxAge: '1d' }]);
+    const [info] = await bench.service.history('nightly:3');
+    expect(info).toMatchObject({ lane: 'heavy', workflow: 'nightly', step: 3, durationMs: 0 });
+    expect(Date.parse(info?.expiresAt ?? '') - Date.parse(info?.savedAt ?? '')).toBe(7 * 86_400_000);
+    await bench.clock.advance('25h');
+    await work.load(3);
+    expect(work.runs).toBe(2);
   });
 
   it('runs once for concurrent callers of one id, and gives each its own copy', async () => {
-    const { work, Import, checkpoints } = checkpointed();
+    const { work, Import, bench } = checkpointed();
     const other = new Import();
     const family = new FakeLaneManager();
-    family.snapshots = checkpoints;
+    family.snapshots = bench.service;
     setManager(other, family.asManager);
     const [first, second, third] = await Promise.all([work.load(1), work.load(1), other.load(1)]);
     expect(work.runs + other.runs).toBe(1);
@@ -101,43 +88,81 @@ describe('@Checkpointed', () => {
   });
 
   it('does not save `undefined`', async () => {
-    const { work, checkpoints } = checkpointed();
+    const { work, bench } = checkpointed();
     expect([await work.load(0), await work.load(0)]).toEqual([undefined, undefined]);
     expect(work.runs).toBe(2);
-    expect(checkpoints.states.size).toBe(0);
+    expect(await saved(bench)).toEqual([]);
   });
 
   it('does not let two apps wait for each other', async () => {
     const { work, Import } = checkpointed();
     const other = new Import();
     const elsewhere = new FakeLaneManager();
-    elsewhere.snapshots = new FakeCheckpoints();
+    elsewhere.snapshots = checkpointsInMemory().service;
     setManager(other, elsewhere.asManager);
     await Promise.all([work.load(1), other.load(1)]);
     expect([work.runs, other.runs]).toEqual([1, 1]);
   });
 
-  const unavailable = new LaneCacheError('CHECKPOINTS_UNAVAILABLE', 'Another process owns the directory.');
+  const broken = (bench: ReturnType<typeof checkpointed>['bench']) => {
+    bench.environment.table('heads').isUnreadable = true;
+  };
 
   it('throws before the step runs when checkpoints are unavailable', async () => {
-    const { work, checkpoints } = checkpointed();
-    checkpoints.failure = unavailable;
-    await expect(work.load(1)).rejects.toBe(unavailable);
+    const { work, bench } = checkpointed();
+    broken(bench);
+    await expect(work.load(1)).rejects.toMatchObject({ code: 'CHECKPOINTS_UNAVAILABLE' });
     expect(work.runs).toBe(0);
   });
 
-  it('runs unsaved, with one warning, when checkpoints are unavailable and onUnavailable allows it', async () => {
-    const { work, checkpoints, manager } = checkpointed({ onUnavailable: 'run' });
-    checkpoints.failure = unavailable;
+  it('runs unsaved, with a warning, when checkpoints are unavailable and onUnavailable allows it', async () => {
+    const { work, bench, manager } = checkpointed({ onUnavailable: 'run' });
+    broken(bench);
     expect(await work.load(1)).toEqual({ rows: [1] });
-    expect(manager.warnings).toEqual([expect.stringContaining('Another process owns the directory.')]);
-    checkpoints.failure = new LaneCacheError('CHECKPOINT_DAMAGED', 'Version 1 is damaged.');
-    await expect(work.load(1)).rejects.toMatchObject({ code: 'CHECKPOINT_DAMAGED' });
+    expect(manager.warnings).toEqual([expect.stringContaining("The step 'nightly:1' runs without its checkpoint")]);
   });
 
-  it('refuses an id that is not a function', () => {
-    expect(() => checkpointed({ id: 'nightly' } as object)).toThrow(
-      expect.objectContaining({ code: 'DECORATOR_INVALID' }),
-    );
+  it('gives the value of a step whose result can no longer be saved, where onUnavailable allows it', async () => {
+    const { work, bench } = checkpointed({ onUnavailable: 'run' });
+    bench.environment.failNext = new Error('broken');
+    await expect(work.load(1)).rejects.toThrow('broken');
+    expect(work.runs).toBe(1);
+  });
+
+  it('rejects on a damaged checkpoint also where onUnavailable allows to run', async () => {
+    const { work, bench } = checkpointed({ onUnavailable: 'run' });
+    await work.load(1);
+    const states = bench.environment.table('states');
+    for (const { key } of [...states.range()]) {
+      await bench.environment.commit((transaction) => transaction.put(states, key, Uint8Array.of(1)));
+    }
+    await expect(work.load(1)).rejects.toMatchObject({ code: 'CHECKPOINT_DAMAGED' });
+    expect(work.runs).toBe(1);
+  });
+
+  it('takes a template for the id, and rejects before the step runs where a value is missing', async () => {
+    const bench = checkpointsInMemory();
+    class Job {
+      runs = 0;
+      @Checkpointed({ id: 'job:{0.name}:{1}' })
+      async step(job: { readonly name?: string }, step: number): Promise<number> {
+        this.runs += 1;
+        return step + (job.name ?? '').length;
+      }
+    }
+    const manager = new FakeLaneManager();
+    manager.snapshots = bench.service;
+    const job = new Job();
+    setManager(job, manager.asManager);
+    await job.step({ name: 'a:b' }, 1);
+    expect(await saved(bench)).toEqual(['job:a%3ab:1']);
+    await expect(job.step({}, 1)).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID', field: 'id' });
+    expect(job.runs).toBe(1);
+  });
+
+  it('refuses an id that is neither a template nor a function', () => {
+    for (const id of ['', 'job:{0', 7, undefined]) {
+      expect(() => checkpointed({ id } as object)).toThrow(expect.objectContaining({ code: 'DECORATOR_INVALID' }));
+    }
   });
 });

@@ -2,24 +2,20 @@ import { describe, expect, it } from '@jest/globals';
 import { CheckpointCleaner } from '../../../lib/checkpoints/checkpoint-cleaner.js';
 import {
   CheckpointCleanupTask,
-  type RetentionDays,
   CLEANUP_JOB,
   CleanupSchedule,
   type JobRegistry,
 } from '../../../lib/housekeeping/checkpoint-cleanup.task.js';
+import type { RetentionOptions } from '../../../lib/checkpoints/retention.js';
 import { checkpointsInMemory } from '../../support/checkpoints.js';
 
 type Job = Parameters<JobRegistry['add']>[1];
 
-const withTask = (retentionDays?: RetentionDays, isOwner = () => true) => {
+const withTask = (retention: RetentionOptions = {}, isOwner = () => true) => {
   const bench = checkpointsInMemory();
-  const cleaner = (): CheckpointCleaner => new CheckpointCleaner(() => bench.store, bench.clock, bench.events);
-  const task = new CheckpointCleanupTask({
-    cleaner,
-    events: bench.events,
-    isOwner,
-    ...(retentionDays !== undefined && { retentionDays }),
-  });
+  const cleaner = (): CheckpointCleaner =>
+    new CheckpointCleaner(() => bench.store, bench.clock, bench.events, retention);
+  const task = new CheckpointCleanupTask({ cleaner, events: bench.events, isOwner });
   return { ...bench, task };
 };
 
@@ -47,7 +43,7 @@ describe('CheckpointCleanupTask', () => {
   });
 
   it('keeps the checkpoints of each lane for its retention, or for ever', async () => {
-    const { task, service, clock } = withTask({ docs: 1, heavy: false });
+    const { task, service, clock } = withTask({ maxAgeDays: { docs: 1, heavy: false } });
     for (const lane of ['docs', 'standard', 'heavy']) await service.cacheCheckpoint(lane, 1, lane);
     await service.cacheCheckpoint('expired', 1, { lane: 'heavy', ttl: '1h' });
     await clock.advance('2d');
@@ -80,7 +76,7 @@ describe('CheckpointCleanupTask', () => {
 
   it('does nothing where the directory belongs to another process, and after it was stopped', async () => {
     let isOwner = false;
-    const { task, service, clock, events } = withTask(7, () => isOwner);
+    const { task, service, clock, events } = withTask({}, () => isOwner);
     await service.cacheCheckpoint('a', 1);
     await clock.advance('8d');
     expect(await task.run()).toMatchObject({ removed: 0 });

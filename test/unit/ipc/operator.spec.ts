@@ -204,7 +204,7 @@ describe('asking an owner', () => {
 
   it('reports an owner with another protocol version', async () => {
     const path = await standIn(encodeMessage({ ...hello(), protocol: 99 }));
-    await expect(IpcConnection.open(path, systemClock, 5_000)).rejects.toThrow('another protocol (99, not 1)');
+    await expect(IpcConnection.open(path, systemClock, 5_000)).rejects.toThrow('another protocol (99, not 2)');
   });
 });
 

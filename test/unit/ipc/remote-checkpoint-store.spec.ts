@@ -43,11 +43,11 @@ describe('checkpoints in another process', () => {
     // it stores what it is asked to, and dies before it can say so
     const save: Answer = async ([draft]) => {
       const token: unknown = Reflect.get(Object(draft), 'token');
-      await kept.save({ ...DRAFT, token: String(token) }, STATE, 0);
+      await kept.save({ ...DRAFT, token: String(token) }, STATE, { expectedVersion: 0 });
       return new Promise<never>(() => undefined);
     };
     const first = await own([[callName('save'), save]]);
-    const saving = remote.save(DRAFT, STATE, 0);
+    const saving = remote.save(DRAFT, STATE, { expectedVersion: 0 });
     while ((await kept.versions('id')).length === 0) await nextTurn();
     await first.close();
     await own();
