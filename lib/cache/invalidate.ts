@@ -48,14 +48,16 @@ export class Invalidations {
     const { lane } = context;
     const pattern = new KeyPattern(text);
     const { records, removal } = this.shared.log.pattern(lane, pattern);
-    const gone = new Set(this.shared.memory.removeAll(lane, (entry) => pattern.matchesEntry(entry.key, entry.tags)));
-    this.announce(records, context, origin);
+    const gone = new Set<string>();
     const matches = (key: string, tags: readonly string[]): boolean => {
       const matched = pattern.matchesEntry(key, tags);
       if (matched) gone.add(key);
       return matched;
     };
+    const inMemory = this.shared.memory.removeMatching(lane, matches);
+    this.announce(records, context, origin);
     const below = await this.below(records, (tier) => tier.removeMatching(lane, matches), origin);
+    await inMemory;
     removal.committed();
     await this.confirm(below);
     return gone.size;

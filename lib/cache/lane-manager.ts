@@ -1,6 +1,7 @@
 import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import type { CheckpointStatus } from '../checkpoints/checkpoint.js';
 import type { Clock } from '../clock/clock.js';
+import { inSlices } from '../clock/slices.js';
 import { checkKey } from '../entries/key.js';
 import { KeyPattern } from '../entries/pattern.js';
 import { checkTags } from '../entries/tags.js';
@@ -32,7 +33,7 @@ import { KeyHistory } from './key-history.js';
 import { isLagging, type LaneContext, type SharedContext, whenCaughtUp } from './lane-context.js';
 import type { ManagerContext } from './manager-context.js';
 import * as read from './read.js';
-import { computeAndSet, set as store } from './set.js';
+import { computeAndSet, set as store, setMany as storeMany } from './set.js';
 import { checkCompute, checkKeys, CLEAR_OPTIONS, optionsOf } from './validate-call.js';
 
 /** One lane of the cache, as callers use it. */
@@ -94,23 +95,25 @@ export class LaneManager {
     return store(this.context, this.shared.invalidations, { key, value, call });
   }
 
-  /** The hits only, in the order of `keys`. */
+  /** The hits only, in the order of `keys`. Many keys are read in slices, between which the event loop turns. */
   async getMany<T = unknown>(keys: readonly string[], options?: ReadOptions): Promise<Map<string, T>> {
     const found = new Map<string, T>();
     const given = options === undefined ? undefined : READ_OPTIONS.read(options, { lane: this.lane });
     const get = async (key: string): Promise<readonly [string, T | undefined]> => [key, await this.get<T>(key, given)];
-    const values = await Promise.all(checkKeys(keys, this.lane).map(get));
+    const values = await inSlices(checkKeys(keys, this.lane), get);
     for (const [key, value] of values) if (value !== undefined) found.set(key, value);
     return found;
   }
 
-  /** How many were stored. */
+  /**
+   * Stores the last value of each key, in slices, between which the event loop turns. Returns how many were stored. What is
+   * invalidated or stored between the call and a key's turn wins over the value of this call.
+   */
   async setMany(entries: Iterable<readonly [key: string, value: unknown]>, options?: WriteOptions): Promise<number> {
-    const given = options === undefined ? undefined : WRITE_OPTIONS.read(options, { lane: this.lane });
-    const pairs = [...entries];
-    for (const [key] of pairs) checkKey(key, this.lane);
-    const stored = await Promise.all(pairs.map(([key, value]) => this.set(key, value, given)));
-    return stored.filter(Boolean).length;
+    const call = optionsOf(this.context, options, WRITE_OPTIONS);
+    const values = new Map(entries);
+    for (const key of values.keys()) checkKey(key, this.lane);
+    return this.isClosed ? 0 : storeMany(this.context, this.shared.invalidations, { values, call });
   }
 
   /** All keys, found or computed by one call for the missing ones, in the order of `keys`. A key that the call leaves out is absent. */

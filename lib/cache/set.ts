@@ -1,3 +1,4 @@
+import { inSlices } from '../clock/slices.js';
 import type { CallOptions, Compute } from './call-options.js';
 import { EncodedValue } from './encoded-value.js';
 import { Flight, FlightContext } from './in-flight/computation.js';
@@ -26,6 +27,31 @@ export async function set(
     else store(context, candidate, { birth: position, flight: 0, call, expiredAt: undefined });
   });
   return refusal === undefined;
+}
+
+/**
+ * Stores many values in slices, each key's last one. All count as handed in with the call: what is invalidated or stored
+ * between the call and a key's turn wins. Resolves to how many were stored.
+ */
+export async function setMany(
+  context: LaneContext,
+  invalidations: Invalidations,
+  given: { readonly values: ReadonlyMap<string, unknown>; readonly call: CallOptions },
+): Promise<number> {
+  const { log } = context.shared;
+  const { values, call } = given;
+  const since = log.follow(context.lane);
+  try {
+    const stored = await inSlices([...values], async ([key, value]) => {
+      if (context.shared.memory.state.state === 'off') return false;
+      if (!since.names(key, call.tags)) return set(context, invalidations, { key, value, call });
+      refuse(context, key, INVALIDATED);
+      return false;
+    });
+    return stored.filter(Boolean).length;
+  } finally {
+    log.unfollow(since);
+  }
 }
 
 function refusalOfKey(context: LaneContext, key: string): Refusal | undefined {

@@ -37,7 +37,7 @@ export interface Refusal {
 
 export const INVALIDATED: Refusal = Object.freeze({
   reason: 'fenced',
-  detail: 'it was invalidated while it was being computed',
+  detail: 'it was invalidated before it could be stored',
 });
 
 export const GIVEN_UP: Refusal = Object.freeze({

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import * as timers from 'node:timers';
 
 /** Time and timers for the library: the only access to the machine's clocks. */
 export interface Clock {
@@ -29,6 +30,9 @@ export const randomFraction = (): number => Math.random();
 
 /** 128 unguessable bits as 32 hexadecimal digits. */
 export const randomId = (): string => randomBytes(16).toString('hex');
+
+/** Kept from before a test runner replaces timers by fake ones, under which no turn would ever come. */
+const { setImmediate } = timers;
 
 /** Resolves in a later turn of the event loop, after waiting input has been served. */
 export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -1,52 +1,35 @@
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 
 const MAX_LENGTH = 512;
-const ANY_RUN = -1;
-const ANY_ONE = -2;
 
 /**
  * A pattern of keys: `*` matches any run of characters, `?` exactly one (a code point), everything else itself.
  *
- * The time to match is at most the length of the text times the length of the longest piece between two `*`.
+ * The time to match is at most the length of the text, for each 32 characters of the longest piece between two `*`.
  */
 export class KeyPattern {
-  /** UTF-16 units, ANY_RUN or ANY_ONE. */
-  private readonly parts: readonly number[];
+  /** The pieces between the `*`. The first one starts the text, the last one ends it; a single one is all of it. */
+  private readonly pieces: readonly Piece[];
 
   /** Throws LaneCacheError PATTERN_INVALID if `text` is not a string, is empty, or is longer than 512 characters. */
   constructor(readonly text: string) {
     checkText(text);
-    this.parts = Array.from({ length: text.length }, (_, at) => partOf(text, at));
+    this.pieces = text.split('*').map((piece) => new Piece(piece));
   }
 
   /** Whether the pattern matches all of `text`. */
   matches(text: string): boolean {
-    const { parts } = this;
-    let at = 0;
-    let part = 0;
-    // where to retry the piece after the last `*`: each time one character further on
-    let retryAt = 0;
-    let retryPart = -1;
-    while (at < text.length) {
-      const wanted = parts[part];
-      if (wanted === ANY_RUN) {
-        part += 1;
-        retryPart = part;
-        retryAt = at;
-      } else if (wanted === text.charCodeAt(at)) {
-        part += 1;
-        at += 1;
-      } else if (wanted === ANY_ONE) {
-        part += 1;
-        at += widthAt(text, at);
-      } else if (retryPart >= 0) {
-        retryAt += widthAt(text, retryAt);
-        at = retryAt;
-        part = retryPart;
-      } else return false;
+    const { pieces } = this;
+    const [first = EMPTY, last = EMPTY] = [pieces[0], pieces.at(-1)];
+    const begin = first.endFrom(text, 0);
+    if (pieces.length === 1 || begin === NOWHERE) return begin === text.length;
+    const end = last.startUpTo(text);
+    let at = begin;
+    for (let index = 1; index < pieces.length - 1; index++) {
+      at = pieces[index]?.endOfFirst(text, at, end) ?? NOWHERE;
+      if (at === NOWHERE) return false;
     }
-    while (parts[part] === ANY_RUN) part += 1;
-    return part === parts.length;
+    return at <= end;
   }
 
   /** Whether it matches the key of an entry, or `tag:key` with one of its tags. */
@@ -66,17 +49,110 @@ function checkText(text: unknown): void {
   );
 }
 
-function partOf(text: string, at: number): number {
-  const unit = text.charCodeAt(at);
-  if (unit === ASTERISK) return ANY_RUN;
-  return unit === QUESTION_MARK ? ANY_ONE : unit;
-}
-
-const ASTERISK = 0x2a;
+const NOWHERE = -1;
 const QUESTION_MARK = 0x3f;
 const FIRST_SURROGATE = 0xd800;
 const LAST_NARROW = 0xffff;
+const WORD_BITS = 32;
 
-/** UTF-16 units of the character at `at`. */
-const widthAt = (text: string, at: number): number =>
-  text.charCodeAt(at) >= FIRST_SURROGATE && (text.codePointAt(at) ?? 0) > LAST_NARROW ? 2 : 1;
+/** A part of a pattern without `*`. Places in texts are in UTF-16 units; NOWHERE if the piece does not fit. */
+class Piece {
+  private readonly hasAnyOne: boolean;
+  private readonly characters: readonly number[];
+  /** Made by the first search that needs it. */
+  private automaton: PieceAutomaton | undefined;
+
+  constructor(private readonly text: string) {
+    this.hasAnyOne = text.includes('?');
+    this.characters = Array.from(text, (character) => character.codePointAt(0) ?? 0);
+  }
+
+  /** Where the piece ends that starts at `from`. */
+  endFrom(text: string, from: number): number {
+    if (!this.hasAnyOne) return text.startsWith(this.text, from) ? from + this.text.length : NOWHERE;
+    let at = from;
+    for (const character of this.characters) {
+      const found = text.codePointAt(at);
+      if (found === undefined || (character !== QUESTION_MARK && character !== found)) return NOWHERE;
+      at += widthOf(found);
+    }
+    return at;
+  }
+
+  /** Where the piece starts that ends with the text. */
+  startUpTo(text: string): number {
+    if (!this.hasAnyOne) return text.endsWith(this.text) ? text.length - this.text.length : NOWHERE;
+    let at = text.length;
+    for (let index = this.characters.length - 1; index >= 0; index--) {
+      if (at === 0) return NOWHERE;
+      at -= widthBefore(text, at);
+      if (this.characters[index] !== QUESTION_MARK && this.characters[index] !== text.codePointAt(at)) return NOWHERE;
+    }
+    return at;
+  }
+
+  /** Where the first one ends that starts at `from` or later and ends at `until` at the latest. */
+  endOfFirst(text: string, from: number, until: number): number {
+    if (this.characters.length === 0) return from;
+    this.automaton ??= new PieceAutomaton(this.characters);
+    return this.automaton.endOfFirst(text, from, until);
+  }
+}
+
+const EMPTY = new Piece('');
+
+/**
+ * Finds a piece in one pass over the text: a bit for each beginning of the piece that the text read so far ends with
+ * (the Shift-And algorithm; Baeza-Yates and Gonnet, 1992).
+ */
+class PieceAutomaton {
+  private readonly words: number;
+  /** For each character, the places of the piece that it fits. */
+  private readonly fits = new Map<number, Uint32Array>();
+  private readonly fitsAny: Uint32Array;
+  private readonly state: Uint32Array;
+
+  constructor(private readonly characters: readonly number[]) {
+    this.words = Math.ceil(characters.length / WORD_BITS);
+    this.fitsAny = new Uint32Array(this.words);
+    this.state = new Uint32Array(this.words);
+    for (const [place, character] of characters.entries()) if (character === QUESTION_MARK) mark(this.fitsAny, place);
+    for (const [place, character] of characters.entries()) {
+      if (character === QUESTION_MARK) continue;
+      const places = this.fits.get(character) ?? Uint32Array.from(this.fitsAny);
+      mark(places, place);
+      this.fits.set(character, places);
+    }
+  }
+
+  endOfFirst(text: string, from: number, until: number): number {
+    const { state, words } = this;
+    const last = this.characters.length - 1;
+    const lastWord = last >>> 5;
+    const lastBit = 1 << (last & (WORD_BITS - 1));
+    state.fill(0);
+    for (let at = from; at < until;) {
+      const character = text.codePointAt(at) ?? 0;
+      at += widthOf(character);
+      const fits = this.fits.get(character) ?? this.fitsAny;
+      let carry = 1;
+      for (let word = 0; word < words; word++) {
+        const before = state[word] ?? 0;
+        state[word] = ((before << 1) | carry) & (fits[word] ?? 0);
+        carry = before >>> 31;
+      }
+      if (((state[lastWord] ?? 0) & lastBit) !== 0) return at;
+    }
+    return NOWHERE;
+  }
+}
+
+function mark(places: Uint32Array, place: number): void {
+  places[place >>> 5] = (places[place >>> 5] ?? 0) | (1 << (place & (WORD_BITS - 1)));
+}
+
+const widthOf = (character: number): number => (character > LAST_NARROW ? 2 : 1);
+
+/** UTF-16 units of the character that ends before `at`. */
+const widthBefore = (text: string, at: number): number =>
+  at > 1 && text.charCodeAt(at - 1) >= FIRST_SURROGATE && (text.codePointAt(at - 2) ?? 0) > LAST_NARROW ? 2 : 1;

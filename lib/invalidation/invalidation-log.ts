@@ -3,6 +3,7 @@ import type { InvalidationKind } from '../events/reasons.js';
 import type { LogJournal, LogRecord, LogRow } from './journal.js';
 import {
   type InvalidationGuard,
+  InvalidationsSince,
   type FlightSubject,
   LaneLog,
   type PendingRemoval,
@@ -58,6 +59,7 @@ export class InvalidationLog {
   private readonly tagAt: TagIndex;
   private readonly expiredTags: ExpiredTags;
   private readonly lanes = new Map<string, LaneLog>();
+  private readonly followers = new Set<InvalidationsSince>();
 
   constructor(options: LogOptions = {}) {
     const limit = options.tagLimit ?? DEFAULT_TAG_LIMIT;
@@ -99,6 +101,17 @@ export class InvalidationLog {
 
   close(guard: InvalidationGuard): void {
     this.lane(guard.subject.lane).close(guard);
+  }
+
+  /** Collects what is invalidated in a lane from here on, until `unfollow`. */
+  follow(lane: string): InvalidationsSince {
+    const since = new InvalidationsSince(lane);
+    this.followers.add(since);
+    return since;
+  }
+
+  unfollow(since: InvalidationsSince): void {
+    this.followers.delete(since);
   }
 
   /** A value of this birth and flight number was stored: flights of its key that were opened before it store nothing. */
@@ -151,6 +164,7 @@ export class InvalidationLog {
     const record = this.next('key', lane, key);
     const log = this.lane(lane);
     for (const guard of log.guardsOf(key)) guard.invalidate();
+    for (const since of this.followers) if (since.lane === lane) since.key(key);
     return { records: [record], stored: STORED, removal: log.removeKey(key, record.position) };
   }
 
@@ -169,6 +183,8 @@ export class InvalidationLog {
     for (const guard of allGuards(log)) {
       if (pattern.matchesEntry(guard.subject.key, guard.subject.tags)) guard.invalidate();
     }
+    for (const since of this.followers) if (since.lane === lane) since.pattern(pattern);
+    this.stamp++;
     return { records: [record], stored: STORED, removal: log.removePattern(pattern, record.position) };
   }
 
@@ -178,6 +194,7 @@ export class InvalidationLog {
     const log = this.lane(lane);
     log.clearAt = record.position;
     for (const guard of allGuards(log)) guard.invalidate();
+    for (const since of this.followers) if (since.lane === lane) since.all();
     this.stamp++;
     return { records: [record], stored: this.positions.store([{ row: 'clear', lane, position: record.position }]) };
   }
@@ -208,6 +225,7 @@ export class InvalidationLog {
   invalidateAll(): void {
     this.pass();
     for (const lane of this.lanes.values()) for (const guard of allGuards(lane)) guard.invalidate();
+    for (const since of this.followers) since.all();
     this.stamp++;
   }
 
@@ -244,6 +262,7 @@ export class InvalidationLog {
     for (const lane of this.lanes.values()) {
       for (const guard of allGuards(lane)) if (guard.subject.tags.includes(tag)) guard.invalidate();
     }
+    for (const since of this.followers) since.tag(tag);
     const floor = this.tagAt.mark(tag, position);
     const row: LogRow = { row: 'tag', tag, position };
     return floor === undefined ? [row] : [row, { row: 'tag-floor', ...floor }];

@@ -180,3 +180,41 @@ export class InvalidationGuard {
     this.expiredAt ??= at;
   }
 }
+
+/**
+ * What was invalidated since a moment, in one lane. A bulk call that does its work in slices begins with one: an entry that
+ * was handed in before an invalidation, and whose turn comes after it, is not stored.
+ */
+export class InvalidationsSince {
+  private readonly keys = new Set<string>();
+  private readonly tags = new Set<string>();
+  private readonly patterns: KeyPattern[] = [];
+  private everything = false;
+
+  constructor(readonly lane: string) {}
+
+  names(key: string, tags: readonly string[]): boolean {
+    return (
+      this.everything ||
+      this.keys.has(key) ||
+      tags.some((tag) => this.tags.has(tag)) ||
+      this.patterns.some((pattern) => pattern.matchesEntry(key, tags))
+    );
+  }
+
+  key(key: string): void {
+    this.keys.add(key);
+  }
+
+  tag(tag: string): void {
+    this.tags.add(tag);
+  }
+
+  pattern(pattern: KeyPattern): void {
+    this.patterns.push(pattern);
+  }
+
+  all(): void {
+    this.everything = true;
+  }
+}

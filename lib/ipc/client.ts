@@ -13,6 +13,7 @@ import {
 } from './protocol.js';
 import { socketAddress } from './socket.js';
 import { KeepAlive } from '../clock/keep-alive.js';
+import { scheduleWhileTurning } from '../clock/timers.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 
 /** Nobody answers, or no longer. Whether what was asked has been done is unknown. */
@@ -51,7 +52,7 @@ export class IpcConnection {
         reject(new OwnerSilent(`the owner did not answer within ${withinMs} ms`));
         socket.destroy();
       };
-      const cancel = clock.schedule(withinMs, late);
+      const cancel = scheduleWhileTurning(clock, withinMs, late);
       const greeted = (error?: Error): void => {
         cancel();
         if (error === undefined) resolve(connection);

@@ -18,6 +18,9 @@ const ON: TierState = Object.freeze({ state: 'on' });
 const CLOSED: TierState = Object.freeze({ state: 'off', reason: 'closed' });
 /** Entries looked at between two turns of the event loop. */
 const SLICE = 2_000;
+/** Characters of keys and tags that are matched between two turns, at most 2 ms of work; each look costs a few as well. */
+const SLICE_CHARACTERS = 100_000;
+const CHARACTERS_PER_LOOK = 32;
 
 /** L1: entries in this process's memory, each lane within its own entries and bytes. */
 export class MemoryTier implements Tier {
@@ -76,17 +79,23 @@ export class MemoryTier implements Tier {
     return this.space(lane).delete(key);
   }
 
-  /** In one step, so that nothing that matched can be served once the call has returned. */
-  removeMatching(lane: string, matches: (key: string, tags: readonly string[]) => boolean): Promise<number> {
-    return Promise.resolve(this.removeAll(lane, (entry) => matches(entry.key, entry.tags)).length);
-  }
-
-  /** The keys that went. */
-  removeAll(lane: string, matches: (entry: MemoryEntry) => boolean): readonly string[] {
+  /** Looks at the entries of this moment, in slices. An entry that is stored meanwhile stays. */
+  async removeMatching(lane: string, matches: (key: string, tags: readonly string[]) => boolean): Promise<number> {
     const space = this.space(lane);
-    const gone = [...space.values()].filter(matches).map((entry) => entry.key);
-    for (const key of gone) space.delete(key);
-    return gone;
+    let removed = 0;
+    let characters = 0;
+    for (const entry of Array.from(space.values())) {
+      const { key, tags } = entry;
+      characters += (key.length + CHARACTERS_PER_LOOK) * (1 + tags.length);
+      if (characters > SLICE_CHARACTERS) {
+        characters = 0;
+        await nextTurn();
+      }
+      if (space.peek(key) !== entry || !matches(key, tags)) continue;
+      space.delete(key);
+      removed++;
+    }
+    return removed;
   }
 
   clear(lane: string): Promise<void> {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { systemClock, nextTurn } from '../../clock/clock.js';
-import { DeadlineError } from '../../clock/timers.js';
+import { systemClock } from '../../clock/clock.js';
+import { DeadlineError, scheduleWhileTurning } from '../../clock/timers.js';
 
 /** One argument of a command. Text goes out as UTF-8. */
 export type RedisArgument = string | Uint8Array;
@@ -122,7 +122,7 @@ export function answer(sent: Promise<unknown>, timeoutMs: number): Promise<unkno
   if (timeoutMs === Infinity) return sent;
   return new Promise((resolve, reject) => {
     const giveUp = (): void => reject(new DeadlineError('Redis', timeoutMs));
-    const cancel = systemClock.schedule(timeoutMs, () => void nextTurn().then(giveUp));
+    const cancel = scheduleWhileTurning(systemClock, timeoutMs, giveUp);
     sent.then(resolve, reject).finally(cancel);
   });
 }

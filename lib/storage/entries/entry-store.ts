@@ -137,10 +137,12 @@ export class EntryStore {
     await this.change({ isRemoval: true, standsAlone: true }, (batch) => {
       do {
         const rows = this.tables.leastRecent(lane, from, SLICE_ENTRIES);
-        for (const row of rows) if (matches(row.key, row.tags) && batch.remove(lane, row.key)) removed++;
-        const last = rows.at(-1);
-        if (last === undefined) return false;
-        from = last.sequence + 1;
+        if (rows.length === 0) return false;
+        for (const row of rows) {
+          if (matches(row.key, row.tags) && batch.remove(lane, row.key)) removed++;
+          from = row.sequence + 1;
+          if (this.isSpent()) return true;
+        }
       } while (!this.isSpent());
       return true;
     });

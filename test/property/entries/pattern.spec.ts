@@ -38,6 +38,23 @@ describe('a pattern', () => {
     );
   });
 
+  it('finds long pieces as its characters define', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.constantFrom('a', 'b', '?'), { minLength: 28, maxLength: 70 }),
+        fc.array(fc.constantFrom('a', 'b'), { maxLength: 90 }),
+        (piece, before) => {
+          const pattern = ['*', ...piece, '*'];
+          const text = [...before, ...piece.map((character) => (character === '?' ? '😀' : character)), 'a'];
+          expect(new KeyPattern(pattern.join('')).matches(text.join(''))).toBe(true);
+          const other = text.slice(0, -2);
+          expect(new KeyPattern(pattern.join('')).matches(other.join(''))).toBe(matchesByMeaning(pattern, other));
+        },
+      ),
+      { numRuns: roundsOf(300, 3_000) },
+    );
+  });
+
   it('matches each text that it was made from', () => {
     const part = fc.oneof(
       fc.tuple(fc.constant('*'), fc.string()),

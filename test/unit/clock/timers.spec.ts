@@ -1,4 +1,6 @@
-import { describe, expect, it } from '@jest/globals';
+import * as timers from 'node:timers';
+import { describe, expect, it, jest } from '@jest/globals';
+import { type Clock, nextTurn, systemClock } from '../../../lib/clock/clock.js';
 import { DeadlineError, settledWithin, withDeadline } from '../../../lib/clock/timers.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 
@@ -25,6 +27,48 @@ describe('a deadline', () => {
     const late = withDeadline(clock, never, 100, () => new RangeError('too late')).catch((error: unknown) => error);
     await clock.advance('100ms');
     expect(await late).toEqual(new RangeError('too late'));
+  });
+
+  it('does not count the time in which the process was stopped or the event loop was blocked', async () => {
+    let steady = 0;
+    const due: (() => void)[] = [];
+    const clock: Clock = {
+      now: () => steady,
+      monotonic: () => steady,
+      schedule: (_ms, run) => (due.push(run), () => undefined),
+    };
+    let answer = (_value: string): void => undefined;
+    const work = new Promise<string>((resolve) => (answer = resolve));
+    const settled = withDeadline(clock, work, 100, 'the disk');
+    steady += 10_000;
+    for (const run of due.splice(0)) run();
+    await nextTurn();
+    answer('in time');
+    await expect(settled).resolves.toBe('in time');
+  });
+
+  it('serves an answer that has arrived before it gives up', async () => {
+    const clock = new FakeClock();
+    const settled = withDeadline(
+      clock,
+      nextTurn().then(() => 'arrived'),
+      1,
+      'the disk',
+    );
+    await clock.advance('1ms');
+    await expect(settled).resolves.toBe('arrived');
+  });
+
+  it('passes although fake timers run all that is due at once', async () => {
+    jest.useFakeTimers();
+    try {
+      const work = new Promise<string>((resolve) => timers.setImmediate(() => resolve('in time')));
+      const settled = withDeadline(systemClock, work, 5_000, 'the disk');
+      jest.advanceTimersByTime(61_000);
+      await expect(settled).resolves.toBe('in time');
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   it('of settledWithin resolves with work that settled, failed or is late', async () => {

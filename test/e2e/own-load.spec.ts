@@ -1,0 +1,153 @@
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { CacheManager, type LaneCacheOptions } from '../../lib/index.js';
+import { StorageBench } from '../support/storage.js';
+
+const MANY = 5_000;
+const pairs = (): [string, number][] => Array.from({ length: MANY }, (_, n) => [`key:${n}`, n]);
+
+/** Counts the turns of the event loop until the work has settled. */
+async function turnsDuring(work: Promise<unknown>): Promise<number> {
+  let turns = 0;
+  let isOver = false;
+  void work.then(
+    () => (isOver = true),
+    () => (isOver = true),
+  );
+  while (!isOver) {
+    await new Promise((resolve) => setImmediate(resolve));
+    turns++;
+  }
+  return turns;
+}
+
+describe('a call for many entries', () => {
+  const bench = new StorageBench();
+  const open: CacheManager[] = [];
+  const cache = async (settings: LaneCacheOptions = {}): Promise<CacheManager> => {
+    const directory = settings.directory ?? (await bench.path('cache'));
+    const opened = await CacheManager.fromSettings({ storage: { minFreeBytes: 0 }, ...settings, directory });
+    open.push(opened);
+    return opened;
+  };
+  afterEach(async () => {
+    for (const opened of open.splice(0)) await opened.close();
+    await bench.dispose();
+  });
+
+  it('lets the event loop turn while it stores, and leaves every tier on', async () => {
+    const lane = await cache();
+    const stored = lane.setMany(pairs(), { tags: ['bulk'] });
+    expect(await turnsDuring(stored)).toBeGreaterThan(MANY / 100);
+    expect(await stored).toBe(MANY);
+    await lane.flush();
+    const { l1, l2, l3, refused } = lane.getMetrics();
+    expect([l1.state, l2.state, l3.state]).toEqual(['on', 'on', 'on']);
+    expect(Object.values(refused).reduce((sum, count) => sum + count, 0)).toBe(0);
+    expect(await lane.get('key:0')).toBe(0);
+    expect(await lane.get(`key:${MANY - 1}`)).toBe(MANY - 1);
+  });
+
+  it('lets the event loop turn while it reads', async () => {
+    const lane = await cache({ directory: false, lanes: { standard: { l1: { maxEntries: MANY } } } });
+    await lane.setMany(pairs());
+    const read = lane.getMany(pairs().map(([key]) => key));
+    expect(await turnsDuring(read)).toBeGreaterThan(MANY / 100);
+    expect([...(await read)]).toEqual(pairs());
+  });
+
+  it('stores no value whose key, tag or lane was invalidated after the call, however late its turn', async () => {
+    const lane = await cache({ directory: false, lanes: { standard: { l1: { maxEntries: MANY } } } });
+    const late = `key:${MANY - 1}`;
+    const ways: readonly (() => Promise<unknown>)[] = [
+      () => lane.invalidate(late),
+      () => lane.invalidateByTag('bulk'),
+      () => lane.invalidateByPattern('key:*'),
+      () => lane.clearAll(),
+    ];
+    for (const invalidate of ways) {
+      const stored = lane.setMany(pairs(), { tags: ['bulk'] });
+      await invalidate();
+      expect(await stored).toBeLessThan(MANY);
+      expect(await lane.get(late)).toBeUndefined();
+    }
+  });
+
+  it('leaves a value that was set after the call, however late the turn of its key', async () => {
+    const lane = await cache({ directory: false, lanes: { standard: { l1: { maxEntries: MANY } } } });
+    const stored = lane.setMany(pairs());
+    await lane.set(`key:${MANY - 1}`, 'newer');
+    expect(await stored).toBe(MANY - 1);
+    expect(await lane.get(`key:${MANY - 1}`)).toBe('newer');
+  });
+
+  it('stores the last value of a key that is given twice, and counts it once', async () => {
+    const lane = await cache({ directory: false });
+    expect(
+      await lane.setMany([
+        ['a', 1],
+        ['b', 2],
+        ['a', 3],
+      ]),
+    ).toBe(2);
+    expect(await lane.getMany(['a', 'b'])).toEqual(
+      new Map([
+        ['a', 3],
+        ['b', 2],
+      ]),
+    );
+  });
+});
+
+describe('invalidateByPattern with a costly pattern', () => {
+  it('lets the event loop turn, and nothing that matches is served from the call on', async () => {
+    const lane = await CacheManager.fromSettings({
+      directory: false,
+      lanes: { standard: { l1: { maxEntries: 600 } } },
+    });
+    const long = 'a'.repeat(8_000);
+    const keys = Array.from({ length: 600 }, (_, n) => `${n}${long}b`);
+    await lane.setMany(keys.map((key) => [key, 1]));
+    const removed = lane.invalidateByPattern(`*${'a'.repeat(509)}b`);
+    expect(await lane.get(keys[599] ?? '')).toBeUndefined();
+    expect(await turnsDuring(removed)).toBeGreaterThan(10);
+    expect(await removed).toBeGreaterThanOrEqual(599);
+    await lane.close();
+  });
+
+  it('keeps an entry that is stored while it looks', async () => {
+    const lane = await CacheManager.fromSettings({
+      directory: false,
+      lanes: { standard: { l1: { maxEntries: 600 } } },
+    });
+    const keys = Array.from({ length: 600 }, (_, n) => `${'a'.repeat(8_000)}${n}`);
+    await lane.setMany(keys.map((key) => [key, 'old']));
+    const removed = lane.invalidateByPattern('a*');
+    await lane.set(keys[0] ?? '', 'new');
+    await removed;
+    expect(await lane.get(keys[0] ?? '')).toBe('new');
+    await lane.close();
+  });
+});
+
+describe.each([
+  ['modern', {}],
+  ['legacy', { legacyFakeTimers: true }],
+])('an app under the %s fake timers of Jest', (_, kind) => {
+  const bench = new StorageBench();
+  afterEach(async () => {
+    jest.useRealTimers();
+    await bench.dispose();
+  });
+
+  it.each(['memory', 'disk'])('answers, and closes after its timers have run (%s)', async (where) => {
+    const directory = where === 'memory' ? false : await bench.path('cache');
+    jest.useFakeTimers(kind);
+    const lane = await CacheManager.fromSettings({ directory, storage: { minFreeBytes: 0 } });
+    expect(await lane.getOrSet('k', () => 1)).toBe(1);
+    await lane.flush();
+    jest.advanceTimersByTime(61_000);
+    expect(await lane.getOrSet('k', () => 2)).toBe(1);
+    await lane.close();
+    expect(await lane.get('k')).toBeUndefined();
+  });
+});
