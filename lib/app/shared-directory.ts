@@ -19,6 +19,7 @@ import { acquireOwnership, type InUse, type Owned, OwnerSocket } from '../storag
 import { MissedMarker, PendingInvalidations } from '../storage/directory/pending-invalidations.js';
 import { StorageFault } from '../storage/environment.js';
 import { removeOldQuarantines } from '../storage/files/quarantine.js';
+import { loadLmdb } from '../storage/lmdb/lmdb-table.js';
 import { OpenDirectories } from '../storage/lmdb/open-directories.js';
 import { PersistentTier } from '../tiers/persistent-tier.js';
 import { DiskTier } from '../tiers/stored-tier.js';
@@ -81,6 +82,8 @@ interface Place {
 
 const RETRIES = { firstMs: 1_000, longestMs: 60_000 };
 const NOT_OPENED = 'they have not been opened yet. Try again in a moment.';
+const WITHOUT_DIRECTORY =
+  "Tier l3 and the checkpoints are off with it: nothing survives a restart, and no checkpoint can be saved or restored. Name a directory that the app may write to, with the option 'directory' or the environment's LANE_CACHE_DIR";
 const NO_LEFTOVERS: Leftovers = Object.freeze({ orphanedSessions: 0, quarantinesRemoved: 0 });
 
 /** What an app keeps in a directory that other processes may use as well. One of them owns it. */
@@ -107,6 +110,7 @@ export class SharedDirectory implements Disk {
    * Rejects with LaneCacheError if it can never be used.
    */
   static async open(options: DiskOptions): Promise<SharedDirectory> {
+    await loadLmdb(options.root);
     const disk = new SharedDirectory(options);
     try {
       await disk.openOnce();
@@ -228,7 +232,7 @@ export class SharedDirectory implements Disk {
   private becomeUnavailable(fault: StorageFault): void {
     const { root, events } = this.options;
     const reason = offReasonOf(fault.kind);
-    const detail = `the directory '${root}' can't be used: ${fault.message}`;
+    const detail = `the directory '${root}' can't be used: ${fault.message}. ${WITHOUT_DIRECTORY}`;
     if (this.phase.name === 'opening') {
       this.l2.hold(reason);
       this.l3.hold(reason);

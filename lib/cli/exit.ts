@@ -37,6 +37,7 @@ const BY_CODE: Partial<Record<LaneCacheErrorCode, number>> = {
   TTL_INVALID: EXIT.badArguments,
   CHECKPOINT_INVALID: EXIT.badArguments,
   DIRECTORY_UNSUITABLE: EXIT.noDirectory,
+  LMDB_UNAVAILABLE: EXIT.noDirectory,
   CLOSED: EXIT.noAnswer,
 };
 

@@ -24,6 +24,7 @@ export type LaneCacheErrorCode =
   | 'DIRECTORY_IN_USE'
   | 'DIRECTORY_UNSUITABLE'
   | 'FORMAT_UNSUPPORTED'
+  | 'LMDB_UNAVAILABLE'
   | 'CLOSED';
 
 /** What an error concerns. */

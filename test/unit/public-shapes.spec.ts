@@ -255,6 +255,7 @@ describe('events and errors', () => {
       | 'DIRECTORY_IN_USE'
       | 'DIRECTORY_UNSUITABLE'
       | 'FORMAT_UNSUPPORTED'
+      | 'LMDB_UNAVAILABLE'
       | 'CLOSED'
     >(true);
   });

@@ -2,7 +2,7 @@ import { appendFile, readdir, readFile, rm, lstat, open } from 'node:fs/promises
 import { join } from 'node:path';
 import { randomId } from '../../clock/clock.js';
 import { toFault, isErrno } from '../environment.js';
-import { syncDirectory } from '../files/private-directory.js';
+import { syncDirectory, syncFile } from '../files/private-directory.js';
 
 const OUTBOX_PREFIX = 'outbox-';
 /** Files of earlier releases are read too. */
@@ -140,7 +140,7 @@ export const noteMissed = async (root: string): Promise<string> => {
   try {
     const file = await open(path, 'wx', 0o600);
     try {
-      await file.sync();
+      await syncFile(file);
     } finally {
       await file.close();
     }

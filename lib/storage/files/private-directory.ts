@@ -1,5 +1,7 @@
-import { chmod, lstat, mkdir, statfs, open } from 'node:fs/promises';
+import { fsync } from 'node:fs';
+import { chmod, lstat, mkdir, statfs, open, type FileHandle } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import { isErrno, toFault } from '../environment.js';
 
@@ -88,13 +90,19 @@ export const ensurePrivateDirectory = async (path: string, rights: ExistingRight
   }
 };
 
+/** The file handles of Yarn's Plug'n'Play have no `sync`. */
+export const syncFile = async (file: Pick<FileHandle, 'fd'> & Partial<Pick<FileHandle, 'sync'>>): Promise<void> => {
+  if (file.sync === undefined) await promisify(fsync)(file.fd);
+  else await file.sync();
+};
+
 /** Syncs `directory`, so that created, renamed and removed names survive a power failure. */
 export const syncDirectory = async (directory: string): Promise<void> => {
   // Windows has no such thing as a directory's descriptor
   if (process.platform === 'win32') return;
   const handle = await open(directory, 'r');
   try {
-    await handle.sync();
+    await syncFile(handle);
   } finally {
     await handle.close();
   }

@@ -6,7 +6,8 @@ import {
   type StorageReporter,
   type Durability,
 } from '../environment.js';
-import { open, type Database, type RootDatabase } from 'lmdb';
+import type { Database, RootDatabase } from 'lmdb';
+import { LaneCacheError } from '../../errors/lane-cache.error.js';
 
 /** Whether reading is still allowed: on a closed environment LMDB throws or crashes. */
 export interface ReadGate {
@@ -153,8 +154,27 @@ export const nativeOptions = (directory: string, durability: Durability) => ({
  * Opens a file that passed the preflight, in a directory that no other process has open. Anything else can crash the
  * process, or lose what others commit.
  */
-export const openNative = (directory: string, durability: Durability): NativeRoot =>
-  open<Uint8Array, NativeKey>(nativeOptions(directory, durability));
+export const openNative = async (directory: string, durability: Durability): Promise<NativeRoot> => {
+  const { open } = await loadLmdb(directory);
+  return open<Uint8Array, NativeKey>(nativeOptions(directory, durability));
+};
+
+/**
+ * Loads lmdb, which an app without a directory needs not have. Throws `LMDB_UNAVAILABLE` where its binary for this platform
+ * is not installed.
+ */
+export const loadLmdb = async (directory: string): Promise<typeof import('lmdb')> => {
+  try {
+    return await import('lmdb');
+  } catch (cause) {
+    const [reason = ''] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
+    throw new LaneCacheError(
+      'LMDB_UNAVAILABLE',
+      `The cache directory ${directory} needs the package lmdb with its binary for ${process.platform}-${process.arch}, and it cannot be loaded: ${reason}. Optional dependencies were left out, or node_modules comes from another platform. Install them here: npm ci --include=optional (pnpm install, yarn install). An app with directory: false needs no binary.`,
+      { field: 'directory', cause },
+    );
+  }
+};
 
 export const openNativeTable = (root: NativeRoot, name: string): NativeTable =>
   root.openDB<Uint8Array, NativeKey>({ name, encoding: 'binary' });

@@ -136,7 +136,7 @@ const openRoot = async (
   marker: CrashMarkers,
 ): Promise<NativeRoot> => {
   try {
-    return openNative(directory, durability);
+    return await openNative(directory, durability);
   } catch (error) {
     await marker.remove();
     const fault = toFault(error, `opening ${directory}`);

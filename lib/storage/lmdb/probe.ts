@@ -51,6 +51,12 @@ root.close().then(() => process.exit(0));
 /** Whether the probe may write. It may not write into data that exists nowhere else. */
 export type ProbeReach = 'read' | 'write';
 
+/** Under Yarn's Plug'n'Play, packages are found by a hook that NODE_OPTIONS loads. */
+const probeEnvironment = (): NodeJS.ProcessEnv => {
+  const { PATH, NODE_OPTIONS } = process.env;
+  return process.versions['pnp'] === undefined ? { PATH } : { PATH, NODE_OPTIONS };
+};
+
 /** The path or file URL of the running code. The same source is compiled to ESM and to CommonJS. */
 const ownPath = (): string | undefined => {
   const before = Object.getOwnPropertyDescriptor(Error, 'prepareStackTrace');
@@ -83,7 +89,7 @@ export const probe = (directory: string, durability: Durability, reach: ProbeRea
     const child = spawn(
       process.execPath,
       ['-e', SOURCE, '--', JSON.stringify([lmdb, nativeOptions(directory, durability), reach])],
-      { stdio: 'ignore', timeout: PROBE_DEADLINE_MS, killSignal: 'SIGKILL', env: { PATH: process.env['PATH'] } },
+      { stdio: 'ignore', timeout: PROBE_DEADLINE_MS, killSignal: 'SIGKILL', env: probeEnvironment() },
     );
     child.once('error', (error) => resolve({ state: 'unknown', why: error.message }));
     child.once('exit', (code, signal) => {
