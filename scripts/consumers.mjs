@@ -14,6 +14,22 @@ const APPS = fileURLToPath(new URL('./consumers', import.meta.url));
 const STEP_TIMEOUT_MS = 300_000;
 /** Installs as on a machine without compilers: nothing is built, no script is run. */
 const INSTALL = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+/** Other package managers, which come from npm. What they run is a script for Node. */
+const MANAGERS = {
+  'yarn 4': {
+    needs: '@yarnpkg/cli-dist@4',
+    script: '@yarnpkg/cli-dist/bin/yarn.js',
+    install: ['install'],
+    node: ['node'],
+  },
+  pnpm: { needs: 'pnpm@10', script: 'pnpm/bin/pnpm.cjs', install: ['install', '--ignore-scripts'], node: undefined },
+};
+const ENVIRONMENT = {
+  YARN_NODE_LINKER: 'pnp',
+  YARN_ENABLE_IMMUTABLE_INSTALLS: 'false',
+  YARN_ENABLE_TELEMETRY: '0',
+  YARN_ENABLE_GLOBAL_CACHE: 'false',
+};
 
 const { values: options } = parseArgs({
   options: { all: { type: 'boolean' }, only: { type: 'string' }, tarball: { type: 'string' } },
@@ -66,26 +82,40 @@ function tryOut(consumer, tarball) {
   const manifest = { name: consumer.name, private: true, type: consumer.type, dependencies };
   writeFileSync(join(directory, 'package.json'), JSON.stringify(manifest, null, 2));
   const startedAt = performance.now();
-  const installation = run('npm', INSTALL, directory);
-  const node = consumer.node === undefined ? process.execPath : nodeOf(directory);
+  const { installation, node } = install(consumer, directory);
   const installed = consumer.isBare ? installedSizes(directory) : undefined;
   const steps = installation.failure === undefined ? consumer.steps : [];
   let { failure } = installation;
-  for (const step of steps) failure ??= run(node, step, directory, consumer.environment).failure;
+  for (const step of steps)
+    failure ??= run(node[0], [...node.slice(1), ...step], directory, consumer.environment).failure;
   rmSync(directory, { recursive: true, force: true });
   const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
   process.stderr.write(`${consumer.name}: ${failure === undefined ? 'ok' : 'FAILED'} in ${seconds} s\n`);
   return { consumer, failure, seconds, installed };
 }
 
-/** The path in the package that provides another Node. */
-function nodeOf(directory) {
-  return join(directory, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node');
+/** What the installation came to, and the command that runs a script of the app. */
+function install(consumer, directory) {
+  if (consumer.manager === undefined) {
+    const more = consumer.omitOptional ? ['--omit=optional'] : [];
+    const runtime =
+      consumer.runtime === undefined ? process.execPath : join(directory, 'node_modules', consumer.runtime);
+    return { installation: run('npm', [...INSTALL, ...more], directory), node: [runtime] };
+  }
+  const { needs, script, install: command, node } = MANAGERS[consumer.manager];
+  const tools = join(place, 'tools');
+  mkdirSync(tools, { recursive: true });
+  const tooling = run('npm', [...INSTALL, '--prefix', tools, needs], tools);
+  const manager = [process.execPath, join(tools, 'node_modules', script)];
+  // marks the folder as a project of its own
+  writeFileSync(join(directory, 'yarn.lock'), '');
+  const installation = tooling.failure === undefined ? run(manager[0], [manager[1], ...command], directory) : tooling;
+  return { installation, node: node === undefined ? [process.execPath] : [...manager, ...node] };
 }
 
 /** `{ failure }` with the output of the step, or `{}` if it succeeded. */
 function run(command, args, directory, environment = {}) {
-  const env = { ...process.env, ...environment, LANE_CACHE_DIR: join(directory, '.lane-cache') };
+  const env = { ...process.env, ...ENVIRONMENT, ...environment, LANE_CACHE_DIR: join(directory, '.lane-cache') };
   const done = spawnSync(command, args, { cwd: directory, env, encoding: 'utf8', timeout: STEP_TIMEOUT_MS });
   if (done.status === 0) return {};
   const printed = `${done.stdout ?? ''}${done.stderr ?? ''}`.slice(-6_000);

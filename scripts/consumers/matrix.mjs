@@ -29,6 +29,9 @@ const PEERS_11 = {
 const RUN_JEST_ESM = ['--experimental-vm-modules', 'node_modules/jest/bin/jest.js', '--config', 'jest.esm.json'];
 const RUN_JEST_CJS = ['node_modules/jest/bin/jest.js', '--config', 'jest.cjs.json'];
 const RUN_VITEST = ['node_modules/vitest/vitest.mjs', 'run'];
+/** They provide another Node, and Bun. */
+const NODE_PACKAGE = `node-${process.platform}-${process.arch}`;
+const BUN_PACKAGE = `@oven/bun-${process.platform}-${process.arch}`;
 const RUN_PLAIN = [['esm.mjs'], ['cjs.cjs']];
 
 /** Also compiles the lines of `test/typing` against the declarations of the package. */
@@ -52,8 +55,8 @@ const plain = (node) => ({
   type: 'module',
   inCi: node === undefined,
   isBare: node === undefined,
-  ...(node === undefined ? {} : { node }),
-  dependencies: node === undefined ? {} : { [`node-${process.platform}-${process.arch}`]: node },
+  ...(node === undefined ? {} : { node, runtime: `${NODE_PACKAGE}/bin/node` }),
+  dependencies: node === undefined ? {} : { [NODE_PACKAGE]: node },
   steps: RUN_PLAIN,
 });
 
@@ -86,6 +89,35 @@ export const CONSUMERS = [
     ...WITH_PEERS,
   }),
   plain(undefined),
+  // Nest 12 is made of ES modules, which CommonJS cannot load under Plug'n'Play
+  {
+    name: 'yarn-4-pnp',
+    app: 'plain',
+    type: 'module',
+    inCi: true,
+    manager: 'yarn 4',
+    dependencies: nest('^11.0.0'),
+    steps: RUN_PLAIN,
+  },
+  { name: 'pnpm', app: 'plain', type: 'module', inCi: true, manager: 'pnpm', dependencies: {}, steps: RUN_PLAIN },
+  {
+    name: 'no-native-binary',
+    app: 'no-binary',
+    type: 'module',
+    inCi: true,
+    omitOptional: true,
+    dependencies: nest('^11.0.0'),
+    steps: [['esm.mjs'], ['cjs.cjs']],
+  },
+  {
+    name: 'bun',
+    app: 'plain',
+    type: 'module',
+    inCi: false,
+    runtime: `${BUN_PACKAGE}/bin/bun`,
+    dependencies: { [BUN_PACKAGE]: '^1.3.0' },
+    steps: RUN_PLAIN,
+  },
   typed('6', '~6.0.2', true),
   nestApp('nest-12-esm-jest-peers', 'module', { ...nest('^12.0.0'), ...JEST, ...PEERS_12 }, RUN_JEST_ESM, WITH_PEERS),
   nestApp('nest-12-esm-vitest', 'module', { ...nest('^12.0.0'), ...VITEST }, RUN_VITEST),

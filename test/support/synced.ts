@@ -1,6 +1,6 @@
 import { jest } from '@jest/globals';
-import { open, stat } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
+import fs from 'node:fs';
+import { stat } from 'node:fs/promises';
 
 /** Hears of every file and folder that is made to outlive a power failure. */
 export class Synced {
@@ -9,17 +9,14 @@ export class Synced {
     readonly stop: () => void,
   ) {}
 
-  static async listen(): Promise<Synced> {
-    const probe = await open('.', 'r');
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the prototype of every handle
-    const handles = Object.getPrototypeOf(probe) as FileHandle;
-    await probe.close();
+  static listen(): Synced {
     const heard: string[] = [];
-    // oxlint-disable-next-line typescript/unbound-method -- called with its handle below
-    const { sync } = handles;
-    const spy = jest.spyOn(handles, 'sync').mockImplementation(async function (this: FileHandle) {
-      await sync.call(this);
-      heard.push(idOf(await this.stat()));
+    const { fsync } = fs;
+    const spy = jest.spyOn(fs, 'fsync').mockImplementation((fd, done) => {
+      fsync(fd, (error) => {
+        heard.push(idOf(fs.fstatSync(fd)));
+        done(error);
+      });
     });
     return new Synced(heard, () => spy.mockRestore());
   }

@@ -1,4 +1,4 @@
-import { fsync } from 'node:fs';
+import fs from 'node:fs';
 import { chmod, lstat, mkdir, statfs, open, type FileHandle } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -90,11 +90,8 @@ export const ensurePrivateDirectory = async (path: string, rights: ExistingRight
   }
 };
 
-/** The file handles of Yarn's Plug'n'Play have no `sync`. */
-export const syncFile = async (file: Pick<FileHandle, 'fd'> & Partial<Pick<FileHandle, 'sync'>>): Promise<void> => {
-  if (file.sync === undefined) await promisify(fsync)(file.fd);
-  else await file.sync();
-};
+/** By its descriptor: `sync` of the file handles of Yarn's Plug'n'Play throws. */
+export const syncFile = ({ fd }: FileHandle): Promise<void> => promisify(fs.fsync)(fd);
 
 /** Syncs `directory`, so that created, renamed and removed names survive a power failure. */
 export const syncDirectory = async (directory: string): Promise<void> => {

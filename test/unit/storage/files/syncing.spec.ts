@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { mkdir, open, readdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { forgetMissed, noteMissed } from '../../../../lib/storage/directory/pending-invalidations.js';
-import { ensurePrivateDirectory, syncFile } from '../../../../lib/storage/files/private-directory.js';
+import { ensurePrivateDirectory } from '../../../../lib/storage/files/private-directory.js';
 import { discard, putInPlace, quarantine } from '../../../../lib/storage/files/quarantine.js';
 import { FakeClock } from '../../../../lib/testing/fake-clock.js';
 import { StorageBench } from '../../../support/storage.js';
@@ -11,7 +11,7 @@ import { Synced } from '../../../support/synced.js';
 describe('what must outlive a power failure is synced before it is acknowledged:', () => {
   const bench = new StorageBench();
   let synced: Synced;
-  beforeEach(async () => (synced = await Synced.listen()));
+  beforeEach(() => void (synced = Synced.listen()));
   afterEach(async () => {
     synced.stop();
     await bench.dispose();
@@ -67,14 +67,5 @@ describe('what must outlive a power failure is synced before it is acknowledged:
     const other = await bench.path();
     await bench.environment(other, { durability: 'session' });
     expect(await synced.among(other)).toEqual([]);
-  });
-});
-
-describe("a file handle without sync, as in Yarn Plug'n'Play", () => {
-  it('is synced by its descriptor', async () => {
-    const file = await open('.', 'r');
-    await expect(syncFile({ fd: file.fd })).resolves.toBeUndefined();
-    await file.close();
-    await expect(syncFile({ fd: 1_000_000 })).rejects.toMatchObject({ code: 'EBADF', syscall: 'fsync' });
   });
 });
