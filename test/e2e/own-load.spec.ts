@@ -129,6 +129,50 @@ describe('invalidateByPattern with a costly pattern', () => {
   });
 });
 
+/** A value within values, so many levels deep. */
+function nested(levels: number, around: (inner: unknown) => unknown): unknown {
+  let value: unknown = 1;
+  for (let level = 0; level < levels; level++) value = around(value);
+  return value;
+}
+
+describe('a value that is nested deeply', () => {
+  const kinds: readonly [string, (inner: unknown) => unknown][] = [
+    ['objects', (inner) => ({ inner })],
+    ['arrays', (inner) => [inner]],
+    ['errors', (cause) => new Error('outer', { cause })],
+    ['maps', (inner) => new Map([['inner', inner]])],
+    ['keys of maps', (inner) => new Map([[inner, 'inner']])],
+    ['sets', (inner) => new Set([inner])],
+  ];
+
+  it.each(kinds)('is stored down to 1,000 levels, and returned uncached below (%s)', async (_, around) => {
+    const lane = await CacheManager.fromSettings({ directory: false, lanes: { standard: { isolation: 'clone' } } });
+    const deepest = nested(1_000, around);
+    await lane.getOrSet('deepest', () => deepest);
+    expect(await lane.has('deepest')).toBe(true);
+    const tooDeep = nested(around([]) instanceof Error ? 1_100 : 20_000, around);
+    expect(await lane.getOrSet('too deep', () => tooDeep)).toBe(tooDeep);
+    expect(await lane.has('too deep')).toBe(false);
+    expect(lane.getMetrics().refused.unstorable).toBe(1);
+    await lane.close();
+  });
+
+  it('is refused as a checkpoint', async () => {
+    const bench = new StorageBench();
+    const lane = await CacheManager.fromSettings({
+      directory: await bench.path('cache'),
+      storage: { minFreeBytes: 0 },
+    });
+    const tooDeep = nested(200_000, (inner) => ({ inner }));
+    await expect(lane.snapshots.cacheCheckpoint('deep', tooDeep)).rejects.toMatchObject({
+      code: 'CHECKPOINT_UNSTORABLE',
+    });
+    await lane.close();
+    await bench.dispose();
+  });
+});
+
 describe.each([
   ['modern', {}],
   ['legacy', { legacyFakeTimers: true }],

@@ -35,9 +35,20 @@ export function serializeToTable(value: unknown, kinds: ReadonlyMap<object | nul
   return new TableWriter(kinds).table(value);
 }
 
+/** A value that is nested deeper is refused: beyond it, encoding would hold the event loop for too long. */
+export const MAX_NESTING = 1_000;
+
+interface FoundObject {
+  readonly object: object;
+  readonly parent: number;
+  readonly place: Place;
+  /** How many objects it is nested in. */
+  readonly depth: number;
+}
+
 class TableWriter implements CellWriter {
   private readonly rowOf = new Map<object, number>();
-  private readonly found: { readonly object: object; readonly parent: number; readonly place: Place }[] = [];
+  private readonly found: FoundObject[] = [];
   private current = -1;
 
   constructor(private readonly kinds: ReadonlyMap<object | null, Kind>) {}
@@ -83,8 +94,10 @@ class TableWriter implements CellWriter {
     const known = this.rowOf.get(object);
     if (known !== undefined) return known;
     const row = this.found.length;
+    const depth = (this.found[this.current]?.depth ?? -1) + 1;
+    if (depth >= MAX_NESTING) this.refuse(`is nested more than ${MAX_NESTING} levels deep`, place);
     this.rowOf.set(object, row);
-    this.found.push({ object, parent: this.current, place });
+    this.found.push({ object, parent: this.current, place, depth });
     return row;
   }
 

@@ -34,13 +34,18 @@ describe('a decoded value', () => {
     expect(Reflect.get(Object(restored), 'first')).toBe(Reflect.get(Object(restored), 'second'));
   });
 
-  it('may be nested 100,000 levels deep', () => {
-    let value: unknown = 'core';
-    for (let level = 0; level < 100_000; level += 1) value = level % 2 === 0 ? [value] : { inner: value };
-    let restored = roundTrip(value);
+  it('may be nested 1,000 levels deep, and no deeper', () => {
+    const nested = (levels: number): unknown => {
+      let value: unknown = 'core';
+      for (let level = 0; level < levels; level += 1) value = level % 2 === 0 ? [value] : { inner: value };
+      return value;
+    };
+    let restored = roundTrip(nested(1_000));
     let levels = 0;
     for (; typeof restored === 'object' && restored !== null; levels += 1) restored = Object.values(restored)[0];
-    expect([levels, restored]).toEqual([100_000, 'core']);
+    expect([levels, restored]).toEqual([1_000, 'core']);
+    const refused = codec.encode(nested(1_001));
+    expect(refused).toMatchObject({ storable: false, reason: expect.stringContaining('more than 1000 levels deep') });
   });
 
   it('is small for a small graph with very many paths through it', () => {
