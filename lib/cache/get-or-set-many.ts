@@ -4,7 +4,7 @@ import { countBypass } from './in-flight/accounting.js';
 import { Waiter } from './in-flight/computation.js';
 import type { InFlight } from './in-flight/in-flight.js';
 import type { LaneContext } from './lane-context.js';
-import { bypassReason, freshInMemory } from './read.js';
+import { bypassReason, freshInMemory, HAS_OLDER } from './read.js';
 import { heldValue } from './tier-lookup.js';
 import { checkComputed } from './validate-call.js';
 import { Computation } from './wait-graph.js';
@@ -31,14 +31,17 @@ export async function getOrSetMany(
     checkComputed(await request.computeMissing(missing, ctx), context.lane);
   const past: string[] = [];
   const through: string[] = [];
+  const withOlder: string[] = [];
   for (const key of keys) {
     const reason = bypassReason(context, key, call.ttlMs);
     if (reason !== undefined) countBypass(context, key, reason);
+    if (reason !== undefined && HAS_OLDER.has(reason)) withOlder.push(key);
     (reason === undefined ? through : past).push(key);
   }
+  const computePastKeys = (): Promise<ReadonlyMap<string, unknown>> => computePast(past, computeMissing);
   const [answers, pastValues] = await Promise.all([
     throughTheCache(context, inFlight, { keys: through, computeMissing, call }),
-    past.length > 0 ? computePast(past, computeMissing) : NOTHING,
+    past.length > 0 ? inFlight.older.removeAfter(withOlder, computePastKeys) : NOTHING,
   ]);
   for (const [key, value] of pastValues) answers.set(key, value);
   const inOrder = keys.map((key) => [key, answers.get(key)] as const);

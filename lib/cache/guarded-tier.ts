@@ -94,8 +94,11 @@ export class GuardedTier {
 
   /** Why the tier had no room for the record. Undefined if it took it, or may go without it. */
   write(lane: string, record: TierRecord): 'backlog' | 'disk-full' | undefined {
-    if (this.isCoolingDown()) return undefined;
     try {
+      if (this.isCoolingDown()) {
+        this.tier.supersede?.(lane, record.key);
+        return undefined;
+      }
       if (this.tier.offer !== undefined) {
         const answer = this.tier.offer(lane, record);
         return answer === 'backlog' || answer === 'disk-full' ? answer : undefined;

@@ -5,7 +5,7 @@ import type { LogRecord } from '../invalidation/journal.js';
 import type { InvalidationGuard } from '../invalidation/lane-log.js';
 import type { TierLookup, TierRecord } from '../tiers/tier.js';
 import type { GuardedTier } from './guarded-tier.js';
-import type { SharedContext, LaneContext } from './lane-context.js';
+import { isPartitioned, type LaneContext, type SharedContext } from './lane-context.js';
 
 /** Where an invalidation was called. Only local ones are published to the other instances. */
 export type Origin = 'local' | 'remote';
@@ -109,6 +109,18 @@ export class Invalidations {
       removal.committed();
       return this.confirm(done);
     });
+  }
+
+  /** As `key`, for a newer value that is not stored: it is not counted as an invalidation. */
+  async dropOlder(context: LaneContext, key: string): Promise<void> {
+    const { lane } = context;
+    const { records, removal } = this.shared.log.key(lane, key);
+    context.memory.delete(key);
+    // While this instance is partitioned, it does not know what the others have.
+    const origin = isPartitioned(context) ? 'remote' : 'local';
+    const below = await this.below(records, (tier) => tier.remove(lane, key), origin);
+    removal.committed();
+    await this.confirm(below);
   }
 
   /**

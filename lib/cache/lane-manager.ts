@@ -32,6 +32,7 @@ import { InFlight } from './in-flight/in-flight.js';
 import { KeyHistory } from './key-history.js';
 import { isLagging, type LaneContext, type SharedContext, whenCaughtUp } from './lane-context.js';
 import type { ManagerContext } from './manager-context.js';
+import { OlderValues } from './older-values.js';
 import * as read from './read.js';
 import { computeAndSet, set as store, setMany as storeMany } from './set.js';
 import { checkCompute, checkKeys, CLEAR_OPTIONS, optionsOf } from './validate-call.js';
@@ -47,7 +48,7 @@ export class LaneManager {
     private readonly shared: ManagerContext,
   ) {
     this.snapshots = shared.checkpoints;
-    this.inFlight = new InFlight(context);
+    this.inFlight = new InFlight(context, new OlderValues(context, shared.invalidations));
   }
 
   get lane(): string {
@@ -220,6 +221,11 @@ export class LaneManager {
     checkCompute(compute, this.lane);
     const asked = { key, compute: compute as Compute<unknown>, call };
     return (await computeAndSet(this.context, this.shared.invalidations, asked)) as Awaited<T>;
+  }
+
+  /** @internal runs a decorated call past the cache; no value of the key that is older than its result is left */
+  runPast<T>(key: string, run: () => T): Promise<Awaited<T>> {
+    return this.inFlight.older.removeAfter([checkKey(key, this.lane)], run);
   }
 
   /** @internal counts a decorated call that ran past the cache */

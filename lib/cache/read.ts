@@ -65,7 +65,8 @@ function readOrCompute(context: LaneContext, inFlight: InFlight, asked: ComputeR
   const reason = bypassReason(context, key, call.ttlMs);
   if (reason !== undefined) {
     countBypass(context, key, reason);
-    return computeUncached(context, asked);
+    const compute = (): Promise<unknown> => computeUncached(context, asked);
+    return HAS_OLDER.has(reason) ? inFlight.older.removeAfter([key], compute) : compute();
   }
   if (call.forceFresh) countBypass(context, key, 'forced');
   else {
@@ -178,6 +179,9 @@ export function bypassReason(context: LaneContext, key: string, ttlMs?: number):
   if (include.length > 0 && !include.some((pattern) => pattern.matches(key))) return 'excluded';
   return ttlMs === 0 ? 'ttl-zero' : undefined;
 }
+
+/** Reasons of calls whose key may be in the cache. Nothing is served under an excluded key, or once the cache is closed. */
+export const HAS_OLDER: ReadonlySet<BypassReason> = new Set<BypassReason>(['ttl-zero', 'stale-distributed']);
 
 /** Computes past the cache: nothing is looked up, shared or stored, and the caller gets the computation's own value. */
 async function computeUncached(context: LaneContext, { key, compute, call }: ComputeRequest): Promise<unknown> {

@@ -92,6 +92,8 @@ export class TierSearch {
   reason: MissReason = 'never-seen';
   /** Tiers that were asked and had nothing to serve. */
   readonly missed: TierName[] = [];
+  /** A tier has a record of the key that the call cannot use, or cannot be asked. */
+  mayHoldOlder = false;
   /** Collects what is invalidated while tiers are awaited. */
   guard: InvalidationGuard | undefined;
   readonly startedAt: number;
@@ -111,8 +113,10 @@ export class TierSearch {
 
   /** Starts the search. It ends in the same step if the tiers are synchronous. */
   run(): this {
-    if (isPartitioned(this.context) || isLagging(this.context)) this.reason = 'tier-off';
-    else this.pending = this.from(0);
+    if (isPartitioned(this.context) || isLagging(this.context)) {
+      this.reason = 'tier-off';
+      this.mayHoldOlder = true;
+    } else this.pending = this.from(0);
     return this;
   }
 
@@ -158,6 +162,7 @@ export class TierSearch {
     if (this.found !== undefined) this.missed.push(this.found.tier);
     this.found = undefined;
     this.reason = 'invalidated';
+    this.mayHoldOlder = true;
     this.pending = this.from(index + 1);
   }
 
@@ -192,6 +197,7 @@ export class TierSearch {
         return true;
       case 'off':
         if (verdict.reason !== 'policy') this.reason = 'tier-off';
+        if (MAY_COME_BACK.has(verdict.reason)) this.mayHoldOlder = true;
         return false;
       case 'miss':
         break;
@@ -204,9 +210,13 @@ export class TierSearch {
         if (verdict.reason === 'damaged') recorder.tierError(tier.name);
     }
     this.missed.push(tier.name);
+    this.mayHoldOlder ||= verdict.outcome !== 'miss';
     return false;
   }
 }
+
+/** A tier that is off for one of these may be on again with what it holds. */
+const MAY_COME_BACK: ReadonlySet<TierOffReason> = new Set<TierOffReason>(['breaker', 'disk-full', 'read-only']);
 
 /**
  * The entry in memory if it still counts, also past its ttl. An entry that does not count is removed.

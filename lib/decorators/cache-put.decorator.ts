@@ -53,6 +53,7 @@ export function CachePut<M extends AsyncMethod = AnyAsyncMethod, C extends objec
       tags,
       keyOf: key.of,
       ask: (lane, at, compute, how) => lane.putComputed(at, compute, how),
+      runPast: (lane, at, run) => lane.runPast(at, run),
     });
     return wrapMethod(site, descriptor, advice);
   };

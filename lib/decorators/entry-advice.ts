@@ -72,6 +72,8 @@ export interface EntryPlan {
   readonly keyOf: (call: MethodCall) => string | undefined;
   /** Reads or writes the entry, once its key is known. */
   readonly ask: (lane: LaneManager, key: string, compute: Compute<unknown>, options: EntryOptions) => Promise<unknown>;
+  /** Runs a call for which `condition` is false. Default: the entry of the key, which is for other calls, stays as it is. */
+  readonly runPast?: (lane: LaneManager, key: string, run: () => unknown) => Promise<unknown>;
 }
 
 const UNKEYABLE =
@@ -80,7 +82,7 @@ const UNKEYABLE =
 
 /** Runs the method through the cache; uncached, and counted as such, if `condition` is false or the call has no key. */
 export function entryAdvice(plan: EntryPlan): Advice {
-  const { site, keyOf, ask } = plan;
+  const { site, keyOf, ask, runPast } = plan;
   const { lane, condition } = plan.rules;
   const label = siteLabel(site);
   const compute = computeWith(plan.rules);
@@ -89,6 +91,8 @@ export function entryAdvice(plan: EntryPlan): Advice {
     const cache = lane === undefined ? manager : manager.forLane(lane);
     if (condition !== undefined && !callGiven(condition, call.args, call.host)) {
       cache.bypass('condition', label);
+      const past = runPast === undefined ? undefined : keyOf(call);
+      if (runPast !== undefined && past !== undefined && past !== '') return runPast(cache, past, call.run);
       return Promise.resolve(call.run());
     }
     const key = keyOf(call);

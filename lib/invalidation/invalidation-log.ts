@@ -119,7 +119,8 @@ export class InvalidationLog {
     for (const guard of this.lane(candidate.lane).guardsOf(candidate.key)) {
       const { birth } = candidate;
       if (guard.number === SUPERSEDES) continue;
-      if (guard.birth < birth || (guard.birth === birth && guard.number < number)) guard.invalidate();
+      if (guard.birth < birth || (guard.birth === birth && guard.number < number)) guard.supersede();
+      else guard.hasOlder = true;
     }
   }
 
@@ -163,7 +164,7 @@ export class InvalidationLog {
   key(lane: string, key: string): Appended & { readonly removal: PendingRemoval } {
     const record = this.next('key', lane, key);
     const log = this.lane(lane);
-    for (const guard of log.guardsOf(key)) guard.invalidate();
+    for (const guard of log.guardsOf(key)) guard.supersede();
     for (const since of this.followers) if (since.lane === lane) since.key(key);
     return { records: [record], stored: STORED, removal: log.removeKey(key, record.position) };
   }
@@ -193,7 +194,7 @@ export class InvalidationLog {
     const record = this.next('all', lane, '*');
     const log = this.lane(lane);
     log.clearAt = record.position;
-    for (const guard of allGuards(log)) guard.invalidate();
+    for (const guard of allGuards(log)) guard.supersede();
     for (const since of this.followers) if (since.lane === lane) since.all();
     this.stamp++;
     return { records: [record], stored: this.positions.store([{ row: 'clear', lane, position: record.position }]) };

@@ -150,6 +150,10 @@ export interface FlightSubject {
 export class InvalidationGuard {
   /** The result of this flight must not be stored. */
   isInvalidated = false;
+  /** Nothing of the key is left that is older than the flight: it was removed, or a newer value was stored. */
+  isSuperseded = false;
+  /** A value that is older than the flight was stored while the flight ran. */
+  hasOlder = false;
   /** When the result is past its ttl, if it was expired while it was computed. */
   expiredAt: number | undefined;
 
@@ -171,7 +175,13 @@ export class InvalidationGuard {
     return !this.isInvalidated && this.expiredAt === undefined;
   }
 
-  /** A record named the flight, or a flight that was opened later has stored its result. */
+  /** A newer value was stored, or a record removed the key. */
+  supersede(): void {
+    this.isInvalidated = true;
+    this.isSuperseded = true;
+  }
+
+  /** A record named the flight. What is older may be left, because it may carry other tags. */
   invalidate(): void {
     this.isInvalidated = true;
   }

@@ -15,11 +15,11 @@ interface StoreSupervisorOptions {
   /** Why the tier is off until it is attached to a source; absent where that happens before anybody sees it. */
   readonly unattached?: TierOffReason | undefined;
   /** Called in the step in which a store begins to serve, before anything can be read from it. */
-  readonly serving?: () => void;
+  readonly serving?: (store: EntryStore) => void;
   /** Makes a store over an environment just opened or found working again; `undefined` when what it holds is not ours. */
   readonly admit: (environment: Environment) => Promise<EntryStore | undefined>;
-  /** Something failed. */
-  readonly failed: () => void;
+  /** Something failed. `lost` had been accepted and is not in place. */
+  readonly failed: (lost: readonly QueuedChange[]) => void;
 }
 
 /**
@@ -86,7 +86,7 @@ export class StoreSupervisor {
     const given = [...lost, ...this.takeOff(fault)];
     const owesRemoval = given.some((change) => change.isRemoval);
     if (owesRemoval || isLost(fault)) this.isTainted = true;
-    this.options.failed();
+    this.options.failed(given);
     this.breaker.trip(offReasonOf(fault.kind), fault.message, fault);
   }
 
@@ -163,7 +163,7 @@ export class StoreSupervisor {
     }
     if (store === undefined || this.isTainted) throw new StorageFault('damaged', 'cannot be read');
     if (this.closing !== undefined) return;
-    this.options.serving?.();
+    this.options.serving?.(store);
     this.store = store;
     this.breaker.turnOn();
   }

@@ -1,12 +1,14 @@
 import type { Clock } from '../clock/clock.js';
 import type { EventSink } from '../events/event-map.js';
+import { physicalKey } from '../entries/key.js';
 import type { DecodedRecord } from '../entries/record.js';
 import type { TierOffReason } from '../events/reasons.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { ResolvedLane } from '../lanes/policy.js';
 import type { EntryView } from '../lanes/strategy.js';
 import type { EntryBatch } from '../storage/entries/entry-batch.js';
-import { EntryStore, type RecordLookup } from '../storage/entries/entry-store.js';
+import { type EntryPlace, EntryStore, type RecordLookup } from '../storage/entries/entry-store.js';
+import type { QueuedChange } from '../storage/entries/write-queue.js';
 import { StorageFault, type Environment } from '../storage/environment.js';
 import type { LaneRules, EntryRow } from '../storage/entries/entry-tables.js';
 import { type EnvironmentSource, StoreSupervisor } from './store-supervisor.js';
@@ -48,6 +50,7 @@ const CLOSE_WITHIN_MS = 4_000;
 export abstract class StoredTier implements Tier {
   protected readonly supervisor: StoreSupervisor;
   private readonly rules: Map<string, LaneRules>;
+  private readonly superseded = new SupersededEntries();
 
   constructor(
     readonly name: 'l2' | 'l3',
@@ -56,8 +59,9 @@ export abstract class StoredTier implements Tier {
   ) {
     this.rules = diskRules(name, options.lanes);
     const { clock, events } = options;
-    const failed = (): void => {
+    const failed = (lost: readonly QueuedChange[]): void => {
       for (const lane of this.rules.keys()) options.recorder(lane)?.tierError(name);
+      for (const { puts } of lost) if (puts !== undefined) this.supersede(puts.lane, puts.key);
     };
     this.supervisor = new StoreSupervisor({
       tier: name,
@@ -66,7 +70,10 @@ export abstract class StoredTier implements Tier {
       unattached,
       failed,
       admit: (environment) => this.admit(environment),
-      serving: () => this.serving(),
+      serving: (store) => {
+        this.superseded.removeFrom(store);
+        this.serving();
+      },
     });
   }
 
@@ -94,30 +101,33 @@ export abstract class StoredTier implements Tier {
   read(lane: string, key: string): TierLookup | Promise<TierLookup> {
     const { store } = this.supervisor;
     if (store === undefined || !this.rules.has(lane)) return this.off(lane);
-    return this.lookup(store.read(lane, key));
+    return this.superseded.has(lane, key) ? MISS : this.lookup(store.read(lane, key));
   }
 
   peek(lane: string, key: string): TierLookup | Promise<TierLookup> {
     const { store } = this.supervisor;
     if (store === undefined || !this.rules.has(lane)) return this.off(lane);
-    return this.lookup(store.peek(lane, key));
+    return this.superseded.has(lane, key) ? MISS : this.lookup(store.peek(lane, key));
   }
 
   /** Accepts the record without waiting for the disk, or returns why not. */
   offer(lane: string, record: TierRecord): Offered {
-    const { store } = this.supervisor;
-    if (!this.rules.has(lane)) return 'off';
-    if (store !== undefined) return store.put(lane, record);
-    return this.state.reason === 'disk-full' ? 'disk-full' : 'off';
+    return this.put(lane, record);
+  }
+
+  /** What is stored of the key is removed: now, or when the tier serves again. It is not read before that. */
+  supersede(lane: string, key: string): void {
+    const { store, isAttached, isVacant } = this.supervisor;
+    // A removal that is lost taints the folder, so that it is emptied.
+    if (store !== undefined) store.remove(lane, key).catch(() => undefined);
+    else if (isAttached && !isVacant && !this.superseded.add(lane, key)) this.supervisor.miss();
   }
 
   /** Rejects with `StorageFault` when the record was given up; resolves at once when the tier is off or has too much waiting. */
   write(lane: string, record: TierRecord): Promise<void> {
-    const { store } = this.supervisor;
-    if (store === undefined || !this.rules.has(lane)) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const settled = (fault: StorageFault | undefined): void => (fault === undefined ? resolve() : reject(fault));
-      if (store.put(lane, record, settled) === 'backlog') resolve();
+      if (this.put(lane, record, settled) !== 'queued') resolve();
     });
   }
 
@@ -218,6 +228,15 @@ export abstract class StoredTier implements Tier {
     return store;
   }
 
+  private put(lane: string, record: TierRecord, settled?: (fault: StorageFault | undefined) => void): Offered {
+    if (!this.rules.has(lane)) return 'off';
+    const { store } = this.supervisor;
+    const answer = store?.put(lane, record, settled) ?? (this.state.reason === 'disk-full' ? 'disk-full' : 'off');
+    if (answer === 'queued') this.superseded.forget(lane, record.key);
+    else this.supersede(lane, record.key);
+    return answer;
+  }
+
   private off(lane: string): TierLookup {
     if (!this.rules.has(lane)) return OFF_BY_POLICY;
     return { outcome: 'off', reason: this.state.reason ?? 'breaker' };
@@ -238,6 +257,44 @@ export abstract class StoredTier implements Tier {
     else recorder(lane)?.eviction(this.name, 1);
     this.options.evicted?.(lane, key, this.name, reason);
     if (events.wants('evict')) events.emit('evict', { lane, key, tier: this.name, reason });
+  }
+}
+
+/** With more of them, the folder is emptied before the tier serves again. */
+const MOST_SUPERSEDED = 65_536;
+
+/** Entries of which a newer value was not written, because the tier was off or lost it. */
+class SupersededEntries {
+  private readonly entries = new Map<string, EntryPlace>();
+
+  /** False if there are too many. */
+  add(lane: string, key: string): boolean {
+    if (this.entries.size >= MOST_SUPERSEDED) return false;
+    this.entries.set(physicalKey(lane, key), { lane, key });
+    return true;
+  }
+
+  has(lane: string, key: string): boolean {
+    return this.entries.size > 0 && this.entries.has(physicalKey(lane, key));
+  }
+
+  /** A newer value is being written. */
+  forget(lane: string, key: string): void {
+    if (this.entries.size > 0) this.entries.delete(physicalKey(lane, key));
+  }
+
+  /** They are not read until they are removed. */
+  removeFrom(store: EntryStore): void {
+    const removing = [...this.entries];
+    if (removing.length === 0) return;
+    const removed = store.removeAll(removing.map(([, place]) => place));
+    removed
+      .then(() => {
+        for (const [physical, place] of removing) {
+          if (this.entries.get(physical) === place) this.entries.delete(physical);
+        }
+      })
+      .catch(() => undefined);
   }
 }
 

@@ -57,7 +57,7 @@ class Users {
     this.table.set(id, name);
   }
 
-  @CachePut({ key: 'name:{0}' })
+  @CachePut({ key: 'name:{0}', condition: (_id, name) => name !== 'draft' })
   async put(_id: string, name: string): Promise<string> {
     return name;
   }
@@ -112,8 +112,12 @@ describe('decorators on a real cache', () => {
   });
 
   it('replace entries with results', async () => {
-    const { it: users } = await boot(Users);
+    const { it: users, cache } = await boot(Users);
     await users.nameOf('1');
+    expect(await users.put('1', 'Countess')).toBe('Countess');
+    expect(await cache.get('name:1')).toBe('Countess');
+    expect(await users.put('1', 'draft')).toBe('draft');
+    expect(await cache.get('name:1')).toBeUndefined();
     expect(await users.put('1', 'Countess')).toBe('Countess');
     expect(await users.nameOf('1')).toBe('Countess');
     expect(users.loads).toBe(1);

@@ -58,6 +58,12 @@ export class FakeLaneManager {
     return this.computed(key, compute, options);
   }
 
+  async runPast(key: string, run: () => unknown): Promise<unknown> {
+    const value = await run();
+    this.entries.delete(key);
+    return value;
+  }
+
   invalidate(key: string): Promise<boolean> {
     this.said.push(`invalidate ${key}`);
     return Promise.resolve(this.entries.delete(key));

@@ -51,6 +51,8 @@ export class Flight extends Computation {
   requests = 0;
   /** Tiers below memory that were asked and had nothing. Undefined until they have been asked. */
   missed: readonly TierName[] | undefined;
+  /** A tier may hold a value that is older than the result. */
+  mayHaveOlder = false;
   /** The tiers were asked again after the turn of another instance. */
   hasWaitedForTurn = false;
   stale: StaleCopy | undefined;

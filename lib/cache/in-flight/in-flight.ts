@@ -3,6 +3,7 @@ import { ComputeTimeoutError } from '../../errors/cache.errors.js';
 import type { InvalidationGuard } from '../../invalidation/lane-log.js';
 import { EncodedValue } from '../encoded-value.js';
 import { type ClusterTurns, isPartitioned, type LaneContext } from '../lane-context.js';
+import type { OlderValues } from '../older-values.js';
 import { type Found, fresherOf, staleInMemory, TierSearch } from '../tier-lookup.js';
 import { type Computation, Queue, refuseCircle } from '../wait-graph.js';
 import { GIVEN_UP, INVALIDATED, PARTITIONED, promote, refusalOf, refuse, store } from '../write.js';
@@ -39,7 +40,10 @@ export class InFlight {
   private readonly open = new Set<Flight>();
   private readonly abandoned: AbandonedComputations;
 
-  constructor(private readonly context: LaneContext) {
+  constructor(
+    private readonly context: LaneContext,
+    readonly older: OlderValues,
+  ) {
     this.staleServing = new StaleServing(context);
     this.abandoned = new AbandonedComputations(context);
     this.waiters = new Waiters(context, this.staleServing, {
@@ -166,6 +170,7 @@ export class InFlight {
     const { shared, policy } = this.context;
     if (flight.isAbandoned) return;
     flight.missed = missed;
+    flight.mayHaveOlder ||= search.mayHoldOlder;
     if (stale !== undefined) flight.stale = fresherOf(flight.stale, stale);
     if (found !== undefined) {
       this.answer(flight, guard, found);
@@ -257,7 +262,7 @@ export class InFlight {
 
   /** Stores the result if it still counts, and gives it to those who asked before it was invalidated. */
   private computed(flight: Flight, guard: InvalidationGuard, result: ComputeResult): void {
-    const { encoded, isCurrent } = storeResult(this.context, flight, guard, result);
+    const { encoded, isCurrent } = storeResult(this.context, this.older, { flight, guard, result });
     this.staleServing.recovered(flight.key);
     const late = isCurrent ? [] : [...flight.waiters].filter((waiter) => waiter.askedAt > guard.birth);
     for (const waiter of late) {
@@ -347,6 +352,12 @@ interface ComputeResult {
   readonly computeMs: number;
 }
 
+interface EndedFlight {
+  readonly flight: Flight;
+  readonly guard: InvalidationGuard;
+  readonly result: ComputeResult;
+}
+
 interface StoredResult {
   readonly encoded: EncodedValue;
   /** It was neither invalidated nor expired while it was computed, so late joiners get it too. */
@@ -357,12 +368,9 @@ interface StoredResult {
  * Stores the result of a flight, or counts why not. From the judgement to the store nothing is awaited, and no code but
  * ours runs.
  */
-function storeResult(
-  context: LaneContext,
-  flight: Flight,
-  guard: InvalidationGuard,
-  { value, ctx, computeMs }: ComputeResult,
-): StoredResult {
+function storeResult(context: LaneContext, older: OlderValues, ended: EndedFlight): StoredResult {
+  const { flight, guard, result } = ended;
+  const { value, ctx, computeMs } = result;
   const { lane, shared } = context;
   const { key, call } = flight;
   const { tags, ttlMs } = ctx;
@@ -372,9 +380,18 @@ function storeResult(
   const judged = { lane, key, tags, birth: guard.birth };
   const counts = shared.log.counts(judged, guard);
   const expiredAt = shared.log.expiredAt(judged, guard);
-  if (!counts) refuse(context, key, INVALIDATED);
-  else if (isPartitioned(context)) refuse(context, key, PARTITIONED);
-  else if (refusal !== undefined) refuse(context, key, refusal);
-  else store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt });
+  const refused = counts ? (isPartitioned(context) ? PARTITIONED : refusal) : INVALIDATED;
+  if (refused === undefined) store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt });
+  else {
+    // Before the refusal, because a listener may store another value.
+    if (!guard.isSuperseded && mayHaveOlder(context, flight, guard)) older.remove(key);
+    refuse(context, key, refused);
+  }
   return { encoded, isCurrent: counts && expiredAt === undefined };
+}
+
+/** A flight that has searched all tiers and found nothing leaves nothing older, unless it was stored since. */
+function mayHaveOlder(context: LaneContext, flight: Flight, guard: InvalidationGuard): boolean {
+  if (flight.purpose !== 'request' || flight.mayHaveOlder || guard.hasOlder) return true;
+  return context.memory.peek(flight.key) !== undefined;
 }

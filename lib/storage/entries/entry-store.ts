@@ -107,7 +107,7 @@ export class EntryStore {
     if (writer === undefined) throw new TypeError(`The store has no rules for lane '${lane}'.`);
     if (this.queue.waitingBytes >= MAX_WAITING_BYTES) return 'backlog';
     const ended = this.pending.add(lane, record.key, record.bytes);
-    const put = new QueuedPut(record, writer, (fault) => {
+    const put = new QueuedPut({ lane, record }, writer, (fault) => {
       ended();
       settled?.(fault);
     });
@@ -117,7 +117,7 @@ export class EntryStore {
 
   /** Resolves to whether there was an entry, once it is gone for every later read. */
   async remove(lane: string, key: string): Promise<boolean> {
-    if (this.queue.isIdle && !this.tables.has(lane, key)) return false;
+    if (this.pending.latest(lane, key) === undefined && !this.tables.has(lane, key)) return false;
     let found = false;
     const ended = this.pending.add(lane, key, undefined);
     try {
@@ -128,6 +128,16 @@ export class EntryStore {
       ended();
     }
     return found;
+  }
+
+  /** Removes entries in slices. Resolves once they are gone for every later read. */
+  async removeAll(places: readonly EntryPlace[]): Promise<void> {
+    let next = 0;
+    await this.change({ isRemoval: true, standsAlone: true }, (batch) => {
+      for (const { lane, key } of places.slice(next, next + SLICE_ENTRIES)) batch.remove(lane, key);
+      next += SLICE_ENTRIES;
+      return next < places.length;
+    });
   }
 
   /** Resolves to how many entries were removed, of those that were there after all that was queued before. */
@@ -276,6 +286,12 @@ export class EntryStore {
   }
 }
 
+/** Where an entry lies. */
+export interface EntryPlace {
+  readonly lane: string;
+  readonly key: string;
+}
+
 /** The change of a key that waits: the bytes of its record, or none for a removal. */
 interface PendingChange {
   readonly bytes: Uint8Array | undefined;
@@ -313,11 +329,16 @@ class QueuedPut implements QueuedChange {
   private compressLate: number | undefined;
   private isPut = false;
 
+  readonly puts: EntryPlace;
+  private readonly record: StoredRecord;
+
   constructor(
-    private readonly record: StoredRecord,
+    { lane, record }: { readonly lane: string; readonly record: StoredRecord },
     private readonly writer: LaneWriter,
     readonly settle: (fault: StorageFault | undefined) => void,
   ) {
+    this.record = record;
+    this.puts = { lane, key: record.key };
     this.bytes = record.bytes;
     this.sizeBytes = record.bytes.length;
     const { compressFrom } = writer;

@@ -8,6 +8,8 @@ export interface QueuedChange {
   readonly sizeBytes: number;
   /** Losing it would leave something in place that must not be read again. */
   readonly isRemoval: boolean;
+  /** The entry that it writes. Losing it leaves an older one in place. */
+  readonly puts?: { readonly lane: string; readonly key: string };
   /** Starts a transaction of its own, so that it finds everything that was queued before in the tables. */
   readonly standsAlone: boolean;
   /** What must have happened before it can be applied; `undefined` once it has. Never rejects. */

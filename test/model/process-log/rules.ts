@@ -150,7 +150,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     'an earlier flight does not overwrite a later one',
     forced,
     { keys: ['c'] },
-    [log, 'guard.number < number)) guard.invalidate();', 'guard.number < number)) void guard;'],
+    [log, 'guard.number < number)) guard.supersede();', 'guard.number < number)) void guard;'],
     [write, '  if (!mayReplace(context, key, params)) return;', ''],
   ),
   omit('7 floors', 'an entry below the floor does not count', one, tag, [
@@ -237,8 +237,8 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ),
   omit('12 expire', 'a value that expired during its computation is stored expired', one, expiry, [
     inFlight,
-    'else store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt });',
-    'else store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt: undefined });',
+    'store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt });',
+    'store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt: undefined });',
   ]),
   omit('12 expire', 'expired tags apply', one, { keys: ['a', 'b'], kinds: ['expire-tag'] }, [
     log,

@@ -124,6 +124,55 @@ describe('failing', () => {
     expect(await outcome(bench, 'k')).toBe('hit');
   });
 
+  it('serves no older value of a key whose newer one was lost, or was not written while it was off', async () => {
+    const bench = await setUp();
+    const { tier, source, clock } = bench;
+    for (const key of ['lost', 'refused', 'kept', 'rewritten']) await tier.write('standard', recordOf(key));
+    source.environment.fault = new StorageFault('disk-full', 'no space');
+    await expect(tier.write('standard', recordOf('lost'))).rejects.toMatchObject({ kind: 'disk-full' });
+    expect(tier.offer('standard', recordOf('refused'))).toBe('disk-full');
+    expect(tier.offer('standard', recordOf('rewritten'))).toBe('disk-full');
+    source.environment.fault = undefined;
+    await clock.advance('60s');
+    expect(tier.state).toEqual({ state: 'on' });
+    expect(tier.offer('standard', recordOf('rewritten', { value: 'newer' }))).toBe('queued');
+    const outcomes = async (): Promise<string[]> =>
+      Promise.all(['lost', 'refused', 'kept', 'rewritten'].map((key) => outcome(bench, key)));
+    expect(await outcomes()).toEqual(['miss', 'miss', 'hit', 'hit']);
+    await tier.flush();
+    expect(await outcomes()).toEqual(['miss', 'miss', 'hit', 'hit']);
+    expect(tier.usage('standard').entries).toBe(2);
+    expect(source.discarded).toBe(0);
+  });
+
+  it('serves no older value of a key whose newer one had to be refused, because too much waits', async () => {
+    const bench = await setUp({ standard: { maxEntryBytes: '64MB' } });
+    const { tier } = bench;
+    await tier.write('standard', recordOf('k'));
+    const large = new Uint8Array(33 * 1024 * 1024);
+    expect(tier.offer('standard', recordOf('one', { value: large }))).toBe('queued');
+    expect(tier.offer('standard', recordOf('two', { value: large }))).toBe('queued');
+    expect(tier.offer('standard', recordOf('k', { value: 'newer' }))).toBe('backlog');
+    expect(await outcome(bench, 'k')).toBe('miss');
+    await tier.flush();
+    expect(await outcome(bench, 'k')).toBe('miss');
+  });
+
+  it('starts afresh once it has missed more newer values than it remembers', async () => {
+    const bench = await setUp();
+    const { tier, source, clock } = bench;
+    await tier.write('standard', recordOf('k'));
+    source.environment.fault = new StorageFault('disk-full', 'no space');
+    await expect(tier.write('standard', recordOf('l'))).rejects.toMatchObject({ kind: 'disk-full' });
+    const record = recordOf('any');
+    for (let n = 0; n < 65_537; n++) tier.offer('standard', { ...record, key: `key ${n}` });
+    tier.offer('standard', recordOf('k'));
+    source.environment.fault = undefined;
+    await clock.advance('60s');
+    expect(await outcome(bench, 'k')).toBe('miss');
+    expect(source.discarded).toBe(1);
+  });
+
   it('a sweep that fails changes only the state of the tier', async () => {
     const { tier, source } = await setUp();
     await tier.write('standard', recordOf('k', { expiresAt: 1 }));
