@@ -18,6 +18,12 @@ export interface CleanupTally {
   readonly due: readonly DueVersion[];
 }
 
+/** How a caller follows a cleanup, and ends it after the slice under way. */
+interface CleanupWatch {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((removed: number) => void) | undefined;
+}
+
 const NOTHING: CleanupTally = { removed: 0, bytes: 0, pinnedKept: 0, newestOfId: 0, due: [] };
 
 /**
@@ -33,7 +39,7 @@ export class CheckpointCleaner {
     private readonly retention: RetentionOptions = {},
   ) {}
 
-  async clean(options: CleanupOptions, signal?: AbortSignal): Promise<CleanupTally> {
+  async clean(options: CleanupOptions, watch: CleanupWatch = {}): Promise<CleanupTally> {
     const { keepLast, keepUnfinished } = this.retention;
     const rules: CleanupOptions = {
       ...(keepLast !== undefined && { keepLast }),
@@ -42,25 +48,32 @@ export class CheckpointCleaner {
     };
     const maxAgeDays = options.maxAgeDays ?? this.retention.maxAgeDays;
     if (typeof maxAgeDays !== 'object' || options.lane !== undefined)
-      return this.pass(rules, daysOf(maxAgeDays, options.lane ?? ''), signal);
+      return this.pass(rules, daysOf(maxAgeDays, options.lane ?? ''), watch, NOTHING);
     let total = NOTHING;
     // One lane after the other leaves the disk to the app.
     for (const lane of await this.lanes()) {
-      if (signal?.aborted === true) break;
-      total = sum(total, await this.pass({ ...rules, lane }, daysOf(maxAgeDays, lane), signal));
+      if (watch.signal?.aborted === true) break;
+      total = await this.pass({ ...rules, lane }, daysOf(maxAgeDays, lane), watch, total);
     }
     return total;
   }
 
-  private async pass(rules: CleanupOptions, days: number, signal: AbortSignal | undefined): Promise<CleanupTally> {
+  /** Adds what one pass removes to `before`. */
+  private async pass(
+    rules: CleanupOptions,
+    days: number,
+    { signal, onProgress }: CleanupWatch,
+    before: CleanupTally,
+  ): Promise<CleanupTally> {
     const rule = toRule(rules, days, this.clock.now());
-    let total = NOTHING;
+    let total = before;
     let from: CleanupPosition | undefined;
     for (;;) {
       const { removed, newestOfId, pinnedKept, next } = await this.store().clean(rule, from);
       const bytes = removed.reduce((sumOfBytes, { record }) => sumOfBytes + storedBytesOf(record), 0);
       total = sum(total, { removed: removed.length, bytes, pinnedKept, newestOfId, due: removed });
       if (rule.mode === 'remove') this.emitRemoved(removed);
+      onProgress?.(total.removed);
       from = next;
       if (from === undefined || signal?.aborted === true) return total;
       await nextTurn();

@@ -257,14 +257,18 @@ export class CheckpointService {
 
   /**
    * Removes versions older than `maxAgeDays` (7; one of exactly that age stays) and expired ones. Pinned ones stay.
-   * Works in small transactions: it blocks nothing, and may be killed and repeated.
+   * Works in small transactions: it blocks nothing, and may be killed and repeated. `onProgress` is called after each with
+   * how many versions have been removed so far.
    */
-  async cleanupOldCheckpoints(options: number | CleanupOptions = {}): Promise<CleanupReport> {
+  async cleanupOldCheckpoints(
+    options: number | CleanupOptions = {},
+    onProgress?: (removed: number) => void,
+  ): Promise<CleanupReport> {
     const rules = toCleanup(options);
     await this.requireKnown(rules.lane);
     const { store, clock, events, retention } = this.settings;
     const cleaner = new CheckpointCleaner(store, clock, events, retention);
-    const { due, newestOfId, ...tally } = await this.saver.write(() => cleaner.clean(rules));
+    const { due, newestOfId, ...tally } = await this.saver.write(() => cleaner.clean(rules, { onProgress }));
     const report = { ...tally, dryRun: rules.dryRun ?? false };
     events.emit('cleanup', { ...report, newestOfId });
     if (!report.dryRun) return report;

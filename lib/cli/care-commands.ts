@@ -1,5 +1,5 @@
 import type { PerformanceReport } from '../benchmark/measure-performance.js';
-import type { CleanupOptions } from '../checkpoints/checkpoint.js';
+import type { CleanupOptions, CleanupReport, DueCheckpoint } from '../checkpoints/checkpoint.js';
 import type { Verified } from '../ipc/operations.js';
 import type { CommandContext } from './command-context.js';
 import { diagnose } from './doctor/diagnose.js';
@@ -8,25 +8,53 @@ import { EXIT } from './exit.js';
 import type { Terminal } from './terminal.js';
 import { bytesText, countText, many, percentText, shown, spanText, tableText } from './texts.js';
 
-/** `cleanup`: removes old checkpoints. */
+/** `cleanup`: removes old checkpoints. A dry run says why each would go. */
 export async function cleanup(context: CommandContext, filter: CleanupOptions): Promise<void> {
   await context.with(async ({ operations }) => {
     const { lane, dryRun = false } = context.options;
     const options = { ...filter, ...(lane !== undefined && { lane }) };
-    if (!dryRun) {
-      const { maxAgeDays } = options;
-      const which =
-        typeof maxAgeDays === 'number' ? `older than ${many(maxAgeDays, 'day')}` : 'that the settings no longer keep';
-      await context.confirm(`Remove checkpoints ${which}?`);
+    const plan = await operations.cleanup({ ...options, dryRun: true });
+    if (dryRun) {
+      context.show(plan, () => [tallyText(plan, 'Would remove'), dueText(plan, context)].join('\n\n').trim());
+      return;
     }
-    const report = await operations.cleanup({ ...options, dryRun });
-    const { removed, bytes, pinnedKept } = report;
-    const kept = pinnedKept > 0 ? `; ${many(pinnedKept, 'pinned one')} kept` : '';
-    context.show(
-      report,
-      () => `${dryRun ? 'Would remove' : 'Removed'} ${many(removed, 'version')}, ${bytesText(bytes)}${kept}.`,
-    );
+    await context.confirm(`Remove ${many(plan.removed, 'version')}, ${bytesText(plan.bytes)}?`);
+    const progress = context.terminal.progress(plan.removed, 'removing');
+    let shownSoFar = 0;
+    for await (const step of operations.cleaning({ ...options, dryRun: false })) {
+      if ('removed' in step) {
+        progress.add(step.removed - shownSoFar);
+        shownSoFar = step.removed;
+      } else {
+        progress.end();
+        context.show(step.report, () => tallyText(step.report, 'Removed'));
+      }
+    }
   });
+}
+
+function tallyText({ removed, bytes, pinnedKept }: CleanupReport, verb: string): string {
+  const kept = pinnedKept > 0 ? `; ${many(pinnedKept, 'pinned one')} kept` : '';
+  return `${verb} ${many(removed, 'version')}, ${bytesText(bytes)}${kept}.`;
+}
+
+const REASONS: Readonly<Record<DueCheckpoint['reason'], string>> = {
+  expired: 'its ttl has ended',
+  'too-old': 'older than its lane keeps',
+  surplus: 'newer versions are enough',
+};
+
+/** Why each version would go. */
+function dueText({ checkpoints = [] }: CleanupReport, { clock }: CommandContext): string {
+  if (checkpoints.length === 0) return '';
+  const rows = checkpoints.map(({ id, version, lane, savedAt, reason }) => [
+    shown(id, 60),
+    `v${version}`,
+    lane,
+    `${spanText(Math.max(0, clock.now() - Date.parse(savedAt)))} ago`,
+    REASONS[reason],
+  ]);
+  return tableText(['id', 'version', 'lane', 'saved', 'why'], rows);
 }
 
 interface Tally {

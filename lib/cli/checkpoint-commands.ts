@@ -44,7 +44,8 @@ export async function list(context: CommandContext, filter: CheckpointFilter): P
   await context.with(async ({ operations }) => {
     const { lane } = context.options;
     const page = await operations.checkpoints({ ...filter, ...(lane !== undefined && { lane }) });
-    context.show(page, () => (page.items.length === 0 ? 'No checkpoints.' : listText(page.items, context)));
+    const text = filter.workflow === undefined ? listText : timelineText;
+    context.show(page, () => (page.items.length === 0 ? 'No checkpoints.' : text(page.items, context)));
     if (page.next !== undefined && !context.isJson) context.terminal.note(`There are more: --after ${page.next}`);
   });
 }
@@ -62,6 +63,21 @@ function listText(items: readonly CheckpointInfo[], { terminal, clock }: Command
     pinned ? terminal.paint('cyan', 'pinned') : '',
   ]);
   return tableText(['id', 'version', 'lane', 'workflow', 'step', 'saved', 'size', ''], rows);
+}
+
+/** The versions of a workflow: what was saved when, how long it took, and by which process. */
+function timelineText(items: readonly CheckpointInfo[], { terminal, clock }: CommandContext): string {
+  const rows = items.map((item) => [
+    shown(String(item.step ?? ''), 16),
+    shown(item.id, Math.max(16, Math.floor(terminal.columns / 3))),
+    `v${item.version}`,
+    `${spanText(Math.max(0, clock.now() - Date.parse(item.savedAt)))} ago`,
+    item.durationMs === undefined ? '-' : spanText(item.durationMs),
+    bytesText(item.storedBytes ?? item.sizeBytes),
+    shown(item.savedBy ?? '-', 40),
+    item.pinned ? terminal.paint('cyan', 'pinned') : '',
+  ]);
+  return tableText(['step', 'id', 'version', 'saved', 'took', 'size', 'saved by', ''], rows);
 }
 
 /** `checkpoints show`: a checkpoint with its state. */
@@ -101,8 +117,45 @@ export async function exportCheckpoint(
   });
 }
 
-/** `checkpoints rm`: removes one version, or all versions of an id. */
-export async function remove(context: CommandContext, id: string, version: number | undefined): Promise<void> {
+export interface RemovedCheckpoints {
+  readonly version?: number;
+  readonly workflow?: string;
+}
+
+/** `checkpoints rm`: removes one version, all versions of an id, or all of a workflow. */
+export async function remove(
+  context: CommandContext,
+  id: string | undefined,
+  { version, workflow }: RemovedCheckpoints,
+): Promise<void> {
+  if ((id === undefined) === (workflow === undefined) || (workflow !== undefined && version !== undefined))
+    throw new CommandFailed(EXIT.badArguments, 'Give either an id, perhaps with --version, or --workflow.');
+  if (workflow !== undefined) await removeWorkflow(context, workflow);
+  else if (id !== undefined) await removeId(context, id, version);
+}
+
+async function removeWorkflow(context: CommandContext, workflow: string): Promise<void> {
+  await context.with(async ({ operations }) => {
+    const found = await operations.history({ workflow });
+    const name = `workflow '${shown(workflow, 120)}'`;
+    const what = `${many(found.length, 'version')} of ${name}`;
+    if (context.options.dryRun === true) {
+      context.show({ workflow, removed: found.length, dryRun: true }, () => `Would remove ${what}.`);
+      return;
+    }
+    await context.confirm(`Remove ${what}${pinnedText(found)}, so that it starts anew?`);
+    const removed = await operations.invalidateWorkflow(workflow);
+    context.show(
+      { workflow, removed, dryRun: false },
+      () => `Removed ${many(removed, 'version')} of ${name}. It starts anew.`,
+    );
+  });
+}
+
+const pinnedText = (found: readonly CheckpointInfo[]): string =>
+  found.some(({ pinned }) => pinned) ? ', including pinned ones' : '';
+
+async function removeId(context: CommandContext, id: string, version: number | undefined): Promise<void> {
   await context.with(async ({ operations }) => {
     const found = (await operations.history(id)).filter((one) => version === undefined || one.version === version);
     if (found.length === 0) throw notFound(id, version);
@@ -114,10 +167,17 @@ export async function remove(context: CommandContext, id: string, version: numbe
       context.show({ id, removed: found.length, dryRun: true }, () => `Would remove ${what}.`);
       return;
     }
-    const pinned = found.some((one) => one.pinned) ? ', including pinned ones' : '';
-    await context.confirm(`Remove ${what}${pinned}?`);
+    await context.confirm(`Remove ${what}${pinnedText(found)}?`);
     const removed = await operations.removeCheckpoint(id, version);
     context.show({ id, removed, dryRun: false }, () => `Removed ${what}.`);
+  });
+}
+
+/** `checkpoints finish`: marks a workflow as done. */
+export async function finish(context: CommandContext, workflow: string): Promise<void> {
+  await context.with(async ({ operations }) => {
+    await operations.finishWorkflow(workflow);
+    context.show({ workflow, finished: true }, () => `Workflow '${shown(workflow, 120)}' is marked as finished.`);
   });
 }
 

@@ -2,7 +2,15 @@ import { InvalidArgumentError, type Command } from 'commander';
 import type { CheckpointFilter, CleanupOptions } from '../checkpoints/checkpoint.js';
 import { explain, keys, metrics } from './cache-commands.js';
 import { bench, cleanup, doctor, verify } from './care-commands.js';
-import { exportCheckpoint, list, remove, show, status } from './checkpoint-commands.js';
+import {
+  exportCheckpoint,
+  finish,
+  list,
+  remove,
+  show,
+  status,
+  type RemovedCheckpoints,
+} from './checkpoint-commands.js';
 import type { CommandContext } from './command-context.js';
 import { examplesOf } from './examples.js';
 import { clear, invalidate } from './removal-commands.js';
@@ -69,8 +77,9 @@ function addMaintenance(program: Command, action: ActionFactory): void {
     .command('cleanup')
     .description('remove old checkpoints')
     .addHelpText('after', examplesOf('cleanup'))
-    .option('--max-age-days <days>', 'remove versions older than this (default: 7)', whole(0))
+    .option('--max-age-days <days>', 'remove versions older than this (default: as the app keeps them, or 7)', whole(0))
     .option('--keep-last <n>', 'keep the newest n versions of each', whole(0))
+    .option('--keep-unfinished', 'keep the newest version of each in a workflow that is not finished')
     .option('--workflow <name>', 'only of this workflow')
     .action(action((context, filter: CleanupOptions) => cleanup(context, filter)));
   program
@@ -99,7 +108,8 @@ function addMaintenance(program: Command, action: ActionFactory): void {
 function addCheckpoints(group: Command, action: ActionFactory): void {
   group
     .command('list')
-    .description('list checkpoints, newest first')
+    .alias('ls')
+    .description('list checkpoints, newest first; of a workflow with who saved them and how long the steps took')
     .addHelpText('after', examplesOf('checkpoints list'))
     .option('--workflow <name>', 'only of this workflow')
     .option('--since <time>', 'only saved at or after')
@@ -125,11 +135,17 @@ function addCheckpoints(group: Command, action: ActionFactory): void {
       ),
     );
   group
-    .command('rm <id>')
-    .description('remove one version, or all versions of an id')
+    .command('rm [id]')
+    .description('remove one version, all versions of an id, or all of a workflow so that it starts anew')
     .addHelpText('after', examplesOf('checkpoints rm'))
     .option('--version <n>', 'only this version', whole(1))
-    .action(action((context, id: string, { version }: { version?: number }) => remove(context, id, version)));
+    .option('--workflow <name>', 'all ids of this workflow; steps under way cannot save afterwards')
+    .action(action((context, id: string | undefined, what: RemovedCheckpoints) => remove(context, id, what)));
+  group
+    .command('finish <workflow>')
+    .description('mark a workflow as done, so that its states may go')
+    .addHelpText('after', examplesOf('checkpoints finish'))
+    .action(action((context, workflow: string) => finish(context, workflow)));
 }
 
 /** A whole number from the command line. */

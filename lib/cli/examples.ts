@@ -12,10 +12,11 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   doctor: ["doctor || echo 'look at the findings'"],
   verify: ['verify', 'verify --lane heavy'],
   bench: ['bench --lane heavy --iterations 10000'],
-  'checkpoints list': ['checkpoints list --workflow nightly', 'checkpoints list --since 2026-01-31'],
+  'checkpoints list': ['checkpoints list --since 2026-01-31', 'checkpoints ls --workflow nightly'],
   'checkpoints show': ['checkpoints show run-7', 'checkpoints show run-7 --version 2'],
   'checkpoints export': ['checkpoints export run-7 --output run-7.json'],
-  'checkpoints rm': ['checkpoints rm run-7 --version 2 --dry-run', 'checkpoints rm run-7 --yes'],
+  'checkpoints rm': ['checkpoints rm run-7 --version 2 --dry-run', 'checkpoints rm --workflow nightly --yes'],
+  'checkpoints finish': ['checkpoints finish nightly'],
 };
 
 /** The end of a command's help. */

@@ -28,6 +28,7 @@ function operationsOf(app: LaneCacheApp, record: AppRecord | undefined): Operati
     ...operations,
     entries: (...args) => operations.entries(...args),
     verify: (...args) => operations.verify(...args),
+    cleaning: (...args) => operations.cleaning(...args),
     metrics,
   };
 }

@@ -38,7 +38,7 @@ export class CheckpointCleanupTask {
     const { cleaner, events, isOwner } = this.options;
     const { signal } = this.stopping;
     if (!isOwner() || signal.aborted) return toReport(NOTHING);
-    const { removed, bytes, pinnedKept, newestOfId } = await cleaner().clean({}, signal);
+    const { removed, bytes, pinnedKept, newestOfId } = await cleaner().clean({}, { signal });
     const total = { removed, bytes, pinnedKept, newestOfId };
     events.emit('cleanup', { ...total, dryRun: false });
     return toReport(total);

@@ -22,7 +22,7 @@ import type { CheckpointPage, CheckpointStatus, CleanupReport } from '../checkpo
 import type { LaneMetrics } from '../events/lane-metrics.js';
 import { LANE_CACHE } from '../lanes/policy.js';
 import { LaneCacheMetrics, type MetricsReport } from '../metrics/lane-cache-metrics.js';
-import { readCleanup, readClear, readInvalidation, readPage } from './operation-input.js';
+import { readCleanup, readClear, readInvalidation, readPage, readWorkflow } from './operation-input.js';
 import { TypedErrors } from './typed-errors.js';
 
 /** The path of the controller, and the guards that decide who may use it. */
@@ -137,6 +137,21 @@ class GuardedRoutes extends NumberRoutes {
   @UseGuards(JsonBodies)
   cleanup(@Body() body: unknown): Promise<CleanupReport> {
     return this.checkpoints.cleanupOldCheckpoints(readCleanup(body));
+  }
+
+  @Post('workflows/invalidate')
+  @HttpCode(200)
+  @UseGuards(JsonBodies)
+  async invalidateWorkflow(@Body() body: unknown): Promise<OperationResult> {
+    return { removed: await this.checkpoints.invalidateWorkflow(readWorkflow(body)) };
+  }
+
+  @Post('workflows/finish')
+  @HttpCode(200)
+  @UseGuards(JsonBodies)
+  async finishWorkflow(@Body() body: unknown): Promise<OperationResult> {
+    await this.checkpoints.finish(readWorkflow(body));
+    return {};
   }
 
   private laneOf({ lane }: { readonly lane?: string }): LaneManager {

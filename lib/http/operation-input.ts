@@ -2,7 +2,7 @@ import type { CheckpointFilter, CleanupOptions } from '../checkpoints/checkpoint
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { laneName } from '../lanes/lane-policy.js';
 import type { LaneName } from '../lanes/policy.js';
-import { finite, flag, nonEmpty, texts, defineOptions } from '../options/options-shape.js';
+import { finite, flag, nonEmpty, required, texts, defineOptions } from '../options/options-shape.js';
 
 interface InLane {
   /** Default: the app's. */
@@ -26,6 +26,8 @@ const CLEANUP_BODY = defineOptions<Pick<CleanupOptions, 'maxAgeDays' | 'dryRun'>
   maxAgeDays: finite,
   dryRun: flag,
 });
+
+const WORKFLOW_BODY = defineOptions<{ readonly workflow: string }>('The body', { workflow: required(nonEmpty) });
 
 /** All of a query is text. */
 const PAGE_QUERY = defineOptions<{ readonly [N in Exclude<keyof CheckpointFilter, 'metadata'>]?: string }>(
@@ -56,6 +58,8 @@ export function readInvalidation(body: unknown): Invalidation {
   if (tags === undefined || tags.length === 0) throw invalid('tags', 'tags must be a list of texts.');
   return { tags };
 }
+
+export const readWorkflow = (body: unknown): string => WORKFLOW_BODY.read(body ?? {}).workflow;
 
 export const readCleanup = (body: unknown): CleanupOptions => CLEANUP_BODY.read(body ?? {});
 

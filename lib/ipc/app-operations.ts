@@ -5,7 +5,8 @@ import { measureCachePerformance } from '../benchmark/measure-performance.js';
 import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import { type Clock, nextTurn, type LifeClock } from '../clock/clock.js';
 import type { LaneCacheMetrics } from '../metrics/lane-cache-metrics.js';
-import type { Operations, Verified } from './operations.js';
+import type { CleanupOptions } from '../checkpoints/checkpoint.js';
+import type { CleanupStep, Operations, Verified } from './operations.js';
 import { readableJson } from './readable-json.js';
 import type { GuardedTier } from '../cache/guarded-tier.js';
 import { isLaneCacheError } from '../errors/lane-cache.error.js';
@@ -56,9 +57,14 @@ export class AppOperations implements Operations {
 
   readonly cleanup: Operations['cleanup'] = (options) => this.app.checkpoints.cleanupOldCheckpoints(options);
 
+  readonly invalidateWorkflow: Operations['invalidateWorkflow'] = (workflow) =>
+    this.app.checkpoints.invalidateWorkflow(workflow);
+
+  readonly finishWorkflow: Operations['finishWorkflow'] = (workflow) => this.app.checkpoints.finish(workflow);
+
   readonly checkpoints: Operations['checkpoints'] = (filter) => this.app.checkpoints.list(filter);
 
-  readonly history: Operations['history'] = (id) => this.app.checkpoints.history(id);
+  readonly history: Operations['history'] = (of) => this.app.checkpoints.history(of);
 
   readonly removeCheckpoint: Operations['removeCheckpoint'] = (id, version) =>
     this.app.checkpoints.invalidateCheckpoint(id, version);
@@ -83,6 +89,37 @@ export class AppOperations implements Operations {
       }
     }
     yield batch;
+  }
+
+  async *cleaning(options: CleanupOptions): AsyncGenerator<CleanupStep> {
+    const steps: CleanupStep[] = [];
+    let wake = (): void => undefined;
+    const add = (step: CleanupStep): void => {
+      steps.push(step);
+      wake();
+    };
+    const cleanup = this.app.checkpoints.cleanupOldCheckpoints(options, (removed) => add({ removed }));
+    const failed = cleanup.then(
+      (report) => {
+        add({ report });
+        return undefined;
+      },
+      (error: unknown) => {
+        wake();
+        return { error };
+      },
+    );
+    for (;;) {
+      const step = steps.shift();
+      if (step !== undefined) {
+        yield step;
+        if ('report' in step) return;
+        continue;
+      }
+      const arrived = new Promise<undefined>((resolve) => (wake = () => resolve(undefined)));
+      const failure = await Promise.race([arrived, failed]);
+      if (failure !== undefined) throw failure.error;
+    }
   }
 
   async *verify(lane?: string): AsyncGenerator<Verified> {

@@ -44,6 +44,9 @@ export interface Verified {
   readonly total: number;
 }
 
+/** One step of a cleanup. */
+export type CleanupStep = { readonly removed: number } | { readonly report: CleanupReport };
+
 /** What the command line asks of an app, wherever it runs. Without a lane it is the default lane, or all lanes where noted. */
 export interface Operations {
   describe(): Promise<AppDescription>;
@@ -57,10 +60,14 @@ export interface Operations {
   invalidatePattern(pattern: string, lane?: string): Promise<number>;
   invalidateTags(tags: readonly string[]): Promise<void>;
   cleanup(options: CleanupOptions): Promise<CleanupReport>;
+  /** The same, with how many versions have been removed so far in each part before the report. */
+  cleaning(options: CleanupOptions): AsyncIterable<CleanupStep>;
   checkpoints(filter: CheckpointFilter): Promise<CheckpointPage>;
-  history(id: string): Promise<readonly CheckpointInfo[]>;
+  history(of: string | { readonly workflow: string }): Promise<readonly CheckpointInfo[]>;
   checkpoint(id: string, version?: number): Promise<ShownCheckpoint | undefined>;
   removeCheckpoint(id: string, version?: number): Promise<number>;
+  invalidateWorkflow(workflow: string): Promise<number>;
+  finishWorkflow(workflow: string): Promise<void>;
   /** Reads everything that is stored. Damaged entries are dropped, damaged checkpoints marked. */
   verify(lane?: string): AsyncIterable<Verified>;
   measure(options: PerformanceOptions, lane?: string): Promise<PerformanceReport>;
@@ -77,10 +84,13 @@ const OPERATIONS = [
   'invalidatePattern',
   'invalidateTags',
   'cleanup',
+  'cleaning',
   'checkpoints',
   'history',
   'checkpoint',
   'removeCheckpoint',
+  'invalidateWorkflow',
+  'finishWorkflow',
   'verify',
   'measure',
 ] as const satisfies readonly (keyof Operations)[];

@@ -22,6 +22,10 @@ export class RemoteOperations implements Operations {
     this.connection.call('invalidatePattern', ...args);
   readonly invalidateTags: Operations['invalidateTags'] = (...args) => this.soon('invalidateTags', ...args);
   readonly cleanup: Operations['cleanup'] = (...args) => this.connection.call('cleanup', ...args);
+  readonly cleaning: Operations['cleaning'] = (...args) => this.connection.parts('cleaning', ...args);
+  readonly invalidateWorkflow: Operations['invalidateWorkflow'] = (...args) =>
+    this.connection.call('invalidateWorkflow', ...args);
+  readonly finishWorkflow: Operations['finishWorkflow'] = (...args) => this.soon('finishWorkflow', ...args);
   readonly checkpoints: Operations['checkpoints'] = (...args) => this.soon('checkpoints', ...args);
   readonly history: Operations['history'] = (...args) => this.soon('history', ...args);
   readonly checkpoint: Operations['checkpoint'] = (...args) => this.soon('checkpoint', ...args);

@@ -39,6 +39,8 @@ const guarded = (): LaneCacheModuleOptions => ({
   extraProviders: [Secret],
 });
 
+const WRITES = ['clear', 'invalidate', 'cleanup', 'workflows/invalidate', 'workflows/finish'];
+
 describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (platform) => {
   let app: INestApplication;
   let cache: CacheManager;
@@ -110,7 +112,7 @@ describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (
       }
     });
 
-    it.each(['clear', 'invalidate', 'cleanup'])('has no POST %s', async (path) => {
+    it.each(WRITES)('has no POST %s', async (path) => {
       expect((await post(`lane-cache/${path}`, {})).status).toBe(404);
       expect(await cache.get('secret key')).toBe(1);
     });
@@ -125,7 +127,7 @@ describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (
       expect((await ask(`lane-cache/${path}`, { headers: WITH_WORD })).status).toBe(200);
     });
 
-    it.each(['clear', 'invalidate', 'cleanup'])('requires the word at POST %s', async (path) => {
+    it.each(WRITES)('requires the word at POST %s', async (path) => {
       const headers = { 'content-type': 'application/json' };
       expect((await post(`lane-cache/${path}`, { key: 'secret key' }, headers)).status).toBe(403);
       expect(await cache.get('secret key')).toBe(1);
@@ -146,6 +148,10 @@ describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (
       ['cleanup', { maxAgeDays: '7' }, 400, 'OPTIONS_INVALID'],
       ['cleanup', { dryRun: 'yes' }, 400, 'OPTIONS_INVALID'],
       ['cleanup', { maxAgeDays: -1 }, 400, 'CHECKPOINT_INVALID'],
+      ['workflows/invalidate', {}, 400, 'OPTIONS_INVALID'],
+      ['workflows/invalidate', { workflow: 5 }, 400, 'OPTIONS_INVALID'],
+      ['workflows/invalidate', { id: 'secret id' }, 400, 'OPTIONS_INVALID'],
+      ['workflows/finish', { workflow: 'w'.repeat(2_000) }, 400, 'CHECKPOINT_INVALID'],
     ])('refuses POST %s %j', async (path, body, statusCode, code) => {
       const answer = await post(`lane-cache/${path}`, body);
       expect(answer.status).toBe(statusCode);
@@ -157,7 +163,7 @@ describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (
       'refuses a body of type %p',
       async (type) => {
         const headers = type === undefined ? WITH_WORD : { ...WITH_WORD, 'content-type': type };
-        for (const path of ['clear', 'invalidate', 'cleanup']) {
+        for (const path of WRITES) {
           const init: RequestInit = { method: 'POST', headers };
           const answer = await ask(
             `lane-cache/${path}`,
@@ -207,6 +213,14 @@ describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (
       expect([answer.status, await answer.json()]).toEqual([200, result]);
       const isGone = JSON.stringify(body).includes('secret');
       expect(await cache.has('secret key')).toBe(!isGone);
+    });
+
+    it('starts a workflow over, and finishes it', async () => {
+      await cache.snapshots.cacheCheckpoint('step', {}, { workflow: 'w' });
+      expect(await (await post('lane-cache/workflows/finish', { workflow: 'w' })).json()).toEqual({});
+      expect(await (await post('lane-cache/workflows/invalidate', { workflow: 'w' })).json()).toEqual({ removed: 1 });
+      expect(await cache.snapshots.restoreCheckpoint('step')).toBeUndefined();
+      expect(await cache.snapshots.history('secret id')).toHaveLength(1);
     });
 
     it('cleans up checkpoints', async () => {

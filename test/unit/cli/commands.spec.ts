@@ -179,6 +179,59 @@ describe('the command line', () => {
     expect(await json('cleanup --max-age-days 0 --yes')).toMatchObject({ removed: 1 });
   });
 
+  it('shows a workflow with its steps, who saved them and how long they took', async () => {
+    await cache.snapshots.runStep('run:3', () => 'x'.repeat(2_000), {
+      workflow: 'nightly',
+      step: 'third',
+      lane: 'docs',
+    });
+    const { out } = await cli('checkpoints ls --workflow nightly', { isInteractive: true });
+    const [head = '', ...rows] = out.split('\n');
+    expect(head).toMatch(/step +id +version +saved +took +size +saved by/);
+    expect(rows[0]).toMatch(new RegExp(`third +run:3 +v1 .*:${process.pid}`));
+    expect(rows).toHaveLength(3);
+    expect(await json('checkpoints list --workflow nightly')).toMatchObject({ items: [{ id: 'run:3' }, {}, {}] });
+  });
+
+  it('removes a workflow, so that it starts anew, and marks one as finished', async () => {
+    expect(await json('checkpoints rm --workflow nightly --dry-run')).toEqual({
+      workflow: 'nightly',
+      removed: 2,
+      dryRun: true,
+    });
+    await cache.snapshots.pin('run', 1);
+    const { asked } = await cli('checkpoints rm --workflow nightly', { answers: [false] });
+    expect(asked).toEqual(["Remove 2 versions of workflow 'nightly', including pinned ones, so that it starts anew?"]);
+    expect((await cli('checkpoints rm run --workflow nightly')).exitCode).toBe(2);
+    expect((await cli('checkpoints rm --workflow nightly --version 1')).exitCode).toBe(2);
+    expect((await cli('checkpoints rm')).exitCode).toBe(2);
+    expect(await json('checkpoints rm --workflow nightly --yes')).toMatchObject({ removed: 2, dryRun: false });
+    expect(await cache.snapshots.restoreCheckpoint('run')).toBeUndefined();
+    expect(await json('checkpoints finish nightly')).toEqual({ workflow: 'nightly', finished: true });
+  });
+
+  it('says why each version would go, and shows how far a cleanup is', async () => {
+    const report = await json('cleanup --max-age-days 0 --keep-last 1 --dry-run');
+    expect(report).toMatchObject({ removed: 1, checkpoints: [{ id: 'run', version: 1, reason: 'too-old' }] });
+    expect(await json('cleanup --max-age-days 0 --keep-unfinished --dry-run')).toMatchObject({ removed: 1 });
+    const shown = await cli('cleanup --max-age-days 0 --dry-run', { isInteractive: true });
+    expect(shown.out).toMatch(/run +v2 +standard +.* ago +older than its lane keeps/);
+    const done = await cli('cleanup --max-age-days 0', { isInteractive: true, answers: [true] });
+    expect(done).toMatchObject({ exitCode: 0, asked: [expect.stringContaining('2 versions')], progress: ['2 of 2'] });
+  });
+
+  it('cleans up a closed directory by the retention of its last app', async () => {
+    await cache.close();
+    cache = await CacheManager.fromSettings({
+      directory,
+      logger: false,
+      checkpoints: { retention: { maxAgeDays: 0, keepLast: 1 } },
+    });
+    await cache.close();
+    expect(await json('cleanup --dry-run')).toMatchObject({ removed: 1, checkpoints: [{ version: 1 }] });
+    expect(await json('cleanup --yes')).toMatchObject({ removed: 1 });
+  });
+
   it('never asks when called by --action, as scripts do', async () => {
     expect(await cli('--lane ml --action clear')).toMatchObject({ exitCode: 0 });
     expect(await cache.forLane('ml').has('model')).toBe(false);
@@ -217,7 +270,7 @@ describe('the command line', () => {
   });
 
   const COMMANDS = 'metrics status keys explain clear invalidate cleanup doctor verify bench'.split(' ');
-  const OF_CHECKPOINTS = ['list', 'show', 'export', 'rm'].map((name) => `checkpoints ${name}`);
+  const OF_CHECKPOINTS = ['list', 'show', 'export', 'rm', 'finish'].map((name) => `checkpoints ${name}`);
 
   it.each([...COMMANDS, ...OF_CHECKPOINTS])(
     'has help for %s, with its options and examples that work',
