@@ -45,7 +45,6 @@ export const SMALL_FILES: Readonly<Record<string, string>> = {
   'decorators/inject-lane.decorator.ts': 'a decorator is looked up by its name',
   'http/typed-errors.ts': 'which error becomes which status is looked up by itself',
   'ipc/readable-json.ts': 'how values are shown as JSON is looked up by itself',
-  'ipc/remote-operations.ts': 'the counterpart of app-operations.ts',
   'testing/seeded-random.ts': 'the one source of chance of the testing kit',
 };
 
