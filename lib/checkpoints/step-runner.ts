@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomId, type Clock } from '../clock/clock.js';
+import { KeepAlive } from '../clock/keep-alive.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
 import { CheckpointConflictError, workflowInvalidated } from '../errors/checkpoint.errors.js';
 import { isLaneCacheError, LaneCacheError } from '../errors/lane-cache.error.js';
@@ -65,6 +66,7 @@ const MAX_OFFERS = 16;
 export class StepRunner {
   private readonly running = new Map<string, Started>();
   private readonly scopes = new AsyncLocalStorage<Running>();
+  private readonly keepAlive = new KeepAlive();
 
   constructor(
     private readonly settings: StepSettings,
@@ -261,7 +263,8 @@ export class StepRunner {
   }
 
   private pause(ms: number): Promise<void> {
-    return new Promise((resolve) => this.settings.clock.schedule(ms, resolve));
+    // A caller waits: the process must not end meanwhile.
+    return this.keepAlive.during(new Promise<void>((resolve) => this.settings.clock.schedule(ms, resolve)));
   }
 }
 
