@@ -1,4 +1,4 @@
-import { isTree, type ValueCodec } from '../entries/codec/value-codec.js';
+import { isTree, notRestorable, type ValueCodec } from '../entries/codec/value-codec.js';
 import { freezeCopy, freezeTree } from '../entries/isolation.js';
 import type { Isolation } from '../lanes/policy.js';
 import type { Held } from '../tiers/memory-tier.js';
@@ -29,19 +29,30 @@ export class EncodedValue {
     this.sizeBytes = bytes?.length ?? 0;
   }
 
-  /** Encodes a value that was computed or given. */
-  static of(context: EncodingContext, value: unknown): EncodedValue {
+  /**
+   * Encodes a value that was computed or given, for a lane of this isolation. Never throws: what cannot be encoded,
+   * decoded and frozen again is unstorable. A lane that shares its values decodes none.
+   */
+  static of(context: EncodingContext, value: unknown, isolation: Isolation): EncodedValue {
+    const original = { value };
     const result = context.codec.encode(value);
-    if (!result.storable) return new EncodedValue(context, undefined, result.reason, { value });
-    const encoded = new EncodedValue(context, result.bytes, undefined, { value });
-    if (typeof value !== 'object' || value === null) encoded.frozen = { shareable: true, value };
-    return encoded;
+    if (!result.storable) return new EncodedValue(context, undefined, result.reason, original);
+    const encoded = new EncodedValue(context, result.bytes, undefined, original);
+    try {
+      if (typeof value !== 'object' || value === null) encoded.frozen = { shareable: true, value };
+      else if (isolation === 'frozen') encoded.frozen = encoded.freeze();
+      else if (isolation === 'clone') encoded.spare = { value: context.codec.decode(result.bytes) };
+      return encoded;
+    } catch (error) {
+      return new EncodedValue(context, undefined, notRestorable(error), original);
+    }
   }
 
   /** Decodes a value that a tier had. Throws what the codec throws. */
   static from(context: EncodingContext, bytes: Uint8Array): EncodedValue {
-    const encoded = new EncodedValue(context, bytes, undefined, undefined);
-    encoded.frozen = encoded.freeze();
+    const opened = context.codec.open(bytes);
+    const encoded = new EncodedValue(context, opened.bytes, undefined, undefined);
+    encoded.frozen = encoded.frozenOf(opened.value, opened.bytes);
     return encoded;
   }
 
@@ -57,7 +68,7 @@ export class EncodedValue {
   valueFor(isolation: Isolation): unknown {
     if (isolation === 'shared' && this.original !== undefined) return this.original.value;
     if (isolation === 'clone') return this.clone();
-    const frozen = (this.frozen ??= this.freeze());
+    const frozen = (this.frozen ??= this.original === undefined ? this.freeze() : this.freezeIfPossible());
     return frozen.shareable ? frozen.value : this.clone();
   }
 
@@ -73,8 +84,21 @@ export class EncodedValue {
 
   private freeze(): Frozen {
     if (this.bytes === undefined) return { shareable: false };
-    const value = this.context.codec.decode(this.bytes);
-    if (isTree(this.bytes)) {
+    return this.frozenOf(this.context.codec.decode(this.bytes), this.bytes);
+  }
+
+  /** A lane that shares its values has not decoded them before. */
+  private freezeIfPossible(): Frozen {
+    try {
+      return this.freeze();
+    } catch {
+      return { shareable: false };
+    }
+  }
+
+  /** Freezes a value that was decoded from the bytes, if it can be shared. */
+  private frozenOf(value: unknown, bytes: Uint8Array): Frozen {
+    if (isTree(bytes)) {
       freezeTree(value);
       return { shareable: true, value };
     }
@@ -89,9 +113,20 @@ export class EncodedValue {
     if (spare !== undefined) return spare.value;
     if (this.frozen?.shareable === true && (typeof this.frozen.value !== 'object' || this.frozen.value === null))
       return this.frozen.value;
-    if (this.bytes !== undefined) return this.context.codec.decode(this.bytes);
-    const value = this.original === undefined ? undefined : this.original.value;
-    const result = this.context.codec.encode(value);
-    return result.storable ? this.context.codec.decode(result.bytes) : value;
+    const { original } = this;
+    if (original === undefined) return this.bytes === undefined ? undefined : this.context.codec.decode(this.bytes);
+    return this.unstorable === undefined ? this.copyOf(original.value) : original.value;
+  }
+
+  /** The value itself, if it cannot be copied: a lane that shares its values knows that only here. */
+  private copyOf(value: unknown): unknown {
+    const { codec } = this.context;
+    try {
+      if (this.bytes !== undefined) return codec.decode(this.bytes);
+      const result = codec.encode(value);
+      return result.storable ? codec.decode(result.bytes) : value;
+    } catch {
+      return value;
+    }
   }
 }

@@ -256,7 +256,7 @@ export class LaneManager {
   /** @internal the value as a caller with `isolation: 'clone'` gets it. One that cannot be stored is returned as it is. */
   copyOf<T>(value: T): T {
     const { codec } = this.context.shared;
-    return EncodedValue.of({ lane: this.lane, codec }, value).valueFor('clone') as T;
+    return EncodedValue.of({ lane: this.lane, codec }, value, 'clone').valueFor('clone') as T;
   }
 
   /** @internal the tiers below memory, to check what they hold */

@@ -18,7 +18,7 @@ export async function set(
 ): Promise<boolean> {
   const { key, value, call } = given;
   const { lane, shared } = context;
-  const encoded = EncodedValue.of({ codec: shared.codec, lane }, value);
+  const encoded = EncodedValue.of({ codec: shared.codec, lane }, value, context.policy.isolation);
   const { tags, ttlMs } = call;
   const candidate = { key, value, encoded, tags, ttlMs, computeMs: 0 };
   const refusal = refusalOfKey(context, key) ?? refusalOf(context, candidate);
@@ -80,7 +80,7 @@ export async function computeAndSet(
   const guard = shared.log.openPut({ lane, key, tags: call.tags });
   try {
     const { value, computeMs } = await timed(context, flight, ctx);
-    const encoded = EncodedValue.of({ codec: shared.codec, lane }, value);
+    const encoded = EncodedValue.of({ codec: shared.codec, lane }, value, context.policy.isolation);
     const { tags, ttlMs } = ctx;
     const candidate = { key, value, encoded, tags, ttlMs, computeMs };
     const refusedResult = ctx.refusal ?? refusalOf(context, candidate);

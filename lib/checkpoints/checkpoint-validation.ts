@@ -222,7 +222,7 @@ function encodeMetadata(codec: ValueCodec, id: string, metadata: unknown): strin
 }
 
 function encode(codec: ValueCodec, id: string, field: 'state' | 'metadata', value: unknown): Uint8Array {
-  const encoded = codec.encode(value);
+  const encoded = codec.encodeChecked(value);
   // A restore returns undefined when there is no checkpoint.
   if (encoded.storable && value !== undefined) return encoded.bytes;
   const reason = encoded.storable ? 'undefined would look like no checkpoint' : encoded.reason;

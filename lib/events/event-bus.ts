@@ -1,5 +1,6 @@
 import { channel, type Channel } from 'node:diagnostics_channel';
 import type { Clock } from '../clock/clock.js';
+import { onRejection } from '../clock/promises.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { signal as abortSignal, defineOptions } from '../options/options-shape.js';
 import type { EventSink, LaneCacheEvent, LaneCacheEventMap, LaneCacheEventName, LaneCacheEvents } from './event-map.js';
@@ -93,9 +94,8 @@ class Outlet<N extends LaneCacheEventName> {
       if (this.remove(listener)) this.report(this.name, error);
     };
     try {
-      const answer = listener(event);
       // The rejection of an async listener would end the process.
-      if (answer instanceof Promise) answer.catch(fail);
+      onRejection(listener(event), fail);
     } catch (error) {
       fail(error);
     }

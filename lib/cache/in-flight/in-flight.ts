@@ -374,7 +374,7 @@ function storeResult(context: LaneContext, older: OlderValues, ended: EndedFligh
   const { lane, shared } = context;
   const { key, call } = flight;
   const { tags, ttlMs } = ctx;
-  const encoded = EncodedValue.of({ codec: shared.codec, lane }, value);
+  const encoded = EncodedValue.of({ codec: shared.codec, lane }, value, context.policy.isolation);
   const candidate = { key, value, encoded, tags, ttlMs, computeMs };
   const refusal = ctx.refusal ?? refusalOf(context, candidate);
   const judged = { lane, key, tags, birth: guard.birth };

@@ -1,4 +1,4 @@
-import { types } from 'node:util';
+import { inspect, types } from 'node:util';
 import { BUILT_IN_ERRORS } from '../isolation.js';
 import {
   assignProperties,
@@ -12,8 +12,9 @@ import {
   serializeProperties,
 } from './kinds.js';
 
+/** Not one of the language's own objects, whose prototype was changed to hide what it is. */
 const isOrdinary = (value: object): value is Record<string, unknown> =>
-  Object.prototype.toString.call(value) === '[object Object]';
+  Object.prototype.toString.call(value) === '[object Object]' && !hidesData(value);
 
 // The kinds of the language and of Node, in four groups: containers, scalars, bytes, errors. `BUILT_IN_KINDS` has all.
 
@@ -48,8 +49,8 @@ const arrayKind: Kind<unknown[]> = {
   serialize: (array, writer) => {
     const keys = Object.keys(array);
     for (const symbol of Object.getOwnPropertySymbols(array)) dataProperty(array, symbol, writer);
-    const isDense = keys.length === array.length && keys.every((_, index) => index in array);
-    return isDense ? [null, ...serializeItems(array, writer)] : serializeSparse(array, keys, writer);
+    const isDense = keys.length === array.length && keys.every((key, index) => key === String(index));
+    return isDense ? [null, ...serializeItems(array, writer)] : serializeSparse(array, writer);
   },
   create: (cells) => (cells.value(0) === null ? [] : emptyArray(cells.number(0))),
   populate: (array, cells) => {
@@ -63,14 +64,17 @@ function* serializeItems(array: readonly unknown[], writer: CellWriter): Iterabl
   for (let index = 0; index < array.length; index += 1) yield writer.cell(array[index], index);
 }
 
-function serializeSparse(array: readonly unknown[], keys: readonly string[], writer: CellWriter): unknown[] {
+function serializeSparse(array: readonly unknown[], writer: CellWriter): unknown[] {
   const cells: unknown[] = [array.length];
-  for (const key of keys) {
+  for (const key of Object.getOwnPropertyNames(array)) {
+    if (key === 'length') continue;
     const position = Number(key);
     // keys that are no indexes come after the indexes
     if (String(position) !== key || position >= array.length || !(position in array) || position < 0)
       writer.refuse('is a property added to an array, which would be lost', key);
-    cells.push(position, writer.cell(array[position], position));
+    const property = dataProperty(array, key, writer);
+    if (property.enumerable !== true) writer.refuse('is not enumerable', position);
+    cells.push(position, writer.cell(property.value, position));
   }
   return cells;
 }
@@ -161,7 +165,9 @@ const regExpKind: Kind<RegExp> = {
   matches: (value): value is RegExp => types.isRegExp(value),
   serialize: (expression, writer) => {
     refuseExtras(expression, writer, 'lastIndex');
-    const { source, flags, lastIndex } = expression;
+    const { source, flags } = expression;
+    const lastIndex: unknown = expression.lastIndex;
+    if (typeof lastIndex !== 'number') writer.refuse('is no number', 'lastIndex');
     return [writer.cell(source, 'source'), flags, writer.cell(lastIndex, 'lastIndex')];
   },
   create: (cells) => new RegExp(cells.text(0), cells.text(1)),
@@ -207,7 +213,7 @@ const boxKinds = [Number.prototype, String.prototype, Boolean.prototype, BigInt.
 
 const SCALARS: readonly Kind[] = [dateKind, regExpKind, urlKind, ...boxKinds];
 
-type ViewConstructor = new (buffer: ArrayBuffer) => NodeJS.ArrayBufferView;
+type ViewConstructor = new (buffer: ArrayBufferLike, offset?: number, length?: number) => NodeJS.ArrayBufferView;
 
 const VIEW_NAMES = [
   'Int8Array',
@@ -235,8 +241,12 @@ function viewKind(name: string): readonly Kind[] {
   const kind: Kind<NodeJS.ArrayBufferView> = {
     name,
     prototype,
-    matches: (value): value is NodeJS.ArrayBufferView => ArrayBuffer.isView(value),
-    serialize: serializeView,
+    matches: (value): value is NodeJS.ArrayBufferView => viewNameOf(value) === name,
+    serialize: (view, writer) => {
+      refuseForeignMemory(view.buffer, writer);
+      refuseViewExtras(view, new constructor(view.buffer, view.byteOffset, lengthOf(view)), writer);
+      return bytesOf(view);
+    },
     create: (cells) => new constructor(cells.bytes(0).buffer),
   };
   return [kind];
@@ -245,8 +255,12 @@ function viewKind(name: string): readonly Kind[] {
 const bufferKind: Kind<Buffer> = {
   name: 'Buffer',
   prototype: Buffer.prototype,
-  matches: (value): value is Buffer => ArrayBuffer.isView(value),
-  serialize: serializeView,
+  matches: (value): value is Buffer => viewNameOf(value) === 'Uint8Array',
+  serialize: (buffer, writer) => {
+    refuseForeignMemory(buffer.buffer, writer);
+    refuseViewExtras(buffer, Buffer.from(buffer.buffer, buffer.byteOffset, buffer.length), writer);
+    return bytesOf(buffer);
+  },
   create: (cells) => Buffer.from(cells.bytes(0).buffer),
 };
 
@@ -256,6 +270,7 @@ const arrayBufferKind: Kind<ArrayBuffer> = {
   matches: (value): value is ArrayBuffer => types.isArrayBuffer(value),
   serialize: (buffer, writer) => {
     refuseForeignMemory(buffer, writer);
+    refuseExtras(buffer, writer);
     return [new Uint8Array(buffer)];
   },
   create: (cells) => {
@@ -264,13 +279,38 @@ const arrayBufferKind: Kind<ArrayBuffer> = {
   },
 };
 
+const typedArrayPrototype: object = Object.getPrototypeOf(Uint8Array.prototype);
+/** Its getter reads the internal slot that tells typed arrays apart. */
+const typedArrayTag = Object.getOwnPropertyDescriptor(typedArrayPrototype, Symbol.toStringTag);
+
+/** The name of the view by what it is, whatever its prototype says. Undefined if it is none. */
+function viewNameOf(value: object): unknown {
+  return types.isDataView(value) ? 'DataView' : typedArrayTag?.get?.call(value);
+}
+
+const lengthOf = (view: NodeJS.ArrayBufferView): number => ('length' in view ? view.length : view.byteLength);
+
+/** Stores the visible bytes, not the whole buffer: a small Buffer may be part of a large pool. */
+const bytesOf = (view: NodeJS.ArrayBufferView): unknown[] => [
+  new Uint8Array(view.buffer, view.byteOffset, view.byteLength),
+];
+
+const WITHOUT_ITEMS = { maxArrayLength: 0, customInspect: false, depth: 0, breakLength: Infinity } as const;
+
 /**
- * Stores the visible bytes, not the whole buffer: a small Buffer may be part of a large pool. Properties added to the
- * view are not detected: decoders add some of their own, and listing the keys takes time proportional to the length.
+ * Refuses properties that were added to a view, by its difference from a `plain` one of the same memory. Listing the keys
+ * takes time proportional to the length, so the keys are listed only if there is a difference.
  */
-function serializeView(view: NodeJS.ArrayBufferView, writer: CellWriter): unknown[] {
-  refuseForeignMemory(view.buffer, writer);
-  return [new Uint8Array(view.buffer, view.byteOffset, view.byteLength)];
+function refuseViewExtras(view: NodeJS.ArrayBufferView, plain: NodeJS.ArrayBufferView, writer: CellWriter): void {
+  if (Object.getOwnPropertySymbols(view).length === 0 && inspect(view, WITHOUT_ITEMS) === inspect(plain, WITHOUT_ITEMS))
+    return;
+  for (const key of Reflect.ownKeys(view)) {
+    if (Object.hasOwn(plain, key)) continue;
+    const value: unknown = Object.getOwnPropertyDescriptor(view, key)?.value;
+    // MessagePack decoders keep a DataView with the bytes that they read.
+    if (types.isDataView(value) && value.buffer === view.buffer) continue;
+    writer.refuse('is a property added to a built-in object, which would be lost', key);
+  }
 }
 
 function refuseForeignMemory(buffer: ArrayBufferLike, writer: CellWriter): void {
@@ -294,6 +334,30 @@ function errorKind(constructor: { readonly name: string; readonly prototype: Err
     create: () => emptyError(constructor.prototype),
     populate: populateError,
   };
+}
+
+/** Whether `value` keeps data outside its own fields, as instances of a subclass of `Map` do. */
+export function hidesData(value: object): boolean {
+  return (
+    Array.isArray(value) ||
+    ArrayBuffer.isView(value) ||
+    types.isAnyArrayBuffer(value) ||
+    types.isMap(value) ||
+    types.isSet(value) ||
+    types.isDate(value) ||
+    types.isRegExp(value) ||
+    types.isPromise(value) ||
+    types.isNativeError(value) ||
+    types.isWeakMap(value) ||
+    types.isWeakSet(value) ||
+    types.isBoxedPrimitive(value) ||
+    types.isGeneratorObject(value) ||
+    types.isArgumentsObject(value) ||
+    types.isMapIterator(value) ||
+    types.isSetIterator(value) ||
+    value instanceof WeakRef ||
+    typeof value === 'function'
+  );
 }
 
 /** A native error with the prototype, made without running the constructor of its class. */

@@ -1,8 +1,9 @@
 import { types } from 'node:util';
 import { Script } from 'node:vm';
+import { ignoreRejection } from '../../clock/promises.js';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import { fn, nonEmpty, required, whole, defineOptions } from '../../options/options-shape.js';
-import { emptyError, populateError, serializeError } from './built-in-kinds.js';
+import { emptyError, hidesData, populateError, serializeError } from './built-in-kinds.js';
 import {
   type CellReader,
   type CellWriter,
@@ -134,25 +135,6 @@ function classKind(type: ListedType): Kind {
   };
 }
 
-/** Whether `value` keeps data outside its own fields, as instances of a subclass of `Map` do. */
-function hidesData(value: object): boolean {
-  return (
-    Array.isArray(value) ||
-    ArrayBuffer.isView(value) ||
-    types.isAnyArrayBuffer(value) ||
-    types.isMap(value) ||
-    types.isSet(value) ||
-    types.isDate(value) ||
-    types.isRegExp(value) ||
-    types.isPromise(value) ||
-    types.isWeakMap(value) ||
-    types.isWeakSet(value) ||
-    types.isBoxedPrimitive(value) ||
-    types.isGeneratorObject(value) ||
-    typeof value === 'function'
-  );
-}
-
 const privateMemberProblem = (name: string, member: string): string =>
   `is an instance of ${name}, whose ${member} is private to the class, so it can be neither read nor restored (a field that is private only in TypeScript can be)`;
 
@@ -187,10 +169,13 @@ function migratedFields(type: ListedType, fields: object, version: number): obje
   } catch (cause) {
     throw new StaleType(`${stale}, and its migrate threw.`, { cause });
   }
-  if (typeof migrated !== 'object' || migrated === null)
-    throw new StaleType(`${stale}, and its migrate returned no instance.`);
-  return migrated;
+  if (isInstance(type, migrated)) return migrated;
+  ignoreRejection(migrated);
+  throw new StaleType(`${stale}, and its migrate returned no instance.`);
 }
+
+const isInstance = ({ prototype }: ListedType, value: unknown): value is object =>
+  Object.prototype.isPrototypeOf.call(prototype, Object(value));
 
 /** A private name in source text. It also matches inside texts and comments. */
 const PRIVATE_NAME = /#[\p{ID_Start}$_][\p{ID_Continue}$\u200c\u200d]*/gu;

@@ -138,6 +138,13 @@ const PATH_ENDS = 200;
 const shorten = (path: string): string =>
   path.length <= 2 * PATH_ENDS ? path : `${path.slice(0, PATH_ENDS)}…${path.slice(-PATH_ENDS)}`;
 
+/** What a table held. */
+export interface DecodedTable {
+  readonly value: unknown;
+  /** A part was stored by another version of its class, and the app's `migrate` made the present one of it. */
+  readonly isMigrated: boolean;
+}
+
 interface Row {
   readonly kind: Kind;
   readonly cells: RowReader;
@@ -149,7 +156,7 @@ interface Row {
  * The value of a table: creates all objects empty, then populates them, so that they can refer to each other. Throws
  * MalformedValue, or StaleType for instances of a class or version that is no longer known.
  */
-export function deserializeTable(table: ValueTable, kinds: ReadonlyMap<string, Kind>): unknown {
+export function deserializeTable(table: ValueTable, kinds: ReadonlyMap<string, Kind>): DecodedTable {
   const objects: object[] = [];
   const objectAt = (index: number): object => {
     const object = objects[index];
@@ -168,9 +175,10 @@ export function deserializeTable(table: ValueTable, kinds: ReadonlyMap<string, K
     kind.populate?.(object, cells);
     if (migrate !== undefined) objects[index] = migrate(object);
   };
-  if (rows.some((row) => row.migrate !== undefined)) childrenFirst(rows, populate);
+  const isMigrated = rows.some((row) => row.migrate !== undefined);
+  if (isMigrated) childrenFirst(rows, populate);
   else rows.forEach((row, index) => populate(index, row));
-  return new RowReader([undefined, table.root], objectAt).value(0);
+  return { value: new RowReader([undefined, table.root], objectAt).value(0), isMigrated };
 }
 
 function kindOf(row: readonly unknown[], kinds: ReadonlyMap<string, Kind>): Kind {

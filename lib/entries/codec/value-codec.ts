@@ -1,9 +1,15 @@
 import { types as utilTypes } from 'node:util';
 import { Packr, RESERVE_START_SPACE } from 'msgpackr';
-import { BUILT_IN_KINDS } from './built-in-kinds.js';
+import { BUILT_IN_KINDS, hidesData } from './built-in-kinds.js';
 import { classKinds, StaleType, type TypeEntry } from './class-kinds.js';
 import { type Kind, MalformedValue, Unstorable } from './kinds.js';
-import { deserializeTable, isSmallInteger, serializeToTable, type ValueTable } from './object-table.js';
+import {
+  type DecodedTable,
+  deserializeTable,
+  isSmallInteger,
+  serializeToTable,
+  type ValueTable,
+} from './object-table.js';
 
 /** The first byte of an encoded value: the rest is the value in MessagePack, or its value table in MessagePack. */
 const PLAIN = 0x01;
@@ -51,14 +57,44 @@ export class ValueCodec {
     }
   }
 
+  /** The same, for bytes that are acknowledged without being decoded: what cannot be decoded is not storable. */
+  encodeChecked(value: unknown): Encoded {
+    const encoded = this.encode(value);
+    if (!encoded.storable) return encoded;
+    const { bytes } = encoded;
+    try {
+      if (isTree(bytes)) this.messages.check(bytes);
+      else this.decode(bytes);
+      return encoded;
+    } catch (error) {
+      return { storable: false, reason: notRestorable(error) };
+    }
+  }
+
   /**
    * A new value that shares no memory with `bytes`. Throws MalformedValue if `bytes` are not an encoded value, and
    * StaleType if they hold an instance of a class or version that is no longer known.
    */
   decode(bytes: Uint8Array): unknown {
-    const content = bytes.byteLength > 0 ? this.messages.unpack(bytes) : undefined;
-    if (bytes[0] === PLAIN) return content;
+    return bytes[0] === PLAIN ? this.messages.unpack(bytes) : this.decodeTable(bytes).value;
+  }
+
+  /**
+   * What stored bytes hold, with bytes for which `decode` runs none of the app's code: what another version of a class
+   * stored is encoded anew, so that its `migrate` runs once and not for each copy. Throws what `decode` throws.
+   */
+  open(bytes: Uint8Array): { readonly value: unknown; readonly bytes: Uint8Array } {
+    if (bytes[0] === PLAIN) return { value: this.messages.unpack(bytes), bytes };
+    const { value, isMigrated } = this.decodeTable(bytes);
+    if (!isMigrated) return { value, bytes };
+    const encoded = this.encode(value);
+    if (!encoded.storable) throw new StaleType(`What migrate returned cannot be stored: ${encoded.reason}.`);
+    return { value: this.decode(encoded.bytes), bytes: encoded.bytes };
+  }
+
+  private decodeTable(bytes: Uint8Array): DecodedTable {
     if (bytes[0] !== TABLE) throw new MalformedValue('The value has an unknown encoding.');
+    const content = this.messages.unpack(bytes);
     try {
       return deserializeTable(asTable(content), this.byName);
     } catch (error) {
@@ -68,9 +104,13 @@ export class ValueCodec {
   }
 }
 
+/** Why a value that was encoded is not stored. `error` is what decoding it threw. */
+export const notRestorable = (error: unknown): string =>
+  `value could not be restored: ${error instanceof Error ? error.message : 'decoding it failed'}`;
+
 function reasonOf(error: unknown): string {
-  if (error instanceof Unstorable) return error.message;
   try {
+    if (error instanceof Unstorable) return error.message;
     return `value cannot be read: ${error instanceof Error ? error.message : String(error)}`;
   } catch {
     return 'value cannot be read: what it throws has no text';
@@ -142,6 +182,7 @@ function budgetAfterArray(array: readonly unknown[], depth: number, budget: numb
 function budgetAfterObject(object: object, depth: number, budget: number): number {
   if (Object.getPrototypeOf(object) !== Object.prototype) return NOT_PLAIN;
   const names = Object.getOwnPropertyNames(object);
+  if (names.length === 0 ? hidesData(object) : isDisguised(object)) return NOT_PLAIN;
   let left = budget - names.length - 1;
   if (left < 0 || Object.getOwnPropertySymbols(object).length > 0) return NOT_PLAIN;
   for (const name of names) {
@@ -155,6 +196,10 @@ function budgetAfterObject(object: object, depth: number, budget: number): numbe
   }
   return left;
 }
+
+/** Whether it is an object of the language's own whose prototype was changed. Those without a tag take longer to find. */
+const isDisguised = (object: object): boolean =>
+  ArrayBuffer.isView(object) || Object.prototype.toString.call(object) !== '[object Object]';
 
 const SCRATCH_BYTES = 32 * 1024;
 
@@ -174,6 +219,11 @@ class MessagePack {
     const bytes = this.packr.pack(value, RESERVE_START_SPACE | 1);
     bytes[0] = firstByte;
     return bytes;
+  }
+
+  /** Throws MalformedValue if `unpack` would. */
+  check(bytes: Uint8Array): void {
+    checkMessage(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), bytes.byteLength);
   }
 
   /**
