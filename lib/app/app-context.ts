@@ -46,7 +46,7 @@ export interface AppContext {
   readonly scopes: FlightScopes;
   /** Keeps the process alive while callers wait. */
   readonly hold: KeepAlive;
-  readonly warnOnce: (subject: string, message: string) => void;
+  readonly warnOnce: (subject: string, message: string | (() => string)) => void;
 }
 
 const DEFAULT_LANE = 'standard';
@@ -70,10 +70,10 @@ export function createContext(
   const histories = new Map(Array.from(lanes.keys(), (lane) => [lane, new KeyHistory()]));
   const codec = new ValueCodec(options.types ?? []);
   const warned = new Set<string>();
-  const warnOnce = (subject: string, message: string): void => {
+  const warnOnce = (subject: string, message: string | (() => string)): void => {
     if (warned.has(subject)) return;
     warned.add(subject);
-    logger?.warn(message);
+    logger?.warn(typeof message === 'string' ? message : message());
   };
   for (const [lane, ttl] of lanesInMilliseconds(options.lanes ?? {}, lanes)) {
     warnOnce(`lane:${lane}`, millisecondsText(`The ttl of lane '${lane}' is ${ttl}.`, ttl));

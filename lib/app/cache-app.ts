@@ -52,7 +52,7 @@ export class CacheManager extends LaneManager {
     method: M,
     args: ArgumentsOf<C[M]>,
   ): string {
-    return cachedKeyFor(type, method, args);
+    return cachedKeyFor(type, method, args, this);
   }
 }
 

@@ -53,7 +53,7 @@ export interface SharedContext {
   /** Keeps the process alive while callers wait. */
   readonly hold: KeepAlive;
   /** Logs one warning for each subject. */
-  readonly warnOnce: (subject: string, message: string) => void;
+  readonly warnOnce: (subject: string, message: string | (() => string)) => void;
 }
 
 /** One lane: its policy, memory and counters, and what it shares with the other lanes. */

@@ -233,8 +233,13 @@ export class LaneManager {
     countBypass(this.context, key, reason);
   }
 
+  /** @internal the stored name of a listed class whose instance `object` is, for keys */
+  get classNameOf(): (object: object) => string | undefined {
+    return this.context.shared.codec.classNameOf;
+  }
+
   /** @internal one warning per subject and app */
-  warnOnce(subject: string, message: string): void {
+  warnOnce(subject: string, message: string | (() => string)): void {
     this.context.shared.warnOnce(subject, message);
   }
 

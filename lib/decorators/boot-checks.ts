@@ -8,7 +8,9 @@ import {
   decoratedMethods,
   type ClassReference,
   type DecoratedMethod,
+  type DecorationSite,
 } from './method-registry.js';
+import type { Template } from '../entries/template.js';
 import { Scope } from '@nestjs/common';
 import type { DiscoveryService } from '@nestjs/core';
 
@@ -16,6 +18,8 @@ import type { DiscoveryService } from '@nestjs/core';
 export class BootChecks {
   private readonly prefixes = new Map<string, { readonly type: ClassReference; readonly method: DecoratedMethod }>();
   private readonly checked = new Set<ClassReference>();
+  /** The first class found for each method that stores under a template. */
+  private readonly stores = new Map<DecorationSite, ClassReference>();
 
   constructor(private readonly manager: LaneManager) {}
 
@@ -28,7 +32,8 @@ export class BootChecks {
     for (const method of methods) {
       this.checkLane(method);
       this.checkPrefix(type, method);
-      for (const template of method.templates) this.checkTemplate(method, template.text, template.arguments);
+      this.checkInherited(type, method);
+      for (const template of method.templates) this.checkTemplate(method, template);
     }
   }
 
@@ -56,6 +61,22 @@ export class BootChecks {
     this.prefixes.set(prefix, { type, method });
   }
 
+  /** A template has no place for the class: two subclasses would answer for each other. */
+  private checkInherited(type: ClassReference, { site, storesUnder }: DecoratedMethod): void {
+    if (storesUnder === undefined) return;
+    const other = this.stores.get(site);
+    if (other === undefined) {
+      this.stores.set(site, type);
+      return;
+    }
+    const option = site.decorator === '@Checkpointed' ? 'id' : 'key';
+    const { text } = storesUnder;
+    throw decoratorError(
+      site,
+      `${other.name} and ${type.name} share the method and its ${option} '${text}', so that each would get what the other stored. Name the class in it: ${option}(…) { return \`\${this.constructor.name}:…\`; }${site.decorator === '@Cached' ? ', or leave the key out' : ''}. If both mean the same, give a function that makes the same text.`,
+    );
+  }
+
   private checkScope({ site, cached }: DecoratedMethod, provided: Provided): void {
     if (cached?.prefixFor === undefined) return;
     const reason = requestScopeOf(provided);
@@ -67,15 +88,15 @@ export class BootChecks {
   }
 
   /** Warns only, because the metadata counts rest parameters as one. */
-  private checkTemplate({ site }: DecoratedMethod, text: string, used: readonly number[]): void {
+  private checkTemplate({ site }: DecoratedMethod, { text, use, arguments: used }: Template): void {
     const types: unknown = Reflect.getMetadata('design:paramtypes', site.prototype, site.method);
     if (!Array.isArray(types)) return;
     const label = siteLabel(site);
     const beyond = used.find((argument) => argument >= types.length);
     if (beyond !== undefined) {
-      const problem = `names argument ${beyond}, but the method has ${types.length}; counting starts at 0`;
+      const problem = `names argument ${beyond}, but the method declares ${types.length}; counting starts at 0`;
       this.manager.warnOnce(`${label} ${text}`, `${label}: the template '${text}' ${problem}.`);
-    } else if (used.length === 0 && types.length > 0) {
+    } else if (use === 'key' && used.length === 0 && types.length > 0) {
       const problem = 'uses none of the arguments, so that all calls share it';
       this.manager.warnOnce(`${label} ${text}`, `${label}: the template '${text}' ${problem}.`);
     }

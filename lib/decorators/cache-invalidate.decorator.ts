@@ -14,7 +14,7 @@ import {
 } from './method-registry.js';
 import { callGiven, keySpec, OF_DECORATORS, readOptions, tagSpec } from './option-checks.js';
 import { wrapMethod, type Advice, type MethodCall } from './method-wrapper.js';
-import { compileKey, compileTags, type Compiled, type KeySpec, type TagSpec } from './specs.js';
+import { compileKey, compileTags, whyUnrendered, type Compiled, type KeySpec, type TagSpec } from './specs.js';
 import { laneName } from '../lanes/lane-policy.js';
 import { either, fn, listOf, oneOf, defineOptions } from '../options/options-shape.js';
 
@@ -120,7 +120,7 @@ function bind(site: DecorationSite, targets: Targets, cache: LaneManager, call: 
   const add = <T>(compiled: Compiled<T> | undefined, invalidate: (subject: T) => Promise<unknown>) => {
     if (compiled === undefined) return;
     const subject = compiled.of(call);
-    if (subject === undefined) warnSkipped(site, cache);
+    if (subject === undefined) warnSkipped(site, cache, whyUnrendered(compiled.templates, call));
     else bound.push(() => invalidate(subject));
   };
   for (const key of targets.keys) add(key, (subject) => cache.invalidate(subject));
@@ -130,10 +130,7 @@ function bind(site: DecorationSite, targets: Targets, cache: LaneManager, call: 
   return bound;
 }
 
-function warnSkipped(site: DecorationSite, cache: LaneManager): void {
+function warnSkipped(site: DecorationSite, cache: LaneManager, why = 'a function gave nothing.'): void {
   const label = siteLabel(site);
-  cache.warnOnce(
-    label,
-    `${label} had nothing to invalidate: an argument that its key, tags or pattern names is missing or is no string, number, bigint or boolean.`,
-  );
+  cache.warnOnce(label, `${label} had nothing to invalidate: ${why}`);
 }

@@ -10,7 +10,7 @@ import type { CachedOptions } from './cached.decorator.js';
 import { entryAdvice, resultRules } from './entry-advice.js';
 import { wrapMethod } from './method-wrapper.js';
 import { keySpec, OF_DECORATORS, readOptions } from './option-checks.js';
-import { compileKey, compileTags, type KeySpec } from './specs.js';
+import { compileKey, compileTags, whyUnrendered, type KeySpec } from './specs.js';
 import { reading } from '../cache/call-options.js';
 import { required, defineOptions } from '../options/options-shape.js';
 
@@ -46,12 +46,14 @@ export function CachePut<M extends AsyncMethod = AnyAsyncMethod, C extends objec
     const options = readOptions(site, given, CACHE_PUT_OPTIONS);
     const key = compileKey(site, options.key, 'key');
     const tags = options.tags === undefined ? undefined : compileTags(site, options.tags);
-    register({ site, lane: options.lane, templates: [...key.templates, ...(tags?.templates ?? [])] });
+    const [storesUnder] = key.templates;
+    register({ site, lane: options.lane, storesUnder, templates: [...key.templates, ...(tags?.templates ?? [])] });
     const advice = entryAdvice({
       site,
       rules: options,
       tags,
       keyOf: key.of,
+      whyNoKey: (call) => whyUnrendered(key.templates, call) ?? 'its key function gave an empty text.',
       ask: (lane, at, compute, how) => lane.putComputed(at, compute, how),
       runPast: (lane, at, run) => lane.runPast(at, run),
     });

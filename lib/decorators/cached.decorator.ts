@@ -5,6 +5,7 @@ import {
   type AnyHost,
   type AsyncMethod,
   type AsyncMethodDecorator,
+  type Call,
   decorationSite,
   decoratorError,
   register,
@@ -13,7 +14,8 @@ import { DefaultKeys, MethodPrefix } from './keys.js';
 import { entryAdvice, resultRules, type EntryRules } from './entry-advice.js';
 import { wrapMethod } from './method-wrapper.js';
 import { keySpec, OF_DECORATORS, readOptions } from './option-checks.js';
-import { compileKey, compileTags, type KeySpec } from './specs.js';
+import { compileKey, compileTags, whyUnrendered, type KeySpec } from './specs.js';
+import { unencodablePart, type ListedClasses } from '../entries/arguments.js';
 import { entryRules } from '../cache/call-options.js';
 import { nonEmpty, defineOptions } from '../options/options-shape.js';
 
@@ -38,6 +40,9 @@ const CACHED_OPTIONS = defineOptions<CachedOptions>(
   { ...resultRules, key: keySpec, name: nonEmpty, ...entryRules },
   OF_DECORATORS,
 );
+
+const ADVICE =
+  "Give the method a key that names what its result depends on, or list in 'types' the classes of arguments whose own fields are all that they hold.";
 
 /**
  * Answers calls of a method from the cache: each distinct list of arguments is one entry.
@@ -67,19 +72,25 @@ export function Cached<M extends AsyncMethod = AnyAsyncMethod, C extends object 
     const tagged = options.tags === undefined ? undefined : compileTags(site, options.tags);
     const prefix = new MethodPrefix(site, options.name);
     const keys = new DefaultKeys(prefix);
-    const keyFor = (host: object, args: readonly unknown[]) =>
-      key === undefined ? keys.of(host.constructor, args) : key.of({ host, args });
+    const keyFor = (call: Call, listed: ListedClasses) =>
+      key === undefined ? keys.of(call.host.constructor, call.args, listed) : key.of(call);
+    const whyNoKey = (call: Call, listed: ListedClasses) =>
+      key === undefined
+        ? `${unencodablePart(call.args, listed)} ${ADVICE}`
+        : (whyUnrendered(key.templates, call) ?? 'its key function gave an empty text.');
     register({
       site,
       lane: options.lane,
       templates: [...(key?.templates ?? []), ...(tagged?.templates ?? [])],
-      cached: { prefixFor: key === undefined ? (type) => prefix.of(type) : undefined, keyFor },
+      cached: { prefixFor: key === undefined ? (type) => prefix.of(type) : undefined, keyFor, whyNoKey },
+      storesUnder: key?.templates[0],
     });
     const advice = entryAdvice({
       site,
       rules: options,
       tags: tagged,
-      keyOf: ({ host, args }) => keyFor(host, args),
+      keyOf: keyFor,
+      whyNoKey,
       ask: (lane, at, compute, how) => lane.getOrSet(at, compute, how),
     });
     return wrapMethod(site, descriptor, advice);

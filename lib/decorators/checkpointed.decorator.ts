@@ -75,7 +75,8 @@ export function Checkpointed<M extends AsyncMethod = AnyAsyncMethod, C extends o
     const options = readOptions(site, given, CHECKPOINTED_OPTIONS);
     const { id } = options;
     const template = typeof id === 'string' ? compileKey(site, id, 'key') : undefined;
-    register({ site, lane: options.lane, templates: template?.templates ?? [] });
+    const templates = template?.templates ?? [];
+    register({ site, lane: options.lane, templates, storesUnder: templates[0] });
     const idOf = (call: MethodCall): string | undefined =>
       typeof id === 'string' ? template?.of(call) : callGiven(id, call.args, call.host);
     return wrapMethod(site, descriptor, stepAround(site, options, idOf));

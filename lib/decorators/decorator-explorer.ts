@@ -2,6 +2,7 @@ import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import type { LaneManager } from '../cache/lane-manager.js';
 import { LANE_CACHE } from '../lanes/policy.js';
+import { completed } from './stand-in.js';
 import { BootChecks, type Provided } from './boot-checks.js';
 import { setManager, INJECTED, type Managed } from './method-wrapper.js';
 import { hasDecoratedMethods } from './method-registry.js';
@@ -15,10 +16,14 @@ import { hasDecoratedMethods } from './method-registry.js';
  */
 @Injectable()
 export class DecoratorExplorer implements OnModuleInit {
+  private readonly manager: LaneManager;
+
   constructor(
-    @Inject(LANE_CACHE) private readonly manager: LaneManager,
+    @Inject(LANE_CACHE) manager: LaneManager,
     @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
-  ) {}
+  ) {
+    this.manager = completed(manager);
+  }
 
   async onModuleInit(): Promise<void> {
     try {

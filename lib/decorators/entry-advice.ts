@@ -16,7 +16,8 @@ import {
 } from './method-registry.js';
 import { callGiven, tagSpec } from './option-checks.js';
 import type { Advice, MethodCall } from './method-wrapper.js';
-import type { Compiled, FromCall, TagSpec } from './specs.js';
+import { whyUnrendered, type Compiled, type FromCall, type TagSpec } from './specs.js';
+import type { ListedClasses } from '../entries/arguments.js';
 
 /** Rules that depend on the result of the method. */
 interface ResultRules<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost> {
@@ -69,16 +70,14 @@ export interface EntryPlan {
   readonly rules: EntryRules;
   readonly tags: Compiled<readonly string[]> | undefined;
   /** Undefined if no key can be made from the call. */
-  readonly keyOf: (call: MethodCall) => string | undefined;
+  readonly keyOf: (call: MethodCall, listed: ListedClasses) => string | undefined;
+  /** Why `keyOf` gave none, as sentences. */
+  readonly whyNoKey: (call: MethodCall, listed: ListedClasses) => string;
   /** Reads or writes the entry, once its key is known. */
   readonly ask: (lane: LaneManager, key: string, compute: Compute<unknown>, options: EntryOptions) => Promise<unknown>;
   /** Runs a call for which `condition` is false. Default: the entry of the key, which is for other calls, stays as it is. */
   readonly runPast?: (lane: LaneManager, key: string, run: () => unknown) => Promise<unknown>;
 }
-
-const UNKEYABLE =
-  'an argument that its key or tags are made from is missing or has no encoding (a request, a stream, a function, an instance of a class). ' +
-  'Give it a key that names what the result depends on.';
 
 /** Runs the method through the cache; uncached, and counted as such, if `condition` is false or the call has no key. */
 export function entryAdvice(plan: EntryPlan): Advice {
@@ -95,13 +94,19 @@ export function entryAdvice(plan: EntryPlan): Advice {
       if (runPast !== undefined && past !== undefined && past !== '') return runPast(cache, past, call.run);
       return Promise.resolve(call.run());
     }
-    const key = keyOf(call);
+    const key = keyOf(call, cache);
     const options = optionsOf(call);
     if (key !== undefined && key !== '' && options !== undefined) return ask(cache, key, compute(call), options);
     cache.bypass('unkeyable-arguments', label);
-    cache.warnOnce(label, `${label} ran uncached: ${UNKEYABLE}`);
+    cache.warnOnce(label, () => `${label} ran uncached: ${whyUncached(plan, call, cache)}`);
     return Promise.resolve(call.run());
   };
+}
+
+function whyUncached({ tags, keyOf, whyNoKey }: EntryPlan, call: MethodCall, listed: ListedClasses): string {
+  const key = keyOf(call, listed);
+  const unrendered = key === undefined || key === '' ? undefined : whyUnrendered(tags?.templates ?? [], call);
+  return unrendered ?? whyNoKey(call, listed);
 }
 
 function entryOptions({ rules, tags }: EntryPlan): FromCall<EntryOptions> {

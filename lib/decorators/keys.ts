@@ -1,4 +1,4 @@
-import { defaultKey } from '../entries/arguments.js';
+import { defaultKey, NO_CLASSES, type ListedClasses } from '../entries/arguments.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { decoratedMethods, type ClassReference, type DecorationSite } from './method-registry.js';
 
@@ -19,10 +19,10 @@ export class DefaultKeys {
   constructor(private readonly prefix: MethodPrefix) {}
 
   /** Undefined if an argument has no encoding. */
-  of(type: ClassReference, args: readonly unknown[]): string | undefined {
+  of(type: ClassReference, args: readonly unknown[], listed: ListedClasses): string | undefined {
     const [text] = args;
     const isShort = args.length === 1 && typeof text === 'string' && text.length <= LONGEST;
-    return isShort ? this.ofText(type, text) : defaultKey(this.prefix.of(type), args);
+    return isShort ? this.ofText(type, text) : defaultKey(this.prefix.of(type), args, listed);
   }
 
   private ofText(type: ClassReference, text: string): string | undefined {
@@ -74,7 +74,12 @@ export class MethodPrefix {
  * The key that `@Cached` uses when `method` of a `type` instance is called with `args`.
  * Throws DECORATOR_INVALID if the method has no `@Cached`, KEY_INVALID if these arguments give no key.
  */
-export function cachedKeyFor(type: ClassReference, method: string | symbol, args: readonly unknown[]): string {
+export function cachedKeyFor(
+  type: ClassReference,
+  method: string | symbol,
+  args: readonly unknown[],
+  listed: ListedClasses = NO_CLASSES,
+): string {
   const found = decoratedMethods(type.prototype).find(
     (each) => each.cached !== undefined && each.site.method === method,
   );
@@ -83,10 +88,11 @@ export function cachedKeyFor(type: ClassReference, method: string | symbol, args
     throw new LaneCacheError('DECORATOR_INVALID', `${where} has no @Cached, so its calls have no key.`);
   }
   // `DecoratedMethod`s are found on prototypes only
-  const key = found.cached.keyFor(Object(type.prototype), args);
+  const call = { host: Object(type.prototype), args };
+  const key = found.cached.keyFor(call, listed);
   if (key !== undefined && key !== '') return key;
   throw new LaneCacheError(
     'KEY_INVALID',
-    `These arguments of ${where} give no key: one of them is missing or has no encoding. The method would run uncached.`,
+    `These arguments of ${where} give no key, so the method would run uncached: ${found.cached.whyNoKey(call, listed)}`,
   );
 }

@@ -1,4 +1,6 @@
 import 'reflect-metadata';
+import { types } from 'node:util';
+import type { ListedClasses } from '../entries/arguments.js';
 import type { Template } from '../entries/template.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 
@@ -92,6 +94,9 @@ export function decorationSite(
   descriptor: { readonly value?: AsyncMethod | undefined } | undefined,
 ): DecorationSite {
   const invalid = (problem: string) => new LaneCacheError('DECORATOR_INVALID', `${decorator} ${problem}`);
+  if (method === undefined && typeof target === 'function') {
+    throw invalid(`can only decorate a method, not the class ${target.name}.`);
+  }
   if (typeof method !== 'string' && typeof method !== 'symbol') {
     throw invalid(`needs "experimentalDecorators": true in tsconfig.json, as Nest itself does.`);
   }
@@ -102,6 +107,11 @@ export function decorationSite(
   }
   if (typeof target !== 'object' || target === null || typeof descriptor?.value !== 'function') {
     throw invalid(`can only decorate a method; '${String(method)}' is not a method.`);
+  }
+  if (types.isGeneratorFunction(descriptor.value)) {
+    throw invalid(
+      `cannot decorate the generator ${String(method)}: what it yields has no end that could be kept. Return a promise of a list.`,
+    );
   }
   return { decorator, prototype: target, method, original: descriptor.value };
 }
@@ -114,15 +124,25 @@ export interface DecoratedMethod {
   readonly site: DecorationSite;
   readonly lane: string | undefined;
   readonly templates: readonly Template[];
+  /** The template of the keys, or ids, under which the method stores. */
+  readonly storesUnder?: Template | undefined;
   /** Present for `@Cached` only. */
   readonly cached?: CachedMethod;
+}
+
+/** What a key is made from. */
+export interface Call {
+  readonly host: object;
+  readonly args: readonly unknown[];
 }
 
 interface CachedMethod {
   /** The prefix of the default keys of `type`. Undefined if the decorator has a `key`. */
   readonly prefixFor: ((type: ClassReference) => string) | undefined;
-  /** Undefined if the arguments give no key. `host` is an instance, or the prototype of its class. */
-  readonly keyFor: (host: object, args: readonly unknown[]) => string | undefined;
+  /** Undefined if the arguments give no key. The host is an instance, or the prototype of its class. */
+  readonly keyFor: (call: Call, listed: ListedClasses) => string | undefined;
+  /** Why `keyFor` gave none, as sentences. */
+  readonly whyNoKey: (call: Call, listed: ListedClasses) => string;
 }
 
 export interface ClassReference {

@@ -2,6 +2,7 @@ import 'reflect-metadata';
 import { Logger, Inject, Optional } from '@nestjs/common';
 import type { LaneManager } from '../cache/lane-manager.js';
 import { type AsyncMethod, siteLabel, type DecorationSite } from './method-registry.js';
+import { completed } from './stand-in.js';
 import { LANE_CACHE } from '../lanes/policy.js';
 
 const WARNED = 'nestjs-lane-cache:warned';
@@ -91,5 +92,5 @@ function injectManager(prototype: object): void {
 
 /** False if the instance accepts no new properties. */
 export function setManager(instance: object, manager: LaneManager): boolean {
-  return Reflect.defineProperty(instance, INJECTED, { value: manager, configurable: true, writable: true });
+  return Reflect.defineProperty(instance, INJECTED, { value: completed(manager), configurable: true, writable: true });
 }

@@ -3,10 +3,12 @@ import {
   type AnyAsyncMethod,
   type AnyHost,
   type AsyncMethod,
+  type Call,
   type DecorationSite,
   type OfCall,
 } from './method-registry.js';
 import { callGiven } from './option-checks.js';
+import { kindInWords } from '../entries/arguments.js';
 import { Template, type TemplateUse } from '../entries/template.js';
 
 /**
@@ -21,12 +23,6 @@ export type TagSpec<M extends AsyncMethod = AnyAsyncMethod, C extends object = A
 
 /** Undefined if a template's value is missing among the arguments. */
 export type FromCall<T> = (call: Call) => T | undefined;
-
-/** What a spec is evaluated for. */
-export interface Call {
-  readonly host: object;
-  readonly args: readonly unknown[];
-}
 
 /** A spec compiled when the class is declared. */
 export interface Compiled<T> {
@@ -53,6 +49,17 @@ export function compileTags(site: DecorationSite, spec: TagSpec): Compiled<reado
   }
   const constant = Object.freeze(templates.map((template) => template.render([]) ?? ''));
   return { of: () => constant, templates: [], constant };
+}
+
+/** The first placeholder of the templates that has no value in the call, as a sentence; undefined if there is none. */
+export function whyUnrendered(templates: readonly Template[], { args }: Call): string | undefined {
+  for (const template of templates) {
+    const missing = template.missing(args);
+    if (missing === undefined) continue;
+    const { placeholder, value } = missing;
+    return `the template '${template.text}' needs a text, number, bigint or boolean at ${placeholder}, which is ${kindInWords(value)}.`;
+  }
+  return undefined;
 }
 
 function renderAll(templates: readonly Template[], args: readonly unknown[]): readonly string[] | undefined {

@@ -6,6 +6,8 @@ type Reader = (args: readonly unknown[]) => unknown;
 interface Placeholder {
   readonly argument: number;
   readonly read: Reader;
+  /** As written: `{0.id}`. */
+  readonly written: string;
   /** The punctuation mark that ends its value; undefined if no text follows. */
   readonly end: string | undefined;
   /** The literal text that follows. */
@@ -77,6 +79,12 @@ export class Template {
     return this.placeholders.map((placeholder) => placeholder.argument);
   }
 
+  /** The first placeholder whose value is missing or no primitive, as written, and that value. */
+  missing(args: readonly unknown[]): { readonly placeholder: string; readonly value: unknown } | undefined {
+    const missing = this.placeholders.find(({ read }) => !isWritable(read(args)));
+    return missing && { placeholder: missing.written, value: missing.read(args) };
+  }
+
   /** Undefined if an argument that it uses is missing or is not a primitive. */
   render(args: readonly unknown[]): string | undefined {
     let rendered = this.head;
@@ -95,7 +103,7 @@ function parse(
   subject: TemplateSubject,
 ): { readonly head: string; readonly parts: readonly Omit<Placeholder, 'end'>[] } {
   const literals: string[] = [''];
-  const readers: { readonly argument: number; readonly read: Reader }[] = [];
+  const readers: Omit<Placeholder, 'end' | 'after'>[] = [];
   for (let at = 0; at < text.length;) {
     const placeholder = text[at] === '{' && text[at + 1] !== '{' ? readPlaceholder(text, at, subject) : undefined;
     if (placeholder === undefined) {
@@ -104,18 +112,14 @@ function parse(
     } else {
       readers.push(placeholder);
       literals.push('');
-      at += placeholder.length;
+      at += placeholder.written.length;
     }
   }
   const [head = '', ...after] = literals;
   return { head, parts: readers.map((each, index) => ({ ...each, after: after[index] ?? '' })) };
 }
 
-function readPlaceholder(
-  text: string,
-  at: number,
-  subject: TemplateSubject,
-): { argument: number; read: Reader; length: number } {
+function readPlaceholder(text: string, at: number, subject: TemplateSubject): Omit<Placeholder, 'end' | 'after'> {
   const rest = text.slice(at);
   const [opening = '', name = ''] = subject.name.exec(rest) ?? [];
   const [closing, path = ''] = opening === '' ? [] : (PATH.exec(rest.slice(opening.length)) ?? []);
@@ -123,7 +127,7 @@ function readPlaceholder(
     throw new Error(`the template '${text}' has a '{' at ${at} that opens no placeholder. ${subject.advice}.`);
   }
   const argument = subject.indexOf(name);
-  return { argument, read: reader(argument, path.split('.').slice(1)), length: opening.length + closing.length };
+  return { argument, read: reader(argument, path.split('.').slice(1)), written: opening + closing };
 }
 
 function reader(argument: number, path: readonly string[]): Reader {

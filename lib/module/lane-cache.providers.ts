@@ -10,7 +10,9 @@ import {
 import { ModulesContainer, ModuleRef } from '@nestjs/core';
 import { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import { ResponseExplorer } from '../http/response-explorer.js';
+import { completed } from '../decorators/stand-in.js';
 import { DecoratorExplorer } from '../decorators/decorator-explorer.js';
+import type { LaneManager } from '../cache/lane-manager.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { CheckpointCleanupTask, type JobRegistry } from '../housekeeping/checkpoint-cleanup.task.js';
 import { CacheManager, createLaneCache, type LaneCacheApp } from '../app/cache-app.js';
@@ -69,9 +71,14 @@ class LaneCacheShutdown implements OnApplicationShutdown {
 /** What an app may inject; `lanes` get a token each. */
 export function injectables(lanes: Iterable<string>): readonly Provider[] {
   return [
-    fromApp(LANE_CACHE, (app) => app.manager()),
-    { provide: CacheManager, useExisting: LANE_CACHE },
-    ...[...new Set(lanes)].map((lane) => fromApp(getLaneToken(lane), (app) => app.manager(lane))),
+    fromApp(CacheManager, (app) => app.manager()),
+    // by way of CacheManager, so that a test that overrides it reaches decorated methods and injected lanes
+    { provide: LANE_CACHE, inject: [CacheManager], useFactory: completed },
+    ...[...new Set(lanes)].map((lane) => ({
+      provide: getLaneToken(lane),
+      inject: [CacheManager],
+      useFactory: (manager: Partial<LaneManager>) => laneOf(manager, lane),
+    })),
     fromApp(CheckpointService, (app) => app.checkpoints),
     fromApp(CheckpointCleanupTask, (app) => app.cleanup.task),
     fromApp(LaneCacheMetrics, (app) => app.metrics),
@@ -80,6 +87,11 @@ export function injectables(lanes: Iterable<string>): readonly Provider[] {
     fromApp(PersistentTier, (app) => app.tiers.l3),
     fromApp(DistributedTier, (app) => app.tiers.l4),
   ];
+}
+
+/** A lane of the manager. What a test has put in its place may have no lanes, and then stands for each of them. */
+function laneOf(manager: Partial<LaneManager>, lane: string): unknown {
+  return (typeof manager.forLane === 'function' ? manager.forLane(lane) : undefined) ?? manager;
 }
 
 /** What runs behind them; needs LANE_CACHE_OPTIONS. */

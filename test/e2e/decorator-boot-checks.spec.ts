@@ -4,6 +4,7 @@ import { REQUEST } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import { CacheInvalidate } from '../../lib/decorators/cache-invalidate.decorator.js';
 import { CachePut } from '../../lib/decorators/cache-put.decorator.js';
+import { Checkpointed } from '../../lib/decorators/checkpointed.decorator.js';
 import { Cached, type CachedOptions } from '../../lib/decorators/cached.decorator.js';
 import { fakeCacheModule } from '../support/fake-cache.module.js';
 import { FakeLaneManager } from '../support/fake-lane-manager.js';
@@ -165,6 +166,81 @@ describe('at boot', () => {
     });
   });
 
+  describe('a method that stores under a template', () => {
+    class Animals {
+      @Cached({ key: 'one:{0}' })
+      async one(_id: number): Promise<string> {
+        return this.constructor.name;
+      }
+    }
+    class Cats extends Animals {}
+    class Dogs extends Animals {}
+
+    it('may not be inherited by two classes, because each would get what the other stored', async () => {
+      const { error } = await boot({ providers: [Cats, { provide: 'dogs', useFactory: () => new Dogs() }] });
+      expect(error).toMatchObject({ code: 'DECORATOR_INVALID' });
+      for (const part of ['@Cached on Animals.one', 'Cats and Dogs', "'one:{0}'", 'this.constructor.name']) {
+        expect(error).toMatchObject({ message: expect.stringContaining(part) });
+      }
+      expect((await boot({ providers: [Animals, Cats] })).error).toMatchObject({ code: 'DECORATOR_INVALID' });
+    });
+
+    it('may be inherited by one, provided as often as you like', async () => {
+      const { error } = await boot({ providers: [Cats, { provide: Animals, useClass: Cats }] });
+      expect(error).toBeUndefined();
+    });
+
+    it.each([
+      ['@CachePut', CachePut({ key: 'one:{0}' })],
+      ['@Checkpointed', Checkpointed({ id: 'one:{0}' })],
+    ])('is one with %s, too', async (name, decorate) => {
+      class Base {
+        @decorate
+        async one(_id: number): Promise<void> {}
+      }
+      const { error } = await boot({
+        providers: [
+          { provide: 'a', useClass: class A extends Base {} },
+          { provide: 'b', useClass: class B extends Base {} },
+        ],
+      });
+      expect(error).toMatchObject({
+        message: expect.stringContaining(`${name} on Base.one: A and B share the method`),
+      });
+    });
+
+    it('is none with a function for the key, or with the default key', async () => {
+      class Base {
+        @Cached({
+          key(id) {
+            return `${this.constructor.name}:${id}`;
+          },
+        })
+        async byFunction(_id: number): Promise<void> {}
+
+        @Cached()
+        async byDefault(_id: number): Promise<void> {}
+
+        @CacheInvalidate({ key: 'one:{0}' })
+        async change(_id: number): Promise<void> {}
+      }
+      class A extends Base {}
+      class B extends Base {}
+      expect((await boot({ providers: [A, B] })).error).toBeUndefined();
+    });
+  });
+
+  it('constant tags beside templates cause no warning', async () => {
+    class Docs {
+      @Cached({ tags: ['pages', 'page:{0}'] })
+      async load(_id: string): Promise<void> {}
+
+      @CachePut({ key: 'doc:{0}', tags: ['pages', 'page:{0}'] })
+      async put(_id: string): Promise<void> {}
+    }
+    expect((await boot({ providers: [Docs] })).manager.warnings).toEqual([]);
+  });
+
   it('templates that use a missing argument, or none, cause a warning', async () => {
     class Docs {
       @Cached({ key: 'doc:{1}' })
@@ -185,9 +261,9 @@ describe('at boot', () => {
     const { error, manager } = await boot({ providers: [Docs] });
     expect(error).toBeUndefined();
     expect(manager.warnings).toEqual([
-      "@Cached on Docs.beyond: the template 'doc:{1}' names argument 1, but the method has 1; counting starts at 0.",
+      "@Cached on Docs.beyond: the template 'doc:{1}' names argument 1, but the method declares 1; counting starts at 0.",
       "@Cached on Docs.shared: the template 'doc' uses none of the arguments, so that all calls share it.",
-      "@CacheInvalidate on Docs.save: the template 'doc:{2}' names argument 2, but the method has 1; counting starts at 0.",
+      "@CacheInvalidate on Docs.save: the template 'doc:{2}' names argument 2, but the method declares 1; counting starts at 0.",
     ]);
   });
 });

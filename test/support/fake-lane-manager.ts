@@ -20,6 +20,7 @@ export class FakeLaneManager {
   readonly entries = new Map<string, FakeEntry>();
   readonly said: Said[] = [];
   readonly warnings: string[] = [];
+  readonly classNameOf = (): undefined => undefined;
   readonly refused: RefusalReason[] = [];
   snapshots: unknown = undefined;
   closed = 0;
@@ -89,10 +90,10 @@ export class FakeLaneManager {
     this.said.push(`bypass ${reason} ${key}`);
   }
 
-  warnOnce(subject: string, message: string): void {
+  warnOnce(subject: string, message: string | (() => string)): void {
     if (this.warned.has(subject)) return;
     this.warned.add(subject);
-    this.warnings.push(message);
+    this.warnings.push(typeof message === 'string' ? message : message());
   }
 
   close(): Promise<void> {

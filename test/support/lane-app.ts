@@ -45,7 +45,7 @@ export class LaneApp extends App {
     const warnings: string[] = [];
     const context: AppContext = {
       ...createContext({ lanes, types, version, clock, directory: false, logger: false }),
-      warnOnce: (_subject, message) => void warnings.push(message),
+      warnOnce: (_subject, message) => void warnings.push(typeof message === 'string' ? message : message()),
     };
     const { life, events, scopes, recorder } = context;
     const names = [...context.lanes.keys()];

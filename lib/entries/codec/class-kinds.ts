@@ -112,6 +112,7 @@ function classKind(type: ListedType): Kind {
   return {
     name: PREFIX + type.name,
     prototype: type.prototype,
+    ...(isError || type.privateMember !== undefined ? {} : { className: type.name }),
     matches: (value): value is object => (isError ? types.isNativeError(value) : !hidesData(value)),
     serialize: (value, writer) => {
       if (type.privateMember !== undefined) writer.refuse(privateMemberProblem(type.name, type.privateMember));

@@ -9,6 +9,8 @@ export interface Kind<T extends object = object> {
   readonly name: string;
   /** Only objects with exactly this prototype are of the kind. */
   readonly prototype: object | null;
+  /** Of a listed class whose own fields are all of its data. */
+  readonly className?: string;
   /** Whether `value`, which has the prototype, really is such an object: `Object.create(Map.prototype)` is no map. */
   matches(value: object): value is T;
   serialize(value: T, writer: CellWriter): readonly unknown[];

@@ -46,6 +46,12 @@ export class ValueCodec {
     this.byName = new Map(kinds.map((kind) => [kind.name, kind]));
   }
 
+  /** The stored name of the listed class of `object`; undefined if it is no such instance, or cannot be stored whole. */
+  readonly classNameOf = (object: object): string | undefined => {
+    const kind = this.byPrototype.get(Object.getPrototypeOf(object));
+    return kind?.className !== undefined && kind.matches(object) ? kind.className : undefined;
+  };
+
   /** Never throws. */
   encode(value: unknown): Encoded {
     try {

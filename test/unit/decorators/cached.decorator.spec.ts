@@ -3,6 +3,9 @@ import { Logger, SetMetadata } from '@nestjs/common';
 import { isDeepStrictEqual } from 'node:util';
 import { cachedKeyFor } from '../../../lib/decorators/keys.js';
 import type { AsyncMethodDecorator } from '../../../lib/decorators/method-registry.js';
+import { CacheInvalidate } from '../../../lib/decorators/cache-invalidate.decorator.js';
+import { CachePut } from '../../../lib/decorators/cache-put.decorator.js';
+import { Checkpointed } from '../../../lib/decorators/checkpointed.decorator.js';
 import { Cached, type CachedOptions } from '../../../lib/decorators/cached.decorator.js';
 import { setManager, INJECTED } from '../../../lib/decorators/method-wrapper.js';
 import { FakeLaneManager } from '../../support/fake-lane-manager.js';
@@ -285,6 +288,36 @@ describe('@Cached refuses when the class is declared', () => {
 
   it.each([{ ttl: -1 }, { ttl: Number.NaN }, { grace: 'soon' }])('a duration such as %p', (options) => {
     expect(() => decoratedDocs(looselyCached(options))).toThrow(expect.objectContaining({ code: 'TTL_INVALID' }));
+  });
+
+  it.each([
+    ['@Cached', Cached()],
+    ['@CachePut', CachePut({ key: 'k:{0}' })],
+    ['@CacheInvalidate', CacheInvalidate({ key: 'k:{0}' })],
+    ['@Checkpointed', Checkpointed({ id: 'k:{0}' })],
+  ])('what %s cannot wrap: generators, classes, fields and parameters', (name, decorate) => {
+    class Docs {
+      async *rows(): AsyncGenerator<number> {
+        yield 1;
+      }
+      *numbers(): Generator<number> {
+        yield 1;
+      }
+    }
+    const on =
+      (...given: readonly unknown[]) =>
+      () =>
+        Reflect.apply(decorate, undefined, given);
+    const { prototype } = Docs;
+    const invalid = (text: string) =>
+      expect.objectContaining({ code: 'DECORATOR_INVALID', message: expect.stringContaining(`${name} ${text}`) });
+    for (const method of ['rows', 'numbers']) {
+      const descriptor = Object.getOwnPropertyDescriptor(prototype, method);
+      expect(on(prototype, method, descriptor)).toThrow(invalid(`cannot decorate the generator ${method}`));
+    }
+    expect(on(Docs)).toThrow(invalid('can only decorate a method, not the class Docs'));
+    expect(on(prototype, 'field', undefined)).toThrow(invalid("can only decorate a method; 'field' is not"));
+    expect(on(prototype, 'rows', 0)).toThrow(invalid("can only decorate a method; 'rows' is not"));
   });
 
   it('static methods, accessors and the decorators of another kind', () => {
