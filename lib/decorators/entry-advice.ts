@@ -90,7 +90,7 @@ export function entryAdvice(plan: EntryPlan): Advice {
     const cache = lane === undefined ? manager : manager.forLane(lane);
     if (condition !== undefined && !callGiven(condition, call.args, call.host)) {
       cache.bypass('condition', label);
-      const past = runPast === undefined ? undefined : keyOf(call);
+      const past = runPast === undefined ? undefined : keyOf(call, cache);
       if (runPast !== undefined && past !== undefined && past !== '') return runPast(cache, past, call.run);
       return Promise.resolve(call.run());
     }

@@ -32,6 +32,11 @@ class Prices {
     return price;
   }
 
+  @CachePut({ key: 'price:{0}', condition: () => false })
+  async putNothing(_product: string, price: string): Promise<string> {
+    return price;
+  }
+
   @CacheInvalidate({ key: 'price:{0}', tags: ['prices'] })
   async changed(_product: string): Promise<string> {
     return 'changed';
@@ -129,6 +134,7 @@ describe('a CacheManager that a test overrides', () => {
     expect(await prices.of('tea')).toBe('computed tea');
     expect(await prices.of('tea')).toBe('computed tea');
     expect(await prices.put('tea', 'cheap')).toBe('cheap');
+    expect(await prices.putNothing('tea', 'cheap')).toBe('cheap');
     expect(await prices.changed('tea')).toBe('changed');
     expect(await prices.work('a')).toBe('worked a');
     expect(prices.runs).toBe(2);

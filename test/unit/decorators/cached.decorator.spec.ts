@@ -290,6 +290,11 @@ describe('@Cached refuses when the class is declared', () => {
     expect(() => decoratedDocs(looselyCached(options))).toThrow(expect.objectContaining({ code: 'TTL_INVALID' }));
   });
 
+  it('options beside a ttl or tags', () => {
+    expect(() => decoratedDocs(Cached({ key: 'k:{0}' }, '5m'))).toThrow('takes a lane, a ttl and tags, or one object');
+    expect(() => decoratedDocs(Cached({ key: 'k:{0}' }, undefined, ['t']))).toThrow('Put all into the object');
+  });
+
   it.each([
     ['@Cached', Cached()],
     ['@CachePut', CachePut({ key: 'k:{0}' })],
