@@ -303,8 +303,9 @@ export class InFlight {
     const flight = joined ?? this.enqueue({ key, compute, call, purpose, asyncContext });
     waiter.flight = flight;
     if (joined === undefined) this.startIfRoom(flight);
-    if (flight.state.phase === 'answered') waiter.give(flight.state.answer);
-    else this.waiters.transfer(flight, waiter);
+    if (flight.state.phase !== 'answered') return this.waiters.transfer(flight, waiter);
+    waiter.limit?.();
+    waiter.give(flight.state.answer);
   }
 
   /** Closes the flight, and starts the one that is queued behind it. */
