@@ -1,10 +1,11 @@
-import type { StepEvent } from './workflow/workflow-with-caching.js';
-
 /** Messages from a worker process to its runner. */
 export type WorkerMessage =
   | { readonly type: 'steps'; readonly documents: number; readonly names: readonly string[] }
   | { readonly type: StepEvent; readonly step: number }
   | { readonly type: 'result'; readonly result: Result };
+
+/** What the cache tells of a step. `adopted`: another process ran it meanwhile. */
+export type StepEvent = 'started' | 'saved' | 'restored' | 'adopted' | 'failed';
 
 export interface Result {
   /** The result of every step, with types. */

@@ -9,15 +9,18 @@ import { SiteJob } from './site/site-job.js';
 import type { StepResult } from './site/step-result.js';
 import { WorkflowWithCaching } from './workflow/workflow-with-caching.js';
 
-/** One process of the app: `worker.js <library> <directory>`. It does not know whether it is the first. */
+/** One process of the app: `worker.js <library> <directory> go-on|start-over`. It does not know whether it is the first. */
 async function main(): Promise<void> {
-  const [library = '', directory = ''] = process.argv.slice(2);
+  const [library = '', directory = '', mode = 'go-on'] = process.argv.slice(2);
   const app = await NestFactory.createApplicationContext(AppModule.of(library, directory), {
     logger: ['error', 'warn'],
   });
   const job = app.get(SiteJob);
   tell({ type: 'steps', documents: job.documents.length, names: job.steps.map(({ name }) => name) });
-  const workflow = new WorkflowWithCaching('site', job, app.get(CacheManager), (type, step) => tell({ type, step }));
+  const cache = app.get(CacheManager);
+  cache.events.on('step', ({ action, step }) => tell({ type: action, step: Number(step) }));
+  const workflow = new WorkflowWithCaching('site', job, cache);
+  if (mode === 'start-over') await workflow.startOver();
   const results = await workflow.run();
   tell({
     type: 'result',

@@ -2,36 +2,33 @@ import type { CacheManager } from 'nestjs-lane-cache';
 import type { Job } from './job.js';
 import { WorkflowManager } from './workflow-manager.js';
 
-export type StepEvent = 'restored' | 'started' | 'saved';
-
-/** A workflow that can be killed at any moment: started again, it continues after the last saved step. */
+/**
+ * A workflow that can be killed at any moment: started again, it continues after the last saved step. Several processes may
+ * run it at once. One of them runs a step, and the others wait for its result.
+ */
 export class WorkflowWithCaching<R> extends WorkflowManager<R> {
   constructor(
     workflowId: string,
     job: Job<R>,
     private readonly cache: CacheManager,
-    private readonly tell: (event: StepEvent, step: number) => void,
   ) {
     super(workflowId, job);
   }
 
-  override async executeStep(step: number): Promise<R> {
+  override async run(): Promise<readonly R[]> {
+    const results = await super.run();
+    await this.cache.snapshots.finish(this.workflowId);
+    return results;
+  }
+
+  override executeStep(step: number): Promise<R> {
     const checkpointId = `${this.workflowId}_step_${step}`;
+    const options = { workflow: this.workflowId, step, exclusive: true } as const;
+    return this.cache.snapshots.runStep(checkpointId, () => super.executeStep(step), options);
+  }
 
-    const saved = await this.cache.snapshots.restoreCheckpoint<R>(checkpointId);
-    if (saved !== undefined) {
-      this.tell('restored', step);
-      return saved;
-    }
-
-    this.tell('started', step);
-    const result = await super.executeStep(step);
-    await this.cache.snapshots.cacheCheckpoint(checkpointId, result, {
-      workflow: this.workflowId,
-      step,
-      metadata: { name: this.stepOf(step).name },
-    });
-    this.tell('saved', step);
-    return result;
+  /** The next run begins at the first step. A step that still runs elsewhere cannot save any more. */
+  async startOver(): Promise<void> {
+    await this.cache.snapshots.invalidateWorkflow(this.workflowId);
   }
 }
