@@ -41,7 +41,7 @@ export class OlderValues {
     const { context } = this;
     const { log } = context.shared;
     if (guard.isSuperseded) return false;
-    if (context.memory.peek(key) !== undefined) return true;
+    if (context.memory.peek(key) !== undefined || log.hasOlderFlights(guard)) return true;
     const search = new TierSearch(context, key, context.defaults, 'peek').run();
     const looking = log.open({ lane: context.lane, key, tags: [] });
     try {

@@ -114,6 +114,13 @@ export class InvalidationLog {
     this.followers.delete(since);
   }
 
+  /** Whether a flight of the key that was opened before this one may still store its result. */
+  hasOlderFlights({ subject: { lane, key }, number }: InvalidationGuard): boolean {
+    return this.lane(lane)
+      .guardsOf(key)
+      .some((other) => other.number < number && !other.isInvalidated);
+  }
+
   /** A value of this birth and flight number was stored: flights of its key that were opened before it store nothing. */
   stored(candidate: Candidate, number: number): void {
     for (const guard of this.lane(candidate.lane).guardsOf(candidate.key)) {

@@ -41,7 +41,10 @@ interface Running {
   readonly startedAt: number;
   readonly isForced: boolean;
   readonly isBatch: boolean;
-  /** Epoch ms from which nobody has to join it. */
+  /** It goes past the cache, so it is shared with nobody. */
+  readonly isPast: boolean;
+  /** Epoch ms at which it started, and from which nobody has to join it. */
+  readonly since: number;
   readonly dueAt: number;
   readonly isAborted: () => boolean;
   /** What it asks the cache for at this moment. */
@@ -51,6 +54,7 @@ interface Running {
 /** How a call is made. */
 interface Manner {
   readonly depth: number;
+  readonly isPast: boolean;
   readonly isForced: boolean;
   readonly hardMs: number | undefined;
   readonly options: EntryOptions;
@@ -332,18 +336,20 @@ export class NestedWorld {
     return { made: this.making(place, running.startedAt), running };
   }
 
-  private runningOf(place: Place, { isForced, hardMs }: Manner, { signal }: Context): Running {
-    const dueAt = this.clock.now() + (hardMs ?? Infinity) - 2;
+  private runningOf(place: Place, { isForced, isPast, hardMs }: Manner, { signal }: Context): Running {
+    const since = this.clock.now();
+    const dueAt = since + (hardMs ?? Infinity) - 2;
     const isAborted = (): boolean => signal.aborted;
-    return { place, startedAt: ++this.now, isForced, isBatch: false, dueAt, isAborted, asksFor: [] };
+    return { place, startedAt: ++this.now, isForced, isPast, isBatch: false, since, dueAt, isAborted, asksFor: [] };
   }
 
   /** One computation that callers can join, at most two that were not given up, and ten in all. */
   private checkAlone(next: Running): void {
+    if (next.isPast) return;
     const name = nameOf(next.place);
-    const others = this.running.filter(({ place }) => nameOf(place) === name);
+    const others = this.running.filter(({ place, isPast }) => nameOf(place) === name && !isPast);
     // Of a batch, single keys may have been given up, which nothing shows.
-    const mayBeLeft = ({ isBatch, dueAt }: Running): boolean => isBatch && this.clock.now() >= dueAt;
+    const mayBeLeft = ({ isBatch, since }: Running): boolean => isBatch && this.clock.now() > since;
     const going = others.filter((other) => !other.isAborted() && !mayBeLeft(other));
     if (going.length >= 2) this.broken(`a third computation of ${name}`);
     if (others.length >= 10) this.broken(`${others.length + 1} computations of ${name}`);
@@ -420,15 +426,17 @@ export class NestedWorld {
 
   private manner(depth: number): Manner {
     const isForced = this.chance(0.15);
+    const isPast = this.chance(0.08);
     const hardMs = this.chance(0.4) ? this.oneOf([500, 1_000]) : undefined;
     const options: EntryOptions = {
       forceFresh: isForced,
       ...(hardMs === undefined ? {} : { hardTimeout: `${hardMs}ms` }),
       ...(this.chance(0.15) ? { ttl: '1s', grace: '1h', softTimeout: this.oneOf([0, '300ms']) } : {}),
+      ...(isPast ? { ttl: 0 } : {}),
       ...(this.chance(0.1) ? { refreshAhead: 0.000_1 } : {}),
       ...(this.chance(0.1) ? { signal: this.signal() } : {}),
     };
-    return { depth, isForced, hardMs, options };
+    return { depth, isForced, isPast, hardMs: isPast ? undefined : hardMs, options };
   }
 
   private signal(): AbortSignal {
