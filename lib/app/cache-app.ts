@@ -145,6 +145,8 @@ export class App implements LaneCacheApp {
   readonly checkpoints: CheckpointService;
   readonly cleanup: CleanupSchedule;
   readonly follower: RemoteInvalidations | undefined;
+  /** Applies what other processes of the directory invalidate. */
+  private readonly hostFollower: RemoteInvalidations;
   private readonly managers: ReadonlyMap<string, CacheManager>;
   private readonly sweeper: Sweeper;
   private closing: Promise<void> | undefined;
@@ -180,6 +182,7 @@ export class App implements LaneCacheApp {
     const laneContexts = laneContextsOf(context, this.tiers, shared);
     const invalidations = new Invalidations(shared, laneContexts);
     this.follower = backend && new RemoteInvalidations(shared, laneContexts, invalidations);
+    this.hostFollower = new RemoteInvalidations(shared, laneContexts, invalidations, 'host');
     const managerContext: ManagerContext = {
       invalidations,
       metrics: this.metrics,
@@ -202,9 +205,12 @@ export class App implements LaneCacheApp {
     void this.leaveRecord();
     disk.whenFound((journal) => {
       log.adopt(journal);
+      // Before listeners of evictions can read what was found.
+      disk.hostLog?.replay(journal.initial.place);
       this.tiers.l1.clearAll();
       void backend?.takenOver();
     });
+    disk.hostLog?.start(this.hostFollower, disk.journal?.initial.place);
     const { sweepEvery } = this.context.options.storage ?? {};
     if (sweepEvery !== false) {
       const field = 'storage.sweepEvery';
@@ -310,6 +316,7 @@ function sharedContextOf(context: AppContext, tiers: AppTiers, { disk, log, back
     below,
     memory: l1,
     persistence: disk.persistence,
+    hostLog: disk.hostLog,
     sharedLog: backend?.log,
     clusterTurns: backend?.turns,
     appVersion: options.version ?? '',

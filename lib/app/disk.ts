@@ -5,6 +5,7 @@ import type { Clock, LifeClock } from '../clock/clock.js';
 import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { LogJournal } from '../invalidation/journal.js';
+import type { HostLog } from '../invalidation/host-log.js';
 import type { Outbox } from '../invalidation/shared-log.js';
 import type { ResolvedLane } from '../lanes/policy.js';
 import type { Answer } from '../ipc/server.js';
@@ -44,6 +45,8 @@ export interface Disk {
   /** The persistent tier's part of the log, when this process owns it. */
   readonly journal: LogJournal | undefined;
   readonly persistence: Persistence | undefined;
+  /** What the processes of the directory let each other know. Absent without a directory. */
+  readonly hostLog: HostLog | undefined;
   /** Keeps the records that the server has not received, when this process owns the directory. */
   readonly outbox: Outbox | undefined;
   /** Where checkpoints are, asked anew at each call: ownership may come later. */
@@ -76,6 +79,7 @@ export function noDisk(
     l3: new OffTier('l3', 'no-directory'),
     journal: undefined,
     persistence: undefined,
+    hostLog: undefined,
     outbox: undefined,
     checkpoints: () => checkpoints,
     whenFound: () => undefined,

@@ -4,6 +4,7 @@ import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
 import { Retry } from '../clock/retry.js';
 import type { Outbox, SharedRecord } from '../invalidation/shared-log.js';
+import { HostLog } from '../invalidation/host-log.js';
 import type { LogJournal } from '../invalidation/journal.js';
 import { checkpointAnswers, RemoteCheckpointStore } from '../ipc/remote-checkpoint-store.js';
 import { type Answer, IpcServer } from '../ipc/server.js';
@@ -91,6 +92,7 @@ export class SharedDirectory implements Disk {
   readonly l2: DiskTier;
   readonly l3: PersistentTier;
   readonly persistence: Persistence;
+  readonly hostLog: HostLog;
   private phase: Phase = { name: 'opening' };
   private store: CheckpointStore = new UnavailableCheckpointStore('in-use', NOT_OPENED);
   /** This process's own, as soon as it could be made. */
@@ -103,6 +105,7 @@ export class SharedDirectory implements Disk {
   private answers: ReadonlyMap<string, Answer> | undefined;
   private appAnswers: () => readonly (readonly [string, Answer])[] = () => [];
   private readonly marker: MissedMarker;
+  private isLogOff = false;
   private readonly opened = new OpenDirectories();
 
   /**
@@ -132,6 +135,14 @@ export class SharedDirectory implements Disk {
     this.l3 = l3;
     this.retry = new Retry(clock, RETRIES);
     this.marker = new MissedMarker(root, directory);
+    this.hostLog = new HostLog({
+      directory: join(root, 'log'),
+      clock,
+      life: options.life,
+      journal: () => this.journal,
+      changed: (state, error) => this.reportLog(state, error),
+    });
+    l3.follows(this.hostLog);
     this.persistence = l3.persistence({
       directory,
       // A process that is becoming the owner must have opened everything first.
@@ -194,6 +205,7 @@ export class SharedDirectory implements Disk {
       await phase.attached.catch(() => undefined);
       await phase.server?.close();
     }
+    await this.hostLog.close();
     await Promise.all([this.l2.close(), this.l3.close(), this.store.close()]);
     if (phase.name === 'owner') await this.release(phase.ownership);
     if (phase.name === 'owner' || phase.name === 'waiting') await phase.place.socket.leave();
@@ -213,6 +225,7 @@ export class SharedDirectory implements Disk {
     const { root, clock } = this.options;
     const directory = await LaneCacheDirectory.prepare({ root, liveness: socketLiveness, clock });
     await directory.removeDeadSessions();
+    await this.hostLog.open();
     if (this.session === undefined) await this.openSession(directory);
     const ownership = await acquireOwnership({ directory: directory.claims, liveness: socketLiveness, clock });
     const place = { directory, socket: await OwnerSocket.at(directory.claims) };
@@ -262,9 +275,9 @@ export class SharedDirectory implements Disk {
     this.phase = { name: 'waiting', place, stopWaiting, remote };
   }
 
-  /** L2 and memory are emptied: what this process stored in them was not judged by the log of the persistent tier. */
+  /** Without a log of the directory L2 is emptied: nobody has judged what this process stored there. */
   private async takeOver(place: Place, owned: Owned, remote: RemoteCheckpointStore | undefined): Promise<void> {
-    const before = this.l2.discard().catch(() => undefined);
+    const before = this.hostLog.isOn ? Promise.resolve() : this.l2.discard().catch(() => undefined);
     await this.becomeOwner(place, owned, { before, remote });
     this.options.events.emit('owner', { directory: this.options.root, state: 'taken-over' });
   }
@@ -338,7 +351,21 @@ export class SharedDirectory implements Disk {
     return this.answers.get(call);
   }
 
+  private reportLog(state: 'on' | 'off', error: unknown): void {
+    const { events, root } = this.options;
+    const wasOff = this.isLogOff;
+    this.isLogOff = state === 'off';
+    if (wasOff === this.isLogOff) return;
+    const detail =
+      state === 'on'
+        ? `the processes that use '${root}' hear of each other's invalidations again`
+        : `the processes that use '${root}' do not hear of each other's invalidations: its log cannot be used`;
+    events.emit('tier', { tier: 'l3', state: 'on', detail, ...(error !== undefined && { error }) });
+  }
+
+  /** The owner hears of it by the log of the directory, if there is one. */
   private noteMissed(): Promise<void> {
+    if (this.hostLog.isOn) return Promise.resolve();
     this.l3.missed();
     return this.marker.ensure();
   }

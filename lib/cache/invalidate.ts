@@ -74,10 +74,10 @@ export class Invalidations {
   }
 
   /** Ends the ttl of a key at once. Returns whether there was an entry. */
-  async expireKey(context: LaneContext, key: string, origin: Origin = 'local'): Promise<boolean> {
+  async expireKey(context: LaneContext, key: string, origin: Origin = 'local', at = Infinity): Promise<boolean> {
     const { lane } = context;
     const { log, life } = this.shared;
-    const now = life.now();
+    const now = Math.min(at, life.now());
     const { records, removal } = log.expireKey(lane, key, now);
     const entry = context.memory.peek(key);
     entry?.expire(now);
@@ -90,8 +90,8 @@ export class Invalidations {
     return entry !== undefined || below.results.includes(true);
   }
 
-  async expireTags(tags: readonly string[], origin: Origin = 'local'): Promise<void> {
-    const { records, stored } = this.shared.log.expireTags(tags, this.shared.life.now());
+  async expireTags(tags: readonly string[], origin: Origin = 'local', at = Infinity): Promise<void> {
+    const { records, stored } = this.shared.log.expireTags(tags, Math.min(at, this.shared.life.now()));
     this.announce(records, undefined, origin);
     await this.acknowledge(records, stored, origin);
   }
@@ -180,9 +180,19 @@ export class Invalidations {
         }
       }),
     );
-    const [noted, published] = await Promise.allSettled([note, this.publish(records, local, origin), local]);
+    const known = Promise.all([note, this.publishOnHost(records, local, origin)]);
+    const [noted, published] = await Promise.allSettled([known, this.publish(records, local, origin), local]);
     if (published.status === 'fulfilled') results.push(published.value);
     return { results, failures: { tier: tierFailure, journal: causeOf(noted), peers: causeOf(published) } };
+  }
+
+  /** For the other processes of the directory. */
+  private publishOnHost(
+    records: readonly LogRecord[],
+    local: Promise<unknown>,
+    origin: Origin,
+  ): Promise<void> | undefined {
+    return origin === 'remote' ? undefined : this.shared.hostLog?.publish(records, local);
   }
 
   private publish(records: readonly LogRecord[], local: Promise<unknown>, origin: Origin): Promise<boolean> {
@@ -200,8 +210,10 @@ export class Invalidations {
   /** Resolves when the records of a tag are on disk and published. */
   private async acknowledge(records: readonly LogRecord[], stored: Promise<void>, origin: Origin): Promise<void> {
     const published = this.publish(records, stored, origin);
-    const [kept] = await Promise.allSettled([this.durable(records, stored), published]);
+    const onHost = this.publishOnHost(records, stored, origin);
+    const [kept, known] = await Promise.allSettled([this.durable(records, stored), onHost, published]);
     if (kept.status === 'rejected') throw kept.reason;
+    if (known.status === 'rejected') throw this.notDurable(known.reason);
     await published;
   }
 

@@ -5,7 +5,7 @@ import type { KeyPattern } from '../entries/pattern.js';
 import type { EventSink, LaneCacheEvents } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { InvalidationLog } from '../invalidation/invalidation-log.js';
-import type { SharedLog } from '../invalidation/shared-log.js';
+import type { HostLogPort, SharedLog } from '../invalidation/shared-log.js';
 import type { CachePolicy } from '../lanes/policy.js';
 import type { LaneStrategy } from '../lanes/strategy.js';
 import type { MemorySpace, MemoryTier } from '../tiers/memory-tier.js';
@@ -22,8 +22,8 @@ export interface Persistence {
   /** Empties the persistent tier so that nothing it held is ever served again. Rejects if even that fails. */
   invalidateAll(): Promise<void>;
   /**
-   * In a process that does not own the tier: leaves a durable note that the tier missed an invalidation. Undefined in the
-   * owner.
+   * In a process that does not own the tier: leaves a durable note that the tier missed an invalidation, unless the owner
+   * hears of it by the log of the directory. Undefined in the owner.
    */
   noteMissed(): Promise<void> | undefined;
 }
@@ -44,6 +44,8 @@ export interface SharedContext {
   readonly persistence: Persistence | undefined;
   /** The log that the instances share. Absent without a distributed tier. */
   readonly sharedLog?: SharedLog | undefined;
+  /** The log of the processes of one directory. Absent without a directory. */
+  readonly hostLog?: HostLogPort | undefined;
   /** Lets the instances compute a key one at a time, in lanes with `coalesce: 'cluster'`. */
   readonly clusterTurns?: ClusterTurns | undefined;
   /** The app's `version`. A record of another version is a miss. */
@@ -106,4 +108,10 @@ export function isLagging({ shared, policy }: Pick<LaneContext, 'shared' | 'poli
  */
 export async function whenCaughtUp({ shared }: Pick<LaneContext, 'shared'>): Promise<void> {
   await shared.sharedLog?.whenCaughtUp();
+}
+
+/** Applies what other processes of the directory have invalidated. Every call that reads starts with it. */
+export function look({ shared }: Pick<LaneContext, 'shared'>): void {
+  const { hostLog } = shared;
+  if (hostLog !== undefined && shared.life.now() >= hostLog.freshUntil) hostLog.look();
 }

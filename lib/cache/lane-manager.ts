@@ -30,7 +30,7 @@ import type { GuardedTier } from './guarded-tier.js';
 import { countBypass } from './in-flight/accounting.js';
 import { InFlight } from './in-flight/in-flight.js';
 import { KeyHistory } from './key-history.js';
-import { isLagging, type LaneContext, type SharedContext, whenCaughtUp } from './lane-context.js';
+import { isLagging, type LaneContext, look, type SharedContext, whenCaughtUp } from './lane-context.js';
 import type { ManagerContext } from './manager-context.js';
 import { OlderValues } from './older-values.js';
 import * as read from './read.js';
@@ -127,6 +127,7 @@ export class LaneManager {
     const checked = checkKeys(keys, this.lane);
     checkCompute(computeMissing, this.lane);
     const asked = { keys: checked, computeMissing, call };
+    look(this.context);
     if (isLagging(this.context)) await whenCaughtUp(this.context);
     return (await getOrSetMany(this.context, this.inFlight, asked)) as Map<string, T>;
   }

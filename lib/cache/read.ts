@@ -12,14 +12,14 @@ import {
 import { countBypass, countHit, emitMiss } from './in-flight/accounting.js';
 import { type ComputeRequest, Flight, FlightContext } from './in-flight/computation.js';
 import type { InFlight } from './in-flight/in-flight.js';
-import { isLagging, isPartitioned, type LaneContext, whenCaughtUp } from './lane-context.js';
+import { isLagging, isPartitioned, type LaneContext, look, whenCaughtUp } from './lane-context.js';
 import { entryInMemory, expiryOf, type Found, heldValue, matchesCall, TierSearch } from './tier-lookup.js';
 import { checkCompute, hasDefaultReadOptions, optionsOf } from './validate-call.js';
 import { promote } from './write.js';
 
 /**
  * The hot path: the resolved promise of an entry that can be returned as it is. It takes one look into memory, one
- * compare with the log and one with the clock. In any doubt it returns undefined, and the full read follows.
+ * compare with the log, and two with the clock. In any doubt it returns undefined, and the full read follows.
  */
 export function hitInMemory(
   context: LaneContext,
@@ -28,10 +28,11 @@ export function hitInMemory(
 ): Promise<unknown> | undefined {
   if (options !== undefined && !hasDefaultReadOptions(options)) return undefined;
   const { shared } = context;
+  const now = shared.life.now();
+  const { sharedLog, hostLog } = shared;
+  if (hostLog !== undefined && now >= hostLog.freshUntil) hostLog.look();
   const entry = context.memory.get(key);
   if (entry === undefined || entry.stamp !== shared.log.stamp || entry.schemaVersion !== 0) return undefined;
-  const now = shared.life.now();
-  const { sharedLog } = shared;
   if (now >= entry.quietUntil || (sharedLog !== undefined && now >= sharedLog.caughtUpUntil)) return undefined;
   entry.accessCount++;
   entry.usedAt = now;
@@ -52,6 +53,7 @@ export function getOrSet(
     const call = optionsOf(context, options, ENTRY_OPTIONS);
     checkKey(key, context.lane);
     checkCompute(compute, context.lane);
+    look(context);
     const asked = { key, compute, call, purpose: call.forceFresh ? 'forced' : 'request' } as const;
     if (!isLagging(context)) return readOrCompute(context, inFlight, asked);
     return whenCaughtUp(context).then(() => readOrCompute(context, inFlight, asked));
@@ -94,6 +96,7 @@ function readOrCompute(context: LaneContext, inFlight: InFlight, asked: ComputeR
 export async function get(context: LaneContext, key: string, options: ReadOptions | undefined): Promise<unknown> {
   const call = optionsOf(context, options, READ_OPTIONS);
   checkKey(key, context.lane);
+  look(context);
   if (isLagging(context)) await whenCaughtUp(context);
   const reason = bypassReason(context, key);
   if (reason !== undefined) {
@@ -128,6 +131,7 @@ async function searchOn(context: LaneContext, search: TierSearch, call: CallOpti
 export async function has(context: LaneContext, key: string): Promise<boolean> {
   const { shared, lane } = context;
   checkKey(key, lane);
+  look(context);
   if (isLagging(context)) await whenCaughtUp(context);
   if (bypassReason(context, key) !== undefined) return false;
   const entry = context.memory.peek(key);

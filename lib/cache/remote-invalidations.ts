@@ -1,7 +1,11 @@
+import { KeyPattern } from '../entries/pattern.js';
 import type { LogFollower, SharedRecord } from '../invalidation/shared-log.js';
 import type { GuardedTier } from './guarded-tier.js';
 import type { Invalidations } from './invalidate.js';
 import type { SharedContext, LaneContext } from './lane-context.js';
+
+/** `server`: what Redis tells, of the lanes that instances share. `host`: what the processes of the directory tell, of all lanes. */
+type Source = 'server' | 'host';
 
 /** Applies the invalidations of other instances to this one. */
 export class RemoteInvalidations implements LogFollower {
@@ -9,22 +13,24 @@ export class RemoteInvalidations implements LogFollower {
     private readonly shared: SharedContext,
     private readonly laneContexts: ReadonlyMap<string, LaneContext>,
     private readonly invalidations: Invalidations,
+    private readonly source: Source = 'server',
   ) {
     // L3 is read once this process has followed what was invalidated while it did not run.
-    for (const tier of this.tiers('l3')) tier.hold();
+    if (source === 'server') for (const tier of this.tiers('l3')) tier.hold();
   }
 
-  async follow({ kind, lane, subject }: SharedRecord): Promise<void> {
-    if (lane === null) return this.everywhere(kind, subject);
+  async follow({ kind, lane, subject, at }: SharedRecord): Promise<void> {
+    if (lane === null) return this.everywhere(kind, subject, at);
     const context = this.laneContexts.get(lane);
-    if (context === undefined || !context.policy.l4.enabled) {
+    if (context === undefined && this.source === 'host') return this.ofOtherApps(kind, lane, subject);
+    if (context === undefined || (this.source === 'server' && !context.policy.l4.enabled)) {
       this.pass();
       return;
     }
     const { invalidations } = this;
     if (kind === 'key') await invalidations.key(context, subject, 'remote');
     else if (kind === 'pattern') await invalidations.pattern(context, subject, 'remote');
-    else if (kind === 'expire') await invalidations.expireKey(context, subject, 'remote');
+    else if (kind === 'expire') await invalidations.expireKey(context, subject, 'remote', at);
     else await invalidations.clear(context, 'remote');
   }
 
@@ -53,9 +59,22 @@ export class RemoteInvalidations implements LogFollower {
     for (const tier of this.tiers('l3')) tier.release();
   }
 
-  private async everywhere(kind: SharedRecord['kind'], subject: string): Promise<void> {
+  /** A lane that this app does not have. L3 may hold entries of it, for another app that uses the directory. */
+  private async ofOtherApps(kind: SharedRecord['kind'], lane: string, subject: string): Promise<void> {
+    const { persistence } = this.shared;
+    this.pass();
+    if (persistence?.noteMissed() !== undefined) return;
+    const pattern = kind === 'pattern' ? new KeyPattern(subject) : undefined;
+    const removals = this.tiers('l3').map((tier) => {
+      if (pattern !== undefined) return tier.removeMatching(lane, (key, tags) => pattern.matchesEntry(key, tags));
+      return kind === 'all' ? tier.clear(lane) : tier.remove(lane, subject);
+    });
+    await Promise.all(removals).catch(() => persistence?.invalidateAll());
+  }
+
+  private async everywhere(kind: SharedRecord['kind'], subject: string, at: number | undefined): Promise<void> {
     if (kind === 'tag') await this.invalidations.tags([subject], 'remote');
-    else if (kind === 'expire') await this.invalidations.expireTags([subject], 'remote');
+    else if (kind === 'expire') await this.invalidations.expireTags([subject], 'remote', at);
     else
       await Promise.all([...this.laneContexts.values()].map((context) => this.invalidations.clear(context, 'remote')));
   }

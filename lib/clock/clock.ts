@@ -34,6 +34,12 @@ export const randomId = (): string => randomBytes(16).toString('hex');
 /** Kept from before a test runner replaces timers by fake ones, under which no turn would ever come. */
 const { setImmediate } = timers;
 
+/** Taken when the library is loaded: test runners replace it. */
+const { nextTick } = process;
+
+/** Runs `run` when the code that runs now has returned, before the system is asked for news. */
+export const afterThisStep = (run: () => void): void => nextTick(run);
+
 /** Resolves in a later turn of the event loop, after waiting input has been served. */
 export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 

@@ -30,6 +30,15 @@ export interface LogState {
   readonly latestTime: number;
   /** Up to where the shared log has been followed. Absent if it never was. */
   readonly cursor?: StoredCursor | undefined;
+  /** Up to where the log of the host has been followed. Absent if it never was. */
+  readonly place?: StoredPlace | undefined;
+}
+
+/** A place in the log of the host. The checksum of the record before it tells whether it is a place of this history. */
+export interface StoredPlace {
+  readonly generation: string;
+  readonly position: number;
+  readonly checksum: number;
 }
 
 /** A place in the shared log. */
@@ -47,7 +56,8 @@ export type LogRow =
   | { readonly row: 'tag-floor'; readonly position: number; readonly dropped: readonly string[] }
   | { readonly row: 'expire-floor'; readonly position: number; readonly dropped: readonly string[] }
   | { readonly row: 'time'; readonly at: number }
-  | ({ readonly row: 'cursor' } & StoredCursor);
+  | ({ readonly row: 'cursor' } & StoredCursor)
+  | ({ readonly row: 'place' } & StoredPlace);
 
 /** Where the log is stored: in the persistent tier, with the entries that it judges. */
 export interface LogJournal {

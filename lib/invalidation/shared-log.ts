@@ -1,7 +1,10 @@
 import type { LogRecord, StoredCursor } from './journal.js';
 
 /** A record as instances share it. It has no position, because each instance counts its own. */
-export type SharedRecord = Omit<LogRecord, 'position'>;
+export interface SharedRecord extends Omit<LogRecord, 'position'> {
+  /** When the ttl ended, for `expire`. Epoch ms, by the life clock. Default: when the record is applied. */
+  readonly at?: number;
+}
 
 /** A place in the shared log. Sequence numbers are comparable within a generation only. */
 export type LogCursor = StoredCursor;
@@ -33,6 +36,20 @@ export interface Outbox {
   keep(records: ReadonlyMap<string, SharedRecord>): Promise<void>;
   /** They have been published. */
   forget(ids: readonly string[]): void;
+}
+
+/** The log of the processes of one directory, as the cache sees it. */
+export interface HostLogPort {
+  /** Until this time (epoch ms, by the life clock) no record can have come of which JavaScript knows already. */
+  readonly freshUntil: number;
+  readonly isOn: boolean;
+  /** Applies what other processes have invalidated. To be called before every call that reads, once `freshUntil` is over. */
+  look(): void;
+  /**
+   * Appends local records for the other processes. Resolves when they are durable, and in the order of the log. Rejects when
+   * that cannot be had. Undefined while there is no log. `local` settles when the tiers of this process have carried it out.
+   */
+  publish(records: readonly SharedRecord[], local: Promise<unknown>): Promise<void> | undefined;
 }
 
 /** The cache, as the shared log sees it. All that memory and flights need is done in the step of the call. */

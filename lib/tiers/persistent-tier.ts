@@ -7,6 +7,7 @@ import {
   type LogState,
   type ExpiredTag,
   type StoredCursor,
+  type StoredPlace,
 } from '../invalidation/journal.js';
 import type { EntryBatch } from '../storage/entries/entry-batch.js';
 import type { EntryStore } from '../storage/entries/entry-store.js';
@@ -23,6 +24,14 @@ interface PersistenceParts {
   readonly noteMissed: () => Promise<void>;
 }
 
+/** The log that the processes of the directory share, as L3 needs it. */
+interface HostHistory {
+  /** Where this process has come to. Undefined while there is no log. */
+  readonly place: StoredPlace | undefined;
+  /** Whether everything that was invalidated since `place` can be carried out still. */
+  knows(place: StoredPlace | undefined): boolean;
+}
+
 export class PersistentTier extends StoredTier implements LogJournal {
   private log: StoredLog | undefined;
   private currentGeneration = randomId();
@@ -35,6 +44,7 @@ export class PersistentTier extends StoredTier implements LogJournal {
   /** Whether this process keeps the log of the folder: every invalidation is stored there, or the folder is emptied. */
   isFollowed = false;
   private adopt: (() => void) | undefined;
+  private history: HostHistory | undefined;
 
   /** Never rejects: a folder that cannot be opened turns the tier off, and is tried again. */
   static async open(source: EnvironmentSource, options: StoredTierOptions): Promise<PersistentTier> {
@@ -64,6 +74,11 @@ export class PersistentTier extends StoredTier implements LogJournal {
     this.adopt = adopt;
     this.isFound = false;
     this.isFollowed = this.supervisor.isAttached;
+  }
+
+  /** A folder that has missed more than `history` knows is set aside. To be called before `attach`. */
+  follows(history: HostHistory): void {
+    this.history = history;
   }
 
   /** Something was invalidated of which the folder knows nothing: what it holds now is never served. */
@@ -123,9 +138,11 @@ export class PersistentTier extends StoredTier implements LogJournal {
     const generation = log.generation();
     const isKnown = generation === undefined ? this.isFollowed : generation === this.currentGeneration;
     if (generation === undefined && (store.lanes().length > 0 || !log.isEmpty)) return false;
+    const found = log.read();
+    if (generation !== undefined && !isKnown && this.history?.place !== undefined && !this.history.knows(found.place))
+      return false;
     this.log = log;
     this.currentGeneration = generation ?? randomId();
-    const found = log.read();
     if (!isKnown) {
       this.found = { ...found, latestTime: Math.max(found.latestTime, store.seenAt) };
       this.isFound = true;
@@ -142,7 +159,7 @@ export class PersistentTier extends StoredTier implements LogJournal {
   }
 
   protected begin(batch: EntryBatch): void {
-    this.log?.begin(batch, this.currentGeneration, this.ceiling);
+    this.log?.begin(batch, this.currentGeneration, this.ceiling, this.history?.place);
   }
 }
 
@@ -168,7 +185,9 @@ class StoredLog {
     return layout === String(LAYOUT) ? id : undefined;
   }
 
-  begin(batch: EntryBatch, generation: string, ceiling: number): void {
+  /** `place` counts for a new folder. An older one has its own. */
+  begin(batch: EntryBatch, generation: string, ceiling: number, place: StoredPlace | undefined): void {
+    if (place !== undefined && this.place() === undefined) this.write(batch, { row: 'place', ...place });
     batch.set(this.table, 'generation', Buffer.from(`${LAYOUT} ${generation}`));
     batch.set(this.table, 'ceiling', encode(ceiling));
   }
@@ -183,6 +202,7 @@ class StoredLog {
       clearAt: new Map(this.marked('clear').map(toPosition)),
       latestTime: this.number('time'),
       cursor: this.cursor(),
+      place: this.place(),
     };
   }
 
@@ -198,6 +218,8 @@ class StoredLog {
         return batch.set(this.table, 'time', encode(row.at));
       case 'cursor':
         return batch.set(this.table, 'cursor', Buffer.from(`${row.sequence} ${row.generation}`));
+      case 'place':
+        return batch.set(this.table, 'place', Buffer.from(`${row.position} ${row.checksum} ${row.generation}`));
       case 'tag-floor':
         this.drop(batch, 'tag', row.dropped);
         break;
@@ -224,6 +246,13 @@ class StoredLog {
     if (row === undefined) return undefined;
     const [sequence = '', generation = ''] = Buffer.from(row).toString('utf8').split(' ');
     return { generation, sequence: Number(sequence) };
+  }
+
+  private place(): StoredPlace | undefined {
+    const row = this.table.get('place');
+    if (row === undefined) return undefined;
+    const [position = '', checksum = '', generation = ''] = Buffer.from(row).toString('utf8').split(' ');
+    return { generation, position: Number(position), checksum: Number(checksum) };
   }
 
   /** Subjects lie as JSON, which keeps lone surrogates that UTF-8 would lose. */

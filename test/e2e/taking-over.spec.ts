@@ -20,25 +20,35 @@ describe('a process that takes a directory over', () => {
     return { directory, owner, heir, takeOver };
   };
 
-  it('has what the owner kept, and nothing that it had for itself', async () => {
+  it('has what the owner kept, and what it had for itself', async () => {
     const { owner, heir, takeOver } = await setUp();
-    await owner.set('both', 'of the owner');
+    await owner.set('kept', 'of the owner');
     await owner.flush();
-    await heir.getOrSet('both', () => 'its own');
     await heir.getOrSet('alone', () => 'its own');
     await heir.flush();
     await takeOver();
-    expect([await heir.get('both'), await heir.get('alone')]).toEqual(['of the owner', undefined]);
+    expect([await heir.get('kept'), await heir.get('alone')]).toEqual(['of the owner', 'its own']);
   });
 
-  it('serves nothing that it invalidated before, even when the file of pending invalidations was removed', async () => {
+  it('serves nothing that it invalidated before, and all else', async () => {
+    const { owner, heir, takeOver } = await setUp();
+    await owner.setMany(['k', 'by-tag', 'by-pattern', 'stays'].map((key) => [key, 'old']));
+    await owner.set('by-tag', 'old', { tags: ['t'] });
+    await owner.flush();
+    await heir.invalidate('k');
+    await heir.invalidateByTag('t');
+    await heir.invalidateByPattern('by-p*');
+    await takeOver();
+    const found = await heir.getMany(['k', 'by-tag', 'by-pattern', 'stays']);
+    expect([...found]).toEqual([['stays', 'old']]);
+  });
+
+  it('starts with an empty L3 where what L3 has missed is not in the log any more', async () => {
     const { directory, owner, heir, takeOver } = await setUp();
     await owner.set('k', 'old');
     await owner.flush();
-    await heir.invalidate('k');
-    const notes = (await readdir(directory)).filter((name) => name.startsWith('missed-'));
-    expect(notes).toHaveLength(1);
-    for (const note of notes) await rm(join(directory, note));
+    for (const name of await readdir(join(directory, 'log'))) await rm(join(directory, 'log', name));
+    await heir.invalidate('another');
     await takeOver();
     expect(await heir.get('k')).toBeUndefined();
   });

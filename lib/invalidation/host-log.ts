@@ -1,0 +1,410 @@
+import { afterThisStep, type Clock, type LifeClock, randomId } from '../clock/clock.js';
+import { INVALIDATION_KINDS } from '../events/reasons.js';
+import { isLaneCacheError } from '../errors/lane-cache.error.js';
+import { LogFiles, type LogPlace } from '../storage/host-log/log-files.js';
+import type { LogSegment } from '../storage/host-log/log-segment.js';
+import type { LogJournal } from './journal.js';
+import type { HostLogPort, LogFollower, SharedRecord } from './shared-log.js';
+
+interface HostLogOptions {
+  /** The folder of the log. */
+  readonly directory: string;
+  readonly clock: Clock;
+  readonly life: LifeClock;
+  /** The persistent tier's part of the log, while this process owns it. */
+  readonly journal: () => LogJournal | undefined;
+  /** The log can be used, or cannot: other processes hear nothing. */
+  readonly changed: (state: 'on' | 'off', error?: unknown) => void;
+  /** A segment of this size is followed by another. Default 4 MB. */
+  readonly segmentBytes?: number | undefined;
+}
+
+type State =
+  | { readonly state: 'closed' }
+  | { readonly state: 'off' }
+  /** Nothing is applied before a follower is there. */
+  | { readonly state: 'on'; readonly files: LogFiles };
+
+/** A record of this process that is not yet both in the order of the log and durable. */
+interface OwnRecord {
+  readonly body: string;
+  readonly record: SharedRecord;
+  readonly local: Promise<unknown>;
+  readonly settle: (error?: unknown) => void;
+  /** Where it was appended last. */
+  segment: LogSegment | undefined;
+  /** Following has come to it. */
+  isEchoed: boolean;
+  isSynced: boolean;
+}
+
+/** A record as it was read. */
+interface Heard {
+  readonly author: string;
+  readonly number: number;
+  /** The author's life time. */
+  readonly time: number;
+  readonly record: SharedRecord;
+  readonly place: LogPlace;
+}
+
+/** News reaches JavaScript in a new turn of the event loop. For code that goes on without one, a look counts for so long. */
+const LOOK_COUNTS_MS = 1;
+const IDLE_LOOK_MS = 250;
+const SEGMENT_BYTES = 4 * 1024 * 1024;
+const STORE_PLACE_MS = 100;
+const NEVER = Infinity;
+
+/**
+ * The log that the processes of one directory share: a file that all of them append to, and look at before every call.
+ *
+ * Whatever another process has invalidated before a call is applied before that call reads anything. No process waits for
+ * another one.
+ */
+export class HostLog implements HostLogPort {
+  freshUntil = NEVER;
+  private current: State = { state: 'off' };
+  private follower: Pick<LogFollower, 'follow' | 'drop'> | undefined;
+  private readonly author = randomId();
+  private numbers = 0;
+  private readonly own = new Map<number, OwnRecord>();
+  /** Read and not yet applied: a listener may make a call while records are applied. */
+  private heard: Heard[] = [];
+  private publishing: Promise<void> | undefined;
+  private isFlagSet = false;
+  private cancelIdle = (): void => undefined;
+  private readonly applied: AppliedPlace;
+  private readonly lapse = (): void => {
+    this.isFlagSet = false;
+    if (this.freshUntil !== NEVER) this.freshUntil = 0;
+  };
+
+  constructor(private readonly options: HostLogOptions) {
+    this.applied = new AppliedPlace(options.clock, options.journal);
+  }
+
+  get isOn(): boolean {
+    return this.current.state === 'on';
+  }
+
+  /** How far this process has followed. Undefined while there is no log. */
+  get place(): LogPlace | undefined {
+    return this.current.state === 'on' ? this.current.files.place : undefined;
+  }
+
+  /** What was appended and not yet followed. */
+  get behindBytes(): number {
+    return this.current.state === 'on' ? this.current.files.segment.behindBytes : 0;
+  }
+
+  /**
+   * Opens the log at its end. A folder that cannot be used leaves the log off, and is tried again. Rejects with
+   * `FORMAT_UNSUPPORTED`.
+   */
+  async open(): Promise<void> {
+    if (this.current.state !== 'off') return;
+    try {
+      const files = await LogFiles.open(this.options.directory);
+      if (this.isClosed()) return files.close();
+      this.current = { state: 'on', files };
+      this.options.changed('on');
+      if (this.follower !== undefined) this.begin(this.follower);
+    } catch (error) {
+      if (isLaneCacheError(error, 'FORMAT_UNSUPPORTED')) throw error;
+      this.options.changed('off', error);
+    }
+  }
+
+  /** From now on `follower` gets what other processes invalidate. L3 is behind by what was appended since `storedPlace`. */
+  start(follower: Pick<LogFollower, 'follow' | 'drop'>, storedPlace: LogPlace | undefined): void {
+    this.follower = follower;
+    this.begin(follower);
+    this.replay(storedPlace);
+  }
+
+  /** Whether what L3 has missed since `place` can be read. */
+  knows(place: LogPlace | undefined): boolean {
+    // The owner before may have followed further.
+    this.look();
+    return place !== undefined && this.current.state === 'on' && this.current.files.replay(place, () => undefined);
+  }
+
+  /** Applies again what L3 has not seen, in this step. */
+  replay(storedPlace: LogPlace | undefined): void {
+    const { current, follower } = this;
+    if (current.state !== 'on') return;
+    this.applied.restart(storedPlace ?? current.files.place);
+    if (storedPlace === undefined || follower === undefined) return;
+    const missed: Heard[] = [];
+    current.files.replay(storedPlace, (body, place) => collect(missed, body, place));
+    for (const { record, place } of missed) this.applied.add(place, follower.follow(record));
+  }
+
+  look(): void {
+    if (this.current.state !== 'on' || this.follower === undefined) return;
+    // Before the file is read: the process may be stopped in between.
+    this.freshUntil = this.options.life.now() + LOOK_COUNTS_MS;
+    if (!this.isFlagSet) {
+      this.isFlagSet = true;
+      afterThisStep(this.lapse);
+    }
+    this.follow(this.current.files);
+  }
+
+  publish(records: readonly SharedRecord[], local: Promise<unknown>): Promise<void> | undefined {
+    if (this.current.state !== 'on') return undefined;
+    const { life } = this.options;
+    const published = records.map(
+      ({ kind, lane, subject }) =>
+        new Promise<void>((resolve, reject) => {
+          const number = ++this.numbers;
+          const time = life.now();
+          const record = kind === 'expire' ? { kind, lane, subject, at: time } : { kind, lane, subject };
+          this.own.set(number, {
+            record,
+            local,
+            body: JSON.stringify([this.author, number, time, kind, lane, subject]),
+            settle: (error) => (error === undefined ? resolve() : reject(error)),
+            segment: undefined,
+            isEchoed: false,
+            isSynced: false,
+          });
+        }),
+    );
+    this.publishing ??= this.appendAll().finally(() => (this.publishing = undefined));
+    return Promise.all(published).then(() => undefined);
+  }
+
+  async close(): Promise<void> {
+    this.cancelIdle();
+    await this.publishing;
+    await this.applied.store();
+    const { current } = this;
+    this.current = { state: 'closed' };
+    this.freshUntil = NEVER;
+    if (current.state === 'on') current.files.close();
+  }
+
+  private isClosed(): boolean {
+    return this.current.state === 'closed';
+  }
+
+  private begin(follower: Pick<LogFollower, 'follow' | 'drop'>): void {
+    this.cancelIdle();
+    this.scheduleIdle();
+    if (this.current.state !== 'on') return;
+    this.freshUntil = 0;
+    void follower;
+  }
+
+  /** A process that makes no calls follows too: it may own L3. */
+  private scheduleIdle(): void {
+    this.cancelIdle = this.options.clock.schedule(IDLE_LOOK_MS, () => {
+      void this.idle().finally(() => {
+        if (!this.isClosed()) this.scheduleIdle();
+      });
+    });
+  }
+
+  private async idle(): Promise<void> {
+    if (this.current.state === 'off') {
+      await this.open().catch(() => undefined);
+      // What was cached without a log was judged by nobody.
+      if (this.isOn) void this.follower?.drop().catch(() => undefined);
+      return;
+    }
+    if (this.current.state !== 'on') return;
+    if (this.current.files.segment.isInPlace) this.look();
+    else await this.lose();
+  }
+
+  private follow(files: LogFiles): void {
+    let followed: 'end' | 'lost';
+    try {
+      followed = files.follow(
+        (body, place) => collect(this.heard, body, place),
+        (segment) => this.left(segment),
+      );
+    } catch {
+      followed = 'lost';
+    }
+    for (let next = this.heard.shift(); next !== undefined; next = this.heard.shift()) this.apply(next);
+    if (followed === 'lost') void this.lose();
+  }
+
+  private apply({ author, number, time, record, place }: Heard): void {
+    if (author !== this.author) {
+      this.options.life.notBefore(time);
+      const { follower } = this;
+      if (follower !== undefined) this.applied.add(place, follower.follow(record));
+      return;
+    }
+    const own = this.own.get(number);
+    if (own === undefined) return;
+    own.isEchoed = true;
+    this.applied.add(place, own.local);
+  }
+
+  /** A segment was followed to its end. What was appended behind its end is appended again. */
+  private left(segment: LogSegment): void {
+    segment.syncNow();
+    for (const own of this.own.values()) {
+      if (own.segment !== segment) continue;
+      if (own.isEchoed || this.heard.some((heard) => this.isOwn(heard, own))) own.isSynced = true;
+      else own.segment = undefined;
+    }
+  }
+
+  private isOwn({ author, number }: Heard, own: OwnRecord): boolean {
+    return author === this.author && this.own.get(number) === own;
+  }
+
+  /** The history is not there any more: nothing from before can be proved. What had not come round is appended again. */
+  private lose(): Promise<void> {
+    const { current, follower } = this;
+    if (current.state !== 'on') return Promise.resolve();
+    for (const own of this.own.values()) {
+      own.segment = undefined;
+      own.isEchoed = false;
+      own.isSynced = false;
+    }
+    this.heard = [];
+    const dropped = follower?.drop().catch(() => undefined);
+    try {
+      current.files.attach();
+      this.applied.restart(current.files.place, dropped);
+      return Promise.resolve();
+    } catch (error) {
+      current.files.close();
+      this.current = { state: 'off' };
+      this.freshUntil = NEVER;
+      this.options.changed('off', error);
+      return this.open();
+    }
+  }
+
+  private async appendAll(): Promise<void> {
+    // The calls of one step share an append.
+    await Promise.resolve();
+    while (this.own.size > 0) {
+      if (this.current.state !== 'on') await this.open();
+      const { current } = this;
+      if (current.state !== 'on') return this.settleAll(new Error('the log of the directory cannot be used'));
+      try {
+        await this.appendOnce(current.files);
+      } catch (error) {
+        this.giveUp(current.files, error);
+      }
+    }
+  }
+
+  private async appendOnce(files: LogFiles): Promise<void> {
+    const { segment } = files;
+    const waiting = [...this.own.values()].filter((own) => own.segment === undefined);
+    for (const own of waiting) {
+      own.segment = segment;
+      own.isSynced = false;
+    }
+    if (waiting.length > 0) await segment.append(waiting.map(({ body }) => body));
+    this.look();
+    const sent = [...this.own.values()].filter((own) => own.segment === segment);
+    await segment.sync();
+    for (const own of sent) if (own.segment === segment) own.isSynced = true;
+    this.look();
+    if (!files.segment.isInPlace) await this.lose();
+    for (const [number, own] of this.own) {
+      if (!own.isEchoed || !own.isSynced) continue;
+      this.own.delete(number);
+      own.settle();
+    }
+    if (files.segment.bytes > (this.options.segmentBytes ?? SEGMENT_BYTES)) await files.segment.rotate();
+  }
+
+  /** The record cannot be appended, on a full disk for example. Then nothing from before counts, for any process. */
+  private giveUp(files: LogFiles, error: unknown): void {
+    try {
+      files.void();
+    } catch {
+      this.settleAll(error);
+      return;
+    }
+    this.look();
+    this.settleAll();
+  }
+
+  private settleAll(error?: unknown): void {
+    for (const own of this.own.values()) own.settle(error);
+    this.own.clear();
+  }
+}
+
+/** A body that cannot be read may have named anything. */
+function collect(into: Heard[], body: string, place: LogPlace): void {
+  const everything: Heard = {
+    author: '',
+    number: 0,
+    time: 0,
+    record: { kind: 'all', lane: null, subject: '*' },
+    place,
+  };
+  try {
+    const [author, number, time, kind, lane, subject]: readonly unknown[] = JSON.parse(body);
+    const known = INVALIDATION_KINDS.find((one) => one === kind);
+    const isWhole = typeof author === 'string' && typeof number === 'number' && typeof time === 'number';
+    if (!isWhole || known === undefined || typeof subject !== 'string') into.push(everything);
+    else if (lane === null || typeof lane === 'string')
+      into.push({ author, number, time, place, record: { kind: known, lane, subject, at: time } });
+    else into.push(everything);
+  } catch {
+    into.push(everything);
+  }
+}
+
+/** Up to where the persistent tier has carried out everything, in the order of the log. */
+class AppliedPlace {
+  private readonly pending: { readonly place: LogPlace; isDone: boolean }[] = [];
+  private reached: LogPlace | undefined;
+  private stored: LogPlace | undefined;
+  private cancel: (() => void) | undefined;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly journal: () => LogJournal | undefined,
+  ) {}
+
+  /** From here on, once `after` has settled. */
+  restart(place: LogPlace, after: Promise<unknown> = Promise.resolve()): void {
+    this.pending.splice(0);
+    this.reached = undefined;
+    this.stored = place;
+    this.add(place, after);
+  }
+
+  add(place: LogPlace, carriedOut: Promise<unknown>): void {
+    const entry = { place, isDone: false };
+    this.pending.push(entry);
+    const done = (): void => {
+      entry.isDone = true;
+      this.advance();
+    };
+    carriedOut.then(done, done);
+  }
+
+  /** Never rejects. */
+  async store(): Promise<void> {
+    this.cancel?.();
+    this.cancel = undefined;
+    const { reached } = this;
+    if (reached === undefined || reached === this.stored) return;
+    const journal = this.journal();
+    if (journal === undefined) return;
+    this.stored = reached;
+    await journal.append([{ row: 'place', ...reached }]).catch(() => undefined);
+  }
+
+  private advance(): void {
+    while (this.pending[0]?.isDone === true) this.reached = this.pending.shift()?.place;
+    if (this.reached === undefined || this.journal() === undefined) return;
+    this.cancel ??= this.clock.schedule(STORE_PLACE_MS, () => void this.store());
+  }
+}

@@ -1,0 +1,169 @@
+import { closeSync, existsSync, fsyncSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { randomId } from '../../clock/clock.js';
+import { ensurePrivateDirectory } from '../files/private-directory.js';
+import { type Followed, LogSegment } from './log-segment.js';
+
+/** A place in the log, with the checksum of the record before it: a place of another history does not fit. */
+export interface LogPlace {
+  readonly generation: string;
+  readonly position: number;
+  readonly checksum: number;
+}
+
+/** Gets each record, with the place behind it. */
+export type OnRecord = (body: string, place: LogPlace) => void;
+
+const SEGMENT = /^(\d+)\.log$/;
+/** So many old segments stay, for the owner that takes over. */
+const KEPT = 2;
+
+/**
+ * The log of a directory: `log/<n>.log`, which all its processes append to and follow. What one has appended is read by the
+ * others in the same order. Looking reads a few bytes of the page cache.
+ */
+export class LogFiles {
+  /** Creates the folder and the first segment, if need be, and starts at the end. Throws StorageFault or the system's error. */
+  static async open(directory: string): Promise<LogFiles> {
+    await ensurePrivateDirectory(directory);
+    const files = new LogFiles(directory);
+    files.attach();
+    return files;
+  }
+
+  private current: LogSegment | undefined;
+
+  private constructor(private readonly directory: string) {}
+
+  get segment(): LogSegment {
+    if (this.current === undefined) throw new Error('the log is not attached');
+    return this.current;
+  }
+
+  get place(): LogPlace {
+    const { header, position, checksum } = this.segment;
+    return { generation: header.generation, position, checksum };
+  }
+
+  /** Hands over what is new. `left` is called for a segment that is followed to its end, before the next one is read. */
+  follow(on: OnRecord, left: (segment: LogSegment) => void): Exclude<Followed, 'rotated'> {
+    for (;;) {
+      const { segment } = this;
+      const { generation } = segment.header;
+      const followed = segment.follow((body, position, checksum) => on(body, { generation, position, checksum }));
+      if (followed !== 'rotated') return followed;
+      const next = this.successorOf(segment);
+      if (next === undefined || next.header.generation !== generation) return 'lost';
+      left(segment);
+      segment.retire();
+      this.current = next;
+    }
+  }
+
+  /** Starts at the end of the newest segment: nothing is known of what was before. */
+  attach(): void {
+    this.current?.retire();
+    this.current = undefined;
+    for (;;) {
+      const number = this.numbers().at(-1);
+      const newest = number === undefined ? undefined : LogSegment.open(this.pathOf(number), number);
+      if (newest === undefined) {
+        this.create((number ?? 0) + 1, { generation: randomId(), base: 0 });
+        continue;
+      }
+      const followed = newest.follow(() => undefined);
+      if (followed === 'end') {
+        this.current = newest;
+        return;
+      }
+      if (followed === 'rotated') this.successorOf(newest)?.retire();
+      newest.retire();
+    }
+  }
+
+  /** Reads from `place` to where following is. False if the history from there is not known any more. */
+  replay(place: LogPlace, on: OnRecord): boolean {
+    const end = this.place;
+    if (place.generation !== end.generation || place.position > end.position) return false;
+    const segments = this.openAll(end.generation);
+    try {
+      const first = segments.findLast(({ header }) => header.base <= place.position);
+      if (first?.seek(place.position, place.checksum) !== true) return false;
+      const from = segments.indexOf(first);
+      for (const segment of segments.slice(from)) {
+        const { generation } = segment.header;
+        segment.follow((body, position, checksum) => {
+          if (position <= end.position) on(body, { generation, position, checksum });
+        });
+      }
+      return true;
+    } finally {
+      for (const segment of segments) segment.retire();
+    }
+  }
+
+  /**
+   * Declares everything before void: starts a new generation, then empties the segment, so that every process drops what
+   * it holds. Throws the system's error if neither can be done.
+   */
+  void(): void {
+    const { segment } = this;
+    const next = { generation: randomId(), base: segment.position + 1 };
+    try {
+      this.create(segment.number + 1, next);
+      segment.void();
+    } catch {
+      // A full disk has room again once the segment is empty.
+      segment.void();
+      this.create(segment.number + 1, next);
+    }
+  }
+
+  close(): void {
+    this.current?.retire();
+    this.current = undefined;
+  }
+
+  private openAll(generation: string): readonly LogSegment[] {
+    const opened: LogSegment[] = [];
+    for (const number of this.numbers()) {
+      const segment = LogSegment.open(this.pathOf(number), number);
+      if (segment === undefined) continue;
+      if (segment.header.generation === generation) opened.push(segment);
+      else segment.retire();
+    }
+    return opened;
+  }
+
+  /** The next segment. It is created if nobody has done so. Undefined if history is void. */
+  private successorOf(segment: LogSegment): LogSegment | undefined {
+    const number = segment.number + 1;
+    const path = this.pathOf(number);
+    if (!existsSync(path)) {
+      if (this.numbers().some((other) => other > number)) return undefined;
+      segment.syncNow();
+      this.create(number, { generation: segment.header.generation, base: segment.position });
+      for (const old of this.numbers()) if (old < number - KEPT) rmSync(this.pathOf(old), { force: true });
+    }
+    return LogSegment.open(path, number);
+  }
+
+  private create(number: number, header: { readonly generation: string; readonly base: number }): void {
+    LogSegment.create(this.pathOf(number), header);
+    const folder = openSync(this.directory, 'r');
+    try {
+      fsyncSync(folder);
+    } finally {
+      closeSync(folder);
+    }
+  }
+
+  private numbers(): readonly number[] {
+    const numbers = readdirSync(this.directory).flatMap((name) => Number(SEGMENT.exec(name)?.[1] ?? NaN));
+    return numbers.filter((number) => !Number.isNaN(number)).toSorted((a, b) => a - b);
+  }
+
+  private pathOf(number: number): string {
+    return join(this.directory, `${number}.log`);
+  }
+}

@@ -1,0 +1,284 @@
+import { constants, closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
+import { fdatasync, linkSync, rmSync, statSync, fsyncSync, write, writeSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { crc32 } from 'node:zlib';
+import { randomId } from '../../clock/clock.js';
+import { LaneCacheError } from '../../errors/lane-cache.error.js';
+
+/*
+ * A segment is a header and records, one after the other (numbers are little-endian):
+ *
+ * | header | bytes | what |                     | record | bytes | what |
+ * | -----: | ----: | ---- |                     | -----: | ----: | ---- |
+ * |      0 |    12 | magic                      |      0 |     2 | magic |
+ * |     12 |     4 | format                     |      2 |     4 | length of the body |
+ * |     16 |    16 | generation                 |      6 |       | body |
+ * |     32 |     4 | salt                       |    end |     4 | CRC-32, seeded with the salt |
+ * |     36 |     8 | base                       |
+ * |     44 |     4 | CRC-32 of what is before   |
+ *
+ * The salt keeps the text of a record from imitating a record.
+ */
+const HEADER_MAGIC = 'nestjs-lane\n';
+const FORMAT = 1;
+const HEADER_BYTES = 48;
+const RECORD_MAGIC = 0x524c;
+const AT_BODY = 6;
+const CHECKSUM_BYTES = 4;
+const FRAME_BYTES = AT_BODY + CHECKSUM_BYTES;
+/** Far more than a key and a lane take. */
+const MAX_BODY_BYTES = 1024 * 1024;
+const READ_BYTES = 64 * 1024;
+
+const writeAsync = promisify(write);
+const fdatasyncAsync = promisify(fdatasync);
+
+interface Header {
+  readonly generation: string;
+  readonly salt: number;
+  /** The position of the header's end. */
+  readonly base: number;
+}
+
+/** What following a segment came to. */
+export type Followed = 'end' | 'rotated' | 'lost';
+
+/** The body of the record that ends a segment. */
+const ROTATE = Buffer.from('rotate');
+
+/** One open file of the log. What is appended lies behind what every other process has appended. */
+export class LogSegment {
+  /** Where following has come to: an offset in the file, and the checksum of the record before it. */
+  private offset = HEADER_BYTES;
+  checksum: number;
+  /** How many appends and syncs run: the descriptor must not be closed under them. */
+  private busy = 0;
+  private isRetired = false;
+
+  private constructor(
+    readonly number: number,
+    private readonly path: string,
+    private readonly fd: number,
+    readonly header: Header,
+    checksum: number,
+  ) {
+    this.checksum = checksum;
+  }
+
+  /** Undefined if the file has no header: it was emptied, because its history is void. Throws `FORMAT_UNSUPPORTED`, or the system's error. */
+  static open(path: string, number: number): LogSegment | undefined {
+    const fd = openSync(path, constants.O_RDWR | constants.O_APPEND);
+    try {
+      const bytes = Buffer.alloc(HEADER_BYTES);
+      const isWhole = readSync(fd, bytes, 0, HEADER_BYTES, 0) === HEADER_BYTES;
+      const header = isWhole ? parseHeader(bytes, path) : undefined;
+      if (header !== undefined) return new LogSegment(number, path, fd, header, bytes.readUInt32LE(HEADER_BYTES - 4));
+      closeSync(fd);
+      return undefined;
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+
+  /** Puts a new file in its place, whole, unless another process was faster. Throws the system's error. */
+  static create(path: string, { generation, base }: { readonly generation: string; readonly base: number }): void {
+    const draft = `${path}.${randomId()}`;
+    const fd = openSync(draft, 'wx', 0o600);
+    try {
+      const salt = Number.parseInt(randomId().slice(0, 8), 16);
+      writeSync(fd, headerOf({ generation, base, salt }));
+      fsyncSync(fd);
+      linkSync(draft, path);
+    } catch (error) {
+      if (!isExisting(error)) throw error;
+    } finally {
+      closeSync(fd);
+      rmSync(draft, { force: true });
+    }
+  }
+
+  /** The position that following has come to. It only grows within a generation. */
+  get position(): number {
+    return this.header.base + this.offset - HEADER_BYTES;
+  }
+
+  get bytes(): number {
+    return this.offset;
+  }
+
+  /** How far the file reaches beyond what was followed. */
+  get behindBytes(): number {
+    return Math.max(0, fstatSync(this.fd).size - this.offset);
+  }
+
+  /**
+   * Hands over every record that was appended since the last call. `lost`: what had been followed is not there any more.
+   * A record that a killed writer left incomplete is stepped over once a whole one follows it.
+   */
+  follow(on: (body: string, position: number, checksum: number) => void): Followed {
+    let size = READ_BYTES;
+    for (;;) {
+      const buffer = size === READ_BYTES ? SHARED.buffer : Buffer.allocUnsafe(size);
+      const from = this.offset - CHECKSUM_BYTES;
+      const length = readSync(this.fd, buffer, 0, size, from);
+      if (length < CHECKSUM_BYTES || buffer.readUInt32LE(0) !== this.checksum) return 'lost';
+      if (length === CHECKSUM_BYTES) return 'end';
+      const before = this.offset;
+      if (this.take(Buffer.from(buffer.subarray(CHECKSUM_BYTES, length)), on) === 'rotated') return 'rotated';
+      if (length < size) return 'end';
+      if (this.offset === before) size = Math.min(size * 4, MAX_BODY_BYTES * 4);
+      if (this.offset === before && size === length) return 'end';
+    }
+  }
+
+  /** Moves to `position` without handing over anything. False if there is no record that ends there with this checksum. */
+  seek(position: number, checksum: number): boolean {
+    const offset = position - this.header.base + HEADER_BYTES;
+    if (offset < HEADER_BYTES) return false;
+    const found = Buffer.alloc(CHECKSUM_BYTES);
+    if (readSync(this.fd, found, 0, CHECKSUM_BYTES, offset - CHECKSUM_BYTES) < CHECKSUM_BYTES) return false;
+    if (found.readUInt32LE(0) !== checksum) return false;
+    this.offset = offset;
+    this.checksum = checksum;
+    return true;
+  }
+
+  /** Resolves when the records are in the file for every process to see. Rejects with the system's error. */
+  append(bodies: readonly string[]): Promise<void> {
+    const bytes = Buffer.concat(bodies.map((body) => this.recordOf(Buffer.from(body))));
+    return this.using(async () => {
+      const { bytesWritten } = await writeAsync(this.fd, bytes);
+      if (bytesWritten < bytes.length) throw new Error(`${this.path} took ${bytesWritten} of ${bytes.length} bytes`);
+    });
+  }
+
+  /** Resolves when what was appended survives a power cut. */
+  sync(): Promise<void> {
+    return this.using(() => fdatasyncAsync(this.fd));
+  }
+
+  syncNow(): void {
+    fdatasyncSync(this.fd);
+  }
+
+  /** Ends the segment: what is appended behind this record is never read. */
+  rotate(): Promise<void> {
+    return this.append([ROTATE.toString()]);
+  }
+
+  /** Empties the file, header included, so that every process notices. It needs no room on the disk. */
+  void(): void {
+    ftruncateSync(this.fd, 0);
+    fdatasyncSync(this.fd);
+  }
+
+  /** Whether the path still names this file. */
+  get isInPlace(): boolean {
+    try {
+      const [own, named] = [fstatSync(this.fd), statSync(this.path)];
+      return own.ino === named.ino && own.dev === named.dev;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Closes the file once nothing uses it any more. */
+  retire(): void {
+    this.isRetired = true;
+    this.closeIfIdle();
+  }
+
+  private async using(work: () => Promise<void>): Promise<void> {
+    this.busy++;
+    try {
+      await work();
+    } finally {
+      this.busy--;
+      this.closeIfIdle();
+    }
+  }
+
+  private closeIfIdle(): void {
+    if (!this.isRetired || this.busy > 0) return;
+    this.busy = Infinity;
+    closeSync(this.fd);
+  }
+
+  private recordOf(body: Buffer): Buffer {
+    const record = Buffer.allocUnsafe(FRAME_BYTES + body.length);
+    record.writeUInt16LE(RECORD_MAGIC, 0);
+    record.writeUInt32LE(body.length, 2);
+    record.set(body, AT_BODY);
+    record.writeUInt32LE(this.checksumOf(record), AT_BODY + body.length);
+    return record;
+  }
+
+  private checksumOf(record: Buffer): number {
+    return crc32(record.subarray(0, record.length - CHECKSUM_BYTES), this.header.salt);
+  }
+
+  /** Hands over the whole records at the start of `bytes`. */
+  private take(bytes: Buffer, on: (body: string, position: number, checksum: number) => void): Followed {
+    let at = 0;
+    for (;;) {
+      const start = this.nextSound(bytes, at);
+      if (start === undefined) return 'end';
+      const end = start + FRAME_BYTES + bytes.readUInt32LE(start + 2);
+      this.offset += end - at;
+      this.checksum = bytes.readUInt32LE(end - CHECKSUM_BYTES);
+      at = end;
+      const body = bytes.subarray(start + AT_BODY, end - CHECKSUM_BYTES);
+      if (body.equals(ROTATE)) return 'rotated';
+      on(body.toString(), this.position, this.checksum);
+    }
+  }
+
+  /** Where the first whole record from `at` on begins. */
+  private nextSound(bytes: Buffer, at: number): number | undefined {
+    for (let start = at; start + FRAME_BYTES <= bytes.length; start++) {
+      if (bytes.readUInt16LE(start) !== RECORD_MAGIC) continue;
+      const length = bytes.readUInt32LE(start + 2);
+      const end = start + FRAME_BYTES + length;
+      if (length > MAX_BODY_BYTES || end > bytes.length) continue;
+      const record = bytes.subarray(start, end);
+      if (this.checksumOf(record) === record.readUInt32LE(record.length - CHECKSUM_BYTES)) return start;
+    }
+    return undefined;
+  }
+}
+
+/** Read into by all segments: nothing else runs while one reads. */
+const SHARED = Object.freeze({ buffer: Buffer.allocUnsafe(READ_BYTES) });
+
+function headerOf({ generation, salt, base }: Header): Buffer {
+  const bytes = Buffer.alloc(HEADER_BYTES);
+  bytes.write(HEADER_MAGIC, 0, 'latin1');
+  bytes.writeUInt32LE(FORMAT, 12);
+  bytes.write(generation, 16, 'hex');
+  bytes.writeUInt32LE(salt, 32);
+  bytes.writeDoubleLE(base, 36);
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, HEADER_BYTES - CHECKSUM_BYTES)), HEADER_BYTES - CHECKSUM_BYTES);
+  return bytes;
+}
+
+function parseHeader(bytes: Buffer, path: string): Header | undefined {
+  if (bytes.toString('latin1', 0, HEADER_MAGIC.length) !== HEADER_MAGIC) return undefined;
+  const sound = crc32(bytes.subarray(0, HEADER_BYTES - CHECKSUM_BYTES)) === bytes.readUInt32LE(HEADER_BYTES - 4);
+  const format = bytes.readUInt32LE(12);
+  if (format > FORMAT) {
+    throw new LaneCacheError(
+      'FORMAT_UNSUPPORTED',
+      `${path} was written in format ${format}; this release reads up to ${FORMAT}. Use the release that wrote it, or another directory.`,
+      { field: 'directory' },
+    );
+  }
+  if (!sound) return undefined;
+  return {
+    generation: bytes.toString('hex', 16, 32),
+    salt: bytes.readUInt32LE(32),
+    base: bytes.readDoubleLE(36),
+  };
+}
+
+const isExisting = (error: unknown): boolean => error instanceof Error && Reflect.get(error, 'code') === 'EEXIST';
