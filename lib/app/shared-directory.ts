@@ -140,6 +140,7 @@ export class SharedDirectory implements Disk {
       clock,
       life: options.life,
       journal: () => this.journal,
+      ownsL3: () => l3.isFollowed,
       changed: (state, error) => this.reportLog(state, error),
     });
     l3.follows(this.hostLog);

@@ -40,15 +40,20 @@ export class RemoteInvalidations implements LogFollower {
 
   /** Drops all older entries in this step. The removals on disk follow. */
   async drop(): Promise<void> {
-    const { log, memory, persistence } = this.shared;
+    const { persistence } = this.shared;
     const isEmpty = persistence?.isEmpty() ?? true;
-    log.invalidateAll();
-    memory.clearAll();
-    for (const tier of this.tiers('l2', 'l3')) tier.invalidateBefore(log.position);
+    this.bar();
     for (const tier of this.tiers('l2')) {
       for (const lane of this.laneContexts.keys()) tier.clear(lane).catch(() => undefined);
     }
     if (!isEmpty) await persistence?.invalidateAll();
+  }
+
+  bar(): void {
+    const { log, memory } = this.shared;
+    log.invalidateAll();
+    memory.clearAll();
+    for (const tier of this.tiers('l2', 'l3')) tier.invalidateBefore(log.position);
   }
 
   suspect(): void {

@@ -13,15 +13,21 @@ interface HostLogOptions {
   readonly life: LifeClock;
   /** The persistent tier's part of the log, while this process owns it. */
   readonly journal: () => LogJournal | undefined;
+  /** Whether L3 is this process's, and has everything that is invalidated here. */
+  readonly ownsL3: () => boolean;
   /** The log can be used, or cannot: other processes hear nothing. */
   readonly changed: (state: 'on' | 'off', error?: unknown) => void;
   /** A segment of this size is followed by another. Default 4 MB. */
   readonly segmentBytes?: number | undefined;
 }
 
+type HostFollower = Pick<LogFollower, 'follow' | 'drop' | 'bar'>;
+
 type State =
   | { readonly state: 'closed' }
   | { readonly state: 'off' }
+  /** It was on: other processes may go on using it, so nothing that was cached before may be served. */
+  | { readonly state: 'cut-off' }
   /** Nothing is applied before a follower is there. */
   | { readonly state: 'on'; readonly files: LogFiles };
 
@@ -30,6 +36,8 @@ interface OwnRecord {
   readonly body: string;
   readonly record: SharedRecord;
   readonly local: Promise<unknown>;
+  /** L3 was this process's when the record was made, so it has carried it out already. */
+  readonly isInL3: boolean;
   readonly settle: (error?: unknown) => void;
   /** Where it was appended last. */
   segment: LogSegment | undefined;
@@ -64,7 +72,7 @@ const NEVER = Infinity;
 export class HostLog implements HostLogPort {
   freshUntil = NEVER;
   private current: State = { state: 'off' };
-  private follower: Pick<LogFollower, 'follow' | 'drop'> | undefined;
+  private follower: HostFollower | undefined;
   private readonly author = randomId();
   private numbers = 0;
   private readonly own = new Map<number, OwnRecord>();
@@ -102,7 +110,7 @@ export class HostLog implements HostLogPort {
    * `FORMAT_UNSUPPORTED`.
    */
   async open(): Promise<void> {
-    if (this.current.state !== 'off') return;
+    if (this.current.state !== 'off' && this.current.state !== 'cut-off') return;
     try {
       const files = await LogFiles.open(this.options.directory);
       if (this.isClosed()) return files.close();
@@ -116,7 +124,7 @@ export class HostLog implements HostLogPort {
   }
 
   /** From now on `follower` gets what other processes invalidate. L3 is behind by what was appended since `storedPlace`. */
-  start(follower: Pick<LogFollower, 'follow' | 'drop'>, storedPlace: LogPlace | undefined): void {
+  start(follower: HostFollower, storedPlace: LogPlace | undefined): void {
     this.follower = follower;
     this.begin(follower);
     this.replay(storedPlace);
@@ -124,9 +132,12 @@ export class HostLog implements HostLogPort {
 
   /** Whether what L3 has missed since `place` can be read. */
   knows(place: LogPlace | undefined): boolean {
+    const { current } = this;
+    if (current.state !== 'on') return false;
     // The owner before may have followed further.
-    this.look();
-    return place !== undefined && this.current.state === 'on' && this.current.files.replay(place, () => undefined);
+    if (this.follower !== undefined) this.look();
+    else if (current.files.follow(ignore, ignore) === 'lost') current.files.attach();
+    return place !== undefined && current.files.replay(place, ignore);
   }
 
   /** Applies again what L3 has not seen, in this step. */
@@ -137,11 +148,16 @@ export class HostLog implements HostLogPort {
     if (storedPlace === undefined || follower === undefined) return;
     const missed: Heard[] = [];
     current.files.replay(storedPlace, (body, place) => collect(missed, body, place));
-    for (const { record, place } of missed) this.applied.add(place, follower.follow(record));
+    for (const { record, time, place } of missed) {
+      this.options.life.notBefore(time);
+      this.applied.add(place, follower.follow(record));
+    }
   }
 
   look(): void {
-    if (this.current.state !== 'on' || this.follower === undefined) return;
+    if (this.follower === undefined) return;
+    if (this.current.state === 'cut-off') this.follower.bar();
+    if (this.current.state !== 'on') return;
     // Before the file is read: the process may be stopped in between.
     this.freshUntil = this.options.life.now() + LOOK_COUNTS_MS;
     if (!this.isFlagSet) {
@@ -163,6 +179,7 @@ export class HostLog implements HostLogPort {
           this.own.set(number, {
             record,
             local,
+            isInL3: this.options.ownsL3(),
             body: JSON.stringify([this.author, number, time, kind, lane, subject]),
             settle: (error) => (error === undefined ? resolve() : reject(error)),
             segment: undefined,
@@ -189,7 +206,7 @@ export class HostLog implements HostLogPort {
     return this.current.state === 'closed';
   }
 
-  private begin(follower: Pick<LogFollower, 'follow' | 'drop'>): void {
+  private begin(follower: HostFollower): void {
     this.cancelIdle();
     this.scheduleIdle();
     if (this.current.state !== 'on') return;
@@ -207,7 +224,7 @@ export class HostLog implements HostLogPort {
   }
 
   private async idle(): Promise<void> {
-    if (this.current.state === 'off') {
+    if (this.current.state === 'off' || this.current.state === 'cut-off') {
       await this.open().catch(() => undefined);
       // What was cached without a log was judged by nobody.
       if (this.isOn) void this.follower?.drop().catch(() => undefined);
@@ -242,7 +259,8 @@ export class HostLog implements HostLogPort {
     const own = this.own.get(number);
     if (own === undefined) return;
     own.isEchoed = true;
-    this.applied.add(place, own.local);
+    const isMissed = !own.isInL3 && this.options.ownsL3();
+    this.applied.add(place, isMissed && this.follower !== undefined ? this.follower.follow(record) : own.local);
   }
 
   /** A segment was followed to its end. What was appended behind its end is appended again. */
@@ -276,8 +294,8 @@ export class HostLog implements HostLogPort {
       return Promise.resolve();
     } catch (error) {
       current.files.close();
-      this.current = { state: 'off' };
-      this.freshUntil = NEVER;
+      this.current = { state: 'cut-off' };
+      this.freshUntil = 0;
       this.options.changed('off', error);
       return this.open();
     }
@@ -328,7 +346,7 @@ export class HostLog implements HostLogPort {
       this.settleAll(error);
       return;
     }
-    this.look();
+    void this.lose();
     this.settleAll();
   }
 
@@ -337,6 +355,8 @@ export class HostLog implements HostLogPort {
     this.own.clear();
   }
 }
+
+const ignore = (): void => undefined;
 
 /** A body that cannot be read may have named anything. */
 function collect(into: Heard[], body: string, place: LogPlace): void {

@@ -60,6 +60,8 @@ export interface LogFollower {
   pass(): void;
   /** Drops everything, because records were missed. Resolves when nothing from before can come back after a restart. */
   drop(): Promise<void>;
+  /** Nothing from before is served any more, in this step. What lies on disk stays there. */
+  bar(): void;
   /** Nothing may be served for now. Running flights store nothing, and every entry is checked again before it is served. */
   suspect(): void;
   /** The persistent tier has carried out everything that was invalidated while this process did not run. */

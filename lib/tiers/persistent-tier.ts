@@ -139,8 +139,7 @@ export class PersistentTier extends StoredTier implements LogJournal {
     const isKnown = generation === undefined ? this.isFollowed : generation === this.currentGeneration;
     if (generation === undefined && (store.lanes().length > 0 || !log.isEmpty)) return false;
     const found = log.read();
-    if (generation !== undefined && !isKnown && this.history?.place !== undefined && !this.history.knows(found.place))
-      return false;
+    if (generation !== undefined && !isKnown && this.history?.knows(found.place) === false) return false;
     this.log = log;
     this.currentGeneration = generation ?? randomId();
     if (!isKnown) {

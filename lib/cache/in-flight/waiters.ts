@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { ComputeTimeoutError, type TimedOut } from '../../errors/cache.errors.js';
-import type { LaneContext } from '../lane-context.js';
+import { type LaneContext, look } from '../lane-context.js';
 import { expiryOf, staleInMemory, type StaleCopy } from '../tier-lookup.js';
 import { emitCompute } from './accounting.js';
 import type { Flight, Waiter } from './computation.js';
@@ -149,6 +149,7 @@ export class StaleServing {
 
   /** Gives the waiter the flight's stale copy, if it counts now and is inside the grace that both accept. */
   serve(flight: Flight, waiter: Waiter, cause: StaleCause): boolean {
+    look(this.context);
     const stale = this.staleCopyOf(flight);
     if (stale === undefined || !this.isServable(flight, stale, waiter.call.acceptedGraceMs, cause)) return false;
     const { recorder, shared, lane } = this.context;

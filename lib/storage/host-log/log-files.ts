@@ -103,19 +103,16 @@ export class LogFiles {
   }
 
   /**
-   * Declares everything before void: starts a new generation, then empties the segment, so that every process drops what
-   * it holds. Throws the system's error if neither can be done.
+   * Declares everything before void, so that every process drops what it holds: empties the segment, which needs no room on
+   * the disk, and begins a new generation. It is followed from there. Throws the system's error.
    */
   void(): void {
-    const { segment } = this;
-    const next = { generation: randomId(), base: segment.position + 1 };
-    try {
-      this.create(segment.number + 1, next);
-      segment.void();
-    } catch {
-      // A full disk has room again once the segment is empty.
-      segment.void();
-      this.create(segment.number + 1, next);
+    const { generation } = this.place;
+    // A process that follows to a new segment of this generation in the meantime must notice too.
+    while (this.place.generation === generation) {
+      const newest = this.numbers().at(-1);
+      if (newest !== undefined) LogSegment.empty(this.pathOf(newest));
+      this.attach();
     }
   }
 

@@ -168,9 +168,14 @@ export class LogSegment {
   }
 
   /** Empties the file, header included, so that every process notices. It needs no room on the disk. */
-  void(): void {
-    ftruncateSync(this.fd, 0);
-    fdatasyncSync(this.fd);
+  static empty(path: string): void {
+    const fd = openSync(path, 'r+');
+    try {
+      ftruncateSync(fd, 0);
+      fdatasyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
   }
 
   /** Whether the path still names this file. */
