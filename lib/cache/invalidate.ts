@@ -180,19 +180,24 @@ export class Invalidations {
         }
       }),
     );
-    const known = Promise.all([note, this.publishOnHost(records, local, origin)]);
-    const [noted, published] = await Promise.allSettled([known, this.publish(records, local, origin), local]);
+    const publishing = this.publish(records, local, origin);
+    const known = Promise.all([note, this.publishOnHost(records, { local, publishing, origin })]);
+    const [noted, published] = await Promise.allSettled([known, publishing, local]);
     if (published.status === 'fulfilled') results.push(published.value);
     return { results, failures: { tier: tierFailure, journal: causeOf(noted), peers: causeOf(published) } };
   }
 
-  /** For the other processes of the directory. */
+  /**
+   * For the other processes of the directory. Redis gets the records first: another process that has heard of them must not
+   * find there what they name.
+   */
   private publishOnHost(
     records: readonly LogRecord[],
-    local: Promise<unknown>,
-    origin: Origin,
+    { local, publishing, origin }: Publishing,
   ): Promise<void> | undefined {
-    return origin === 'remote' ? undefined : this.shared.hostLog?.publish(records, local);
+    const { hostLog, sharedLog } = this.shared;
+    if (origin === 'remote') return undefined;
+    return hostLog?.publish(records, local, sharedLog === undefined ? undefined : publishing);
   }
 
   private publish(records: readonly LogRecord[], local: Promise<unknown>, origin: Origin): Promise<boolean> {
@@ -210,7 +215,7 @@ export class Invalidations {
   /** Resolves when the records of a tag are on disk and published. */
   private async acknowledge(records: readonly LogRecord[], stored: Promise<void>, origin: Origin): Promise<void> {
     const published = this.publish(records, stored, origin);
-    const onHost = this.publishOnHost(records, stored, origin);
+    const onHost = this.publishOnHost(records, { local: stored, publishing: published, origin });
     const [kept, known] = await Promise.allSettled([this.durable(records, stored), onHost, published]);
     if (kept.status === 'rejected') throw kept.reason;
     if (known.status === 'rejected') throw this.notDurable(known.reason);
@@ -256,6 +261,14 @@ export class Invalidations {
       if (events.wants('invalidate')) events.emit('invalidate', { kind, lane, subject, position, origin });
     }
   }
+}
+
+interface Publishing {
+  /** Settles when the tiers of this process have carried the records out. */
+  readonly local: Promise<unknown>;
+  /** Settles when Redis has them, or will not get them now. */
+  readonly publishing: Promise<unknown>;
+  readonly origin: Origin;
 }
 
 interface Outcome<T> {

@@ -167,29 +167,30 @@ export class HostLog implements HostLogPort {
     this.follow(this.current.files);
   }
 
-  publish(records: readonly SharedRecord[], local: Promise<unknown>): Promise<void> | undefined {
+  publish(
+    records: readonly SharedRecord[],
+    local: Promise<unknown>,
+    after: Promise<unknown> | undefined,
+  ): Promise<void> | undefined {
     if (this.current.state !== 'on') return undefined;
-    const { life } = this.options;
-    const published = records.map(
-      ({ kind, lane, subject }) =>
-        new Promise<void>((resolve, reject) => {
-          const number = ++this.numbers;
-          const time = life.now();
-          const record = kind === 'expire' ? { kind, lane, subject, at: time } : { kind, lane, subject };
-          this.own.set(number, {
-            record,
-            local,
-            isInL3: this.options.ownsL3(),
-            body: JSON.stringify([this.author, number, time, kind, lane, subject]),
-            settle: (error) => (error === undefined ? resolve() : reject(error)),
-            segment: undefined,
-            isEchoed: false,
-            isSynced: false,
-          });
-        }),
-    );
-    this.publishing ??= this.appendAll().finally(() => (this.publishing = undefined));
-    return Promise.all(published).then(() => undefined);
+    const { life, ownsL3 } = this.options;
+    const [time, isInL3] = [life.now(), ownsL3()];
+    const settled: Promise<void>[] = [];
+    const made = records.map(({ kind, lane, subject }): readonly [number, OwnRecord] => {
+      const { promise, settle } = settleable();
+      settled.push(promise);
+      const number = ++this.numbers;
+      const record = kind === 'expire' ? { kind, lane, subject, at: time } : { kind, lane, subject };
+      const body = JSON.stringify([this.author, number, time, kind, lane, subject]);
+      return [number, { record, local, isInL3, body, settle, segment: undefined, isEchoed: false, isSynced: false }];
+    });
+    const append = (): void => {
+      for (const [number, own] of made) this.own.set(number, own);
+      this.publishing ??= this.appendAll().finally(() => (this.publishing = undefined));
+    };
+    if (after === undefined) append();
+    else after.then(append, append);
+    return Promise.all(settled).then(() => undefined);
   }
 
   async close(): Promise<void> {
@@ -357,6 +358,14 @@ export class HostLog implements HostLogPort {
 }
 
 const ignore = (): void => undefined;
+
+function settleable(): { readonly promise: Promise<void>; readonly settle: (error?: unknown) => void } {
+  const parts: { settle?: (error?: unknown) => void } = {};
+  const promise = new Promise<void>((resolve, reject) => {
+    parts.settle = (error) => (error === undefined ? resolve() : reject(error));
+  });
+  return { promise, settle: (error) => parts.settle?.(error) };
+}
 
 /** A body that cannot be read may have named anything. */
 function collect(into: Heard[], body: string, place: LogPlace): void {

@@ -48,8 +48,13 @@ export interface HostLogPort {
   /**
    * Appends local records for the other processes. Resolves when they are durable, and in the order of the log. Rejects when
    * that cannot be had. Undefined while there is no log. `local` settles when the tiers of this process have carried it out.
+   * Nothing is appended before `after` has settled.
    */
-  publish(records: readonly SharedRecord[], local: Promise<unknown>): Promise<void> | undefined;
+  publish(
+    records: readonly SharedRecord[],
+    local: Promise<unknown>,
+    after: Promise<unknown> | undefined,
+  ): Promise<void> | undefined;
 }
 
 /** The cache, as the shared log sees it. All that memory and flights need is done in the step of the call. */
