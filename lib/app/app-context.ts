@@ -126,6 +126,7 @@ export async function openDiskFor(context: AppContext): Promise<Disk> {
     recorder,
     evicted: (lane, key, tier, reason) => historyOf(lane).evicted(key, tier, reason),
     checkpoints: checkpointsDirectory(options),
+    version: options.version ?? '',
     serves: context.purpose === 'look' ? 'nobody' : 'others',
     labelsOf: (record) => labelsOfRecord(context.codec, record),
     minFreeBytes: storage?.minFreeBytes === undefined ? undefined : parseSize(storage.minFreeBytes),

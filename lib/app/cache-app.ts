@@ -168,7 +168,15 @@ export class App implements LaneCacheApp {
     this.cleanup = cleanupOf(context, disk, store);
 
     const checkpoints = (): Promise<ReadonlyMap<string, CheckpointUse>> => checkpointUse(this.checkpoints);
-    this.metrics = new LaneCacheMetrics({ lanes, counters, tiers, clock, events, checkpoints });
+    this.metrics = new LaneCacheMetrics({
+      lanes,
+      counters,
+      tiers,
+      clock,
+      events,
+      checkpoints,
+      host: () => disk.host,
+    });
     this.sweeper = new Sweeper({
       clock,
       events,

@@ -11,6 +11,7 @@ import type { ResolvedLane } from '../lanes/policy.js';
 import type { Answer } from '../ipc/server.js';
 import { OffTier } from '../tiers/off-tier.js';
 import type { StoredTierOptions } from '../tiers/stored-tier.js';
+import type { HostReport } from '../metrics/lane-cache-metrics.js';
 import type { Tier } from '../tiers/tier.js';
 
 export interface DiskOptions {
@@ -27,6 +28,8 @@ export interface DiskOptions {
   readonly evicted: NonNullable<StoredTierOptions['evicted']>;
   /** Whether other processes may ask this one while it is the owner. */
   readonly serves: 'others' | 'nobody';
+  /** The app's `version`, for a person who looks at the processes of the directory. */
+  readonly version: string;
   readonly minFreeBytes: number | undefined;
   /** The labels of a checkpoint that an earlier release saved. */
   readonly labelsOf: (record: CheckpointRecord) => readonly string[];
@@ -47,6 +50,8 @@ export interface Disk {
   readonly persistence: Persistence | undefined;
   /** What the processes of the directory let each other know. Absent without a directory. */
   readonly hostLog: HostLog | undefined;
+  /** The processes of the directory. Undefined while there is none. */
+  readonly host: HostReport | undefined;
   /** Keeps the records that the server has not received, when this process owns the directory. */
   readonly outbox: Outbox | undefined;
   /** Where checkpoints are, asked anew at each call: ownership may come later. */
@@ -80,6 +85,7 @@ export function noDisk(
     journal: undefined,
     persistence: undefined,
     hostLog: undefined,
+    host: undefined,
     outbox: undefined,
     checkpoints: () => checkpoints,
     whenFound: () => undefined,

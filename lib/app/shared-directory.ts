@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Persistence } from '../cache/lane-context.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
+import type { HostReport } from '../metrics/lane-cache-metrics.js';
 import { Retry } from '../clock/retry.js';
 import type { Outbox, SharedRecord } from '../invalidation/shared-log.js';
 import { HostLog } from '../invalidation/host-log.js';
@@ -51,6 +52,7 @@ interface Unavailable {
 interface Waiting {
   readonly name: 'waiting';
   readonly place: Place;
+  readonly ownerPid: number;
   /** Ends the attempts to become the owner, after the one under way. */
   readonly stopWaiting: () => Promise<void>;
   /** Undefined if no checkpoints are kept. */
@@ -105,7 +107,6 @@ export class SharedDirectory implements Disk {
   private answers: ReadonlyMap<string, Answer> | undefined;
   private appAnswers: () => readonly (readonly [string, Answer])[] = () => [];
   private readonly marker: MissedMarker;
-  private isLogOff = false;
   private readonly opened = new OpenDirectories();
 
   /**
@@ -141,7 +142,8 @@ export class SharedDirectory implements Disk {
       life: options.life,
       journal: () => this.journal,
       ownsL3: () => l3.isFollowed,
-      changed: (state, error) => this.reportLog(state, error),
+      changed: (state, error) =>
+        options.events.emit('host', { directory: root, state, ...(error !== undefined && { error }) }),
     });
     l3.follows(this.hostLog);
     this.persistence = l3.persistence({
@@ -171,6 +173,25 @@ export class SharedDirectory implements Disk {
       this.options.life.notBefore(this.l3.initial.latestTime);
       adopt(this.l3);
     });
+  }
+
+  get host(): HostReport | undefined {
+    const { phase, hostLog } = this;
+    if (phase.name !== 'owner' && phase.name !== 'waiting') return undefined;
+    const ownPid = process.pid;
+    const ownerPid = phase.name === 'owner' ? ownPid : phase.ownerPid;
+    const processes = phase.place.directory
+      .processes()
+      .map(({ pid, since, version }): HostReport['processes'][number] => {
+        return { pid, role: pid === ownerPid ? 'owner' : 'follower', since: new Date(since).toISOString(), version };
+      });
+    const isAlone = phase.name === 'owner' && processes.length < 2;
+    return {
+      directory: this.options.root,
+      role: isAlone ? 'alone' : phase.name === 'owner' ? 'owner' : 'follower',
+      processes,
+      log: { position: hostLog.place?.position ?? 0, behindBytes: hostLog.behindBytes },
+    };
   }
 
   answer(answers: () => readonly (readonly [string, Answer])[]): void {
@@ -236,7 +257,7 @@ export class SharedDirectory implements Disk {
 
   private async openSession(directory: LaneCacheDirectory): Promise<void> {
     const { clock, deadlineMs, minFreeBytes } = this.options;
-    this.session = await directory.openSession();
+    this.session = await directory.openSession(this.options.version);
     const folder = join(this.session.directory, 'l2');
     await this.l2.attach(
       new CacheFolder({ directory: folder, durability: 'session', clock, minFreeBytes, deadlineMs }),
@@ -273,7 +294,7 @@ export class SharedDirectory implements Disk {
     const stopWaiting = inUse.whenFree((owned) => {
       this.takeOver(place, owned, remote).catch((error: unknown) => this.reportFailedTakeOver(error));
     });
-    this.phase = { name: 'waiting', place, stopWaiting, remote };
+    this.phase = { name: 'waiting', place, ownerPid, stopWaiting, remote };
   }
 
   /** Without a log of the directory L2 is emptied: nobody has judged what this process stored there. */
@@ -350,18 +371,6 @@ export class SharedDirectory implements Disk {
   private answerOf(call: string): Answer | undefined {
     this.answers ??= new Map([...checkpointAnswers(() => this.store), ...this.appAnswers()]);
     return this.answers.get(call);
-  }
-
-  private reportLog(state: 'on' | 'off', error: unknown): void {
-    const { events, root } = this.options;
-    const wasOff = this.isLogOff;
-    this.isLogOff = state === 'off';
-    if (wasOff === this.isLogOff) return;
-    const detail =
-      state === 'on'
-        ? `the processes that use '${root}' hear of each other's invalidations again`
-        : `the processes that use '${root}' do not hear of each other's invalidations: its log cannot be used`;
-    events.emit('tier', { tier: 'l3', state: 'on', detail, ...(error !== undefined && { error }) });
   }
 
   /** The owner hears of it by the log of the directory, if there is one. */

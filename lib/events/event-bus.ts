@@ -121,6 +121,7 @@ function openOutlets(report: ListenerReport): Outlets {
     invalidate: new Outlet('invalidate', report),
     tier: new Outlet('tier', report),
     owner: new Outlet('owner', report),
+    host: new Outlet('host', report),
     quarantine: new Outlet('quarantine', report),
     sweep: new Outlet('sweep', report),
     checkpoint: new Outlet('checkpoint', report),

@@ -5,6 +5,7 @@ import {
   checkpointText,
   workflowText,
   cleanupText,
+  hostText,
   ownerText,
   plainText,
   quarantineText,
@@ -78,7 +79,12 @@ function logStates(events: LaneCacheEvents, target: LogTarget, debug: Write): ((
     }),
     events.on('owner', (event) => {
       if (event.state === 'owned') debug(ownerText(event));
-      else target.warn(ownerText(event));
+      else if (event.state === 'refused') target.warn(ownerText(event));
+      else target.log(ownerText(event));
+    }),
+    events.on('host', (event) => {
+      if (event.state === 'on') debug(hostText(event));
+      else target.warn(hostText(event));
     }),
     events.on('quarantine', (event) => target.warn(quarantineText(event))),
     events.on('checkpoint', (event) => {

@@ -60,6 +60,13 @@ export interface LaneCacheEventMap {
     readonly state: 'owned' | 'waiting' | 'taken-over' | 'refused';
     readonly ownerPid?: number;
   };
+  /** The log by which the processes of the directory hear of each other's invalidations. */
+  host: {
+    readonly directory: string;
+    /** `lost`: its history was lost, so that everything cached here was dropped. */
+    readonly state: 'on' | 'off' | 'lost';
+    readonly error?: unknown;
+  };
   quarantine: { readonly directory: string; readonly movedTo: string; readonly cause: string };
   sweep: SweepReport;
   checkpoint: {

@@ -9,7 +9,7 @@ const LONGEST_SHOWN = 120;
 const ADVICE: Readonly<Record<TierOffReason, string>> = {
   policy: '',
   'no-directory': "Set 'directory' if entries should reach the disk.",
-  'in-use': 'Another process owns the directory; give this one a directory of its own.',
+  'in-use': 'Another process owns the directory; this one takes over when that one ends.',
   breaker: 'It failed repeatedly and is tried again by itself; if it stays off, look at the disk or the server.',
   'disk-full': "Free some space on the volume, or lower 'storage.minFreeBytes'.",
   'read-only': 'Make the directory writable for this user.',
@@ -40,11 +40,20 @@ export function ownerText({ directory, state, ownerPid }: Told<'owner'>): string
   const owner = ownerPid === undefined ? 'another process' : `process ${ownerPid}`;
   const texts: Readonly<Record<typeof state, string>> = {
     owned: `This process owns the cache directory '${directory}'.`,
-    waiting: `The cache directory '${directory}' belongs to ${owner}. This process takes over when that one ends; until then it has no persistent tier of its own, and saves and restores checkpoints through that one.`,
+    waiting: `The cache directory '${directory}' belongs to ${owner}. Invalidations reach all its processes. This process takes over when that one ends; until then it has no persistent tier of its own, and saves and restores checkpoints through that one.`,
     'taken-over': `This process has taken over the cache directory '${directory}' from ${owner}, which has ended.`,
     refused: `The cache directory '${directory}' was removed, and ${owner} has made it anew. This process goes on without its persistent tier and checkpoints until that one has ended.`,
   };
   return texts[state];
+}
+
+export function hostText({ directory, state, error }: Told<'host'>): string {
+  const texts: Readonly<Record<typeof state, string>> = {
+    on: `The processes that use the cache directory '${directory}' hear of each other's invalidations.`,
+    off: `The log of the cache directory '${directory}' cannot be used. This process does not hear what others invalidate, and serves nothing that it had cached before. It is tried again by itself.`,
+    lost: `The log of the cache directory '${directory}' was removed, damaged or given up on a full disk. Everything that was cached before was dropped.`,
+  };
+  return sentences(texts[state], causeText(error));
 }
 
 export function quarantineText({ directory, movedTo, cause }: Told<'quarantine'>): string {

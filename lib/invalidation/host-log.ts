@@ -16,7 +16,7 @@ interface HostLogOptions {
   /** Whether L3 is this process's, and has everything that is invalidated here. */
   readonly ownsL3: () => boolean;
   /** The log can be used, or cannot: other processes hear nothing. */
-  readonly changed: (state: 'on' | 'off', error?: unknown) => void;
+  readonly changed: (state: 'on' | 'off' | 'lost', error?: unknown) => void;
   /** A segment of this size is followed by another. Default 4 MB. */
   readonly segmentBytes?: number | undefined;
 }
@@ -289,6 +289,7 @@ export class HostLog implements HostLogPort {
     }
     this.heard = [];
     const dropped = follower?.drop().catch(() => undefined);
+    this.options.changed('lost');
     try {
       current.files.attach();
       this.applied.restart(current.files.place, dropped);

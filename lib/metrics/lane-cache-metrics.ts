@@ -13,6 +13,25 @@ import type { CheckpointUse } from './prometheus-metrics.js';
 export interface MetricsReport {
   readonly timestamp: IsoTime;
   readonly lanes: Readonly<Record<string, LaneMetrics>>;
+  /** The processes that share the directory. Absent without a directory. */
+  readonly host?: HostReport;
+}
+
+/** The processes of one directory, as one of them sees them. */
+export interface HostReport {
+  readonly directory: string;
+  /** Of the process that reports. `alone`: it owns the directory, and no other process uses it. */
+  readonly role: 'owner' | 'follower' | 'alone';
+  /** A process that was killed is listed until the next sweep. Containers number their processes each for itself. */
+  readonly processes: readonly {
+    readonly pid: number;
+    readonly role: 'owner' | 'follower';
+    readonly since: IsoTime;
+    /** The app's `version`. */
+    readonly version: string;
+  }[];
+  /** How far the log of invalidations has been followed, and how many bytes are still to be read. */
+  readonly log: { readonly position: number; readonly behindBytes: number };
 }
 
 /** What the numbers are gathered from. */
@@ -26,6 +45,8 @@ interface MetricsSources {
   readonly events: LaneCacheEvents;
   /** Checkpoints by lane; absent when the app has none. */
   readonly checkpoints?: () => Promise<ReadonlyMap<string, CheckpointUse>>;
+  /** The processes of the directory; absent without one. */
+  readonly host?: () => HostReport | undefined;
   /** Loads the optional peer prom-client; replaced in tests. */
   readonly promClient?: PromClientLoader;
 }
@@ -63,7 +84,8 @@ export class LaneCacheMetrics implements MetricsReader {
   /** The numbers of all lanes at one moment. */
   report(): MetricsReport {
     const lanes = Array.from(this.sources.lanes.keys(), (lane) => [lane, this.lane(lane)] as const);
-    return { timestamp: this.now(), lanes: Object.fromEntries(lanes) };
+    const host = this.sources.host?.();
+    return { timestamp: this.now(), lanes: Object.fromEntries(lanes), ...(host !== undefined && { host }) };
   }
 
   /** The page that Prometheus scrapes. Throws OPTIONS_INVALID if prom-client is not installed. */

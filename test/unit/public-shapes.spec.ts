@@ -143,7 +143,22 @@ describe('numbers', () => {
       readonly policy: main.CachePolicy;
     }
     same<main.LaneMetrics, LaneMetrics>(true);
-    same<main.MetricsReport, { readonly timestamp: string; readonly lanes: Lanes<LaneMetrics> }>(true);
+    interface Host {
+      readonly directory: string;
+      readonly role: 'owner' | 'follower' | 'alone';
+      readonly processes: readonly {
+        readonly pid: number;
+        readonly role: 'owner' | 'follower';
+        readonly since: string;
+        readonly version: string;
+      }[];
+      readonly log: { readonly position: number; readonly behindBytes: number };
+    }
+    same<main.HostReport, Host>(true);
+    same<
+      main.MetricsReport,
+      { readonly timestamp: string; readonly lanes: Lanes<LaneMetrics>; readonly host?: main.HostReport }
+    >(true);
   });
 
   it('of a measurement keep theirs', () => {
@@ -222,6 +237,7 @@ describe('events and errors', () => {
       | 'invalidate'
       | 'tier'
       | 'owner'
+      | 'host'
       | 'quarantine'
       | 'sweep'
       | 'checkpoint'

@@ -5,7 +5,7 @@ import { quarantinesOf } from '../../storage/files/quarantine.js';
 import { bytesText } from '../texts.js';
 import type { Finding } from './findings.js';
 
-const OWN_FOLDERS = ['claims', 'sessions', 'l3', 'checkpoints'];
+const OWN_FOLDERS = ['claims', 'sessions', 'log', 'l3', 'checkpoints'];
 const GROUP_AND_OTHERS = 0o077;
 const OTHERS_WRITE = 0o022;
 const MOST_RESERVED = 256 * 1024 ** 2;

@@ -28,7 +28,7 @@ const TIER_ADVICE: Readonly<Record<string, string>> = {
   'disk-full': "Free space on the volume, or lower 'storage.minFreeBytes'.",
   'read-only': "Make the directory writable for the app's user.",
   quarantined: 'It comes back automatically; if it does not, check the volume.',
-  'in-use': 'Another process owns the directory. Give each app a directory of its own.',
+  'in-use': 'Another process owns the directory. This one takes over when that one ends.',
   disconnected: 'Check the server and its address.',
 };
 

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { readdir, rm, stat, writeFile, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, randomId } from '../../clock/clock.js';
@@ -60,13 +61,13 @@ export class LaneCacheDirectory {
     return directory;
   }
 
-  /** Creates the session of this process, which lasts while the process lives. */
-  async openSession(): Promise<Session> {
+  /** Creates the session of this process, which lasts while the process lives. Others can read its `version`. */
+  async openSession(version: string): Promise<Session> {
     const directory = join(this.sessions, `${process.pid}-${randomId().slice(0, 12)}`);
     await ensurePrivateDirectory(directory);
     const place = await SocketPlace.at(directory);
     const letGo = await this.options.liveness.hold(place.socketPath(HOLDER));
-    await writeFile(join(directory, HELD), '', { mode: 0o600 });
+    await writeFile(join(directory, HELD), version, { mode: 0o600 });
     let removed: Promise<void> | undefined;
     const remove = async (): Promise<void> => {
       await letGo();
@@ -74,6 +75,16 @@ export class LaneCacheDirectory {
       await rm(directory, { recursive: true, force: true });
     };
     return { directory, remove: () => (removed ??= remove()) };
+  }
+
+  /** The processes that use the directory, oldest first. One that was killed counts until its session is removed. */
+  processes(): readonly DirectoryUser[] {
+    try {
+      const names = readdirSync(this.sessions).filter((name) => SESSION.test(name));
+      return names.flatMap((name) => userOf(join(this.sessions, name), name)).toSorted((a, b) => a.since - b.since);
+    } catch {
+      return [];
+    }
   }
 
   /**
@@ -103,6 +114,23 @@ export class LaneCacheDirectory {
     } finally {
       await place.leave();
     }
+  }
+}
+
+/** A process, or a thread of one, that uses the directory. */
+interface DirectoryUser {
+  readonly pid: number;
+  /** Epoch ms. */
+  readonly since: number;
+  readonly version: string;
+}
+
+function userOf(session: string, name: string): readonly DirectoryUser[] {
+  try {
+    const held = join(session, HELD);
+    return [{ pid: Number.parseInt(name, 10), since: statSync(held).mtimeMs, version: readFileSync(held, 'utf8') }];
+  } catch {
+    return [];
   }
 }
 
