@@ -52,12 +52,18 @@ describe('the log for operators', () => {
     bus.emit('owner', { directory: '/c', state: 'owned' });
     bus.emit('owner', { directory: '/c', state: 'waiting', ownerPid: 7 });
     bus.emit('owner', { directory: '/c', state: 'refused', ownerPid: 7 });
+    bus.emit('host', { directory: '/c', state: 'on' });
+    bus.emit('host', { directory: '/c', state: 'lost' });
+    bus.emit('host', { directory: '/c', state: 'off', error: new Error('EMFILE') });
     bus.emit('quarantine', { directory: '/c/l3', movedTo: '/c/l3.bad', cause: 'l3: it is short' });
     bus.emit('quarantine', { directory: '/c/cp', movedTo: '/c/cp.bad', cause: 'checkpoints: it is short' });
     expect(lines).toEqual([
       "debug This process owns the cache directory '/c'.",
-      "warn The cache directory '/c' belongs to process 7. This process takes over when that one ends; until then it has no persistent tier of its own, and saves and restores checkpoints through that one.",
+      "log The cache directory '/c' belongs to process 7. Invalidations reach all its processes. This process takes over when that one ends; until then it has no persistent tier of its own, and saves and restores checkpoints through that one.",
       "warn The cache directory '/c' was removed, and process 7 has made it anew. This process goes on without its persistent tier and checkpoints until that one has ended.",
+      "debug The processes that use the cache directory '/c' hear of each other's invalidations.",
+      "warn The log of the cache directory '/c' was removed, damaged or given up on a full disk. Everything that was cached before was dropped.",
+      "warn The log of the cache directory '/c' cannot be used. This process does not hear what others invalidate, and serves nothing that it had cached before. It is tried again by itself. EMFILE.",
       "warn The cache directory '/c/l3' was damaged. L3: it is short. It was moved to '/c/l3.bad' and a fresh one started. Entries are computed again. Check the disk if this repeats.",
       "warn The cache directory '/c/cp' was damaged. Checkpoints: it is short. It was moved to '/c/cp.bad' and a fresh one started. Checkpoints that lay there are not restored any more, and are never deleted by the library. Check the disk if this repeats.",
     ]);
