@@ -278,6 +278,7 @@ export class App implements LaneCacheApp {
 
   private async flush(): Promise<void> {
     const { l2, l3, l4 } = this.tiers;
+    await this.opened.disk.hostLog?.flush();
     await Promise.allSettled([l2, l3, l4].filter((tier) => tier.state.state === 'on').map((tier) => tier.flush()));
   }
 }

@@ -107,6 +107,7 @@ export class SharedDirectory implements Disk {
   private answers: ReadonlyMap<string, Answer> | undefined;
   private appAnswers: () => readonly (readonly [string, Answer])[] = () => [];
   private readonly marker: MissedMarker;
+  private logState: 'on' | 'off' | undefined;
   private readonly opened = new OpenDirectories();
 
   /**
@@ -142,8 +143,7 @@ export class SharedDirectory implements Disk {
       life: options.life,
       journal: () => this.journal,
       ownsL3: () => l3.isFollowed,
-      changed: (state, error) =>
-        options.events.emit('host', { directory: root, state, ...(error !== undefined && { error }) }),
+      changed: (state, error) => this.reportLog(state, error),
     });
     l3.follows(this.hostLog);
     this.persistence = l3.persistence({
@@ -371,6 +371,16 @@ export class SharedDirectory implements Disk {
   private answerOf(call: string): Answer | undefined {
     this.answers ??= new Map([...checkpointAnswers(() => this.store), ...this.appAnswers()]);
     return this.answers.get(call);
+  }
+
+  /** Once for as long as it stays so. A directory that cannot be used at all has been reported already. */
+  private reportLog(state: 'on' | 'off' | 'lost', error: unknown): void {
+    const { events, root } = this.options;
+    if (state !== 'lost') {
+      if (this.logState === state || (state === 'off' && this.phase.name === 'unavailable')) return;
+      this.logState = state;
+    }
+    events.emit('host', { directory: root, state, ...(error !== undefined && { error }) });
   }
 
   /** The owner hears of it by the log of the directory, if there is one. */

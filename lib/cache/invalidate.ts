@@ -223,9 +223,10 @@ export class Invalidations {
   }
 
   private async durable(records: readonly LogRecord[], stored: Promise<void>): Promise<void> {
-    const [noted, kept] = await Promise.allSettled([this.noteMissed(), stored]);
+    const note = this.noteMissed();
+    const [noted, kept] = await Promise.allSettled([note, stored]);
     if (noted.status === 'rejected') throw this.notDurable(noted.reason);
-    if (kept.status === 'fulfilled') return;
+    if (kept.status === 'fulfilled' || note !== undefined) return;
     const position = lastOf(records);
     for (const tier of this.shared.below) if (tier.name === 'l3') tier.invalidateBefore(position);
     await this.emptyPersistence(kept.reason);

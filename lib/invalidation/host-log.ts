@@ -193,10 +193,15 @@ export class HostLog implements HostLogPort {
     return Promise.all(settled).then(() => undefined);
   }
 
+  /** Resolves when every record of this process is in the log, and L3 would not carry it out again. Never rejects. */
+  async flush(): Promise<void> {
+    await this.publishing;
+    await this.applied.flush();
+  }
+
   async close(): Promise<void> {
     this.cancelIdle();
-    await this.publishing;
-    await this.applied.store();
+    await this.flush();
     const { current } = this;
     this.current = { state: 'closed' };
     this.freshUntil = NEVER;
@@ -392,7 +397,7 @@ function collect(into: Heard[], body: string, place: LogPlace): void {
 
 /** Up to where the persistent tier has carried out everything, in the order of the log. */
 class AppliedPlace {
-  private readonly pending: { readonly place: LogPlace; isDone: boolean }[] = [];
+  private readonly pending: { readonly place: LogPlace; readonly carriedOut: Promise<unknown>; isDone: boolean }[] = [];
   private reached: LogPlace | undefined;
   private stored: LogPlace | undefined;
   private cancel: (() => void) | undefined;
@@ -411,7 +416,7 @@ class AppliedPlace {
   }
 
   add(place: LogPlace, carriedOut: Promise<unknown>): void {
-    const entry = { place, isDone: false };
+    const entry = { place, carriedOut, isDone: false };
     this.pending.push(entry);
     const done = (): void => {
       entry.isDone = true;
@@ -420,8 +425,13 @@ class AppliedPlace {
     carriedOut.then(done, done);
   }
 
-  /** Never rejects. */
-  async store(): Promise<void> {
+  /** Everything that was followed is carried out, and a later owner does not do so again. Never rejects. */
+  async flush(): Promise<void> {
+    await Promise.allSettled(this.pending.map(({ carriedOut }) => carriedOut));
+    await this.store();
+  }
+
+  private async store(): Promise<void> {
     this.cancel?.();
     this.cancel = undefined;
     const { reached } = this;

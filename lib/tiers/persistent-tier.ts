@@ -73,7 +73,9 @@ export class PersistentTier extends StoredTier implements LogJournal {
   whenFound(adopt: () => void): void {
     this.adopt = adopt;
     this.isFound = false;
-    this.isFollowed = this.supervisor.isAttached;
+    // A folder that could not be opened yet catches up by the history once it can.
+    const isOpened = this.supervisor.store !== undefined || this.history === undefined;
+    this.isFollowed = this.supervisor.isAttached && isOpened;
   }
 
   /** A folder that has missed more than `history` knows is set aside. To be called before `attach`. */

@@ -53,7 +53,7 @@ export class LaneCacheDirectory {
   static async prepare(options: LaneCacheDirectoryOptions): Promise<LaneCacheDirectory> {
     const { root } = options;
     const names = await namesIn(root);
-    const isOurs = names.length === 0 || names.includes('claims') || names.includes('sessions');
+    const isOurs = names.length === 0 || ['claims', 'sessions', 'log'].some((name) => names.includes(name));
     await ensurePrivateDirectory(root, isOurs ? 'tighten' : 'keep');
     if (isOurs) await hideFromGit(root);
     const directory = new LaneCacheDirectory(options);
@@ -80,7 +80,7 @@ export class LaneCacheDirectory {
   /** The processes that use the directory, oldest first. One that was killed counts until its session is removed. */
   processes(): readonly DirectoryUser[] {
     try {
-      const names = readdirSync(this.sessions).filter((name) => SESSION.test(name));
+      const names = [...readdirSync(this.sessions)].filter((name) => SESSION.test(name));
       return names.flatMap((name) => userOf(join(this.sessions, name), name)).toSorted((a, b) => a.since - b.since);
     } catch {
       return [];
