@@ -35,7 +35,7 @@ export const randomId = (): string => randomBytes(16).toString('hex');
 const { setImmediate } = timers;
 
 /** Taken when the library is loaded: test runners replace it. */
-const { nextTick } = process;
+const nextTick: (run: () => void) => void = process.nextTick.bind(process);
 
 /** Runs `run` when the code that runs now has returned, before the system is asked for news. */
 export const afterThisStep = (run: () => void): void => nextTick(run);

@@ -163,12 +163,8 @@ export class StoreSupervisor {
     }
     if (store === undefined || this.isTainted) throw new StorageFault('damaged', 'cannot be read');
     if (this.closing !== undefined) return;
-<<<<<<< HEAD
-    this.options.serving?.(store);
-=======
->>>>>>> a4c5c7c (feat(invalidation): share invalidations among the processes of a directory)
     this.store = store;
-    this.options.serving?.();
+    this.options.serving?.(store);
     this.breaker.turnOn();
   }
 

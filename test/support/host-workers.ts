@@ -75,7 +75,7 @@ export class HostStress {
     const disturbing = options.disturbed === true ? stress.disturb() : Promise.resolve();
     await Promise.all(slots.map((slot) => stress.drive(slot)));
     await disturbing;
-    await Promise.all(stress.children.map((child) => child?.end('SIGKILL')));
+    for (const child of stress.children) await child?.end('SIGKILL');
     const { gets, changes, kills, stops, stale, crashes } = stress;
     return { gets, changes, kills, stops, stale, crashes };
   }

@@ -192,8 +192,8 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ]),
   omit('10 durable', 'a tag is awaited', restarts, tag, [
     invalidations,
-    'Promise.allSettled([this.noteMissed(), stored])',
-    'Promise.allSettled([this.noteMissed(), stored.catch(() => undefined) && undefined])',
+    'Promise.allSettled([note, stored])',
+    'Promise.allSettled([note, stored.catch(() => undefined) && undefined])',
   ]),
   omit('10 durable', 'a tier that could not be reached is emptied', breaking, broken, [
     invalidations,
