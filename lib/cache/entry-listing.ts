@@ -25,7 +25,7 @@ type Listed = Omit<EntryInfo, 'tiers'>;
 /** Each key that a tier could serve, once, with all tiers that could; a peek that changes and counts nothing. */
 export async function* listEntries(context: LaneContext, pattern: KeyPattern | undefined): AsyncIterable<EntryInfo> {
   const { shared, lane } = context;
-  const matches = (key: string): boolean => pattern === undefined || pattern.matches(key);
+  const matches = (key: string): boolean => pattern === undefined || pattern.matchesKey(key);
   const above: TierName[] = [];
   const inMemory = [...context.memory.values()].map((entry) => entry.key);
   for (const key of inMemory) {

@@ -179,8 +179,8 @@ export function bypassReason(context: LaneContext, key: string, ttlMs?: number):
   if (context.shared.memory.state.state === 'off') return 'closed';
   if (isPartitioned(context)) return 'stale-distributed';
   const { include, exclude } = context;
-  if (exclude.some((pattern) => pattern.matches(key))) return 'excluded';
-  if (include.length > 0 && !include.some((pattern) => pattern.matches(key))) return 'excluded';
+  if (exclude.some((pattern) => pattern.matchesKey(key))) return 'excluded';
+  if (include.length > 0 && !include.some((pattern) => pattern.matchesKey(key))) return 'excluded';
   return ttlMs === 0 ? 'ttl-zero' : undefined;
 }
 

@@ -32,12 +32,36 @@ export class KeyPattern {
     return at <= end;
   }
 
-  /** Whether it matches the key of an entry, or `tag:key` with one of its tags. */
-  matchesEntry(key: string, tags: readonly string[]): boolean {
+  /** Whether it matches a key, or what a Keyv store was given as the key, without the prefix that the store adds. */
+  matchesKey(key: string): boolean {
     if (this.matches(key)) return true;
+    const given = this.isOfStore ? undefined : keyGivenToStore(key);
+    return given !== undefined && this.matches(given);
+  }
+
+  /** Whether it matches the key of an entry, as `matchesKey`, or `tag:key` with one of its tags. */
+  matchesEntry(key: string, tags: readonly string[]): boolean {
+    if (this.matchesKey(key)) return true;
     for (const tag of tags) if (this.matches(`${tag}:${key}`)) return true;
     return false;
   }
+
+  /** Whether it is about the prefix of a store itself. */
+  private get isOfStore(): boolean {
+    return this.text.startsWith(STORE);
+  }
+}
+
+/** What the keys of Keyv stores begin with, before a namespace without `:`. */
+const STORE = 'keyv:';
+
+/** The prefix of the keys of a store whose namespace is written as `segment`. */
+export const storePrefix = (segment: string): string => `${STORE}${segment}:`;
+
+function keyGivenToStore(key: string): string | undefined {
+  if (!key.startsWith(STORE)) return undefined;
+  const end = key.indexOf(':', STORE.length);
+  return end < 0 ? undefined : key.slice(end + 1);
 }
 
 function checkText(text: unknown): void {

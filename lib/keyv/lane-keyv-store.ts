@@ -1,5 +1,6 @@
 import type { LaneManager } from '../cache/lane-manager.js';
 import { createHash } from 'node:crypto';
+import { storePrefix } from '../entries/pattern.js';
 import type { Duration } from '../lanes/units.js';
 import { anything, coded, kindOf, text, defineOptions } from '../options/options-shape.js';
 
@@ -59,7 +60,10 @@ const STORE_OPTIONS = defineOptions<{ readonly namespace?: string }>('laneKeyvSt
 /** As Keyv and cache-manager have it. */
 export const milliseconds = coded(
   'TTL_INVALID',
-  kindOf('a number of MILLISECONDS', (value): value is number => typeof value === 'number' && !Number.isNaN(value)),
+  kindOf(
+    'a number of MILLISECONDS, such as 30_000 for half a minute',
+    (value): value is number => typeof value === 'number' && !Number.isNaN(value),
+  ),
 );
 
 const ENTRY = defineOptions<KeyvEntry>('An entry', { key: text, value: anything, ttl: milliseconds });
@@ -155,8 +159,8 @@ const PLAIN = /^[\w.@/-]{1,128}$/;
  * pairs of names have different prefixes.
  */
 export function keyPrefix(own: string | undefined, ofKeyv: string | undefined): string {
-  if (own === undefined || own === ofKeyv) return `keyv:${segment(ofKeyv)}:`;
-  return ofKeyv === undefined ? `keyv:${segment(own)}:` : `keyv:${segment(own)}+${segment(ofKeyv)}:`;
+  if (own === undefined || own === ofKeyv) return storePrefix(segment(ofKeyv));
+  return storePrefix(ofKeyv === undefined ? segment(own) : `${segment(own)}+${segment(ofKeyv)}`);
 }
 
 function segment(name: string | undefined): string {

@@ -39,6 +39,8 @@ const readWrap = <T>(given: WrapOptions<T>): WrapOptions<T> => WRAP_OPTIONS.read
  */
 export function laneWrap(lane: LaneManager, namespace: string, events: EventEmitter): Cache['wrap'] {
   const prefix = keyPrefix(namespace, namespace);
+  /** The keys of which a renewal runs, which reports its end once. */
+  const renewing = new Set<string>();
 
   function wrap<T>(
     key: string,
@@ -62,10 +64,15 @@ export function laneWrap(lane: LaneManager, namespace: string, events: EventEmit
     const get = (freshness: EntryOptions) =>
       lane.getOrSet(prefix + key, computeValue, { isolation: 'clone', ...freshness });
     const found = await get({});
-    if (isDue(found, options)) {
+    if (isDue(found, options) && !renewing.has(key)) {
+      renewing.add(key);
+      const done = (event: object): void => {
+        renewing.delete(key);
+        events.emit('refresh', event);
+      };
       void get({ forceFresh: true }).then(
-        ({ value }) => events.emit('refresh', { key, value }),
-        (error: unknown) => events.emit('refresh', { key, value: found.value, error }),
+        ({ value }) => done({ key, value }),
+        (error: unknown) => done({ key, value: found.value, error }),
       );
     }
     return options.raw === true ? found : found.value;

@@ -82,6 +82,16 @@ const nestApp = (name, type, dependencies, step, more = {}) => ({
 
 const WITH_PEERS = { environment: { PEERS: 'with' } };
 
+const dropIn = (version, keyv, { more, ...rest } = {}) => ({
+  name: `drop-in-keyv-${version}`,
+  app: 'drop-in',
+  type: 'module',
+  inCi: false,
+  dependencies: { ...nest('^12.0.0'), ...PEERS_12, 'cache-manager': '^7.2.9', keyv, ...more },
+  steps: [['--test', 'app.test.mjs']],
+  ...rest,
+});
+
 export const CONSUMERS = [
   nestApp('nest-12-esm-jest', 'module', { ...nest('^12.0.0'), ...JEST }, RUN_JEST_ESM, { inCi: true }),
   nestApp('nest-11-cjs-jest', 'commonjs', { ...nest('^11.0.0'), ...JEST, ...PEERS_11 }, RUN_JEST_CJS, {
@@ -132,6 +142,14 @@ export const CONSUMERS = [
   shared('redis', 6),
   shared('ioredis', 5),
   shared('ioredis', 6),
+  dropIn('5', '^5.6.0', { inCi: true }),
+  // Keyv 6 needs Node 22.19
+  dropIn('6', '^6.0.0', {
+    runtime: `${NODE_PACKAGE}/bin/node`,
+    node: '24',
+    environment: { KEYV: '6' },
+    more: { [NODE_PACKAGE]: '24' },
+  }),
   {
     name: 'keyv-suite',
     app: 'keyv-suite',

@@ -121,6 +121,32 @@ describe('CACHE_MANAGER over a lane', () => {
     await expect(boot({ imports, providers: [Shelf] })).rejects.toThrow("can't resolve");
   });
 
+  it.each([[{ ttl: 30 }], ['30s'], ['30'], [Number.NaN], [[30]], [true]])(
+    'rejects %p as a ttl, and keeps what it holds',
+    async (ttl) => {
+      const { cache } = await shelf();
+      await cache.set('k', 'before');
+      const rejection = { code: 'TTL_INVALID', message: expect.stringContaining('MILLISECONDS, such as 30_000') };
+      await expect(cache.set('k', 'after', ttl as never)).rejects.toMatchObject(rejection);
+      await expect(cache.mset([{ key: 'k', value: 'after', ttl: ttl as never }])).rejects.toMatchObject(rejection);
+      expect(await cache.get('k')).toBe('before');
+    },
+  );
+
+  it('is reached by the patterns of the lane, with the keys that the app knows', async () => {
+    const { cache, lane } = await shelf({ lanes: { standard: { exclude: ['private:*'] } } });
+    await lane.set('page:own', 0);
+    await cache.set('page:1', 1);
+    await cache.set('other', 2);
+    await cache.set('private:1', 3);
+    expect(await cache.get('private:1')).toBeUndefined();
+    const listed: string[] = [];
+    for await (const { key } of lane.entries('page:?')) listed.push(key);
+    expect(listed).toEqual(['keyv:cache-manager:page:1']);
+    expect(await lane.invalidateByPattern('page:*')).toBe(2);
+    expect(await cache.mget(['page:1', 'other'])).toEqual([undefined, 2]);
+  });
+
   it('gets, sets, deletes and clears', async () => {
     const { cache } = await shelf();
     expect(await cache.get('key')).toBeUndefined();
@@ -288,6 +314,30 @@ describe('CACHE_MANAGER over a lane', () => {
       const ask = () => cache.wrap('a', () => ++calls, 60_000, 90_000);
       expect([await ask(), await renewed]).toEqual([1, { key: 'a', value: 2 }]);
       expect(await cache.get('a')).toBe(2);
+    });
+
+    it('reports the failure of a renewal once, however many callers find the entry due', async () => {
+      const { cache } = await shelf();
+      const events: unknown[] = [];
+      cache.on('refresh', (event) => events.push(event));
+      const failed = new Promise((resolve) => cache.on('refresh', resolve));
+      let calls = 0;
+      const source = new Error('the source is down');
+      const ask = () =>
+        cache.wrap(
+          'a',
+          async () => {
+            if (++calls > 1) throw source;
+            return 1;
+          },
+          60_000,
+          90_000,
+        );
+      expect(await Promise.all([ask(), ask(), ask(), ask()])).toEqual([1, 1, 1, 1]);
+      await failed;
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(events).toEqual([{ key: 'a', value: 1, error: source }]);
+      expect(calls).toBe(2);
     });
 
     it('returns the raw entry on request', async () => {

@@ -57,3 +57,18 @@ describe('a pattern', () => {
     },
   );
 });
+
+describe('a pattern and the key of a Keyv store', () => {
+  it.each([
+    ['user:*', 'keyv:app:user:7', true],
+    ['user:7', 'keyv::user:7', true],
+    ['app:user:*', 'keyv:app:user:7', false],
+    ['keyv:app:*', 'keyv:app:user:7', true],
+    ['keyv:app:*', 'keyv:other:keyv:app:user:7', false],
+    ['user:*', 'keyv:user:7', false],
+    ['user:*', 'other:app:user:7', false],
+  ])('%s matches %s: %p', (pattern, key, matches) => {
+    expect(new KeyPattern(pattern).matchesKey(key)).toBe(matches);
+    expect(new KeyPattern(pattern).matchesEntry(key, [])).toBe(matches);
+  });
+});
