@@ -35,8 +35,7 @@ export class KeyPattern {
   /** Whether it matches a key, or what a Keyv store was given as the key, without the prefix that the store adds. */
   matchesKey(key: string): boolean {
     if (this.matches(key)) return true;
-    const given = this.isOfStore ? undefined : keyGivenToStore(key);
-    return given !== undefined && this.matches(given);
+    return !this.isOfStore && keysGivenToStore(key).some((given) => this.matches(given));
   }
 
   /** Whether it matches the key of an entry, as `matchesKey`, or `tag:key` with one of its tags. */
@@ -58,10 +57,13 @@ const STORE = 'keyv:';
 /** The prefix of the keys of a store whose namespace is written as `segment`. */
 export const storePrefix = (segment: string): string => `${STORE}${segment}:`;
 
-function keyGivenToStore(key: string): string | undefined {
-  if (!key.startsWith(STORE)) return undefined;
-  const end = key.indexOf(':', STORE.length);
-  return end < 0 ? undefined : key.slice(end + 1);
+/** What the store was given, and that without the namespace, which Keyv puts in front of the key as well. */
+function keysGivenToStore(key: string): readonly string[] {
+  const end = key.startsWith(STORE) ? key.indexOf(':', STORE.length) : NOWHERE;
+  if (end === NOWHERE) return [];
+  const given = key.slice(end + 1);
+  const namespace = `${key.slice(STORE.length, end).split('+').at(-1)}:`;
+  return given.startsWith(namespace) ? [given, given.slice(namespace.length)] : [given];
 }
 
 function checkText(text: unknown): void {

@@ -65,6 +65,10 @@ describe('a pattern and the key of a Keyv store', () => {
     ['app:user:*', 'keyv:app:user:7', false],
     ['keyv:app:*', 'keyv:app:user:7', true],
     ['keyv:app:*', 'keyv:other:keyv:app:user:7', false],
+    // as a Keyv with the namespace `app` gives its keys, over a store with one of its own
+    ['user:*', 'keyv:app:app:user:7', true],
+    ['user:*', 'keyv:own+app:app:user:7', true],
+    ['user:*', 'keyv:own+app:own:user:7', false],
     ['user:*', 'keyv:user:7', false],
     ['user:*', 'other:app:user:7', false],
   ])('%s matches %s: %p', (pattern, key, matches) => {
