@@ -10,6 +10,7 @@ const ROUNDS = 200;
 const CALLS = {
   latest: (service) => service.latest('flow 3'),
   'list of a page': (service) => service.list({ workflow: 'flow 3', limit: 50 }),
+  'list by metadata': (service) => service.list({ metadata: { kind: 'rare', even: true }, limit: 50 }),
   'cleanup, dry run': (service) => service.cleanupOldCheckpoints({ dryRun: true }),
 };
 
@@ -44,12 +45,19 @@ async function filled(scratch, count) {
     await Promise.all(
       Array.from({ length: BATCH }, (_, index) => {
         const step = from + index;
-        return cache.snapshots.cacheCheckpoint(`id ${step}`, { step }, { workflow: `flow ${step % 10}`, step });
+        return cache.snapshots.cacheCheckpoint(`id ${step}`, { step }, labelsOf(step, count));
       }),
     );
   }
   return cache.snapshots;
 }
+
+/** 50 versions of each store are rare, so that a page by metadata finds the same number in both. */
+const labelsOf = (step, count) => ({
+  workflow: `flow ${step % 10}`,
+  step,
+  metadata: { kind: step % (count / 100) < 1 ? 'rare' : 'common', even: Math.floor(step / (count / 100)) % 2 === 0 },
+});
 
 async function timed(work) {
   const startedAt = performance.now();

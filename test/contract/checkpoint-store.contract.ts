@@ -72,6 +72,7 @@ export function checkpointStoreContract(name: string, open: () => Promise<Opened
         [50, 49],
         [49, 48],
       ]);
+      expect(await store.history('id', Infinity)).toHaveLength(50);
       expect(await store.versions('id')).toEqual(Array.from({ length: 50 }, (_, n) => 50 - n));
     });
 

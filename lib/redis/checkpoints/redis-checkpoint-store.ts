@@ -311,7 +311,7 @@ export class RedisCheckpointStore implements CheckpointStore {
   }
 
   private async rows(id: string, limit: number): Promise<readonly CheckpointRow[]> {
-    return listOf(await this.run(HISTORY, [idHash(id), `${limit}`])).map(rowOf);
+    return listOf(await this.run(HISTORY, [idHash(id), `${Math.min(limit, ALL)}`])).map(rowOf);
   }
 
   private async *along(
