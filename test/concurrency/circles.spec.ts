@@ -210,6 +210,24 @@ describe('computations that would wait for each other', () => {
     expect(await b).toEqual(['standard:b', 'standard:a', 'standard:b']);
   });
 
+  it('end when a caller would be moved to a computation that waits for its own', async () => {
+    const slow = new Deferred<string>();
+    const first = cache.getOrSet('a', async (ctx) => {
+      const value = await slow.promise;
+      ctx.setTags(['t']);
+      return value;
+    });
+    await cache.invalidateByTag('t');
+    const b = endOf(cache.getOrSet('b', () => cache.getOrSet('a', () => 'never computed')));
+    const forced = endOf(cache.getOrSet('a', () => cache.getOrSet('b', () => 'never computed'), { forceFresh: true }));
+    slow.resolve('first');
+    expect(await first).toBe('first');
+    expect(await Promise.all([b, forced])).toEqual([
+      ['standard:a', 'standard:b', 'standard:a'],
+      ['standard:a', 'standard:b', 'standard:a'],
+    ]);
+  });
+
   it('end when a value is put in between', async () => {
     const put = (): Promise<unknown> => cache.putComputed('p', () => cache.getOrSet('a', () => 'never computed'));
     expect(await endOf(cache.getOrSet('a', put))).toEqual(['standard:a', 'standard:p', 'standard:a']);

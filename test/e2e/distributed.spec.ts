@@ -47,6 +47,36 @@ describeWithRedis(
       expect(other.getMetrics().l4.state).toBe('on');
     });
 
+    it('forget a value once one of them has seen a newer one that it does not store', async () => {
+      const [one, other] = [await open(), await open()];
+      const newer: Record<string, () => Promise<unknown>> = {
+        'asks for it': () =>
+          one.getOrSet(
+            'k',
+            (ctx) => {
+              ctx.skipCache();
+              return 'new';
+            },
+            { forceFresh: true },
+          ),
+        'is undefined': () => one.getOrSet('k', () => undefined, { forceFresh: true }),
+        'goes past the cache': () => one.getOrSet('k', () => 'new', { ttl: 0 }),
+        'was put': () => one.putComputed('k', () => undefined),
+        'was refused': () => one.set('k', () => 'a function'),
+      };
+      for (const [why, see] of Object.entries(newer)) {
+        await other.getOrSet('k', () => 'old');
+        await other.flush();
+        const hears = heard(other);
+        await see();
+        expect([why, await one.get('k')]).toEqual([why, undefined]);
+        await hears;
+        expect([why, await other.get('k')]).toEqual([why, undefined]);
+      }
+      expect((await open()).getMetrics().l4.state).toBe('on');
+      expect(await (await open()).get('k')).toBeUndefined();
+    });
+
     it('forget what one of them invalidates, by key, tag, pattern, clear and set', async () => {
       const [one, other] = [await open(), await open()];
       const says: Record<string, () => Promise<unknown>> = {
