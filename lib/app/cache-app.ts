@@ -20,6 +20,7 @@ import { Sweeper } from '../housekeeping/sweeper.js';
 import { InvalidationLog } from '../invalidation/invalidation-log.js';
 import { AppOperations } from '../ipc/app-operations.js';
 import { appRecord, type AppRecord } from '../ipc/app-record.js';
+import { EntryService } from '../ipc/entry-service.js';
 import { operationAnswers, type Operations } from '../ipc/operations.js';
 import type { LaneName } from '../lanes/policy.js';
 import { parseSize, toMilliseconds } from '../lanes/units.js';
@@ -147,6 +148,7 @@ export class App implements LaneCacheApp {
   readonly follower: RemoteInvalidations | undefined;
   /** Applies what other processes of the directory invalidate. */
   private readonly hostFollower: RemoteInvalidations;
+  private readonly shared: SharedContext;
   private readonly managers: ReadonlyMap<string, CacheManager>;
   private readonly sweeper: Sweeper;
   private closing: Promise<void> | undefined;
@@ -187,6 +189,7 @@ export class App implements LaneCacheApp {
     });
 
     const shared = sharedContextOf(context, this.tiers, opened);
+    this.shared = shared;
     const laneContexts = laneContextsOf(context, this.tiers, shared);
     const invalidations = new Invalidations(shared, laneContexts);
     this.follower = backend && new RemoteInvalidations(shared, laneContexts, invalidations);
@@ -225,6 +228,18 @@ export class App implements LaneCacheApp {
       this.sweeper.start(sweepEvery === undefined ? SWEEP_EVERY_MS : toMilliseconds(sweepEvery, { field }));
     }
     if (this.follower !== undefined) await backend?.start(this.follower);
+    else await this.shareEntries();
+  }
+
+  /** Instances that share a server are told by it what their host's owner of L3 may not know yet. */
+  private async shareEntries(): Promise<void> {
+    const { life } = this.context;
+    const { disk, log } = this.opened;
+    const l3 = this.shared.below.find(({ name }) => name === 'l3');
+    if (l3 === undefined || disk.hostLog === undefined) return;
+    const { hostLog } = disk;
+    const service = new EntryService({ l3, log, hostLog, life, flush: () => this.tiers.l3.flush() });
+    await disk.shareEntries(service.serve, () => log.position);
   }
 
   get operations(): Operations {

@@ -8,6 +8,7 @@ import type { LogJournal } from '../invalidation/journal.js';
 import type { HostLog } from '../invalidation/host-log.js';
 import type { Outbox } from '../invalidation/shared-log.js';
 import type { ResolvedLane } from '../lanes/policy.js';
+import type { FrameService } from '../ipc/entry-service.js';
 import type { Answer } from '../ipc/server.js';
 import { OffTier } from '../tiers/off-tier.js';
 import type { StoredTierOptions } from '../tiers/stored-tier.js';
@@ -63,6 +64,11 @@ export interface Disk {
   whenFound(adopt: (journal: LogJournal) => void): void;
   /** What this process answers to others while it is the owner, beside the calls for checkpoints. */
   answer(answers: () => readonly (readonly [string, Answer])[]): void;
+  /**
+   * Lets the processes of the directory share L3: while this one owns it, `serve` answers the others; else L3 is the
+   * owner's. `position` is that of this process's log. Resolves once the owner was found, or was looked for. Never rejects.
+   */
+  shareEntries(serve: FrameService, position: () => number): Promise<void>;
   /** Writes the app record, if this process owns the directory. Never rejects. */
   leaveRecord(record: unknown): Promise<void>;
   /** Removes what dead processes and old faults have left. */
@@ -90,6 +96,7 @@ export function noDisk(
     checkpoints: () => checkpoints,
     whenFound: () => undefined,
     answer: () => undefined,
+    shareEntries: () => Promise.resolve(),
     leaveRecord: () => Promise.resolve(),
     removeLeftovers: () => Promise.resolve({ orphanedSessions: 0, quarantinesRemoved: 0 }),
     close: () => checkpoints.close(),

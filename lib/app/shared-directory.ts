@@ -4,10 +4,13 @@ import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
 import type { HostReport } from '../metrics/lane-cache-metrics.js';
 import { Retry } from '../clock/retry.js';
+import { settledWithin } from '../clock/timers.js';
 import type { Outbox, SharedRecord } from '../invalidation/shared-log.js';
 import { HostLog } from '../invalidation/host-log.js';
 import type { LogJournal } from '../invalidation/journal.js';
+import type { FrameService } from '../ipc/entry-service.js';
 import { checkpointAnswers, RemoteCheckpointStore } from '../ipc/remote-checkpoint-store.js';
+import { RemoteL3, SharedL3 } from '../ipc/remote-l3.js';
 import { type Answer, IpcServer } from '../ipc/server.js';
 import { socketLiveness } from '../ipc/socket.js';
 import {
@@ -57,6 +60,8 @@ interface Waiting {
   readonly stopWaiting: () => Promise<void>;
   /** Undefined if no checkpoints are kept. */
   readonly remote: RemoteCheckpointStore | undefined;
+  /** Undefined until the app shares its entries. */
+  l3: RemoteL3 | undefined;
 }
 
 interface Owner {
@@ -83,6 +88,8 @@ interface Place {
   readonly socket: OwnerSocket;
 }
 
+/** How long an app waits at boot for an owner that does not answer. */
+const CONNECT_WITHIN_MS = 250;
 const RETRIES = { firstMs: 1_000, longestMs: 60_000 };
 const NOT_OPENED = 'they have not been opened yet. Try again in a moment.';
 const WITHOUT_DIRECTORY =
@@ -92,7 +99,7 @@ const NO_LEFTOVERS: Leftovers = Object.freeze({ orphanedSessions: 0, quarantines
 /** What an app keeps in a directory that other processes may use as well. One of them owns it. */
 export class SharedDirectory implements Disk {
   readonly l2: DiskTier;
-  readonly l3: PersistentTier;
+  readonly l3: SharedL3;
   readonly persistence: Persistence;
   readonly hostLog: HostLog;
   private phase: Phase = { name: 'opening' };
@@ -108,6 +115,9 @@ export class SharedDirectory implements Disk {
   private appAnswers: () => readonly (readonly [string, Answer])[] = () => [];
   private readonly marker: MissedMarker;
   private logState: 'on' | 'off' | undefined;
+  /** L3 while this process owns the directory. */
+  private readonly owned: PersistentTier;
+  private sharing: { readonly serve: FrameService; readonly position: () => number } | undefined;
   private readonly opened = new OpenDirectories();
 
   /**
@@ -134,7 +144,8 @@ export class SharedDirectory implements Disk {
     const directory = join(root, 'l3');
     const l3 = PersistentTier.unattached(options);
     this.l2 = DiskTier.unattached(options);
-    this.l3 = l3;
+    this.owned = l3;
+    this.l3 = new SharedL3(l3, () => (this.phase.name === 'waiting' ? this.phase.l3 : undefined));
     this.retry = new Retry(clock, RETRIES);
     this.marker = new MissedMarker(root, directory);
     this.hostLog = new HostLog({
@@ -157,7 +168,7 @@ export class SharedDirectory implements Disk {
   }
 
   get journal(): LogJournal | undefined {
-    return this.phase.name === 'owner' ? this.l3 : undefined;
+    return this.phase.name === 'owner' ? this.owned : undefined;
   }
 
   get outbox(): Outbox | undefined {
@@ -169,9 +180,9 @@ export class SharedDirectory implements Disk {
   }
 
   whenFound(adopt: (journal: LogJournal) => void): void {
-    this.l3.whenFound(() => {
-      this.options.life.notBefore(this.l3.initial.latestTime);
-      adopt(this.l3);
+    this.owned.whenFound(() => {
+      this.options.life.notBefore(this.owned.initial.latestTime);
+      adopt(this.owned);
     });
   }
 
@@ -196,6 +207,11 @@ export class SharedDirectory implements Disk {
 
   answer(answers: () => readonly (readonly [string, Answer])[]): void {
     this.appAnswers = answers;
+  }
+
+  async shareEntries(serve: FrameService, position: () => number): Promise<void> {
+    this.sharing = { serve, position };
+    if (this.phase.name === 'waiting') await this.connectL3(this.phase);
   }
 
   async leaveRecord(record: unknown): Promise<void> {
@@ -223,6 +239,7 @@ export class SharedDirectory implements Disk {
     await this.retrying;
     if (this.phase.name === 'waiting') await this.phase.stopWaiting();
     const { phase } = this;
+    if (phase.name === 'waiting') await phase.l3?.close();
     if (phase.name === 'owner') {
       await phase.attached.catch(() => undefined);
       await phase.server?.close();
@@ -270,7 +287,7 @@ export class SharedDirectory implements Disk {
     const detail = `the directory '${root}' can't be used: ${fault.message}. ${WITHOUT_DIRECTORY}`;
     if (this.phase.name === 'opening') {
       this.l2.hold(reason);
-      this.l3.hold(reason);
+      this.owned.hold(reason);
       events.emit('tier', { tier: 'l2', state: 'off', reason, detail });
     }
     this.phase = { name: 'unavailable' };
@@ -289,16 +306,31 @@ export class SharedDirectory implements Disk {
     const remote =
       checkpoints === false ? undefined : new RemoteCheckpointStore({ path: place.socket.path, clock, deadlineMs });
     this.store = remote ?? switchedOff();
-    this.l3.hold('in-use');
+    this.owned.hold('in-use');
     events.emit('owner', { directory: root, state: 'waiting', ownerPid });
     const stopWaiting = inUse.whenFree((owned) => {
       this.takeOver(place, owned, remote).catch((error: unknown) => this.reportFailedTakeOver(error));
     });
-    this.phase = { name: 'waiting', place, ownerPid, stopWaiting, remote };
+    const waiting: Waiting = { name: 'waiting', place, ownerPid, stopWaiting, remote, l3: undefined };
+    this.phase = waiting;
+    void this.connectL3(waiting);
+  }
+
+  /** Resolves after a moment at the latest. */
+  private async connectL3(waiting: Waiting): Promise<void> {
+    const { clock, life, events, lanes } = this.options;
+    const { sharing, hostLog } = this;
+    if (sharing === undefined || waiting.l3 !== undefined || this.closing !== undefined) return;
+    const { position } = sharing;
+    const { path } = waiting.place.socket;
+    waiting.l3 = new RemoteL3({ path, lanes, clock, life, events, hostLog, position });
+    await settledWithin(clock, waiting.l3.connect(), CONNECT_WITHIN_MS);
   }
 
   /** Without a log of the directory L2 is emptied: nobody has judged what this process stored there. */
   private async takeOver(place: Place, owned: Owned, remote: RemoteCheckpointStore | undefined): Promise<void> {
+    const { phase } = this;
+    if (phase.name === 'waiting') await phase.l3?.close();
     const before = this.hostLog.isOn ? Promise.resolve() : this.l2.discard().catch(() => undefined);
     await this.becomeOwner(place, owned, { before, remote });
     this.options.events.emit('owner', { directory: this.options.root, state: 'taken-over' });
@@ -337,7 +369,7 @@ export class SharedDirectory implements Disk {
     const requireOwnership = (): Promise<void> => owner.ownership.require();
     await this.marker.made();
     owner.outbox = await StoredOutbox.open(root);
-    await this.l3.attach(
+    await this.owned.attach(
       new PersistentFolder({ root, directory, clock, minFreeBytes, deadlineMs, opened, requireOwnership }),
     );
     const use = (store: CheckpointStore): Promise<void> => this.useCheckpoints(owner, store);
@@ -360,7 +392,9 @@ export class SharedDirectory implements Disk {
     if (serves === 'nobody') return;
     try {
       await socket.clear();
-      owner.server = await IpcServer.listen(socket.path, { get: (call) => this.answerOf(call) }, clock);
+      owner.server = await IpcServer.listen(socket.path, { get: (call) => this.answerOf(call) }, clock, (body, reply) =>
+        this.sharing?.serve(body, reply),
+      );
     } catch (error) {
       const detail = `other processes cannot reach the checkpoints in '${root}' through this one`;
       events.emit('tier', { tier: 'checkpoints', state: 'on', detail, error });
@@ -386,7 +420,7 @@ export class SharedDirectory implements Disk {
   /** The owner hears of it by the log of the directory, if there is one. */
   private noteMissed(): Promise<void> {
     if (this.hostLog.isOn) return Promise.resolve();
-    this.l3.missed();
+    this.owned.missed();
     return this.marker.ensure();
   }
 }

@@ -4,6 +4,7 @@ import { isLaneCacheError } from '../errors/lane-cache.error.js';
 import { LogFiles, type LogPlace } from '../storage/host-log/log-files.js';
 import type { LogSegment } from '../storage/host-log/log-segment.js';
 import type { LogJournal } from './journal.js';
+import { names, RecentRecords, type Subject, WaitingOffers } from './recent-records.js';
 import type { HostLogPort, LogFollower, SharedRecord } from './shared-log.js';
 
 interface HostLogOptions {
@@ -62,6 +63,7 @@ const IDLE_LOOK_MS = 250;
 const SEGMENT_BYTES = 4 * 1024 * 1024;
 const STORE_PLACE_MS = 100;
 const NEVER = Infinity;
+const NONE: readonly SharedRecord[] = Object.freeze([]);
 
 /**
  * The log that the processes of one directory share: a file that all of them append to, and look at before every call.
@@ -82,6 +84,8 @@ export class HostLog implements HostLogPort {
   private isFlagSet = false;
   private cancelIdle = (): void => undefined;
   private readonly applied: AppliedPlace;
+  private readonly recent = new RecentRecords();
+  private readonly waitingOffers = new WaitingOffers<OwnRecord>();
   private readonly lapse = (): void => {
     this.isFlagSet = false;
     if (this.freshUntil !== NEVER) this.freshUntil = 0;
@@ -115,6 +119,7 @@ export class HostLog implements HostLogPort {
       const files = await LogFiles.open(this.options.directory);
       if (this.isClosed()) return files.close();
       this.current = { state: 'on', files };
+      this.recent.restart(files.place);
       this.options.changed('on');
       if (this.follower !== undefined) this.begin(this.follower);
     } catch (error) {
@@ -165,6 +170,28 @@ export class HostLog implements HostLogPort {
       afterThisStep(this.lapse);
     }
     this.follow(this.current.files);
+  }
+
+  /** The records of this process that have not come round: nobody has put them into the order of the log yet. */
+  unechoed(): readonly SharedRecord[] {
+    if (this.own.size === 0) return NONE;
+    return [...this.own.values()].filter(({ isEchoed }) => !isEchoed).map(({ record }) => record);
+  }
+
+  /**
+   * The place as of which an entry that counts here, now, can be offered to the owner of L3. Where records of this process
+   * name it that have not come round, such as that of its own `set`, it waits for them. Undefined if it can't be offered.
+   */
+  offerable(subject: Subject): LogPlace | undefined | Promise<LogPlace | undefined> {
+    const missing = [...this.own.values()].filter((own) => !own.isEchoed && names(own.record, subject));
+    return missing.length === 0 ? this.place : this.waitingOffers.add(subject, missing);
+  }
+
+  /** Whether an entry that counted as of `asOf`, in whatever process, counts now. */
+  countsSince(asOf: Pick<LogPlace, 'generation' | 'position'>, subject: Subject): boolean {
+    const { place } = this;
+    if (place === undefined || asOf.position > place.position) return false;
+    return this.recent.counts(asOf, subject) && !this.unechoed().some((record) => names(record, subject));
   }
 
   publish(
@@ -256,7 +283,9 @@ export class HostLog implements HostLogPort {
   }
 
   private apply({ author, number, time, record, place }: Heard): void {
+    this.recent.add(place, record);
     if (author !== this.author) {
+      this.waitingOffers.named(record);
       this.options.life.notBefore(time);
       const { follower } = this;
       if (follower !== undefined) this.applied.add(place, follower.follow(record));
@@ -265,6 +294,7 @@ export class HostLog implements HostLogPort {
     const own = this.own.get(number);
     if (own === undefined) return;
     own.isEchoed = true;
+    this.waitingOffers.echoed(own, place);
     const isMissed = !own.isInL3 && this.options.ownsL3();
     this.applied.add(place, isMissed && this.follower !== undefined ? this.follower.follow(record) : own.local);
   }
@@ -293,10 +323,12 @@ export class HostLog implements HostLogPort {
       own.isSynced = false;
     }
     this.heard = [];
+    this.waitingOffers.giveUp();
     const dropped = follower?.drop().catch(() => undefined);
     this.options.changed('lost');
     try {
       current.files.attach();
+      this.recent.restart(current.files.place);
       this.applied.restart(current.files.place, dropped);
       return Promise.resolve();
     } catch (error) {
@@ -358,6 +390,7 @@ export class HostLog implements HostLogPort {
   }
 
   private settleAll(error?: unknown): void {
+    this.waitingOffers.giveUp();
     for (const own of this.own.values()) own.settle(error);
     this.own.clear();
   }

@@ -11,6 +11,7 @@ import {
   PROTOCOL,
   type Response,
 } from './protocol.js';
+import { isEntryFrame } from './entry-frames.js';
 import { socketAddress } from './socket.js';
 import { KeepAlive } from '../clock/keep-alive.js';
 import { scheduleWhileTurning } from '../clock/timers.js';
@@ -40,6 +41,9 @@ export class IpcConnection {
   private ids = 0;
   private lost: Error | undefined;
   private pid: number | undefined;
+  private held = 0;
+  private takeEntries: (body: Buffer) => void = nothing;
+  private tellLost = nothing;
 
   private constructor(private readonly socket: Socket) {}
 
@@ -63,6 +67,36 @@ export class IpcConnection {
       socket.on('close', () => connection.lose(undefined, greeted));
       writeFrame(socket, encodeMessage(hello()));
     });
+  }
+
+  /** `take` gets every frame of entries. What it throws ends the connection. */
+  onEntryFrame(take: (body: Buffer) => void): void {
+    this.takeEntries = take;
+  }
+
+  /** `tell` is called once when the connection has ended. */
+  whenLost(tell: () => void): void {
+    if (this.lost === undefined) this.tellLost = tell;
+    else tell();
+  }
+
+  sendEntryFrame(body: Buffer): void {
+    if (this.isOpen) writeFrame(this.socket, body);
+  }
+
+  /** What was sent and is not on its way yet. */
+  get waitingBytes(): number {
+    return this.socket.writableLength;
+  }
+
+  /** Keeps the process alive until as many calls of `release`. */
+  hold(): void {
+    if (this.held++ === 0) this.socket.ref();
+  }
+
+  release(): void {
+    this.held--;
+    this.unrefIfIdle();
   }
 
   /** Process id of the owner. */
@@ -141,13 +175,18 @@ export class IpcConnection {
 
   private forget(id: number): void {
     this.waiting.delete(id);
-    if (this.waiting.size === 0) this.socket.unref();
+    this.unrefIfIdle();
+  }
+
+  private unrefIfIdle(): void {
+    if (this.waiting.size === 0 && this.held <= 0) this.socket.unref();
   }
 
   private receive(piece: Buffer, greeted: (error?: Error) => void): void {
     try {
       this.reader.push(piece, (body) => {
         if (this.pid === undefined) this.greeted(body, greeted);
+        else if (isEntryFrame(body)) this.takeEntries(asBuffer(body));
         else this.settle(decodeResponse(body));
       });
     } catch (error) {
@@ -181,8 +220,13 @@ export class IpcConnection {
     greeted(this.lost);
     for (const { fail } of this.waiting.values()) fail(this.lost);
     this.waiting.clear();
+    const tell = this.tellLost;
+    this.tellLost = nothing;
+    tell();
   }
 }
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 export interface OwnerClientOptions {
   /** Where the owner of the directory listens. */

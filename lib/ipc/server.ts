@@ -1,6 +1,8 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Clock } from '../clock/clock.js';
 import { settledWithin } from '../clock/timers.js';
+import { isEntryFrame } from './entry-frames.js';
+import type { FrameService } from './entry-service.js';
 import { socketAddress } from './socket.js';
 import { once } from 'node:events';
 import {
@@ -31,16 +33,22 @@ export class IpcServer {
     private readonly server: Server,
     private readonly answers: Answers,
     private readonly clock: Clock,
+    private readonly entries: FrameService,
   ) {
     server.on('connection', (socket) => this.talk(socket));
   }
 
-  /** Listens at `path`, which must be free. Rejects with the system's error. */
-  static listen(path: string, answers: Answers, clock: Clock): Promise<IpcServer> {
+  /** Listens at `path`, which must be free. `entries` answers frames of entries. Rejects with the system's error. */
+  static listen(
+    path: string,
+    answers: Answers,
+    clock: Clock,
+    entries: FrameService = () => undefined,
+  ): Promise<IpcServer> {
     return new Promise((resolve, reject) => {
       const server = createServer();
       server.once('error', reject);
-      const listening = new IpcServer(server, answers, clock);
+      const listening = new IpcServer(server, answers, clock, entries);
       // exclusive: in a cluster the primary would listen instead, and hand calls to workers that are dead
       server.listen({ path: socketAddress(path), exclusive: true }, () => {
         server.unref();
@@ -63,7 +71,7 @@ export class IpcServer {
 
   private talk(socket: Socket): void {
     socket.unref();
-    const conversation = new ClientConnection(socket, this.answers);
+    const conversation = new ClientConnection(socket, this.answers, this.entries);
     this.conversations.add(conversation);
     socket.once('close', () => this.conversations.delete(conversation));
   }
@@ -83,6 +91,7 @@ class ClientConnection {
   constructor(
     private readonly socket: Socket,
     private readonly answers: Answers,
+    private readonly entries: FrameService,
   ) {
     socket.on('error', () => socket.destroy());
     socket.on('data', (piece) => this.receive(piece));
@@ -100,7 +109,8 @@ class ClientConnection {
   private receive(piece: Buffer): void {
     try {
       this.reader.push(piece, (body) => {
-        if (this.isGreeted) this.asked(body);
+        if (this.isGreeted && isEntryFrame(body)) this.entries(asBuffer(body), this.reply);
+        else if (this.isGreeted) this.asked(body);
         else this.greet(decodeHello(body));
       });
     } catch {
@@ -108,6 +118,10 @@ class ClientConnection {
       this.socket.destroy();
     }
   }
+
+  private readonly reply = (frame: Buffer): void => {
+    if (!this.socket.destroyed) writeFrame(this.socket, frame);
+  };
 
   private greet({ protocol }: Hello): void {
     this.isGreeted = true;
@@ -162,3 +176,5 @@ class ClientConnection {
     this.socket.removeListener('close', leave);
   }
 }
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

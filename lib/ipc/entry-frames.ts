@@ -1,0 +1,150 @@
+import type { LogPlace } from '../storage/host-log/log-files.js';
+
+/*
+ * Entries travel between processes as raw frames, within the frames of `protocol.ts`: their first byte begins no other
+ * message. Numbers are big-endian, texts are UTF-16, which keeps every key as it is.
+ *
+ * | bytes | what |
+ * | ----: | ---- |
+ * |     1 | 0xC1 |
+ * |     1 | what it is |
+ * |     4 | number of the question |
+ * |    16 | generation of the log |
+ * |     8 | position in the log |
+ * |     8 | life time of the sender |
+ * |       | the items |
+ */
+const FIRST = 0xc1;
+const HEAD_BYTES = 38;
+const ANSWER_BYTES = 13;
+
+/** `sync` asks for an answer once everything offered before is stored. */
+const KINDS = ['read', 'found', 'offer', 'sync', 'synced'] as const;
+type FrameKind = (typeof KINDS)[number];
+
+export interface FrameHead extends Pick<LogPlace, 'generation' | 'position'> {
+  readonly kind: FrameKind;
+  readonly id: number;
+  /** Epoch ms, by the sender's life clock. */
+  readonly time: number;
+}
+
+export interface EntryName {
+  readonly lane: string;
+  readonly key: string;
+}
+
+/** What the owner found, in the order of the question. */
+export type FoundEntry =
+  | { readonly outcome: 'miss' | 'off' }
+  | { readonly outcome: 'hit'; readonly expiresAt: number; readonly bytes: Uint8Array };
+
+export const isEntryFrame = (body: Uint8Array): boolean => body[0] === FIRST;
+
+export function encodeHead(head: FrameHead): Buffer {
+  const bytes = Buffer.alloc(HEAD_BYTES);
+  bytes[0] = FIRST;
+  bytes[1] = KINDS.indexOf(head.kind);
+  bytes.writeUInt32BE(head.id, 2);
+  bytes.write(head.generation, 6, 16, 'hex');
+  bytes.writeDoubleBE(head.position, 22);
+  bytes.writeDoubleBE(head.time, 30);
+  return bytes;
+}
+
+/** Throws RangeError or TypeError for what is no such frame. */
+export function decodeHead(body: Buffer): FrameHead {
+  const kind = KINDS[body.readUInt8(1)];
+  if (kind === undefined) throw new TypeError('a frame of an unknown kind');
+  return {
+    kind,
+    id: body.readUInt32BE(2),
+    generation: body.toString('hex', 6, 22),
+    position: body.readDoubleBE(22),
+    time: body.readDoubleBE(30),
+  };
+}
+
+export function encodeNames(head: FrameHead, entries: readonly EntryName[]): Buffer {
+  const parts = [encodeHead(head)];
+  for (const { lane, key } of entries) parts.push(textOf(lane), textOf(key));
+  return Buffer.concat(parts);
+}
+
+export function decodeNames(body: Buffer): readonly EntryName[] {
+  const reader = new Reader(body);
+  const entries: EntryName[] = [];
+  while (!reader.isAtEnd) entries.push({ lane: reader.text(), key: reader.text() });
+  return entries;
+}
+
+export function encodeFound(head: FrameHead, found: readonly FoundEntry[]): Buffer {
+  const parts = [encodeHead(head)];
+  for (const entry of found) {
+    const item = Buffer.alloc(ANSWER_BYTES);
+    parts.push(item);
+    if (entry.outcome === 'off') item[0] = 2;
+    if (entry.outcome !== 'hit') continue;
+    item[0] = 1;
+    item.writeDoubleBE(entry.expiresAt, 1);
+    item.writeUInt32BE(entry.bytes.length, 9);
+    parts.push(Buffer.from(entry.bytes.buffer, entry.bytes.byteOffset, entry.bytes.byteLength));
+  }
+  return Buffer.concat(parts);
+}
+
+export function decodeFound(body: Buffer): readonly FoundEntry[] {
+  const reader = new Reader(body);
+  const found: FoundEntry[] = [];
+  while (!reader.isAtEnd) {
+    const item = reader.take(ANSWER_BYTES);
+    const bytes = reader.take(item.readUInt32BE(9));
+    if (item[0] === 1) found.push({ outcome: 'hit', expiresAt: item.readDoubleBE(1), bytes });
+    else found.push({ outcome: item[0] === 2 ? 'off' : 'miss' });
+  }
+  return found;
+}
+
+export function encodeOffer(head: FrameHead, lane: string, record: Uint8Array): Buffer {
+  return Buffer.concat([encodeHead(head), textOf(lane), record]);
+}
+
+export function decodeOffer(body: Buffer): { readonly lane: string; readonly record: Buffer } {
+  const reader = new Reader(body);
+  return { lane: reader.text(), record: reader.rest() };
+}
+
+function textOf(text: string): Buffer {
+  const bytes = Buffer.allocUnsafe(4 + 2 * text.length);
+  bytes.writeUInt32BE(2 * text.length);
+  bytes.write(text, 4, 'utf16le');
+  return bytes;
+}
+
+class Reader {
+  private at = HEAD_BYTES;
+
+  constructor(private readonly body: Buffer) {
+    if (body.length < HEAD_BYTES) throw new RangeError('a frame without a head');
+  }
+
+  get isAtEnd(): boolean {
+    return this.at === this.body.length;
+  }
+
+  take(length: number): Buffer {
+    const end = this.at + length;
+    if (end > this.body.length) throw new RangeError('a frame that ends too soon');
+    const bytes = this.body.subarray(this.at, end);
+    this.at = end;
+    return bytes;
+  }
+
+  text(): string {
+    return this.take(this.take(4).readUInt32BE()).toString('utf16le');
+  }
+
+  rest(): Buffer {
+    return this.take(this.body.length - this.at);
+  }
+}

@@ -1,0 +1,99 @@
+import type { GuardedTier } from '../cache/guarded-tier.js';
+import type { LifeClock } from '../clock/clock.js';
+import { decodeRecord, encodeRecord } from '../entries/record.js';
+import type { HostLog } from '../invalidation/host-log.js';
+import type { InvalidationLog } from '../invalidation/invalidation-log.js';
+import type { TierLookup } from '../tiers/tier.js';
+import {
+  decodeHead,
+  decodeNames,
+  decodeOffer,
+  encodeFound,
+  encodeHead,
+  type EntryName,
+  type FoundEntry,
+  type FrameHead,
+} from './entry-frames.js';
+
+interface EntryServiceOptions {
+  readonly l3: GuardedTier;
+  readonly flush: () => Promise<void>;
+  readonly log: InvalidationLog;
+  readonly hostLog: HostLog;
+  readonly life: LifeClock;
+}
+
+/** Answers one frame of another process. Throws for what is no such frame. */
+export type FrameService = (body: Buffer, reply: (frame: Buffer) => void) => void;
+
+const MISS: FoundEntry = Object.freeze({ outcome: 'miss' });
+const OFF: FoundEntry = Object.freeze({ outcome: 'off' });
+
+/**
+ * L3 of the owner, for the other processes of the directory. It judges by the log of the directory, which it follows to the
+ * end before each answer. Positions of other processes mean nothing here, so what is offered takes the position of now.
+ */
+export class EntryService {
+  constructor(private readonly options: EntryServiceOptions) {}
+
+  readonly serve: FrameService = (body, reply) => {
+    const head = decodeHead(body);
+    const { life, hostLog } = this.options;
+    life.notBefore(head.time);
+    hostLog.look();
+    if (head.kind === 'read') this.read(head, decodeNames(body), reply);
+    else if (head.kind === 'offer') this.accept(head, decodeOffer(body));
+    else if (head.kind === 'sync')
+      void this.options.flush().then(() => reply(encodeHead(this.headOf('synced', head.id))));
+  };
+
+  private read(head: FrameHead, entries: readonly EntryName[], reply: (frame: Buffer) => void): void {
+    const found = entries.map((entry) => this.find(entry));
+    const answer = (all: readonly FoundEntry[]): void => reply(encodeFound(this.headOf('found', head.id), all));
+    const isNow = (all: readonly (FoundEntry | Promise<FoundEntry>)[]): all is readonly FoundEntry[] =>
+      !all.some((one) => one instanceof Promise);
+    if (isNow(found)) answer(found);
+    else void Promise.all(found).then(answer);
+  }
+
+  /** Never rejects. */
+  private find({ lane, key }: EntryName): FoundEntry | Promise<FoundEntry> {
+    const { l3, log } = this.options;
+    const lookup = l3.read(lane, key);
+    if (!(lookup instanceof Promise)) return this.judge(lane, key, lookup);
+    const guard = log.open({ lane, key, tags: [] });
+    return lookup
+      .then((found) => (guard.isInvalidated || guard.expiredAt !== undefined ? MISS : this.judge(lane, key, found)))
+      .finally(() => log.close(guard));
+  }
+
+  private judge(lane: string, key: string, lookup: TierLookup): FoundEntry {
+    const { l3, log } = this.options;
+    if (lookup.outcome !== 'hit') return lookup.outcome === 'off' ? OFF : MISS;
+    try {
+      const record = lookup.record.opened ?? decodeRecord(lookup.record.bytes);
+      const candidate = { lane, key, tags: record.tags, birth: record.birth };
+      if (record.key !== key || !l3.trusts(record.birth) || !log.counts(candidate)) return MISS;
+      const expiresAt = Math.min(record.expiresAt, log.expiredAt(candidate) ?? Infinity);
+      return { outcome: 'hit', expiresAt, bytes: lookup.record.bytes };
+    } catch {
+      return MISS;
+    }
+  }
+
+  /** Stores what is known to count still. */
+  private accept(head: FrameHead, { lane, record: bytes }: { readonly lane: string; readonly record: Buffer }): void {
+    const { hostLog, l3, log } = this.options;
+    const record = decodeRecord(bytes);
+    const { key, tags, staleUntil, computeMs } = record;
+    if (!hostLog.countsSince(head, { lane, key, tags })) return;
+    const birth = log.position;
+    l3.write(lane, { key, tags, birth, computeMs, expiresAt: staleUntil, bytes: encodeRecord({ ...record, birth }) });
+  }
+
+  private headOf(kind: FrameHead['kind'], id: number): FrameHead {
+    const { hostLog, life } = this.options;
+    const { generation, position } = hostLog.place ?? { generation: '00'.repeat(16), position: -1 };
+    return { kind, id, generation, position, time: life.now() };
+  }
+}

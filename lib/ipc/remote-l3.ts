@@ -1,0 +1,419 @@
+import { type Clock, type LifeClock, nextTurn } from '../clock/clock.js';
+import { KeepAlive } from '../clock/keep-alive.js';
+import { BackOff } from '../clock/retry.js';
+import { settledWithin } from '../clock/timers.js';
+import { decodeRecord, type DecodedRecord, encodeRecord } from '../entries/record.js';
+import type { EventSink } from '../events/event-map.js';
+import type { HostLog } from '../invalidation/host-log.js';
+import { names } from '../invalidation/recent-records.js';
+import type { SharedRecord } from '../invalidation/shared-log.js';
+import type { ResolvedLane } from '../lanes/policy.js';
+import type { LogPlace } from '../storage/host-log/log-files.js';
+import {
+  FoundRecord,
+  type Offered,
+  type Tier,
+  type TierLookup,
+  type TierRecord,
+  type TierState,
+} from '../tiers/tier.js';
+import { ConnectionLost, IpcConnection } from './client.js';
+import {
+  decodeFound,
+  decodeHead,
+  encodeHead,
+  encodeNames,
+  encodeOffer,
+  type FoundEntry,
+  type FrameHead,
+} from './entry-frames.js';
+
+interface RemoteL3Options {
+  /** Where the owner of the directory listens. */
+  readonly path: string;
+  readonly lanes: ReadonlyMap<string, ResolvedLane>;
+  readonly clock: Clock;
+  readonly life: LifeClock;
+  readonly events: EventSink;
+  readonly hostLog: HostLog;
+  /** The position of this process's own log. */
+  readonly position: () => number;
+}
+
+/** A question that has not been answered. */
+interface Question {
+  readonly lane: string;
+  readonly key: string;
+  /** The position of this process's log when it asked: what it gets is as old as that. */
+  readonly birth: number;
+  readonly asOf: LogPlace;
+  /** Records of this process that the owner may not know. */
+  readonly unechoed: readonly SharedRecord[];
+  readonly answer: (lookup: TierLookup) => void;
+}
+
+const MISS: TierLookup = Object.freeze({ outcome: 'miss' });
+const IN_USE: TierLookup = Object.freeze({ outcome: 'off', reason: 'in-use' });
+const BREAKER: TierLookup = Object.freeze({ outcome: 'off', reason: 'breaker' });
+const POLICY: TierLookup = Object.freeze({ outcome: 'off', reason: 'policy' });
+const NOTHING = Object.freeze({ entries: 0, sizeBytes: 0 });
+
+/** An owner that does not answer in time is frozen or overloaded: computing is better than waiting. */
+const DEADLINE_MS = 50;
+const COOLDOWN = { firstMs: 50, longestMs: 2_000 };
+const MAX_BATCH = 256;
+const MAX_WAITING_BYTES = 8 * 1024 * 1024;
+const CONNECT_WITHIN_MS = 1_000;
+const RECONNECT_MS = 50;
+const FLUSH_WITHIN_MS = 4_000;
+
+type Line =
+  | { readonly state: 'waiting' }
+  | { readonly state: 'connected'; readonly connection: IpcConnection }
+  | { readonly state: 'closed' };
+
+/**
+ * L3 in a process that does not own it: reads from the owner, and offers it what was computed. Nothing is removed here,
+ * because the owner follows the log of the directory. The owner's answers count as of the position at which this process
+ * asked, so that everything invalidated since applies to them.
+ */
+export class RemoteL3 implements Tier {
+  readonly name = 'l3';
+  private line: Line = { state: 'waiting' };
+  private batch: Question[] = [];
+  private readonly asked = new Map<number, readonly Question[]>();
+  private readonly syncs = new Map<number, () => void>();
+  private ids = 0;
+  private restUntil = 0;
+  private readonly cooldown = new BackOff(COOLDOWN);
+  private offering = 0;
+  private readonly offersSent = new Set<() => void>();
+  private readonly keepAlive = new KeepAlive();
+  private readonly lanes: Set<string>;
+  private hasReported = false;
+
+  constructor(private readonly options: RemoteL3Options) {
+    this.lanes = new Set([...options.lanes].filter(([, { policy }]) => policy.l3.enabled).map(([lane]) => lane));
+  }
+
+  get state(): TierState {
+    if (this.line.state === 'connected' && this.options.hostLog.isOn) return { state: 'on' };
+    return { state: 'off', reason: this.line.state === 'closed' ? 'closed' : 'in-use' };
+  }
+
+  /** Connects, and again whenever the connection is lost. Resolves after the first attempt. Never rejects. */
+  async connect(): Promise<void> {
+    if (this.line.state !== 'waiting') return;
+    const { path, clock } = this.options;
+    try {
+      const connection = await IpcConnection.open(path, clock, CONNECT_WITHIN_MS);
+      if (this.isClosed()) return connection.close();
+      this.line = { state: 'connected', connection };
+      connection.onEntryFrame((body) => this.receive(body));
+      connection.whenLost(() => this.lose());
+      this.report(connection.ownerPid);
+    } catch (error) {
+      // An owner that speaks another protocol, or none, is asked again rarely.
+      this.reconnectAfter(error instanceof ConnectionLost ? RECONNECT_MS : CONNECT_WITHIN_MS);
+    }
+  }
+
+  addLane(lane: string, { policy }: ResolvedLane): void {
+    if (policy.l3.enabled) this.lanes.add(lane);
+  }
+
+  read(lane: string, key: string): TierLookup | Promise<TierLookup> {
+    if (!this.lanes.has(lane)) return POLICY;
+    const { hostLog, clock, position } = this.options;
+    const asOf = hostLog.place;
+    if (this.line.state !== 'connected' || asOf === undefined) return IN_USE;
+    if (clock.monotonic() < this.restUntil) return BREAKER;
+    return new Promise((answer) => {
+      if (this.batch.length === 0) queueMicrotask(() => this.ask());
+      this.batch.push({ lane, key, birth: position(), asOf, unechoed: hostLog.unechoed(), answer });
+      if (this.batch.length === MAX_BATCH) this.ask();
+    });
+  }
+
+  /** Nobody waits: the owner decides whether it keeps the record. */
+  offer(lane: string, record: TierRecord): Offered {
+    if (!this.lanes.has(lane) || this.line.state !== 'connected') return 'off';
+    if (this.line.connection.waitingBytes > MAX_WAITING_BYTES) return 'backlog';
+    const { key, tags } = record;
+    const asOf = this.options.hostLog.offerable({ lane, key, tags });
+    if (!(asOf instanceof Promise)) {
+      this.sendOffer(lane, record, asOf);
+      return 'queued';
+    }
+    this.offering++;
+    void asOf.then((place) => {
+      this.sendOffer(lane, record, place);
+      if (--this.offering > 0) return;
+      for (const sent of this.offersSent) sent();
+      this.offersSent.clear();
+    });
+    return 'queued';
+  }
+
+  write(lane: string, record: TierRecord): void {
+    this.offer(lane, record);
+  }
+
+  remove(): boolean {
+    return false;
+  }
+
+  removeMatching(): Promise<number> {
+    return Promise.resolve(0);
+  }
+
+  clear(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  usage(): typeof NOTHING {
+    return NOTHING;
+  }
+
+  async *keys(): AsyncGenerator<string> {
+    // The owner lists its entries.
+  }
+
+  sweep(): Promise<{ readonly expired: number; readonly evicted: number }> {
+    return Promise.resolve({ expired: 0, evicted: 0 });
+  }
+
+  /** Resolves when the owner has stored what was offered, has gone, or does not answer in time. */
+  async flush(): Promise<void> {
+    if (this.offering > 0) await this.within(new Promise<void>((sent) => this.offersSent.add(sent)));
+    const { line } = this;
+    if (line.state !== 'connected') return;
+    const id = ++this.ids;
+    const synced = new Promise<void>((resolve) => this.syncs.set(id, resolve));
+    line.connection.sendEntryFrame(encodeHead(this.headOf('sync', id, this.options.hostLog.place)));
+    await this.within(synced);
+    this.syncs.delete(id);
+  }
+
+  close(): Promise<void> {
+    const { line } = this;
+    this.line = { state: 'closed' };
+    this.forget();
+    if (line.state === 'connected') line.connection.close();
+    this.keepAlive.end();
+    return Promise.resolve();
+  }
+
+  private within(work: Promise<void>): Promise<void> {
+    return this.keepAlive.during(settledWithin(this.options.clock, work, FLUSH_WITHIN_MS));
+  }
+
+  private isClosed(): boolean {
+    return this.line.state === 'closed';
+  }
+
+  private lose(): void {
+    if (this.line.state !== 'connected') return;
+    this.line = { state: 'waiting' };
+    this.forget();
+    this.reconnectAfter(RECONNECT_MS);
+  }
+
+  private reconnectAfter(ms: number): void {
+    this.options.clock.schedule(ms, () => void this.connect());
+  }
+
+  /** All that was asked is a miss. */
+  private forget(): void {
+    const waiting = [...this.batch, ...[...this.asked.values()].flat()];
+    this.batch = [];
+    this.asked.clear();
+    for (const { answer } of waiting) answer(MISS);
+    for (const synced of this.syncs.values()) synced();
+    this.syncs.clear();
+  }
+
+  private report(ownerPid: number): void {
+    if (this.hasReported) return;
+    this.hasReported = true;
+    const detail = `its entries come from process ${ownerPid}, which owns the directory`;
+    this.options.events.emit('tier', { tier: 'l3', state: 'on', detail });
+  }
+
+  private ask(): void {
+    const { batch, line } = this;
+    const [first] = batch;
+    if (first === undefined) return;
+    this.batch = [];
+    if (line.state !== 'connected') {
+      for (const { answer } of batch) answer(MISS);
+      return;
+    }
+    const id = ++this.ids;
+    this.asked.set(id, batch);
+    line.connection.hold();
+    line.connection.sendEntryFrame(encodeNames(this.headOf('read', id, first.asOf), batch));
+    this.options.clock.schedule(DEADLINE_MS, () => {
+      // What has arrived already is taken first.
+      if (this.asked.has(id)) void nextTurn().then(() => this.late(id));
+    });
+  }
+
+  private late(id: number): void {
+    const batch = this.take(id);
+    if (batch === undefined) return;
+    this.restUntil = this.options.clock.monotonic() + this.cooldown.next();
+    for (const { answer } of batch) answer(MISS);
+  }
+
+  private take(id: number): readonly Question[] | undefined {
+    const batch = this.asked.get(id);
+    if (batch === undefined) return undefined;
+    this.asked.delete(id);
+    if (this.line.state === 'connected') this.line.connection.release();
+    return batch;
+  }
+
+  private receive(body: Buffer): void {
+    const head = decodeHead(body);
+    this.options.life.notBefore(head.time);
+    if (head.kind === 'synced') {
+      this.syncs.get(head.id)?.();
+      return;
+    }
+    if (head.kind !== 'found') return;
+    const found = decodeFound(body);
+    const batch = this.take(head.id);
+    if (batch !== undefined) this.cooldown.reset();
+    batch?.forEach((question, index) => question.answer(this.judge(question, head, found[index])));
+  }
+
+  private judge(question: Question, head: FrameHead, found: FoundEntry | undefined): TierLookup {
+    if (found?.outcome !== 'hit') return found?.outcome === 'off' ? IN_USE : MISS;
+    const { lane, key, birth, asOf, unechoed } = question;
+    const { place } = this.options.hostLog;
+    const isOfNow = head.generation === asOf.generation && place?.generation === asOf.generation;
+    if (!isOfNow || head.position < asOf.position) return MISS;
+    const record = new RebornRecord(decodeRecord(Buffer.from(found.bytes)), birth, found.expiresAt);
+    if (record.staleUntil <= this.options.life.now()) return MISS;
+    if (unechoed.some((own) => names(own, { lane, key, tags: record.tags }))) return MISS;
+    return { outcome: 'hit', record: new FoundRecord(record) };
+  }
+
+  private sendOffer(lane: string, record: TierRecord, asOf: LogPlace | undefined): void {
+    if (asOf === undefined || this.line.state !== 'connected') return;
+    this.line.connection.sendEntryFrame(encodeOffer(this.headOf('offer', 0, asOf), lane, record.bytes));
+  }
+
+  private headOf(kind: FrameHead['kind'], id: number, asOf: LogPlace | undefined): FrameHead {
+    const { generation, position } = asOf ?? { generation: '00'.repeat(16), position: 0 };
+    return { kind, id, generation, position, time: this.options.life.now() };
+  }
+}
+
+/** A record of the owner with a birth of this process. It is encoded anew when its bytes are wanted. */
+class RebornRecord implements DecodedRecord {
+  readonly key: string;
+  readonly tags: readonly string[];
+  readonly storedAt: number;
+  readonly expiresAt: number;
+  readonly staleUntil: number;
+  readonly computeMs: number;
+  readonly appVersion: string;
+  readonly schemaVersion: number;
+  readonly value: Uint8Array;
+
+  constructor(
+    { key, tags, storedAt, expiresAt, staleUntil, computeMs, appVersion, schemaVersion, value }: DecodedRecord,
+    readonly birth: number,
+    expiresAtOwner: number,
+  ) {
+    const isExpired = expiresAtOwner < expiresAt;
+    this.key = key;
+    this.tags = tags;
+    this.storedAt = storedAt;
+    this.expiresAt = isExpired ? expiresAtOwner : expiresAt;
+    this.staleUntil = isExpired ? expiresAtOwner + (staleUntil - expiresAt) : staleUntil;
+    this.computeMs = computeMs;
+    this.appVersion = appVersion;
+    this.schemaVersion = schemaVersion;
+    this.value = value;
+  }
+
+  get bytes(): Uint8Array {
+    return encodeRecord(this);
+  }
+}
+
+/** L3 of a process that uses a directory: its own while it owns the directory, the owner's otherwise. */
+export class SharedL3 implements Tier {
+  readonly name = 'l3';
+
+  /** Both are asked anew at each call. */
+  constructor(
+    private readonly own: Tier,
+    private readonly remote: () => RemoteL3 | undefined,
+  ) {}
+
+  get state(): TierState {
+    return this.current.state;
+  }
+
+  read(lane: string, key: string): TierLookup | Promise<TierLookup> {
+    return this.current.read(lane, key);
+  }
+
+  peek(lane: string, key: string): TierLookup | Promise<TierLookup> {
+    const { current } = this;
+    return current.peek === undefined ? current.read(lane, key) : current.peek(lane, key);
+  }
+
+  offer(lane: string, record: TierRecord): Offered {
+    return this.current.offer?.(lane, record) ?? 'off';
+  }
+
+  write(lane: string, record: TierRecord): void | Promise<void> {
+    return this.current.write(lane, record);
+  }
+
+  remove(lane: string, key: string): boolean | Promise<boolean> {
+    return this.current.remove(lane, key);
+  }
+
+  removeMatching(lane: string, matches: (key: string, tags: readonly string[]) => boolean): Promise<number> {
+    return this.current.removeMatching(lane, matches);
+  }
+
+  clear(lane: string): Promise<void> {
+    return this.current.clear(lane);
+  }
+
+  usage(lane: string): { readonly entries: number; readonly sizeBytes: number } {
+    return this.current.usage(lane);
+  }
+
+  keys(lane: string): AsyncIterable<string> {
+    return this.current.keys(lane);
+  }
+
+  addLane(lane: string, rules: ResolvedLane): void {
+    this.own.addLane?.(lane, rules);
+    this.remote()?.addLane(lane, rules);
+  }
+
+  sweep(lane: string): Promise<{ readonly expired: number; readonly evicted: number }> {
+    return this.current.sweep(lane);
+  }
+
+  flush(): Promise<void> {
+    return this.current.flush();
+  }
+
+  close(): Promise<void> {
+    return this.own.close();
+  }
+
+  private get current(): Tier {
+    return this.remote() ?? this.own;
+  }
+}
