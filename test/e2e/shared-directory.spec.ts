@@ -55,7 +55,7 @@ describe('processes of one directory', () => {
     const children: Child[] = [];
     for (let n = 0; n < 4; n += 1) children.push(await start(directory));
     const states = await Promise.all(children.map((child) => ask(child, 'l3')));
-    expect(states.map(String).toSorted()).toEqual(['off', 'off', 'off', 'on']);
+    expect(states.map(String).toSorted()).toEqual(['on', 'on', 'on', 'on']);
 
     const saved = await Promise.all(children.map((child, worker) => ask(child, 'saveMany', 'flow', 25, worker)));
     const versions = saved.flat().map(Number);

@@ -1,0 +1,95 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { Workshop } from '../support/child-process.js';
+import { FaultChild } from '../support/fault-child.js';
+import { StorageBench } from '../support/storage.js';
+
+const KEYS = 60;
+const READ_ALL = `const found = [];
+  for (let n = 0; n < ${KEYS}; n++) if ((await cache.get('key:' + n)) !== undefined) found.push(n);
+  return { found: found.length, hits: cache.getMetrics().l3.hits, state: cache.getMetrics().l3.state };`;
+
+describe('a process beside the owner of a directory', () => {
+  const bench = new StorageBench();
+  let workshop: Workshop;
+  beforeAll(async () => (workshop = await Workshop.build()));
+  afterAll(() => workshop.dispose());
+  afterEach(() => bench.dispose());
+
+  const pair = async () => {
+    const directory = await bench.path('cache');
+    const owner = await FaultChild.start(workshop, { directory });
+    const other = await FaultChild.start(workshop, { directory });
+    return { directory, owner, other };
+  };
+
+  it('reads what the owner has in L3, into its own memory', async () => {
+    const { owner, other } = await pair();
+    await owner.ask('fill', { keys: KEYS, bytes: 100 });
+    expect(await other.ask('run', READ_ALL)).toEqual({ found: KEYS, hits: KEYS, state: 'on' });
+    expect(await other.ask('run', `await cache.get('key:${KEYS - 1}'); return cache.getMetrics().l3.hits`)).toBe(KEYS);
+  });
+
+  it('offers the owner what it computes and what it sets', async () => {
+    const { owner, other } = await pair();
+    await other.ask('fill', { keys: KEYS, bytes: 100 });
+    await other.ask('run', `await cache.set('set', 'by the other', { tags: ['t'] }); await cache.flush();`);
+    expect(await owner.ask('run', READ_ALL)).toEqual({ found: KEYS, hits: KEYS, state: 'on' });
+    expect(await owner.ask('run', `return cache.get('set')`)).toBe('by the other');
+    await other.ask('run', `await cache.invalidateByTag('t')`);
+    expect(await owner.ask('run', `return (await cache.get('set')) ?? 'gone'`)).toBe('gone');
+  });
+
+  it('gets nothing from L3 that it has invalidated, and what it had in L3 is there after the owner was killed', async () => {
+    const { directory, owner, other } = await pair();
+    await owner.ask('fill', { keys: KEYS, bytes: 100 });
+    await other.ask('run', `await cache.invalidate('key:3'); await cache.invalidateByTag('key:4');`);
+    expect(await other.ask('run', READ_ALL)).toMatchObject({ found: KEYS - 2, state: 'on' });
+    await other.ask('run', `await cache.set('late', 1); await cache.flush();`);
+    await owner.end('SIGKILL');
+    const third = await FaultChild.start(workshop, { directory });
+    await other.ask('until', 'l3', 'on');
+    expect(await third.ask('run', `return (await cache.get('key:3')) ?? (await cache.get('key:4')) ?? 'gone'`)).toBe(
+      'gone',
+    );
+  });
+
+  it('computes while the owner is frozen, and reads from it again later', async () => {
+    const { owner, other } = await pair();
+    await owner.ask('fill', { keys: KEYS, bytes: 100 });
+    owner.child.signal('SIGSTOP');
+    expect(await other.ask('run', `return cache.getOrSet('key:1', () => 'computed')`)).toBe('computed');
+    await other.ask('run', `await cache.invalidate('key:2')`);
+    owner.child.signal('SIGCONT');
+    await other.ask(
+      'run',
+      `for (let n = 10; cache.getMetrics().l3.hits === 0; n = 10 + ((n + 1) % 40)) {
+         await cache.get('key:' + n);
+         await new Promise((later) => setTimeout(later, 20));
+       }`,
+    );
+    expect(await other.ask('run', `return (await cache.get('key:2')) ?? 'gone'`)).toBe('gone');
+    expect(await owner.ask('run', `return (await cache.get('key:2')) ?? 'gone'`)).toBe('gone');
+  });
+
+  it('is served on beside a process that sends nonsense', async () => {
+    const { directory, owner, other } = await pair();
+    await owner.ask('fill', { keys: KEYS, bytes: 100 });
+    const nonsense = [
+      Buffer.from([0xff, 0xff, 0xff, 0xff, 0xc1]),
+      Buffer.from([0, 0, 0, 3, 0xc1, 0, 0]),
+      Buffer.from([0, 0, 0, 40, 0xc1, 9, 1]),
+      Buffer.alloc(4096, 0xc1),
+    ];
+    for (const bytes of nonsense) {
+      const socket = connect(join(directory, 'claims', 'owner.sock'));
+      await new Promise((closed) => {
+        socket.on('error', () => undefined).on('close', closed);
+        socket.end(bytes);
+        socket.resume();
+      });
+    }
+    expect(await other.ask('run', READ_ALL)).toMatchObject({ found: KEYS, state: 'on' });
+  });
+});
