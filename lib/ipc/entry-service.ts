@@ -53,7 +53,7 @@ export class EntryService {
     const isNow = (all: readonly (FoundEntry | Promise<FoundEntry>)[]): all is readonly FoundEntry[] =>
       !all.some((one) => one instanceof Promise);
     if (isNow(found)) answer(found);
-    else void Promise.all(found).then(answer);
+    else void Promise.all(found.map(async (one) => one)).then(answer);
   }
 
   /** Never rejects. */

@@ -1,5 +1,6 @@
 // An app that uses the library by its public face, does what it is told line by line, and watches what it gets.
 // A value is right when it is of its key and was computed after the last invalidation of the key that had resolved.
+import { subscribe } from 'node:diagnostics_channel';
 import { createInterface } from 'node:readline';
 import { CacheManager } from './lib/app/cache-app.js';
 
