@@ -101,7 +101,7 @@ export class RouteReader {
     const label = [`${type.name}.${handler.name}`, ...versions.map(String)].join('@');
     const sending = sendingOf(type, handler);
     const statuses = statusesOf(rules);
-    const isKept = sending.redirectStatus === undefined || statuses.has(sending.redirectStatus);
+    const isKept = sending.redirectStatus === undefined || [...statuses.keys()].some(isRedirect);
     const ttlMs = rules.ttl === undefined ? undefined : toMilliseconds(rules.ttl);
     return {
       label,
@@ -234,6 +234,8 @@ interface Sending {
 }
 
 const FOUND = 302;
+/** The handler may choose another one than the decorator. */
+const isRedirect = (status: number): boolean => status >= 300 && status < 400;
 
 function sendingOf(type: Class, handler: Handler): Sending {
   const method = methodName(type, handler);
