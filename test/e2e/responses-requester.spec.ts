@@ -85,7 +85,6 @@ const VARY_BY: Readonly<Record<string, unknown>> = {
   NaN: () => Number.NaN,
   infinite: () => [Infinity],
   bigint: () => 1n,
-  thenable: () => ({ then: (_: unknown, reject: (error: unknown) => void) => reject(new Error('no')) }),
 };
 
 function rulesOf(rules: object): CacheResponseOptions {
@@ -93,8 +92,8 @@ function rulesOf(rules: object): CacheResponseOptions {
 }
 
 /** A route for each of the rules above. */
+@Controller('broken')
 class BrokenRules {}
-Controller('broken')(BrokenRules);
 for (const [name, varyBy] of Object.entries(VARY_BY)) {
   const handler = (request: Incoming): object => answerTo(request);
   Object.defineProperty(BrokenRules.prototype, name, { value: handler, configurable: true, writable: true });
