@@ -6,6 +6,7 @@ import {
   type LeaseAnswer,
   type LeaseRequest,
 } from '../../../lib/checkpoints/checkpoint-store.js';
+import { LaneCacheError } from '../../../lib/errors/lane-cache.error.js';
 import { checkpointsInMemory } from '../../support/checkpoints.js';
 import { Deferred } from '../../support/deferred.js';
 
@@ -106,6 +107,29 @@ describe('a step', () => {
     expect(await service.restoreCheckpoint('a')).toBeUndefined();
     expect(await service.runStep('a', () => 'anew', { workflow: 'w' })).toBe('anew');
     expect(events.of('workflow')).toEqual([{ action: 'invalidated', workflow: 'w', removed: 0 }]);
+  });
+
+  it('that fails for want of checkpoints of its own runs once, also where onUnavailable allows to run', async () => {
+    const { service } = checkpointsInMemory();
+    const failure = new LaneCacheError('CHECKPOINTS_UNAVAILABLE', 'Those of another app.');
+    let runs = 0;
+    const run = (): never => {
+      runs += 1;
+      throw failure;
+    };
+    await expect(service.runStep('a', run, { onUnavailable: 'run' })).rejects.toBe(failure);
+    expect(runs).toBe(1);
+  });
+
+  it('that begins while a large workflow is being removed cannot save in it', async () => {
+    const { service, store } = checkpointsInMemory();
+    const ids = Array.from({ length: 150 }, (_, n) => `${n}`);
+    await Promise.all(ids.map((id) => service.cacheCheckpoint(id, 1, { workflow: 'w' })));
+    expect((await store.invalidateWorkflow('w')).isDone).toBe(false);
+    const { epoch } = await store.begin('new', 'w', 0);
+    await service.invalidateWorkflow('w');
+    const draft = { id: 'new', lane: 'standard', workflow: 'w', savedAt: 0, sizeBytes: 1, checksum: 'x' };
+    expect(await store.save(draft, Uint8Array.of(1), { epoch })).toMatchObject({ cause: 'workflow' });
   });
 
   it('that waits for itself, also through another, gets REENTRANT', async () => {
