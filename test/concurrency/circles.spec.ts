@@ -228,6 +228,14 @@ describe('computations that would wait for each other', () => {
     ]);
   });
 
+  it('end when one asks for its own key after it has invalidated it', async () => {
+    const compute = async (): Promise<unknown> => {
+      await cache.invalidate('k');
+      return cache.getOrSet('k', () => 'inner');
+    };
+    expect(await endOf(cache.getOrSet('k', compute))).toEqual(['standard:k', 'standard:k']);
+  });
+
   it('end when a value is put in between', async () => {
     const put = (): Promise<unknown> => cache.putComputed('p', () => cache.getOrSet('a', () => 'never computed'));
     expect(await endOf(cache.getOrSet('a', put))).toEqual(['standard:a', 'standard:p', 'standard:a']);
@@ -297,7 +305,11 @@ describe('a computation that no circle passes through', () => {
     await cache.set('n', 1);
     expect(await cache.putComputed('n', async () => (await cache.getOrSet('n', () => 0)) + 1)).toBe(2);
     await cache.invalidate('n');
-    expect(await cache.putComputed('n', async () => (await cache.getOrSet('n', () => 0)) + 1)).toBe(1);
+    const again = async (): Promise<number> => {
+      await cache.set('another', 1);
+      return (await cache.getOrSet('n', () => 0)) + 1;
+    };
+    expect(await cache.putComputed('n', again)).toBe(1);
     expect(await cache.get('n')).toBe(1);
   });
 
