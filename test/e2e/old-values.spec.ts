@@ -198,7 +198,8 @@ describe('older values', () => {
   });
 
   it('that another computation stored after the search are gone as well', async () => {
-    const cache = await caches.open({ directory: await caches.directory(), lanes: LANES, clock });
+    const lanes = { standard: { l1: { maxEntries: 1 } } } as const;
+    const cache = await caches.open({ directory: await caches.directory(), lanes, clock });
     const [older, newer] = [new Deferred<string>(), new Deferred<string>()];
     const options = { hardTimeout: '1s' } as const;
     const hasty = expect(cache.getOrSet('k', () => older.promise, options)).rejects.toMatchObject({
@@ -213,7 +214,7 @@ describe('older values', () => {
     });
     older.resolve('older');
     expect(await patient).toBe('older');
-    await evict(cache);
+    await cache.set('evicts it from memory', 1);
     newer.resolve('newer');
     expect(await second).toBe('newer');
     expect(await cache.get('k')).toBeUndefined();
