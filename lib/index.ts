@@ -68,9 +68,9 @@ export type {
   EntryOptions,
   ReadOptions,
   StaleValue,
-  StandardSchema,
   WriteOptions,
 } from './cache/call-options.js';
+export type { StandardSchema } from './cache/schema-check.js';
 export type { CacheableType, ClassOf, TypeEntry } from './entries/codec/class-kinds.js';
 export type { TierName } from './entries/tier-name.js';
 
@@ -103,6 +103,7 @@ export type {
   LaneCacheEvents,
   SweepReport,
 } from './events/event-map.js';
+export type { Collaborator, Fault, FaultCounts } from './events/reasons.js';
 export type { BypassReason, InvalidationKind, MissReason, RefusalReason, TierOffReason } from './events/reasons.js';
 
 export { CacheResponse } from './http/cache-response.decorator.js';

@@ -7,7 +7,11 @@ import { KeepAlive } from '../clock/keep-alive.js';
 import { ValueCodec } from '../entries/codec/value-codec.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
 import { EventBus } from '../events/event-bus.js';
-import { logEvents, reportListener } from '../events/event-log.js';
+import { guardedTarget, logEvents, type LogTarget, reportListener } from '../events/event-log.js';
+import { causeText } from '../events/event-texts.js';
+import { Faults } from '../events/faults.js';
+import type { ReportFault } from '../events/reasons.js';
+import { GuardedStrategy } from '../events/guarded-strategy.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import { readOptions, type LaneCacheOptions } from './options.js';
 import { SharedDirectory } from './shared-directory.js';
@@ -47,6 +51,8 @@ export interface AppContext {
   /** Keeps the process alive while callers wait. */
   readonly hold: KeepAlive;
   readonly warnOnce: (subject: string, message: string | (() => string)) => void;
+  /** The faults of what the app handed in. */
+  readonly faults: Faults;
 }
 
 const DEFAULT_LANE = 'standard';
@@ -59,22 +65,29 @@ export function createContext(
   { purpose = 'serve', checkpoints }: AppParts = {},
 ): AppContext {
   const options = readOptions(settings);
-  const lanes = resolveLanes(options.lanes);
+  const lanes = withGuardedStrategies(resolveLanes(options.lanes), (fault) => faults.report(fault));
   const defaultLane = options.lane ?? DEFAULT_LANE;
   if (!lanes.has(defaultLane)) throw new UnknownLaneError(defaultLane, [...lanes.keys()]);
   const clock = options.clock ?? systemClock;
-  const logger = options.logger === false ? undefined : options.logger;
-  const events = new EventBus(clock, logger === undefined ? () => undefined : reportListener(logger));
+  const logger = loggerOf(options, (fault) => faults.count(fault));
+  const reported = logger === undefined ? undefined : reportListener(logger);
+  const events = new EventBus(clock, (name, error) => {
+    faults.count({ collaborator: 'listener', detail: `A listener of the event '${name}' failed.`, error });
+    reported?.(name, error);
+  });
   if (logger !== undefined) logEvents(events, logger);
   const counters = new Map(Array.from(lanes.keys(), (lane) => [lane, new LaneCounters()]));
   const histories = new Map(Array.from(lanes.keys(), (lane) => [lane, new KeyHistory()]));
-  const codec = new ValueCodec(options.types ?? []);
   const warned = new Set<string>();
   const warnOnce = (subject: string, message: string | (() => string)): void => {
     if (warned.has(subject)) return;
     warned.add(subject);
     logger?.warn(typeof message === 'string' ? message : message());
   };
+  const faults = new Faults(events, warnOnce);
+  const codec = new ValueCodec(options.types ?? [], (type, error) =>
+    faults.report({ collaborator: 'migrate', detail: `migrate of the type '${type}' gave no instance.`, error }),
+  );
   for (const [lane, ttl] of lanesInMilliseconds(options.lanes ?? {}, lanes)) {
     warnOnce(`lane:${lane}`, millisecondsText(`The ttl of lane '${lane}' is ${ttl}.`, ttl));
   }
@@ -94,7 +107,33 @@ export function createContext(
     recorder: (lane) => counters.get(lane) ?? new LaneCounters(),
     historyOf: (lane) => histories.get(lane) ?? new KeyHistory(),
     warnOnce,
+    faults,
   };
+}
+
+/** The app's logger, whose own failures are counted. The first one is shown as a warning of the process. */
+function loggerOf({ logger }: LaneCacheOptions, count: ReportFault): LogTarget | undefined {
+  if (logger === undefined || logger === false) return undefined;
+  let isShown = false;
+  return guardedTarget(logger, (error) => {
+    count({ collaborator: 'logger', detail: 'The logger failed.', error });
+    if (isShown) return;
+    isShown = true;
+    const text = `The logger given to LaneCacheModule failed. Its further failures are only counted. ${causeText(error)}`;
+    process.emitWarning(text, { type: 'LaneCacheWarning', code: 'LANE_CACHE_LOGGER' });
+  });
+}
+
+function withGuardedStrategies(
+  lanes: ReadonlyMap<string, ResolvedLane>,
+  report: ReportFault,
+): ReadonlyMap<string, ResolvedLane> {
+  return new Map(
+    [...lanes].map(([lane, { policy, strategy }]) => [
+      lane,
+      { policy, strategy: strategy && new GuardedStrategy(strategy, lane, report) },
+    ]),
+  );
 }
 
 /** Absolute; false = memory only. */

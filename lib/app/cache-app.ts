@@ -157,7 +157,7 @@ export class App implements LaneCacheApp {
     private readonly context: AppContext,
     private readonly opened: Opened,
   ) {
-    const { lanes, clock, life, events, counters } = context;
+    const { lanes, clock, life, events, faults, counters } = context;
     const { disk, log, backend } = opened;
     if (disk.journal !== undefined) life.notBefore(disk.journal.initial.latestTime);
     this.tiers = tiersOf(context, opened);
@@ -176,6 +176,7 @@ export class App implements LaneCacheApp {
       tiers,
       clock,
       events,
+      faults,
       checkpoints,
       host: () => disk.host,
     });
@@ -318,7 +319,7 @@ function tiersOf(context: AppContext, { disk, backend }: Opened): AppTiers {
 
 /** What all lanes share. */
 function sharedContextOf(context: AppContext, tiers: AppTiers, { disk, log, backend }: Opened): SharedContext {
-  const { clock, life, codec, events, scopes, hold, warnOnce, recorder, options } = context;
+  const { clock, life, codec, events, scopes, hold, warnOnce, faults, recorder, options } = context;
   const { l1, l2, l3, l4 } = tiers;
   const below = [l2, l3, l4]
     .filter((tier) => !(tier instanceof OffTier))
@@ -336,6 +337,7 @@ function sharedContextOf(context: AppContext, tiers: AppTiers, { disk, log, back
     scopes,
     hold,
     warnOnce,
+    fault: faults.report,
     log,
     below,
     memory: l1,

@@ -3,6 +3,7 @@ import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { callDuration, freshness } from '../lanes/lane-policy.js';
 import type { FreshnessOptions, Isolation, CachePolicy } from '../lanes/policy.js';
 import { type Duration, toMilliseconds } from '../lanes/units.js';
+import type { SchemaCheck, StandardSchema } from './schema-check.js';
 import {
   type Kind,
   anything,
@@ -65,15 +66,6 @@ export interface WriteOptions extends Pick<FreshnessOptions, 'grace' | 'jitter'>
   readonly ttl?: Duration;
   /** At most 64, each at most 256 characters. */
   readonly tags?: readonly string[];
-}
-
-/** A validator of the Standard Schema kind (https://standardschema.dev). */
-export interface StandardSchema {
-  readonly '~standard': {
-    readonly version: 1;
-    readonly vendor: string;
-    readonly validate: (value: unknown) => unknown;
-  };
 }
 
 export interface ReadOptions {
@@ -140,7 +132,7 @@ export interface CallOptions {
   readonly jitterMs: number;
   readonly tags: readonly string[];
   readonly isolation: Isolation;
-  readonly schema: StandardSchema | undefined;
+  readonly schema: SchemaCheck | undefined;
   readonly version: number;
   readonly forceFresh: boolean;
   readonly signal: AbortSignal | undefined;
@@ -169,7 +161,12 @@ export function laneOptions(policy: CachePolicy): CallOptions {
 }
 
 /** Lays a call's options over the lane's terms. Throws LaneCacheError naming the lane and the option of a bad value. */
-export function resolveOptions(lane: string, defaults: CallOptions, options: EntryOptions): CallOptions {
+export function resolveOptions(
+  lane: string,
+  defaults: CallOptions,
+  options: EntryOptions,
+  check: SchemaCheck | undefined,
+): CallOptions {
   const ms = (field: string, value: Duration | undefined): number | undefined =>
     value === undefined ? undefined : toMilliseconds(value, { lane, field });
   const grace = ms('grace', options.grace);
@@ -184,7 +181,7 @@ export function resolveOptions(lane: string, defaults: CallOptions, options: Ent
     jitterMs: ms('jitter', options.jitter) ?? defaults.jitterMs,
     tags: options.tags === undefined ? defaults.tags : checkTags(options.tags, lane),
     isolation: isolationOf(lane, defaults.isolation, options.isolation),
-    schema: options.schema,
+    schema: check,
     version: options.version ?? defaults.version,
     forceFresh: options.forceFresh === true,
     signal: options.signal,

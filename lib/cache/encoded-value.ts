@@ -48,6 +48,11 @@ export class EncodedValue {
     }
   }
 
+  /** A value that is returned as it is, because storing it failed. */
+  static asItIs(context: EncodingContext, value: unknown, why: string): EncodedValue {
+    return new EncodedValue(context, undefined, why, { value });
+  }
+
   /** Decodes a value that a tier had. Throws what the codec throws. */
   static from(context: EncodingContext, bytes: Uint8Array): EncodedValue {
     const opened = context.codec.open(bytes);

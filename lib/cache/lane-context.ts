@@ -3,6 +3,7 @@ import type { KeepAlive } from '../clock/keep-alive.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
 import type { KeyPattern } from '../entries/pattern.js';
 import type { EventSink, LaneCacheEvents } from '../events/event-map.js';
+import type { ReportFault } from '../events/reasons.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { InvalidationLog } from '../invalidation/invalidation-log.js';
 import type { HostLogPort, SharedLog } from '../invalidation/shared-log.js';
@@ -56,6 +57,8 @@ export interface SharedContext {
   readonly hold: KeepAlive;
   /** Logs one warning for each subject. */
   readonly warnOnce: (subject: string, message: string | (() => string)) => void;
+  /** Counts, emits and logs that what the app handed in failed. */
+  readonly fault: ReportFault;
 }
 
 /** One lane: its policy, memory and counters, and what it shares with the other lanes. */

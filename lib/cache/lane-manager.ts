@@ -7,6 +7,7 @@ import { KeyPattern } from '../entries/pattern.js';
 import { checkTags } from '../entries/tags.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { LaneCacheEvents, SweepReport } from '../events/event-map.js';
+import type { Fault } from '../events/reasons.js';
 import type { LaneMetrics } from '../events/lane-metrics.js';
 import type { BypassReason } from '../events/reasons.js';
 import type { LaneRecorder } from '../events/recorder.js';
@@ -30,7 +31,7 @@ import type { GuardedTier } from './guarded-tier.js';
 import { countBypass } from './in-flight/accounting.js';
 import { InFlight } from './in-flight/in-flight.js';
 import { KeyHistory } from './key-history.js';
-import { isLagging, type LaneContext, look, type SharedContext, whenCaughtUp } from './lane-context.js';
+import { type LaneContext, look, type SharedContext } from './lane-context.js';
 import type { ManagerContext } from './manager-context.js';
 import { OlderValues } from './older-values.js';
 import * as read from './read.js';
@@ -128,7 +129,8 @@ export class LaneManager {
     checkCompute(computeMissing, this.lane);
     const asked = { keys: checked, computeMissing, call };
     look(this.context);
-    if (isLagging(this.context)) await whenCaughtUp(this.context);
+    const ready = read.whenReady(this.context, checked, call);
+    if (ready !== undefined) await ready;
     return (await getOrSetMany(this.context, this.inFlight, asked)) as Map<string, T>;
   }
 
@@ -242,6 +244,11 @@ export class LaneManager {
   /** @internal one warning per subject and app */
   warnOnce(subject: string, message: string | (() => string)): void {
     this.context.shared.warnOnce(subject, message);
+  }
+
+  /** @internal counts, emits and logs that what the app handed in failed */
+  fault(fault: Fault): void {
+    this.context.shared.fault(fault);
   }
 
   /** @internal aborts the signals of what is being computed */

@@ -13,7 +13,7 @@ import { countBypass, countHit, emitMiss } from './in-flight/accounting.js';
 import { type ComputeRequest, Flight, FlightContext } from './in-flight/computation.js';
 import type { InFlight } from './in-flight/in-flight.js';
 import { isLagging, isPartitioned, type LaneContext, look, whenCaughtUp } from './lane-context.js';
-import { entryInMemory, expiryOf, type Found, heldValue, matchesCall, TierSearch } from './tier-lookup.js';
+import { entryInMemory, expiryOf, type Found, heldValue, matchesCall, TierSearch, whenJudged } from './tier-lookup.js';
 import { checkCompute, hasDefaultReadOptions, optionsOf } from './validate-call.js';
 import { promote } from './write.js';
 
@@ -55,11 +55,25 @@ export function getOrSet(
     checkCompute(compute, context.lane);
     look(context);
     const asked = { key, compute, call, purpose: call.forceFresh ? 'forced' : 'request' } as const;
-    if (!isLagging(context)) return readOrCompute(context, inFlight, asked);
-    return whenCaughtUp(context).then(() => readOrCompute(context, inFlight, asked));
+    const ready = whenReady(context, [key], call);
+    if (ready === undefined) return readOrCompute(context, inFlight, asked);
+    return ready.then(() => readOrCompute(context, inFlight, asked));
   } catch (error) {
     return Promise.reject(error);
   }
+}
+
+/**
+ * Waits until this process has caught up with the shared log, and until asynchronous validators have judged what memory
+ * holds of the keys. Undefined if there is nothing to wait for.
+ */
+export function whenReady(
+  context: LaneContext,
+  keys: readonly string[],
+  call: CallOptions,
+): Promise<unknown> | undefined {
+  if (!isLagging(context)) return whenJudged(context, keys, call);
+  return whenCaughtUp(context).then(() => whenJudged(context, keys, call));
 }
 
 function readOrCompute(context: LaneContext, inFlight: InFlight, asked: ComputeRequest): Promise<unknown> {
@@ -97,7 +111,8 @@ export async function get(context: LaneContext, key: string, options: ReadOption
   const call = optionsOf(context, options, READ_OPTIONS);
   checkKey(key, context.lane);
   look(context);
-  if (isLagging(context)) await whenCaughtUp(context);
+  const ready = whenReady(context, [key], call);
+  if (ready !== undefined) await ready;
   const reason = bypassReason(context, key);
   if (reason !== undefined) {
     countBypass(context, key, reason);

@@ -5,7 +5,7 @@ import type { MissReason, TierOffReason } from '../events/reasons.js';
 import type { InvalidationGuard } from '../invalidation/lane-log.js';
 import type { MemoryEntry } from '../tiers/memory-tier.js';
 import type { TierLookup } from '../tiers/tier.js';
-import type { CallOptions, StandardSchema, StaleValue } from './call-options.js';
+import type { CallOptions, StaleValue } from './call-options.js';
 import { EncodedValue } from './encoded-value.js';
 import type { GuardedTier } from './guarded-tier.js';
 import { isLagging, isPartitioned, type LaneContext } from './lane-context.js';
@@ -54,8 +54,15 @@ export function expiryOf(
   return expiredAt === undefined ? expiresAt : Math.min(expiresAt, expiredAt);
 }
 
-/** Decides whether what a tier below memory holds may be served. */
-function judge(context: LaneContext, search: TierSearch, tier: GuardedTier, lookup: TierLookup): Verdict {
+/**
+ * Decides whether what a tier below memory holds may be served. A promise while an asynchronous validator is at work.
+ */
+function judge(
+  context: LaneContext,
+  search: TierSearch,
+  tier: GuardedTier,
+  lookup: TierLookup,
+): Verdict | Promise<Verdict> {
   if (lookup.outcome !== 'hit') return lookup;
   const { shared, lane } = context;
   const { key, call, guard } = search;
@@ -68,17 +75,25 @@ function judge(context: LaneContext, search: TierSearch, tier: GuardedTier, look
     const expiresAt = tier.trusts(record.birth) ? expiryOf(context, record, guard) : undefined;
     if (expiresAt === undefined) return { outcome: 'unusable', reason: 'invalidated', record };
     const encoded = EncodedValue.from({ codec: shared.codec, lane }, record.value);
-    const now = shared.life.now();
-    if (!satisfies(call.schema, encoded)) return { outcome: 'unusable', reason: 'schema', record };
-    if (now < expiresAt) return { outcome: 'found', found: { tier: tier.name, record, encoded, expiresAt } };
-    const staleUntil = expiresAt + (record.staleUntil - record.expiresAt);
-    return { outcome: 'expired', record, stale: { ...record, encoded, expiresAt, staleUntil } };
+    const found: Found = { tier: tier.name, record, encoded, expiresAt };
+    const fits = call.schema === undefined || call.schema.fits(record, () => encoded);
+    if (typeof fits === 'boolean') return worthOf(context, found, fits);
+    return fits.then((does) => worthOf(context, found, does));
   } catch (error) {
     const reason = error instanceof StaleType ? 'version' : 'damaged';
     return record === undefined
       ? { outcome: 'unusable', reason, error }
       : { outcome: 'unusable', reason, record, error };
   }
+}
+
+/** What a record that counts is worth, once the schema has judged it. */
+function worthOf({ shared }: LaneContext, found: Found, fits: boolean): Verdict {
+  const { record, encoded, expiresAt } = found;
+  if (!fits) return { outcome: 'unusable', reason: 'schema', record };
+  if (shared.life.now() < expiresAt) return { outcome: 'found', found };
+  const staleUntil = expiresAt + (record.staleUntil - record.expiresAt);
+  return { outcome: 'expired', record, stale: { ...record, encoded, expiresAt, staleUntil } };
 }
 
 /** What each tier answered, for an explanation. */
@@ -173,19 +188,38 @@ export class TierSearch {
       if (tier === undefined) break;
       const lookup = tier.read(lane, this.key, this.how);
       if (lookup instanceof Promise) {
-        return lookup.then((answer) => (this.takes(tier, answer, trace) ? undefined : this.from(index + 1, trace)));
+        return lookup.then((answer) => this.goOn(this.takes(tier, answer, trace), index + 1, trace));
       }
-      if (this.takes(tier, lookup, trace)) break;
+      const taken = this.takes(tier, lookup, trace);
+      if (typeof taken !== 'boolean') return taken.then((ends) => this.goOn(ends, index + 1, trace));
+      if (taken) break;
     }
     return undefined;
   }
 
+  /** Goes on with the next tier, unless the search has ended. */
+  private goOn(
+    ends: boolean | Promise<boolean>,
+    next: number,
+    trace: SearchTrace | undefined,
+  ): Promise<void> | undefined {
+    if (typeof ends !== 'boolean') return ends.then((taken) => this.goOn(taken, next, trace));
+    return ends ? undefined : this.from(next, trace);
+  }
+
   /** Whether the search ends with what this tier answered. */
-  private takes(tier: GuardedTier, lookup: TierLookup, trace: SearchTrace | undefined): boolean {
-    const { shared, recorder } = this.context;
+  private takes(tier: GuardedTier, lookup: TierLookup, trace: SearchTrace | undefined): boolean | Promise<boolean> {
     // Before the judgement: a schema is the app's code, and may invalidate.
-    const { position } = shared.log;
+    const { position } = this.context.shared.log;
     const verdict = judge(this.context, this, tier, lookup);
+    return verdict instanceof Promise
+      ? verdict.then((late) => this.note(tier, late, position, trace))
+      : this.note(tier, verdict, position, trace);
+  }
+
+  /** Notes what a tier had, judged at `position`. Whether the search ends with it. */
+  private note(tier: GuardedTier, verdict: Verdict, position: number, trace: SearchTrace | undefined): boolean {
+    const { shared, recorder } = this.context;
     if (trace !== undefined) {
       trace.set(tier.name, verdict);
       return false;
@@ -241,7 +275,26 @@ export function entryInMemory(context: LaneContext, key: string): MemoryEntry | 
 /** Whether the call's version and schema accept what the entry holds. */
 export function matchesCall(context: LaneContext, entry: MemoryEntry, call: MatchOptions): boolean {
   if (entry.schemaVersion !== call.version) return false;
-  return call.schema === undefined || satisfies(call.schema, heldValue(context, entry));
+  return call.schema === undefined || call.schema.fits(entry, () => heldValue(context, entry)) === true;
+}
+
+/**
+ * Waits until asynchronous validators have judged what memory holds of the keys, so that `matchesCall` knows. Undefined
+ * if there is nothing to wait for.
+ */
+export function whenJudged(
+  context: LaneContext,
+  keys: readonly string[],
+  call: MatchOptions,
+): Promise<unknown> | undefined {
+  const { schema } = call;
+  if (schema === undefined) return undefined;
+  const judged = keys.flatMap((key) => {
+    const entry = context.memory.peek(key);
+    const fits = entry === undefined || schema.fits(entry, () => heldValue(context, entry));
+    return typeof fits === 'boolean' ? [] : [fits];
+  });
+  return judged.length === 0 ? undefined : Promise.all(judged);
 }
 
 export function heldValue(context: LaneContext, entry: MemoryEntry): EncodedValue {
@@ -285,19 +338,4 @@ export function staleValueOf(copy: StaleCopy, now: number): StaleValue<unknown> 
     ageMs: now - copy.storedAt,
     expiredMs: Math.max(0, now - copy.expiresAt),
   };
-}
-
-/**
- * Whether a stored value fits a Standard Schema. A validator that returns a promise, or throws, does not fit: waiting for
- * it would make a hit slower than computing.
- */
-function satisfies(schema: StandardSchema | undefined, encoded: EncodedValue): boolean {
-  if (schema === undefined) return true;
-  try {
-    const result = schema['~standard'].validate(encoded.valueFor('clone'));
-    if (typeof result !== 'object' || result === null || result instanceof Promise) return false;
-    return !('issues' in result) || result.issues === undefined;
-  } catch {
-    return false;
-  }
 }

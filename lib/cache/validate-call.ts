@@ -1,10 +1,12 @@
 import { types } from 'node:util';
+import { ignoreRejection } from '../clock/promises.js';
 import { checkKey } from '../entries/key.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { type Duration, looksLikeMilliseconds, millisecondsText } from '../lanes/units.js';
 import { oneOf, defineOptions, type OptionsShape } from '../options/options-shape.js';
 import { type CallOptions, type EntryOptions, resolveOptions } from './call-options.js';
 import type { LaneContext } from './lane-context.js';
+import { SchemaCheck } from './schema-check.js';
 
 /** Reads a call's options and lays them over the lane's. Throws LaneCacheError for options that are none of `shape`. */
 export function optionsOf<T extends EntryOptions>(
@@ -16,7 +18,8 @@ export function optionsOf<T extends EntryOptions>(
   if (options === undefined) return defaults;
   const read = shape.read(options, { lane });
   warnOfMilliseconds(context, read.ttl);
-  return resolveOptions(lane, defaults, read);
+  const check = read.schema === undefined ? undefined : new SchemaCheck(context, read.schema);
+  return resolveOptions(lane, defaults, read, check);
 }
 
 /** A ttl that was probably meant in milliseconds warns once for each lane. */
@@ -35,20 +38,31 @@ export function hasDefaultReadOptions(options: EntryOptions | null): boolean {
     return (
       options !== null &&
       options.forceFresh !== true &&
-      options.isolation === undefined &&
-      options.schema === undefined &&
-      options.version === undefined &&
-      options.signal === undefined &&
-      (options.ttl === undefined || isAboveZero(options.ttl))
+      isAbsent(options.isolation) &&
+      isAbsent(options.schema) &&
+      isAbsent(options.version) &&
+      isAbsent(options.signal) &&
+      isAboveZero(options.ttl)
     );
   } catch {
     return false;
   }
 }
 
-/** A quick check: a text that begins with a zero may be above zero, and takes the long way. */
-function isAboveZero(ttl: Duration): boolean {
-  return typeof ttl === 'string' ? !ttl.startsWith('0') : ttl > 0;
+/** What a getter gives is not read again: it may be a promise that rejects. */
+function isAbsent(value: unknown): boolean {
+  if (value === undefined) return true;
+  ignoreRejection(value);
+  return false;
+}
+
+/** A quick check, also of a ttl that is not given: a text that begins with a zero may be above zero, and takes the long way. */
+function isAboveZero(ttl: Duration | undefined): boolean {
+  if (ttl === undefined) return true;
+  if (typeof ttl === 'string') return !ttl.startsWith('0');
+  if (typeof ttl === 'number') return ttl > 0;
+  ignoreRejection(ttl);
+  return false;
 }
 
 export const CLEAR_OPTIONS = defineOptions<{ readonly lanes?: 'all' }>(

@@ -73,19 +73,11 @@ export function refusalOf(context: LaneContext, candidate: CandidateValue): Refu
 }
 
 function refusedByStrategy(context: LaneContext, candidate: CandidateValue): Refusal | undefined {
-  const { strategy, lane, shared } = context;
+  const { strategy, lane } = context;
   const { key, value, tags, computeMs, encoded } = candidate;
-  try {
-    const offered = { lane, key, value, tags, computeMs, sizeBytes: encoded.sizeBytes };
-    if (strategy === undefined || strategy.shouldCache(offered)) return undefined;
-    return { reason: 'strategy', detail: 'shouldCache returned false' };
-  } catch (error) {
-    shared.warnOnce(
-      `strategy:${lane}`,
-      `shouldCache of lane '${lane}' threw, and the value was stored: ${String(error)}`,
-    );
-    return undefined;
-  }
+  const offered = { lane, key, value, tags, computeMs, sizeBytes: encoded.sizeBytes };
+  if (strategy === undefined || strategy.shouldCache(offered)) return undefined;
+  return { reason: 'strategy', detail: 'shouldCache returned false' };
 }
 
 /** Counts a value that is not stored, and emits it. */

@@ -15,6 +15,9 @@ import {
 import { callGiven, keySpec, OF_DECORATORS, readOptions, tagSpec } from './option-checks.js';
 import { wrapMethod, type Advice, type MethodCall } from './method-wrapper.js';
 import { compileKey, compileTags, whyUnrendered, type Compiled, type KeySpec, type TagSpec } from './specs.js';
+import { checkKey } from '../entries/key.js';
+import { checkPattern } from '../entries/pattern.js';
+import { checkTags } from '../entries/tags.js';
 import { laneName } from '../lanes/lane-policy.js';
 import { either, fn, listOf, oneOf, defineOptions } from '../options/options-shape.js';
 
@@ -62,7 +65,8 @@ type Invalidation = () => Promise<unknown>;
  * Invalidates entries before or after a method runs. A method may have several.
  *
  * Keys, tags and patterns are made from the arguments before the method runs. A template with a missing value is
- * skipped, with one warning, since no entry can have its key. An invalidation that fails rejects the call. Throws
+ * skipped, with one warning, since no entry can have its key. A function that throws, or gives what is no key, tag or
+ * pattern, rejects the call before the method runs. An invalidation that fails rejects the call. Throws
  * DECORATOR_INVALID when the class is declared.
  */
 export function CacheInvalidate<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost>(
@@ -117,15 +121,27 @@ const all = (invalidations: readonly Invalidation[]) => Promise.all(invalidation
 
 function bind(site: DecorationSite, targets: Targets, cache: LaneManager, call: MethodCall): readonly Invalidation[] {
   const bound: Invalidation[] = [];
-  const add = <T>(compiled: Compiled<T> | undefined, invalidate: (subject: T) => Promise<unknown>) => {
+  // Subjects are checked here, because a call must not fail for them after the method has run.
+  const add = <T>(compiled: Compiled<T> | undefined, prepare: (subject: T | undefined) => Invalidation) => {
     if (compiled === undefined) return;
     const subject = compiled.of(call);
-    if (subject === undefined) warnSkipped(site, cache, whyUnrendered(compiled.templates, call));
-    else bound.push(() => invalidate(subject));
+    if (subject === undefined && compiled.isTemplate) warnSkipped(site, cache, whyUnrendered(compiled.templates, call));
+    else bound.push(prepare(subject));
   };
-  for (const key of targets.keys) add(key, (subject) => cache.invalidate(subject));
-  add(targets.tags, (subject) => cache.invalidateByTag(...subject));
-  add(targets.pattern, (subject) => cache.invalidateByPattern(subject));
+  for (const each of targets.keys) {
+    add(each, (subject) => {
+      const key = checkKey(subject, cache.lane);
+      return () => cache.invalidate(key);
+    });
+  }
+  add(targets.tags, (subject) => {
+    const tags = checkTags(subject, cache.lane);
+    return () => cache.invalidateByTag(...tags);
+  });
+  add(targets.pattern, (subject) => {
+    const text = checkPattern(subject);
+    return () => cache.invalidateByPattern(text);
+  });
   if (targets.all) bound.push(() => cache.clearAll());
   return bound;
 }

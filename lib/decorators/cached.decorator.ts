@@ -49,7 +49,8 @@ const ADVICE =
  *
  * Works on providers and controllers of any scope, on subclasses, and for self-calls. Instances that Nest did not
  * create run uncached, with one warning per class. A REQUEST-scoped provider needs a `key` that names what its result
- * depends on. What a function among the options throws reaches the caller. Throws DECORATOR_INVALID or TTL_INVALID when
+ * depends on. A call for which a function
+ * among the options throws, or answers what has no meaning, runs uncached, and is counted. Throws DECORATOR_INVALID or TTL_INVALID when
  * the class is declared.
  */
 export function Cached<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost>(

@@ -1,6 +1,9 @@
 import type { LaneManager } from '../cache/lane-manager.js';
 import type { Compute, ComputeContext, EntryOptions } from '../cache/call-options.js';
 import type { FlightContext } from '../cache/in-flight/computation.js';
+import { checkKey } from '../entries/key.js';
+import { checkTags } from '../entries/tags.js';
+import type { Fault } from '../events/reasons.js';
 import { callDuration, laneName } from '../lanes/lane-policy.js';
 import type { LaneName } from '../lanes/policy.js';
 import type { Duration } from '../lanes/units.js';
@@ -79,24 +82,31 @@ export interface EntryPlan {
   readonly runPast?: (lane: LaneManager, key: string, run: () => unknown) => Promise<unknown>;
 }
 
-/** Runs the method through the cache; uncached, and counted as such, if `condition` is false or the call has no key. */
+/**
+ * Runs the method through the cache; uncached, and counted as such, if `condition` is false, the call has no key, or a
+ * function that says what the call is about throws or answers what has no meaning.
+ */
 export function entryAdvice(plan: EntryPlan): Advice {
-  const { site, keyOf, ask, runPast } = plan;
+  const { site, keyOf, ask } = plan;
   const { lane, condition } = plan.rules;
   const label = siteLabel(site);
-  const compute = computeWith(plan.rules);
+  const compute = computeWith(label, plan.rules);
   const optionsOf = entryOptions(plan);
   return (manager, call) => {
     const cache = lane === undefined ? manager : manager.forLane(lane);
-    if (condition !== undefined && !callGiven(condition, call.args, call.host)) {
-      cache.bypass('condition', label);
-      const past = runPast === undefined ? undefined : keyOf(call, cache);
-      if (runPast !== undefined && past !== undefined && past !== '') return runPast(cache, past, call.run);
+    if (condition !== undefined && !applies(condition, cache, label, call)) return runPast(plan, cache, label, call);
+    let key: string | undefined;
+    let options: EntryOptions | undefined;
+    try {
+      key = keyOf(call, cache);
+      options = optionsOf(call);
+      if (key !== undefined && key !== '') checkKey(key, cache.lane);
+    } catch (error) {
+      cache.fault(faultOf(cache, `${label} ran uncached: its key or tags failed.`, error));
+      cache.bypass('unkeyable-arguments', label);
       return Promise.resolve(call.run());
     }
-    const key = keyOf(call, cache);
-    const options = optionsOf(call);
-    if (key !== undefined && key !== '' && options !== undefined) return ask(cache, key, compute(call), options);
+    if (key !== undefined && key !== '' && options !== undefined) return ask(cache, key, compute(cache, call), options);
     cache.bypass('unkeyable-arguments', label);
     cache.warnOnce(label, () => `${label} ran uncached: ${whyUncached(plan, call, cache)}`);
     return Promise.resolve(call.run());
@@ -104,9 +114,48 @@ export function entryAdvice(plan: EntryPlan): Advice {
 }
 
 function whyUncached({ tags, keyOf, whyNoKey }: EntryPlan, call: MethodCall, listed: ListedClasses): string {
-  const key = keyOf(call, listed);
-  const unrendered = key === undefined || key === '' ? undefined : whyUnrendered(tags?.templates ?? [], call);
-  return unrendered ?? whyNoKey(call, listed);
+  try {
+    const key = keyOf(call, listed);
+    const unrendered = key === undefined || key === '' ? undefined : whyUnrendered(tags?.templates ?? [], call);
+    return unrendered ?? whyNoKey(call, listed);
+  } catch {
+    // A function of the app was asked once more, and threw.
+    return 'its key cannot be made.';
+  }
+}
+
+function faultOf(cache: LaneManager, detail: string, error: unknown): Fault {
+  return { collaborator: 'decorator', lane: cache.lane, detail, error };
+}
+
+/** Whether the call goes through the cache. False if the condition fails. */
+function applies(
+  condition: NonNullable<EntryRules['condition']>,
+  cache: LaneManager,
+  label: string,
+  call: MethodCall,
+): boolean {
+  try {
+    return callGiven(condition, call.args, call.host);
+  } catch (error) {
+    cache.fault(faultOf(cache, `${label} ran uncached: its condition failed.`, error));
+    return false;
+  }
+}
+
+/** Runs a call for which the condition is false. */
+function runPast(plan: EntryPlan, cache: LaneManager, label: string, call: MethodCall): Promise<unknown> {
+  cache.bypass('condition', label);
+  let past: string | undefined;
+  try {
+    past = plan.runPast === undefined ? undefined : plan.keyOf(call, cache);
+    if (past !== undefined && past !== '') checkKey(past, cache.lane);
+  } catch (error) {
+    cache.fault(faultOf(cache, `${label} ran uncached: its key failed.`, error));
+    past = undefined;
+  }
+  if (plan.runPast === undefined || past === undefined || past === '') return Promise.resolve(call.run());
+  return plan.runPast(cache, past, call.run);
 }
 
 function entryOptions({ rules, tags }: EntryPlan): FromCall<EntryOptions> {
@@ -118,6 +167,7 @@ function entryOptions({ rules, tags }: EntryPlan): FromCall<EntryOptions> {
   if (tags.constant !== undefined) return constantly({ ...timed, tags: tags.constant });
   return (call) => {
     const rendered = tags.of(call);
+    if (rendered !== undefined) checkTags(rendered, rules.lane ?? 'of the app');
     // tags first: V8 takes twenty times as long to put a field behind what it spreads
     return rendered === undefined ? undefined : { tags: rendered, ...timed };
   };
@@ -130,16 +180,22 @@ function constantly(options: EntryOptions): FromCall<EntryOptions> {
 }
 
 /** Turns a call into a computation for the cache that applies the rules to its result. */
-function computeWith(rules: ResultRules): (call: MethodCall) => Compute<unknown> {
+function computeWith(label: string, rules: ResultRules): (cache: LaneManager, call: MethodCall) => Compute<unknown> {
   const { unless, resultTags, ttl } = rules;
-  if (unless === undefined && resultTags === undefined && typeof ttl !== 'function') return (call) => call.run;
-  return (call) => async (context) => {
+  if (unless === undefined && resultTags === undefined && typeof ttl !== 'function') return (_, call) => call.run;
+  return (cache, call) => async (context) => {
     const result = await call.run();
     const given = [result, ...call.args];
     const { host } = call;
-    if (unless !== undefined && callGiven(unless, given, host)) refuse(context);
-    if (resultTags !== undefined) context.setTags(callGiven(resultTags, given, host));
-    if (typeof ttl === 'function') context.setTtl(callGiven(ttl, given, host));
+    try {
+      if (unless !== undefined && callGiven(unless, given, host)) refuse(context);
+      if (resultTags !== undefined) context.setTags(callGiven(resultTags, given, host));
+      if (typeof ttl === 'function') context.setTtl(callGiven(ttl, given, host));
+    } catch (error) {
+      const detail = `A result of ${label} was not stored: its unless, resultTags or ttl failed.`;
+      cache.fault(faultOf(cache, detail, error));
+      refuse(context);
+    }
     return result;
   };
 }

@@ -1,3 +1,5 @@
+import { ignoreRejection, isThenable } from '../clock/promises.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { either, fn, text, texts, type OptionsShape } from '../options/options-shape.js';
 import { siteLabel, type DecorationSite } from './method-registry.js';
 
@@ -16,7 +18,16 @@ export const tagSpec = either(texts, fn);
 /** A function among the options of a decorator. It takes the arguments of the decorated method. */
 export type GivenFunction<R> = (this: never, ...args: never[]) => R;
 
-/** Calls it with the arguments of a call. Their types are not checked at run time. */
+/**
+ * Calls it with the arguments of a call. Throws what it throws. The types of its arguments and of its answer are not
+ * checked at run time, except that it must not return a promise, for which nobody would wait.
+ */
 export function callGiven<R>(given: GivenFunction<R>, args: readonly unknown[], host: object): R {
-  return Reflect.apply(given, host, args);
+  const answer: R = Reflect.apply(given, host, args);
+  if (typeof answer !== 'object' || answer === null || !isThenable(answer)) return answer;
+  ignoreRejection(answer);
+  throw new LaneCacheError(
+    'DECORATOR_INVALID',
+    'A function among the options of a decorator returned a promise. It must return its answer at once.',
+  );
 }

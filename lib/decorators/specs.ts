@@ -7,13 +7,13 @@ import {
   type DecorationSite,
   type OfCall,
 } from './method-registry.js';
-import { callGiven } from './option-checks.js';
+import { callGiven, type GivenFunction } from './option-checks.js';
 import { kindInWords } from '../entries/arguments.js';
 import { Template, type TemplateUse } from '../entries/template.js';
 
 /**
  * A template (`'doc:{0}'`, `'user:{0.id}'`; `{{` is a brace) or a function of the arguments, called with the method's
- * `this`. What the function throws reaches the caller.
+ * `this`. What happens if it throws is up to the decorator.
  */
 export type KeySpec<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost> = string | OfCall<string, M, C>;
 
@@ -28,27 +28,33 @@ export type FromCall<T> = (call: Call) => T | undefined;
 export interface Compiled<T> {
   readonly of: FromCall<T>;
   readonly templates: readonly Template[];
+  /** Made of templates, and not by a function of the app. */
+  readonly isTemplate: boolean;
   /** The value for every call, if it does not depend on the arguments. */
   readonly constant?: T;
 }
 
 /** Throws DECORATOR_INVALID for a template that cannot be parsed. */
 export function compileKey(site: DecorationSite, spec: KeySpec, use: TemplateUse): Compiled<string> {
-  if (typeof spec === 'function') return { of: ({ args, host }) => callGiven(spec, args, host), templates: [] };
+  if (typeof spec === 'function') return ofFunction(spec);
   const template = compileTemplate(site, spec, use);
-  return { of: ({ args }) => template.render(args), templates: [template] };
+  return { of: ({ args }) => template.render(args), templates: [template], isTemplate: true };
 }
 
 /** Throws DECORATOR_INVALID for a template that cannot be parsed. */
 export function compileTags(site: DecorationSite, spec: TagSpec): Compiled<readonly string[]> {
-  if (typeof spec === 'function') return { of: ({ args, host }) => callGiven(spec, args, host), templates: [] };
+  if (typeof spec === 'function') return ofFunction(spec);
   if (!Array.isArray(spec)) throw decoratorError(site, 'tags must be a list of strings or a function that gives one.');
   const templates = spec.map((tag: string) => compileTemplate(site, tag, 'tag'));
   if (templates.some((template) => template.arguments.length > 0)) {
-    return { of: ({ args }) => renderAll(templates, args), templates };
+    return { of: ({ args }) => renderAll(templates, args), templates, isTemplate: true };
   }
   const constant = Object.freeze(templates.map((template) => template.render([]) ?? ''));
-  return { of: () => constant, templates: [], constant };
+  return { of: () => constant, templates: [], isTemplate: true, constant };
+}
+
+function ofFunction<T>(spec: GivenFunction<T>): Compiled<T> {
+  return { of: ({ args, host }) => callGiven(spec, args, host), templates: [], isTemplate: false };
 }
 
 /** The first placeholder of the templates that has no value in the call, as a sentence; undefined if there is none. */

@@ -13,7 +13,7 @@ export class KeyPattern {
 
   /** Throws LaneCacheError PATTERN_INVALID if `text` is not a string, is empty, or is longer than 512 characters. */
   constructor(readonly text: string) {
-    checkText(text);
+    checkPattern(text);
     this.pieces = text.split('*').map((piece) => new Piece(piece));
   }
 
@@ -66,8 +66,9 @@ function keysGivenToStore(key: string): readonly string[] {
   return given.startsWith(namespace) ? [given, given.slice(namespace.length)] : [given];
 }
 
-function checkText(text: unknown): void {
-  if (typeof text === 'string' && text !== '' && text.length <= MAX_LENGTH) return;
+/** The text of a pattern. Throws LaneCacheError PATTERN_INVALID. */
+export function checkPattern(text: unknown): string {
+  if (typeof text === 'string' && text !== '' && text.length <= MAX_LENGTH) return text;
   const found = typeof text === 'string' ? `has ${text.length} characters` : `is of type ${typeof text}`;
   throw new LaneCacheError(
     'PATTERN_INVALID',

@@ -124,6 +124,7 @@ function openOutlets(report: ListenerReport): Outlets {
     host: new Outlet('host', report),
     quarantine: new Outlet('quarantine', report),
     sweep: new Outlet('sweep', report),
+    fault: new Outlet('fault', report),
     checkpoint: new Outlet('checkpoint', report),
     step: new Outlet('step', report),
     workflow: new Outlet('workflow', report),

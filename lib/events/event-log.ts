@@ -1,3 +1,4 @@
+import { onRejection } from '../clock/promises.js';
 import type { ListenerReport } from './event-bus.js';
 import type { LaneCacheEventName, LaneCacheEvents } from './event-map.js';
 import {
@@ -21,6 +22,36 @@ export interface LogTarget {
   error(message: string): unknown;
   debug?(message: string): unknown;
   isLevelEnabled?(level: 'debug'): boolean;
+}
+
+/**
+ * A target that neither throws nor rejects: `failed` gets what the methods of `target` do so with, and that they are
+ * missing. What is written while it writes is left out, because a logger may call the cache.
+ */
+export function guardedTarget(target: LogTarget, failed: (error: unknown) => void): LogTarget {
+  let isWriting = false;
+  const guarded = <T>(write: () => T): T | undefined => {
+    if (isWriting) return undefined;
+    isWriting = true;
+    try {
+      const answer = write();
+      onRejection(answer, failed);
+      return answer;
+    } catch (error) {
+      failed(error);
+      return undefined;
+    } finally {
+      isWriting = false;
+    }
+  };
+  return {
+    log: (message) => guarded(() => target.log(message)),
+    warn: (message) => guarded(() => target.warn(message)),
+    error: (message) => guarded(() => target.error(message)),
+    debug: (message) => guarded(() => target.debug?.(message)),
+    isLevelEnabled: (level) =>
+      guarded(() => target.debug !== undefined && target.isLevelEnabled?.(level) === true) === true,
+  };
 }
 
 /** notable: what a person should see. everything: each event of each key too, at debug; this has a price on the hot path. */

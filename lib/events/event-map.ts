@@ -1,4 +1,5 @@
 import type { TierName } from '../entries/tier-name.js';
+import type { Fault } from './reasons.js';
 import type { BypassReason, InvalidationKind, MissReason, RefusalReason, TierOffReason } from './reasons.js';
 
 /** An ISO 8601 time in UTC. */
@@ -69,6 +70,8 @@ export interface LaneCacheEventMap {
   };
   quarantine: { readonly directory: string; readonly movedTo: string; readonly cause: string };
   sweep: SweepReport;
+  /** What the app handed in threw, rejected, did not answer, or answered what has no meaning. */
+  fault: Fault;
   checkpoint: {
     readonly action: 'saved' | 'restored' | 'removed' | 'damaged';
     readonly id: string;

@@ -126,7 +126,11 @@ function shownValue(value: unknown): string {
 /** What was thrown, as a sentence. */
 export function causeText(error: unknown): string {
   if (error === undefined) return '';
-  return error instanceof Error ? error.message : `Thrown: ${shownValue(error)}`;
+  try {
+    return error instanceof Error ? error.message : `Thrown: ${shownValue(error)}`;
+  } catch {
+    return 'Thrown: something that has no text.';
+  }
 }
 
 function many(count: number, one: string): string {

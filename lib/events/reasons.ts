@@ -59,3 +59,21 @@ export type MissReason =
 /** What an invalidation names. */
 export const INVALIDATION_KINDS = ['key', 'tag', 'pattern', 'all', 'expire'] as const;
 export type InvalidationKind = (typeof INVALIDATION_KINDS)[number];
+
+/** What the app hands in and the library calls. */
+export type Collaborator = 'logger' | 'listener' | 'strategy' | 'schema' | 'migrate' | 'decorator';
+
+/** A collaborator threw, rejected, did not answer, or answered what has no meaning. */
+export interface Fault {
+  readonly collaborator: Collaborator;
+  readonly lane?: string;
+  /** What it did, and what the library did instead. A sentence. */
+  readonly detail: string;
+  readonly error?: unknown;
+}
+
+/** How often each collaborator failed since the process started. */
+export type FaultCounts = Readonly<Record<Collaborator, number>>;
+
+/** Where faults are reported. Never throws. */
+export type ReportFault = (fault: Fault) => void;

@@ -2,6 +2,8 @@ import type { Clock } from '../clock/clock.js';
 import type { TierName } from '../entries/tier-name.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
 import type { IsoTime, LaneCacheEvents } from '../events/event-map.js';
+import { noFaults } from '../events/faults.js';
+import type { FaultCounts } from '../events/reasons.js';
 import type { LaneMetrics, MetricsReader, TierMetrics } from '../events/lane-metrics.js';
 import type { LaneName, ResolvedLane, CachePolicy } from '../lanes/policy.js';
 import type { Tier, TierState } from '../tiers/tier.js';
@@ -13,6 +15,8 @@ import type { CheckpointUse } from './prometheus-metrics.js';
 export interface MetricsReport {
   readonly timestamp: IsoTime;
   readonly lanes: Readonly<Record<string, LaneMetrics>>;
+  /** How often what the app handed in failed: its logger, listeners, strategies, schemas, migrations, decorators. */
+  readonly faults: FaultCounts;
   /** The processes that share the directory. Absent without a directory. */
   readonly host?: HostReport;
 }
@@ -43,6 +47,7 @@ interface MetricsSources {
   readonly clock: Clock;
   /** From which it is learnt since when a tier is on or off. */
   readonly events: LaneCacheEvents;
+  readonly faults?: { readonly counts: FaultCounts };
   /** Checkpoints by lane; absent when the app has none. */
   readonly checkpoints?: () => Promise<ReadonlyMap<string, CheckpointUse>>;
   /** The processes of the directory; absent without one. */
@@ -85,7 +90,8 @@ export class LaneCacheMetrics implements MetricsReader {
   report(): MetricsReport {
     const lanes = Array.from(this.sources.lanes.keys(), (lane) => [lane, this.lane(lane)] as const);
     const host = this.sources.host?.();
-    return { timestamp: this.now(), lanes: Object.fromEntries(lanes), ...(host !== undefined && { host }) };
+    const faults = this.sources.faults?.counts ?? noFaults();
+    return { timestamp: this.now(), lanes: Object.fromEntries(lanes), faults, ...(host !== undefined && { host }) };
   }
 
   /** The page that Prometheus scrapes. Throws OPTIONS_INVALID if prom-client is not installed. */

@@ -1,3 +1,4 @@
+import { ignoreRejection } from '../clock/promises.js';
 import { LaneCacheError, type LaneCacheErrorCode } from '../errors/lane-cache.error.js';
 
 /** Plain objects, instances of classes and modules; no lists, maps, dates, signals or functions. */
@@ -271,7 +272,10 @@ function namesIn(given: object, known: readonly string[]): readonly (string | sy
 
 function valueOf(given: Readonly<Record<string, unknown>>, name: string, at: string): unknown {
   try {
-    return given[name];
+    const value = given[name];
+    // No option is a promise. One that is refused must not end the process.
+    if (typeof value === 'object') ignoreRejection(value);
+    return value;
   } catch (cause) {
     throw unreadable(at, cause);
   }

@@ -2,7 +2,7 @@ import type { FlightContext } from '../../lib/cache/in-flight/computation.js';
 import type { LaneManager } from '../../lib/cache/lane-manager.js';
 import type { Compute, EntryOptions } from '../../lib/cache/call-options.js';
 import { UnknownLaneError } from '../../lib/errors/cache.errors.js';
-import type { RefusalReason } from '../../lib/events/reasons.js';
+import type { Fault, RefusalReason } from '../../lib/events/reasons.js';
 
 /** What was said about one stored value. */
 export interface FakeEntry {
@@ -22,6 +22,7 @@ export class FakeLaneManager {
   readonly warnings: string[] = [];
   readonly classNameOf = (): undefined => undefined;
   readonly refused: RefusalReason[] = [];
+  readonly faults: Fault[] = [];
   snapshots: unknown = undefined;
   closed = 0;
   private readonly lanes: Map<string, FakeLaneManager>;
@@ -46,6 +47,10 @@ export class FakeLaneManager {
   forLane(lane: string): FakeLaneManager {
     if (!this.known.includes(lane)) throw new UnknownLaneError(lane, this.known);
     return this.lanes.get(lane) ?? new FakeLaneManager(lane, this.known, this);
+  }
+
+  fault(fault: Fault): void {
+    this.faults.push(fault);
   }
 
   async getOrSet(key: string, compute: Compute<unknown>, options?: EntryOptions): Promise<unknown> {

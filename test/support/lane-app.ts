@@ -48,6 +48,9 @@ export class LaneApp extends App {
       warnOnce: (_subject, message) => void warnings.push(typeof message === 'string' ? message : message()),
     };
     const { life, events, scopes, recorder } = context;
+    events.on('fault', ({ detail }) => {
+      if (!warnings.includes(detail)) warnings.push(detail);
+    });
     const names = [...context.lanes.keys()];
     const log = new InvalidationLog(options);
     const tier = (name: 'l2' | 'l3'): Tier => below.find((one) => one.name === name) ?? new OffTier(name, 'policy');

@@ -155,10 +155,13 @@ describe('numbers', () => {
       readonly log: { readonly position: number; readonly behindBytes: number };
     }
     same<main.HostReport, Host>(true);
-    same<
-      main.MetricsReport,
-      { readonly timestamp: string; readonly lanes: Lanes<LaneMetrics>; readonly host?: main.HostReport }
-    >(true);
+    interface Report {
+      readonly timestamp: string;
+      readonly lanes: Lanes<LaneMetrics>;
+      readonly faults: main.FaultCounts;
+      readonly host?: main.HostReport;
+    }
+    same<main.MetricsReport, Report>(true);
   });
 
   it('of a measurement keep theirs', () => {
@@ -240,6 +243,7 @@ describe('events and errors', () => {
       | 'host'
       | 'quarantine'
       | 'sweep'
+      | 'fault'
       | 'checkpoint'
       | 'step'
       | 'workflow'

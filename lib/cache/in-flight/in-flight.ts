@@ -1,5 +1,6 @@
 import type { AsyncResource } from 'node:async_hooks';
 import { ComputeTimeoutError } from '../../errors/cache.errors.js';
+import { causeText } from '../../events/event-texts.js';
 import type { InvalidationGuard } from '../../invalidation/lane-log.js';
 import { EncodedValue } from '../encoded-value.js';
 import { type ClusterTurns, isPartitioned, type LaneContext } from '../lane-context.js';
@@ -159,10 +160,18 @@ export class InFlight {
 
   private follow(flight: Flight, guard: InvalidationGuard, search: TierSearch): void {
     const { recorder, shared } = this.context;
-    void search.whenEnded(guard, (found) => {
-      recorder.lookedUp(shared.clock.monotonic() - search.startedAt);
-      this.searched(flight, guard, search, found);
-    });
+    const failed = (): void => {
+      if (flight.state.phase === 'searching') void this.compute(flight, guard);
+    };
+    try {
+      const ended = search.whenEnded(guard, (found) => {
+        recorder.lookedUp(shared.clock.monotonic() - search.startedAt);
+        this.searched(flight, guard, search, found);
+      });
+      ended?.catch(failed);
+    } catch {
+      failed();
+    }
   }
 
   private searched(flight: Flight, guard: InvalidationGuard, search: TierSearch, found: Found | undefined): void {
@@ -370,6 +379,23 @@ interface StoredResult {
  * ours runs.
  */
 function storeResult(context: LaneContext, older: OlderValues, ended: EndedFlight): StoredResult {
+  try {
+    return storeOrRefuse(context, older, ended);
+  } catch (error) {
+    // Whatever fails here is no trouble of the callers. They get the value, and none is kept.
+    const { flight, result } = ended;
+    context.memory.delete(flight.key);
+    older.remove(flight.key);
+    const detail = `storing it failed: ${causeText(error)}`;
+    refuse(context, flight.key, { reason: 'unstorable', detail });
+    return {
+      encoded: EncodedValue.asItIs({ codec: context.shared.codec, lane: context.lane }, result.value, detail),
+      isCurrent: false,
+    };
+  }
+}
+
+function storeOrRefuse(context: LaneContext, older: OlderValues, ended: EndedFlight): StoredResult {
   const { flight, guard, result } = ended;
   const { value, ctx, computeMs } = result;
   const { lane, shared } = context;

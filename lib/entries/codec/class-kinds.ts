@@ -45,8 +45,11 @@ export class StaleType extends Error {
 export const asCacheableType = (entry: TypeEntry): CacheableType =>
   typeof entry === 'object' && entry !== null && 'type' in entry ? entry : { type: entry };
 
+/** Called when a `migrate` threw, or returned neither an instance nor undefined. */
+export type MigrateFailed = (type: string, error: unknown) => void;
+
 /** The kinds of the classes in the `types` option. Throws LaneCacheError OPTIONS_INVALID. */
-export function classKinds(entries: readonly TypeEntry[]): readonly Kind[] {
+export function classKinds(entries: readonly TypeEntry[], migrateFailed: MigrateFailed): readonly Kind[] {
   const names = new Set<string>();
   return entries.map((entry, index) => {
     const field = `types[${index}]`;
@@ -55,7 +58,7 @@ export function classKinds(entries: readonly TypeEntry[]): readonly Kind[] {
       throw invalid(field, `is the second type named '${listed.name}'. Give one of them another name: { type, name }.`);
     }
     names.add(listed.name);
-    return classKind(listed);
+    return classKind(listed, migrateFailed);
   });
 }
 
@@ -107,7 +110,7 @@ export const isClassKind = (name: string): boolean => name.startsWith(PREFIX);
  * Instances are restored with `Object.create`: no constructor runs. Instances with private members (`#x`) are refused,
  * because these would be lost.
  */
-function classKind(type: ListedType): Kind {
+function classKind(type: ListedType, migrateFailed: MigrateFailed): Kind {
   const isError = type.prototype instanceof Error;
   return {
     name: PREFIX + type.name,
@@ -131,7 +134,7 @@ function classKind(type: ListedType): Kind {
     },
     migration: (cells) => {
       const version = versionOf(cells);
-      return version === type.version ? undefined : (fields) => migratedFields(type, fields, version);
+      return version === type.version ? undefined : (fields) => migratedFields(type, fields, version, migrateFailed);
     },
   };
 }
@@ -161,17 +164,20 @@ function versionOf(cells: CellReader): number {
   return cells.number(versionAt(cells));
 }
 
-function migratedFields(type: ListedType, fields: object, version: number): object {
+function migratedFields(type: ListedType, fields: object, version: number, migrateFailed: MigrateFailed): object {
   const stale = `A stored '${type.name}' has version ${version}, the class has version ${type.version}`;
   if (type.migrate === undefined) throw new StaleType(`${stale} and no migrate.`);
   let migrated: unknown;
   try {
     migrated = type.migrate({ ...fields }, version);
   } catch (cause) {
+    migrateFailed(type.name, cause);
     throw new StaleType(`${stale}, and its migrate threw.`, { cause });
   }
   if (isInstance(type, migrated)) return migrated;
   ignoreRejection(migrated);
+  // undefined says that there is no migration
+  if (migrated !== undefined) migrateFailed(type.name, undefined);
   throw new StaleType(`${stale}, and its migrate returned no instance.`);
 }
 

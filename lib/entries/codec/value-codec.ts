@@ -1,7 +1,7 @@
 import { types as utilTypes } from 'node:util';
 import { Packr, RESERVE_START_SPACE } from 'msgpackr';
 import { BUILT_IN_KINDS, hidesData } from './built-in-kinds.js';
-import { classKinds, StaleType, type TypeEntry } from './class-kinds.js';
+import { classKinds, type MigrateFailed, StaleType, type TypeEntry } from './class-kinds.js';
 import { type Kind, MalformedValue, Unstorable } from './kinds.js';
 import {
   type DecodedTable,
@@ -39,9 +39,9 @@ export class ValueCodec {
   private readonly byPrototype: ReadonlyMap<object | null, Kind>;
   private readonly byName: ReadonlyMap<string, Kind>;
 
-  /** `types` are the classes whose instances may be stored. Throws LaneCacheError OPTIONS_INVALID. */
-  constructor(types: readonly TypeEntry[] = []) {
-    const kinds = [...BUILT_IN_KINDS, ...classKinds(types)];
+  /** `types` are the classes whose instances may be stored. Reports what their `migrate` fails with. Throws LaneCacheError OPTIONS_INVALID. */
+  constructor(types: readonly TypeEntry[] = [], migrateFailed: MigrateFailed = () => undefined) {
+    const kinds = [...BUILT_IN_KINDS, ...classKinds(types, migrateFailed)];
     this.byPrototype = new Map(kinds.map((kind) => [kind.prototype, kind]));
     this.byName = new Map(kinds.map((kind) => [kind.name, kind]));
   }

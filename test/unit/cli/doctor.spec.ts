@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { chmod, mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { noFaults } from '../../../lib/events/faults.js';
 import { CacheManager } from '../../../lib/app/cache-app.js';
 import { checkpointFindings, clockFindings, memoryFindings } from '../../../lib/cli/doctor/app-findings.js';
 import { volumeFindings } from '../../../lib/cli/doctor/directory-findings.js';
@@ -183,6 +184,7 @@ describe('the doctor', () => {
     const report = {
       timestamp: '',
       lanes: { heavy: manager.forLane('heavy').getMetrics(), standard: manager.getMetrics() },
+      faults: noFaults(),
     };
     expect(memoryFindings({ ...described, memory }, report)).toMatchObject([
       { lane: 'heavy', code: 'HIGH_MEMORY', severity: 'error', advice: expect.stringContaining('l1.maxBytes') },
