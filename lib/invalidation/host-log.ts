@@ -142,7 +142,8 @@ export class HostLog implements HostLogPort {
     // The owner before may have followed further.
     if (this.follower !== undefined) this.look();
     else if (current.files.follow(ignore, ignore) === 'lost') current.files.attach();
-    return place !== undefined && current.files.replay(place, ignore);
+    // A folder of an earlier release has no place. It has missed nothing while the log has no record.
+    return place === undefined ? current.files.isUnused : current.files.replay(place, ignore);
   }
 
   /** Applies again what L3 has not seen, in this step. */

@@ -40,6 +40,11 @@ export class LogFiles {
     return this.current;
   }
 
+  /** Nothing was ever appended. */
+  get isUnused(): boolean {
+    return this.segment.number === 1 && this.segment.position === 0;
+  }
+
   get place(): LogPlace {
     const { header, position, checksum } = this.segment;
     return { generation: header.generation, position, checksum };
