@@ -6,6 +6,7 @@ import { checkpoints } from './rows/checkpoints.mjs';
 import { counting } from './rows/counting.mjs';
 import { diskHit } from './rows/disk-hit.mjs';
 import { eviction } from './rows/eviction.mjs';
+import { httpRequests } from './rows/http.mjs';
 import { memory } from './rows/memory.mjs';
 import { memoryHit } from './rows/memory-hit.mjs';
 import { million } from './rows/million.mjs';
@@ -21,6 +22,7 @@ const ROWS = {
   disk: diskHit,
   redis: redisHit,
   miss,
+  http: httpRequests,
   stalls,
   memory,
   million,

@@ -238,7 +238,13 @@ describe.each(PLATFORMS)('what clients are told, on %s:', (platform) => {
         nest.useGlobalInterceptors({
           intercept: (context, handler) => {
             const { headers } = context.switchToHttp().getRequest<Incoming>();
-            return handler.handle().pipe(map((body) => Object.assign(body, { for: headers['x-user'] })));
+            return handler
+              .handle()
+              .pipe(
+                map((body) =>
+                  headers['x-user'] === undefined ? body : Object.assign(body, { for: headers['x-user'] }),
+                ),
+              );
           },
         });
       }),
