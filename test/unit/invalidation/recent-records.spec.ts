@@ -1,0 +1,74 @@
+import { describe, expect, it } from '@jest/globals';
+import { names, RecentRecords, WaitingOffers } from '../../../lib/invalidation/recent-records.js';
+import type { SharedRecord } from '../../../lib/invalidation/shared-log.js';
+
+const subject = { lane: 'standard', key: 'k:1', tags: ['t'] };
+const at = (position: number) => ({ generation: 'g', position, checksum: 0 });
+const key: SharedRecord = { kind: 'key', lane: 'standard', subject: 'k:1' };
+
+describe('a record of the log of a directory', () => {
+  it.each<[SharedRecord, boolean]>([
+    [key, true],
+    [{ ...key, kind: 'expire' }, true],
+    [{ ...key, lane: 'docs' }, false],
+    [{ ...key, subject: 'k:2' }, false],
+    [{ kind: 'tag', lane: null, subject: 't' }, true],
+    [{ kind: 'expire', lane: null, subject: 't' }, true],
+    [{ kind: 'tag', lane: null, subject: 'k:1' }, false],
+    [{ kind: 'pattern', lane: 'standard', subject: 'k:*' }, true],
+    [{ kind: 'pattern', lane: 'standard', subject: 't:*' }, true],
+    [{ kind: 'pattern', lane: 'docs', subject: '*' }, false],
+    [{ kind: 'all', lane: 'standard', subject: '*' }, true],
+    [{ kind: 'all', lane: null, subject: '*' }, true],
+    [{ kind: 'all', lane: 'docs', subject: '*' }, false],
+  ])('%j names the entry: %s', (record, expected) => {
+    expect(names(record, subject)).toBe(expected);
+  });
+});
+
+describe('what was offered as of a place', () => {
+  it('counts until a later record names it', () => {
+    const recent = new RecentRecords();
+    recent.restart(at(10));
+    recent.add(at(20), key);
+    recent.add(at(30), { ...key, subject: 'another' });
+    expect([19, 20, 30].map((position) => recent.counts(at(position), subject))).toEqual([false, true, true]);
+  });
+
+  it('does not count from before what is known, or from another history', () => {
+    const recent = new RecentRecords();
+    recent.restart(at(10));
+    expect(recent.counts(at(9), subject)).toBe(false);
+    expect(recent.counts({ generation: 'another', position: 10 }, subject)).toBe(false);
+    recent.restart({ ...at(10), generation: 'another' });
+    expect(recent.counts(at(10), subject)).toBe(false);
+  });
+
+  it('does not count where the records since are not remembered any more', () => {
+    const recent = new RecentRecords();
+    recent.restart(at(0));
+    for (let position = 1; position <= 40_000; position++) recent.add(at(position), { ...key, subject: 'another' });
+    expect([at(100), at(39_000)].map((place) => recent.counts(place, subject))).toEqual([false, true]);
+  });
+});
+
+describe('an entry that waits for the record of its own set', () => {
+  it('is offered as of the last record that was missing', async () => {
+    const offers = new WaitingOffers<string>();
+    const offered = offers.add(subject, ['first', 'second']);
+    offers.echoed('first', at(5));
+    offers.named({ ...key, subject: 'another' });
+    offers.echoed('second', at(7));
+    expect(await offered).toEqual(at(7));
+  });
+
+  it('is given up when another process names it, or the history is lost', async () => {
+    const offers = new WaitingOffers<string>();
+    const named = offers.add(subject, ['own']);
+    offers.named(key);
+    expect(await named).toBeUndefined();
+    const lost = offers.add(subject, ['own']);
+    offers.giveUp();
+    expect(await lost).toBeUndefined();
+  });
+});

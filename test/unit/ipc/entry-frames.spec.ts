@@ -1,0 +1,58 @@
+import { describe, expect, it } from '@jest/globals';
+import {
+  decodeFound,
+  decodeHead,
+  decodeNames,
+  decodeOffer,
+  encodeFound,
+  encodeNames,
+  encodeOffer,
+  type FrameHead,
+  isEntryFrame,
+} from '../../../lib/ipc/entry-frames.js';
+
+const head: FrameHead = { kind: 'read', id: 7, generation: 'ab'.repeat(16), position: 2 ** 40, time: 1.5 };
+
+describe('a frame of entries', () => {
+  it('keeps its head and every key, lone surrogates included', () => {
+    const entries = [
+      { lane: 'standard', key: 'a' },
+      { lane: 'docs', key: '\ud800 ü 漢' },
+      { lane: 'docs', key: '' },
+    ];
+    const frame = encodeNames(head, entries);
+    expect(isEntryFrame(frame)).toBe(true);
+    expect(decodeHead(frame)).toEqual(head);
+    expect(decodeNames(frame)).toEqual(entries);
+  });
+
+  it('keeps what was found, in its order', () => {
+    const bytes = Buffer.from('record');
+    const found = [{ outcome: 'miss' }, { outcome: 'hit', expiresAt: 12.5, bytes }, { outcome: 'off' }] as const;
+    expect(decodeFound(encodeFound({ ...head, kind: 'found' }, found))).toEqual(found);
+  });
+
+  it('keeps an offer', () => {
+    const record = Buffer.from('record');
+    expect(decodeOffer(encodeOffer({ ...head, kind: 'offer' }, 'docs', record))).toEqual({ lane: 'docs', record });
+  });
+
+  it('is refused when it is cut anywhere, or of an unknown kind', () => {
+    const frame = encodeNames(head, [{ lane: 'standard', key: 'a' }]);
+    for (let length = 2; length < frame.length; length++) {
+      const cut = frame.subarray(0, length);
+      if (length === 38) continue; // a head that asks for nothing
+      expect(() => [decodeHead(cut), decodeNames(cut)]).toThrow(/range|bounds|too soon|head/);
+    }
+    const unknown = Buffer.from(frame);
+    unknown[1] = 99;
+    expect(() => decodeHead(unknown)).toThrow('unknown kind');
+  });
+
+  it('is refused when it announces more than it has', () => {
+    const frame = encodeNames(head, [{ lane: 'standard', key: 'a' }]);
+    frame.writeUInt32BE(0xffffffff, 38);
+    expect(() => decodeNames(frame)).toThrow(RangeError);
+    expect(() => decodeOffer(frame)).toThrow(RangeError);
+  });
+});
