@@ -63,7 +63,9 @@ export class CommandContext {
         `${what} Nothing was done. Confirm with --yes, or see the effect with --dry-run.`,
       );
     }
-    if (!(await this.terminal.ask(what))) throw new CommandFailed(EXIT.notConfirmed, 'Nothing was done.');
+    const answer = await this.terminal.ask(what);
+    if (answer === 'yes') return;
+    throw new CommandFailed(answer === 'no' ? EXIT.notConfirmed : EXIT.interrupted, 'Nothing was done.');
   }
 }
 

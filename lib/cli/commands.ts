@@ -1,6 +1,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import type { CheckpointFilter, CleanupOptions } from '../checkpoints/checkpoint.js';
-import { explain, keys, metrics } from './cache-commands.js';
+import { explain, keys, type KeysOptions, metrics } from './cache-commands.js';
+import { defaultKey } from '../entries/arguments.js';
 import { bench, cleanup, doctor, verify } from './care-commands.js';
 import {
   exportCheckpoint,
@@ -13,6 +14,7 @@ import {
 } from './checkpoint-commands.js';
 import type { CommandContext } from './command-context.js';
 import { examplesOf } from './examples.js';
+import { CommandFailed, EXIT } from './exit.js';
 import { clear, invalidate } from './removal-commands.js';
 
 /** Turns the work of a command into an action of commander: the context comes first, then arguments and options. */
@@ -43,14 +45,40 @@ function addInspection(program: Command, action: ActionFactory): void {
     .description('list stored keys and how long they live')
     .addHelpText('after', examplesOf('keys'))
     .option('--limit <n>', 'show at most n (default: 200 in a table, else all)', whole(1))
-    .action(
-      action((context, pattern: string | undefined, { limit }: { limit?: number }) => keys(context, pattern, limit)),
-    );
+    .option('--wide', 'cut nothing, however wide the table becomes')
+    .action(action((context, pattern: string | undefined, options: KeysOptions) => keys(context, pattern, options)));
   program
-    .command('explain <key>')
+    .command('explain [key]')
     .description('show why a key is or is not served, and what the next call would do')
     .addHelpText('after', examplesOf('explain'))
-    .action(action((context, key: string) => explain(context, key)));
+    .option('--method <Class.method>', 'a cached method without a key of its own, instead of a key')
+    .option('--args <json>', 'the arguments of its call, as a JSON list', '[]')
+    .action(
+      action((context, key: string | undefined, call: { method?: string; args: string }) =>
+        explain(context, keyOf(key, call)),
+      ),
+    );
+}
+
+/** The key itself, or the one that `@Cached` makes for a call of the method. */
+function keyOf(key: string | undefined, { method, args }: { readonly method?: string; readonly args: string }): string {
+  if ((key === undefined) === (method === undefined)) {
+    throw new CommandFailed(EXIT.badArguments, 'Give a key, or --method Class.method with --args.');
+  }
+  if (method === undefined) return key ?? '';
+  const made = defaultKey(method, argumentsIn(args));
+  if (made === undefined) throw new CommandFailed(EXIT.badArguments, 'No key can be made from these arguments.');
+  return made;
+}
+
+function argumentsIn(text: string): readonly unknown[] {
+  try {
+    const list: unknown = JSON.parse(text);
+    if (Array.isArray(list)) return list;
+  } catch {
+    // refused below
+  }
+  throw new CommandFailed(EXIT.badArguments, `--args must be a JSON list, such as '["intro", 2]'.`);
 }
 
 function addRemoval(program: Command, action: ActionFactory): void {

@@ -12,6 +12,8 @@ export const EXIT = Object.freeze({
   notConfirmed: 5,
   notFound: 6,
   internal: 70,
+  /** 128 + SIGINT, as shells report it. */
+  interrupted: 130,
 });
 
 /** Ends a command with a message and an exit code. */

@@ -11,10 +11,19 @@ interface Outcome {
   exitCode: number;
 }
 
-/** Runs the command in `args`. Resolves to the exit code; never rejects. */
-export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
+/** Runs the command in `args`. Resolves to the exit code; never rejects. `version` is what `--version` shows. */
+export async function run(
+  args: readonly string[],
+  terminal: Terminal,
+  version = (): string => 'unknown',
+): Promise<number> {
   const outcome: Outcome = { exitCode: EXIT.done };
   const { words, form } = withoutAction(args);
+  // Not an option of all commands: some have a --version of their own.
+  if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {
+    terminal.out(version());
+    return EXIT.done;
+  }
   try {
     await programFor(terminal, form, outcome).parseAsync([...words], { from: 'user' });
     return outcome.exitCode;

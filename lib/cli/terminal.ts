@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { styleText } from 'node:util';
 import { SingleBar } from 'cli-progress';
@@ -11,6 +10,9 @@ export interface Progress {
   end(): void;
 }
 
+/** interrupted: Ctrl-C or Ctrl-D instead of an answer. */
+export type Answer = 'yes' | 'no' | 'interrupted';
+
 /** Where a command writes and asks. `out` takes results, for standard output; `note` all else, for standard error. */
 export interface Terminal {
   /** Whether results go to a terminal, not to a pipe or file. */
@@ -20,7 +22,7 @@ export interface Terminal {
   readonly columns: number;
   readonly out: (text: string) => void;
   readonly note: (text: string) => void;
-  readonly ask: (question: string) => Promise<boolean>;
+  readonly ask: (question: string) => Promise<Answer>;
   readonly paint: (style: Style, text: string) => string;
   readonly progress: (total: number, what: string) => Progress;
 }
@@ -54,16 +56,19 @@ export function terminalOf(streams: Streams): Terminal {
   };
 }
 
-async function ask(question: string, { stdin, stderr }: Streams): Promise<boolean> {
+async function ask(question: string, { stdin, stderr }: Streams): Promise<Answer> {
   const lines = createInterface({ input: stdin, output: stderr });
-  // Input that ends without an answer means no.
-  const ended = once(lines, 'close').then(() => '');
-  try {
-    const answer = await Promise.race([lines.question(`${question} [y/N] `), ended]);
-    return /^y(es)?$/i.test(answer.trim());
-  } finally {
-    lines.close();
-  }
+  const interrupted = new Promise<'interrupted'>((resolve) => {
+    for (const event of ['SIGINT', 'close']) lines.once(event, () => resolve('interrupted'));
+  });
+  const answered = lines.question(`${question} [y/N] `).then(
+    (text): Answer => (/^y(es)?$/i.test(text.trim()) ? 'yes' : 'no'),
+    () => interrupted,
+  );
+  const answer = await Promise.race([answered, interrupted]);
+  lines.close();
+  if (answer === 'interrupted') stderr.write('\n');
+  return answer;
 }
 
 function bar(total: number, what: string, stream: NodeJS.WritableStream): Progress {

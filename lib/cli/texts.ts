@@ -47,6 +47,14 @@ export function shown(text: string, width: number): string {
   return line.length <= width ? line : `${line.slice(0, Math.max(1, width - 1))}…`;
 }
 
+/** As `shown`, cut in the middle: texts with the same beginning stay apart. */
+export function shownMiddle(text: string, width: number): string {
+  const line = visibleText(text);
+  if (line.length <= width) return line;
+  const end = Math.floor((width - 1) / 2);
+  return `${line.slice(0, width - 1 - end)}…${line.slice(line.length - end)}`;
+}
+
 export type Cell = string | number;
 
 /** A table without a frame; columns of numbers are right-aligned. Cells may be painted. */

@@ -1,10 +1,11 @@
-import type { Terminal } from '../../lib/cli/terminal.js';
+import type { Answer, Terminal } from '../../lib/cli/terminal.js';
 import { run } from '../../lib/cli/program.js';
 
 export interface TerminalWish {
   readonly isInteractive?: boolean;
   /** What the person at it says; nobody is there without. */
-  readonly answers?: readonly boolean[];
+  readonly answers?: readonly Answer[];
+  readonly columns?: number;
 }
 
 export interface Ran {
@@ -23,12 +24,12 @@ export async function runCli(args: readonly string[], wish: TerminalWish = {}): 
   const terminal: Terminal = {
     isInteractive: wish.isInteractive ?? false,
     canAsk: wish.answers !== undefined,
-    columns: 100,
+    columns: wish.columns ?? 100,
     out: (text) => void out.push(text),
     note: (text) => void notes.push(text),
     ask: (question) => {
       asked.push(question);
-      return Promise.resolve(answers.shift() ?? false);
+      return Promise.resolve(answers.shift() ?? 'no');
     },
     paint: (_style, text) => text,
     progress: (total) => {

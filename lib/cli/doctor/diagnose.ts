@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Clock } from '../../clock/clock.js';
 import { isLaneCacheError } from '../../errors/lane-cache.error.js';
 import type { AppDescription } from '../../ipc/operations.js';
 import { parseAppRecord } from '../../ipc/app-record.js';
@@ -7,10 +8,11 @@ import type { AppAccess } from '../app-access.js';
 import type { CommandContext } from '../command-context.js';
 import { EXIT, exitCodeOf } from '../exit.js';
 import { findDirectory } from '../reach-app.js';
+import { spanText } from '../texts.js';
 import { checkpointFindings, clockFindings, memoryFindings } from './app-findings.js';
 import { directoryFindings } from './directory-findings.js';
 import type { Finding } from './findings.js';
-import { laneFindings } from './lane-findings.js';
+import { laneFindings, tierFindings } from './lane-findings.js';
 
 /** The cleanup runs once a day, so a day late is normal. */
 const CLEANUP_GRACE_DAYS = 2;
@@ -33,7 +35,7 @@ export async function diagnose(context: CommandContext): Promise<readonly Findin
 }
 
 async function appFindings(
-  { options }: CommandContext,
+  { options, clock }: CommandContext,
   { kind, operations, record }: AppAccess,
   app: AppDescription,
 ): Promise<readonly Finding[]> {
@@ -43,12 +45,19 @@ async function appFindings(
   const rule = typeof days === 'number' ? { maxAgeDays: days + CLEANUP_GRACE_DAYS, dryRun: true } : undefined;
   const status = await operations.status();
   const due = rule === undefined || status.state === 'off' ? undefined : await operations.cleanup(rule);
+  const counted = [...tierFindings(lanes), ...lanes.flatMap(laneFindings)];
   return [
-    ...lanes.flatMap(laneFindings),
+    ...(kind === 'live' ? counted : counted.map((finding) => dated(finding, report.timestamp, clock))),
     ...(kind === 'live' ? memoryFindings(app, report) : []),
     ...clockFindings(app, record?.savedAt),
     ...checkpointFindings(status, due),
   ];
+}
+
+/** A finding from counters that an app saved before it ended. */
+function dated(finding: Finding, savedAt: string, clock: Clock): Finding {
+  const age = spanText(Math.max(0, clock.now() - Date.parse(savedAt)));
+  return { ...finding, evidence: `${finding.evidence} (when the app saved its counters, ${age} ago)` };
 }
 
 /** The finding for an error that keeps the app, or this command, from using the directory. Throws any other error. */

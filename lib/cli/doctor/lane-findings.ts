@@ -14,7 +14,7 @@ const DAY_MS = 86_400_000;
 /** What is wrong with a lane according to its counters. */
 export function laneFindings(metrics: LaneMetrics): readonly Finding[] {
   const found = [
-    ...tierFindings(metrics),
+    ...errorFindings(metrics),
     ...bypassFindings(metrics),
     ...refusalFindings(metrics),
     ...missFindings(metrics),
@@ -32,16 +32,34 @@ const TIER_ADVICE: Readonly<Record<string, string>> = {
   disconnected: 'Check the server and its address.',
 };
 
-function tierFindings(metrics: LaneMetrics): readonly Finding[] {
-  return (['l2', 'l3', 'l4'] as const).flatMap((name): Finding[] => {
-    const { state, reason, since, errors } = metrics[name];
-    const advice = reason === undefined ? undefined : TIER_ADVICE[reason];
-    if (state === 'off' && advice !== undefined) {
-      const evidence = `${name} is off (${reason ?? ''})${since === undefined ? '' : ` since ${since}`}`;
-      return [{ code: 'TIER_OFF', severity: 'error', evidence, advice }];
+/** Tiers that are off: one finding for all lanes that one cause concerns. */
+export function tierFindings(lanes: readonly LaneMetrics[]): readonly Finding[] {
+  const off = new Map<string, { readonly evidence: string; readonly advice: string; readonly lanes: string[] }>();
+  for (const metrics of lanes) {
+    for (const name of ['l2', 'l3', 'l4'] as const) {
+      const { state, reason = '', since } = metrics[name];
+      const advice = TIER_ADVICE[reason];
+      if (state === 'on' || advice === undefined) continue;
+      const found = off.get(`${name} ${reason}`);
+      const evidence = `${name} is off (${reason})${since === undefined ? '' : ` since ${since}`}`;
+      if (found === undefined) off.set(`${name} ${reason}`, { evidence, advice, lanes: [metrics.lane] });
+      else found.lanes.push(metrics.lane);
     }
-    if (errors === 0) return [];
-    const evidence = `${name} failed or found damage ${errors} times`;
+  }
+  return [...off.values()].map(({ evidence, advice, lanes: names }) => ({
+    ...(names.length === 1 && { lane: names[0] }),
+    code: 'TIER_OFF',
+    severity: 'error',
+    evidence: names.length === 1 ? evidence : `${evidence}, in the lanes ${names.join(', ')}`,
+    advice,
+  }));
+}
+
+function errorFindings(metrics: LaneMetrics): readonly Finding[] {
+  return (['l2', 'l3', 'l4'] as const).flatMap((name): Finding[] => {
+    const { state, errors } = metrics[name];
+    if (errors === 0 || state === 'off') return [];
+    const evidence = `${name} failed or found damage ${errors} ${errors === 1 ? 'time' : 'times'}`;
     return [{ code: 'TIER_ERRORS', severity: 'warning', evidence, advice: "Run 'verify', and check the volume." }];
   });
 }
@@ -87,7 +105,7 @@ function refusalFindings({ computed, refused }: LaneMetrics): readonly Finding[]
   });
 }
 
-/** Why requests miss although values are stored: they expire, are evicted, or are never requested again. */
+/** Why requests miss although values are stored, as far as a counter shows it. */
 function missFindings(metrics: LaneMetrics): readonly Finding[] {
   const { requests, hitRate, policy } = metrics;
   const wanted = policy.targets.hitRate?.[0] ?? POOR_HIT_RATE;
@@ -101,38 +119,57 @@ function missFindings(metrics: LaneMetrics): readonly Finding[] {
   return [{ code, severity, evidence: `${rate}; ${evidence}`, advice }];
 }
 
+type Cause = Pick<Finding, 'evidence' | 'advice'> & { readonly count: number };
+
+/** The counter that is largest, if it explains a tenth of the computations. */
 function causeOfMisses(metrics: LaneMetrics): Pick<Finding, 'evidence' | 'advice'> {
-  const { computed, policy, l1, l2, l3 } = metrics;
-  const hasDisk = policy.l2.enabled || policy.l3.enabled;
-  const evicted = hasDisk ? Math.max(l2.evictions, l3.evictions) : l1.evictions;
-  const expired = Math.max(l1.expirations, l2.expirations, l3.expirations);
-  const entries = Math.max(l1.entries, l2.entries, l3.entries);
-  const named = sum(metrics.invalidations);
-  if (evicted / computed >= SOME) {
+  const { computed } = metrics;
+  const [largest] = possibleCauses(metrics).toSorted((a, b) => b.count - a.count);
+  if (largest !== undefined && largest.count / computed >= SOME) return largest;
+  const entries = Math.max(metrics.l1.entries, metrics.l2.entries, metrics.l3.entries);
+  const evidence = `${computed} computations left ${entries} entries`;
+  if (computed <= 2 * entries) {
     return {
+      evidence,
+      advice:
+        'Keys hardly repeat: check with keys whether they contain what differs at each call, such as a time or a request id.',
+    };
+  }
+  // Keys that are computed again although nothing took their entries away were past their ttl.
+  if (metrics.l1.evictions === 0)
+    return { ...expiry(metrics), evidence: `${evidence}; none was evicted or invalidated` };
+  return { evidence, advice: "See with 'explain' and a key that should have been found where it is." };
+}
+
+function expiry({ policy, l1, l2, l3 }: LaneMetrics): Cause {
+  const count = Math.max(l1.expirations, l2.expirations, l3.expirations);
+  return {
+    count,
+    evidence: `${count} entries expired`,
+    advice: `Entries are past their ttl (${spanText(policy.ttlMs)}) when they are requested again: raise the lane's 'ttl', or that of the calls.`,
+  };
+}
+
+/** What a lane below memory still holds is not lost, so memory's own evictions count only without a disk. */
+function possibleCauses(metrics: LaneMetrics): readonly Cause[] {
+  const { invalidations, computed, l1, l2, l3 } = metrics;
+  const hasDisk = l2.state === 'on' || l3.state === 'on';
+  const evicted = hasDisk ? Math.max(l2.evictions, l3.evictions) : l1.evictions;
+  const named = sum(invalidations);
+  return [
+    {
+      count: evicted,
       evidence: `${evicted} entries were evicted`,
       advice:
         "The lane is too small for its keys: raise 'maxEntries' and 'maxBytes' of its tiers, or use a heavier lane.",
-    };
-  }
-  if (named / computed >= SOME) {
-    return {
+    },
+    {
+      count: named,
       evidence: `${named} invalidations to ${computed} computations`,
       advice: 'Values are invalidated before they are requested again: invalidate less often, or less broadly.',
-    };
-  }
-  // entries that are computed repeatedly, but neither evicted nor invalidated in between, must have expired
-  if (expired / computed >= MOST || computed > 2 * entries) {
-    return {
-      evidence: `${computed} computations for ${entries} entries, with a ttl of ${spanText(policy.ttlMs)}`,
-      advice: "Entries expire before they are requested again: raise the lane's 'ttl', or that of the calls.",
-    };
-  }
-  return {
-    evidence: `${computed} computations left ${entries} entries`,
-    advice:
-      'Keys hardly repeat: check with keys whether they contain what differs at each call, such as a time or a request id.',
-  };
+    },
+    expiry(metrics),
+  ];
 }
 
 function staleFindings({

@@ -120,6 +120,43 @@ describe('the command line', () => {
     expect((await cli('verify --lane standard')).progress).toEqual(['4 of 4']);
   });
 
+  it('ends with 130 and changes nothing when a confirmation is interrupted', async () => {
+    expect(await cli('clear', { isInteractive: true, answers: ['interrupted'] })).toMatchObject({
+      exitCode: 130,
+      notes: 'Nothing was done.',
+    });
+    expect(await json('keys')).toHaveLength(2);
+  });
+
+  it('shows its version', async () => {
+    expect(await runCli(['--version'])).toMatchObject({ exitCode: 0, out: 'unknown' });
+  });
+
+  it.each([80, 100, 200])(
+    'fits keys into %i columns, cuts them last and in the middle, and keeps tags whole',
+    async (columns) => {
+      const long = `report:${'x'.repeat(60)}`;
+      await cache.set(`${long}:first`, 1, { tags: ['quarterly', 'finance', 'germany'] });
+      await cache.set(`${long}:second`, 2, { tags: ['quarterly'] });
+      const { out } = await cli('keys report:*', { isInteractive: true, columns });
+      for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(columns);
+      expect(out).toMatch(/:first/);
+      expect(out).toMatch(/:second/);
+      expect(out).toMatch(/quarterly/);
+      expect(out).not.toMatch(/quarterl…|financ…|german…/);
+      const wide = await cli('keys report:* --wide', { isInteractive: true, columns });
+      expect(wide.out).toContain(`${long}:first`);
+      expect(wide.out).toContain('quarterly, finance, germany');
+    },
+  );
+
+  it('explains a call of a cached method', async () => {
+    const { out } = await cli(['explain', '--method', 'Docs.render', '--args', '["intro"]', '--json'].join(' '));
+    expect(JSON.parse(out)).toMatchObject({ key: expect.stringMatching(/^Docs\.render:/) });
+    expect((await cli('explain')).exitCode).toBe(2);
+    expect((await cli('explain --method Docs.render --args nonsense')).exitCode).toBe(2);
+  });
+
   it('makes control characters of keys visible instead of printing them', async () => {
     await cache.getOrSet('evil\u001b[2J\nkey', () => 1);
     const { out } = await cli('keys evil*', { isInteractive: true });
@@ -130,7 +167,7 @@ describe('the command line', () => {
   it('asks before it removes, refuses without a terminal, and shows a dry run', async () => {
     for (const args of ['clear', 'invalidate user:1', 'cleanup', 'checkpoints rm run']) {
       expect(await cli(args)).toMatchObject({ exitCode: 5, out: '' });
-      expect(await cli(args, { isInteractive: true, answers: [false] })).toMatchObject({
+      expect(await cli(args, { isInteractive: true, answers: ['no'] })).toMatchObject({
         exitCode: 5,
         out: '',
         asked: [expect.stringContaining('?')],
@@ -148,7 +185,7 @@ describe('the command line', () => {
 
   it('lists pinned versions and entries of other lanes before it removes them', async () => {
     await cache.snapshots.pin('run', 1);
-    const { asked } = await cli('checkpoints rm run', { answers: [false] });
+    const { asked } = await cli('checkpoints rm run', { answers: ['no'] });
     expect(asked).toEqual(["Remove 2 versions of 'run', including pinned ones?"]);
     await cache.forLane('ml').set('tagged', 1, { tags: ['users'] });
     expect(await json('invalidate --tag users --dry-run')).toMatchObject({ removed: 2 });
@@ -172,7 +209,7 @@ describe('the command line', () => {
     await json('invalidate --tag t other --yes');
     expect(await cache.has('a:1')).toBe(false);
     await cache.set('b', 1);
-    expect((await cli('clear', { answers: [true] })).exitCode).toBe(0);
+    expect((await cli('clear', { answers: ['yes'] })).exitCode).toBe(0);
     expect(await cache.has('b')).toBe(false);
     expect(await cache.forLane('ml').has('model')).toBe(true);
     expect(await json('checkpoints rm run --version 1 --yes')).toMatchObject({ removed: 1 });

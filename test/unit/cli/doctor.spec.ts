@@ -6,7 +6,7 @@ import { CacheManager } from '../../../lib/app/cache-app.js';
 import { checkpointFindings, clockFindings, memoryFindings } from '../../../lib/cli/doctor/app-findings.js';
 import { volumeFindings } from '../../../lib/cli/doctor/directory-findings.js';
 import type { Finding } from '../../../lib/cli/doctor/findings.js';
-import { laneFindings } from '../../../lib/cli/doctor/lane-findings.js';
+import { laneFindings, tierFindings } from '../../../lib/cli/doctor/lane-findings.js';
 import type { LaneCacheOptions } from '../../../lib/app/options.js';
 import { LaneAwareCacheStrategy } from '../../../lib/lanes/strategy.js';
 import { systemClock } from '../../../lib/clock/clock.js';
@@ -264,7 +264,7 @@ describe('the doctor', () => {
   it('finds a tier that is off by a fault, and one that fails sometimes', async () => {
     const metrics = (await app()).getMetrics();
     const broken = { ...metrics.l3, state: 'off', reason: 'disk-full', since: 'then' } as const;
-    expect(laneFindings({ ...metrics, l3: broken })).toMatchObject([
+    expect(tierFindings([{ ...metrics, l3: broken }])).toMatchObject([
       {
         lane: 'standard',
         code: 'TIER_OFF',
@@ -273,7 +273,28 @@ describe('the doctor', () => {
       },
     ]);
     expect(laneFindings({ ...metrics, l2: { ...metrics.l2, errors: 3 } })).toMatchObject([{ code: 'TIER_ERRORS' }]);
-    expect(laneFindings({ ...metrics, l3: { ...metrics.l3, state: 'off', reason: 'policy' } })).toEqual([]);
+    expect(tierFindings([{ ...metrics, l3: { ...metrics.l3, state: 'off', reason: 'policy' } }])).toEqual([]);
+  });
+
+  it('names one cause once, with all lanes that it concerns', async () => {
+    const metrics = (await app()).getMetrics();
+    const broken = { ...metrics, l4: { ...metrics.l4, state: 'off', reason: 'disconnected', since: 'then' } } as const;
+    const lanes = ['docs', 'standard', 'heavy'].map((lane) => ({ ...broken, lane }));
+    expect(tierFindings(lanes)).toMatchObject([
+      { code: 'TIER_OFF', evidence: 'l4 is off (disconnected) since then, in the lanes docs, standard, heavy' },
+    ]);
+  });
+
+  it('blames no ttl where memory evicted what was computed again', async () => {
+    const metrics = (await app()).getMetrics();
+    const counters = { requests: 300, misses: 300, computed: 300, hitRate: 0 };
+    const [finding] = laneFindings({
+      ...metrics,
+      ...counters,
+      l1: { ...metrics.l1, evictions: 200, entries: 100 },
+      l2: { ...metrics.l2, state: 'on', entries: 120 },
+    });
+    expect(finding).toMatchObject({ code: 'NO_HITS', advice: expect.not.stringContaining('ttl') });
   });
 
   it('finds checkpoints that are off by a fault', () => {

@@ -80,11 +80,11 @@ describe('the progress bar', () => {
 
 describe('a question', () => {
   it.each([
-    ['y', true],
-    ['Yes', true],
-    ['', false],
-    ['n', false],
-    ['yesterday', false],
+    ['y', 'yes'],
+    ['Yes', 'yes'],
+    ['', 'no'],
+    ['n', 'no'],
+    ['yesterday', 'no'],
   ])('is answered by %p with %p', async (line, answer) => {
     const { terminal, streams, written } = setUp({ stdin: true, stderr: true });
     expect(terminal.canAsk).toBe(true);
@@ -95,11 +95,22 @@ describe('a question', () => {
     expect(written('stdout')).toBe('');
   });
 
-  it('that is not answered counts as no', async () => {
+  it.each([
+    ['Ctrl-C', '\u0003'],
+    ['Ctrl-D', '\u0004'],
+  ])('is interrupted by %s, and the next line starts on a line of its own', async (_, pressed) => {
+    const { terminal, streams, written } = setUp({ stdin: true, stderr: true });
+    const asked = terminal.ask('Remove it?');
+    streams.stdin.write(pressed);
+    expect(await asked).toBe('interrupted');
+    expect(written('stderr')).toMatch(/\n$/);
+  });
+
+  it('is interrupted where the input ends', async () => {
     const { terminal, streams } = setUp({ stdin: true, stderr: true });
     const asked = terminal.ask('Remove it?');
     streams.stdin.end();
-    expect(await asked).toBe(false);
+    expect(await asked).toBe('interrupted');
   });
 
   it('can only be asked where it is seen and can be answered', () => {
