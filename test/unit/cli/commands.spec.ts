@@ -237,7 +237,7 @@ describe('the command line', () => {
       dryRun: true,
     });
     await cache.snapshots.pin('run', 1);
-    const { asked } = await cli('checkpoints rm --workflow nightly', { answers: [false] });
+    const { asked } = await cli('checkpoints rm --workflow nightly', { answers: ['no'] });
     expect(asked).toEqual(["Remove 2 versions of workflow 'nightly', including pinned ones, so that it starts anew?"]);
     expect((await cli('checkpoints rm run --workflow nightly')).exitCode).toBe(2);
     expect((await cli('checkpoints rm --workflow nightly --version 1')).exitCode).toBe(2);
@@ -253,7 +253,7 @@ describe('the command line', () => {
     expect(await json('cleanup --max-age-days 0 --keep-unfinished --dry-run')).toMatchObject({ removed: 1 });
     const shown = await cli('cleanup --max-age-days 0 --dry-run', { isInteractive: true });
     expect(shown.out).toMatch(/run +v2 +standard +.* ago +older than its lane keeps/);
-    const done = await cli('cleanup --max-age-days 0', { isInteractive: true, answers: [true] });
+    const done = await cli('cleanup --max-age-days 0', { isInteractive: true, answers: ['yes'] });
     expect(done).toMatchObject({ exitCode: 0, asked: [expect.stringContaining('2 versions')], progress: ['2 of 2'] });
   });
 
