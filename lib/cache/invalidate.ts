@@ -2,7 +2,7 @@ import { KeyPattern } from '../entries/pattern.js';
 import { decodeRecord, encodeRecord } from '../entries/record.js';
 import { InvalidationNotDurableError } from '../errors/cache.errors.js';
 import type { LogRecord } from '../invalidation/journal.js';
-import type { InvalidationGuard } from '../invalidation/lane-log.js';
+import type { InvalidationGuard, InvalidationsSince } from '../invalidation/lane-log.js';
 import type { TierLookup, TierRecord } from '../tiers/tier.js';
 import type { GuardedTier } from './guarded-tier.js';
 import { isPartitioned, type LaneContext, type SharedContext } from './lane-context.js';
@@ -97,9 +97,14 @@ export class Invalidations {
   }
 
   /** Removes a key. `write` stores its new value right behind the removal. */
-  superseding(context: LaneContext, key: string, write: (record: LogRecord) => void): Promise<void> {
+  superseding(
+    context: LaneContext,
+    key: string,
+    write: (record: LogRecord) => void,
+    bulk?: InvalidationsSince,
+  ): Promise<void> {
     const { lane } = context;
-    const { records, removal } = this.shared.log.key(lane, key);
+    const { records, removal } = this.shared.log.key(lane, key, bulk);
     context.memory.delete(key);
     const below = this.below(records, (tier) => tier.remove(lane, key), 'local');
     for (const record of records) write(record);

@@ -1,4 +1,6 @@
 import { inSlices } from '../clock/slices.js';
+import type { LogRecord } from '../invalidation/journal.js';
+import type { InvalidationsSince } from '../invalidation/lane-log.js';
 import type { CallOptions, Compute } from './call-options.js';
 import { EncodedValue } from './encoded-value.js';
 import { Flight, FlightContext } from './in-flight/computation.js';
@@ -15,6 +17,7 @@ export async function set(
   context: LaneContext,
   invalidations: Invalidations,
   given: { readonly key: string; readonly value: unknown; readonly call: CallOptions },
+  bulk?: InvalidationsSince,
 ): Promise<boolean> {
   const { key, value, call } = given;
   const { lane, shared } = context;
@@ -22,16 +25,17 @@ export async function set(
   const { tags, ttlMs } = call;
   const candidate = { key, value, encoded, tags, ttlMs, computeMs: 0 };
   const refusal = refusalOfKey(context, key) ?? refusalOf(context, candidate);
-  await invalidations.superseding(context, key, ({ position }) => {
+  const write = ({ position }: LogRecord): void => {
     if (refusal !== undefined) refuse(context, key, refusal);
     else store(context, candidate, { birth: position, flight: 0, call, expiredAt: undefined });
-  });
+  };
+  await invalidations.superseding(context, key, write, bulk);
   return refusal === undefined;
 }
 
 /**
  * Stores many values in slices, each key's last one. All count as handed in with the call: what is invalidated or stored
- * between the call and a key's turn wins. Resolves to how many were stored.
+ * between the call and a key's turn wins. A value is read at its turn. Resolves to how many were stored.
  */
 export async function setMany(
   context: LaneContext,
@@ -44,7 +48,7 @@ export async function setMany(
   try {
     const stored = await inSlices([...values], async ([key, value]) => {
       if (context.shared.memory.state.state === 'off') return false;
-      if (!since.names(key, call.tags)) return set(context, invalidations, { key, value, call });
+      if (!since.names(key, call.tags)) return set(context, invalidations, { key, value, call }, since);
       refuse(context, key, INVALIDATED);
       return false;
     });

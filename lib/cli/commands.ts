@@ -73,8 +73,8 @@ function keyOf(key: string | undefined, { method, args }: { readonly method?: st
 
 function argumentsIn(text: string): readonly unknown[] {
   try {
-    const list: unknown = JSON.parse(text);
-    if (Array.isArray(list)) return list;
+    const given: unknown = JSON.parse(text);
+    if (Array.isArray(given)) return given;
   } catch {
     // refused below
   }

@@ -59,6 +59,7 @@ export class InvalidationLog {
   private readonly tagAt: TagIndex;
   private readonly expiredTags: ExpiredTags;
   private readonly lanes = new Map<string, LaneLog>();
+  /** In the order in which they began. */
   private readonly followers = new Set<InvalidationsSince>();
 
   constructor(options: LogOptions = {}) {
@@ -167,12 +168,18 @@ export class InvalidationLog {
     return candidate.tags.length === 0 ? undefined : this.expiredTags.expiredAt(candidate.birth, candidate.tags);
   }
 
-  /** Invalidates one key of a lane and its flights. The caller removes it everywhere, then calls `committed`. */
-  key(lane: string, key: string): Appended & { readonly removal: PendingRemoval } {
+  /**
+   * Invalidates one key of a lane and its flights. The caller removes it everywhere, then calls `committed`. What a bulk call
+   * stores counts as handed in with the call (`bulk`), so bulk calls that began after it do not count it as newer.
+   */
+  key(lane: string, key: string, bulk?: InvalidationsSince): Appended & { readonly removal: PendingRemoval } {
     const record = this.next('key', lane, key);
     const log = this.lane(lane);
     for (const guard of log.guardsOf(key)) guard.supersede();
-    for (const since of this.followers) if (since.lane === lane) since.key(key);
+    for (const since of this.followers) {
+      if (since === bulk) break;
+      if (since.lane === lane) since.key(key);
+    }
     return { records: [record], stored: STORED, removal: log.removeKey(key, record.position) };
   }
 

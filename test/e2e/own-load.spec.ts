@@ -80,6 +80,16 @@ describe('a call for many entries', () => {
     expect(await lane.get(`key:${MANY - 1}`)).toBe('newer');
   });
 
+  it('stores the values of the later of two calls that are under way at once', async () => {
+    const lane = await cache({ directory: false, lanes: { standard: { l1: { maxEntries: MANY } } } });
+    const keys = pairs().map(([key]) => key);
+    const older = lane.setMany(keys.map((key) => [key, 'older']));
+    const newer = lane.setMany(keys.map((key) => [key, 'newer']));
+    expect(await newer).toBe(MANY);
+    await older;
+    expect(new Set((await lane.getMany(keys)).values())).toEqual(new Set(['newer']));
+  });
+
   it('stores the last value of a key that is given twice, and counts it once', async () => {
     const lane = await cache({ directory: false });
     expect(
