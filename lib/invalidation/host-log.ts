@@ -1,4 +1,4 @@
-import { afterThisStep, type Clock, type LifeClock, randomId } from '../clock/clock.js';
+import { afterThisStep, type Clock, type LifeClock, randomId, systemClock } from '../clock/clock.js';
 import { INVALIDATION_KINDS } from '../events/reasons.js';
 import { isLaneCacheError } from '../errors/lane-cache.error.js';
 import { LogFiles, type LogPlace } from '../storage/host-log/log-files.js';
@@ -248,9 +248,9 @@ export class HostLog implements HostLogPort {
     void follower;
   }
 
-  /** A process that makes no calls follows too: it may own L3. */
+  /** A process that makes no calls follows too: it may own L3. A clock that a test moves by days would look a million times. */
   private scheduleIdle(): void {
-    this.cancelIdle = this.options.clock.schedule(IDLE_LOOK_MS, () => {
+    this.cancelIdle = systemClock.schedule(IDLE_LOOK_MS, () => {
       void this.idle().finally(() => {
         if (!this.isClosed()) this.scheduleIdle();
       });

@@ -115,13 +115,13 @@ describe('LaneCacheHealthIndicator', () => {
   it('reports a tier that is off by a fault, and is down by it only if strict', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'lane-cache-health-'));
     try {
-      await boot({ directory, storage: { minFreeBytes: 0 } });
-      const second = await boot({ directory, storage: { minFreeBytes: 0 } });
-      expect(await ask(second, 'health')).toMatchObject([
+      const storage = { minFreeBytes: Number.MAX_SAFE_INTEGER };
+      const app = await boot({ directory, storage, checkpoints: false });
+      expect(await ask(app, 'health')).toMatchObject([
         200,
-        { details: { cache: { lanes: { standard: { off: { l3: 'in-use' } } } } } },
+        { details: { cache: { lanes: { standard: { off: { l3: 'disk-full' } } } } } },
       ]);
-      expect((await ask(second, 'health/strict'))[0]).toBe(503);
+      expect((await ask(app, 'health/strict'))[0]).toBe(503);
     } finally {
       await Promise.all(opened.splice(0).map((app) => app.close()));
       await rm(directory, { recursive: true, force: true });

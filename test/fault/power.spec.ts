@@ -80,7 +80,7 @@ describe('a machine', () => {
     expect(sum).toMatchObject({ wrong: 0, lost: 0, crashes: 0 });
   }, 1_800_000);
 
-  it('that loses power remembers what was invalidated beside the owner', async () => {
+  it('that loses power remembers what was invalidated beside the owner, and keeps the rest', async () => {
     const volume = mountVolume('journaled ext4', 64);
     if (volume === undefined) return;
     try {
@@ -96,7 +96,7 @@ describe('a machine', () => {
         for (const app of [owner, other]) await app.end('SIGKILL');
         const { bad, hits, calls, recoveredInMs } = await after(join(cut.path, 'cache'), acknowledged);
         tell({
-          fault: 'F11 power cut after a missed note',
+          fault: 'F11 power cut after an invalidation beside the owner',
           rounds: 1,
           calls,
           wrong: bad,
@@ -104,7 +104,8 @@ describe('a machine', () => {
           crashes: 0,
           recoveredInMs,
         });
-        expect({ bad, hits }).toEqual({ bad: 0, hits: 0 });
+        expect(bad).toBe(0);
+        expect(hits).toBeGreaterThan(0);
       } finally {
         cut.unmount();
       }

@@ -187,11 +187,6 @@ describe('explaining a key', () => {
       detail: expect.stringContaining('does not use it'),
     });
     const other = await open();
-    expect(await tierOf('l3', 'key', other)).toMatchObject({
-      status: 'off',
-      reason: 'tier-off',
-      detail: expect.stringContaining('in-use'),
-    });
     await other.close();
     expect(await other.explain('key')).toMatchObject({
       next: 'bypass',
