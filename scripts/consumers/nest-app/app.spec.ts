@@ -52,11 +52,28 @@ describe('an app with the package installed', () => {
     expect(await second.cache.snapshots.restoreCheckpoint('job')).toEqual({ step: 2 });
   });
 
-  it('caches responses', async () => {
+  it('caches responses, and lets clients ask again', async () => {
     await boot();
-    const first = await fetch(`${await app.getUrl()}/pages`);
-    const second = await fetch(`${await app.getUrl()}/pages`);
-    expect(await second.text()).toBe(await first.text());
+    const url = `${await app.getUrl()}/pages`;
+    const first = await fetch(url);
+    const second = await fetch(url);
+    const body = await first.text();
+    expect(await second.text()).toBe(body);
+    expect(second.headers.get('cache-control')).toBe('private, no-cache');
+    const tag = second.headers.get('etag') ?? '';
+    expect(tag).toMatch(/^W\//);
+    expect((await fetch(url, { headers: { 'if-none-match': tag } })).status).toBe(304);
+  });
+
+  it('gives no answer of one user to another', async () => {
+    await boot();
+    const url = `${await app.getUrl()}/pages`;
+    const answers = [];
+    for (const user of ['one', 'two', 'one']) {
+      const answer = await fetch(url, { headers: { authorization: `Bearer ${user}` } });
+      answers.push(((await answer.json()) as { call: number }).call);
+    }
+    expect(answers).toEqual([1, 2, 3]);
   });
 
   it('says how it is', async () => {
