@@ -20,7 +20,8 @@ import {
   writeAppRecord,
 } from '../storage/directory/cache-directory.js';
 import { CacheFolder, PersistentFolder } from '../storage/directory/cache-folders.js';
-import { acquireOwnership, type InUse, type Owned, OwnerSocket } from '../storage/directory/owner-lock.js';
+import { acquireOwnership, type InUse, type Owned } from '../storage/directory/owner-lock.js';
+import { OwnerSocket } from '../storage/directory/owner-socket.js';
 import { MissedMarker, PendingInvalidations } from '../storage/directory/pending-invalidations.js';
 import { StorageFault } from '../storage/environment.js';
 import { removeOldQuarantines } from '../storage/files/quarantine.js';
@@ -30,7 +31,7 @@ import { PersistentTier } from '../tiers/persistent-tier.js';
 import { DiskTier } from '../tiers/stored-tier.js';
 import { offReasonOf } from '../tiers/tier.js';
 import { asStorageFault, CheckpointDirectory, switchedOff } from './checkpoint-directory.js';
-import type { Disk, DiskOptions, Leftovers } from './disk.js';
+import type { Disk, DiskOptions, Leftovers } from './disk-port.js';
 import { INVALIDATION_KINDS } from '../events/reasons.js';
 
 /**
@@ -229,12 +230,12 @@ export class SharedDirectory implements Disk {
   }
 
   close(): Promise<void> {
-    this.closing ??= this.shut();
+    this.closing ??= this.closeOnce();
     return this.closing;
   }
 
   /** Ends what is under way first: it may still make this process the owner, and everything is closed as the owner's. */
-  private async shut(): Promise<void> {
+  private async closeOnce(): Promise<void> {
     this.retry.cancel();
     await this.retrying;
     if (this.phase.name === 'waiting') await this.phase.stopWaiting();

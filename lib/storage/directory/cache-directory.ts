@@ -3,7 +3,9 @@ import { readdir, rm, stat, writeFile, readFile, rename } from 'node:fs/promises
 import { join } from 'node:path';
 import { type Clock, randomId } from '../../clock/clock.js';
 import { isErrno, StorageFault, toFault } from '../environment.js';
-import { acquireOwnership, type Liveness, type Owned, SocketPlace } from './owner-lock.js';
+import type { Liveness } from './claims.js';
+import { acquireOwnership, type Owned } from './owner-lock.js';
+import { SocketPlace } from './owner-socket.js';
 import { ensurePrivateDirectory } from '../files/private-directory.js';
 
 const HOLDER = 'alive';

@@ -130,7 +130,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
   }
 
   close(): Promise<void> {
-    this.closing ??= this.shut();
+    this.closing ??= this.closeOnce();
     return this.closing;
   }
 
@@ -235,7 +235,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
     }
   }
 
-  private async shut(): Promise<void> {
+  private async closeOnce(): Promise<void> {
     await this.compacting.catch(() => undefined);
     this.isOpen = false;
     await Promise.allSettled(this.inFlight);
