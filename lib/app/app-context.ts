@@ -15,7 +15,7 @@ import { GuardedStrategy } from '../events/guarded-strategy.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import { readOptions, type LaneCacheOptions } from './options.js';
 import { SharedDirectory } from './shared-directory.js';
-import { noDisk, type Disk, type MakeCheckpoints } from './disk.js';
+import { noDisk, type Disk, type MakeCheckpoints } from './disk-port.js';
 import { millisecondsText, parseSize, toMilliseconds } from '../lanes/units.js';
 import type { LaneName, ResolvedLane } from '../lanes/policy.js';
 import { lanesInMilliseconds, resolveLanes } from '../lanes/resolve-lanes.js';

@@ -1,3 +1,4 @@
+import { TIER_PLACES } from '../entries/tier-name.js';
 import { hostname } from 'node:os';
 import { LaneManager } from '../cache/lane-manager.js';
 import { laneOptions } from '../cache/call-options.js';
@@ -31,7 +32,7 @@ import { OffTier } from '../tiers/off-tier.js';
 import { DiskTier } from '../tiers/stored-tier.js';
 import type { Tier } from '../tiers/tier.js';
 import { type AppContext, type AppParts, checkpointsDirectory, createContext, openDiskFor } from './app-context.js';
-import type { Disk } from './disk.js';
+import type { Disk } from './disk-port.js';
 import type { LaneCacheOptions } from './options.js';
 import { openShared, type SharedBackend } from './redis-options.js';
 
@@ -257,7 +258,7 @@ export class App implements LaneCacheApp {
   }
 
   close(): Promise<void> {
-    this.closing ??= this.shut();
+    this.closing ??= this.closeOnce();
     return this.closing;
   }
 
@@ -265,7 +266,7 @@ export class App implements LaneCacheApp {
    * Closes memory first, so that nothing more is served or written, and aborts what is being computed. Then it drains what
    * was accepted: sweeps and cleanup, the log, the server, the directory. What hangs is left behind after 4.8 s.
    */
-  private async shut(): Promise<void> {
+  private async closeOnce(): Promise<void> {
     const { clock, life, scopes, hold } = this.context;
     const { disk, log, backend } = this.opened;
     const recorded = this.leaveRecord();
@@ -324,8 +325,7 @@ function sharedContextOf(context: AppContext, tiers: AppTiers, { disk, log, back
   const below = [l2, l3, l4]
     .filter((tier) => !(tier instanceof OffTier))
     .map((tier) => {
-      // The distributed tier has a deadline of its own.
-      const readDeadlineMs = tier.name === 'l4' ? Infinity : READ_DEADLINE_MS;
+      const readDeadlineMs = TIER_PLACES[tier.name] === 'server' ? Infinity : READ_DEADLINE_MS;
       const removeDeadlineMs = REMOVE_DEADLINE_MS;
       return new GuardedTier(tier, { clock, hold, events, recorder, readDeadlineMs, removeDeadlineMs });
     });

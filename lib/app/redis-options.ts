@@ -4,7 +4,7 @@ import type { RemoteInvalidations } from '../cache/remote-invalidations.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { InvalidationLog } from '../invalidation/invalidation-log.js';
-import type { Disk } from './disk.js';
+import type { Disk } from './disk-port.js';
 import type { DistributedOptions } from './options.js';
 import type { AppContext } from './app-context.js';
 import { toMilliseconds, type Duration } from '../lanes/units.js';

@@ -1,6 +1,6 @@
 import type { GuardedTier } from '../cache/guarded-tier.js';
 import type { LaneBeside, LaneManager } from '../cache/lane-manager.js';
-import type { TierName } from '../entries/tier-name.js';
+import { TIER_NAMES, type TierName } from '../entries/tier-name.js';
 import { size } from '../lanes/lane-policy.js';
 import { parseSize, type Size } from '../lanes/units.js';
 import { LaneCounters } from '../metrics/lane-counters.js';
@@ -37,7 +37,6 @@ const PERFORMANCE_OPTIONS = defineOptions<PerformanceOptions>('measureCachePerfo
   signal: abortSignal,
 });
 
-const TIERS = ['l1', 'l2', 'l3', 'l4'] as const;
 /**
  * Measures a lane's tiers with keys in a space of their own, removed afterwards: the lane's entries, limits and counters
  * are not touched. Every tier that is on gets an equal share of the hits. Throws OPTIONS_INVALID, and CLOSED.
@@ -119,11 +118,11 @@ class Bench {
   private async call(key: string): Promise<void> {
     const { clock } = this.beside.context.shared;
     this.plan.signal?.throwIfAborted();
-    const before = TIERS.map((tier) => this.counters[tier].hits);
+    const before = TIER_NAMES.map((tier) => this.counters[tier].hits);
     const startedAt = clock.monotonic();
     await this.beside.manager.getOrSet(key, () => this.plan.value);
     const ms = clock.monotonic() - startedAt;
-    const answered = TIERS.find((tier, index) => this.counters[tier].hits > (before[index] ?? 0));
+    const answered = TIER_NAMES.find((tier, index) => this.counters[tier].hits > (before[index] ?? 0));
     (answered === undefined ? this.misses : this.hits[answered]).push(ms);
   }
 

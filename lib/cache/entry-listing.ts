@@ -3,7 +3,7 @@ import { decodeRecord } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { GuardedTier } from './guarded-tier.js';
 import type { LaneContext } from './lane-context.js';
-import { expiryOf } from './tier-lookup.js';
+import { expiryIfValid } from './tier-lookup.js';
 
 /** An entry as listings show it. */
 export interface EntryInfo {
@@ -46,7 +46,7 @@ export async function* listEntries(context: LaneContext, pattern: KeyPattern | u
 
 function fromMemory(context: LaneContext, key: string): Listed | undefined {
   const entry = context.memory.peek(key);
-  return entry === undefined ? undefined : listed(context, entry, expiryOf(context, entry));
+  return entry === undefined ? undefined : listed(context, entry, expiryIfValid(context, entry));
 }
 
 async function tiersBelow(context: LaneContext, key: string): Promise<TierName[]> {
@@ -64,7 +64,11 @@ async function fromTier(context: LaneContext, tier: GuardedTier, key: string): P
   try {
     const record = decodeRecord(lookup.record.bytes);
     if (record.key !== key || !tier.trusts(record.birth)) return undefined;
-    return listed(context, { ...record, sizeBytes: record.value.length, accessCount: 0 }, expiryOf(context, record));
+    return listed(
+      context,
+      { ...record, sizeBytes: record.value.length, accessCount: 0 },
+      expiryIfValid(context, record),
+    );
   } catch {
     return undefined;
   }

@@ -1,4 +1,4 @@
-import type { TierName } from '../entries/tier-name.js';
+import { LOWER_TIER_NAMES, type LowerTierName, type TierName } from '../entries/tier-name.js';
 import type { LaneMetrics } from '../events/lane-metrics.js';
 import type { InvalidationKind, MissReason } from '../events/reasons.js';
 import type { Candidate, VoidedBy } from '../invalidation/invalidation-log.js';
@@ -7,7 +7,7 @@ import type { InFlight } from './in-flight/in-flight.js';
 import type { KeyTrace } from './key-history.js';
 import type { LaneContext } from './lane-context.js';
 import { bypassReason } from './read.js';
-import { expiryOf, TierSearch, type Verdict } from './tier-lookup.js';
+import { expiryIfValid, TierSearch, type Verdict } from './tier-lookup.js';
 
 /** What one tier holds of a key. */
 export interface TierExplanation {
@@ -31,8 +31,6 @@ export interface Explanation {
   readonly summary: string;
 }
 
-const BELOW = ['l2', 'l3', 'l4'] as const;
-
 type Next = Pick<Explanation, 'next' | 'answeredBy' | 'summary'>;
 
 /** Explains a key without counting, promoting or moving anything. */
@@ -43,7 +41,7 @@ export async function explain(
   metrics: LaneMetrics,
 ): Promise<Explanation> {
   const trace = await new TierSearch(context, key, context.defaults, 'peek').traced();
-  const below = BELOW.map((tier) => belowMemory(context, tier, key, { verdict: trace.get(tier), metrics }));
+  const below = LOWER_TIER_NAMES.map((tier) => belowMemory(context, tier, key, { verdict: trace.get(tier), metrics }));
   // Memory comes last, in the step in which `next` is decided.
   const looked = [inMemory(context, key), ...below];
   return {
@@ -110,7 +108,7 @@ function inMemory(context: LaneContext, key: string): Looked {
   }
   const entry = context.memory.peek(key);
   if (entry === undefined) return { found: absent(context, 'l1', key) };
-  const expiresAt = expiryOf(context, entry);
+  const expiresAt = expiryIfValid(context, entry);
   if (expiresAt === undefined) return { found: invalidated(context, 'l1', key, entry) };
   if (entry.schemaVersion !== 0) return { found: ofOtherVersion('l1', entry.schemaVersion) };
   if (shared.life.now() < expiresAt) return { found: served(context, 'l1', entry, expiresAt) };
@@ -121,7 +119,7 @@ function inMemory(context: LaneContext, key: string): Looked {
 /** What a tier below memory holds of the key. */
 function belowMemory(
   context: LaneContext,
-  name: Exclude<TierName, 'l1'>,
+  name: LowerTierName,
   key: string,
   { verdict, metrics }: { readonly verdict: Verdict | undefined; readonly metrics: LaneMetrics },
 ): Looked {

@@ -1,3 +1,4 @@
+import { TIER_PLACES } from '../entries/tier-name.js';
 import { KeyPattern } from '../entries/pattern.js';
 import { decodeRecord, encodeRecord } from '../entries/record.js';
 import { InvalidationNotDurableError } from '../errors/cache.errors.js';
@@ -174,7 +175,8 @@ export class Invalidations {
     const results: (T | boolean)[] = [];
     let tierFailure: Failure | undefined;
     const note = this.noteMissed();
-    const isReached = ({ name }: GuardedTier): boolean => name !== 'l4' && (note === undefined || name !== 'l3');
+    const isReached = ({ name }: GuardedTier): boolean =>
+      TIER_PLACES[name] === 'disk' && (note === undefined || name !== 'l3');
     const local = Promise.all(
       this.shared.below.filter(isReached).map(async (tier) => {
         try {

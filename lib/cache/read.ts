@@ -13,7 +13,15 @@ import { countBypass, countHit, emitMiss } from './in-flight/accounting.js';
 import { type ComputeRequest, Flight, FlightContext } from './in-flight/computation.js';
 import type { InFlight } from './in-flight/in-flight.js';
 import { isLagging, isPartitioned, type LaneContext, look, whenCaughtUp } from './lane-context.js';
-import { entryInMemory, expiryOf, type Found, heldValue, matchesCall, TierSearch, whenJudged } from './tier-lookup.js';
+import {
+  entryInMemory,
+  expiryIfValid,
+  type Found,
+  heldValue,
+  matchesCall,
+  TierSearch,
+  whenJudged,
+} from './tier-lookup.js';
 import { checkCompute, hasDefaultReadOptions, optionsOf } from './validate-call.js';
 import { promote } from './write.js';
 
@@ -151,7 +159,7 @@ export async function has(context: LaneContext, key: string): Promise<boolean> {
   if (bypassReason(context, key) !== undefined) return false;
   const entry = context.memory.peek(key);
   if (entry !== undefined && !isLagging(context)) {
-    const expiresAt = expiryOf(context, entry);
+    const expiresAt = expiryIfValid(context, entry);
     if (expiresAt !== undefined && shared.life.now() < expiresAt) return true;
   }
   const search = new TierSearch(context, key, context.defaults, 'peek').run();

@@ -42,7 +42,7 @@ const MISS: Verdict = Object.freeze({ outcome: 'miss' });
  * When the ttl of what a tier holds ends: by itself, or by an expiry since. Undefined if it no longer counts. Everything
  * that is served or listed is judged here.
  */
-export function expiryOf(
+export function expiryIfValid(
   { shared: { log }, lane }: LaneContext,
   held: { readonly key: string; readonly tags: readonly string[]; readonly birth: number; readonly expiresAt: number },
   guard?: InvalidationGuard,
@@ -72,7 +72,7 @@ function judge(
     if (record.key !== key) return MISS;
     if (record.appVersion !== shared.appVersion || record.schemaVersion !== call.version)
       return { outcome: 'unusable', reason: 'version', record };
-    const expiresAt = tier.trusts(record.birth) ? expiryOf(context, record, guard) : undefined;
+    const expiresAt = tier.trusts(record.birth) ? expiryIfValid(context, record, guard) : undefined;
     if (expiresAt === undefined) return { outcome: 'unusable', reason: 'invalidated', record };
     const encoded = EncodedValue.from({ codec: shared.codec, lane }, record.value);
     const found: Found = { tier: tier.name, record, encoded, expiresAt };
@@ -167,8 +167,8 @@ export class TierSearch {
   private stillCounts({ record, expiresAt }: Found): boolean {
     // Every record moves the position.
     if (this.context.shared.log.position === this.judgedAt && this.guard?.isInvalidated !== true) return true;
-    const now = expiryOf(this.context, record, this.guard);
-    return now !== undefined && now >= expiresAt;
+    const valid = expiryIfValid(this.context, record, this.guard);
+    return valid !== undefined && valid >= expiresAt;
   }
 
   private discard(): void {
@@ -262,7 +262,7 @@ export function entryInMemory(context: LaneContext, key: string): MemoryEntry | 
   if (entry === undefined || isPartitioned(context) || isLagging(context)) return undefined;
   const { log } = context.shared;
   if (entry.stamp === log.stamp) return entry;
-  const expiresAt = expiryOf(context, entry);
+  const expiresAt = expiryIfValid(context, entry);
   if (expiresAt === undefined) {
     context.memory.delete(key);
     return undefined;

@@ -1,3 +1,4 @@
+import { TIER_NAMES } from '../entries/tier-name.js';
 import type { LaneMetrics, TierMetrics } from '../events/lane-metrics.js';
 import type { CachePolicy } from '../lanes/policy.js';
 import type { Terminal } from './terminal.js';
@@ -6,12 +7,11 @@ import { bytesText, countText, many, percentText, spanText, tableText, type Cell
 type Paint = Terminal['paint'];
 
 const HEADS = ['tier', 'state', 'entries', 'size', 'hits', 'misses', 'hit rate', 'evicted', 'expired', 'errors'];
-const TIERS = ['l1', 'l2', 'l3', 'l4'] as const;
 
 /** A lane as text: a headline, then a table of its tiers. */
 export function metricsText(metrics: LaneMetrics, paint: Paint, detail: 'short' | 'full'): string {
   const { lane, requests } = metrics;
-  const used = TIERS.filter((tier) => metrics[tier].reason !== 'policy');
+  const used = TIER_NAMES.filter((tier) => metrics[tier].reason !== 'policy');
   const rows = used.map((tier) => tierRow(tier, metrics[tier], paint));
   const isIdle = requests === 0 && used.every((tier) => metrics[tier].entries === 0);
   if (isIdle && detail === 'short') return `${paint('bold', lane)}  ${paint('dim', 'no requests yet')}`;

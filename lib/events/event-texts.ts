@@ -10,7 +10,7 @@ const ADVICE: Readonly<Record<TierOffReason, string>> = {
   policy: '',
   'no-directory': "Set 'directory' if entries should reach the disk.",
   'in-use': 'Another process owns the directory; this one takes over when that one ends.',
-  breaker: 'It failed repeatedly and is tried again by itself; if it stays off, look at the disk or the server.',
+  breaker: 'It failed, and is tried again by itself. If it stays off, look at the disk or the server.',
   'disk-full': "Free some space on the volume, or lower 'storage.minFreeBytes'.",
   'read-only': 'Make the directory writable for this user.',
   quarantined: 'What was damaged has been set aside; nothing needs to be done unless it happens again.',

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { LaneManager } from '../cache/lane-manager.js';
 import { CheckpointService } from '../checkpoints/checkpoint-service.js';
-import type { TierName } from '../entries/tier-name.js';
+import { TIER_NAMES, type TierName } from '../entries/tier-name.js';
 import type { TierOffReason } from '../events/reasons.js';
 import { LANE_CACHE, type LaneName } from '../lanes/policy.js';
 import { LaneCacheMetrics } from '../metrics/lane-cache-metrics.js';
@@ -19,7 +19,6 @@ export type HealthResult = Record<string, { readonly status: 'up' | 'down' } & R
 
 const HEALTH_OPTIONS = defineOptions<HealthOptions>('isHealthy', { lanes: names, strict: flag });
 
-const TIERS: readonly TierName[] = ['l1', 'l2', 'l3', 'l4'];
 /** Off, because the options say so. */
 const INTENDED: ReadonlySet<TierOffReason | undefined> = new Set(['policy', 'no-directory']);
 /** Another process serves checkpoints, or this one is about to end. */
@@ -60,7 +59,7 @@ export class LaneCacheHealthIndicator {
   private tiersOff(lane: string): Readonly<Partial<Record<TierName, TierOffReason>>> {
     const metrics = this.metrics.lane(lane);
     const off: Partial<Record<TierName, TierOffReason>> = {};
-    for (const tier of TIERS) {
+    for (const tier of TIER_NAMES) {
       const { state, reason } = metrics[tier];
       if (state === 'off') off[tier] = reason ?? 'closed';
     }

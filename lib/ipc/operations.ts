@@ -9,7 +9,7 @@ import type {
   CleanupOptions,
   CleanupReport,
 } from '../checkpoints/checkpoint.js';
-import type { TierName } from '../entries/tier-name.js';
+import type { LowerTierName } from '../entries/tier-name.js';
 import type { CachePolicy } from '../lanes/policy.js';
 import type { MetricsReport } from '../metrics/lane-cache-metrics.js';
 import type { Answer } from './server.js';
@@ -33,7 +33,7 @@ export interface ShownCheckpoint {
 
 /** One step of a verification. */
 export interface Verified {
-  readonly place: Exclude<TierName, 'l1'> | 'checkpoints';
+  readonly place: LowerTierName | 'checkpoints';
   readonly lane?: string;
   /** Looked at since the step before. */
   readonly checked: number;

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock/clock.js';
-import type { TierName } from '../entries/tier-name.js';
+import { TIER_PLACES, type TierName } from '../entries/tier-name.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
 import type { IsoTime, LaneCacheEvents } from '../events/event-map.js';
 import { noFaults } from '../events/faults.js';
@@ -191,7 +191,7 @@ function measureTier(name: TierName, sources: LaneMetricsSources, misses: number
 function stateIn(name: TierName, tier: Tier | undefined, policy: CachePolicy): TierState {
   if (name !== 'l1' && !policy[name].enabled) return { state: 'off', reason: 'policy' };
   if (tier !== undefined) return tier.state;
-  return { state: 'off', reason: name === 'l2' || name === 'l3' ? 'no-directory' : 'policy' };
+  return { state: 'off', reason: TIER_PLACES[name] === 'disk' ? 'no-directory' : 'policy' };
 }
 
 /** How many times faster than without the cache. Work that took no measurable time is taken as one millisecond. */

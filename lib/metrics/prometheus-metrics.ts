@@ -1,4 +1,4 @@
-import type { TierName } from '../entries/tier-name.js';
+import { TIER_NAMES, type TierName } from '../entries/tier-name.js';
 import type { LaneMetrics } from '../events/lane-metrics.js';
 import { COMPUTE_BUCKETS, type LaneCounters } from './lane-counters.js';
 
@@ -37,7 +37,6 @@ export type MetricDefinition =
       readonly samples: (lane: string, use: CheckpointUse) => readonly Sample[];
     });
 
-const TIERS: readonly TierName[] = ['l1', 'l2', 'l3', 'l4'];
 const COMPUTE_SECONDS = 'lane_cache_compute_seconds';
 
 /** All metrics of the page. Labels name lanes, tiers and reasons; keys and values never appear. */
@@ -96,7 +95,7 @@ function ofTiers(
   value: (lane: ScrapedLane, tier: TierName) => number,
 ): MetricDefinition {
   const samples = (lane: ScrapedLane): Sample[] =>
-    TIERS.map((tier) => ({ labels: { lane: lane.metrics.lane, tier }, value: value(lane, tier) }));
+    TIER_NAMES.map((tier) => ({ labels: { lane: lane.metrics.lane, tier }, value: value(lane, tier) }));
   return { name: `lane_cache_${name}`, help, type, source: 'counters', samples };
 }
 

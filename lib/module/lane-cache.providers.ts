@@ -16,7 +16,7 @@ import type { LaneManager } from '../cache/lane-manager.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { CheckpointCleanupTask, type JobRegistry } from '../housekeeping/checkpoint-cleanup.task.js';
 import { CacheManager, createLaneCache, type LaneCacheApp } from '../app/cache-app.js';
-import type { MakeCheckpoints } from '../app/disk.js';
+import type { MakeCheckpoints } from '../app/disk-port.js';
 import type { LaneCacheOptions } from '../app/options.js';
 import { LANE_CACHE_APP, LANE_CACHE_CHECKPOINTS, LANE_CACHE_OPTIONS } from './lane-cache.tokens.js';
 import { getLaneToken, LANE_CACHE } from '../lanes/policy.js';

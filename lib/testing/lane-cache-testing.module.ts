@@ -1,7 +1,7 @@
 import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { LocalCheckpointStore } from '../checkpoints/local/local-checkpoint-store.js';
 import { ReadFaults } from '../checkpoints/local/checkpoint-tables.js';
-import type { MakeCheckpoints } from '../app/disk.js';
+import type { MakeCheckpoints } from '../app/disk-port.js';
 import { ofLanes } from '../app/options.js';
 import { LaneCacheModule, moduleKinds, type LaneCacheModuleOptions } from '../module/lane-cache.module.js';
 import { defineOptions } from '../options/options-shape.js';

@@ -5,7 +5,7 @@ import type { TierOffReason } from '../events/reasons.js';
 import type { EntryStore } from '../storage/entries/entry-store.js';
 import { StorageFault, type Environment, type StorageReporter } from '../storage/environment.js';
 import type { QueuedChange } from '../storage/entries/write-queue.js';
-import { CircuitBreaker } from './circuit-breaker.js';
+import { TierSwitch } from './tier-switch.js';
 import { offReasonOf, type TierState } from './tier.js';
 
 interface StoreSupervisorOptions {
@@ -33,7 +33,7 @@ export class StoreSupervisor {
   /** Whether there is nothing on disk, so that nothing can be missed there. */
   isVacant = false;
 
-  private readonly breaker: CircuitBreaker;
+  private readonly tierSwitch: TierSwitch;
   private source: EnvironmentSource | undefined;
   private environment: Environment | undefined;
   private isTainted = false;
@@ -44,12 +44,12 @@ export class StoreSupervisor {
   constructor(private readonly options: StoreSupervisorOptions) {
     const { tier, clock, events } = options;
     const repair = (): Promise<void> => this.inTurn(() => this.repair());
-    this.breaker = new CircuitBreaker({ tier, clock, events, repair });
-    if (options.unattached !== undefined) this.breaker.startOff(options.unattached);
+    this.tierSwitch = new TierSwitch({ tier, clock, events, repair });
+    if (options.unattached !== undefined) this.tierSwitch.startOff(options.unattached);
   }
 
   get state(): TierState {
-    return this.breaker.state;
+    return this.tierSwitch.state;
   }
 
   /** Whether this process has a folder for the tier at all. */
@@ -64,7 +64,7 @@ export class StoreSupervisor {
 
   /** There is no folder for now. The reason has been reported already. */
   hold(reason: TierOffReason): void {
-    if (this.closing === undefined && this.source === undefined) this.breaker.hold(reason);
+    if (this.closing === undefined && this.source === undefined) this.tierSwitch.hold(reason);
   }
 
   /** Opens the folder and serves. Never rejects: a folder that cannot be opened is tried again. */
@@ -87,7 +87,7 @@ export class StoreSupervisor {
     const owesRemoval = given.some((change) => change.isRemoval);
     if (owesRemoval || isLost(fault)) this.isTainted = true;
     this.options.failed(given);
-    this.breaker.trip(offReasonOf(fault.kind), fault.message, fault);
+    this.tierSwitch.trip(offReasonOf(fault.kind), fault.message, fault);
   }
 
   /**
@@ -100,21 +100,21 @@ export class StoreSupervisor {
     this.isTainted = true;
     this.takeOff(new StorageFault('gone', `${this.options.tier} is being emptied`));
     const { reason } = this.state;
-    this.breaker.pause('quarantined');
+    this.tierSwitch.pause('quarantined');
     this.emptying ??= this.inTurn(() => this.startAfresh(reason)).finally(() => (this.emptying = undefined));
     return this.emptying;
   }
 
   /** Drains, lets go of the folder, and stays off. Each of the two takes at most half of `withinMs`. */
   close(withinMs: number): Promise<void> {
-    this.closing ??= this.shut(withinMs / 2);
+    this.closing ??= this.closeOnce(withinMs / 2);
     return this.closing;
   }
 
-  private async shut(stepMs: number): Promise<void> {
+  private async closeOnce(stepMs: number): Promise<void> {
     const { store } = this;
     this.store = undefined;
-    this.breaker.turnOff('closed', 'closed');
+    this.tierSwitch.turnOff('closed', 'closed');
     if (store !== undefined) await settledWithin(this.options.clock, store.flush(), stepMs);
     store?.stop(this.offFault);
     const closed = this.inTurn(async () => this.environment?.close());
@@ -127,12 +127,12 @@ export class StoreSupervisor {
       await this.vacate();
     } catch (error) {
       const told = error instanceof StorageFault ? offReasonOf(error.kind) : 'breaker';
-      this.breaker.trip(told === 'breaker' ? 'quarantined' : told, 'it could not be emptied', error);
+      this.tierSwitch.trip(told === 'breaker' ? 'quarantined' : told, 'it could not be emptied', error);
       throw error;
     }
     if (this.closing !== undefined) return;
     // else it would go off and on with every write
-    if (before === 'disk-full') this.breaker.trip(before, 'there was no room for it');
+    if (before === 'disk-full') this.tierSwitch.trip(before, 'there was no room for it');
     else await this.openOrTrip();
   }
 
@@ -165,7 +165,7 @@ export class StoreSupervisor {
     if (this.closing !== undefined) return;
     this.store = store;
     this.options.serving?.(store);
-    this.breaker.turnOn();
+    this.tierSwitch.turnOn();
   }
 
   private async openStore(): Promise<EntryStore | undefined> {

@@ -1,6 +1,6 @@
 import { App, type CacheManager } from '../../lib/app/cache-app.js';
 import { type AppContext, createContext } from '../../lib/app/app-context.js';
-import { noDisk } from '../../lib/app/disk.js';
+import { noDisk } from '../../lib/app/disk-port.js';
 import type { LaneCacheOptions } from '../../lib/app/options.js';
 import type { SharedBackend } from '../../lib/app/redis-options.js';
 import type { Persistence } from '../../lib/cache/lane-context.js';

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { ComputeTimeoutError, type TimedOut } from '../../errors/cache.errors.js';
 import { type LaneContext, look } from '../lane-context.js';
-import { expiryOf, staleInMemory, type StaleCopy } from '../tier-lookup.js';
+import { expiryIfValid, staleInMemory, type StaleCopy } from '../tier-lookup.js';
 import { emitCompute } from './accounting.js';
 import type { Flight, Waiter } from './computation.js';
 
@@ -181,7 +181,7 @@ export class StaleServing {
   /** Whether the flight's copy, if it has one, has not been invalidated since it was found. */
   stillCounts(flight: Flight): boolean {
     const { stale, guard } = flight;
-    return stale === undefined || expiryOf(this.context, stale, guard) !== undefined;
+    return stale === undefined || expiryIfValid(this.context, stale, guard) !== undefined;
   }
 
   /** A queued flight has no guard that collects invalidations, so it takes the copy that memory has now. */
@@ -191,7 +191,7 @@ export class StaleServing {
 
   private isServable(flight: Flight, stale: StaleCopy, acceptedGraceMs: number, { cause }: StaleCause): boolean {
     const { guard } = flight;
-    const expiresAt = expiryOf(this.context, stale, guard);
+    const expiresAt = expiryIfValid(this.context, stale, guard);
     if (expiresAt === undefined) return false;
     const grace = Math.min(stale.staleUntil - stale.expiresAt, acceptedGraceMs);
     const now = this.context.shared.life.now();

@@ -214,11 +214,11 @@ export class LocalCheckpointStore implements CheckpointStore {
   }
 
   close(): Promise<void> {
-    this.closing ??= this.shut();
+    this.closing ??= this.closeOnce();
     return this.closing;
   }
 
-  private async shut(): Promise<void> {
+  private async closeOnce(): Promise<void> {
     this.condition.close();
     await this.queue.idle();
     await this.environment.close();

@@ -1,3 +1,4 @@
+import { LOWER_TIER_NAMES } from '../../entries/tier-name.js';
 import type { LaneMetrics } from '../../events/lane-metrics.js';
 import { spanText } from '../texts.js';
 import type { Finding } from './findings.js';
@@ -36,7 +37,7 @@ const TIER_ADVICE: Readonly<Record<string, string>> = {
 export function tierFindings(lanes: readonly LaneMetrics[]): readonly Finding[] {
   const off = new Map<string, { readonly evidence: string; readonly advice: string; readonly lanes: string[] }>();
   for (const metrics of lanes) {
-    for (const name of ['l2', 'l3', 'l4'] as const) {
+    for (const name of LOWER_TIER_NAMES) {
       const { state, reason = '', since } = metrics[name];
       const advice = TIER_ADVICE[reason];
       if (state === 'on' || advice === undefined) continue;
@@ -56,7 +57,7 @@ export function tierFindings(lanes: readonly LaneMetrics[]): readonly Finding[] 
 }
 
 function errorFindings(metrics: LaneMetrics): readonly Finding[] {
-  return (['l2', 'l3', 'l4'] as const).flatMap((name): Finding[] => {
+  return LOWER_TIER_NAMES.flatMap((name): Finding[] => {
     const { state, errors } = metrics[name];
     if (errors === 0 || state === 'off') return [];
     const evidence = `${name} failed or found damage ${errors} ${errors === 1 ? 'time' : 'times'}`;

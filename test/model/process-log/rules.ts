@@ -260,8 +260,8 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ),
   omit('12 grace', 'a stale copy is judged again when it is served', aging, { ...tag, plain: true }, [
     waiters,
-    'const expiresAt = expiryOf(this.context, stale, guard);',
-    'const expiresAt = expiryOf(this.context, stale, guard) ?? stale.expiresAt;',
+    'const expiresAt = expiryIfValid(this.context, stale, guard);',
+    'const expiresAt = expiryIfValid(this.context, stale, guard) ?? stale.expiresAt;',
   ]),
   omit(
     '13 set',

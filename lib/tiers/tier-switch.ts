@@ -7,7 +7,7 @@ import type { TierState } from './tier.js';
 
 const RETRIES = { firstMs: 1_000, longestMs: 60_000 };
 
-export interface CircuitBreakerOptions {
+export interface TierSwitchOptions {
   readonly tier: TierName;
   readonly clock: Clock;
   readonly events: EventSink;
@@ -16,14 +16,14 @@ export interface CircuitBreakerOptions {
 }
 
 /** Whether a tier serves, why not, and when it is tried again. Says each change of state once. */
-export class CircuitBreaker {
+export class TierSwitch {
   state: TierState = { state: 'on' };
   /** The state that was reported last. */
   private reported: 'on' | TierOffReason = 'on';
   private onSince = 0;
   private readonly retry: Retry;
 
-  constructor(private readonly options: CircuitBreakerOptions) {
+  constructor(private readonly options: TierSwitchOptions) {
     this.retry = new Retry(options.clock, RETRIES);
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
-import { CircuitBreaker } from '../../../lib/tiers/circuit-breaker.js';
+import { TierSwitch } from '../../../lib/tiers/tier-switch.js';
 import { RecordingEvents } from '../../support/stored-tiers.js';
 
 function setUp() {
@@ -8,77 +8,77 @@ function setUp() {
   const events = new RecordingEvents();
   const tried: number[] = [];
   let isBroken = true;
-  const breaker: CircuitBreaker = new CircuitBreaker({
+  const tierSwitch: TierSwitch = new TierSwitch({
     tier: 'l2',
     clock,
     events,
     repair: () => {
       tried.push(clock.monotonic() / 1000);
       if (isBroken) return Promise.reject(new Error('still broken'));
-      breaker.turnOn();
+      tierSwitch.turnOn();
       return Promise.resolve();
     },
   });
-  return { clock, events, tried, breaker, mend: (): void => void (isBroken = false) };
+  return { clock, events, tried, tierSwitch, mend: (): void => void (isBroken = false) };
 }
 
-describe('a breaker', () => {
+describe('the switch of a tier', () => {
   it('tries again after 1, 2, 4 … and at most 60 seconds', async () => {
-    const { breaker, clock, tried } = setUp();
-    breaker.trip('breaker', 'failed');
+    const { tierSwitch, clock, tried } = setUp();
+    tierSwitch.trip('breaker', 'failed');
     await clock.advance('250s');
     expect(tried).toEqual([1, 3, 7, 15, 31, 63, 123, 183, 243]);
   });
 
   it('reports each change of state once, for any number of failed calls', async () => {
-    const { breaker, clock, events, mend } = setUp();
-    breaker.trip('breaker', 'failed');
-    breaker.trip('breaker', 'failed again');
-    breaker.trip('disk-full', 'and full');
+    const { tierSwitch, clock, events, mend } = setUp();
+    tierSwitch.trip('breaker', 'failed');
+    tierSwitch.trip('breaker', 'failed again');
+    tierSwitch.trip('disk-full', 'and full');
     mend();
     await clock.advance('10s');
-    breaker.turnOn();
+    tierSwitch.turnOn();
     expect(events.states).toEqual(['off breaker', 'off disk-full', 'on']);
-    expect(breaker.state).toEqual({ state: 'on' });
+    expect(tierSwitch.state).toEqual({ state: 'on' });
     expect(clock.pending).toBe(0);
   });
 
   it('starts from one second again once it was on', async () => {
-    const { breaker, clock, tried, mend } = setUp();
-    breaker.trip('breaker', 'failed');
+    const { tierSwitch, clock, tried, mend } = setUp();
+    tierSwitch.trip('breaker', 'failed');
     await clock.advance('4s');
     mend();
     await clock.advance('10s');
-    breaker.trip('breaker', 'failed');
+    tierSwitch.trip('breaker', 'failed');
     await clock.advance('1s');
     expect(tried).toEqual([1, 3, 7, 15]);
   });
 
   it('is waited for ever longer when it fails again as soon as it is on', async () => {
-    const { breaker, clock, events, tried, mend } = setUp();
+    const { tierSwitch, clock, events, tried, mend } = setUp();
     mend();
-    breaker.trip('disk-full', 'no room for this one');
+    tierSwitch.trip('disk-full', 'no room for this one');
     for (let seconds = 0; seconds < 600; seconds++) {
       await clock.advance('1s');
-      if (breaker.state.state === 'on') breaker.trip('disk-full', 'no room for this one');
+      if (tierSwitch.state.state === 'on') tierSwitch.trip('disk-full', 'no room for this one');
     }
     expect(tried.slice(0, 8)).toEqual([1, 3, 7, 15, 31, 63, 123, 183]);
     expect(events.states.length).toBeLessThan(32);
     await clock.advance('10m');
-    breaker.trip('disk-full', 'no room for this one');
+    tierSwitch.trip('disk-full', 'no room for this one');
     const before = tried.length;
     await clock.advance('1s');
     expect(tried.length).toBe(before + 1);
   });
 
   it('stays off once it is closed', async () => {
-    const { breaker, clock, tried } = setUp();
-    breaker.trip('breaker', 'failed');
-    breaker.turnOff('closed', 'closed');
-    breaker.trip('breaker', 'failed');
-    breaker.turnOn();
+    const { tierSwitch, clock, tried } = setUp();
+    tierSwitch.trip('breaker', 'failed');
+    tierSwitch.turnOff('closed', 'closed');
+    tierSwitch.trip('breaker', 'failed');
+    tierSwitch.turnOn();
     await clock.advance('100s');
     expect(tried).toEqual([]);
-    expect(breaker.state).toEqual({ state: 'off', reason: 'closed' });
+    expect(tierSwitch.state).toEqual({ state: 'off', reason: 'closed' });
   });
 });
