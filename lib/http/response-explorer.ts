@@ -61,6 +61,7 @@ export class ResponseExplorer implements OnModuleInit {
     }
     const routes = [...controllers].filter(isClass).flatMap((type) => this.routesOf(type));
     for (const route of routes) checkRules(route);
+    checkNames(routes);
     this.warnOfGuarded(routes);
     this.warnOfOthers(decorated);
   }
@@ -142,6 +143,29 @@ function checkRules({ label, rules }: Route): void {
     `@CacheResponse on ${label}: clientMaxAge beside varyBy needs varyHeaders, the request headers by which clients can tell users apart, such as ['authorization']. Without them a client would show one user what it kept for another.`,
     { field: 'varyHeaders' },
   );
+}
+
+/** Keys begin with the names of class and method. Throws DECORATOR_INVALID for two routes whose keys may be equal. */
+function checkNames(routes: readonly Route[]): void {
+  for (const [index, route] of routes.entries()) {
+    const other = routes.slice(0, index).find((each) => each.label === route.label && mayShareKeys(each, route));
+    if (other === undefined) continue;
+    throw new LaneCacheError(
+      'DECORATOR_INVALID',
+      `Two controllers have a route ${route.label} with @CacheResponse, and would answer for each other. Rename one of the classes, or let their keys differ by more than the request: key: 'admin:{params.id}'.`,
+      { field: 'key' },
+    );
+  }
+}
+
+/** Without a key of its own a route is told from others by its URL, and by its host where that counts. */
+function mayShareKeys(a: Route, b: Route): boolean {
+  const [one, other] = [a.rules.key, b.rules.key];
+  if (one !== undefined && other !== undefined) {
+    return one === other || typeof one === 'function' || typeof other === 'function';
+  }
+  const isHostIgnored = a.rules.hosts === false && b.rules.hosts === false;
+  return one === other && isHostIgnored && (a.isOfOneHost || b.isOfOneHost);
 }
 
 const isMethod = (value: unknown): value is Method => typeof value === 'function';

@@ -35,6 +35,8 @@ export interface Route {
   readonly isCached: boolean;
   /** In milliseconds. Undefined = that of the lane. */
   readonly ttlMs: number | undefined;
+  /** Whether its controller answers for certain hosts only. */
+  readonly isOfOneHost: boolean;
   /** Whether a guard may tell users apart before the handler runs. */
   readonly isGuarded: boolean;
   /** Whether the handler injects the response, and may set headers and status. */
@@ -63,6 +65,7 @@ export type RequestTags = (request: object) => unknown;
 // Nest's own metadata keys.
 const METHOD = 'method';
 const VERSION = '__version__';
+const HOST = 'host';
 const GUARDS = '__guards__';
 const INTERCEPTORS = '__interceptors__';
 const ROUTE_ARGUMENTS = '__routeArguments__';
@@ -108,6 +111,7 @@ export class RouteReader {
       rules,
       ttlMs,
       isCached: sending.isNests && isKept && ttlMs !== 0 && this.isChosen(type, handler),
+      isOfOneHost: Reflect.getMetadata(HOST, type) !== undefined,
       isGuarded: this.isGuarded(type, handler),
       injectsResponse: sending.injectsResponse,
       hasOuterInterceptors: this.hasOuterInterceptors(type, handler),
