@@ -72,6 +72,11 @@ export class CheckpointDirectory {
     }
   }
 
+  /** As `open`, but a folder that cannot be used for any reason is tried again. Never rejects. */
+  openOrRetry(): Promise<CheckpointStore> {
+    return this.open().catch((error: unknown) => this.useUnavailable(asStorageFault(error)));
+  }
+
   private async openFolder(directory: string, { requireOwnership, release }: Claim): Promise<CheckpointStore> {
     const { clock, minFreeBytes, deadlineMs, events, opened, labelsOf } = this.place;
     const faults = new ReadFaults();
@@ -109,7 +114,7 @@ export class CheckpointDirectory {
       const own: Claim = { requireOwnership: nothing, release: () => owned.release() };
       void this.renew(() => this.openFolder(checkpoints, own));
     });
-    const detail = `'${checkpoints}' belongs to process ${claim.ownerPid}, whose app has another directory. Give both apps the same 'directory' to share checkpoints, or one of them another 'checkpoints.directory'.`;
+    const detail = `'${checkpoints}' belongs to process ${claim.first.pid}, whose app has another directory. Give both apps the same 'directory' to share checkpoints, or one of them another 'checkpoints.directory'.`;
     return new TemporaryCheckpointStore('in-use', detail, stop);
   }
 

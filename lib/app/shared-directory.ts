@@ -20,6 +20,7 @@ import {
   writeAppRecord,
 } from '../storage/directory/cache-directory.js';
 import { CacheFolder, PersistentFolder } from '../storage/directory/cache-folders.js';
+import type { LockHolder } from '../storage/directory/claims.js';
 import { acquireOwnership, type InUse, type Owned } from '../storage/directory/owner-lock.js';
 import { OwnerSocket } from '../storage/directory/owner-socket.js';
 import { MissedMarker, PendingInvalidations } from '../storage/directory/pending-invalidations.js';
@@ -56,7 +57,8 @@ interface Unavailable {
 interface Waiting {
   readonly name: 'waiting';
   readonly place: Place;
-  readonly ownerPid: number;
+  /** By now. */
+  owner: LockHolder;
   /** Ends the attempts to become the owner, after the one under way. */
   readonly stopWaiting: () => Promise<void>;
   /** Undefined if no checkpoints are kept. */
@@ -190,12 +192,13 @@ export class SharedDirectory implements Disk {
   get host(): HostReport | undefined {
     const { phase, hostLog } = this;
     if (phase.name !== 'owner' && phase.name !== 'waiting') return undefined;
-    const ownPid = process.pid;
-    const ownerPid = phase.name === 'owner' ? ownPid : phase.ownerPid;
+    const owner = phase.name === 'owner' ? { pid: process.pid, session: this.session?.name } : phase.owner;
     const processes = phase.place.directory
       .processes()
-      .map(({ pid, since, version }): HostReport['processes'][number] => {
-        return { pid, role: pid === ownerPid ? 'owner' : 'follower', since: new Date(since).toISOString(), version };
+      .map(({ session, pid, since, version }): HostReport['processes'][number] => {
+        // An owner of an earlier release does not name its session.
+        const isOwner = owner.session === undefined ? pid === owner.pid : session === owner.session;
+        return { pid, role: isOwner ? 'owner' : 'follower', since: new Date(since).toISOString(), version };
       });
     const isAlone = phase.name === 'owner' && processes.length < 2;
     return {
@@ -267,7 +270,8 @@ export class SharedDirectory implements Disk {
     await directory.removeDeadSessions();
     await this.hostLog.open();
     if (this.session === undefined) await this.openSession(directory);
-    const ownership = await acquireOwnership({ directory: directory.claims, liveness: socketLiveness, clock });
+    const session = this.session?.name;
+    const ownership = await acquireOwnership({ directory: directory.claims, liveness: socketLiveness, clock, session });
     const place = { directory, socket: await OwnerSocket.at(directory.claims) };
     if (ownership.state === 'in-use') this.becomeWaiting(place, ownership);
     else await this.becomeOwner(place, ownership, { before: Promise.resolve(), remote: undefined });
@@ -295,24 +299,28 @@ export class SharedDirectory implements Disk {
     this.store = new UnavailableCheckpointStore(reason, detail);
     this.retry.schedule(() => {
       this.retrying = this.openOnce().catch((error: unknown) => {
-        if (this.phase.name === 'owner') this.reportFailedTakeOver(error);
-        else if (this.closing === undefined) this.becomeUnavailable(asStorageFault(error));
+        if (this.closing === undefined) this.becomeUnavailable(asStorageFault(error));
       });
     });
   }
 
   private becomeWaiting(place: Place, inUse: InUse): void {
     const { events, root, checkpoints, clock, deadlineMs } = this.options;
-    const { ownerPid } = inUse;
     const remote =
       checkpoints === false ? undefined : new RemoteCheckpointStore({ path: place.socket.path, clock, deadlineMs });
     this.store = remote ?? switchedOff();
     this.owned.hold('in-use');
-    events.emit('owner', { directory: root, state: 'waiting', ownerPid });
-    const stopWaiting = inUse.whenFree((owned) => {
-      this.takeOver(place, owned, remote).catch((error: unknown) => this.reportFailedTakeOver(error));
-    });
-    const waiting: Waiting = { name: 'waiting', place, ownerPid, stopWaiting, remote, l3: undefined };
+    const report = ({ pid }: LockHolder): void =>
+      events.emit('owner', { directory: root, state: 'waiting', ownerPid: pid });
+    report(inUse.first);
+    const stopWaiting = inUse.whenFree(
+      (owned) => void this.takeOver(place, owned, remote),
+      (owner) => {
+        waiting.owner = owner;
+        report(owner);
+      },
+    );
+    const waiting: Waiting = { name: 'waiting', place, owner: inUse.first, stopWaiting, remote, l3: undefined };
     this.phase = waiting;
     void this.connectL3(waiting);
   }
@@ -328,7 +336,7 @@ export class SharedDirectory implements Disk {
     await settledWithin(clock, waiting.l3.connect(), CONNECT_WITHIN_MS);
   }
 
-  /** Without a log of the directory L2 is emptied: nobody has judged what this process stored there. */
+  /** Without a log of the directory L2 is emptied: nobody has judged what this process stored there. Never rejects. */
   private async takeOver(place: Place, owned: Owned, remote: RemoteCheckpointStore | undefined): Promise<void> {
     const { phase } = this;
     if (phase.name === 'waiting') await phase.l3?.close();
@@ -337,13 +345,10 @@ export class SharedDirectory implements Disk {
     this.options.events.emit('owner', { directory: this.options.root, state: 'taken-over' });
   }
 
-  private reportFailedTakeOver(error: unknown): void {
-    const { events, root } = this.options;
-    const detail = `the directory '${root}' could not be taken over`;
-    events.emit('tier', { tier: 'l3', state: 'off', reason: 'breaker', detail, error });
-  }
-
-  /** `before`: what must end before anything is opened. Rejects with LaneCacheError. */
+  /**
+   * `before`: what must end before anything is opened. Rejects with LaneCacheError at boot only: an app that runs goes on
+   * without what it cannot open, and tries again.
+   */
   private becomeOwner(
     place: Place,
     owned: Owned,
@@ -354,16 +359,18 @@ export class SharedDirectory implements Disk {
       root,
       clock,
       liveness: socketLiveness,
+      session: this.session?.name,
       renewed: () => this.listen(owner),
       refused: (ownerPid) => events.emit('owner', { directory: root, state: 'refused', ownerPid }),
     });
-    const attached = before.then(() => this.attach(owner));
+    const { name } = this.phase;
+    const attached = before.then(() => this.attach(owner, name));
     const owner: Owner = { name: 'owner', place, ownership, attached, remote, outbox: undefined, server: undefined };
     this.phase = owner;
     return attached;
   }
 
-  private async attach(owner: Owner): Promise<void> {
+  private async attach(owner: Owner, from: Phase['name']): Promise<void> {
     const { clock, minFreeBytes, deadlineMs, events, root } = this.options;
     const { directory } = this.persistence;
     const { opened } = this;
@@ -374,7 +381,8 @@ export class SharedDirectory implements Disk {
       new PersistentFolder({ root, directory, clock, minFreeBytes, deadlineMs, opened, requireOwnership }),
     );
     const use = (store: CheckpointStore): Promise<void> => this.useCheckpoints(owner, store);
-    await use(await new CheckpointDirectory({ ...this.options, opened }, requireOwnership, use).open());
+    const checkpoints = new CheckpointDirectory({ ...this.options, opened }, requireOwnership, use);
+    await use(await (from === 'opening' ? checkpoints.open() : checkpoints.openOrRetry()));
     await this.listen(owner);
     events.emit('owner', { directory: root, state: 'owned' });
   }

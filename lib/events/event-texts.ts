@@ -40,7 +40,7 @@ export function ownerText({ directory, state, ownerPid }: Told<'owner'>): string
   const owner = ownerPid === undefined ? 'another process' : `process ${ownerPid}`;
   const texts: Readonly<Record<typeof state, string>> = {
     owned: `This process owns the cache directory '${directory}'.`,
-    waiting: `The cache directory '${directory}' belongs to ${owner}. Invalidations reach all its processes. This process takes over when that one ends; until then it has no persistent tier of its own, and saves and restores checkpoints through that one.`,
+    waiting: `The cache directory '${directory}' belongs to ${owner}. This process shares it: invalidations, entries and checkpoints. It takes over when that one ends.`,
     'taken-over': `This process has taken over the cache directory '${directory}' from ${owner}, which has ended.`,
     refused: `The cache directory '${directory}' was removed, and ${owner} has made it anew. This process goes on without its persistent tier and checkpoints until that one has ended.`,
   };

@@ -22,9 +22,14 @@ export class ConnectionLost extends Error {
   override readonly name = 'ConnectionLost';
 }
 
-/** The owner is there, but is of a release that speaks another protocol, or does not answer in time. */
+/** The owner is there, but does not answer in time. */
 export class OwnerSilent extends Error {
-  override readonly name = 'OwnerSilent';
+  override readonly name: string = 'OwnerSilent';
+}
+
+/** The owner is of a release that speaks another protocol. */
+export class OwnerForeign extends OwnerSilent {
+  override readonly name = 'OwnerForeign';
 }
 
 interface Waiting {
@@ -47,7 +52,7 @@ export class IpcConnection {
 
   private constructor(private readonly socket: Socket) {}
 
-  /** Rejects with ConnectionLost if no process listens, with OwnerSilent if the process does not answer in time. */
+  /** Rejects with ConnectionLost if no process listens, with OwnerSilent if the process does not answer in time, or cannot. */
   static open(path: string, clock: Clock, withinMs: number): Promise<IpcConnection> {
     return new Promise((resolve, reject) => {
       const socket = connect(socketAddress(path));
@@ -200,7 +205,7 @@ export class IpcConnection {
     this.pid = pid;
     if (protocol !== PROTOCOL) {
       const text = `the owner, process ${pid}, runs a release of nestjs-lane-cache that speaks another protocol (${protocol}, not ${PROTOCOL})`;
-      greeted(new OwnerSilent(text));
+      greeted(new OwnerForeign(text));
       this.socket.destroy();
       return;
     }

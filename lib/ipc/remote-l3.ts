@@ -17,7 +17,7 @@ import {
   type TierRecord,
   type TierState,
 } from '../tiers/tier.js';
-import { ConnectionLost, IpcConnection } from './client.js';
+import { ConnectionLost, IpcConnection, OwnerForeign } from './client.js';
 import {
   decodeFound,
   decodeHead,
@@ -90,7 +90,8 @@ export class RemoteL3 implements Tier {
   private readonly offersSent = new Set<() => void>();
   private readonly keepAlive = new KeepAlive();
   private readonly lanes: Set<string>;
-  private hasReported = false;
+  /** Of the owner that was reported last. */
+  private reported = '';
 
   constructor(private readonly options: RemoteL3Options) {
     this.lanes = new Set([...options.lanes].filter(([, { policy }]) => policy.l3.enabled).map(([lane]) => lane));
@@ -115,6 +116,7 @@ export class RemoteL3 implements Tier {
     } catch (error) {
       // An owner that speaks another protocol, or none, is asked again rarely.
       this.reconnectAfter(error instanceof ConnectionLost ? RECONNECT_MS : CONNECT_WITHIN_MS);
+      if (error instanceof OwnerForeign) this.reportForeign(error.message);
     }
   }
 
@@ -234,10 +236,19 @@ export class RemoteL3 implements Tier {
   }
 
   private report(ownerPid: number): void {
-    if (this.hasReported) return;
-    this.hasReported = true;
     const detail = `its entries come from process ${ownerPid}, which owns the directory`;
-    this.options.events.emit('tier', { tier: 'l3', state: 'on', detail });
+    if (this.isNews(detail)) this.options.events.emit('tier', { tier: 'l3', state: 'on', detail });
+  }
+
+  private reportForeign(cause: string): void {
+    const detail = `${cause}. Invalidations are shared with it, entries and checkpoints are not`;
+    if (this.isNews(detail)) this.options.events.emit('tier', { tier: 'l3', state: 'off', reason: 'in-use', detail });
+  }
+
+  private isNews(detail: string): boolean {
+    const isNews = this.reported !== detail;
+    this.reported = detail;
+    return isNews;
   }
 
   private ask(): void {

@@ -21,9 +21,13 @@ describe('the report about the processes of a directory', () => {
     const owner = await open(directory);
     expect(owner.metrics.report().host).toMatchObject({ directory, role: 'alone', log: { behindBytes: 0 } });
     const other = await open(directory);
-    const user = { pid: process.pid, role: 'owner', version: '1.2', since: expect.stringMatching(/Z$/) };
-    expect(owner.metrics.report().host).toMatchObject({ role: 'owner', processes: [user, user] });
-    expect(other.metrics.report().host).toMatchObject({ role: 'follower', processes: [user, user] });
+    const user = { pid: process.pid, version: '1.2', since: expect.stringMatching(/Z$/) };
+    const processes = [
+      { ...user, role: 'owner' },
+      { ...user, role: 'follower' },
+    ];
+    expect(owner.metrics.report().host).toMatchObject({ role: 'owner', processes });
+    expect(other.metrics.report().host).toMatchObject({ role: 'follower', processes });
   });
 
   it('says how far a process is behind, and where it is', async () => {

@@ -17,7 +17,7 @@ const directory = await LaneCacheDirectory.prepare({ root: process.argv[2], ...s
 await directory.openSession('1');
 const ownership = await acquireOwnership({ directory: directory.claims, ...shared });
 let owned = ownership;
-console.log(ownership.state + ' ' + (ownership.ownerPid ?? process.pid));
+console.log(ownership.state + ' ' + (ownership.first?.pid ?? process.pid));
 if (ownership.state === 'in-use') ownership.whenFree((taken) => { owned = taken; console.log('taken over ' + process.pid); });
 process.stdin.on('data', async () => { await owned.release(); console.log('released'); });
 `;

@@ -16,6 +16,7 @@ const UNHELD_GRACE_MS = 86_400_000;
 
 /** A directory of this process alone, for what need not outlive it. */
 export interface Session {
+  readonly name: string;
   readonly directory: string;
   /** Removes it. What is open in it must be closed before. Idempotent. */
   remove(): Promise<void>;
@@ -65,7 +66,8 @@ export class LaneCacheDirectory {
 
   /** Creates the session of this process, which lasts while the process lives. Others can read its `version`. */
   async openSession(version: string): Promise<Session> {
-    const directory = join(this.sessions, `${process.pid}-${randomId().slice(0, 12)}`);
+    const name = `${process.pid}-${randomId().slice(0, 12)}`;
+    const directory = join(this.sessions, name);
     await ensurePrivateDirectory(directory);
     const place = await SocketPlace.at(directory);
     const letGo = await this.options.liveness.hold(place.socketPath(HOLDER));
@@ -76,7 +78,7 @@ export class LaneCacheDirectory {
       await place.leave();
       await rm(directory, { recursive: true, force: true });
     };
-    return { directory, remove: () => (removed ??= remove()) };
+    return { name, directory, remove: () => (removed ??= remove()) };
   }
 
   /** The processes that use the directory, oldest first. One that was killed counts until its session is removed. */
@@ -121,6 +123,8 @@ export class LaneCacheDirectory {
 
 /** A process, or a thread of one, that uses the directory. */
 interface DirectoryUser {
+  /** The name of its session. */
+  readonly session: string;
   readonly pid: number;
   /** Epoch ms. */
   readonly since: number;
@@ -130,7 +134,8 @@ interface DirectoryUser {
 function userOf(session: string, name: string): readonly DirectoryUser[] {
   try {
     const held = join(session, HELD);
-    return [{ pid: Number.parseInt(name, 10), since: statSync(held).mtimeMs, version: readFileSync(held, 'utf8') }];
+    const pid = Number.parseInt(name, 10);
+    return [{ session: name, pid, since: statSync(held).mtimeMs, version: readFileSync(held, 'utf8') }];
   } catch {
     return [];
   }
@@ -179,6 +184,8 @@ export const readStoredRecord = async (root: string): Promise<unknown> => {
 };
 
 interface OwnershipCheckOptions extends LaneCacheDirectoryOptions {
+  /** The name of this process's session. */
+  readonly session?: string | undefined;
   /** Called when the directory was created and claimed again. */
   readonly renewed: () => Promise<void>;
   /** Called once for as long as another process has the directory. */
@@ -211,14 +218,14 @@ export class OwnershipCheck {
   private async verify(): Promise<void> {
     const { owned, options } = this;
     if (await owned.isHeld()) return;
-    const { root, liveness, clock } = options;
+    const { root, liveness, clock, session } = options;
     const { claims } = await LaneCacheDirectory.prepare(options);
-    const again = await acquireOwnership({ directory: claims, liveness, clock });
+    const again = await acquireOwnership({ directory: claims, liveness, clock, session });
     if (again.state === 'in-use') {
       await again.whenFree(() => undefined)();
-      if (!this.isRefused) options.refused(again.ownerPid);
+      if (!this.isRefused) options.refused(again.first.pid);
       this.isRefused = true;
-      throw new StorageFault('gone', `'${root}' was removed, and process ${again.ownerPid} has it now`);
+      throw new StorageFault('gone', `'${root}' was removed, and process ${again.first.pid} has it now`);
     }
     this.owned = again;
     this.isRefused = false;

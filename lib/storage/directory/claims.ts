@@ -25,6 +25,8 @@ export interface LockHolder {
   readonly host: string;
   /** The machine's boot; undefined where the system does not tell. */
   readonly bootId: string | undefined;
+  /** The name of its session in the directory. Releases before 0.2 do not give it. */
+  readonly session: string | undefined;
 }
 
 const stringOf = (value: object, name: string): string | undefined => {
@@ -46,6 +48,7 @@ const parseHolder = (text: string): LockHolder => {
     pid: typeof pid === 'number' ? pid : 0,
     host: stringOf(fields, 'host') ?? '',
     bootId: stringOf(fields, 'bootId'),
+    session: stringOf(fields, 'session'),
   };
 };
 
@@ -95,10 +98,10 @@ export class Claims {
     private readonly clock: Clock,
   ) {}
 
-  async announce(): Promise<Claim> {
+  async announce(session: string | undefined): Promise<Claim> {
     const id = randomId().slice(0, ID_LENGTH);
     const letGo = await this.liveness.hold(this.place.socketPath(id));
-    const holder = { pid: process.pid, host: hostname(), bootId: await bootId() };
+    const holder = { pid: process.pid, host: hostname(), bootId: await bootId(), session };
     await writeFile(this.path(id, '.tmp'), JSON.stringify(holder), { mode: 0o600 });
     await rename(this.path(id, '.tmp'), this.path(id, CLAIM));
     return {

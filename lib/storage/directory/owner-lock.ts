@@ -10,6 +10,8 @@ interface OwnerOptions {
   readonly directory: string;
   readonly liveness: Liveness;
   readonly clock: Clock;
+  /** The name of this process's session. Absent where the claim is not on the directory of an app. */
+  readonly session?: string | undefined;
 }
 
 export interface Owned {
@@ -25,13 +27,13 @@ export interface InUse {
   /** Who owns it, as far as is known; asks the directory anew. */
   owner(): Promise<LockHolder | undefined>;
   /** The owner when asked first. */
-  readonly ownerPid: number;
-  readonly ownerHost: string;
+  readonly first: LockHolder;
   /**
    * Tries when the owner ends, and every half second, without keeping the process alive. Calls `taken` once this process
-   * owns the directory. Returns the function that stops trying. Ownership that is taken while it stops is released again.
+   * owns the directory, and `changed` when another process has become the owner. Returns the function that stops trying.
+   * Ownership that is taken while it stops is released again.
    */
-  whenFree(taken: (owned: Owned) => void): () => Promise<void>;
+  whenFree(taken: (owned: Owned) => void, changed?: (owner: LockHolder) => void): () => Promise<void>;
 }
 
 export type Ownership = Owned | InUse;
@@ -45,7 +47,7 @@ const MAX_LOOKS = 240;
 
 const NOBODY: ActiveLock = Object.freeze({
   id: '',
-  holder: { pid: 0, host: '', bootId: undefined },
+  holder: { pid: 0, host: '', bootId: undefined, session: undefined },
   entered: false,
 });
 
@@ -85,7 +87,7 @@ class Candidate {
       const owner = others.find(({ entered }) => entered);
       if (owner !== undefined) return owner;
       if (others.length > 0) continue;
-      const claim = await this.claims.announce();
+      const claim = await this.claims.announce(this.options.session);
       if (await this.prevails(claim)) return this.enter(claim);
       await claim.withdraw();
     }
@@ -95,10 +97,9 @@ class Candidate {
   inUse(first: ActiveLock): InUse {
     return {
       state: 'in-use',
-      ownerPid: first.holder.pid,
-      ownerHost: first.holder.host,
+      first: first.holder,
       owner: async () => (await this.claims.others()).find(({ entered }) => entered)?.holder,
-      whenFree: (taken) => this.watch(first, taken),
+      whenFree: (taken, changed) => this.watch(first, taken, changed),
     };
   }
 
@@ -133,13 +134,17 @@ class Candidate {
     return { state: 'owned', isHeld: () => claim.isHeld(), release: () => (released ??= release()) };
   }
 
-  private watch(first: ActiveLock, taken: (owned: Owned) => void): () => Promise<void> {
+  private watch(
+    first: ActiveLock,
+    taken: (owned: Owned) => void,
+    changed: (owner: LockHolder) => void = nothing,
+  ): () => Promise<void> {
     let stopped = false;
     let left: (() => Promise<void>) | undefined = () => this.place.leave();
     const attempts = new Repetition(this.options.clock, POLL_MS, async () => {
       const result = await this.tryAcquire();
       if (!('state' in result)) {
-        if (!stopped) observation.of(result);
+        if (!stopped && observation.of(result)) changed(result.holder);
         return 'again';
       }
       left = stopped ? () => result.release() : undefined;
@@ -169,11 +174,14 @@ class Observation {
     private readonly ended: () => void,
   ) {}
 
-  of({ id }: ActiveLock): void {
-    if (id === this.id) return;
+  /** Whether it is another owner than before. */
+  of({ id }: ActiveLock): boolean {
+    if (id === this.id) return false;
     this.end();
     this.id = id;
-    if (id !== '') this.stop = this.liveness.whenEnded(this.place.socketPath(id), this.ended);
+    if (id === '') return false;
+    this.stop = this.liveness.whenEnded(this.place.socketPath(id), this.ended);
+    return true;
   }
 
   end(): void {

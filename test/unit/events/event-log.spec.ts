@@ -59,7 +59,7 @@ describe('the log for operators', () => {
     bus.emit('quarantine', { directory: '/c/cp', movedTo: '/c/cp.bad', cause: 'checkpoints: it is short' });
     expect(lines).toEqual([
       "debug This process owns the cache directory '/c'.",
-      "log The cache directory '/c' belongs to process 7. Invalidations reach all its processes. This process takes over when that one ends; until then it has no persistent tier of its own, and saves and restores checkpoints through that one.",
+      "log The cache directory '/c' belongs to process 7. This process shares it: invalidations, entries and checkpoints. It takes over when that one ends.",
       "warn The cache directory '/c' was removed, and process 7 has made it anew. This process goes on without its persistent tier and checkpoints until that one has ended.",
       "debug The processes that use the cache directory '/c' hear of each other's invalidations.",
       "warn The log of the cache directory '/c' was removed, damaged or given up on a full disk. Everything that was cached before was dropped.",

@@ -39,8 +39,8 @@ describe('acquireOwnership', () => {
     const { claim } = await setUp();
     expect((await claim()).state).toBe('owned');
     const second = inUse(await claim());
-    expect(second.ownerPid).toBe(process.pid);
-    expect(await second.owner()).toMatchObject({ pid: process.pid, host: second.ownerHost });
+    expect(second.first.pid).toBe(process.pid);
+    expect(await second.owner()).toMatchObject({ pid: process.pid, host: second.first.host });
   });
 
   it('hands over when the owner closes, and leaves nothing behind', async () => {
