@@ -122,7 +122,6 @@ export type { Clock } from './clock/clock.js';
 
 export {
   ComputeTimeoutError,
-  DirectoryInUseError,
   InvalidationNotDurableError,
   ReentrantError,
   UnknownLaneError,

@@ -80,21 +80,3 @@ export class InvalidationNotDurableError extends LaneCacheError {
     );
   }
 }
-
-/** Another process owns the directory, and the operation needs its ownership. */
-export class DirectoryInUseError extends LaneCacheError {
-  declare readonly code: 'DIRECTORY_IN_USE';
-  readonly directory: string;
-  readonly ownerPid: number;
-  readonly ownerHost: string;
-
-  constructor(directory: string, ownerPid: number, ownerHost: string) {
-    super(
-      'DIRECTORY_IN_USE',
-      `'${directory}' belongs to process ${ownerPid} on ${ownerHost}. Stop that process, or give this one a directory of its own.`,
-    );
-    this.directory = directory;
-    this.ownerPid = ownerPid;
-    this.ownerHost = ownerHost;
-  }
-}

@@ -1,11 +1,6 @@
 import { ValueCodec } from '../entries/codec/value-codec.js';
 import type { Socket } from 'node:net';
-import {
-  ComputeTimeoutError,
-  DirectoryInUseError,
-  InvalidationNotDurableError,
-  UnknownLaneError,
-} from '../errors/cache.errors.js';
+import { ComputeTimeoutError, InvalidationNotDurableError, UnknownLaneError } from '../errors/cache.errors.js';
 import {
   CheckpointConflictError,
   CheckpointDamagedError,
@@ -159,7 +154,6 @@ const CLASSES: Readonly<Partial<Record<LaneCacheErrorCode, { readonly prototype:
   CHECKPOINT_CONFLICT: CheckpointConflictError,
   CHECKPOINT_DAMAGED: CheckpointDamagedError,
   CHECKPOINT_TOO_LARGE: CheckpointTooLargeError,
-  DIRECTORY_IN_USE: DirectoryInUseError,
 };
 
 const OWN_OF_ALL = new Set(['name', 'code', 'stack', 'message', 'cause']);

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -71,6 +72,22 @@ describe('links in the documentation', () => {
     const anchorsOf = new Map(PAGES.map(({ path, anchors }) => [path, anchors]));
     const dead = inside.filter(({ path, anchor }) => anchor !== undefined && !anchorsOf.get(path)?.has(anchor));
     expect(dead).toEqual([]);
+  });
+});
+
+describe('the page of errors', () => {
+  const text = readFileSync(join(ROOT, 'docs/errors.md'), 'utf8');
+  const source = readFileSync(join(ROOT, 'lib/errors/lane-cache.error.ts'), 'utf8');
+
+  it('names each code once, with its cause and its remedy', () => {
+    const codes = [...source.matchAll(/^ {2}\| '([A-Z_]+)'/gm)].map(([, code]) => code);
+    const rows = [...text.matchAll(/^\| `([A-Z_]+)` +\| (\S.*\.) +\| (\S.*\.) +\|$/gm)].map(([, code]) => code);
+    expect(codes.length).toBeGreaterThan(20);
+    expect(rows).toEqual(codes);
+  });
+
+  it('is made of the comments in the code', () => {
+    execFileSync(process.execPath, [join(ROOT, 'scripts/errors-page.mjs'), '--check']);
   });
 });
 

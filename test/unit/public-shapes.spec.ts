@@ -41,7 +41,6 @@ describe('what is exported', () => {
       'CheckpointTooLargeError',
       'Checkpointed',
       'ComputeTimeoutError',
-      'DirectoryInUseError',
       'DiskTier',
       'DistributedTier',
       'InjectLane',
@@ -272,7 +271,6 @@ describe('events and errors', () => {
       | 'CHECKPOINT_TOO_LARGE'
       | 'CHECKPOINT_UNSTORABLE'
       | 'CHECKPOINTS_UNAVAILABLE'
-      | 'DIRECTORY_IN_USE'
       | 'DIRECTORY_UNSUITABLE'
       | 'FORMAT_UNSUPPORTED'
       | 'LMDB_UNAVAILABLE'

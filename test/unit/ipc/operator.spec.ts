@@ -4,7 +4,7 @@ import { connect, createServer, type Server } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import * as fc from 'fast-check';
 import { systemClock } from '../../../lib/clock/clock.js';
-import { DirectoryInUseError, UnknownLaneError } from '../../../lib/errors/cache.errors.js';
+import { UnknownLaneError } from '../../../lib/errors/cache.errors.js';
 import { CheckpointConflictError, CheckpointDamagedError } from '../../../lib/errors/checkpoint.errors.js';
 import { isLaneCacheError, LaneCacheError } from '../../../lib/errors/lane-cache.error.js';
 import { carry, unpack, FrameReader, encodeMessage, hello } from '../../../lib/ipc/protocol.js';
@@ -48,7 +48,6 @@ describe('messages in frames', () => {
 describe('errors on their way to another process', () => {
   it.each([
     new UnknownLaneError('nope', ['docs']),
-    new DirectoryInUseError('/d', 7, 'host'),
     new CheckpointConflictError('id', 1, 2),
     new CheckpointDamagedError('id', 3, [1, 2]),
     new LaneCacheError('KEY_INVALID', 'text', { lane: 'docs', key: 'k', field: 'f' }),
