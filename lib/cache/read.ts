@@ -133,18 +133,40 @@ export async function get(context: LaneContext, key: string, options: ReadOption
   return found === undefined ? searchOn(context, search, call) : serve(context, found, search, call);
 }
 
-/** Ends the search of `get`, and answers with what was found. */
+/**
+ * Ends the search of `get`, and answers with what was found. A search during which the key was invalidated is repeated
+ * once, because the value that replaces the old one may be there: the record of another process's `set` often comes after
+ * the value itself.
+ */
 async function searchOn(context: LaneContext, search: TierSearch, call: CallOptions): Promise<unknown> {
-  const { recorder, shared, lane } = context;
+  const { key } = search;
+  const answer = (last: TierSearch, found: Found | undefined): unknown => {
+    if (found !== undefined) return serve(context, found, last, call);
+    const { recorder } = context;
+    for (const tier of last.missed) recorder.lookupMiss(tier);
+    recorder.miss();
+    emitMiss(context, key, last.reason);
+    return undefined;
+  };
+  const first = await ended(context, search, (found, isInvalidated) => {
+    return found === undefined && isInvalidated ? undefined : { value: answer(search, found) };
+  });
+  if (first !== undefined) return first.value;
+  const entry = freshInMemory(context, key, call);
+  if (entry !== undefined) return heldValue(context, entry).valueFor(call.isolation);
+  const again = search.again();
+  return ended(context, again, (found) => answer(again, found));
+}
+
+/** Calls `done` in the step in which the search has ended, with whether the key was invalidated meanwhile. */
+async function ended<T>(
+  { shared, lane }: LaneContext,
+  search: TierSearch,
+  done: (found: Found | undefined, isInvalidated: boolean) => T,
+): Promise<T> {
   const guard = shared.log.open({ lane, key: search.key, tags: [] });
   try {
-    return await search.whenEnded(guard, (found) => {
-      if (found !== undefined) return serve(context, found, search, call);
-      for (const tier of search.missed) recorder.lookupMiss(tier);
-      recorder.miss();
-      emitMiss(context, search.key, search.reason);
-      return undefined;
-    });
+    return await search.whenEnded(guard, (found) => done(found, guard.isInvalidated));
   } finally {
     shared.log.close(guard);
   }
@@ -163,12 +185,10 @@ export async function has(context: LaneContext, key: string): Promise<boolean> {
     if (expiresAt !== undefined && shared.life.now() < expiresAt) return true;
   }
   const search = new TierSearch(context, key, context.defaults, 'peek').run();
-  const guard = shared.log.open({ lane, key, tags: [] });
-  try {
-    return await search.whenEnded(guard, (found) => found !== undefined);
-  } finally {
-    shared.log.close(guard);
-  }
+  const isThere = await ended(context, search, (found, isInvalidated) => {
+    return found === undefined && isInvalidated ? undefined : found !== undefined;
+  });
+  return isThere ?? ended(context, search.again(), (found) => found !== undefined);
 }
 
 /** The value that one request gets from a tier. It is promoted first: a listener of the hit may invalidate it. */

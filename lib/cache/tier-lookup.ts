@@ -135,6 +135,11 @@ export class TierSearch {
     return this;
   }
 
+  /** The same search, started anew: what was invalidated before it does not concern it. */
+  again(): TierSearch {
+    return new TierSearch(this.context, this.key, this.call, this.how).run();
+  }
+
   /** Asks all tiers, also below the one that has the record, and notes what each answers. It counts nothing. */
   async traced(): Promise<SearchTrace> {
     const trace: SearchTrace = new Map();

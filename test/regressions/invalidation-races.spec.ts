@@ -120,6 +120,36 @@ describe('what has been invalidated', () => {
     await commitAll(l2);
   });
 
+  it('is replaced by what a flight computes that was still searching the tiers', async () => {
+    const { l2, cache } = overDisk();
+    l2.reads = 'later';
+    const asked = cache.getOrSet('k', () => 'new');
+    const invalidated = cache.invalidateByTag('t').then(() => cache.invalidate('k'));
+    for (let n = 0; n < 20; n++) {
+      await nextTurn();
+      while (jobs.size > 0) jobs.run(0);
+      await commitAll(l2);
+    }
+    expect([await asked, await invalidated]).toEqual(['new', false]);
+    l2.reads = 'at-once';
+    expect(await cache.get('k')).toBe('new');
+  });
+
+  it('is not what a flight replaces when a value was set while the flight searched', async () => {
+    const { l2, cache } = overDisk();
+    l2.reads = 'later';
+    const asked = cache.getOrSet('k', () => 'computed');
+    const set = cache.set('k', 'set');
+    for (let n = 0; n < 20; n++) {
+      await nextTurn();
+      while (jobs.size > 0) jobs.run(0);
+      await commitAll(l2);
+    }
+    expect([await asked, await set, await cache.get('k')]).toEqual(['computed', true, 'set']);
+    l2.reads = 'at-once';
+    await commitAll(l2);
+  });
+
   it('is not stored when a listener invalidates it in the step that stores it', async () => {
     const cache = open();
     app.events.on('invalidate', ({ kind }) => {

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { nextTurn } from '../../lib/clock/clock.js';
+import type { CacheManager } from '../../lib/app/cache-app.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
+import { seededRandom } from '../../lib/testing/seeded-random.js';
 import { SharedDisk, SharedInstance } from '../model/shared-log/instance.js';
 import { Jobs } from '../support/jobs.js';
 import { ModelNetwork } from '../support/model-network.js';
@@ -124,5 +126,67 @@ describe('records that an instance cannot have', () => {
     await pair.pass(1_000);
     expect(await held('k')).toBeUndefined();
     expect(pair.disk.entries.size).toBe(keep === 0 ? 0 : 1);
+  });
+});
+
+describe('a value that another instance sets', () => {
+  const SCHEDULES = 12;
+  let pair: Pair;
+  let one: CacheManager;
+  let other: CacheManager;
+
+  beforeEach(async () => {
+    pair = new Pair();
+    const [first, second] = [pair.start(0), pair.start(1)];
+    await pair.pass(500);
+    one = first.app.manager();
+    other = second.app.manager();
+  });
+
+  afterEach(() => pair.end());
+
+  /** What the call resolves to, while the messages of the second instance come in an order drawn at random. */
+  const shuffled = async (call: Promise<unknown>, seed: number): Promise<unknown> => {
+    const random = seededRandom(seed);
+    let isOver = false;
+    const over = (): void => void (isOver = true);
+    call.then(over, over);
+    for (let n = 0; !isOver && n < 500; n++) {
+      await nextTurn();
+      const { steps } = pair.networks[1];
+      if (steps.length === 0) await pair.clock.advance('1ms');
+      else steps[Math.floor(random() * steps.length)]?.();
+    }
+    pair.held.clear();
+    await pair.pass(100);
+    return call;
+  };
+
+  it.each<[string, (key: string) => Promise<unknown>]>([
+    ['get', (key) => other.get(key)],
+    ['has', async (key) => ((await other.has(key)) ? 'new' : undefined)],
+    ['getOrSet', (key) => other.getOrSet(key, () => 'computed')],
+    ['getOrSetMany', async (key) => (await other.getOrSetMany([key], () => new Map())).get(key)],
+  ])('is found by %s, whether its record or the answer comes first', async (_call, ask) => {
+    for (let seed = 1; seed <= SCHEDULES; seed++) {
+      const key = `k${seed}`;
+      pair.held.add(pair.networks[1]);
+      await pair.during(one.set(key, 'new'));
+      expect([seed, await shuffled(ask(key), seed)]).toEqual([seed, 'new']);
+    }
+  });
+
+  it('replaces what was there before, for a caller whose search it has overtaken', async () => {
+    for (let seed = 1; seed <= SCHEDULES; seed++) {
+      await pair.during(one.set('k', `old ${seed}`));
+      pair.held.add(pair.networks[1]);
+      await pair.during(one.set('k', `new ${seed}`));
+      const computed = shuffled(
+        other.getOrSet('k', () => 'computed'),
+        seed,
+      );
+      expect(await computed).toBe(`new ${seed}`);
+      expect(await pair.during(other.get('k'))).toBe(`new ${seed}`);
+    }
   });
 });

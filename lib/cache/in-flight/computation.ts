@@ -55,6 +55,8 @@ export class Flight extends Computation {
   mayHaveOlder = false;
   /** The tiers were asked again after the turn of another instance. */
   hasWaitedForTurn = false;
+  /** The key was invalidated while the tiers were asked, and they were asked again. */
+  hasSearchedAgain = false;
   stale: StaleCopy | undefined;
   /** Called when the computation ends, if it was given up before. */
   endAbandoned: (() => void) | undefined;

@@ -165,6 +165,7 @@ export class InFlight {
     };
     try {
       const ended = search.whenEnded(guard, (found) => {
+        if (found === undefined && this.isOutrun(flight, guard)) return this.searchAgain(flight, guard, search);
         recorder.lookedUp(shared.clock.monotonic() - search.startedAt);
         this.searched(flight, guard, search, found);
       });
@@ -172,6 +173,26 @@ export class InFlight {
     } catch {
       failed();
     }
+  }
+
+  /**
+   * The key was invalidated during the search, so no result of this birth can be stored. The flight starts anew, once,
+   * unless another has been opened or a newer value has been stored since.
+   */
+  private isOutrun(flight: Flight, guard: InvalidationGuard): boolean {
+    if (!guard.isInvalidated || flight.hasSearchedAgain || flight.isAbandoned) return false;
+    return this.joinable.get(flight.key) === flight && this.context.memory.peek(flight.key) === undefined;
+  }
+
+  /** All who wait have asked before the new birth, so what the flight finds or computes is for them too. */
+  private searchAgain(flight: Flight, guard: InvalidationGuard, search: TierSearch): void {
+    const { shared, lane } = this.context;
+    shared.log.close(guard);
+    flight.hasSearchedAgain = true;
+    const again = search.again();
+    const fresh = shared.log.open({ lane, key: flight.key, tags: flight.call.tags });
+    flight.state = { phase: 'searching', guard: fresh };
+    this.follow(flight, fresh, again);
   }
 
   private searched(flight: Flight, guard: InvalidationGuard, search: TierSearch, found: Found | undefined): void {
