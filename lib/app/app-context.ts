@@ -137,7 +137,7 @@ function withGuardedStrategies(
 }
 
 /** Absolute; false = memory only. */
-function rootDirectory({ directory }: LaneCacheOptions): string | false {
+export function rootDirectory({ directory }: LaneCacheOptions): string | false {
   const named = directory ?? process.env['LANE_CACHE_DIR'] ?? DEFAULT_DIRECTORY;
   return named === false ? false : resolve(named);
 }

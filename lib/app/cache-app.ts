@@ -1,5 +1,6 @@
 import { TIER_PLACES } from '../entries/tier-name.js';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { LaneManager } from '../cache/lane-manager.js';
 import { laneOptions } from '../cache/call-options.js';
 import { GuardedTier } from '../cache/guarded-tier.js';
@@ -19,10 +20,10 @@ import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { CheckpointCleanupTask, CleanupSchedule } from '../housekeeping/checkpoint-cleanup.task.js';
 import { Sweeper } from '../housekeeping/sweeper.js';
 import { InvalidationLog } from '../invalidation/invalidation-log.js';
-import { AppOperations } from '../ipc/app-operations.js';
+import { AppOperations } from '../operations/app-operations.js';
 import { appRecord, type AppRecord } from '../ipc/app-record.js';
 import { EntryService } from '../ipc/entry-service.js';
-import { operationAnswers, type Operations } from '../ipc/operations.js';
+import { operationAnswers, type Operations } from '../operations/operations.js';
 import type { LaneName } from '../lanes/policy.js';
 import { parseSize, toMilliseconds } from '../lanes/units.js';
 import { LaneCacheMetrics, type MetricsReport } from '../metrics/lane-cache-metrics.js';
@@ -31,7 +32,14 @@ import { MemoryTier } from '../tiers/memory-tier.js';
 import { OffTier } from '../tiers/off-tier.js';
 import { DiskTier } from '../tiers/stored-tier.js';
 import type { Tier } from '../tiers/tier.js';
-import { type AppContext, type AppParts, checkpointsDirectory, createContext, openDiskFor } from './app-context.js';
+import {
+  type AppContext,
+  type AppParts,
+  checkpointsDirectory,
+  createContext,
+  openDiskFor,
+  rootDirectory,
+} from './app-context.js';
 import type { Disk } from './disk-port.js';
 import type { LaneCacheOptions } from './options.js';
 import { openShared, type SharedBackend } from './redis-options.js';
@@ -246,9 +254,23 @@ export class App implements LaneCacheApp {
 
   get operations(): Operations {
     const { metrics, checkpoints } = this;
-    const { lanes, defaultLane, clock, life } = this.context;
+    const { lanes, defaultLane, clock, life, options } = this.context;
     const manager = (lane?: string): LaneManager => this.manager(lane);
-    return new AppOperations({ lanes: [...lanes.keys()], defaultLane, manager, metrics, checkpoints, clock, life });
+    const root = rootDirectory(options);
+    return new AppOperations({
+      lanes: [...lanes.keys()],
+      defaultLane,
+      manager,
+      metrics,
+      checkpoints,
+      clock,
+      life,
+      directory:
+        root === false
+          ? undefined
+          : { path: root, checkpoints: checkpointsDirectory(options) || join(root, 'checkpoints') },
+      retention: options.checkpoints === false ? undefined : (options.checkpoints?.retention ?? {}),
+    });
   }
 
   manager(lane: string = this.context.defaultLane): CacheManager {

@@ -44,6 +44,25 @@ export async function* listEntries(context: LaneContext, pattern: KeyPattern | u
   }
 }
 
+/** The entry as `tier` could serve it. nearest: only if no tier above has it too. */
+export async function entryIn(
+  context: LaneContext,
+  key: string,
+  tier: TierName,
+  where: 'here' | 'nearest',
+): Promise<EntryInfo | undefined> {
+  const inMemory = fromMemory(context, key);
+  const tiers: TierName[] = inMemory === undefined ? [] : ['l1'];
+  let found = tier === 'l1' ? inMemory : undefined;
+  for (const below of context.shared.below) {
+    const entry = await fromTier(context, below, key);
+    if (entry !== undefined) tiers.push(below.name);
+    if (below.name === tier) found = entry;
+  }
+  if (found === undefined || (where === 'nearest' && tiers[0] !== tier)) return undefined;
+  return { ...found, tiers };
+}
+
 function fromMemory(context: LaneContext, key: string): Listed | undefined {
   const entry = context.memory.peek(key);
   return entry === undefined ? undefined : listed(context, entry, expiryIfValid(context, entry));

@@ -52,6 +52,25 @@ export async function explain(
   };
 }
 
+/** The value that would be served, as a caller with an own copy gets it. Undefined if there is none. */
+export async function peekValue(
+  context: LaneContext,
+  key: string,
+): Promise<{ readonly tier: TierName; readonly value: unknown } | undefined> {
+  const { shared } = context;
+  const entry = context.memory.peek(key);
+  const expiresAt = entry === undefined ? undefined : expiryIfValid(context, entry);
+  if (entry !== undefined && expiresAt !== undefined && shared.life.now() < expiresAt) {
+    const { held } = entry;
+    return { tier: 'l1', value: held.kind === 'value' ? held.value : shared.codec.decode(held.bytes) };
+  }
+  const trace = await new TierSearch(context, key, context.defaults, 'peek').traced();
+  for (const [tier, verdict] of trace) {
+    if (verdict.outcome === 'found') return { tier, value: verdict.found.encoded.valueFor('clone') };
+  }
+  return undefined;
+}
+
 function nextOf(context: LaneContext, inFlight: InFlight, key: string, looked: readonly Looked[]): Next {
   const subject = `'${key}' in lane '${context.lane}'`;
   const past = bypassReason(context, key, context.policy.ttlMs);

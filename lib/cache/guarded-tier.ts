@@ -7,7 +7,7 @@ import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { ResolvedLane } from '../lanes/policy.js';
 import { StorageFault } from '../storage/environment.js';
-import type { Tier, TierLookup, TierRecord } from '../tiers/tier.js';
+import type { Tier, TierLookup, TierRecord, TierRow } from '../tiers/tier.js';
 
 export interface GuardedTierOptions {
   readonly clock: Clock;
@@ -90,6 +90,16 @@ export class GuardedTier {
 
   keys(lane: string): AsyncIterable<string> {
     return this.tier.keys(lane);
+  }
+
+  /** Undefined where the tier cannot be read in parts. */
+  rows(lane: string, before: number, limit: number): readonly TierRow[] | undefined {
+    try {
+      return this.tier.rows?.(lane, before, limit);
+    } catch (error) {
+      this.failed(lane, error);
+      return undefined;
+    }
   }
 
   /** Why the tier had no room for the record. Undefined if it took it, or may go without it. */

@@ -5,6 +5,7 @@ import { inSlices } from '../clock/slices.js';
 import { checkKey } from '../entries/key.js';
 import { KeyPattern } from '../entries/pattern.js';
 import { checkTags } from '../entries/tags.js';
+import type { TierName } from '../entries/tier-name.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { LaneCacheEvents, SweepReport } from '../events/event-map.js';
 import type { Fault } from '../events/reasons.js';
@@ -25,7 +26,15 @@ import {
 } from './call-options.js';
 import { EncodedValue } from './encoded-value.js';
 import { type EntryInfo, listEntries } from './entry-listing.js';
-import { explain, type Explanation } from './explain.js';
+import {
+  type EntryOrder,
+  type EntrySearch,
+  type FoundEntries,
+  countEntries,
+  searchEntries,
+  topEntries,
+} from './entry-search.js';
+import { explain, peekValue, type Explanation } from './explain.js';
 import { getOrSetMany } from './get-or-set-many.js';
 import type { GuardedTier } from './guarded-tier.js';
 import { countBypass } from './in-flight/accounting.js';
@@ -270,6 +279,27 @@ export class LaneManager {
   copyOf<T>(value: T): T {
     const { codec } = this.context.shared;
     return EncodedValue.of({ lane: this.lane, codec }, value, 'clone').valueFor('clone') as T;
+  }
+
+  /** @internal a page of entries that match */
+  search(search: EntrySearch): Promise<FoundEntries> {
+    return searchEntries(this.context, search);
+  }
+
+  /** @internal the entries that are first by `order` */
+  top(order: EntryOrder): ReturnType<typeof topEntries> {
+    return topEntries(this.context, order);
+  }
+
+  /** @internal how many keys match */
+  count(matches: EntrySearch['matches']): ReturnType<typeof countEntries> {
+    return countEntries(this.context, matches);
+  }
+
+  /** @internal the value that would be served, and from where; it counts no request and moves nothing */
+  async peek(key: string): Promise<{ readonly tier: TierName; readonly value: unknown } | undefined> {
+    checkKey(key, this.lane);
+    return peekValue(this.context, key);
   }
 
   /** @internal the tiers below memory, to check what they hold */

@@ -1,5 +1,5 @@
 import type { AppRecord } from '../ipc/app-record.js';
-import type { Operations } from '../ipc/operations.js';
+import type { Operations } from '../operations/operations.js';
 
 /** The operations of an app: the app itself performs them, or, while none runs, this process on the app's directory. */
 export interface AppAccess {

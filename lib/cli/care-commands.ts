@@ -1,9 +1,8 @@
 import type { PerformanceReport } from '../benchmark/measure-performance.js';
 import type { CleanupOptions, CleanupReport, DueCheckpoint } from '../checkpoints/checkpoint.js';
-import type { Verified } from '../ipc/operations.js';
+import type { Verified } from '../operations/operations.js';
 import type { CommandContext } from './command-context.js';
-import { diagnose } from './doctor/diagnose.js';
-import { findingsText } from './doctor/findings.js';
+import { diagnose, findingsText } from './diagnose.js';
 import { EXIT } from './exit.js';
 import type { Terminal } from './terminal.js';
 import { bytesText, countText, many, percentText, shown, spanText, tableText } from './texts.js';

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import type { CheckpointFilter, CheckpointInfo, CheckpointStatus } from '../checkpoints/checkpoint.js';
-import type { ShownCheckpoint } from '../ipc/operations.js';
+import type { ShownCheckpoint } from '../operations/operations.js';
 import type { AppAccess } from './app-access.js';
 import type { CommandContext } from './command-context.js';
 import { CommandFailed, EXIT } from './exit.js';

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock/clock.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
-import type { AppDescription } from '../ipc/operations.js';
+import type { AppDescription } from '../operations/operations.js';
 import type { AppAccess } from './app-access.js';
 import { CommandFailed, EXIT } from './exit.js';
 import { reachApp } from './reach-app.js';

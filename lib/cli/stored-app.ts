@@ -4,7 +4,7 @@ import type { CachePolicy, LanePolicyInput } from '../lanes/policy.js';
 import type { LaneMetrics, TierMetrics } from '../events/lane-metrics.js';
 import type { MetricsReport } from '../metrics/lane-cache-metrics.js';
 import { parseAppRecord, type AppRecord } from '../ipc/app-record.js';
-import type { Operations } from '../ipc/operations.js';
+import type { Operations } from '../operations/operations.js';
 import { readStoredRecord } from '../storage/directory/cache-directory.js';
 import type { AppAccess } from './app-access.js';
 

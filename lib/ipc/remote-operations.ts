@@ -1,7 +1,7 @@
 import type { Clock } from '../clock/clock.js';
 import { withDeadline } from '../clock/timers.js';
 import type { IpcConnection } from './client.js';
-import type { Operations } from './operations.js';
+import type { Operations } from '../operations/operations.js';
 
 /** The operations of the app that owns the directory. What is done at once is given up when it takes too long. */
 export class RemoteOperations implements Operations {
@@ -14,6 +14,14 @@ export class RemoteOperations implements Operations {
   readonly describe: Operations['describe'] = () => this.soon('describe');
   readonly metrics: Operations['metrics'] = () => this.soon('metrics');
   readonly status: Operations['status'] = () => this.soon('status');
+  readonly doctor: Operations['doctor'] = (...args) => this.soon('doctor', ...args);
+  readonly search: Operations['search'] = (...args) => this.soon('search', ...args);
+  readonly top: Operations['top'] = (...args) => this.soon('top', ...args);
+  readonly preview: Operations['preview'] = (...args) => this.soon('preview', ...args);
+  readonly value: Operations['value'] = (...args) => this.soon('value', ...args);
+  readonly pinCheckpoint: Operations['pinCheckpoint'] = (...args) => this.soon('pinCheckpoint', ...args);
+  readonly unpinCheckpoint: Operations['unpinCheckpoint'] = (...args) => this.soon('unpinCheckpoint', ...args);
+  readonly forkCheckpoint: Operations['forkCheckpoint'] = (...args) => this.soon('forkCheckpoint', ...args);
   readonly explain: Operations['explain'] = (...args) => this.soon('explain', ...args);
   readonly entries: Operations['entries'] = (...args) => this.connection.parts('entries', ...args);
   readonly clear: Operations['clear'] = (...args) => this.connection.call('clear', ...args);

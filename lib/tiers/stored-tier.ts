@@ -18,6 +18,7 @@ import {
   type Tier,
   type TierLookup,
   type TierRecord,
+  type TierRow,
   type TierState,
   type TierUsage,
 } from './tier.js';
@@ -154,6 +155,10 @@ export abstract class StoredTier implements Tier {
 
   async *keys(lane: string): AsyncGenerator<string> {
     for await (const { key } of this.entries(lane)) yield key;
+  }
+
+  rows(lane: string, before: number, limit: number): readonly TierRow[] {
+    return this.supervisor.store?.mostRecent(lane, before, limit) ?? [];
   }
 
   /** The lane's entries, the least recently used first. Entries that change during the listing may be missing. */

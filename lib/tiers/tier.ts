@@ -38,6 +38,19 @@ export interface TierUsage {
 /** What becomes of a record that was offered. `backlog`: too much is waiting already; `disk-full`: there is no room for it. */
 export type Offered = 'queued' | 'backlog' | 'disk-full' | 'off';
 
+/** What a tier knows of an entry without reading its value. */
+export interface TierRow {
+  readonly key: string;
+  readonly tags: readonly string[];
+  readonly sizeBytes: number;
+  readonly computeMs: number;
+  readonly accessCount: number;
+  readonly birth: number;
+  readonly expiresAt: number;
+  /** Its place in the order of use. */
+  readonly sequence: number;
+}
+
 /**
  * A place where entries live. All tiers of an app serve all its lanes, each lane a space of its own.
  *
@@ -63,6 +76,11 @@ export interface Tier {
   clear(lane: string): Promise<void>;
   usage(lane: string): TierUsage;
   keys(lane: string): AsyncIterable<string>;
+  /**
+   * At most `limit` entries of the lane whose place in the order of use is before `before`, the most recently used first.
+   * Absent where the tier cannot be read in parts.
+   */
+  rows?(lane: string, before: number, limit: number): readonly TierRow[];
   /** Optional. Accepts a lane that was not there at boot, such as the one in which a lane is measured. */
   addLane?(lane: string, rules: ResolvedLane): void;
   /** One round of housekeeping. Removes what expired, and what is beyond the lane's limits. */

@@ -44,7 +44,7 @@ export function lengthViolations(tree: readonly Source[]): readonly string[] {
 export const SMALL_FILES: Readonly<Record<string, string>> = {
   'decorators/inject-lane.decorator.ts': 'a decorator is looked up by its name',
   'http/typed-errors.ts': 'which error becomes which status is looked up by itself',
-  'ipc/readable-json.ts': 'how values are shown as JSON is looked up by itself',
+  'operations/readable-json.ts': 'how values are shown as JSON is looked up by itself',
   'testing/seeded-random.ts': 'the one source of chance of the testing kit',
 };
 

@@ -217,6 +217,11 @@ export class EntryStore {
     }
   }
 
+  /** At most `limit` entries that were used before sequence `before`, the most recently used first. */
+  mostRecent(lane: string, before: number, limit: number): readonly EntryRow[] {
+    return this.tables.mostRecent(lane, before, limit);
+  }
+
   usage(lane: string): { readonly entries: number; readonly sizeBytes: number } {
     const { entries, sizeBytes } = this.counts.of(lane);
     return { entries, sizeBytes };

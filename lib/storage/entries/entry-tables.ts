@@ -76,6 +76,16 @@ export class EntryTables {
     return rows;
   }
 
+  /** At most `limit` rows before `beforeSequence`, the most recently used first. */
+  mostRecent(lane: string, beforeSequence: number, limit: number): EntryRow[] {
+    const rows: EntryRow[] = [];
+    const start = [lane, Math.min(beforeSequence - 1, END)];
+    for (const { key, value } of this.recency.range({ start, end: [lane, -1], reverse: true, limit })) {
+      rows.push(decodeRow(value, sequenceOf(key)));
+    }
+    return rows;
+  }
+
   /** At most `limit` keys of entries that ended by `now`, the longest dead first. */
   expired(lane: string, now: number, limit: number): string[] {
     const keys: string[] = [];

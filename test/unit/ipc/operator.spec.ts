@@ -10,7 +10,7 @@ import { isLaneCacheError, LaneCacheError } from '../../../lib/errors/lane-cache
 import { carry, unpack, FrameReader, encodeMessage, hello } from '../../../lib/ipc/protocol.js';
 import { type Answers, IpcServer } from '../../../lib/ipc/server.js';
 import { ConnectionLost, IpcConnection, OwnerSilent } from '../../../lib/ipc/client.js';
-import { readableJson } from '../../../lib/ipc/readable-json.js';
+import { readableJson } from '../../../lib/operations/readable-json.js';
 import { StorageFault } from '../../../lib/storage/environment.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { Gate } from '../../support/gate.js';

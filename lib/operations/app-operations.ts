@@ -7,10 +7,17 @@ import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import { type Clock, nextTurn, type LifeClock } from '../clock/clock.js';
 import type { LaneCacheMetrics } from '../metrics/lane-cache-metrics.js';
 import type { CleanupOptions } from '../checkpoints/checkpoint.js';
-import type { CleanupStep, Operations, Verified } from './operations.js';
+import type { RetentionOptions } from '../checkpoints/retention.js';
+import { checkKey } from '../entries/key.js';
+import { KeyPattern } from '../entries/pattern.js';
+import { checkTags } from '../entries/tags.js';
+import type { ListedTier, SearchPosition } from '../cache/entry-search.js';
+import { directoryFindings } from '../storage/directory/directory-findings.js';
+import { appFindings, soleMaxAgeDays } from './doctor.js';
+import type { CleanupStep, EntryPage, EntryQuery, InvalidationPreview, Operations, Verified } from './operations.js';
 import { readableJson } from './readable-json.js';
 import type { GuardedTier } from '../cache/guarded-tier.js';
-import { isLaneCacheError } from '../errors/lane-cache.error.js';
+import { isLaneCacheError, LaneCacheError } from '../errors/lane-cache.error.js';
 
 interface AppOperationsOptions {
   readonly defaultLane: string;
@@ -21,9 +28,16 @@ interface AppOperationsOptions {
   readonly checkpoints: CheckpointService;
   readonly clock: Clock;
   readonly life: LifeClock;
+  /** Absent without a directory. `checkpoints` is the folder of checkpoints. */
+  readonly directory?: { readonly path: string; readonly checkpoints: string } | undefined;
+  /** Absent without checkpoints. */
+  readonly retention: RetentionOptions | undefined;
 }
 
 const BATCH = 200;
+const PAGE = 50;
+const LARGEST_PAGE = 500;
+const LONGEST_VALUE = 256 * 1024;
 
 /** What can be asked of the app in this process. */
 export class AppOperations implements Operations {
@@ -44,6 +58,62 @@ export class AppOperations implements Operations {
   readonly metrics: Operations['metrics'] = async () => this.app.metrics.report();
 
   readonly status: Operations['status'] = () => this.app.checkpoints.getCheckpointCacheStatus();
+
+  readonly doctor: Operations['doctor'] = async (lane) => {
+    const { directory, retention } = this.app;
+    const onDisk = directory === undefined ? [] : await directoryFindings(directory.path, directory.checkpoints);
+    const maxAgeDays = retention === undefined ? undefined : soleMaxAgeDays(retention.maxAgeDays);
+    return [...onDisk, ...(await appFindings({ operations: this, lane, maxAgeDays, kind: 'live' }))];
+  };
+
+  readonly search: Operations['search'] = async (query) => {
+    const { lanes } = this.app;
+    const wanted = query.lane === undefined ? lanes : [this.app.manager(query.lane).lane];
+    const limit = Math.min(Math.max(1, query.limit ?? PAGE), LARGEST_PAGE);
+    const start = positionIn(query.after, wanted);
+    const items: EntryInfo[] = [];
+    let scanned = 0;
+    let from = start?.from;
+    for (let index = start?.index ?? 0; index < wanted.length; index++) {
+      const search = { matches: matcherOf(query), tier: query.tier, from, limit: limit - items.length };
+      const found = await this.app.manager(wanted[index]).search(search);
+      items.push(...found.items);
+      scanned += found.scanned;
+      if (found.next !== undefined) return { items, next: nameOf(index, found.next), scanned };
+      from = undefined;
+      const isLast = index + 1 === wanted.length;
+      if (items.length >= limit && !isLast) return { items, next: nameOf(index + 1, { tier: 'l1', at: 0 }), scanned };
+    }
+    return { items, scanned };
+  };
+
+  readonly top: Operations['top'] = async (order, lane) => this.app.manager(lane).top(order);
+
+  readonly preview: Operations['preview'] = async (target) => {
+    if ('tags' in target) return this.previewOfTags(target.tags);
+    const manager = this.app.manager(target.lane);
+    if ('key' in target) {
+      const { tiers } = await manager.explain(target.key);
+      const isThere = tiers.some(({ status }) => status === 'present');
+      return { matches: Number(isThere), keys: isThere ? [target.key] : [], isComplete: true };
+    }
+    const pattern = new KeyPattern(target.pattern);
+    return manager.count((key, tags) => pattern.matchesEntry(key, tags));
+  };
+
+  readonly value: Operations['value'] = async (key, lane) => {
+    const found = await this.app.manager(lane).peek(checkKey(key, lane ?? this.app.defaultLane));
+    if (found === undefined) return undefined;
+    const text = readableJson(found.value);
+    return { tier: found.tier, value: text.slice(0, LONGEST_VALUE), isCut: text.length > LONGEST_VALUE };
+  };
+
+  readonly pinCheckpoint: Operations['pinCheckpoint'] = (id, version) => this.app.checkpoints.pin(id, version);
+
+  readonly unpinCheckpoint: Operations['unpinCheckpoint'] = (id, version) => this.app.checkpoints.unpin(id, version);
+
+  readonly forkCheckpoint: Operations['forkCheckpoint'] = (from, to, options) =>
+    this.app.checkpoints.fork(from, to, options);
 
   readonly explain: Operations['explain'] = async (key, lane) => this.app.manager(lane).explain(key);
 
@@ -132,10 +202,46 @@ export class AppOperations implements Operations {
     yield* verifyCheckpoints(this.app.checkpoints, lane, total);
   }
 
+  private async previewOfTags(tags: readonly string[]): Promise<InvalidationPreview> {
+    const named = new Set(checkTags(tags, this.app.defaultLane));
+    const keys: string[] = [];
+    let matches = 0;
+    let isComplete = true;
+    for (const manager of this.managers(undefined)) {
+      const counted = await manager.count((_, own) => own.some((tag) => named.has(tag)));
+      matches += counted.matches;
+      keys.push(...counted.keys);
+      isComplete &&= counted.isComplete;
+    }
+    return { matches, keys: keys.slice(0, 20), isComplete };
+  }
+
   private managers(lane: string | undefined): readonly LaneManager[] {
     const { lanes, manager } = this.app;
     return (lane === undefined ? lanes : [lane]).map((name) => manager(name));
   }
+}
+
+function matcherOf({ pattern, tag }: EntryQuery): (key: string, tags: readonly string[]) => boolean {
+  const asked = pattern === undefined ? undefined : new KeyPattern(pattern);
+  return (key, tags) => (asked?.matchesKey(key) ?? true) && (tag === undefined || tags.includes(tag));
+}
+
+const nameOf = (lane: number, { tier, at }: SearchPosition): NonNullable<EntryPage['next']> => `${lane}.${tier}.${at}`;
+
+/** Throws OPTIONS_INVALID for a text that no page had as its `next`. */
+function positionIn(
+  after: string | undefined,
+  lanes: readonly string[],
+): { readonly index: number; readonly from: SearchPosition } | undefined {
+  if (after === undefined) return undefined;
+  const [, lane = '', tier, at = ''] = /^(\d{1,6})\.(l[123])\.(\d{1,16})$/.exec(after) ?? [];
+  if (tier !== undefined && Number(lane) < lanes.length) {
+    return { index: Number(lane), from: { tier: tier as ListedTier, at: Number(at) } };
+  }
+  throw new LaneCacheError('OPTIONS_INVALID', "'after' must be the 'next' of a page of the same search.", {
+    field: 'after',
+  });
 }
 
 const STEP = 100;

@@ -1,9 +1,9 @@
 import { access, constants, lstat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { networkFileSystem } from '../../storage/files/private-directory.js';
-import { quarantinesOf } from '../../storage/files/quarantine.js';
-import { bytesText } from '../texts.js';
-import type { Finding } from './findings.js';
+import type { Finding } from '../../errors/finding.js';
+import { networkFileSystem } from '../files/private-directory.js';
+import { quarantinesOf } from '../files/quarantine.js';
+import { bytesText } from '../../texts/amounts.js';
 
 const OWN_FOLDERS = ['claims', 'sessions', 'log', 'l3', 'checkpoints'];
 const GROUP_AND_OTHERS = 0o077;

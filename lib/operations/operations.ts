@@ -1,4 +1,5 @@
 import type { EntryInfo } from '../cache/entry-listing.js';
+import type { EntryOrder } from '../cache/entry-search.js';
 import type { Explanation } from '../cache/explain.js';
 import type { PerformanceOptions, PerformanceReport } from '../benchmark/measure-performance.js';
 import type {
@@ -8,11 +9,12 @@ import type {
   CheckpointStatus,
   CleanupOptions,
   CleanupReport,
+  ForkCheckpointOptions,
 } from '../checkpoints/checkpoint.js';
-import type { LowerTierName } from '../entries/tier-name.js';
+import type { LowerTierName, TierName } from '../entries/tier-name.js';
+import type { Finding } from '../errors/finding.js';
 import type { CachePolicy } from '../lanes/policy.js';
 import type { MetricsReport } from '../metrics/lane-cache-metrics.js';
-import type { Answer } from './server.js';
 
 /** The process that answers. */
 export interface AppDescription {
@@ -47,12 +49,79 @@ export interface Verified {
 /** One step of a cleanup. */
 export type CleanupStep = { readonly removed: number } | { readonly report: CleanupReport };
 
-/** What the command line asks of an app, wherever it runs. Without a lane it is the default lane, or all lanes where noted. */
+/** Which entries are searched for. All that is given must hold. */
+export interface EntryQuery {
+  /** Default: all lanes. */
+  readonly lane?: string;
+  /** Of keys: `*` is any run, `?` one character. */
+  readonly pattern?: string;
+  readonly tag?: string;
+  /** Only what this tier holds. */
+  readonly tier?: Exclude<TierName, 'l4'>;
+  /** `next` of the page before. */
+  readonly after?: string;
+  /** 1 to 500. Default 50. */
+  readonly limit?: number;
+}
+
+/** A page of a search. It may hold fewer entries than asked for, or none, before the search has ended. */
+export interface EntryPage {
+  readonly items: readonly EntryInfo[];
+  /** Where the search goes on. Absent when it has ended. */
+  readonly next?: string;
+  /** How many stored entries were looked at for this page. */
+  readonly scanned: number;
+}
+
+/** The entries of a lane that stand out. */
+export interface TopEntries {
+  readonly items: readonly EntryInfo[];
+  readonly scanned: number;
+  /** false: the lane is so large that only what was used last was looked at. */
+  readonly isComplete: boolean;
+}
+
+/** What an invalidation names. */
+export type InvalidationTarget =
+  | { readonly key: string; readonly lane?: string }
+  | { readonly pattern: string; readonly lane?: string }
+  | { readonly tags: readonly string[] };
+
+/** What an invalidation would reach. */
+export interface InvalidationPreview {
+  readonly matches: number;
+  /** Some of the keys, at most 20. */
+  readonly keys: readonly string[];
+  /** false: there may be more. Large lanes are not looked at whole. */
+  readonly isComplete: boolean;
+}
+
+/** An entry's value for a person to read. */
+export interface ShownValue {
+  readonly tier: TierName;
+  /** As JSON, see `ShownCheckpoint`. */
+  readonly value: string;
+  /** Whether the text was cut. */
+  readonly isCut: boolean;
+}
+
+/**
+ * What can be asked of an app, wherever it runs: the one model that the command line, the endpoints and the dashboard
+ * show. Without a lane it is the default lane, or all lanes where noted.
+ */
 export interface Operations {
   describe(): Promise<AppDescription>;
   metrics(): Promise<MetricsReport>;
   status(): Promise<CheckpointStatus>;
+  /** What is wrong, with the counters of one lane or of all. */
+  doctor(lane?: string): Promise<readonly Finding[]>;
   explain(key: string, lane?: string): Promise<Explanation>;
+  /** Answers within a second or so, however many entries there are. */
+  search(query: EntryQuery): Promise<EntryPage>;
+  top(order: EntryOrder, lane?: string): Promise<TopEntries>;
+  preview(target: InvalidationTarget): Promise<InvalidationPreview>;
+  /** The value that would be served, without counting a request. Undefined if there is none. */
+  value(key: string, lane?: string): Promise<ShownValue | undefined>;
   /** All lanes if none is named; in batches. */
   entries(pattern?: string, lane?: string): AsyncIterable<readonly EntryInfo[]>;
   clear(lane?: string): Promise<void>;
@@ -66,6 +135,9 @@ export interface Operations {
   history(of: string | { readonly workflow: string }): Promise<readonly CheckpointInfo[]>;
   checkpoint(id: string, version?: number): Promise<ShownCheckpoint | undefined>;
   removeCheckpoint(id: string, version?: number): Promise<number>;
+  pinCheckpoint(id: string, version?: number): Promise<boolean>;
+  unpinCheckpoint(id: string, version?: number): Promise<boolean>;
+  forkCheckpoint(from: string, to: string, options?: ForkCheckpointOptions): Promise<CheckpointInfo>;
   invalidateWorkflow(workflow: string): Promise<number>;
   finishWorkflow(workflow: string): Promise<void>;
   /** Reads everything that is stored. Damaged entries are dropped, damaged checkpoints marked. */
@@ -77,7 +149,12 @@ const OPERATIONS = [
   'describe',
   'metrics',
   'status',
+  'doctor',
   'explain',
+  'search',
+  'top',
+  'preview',
+  'value',
   'entries',
   'clear',
   'invalidateKey',
@@ -89,15 +166,21 @@ const OPERATIONS = [
   'history',
   'checkpoint',
   'removeCheckpoint',
+  'pinCheckpoint',
+  'unpinCheckpoint',
+  'forkCheckpoint',
   'invalidateWorkflow',
   'finishWorkflow',
   'verify',
   'measure',
 ] as const satisfies readonly (keyof Operations)[];
 
+/** Answers one call. What comes in parts is iterated. */
+type OperationAnswer = (args: readonly unknown[]) => Promise<unknown> | AsyncIterable<unknown>;
+
 /** The app's operations as other processes may ask for them. */
-export function operationAnswers(operations: Operations): readonly (readonly [string, Answer])[] {
-  return OPERATIONS.map((name) => [name, (args) => ask(operations, name, args)] satisfies [string, Answer]);
+export function operationAnswers(operations: Operations): readonly (readonly [string, OperationAnswer])[] {
+  return OPERATIONS.map((name) => [name, (args) => ask(operations, name, args)] satisfies [string, OperationAnswer]);
 }
 
 function ask(

@@ -1,8 +1,8 @@
-import type { CheckpointStatus, CleanupReport } from '../../checkpoints/checkpoint.js';
-import type { MetricsReport } from '../../metrics/lane-cache-metrics.js';
-import type { AppDescription } from '../../ipc/operations.js';
-import { bytesText, many, spanText } from '../texts.js';
-import type { Finding } from './findings.js';
+import type { CheckpointStatus, CleanupReport } from '../checkpoints/checkpoint.js';
+import type { MetricsReport } from '../metrics/lane-cache-metrics.js';
+import type { AppDescription } from './operations.js';
+import { bytesText, many, spanText } from '../texts/amounts.js';
+import type { Finding } from '../errors/finding.js';
 
 const HEAP_NEARLY_FULL = 0.85;
 const HEAP_SHARE_OF_CACHE = 0.5;

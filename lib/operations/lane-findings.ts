@@ -1,7 +1,7 @@
-import { LOWER_TIER_NAMES } from '../../entries/tier-name.js';
-import type { LaneMetrics } from '../../events/lane-metrics.js';
-import { spanText } from '../texts.js';
-import type { Finding } from './findings.js';
+import { LOWER_TIER_NAMES } from '../entries/tier-name.js';
+import type { LaneMetrics } from '../events/lane-metrics.js';
+import { spanText } from '../texts/amounts.js';
+import type { Finding } from '../errors/finding.js';
 
 /** With fewer requests, the counters of a lane mean nothing. */
 const MEANINGFUL_REQUESTS = 20;
