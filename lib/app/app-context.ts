@@ -7,7 +7,7 @@ import { KeepAlive } from '../clock/keep-alive.js';
 import { ValueCodec } from '../entries/codec/value-codec.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
 import { EventBus } from '../events/event-bus.js';
-import { guardedTarget, logEvents, type LogTarget, reportListener } from '../events/event-log.js';
+import { guardedTarget, logDetail, logEvents, type LogTarget, reportListener } from '../events/event-log.js';
 import { causeText } from '../events/event-texts.js';
 import { Faults } from '../events/faults.js';
 import type { ReportFault } from '../events/reasons.js';
@@ -50,6 +50,8 @@ export interface AppContext {
   readonly scopes: FlightScopes;
   /** Keeps the process alive while callers wait. */
   readonly hold: KeepAlive;
+  /** Writes a line to the log, at its normal level. */
+  readonly note: (message: string) => void;
   readonly warnOnce: (subject: string, message: string | (() => string)) => void;
   /** The faults of what the app handed in. */
   readonly faults: Faults;
@@ -75,7 +77,7 @@ export function createContext(
     faults.count({ collaborator: 'listener', detail: `A listener of the event '${name}' failed.`, error });
     reported?.(name, error);
   });
-  if (logger !== undefined) logEvents(events, logger);
+  if (logger !== undefined) logEvents(events, logger, logDetail(options.debug === true, logger));
   const counters = new Map(Array.from(lanes.keys(), (lane) => [lane, new LaneCounters()]));
   const histories = new Map(Array.from(lanes.keys(), (lane) => [lane, new KeyHistory()]));
   const warned = new Set<string>();
@@ -106,6 +108,7 @@ export function createContext(
     hold: new KeepAlive(clock),
     recorder: (lane) => counters.get(lane) ?? new LaneCounters(),
     historyOf: (lane) => histories.get(lane) ?? new KeyHistory(),
+    note: (message) => void logger?.log(message),
     warnOnce,
     faults,
   };
@@ -148,6 +151,29 @@ export function checkpointsDirectory(options: LaneCacheOptions): string | false 
   const root = rootDirectory(options);
   if (root === false || checkpoints === false) return false;
   return resolve(checkpoints?.directory ?? join(root, 'checkpoints'));
+}
+
+const SLOW_AFTER_MS = 1_000;
+const STILL_EVERY_MS = 5_000;
+
+/** Awaits a step of the start. If it takes more than a second, the log says what the start waits for, again every 5 s. */
+export async function whileStarting<T>(
+  { clock, note, purpose }: Pick<AppContext, 'clock' | 'note' | 'purpose'>,
+  what: string,
+  step: Promise<T>,
+): Promise<T> {
+  if (purpose === 'look') return step;
+  const startedAt = clock.monotonic();
+  const report = (): void => {
+    note(`Still starting, after ${Math.round((clock.monotonic() - startedAt) / 1_000)} s: ${what}.`);
+    cancel = clock.schedule(STILL_EVERY_MS, report);
+  };
+  let cancel = clock.schedule(SLOW_AFTER_MS, report);
+  try {
+    return await step;
+  } finally {
+    cancel();
+  }
 }
 
 /** Opens the directory that the settings name, or none. */

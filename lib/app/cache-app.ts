@@ -24,6 +24,7 @@ import { AppOperations } from '../operations/app-operations.js';
 import { appRecord, type AppRecord } from '../ipc/app-record.js';
 import { EntryService } from '../ipc/entry-service.js';
 import { operationAnswers, type Operations } from '../operations/operations.js';
+import { type StartedApp, startedText } from '../events/event-texts.js';
 import type { LaneName } from '../lanes/policy.js';
 import { parseSize, toMilliseconds } from '../lanes/units.js';
 import { LaneCacheMetrics, type MetricsReport } from '../metrics/lane-cache-metrics.js';
@@ -39,6 +40,7 @@ import {
   createContext,
   openDiskFor,
   rootDirectory,
+  whileStarting,
 } from './app-context.js';
 import type { Disk } from './disk-port.js';
 import type { LaneCacheOptions } from './options.js';
@@ -109,19 +111,47 @@ export async function createLaneCache(
   parts: AppParts = {},
 ): Promise<LaneCacheApp> {
   const context = createContext(settings, parts);
-  const disk = await openDiskFor(context);
+  const root = rootDirectory(context.options);
+  const disk = await whileStarting(context, `it opens the directory '${root}'`, openDiskFor(context));
   const log = new InvalidationLog({ journal: disk.journal });
   let backend: SharedBackend | undefined;
   try {
     backend = await openShared(context, disk, log);
     const app = new App(context, { disk, log, backend });
-    await checkRetention(context, app.checkpoints);
-    await app.start();
+    const checked = checkRetention(context, app.checkpoints);
+    await whileStarting(context, 'it asks the store of checkpoints for its lanes', checked);
+    await whileStarting(context, `it connects to ${backend ? 'the server of l4' : 'the owner of l3'}`, app.start());
+    if (context.purpose === 'serve') context.note(startedText(startedApp(context, app.tiers, disk)));
     return app;
   } catch (error) {
     await backend?.close();
     await disk.close();
     throw error;
+  }
+}
+
+/** What the log says of an app that has started. */
+function startedApp({ options, lanes, defaultLane }: AppContext, tiers: AppTiers, disk: Disk): StartedApp {
+  const { distributed } = options;
+  const each = Object.values(tiers) as readonly Tier[];
+  return {
+    lanes: [...lanes.keys()],
+    defaultLane,
+    directory: rootDirectory(options),
+    role: disk.host?.role,
+    tiers: each.map(({ name, state }) => ({ name, state })),
+    server: distributed && addressOf(distributed.url),
+  };
+}
+
+/** Without user and password, which no log may show. */
+function addressOf(url: string | undefined): string {
+  if (url === undefined) return 'the given client';
+  try {
+    const { protocol, host } = new URL(url);
+    return `${protocol}//${host}`;
+  } catch {
+    return 'the given url';
   }
 }
 

@@ -74,6 +74,8 @@ export interface LaneCacheOptions {
   readonly distributed?: DistributedOptions;
   /** Default: Nest's Logger under Nest, none without. */
   readonly logger?: LoggerService | false;
+  /** Also logs each event of each key, at debug. It makes hits slower. Default false. */
+  readonly debug?: boolean;
   readonly clock?: Clock;
 }
 
@@ -160,6 +162,7 @@ export const appKinds: Kinds<LaneCacheOptions> = {
   storage: STORAGE,
   distributed: DISTRIBUTED,
   logger: either(kindOf('a LoggerService', isLogger), oneOf(false)),
+  debug: flag,
   clock: objectWith<Clock>('an object with now, monotonic and schedule', 'now', 'monotonic', 'schedule'),
 };
 

@@ -50,14 +50,14 @@ export function guardedTarget(target: LogTarget, failed: (error: unknown) => voi
     error: (message) => guarded(() => target.error(message)),
     debug: (message) => guarded(() => target.debug?.(message)),
     isLevelEnabled: (level) =>
-      guarded(() => target.debug !== undefined && target.isLevelEnabled?.(level) === true) === true,
+      guarded(() => target.debug !== undefined && target.isLevelEnabled?.(level) !== false) === true,
   };
 }
 
 /** notable: what a person should see. everything: each event of each key too, at debug; this has a price on the hot path. */
 export type LogDetail = 'notable' | 'everything';
 
-/** Events of single keys. Listening to them costs, so it is done only for a logger whose debug level is on. */
+/** Events of single keys. Listening to them costs, so it is done only on demand. */
 const PER_KEY = ['hit', 'miss', 'bypass', 'store', 'compute', 'stale', 'evict', 'invalidate'] as const;
 
 /** Refusals that mean a key is never cached. They are logged once. */
@@ -67,11 +67,7 @@ const LASTING_REFUSALS: readonly string[] = ['unstorable', 'too-large'];
  * Writes to `target` what happens: changes of state, damage and lasting refusals as warnings, housekeeping that did
  * something as log lines, the rest at debug. Returns the function that stops it.
  */
-export function logEvents(
-  events: LaneCacheEvents,
-  target: LogTarget,
-  detail: LogDetail = wantedDetail(target),
-): () => void {
+export function logEvents(events: LaneCacheEvents, target: LogTarget, detail: LogDetail = 'notable'): () => void {
   const debug = (text: string): unknown => target.debug?.(text);
   const stops = [
     ...logStates(events, target, debug),
@@ -84,9 +80,12 @@ export function logEvents(
   };
 }
 
-/** All events for a logger whose debug level is on, else the notable ones. */
-function wantedDetail(target: LogTarget): LogDetail {
-  return target.debug !== undefined && target.isLevelEnabled?.('debug') === true ? 'everything' : 'notable';
+/**
+ * All events if the app asks for them, unless its logger says that it drops them. A logger that cannot say so, as Nest's
+ * own, gets them.
+ */
+export function logDetail(isWanted: boolean, target: LogTarget): LogDetail {
+  return isWanted && target.isLevelEnabled?.('debug') !== false ? 'everything' : 'notable';
 }
 
 /** Says once that a listener failed; for `EventBus`. */

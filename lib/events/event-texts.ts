@@ -1,4 +1,5 @@
 import type { LaneCacheEventMap } from './event-map.js';
+import type { TierName } from '../entries/tier-name.js';
 import type { TierOffReason } from './reasons.js';
 import { visibleText } from './visible-text.js';
 
@@ -108,6 +109,36 @@ export function cleanupText({ removed, bytes, pinnedKept, newestOfId, dryRun }: 
   const newest =
     newestOfId === 0 ? '' : `; with the newest of ${many(newestOfId, 'id')}, which cannot be restored any more`;
   return `Checkpoint cleanup ${verb} ${many(removed, 'version')} (${bytes} bytes)${newest}${pinned}.`;
+}
+
+/** An app that has just started, as its log names it. */
+export interface StartedApp {
+  readonly lanes: readonly string[];
+  readonly defaultLane: string;
+  /** false: memory only. */
+  readonly directory: string | false;
+  /** Undefined while the directory cannot be used. */
+  readonly role: 'owner' | 'follower' | 'alone' | undefined;
+  readonly tiers: readonly {
+    readonly name: TierName;
+    readonly state: { readonly state: 'on' | 'off'; readonly reason?: TierOffReason };
+  }[];
+  /** The server of l4, without user and password. */
+  readonly server: string | undefined;
+}
+
+/** One line about an app that has started: its lanes, its directory and role, its tiers. */
+export function startedText({ lanes, defaultLane, directory, role, tiers, server }: StartedApp): string {
+  const named = lanes.map((lane) => (lane === defaultLane ? `${lane} (default)` : lane));
+  const at = directory === false ? 'none' : `'${directory}' (${role ?? 'cannot be used now'})`;
+  const each = tiers.map(({ name, state: { state, reason } }) => {
+    const place = name === 'l4' && server !== undefined ? ` at ${server}` : '';
+    if (state === 'on') return `${name} on${place}`;
+    return reason === 'policy' || reason === 'no-directory'
+      ? `${name} not used`
+      : `${name} off${place}${reason === undefined ? '' : ` (${reason})`}`;
+  });
+  return visibleText(`Started. Lanes: ${named.join(', ')}. Directory: ${at}. Tiers: ${each.join(', ')}.`);
 }
 
 /** Any other event in one line: its name, then its fields. */

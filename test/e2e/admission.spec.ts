@@ -42,7 +42,7 @@ describe('what a lane takes in', () => {
     const warnings: string[] = [];
     const warn = (text: string): void => void warnings.push(text);
     const lanes = { standard: { maxEntryBytes: '1KB' }, docs: { maxEntryBytes: '2KB' } } as const;
-    const cache = await caches.open({ lanes, logger: { log: warn, warn, error: warn } });
+    const cache = await caches.open({ lanes, logger: { log: () => undefined, warn, error: warn } });
     const large = 'x'.repeat(1_500);
     expect(await cache.getOrSet('key', () => large)).toBe(large);
     expect(await cache.getOrSet('other', () => large)).toBe(large);
@@ -119,7 +119,7 @@ describe('what a lane takes in', () => {
       }
     }
     const lanes = { standard: { strategy: new Broken(), l1: { maxEntries: 2 } } } as const;
-    const cache = await caches.open({ lanes, logger: { log: warn, warn, error: warn } });
+    const cache = await caches.open({ lanes, logger: { log: () => undefined, warn, error: warn } });
     for (const key of ['a', 'b', 'c']) expect(await cache.set(key, key)).toBe(true);
     expect(await keysIn(cache)).toEqual(['b', 'c']);
     expect(warnings).toEqual([expect.stringMatching(/standard.*broken/)]);

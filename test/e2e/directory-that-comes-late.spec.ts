@@ -16,7 +16,7 @@ it('a directory that cannot be created is reported once, and used as soon as it 
   const clock = new FakeClock();
   const lines: string[] = [];
   const note = (line: string): void => void lines.push(line);
-  const logger = { log: note, warn: note, error: note };
+  const logger = { log: () => undefined, warn: note, error: note };
   const cache = await CacheManager.fromSettings({ directory, clock, logger, storage: { minFreeBytes: 0 } });
   const told: string[] = [];
   cache.events.on('tier', ({ tier, state }) => told.push(`${tier} ${state}`));
@@ -51,7 +51,7 @@ it('a checkpoint folder that cannot be created is reported once, retried with ba
   const checkpoints = { directory: join(inTheWay, 'checkpoints') };
   const lines: string[] = [];
   const note = (line: string): void => void lines.push(line);
-  const logger = { log: note, warn: note, error: note };
+  const logger = { log: () => undefined, warn: note, error: note };
   const cache = await CacheManager.fromSettings({
     directory,
     clock,

@@ -159,7 +159,10 @@ describe('a value that is not stored', () => {
   ])('is %s: it is returned as it is, counted, and reported once', async (_, value) => {
     const warnings: unknown[] = [];
     const warn = (text: unknown): void => void warnings.push(text);
-    const cache = await caches.open({ directory: await caches.directory(), logger: { log: warn, warn, error: warn } });
+    const cache = await caches.open({
+      directory: await caches.directory(),
+      logger: { log: () => undefined, warn, error: warn },
+    });
     let computed = 0;
     const compute = (): unknown => {
       computed++;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { EventBus } from '../../../lib/events/event-bus.js';
-import { logEvents, reportListener, type LogDetail, type LogTarget } from '../../../lib/events/event-log.js';
+import { logDetail, logEvents, reportListener, type LogDetail, type LogTarget } from '../../../lib/events/event-log.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 
 class Lines implements LogTarget {
@@ -137,12 +137,11 @@ describe('events of single keys', () => {
     expect(lines[1]).toBe('debug hit lane="docs" key="\\u009b31m\\u202e" tier="l1"');
   });
 
-  it('are written by a logger whose debug level is enabled', () => {
-    const bus = new EventBus(new FakeClock(), () => {});
-    logEvents(bus, Object.assign(new Lines(), { isLevelEnabled: () => false }));
-    expect(bus.wants('hit')).toBe(false);
-    logEvents(bus, Object.assign(new Lines(), { isLevelEnabled: () => true }));
-    expect(bus.wants('hit')).toBe(true);
+  it('are listened to if the app wants them, unless its logger says that it drops them', () => {
+    const says = (isEnabled: boolean) => Object.assign(new Lines(), { isLevelEnabled: () => isEnabled });
+    const targets = [new Lines(), says(true), says(false)];
+    expect(targets.map((target) => logDetail(true, target))).toEqual(['everything', 'everything', 'notable']);
+    expect(targets.map((target) => logDetail(false, target))).toEqual(['notable', 'notable', 'notable']);
   });
 });
 
