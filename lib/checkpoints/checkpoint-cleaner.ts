@@ -12,7 +12,7 @@ export interface CleanupTally {
   readonly removed: number;
   readonly bytes: number;
   readonly pinnedKept: number;
-  /** How many of the removed were the newest version of their id. Their workflows can no longer resume. */
+  /** Of how many ids the newest version is among them. Their workflows can no longer resume. */
   readonly newestOfId: number;
   /** The first 1,000. */
   readonly due: readonly DueVersion[];
@@ -22,6 +22,11 @@ export interface CleanupTally {
 interface CleanupWatch {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((removed: number) => void) | undefined;
+}
+
+interface Pass extends CleanupWatch {
+  /** The ids whose newest version is removed. Where versions go one by one, each becomes the newest in its turn. */
+  readonly headless: Set<string>;
 }
 
 const NOTHING: CleanupTally = { removed: 0, bytes: 0, pinnedKept: 0, newestOfId: 0, due: [] };
@@ -47,13 +52,14 @@ export class CheckpointCleaner {
       ...options,
     };
     const maxAgeDays = options.maxAgeDays ?? this.retention.maxAgeDays;
+    const headless = new Set<string>();
     if (typeof maxAgeDays !== 'object' || options.lane !== undefined)
-      return this.pass(rules, daysOf(maxAgeDays, options.lane ?? ''), watch, NOTHING);
+      return this.pass(rules, daysOf(maxAgeDays, options.lane ?? ''), { ...watch, headless }, NOTHING);
     let total = NOTHING;
     // One lane after the other leaves the disk to the app.
     for (const lane of await this.lanes()) {
       if (watch.signal?.aborted === true) break;
-      total = await this.pass({ ...rules, lane }, daysOf(maxAgeDays, lane), watch, total);
+      total = await this.pass({ ...rules, lane }, daysOf(maxAgeDays, lane), { ...watch, headless }, total);
     }
     return total;
   }
@@ -62,14 +68,17 @@ export class CheckpointCleaner {
   private async pass(
     rules: CleanupOptions,
     days: number,
-    { signal, onProgress }: CleanupWatch,
+    { signal, onProgress, headless }: Pass,
     before: CleanupTally,
   ): Promise<CleanupTally> {
     const rule = toRule(rules, days, this.clock.now());
     let total = before;
     let from: CleanupPosition | undefined;
     for (;;) {
-      const { removed, newestOfId, pinnedKept, next } = await this.store().clean(rule, from);
+      const { removed, pinnedKept, next } = await this.store().clean(rule, from);
+      const already = headless.size;
+      for (const { record, isNewest } of removed) if (isNewest) headless.add(record.id);
+      const newestOfId = headless.size - already;
       const bytes = removed.reduce((sumOfBytes, { record }) => sumOfBytes + storedBytesOf(record), 0);
       total = sum(total, { removed: removed.length, bytes, pinnedKept, newestOfId, due: removed });
       if (rule.mode === 'remove') this.emitRemoved(removed);

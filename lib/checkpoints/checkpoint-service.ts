@@ -26,6 +26,7 @@ import {
   LIST_FILTER,
   requireCount,
   requireName,
+  requireStep,
   RESTORE_OPTIONS,
   SAVE_OPTIONS,
   STEP_OPTIONS,
@@ -93,7 +94,8 @@ export class CheckpointService {
   /**
    * Begins the new id `to` with the state of `from`, which stays as it is. The info names it as `parent`. Lane, step and
    * metadata are those of `from`; workflow and ttl are not. Rejects with `CHECKPOINT_INVALID` if `from` has no such
-   * version, and with `CheckpointConflictError` if there is a checkpoint `to`.
+   * version, with `LANE_UNKNOWN` if the app has no such lane (any more), and with `CheckpointConflictError` if there is a
+   * checkpoint `to`.
    */
   async fork(from: string, to: string, options?: ForkCheckpointOptions): Promise<CheckpointInfo> {
     const { version, workflow, lane } = FORK_OPTIONS.read(options);
@@ -101,9 +103,11 @@ export class CheckpointService {
     requireName(to, 'to');
     if (workflow !== undefined) requireName(workflow, 'workflow');
     const { lanes, codec } = this.settings;
-    if (lane !== undefined && !lanes.includes(lane)) throw new UnknownLaneError(lane, lanes);
+    if (lane !== undefined) requireLane(lane, lanes);
     const found = await this.find(from, version === undefined ? {} : { version });
     if (found === undefined) throw nothingToFork(from, version);
+    // The lane of the other id may have been one of an earlier release of the app.
+    requireLane(lane ?? found.record.lane, lanes);
     const saved = await this.saver.save(this.forked(found, to, { workflow, lane }), { expectedVersion: 0 });
     if (saved.outcome === 'conflict') throw new CheckpointConflictError(to, 0, saved.currentVersion);
     return toInfo(saved.record, codec);
@@ -112,19 +116,20 @@ export class CheckpointService {
   /**
    * Runs a step of a workflow once, and saves its result; from then on restores it. All callers of an id, in whatever
    * process, end with the one saved result: of two that ran the step, the later one adopts the result that was saved
-   * first. Concurrent calls in one process run it once. Each caller but the one whose function ran gets its own copy.
+   * first. Concurrent calls in one process run it once: the function and the labels of the first one count. A call that
+   * differs from it in `workflow`, `exclusive` or `onUnavailable`, or for which its result is older than `maxAge`, looks
+   * for itself when it has ended. Each caller but the one whose function ran gets its own copy.
+   *
+   * A step within a step of the same workflow belongs to the same run of it. Once the workflow was invalidated, a step of
+   * the run before neither runs nor saves: it rejects with `CheckpointConflictError`.
    *
    * A step that throws saves nothing. One that returns `undefined` saves nothing and runs again at the next call. Rejects
-   * with `CheckpointConflictError` if its workflow was invalidated while it ran, and with `REENTRANT` if it would wait
-   * for itself.
+   * with `COMPUTE_INVALID` if `run` is no function, and with `REENTRANT` if it would wait for itself, or if an exclusive
+   * step inside another has waited 30 s for another process.
    */
   async runStep<T>(id: string, run: () => T | PromiseLike<T>, options?: StepOptions): Promise<T> {
     const wanted = STEP_OPTIONS.read(options);
-    requireName(id, 'id');
-    const { lane, workflow } = wanted;
-    if (workflow !== undefined) requireName(workflow, 'workflow');
-    if (lane !== undefined && !this.settings.lanes.includes(lane))
-      throw new UnknownLaneError(lane, this.settings.lanes);
+    requireStep(id, run, wanted, this.settings.lanes);
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the step saves under the id is what it returns
     return (await this.steps.run(id, run, wanted)) as T;
   }
@@ -138,17 +143,19 @@ export class CheckpointService {
 
   /**
    * Removes all versions of a workflow, pinned ones too, so that it starts anew. Resolves with how many were removed. A step
-   * that began before cannot save afterwards: its caller gets `CheckpointConflictError`.
+   * that began before cannot save afterwards: its caller gets `CheckpointConflictError`. What is saved while the removal
+   * goes on stays.
    */
   async invalidateWorkflow(workflow: string): Promise<number> {
     requireName(workflow, 'workflow');
     const { events } = this.settings;
     let removed = 0;
-    for (;;) {
-      const slice = await this.saver.write((store) => store.invalidateWorkflow(workflow));
+    for (let upTo: number | undefined; ;) {
+      const slice = await this.saver.write((store) => store.invalidateWorkflow(workflow, upTo));
       for (const { id, version } of slice.removed) events.emit('checkpoint', { action: 'removed', id, version });
       removed += slice.removed.length;
-      if (slice.isDone) break;
+      upTo = slice.next;
+      if (upTo === undefined) break;
       await nextTurn();
     }
     events.emit('workflow', { action: 'invalidated', workflow, removed });
@@ -369,6 +376,10 @@ export class CheckpointService {
   private async read<T>(call: (store: CheckpointStore) => Promise<T>, whenClosed: T): Promise<T> {
     return this.saver.isClosed ? whenClosed : call(this.settings.store()).catch(throwUnavailable);
   }
+}
+
+function requireLane(lane: string, lanes: readonly string[]): void {
+  if (!lanes.includes(lane)) throw new UnknownLaneError(lane, lanes);
 }
 
 const nothingToFork = (from: string, version: number | undefined): LaneCacheError =>

@@ -1,4 +1,5 @@
 import type { TierOffReason } from '../events/reasons.js';
+import type { LeasePort } from './leases.js';
 import type { RemovalReason, RetentionRule } from './retention.js';
 
 /** A version to be saved. Times are epoch milliseconds. */
@@ -55,21 +56,6 @@ export interface StepStart {
   /** How often the workflow was invalidated; 0 without a workflow. */
   readonly epoch: number;
 }
-
-/** A request about the lease on an id. The token names the holder. */
-export interface LeaseRequest {
-  readonly action: 'take' | 'extend' | 'release';
-  readonly id: string;
-  readonly token: string;
-  /** Whether the holder may be cut off from the store while it lives. Such a lease must be extended. */
-  readonly isRemote?: boolean;
-}
-
-/** `leftMs`: how long the lease of another holder still lasts unless it is extended. */
-export type LeaseAnswer = { readonly isHeld: true } | { readonly isHeld: false; readonly leftMs: number };
-
-/** A holder that does not extend its lease loses it after this. */
-export const LEASE_MS = 3_000;
 
 /** A stored version. */
 export interface CheckpointRecord extends CheckpointDraft {
@@ -136,19 +122,20 @@ export interface CleanupPosition {
 export interface DueVersion {
   readonly record: CheckpointRecord;
   readonly reason: RemovalReason;
+  /** Whether it is the newest version of its id at the moment of its removal. */
+  readonly isNewest: boolean;
 }
 
 export interface CleanupSlice {
   readonly removed: readonly DueVersion[];
-  /** How many of the removed were the newest version of their id. */
-  readonly newestOfId: number;
   readonly pinnedKept: number;
   readonly next?: CleanupPosition;
 }
 
 export interface WorkflowSlice {
   readonly removed: readonly { readonly id: string; readonly version: number }[];
-  readonly isDone: boolean;
+  /** The position in the order of saving up to which versions are removed. Absent after the last slice. */
+  readonly next?: number;
 }
 
 export interface UsageCounts {
@@ -174,7 +161,7 @@ export type CheckpointStoreState =
  * they are durable, and take effect in the order of the calls. Of two saves that expect the same version exactly one
  * succeeds. A call that fails rejects, with `StorageFault` where the cause is the disk.
  */
-export interface CheckpointStore {
+export interface CheckpointStore extends LeasePort {
   readonly state: CheckpointStoreState;
   /** `caller` is the process that saves, if not this one. Processes that expect the same versions take turns. */
   save(draft: CheckpointDraft, state: Uint8Array, conditions?: SaveConditions, caller?: object): Promise<SaveOutcome>;
@@ -197,12 +184,11 @@ export interface CheckpointStore {
   /** Marks a workflow as done, until a version is saved in it. */
   finish(workflow: string): Promise<void>;
   /**
-   * One slice of the removal of a workflow, in one transaction: raises its epoch, so that steps that began before cannot
-   * save, and removes some of its versions. Call it until `isDone`.
+   * One slice of the removal of a workflow, in one transaction. The first one raises its epoch, so that steps that began
+   * before cannot save; none of its versions saved before is found from then on. Pass `next` until it is absent: versions
+   * that are saved meanwhile stay.
    */
-  invalidateWorkflow(workflow: string): Promise<WorkflowSlice>;
-  /** Takes, extends or releases the lease on an id. It ends by itself when its holder does not extend it. */
-  lease(request: LeaseRequest): Promise<LeaseAnswer>;
+  invalidateWorkflow(workflow: string, upTo?: number): Promise<WorkflowSlice>;
   /** Idempotent. Waits for accepted writes. Afterwards the state is off, `closed`. */
   close(): Promise<void>;
 }

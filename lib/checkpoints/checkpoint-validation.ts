@@ -82,7 +82,7 @@ const scalars = of(
     (value): value is Readonly<Record<string, string | number | boolean>> => {
       if (!isBag(value)) return false;
       const values = Object.values(value);
-      return values.length > 0 && values.length <= MAX_FILTER_NAMES && values.every((one) => isScalar(one));
+      return values.length > 0 && values.length <= MAX_NAMES && values.every((one) => isScalar(one));
     },
   ),
 );
@@ -128,7 +128,8 @@ export const STEP_OPTIONS = defineOptions<StepOptions>('runStep', {
   onUnavailable: oneOf('throw', 'run'),
 });
 
-const MAX_FILTER_NAMES = 32;
+/** Of the names in metadata that are indexed, and of those in a filter. */
+const MAX_NAMES = 32;
 const MAX_METADATA_BYTES = 64 * 1024;
 const DEFAULT_MAX_STATE_BYTES = 64 * 1024 ** 2;
 
@@ -147,6 +148,27 @@ export interface DraftSettings {
   readonly savedBy?: string;
 }
 
+/** Rejects what a step cannot be saved with, before it runs. */
+export function requireStep(id: string, run: unknown, options: StepOptions, lanes: readonly string[]): void {
+  const { lane, workflow, step, ttl } = options;
+  requireLabels(id, { workflow, step, ttl });
+  if (lane !== undefined && !lanes.includes(lane)) throw new UnknownLaneError(lane, lanes);
+  if (typeof run === 'function') return;
+  throw new LaneCacheError('COMPUTE_INVALID', `The step '${id}' must be a function, not ${shown(run)}.`, { key: id });
+}
+
+/** Returns the ttl in milliseconds, if there is one. */
+function requireLabels(
+  id: string,
+  { workflow, step, ttl }: { [K in 'workflow' | 'step' | 'ttl']: SaveCheckpointOptions[K] | undefined },
+): number | undefined {
+  requireName(id, 'id');
+  if (workflow !== undefined) requireName(workflow, 'workflow');
+  if (typeof step === 'string' && Buffer.byteLength(step) > MAX_ID_BYTES)
+    throw invalid('step', `takes more than ${MAX_ID_BYTES} bytes`);
+  return ttl === undefined ? undefined : requireLife(ttl, id);
+}
+
 /** Checks and encodes what a caller saves. */
 export function toDraft(
   settings: DraftSettings,
@@ -156,11 +178,9 @@ export function toDraft(
 ): { readonly draft: CheckpointDraft; readonly bytes: Uint8Array } {
   const { clock, codec, defaultLane, lanes, savedBy, maxStateBytes = DEFAULT_MAX_STATE_BYTES } = settings;
   const { lane = defaultLane, workflow, step, metadata, ttl } = options;
-  requireName(id, 'id');
+  const life = requireLabels(id, { workflow, step, ttl });
   if (!lanes.includes(lane)) throw new UnknownLaneError(lane, lanes);
-  if (workflow !== undefined) requireName(workflow, 'workflow');
-  requireStep(step);
-  const life = ttl === undefined ? undefined : requireLife(ttl, id);
+  const labels = metadata === undefined ? [] : labelsOf(requireFewNames(metadata));
   const bytes = encode(codec, id, 'state', state);
   if (bytes.length > maxStateBytes) throw new CheckpointTooLargeError(id, bytes.length, maxStateBytes);
   const savedAt = clock.now();
@@ -174,7 +194,7 @@ export function toDraft(
     ...(life !== undefined && { expiresAt: savedAt + life }),
     sizeBytes: bytes.length,
     checksum: checksumOf(bytes),
-    labels: metadata === undefined ? [] : labelsOf(metadata),
+    labels,
     ...(savedBy !== undefined && { savedBy }),
   };
   return { draft, bytes };
@@ -182,6 +202,15 @@ export function toDraft(
 
 const isScalar = (value: unknown): value is string | number | boolean =>
   typeof value === 'string' || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value));
+
+function requireFewNames(metadata: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const indexed = Object.values(metadata).filter((value) => isScalar(value)).length;
+  if (indexed <= MAX_NAMES) return metadata;
+  throw invalid(
+    'metadata',
+    `has ${indexed} names with texts, numbers or booleans; ${MAX_NAMES} is the most, because each is indexed. Put the others into an object of their own`,
+  );
+}
 
 /** One hash per text, number and boolean at the top level of metadata: of its name, its type and its value. */
 export function labelsOf(metadata: Readonly<Record<string, unknown>>): readonly string[] {
@@ -250,12 +279,6 @@ export function requireName(name: unknown, field: 'id' | 'workflow' | 'from' | '
   const bytes = Buffer.byteLength(name);
   if (bytes > MAX_ID_BYTES)
     throw invalid(field, `takes ${bytes} bytes; ${MAX_ID_BYTES} is the most. Hash what is longer`);
-}
-
-/** A text may be as long as an id. */
-function requireStep(step: number | string | undefined): void {
-  if (typeof step !== 'string' || Buffer.byteLength(step) <= MAX_ID_BYTES) return;
-  throw invalid('step', `takes more than ${MAX_ID_BYTES} bytes`);
 }
 
 /** A whole number of at least `least`. */

@@ -10,7 +10,7 @@ export interface SaveCheckpointOptions {
   readonly lane?: LaneName;
   readonly workflow?: string;
   readonly step?: number | string;
-  /** At most 64 KB once encoded. */
+  /** At most 64 KB once encoded. At most 32 names of its top level may hold texts, numbers or booleans: they are indexed. */
   readonly metadata?: Readonly<Record<string, unknown>>;
   /** The newest version must have this number; 0 = there must be none. Else rejects with `CheckpointConflictError`. */
   readonly expectedVersion?: number;

@@ -77,6 +77,10 @@ const DEFAULT_DAYS = 7;
 
 /** The days of one lane. Infinity = versions are never too old. */
 export function daysOf(maxAgeDays: MaxAgeDays | undefined, lane: string): number {
-  const days = typeof maxAgeDays === 'object' ? maxAgeDays[lane] : maxAgeDays;
-  return days === false ? Infinity : (days ?? DEFAULT_DAYS);
+  if (typeof maxAgeDays !== 'object') return daysOrDefault(maxAgeDays);
+  // A lane may have the name of something that every object inherits.
+  return daysOrDefault(Object.hasOwn(maxAgeDays, lane) ? maxAgeDays[lane] : undefined);
 }
+
+const daysOrDefault = (days: number | false | undefined): number =>
+  days === false ? Infinity : (days ?? DEFAULT_DAYS);

@@ -1,14 +1,16 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { randomId, type Clock } from '../clock/clock.js';
+import type { Clock } from '../clock/clock.js';
 import { KeepAlive } from '../clock/keep-alive.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
 import { CheckpointConflictError, workflowInvalidated } from '../errors/checkpoint.errors.js';
 import { isLaneCacheError, LaneCacheError } from '../errors/lane-cache.error.js';
 import type { EventSink, LaneCacheEventMap } from '../events/event-map.js';
+import { toMilliseconds } from '../lanes/units.js';
 import { decodeState, type ValidVersion } from './checkpoint-restore.js';
 import type { CheckpointSaver, PreparedSave } from './checkpoint-saver.js';
-import { LEASE_MS, type StepStart } from './checkpoint-store.js';
+import type { StepStart } from './checkpoint-store.js';
 import type { RestoreCheckpointOptions, SaveCheckpointOptions, StepOptions } from './checkpoint.js';
+import { Lease, type LeasePort } from './leases.js';
 
 interface StepSettings {
   readonly clock: Clock;
@@ -17,20 +19,26 @@ interface StepSettings {
   readonly warn?: (message: string) => void;
 }
 
-/** What a step that runs holds, besides its function. */
+/** One call of a step, and the other steps that it waits for. */
 interface Step {
   readonly id: string;
   readonly run: () => unknown;
   readonly options: StepOptions;
+  /** The step in whose function it was called. */
+  readonly outer: Step | undefined;
+  readonly waitsFor: Set<Step>;
+  /** The epoch of its workflow when it began. Undefined before, and where checkpoints cannot be used. */
+  epoch: number | undefined;
   /** Whether its function has been called. It is not called again because checkpoints cannot be used. */
   hasRun: boolean;
+  /** Whether other processes wait for it. */
+  holdsLease: boolean;
 }
 
-/** How a step ended. A saved result is given to each caller as a copy of its own. */
+/** How a step ended. A result is given to each other caller as a copy of its own. No bytes: it is undefined. */
 type Outcome =
   | { readonly kind: 'restored'; readonly version: ValidVersion }
-  | { readonly kind: 'saved'; readonly value: unknown; readonly bytes: Uint8Array }
-  | { readonly kind: 'unsaved'; readonly value: unknown };
+  | { readonly kind: 'ran'; readonly value: unknown; readonly bytes: Uint8Array | undefined };
 
 /** What a step gave, ready to be saved. */
 interface Result {
@@ -39,15 +47,9 @@ interface Result {
   readonly durationMs: number;
 }
 
-/** A step under way in this process, and the other steps that it waits for. */
-interface Running {
-  readonly id: string;
-  readonly outer: Running | undefined;
-  readonly waitsFor: Set<Running>;
-}
-
+/** A step under way in this process. */
 interface Started {
-  readonly running: Running;
+  readonly step: Step;
   readonly outcome: Promise<Outcome>;
 }
 
@@ -55,7 +57,8 @@ type Restore = (id: string, options: RestoreCheckpointOptions) => Promise<ValidV
 
 /** How long a step waits before it asks for the lease of another process again. */
 const ASK_AGAIN_MS = 50;
-const EXTEND_EVERY_MS = LEASE_MS / 3;
+/** How long a step waits for another process while that may wait for a step of this one. */
+const WAIT_IN_CIRCLE_MS = 30_000;
 /** How often a result is offered again, after the version that was in its way had gone. */
 const MAX_OFFERS = 16;
 
@@ -64,60 +67,131 @@ const MAX_OFFERS = 16;
  * decides: a result is saved only if nothing was saved under the id since the step began.
  */
 export class StepRunner {
+  /** By id: the step that further callers may share. */
   private readonly running = new Map<string, Started>();
-  private readonly scopes = new AsyncLocalStorage<Running>();
+  /** All that run, also those of a workflow that was invalidated since they began. */
+  private readonly active = new Set<Step>();
+  private readonly scopes = new AsyncLocalStorage<Step>();
   private readonly keepAlive = new KeepAlive();
+  private readonly leases: LeasePort;
 
   constructor(
     private readonly settings: StepSettings,
     private readonly saver: CheckpointSaver,
     private readonly restore: Restore,
-  ) {}
+  ) {
+    this.leases = { lease: (request) => saver.write((store) => store.lease(request)) };
+  }
 
   async run(id: string, run: () => unknown, options: StepOptions): Promise<unknown> {
     const outer = this.scopes.getStore();
-    const current = this.running.get(id);
-    if (current !== undefined) return this.join(current, outer);
-    const running: Running = { id, outer, waitsFor: new Set() };
-    const outcome = this.scopes.run(running, () => this.perform({ id, run, options, hasRun: false }));
-    this.running.set(id, { running, outcome });
-    outer?.waitsFor.add(running);
-    try {
-      const ended = await outcome;
-      return ended.kind === 'saved' ? ended.value : this.copyOf(ended);
-    } finally {
-      this.running.delete(id);
-      outer?.waitsFor.delete(running);
-      // Up to Node.js 22 a storage slows every promise of the process until it is disabled. The next step enables it again.
-      if (this.running.size === 0) this.scopes.disable();
+    const step: Step = {
+      id,
+      run,
+      options,
+      outer,
+      waitsFor: new Set(),
+      epoch: undefined,
+      hasRun: false,
+      holdsLease: false,
+    };
+    for (;;) {
+      const start = await this.begin(step);
+      const current = this.running.get(id);
+      // A step of an earlier run of the workflow cannot save.
+      if (current === undefined || isOfAnEarlierRun(current.step, step)) return this.lead(step, start);
+      const outcome = await this.join(current, step);
+      if (outcome !== undefined) return this.copyOf(outcome);
     }
   }
 
-  private async join({ running, outcome }: Started, outer: Running | undefined): Promise<unknown> {
-    if (outer !== undefined && waitsForAnyOf(running, outer)) throw reentrant(running.id);
-    outer?.waitsFor.add(running);
+  /** Undefined if checkpoints cannot be used and the step may run without. */
+  private async begin(step: Step): Promise<StepStart | undefined> {
     try {
-      return this.copyOf(await outcome);
-    } finally {
-      outer?.waitsFor.delete(running);
+      const start = await this.startOf(step);
+      step.epoch = start.epoch;
+      return start;
+    } catch (error) {
+      if (!this.mayGoOn(step, error)) throw error;
+      return undefined;
     }
+  }
+
+  /** Rejects if the workflow was invalidated since the step, or the step around it, began. */
+  private async startOf(step: Step): Promise<StepStart> {
+    const { id, options } = step;
+    const { workflow = '' } = options;
+    const now = this.settings.clock.now();
+    const start = await this.saver.write((store) => store.begin(id, options.workflow, now));
+    const epoch = epochAround(step);
+    if (epoch !== undefined && epoch !== start.epoch) throw workflowInvalidated(id, workflow, start.currentVersion);
+    return start;
+  }
+
+  private async lead(step: Step, start: StepStart | undefined): Promise<unknown> {
+    const { id, outer } = step;
+    const started = { step, outcome: this.scopes.run(step, () => this.perform(step, start)) };
+    this.running.set(id, started);
+    this.active.add(step);
+    outer?.waitsFor.add(step);
+    try {
+      const outcome = await started.outcome;
+      return outcome.kind === 'ran' ? outcome.value : this.copyOf(outcome);
+    } finally {
+      if (this.running.get(id) === started) this.running.delete(id);
+      this.active.delete(step);
+      outer?.waitsFor.delete(step);
+      // Up to Node.js 22 a storage slows every promise of the process until it is disabled. The next step enables it again.
+      if (this.active.size === 0) this.scopes.disable();
+    }
+  }
+
+  /** Undefined if the outcome is not for this call, which looks for itself then. */
+  private async join({ step: leader, outcome }: Started, step: Step): Promise<Outcome | undefined> {
+    const { outer } = step;
+    if (outer !== undefined && waitsForAnyOf(leader, outer)) throw reentrant(leader.id);
+    const isShared = sharesWith(leader.options, step.options);
+    outer?.waitsFor.add(leader);
+    try {
+      const ended = await outcome;
+      return isShared && this.isFreshFor(step, ended) ? ended : undefined;
+    } catch (error) {
+      if (isShared) throw error;
+      return undefined;
+    } finally {
+      outer?.waitsFor.delete(leader);
+    }
+  }
+
+  private isFreshFor({ id, options: { maxAge } }: Step, outcome: Outcome): boolean {
+    if (outcome.kind === 'ran' || maxAge === undefined) return true;
+    const ageMs = this.settings.clock.now() - outcome.version.record.savedAt;
+    return ageMs <= toMilliseconds(maxAge, { key: id, field: 'maxAge' });
   }
 
   private copyOf(outcome: Outcome): unknown {
     const { codec } = this.settings;
     if (outcome.kind === 'restored') return decodeState(codec, outcome.version);
-    return outcome.kind === 'saved' ? codec.decode(outcome.bytes) : outcome.value;
+    return outcome.bytes === undefined ? undefined : codec.decode(outcome.bytes);
   }
 
-  private async perform(step: Step): Promise<Outcome> {
+  private async perform(step: Step, start: StepStart | undefined): Promise<Outcome> {
+    if (start === undefined) return this.runUnsaved(step);
     try {
-      const found = await this.restored(step, 'restored');
+      const found = start.currentVersion === 0 ? undefined : await this.restored(step, 'restored');
       if (found !== undefined) return found;
-      return step.options.exclusive === true ? await this.runAlone(step) : await this.runAgainstOthers(step, undefined);
+      return step.options.exclusive === true
+        ? await this.runAlone(step)
+        : await this.runAgainstOthers(step, start, undefined);
     } catch (error) {
       if (step.hasRun || !this.mayGoOn(step, error)) throw error;
-      return { kind: 'unsaved', value: await step.run() };
+      return this.runUnsaved(step);
     }
+  }
+
+  private async runUnsaved(step: Step): Promise<Outcome> {
+    const { value, durationMs } = await this.timed(step);
+    return { kind: 'ran', value, bytes: value === undefined ? value : this.prepare(step, value, durationMs).bytes };
   }
 
   /** Whether the step goes on without its checkpoint after this error. Warns of it then. */
@@ -129,60 +203,54 @@ export class StepRunner {
 
   /** Takes the lease on the id, or waits for the result of the process that has it. */
   private async runAlone(step: Step): Promise<Outcome> {
+    const { clock } = this.settings;
+    const giveUpAt = clock.monotonic() + WAIT_IN_CIRCLE_MS;
     for (;;) {
-      const token = randomId();
-      const lease = await this.saver.write((store) => store.lease({ action: 'take', id: step.id, token }));
-      if (!lease.isHeld) {
-        await this.pause(Math.min(Math.max(lease.leftMs, 1), ASK_AGAIN_MS));
-        const found = await this.restored(step, 'adopted');
-        if (found !== undefined) return found;
+      const lease = await Lease.take(this.leases, clock, step.id);
+      if (lease instanceof Lease) {
+        const outcome = await this.withLease(step, lease);
+        if (outcome !== undefined) return outcome;
         continue;
       }
-      const outcome = await this.withLease(step, token);
-      if (outcome !== undefined) return outcome;
+      if (clock.monotonic() >= giveUpAt && this.isAwaitedByHolder(step)) throw waitedTooLong(step.id);
+      await this.pause(Math.min(Math.max(lease.leftMs, 1), ASK_AGAIN_MS));
+      const found = await this.restored(step, 'adopted');
+      if (found !== undefined) return found;
     }
   }
 
+  /** Whether a step for which other processes wait, waits for this one. */
+  private isAwaitedByHolder(step: Step): boolean {
+    return [...this.active].some((other) => other.holdsLease && reaches(other, new Set([step])));
+  }
+
   /** Undefined if the lease was lost, and with it the right to save. */
-  private async withLease(step: Step, token: string): Promise<Outcome | undefined> {
-    const { clock } = this.settings;
-    const { id } = step;
-    let cancel = (): void => undefined;
-    const extend = (): void => {
-      cancel = clock.schedule(EXTEND_EVERY_MS, () => {
-        this.saver.write((store) => store.lease({ action: 'extend', id, token })).catch(() => undefined);
-        extend();
-      });
-    };
-    extend();
+  private async withLease(step: Step, lease: Lease): Promise<Outcome | undefined> {
+    step.holdsLease = true;
     try {
-      return await this.runAgainstOthers(step, token);
+      return await this.runAgainstOthers(step, await this.startOf(step), lease);
     } catch (error) {
       if (error instanceof LeaseLost) return undefined;
       throw error;
     } finally {
-      cancel();
-      // A save has released it already. One that cannot be released ends by itself.
-      await this.saver.write((store) => store.lease({ action: 'release', id, token })).catch(() => undefined);
+      step.holdsLease = false;
+      // A save has released it already.
+      await lease.release();
     }
   }
 
-  private async runAgainstOthers(step: Step, lease: string | undefined): Promise<Outcome> {
-    const { id, options } = step;
-    const now = this.settings.clock.now();
-    const start = await this.saver.write((store) => store.begin(id, options.workflow, now));
-    if (start.currentVersion > 0) {
-      const found = await this.restored(step, 'adopted');
-      if (found !== undefined) return found;
-    }
+  private async runAgainstOthers(step: Step, start: StepStart, lease: Lease | undefined): Promise<Outcome> {
+    // Others may have saved while it waited for its lease.
+    const found = lease === undefined || start.currentVersion === 0 ? undefined : await this.restored(step, 'adopted');
+    if (found !== undefined) return found;
     const { value, durationMs } = await this.timed(step);
-    if (value === undefined) return { kind: 'unsaved', value };
+    if (value === undefined) return { kind: 'ran', value, bytes: undefined };
     const prepared = this.prepare(step, value, durationMs);
     try {
       return await this.offer(step, { value, prepared, durationMs }, start, lease);
     } catch (error) {
       if (!this.mayGoOn(step, error)) throw error;
-      return { kind: 'unsaved', value };
+      return { kind: 'ran', value, bytes: prepared.bytes };
     }
   }
 
@@ -191,16 +259,16 @@ export class StepRunner {
     step: Step,
     { value, prepared, durationMs }: Result,
     start: StepStart,
-    lease: string | undefined,
+    lease: Lease | undefined,
   ): Promise<Outcome> {
     const { id, options } = step;
-    const fence = { epoch: start.epoch, ...(lease !== undefined && { lease }) };
+    const fence = { epoch: start.epoch, ...(lease !== undefined && { lease: lease.token }) };
     let { currentVersion } = start;
     for (let offers = 0; offers < MAX_OFFERS; offers += 1) {
       const saved = await this.saver.save(prepared, { ...fence, expectedVersion: currentVersion });
       if (saved.outcome === 'saved') {
         this.emit(step, 'saved', { version: saved.record.version, durationMs });
-        return { kind: 'saved', value, bytes: prepared.bytes };
+        return { kind: 'ran', value, bytes: prepared.bytes };
       }
       if (saved.cause === 'workflow') throw workflowInvalidated(id, options.workflow ?? '', saved.currentVersion);
       if (saved.cause === 'lease') throw new LeaseLost();
@@ -273,18 +341,43 @@ class LeaseLost extends Error {
   override readonly name = 'LeaseLost';
 }
 
+/** The epoch in which a step must save: its own, or that of the nearest step around it in the same workflow. */
+function epochAround({ epoch, outer, options: { workflow } }: Step): number | undefined {
+  if (epoch !== undefined || workflow === undefined) return epoch;
+  for (let around = outer; around !== undefined; around = around.outer)
+    if (around.options.workflow === workflow && around.epoch !== undefined) return around.epoch;
+  return undefined;
+}
+
+const isOfAnEarlierRun = (running: Step, step: Step): boolean =>
+  running.options.workflow === step.options.workflow &&
+  running.epoch !== undefined &&
+  step.epoch !== undefined &&
+  running.epoch < step.epoch;
+
+/** Whether the outcome of a call with the one options is what a call with the other options may give. */
+const sharesWith = (one: StepOptions, other: StepOptions): boolean =>
+  one.workflow === other.workflow &&
+  (one.exclusive ?? false) === (other.exclusive ?? false) &&
+  (one.onUnavailable ?? 'throw') === (other.onUnavailable ?? 'throw');
+
 /** Whether `target` waits, perhaps through others, for `step` or for a step around it. */
-function waitsForAnyOf(target: Running, step: Running): boolean {
-  const asking = new Set<Running>();
-  for (let outer: Running | undefined = step; outer !== undefined; outer = outer.outer) asking.add(outer);
-  const seen = new Set<Running>();
-  const reaches = (one: Running): boolean => {
-    if (asking.has(one)) return true;
+function waitsForAnyOf(target: Step, step: Step): boolean {
+  const asking = new Set<Step>();
+  for (let outer: Step | undefined = step; outer !== undefined; outer = outer.outer) asking.add(outer);
+  return reaches(target, asking);
+}
+
+/** Whether `from` is one of the steps, or waits, perhaps through others, for one. */
+function reaches(from: Step, wanted: ReadonlySet<Step>): boolean {
+  const seen = new Set<Step>();
+  const visit = (one: Step): boolean => {
+    if (wanted.has(one)) return true;
     if (seen.has(one)) return false;
     seen.add(one);
-    return [...one.waitsFor].some((next) => reaches(next));
+    return [...one.waitsFor].some((next) => visit(next));
   };
-  return reaches(target);
+  return visit(from);
 }
 
 const isUnavailable = (error: unknown): error is LaneCacheError =>
@@ -294,5 +387,12 @@ const reentrant = (id: string): LaneCacheError =>
   new LaneCacheError(
     'REENTRANT',
     `The step '${id}' asked for '${id}' itself, perhaps through other steps, and would wait for itself. Give the inner step an id of its own.`,
+    { key: id },
+  );
+
+const waitedTooLong = (id: string): LaneCacheError =>
+  new LaneCacheError(
+    'REENTRANT',
+    `The exclusive step '${id}' has waited ${WAIT_IN_CIRCLE_MS / 1_000} s for another process, inside a step for which that process may wait in turn. Let all processes run exclusive steps inside others in the same order.`,
     { key: id },
   );

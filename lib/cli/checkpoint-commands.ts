@@ -18,8 +18,10 @@ export async function status(context: CommandContext): Promise<void> {
 }
 
 function ofLane({ state, reason, lanes }: CheckpointStatus, lane: string): CheckpointStatus {
-  const counts = lanes[lane] ?? { cachedCheckpoints: 0, versions: 0, bytes: 0 };
-  return { ...counts, state, ...(reason !== undefined && { reason }), lanes: lane in lanes ? { [lane]: counts } : {} };
+  const inLane = Object.hasOwn(lanes, lane) ? lanes[lane] : undefined;
+  const counts = inLane ?? { cachedCheckpoints: 0, versions: 0, bytes: 0 };
+  const named = inLane === undefined ? {} : { [lane]: inLane };
+  return { ...counts, state, ...(reason !== undefined && { reason }), lanes: named };
 }
 
 function statusText(counts: CheckpointStatus, { paint }: Terminal): string {

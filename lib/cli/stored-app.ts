@@ -35,7 +35,8 @@ function operationsOf(app: LaneCacheApp, record: AppRecord | undefined): Operati
 
 /** The counters that the app saved, with the present number and size of stored entries. */
 function withUsage(saved: MetricsReport, now: MetricsReport): MetricsReport {
-  const lanes = Object.entries(saved.lanes).map(([lane, metrics]) => [lane, laneWithUsage(metrics, now.lanes[lane])]);
+  const present = new Map(Object.entries(now.lanes));
+  const lanes = Object.entries(saved.lanes).map(([lane, metrics]) => [lane, laneWithUsage(metrics, present.get(lane))]);
   return { ...saved, lanes: Object.fromEntries(lanes) };
 }
 

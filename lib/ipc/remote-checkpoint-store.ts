@@ -8,8 +8,6 @@ import type {
   CleanupPosition,
   CleanupRule,
   CleanupSlice,
-  LeaseAnswer,
-  LeaseRequest,
   ListQuery,
   ListSlice,
   ReadOutcome,
@@ -19,6 +17,7 @@ import type {
   VersionSelector,
   WorkflowSlice,
 } from '../checkpoints/checkpoint-store.js';
+import type { LeaseAnswer, LeaseRequest } from '../checkpoints/leases.js';
 import { type Clock, randomId } from '../clock/clock.js';
 import { DeadlineError, withDeadline } from '../clock/timers.js';
 import { StorageFault } from '../storage/environment.js';
@@ -72,8 +71,8 @@ export class RemoteCheckpointStore implements CheckpointStore {
     return this.ask('finish', [workflow]);
   }
 
-  invalidateWorkflow(workflow: string): Promise<WorkflowSlice> {
-    return this.ask('invalidateWorkflow', [workflow]);
+  invalidateWorkflow(workflow: string, upTo?: number): Promise<WorkflowSlice> {
+    return this.ask('invalidateWorkflow', [workflow, upTo]);
   }
 
   lease(request: LeaseRequest): Promise<LeaseAnswer> {

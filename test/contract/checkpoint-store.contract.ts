@@ -150,6 +150,31 @@ export function checkpointStoreContract(name: string, open: () => Promise<Opened
       expect(await list({ limit: 4, ...(next !== undefined && { after: next }) })).toBe('10');
     });
 
+    it('names a next page only where there is one', async () => {
+      for (const id of 'abcd') await store.save(draft(id), STATE);
+      for (const query of [{}, { since: NOW }, { lane: 'standard' }]) {
+        const first = await store.list({ ...query, limit: 2 });
+        const second = await store.list({ ...query, limit: 2, ...(first.next && { after: first.next }) });
+        expect([...first.records, ...second.records].map(({ id }) => id).join('')).toBe('dcba');
+        expect(second.next).toBeUndefined();
+      }
+    });
+
+    it('counts lanes that are named as what objects inherit', async () => {
+      const lanes = ['constructor', 'toString', '__proto__'];
+      for (const lane of [...lanes, ...lanes]) await store.save(draft('a', { lane }), STATE);
+      await store.remove('a', 1);
+      const { total, lanes: byLane } = await store.usage(NOW);
+      expect(total).toMatchObject({ ids: 1, versions: 5 });
+      expect(Object.entries(byLane).map(([lane, { ids, versions }]) => [lane, ids, versions])).toEqual(
+        expect.arrayContaining([
+          ['constructor', 1, 1],
+          ['toString', 1, 2],
+          ['__proto__', 1, 2],
+        ]),
+      );
+    });
+
     it('cleans what is due, in slices, and nothing else', async () => {
       await Promise.all(Array.from({ length: 120 }, (_, n) => store.save(draft(`${n}`, { savedAt: NOW + n }), STATE)));
       await store.save(draft('expired', { savedAt: NOW + 999, expiresAt: NOW + 1_000 }), STATE);
@@ -259,12 +284,55 @@ export function checkpointStoreContract(name: string, open: () => Promise<Opened
       });
     });
 
+    describe('a save that trims many', () => {
+      const trim = { keepVersions: 2, keepUnfinished: false };
+
+      it('removes the oldest first, and the others at the next saves', async () => {
+        await Promise.all(Array.from({ length: 100 }, () => store.save(draft('a'), STATE)));
+        const saved = await store.save(draft('a'), STATE, { trim });
+        const trimmed = saved.outcome === 'saved' ? (saved.trimmed ?? []) : [];
+        expect(trimmed.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 64 }, (_, n) => n + 1));
+        await store.save(draft('a'), STATE, { trim });
+        expect(await store.versions('a')).toEqual([102, 101]);
+      });
+
+      it('passes over pinned ones, however many', async () => {
+        const pinned = Array.from({ length: 260 }, (_, n) => n + 1);
+        await Promise.all(pinned.map(() => store.save(draft('a'), STATE)));
+        await Promise.all(pinned.map((version) => store.mark('a', 'pinned', version)));
+        for (let n = 0; n < 5; n += 1) await store.save(draft('a'), STATE, { trim });
+        expect((await store.versions('a')).slice(0, 3)).toEqual([265, 264, 260]);
+      });
+    });
+
     describe('a workflow that is invalidated', () => {
+      it('is gone at once, though it is removed in slices, and what is saved meanwhile stays', async () => {
+        const ids = Array.from({ length: 150 }, (_, n) => `${n}`);
+        await Promise.all(ids.map((id) => store.save(draft(id, { workflow: 'w' }), STATE)));
+        const { removed, next } = await store.invalidateWorkflow('w');
+        expect(removed.length).toBeLessThan(150);
+        expect(await store.read('149', { asOf: NOW })).toEqual({ outcome: 'absent' });
+        expect(await store.read('149', { version: 1 })).toEqual({ outcome: 'absent' });
+        expect(await store.history('149', 9)).toEqual([]);
+        expect((await store.list({ workflow: 'w', limit: 9 })).records).toEqual([]);
+        const start = await store.begin('149', 'w', NOW);
+        expect(start).toEqual({ currentVersion: 0, epoch: 1 });
+        const conditions = { expectedVersion: 0, epoch: start.epoch };
+        for (let upTo = next; upTo !== undefined;) {
+          await store.save(draft('149', { workflow: 'w' }), STATE, conditions);
+          upTo = (await store.invalidateWorkflow('w', upTo)).next;
+        }
+        expect((await store.list({ limit: 9 })).records.map(({ id, version }) => [id, version])).toEqual([['149', 2]]);
+        expect(await store.begin('149', 'w', NOW)).toEqual({ currentVersion: 2, epoch: 1 });
+      });
+
       const invalidate = async (workflow: string): Promise<number> => {
-        for (let removed = 0; ;) {
-          const slice = await store.invalidateWorkflow(workflow);
+        let removed = 0;
+        for (let upTo: number | undefined; ;) {
+          const slice = await store.invalidateWorkflow(workflow, upTo);
           removed += slice.removed.length;
-          if (slice.isDone) return removed;
+          upTo = slice.next;
+          if (upTo === undefined) return removed;
         }
       };
 

@@ -60,3 +60,24 @@ export const checkpointsInMemory = (
   const environment = new MemoryEnvironment((detail) => faults.note('damaged', detail, new Error(detail)));
   return checkpointsOver(environment, settings, faults);
 };
+
+/** Two processes that share one store. */
+export const twoProcesses = (): ReturnType<typeof checkpointsInMemory> & { readonly other: CheckpointService } => {
+  const first = checkpointsInMemory();
+  const { clock, events, store } = first;
+  return { ...first, other: checkpointsInMemory({ clock, events, store: () => store }).service };
+};
+
+/** Lets the calls under way go as far as they can. */
+export const settle = async (): Promise<void> => {
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+};
+
+/** Lets the clock go on, in small steps, while the calls under way go as far as they can. */
+export const pass = async (clock: FakeClock, ms: number, stepMs = 100): Promise<void> => {
+  for (let passed = 0; passed < ms; passed += stepMs) {
+    await settle();
+    await clock.advance(`${stepMs}ms`);
+  }
+  await settle();
+};

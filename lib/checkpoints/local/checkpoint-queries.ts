@@ -23,6 +23,7 @@ import {
   pointerRow,
   ranges,
   scopeOf,
+  versionsIn,
   type Pointer,
   type Scope,
   type FaultReportingTable,
@@ -68,7 +69,12 @@ export async function list(rows: CheckpointRows, query: ListQuery): Promise<List
       if (labels.length === 0 && records.length === limit && last !== undefined)
         return { records, next: positionOf(last) };
       const record = pointedAt(rows, value);
-      if (record === undefined || !labels.every((label) => record.labels?.includes(label) === true)) continue;
+      if (
+        record === undefined ||
+        rows.isInvalidated(record) ||
+        !labels.every((label) => record.labels?.includes(label) === true)
+      )
+        continue;
       if (records.length === limit && last !== undefined) return { records, next: positionOf(last) };
       records.push(record);
       last = key;
@@ -145,13 +151,12 @@ function pointedAt(rows: CheckpointRows, value: Uint8Array): CheckpointRecord | 
 /** The stored counts, less the ids of which no version can be restored. */
 export async function usage(rows: CheckpointRows, now: number): Promise<CheckpointUsage> {
   const lost = await deadIds(rows, now);
-  const lanes: Record<string, UsageCounts> = {};
   const prefix = laneScope('');
-  for (const key of rows.tables.usage.keys({ start: prefix, end: `${prefix}\u{10ffff}` })) {
+  const lanes = [...rows.tables.usage.keys({ start: prefix, end: `${prefix}\u{10ffff}` })].map((key) => {
     const lane = String(key).slice(prefix.length);
-    lanes[lane] = counts(rows, String(key), lost.byLane.get(lane) ?? 0);
-  }
-  return { total: counts(rows, EVERYTHING, lost.total), lanes };
+    return [lane, counts(rows, String(key), lost.byLane.get(lane) ?? 0)] as const;
+  });
+  return { total: counts(rows, EVERYTHING, lost.total), lanes: Object.fromEntries(lanes) };
 }
 
 function counts(rows: CheckpointRows, scope: Scope, lost: number): UsageCounts {
@@ -185,11 +190,11 @@ async function deadIds(rows: CheckpointRows, now: number): Promise<DeadIds> {
   let total = 0;
   const byLane = new Map<string, number>();
   for (const [idKey, lanes] of dead) {
-    const all = rows.head(idKey).lanes;
+    const head = rows.head(idKey);
     for (const [lane, versions] of lanes) {
-      if (versions.size === all[lane]) byLane.set(lane, (byLane.get(lane) ?? 0) + 1);
+      if (versions.size === versionsIn(head, lane)) byLane.set(lane, (byLane.get(lane) ?? 0) + 1);
     }
-    const isAlive = Object.entries(all).some(([lane, count]) => (lanes.get(lane)?.size ?? 0) < count);
+    const isAlive = Object.entries(head.lanes).some(([lane, count]) => (lanes.get(lane)?.size ?? 0) < count);
     if (!isAlive) total += 1;
   }
   return { total, byLane };
@@ -253,7 +258,6 @@ export function cleanSlice(
   const { index, range } = rangeOf(rows, rule, from);
   const found = [...index.range({ ...range, limit: CLEANING_SLICE })];
   const removed: DueVersion[] = [];
-  let newestOfId = 0;
   let pinnedKept = 0;
   let examined = 0;
   for (const { key, value } of found) {
@@ -273,13 +277,13 @@ export function cleanSlice(
       if (verdict.keep === 'pinned') pinnedKept += 1;
       continue;
     }
-    if (rows.head(pointer[0]).newest === pointer[1]) newestOfId += 1;
+    const isNewest = rows.head(pointer[0]).newest === pointer[1];
     removal.remove(...pointer);
-    removed.push({ record, reason: verdict.remove });
+    removed.push({ record, reason: verdict.remove, isNewest });
   }
   const isCut = examined < found.length || examined === CLEANING_SLICE;
   const next = nextPosition(from, isCut ? found[examined - 1]?.key : undefined, rule);
-  return { removed, newestOfId, pinnedKept, ...(next !== undefined && { next }) };
+  return { removed, pinnedKept, ...(next !== undefined && { next }) };
 }
 
 function rangeOf(

@@ -12,6 +12,7 @@ import {
   ranges,
   recordRow,
   storeRow,
+  tokenRow,
   usageRow,
   workflowRow,
   pointerRow,
@@ -21,6 +22,7 @@ import {
   type Pointer,
   type Scope,
   type StoreRow,
+  type TokenRow,
   type UsageRow,
   type WorkflowRow,
   WriteBatch,
@@ -60,11 +62,12 @@ export class CheckpointRows {
     if (head !== undefined) return head;
     const versions = [...this.versions(idKey)];
     const newest = versions[0] ?? 0;
-    const lanes: Record<string, number> = {};
+    const counts = new Map<string, number>();
     for (const version of versions) {
       const lane = this.record(idKey, version)?.lane;
-      if (lane !== undefined) lanes[lane] = (lanes[lane] ?? 0) + 1;
+      if (lane !== undefined) counts.set(lane, (counts.get(lane) ?? 0) + 1);
     }
+    const lanes = Object.fromEntries(counts);
     // The store has had at least as many saves as the id has had versions.
     return { counter: bytes === undefined ? newest : Math.max(newest, this.store.sequence), newest, lanes };
   }
@@ -73,6 +76,16 @@ export class CheckpointRows {
   record(idKey: string, version: number): CheckpointRecord | undefined {
     const record = recordRow.open(this.source.get(this.tables.versions, [idKey, version]));
     return record?.version === version ? record : undefined;
+  }
+
+  /** Where the save with this token was stored, if the id remembers it. */
+  saved(idKey: string, token: string): TokenRow | undefined {
+    return tokenRow.open(this.source.get(this.tables.tokens, [idKey, token]));
+  }
+
+  /** Whether the workflow of the version was invalidated since it was saved. */
+  isInvalidated({ workflow, sequence }: CheckpointRecord): boolean {
+    return workflow !== undefined && sequence <= (this.workflow(workflow).removedUpTo ?? 0);
   }
 
   /** The other versions of the id of `record`, for the decision about it. */
@@ -106,19 +119,24 @@ export class CheckpointRows {
     return newer;
   }
 
-  /** The first index rows of a scope in the order of saving, at most `limit`, with the changes of the batch. */
-  firstOf(scope: Scope, limit: number): readonly { readonly key: TableKey; readonly pointer: Pointer | undefined }[] {
+  /** The first index rows of a scope up to a position in the order of saving, at most `limit`, with the changes of the batch. */
+  firstOf(
+    scope: Scope,
+    upTo: number,
+    limit: number,
+  ): readonly { readonly key: TableKey; readonly pointer: Pointer | undefined }[] {
     const { order } = this.tables;
     const batch = this.source instanceof WriteBatch ? this.source : undefined;
     const found: { readonly key: TableKey; readonly pointer: Pointer | undefined }[] = [];
     for (const { key, value } of order.range({
-      ...ranges.orderUp(scope, 0),
+      ...ranges.orderUp(scope, 0, upTo),
       limit: limit + (batch?.countOf(order) ?? 0),
     })) {
       if (batch?.changes(order, key) !== true) found.push({ key, pointer: pointerRow.open(value) });
     }
     for (const key of batch?.putKeys(order) ?? []) {
-      if (typeof key === 'object' && key[0] === scope)
+      const [sequence = Infinity] = numbersOf(key);
+      if (typeof key === 'object' && key[0] === scope && sequence <= upTo)
         found.push({ key, pointer: pointerRow.open(this.source.get(order, key)) });
     }
     return found.slice(0, limit);
@@ -150,23 +168,45 @@ export class CheckpointRows {
     return versions.toSorted((a, b) => a - b).slice(0, limit);
   }
 
+  /** The newest ones below `below`, newest first, at most `limit`. */
+  below(idKey: string, below: number, limit: number): readonly number[] {
+    const versions: number[] = [];
+    for (const version of this.versions(idKey)) {
+      if (version < below) versions.push(version);
+      if (versions.length === limit) break;
+    }
+    return versions;
+  }
+
+  /** The version at place `place` among those that can be restored, are not pinned, and are counted from the newest; 0 = none. */
+  restorableAt(idKey: string, place: number, now: number): number {
+    let newer = 0;
+    for (const version of this.versions(idKey)) {
+      const record = this.record(idKey, version);
+      if (record === undefined || record.pinned || !isRestorable(record, now)) continue;
+      if (++newer === place) return version;
+    }
+    return 0;
+  }
+
   /** The newest committed ones below `below`, newest first, at most `limit`. */
   newest(idKey: string, below: number, limit: number): readonly number[] {
     const range = { ...ranges.versionsDown(idKey, below), limit };
     return [...this.tables.versions.keys(range)].flatMap((key) => numbersOf(key));
   }
 
-  /** The newest version that has not expired; 0 = none. An unreadable one counts, because it exists. */
+  /** The newest version that is not past; 0 = none. An unreadable one counts, because it exists. */
   current(idKey: string, now: number): number {
     const { newest } = this.head(idKey);
-    if (newest === 0) return 0;
-    const record = this.record(idKey, newest);
-    if (record === undefined || !hasExpired(record, now)) return newest;
-    for (const version of this.versions(idKey)) {
-      const older = this.record(idKey, version);
-      if (older === undefined || !hasExpired(older, now)) return version;
-    }
+    if (newest === 0 || !this.isPast(idKey, newest, now)) return newest;
+    for (const version of this.versions(idKey)) if (!this.isPast(idKey, version, now)) return version;
     return 0;
+  }
+
+  /** Whether the version has expired or was invalidated with its workflow. */
+  private isPast(idKey: string, version: number, now: number): boolean {
+    const record = this.record(idKey, version);
+    return record !== undefined && (hasExpired(record, now) || this.isInvalidated(record));
   }
 
   /** Versions that the batch adds or changes. */

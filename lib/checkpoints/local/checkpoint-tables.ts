@@ -85,13 +85,14 @@ export interface Head {
   readonly newest: number;
   /** How many versions exist, by lane. */
   readonly lanes: Readonly<Record<string, number>>;
-  /** The last saves that had a token, newest first. */
-  readonly saves?: readonly TokenSave[];
 }
 
-/** A save that may be repeated because its answer was lost, perhaps after its version was removed. */
-interface TokenSave {
-  readonly token: string;
+/** How many versions of an id exist in a lane. A lane may have the name of something that every object inherits. */
+export const versionsIn = ({ lanes }: Head, lane: string): number =>
+  (Object.hasOwn(lanes, lane) ? lanes[lane] : 0) ?? 0;
+
+/** Where a save with a token was stored. It may be repeated because its answer was lost, perhaps after its removal. */
+export interface TokenRow {
   readonly version: number;
   readonly sequence: number;
 }
@@ -101,6 +102,8 @@ export interface WorkflowRow {
   /** How often the workflow was invalidated. */
   readonly epoch: number;
   readonly isFinished: boolean;
+  /** Versions up to this position in the order of saving were invalidated: they are gone, though not all are removed. */
+  readonly removedUpTo?: number;
 }
 
 /** The lease on an id. */
@@ -131,6 +134,9 @@ export const storeRow = new ChecksummedRow<StoreRow>();
 export const usageRow = new ChecksummedRow<UsageRow>();
 export const workflowRow = new ChecksummedRow<WorkflowRow>();
 export const leaseRow = new ChecksummedRow<LeaseRow>();
+export const tokenRow = new ChecksummedRow<TokenRow>();
+/** The token in one place of the ring of an id. */
+export const placeRow = new ChecksummedRow<string>();
 
 /** The numbers behind the first part of a key. */
 export const numbersOf = (key: TableKey): readonly number[] =>
@@ -160,6 +166,8 @@ export class CheckpointTables {
   readonly workflows: FaultReportingTable;
   /** idKey -> LeaseRow */
   readonly leases: FaultReportingTable;
+  /** [idKey, token] -> TokenRow, and [idKey, place] -> token: a ring of the last saves of an id that had one */
+  readonly tokens: FaultReportingTable;
 
   /** `faults` gets what the environment reports. */
   constructor(environment: Environment, faults: ReadFaults) {
@@ -175,6 +183,7 @@ export class CheckpointTables {
     this.usage = table('usage');
     this.workflows = table('workflows');
     this.leases = table('leases');
+    this.tokens = table('tokens');
   }
 }
 
@@ -208,7 +217,11 @@ export const ranges = {
     reverse: true,
   }),
 
-  orderUp: (scope: Scope, after: number): RangeOptions => ({ start: [scope, after + 0.5], end: [scope, HIGHEST] }),
+  /** Up to `upTo`, which belongs to it. */
+  orderUp: (scope: Scope, after: number, upTo: number = HIGHEST - 1): RangeOptions => ({
+    start: [scope, after + 0.5],
+    end: [scope, upTo + 0.5],
+  }),
 
   /** Strictly before `end`. */
   timesUp: (scope: Scope, after: readonly [time: number, sequence: number] | undefined, end: number): RangeOptions => ({

@@ -23,17 +23,21 @@ import {
   labelScope,
   laneScope,
   leaseRow,
+  placeRow,
   pointerRow,
   ranges,
   recordRow,
   scopeOf,
   scopesOf,
   storeRow,
+  tokenRow,
   usageRow,
+  versionsIn,
   workflowRow,
   type CheckpointTables,
   type Head,
   type LeaseRow,
+  type TokenRow,
   type Pointer,
   type FaultReportingTable,
   type WorkflowRow,
@@ -42,22 +46,15 @@ import {
 
 /** How many versions one save removes at most. */
 const MAX_TRIMMED = 64;
-/** How many saves with a token an id remembers. */
-const REMEMBERED_SAVES = 8;
+/** How many versions one save examines at most at each end of those that it may remove. */
+const MAX_EXAMINED = 256;
+/** How many saves with a token an id remembers: more than a process that goes away can leave unanswered. */
+const REMEMBERED_SAVES = 1_024;
 
 const recordOf = (
   draft: CheckpointDraft,
   { version, sequence }: { readonly version: number; readonly sequence: number },
 ): CheckpointRecord => ({ ...draft, version, sequence, pinned: false, damaged: false });
-
-/** The saves that an id remembers after one more. */
-function savesOf(
-  { saves = [] }: Head,
-  token: string | undefined,
-  saved: { readonly version: number; readonly sequence: number },
-): Pick<Head, 'saves'> {
-  return token === undefined ? {} : { saves: [{ token, ...saved }, ...saves].slice(0, REMEMBERED_SAVES) };
-}
 
 /** Changes a version together with its state, indexes and counts, in one batch. */
 export class CheckpointWriter {
@@ -73,7 +70,7 @@ export class CheckpointWriter {
   save(draft: CheckpointDraft, state: Uint8Array, conditions: SaveConditions): SaveOutcome {
     const idKey = keyOf(draft.id);
     const head = this.rows.head(idKey);
-    const before = draft.token === undefined ? undefined : head.saves?.find(({ token }) => token === draft.token);
+    const before = draft.token === undefined ? undefined : this.rows.saved(idKey, draft.token);
     if (before !== undefined) return { outcome: 'saved', record: recordOf(draft, before) };
     const cause = this.conflictOf(idKey, draft, conditions);
     if (cause !== undefined)
@@ -90,8 +87,8 @@ export class CheckpointWriter {
       this.batch.put(this.tables.states, [idKey, version, part], bytes);
     }
     this.index(record, [idKey, version]);
-    const saves = savesOf(head, draft.token, { version, sequence });
-    this.count(idKey, { ...head, ...saves, counter: version, newest: version }, record, 1);
+    if (draft.token !== undefined) this.remember(idKey, draft.token, { version, sequence });
+    this.count(idKey, { counter: version, newest: version, lanes: head.lanes }, record, 1);
     if (draft.workflow !== undefined) this.reopen(draft.workflow);
     if (conditions.lease !== undefined) this.batch.remove(this.tables.leases, idKey);
     const trimmed = conditions.trim === undefined ? [] : this.trim(idKey, draft.savedAt, conditions.trim);
@@ -111,38 +108,64 @@ export class CheckpointWriter {
     return undefined;
   }
 
-  /** Removes what the rule leaves no place for, at most 64 versions: the next saves remove the rest. */
+  /** The ring has one place per version, so that the latest save takes the place of the earliest. */
+  private remember(idKey: string, token: string, saved: TokenRow): void {
+    const { tokens } = this.tables;
+    const place = [idKey, saved.version % REMEMBERED_SAVES];
+    const earliest = placeRow.open(this.batch.get(tokens, place));
+    if (earliest !== undefined) this.batch.remove(tokens, [idKey, earliest]);
+    this.batch.put(tokens, place, placeRow.seal(token));
+    this.batch.put(tokens, [idKey, token], tokenRow.seal(saved));
+  }
+
+  /**
+   * Removes what the rule leaves no place for, at most 64 versions: the next saves remove the rest. It begins with the
+   * oldest. Where all that it may examine there stay, as pinned ones do, it goes on with the newest surplus.
+   */
   private trim(idKey: string, now: number, { keepVersions, keepUnfinished }: TrimRule): readonly number[] {
     const rule = { now, savedBefore: -Infinity, keepLast: 0, keepUnfinished, keepVersions };
+    const surplusBelow = this.rows.restorableAt(idKey, keepVersions, now);
     const trimmed: number[] = [];
-    for (const version of this.rows.oldest(idKey, 0, MAX_TRIMMED)) {
+    const isDue = (version: number): boolean => {
       const record = this.rows.record(idKey, version);
-      if (record === undefined) continue;
-      const verdict = verdictOf(record, rule, this.rows.neighboursOf(idKey, record, now));
-      // Newer ones are no surplus either.
-      if ('keep' in verdict && verdict.keep === 'recent') break;
-      if ('keep' in verdict) continue;
-      this.remove(idKey, version);
-      trimmed.push(version);
-    }
+      if (record === undefined || record.pinned) return false;
+      // As many newer ones stay.
+      const neighbours = { ...this.rows.neighboursOf(idKey, record, now), newer: () => keepVersions };
+      return 'remove' in verdictOf(record, rule, neighbours);
+    };
+    const removeDue = (versions: readonly number[]): void => {
+      for (const version of versions) {
+        if (trimmed.length === MAX_TRIMMED || version >= surplusBelow) return;
+        if (!isDue(version)) continue;
+        this.remove(idKey, version);
+        trimmed.push(version);
+      }
+    };
+    removeDue(this.rows.oldest(idKey, 0, MAX_EXAMINED));
+    if (trimmed.length === 0) removeDue(this.rows.below(idKey, surplusBelow, MAX_EXAMINED));
     return trimmed;
   }
 
   private reopen(workflow: string): void {
-    const { epoch, isFinished } = this.rows.workflow(workflow);
-    if (isFinished) this.putWorkflow(workflow, { epoch, isFinished: false });
+    const row = this.rows.workflow(workflow);
+    if (row.isFinished) this.putWorkflow(workflow, { ...row, isFinished: false });
   }
 
   finish(workflow: string): void {
-    const { epoch } = this.rows.workflow(workflow);
-    this.putWorkflow(workflow, { epoch, isFinished: true });
+    this.putWorkflow(workflow, { ...this.rows.workflow(workflow), isFinished: true });
   }
 
-  /** Raises the epoch of a workflow and removes its first versions, at most `limit`. */
-  invalidateWorkflow(workflow: string, limit: number, work: WorkSlice): WorkflowSlice {
+  /** Begins a new epoch of a workflow. Returns the position up to which its versions go. */
+  beginAnew(workflow: string): number {
     const { epoch } = this.rows.workflow(workflow);
-    this.putWorkflow(workflow, { epoch: epoch + 1, isFinished: false });
-    const found = this.rows.firstOf(scopeOf({ workflow }), limit);
+    const { sequence } = this.rows.store;
+    this.putWorkflow(workflow, { epoch: epoch + 1, isFinished: false, removedUpTo: sequence });
+    return sequence;
+  }
+
+  /** Removes the first versions of a workflow up to a position, at most `limit`. */
+  removeOfWorkflow(workflow: string, upTo: number, limit: number, work: WorkSlice): WorkflowSlice {
+    const found = this.rows.firstOf(scopeOf({ workflow }), upTo, limit);
     const removed: { readonly id: string; readonly version: number }[] = [];
     let examined = 0;
     for (const { key, pointer } of found) {
@@ -152,7 +175,8 @@ export class CheckpointWriter {
       if (record === undefined) this.batch.remove(this.tables.order, key);
       else removed.push({ id: record.id, version: record.version });
     }
-    return { removed, isDone: examined === found.length && found.length < limit };
+    const isDone = examined === found.length && found.length < limit;
+    return isDone ? { removed } : { removed, next: upTo };
   }
 
   takeLease(idKey: string, row: LeaseRow): void {
@@ -276,7 +300,7 @@ export class CheckpointWriter {
   private count(idKey: string, head: Head, record: CheckpointRecord, by: 1 | -1): void {
     const { lane } = record;
     const bytes = by * storedBytesOf(record);
-    const before = head.lanes[lane] ?? 0;
+    const before = versionsIn(head, lane);
     const { [lane]: _, ...others } = head.lanes;
     const lanes = before + by > 0 ? { ...others, [lane]: before + by } : others;
     this.batch.put(this.tables.heads, idKey, headRow.seal({ ...head, lanes }));

@@ -3,28 +3,26 @@ import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import type { EventSink } from '../../events/event-map.js';
 import type { TierOffReason } from '../../events/reasons.js';
 import { StorageFault, type Environment } from '../../storage/environment.js';
-import {
-  LEASE_MS,
-  type CheckpointDraft,
-  type CheckpointMark,
-  type CheckpointRecord,
-  type CheckpointStore,
-  type CheckpointStoreState,
-  type CheckpointUsage,
-  type CleanupPosition,
-  type CleanupRule,
-  type CleanupSlice,
-  type LeaseAnswer,
-  type LeaseRequest,
-  type ListQuery,
-  type ListSlice,
-  type ReadOutcome,
-  type SaveConditions,
-  type SaveOutcome,
-  type StepStart,
-  type VersionSelector,
-  type WorkflowSlice,
+import type {
+  CheckpointDraft,
+  CheckpointMark,
+  CheckpointRecord,
+  CheckpointStore,
+  CheckpointStoreState,
+  CheckpointUsage,
+  CleanupPosition,
+  CleanupRule,
+  CleanupSlice,
+  ListQuery,
+  ListSlice,
+  ReadOutcome,
+  SaveConditions,
+  SaveOutcome,
+  StepStart,
+  VersionSelector,
+  WorkflowSlice,
 } from '../checkpoint-store.js';
+import { LEASE_MS, type LeaseAnswer, type LeaseRequest } from '../leases.js';
 import { cleanSlice, list, NO_REMOVAL, removalBy, usage } from './checkpoint-queries.js';
 import { CheckpointRows } from './checkpoint-rows.js';
 import {
@@ -127,23 +125,41 @@ export class LocalCheckpointStore implements CheckpointStore {
     return this.write((writer) => writer.finish(workflow));
   }
 
-  invalidateWorkflow(workflow: string): Promise<WorkflowSlice> {
-    return this.write((writer) => writer.invalidateWorkflow(workflow, SLICE, this.workSlice()));
+  invalidateWorkflow(workflow: string, upTo?: number): Promise<WorkflowSlice> {
+    return this.write((writer) =>
+      writer.removeOfWorkflow(workflow, upTo ?? writer.beginAnew(workflow), SLICE, this.workSlice()),
+    );
   }
 
   async lease({ action, id, token, isRemote = false }: LeaseRequest): Promise<LeaseAnswer> {
     const idKey = keyOf(id);
     if (action === 'extend') return this.leases.extend(token, this.rows.lease(idKey));
-    if (action === 'release') {
-      await this.write((writer) => writer.releaseLease(idKey, token));
-      this.leases.forget(token);
-      return { isHeld: true };
+    let isHeld = false;
+    try {
+      const answer = await (action === 'take'
+        ? this.takeLease(idKey, { token, isRemote })
+        : this.releaseLease(idKey, token));
+      isHeld = action === 'take' && answer.isHeld;
+      return answer;
+    } finally {
+      // A row that could not be removed, or that is committed too late, is then one of a holder that has gone.
+      if (!isHeld) this.leases.forget(token);
     }
+  }
+
+  private takeLease(idKey: string, row: LeaseRow): Promise<LeaseAnswer> {
     return this.write((writer) => {
-      const leftMs = this.leases.leftMs(token, writer.rows.lease(idKey));
+      const leftMs = this.leases.leftMs(row.token, writer.rows.lease(idKey));
       if (leftMs > 0) return { isHeld: false, leftMs };
-      writer.takeLease(idKey, { token, isRemote });
-      this.leases.hold(token, isRemote);
+      writer.takeLease(idKey, row);
+      this.leases.hold(row.token, row.isRemote);
+      return { isHeld: true };
+    });
+  }
+
+  private releaseLease(idKey: string, token: string): Promise<LeaseAnswer> {
+    return this.write((writer) => {
+      writer.releaseLease(idKey, token);
       return { isHeld: true };
     });
   }
@@ -154,6 +170,7 @@ export class LocalCheckpointStore implements CheckpointStore {
     const record = this.rows.record(idKey, version);
     if (record === undefined)
       return this.exists(idKey, version) ? { outcome: 'damaged', version } : { outcome: 'absent' };
+    if (this.rows.isInvalidated(record)) return { outcome: 'absent' };
     const state = record.id === id ? this.rows.state(idKey, record) : undefined;
     if (state !== undefined) return { outcome: 'found', record, state };
     // A removal may have committed between the two reads.
@@ -170,7 +187,8 @@ export class LocalCheckpointStore implements CheckpointStore {
     const idKey = keyOf(id);
     const records: CheckpointRecord[] = [];
     for await (const slice of this.slices(idKey)) {
-      records.push(...slice.flatMap((version) => this.rows.record(idKey, version) ?? []));
+      const found = slice.flatMap((version) => this.rows.record(idKey, version) ?? []);
+      records.push(...found.filter((record) => !this.rows.isInvalidated(record)));
       if (records.length >= limit) break;
     }
     return records.slice(0, limit);

@@ -1,5 +1,4 @@
 import {
-  LEASE_MS,
   storedBytesOf,
   type CheckpointDraft,
   type CheckpointMark,
@@ -12,8 +11,7 @@ import {
   type CleanupSlice,
   type ConflictCause,
   type DueVersion,
-  type LeaseAnswer,
-  type LeaseRequest,
+  type ListPosition,
   type ListQuery,
   type ListSlice,
   type ReadOutcome,
@@ -25,6 +23,7 @@ import {
   type UsageCounts,
   type WorkflowSlice,
 } from '../../checkpoints/checkpoint-store.js';
+import { LEASE_MS, type LeaseAnswer, type LeaseRequest } from '../../checkpoints/leases.js';
 import { hasExpired, verdictOf, type Verdict } from '../../checkpoints/retention.js';
 import type { EventSink } from '../../events/event-map.js';
 import {
@@ -108,14 +107,15 @@ export class RedisCheckpointStore implements CheckpointStore {
     await this.run(FINISH, [labelHash(workflow)]);
   }
 
-  async invalidateWorkflow(workflow: string): Promise<WorkflowSlice> {
-    const [isDone, gone] = listOf(await this.run(INVALIDATE_WORKFLOW, [labelHash(workflow), `${AT_ONCE}`]));
+  async invalidateWorkflow(workflow: string, upTo?: number): Promise<WorkflowSlice> {
+    const args = [labelHash(workflow), `${AT_ONCE}`, `${upTo ?? ''}`];
+    const [next, gone] = listOf(await this.run(INVALIDATE_WORKFLOW, args));
     const removed = listOf(gone).flatMap((reply) => {
       const [draft, version] = listOf(reply);
       const id = draftOf(textOf(draft))?.id;
       return id === undefined ? [] : [{ id, version: numberOf(version) }];
     });
-    return { removed, isDone: numberOf(isDone) === 1 };
+    return textOf(next) === '' ? { removed } : { removed, next: numberOf(next) };
   }
 
   async lease({ action, id, token }: LeaseRequest): Promise<LeaseAnswer> {
@@ -147,20 +147,20 @@ export class RedisCheckpointStore implements CheckpointStore {
     const { lane, workflow, since, until, labels = [], after, limit } = query;
     const byTime = since !== undefined || until !== undefined;
     const index = await this.indexFor(query, byTime);
-    const from = byTime ? Math.min(after?.time ?? Infinity, until ?? Infinity) : (after?.sequence ?? Infinity);
+    const end = { time: until ?? Infinity };
+    const behind = after && { ...after, time: byTime ? (after.time ?? Infinity) : after.sequence };
+    const from = behind === undefined || behind.time > end.time ? end : behind;
     const records: CheckpointRecord[] = [];
     for await (const { record } of this.along(index, { way: 'down', from, to: since ?? -Infinity })) {
-      if (record === undefined || !isBehind(record, after, byTime)) continue;
+      if (record === undefined) continue;
       if ((lane !== undefined && record.lane !== lane) || (workflow !== undefined && record.workflow !== workflow))
         continue;
       if (!labels.every((label) => record.labels?.includes(label) === true)) continue;
+      const last = records.at(-1);
+      if (last !== undefined && records.length === limit) return { records, next: positionOf(last, byTime) };
       records.push(record);
-      if (records.length === limit) break;
     }
-    const last = records.at(-1);
-    if (last === undefined || records.length < limit) return { records };
-    const { sequence, savedAt } = last;
-    return { records, next: byTime ? { time: savedAt, sequence } : { sequence } };
+    return { records };
   }
 
   /** The index with the fewest versions that has all that the query wants. */
@@ -180,13 +180,12 @@ export class RedisCheckpointStore implements CheckpointStore {
     for (;;) {
       const [labelled = 0, last = 0] = listOf(await this.run(LABELLED, [`${reached}`])).map(numberOf);
       if (labelled >= last) return;
-      const slice = ['order', 'up', `${labelled + 1}`, '+inf', '0', `${AT_ONCE}`];
-      const rows = listOf(await this.run(SLICE, slice)).map((reply) => rowOf(listOf(reply)[1]));
+      const rows = await this.slice('order', { way: 'up', from: { time: labelled + 1 }, to: Infinity });
       for (const { version, record } of rows) {
         if (record === undefined || record.labels !== undefined) continue;
         await this.run(LABEL, [idHash(record.id), `${version}`, this.labelsOf(record).join(' ')]);
       }
-      reached = rows.length < AT_ONCE ? last : (rows.at(-1)?.record?.sequence ?? labelled + 1);
+      reached = rows.length < AT_ONCE ? last : (rows.at(-1)?.at.sequence ?? labelled + 1);
     }
   }
 
@@ -203,23 +202,14 @@ export class RedisCheckpointStore implements CheckpointStore {
   async clean(rule: CleanupRule, from: CleanupPosition = { phase: 'expired' }): Promise<CleanupSlice> {
     const { phase, after } = from;
     const before = phase === 'expired' ? rule.now : rule.savedBefore;
-    const slice = { way: 'up', from: after?.time ?? -Infinity, to: before } as const;
+    const index = phase === 'expired' ? 'expiry' : 'time';
     const removed: DueVersion[] = [];
-    const counts = { newestOfId: 0, pinnedKept: 0 };
-    const [index, timeOf] =
-      phase === 'expired'
-        ? ['expiry', (record: CheckpointRecord): number => record.expiresAt ?? 0]
-        : ['time', (record: CheckpointRecord): number => record.savedAt];
-    const due: { readonly record: CheckpointRecord; readonly at: Position }[] = [];
-    // The whole slice is read before the first removal, because a removal moves the others.
-    for await (const { record } of this.along(index, slice)) {
-      if (record === undefined) continue;
-      const at = { time: timeOf(record), sequence: record.sequence };
-      if (at.time < before && !isUpTo(at, after)) due.push({ record, at });
-      if (due.length === AT_ONCE) break;
-    }
-    for (const { record } of due) await this.cleanOne(record, rule, phase, { removed, counts });
-    const last = due.length === AT_ONCE ? due.at(-1) : undefined;
+    const counts = { pinnedKept: 0 };
+    const found = await this.slice(index, { way: 'up', from: after ?? { time: -Infinity }, to: before });
+    const due = found.filter(({ at }) => at.time < before);
+    const last = found.length < AT_ONCE ? undefined : due.at(-1);
+    for (const { record } of due)
+      if (record !== undefined) await this.cleanOne(record, rule, phase, { removed, counts });
     if (last !== undefined) return { removed, ...counts, next: { phase, after: last.at } };
     const hasMore = phase === 'expired' && Number.isFinite(rule.savedBefore);
     return { removed, ...counts, ...(hasMore && { next: { phase: 'old' } }) };
@@ -228,7 +218,7 @@ export class RedisCheckpointStore implements CheckpointStore {
   async usage(now: number): Promise<CheckpointUsage> {
     const total = new Tally();
     const lanes = new Map<string, Tally>();
-    for await (const { record } of this.along('order', { way: 'up', from: -Infinity, to: Infinity })) {
+    for await (const { record } of this.along('order', { way: 'up', from: { time: -Infinity }, to: Infinity })) {
       if (record === undefined) continue;
       const lane = lanes.get(record.lane) ?? new Tally();
       lanes.set(record.lane, lane);
@@ -248,7 +238,7 @@ export class RedisCheckpointStore implements CheckpointStore {
     record: CheckpointRecord,
     rule: CleanupRule,
     phase: CleanupPosition['phase'],
-    into: { readonly removed: DueVersion[]; readonly counts: { newestOfId: number; pinnedKept: number } },
+    into: { readonly removed: DueVersion[]; readonly counts: { pinnedKept: number } },
   ): Promise<void> {
     const { lane, workflow, now } = rule;
     if ((lane !== undefined && record.lane !== lane) || (workflow !== undefined && record.workflow !== workflow))
@@ -266,8 +256,7 @@ export class RedisCheckpointStore implements CheckpointStore {
       ? [1, await this.newest(record.id)]
       : listOf(await this.run(CLEAN, [id, `${record.version}`, ...terms])).map(numberOf);
     if (isGone === 0) return;
-    if (newest === record.version) into.counts.newestOfId++;
-    into.removed.push({ record, reason: verdict.remove });
+    into.removed.push({ record, reason: verdict.remove, isNewest: newest === record.version });
   }
 
   /** The verdict on a version, and what must still hold when it is carried out: others may save meanwhile. */
@@ -306,26 +295,30 @@ export class RedisCheckpointStore implements CheckpointStore {
 
   /** 0 if there is none. A version that cannot be read counts too. */
   private async currentVersion(id: string, now: number): Promise<number> {
-    const rows = await this.rows(id, ALL);
-    return rows.find(({ record }) => record === undefined || !hasExpired(record, now))?.version ?? 0;
+    return (await this.begin(id, undefined, now)).currentVersion;
   }
 
   private async rows(id: string, limit: number): Promise<readonly CheckpointRow[]> {
     return listOf(await this.run(HISTORY, [idHash(id), `${Math.min(limit, ALL)}`])).map(rowOf);
   }
 
-  private async *along(
-    index: string,
-    range: { readonly way: 'up' | 'down'; readonly from: number; readonly to: number },
-  ): AsyncGenerator<CheckpointRow> {
-    const found: CheckpointRow[] = [];
-    const { way, from, to } = range;
-    for (let offset = 0; offset === 0 || found.length === AT_ONCE; offset += AT_ONCE) {
-      const slice = [index, way, scoreOf(from), scoreOf(to), `${offset}`, `${AT_ONCE}`];
-      const rows = listOf(await this.run(SLICE, slice)).map((reply) => rowOf(listOf(reply)[1]));
-      found.splice(0, found.length, ...rows);
+  private async *along(index: string, range: Range): AsyncGenerator<CheckpointRow> {
+    let { from } = range;
+    for (;;) {
+      const rows = await this.slice(index, { ...range, from });
       yield* rows;
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < AT_ONCE) return;
+      from = last.at;
     }
+  }
+
+  private async slice(index: string, { way, from, to }: Range): Promise<readonly IndexedRow[]> {
+    const args = [index, way, scoreOf(from.time), `${from.sequence ?? ''}`, scoreOf(to), `${AT_ONCE}`];
+    return listOf(await this.run(SLICE, args)).map((reply) => {
+      const [score, sequence, row] = listOf(reply);
+      return { ...rowOf(row), at: { time: Number(textOf(score)), sequence: Number(textOf(sequence)) } };
+    });
   }
 
   private async run(script: Script, args: readonly RedisArgument[]): Promise<unknown> {
@@ -357,21 +350,21 @@ export class RedisCheckpointStore implements CheckpointStore {
   }
 }
 
+/** A place in an index: behind the version with this sequence at this score, or at the score. */
 interface Position {
   readonly time: number;
-  readonly sequence: number;
+  readonly sequence?: number;
 }
 
-function isUpTo(at: Position, after: Position | undefined): boolean {
-  if (after === undefined) return false;
-  return at.time < after.time || (at.time === after.time && at.sequence <= after.sequence);
+/** What lies behind `from`, as far as the score `to`. */
+interface Range {
+  readonly way: 'up' | 'down';
+  readonly from: Position;
+  readonly to: number;
 }
 
-function isBehind(record: CheckpointRecord, after: ListQuery['after'], byTime: boolean): boolean {
-  if (after === undefined) return true;
-  if (byTime && after.time !== undefined && record.savedAt !== after.time) return record.savedAt < after.time;
-  return record.sequence < after.sequence;
-}
+const positionOf = ({ savedAt, sequence }: CheckpointRecord, byTime: boolean): ListPosition =>
+  byTime ? { time: savedAt, sequence } : { sequence };
 
 const scoreOf = (score: number): string => (Number.isFinite(score) ? `${score}` : score > 0 ? '+inf' : '-inf');
 
@@ -379,6 +372,10 @@ const scoreOf = (score: number): string => (Number.isFinite(score) ? `${score}` 
 interface CheckpointRow {
   readonly version: number;
   readonly record: CheckpointRecord | undefined;
+}
+
+interface IndexedRow extends CheckpointRow {
+  readonly at: { readonly time: number; readonly sequence: number };
 }
 
 /** Ids may hold any text, so names hold their hash. The id itself is in the draft. */

@@ -7,8 +7,9 @@ import { Script } from '../client/redis-client.js';
  * versions; `root:v:<id>:<version>` (hash) a version: draft, sequence, marks, state. `root:by:<label>` (sorted sets)
  * hold members `<sequence>:<id>:<version>` by order, time, expiry, lane and workflow, and by each label of the metadata
  * in the order of saving and by time. `root:epochs` (hash) counts how often each workflow was invalidated,
- * `root:finished` (set) has the finished ones, `root:lease:<id>` the token that holds the lease on an id, and
- * `root:labelled` the position up to which metadata is indexed.
+ * `root:removed` (hash) has the position up to which the versions of each invalidated workflow are gone, `root:finished` (set)
+ * the finished workflows, `root:lease:<id>` the token that holds the lease on an id, and `root:labelled` the position up
+ * to which metadata is indexed.
  */
 const NAMES = `
 local root = KEYS[1]
@@ -35,15 +36,24 @@ local function removeVersion(id, version)
   redis.call('DEL', key)
   return true
 end
-local FIELDS = { 'draft', 'sequence', 'pinned', 'damaged', 'labels' }
+local function isInvalidated(workflow, sequence)
+  if not workflow or workflow == '' then return false end
+  return tonumber(sequence) <= tonumber(redis.call('HGET', root .. ':removed', workflow) or 0)
+end
+local FIELDS = { 'draft', 'sequence', 'pinned', 'damaged', 'labels', 'workflow' }
 local function rowOf(id, version)
   local row = redis.call('HMGET', versionKey(id, version), unpack(FIELDS))
-  return row[1] and { version, row[1], row[2], row[3], row[4], row[5] } or false
+  if not row[1] or isInvalidated(row[6], row[2]) then return false end
+  return { version, row[1], row[2], row[3], row[4], row[5] }
 end
-local function isPast(expires, now) return expires and expires ~= '' and tonumber(expires) < tonumber(now) end
+local function isBefore(expires, now) return expires and expires ~= '' and tonumber(expires) < tonumber(now) end
+local function isPast(id, version, now)
+  local row = redis.call('HMGET', versionKey(id, version), 'expires', 'workflow', 'sequence')
+  return isBefore(row[1], now) or isInvalidated(row[2], row[3])
+end
 local function currentVersion(id, now)
   for _, version in ipairs(redis.call('ZREVRANGE', idKey(id), 0, -1)) do
-    if not isPast(redis.call('HGET', versionKey(id, version), 'expires'), now) then return tonumber(version) end
+    if not isPast(id, version, now) then return tonumber(version) end
   end
   return 0
 end
@@ -76,20 +86,49 @@ if tonumber(redis.call('GET', root .. ':labelled') or 0) == number - 1 then
 end
 if workflow ~= '' then redis.call('SREM', root .. ':finished', workflow) end
 if ARGV[11] ~= '' then redis.call('DEL', root .. ':lease:' .. id) end
-local gone, kept, seen = {}, 0, {}
-for _, other in ipairs(ARGV[12] ~= '' and redis.call('ZREVRANGE', idKey(id), 0, -1) or {}) do
-  local row = redis.call('HMGET', versionKey(id, other), 'expires', 'pinned', 'damaged', 'workflow')
-  if row[1] and #gone < 64 then
-    local isExpired, isPinned = isPast(row[1], at), row[2] == '1'
-    local isLast = ARGV[13] == '1' and row[4] ~= '' and not seen[row[4]] and not isFinished(row[4])
-    local isSurplus = kept >= tonumber(ARGV[12]) and not isLast
-    if not isExpired and row[3] ~= '1' then
-      seen[row[4]] = true
-      if not isPinned then kept = kept + 1 end
+if ARGV[12] == '' then return { 1, version, number, {} } end
+local function versions(command, from, to, limit) return redis.call(command, idKey(id), from, to, 'LIMIT', 0, limit) end
+local function isWhole(row) return row[1] and not isBefore(row[1], at) and row[3] ~= '1' end
+local function rowFor(other)
+  return redis.call('HMGET', versionKey(id, other), 'expires', 'pinned', 'damaged', 'workflow')
+end
+local function restorableAt(place)
+  local kept, from = 0, '+inf'
+  repeat
+    local found = versions('ZREVRANGEBYSCORE', from, '-inf', 64)
+    for _, other in ipairs(found) do
+      local row = rowFor(other)
+      if isWhole(row) and row[2] ~= '1' then kept = kept + 1 end
+      if kept == place then return tonumber(other) end
+      from = '(' .. other
     end
-    if not isPinned and (isExpired or isSurplus) and removeVersion(id, other) then gone[#gone + 1] = tonumber(other) end
+  until #found < 64
+  return 0
+end
+local function isLast(other, workflow)
+  if ARGV[13] ~= '1' or workflow == '' or isFinished(workflow) then return false end
+  local from = '+inf'
+  repeat
+    local found = versions('ZREVRANGEBYSCORE', from, '(' .. other, 64)
+    for _, newer in ipairs(found) do
+      local row = rowFor(newer)
+      if isWhole(row) and row[4] == workflow then return false end
+      from = '(' .. newer
+    end
+  until #found < 64
+  return true
+end
+local gone = {}
+local function removeDue(found)
+  for _, other in ipairs(found) do
+    local row = rowFor(other)
+    local mayGo = row[1] and row[2] ~= '1' and (isBefore(row[1], at) or not isLast(other, row[4]))
+    if mayGo and #gone < 64 and removeVersion(id, other) then gone[#gone + 1] = tonumber(other) end
   end
 end
+local surplusBelow = '(' .. restorableAt(tonumber(ARGV[12]))
+removeDue(versions('ZRANGEBYSCORE', '-inf', surplusBelow, 256))
+if #gone == 0 then removeDue(versions('ZREVRANGEBYSCORE', surplusBelow, '-inf', 256)) end
 return { 1, version, number, gone }`);
 
 /** ARGV: id, workflow or '', now. -> [current version, epoch, 1 if the workflow is finished]. */
@@ -100,19 +139,27 @@ return { currentVersion(ARGV[1], ARGV[3]), epochOf(ARGV[2]), isFinished(ARGV[2])
 export const FINISH = new Script(`${NAMES}
 return redis.call('SADD', root .. ':finished', ARGV[1])`);
 
-/** ARGV: workflow, how many versions at most. -> [1 if none is left, [draft, version] of each that was removed]. */
+/**
+ * ARGV: workflow, how many versions at most, the position up to which they go, or '' for all so far in a new epoch.
+ * -> [that position if some are left, [draft, version] of each that was removed].
+ */
 export const INVALIDATE_WORKFLOW = new Script(`${NAMES}
-redis.call('HINCRBY', root .. ':epochs', ARGV[1], 1)
-redis.call('SREM', root .. ':finished', ARGV[1])
-local index = root .. ':by:workflow:' .. ARGV[1]
+local workflow, upTo = ARGV[1], ARGV[3]
+if upTo == '' then
+  upTo = redis.call('GET', root .. ':sequence') or '0'
+  redis.call('HINCRBY', root .. ':epochs', workflow, 1)
+  redis.call('HSET', root .. ':removed', workflow, upTo)
+  redis.call('SREM', root .. ':finished', workflow)
+end
+local index = root .. ':by:workflow:' .. workflow
 local gone = {}
-for _, member in ipairs(redis.call('ZRANGE', index, 0, tonumber(ARGV[2]) - 1)) do
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', upTo, 'LIMIT', 0, ARGV[2])) do
   local id, version = string.match(member, '^%d+:(%w+):(%d+)$')
   local draft = redis.call('HGET', versionKey(id, version), 'draft')
   if removeVersion(id, version) then gone[#gone + 1] = { draft, tonumber(version) } end
   redis.call('ZREM', index, member)
 end
-return { redis.call('ZCARD', index) == 0 and 1 or 0, gone }`);
+return { redis.call('ZCOUNT', index, '-inf', upTo) > 0 and upTo or '', gone }`);
 
 /** ARGV: action, id, token, ms. -> [1 if the token holds the lease, how many ms another one has left]. */
 export const LEASE = new Script(`${NAMES}
@@ -157,7 +204,9 @@ return sizes`);
 export const HISTORY = new Script(`${NAMES}
 local rows = {}
 for _, version in ipairs(redis.call('ZREVRANGE', idKey(ARGV[1]), 0, tonumber(ARGV[2]) - 1)) do
-  rows[#rows + 1] = rowOf(ARGV[1], version) or { version }
+  local row = rowOf(ARGV[1], version)
+  if row then rows[#rows + 1] = row
+  elseif not isPast(ARGV[1], version, 0) then rows[#rows + 1] = { version } end
 end
 return rows`);
 
@@ -190,13 +239,34 @@ for _, version in ipairs(versions) do
 end
 return marked`);
 
-/** ARGV: index, 'up' or 'down', from, to (scores), offset, limit. -> [member, row] each. */
+/**
+ * ARGV: index, 'up' or 'down', from (score), the sequence behind which it begins at that score, or '' for all of it, to
+ * (score), limit. -> [score, sequence, row] each. It begins at a position and not at an offset, so that it neither repeats nor
+ * leaves out what is there all the time, though others come and go.
+ */
 export const SLICE = new Script(`${NAMES}
-local command = ARGV[2] == 'up' and 'ZRANGEBYSCORE' or 'ZREVRANGEBYSCORE'
+local index, isUp = root .. ':by:' .. ARGV[1], ARGV[2] == 'up'
+local from, behind, to, limit = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
+local found
+if behind == '' then
+  local command = isUp and 'ZRANGEBYSCORE' or 'ZREVRANGEBYSCORE'
+  found = redis.call(command, index, from, to, 'WITHSCORES', 'LIMIT', 0, limit)
+else
+  -- A mark beside the member, which may have gone, has the rank of the next one.
+  local mark = string.format('%016d', tonumber(behind)) .. (isUp and ';' or '')
+  redis.call('ZADD', index, from, mark)
+  local rank = redis.call(isUp and 'ZRANK' or 'ZREVRANK', index, mark)
+  redis.call('ZREM', index, mark)
+  found = redis.call(isUp and 'ZRANGE' or 'ZREVRANGE', index, rank, rank + limit - 1, 'WITHSCORES')
+end
+local isOpen = to == (isUp and '+inf' or '-inf')
 local rows = {}
-for _, member in ipairs(redis.call(command, root .. ':by:' .. ARGV[1], ARGV[3], ARGV[4], 'LIMIT', ARGV[5], ARGV[6])) do
-  local id, version = string.match(member, '^%d+:(%w+):(%d+)$')
-  rows[#rows + 1] = { id, rowOf(id, version) or { version } }
+for at = 1, #found, 2 do
+  local member, score = found[at], found[at + 1]
+  local isBeyond = not isOpen and (isUp and tonumber(score) > tonumber(to) or not isUp and tonumber(score) < tonumber(to))
+  if isBeyond then break end
+  local sequence, id, version = string.match(member, '^(%d+):(%w+):(%d+)$')
+  rows[#rows + 1] = { score, sequence, rowOf(id, version) or { version } }
 end
 return rows`);
 

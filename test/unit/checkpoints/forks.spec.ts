@@ -102,9 +102,10 @@ describe('a listing by metadata', () => {
     const { service } = checkpointsInMemory();
     const many = (count: number): Record<string, number> =>
       Object.fromEntries(Array.from({ length: count }, (_, n) => [`name ${n}`, n]));
-    await service.cacheCheckpoint('a', 1, { metadata: many(40) });
+    await service.cacheCheckpoint('a', 1, { metadata: { ...many(32), more: many(5_000) } });
     expect((await service.list({ metadata: many(32) })).items).toHaveLength(1);
     const refused = { code: 'CHECKPOINT_INVALID' };
+    await expect(service.cacheCheckpoint('a', 1, { metadata: many(33) })).rejects.toMatchObject(refused);
     for (const metadata of [many(33), {}, { a: null }, { a: [1] }, { a: Number.NaN }, { a: 1n }, 'text', [1]]) {
       await expect(service.list({ metadata } as never)).rejects.toMatchObject(refused);
     }
