@@ -1,3 +1,4 @@
+import { Slices } from '../clock/slices.js';
 import type { KeyPattern } from '../entries/pattern.js';
 import { decodeRecord } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
@@ -27,13 +28,16 @@ export async function* listEntries(context: LaneContext, pattern: KeyPattern | u
   const { shared, lane } = context;
   const matches = (key: string): boolean => pattern === undefined || pattern.matchesKey(key);
   const above: TierName[] = [];
-  const inMemory = [...context.memory.values()].map((entry) => entry.key);
+  const slices = new Slices();
+  const inMemory = Array.from(context.memory.values(), (entry) => entry.key);
   for (const key of inMemory) {
+    await slices.after(workOf(key));
     const entry = matches(key) ? fromMemory(context, key) : undefined;
     if (entry !== undefined) yield { ...entry, tiers: ['l1', ...(await tiersBelow(context, key))] };
   }
   for (const tier of shared.below) {
     for await (const key of tier.keys(lane)) {
+      await slices.after(workOf(key));
       if (!matches(key) || fromMemory(context, key) !== undefined) continue;
       const tiers = await tiersBelow(context, key);
       if (tiers[0] !== tier.name || above.includes(tier.name)) continue;
@@ -43,6 +47,9 @@ export async function* listEntries(context: LaneContext, pattern: KeyPattern | u
     above.push(tier.name);
   }
 }
+
+/** A long key takes longer to match. */
+const workOf = (key: string): number => 1 + key.length / 512;
 
 /** The entry as `tier` could serve it. nearest: only if no tier above has it too. */
 export async function entryIn(

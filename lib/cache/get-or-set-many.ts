@@ -1,3 +1,5 @@
+import { nextTurn } from '../clock/clock.js';
+import { Slices } from '../clock/slices.js';
 import { toMilliseconds } from '../lanes/units.js';
 import type { ComputeMany, CallOptions, Compute, ComputeContext, ComputeManyContext } from './call-options.js';
 import { countBypass } from './in-flight/accounting.js';
@@ -16,10 +18,14 @@ interface ManyRequest {
   readonly call: CallOptions;
 }
 
+/** Keys that are claimed between two turns of the event loop. */
+const SLICE_KEYS = 64;
+
 /**
  * Answers several keys, with one computation for the keys that no tier has and no flight computes.
  *
- * All keys are claimed in the step of the call. The own batch runs before the flights of other callers are awaited.
+ * Keys are claimed in slices, between which the event loop turns; the keys of one slice in one step. The own batch runs once
+ * all are claimed, and before the flights of other callers are awaited.
  */
 export async function getOrSetMany(
   context: LaneContext,
@@ -29,23 +35,54 @@ export async function getOrSetMany(
   const { keys, call } = request;
   const computeMissing: ComputeMany<unknown> = async (missing, ctx) =>
     checkComputed(await request.computeMissing(missing, ctx), context.lane);
+  const batch = new Batch(context, computeMissing);
+  const asker = context.shared.scopes.current;
+  const answers = new Map<string, unknown>();
   const past: string[] = [];
-  const through: string[] = [];
   const withOlder: string[] = [];
-  for (const key of keys) {
-    const reason = bypassReason(context, key, call.ttlMs);
-    if (reason !== undefined) countBypass(context, key, reason);
-    if (reason !== undefined && HAS_OLDER.has(reason)) withOlder.push(key);
-    (reason === undefined ? through : past).push(key);
+  const settled: Promise<readonly PromiseSettledResult<unknown>[]>[] = [];
+  let circle: { readonly error: unknown } | undefined;
+  for (let start = 0; start < keys.length && circle === undefined; start += SLICE_KEYS) {
+    if (start > 0) await nextTurn();
+    const remaining: string[] = [];
+    for (const key of keys.slice(start, start + SLICE_KEYS)) {
+      const reason = bypassReason(context, key, call.ttlMs);
+      if (reason === undefined) {
+        if (!answerFromMemory(context, key, call, answers)) remaining.push(key);
+        continue;
+      }
+      countBypass(context, key, reason);
+      if (HAS_OLDER.has(reason)) withOlder.push(key);
+      past.push(key);
+    }
+    try {
+      settled.push(claimSlice(context, inFlight, { keys: remaining, call, batch, asker, answers }));
+    } catch (error) {
+      circle = { error };
+    }
   }
+  batch.allClaimed();
   const computePastKeys = (): Promise<ReadonlyMap<string, unknown>> => computePast(past, computeMissing);
-  const [answers, pastValues] = await Promise.all([
-    throughTheCache(context, inFlight, { keys: through, computeMissing, call }),
-    past.length > 0 ? inFlight.older.removeAfter(withOlder, computePastKeys) : NOTHING,
+  const [slices, pastValues] = await Promise.all([
+    Promise.all(settled),
+    past.length > 0 && circle === undefined ? inFlight.older.removeAfter(withOlder, computePastKeys) : NOTHING,
   ]);
+  if (circle !== undefined) throw circle.error;
+  for (const slice of slices) for (const one of slice) if (one.status === 'rejected') throw one.reason;
   for (const [key, value] of pastValues) answers.set(key, value);
-  const inOrder = keys.map((key) => [key, answers.get(key)] as const);
-  return new Map(inOrder.filter(([, value]) => value !== undefined));
+  return inOrder(keys, answers);
+}
+
+async function inOrder(keys: readonly string[], answers: ReadonlyMap<string, unknown>): Promise<Map<string, unknown>> {
+  const ordered = new Map<string, unknown>();
+  const slices = new Slices();
+  for (const key of keys) {
+    const value = answers.get(key);
+    if (value !== undefined) ordered.set(key, value);
+    const full = slices.after();
+    if (full !== undefined) await full;
+  }
+  return ordered;
 }
 
 const NOTHING: ReadonlyMap<string, unknown> = new Map();
@@ -58,21 +95,26 @@ async function computePast(
   return computeMissing(keys, { signal: new AbortController().signal, setTags: ignore, setTtl: ignore });
 }
 
-async function throughTheCache(
-  context: LaneContext,
+interface ClaimedSlice {
+  readonly keys: readonly string[];
+  readonly call: CallOptions;
+  readonly batch: Batch;
+  readonly asker: Computation | undefined;
+  /** To which the values are added. */
+  readonly answers: Map<string, unknown>;
+}
+
+/** Joins or opens the flights of a slice of keys, all in this step. Throws ReentrantError, and then nothing is claimed. */
+function claimSlice(
+  { shared }: LaneContext,
   inFlight: InFlight,
-  { keys, call, computeMissing }: ManyRequest,
-): Promise<Map<string, unknown>> {
-  const answers = new Map<string, unknown>();
-  const remaining = keys.filter((key) => !answerFromMemory(context, key, call, answers));
-  const { scopes, log } = context.shared;
-  const asker = scopes.current;
-  for (const key of remaining) inFlight.refuseCircle(key, asker);
+  { keys, call, batch, asker, answers }: ClaimedSlice,
+): Promise<readonly PromiseSettledResult<unknown>[]> {
+  for (const key of keys) inFlight.refuseCircle(key, asker);
   const purpose = call.forceFresh ? 'forced' : 'request';
-  const batch = new Batch(context, computeMissing);
-  // All waits are in the graph before a computation starts.
-  const waiting = remaining.map((key) => {
-    const waiter = new Waiter(batch.compute, call, log.position, asker);
+  // The waits of a slice are in the graph before one of its computations starts.
+  const waiting = keys.map((key) => {
+    const waiter = new Waiter(batch.compute, call, shared.log.position, asker);
     const joined = inFlight.of(key, purpose);
     const flight = joined ?? inFlight.enqueue({ key, compute: batch.compute, call, purpose });
     waiter.flight = flight;
@@ -84,16 +126,13 @@ async function throughTheCache(
     inFlight.join(flight, waiter);
     if (flight.guard === undefined) batch.decided(key);
   }
-  const settled = await Promise.allSettled(
+  return Promise.allSettled(
     waiting.map(async ({ key, waiter }) => {
       const decide = (): void => batch.decided(key);
       waiter.promise.then(decide, decide);
       answers.set(key, await waiter.promise);
     }),
   );
-  const failure = settled.find((result) => result.status === 'rejected');
-  if (failure !== undefined) throw failure.reason;
-  return answers;
 }
 
 function answerFromMemory(
@@ -122,12 +161,13 @@ interface Claim {
 /**
  * One computation for several keys, each of which is a flight of its own.
  *
- * A flight claims its key when no tier has it. When every flight of the batch has claimed its key or has an answer, the
- * function runs once for all claims.
+ * A flight claims its key when no tier has it. When all keys of the call have a flight, and every flight of the batch has
+ * claimed its key or has an answer, the function runs once for all claims.
  */
 class Batch {
   private readonly claims = new Map<string, Claim>();
   private readonly undecided = new Set<string>();
+  private hasAllKeys = false;
 
   constructor(
     private readonly context: LaneContext,
@@ -151,39 +191,52 @@ class Batch {
 
   /** The flight of `key` has claimed it, or needs no computation of this batch. */
   decided(key: string): void {
-    if (!this.undecided.delete(key) || this.undecided.size > 0 || this.claims.size === 0) return;
-    void this.run([...this.claims.keys()]);
+    if (this.undecided.delete(key)) this.runIfDecided();
+  }
+
+  /** No more keys are expected. */
+  allClaimed(): void {
+    this.hasAllKeys = true;
+    this.runIfDecided();
+  }
+
+  private runIfDecided(): void {
+    if (this.hasAllKeys && this.undecided.size === 0 && this.claims.size > 0) void this.run([...this.claims.keys()]);
   }
 
   private async run(keys: readonly string[]): Promise<void> {
-    const claims = new Map(keys.flatMap((key) => this.take(key)));
     const { lane, shared } = this.context;
     const batch = new Computation(lane, undefined);
-    for (const { flight } of claims.values()) flight?.waitFor({ flight: batch });
+    const claims = new Map<string, Claim>();
+    const taking = new Slices();
+    for (const key of keys) {
+      const claim = this.claims.get(key);
+      if (claim === undefined) continue;
+      this.claims.delete(key);
+      claims.set(key, claim);
+      claim.flight?.waitFor({ flight: batch });
+      const full = taking.after();
+      if (full !== undefined) await full;
+    }
     try {
       const values = await shared.scopes.within(batch, () => this.computeMissing(keys, this.contextOf(claims)));
-      for (const [key, claim] of claims) claim.settle(values.get(key));
+      const slices = new Slices();
+      for (const [key, claim] of claims) {
+        claim.settle(values.get(key));
+        const full = slices.after();
+        if (full !== undefined) await full;
+      }
     } catch (error) {
       for (const claim of claims.values()) claim.fail(error);
     }
   }
 
-  private take(key: string): [string, Claim][] {
-    const claim = this.claims.get(key);
-    this.claims.delete(key);
-    return claim === undefined ? [] : [[key, claim]];
-  }
-
   private contextOf(claims: ReadonlyMap<string, Claim>): ComputeManyContext {
-    const signals = [...claims.values()].map((claim) => claim.ctx.signal);
-    const controller = new AbortController();
-    const allAborted = (): void => {
-      const first = signals.find((signal) => !signal.aborted);
-      if (first === undefined) controller.abort(signals[0]?.reason);
-    };
-    for (const signal of signals) signal.addEventListener('abort', allAborted, { once: true });
+    let signal: AbortSignal | undefined;
     return {
-      signal: controller.signal,
+      get signal() {
+        return (signal ??= signalOfAll(claims));
+      },
       setTags: (key, tags) => claims.get(key)?.ctx.setTags(tags),
       setTtl: (key, ttl) => {
         toMilliseconds(ttl, { field: 'ttl' });
@@ -191,4 +244,26 @@ class Batch {
       },
     };
   }
+}
+
+/** Aborts when all claims have been aborted. */
+function signalOfAll(claims: ReadonlyMap<string, Claim>): AbortSignal {
+  const controller = new AbortController();
+  let left = claims.size;
+  const count = async (): Promise<void> => {
+    const slices = new Slices();
+    for (const { ctx } of claims.values()) {
+      const { signal } = ctx;
+      const aborted = (): void => {
+        left--;
+        if (left === 0) controller.abort(signal.reason);
+      };
+      if (signal.aborted) aborted();
+      else signal.addEventListener('abort', aborted, { once: true });
+      const full = slices.after();
+      if (full !== undefined) await full;
+    }
+  };
+  void count();
+  return controller.signal;
 }

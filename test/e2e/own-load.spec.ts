@@ -55,6 +55,74 @@ describe('a call for many entries', () => {
     expect([...(await read)]).toEqual(pairs());
   });
 
+  it('lets the event loop turn while it reads, computes and stores what is missing, by one call of the function', async () => {
+    const lane = await cache({ lanes: { standard: { l1: { maxEntries: MANY } } } });
+    const keys = pairs().map(([key]) => key);
+    await lane.setMany(pairs().slice(0, MANY / 4));
+    const asked: number[] = [];
+    const answered = lane.getOrSetMany(keys, (missing) => {
+      asked.push(missing.length);
+      return new Map(missing.map((key) => [key, Number(key.slice('key:'.length))]));
+    });
+    expect(await turnsDuring(answered)).toBeGreaterThan(MANY / 100);
+    expect([[...(await answered)], asked]).toEqual([pairs(), [(MANY * 3) / 4]]);
+    await lane.flush();
+    expect(await lane.get(`key:${MANY - 1}`)).toBe(MANY - 1);
+  });
+
+  it('joins the computations of a call for the same keys in another order that is under way, and neither waits for ever', async () => {
+    const lane = await cache({ directory: false, lanes: { standard: { l1: { maxEntries: MANY } } } });
+    const keys = pairs().map(([key]) => key);
+    let computed = 0;
+    const compute = (missing: readonly string[]): Map<string, string> => {
+      computed += missing.length;
+      return new Map(missing.map((key) => [key, key]));
+    };
+    const [one, other] = await Promise.all([
+      lane.getOrSetMany(keys, compute),
+      lane.getOrSetMany(keys.toReversed(), compute),
+    ]);
+    expect([one.size, other.size, computed]).toEqual([MANY, MANY, MANY]);
+    expect([...other.keys()]).toEqual(keys.toReversed());
+  });
+
+  it('ends with the error of its function, or of its signal, for all keys', async () => {
+    const lane = await cache({ directory: false });
+    const keys = pairs().map(([key]) => key);
+    const failure = new Error('the source is down');
+    await expect(lane.getOrSetMany(keys, () => Promise.reject(failure))).rejects.toBe(failure);
+    const seen: AbortSignal[] = [];
+    const slow = lane.getOrSetMany(
+      keys,
+      (_missing, ctx) =>
+        new Promise<Map<string, number>>((resolve) => {
+          seen.push(ctx.signal);
+          ctx.signal.addEventListener('abort', () => resolve(new Map()), { once: true });
+        }),
+      { hardTimeout: '100ms' },
+    );
+    await expect(slow).rejects.toMatchObject({ code: 'COMPUTE_TIMEOUT' });
+    while (!seen.every(({ aborted }) => aborted)) await new Promise((resolve) => setImmediate(resolve));
+    expect(seen).toHaveLength(1);
+  });
+
+  it('lets the event loop turn while entries are listed, also those that a pattern leaves out', async () => {
+    const lane = await cache({ lanes: { standard: { l1: { maxEntries: MANY / 2 } } } });
+    await lane.setMany(pairs());
+    await lane.flush();
+    for (const [pattern, expected] of [
+      ['*', MANY],
+      ['nothing*', 0],
+    ] as const) {
+      const keys = new Set<string>();
+      const list = async (): Promise<void> => {
+        for await (const { key } of lane.entries(pattern)) keys.add(key);
+      };
+      expect(await turnsDuring(list())).toBeGreaterThan(MANY / 100);
+      expect(keys.size).toBe(expected);
+    }
+  });
+
   it('stores no value whose key, tag or lane was invalidated after the call, however late its turn', async () => {
     const lane = await cache({ directory: false, lanes: { standard: { l1: { maxEntries: MANY } } } });
     const late = `key:${MANY - 1}`;
