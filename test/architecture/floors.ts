@@ -8,6 +8,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   clock: 0,
   errors: 0,
   texts: 0,
+  eviction: 0,
   options: 1,
   entries: 2,
   storage: 3,

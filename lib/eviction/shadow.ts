@@ -1,0 +1,310 @@
+import { SlotHeap } from './slot-heap.js';
+import { SlotList } from './slot-list.js';
+import type { FrequencySketch } from './frequency-sketch.js';
+import { grown, NONE, type Slot, type SlotColumn, type Slots } from './slots.js';
+
+export type ShadowName = 'gdsf' | 'value' | 'lru';
+
+/** What a lane may hold, and how much of it is taken. */
+export interface Capacity {
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+}
+
+/** A cache of metadata alone: it shows what a policy would hold, and what that would save. */
+export interface Shadow extends SlotColumn {
+  readonly name: ShadowName;
+  holds(slot: Slot): boolean;
+  /** One request for an entry. Returns whether the shadow held it; from then on it does if its policy says so. */
+  request(slot: Slot): boolean;
+  /** The entry is no longer valid. Returns whether the shadow held it. */
+  remove(slot: Slot): boolean;
+  /** An entry takes so many bytes more, or less. */
+  resize(slot: Slot, byBytes: number): void;
+}
+
+/** Notes each entry that a shadow takes in, and each that it gives up or does not take. */
+export interface ShadowObserver {
+  held(slot: Slot): void;
+  gone(slot: Slot, shadow: Shadow): void;
+}
+
+/** Entries and bytes within limits. */
+class Room {
+  entries = 0;
+  bytes = 0;
+
+  constructor(
+    readonly maxEntries: number,
+    readonly maxBytes: number,
+  ) {}
+
+  fits(bytes: number): boolean {
+    return this.entries < this.maxEntries && this.bytes + bytes <= this.maxBytes;
+  }
+
+  take(bytes: number): void {
+    this.entries++;
+    this.bytes += bytes;
+  }
+
+  leave(bytes: number): void {
+    this.entries--;
+    this.bytes -= bytes;
+  }
+
+  resize(byBytes: number): void {
+    this.bytes += byBytes;
+  }
+}
+
+/** Exact LRU: with it among the shadows, the lane saves no less than an LRU lane would. */
+export class LruShadow implements Shadow {
+  readonly name = 'lru';
+  private readonly order = new SlotList();
+  private readonly room: Room;
+
+  constructor(
+    capacity: Capacity,
+    private readonly slots: Slots,
+    private readonly observer: ShadowObserver,
+  ) {
+    this.room = new Room(capacity.maxEntries, capacity.maxBytes);
+  }
+
+  grow(slots: number): void {
+    this.order.grow(slots);
+  }
+
+  holds(slot: Slot): boolean {
+    return this.order.has(slot);
+  }
+
+  request(slot: Slot): boolean {
+    if (this.order.remove(slot)) {
+      this.order.append(slot);
+      return true;
+    }
+    const bytes = this.slots.sizeOf(slot);
+    while (!this.room.fits(bytes) && this.order.size > 0) {
+      const oldest = this.order.first;
+      this.remove(oldest);
+      this.observer.gone(oldest, this);
+    }
+    this.order.append(slot);
+    this.room.take(bytes);
+    this.observer.held(slot);
+    return false;
+  }
+
+  remove(slot: Slot): boolean {
+    if (!this.order.remove(slot)) return false;
+    this.room.leave(this.slots.sizeOf(slot));
+    return true;
+  }
+
+  resize(slot: Slot, byBytes: number): void {
+    if (this.order.has(slot)) this.room.resize(byBytes);
+  }
+}
+
+/** Greedy-Dual-Size-Frequency (Cherkasova, 1998): cost and uses per share of the lane, plus the priority of what went last. */
+export class GdsfShadow implements Shadow {
+  readonly name = 'gdsf';
+  private readonly heap = new SlotHeap();
+  private readonly room: Room;
+  private uses = new Float32Array(0);
+  private inflation = 0;
+
+  constructor(
+    private readonly capacity: Capacity,
+    private readonly slots: Slots,
+    private readonly observer: ShadowObserver,
+  ) {
+    this.room = new Room(capacity.maxEntries, capacity.maxBytes);
+  }
+
+  grow(slots: number): void {
+    this.heap.grow(slots);
+    this.uses = grown(this.uses, new Float32Array(slots));
+  }
+
+  holds(slot: Slot): boolean {
+    return this.heap.has(slot);
+  }
+
+  request(slot: Slot): boolean {
+    if (this.heap.has(slot)) {
+      this.uses[slot] = (this.uses[slot] ?? 0) + 1;
+      this.heap.set(slot, this.priorityOf(slot));
+      return true;
+    }
+    const bytes = this.slots.sizeOf(slot);
+    while (!this.room.fits(bytes) && this.heap.size > 0) {
+      const lowest = this.heap.lowest;
+      this.inflation = this.heap.priorityOf(lowest);
+      this.remove(lowest);
+      this.observer.gone(lowest, this);
+    }
+    this.uses[slot] = 1;
+    this.heap.set(slot, this.priorityOf(slot));
+    this.room.take(bytes);
+    this.observer.held(slot);
+    return false;
+  }
+
+  remove(slot: Slot): boolean {
+    if (!this.heap.remove(slot)) return false;
+    this.room.leave(this.slots.sizeOf(slot));
+    return true;
+  }
+
+  resize(slot: Slot, byBytes: number): void {
+    if (this.heap.has(slot)) this.room.resize(byBytes);
+  }
+
+  private priorityOf(slot: Slot): number {
+    const value = (this.uses[slot] ?? 0) * this.slots.costOf(slot);
+    return this.inflation + value / shareOf(this.slots.sizeOf(slot), this.capacity);
+  }
+}
+
+const WINDOW_SHARE = 0.01;
+/** What an entry counts for that was not asked for again. */
+const LEAST_FREQUENCY = 0.25;
+/** An often used entry enters now and then although others are worth more: no fixed set of keys can shut it out. */
+const OFTEN_USED = 6;
+const CHANCES = 128;
+
+/**
+ * A small LRU window in front of a heap by frequency x cost per share of the lane. What leaves the window enters the heap
+ * only if it is worth more than all that it would push out: W-TinyLFU (Einziger, Friedman and Manes, 2017) with costs and sizes.
+ */
+export class ValueShadow implements Shadow {
+  readonly name = 'value';
+  private readonly window = new SlotList();
+  private readonly heap = new SlotHeap();
+  private readonly windowRoom: Room;
+  private readonly heapRoom: Room;
+  private candidates = 0;
+
+  constructor(
+    private readonly capacity: Capacity,
+    private readonly slots: Slots,
+    private readonly sketch: FrequencySketch,
+    private readonly observer: ShadowObserver,
+  ) {
+    const windowEntries = Math.max(1, Math.floor(capacity.maxEntries * WINDOW_SHARE));
+    const windowBytes = capacity.maxBytes * WINDOW_SHARE;
+    this.windowRoom = new Room(windowEntries, windowBytes);
+    this.heapRoom = new Room(Math.max(1, capacity.maxEntries - windowEntries), capacity.maxBytes - windowBytes);
+  }
+
+  grow(slots: number): void {
+    this.window.grow(slots);
+    this.heap.grow(slots);
+  }
+
+  holds(slot: Slot): boolean {
+    return this.window.has(slot) || this.heap.has(slot);
+  }
+
+  request(slot: Slot): boolean {
+    if (this.heap.has(slot)) {
+      this.heap.set(slot, this.densityOf(slot));
+      return true;
+    }
+    if (this.window.remove(slot)) {
+      this.window.append(slot);
+      return true;
+    }
+    this.observer.held(slot);
+    const bytes = this.slots.sizeOf(slot);
+    if (bytes > this.windowRoom.maxBytes) {
+      this.admit(slot, bytes);
+      return false;
+    }
+    this.window.append(slot);
+    this.windowRoom.take(bytes);
+    while (this.windowRoom.entries > this.windowRoom.maxEntries || this.windowRoom.bytes > this.windowRoom.maxBytes) {
+      const oldest = this.window.first;
+      const size = this.slots.sizeOf(oldest);
+      this.window.remove(oldest);
+      this.windowRoom.leave(size);
+      this.admit(oldest, size);
+    }
+    return false;
+  }
+
+  remove(slot: Slot): boolean {
+    const bytes = this.slots.sizeOf(slot);
+    if (this.window.remove(slot)) this.windowRoom.leave(bytes);
+    else if (this.heap.remove(slot)) this.heapRoom.leave(bytes);
+    else return false;
+    return true;
+  }
+
+  resize(slot: Slot, byBytes: number): void {
+    if (this.window.has(slot)) this.windowRoom.resize(byBytes);
+    else if (this.heap.has(slot)) this.heapRoom.resize(byBytes);
+  }
+
+  /** Frequencies were halved: old priorities would keep what an earlier phase asked for. */
+  rekey(): void {
+    this.heap.rekey((slot) => this.densityOf(slot));
+  }
+
+  private admit(slot: Slot, bytes: number): void {
+    if (bytes > this.heapRoom.maxBytes) {
+      this.observer.gone(slot, this);
+      return;
+    }
+    const victims = this.victimsFor(bytes);
+    let worth = 0;
+    for (const victim of victims) worth += this.valueOf(victim);
+    if (victims.length === 0 || this.valueOf(slot) > worth || this.hasLuck(slot)) {
+      for (const victim of victims) this.observer.gone(victim, this);
+      this.heap.set(slot, this.densityOf(slot));
+      this.heapRoom.take(bytes);
+      return;
+    }
+    for (const victim of victims) {
+      this.heap.set(victim, this.heap.priorityOf(victim));
+      this.heapRoom.take(this.slots.sizeOf(victim));
+    }
+    this.observer.gone(slot, this);
+  }
+
+  /** Takes out the lowest ones until there is room. */
+  private victimsFor(bytes: number): readonly Slot[] {
+    if (this.heapRoom.fits(bytes)) return NO_SLOTS;
+    const victims: Slot[] = [];
+    while (!this.heapRoom.fits(bytes) && this.heap.lowest !== NONE) {
+      const lowest = this.heap.lowest;
+      this.heap.remove(lowest);
+      this.heapRoom.leave(this.slots.sizeOf(lowest));
+      victims.push(lowest);
+    }
+    return victims;
+  }
+
+  private hasLuck(slot: Slot): boolean {
+    this.candidates = (Math.imul(this.candidates, 1_103_515_245) + 12_345) & 0x7fffffff;
+    return (this.candidates >> 8) % CHANCES === 0 && this.sketch.estimate(this.slots.hashOf(slot)) >= OFTEN_USED;
+  }
+
+  private valueOf(slot: Slot): number {
+    return (this.sketch.estimate(this.slots.hashOf(slot)) + LEAST_FREQUENCY) * this.slots.costOf(slot);
+  }
+
+  private densityOf(slot: Slot): number {
+    return this.valueOf(slot) / shareOf(this.slots.sizeOf(slot), this.capacity);
+  }
+}
+
+const NO_SLOTS: readonly Slot[] = [];
+
+/** The part of the lane that an entry takes, by the limit of which it takes more. */
+function shareOf(bytes: number, { maxEntries, maxBytes }: Capacity): number {
+  return Math.max(bytes / maxBytes, 1 / maxEntries);
+}

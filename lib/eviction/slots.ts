@@ -1,0 +1,142 @@
+/** The number of an entry in the books of one policy. It is free for another entry once nothing holds it. */
+export type Slot = number;
+
+export const NONE: Slot = -1;
+
+/** Typed arrays that grow with the number of slots. */
+export interface SlotColumn {
+  grow(slots: number): void;
+}
+
+const FIRST_SLOTS = 64;
+
+/** What is known of each entry: its key's hash, size, cost, and how many holders it has. Found by hash. */
+export class Slots {
+  /** Bytes that the entry takes. */
+  sizes = new Float64Array(FIRST_SLOTS);
+  /** Mean compute time, in milliseconds. */
+  costs = new Float32Array(FIRST_SLOTS);
+  /** How many compute times `costs` is the mean of, up to 255. */
+  computations = new Uint8Array(FIRST_SLOTS);
+  /** When the entry's life ends, in epoch milliseconds. */
+  expiries = new Float64Array(FIRST_SLOTS);
+  private hashes = new Float64Array(FIRST_SLOTS);
+  /** How many caches, real or shadow, hold the entry. */
+  private holders = new Uint8Array(FIRST_SLOTS);
+  /** Slot + 1 by hash, with open addressing; 0 for nothing. */
+  private index = new Int32Array(FIRST_SLOTS * 4);
+  private readonly free: Slot[] = [];
+  private readonly columns: SlotColumn[] = [];
+  private used = 0;
+
+  /** From here on the column has a place for every slot. */
+  attach(column: SlotColumn): void {
+    column.grow(this.hashes.length);
+    this.columns.push(column);
+  }
+
+  /** How many entries are known. */
+  get count(): number {
+    return this.used - this.free.length;
+  }
+
+  hashOf(slot: Slot): number {
+    return this.hashes[slot] ?? 0;
+  }
+
+  sizeOf(slot: Slot): number {
+    return this.sizes[slot] ?? 0;
+  }
+
+  costOf(slot: Slot): number {
+    return this.costs[slot] ?? 0;
+  }
+
+  find(hash: number): Slot {
+    return (this.index[this.placeOf(hash)] ?? 0) - 1;
+  }
+
+  /** A slot for the hash. It stays in use while something holds it. */
+  add(hash: number): Slot {
+    const slot = this.free.pop() ?? this.used++;
+    if (slot >= this.hashes.length) this.grow(this.hashes.length * 2);
+    this.hashes[slot] = hash;
+    this.computations[slot] = 0;
+    this.index[this.placeOf(hash)] = slot + 1;
+    return slot;
+  }
+
+  hold(slot: Slot): void {
+    this.holders[slot] = (this.holders[slot] ?? 0) + 1;
+  }
+
+  /** The last release frees the slot. */
+  release(slot: Slot): void {
+    const left = (this.holders[slot] ?? 0) - 1;
+    this.holders[slot] = left;
+    if (left > 0) return;
+    this.unindex(slot);
+    this.free.push(slot);
+  }
+
+  /** Where the hash is, or where it would go. */
+  private placeOf(hash: number): number {
+    const mask = this.index.length - 1;
+    let place = (hash >>> 0) & mask;
+    for (;;) {
+      const found = (this.index[place] ?? 0) - 1;
+      if (found < 0 || this.hashes[found] === hash) return place;
+      place = (place + 1) & mask;
+    }
+  }
+
+  /** Moves those behind it up, so that no search ends too early. */
+  private unindex(slot: Slot): void {
+    const mask = this.index.length - 1;
+    let hole = this.placeOf(this.hashOf(slot));
+    this.index[hole] = 0;
+    for (let place = (hole + 1) & mask; ; place = (place + 1) & mask) {
+      const next = (this.index[place] ?? 0) - 1;
+      if (next < 0) return;
+      const home = (this.hashOf(next) >>> 0) & mask;
+      if (((place - home) & mask) < ((place - hole) & mask)) continue;
+      this.index[hole] = next + 1;
+      this.index[place] = 0;
+      hole = place;
+    }
+  }
+
+  private grow(slots: number): void {
+    this.sizes = grown(this.sizes, new Float64Array(slots));
+    this.costs = grown(this.costs, new Float32Array(slots));
+    this.computations = grown(this.computations, new Uint8Array(slots));
+    this.expiries = grown(this.expiries, new Float64Array(slots));
+    this.hashes = grown(this.hashes, new Float64Array(slots));
+    this.holders = grown(this.holders, new Uint8Array(slots));
+    this.index = new Int32Array(slots * 4);
+    for (let slot = 0; slot < this.used; slot++) {
+      if ((this.holders[slot] ?? 0) > 0) this.index[this.placeOf(this.hashOf(slot))] = slot + 1;
+    }
+    for (const column of this.columns) column.grow(slots);
+  }
+}
+
+/** 53 bits of a key. Two keys of one hash share a slot, which costs a little precision and nothing else. */
+export function hashKey(key: string): number {
+  let low = 0x811c9dc5;
+  let high = 0x2f0b4c47;
+  for (let index = 0; index < key.length; index++) {
+    const code = key.charCodeAt(index);
+    low = Math.imul(low ^ code, 0x01000193);
+    high = Math.imul(high ^ code, 0x5bd1e995) + low;
+  }
+  low = Math.imul(low ^ (low >>> 16), 0x85ebca6b);
+  high = Math.imul(high ^ (high >>> 15), 0xc2b2ae35);
+  return ((high ^ (high >>> 13)) & 0x1fffff) * 2 ** 32 + ((low ^ (low >>> 13)) >>> 0);
+}
+
+/** The wider array, with what the narrower one held. */
+export function grown<T extends Float64Array | Float32Array | Int32Array | Uint8Array>(narrow: T, wide: T): T {
+  wide.set(narrow);
+  return wide;
+}
