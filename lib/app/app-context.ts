@@ -114,6 +114,22 @@ export function createContext(
   };
 }
 
+/** With what decides the evictions of adaptive lanes, and compares policies in others; loaded only if there are any. */
+export async function withEvictions(context: AppContext): Promise<AppContext> {
+  const { lanes, life, purpose } = context;
+  const takesPart = ({ policy }: ResolvedLane): boolean => policy.eviction === 'adaptive' || policy.compareEviction;
+  if (purpose === 'look' || ![...lanes.values()].some(takesPart)) return context;
+  const { LaneEviction } = await import('../eviction/lane-eviction.js');
+  const withEviction = (lane: ResolvedLane): ResolvedLane => {
+    if (!takesPart(lane)) return lane;
+    const { eviction, compression } = lane.policy;
+    const mode = eviction === 'adaptive' ? 'rule' : 'observe';
+    const decides = new LaneEviction({ now: () => life.now(), mode, compresses: compression.enabled });
+    return { policy: lane.policy, strategy: lane.strategy, eviction: decides };
+  };
+  return { ...context, lanes: new Map(Array.from(lanes, ([name, lane]) => [name, withEviction(lane)])) };
+}
+
 /** The app's logger, whose own failures are counted. The first one is shown as a warning of the process. */
 function loggerOf({ logger }: LaneCacheOptions, count: ReportFault): LogTarget | undefined {
   if (logger === undefined || logger === false) return undefined;
@@ -134,7 +150,7 @@ function withGuardedStrategies(
   return new Map(
     [...lanes].map(([lane, { policy, strategy }]) => [
       lane,
-      { policy, strategy: strategy && new GuardedStrategy(strategy, lane, report) },
+      { policy, strategy: strategy && new GuardedStrategy(strategy, lane, report), eviction: undefined },
     ]),
   );
 }

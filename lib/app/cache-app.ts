@@ -41,6 +41,7 @@ import {
   openDiskFor,
   rootDirectory,
   whileStarting,
+  withEvictions,
 } from './app-context.js';
 import type { Disk } from './disk-port.js';
 import type { LaneCacheOptions } from './options.js';
@@ -110,7 +111,7 @@ export async function createLaneCache(
   settings: LaneName | LaneCacheOptions | undefined,
   parts: AppParts = {},
 ): Promise<LaneCacheApp> {
-  const context = createContext(settings, parts);
+  const context = await withEvictions(createContext(settings, parts));
   const root = rootDirectory(context.options);
   const disk = await whileStarting(context, `it opens the directory '${root}'`, openDiskFor(context));
   const log = new InvalidationLog({ journal: disk.journal });
@@ -408,12 +409,13 @@ function laneContextsOf(
 ): ReadonlyMap<string, LaneContext> {
   const patterns = (texts: readonly string[]): readonly KeyPattern[] => texts.map((text) => new KeyPattern(text));
   return new Map(
-    [...lanes].map(([lane, { policy, strategy }]): [string, LaneContext] => [
+    [...lanes].map(([lane, { policy, strategy, eviction }]): [string, LaneContext] => [
       lane,
       {
         lane,
         policy,
         strategy,
+        eviction,
         shared,
         defaults: laneOptions(policy),
         recorder: recorder(lane),

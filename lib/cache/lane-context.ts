@@ -4,6 +4,7 @@ import type { ValueCodec } from '../entries/codec/value-codec.js';
 import type { KeyPattern } from '../entries/pattern.js';
 import type { EventSink, LaneCacheEvents } from '../events/event-map.js';
 import type { ReportFault } from '../events/reasons.js';
+import type { LaneEviction } from '../eviction/lane-eviction.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { InvalidationLog } from '../invalidation/invalidation-log.js';
 import type { HostLogPort, SharedLog } from '../invalidation/shared-log.js';
@@ -66,6 +67,8 @@ export interface LaneContext {
   readonly lane: string;
   readonly policy: CachePolicy;
   readonly strategy: LaneStrategy | undefined;
+  /** Learns what is asked for, in an adaptive lane and in one that compares policies. */
+  readonly eviction?: LaneEviction | undefined;
   /** The options of a call that gives none. */
   readonly defaults: CallOptions;
   /** Keys that match none of these go past the cache, if there are any. */

@@ -337,7 +337,7 @@ const SILENT: SharedContext['events'] = Object.freeze({
 });
 
 function contextBeside({ policy, shared, defaults }: LaneContext, lane: string, recorder: LaneRecorder): LaneContext {
-  for (const tier of shared.below) tier.addLane(lane, { policy, strategy: undefined });
+  for (const tier of shared.below) tier.addLane(lane, { policy, strategy: undefined, eviction: undefined });
   const memory = new MemorySpace({
     lane,
     ...policy.l1,

@@ -27,7 +27,7 @@ export async function set(
   const refusal = refusalOfKey(context, key) ?? refusalOf(context, candidate);
   const write = ({ position }: LogRecord): void => {
     if (refusal !== undefined) refuse(context, key, refusal);
-    else store(context, candidate, { birth: position, flight: 0, call, expiredAt: undefined });
+    else store(context, candidate, { birth: position, flight: 0, call, expiredAt: undefined, origin: 'given' });
   };
   await invalidations.superseding(context, key, write, bulk);
   return refusal === undefined;
@@ -94,7 +94,7 @@ export async function computeAndSet(
     const expiredAt = shared.log.expiredAt(judged, guard);
     await invalidations.superseding(context, key, ({ position }) => {
       if (refusal !== undefined) refuse(context, key, refusal);
-      else store(context, candidate, { birth: position, flight: 0, call, expiredAt });
+      else store(context, candidate, { birth: position, flight: 0, call, expiredAt, origin: 'given' });
     });
     return refusal === undefined ? encoded.valueFor(call.isolation) : value;
   } finally {

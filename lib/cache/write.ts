@@ -2,7 +2,7 @@ import { randomFraction } from '../clock/clock.js';
 import { encodeRecord } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { RefusalReason } from '../events/reasons.js';
-import { MemoryEntry, type MemoryEntryFields } from '../tiers/memory-tier.js';
+import { MemoryEntry, type MemoryEntryFields, requestedOf } from '../tiers/memory-tier.js';
 import { FoundRecord, type TierRecord } from '../tiers/tier.js';
 import type { CallOptions } from './call-options.js';
 import type { EncodedValue } from './encoded-value.js';
@@ -27,6 +27,8 @@ export interface StoreParams {
   readonly call: Pick<CallOptions, 'graceMs' | 'jitterMs' | 'refreshAhead' | 'version'>;
   /** When it was expired while it was computed. */
   readonly expiredAt: number | undefined;
+  /** computed: a caller asked for it, and no tier had it. given: the app stored it, or it was renewed. */
+  readonly origin: 'computed' | 'given';
 }
 
 /** Why a value is returned and not stored. */
@@ -102,7 +104,11 @@ export function store(context: LaneContext, candidate: CandidateValue, params: S
   shared.log.stored({ lane, key, tags, birth }, flight);
   const fields = { key, tags, birth, flight, storedAt, expiresAt, staleUntil, computeMs, schemaVersion: call.version };
   const entry = entryOf(context, encoded, call.refreshAhead, fields);
-  const noRoom = place(context, position, entry, recordOf(context, entry, encoded));
+  const record = recordOf(context, entry, encoded);
+  if (context.eviction !== undefined) {
+    context.eviction.requested(requestedOf(entry, record?.bytes.length ?? 0), params.origin);
+  }
+  const noRoom = place(context, position, entry, record);
   context.history.stored(key, { birth, tags, expiresAt });
   // Only now: a listener may invalidate the key.
   if (noRoom !== undefined) refuse(context, key, NO_ROOM[noRoom]);
@@ -119,6 +125,7 @@ export function promote(context: LaneContext, found: Found, refreshAhead: number
   if (!mayReplace(context, key, { birth, flight: 0 })) return;
   const fields = { key, tags, birth, flight: 0, storedAt, expiresAt, staleUntil, computeMs, schemaVersion };
   const entry = entryOf(context, encoded, refreshAhead, fields);
+  context.eviction?.requested(requestedOf(entry, record.bytes.length), 'found');
   place(context, position, entry, new FoundRecord(record, staleUntil), found.tier);
 }
 

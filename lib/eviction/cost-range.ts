@@ -1,3 +1,5 @@
+/** Milliseconds. An entry that costs nothing could never be told from another. */
+const LEAST_COST = 0.001;
 const BUCKETS_PER_DOUBLING = 8;
 const BUCKETS = 512;
 /** The bucket of one millisecond. */
@@ -5,6 +7,8 @@ const MIDDLE = 160;
 const LOWEST_SHARE = 0.01;
 /** Costs of which the range is taken; then all counts are halved, so that it follows the load. */
 const SAMPLE = 4_096;
+/** The mean follows about so many costs. */
+const AVERAGED = 1_000;
 /** With fewer costs than this nothing is clamped to the top. */
 const FEWEST = 100;
 
@@ -19,12 +23,37 @@ export class CostRange {
   private readonly counts = new Uint16Array(BUCKETS);
   private total = 0;
   private low = 0;
+  /** Of the costs within the range: what an entry counts for whose cost nobody has measured. */
+  mean = LEAST_COST;
+  private seen = 0;
   private high = Infinity;
 
   /** Notes a compute time, in milliseconds, and returns it within the range. */
   clamp(cost: number): number {
     this.note(cost);
-    return Math.min(Math.max(cost, this.low), this.high);
+    const clamped = this.within(cost);
+    this.seen = Math.min(AVERAGED, this.seen + 1);
+    this.mean += (clamped - this.mean) / this.seen;
+    return clamped;
+  }
+
+  /** How often each range of compute times was seen. */
+  toNumbers(): readonly number[] {
+    return [this.mean, ...this.counts];
+  }
+
+  /** What `toNumbers` has returned. */
+  adopt([mean = LEAST_COST, ...counts]: readonly number[]): void {
+    this.mean = mean;
+    this.seen = AVERAGED;
+    this.total = 0;
+    for (let bucket = 0; bucket < BUCKETS; bucket++) this.total += this.counts[bucket] = counts[bucket] ?? 0;
+    if (this.total >= FEWEST) this.measure();
+  }
+
+  /** The compute time within the range, without noting it. */
+  within(cost: number): number {
+    return Math.min(Math.max(cost, this.low, LEAST_COST), this.high);
   }
 
   private note(cost: number): void {

@@ -1,6 +1,6 @@
 const ROWS = 4;
 const COUNTERS_PER_ENTRY = 8;
-const HIGHEST = 63;
+export const HIGHEST_COUNT = 63;
 const FEWEST_COUNTERS = 512;
 /** All counters are halved after so many additions per entry of the capacity. */
 const ADDITIONS_PER_ENTRY = 40;
@@ -15,15 +15,19 @@ export class FrequencySketch {
   private width = FEWEST_COUNTERS;
   private additions = 0;
 
+  /** Has counters enough for so many keys. */
+  fit(entries: number): void {
+    if (entries * COUNTERS_PER_ENTRY > this.width) this.widen(entries * COUNTERS_PER_ENTRY);
+  }
+
   /** Counts one request. Returns whether all counters were halved by it. */
   add(hash: number, capacity: number): boolean {
-    if (capacity * COUNTERS_PER_ENTRY > this.width) this.widen(capacity * COUNTERS_PER_ENTRY);
     const low = hash >>> 0;
     let isNoted = false;
     for (let row = 0; row < ROWS; row++) {
       const place = this.placeOf(low, row);
       const count = this.counters[place] ?? 0;
-      if (count >= HIGHEST) continue;
+      if (count >= HIGHEST_COUNT) continue;
       this.counters[place] = count + 1;
       isNoted = true;
     }
@@ -35,7 +39,7 @@ export class FrequencySketch {
 
   estimate(hash: number): number {
     const low = hash >>> 0;
-    let least = HIGHEST;
+    let least = HIGHEST_COUNT;
     for (let row = 0; row < ROWS; row++) least = Math.min(least, this.counters[this.placeOf(low, row)] ?? 0);
     return least;
   }

@@ -15,8 +15,10 @@ export interface Capacity {
 export interface Shadow extends SlotColumn {
   readonly name: ShadowName;
   holds(slot: Slot): boolean;
-  /** One request for an entry. Returns whether the shadow held it; from then on it does if its policy says so. */
-  request(slot: Slot): boolean;
+  /** From here on the shadow keeps within this share of its limits. */
+  limit(share: number): void;
+  /** A run of requests for an entry. Returns whether the shadow held it; from then on it does if its policy says so. */
+  request(slot: Slot, uses: number): boolean;
   /** The entry is no longer valid. Returns whether the shadow held it. */
   remove(slot: Slot): boolean;
   /** An entry takes so many bytes more, or less. */
@@ -33,11 +35,17 @@ export interface ShadowObserver {
 class Room {
   entries = 0;
   bytes = 0;
+  private maxEntries = 0;
+  maxBytes = 0;
 
-  constructor(
-    readonly maxEntries: number,
-    readonly maxBytes: number,
-  ) {}
+  limit({ maxEntries, maxBytes }: Capacity, share: number): void {
+    this.maxEntries = Math.max(1, Math.floor(maxEntries * share));
+    this.maxBytes = maxBytes * share;
+  }
+
+  get isCrowded(): boolean {
+    return this.entries > this.maxEntries || this.bytes > this.maxBytes;
+  }
 
   fits(bytes: number): boolean {
     return this.entries < this.maxEntries && this.bytes + bytes <= this.maxBytes;
@@ -62,14 +70,17 @@ class Room {
 export class LruShadow implements Shadow {
   readonly name = 'lru';
   private readonly order = new SlotList();
-  private readonly room: Room;
+  private readonly room = new Room();
 
   constructor(
-    capacity: Capacity,
+    private readonly capacity: Capacity,
     private readonly slots: Slots,
     private readonly observer: ShadowObserver,
-  ) {
-    this.room = new Room(capacity.maxEntries, capacity.maxBytes);
+  ) {}
+
+  limit(share: number): void {
+    this.room.limit(this.capacity, share);
+    while (this.room.isCrowded && this.order.size > 0) this.dropOldest();
   }
 
   grow(slots: number): void {
@@ -86,11 +97,7 @@ export class LruShadow implements Shadow {
       return true;
     }
     const bytes = this.slots.sizeOf(slot);
-    while (!this.room.fits(bytes) && this.order.size > 0) {
-      const oldest = this.order.first;
-      this.remove(oldest);
-      this.observer.gone(oldest, this);
-    }
+    while (!this.room.fits(bytes) && this.order.size > 0) this.dropOldest();
     this.order.append(slot);
     this.room.take(bytes);
     this.observer.held(slot);
@@ -106,22 +113,32 @@ export class LruShadow implements Shadow {
   resize(slot: Slot, byBytes: number): void {
     if (this.order.has(slot)) this.room.resize(byBytes);
   }
+
+  private dropOldest(): void {
+    const oldest = this.order.first;
+    this.remove(oldest);
+    this.observer.gone(oldest, this);
+  }
 }
 
 /** Greedy-Dual-Size-Frequency (Cherkasova, 1998): cost and uses per share of the lane, plus the priority of what went last. */
 export class GdsfShadow implements Shadow {
   readonly name = 'gdsf';
   private readonly heap = new SlotHeap();
-  private readonly room: Room;
+  private readonly room = new Room();
   private uses = new Float32Array(0);
-  private inflation = 0;
+  /** The priority of what went last. */
+  inflation = 0;
 
   constructor(
     private readonly capacity: Capacity,
     private readonly slots: Slots,
     private readonly observer: ShadowObserver,
-  ) {
-    this.room = new Room(capacity.maxEntries, capacity.maxBytes);
+  ) {}
+
+  limit(share: number): void {
+    this.room.limit(this.capacity, share);
+    while (this.room.isCrowded && this.heap.size > 0) this.dropLowest();
   }
 
   grow(slots: number): void {
@@ -133,20 +150,15 @@ export class GdsfShadow implements Shadow {
     return this.heap.has(slot);
   }
 
-  request(slot: Slot): boolean {
+  request(slot: Slot, uses: number): boolean {
     if (this.heap.has(slot)) {
-      this.uses[slot] = (this.uses[slot] ?? 0) + 1;
+      this.uses[slot] = (this.uses[slot] ?? 0) + uses;
       this.heap.set(slot, this.priorityOf(slot));
       return true;
     }
     const bytes = this.slots.sizeOf(slot);
-    while (!this.room.fits(bytes) && this.heap.size > 0) {
-      const lowest = this.heap.lowest;
-      this.inflation = this.heap.priorityOf(lowest);
-      this.remove(lowest);
-      this.observer.gone(lowest, this);
-    }
-    this.uses[slot] = 1;
+    while (!this.room.fits(bytes) && this.heap.size > 0) this.dropLowest();
+    this.uses[slot] = uses;
     this.heap.set(slot, this.priorityOf(slot));
     this.room.take(bytes);
     this.observer.held(slot);
@@ -163,6 +175,13 @@ export class GdsfShadow implements Shadow {
     if (this.heap.has(slot)) this.room.resize(byBytes);
   }
 
+  private dropLowest(): void {
+    const lowest = this.heap.lowest;
+    this.inflation = this.heap.priorityOf(lowest);
+    this.remove(lowest);
+    this.observer.gone(lowest, this);
+  }
+
   private priorityOf(slot: Slot): number {
     const value = (this.uses[slot] ?? 0) * this.slots.costOf(slot);
     return this.inflation + value / shareOf(this.slots.sizeOf(slot), this.capacity);
@@ -171,7 +190,7 @@ export class GdsfShadow implements Shadow {
 
 const WINDOW_SHARE = 0.01;
 /** What an entry counts for that was not asked for again. */
-const LEAST_FREQUENCY = 0.25;
+export const LEAST_FREQUENCY = 0.25;
 /** An often used entry enters now and then although others are worth more: no fixed set of keys can shut it out. */
 const OFTEN_USED = 6;
 const CHANCES = 128;
@@ -184,8 +203,8 @@ export class ValueShadow implements Shadow {
   readonly name = 'value';
   private readonly window = new SlotList();
   private readonly heap = new SlotHeap();
-  private readonly windowRoom: Room;
-  private readonly heapRoom: Room;
+  private readonly windowRoom = new Room();
+  private readonly heapRoom = new Room();
   private candidates = 0;
 
   constructor(
@@ -193,11 +212,22 @@ export class ValueShadow implements Shadow {
     private readonly slots: Slots,
     private readonly sketch: FrequencySketch,
     private readonly observer: ShadowObserver,
-  ) {
-    const windowEntries = Math.max(1, Math.floor(capacity.maxEntries * WINDOW_SHARE));
-    const windowBytes = capacity.maxBytes * WINDOW_SHARE;
-    this.windowRoom = new Room(windowEntries, windowBytes);
-    this.heapRoom = new Room(Math.max(1, capacity.maxEntries - windowEntries), capacity.maxBytes - windowBytes);
+  ) {}
+
+  limit(share: number): void {
+    const { maxEntries, maxBytes } = this.capacity;
+    const windowEntries = Math.max(1, Math.floor(maxEntries * share * WINDOW_SHARE));
+    this.windowRoom.limit({ maxEntries: windowEntries, maxBytes: maxBytes * share * WINDOW_SHARE }, 1);
+    this.heapRoom.limit(
+      { maxEntries: maxEntries * share - windowEntries, maxBytes: maxBytes * share * (1 - WINDOW_SHARE) },
+      1,
+    );
+    while (this.heapRoom.isCrowded && this.heap.size > 0) {
+      const lowest = this.heap.lowest;
+      this.remove(lowest);
+      this.observer.gone(lowest, this);
+    }
+    this.emptyWindow();
   }
 
   grow(slots: number): void {
@@ -226,13 +256,7 @@ export class ValueShadow implements Shadow {
     }
     this.window.append(slot);
     this.windowRoom.take(bytes);
-    while (this.windowRoom.entries > this.windowRoom.maxEntries || this.windowRoom.bytes > this.windowRoom.maxBytes) {
-      const oldest = this.window.first;
-      const size = this.slots.sizeOf(oldest);
-      this.window.remove(oldest);
-      this.windowRoom.leave(size);
-      this.admit(oldest, size);
-    }
+    this.emptyWindow();
     return false;
   }
 
@@ -252,6 +276,21 @@ export class ValueShadow implements Shadow {
   /** Frequencies were halved: old priorities would keep what an earlier phase asked for. */
   rekey(): void {
     this.heap.rekey((slot) => this.densityOf(slot));
+  }
+
+  /** The lowest worth per share of the lane that is kept. */
+  get bar(): number {
+    return this.heap.lowest === NONE ? 0 : this.heap.priorityOf(this.heap.lowest);
+  }
+
+  private emptyWindow(): void {
+    while (this.windowRoom.isCrowded && this.window.size > 0) {
+      const oldest = this.window.first;
+      const size = this.slots.sizeOf(oldest);
+      this.window.remove(oldest);
+      this.windowRoom.leave(size);
+      this.admit(oldest, size);
+    }
   }
 
   private admit(slot: Slot, bytes: number): void {
@@ -305,6 +344,6 @@ export class ValueShadow implements Shadow {
 const NO_SLOTS: readonly Slot[] = [];
 
 /** The part of the lane that an entry takes, by the limit of which it takes more. */
-function shareOf(bytes: number, { maxEntries, maxBytes }: Capacity): number {
+export function shareOf(bytes: number, { maxEntries, maxBytes }: Capacity): number {
   return Math.max(bytes / maxBytes, 1 / maxEntries);
 }

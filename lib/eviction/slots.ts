@@ -9,11 +9,12 @@ export interface SlotColumn {
 }
 
 const FIRST_SLOTS = 64;
+const GROWTH = 1.4;
 
 /** What is known of each entry: its key's hash, size, cost, and how many holders it has. Found by hash. */
 export class Slots {
   /** Bytes that the entry takes. */
-  sizes = new Float64Array(FIRST_SLOTS);
+  sizes = new Uint32Array(FIRST_SLOTS);
   /** Mean compute time, in milliseconds. */
   costs = new Float32Array(FIRST_SLOTS);
   /** How many compute times `costs` is the mean of, up to 255. */
@@ -24,7 +25,7 @@ export class Slots {
   /** How many caches, real or shadow, hold the entry. */
   private holders = new Uint8Array(FIRST_SLOTS);
   /** Slot + 1 by hash, with open addressing; 0 for nothing. */
-  private index = new Int32Array(FIRST_SLOTS * 4);
+  private index = new Int32Array(FIRST_SLOTS * 2);
   private readonly free: Slot[] = [];
   private readonly columns: SlotColumn[] = [];
   private used = 0;
@@ -38,6 +39,15 @@ export class Slots {
   /** How many entries are known. */
   get count(): number {
     return this.used - this.free.length;
+  }
+
+  /** Slots in use are below it. */
+  get end(): Slot {
+    return this.used;
+  }
+
+  isInUse(slot: Slot): boolean {
+    return (this.holders[slot] ?? 0) > 0;
   }
 
   hashOf(slot: Slot): number {
@@ -59,9 +69,12 @@ export class Slots {
   /** A slot for the hash. It stays in use while something holds it. */
   add(hash: number): Slot {
     const slot = this.free.pop() ?? this.used++;
-    if (slot >= this.hashes.length) this.grow(this.hashes.length * 2);
+    if (slot >= this.hashes.length) this.grow(Math.ceil(this.hashes.length * GROWTH));
     this.hashes[slot] = hash;
+    this.sizes[slot] = 0;
+    this.costs[slot] = 0;
     this.computations[slot] = 0;
+    this.expiries[slot] = 0;
     this.index[this.placeOf(hash)] = slot + 1;
     return slot;
   }
@@ -107,25 +120,29 @@ export class Slots {
   }
 
   private grow(slots: number): void {
-    this.sizes = grown(this.sizes, new Float64Array(slots));
+    this.sizes = grown(this.sizes, new Uint32Array(slots));
     this.costs = grown(this.costs, new Float32Array(slots));
     this.computations = grown(this.computations, new Uint8Array(slots));
     this.expiries = grown(this.expiries, new Float64Array(slots));
     this.hashes = grown(this.hashes, new Float64Array(slots));
     this.holders = grown(this.holders, new Uint8Array(slots));
-    this.index = new Int32Array(slots * 4);
+    this.index = new Int32Array(2 ** Math.ceil(Math.log2(slots * 1.5)));
     for (let slot = 0; slot < this.used; slot++) {
-      if ((this.holders[slot] ?? 0) > 0) this.index[this.placeOf(this.hashOf(slot))] = slot + 1;
+      if (this.isInUse(slot)) this.index[this.placeOf(this.hashOf(slot))] = slot + 1;
     }
     for (const column of this.columns) column.grow(slots);
   }
 }
 
+/** Of a longer key the first and the last characters are hashed, half each. */
+const HASHED_CHARACTERS = 512;
+
 /** 53 bits of a key. Two keys of one hash share a slot, which costs a little precision and nothing else. */
 export function hashKey(key: string): number {
-  let low = 0x811c9dc5;
+  let low = 0x811c9dc5 ^ key.length;
   let high = 0x2f0b4c47;
   for (let index = 0; index < key.length; index++) {
+    if (index === HASHED_CHARACTERS / 2 && key.length > HASHED_CHARACTERS) index = key.length - HASHED_CHARACTERS / 2;
     const code = key.charCodeAt(index);
     low = Math.imul(low ^ code, 0x01000193);
     high = Math.imul(high ^ code, 0x5bd1e995) + low;
@@ -136,7 +153,10 @@ export function hashKey(key: string): number {
 }
 
 /** The wider array, with what the narrower one held. */
-export function grown<T extends Float64Array | Float32Array | Int32Array | Uint8Array>(narrow: T, wide: T): T {
+export function grown<T extends Float64Array | Float32Array | Int32Array | Uint32Array | Uint8Array>(
+  narrow: T,
+  wide: T,
+): T {
   wide.set(narrow);
   return wide;
 }

@@ -9,6 +9,7 @@ const COMMON = {
   l4: { enabled: true, coalesce: 'process' },
   isolation: 'frozen',
   eviction: 'lru',
+  compareEviction: false,
   graceMs: 0,
   graceBackoffMs: 10_000,
   refreshAhead: null,

@@ -94,6 +94,8 @@ export const LANE = defineOptions<LanePolicyInput>(
     ttl: duration,
     compression: either(flag, defineOptions<{ readonly minBytes?: Size }>('A lane', { minBytes: sizeAboveZero })),
     isolation,
+    eviction: oneOf('lru', 'adaptive'),
+    compareEviction: flag,
     strategy: objectWith<LaneStrategy>(
       'an object with shouldCache and getEvictionPriority',
       'shouldCache',
@@ -137,7 +139,8 @@ export function readLane(written: LanePolicyInput, lane: string, base: ResolvedL
     ttlMs: msOf(written.ttl, from.ttlMs),
     compression: compressionOf(written.compression, from.compression),
     isolation: isolated,
-    eviction: strategy === undefined ? 'lru' : 'strategy',
+    eviction: evictionOf(written, base, strategy),
+    compareEviction: written.compareEviction ?? from.compareEviction,
     graceMs: msOf(written.grace, from.graceMs),
     graceBackoffMs: msOf(written.graceBackoff, from.graceBackoffMs),
     refreshAhead: written.refreshAhead ?? from.refreshAhead,
@@ -148,11 +151,26 @@ export function readLane(written: LanePolicyInput, lane: string, base: ResolvedL
     exclude: written.exclude ?? from.exclude,
     targets: { ...from.targets, ...written.targets },
   };
-  return { policy, strategy };
+  return { policy, strategy, eviction: undefined };
+}
+
+/** A strategy in an adaptive lane is refused by `checkTogether`. */
+function evictionOf(
+  { eviction }: LanePolicyInput,
+  { policy: from }: ResolvedLane,
+  strategy: LaneStrategy | undefined,
+): CachePolicy['eviction'] {
+  const asked = eviction ?? from.eviction;
+  if (asked === 'adaptive') return 'adaptive';
+  return strategy === undefined ? 'lru' : 'strategy';
 }
 
 /** Checks what no field can be judged for alone. Throws LANE_INVALID. */
-export function checkTogether(path: string, { policy }: ResolvedLane): void {
+export function checkTogether(path: string, { policy, strategy }: ResolvedLane): void {
+  if (strategy !== undefined && policy.eviction === 'adaptive') {
+    const rule = `is 'adaptive', and the lane has a strategy as well: both decide what is evicted first. Leave one of them out; 'include' and 'exclude' choose what is stored`;
+    throw laneError(policy.lane, `${path}.eviction`, rule);
+  }
   const { lane, isolation: isolated, l2, l3, l4, ttlMs, jitterMs } = policy;
   if (isolated === 'shared' && (l2.enabled || l3.enabled || l4.enabled)) {
     const rule = `can be 'shared' only in a lane that lives in memory alone; set enabled: false for l2, l3 and l4, or choose 'frozen' or 'clone'`;

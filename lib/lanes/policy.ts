@@ -1,3 +1,4 @@
+import type { LaneEviction } from '../eviction/lane-eviction.js';
 import type { LaneNames } from './lane-names.js';
 import type { Duration, Size } from './units.js';
 import type { LaneStrategy } from './strategy.js';
@@ -79,7 +80,17 @@ export interface LanePolicyInput extends FreshnessOptions {
   /** true = `{ minBytes: '1KB' }`. */
   readonly compression?: boolean | { readonly minBytes?: Size };
   readonly isolation?: Isolation;
-  /** Absent = exact LRU, and everything storable is cached. */
+  /**
+   * What the lane keeps when it is full. lru: what was used last, exactly. adaptive: what saves the most compute time, in memory
+   * and on disk; not together with a strategy. Default 'lru'.
+   */
+  readonly eviction?: 'lru' | 'adaptive';
+  /**
+   * Whether a sample of the keys shows in the metrics what each policy would have saved, in a lane that follows none of them.
+   * Default false; adaptive lanes always show it.
+   */
+  readonly compareEviction?: boolean;
+  /** Absent = `eviction` decides, and everything storable is cached. */
   readonly strategy?: LaneStrategy;
   /** Key patterns (`*`, `?`). If given, only keys that match one are cached. */
   readonly include?: readonly string[];
@@ -110,7 +121,8 @@ export interface CachePolicy {
   readonly ttlMs: number;
   readonly compression: { readonly enabled: boolean; readonly minBytes: number };
   readonly isolation: Isolation;
-  readonly eviction: 'lru' | 'strategy';
+  readonly eviction: 'lru' | 'adaptive' | 'strategy';
+  readonly compareEviction: boolean;
   readonly graceMs: number;
   readonly graceBackoffMs: number;
   readonly refreshAhead: number | null;
@@ -129,6 +141,8 @@ export interface CachePolicy {
 export interface ResolvedLane {
   readonly policy: CachePolicy;
   readonly strategy: LaneStrategy | undefined;
+  /** What the tiers ask in an adaptive lane, and what compares policies in one that asks for that. */
+  readonly eviction: LaneEviction | undefined;
 }
 
 /**

@@ -38,7 +38,7 @@ class Ancestry {
     if (done !== undefined) return done;
     const written = this.written.get(lane);
     const own = written === undefined ? builtInLane(lane) : this.inherit(lane, written, heirs);
-    const frozen = Object.freeze({ policy: freezePolicy(own.policy), strategy: own.strategy });
+    const frozen = Object.freeze({ policy: freezePolicy(own.policy), strategy: own.strategy, eviction: undefined });
     this.resolved.set(lane, frozen);
     return frozen;
   }
@@ -85,7 +85,7 @@ function builtInLane(name: string): ResolvedLane {
   const policy = BUILT_IN_LANES.find(({ lane }) => lane === name);
   if (policy === undefined)
     throw new LaneCacheError('LANE_INVALID', `There is no built-in lane '${name}'.`, { lane: name });
-  return { policy, strategy: undefined };
+  return { policy, strategy: undefined, eviction: undefined };
 }
 
 const isBuiltIn = (name: string): boolean => BUILT_IN_LANES.some(({ lane }) => lane === name);

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { LifeClock, nextTurn } from '../clock/clock.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
 import { decodeRecord, encodeRecord } from '../entries/record.js';
+import type { Keeper, ReportUse, RequestedEntry } from '../eviction/lane-eviction.js';
 import type { ResolvedLane } from '../lanes/policy.js';
 import type { EntryView, LaneStrategy } from '../lanes/strategy.js';
 import type { Tier, TierLookup, TierRecord, TierState, TierUsage } from './tier.js';
@@ -30,9 +31,13 @@ export class MemoryTier implements Tier {
 
   constructor(private readonly options: MemoryTierOptions) {
     const spaces = new Map<string, MemorySpace>();
-    for (const [lane, { policy, strategy }] of options.lanes) {
+    for (const [lane, { policy, strategy, eviction }] of options.lanes) {
       const evicted = (entry: MemoryEntry, reason: 'entries' | 'bytes'): void => options.evicted(lane, entry, reason);
-      spaces.set(lane, new MemorySpace({ lane, ...policy.l1, strategy, now: () => options.life.now(), evicted }));
+      const now = (): number => options.life.now();
+      const space = new MemorySpace({ lane, ...policy.l1, strategy, now, evicted, keeper: eviction?.keeperOf('l1') });
+      eviction?.readUsesFrom((report) => space.takeUses(report));
+      eviction?.serves('l1', { ...policy.l1, rank: 1 });
+      spaces.set(lane, space);
     }
     this.spaces = spaces;
   }
@@ -118,6 +123,7 @@ export class MemoryTier implements Tier {
   async sweep(lane: string): Promise<{ readonly expired: number; readonly evicted: number }> {
     const now = this.options.life.now();
     const space = this.space(lane);
+    this.options.lanes.get(lane)?.eviction?.sweep();
     const keys = [...space.values()].map((entry) => entry.key);
     let expired = 0;
     for (let start = 0; start < keys.length; start += SLICE) {
@@ -175,6 +181,8 @@ interface MemorySpaceOptions {
   readonly maxBytes: number;
   readonly strategy: LaneStrategy | undefined;
   readonly now: () => number;
+  /** What decides the evictions of an adaptive lane. */
+  readonly keeper?: Keeper | undefined;
   /** An entry had to go for another; not called for removals. */
   readonly evicted: (entry: MemoryEntry, reason: 'entries' | 'bytes') => void;
 }
@@ -184,8 +192,10 @@ const OVERHEAD_BYTES = 400;
 /** Up to this many entries a strategy sees all of them; beyond, the least recently used ones only. */
 const STRATEGY_SEES_ALL = 10_000;
 const STRATEGY_TAIL = 64;
+/** An entry may have been looked at and not served, so a few that were not used are passed over. */
+const UNUSED_LOOKED_AT = 4;
 
-/** The memory of one lane: exact LRU within its entries and bytes, or the lane's strategy. */
+/** The memory of one lane: exact LRU within its entries and bytes, or what the lane's strategy or policy decides. */
 export class MemorySpace {
   private readonly entries: LRUCache<string, MemoryEntry>;
   private crowded: 'entries' | 'bytes' = 'entries';
@@ -194,8 +204,10 @@ export class MemorySpace {
     this.entries = new LRUCache({
       max: options.maxEntries,
       maxSize: options.maxBytes,
-      dispose: (entry, _key, reason) => {
-        if (reason === 'evict') options.evicted(entry, this.crowded);
+      dispose: (entry, key, reason) => {
+        if (reason !== 'evict') return;
+        options.keeper?.evicted(key);
+        options.evicted(entry, this.crowded);
       },
     });
   }
@@ -212,23 +224,46 @@ export class MemorySpace {
   /** Whether it was stored: an entry larger than the whole lane is not, and leaves nothing under its key. */
   set(entry: MemoryEntry): boolean {
     const size = sizeOf(entry);
+    const { strategy, keeper } = this.options;
     if (size > this.options.maxBytes) {
-      this.entries.delete(entry.key);
+      this.delete(entry.key);
       return false;
     }
     const excess = this.entries.calculatedSize + size - this.options.maxBytes;
     this.crowded = excess > 0 && this.isShortOfBytes(entry.key, excess) ? 'bytes' : 'entries';
-    if (this.options.strategy !== undefined) this.makeRoom(entry.key, size, this.options.strategy);
+    if (strategy !== undefined) this.makeRoom(entry.key, size, () => this.chosenBy(strategy));
+    if (keeper !== undefined && !this.makeRoomIn(keeper, entry, size)) return false;
     this.entries.set(entry.key, entry, { size });
     return true;
   }
 
   delete(key: string): boolean {
-    return this.entries.delete(key);
+    const isDeleted = this.entries.delete(key);
+    this.options.keeper?.removed(key);
+    return isDeleted;
   }
 
   clear(): void {
+    const { keeper } = this.options;
+    if (keeper !== undefined) for (const key of this.entries.keys()) keeper.removed(key);
     this.entries.clear();
+  }
+
+  /** Reports the entries that were used since the last call, the one used last at the end, and how often. */
+  takeUses(report: ReportUse): void {
+    const used: MemoryEntry[] = [];
+    let unused = 0;
+    for (const entry of this.entries.values()) {
+      if (entry.accessCount > entry.reportedUses) used.push(entry);
+      else if (++unused > UNUSED_LOOKED_AT) break;
+    }
+    for (let index = used.length - 1; index >= 0; index--) {
+      const entry = used[index];
+      if (entry === undefined) continue;
+      const uses = entry.accessCount - entry.reportedUses;
+      entry.reportedUses = entry.accessCount;
+      report(requestedOf(entry, entry.sizeBytes), uses);
+    }
   }
 
   usage(): TierUsage {
@@ -245,19 +280,40 @@ export class MemorySpace {
     return replaced === undefined || sizeOf(replaced) < excess;
   }
 
-  private makeRoom(key: string, size: number, strategy: LaneStrategy): void {
+  private makeRoom(key: string, size: number, next: () => MemoryEntry | undefined): void {
     const { maxEntries, maxBytes } = this.options;
     if (this.entries.has(key)) return;
     while (this.entries.size >= maxEntries || this.entries.calculatedSize + size > maxBytes) {
-      const victim = this.victim(strategy);
+      const victim = next();
       if (victim === undefined) return;
       this.entries.delete(victim.key);
       this.options.evicted(victim, this.crowded);
     }
   }
 
+  /** False if the new entry itself is the one to go: others save more than it does. */
+  private makeRoomIn(keeper: Keeper, entry: MemoryEntry, size: number): boolean {
+    keeper.stored({ key: entry.key, sizeBytes: size, computeMs: entry.computeMs, expiresAt: entry.staleUntil });
+    const { maxEntries, maxBytes } = this.options;
+    const { key } = entry;
+    const replaced = this.entries.peek(key);
+    const [entries, bytes] = replaced === undefined ? [1, size] : [0, size - sizeOf(replaced)];
+    while (this.entries.size + entries > maxEntries || this.entries.calculatedSize + bytes > maxBytes) {
+      const name = keeper.victim();
+      if (name === undefined) return true;
+      keeper.evicted(name);
+      if (name === key) this.entries.delete(key);
+      const victim = name === key ? entry : this.entries.peek(name);
+      if (victim === undefined) continue;
+      if (name !== key) this.entries.delete(name);
+      this.options.evicted(victim, this.crowded);
+      if (name === key) return false;
+    }
+    return true;
+  }
+
   /** The highest priority of those looked at; the least recently used one among equals, or if the strategy fails. */
-  private victim(strategy: LaneStrategy): MemoryEntry | undefined {
+  private chosenBy(strategy: LaneStrategy): MemoryEntry | undefined {
     const now = this.options.now();
     const looked = this.entries.size <= STRATEGY_SEES_ALL ? this.entries.size : STRATEGY_TAIL;
     let victim: MemoryEntry | undefined;
@@ -297,6 +353,12 @@ function priorityOf(strategy: LaneStrategy, lane: string, view: EntryView): numb
   } catch {
     return -Infinity;
   }
+}
+
+/** The entry as eviction sees it. */
+export function requestedOf(entry: MemoryEntry, recordBytes: number): RequestedEntry {
+  const { key, computeMs, staleUntil } = entry;
+  return { key, computeMs, expiresAt: staleUntil, memoryBytes: sizeOf(entry), recordBytes };
 }
 
 function sizeOf(entry: MemoryEntry): number {
@@ -345,6 +407,8 @@ export class MemoryEntry {
   quietUntil: number;
   stamp: number;
   accessCount = 0;
+  /** How many of the accesses the lane's eviction knows of. */
+  reportedUses = 0;
   usedAt: number;
   /** The resolved promise that every hit returns, made with the first hit. */
   promise: Promise<unknown> | undefined = undefined;

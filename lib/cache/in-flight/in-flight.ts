@@ -429,8 +429,10 @@ function storeOrRefuse(context: LaneContext, older: OlderValues, ended: EndedFli
   const counts = shared.log.counts(judged, guard);
   const expiredAt = shared.log.expiredAt(judged, guard);
   const refused = counts ? (isPartitioned(context) ? PARTITIONED : refusal) : INVALIDATED;
-  if (refused === undefined) store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt });
-  else {
+  const origin = flight.purpose === 'request' ? 'computed' : 'given';
+  if (refused === undefined) {
+    store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt, origin });
+  } else {
     // Before the refusal, because a listener may store another value.
     if (!guard.isSuperseded && mayHaveOlder(context, flight, guard)) older.remove(key);
     refuse(context, key, refused);

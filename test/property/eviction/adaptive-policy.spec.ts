@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { AdaptivePolicy } from '../../../lib/eviction/adaptive-policy.js';
-import { hashKey, NONE } from '../../../lib/eviction/slots.js';
+import { AdaptivePolicy, type KnownEntry, type Origin } from '../../../lib/eviction/adaptive-policy.js';
 import { roundsOf } from '../../support/fault-table.js';
 
 const ROUNDS = roundsOf(200, 5_000);
@@ -14,59 +13,51 @@ interface Limits {
 /** A lane that holds keys alone and follows its policy. */
 class Lane {
   readonly policy: AdaptivePolicy;
-  readonly slots = new Map<string, number>();
-  private readonly keys = new Map<number, string>();
-  private readonly sizes = new Map<string, number>();
+  readonly sizes = new Map<string, number>();
+  bytes = 0;
   now = 0;
   computed = 0;
 
   constructor(readonly limits: Limits) {
-    this.policy = new AdaptivePolicy({ ...limits, now: () => this.now });
-  }
-
-  get bytes(): number {
-    return [...this.slots.keys()].reduce((sum, key) => sum + (this.sizes.get(key) ?? 0), 0);
+    this.policy = new AdaptivePolicy(limits, () => this.now);
   }
 
   ask(key: string, sizeBytes: number, computeMs: number, expiresAt = Infinity): boolean {
-    const slot = this.slots.get(key);
-    if (slot !== undefined) {
-      this.policy.used(slot);
+    const held = this.sizes.get(key);
+    if (held !== undefined) {
+      this.policy.requested({ key, sizeBytes: held, computeMs, expiresAt }, 'found');
       return true;
     }
     this.computed += computeMs;
-    this.store(key, sizeBytes, computeMs, expiresAt);
+    this.store(key, { sizeBytes, computeMs, expiresAt, origin: 'computed' });
     return false;
   }
 
-  store(key: string, sizeBytes: number, computeMs: number, expiresAt: number): void {
-    const slot = this.policy.stored({ hash: hashKey(key), sizeBytes, computeMs, expiresAt });
-    const owner = this.keys.get(slot);
-    if (owner !== undefined && owner !== key) throw new Error(`${key} got the slot of ${owner}`);
-    this.slots.set(key, slot);
-    this.keys.set(slot, key);
+  store(key: string, given: Pick<KnownEntry, 'sizeBytes' | 'computeMs' | 'expiresAt'> & { origin: Origin }): void {
+    const { sizeBytes, origin } = given;
+    const entry = { key, ...given };
+    this.policy.requested(entry, origin);
+    this.policy.stored(entry);
+    this.bytes += sizeBytes - (this.sizes.get(key) ?? 0);
     this.sizes.set(key, sizeBytes);
-    while (this.slots.size > this.limits.maxEntries || this.bytes > this.limits.maxBytes) {
-      const victim = this.policy.victim();
+    while (this.sizes.size > this.limits.maxEntries || this.bytes > this.limits.maxBytes) {
+      const [oldest = ''] = this.sizes.keys();
+      const victim = this.policy.victim() ?? oldest;
       this.policy.evicted(victim);
       this.drop(victim);
     }
   }
 
   remove(key: string): void {
-    const slot = this.slots.get(key);
-    if (slot === undefined) this.policy.forget(hashKey(key));
-    else {
-      this.policy.removed(slot);
-      this.drop(slot);
-    }
+    this.policy.removed(key);
+    if (this.sizes.has(key)) this.drop(key);
   }
 
-  private drop(slot: number): void {
-    const key = this.keys.get(slot);
-    if (key === undefined) throw new Error(`victim ${slot} is not in the lane`);
-    this.keys.delete(slot);
-    this.slots.delete(key);
+  private drop(key: string): void {
+    const size = this.sizes.get(key);
+    if (size === undefined) throw new Error(`victim ${key} is not in the lane`);
+    this.sizes.delete(key);
+    this.bytes -= size;
   }
 }
 
@@ -117,12 +108,14 @@ describe('the adaptive policy', () => {
         for (const { kind, key: name, size, cost } of steps) {
           lane.now++;
           if (kind === 'ask') lane.ask(name, size, cost, lane.now + 50);
-          else if (kind === 'store') lane.store(name, size, cost, lane.now + 50);
-          else lane.remove(name);
+          else if (kind === 'store') {
+            lane.store(name, { sizeBytes: size, computeMs: cost, expiresAt: lane.now + 50, origin: 'given' });
+          } else lane.remove(name);
+          if (lane.now % 37 === 0) lane.policy.sweep();
           expect(lane.policy.known).toBeLessThanOrEqual(4 * bounds.maxEntries + 1);
         }
-        for (const name of [...lane.slots.keys()]) lane.remove(name);
-        expect(lane.policy.victim()).toBe(NONE);
+        for (const name of [...lane.sizes.keys()]) lane.remove(name);
+        expect(lane.policy.victim()).toBeUndefined();
       }),
       { numRuns: ROUNDS },
     );
@@ -143,7 +136,7 @@ describe('the adaptive policy', () => {
       const name = dear ? `dear:${Math.floor(random() * 80)}` : `cheap:${Math.floor(random() * 5_000)}`;
       lane.ask(name, 100, dear ? 1_000 : 1);
     }
-    const dearHeld = [...lane.slots.keys()].filter((name) => name.startsWith('dear:')).length;
+    const dearHeld = [...lane.sizes.keys()].filter((name) => name.startsWith('dear:')).length;
     expect(dearHeld).toBeGreaterThan(75);
   });
 
@@ -191,6 +184,6 @@ describe('the adaptive policy', () => {
       lane.remove('key');
       lane.ask('key', 10, 10, lane.now + 50);
     }
-    expect(lane.policy.savedShares).toEqual({ value: 0, gdsf: 0, lru: 0, lane: 0 });
+    expect(lane.policy.savedShares).toEqual({ value: 0, gdsf: 0, lru: 0 });
   });
 });

@@ -1,0 +1,221 @@
+import {
+  AdaptivePolicy,
+  type KnownEntry,
+  type Origin,
+  type PolicyState,
+  type UnknownEntry,
+} from './adaptive-policy.js';
+import type { Capacity, ShadowName } from './shadow.js';
+
+/** How a tier finds what goes first. lru: the least recently used. named: `victim` names it. scan: the first by recency that `keeps` gives up. */
+type EvictionOrder = 'lru' | 'named' | 'scan';
+
+/** What a tier tells of one lane, and asks when the lane is beyond its limits. */
+export interface Keeper {
+  readonly order: EvictionOrder;
+  /** The tier holds the entry from here on. */
+  stored(entry: KnownEntry): void;
+  /** It had to go for another. */
+  evicted(key: string): void;
+  /** It has expired or was invalidated. */
+  removed(key: string): void;
+  /** What goes first. It may be gone already: then the tier says so by `evicted`, and asks again. */
+  victim(): string | undefined;
+  keeps(entry: UnknownEntry): boolean;
+}
+
+/** A tier that begins to serve a lane. */
+export interface ServingTier extends Capacity {
+  /** The tier that lies lowest has the highest rank, and rules. */
+  readonly rank: number;
+  /** What it holds already, the least recently used first. */
+  readonly entries?: () => AsyncIterable<UnknownEntry & { readonly expiresAt: number }>;
+  /** What `state` was when the tier last had it. */
+  readonly state?: PolicyState | undefined;
+}
+
+/** An entry that was asked for or stored, with its size in each kind of tier. */
+export interface RequestedEntry {
+  readonly key: string;
+  /** 0 if nobody has measured it. */
+  readonly computeMs: number;
+  /** Epoch ms. */
+  readonly expiresAt: number;
+  readonly memoryBytes: number;
+  /** As a record, before it is compressed. */
+  readonly recordBytes: number;
+}
+
+/** Takes an entry that memory has served since the last call, and how often. */
+export type ReportUse = (entry: RequestedEntry, uses: number) => void;
+
+export interface LaneEvictionOptions {
+  /** Epoch ms. */
+  readonly now: () => number;
+  /** rule: the lowest tier follows the policy. observe: it follows LRU, and a sample of the keys shows what others would save. */
+  readonly mode: 'rule' | 'observe';
+  readonly compresses: boolean;
+}
+
+/** What each shadow would have saved lately, in percent of all cost. */
+export interface EvictionReport {
+  readonly leader: ShadowName;
+  readonly shadows: Readonly<Record<ShadowName, number>>;
+}
+
+/** Enough to tell policies apart, and few enough to cost little. */
+const OBSERVED_ENTRIES = 2_048;
+/** By how much sums of bytes count less with each entry. */
+const BYTES_DECAY = 0.99;
+
+/**
+ * What decides the evictions of one lane. All its tiers ask the same policy. The lowest of them follows it, because what that
+ * one loses has to be computed again; those above it keep what was used last.
+ */
+export class LaneEviction {
+  private readonly serving = new Map<string, ServingTier>();
+  private ruler: string | undefined;
+  private policy: AdaptivePolicy | undefined;
+  private usesInMemory: ((report: ReportUse) => void) | undefined;
+  private isReading = false;
+  private rawBytes = 0;
+  private storedBytes = 0;
+
+  constructor(private readonly options: LaneEvictionOptions) {}
+
+  /** What this tier has to say about the lane. */
+  keeperOf(tier: string): Keeper {
+    const { options } = this;
+    const ruled = (): AdaptivePolicy | undefined => (this.ruler === tier ? this.policyNow() : undefined);
+    const stored = (entry: KnownEntry): void => {
+      const policy = ruled();
+      if (policy === undefined) return;
+      this.storedBytes = this.storedBytes * BYTES_DECAY + entry.sizeBytes;
+      policy.stored(entry);
+    };
+    return {
+      get order() {
+        const policy = ruled();
+        if (policy === undefined || options.mode === 'observe') return 'lru';
+        return policy.isSampled ? 'scan' : 'named';
+      },
+      stored,
+      evicted: (key) => ruled()?.evicted(key),
+      removed: (key) => ruled()?.removed(key),
+      victim: () => ruled()?.victim(),
+      keeps: (entry) => ruled()?.keeps(entry) ?? false,
+    };
+  }
+
+  /** The tier serves the lane from here on. The books begin anew if it is now the lowest one. */
+  serves(tier: string, serving: ServingTier): void {
+    this.serving.set(tier, serving);
+    if (this.lowest()?.[0] === tier) this.rule(tier, serving);
+  }
+
+  /** The tier serves no more. The one above it rules, until it is back. */
+  ended(tier: string): void {
+    this.serving.delete(tier);
+    if (this.ruler !== tier) return;
+    const lowest = this.lowest();
+    if (lowest === undefined) {
+      this.ruler = undefined;
+      this.policy = undefined;
+    } else this.rule(...lowest);
+  }
+
+  /** `take` gives what memory has served since it was last called. */
+  readUsesFrom(take: (report: ReportUse) => void): void {
+    this.usesInMemory = take;
+  }
+
+  requested(entry: RequestedEntry, origin: Origin): void {
+    this.note(this.policyNow(), entry, origin, 1);
+  }
+
+  /** Removes what has expired from the books. */
+  sweep(): void {
+    this.policyNow()?.sweep();
+  }
+
+  /** What is worth saving with this tier, if it is the one that follows the policy. */
+  stateOf(tier: string): PolicyState | undefined {
+    return this.ruler === tier ? this.policyNow()?.state : undefined;
+  }
+
+  get report(): EvictionReport | undefined {
+    const policy = this.policyNow();
+    return policy && { leader: policy.leader, shadows: policy.savedShares };
+  }
+
+  /** The policy, once it knows what memory has served. */
+  private policyNow(): AdaptivePolicy | undefined {
+    const { policy } = this;
+    if (policy === undefined || this.isReading) return policy;
+    this.isReading = true;
+    this.usesInMemory?.((entry, uses) => this.note(policy, entry, 'found', uses));
+    this.isReading = false;
+    return policy;
+  }
+
+  private note(policy: AdaptivePolicy | undefined, entry: RequestedEntry, origin: Origin, uses: number): void {
+    const { key, computeMs, expiresAt, memoryBytes, recordBytes } = entry;
+    if (origin !== 'found') this.rawBytes = this.rawBytes * BYTES_DECAY + recordBytes;
+    const sizeBytes = this.ruler === 'l1' ? memoryBytes : Math.ceil(recordBytes * this.sizeOnDisk);
+    policy?.requested({ key, computeMs, expiresAt, sizeBytes }, origin, uses);
+  }
+
+  /** What compression leaves of a byte. */
+  private get sizeOnDisk(): number {
+    if (!this.options.compresses || this.rawBytes === 0 || this.storedBytes === 0) return 1;
+    return Math.min(1, this.storedBytes / this.rawBytes);
+  }
+
+  private rule(tier: string, { maxEntries, maxBytes, entries, state }: ServingTier): void {
+    const sampled = this.options.mode === 'observe' ? OBSERVED_ENTRIES : Infinity;
+    const policy = new AdaptivePolicy({ maxEntries, maxBytes }, this.options.now, sampled);
+    this.ruler = tier;
+    this.policy = policy;
+    this.storedBytes = 0;
+    this.rawBytes = 0;
+    if (state !== undefined) policy.adopt(state);
+    if (entries !== undefined) void this.learn(policy, entries());
+  }
+
+  /** What the tier held before is learnt in slices. What is stored meanwhile is known already. */
+  private async learn(policy: AdaptivePolicy, entries: ReturnType<NonNullable<ServingTier['entries']>>): Promise<void> {
+    try {
+      for await (const entry of entries) {
+        if (this.policy !== policy) return;
+        policy.learn(entry);
+      }
+    } catch {
+      // A tier that cannot be read has reported it. The policy knows what is stored from here on.
+    }
+  }
+
+  private lowest(): readonly [string, ServingTier] | undefined {
+    let lowest: readonly [string, ServingTier] | undefined;
+    for (const one of this.serving) if (lowest === undefined || one[1].rank > lowest[1].rank) lowest = one;
+    return lowest;
+  }
+}
+
+/** What `state` of a policy was, if it is whole. */
+export function readPolicyState(json: string): PolicyState | undefined {
+  try {
+    const state: unknown = JSON.parse(json);
+    return isPolicyState(state) ? state : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isPolicyState(state: unknown): state is PolicyState {
+  if (typeof state !== 'object' || state === null || !('leader' in state)) return false;
+  if (!('scores' in state) || !('costs' in state)) return false;
+  return typeof state.leader === 'string' && areNumbers(state.scores) && areNumbers(state.costs);
+}
+
+const areNumbers = (list: unknown): boolean =>
+  Array.isArray(list) && list.every((item) => typeof item === 'number' && Number.isFinite(item) && item >= 0);
