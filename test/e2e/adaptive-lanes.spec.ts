@@ -30,7 +30,7 @@ describe('an adaptive lane in memory', () => {
   afterEach(() => caches.close());
 
   const open = (lane: LanePolicyInput, clock: FakeClock): Promise<CacheManager> => {
-    const lanes = { standard: { ttl: '1d', l1: { maxEntries: ENTRIES }, ...lane } };
+    const lanes = { standard: { ttl: '1d' as const, l1: { maxEntries: ENTRIES }, ...lane } };
     return caches.open({ clock, lanes });
   };
 

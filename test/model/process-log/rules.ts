@@ -237,8 +237,8 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ),
   omit('12 expire', 'a value that expired during its computation is stored expired', one, expiry, [
     inFlight,
-    'store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt });',
-    'store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt: undefined });',
+    'store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt, origin });',
+    'store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt: undefined, origin });',
   ]),
   omit('12 expire', 'expired tags apply', one, { keys: ['a', 'b'], kinds: ['expire-tag'] }, [
     log,
