@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { chmod, cp, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CacheManager } from '../../lib/index.js';
+import { CacheManager, type LaneCacheOptions } from '../../lib/index.js';
 import { systemClock } from '../../lib/clock/clock.js';
 import { FORMAT_KEY, FORMAT_TABLE, openEnvironment } from '../../lib/storage/lmdb/open-environment.js';
 import { tell } from '../support/fault-table.js';
@@ -26,9 +26,9 @@ describe('directories of earlier formats', () => {
     return directory;
   };
 
-  const open = async (directory: string): Promise<CacheManager> => {
+  const open = async (directory: string, checkpoints: LaneCacheOptions['checkpoints'] = {}): Promise<CacheManager> => {
     const storage = { minFreeBytes: 0, sweepEvery: false } as const;
-    const cache = await CacheManager.fromSettings({ directory, storage });
+    const cache = await CacheManager.fromSettings({ directory, storage, checkpoints });
     managers.push(cache);
     return cache;
   };
@@ -66,6 +66,37 @@ describe('directories of earlier formats', () => {
       lost: 0,
       crashes: 0,
     });
+  });
+
+  it('take steps, leases, labels and forks beside what they hold, and start its workflows over', async () => {
+    for (const format of formats) {
+      const directory = await copied(format);
+      const cache = await open(directory, { retention: { keepVersions: 1, keepUnfinished: true } });
+      const { snapshots } = cache;
+      expect(
+        (await snapshots.list({ metadata: { by: 'fixture' } })).items.map(({ id, version }) => [id, version]),
+      ).toEqual([
+        ['pinned 😀', 1],
+        ['flow', 2],
+        ['flow', 1],
+      ]);
+      expect(await snapshots.runStep('flow', () => 'not run', { workflow: 'render' })).toMatchObject({ n: 2 });
+      expect(await snapshots.runStep('step', () => 'ran', { workflow: 'render', exclusive: true })).toBe('ran');
+      expect(await snapshots.fork('flow', 'fork', { version: 1 })).toMatchObject({
+        parent: { id: 'flow', version: 1 },
+      });
+      expect((await snapshots.cacheCheckpoint('flow', 3, { expectedVersion: 2 })).version).toBe(3);
+      // The newest of the unfinished workflow stays, and the one before it went.
+      expect((await snapshots.history('flow')).map(({ version }) => version)).toEqual([3, 2]);
+      await snapshots.finish('render');
+      expect((await snapshots.cleanupOldCheckpoints({ maxAgeDays: 0, dryRun: true })).checkpoints).toBeDefined();
+      expect(await snapshots.invalidateWorkflow('render')).toBe(3);
+      expect((await snapshots.list()).items.map(({ id }) => id)).toEqual(['flow', 'fork']);
+      await cache.close();
+      const { snapshots: reopened } = await open(directory);
+      expect(await reopened.restoreCheckpoint('fork')).toEqual({ n: 1, at: new Date(0) });
+      expect((await reopened.getCheckpointCacheStatus()).versions).toBe(2);
+    }
   });
 
   it('of a later version are set aside as a cache, and refused as checkpoints', async () => {

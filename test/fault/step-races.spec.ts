@@ -34,6 +34,22 @@ say('done');
 await cache.close();
 `;
 
+/** Holds the lease on a step until it is told to end it. */
+const HOLDER = `
+import { once } from 'node:events';
+import { CacheManager } from './lib/index.js';
+const [directory] = process.argv.slice(2);
+const cache = await CacheManager.fromSettings({ directory, logger: false, storage: { minFreeBytes: 0 } });
+const hold = async () => {
+  process.stdout.write('holds\\n');
+  await once(process.stdin, 'data');
+  return 'of the frozen one';
+};
+process.stdout.write((await cache.snapshots.runStep('step', hold, { exclusive: true })) + '\\n');
+await cache.close();
+process.exit();
+`;
+
 interface Life {
   readonly child: Child;
   isKilled: boolean;
@@ -105,6 +121,21 @@ describe('steps that many callers of many processes want', () => {
     },
     120_000 + SCALE * 5_000,
   );
+
+  it('pass on the lease of a process that is frozen, which then ends with the result of the next one', async () => {
+    const directory = await bench.path('cache');
+    const cache = await CacheManager.fromSettings({ directory, logger: false, storage: { minFreeBytes: 0 } });
+    const holder = await workshop.run(HOLDER, [directory]);
+    expect(await holder.line()).toBe('holds');
+    holder.signal('SIGSTOP');
+    expect(await cache.snapshots.runStep('step', () => 'of the next one', { exclusive: true })).toBe('of the next one');
+    holder.signal('SIGCONT');
+    holder.say('end');
+    expect(await holder.line()).toBe('of the next one');
+    expect(await cache.snapshots.history('step')).toHaveLength(1);
+    expect(await holder.end()).toMatchObject({ status: 0 });
+    await cache.close();
+  });
 
   it(
     'run once where they are exclusive, but for those that a kill cut off',

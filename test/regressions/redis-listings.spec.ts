@@ -4,6 +4,7 @@ import type { CheckpointDraft } from '../../lib/checkpoints/checkpoint-store.js'
 import { systemClock } from '../../lib/clock/clock.js';
 import { KeepAlive } from '../../lib/clock/keep-alive.js';
 import { CheckpointConnection, RedisCheckpointStore } from '../../lib/redis/checkpoints/redis-checkpoint-store.js';
+import { Script } from '../../lib/redis/client/redis-client.js';
 import { templateClient } from '../../lib/redis/client/connect.js';
 import { KeySpace } from '../../lib/redis/keys.js';
 import { HeardEvents } from '../support/checkpoints.js';
@@ -53,7 +54,7 @@ describeWithRedis({ describe }, 'a listing over Redis of more rows than one comm
       await store.close();
       hold.end();
     };
-    return { store, close };
+    return { store, close, line };
   };
 
   const saves = (store: RedisCheckpointStore): Promise<unknown> =>
@@ -87,6 +88,17 @@ describeWithRedis({ describe }, 'a listing over Redis of more rows than one comm
       );
     },
   );
+
+  it('of a workflow that is removed leaves nothing of it behind', async () => {
+    const { store, close, line } = await open(saves);
+    for (let upTo: number | undefined; ;) {
+      upTo = (await store.invalidateWorkflow('w', upTo)).next;
+      if (upTo === undefined) break;
+    }
+    expect((await store.list({ limit: 1_000 })).records).toEqual([]);
+    expect(await line.run(new Script("return redis.call('EXISTS', KEYS[1] .. ':removed')"), [])).toBe(0);
+    await close();
+  });
 
   it('counts and cleans all of them, though others are removed meanwhile', async () => {
     const { store, close } = await open(removes);

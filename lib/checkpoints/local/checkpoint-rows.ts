@@ -2,6 +2,7 @@ import type { RangeOptions, TableKey } from '../../storage/environment.js';
 import { storedBytesOf, type CheckpointRecord } from '../checkpoint-store.js';
 import { hasExpired, type Neighbours } from '../retention.js';
 import {
+  EVERYTHING,
   FORMAT,
   PART_BYTES,
   STORE_KEY,
@@ -39,8 +40,12 @@ export class CheckpointRows {
     readonly source: RowSource,
   ) {}
 
+  /** A missing or unreadable row is rebuilt, so that no position in the order of saving is used twice. */
   get store(): StoreRow {
-    return storeRow.open(this.source.get(this.tables.store, STORE_KEY)) ?? { format: FORMAT, sequence: 0 };
+    const row = storeRow.open(this.source.get(this.tables.store, STORE_KEY));
+    if (row !== undefined) return row;
+    const [last] = this.tables.order.keys({ ...ranges.orderDown(EVERYTHING, undefined), limit: 1 });
+    return { format: FORMAT, sequence: (last === undefined ? undefined : numbersOf(last)[0]) ?? 0 };
   }
 
   usage(scope: string): UsageRow {

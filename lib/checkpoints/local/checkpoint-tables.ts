@@ -102,7 +102,7 @@ export interface WorkflowRow {
   /** How often the workflow was invalidated. */
   readonly epoch: number;
   readonly isFinished: boolean;
-  /** Versions up to this position in the order of saving were invalidated: they are gone, though not all are removed. */
+  /** While its versions are being removed: those up to this position in the order of saving are gone. */
   readonly removedUpTo?: number;
 }
 

@@ -175,8 +175,11 @@ export class CheckpointWriter {
       if (record === undefined) this.batch.remove(this.tables.order, key);
       else removed.push({ id: record.id, version: record.version });
     }
-    const isDone = examined === found.length && found.length < limit;
-    return isDone ? { removed } : { removed, next: upTo };
+    if (examined < found.length || found.length === limit) return { removed, next: upTo };
+    const { epoch, isFinished, removedUpTo } = this.rows.workflow(workflow);
+    // Unless it was invalidated once more meanwhile.
+    if (removedUpTo === upTo) this.putWorkflow(workflow, { epoch, isFinished });
+    return { removed };
   }
 
   takeLease(idKey: string, row: LeaseRow): void {

@@ -7,9 +7,9 @@ import { Script } from '../client/redis-client.js';
  * versions; `root:v:<id>:<version>` (hash) a version: draft, sequence, marks, state. `root:by:<label>` (sorted sets)
  * hold members `<sequence>:<id>:<version>` by order, time, expiry, lane and workflow, and by each label of the metadata
  * in the order of saving and by time. `root:epochs` (hash) counts how often each workflow was invalidated,
- * `root:removed` (hash) has the position up to which the versions of each invalidated workflow are gone, `root:finished` (set)
- * the finished workflows, `root:lease:<id>` the token that holds the lease on an id, and `root:labelled` the position up
- * to which metadata is indexed.
+ * `root:removed` (hash) has the position up to which the versions of a workflow are gone while they are being removed,
+ * `root:finished` (set) the finished workflows, `root:lease:<id>` the token that holds the lease on an id, and
+ * `root:labelled` the position up to which metadata is indexed.
  */
 const NAMES = `
 local root = KEYS[1]
@@ -159,7 +159,9 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', upTo, 'LIMIT'
   if removeVersion(id, version) then gone[#gone + 1] = { draft, tonumber(version) } end
   redis.call('ZREM', index, member)
 end
-return { redis.call('ZCOUNT', index, '-inf', upTo) > 0 and upTo or '', gone }`);
+if redis.call('ZCOUNT', index, '-inf', upTo) > 0 then return { upTo, gone } end
+if redis.call('HGET', root .. ':removed', workflow) == upTo then redis.call('HDEL', root .. ':removed', workflow) end
+return { '', gone }`);
 
 /** ARGV: action, id, token, ms. -> [1 if the token holds the lease, how many ms another one has left]. */
 export const LEASE = new Script(`${NAMES}

@@ -65,6 +65,27 @@ describe('a damaged checkpoint', () => {
     expect(await service.restoreCheckpoint('id', { version: 1 })).toMatchObject({ step: 1 });
   });
 
+  it('never makes a position in the order of saving be used twice', async () => {
+    const { service, environment } = await threeVersions();
+    environment.table('store').rows[0]?.value.fill(0);
+    await service.cacheCheckpoint('other', 1);
+    expect((await service.list()).items.map(({ id, version }) => `${id} ${version}`)).toEqual([
+      'other 1',
+      'id 3',
+      'id 2',
+      'id 1',
+    ]);
+  });
+
+  it('hides nothing that is saved in a workflow after it was invalidated', async () => {
+    const { service, environment } = checkpointsInMemory();
+    for (const id of 'abc') await service.cacheCheckpoint(id, 1, { workflow: 'w' });
+    await service.invalidateWorkflow('w');
+    environment.table('store').rows[0]?.value.fill(0);
+    await service.cacheCheckpoint('d', 1, { workflow: 'w' });
+    expect(await service.restoreCheckpoint('d')).toBe(1);
+  });
+
   it('is reported even when the mark cannot be written', async () => {
     const { service, environment } = await threeVersions();
     damage(environment, 'states', 3);
