@@ -1,20 +1,23 @@
-// Counts the files and the named functions of the library that run for one call of each kind, by V8's precise coverage.
+// Counts the source files and the named functions of the library that run for one call of each kind: V8's precise coverage
+// of the bundles, and the source maps that the build writes beside them.
 // Run after `npm run build`. With --check, fails when more files run than scripts/trace-paths.json allows.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { Session } from 'node:inspector/promises';
+import { SourceMap } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const BUILT = new URL('../dist/esm/', import.meta.url);
+const LIB = fileURLToPath(new URL('../lib/', import.meta.url));
+const BUILT = new URL('../dist/', import.meta.url);
 const ALLOWED = new URL('./trace-paths.json', import.meta.url);
 const LANE = 'standard';
 
 const session = new Session();
 session.connect();
 await session.post('Profiler.enable');
-const { CacheManager } = await import(new URL('index.js', BUILT).href);
+const { CacheManager } = await import(new URL('esm/index.js', BUILT).href);
 await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false });
 
 const directory = await mkdtemp(join(tmpdir(), 'trace-paths-'));
@@ -26,7 +29,7 @@ async function traced(name, call) {
   await session.post('Profiler.takePreciseCoverage');
   const result = await call();
   const { result: scripts } = await session.post('Profiler.takePreciseCoverage');
-  rows.push({ name, ...countOf(scripts) });
+  runs.push({ name, scripts });
   return result;
 }
 
@@ -35,18 +38,36 @@ function countOf(scripts) {
   const functions = new Set();
   for (const { url, functions: found } of scripts) {
     if (!url.startsWith(BUILT.href)) continue;
-    const file = relative(fileURLToPath(BUILT), fileURLToPath(url));
+    const sourceOf = sources(fileURLToPath(url));
     for (const { functionName, ranges } of found) {
-      const isModule = functionName === '' && ranges[0].startOffset === 0;
-      if (isModule || ranges[0].count === 0) continue;
+      const [{ startOffset, count }] = ranges;
+      const isModule = functionName === '' && startOffset === 0;
+      const file = isModule || count === 0 ? undefined : sourceOf(startOffset);
+      if (file === undefined) continue;
       files.add(file);
-      if (functionName !== '') functions.add(`${file} ${functionName} ${ranges[0].startOffset}`);
+      if (functionName !== '') functions.add(`${file} ${functionName} ${url}:${startOffset}`);
     }
   }
   return { files: [...files].sort(), functions: [...functions].sort() };
 }
 
-const rows = [];
+/** Which source file a place in a bundle comes from; undefined for what the bundler added. */
+function sources(bundle) {
+  // the bundler's own runtime has no source
+  if (!existsSync(`${bundle}.map`)) return () => undefined;
+  const text = readFileSync(bundle, 'utf8');
+  const map = new SourceMap(JSON.parse(readFileSync(`${bundle}.map`, 'utf8')));
+  return (offset) => {
+    const before = text.slice(0, offset).split('\n');
+    const line = before.length - 1;
+    const { generatedLine, originalSource = '' } = map.findEntry(line, before.at(-1).length);
+    const path = resolve(dirname(bundle), originalSource);
+    // on a line of its own the bundler exports what it put in this bundle
+    return generatedLine === line && path.startsWith(LIB) ? relative(LIB, path) : undefined;
+  };
+}
+
+const runs = [];
 try {
   const cache = await traced('boot', async () => {
     const opened = await CacheManager.fromSettings(settings);
@@ -73,6 +94,7 @@ function quiet() {
   return new Promise((resolve) => setTimeout(resolve, 200));
 }
 
+const rows = runs.map(({ name, scripts }) => ({ name, ...countOf(scripts) }));
 const allowed = JSON.parse(readFileSync(ALLOWED, 'utf8'));
 const listed = process.argv.includes('--list');
 console.log('call                 files   allowed   named functions');

@@ -1,4 +1,4 @@
-import type { LoggerService } from '@nestjs/common';
+import type { LoggerService } from '@nestjs/common' with { 'resolution-mode': 'import' };
 import { types } from 'node:util';
 import type { Clock } from '../clock/clock.js';
 import { withDeclaration } from '../decorators/cache-type.decorator.js';

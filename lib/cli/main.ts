@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { realpathSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { run } from './program.js';
 import { terminalOf } from './terminal.js';
 
@@ -14,11 +14,14 @@ const main = async (): Promise<void> => {
   process.exitCode = await run(process.argv.slice(2), terminalOf(process), ownVersion);
 };
 
-/** Of the package that this file lies in. */
+/** Of the package that this file lies in, wherever the build puts it. */
 function ownVersion(): string {
-  const ownPath = realpathSync(process.argv[1] ?? '');
-  const { version }: { readonly version: string } = createRequire(ownPath)('nestjs-lane-cache/package.json');
-  return version;
+  for (let directory = dirname(realpathSync(process.argv[1] ?? '')); ; directory = dirname(directory)) {
+    const file = join(directory, 'package.json');
+    if (!existsSync(file)) continue;
+    const { version }: { readonly version?: string } = JSON.parse(readFileSync(file, 'utf8'));
+    if (version !== undefined) return version;
+  }
 }
 
 void main();

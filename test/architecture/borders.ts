@@ -1,5 +1,5 @@
 import ts from 'typescript';
-import { roomOf } from './floors.js';
+import { FRONT_DOOR, roomOf } from './floors.js';
 import { lineOf, type Source, visit } from './source-tree.js';
 
 interface ModuleBorder {
@@ -12,9 +12,12 @@ const MODULE_BORDERS: readonly ModuleBorder[] = [
   { modules: /^lmdb$/, rooms: ['storage', 'cli'] },
   { modules: /^(node:)?net$/, rooms: ['ipc', 'cli'] },
   { modules: /^(redis|@redis\/.+|ioredis|iovalkey|@valkey\/.+)$/, rooms: ['redis'] },
-  { modules: /^@nestjs\//, rooms: ['app', 'module', 'decorators', 'http', 'housekeeping', 'testing'] },
   { modules: /^(node:)?(timers|perf_hooks)(\/|$)/, rooms: ['clock'] },
 ];
+
+const NEST = /^@nestjs\//;
+/** The rooms that the build makes once for each module format, because they import Nest. Everything else is the core. */
+const NEST_ROOMS: ReadonlySet<string> = new Set(['module', 'decorators', 'http', 'health', 'testing', FRONT_DOOR]);
 
 /** Names that read the time, wait, or draw lots wherever they come from. */
 const CLOCK_NAMES: ReadonlySet<string> = new Set([
@@ -40,6 +43,36 @@ export function moduleBorderViolations(tree: readonly Source[]): readonly string
       ),
     ),
   );
+}
+
+/** The core imports neither Nest nor a file that does, so that its classes exist once whatever the module format. */
+export function coreViolations(tree: readonly Source[]): readonly string[] {
+  const files = new Map(tree.map((source) => [source.path, source]));
+  const importsNest = new Map<string, boolean>();
+  const reaches = (path: string): boolean => {
+    const known = importsNest.get(path);
+    if (known !== undefined) return known;
+    importsNest.set(path, false);
+    const imports = files.get(path)?.imports.filter(({ hasMode }) => !hasMode) ?? [];
+    const found = imports.some(({ specifier, target }) =>
+      target === undefined ? NEST.test(specifier) : reaches(target),
+    );
+    importsNest.set(path, found);
+    return found;
+  };
+  return tree
+    .filter(({ path }) => !NEST_ROOMS.has(roomOf(path)))
+    .flatMap(({ path, imports }) =>
+      imports
+        .filter(({ hasMode }) => !hasMode)
+        .filter(({ specifier, target }) => (target === undefined ? NEST.test(specifier) : isOuter(target, reaches)))
+        .map(({ specifier, line }) => `${path}:${line} imports '${specifier}', and with it Nest, into the core`),
+    );
+}
+
+/** Reported where the core is left, not at each file above. */
+function isOuter(target: string, reaches: (path: string) => boolean): boolean {
+  return NEST_ROOMS.has(roomOf(target)) && reaches(target);
 }
 
 export function entryPointViolations(tree: readonly Source[]): readonly string[] {

@@ -6,6 +6,8 @@ import ts from 'typescript';
 export interface Import {
   readonly specifier: string;
   readonly line: number;
+  /** An import of types that means the same in both module formats. */
+  readonly hasMode: boolean;
   /** The file of this tree that it leads to. */
   readonly target?: string;
 }
@@ -30,7 +32,7 @@ export function parseSource(path: string, text: string): Source {
   const imports: Import[] = [];
   visit(ast, (node) => {
     const specifier = specifierOf(node);
-    if (specifier !== undefined) imports.push(importOf(path, specifier, lineOf(ast, node)));
+    if (specifier !== undefined) imports.push(importOf(path, specifier, lineOf(ast, node), hasMode(node)));
   });
   return { path, lines: text.trimEnd().split('\n').length, imports, ast };
 }
@@ -44,10 +46,15 @@ export function lineOf(ast: ts.SourceFile, node: ts.Node): number {
   return ast.getLineAndCharacterOfPosition(node.getStart(ast)).line + 1;
 }
 
-function importOf(path: string, specifier: string, line: number): Import {
-  if (!specifier.startsWith('.')) return { specifier, line };
+function importOf(path: string, specifier: string, line: number, withMode: boolean): Import {
+  if (!specifier.startsWith('.')) return { specifier, line, hasMode: withMode };
   const target = posix.join(posix.dirname(path), specifier).replace(/\.js$/, '.ts');
-  return { specifier, line, target };
+  return { specifier, line, hasMode: withMode, target };
+}
+
+function hasMode(node: ts.Node): boolean {
+  const { elements = [] } = (ts.isImportDeclaration(node) ? node.attributes : undefined) ?? {};
+  return elements.some(({ name }) => name.text === 'resolution-mode');
 }
 
 function specifierOf(node: ts.Node): string | undefined {
