@@ -75,6 +75,8 @@ interface Owner {
   readonly attached: Promise<void>;
   /** The checkpoints of the owner before, whose calls go on with this process's own. */
   readonly remote: RemoteCheckpointStore | undefined;
+  /** Keeps what is offered until L3 is open. */
+  l3: RemoteL3 | undefined;
   /** Once it has been read. */
   outbox: Outbox | undefined;
   /** Once other processes can ask this one. */
@@ -83,6 +85,14 @@ interface Owner {
 
 interface Closed {
   readonly name: 'closed';
+}
+
+/** What a process that becomes the owner had as a waiting one. */
+interface Inheritance {
+  /** What must end before anything is opened. */
+  readonly before: Promise<void>;
+  readonly remote?: RemoteCheckpointStore | undefined;
+  readonly l3?: RemoteL3 | undefined;
 }
 
 interface Place {
@@ -148,7 +158,7 @@ export class SharedDirectory implements Disk {
     const l3 = PersistentTier.unattached(options);
     this.l2 = DiskTier.unattached(options);
     this.owned = l3;
-    this.l3 = new SharedL3(l3, () => (this.phase.name === 'waiting' ? this.phase.l3 : undefined));
+    this.l3 = new SharedL3(l3, () => this.remoteL3);
     this.retry = new Retry(clock, RETRIES);
     this.marker = new MissedMarker(root, directory);
     this.hostLog = new HostLog({
@@ -168,6 +178,13 @@ export class SharedDirectory implements Disk {
       },
       noteMissed: () => this.noteMissed(),
     });
+  }
+
+  /** Also of a process that is becoming the owner, until its own L3 has seen what was invalidated. */
+  private get remoteL3(): RemoteL3 | undefined {
+    const { phase } = this;
+    if (phase.name === 'waiting') return phase.l3;
+    return phase.name === 'owner' && !this.owned.isFollowed ? phase.l3 : undefined;
   }
 
   get journal(): LogJournal | undefined {
@@ -274,7 +291,7 @@ export class SharedDirectory implements Disk {
     const ownership = await acquireOwnership({ directory: directory.claims, liveness: socketLiveness, clock, session });
     const place = { directory, socket: await OwnerSocket.at(directory.claims) };
     if (ownership.state === 'in-use') this.becomeWaiting(place, ownership);
-    else await this.becomeOwner(place, ownership, { before: Promise.resolve(), remote: undefined });
+    else await this.becomeOwner(place, ownership, { before: Promise.resolve() });
   }
 
   private async openSession(directory: LaneCacheDirectory): Promise<void> {
@@ -339,21 +356,17 @@ export class SharedDirectory implements Disk {
   /** Without a log of the directory L2 is emptied: nobody has judged what this process stored there. Never rejects. */
   private async takeOver(place: Place, owned: Owned, remote: RemoteCheckpointStore | undefined): Promise<void> {
     const { phase } = this;
-    if (phase.name === 'waiting') await phase.l3?.close();
+    const l3 = phase.name === 'waiting' ? phase.l3 : undefined;
+    l3?.inherit();
     const before = this.hostLog.isOn ? Promise.resolve() : this.l2.discard().catch(() => undefined);
-    await this.becomeOwner(place, owned, { before, remote });
+    await this.becomeOwner(place, owned, { before, remote, l3 });
+    if (this.phase.name === 'owner') this.phase.l3 = undefined;
+    for (const offer of l3?.leave() ?? []) this.sharing?.serve(offer, () => undefined);
     this.options.events.emit('owner', { directory: this.options.root, state: 'taken-over' });
   }
 
-  /**
-   * `before`: what must end before anything is opened. Rejects with LaneCacheError at boot only: an app that runs goes on
-   * without what it cannot open, and tries again.
-   */
-  private becomeOwner(
-    place: Place,
-    owned: Owned,
-    { before, remote }: { readonly before: Promise<void>; readonly remote: RemoteCheckpointStore | undefined },
-  ): Promise<void> {
+  /** Rejects with LaneCacheError at boot only: an app that runs goes on without what it cannot open, and tries again. */
+  private becomeOwner(place: Place, owned: Owned, { before, remote, l3 }: Inheritance): Promise<void> {
     const { root, clock, events } = this.options;
     const ownership = new OwnershipCheck(owned, {
       root,
@@ -365,7 +378,8 @@ export class SharedDirectory implements Disk {
     });
     const { name } = this.phase;
     const attached = before.then(() => this.attach(owner, name));
-    const owner: Owner = { name: 'owner', place, ownership, attached, remote, outbox: undefined, server: undefined };
+    const opening = { outbox: undefined, server: undefined };
+    const owner: Owner = { name: 'owner', place, ownership, attached, remote, l3, ...opening };
     this.phase = owner;
     return attached;
   }

@@ -66,9 +66,14 @@ const MAX_WAITING_BYTES = 8 * 1024 * 1024;
 const CONNECT_WITHIN_MS = 1_000;
 const RECONNECT_MS = 50;
 const FLUSH_WITHIN_MS = 4_000;
+const LAST_FLUSH_WITHIN_MS = 500;
 
 type Line =
   | { readonly state: 'waiting' }
+  /** The owner speaks another protocol. */
+  | { readonly state: 'foreign' }
+  /** This process is becoming the owner. */
+  | { readonly state: 'heir' }
   | { readonly state: 'connected'; readonly connection: IpcConnection }
   | { readonly state: 'closed' };
 
@@ -87,6 +92,9 @@ export class RemoteL3 implements Tier {
   private restUntil = 0;
   private readonly cooldown = new BackOff(COOLDOWN);
   private offering = 0;
+  /** Offers for the next owner. */
+  private unsent: Buffer[] = [];
+  private unsentBytes = 0;
   private readonly offersSent = new Set<() => void>();
   private readonly keepAlive = new KeepAlive();
   private readonly lanes: Set<string>;
@@ -104,18 +112,21 @@ export class RemoteL3 implements Tier {
 
   /** Connects, and again whenever the connection is lost. Resolves after the first attempt. Never rejects. */
   async connect(): Promise<void> {
-    if (this.line.state !== 'waiting') return;
+    if (!this.isWaiting) return;
     const { path, clock } = this.options;
     try {
       const connection = await IpcConnection.open(path, clock, CONNECT_WITHIN_MS);
-      if (this.isClosed()) return connection.close();
+      if (!this.isWaiting) return connection.close();
       this.line = { state: 'connected', connection };
       connection.onEntryFrame((body) => this.receive(body));
       connection.whenLost(() => this.lose());
+      for (const offer of this.takeUnsent()) connection.sendEntryFrame(offer);
       this.report(connection.ownerPid);
     } catch (error) {
+      if (!this.isWaiting) return;
       // An owner that speaks another protocol, or none, is asked again rarely.
       this.reconnectAfter(error instanceof ConnectionLost ? RECONNECT_MS : CONNECT_WITHIN_MS);
+      this.line = { state: error instanceof OwnerForeign ? 'foreign' : 'waiting' };
       if (error instanceof OwnerForeign) this.reportForeign(error.message);
     }
   }
@@ -139,8 +150,9 @@ export class RemoteL3 implements Tier {
 
   /** Nobody waits: the owner decides whether it keeps the record. */
   offer(lane: string, record: TierRecord): Offered {
-    if (!this.lanes.has(lane) || this.line.state !== 'connected') return 'off';
-    if (this.line.connection.waitingBytes > MAX_WAITING_BYTES) return 'backlog';
+    if (!this.lanes.has(lane) || !this.takesOffers) return 'off';
+    const waitingBytes = this.line.state === 'connected' ? this.line.connection.waitingBytes : this.unsentBytes;
+    if (waitingBytes > MAX_WAITING_BYTES) return 'backlog';
     const { key, tags } = record;
     const asOf = this.options.hostLog.offerable({ lane, key, tags });
     if (!(asOf instanceof Promise)) {
@@ -185,33 +197,68 @@ export class RemoteL3 implements Tier {
     return Promise.resolve({ expired: 0, evicted: 0 });
   }
 
+  /** This process is becoming the owner: what is offered until `leave` is kept. */
+  inherit(): void {
+    const { line } = this;
+    this.line = { state: 'heir' };
+    this.forget();
+    if (line.state === 'connected') line.connection.close();
+  }
+
+  /** This process is the owner. Returns the offers that it would have sent to another one. */
+  leave(): readonly Buffer[] {
+    this.end();
+    return this.takeUnsent();
+  }
+
   /** Resolves when the owner has stored what was offered, has gone, or does not answer in time. */
-  async flush(): Promise<void> {
-    if (this.offering > 0) await this.within(new Promise<void>((sent) => this.offersSent.add(sent)));
+  flush(): Promise<void> {
+    return this.flushWithin(FLUSH_WITHIN_MS);
+  }
+
+  private async flushWithin(ms: number): Promise<void> {
+    if (this.offering > 0) await this.within(ms, new Promise<void>((sent) => this.offersSent.add(sent)));
     const { line } = this;
     if (line.state !== 'connected') return;
     const id = ++this.ids;
     const synced = new Promise<void>((resolve) => this.syncs.set(id, resolve));
     line.connection.sendEntryFrame(encodeHead(this.headOf('sync', id, this.options.hostLog.place)));
-    await this.within(synced);
+    await this.within(ms, synced);
     this.syncs.delete(id);
   }
 
-  close(): Promise<void> {
+  /** Waits for a moment until the owner has what was offered. */
+  async close(): Promise<void> {
+    await this.flushWithin(LAST_FLUSH_WITHIN_MS);
+    this.end();
+  }
+
+  private end(): void {
     const { line } = this;
     this.line = { state: 'closed' };
     this.forget();
     if (line.state === 'connected') line.connection.close();
     this.keepAlive.end();
-    return Promise.resolve();
   }
 
-  private within(work: Promise<void>): Promise<void> {
-    return this.keepAlive.during(settledWithin(this.options.clock, work, FLUSH_WITHIN_MS));
+  private within(ms: number, work: Promise<void>): Promise<void> {
+    return this.keepAlive.during(settledWithin(this.options.clock, work, ms));
   }
 
-  private isClosed(): boolean {
-    return this.line.state === 'closed';
+  private get isWaiting(): boolean {
+    return this.line.state === 'waiting' || this.line.state === 'foreign';
+  }
+
+  /** While there is no owner, offers are kept for the next one. */
+  private get takesOffers(): boolean {
+    return this.line.state !== 'closed' && this.line.state !== 'foreign';
+  }
+
+  private takeUnsent(): readonly Buffer[] {
+    const { unsent } = this;
+    this.unsent = [];
+    this.unsentBytes = 0;
+    return unsent;
   }
 
   private lose(): void {
@@ -312,8 +359,11 @@ export class RemoteL3 implements Tier {
   }
 
   private sendOffer(lane: string, record: TierRecord, asOf: LogPlace | undefined): void {
-    if (asOf === undefined || this.line.state !== 'connected') return;
-    this.line.connection.sendEntryFrame(encodeOffer(this.headOf('offer', 0, asOf), lane, record.bytes));
+    if (asOf === undefined || !this.takesOffers) return;
+    const offer = encodeOffer(this.headOf('offer', 0, asOf), lane, record.bytes);
+    if (this.line.state === 'connected') return this.line.connection.sendEntryFrame(offer);
+    this.unsent.push(offer);
+    this.unsentBytes += offer.length;
   }
 
   private headOf(kind: FrameHead['kind'], id: number, asOf: LogPlace | undefined): FrameHead {

@@ -21,6 +21,8 @@ import {
 
 /** Calls under way get this long to end when the server closes. */
 const DRAIN_MS = 1_000;
+/** What clients have sent before they learn of the end is read for so long. */
+const FAREWELL_MS = 250;
 
 /**
  * Answers other processes of this user while this one owns the directory. Only this user may enter the folder of the
@@ -60,12 +62,17 @@ export class IpcServer {
     });
   }
 
-  /** Accepts no connections any more, gives running calls one second to end, and closes the connections. */
+  /**
+   * Accepts no connections any more, gives running calls one second to end, takes what clients have sent already, and closes
+   * the connections.
+   */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
     const drained = Promise.all([...this.conversations].map((one) => one.drained()));
     await settledWithin(this.clock, drained, DRAIN_MS);
-    for (const conversation of this.conversations) conversation.hangUp();
+    for (const conversation of this.conversations) conversation.sayFarewell();
+    await settledWithin(this.clock, closed, FAREWELL_MS);
+    for (const conversation of this.conversations) conversation.destroy();
     await closed;
   }
 
@@ -87,6 +94,7 @@ class ClientConnection {
   private readonly running = new Map<number, Promise<void>>();
   private readonly cancelled = new Set<number>();
   private isGreeted = false;
+  private isEnding = false;
 
   constructor(
     private readonly socket: Socket,
@@ -101,15 +109,26 @@ class ClientConnection {
     while (this.running.size > 0) await Promise.all(this.running.values());
   }
 
+  /** Answers nothing more. Takes what the client offers until it has ended the connection as well. */
+  sayFarewell(): void {
+    this.isEnding = true;
+    this.socket.end();
+  }
+
   /** Ends the connection after what is queued has been sent. */
   hangUp(): void {
     this.socket.destroySoon();
+  }
+
+  destroy(): void {
+    this.socket.destroy();
   }
 
   private receive(piece: Buffer): void {
     try {
       this.reader.push(piece, (body) => {
         if (this.isGreeted && isEntryFrame(body)) this.entries(asBuffer(body), this.reply);
+        else if (this.isEnding) return;
         else if (this.isGreeted) this.asked(body);
         else this.greet(decodeHello(body));
       });
@@ -120,7 +139,7 @@ class ClientConnection {
   }
 
   private readonly reply = (frame: Buffer): void => {
-    if (!this.socket.destroyed) writeFrame(this.socket, frame);
+    if (!this.isEnding && !this.socket.destroyed) writeFrame(this.socket, frame);
   };
 
   private greet({ protocol }: Hello): void {

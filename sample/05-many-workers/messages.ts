@@ -1,0 +1,11 @@
+/** What the primary tells a worker. */
+export type Order = 'report' | 'stop';
+
+/** What a worker says about itself. */
+export interface Report {
+  readonly role: 'owner' | 'follower' | 'alone' | undefined;
+  readonly l3: 'on' | 'off' | 'degraded';
+  readonly requests: number;
+  readonly computed: number;
+  readonly hits: { readonly l1: number; readonly l2: number; readonly l3: number };
+}
