@@ -180,6 +180,11 @@ export function hostileValues(): readonly HostileValue[] {
       ...Object.entries(PROTOTYPES).flatMap(([of, prototype]) =>
         attempt(`${name} with the prototype of ${of}`, () => disguised(make(), prototype)),
       ),
+      ...['Object', 'nothing'].flatMap((of) =>
+        attempt(`${name} with the prototype of ${of}, with a property`, () =>
+          property('shape', { value: [2, 3] })(disguised(make(), PROTOTYPES[of] ?? null)),
+        ),
+      ),
       ...Object.entries(CHANGES).flatMap(([how, change]) => attempt(`${name} ${how}`, () => change(make()))),
     ]),
   ];

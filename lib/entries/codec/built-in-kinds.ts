@@ -339,24 +339,31 @@ function errorKind(constructor: { readonly name: string; readonly prototype: Err
 /** Whether `value` keeps data outside its own fields, as instances of a subclass of `Map` do. */
 export function hidesData(value: object): boolean {
   return (
+    hidesUntagged(value) ||
     Array.isArray(value) ||
-    ArrayBuffer.isView(value) ||
-    types.isAnyArrayBuffer(value) ||
-    types.isMap(value) ||
-    types.isSet(value) ||
     types.isDate(value) ||
     types.isRegExp(value) ||
-    types.isPromise(value) ||
     types.isNativeError(value) ||
-    types.isWeakMap(value) ||
-    types.isWeakSet(value) ||
     types.isBoxedPrimitive(value) ||
-    types.isGeneratorObject(value) ||
     types.isArgumentsObject(value) ||
-    types.isMapIterator(value) ||
-    types.isSetIterator(value) ||
     value instanceof WeakRef ||
     typeof value === 'function'
+  );
+}
+
+/** Those of them that have no tag of their own, so that `Object.prototype.toString` shows them by their prototype. */
+export function hidesUntagged(value: object): boolean {
+  return (
+    types.isMap(value) ||
+    types.isSet(value) ||
+    types.isPromise(value) ||
+    ArrayBuffer.isView(value) ||
+    types.isAnyArrayBuffer(value) ||
+    types.isWeakMap(value) ||
+    types.isWeakSet(value) ||
+    types.isGeneratorObject(value) ||
+    types.isMapIterator(value) ||
+    types.isSetIterator(value)
   );
 }
 

@@ -1,6 +1,6 @@
 import { types as utilTypes } from 'node:util';
 import { Packr, RESERVE_START_SPACE } from 'msgpackr';
-import { BUILT_IN_KINDS, hidesData } from './built-in-kinds.js';
+import { BUILT_IN_KINDS, hidesData, hidesUntagged } from './built-in-kinds.js';
 import { classKinds, type MigrateFailed, StaleType, type TypeEntry } from './class-kinds.js';
 import { type Kind, MalformedValue, Unstorable } from './kinds.js';
 import {
@@ -203,9 +203,9 @@ function budgetAfterObject(object: object, depth: number, budget: number): numbe
   return left;
 }
 
-/** Whether it is an object of the language's own whose prototype was changed. Those without a tag take longer to find. */
+/** Whether it is an object of the language's own whose prototype was changed. */
 const isDisguised = (object: object): boolean =>
-  ArrayBuffer.isView(object) || Object.prototype.toString.call(object) !== '[object Object]';
+  Object.prototype.toString.call(object) !== '[object Object]' || hidesUntagged(object);
 
 const SCRATCH_BYTES = 32 * 1024;
 

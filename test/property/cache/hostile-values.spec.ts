@@ -1,11 +1,10 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { types } from 'node:util';
 import { type CacheManager, isLaneCacheError } from '../../../lib/index.js';
 import { Caches } from '../../support/caches.js';
 import { roundsOf } from '../../support/fault-table.js';
 import { anyHostile, type HostileValue, hostileValues, Listed } from '../../support/hostile-values.js';
-import { isSameInOrder } from '../../support/same-in-order.js';
+import { isHidden, isSameInOrder } from '../../support/same-in-order.js';
 
 const LANES = {
   standard: { l1: { maxEntries: 1 } },
@@ -20,7 +19,7 @@ function difference(actual: unknown, expected: unknown): string | undefined {
   if (!isSameInOrder(actual, expected)) return 'not equal';
   const isObject = typeof expected === 'object' && expected !== null;
   if (isObject && Object.getPrototypeOf(actual) !== Object.getPrototypeOf(expected)) return 'of another prototype';
-  if (isObject && types.isDate(expected) !== types.isDate(actual)) return 'of another kind';
+  if (isObject && isHidden(expected) !== isHidden(Object(actual))) return 'of another kind';
   return undefined;
 }
 
