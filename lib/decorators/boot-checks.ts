@@ -8,7 +8,6 @@ import {
   decoratedMethods,
   type ClassReference,
   type DecoratedMethod,
-  type DecorationSite,
 } from './method-registry.js';
 import type { Template } from '../entries/template.js';
 import { Scope } from '@nestjs/common';
@@ -18,8 +17,8 @@ import type { DiscoveryService } from '@nestjs/core';
 export class BootChecks {
   private readonly prefixes = new Map<string, { readonly type: ClassReference; readonly method: DecoratedMethod }>();
   private readonly checked = new Set<ClassReference>();
-  /** The first class found for each method that stores under a template. */
-  private readonly stores = new Map<DecorationSite, ClassReference>();
+  /** The first class found for each method that stores under a template. A mixin declares its method for each class anew. */
+  private readonly stores = new Map<string, ClassReference>();
 
   constructor(private readonly manager: LaneManager) {}
 
@@ -62,15 +61,16 @@ export class BootChecks {
   }
 
   /** A template has no place for the class: two subclasses would answer for each other. */
-  private checkInherited(type: ClassReference, { site, storesUnder }: DecoratedMethod): void {
+  private checkInherited(type: ClassReference, { site, lane, storesUnder }: DecoratedMethod): void {
     if (storesUnder === undefined) return;
-    const other = this.stores.get(site);
+    const { text } = storesUnder;
+    const declared = JSON.stringify([siteLabel(site), lane, text]);
+    const other = this.stores.get(declared);
     if (other === undefined) {
-      this.stores.set(site, type);
+      this.stores.set(declared, type);
       return;
     }
     const option = site.decorator === '@Checkpointed' ? 'id' : 'key';
-    const { text } = storesUnder;
     throw decoratorError(
       site,
       `${other.name} and ${type.name} share the method and its ${option} '${text}', so that each would get what the other stored. Name the class in it: ${option}(…) { return \`\${this.constructor.name}:…\`; }${site.decorator === '@Cached' ? ', or leave the key out' : ''}. If both mean the same, give a function that makes the same text.`,

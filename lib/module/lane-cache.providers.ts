@@ -70,11 +70,17 @@ class LaneCacheShutdown implements OnApplicationShutdown {
 
 /** What an app may inject; `lanes` get a token each. */
 export function injectables(lanes: Iterable<string>): readonly Provider[] {
+  const names = [...new Set(lanes)];
   return [
     fromApp(CacheManager, (app) => app.manager()),
-    // by way of CacheManager, so that a test that overrides it reaches decorated methods and injected lanes
-    { provide: LANE_CACHE, inject: [CacheManager], useFactory: completed },
-    ...[...new Set(lanes)].map((lane) => ({
+    // By way of CacheManager and the tokens of lanes, so that a test that overrides one of them reaches decorated methods.
+    {
+      provide: LANE_CACHE,
+      inject: [CacheManager, ...names.map(getLaneToken)],
+      useFactory: (manager: LaneManager, ...managers: readonly LaneManager[]) =>
+        withOverridden(manager, new Map(names.map((lane, index) => [lane, managers[index]]))),
+    },
+    ...names.map((lane) => ({
       provide: getLaneToken(lane),
       inject: [CacheManager],
       useFactory: (manager: Partial<LaneManager>) => laneOf(manager, lane),
@@ -92,6 +98,18 @@ export function injectables(lanes: Iterable<string>): readonly Provider[] {
 /** A lane of the manager. What a test has put in its place may have no lanes, and then stands for each of them. */
 function laneOf(manager: Partial<LaneManager>, lane: string): unknown {
   return (typeof manager.forLane === 'function' ? manager.forLane(lane) : undefined) ?? manager;
+}
+
+/** The manager, whose `forLane` gives what a test has put in the place of a lane. */
+function withOverridden(manager: LaneManager, lanes: ReadonlyMap<string, LaneManager | undefined>): LaneManager {
+  const overridden = new Map<string, LaneManager>();
+  for (const [lane, injected] of lanes) {
+    if (injected !== undefined && injected !== laneOf(manager, lane)) overridden.set(lane, completed(injected));
+  }
+  const whole = completed(manager);
+  if (overridden.size === 0) return whole;
+  const forLane = (lane: string): LaneManager => overridden.get(lane) ?? whole.forLane(lane);
+  return Object.create(whole, { forLane: { value: forLane } });
 }
 
 /** What runs behind them; needs LANE_CACHE_OPTIONS. */

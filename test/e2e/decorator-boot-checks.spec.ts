@@ -209,6 +209,25 @@ describe('at boot', () => {
       });
     });
 
+    it('is one where a mixin declares it for each class anew', async () => {
+      const mixed = () => {
+        class Mixed {
+          @Cached({ key: 'one:{0}' })
+          async one(_id: number): Promise<void> {}
+
+          @Cached()
+          async other(_id: number): Promise<void> {}
+        }
+        return Mixed;
+      };
+      class A extends mixed() {}
+      class B extends mixed() {}
+      expect((await boot({ providers: [A, B] })).error).toMatchObject({
+        code: 'DECORATOR_INVALID',
+        message: expect.stringContaining('@Cached on Mixed.one: A and B share the method'),
+      });
+    });
+
     it('is none with a function for the key, or with the default key', async () => {
       class Base {
         @Cached({

@@ -7,6 +7,7 @@ import {
   CacheManager,
   CachePut,
   Checkpointed,
+  getLaneToken,
   InjectLane,
   LANE_CACHE,
   LaneCacheModule,
@@ -150,6 +151,29 @@ describe('a CacheManager that a test overrides', () => {
     expect(await prices.changed('tea')).toBe('changed');
     expect(mock.invalidate).toHaveBeenCalledWith('price:tea');
     expect(mock.invalidateByTag).toHaveBeenCalledWith('prices');
+    await app.close();
+  });
+});
+
+describe('a single lane that a test overrides', () => {
+  it('answers the methods that name it, and no others', async () => {
+    const docs = answering();
+    const { app, prices } = await booted((builder) => builder.overrideProvider(getLaneToken('docs')).useValue(docs));
+    expect(prices.docs).toBe(docs);
+    expect(await prices.of('tea')).toBe('answered price:tea');
+    expect(await prices.put('tea', 'cheap')).toBe('cheap');
+    expect(await prices.cache.get('price:tea')).toBe('cheap');
+    expect(await prices.changed('tea')).toBe('changed');
+    expect(await prices.cache.get('price:tea')).toBeUndefined();
+    expect(prices.runs).toBe(0);
+    await app.close();
+  });
+
+  it('is completed where it lacks what decorators need', async () => {
+    const held = new Map<string, unknown>([['price:tea', 'held']]);
+    const docs = { get: (key: string) => held.get(key) };
+    const { app, prices } = await booted((builder) => builder.overrideProvider(getLaneToken('docs')).useValue(docs));
+    expect([await prices.of('tea'), await prices.of('milk')]).toEqual(['held', 'computed milk']);
     await app.close();
   });
 });
