@@ -265,6 +265,13 @@ export function checkpointStoreContract(name: string, open: () => Promise<Opened
         expect((await store.usage(NOW)).total).toMatchObject({ versions: 3, bytes: 9 });
       });
 
+      it('does not count newer ones that are pinned', async () => {
+        for (let n = 0; n < 5; n += 1) await store.save(draft('a'), STATE);
+        for (const version of [4, 5]) await store.mark('a', 'pinned', version);
+        await store.save(draft('a'), STATE, { trim });
+        expect(await store.versions('a')).toEqual([6, 5, 4, 3]);
+      });
+
       it('does not count what has expired or is damaged', async () => {
         await store.save(draft('a'), STATE);
         await store.save(draft('a', { expiresAt: NOW - 1 }), STATE);

@@ -151,7 +151,7 @@ describe('a caller that meets a step under way', () => {
     await settle();
     let wasRunning = false;
     let isRunning = true;
-    const second = service.runStep('a', () => ((wasRunning = isRunning), 'mine'), options);
+    const second = service.runStep('a', () => ((wasRunning = isRunning), 'mine'), { ...IN_W, ...options });
     await settle();
     first.catch(() => (isRunning = false));
     gate.reject(new Error('no'));

@@ -128,6 +128,7 @@ export class CheckpointWriter {
     const trimmed: number[] = [];
     const isDue = (version: number): boolean => {
       const record = this.rows.record(idKey, version);
+      // A pinned one stays whatever the others are, which are not read then.
       if (record === undefined || record.pinned) return false;
       // As many newer ones stay.
       const neighbours = { ...this.rows.neighboursOf(idKey, record, now), newer: () => keepVersions };

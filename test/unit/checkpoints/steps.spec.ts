@@ -198,6 +198,21 @@ describe('an exclusive step', () => {
     expect(runs).toBe(1);
   });
 
+  it('does not run where its result was saved while it asked for the lease', async () => {
+    const { service, store, clock, events } = twoProcesses();
+    const gate = new Deferred<void>();
+    const lease = (request: LeaseRequest): Promise<LeaseAnswer> => gate.promise.then(() => store.lease(request));
+    const slow: CheckpointStore = Object.assign(Object.create(store), { lease });
+    const late = checkpointsInMemory({ clock, events, store: () => slow });
+    let runs = 0;
+    const second = late.service.runStep('a', () => ++runs, exclusive);
+    await settle();
+    expect(await service.runStep('a', () => 'saved', exclusive)).toBe('saved');
+    gate.resolve();
+    expect(await second).toBe('saved');
+    expect(runs).toBe(0);
+  });
+
   it('passes to the next process when it fails', async () => {
     const { service, other, clock } = twoProcesses();
     const gate = new Deferred<string>();
