@@ -83,7 +83,7 @@ export class CheckpointRows {
     return record?.version === version ? record : undefined;
   }
 
-  /** Where the save with this token was stored, if the id remembers it. */
+  /** Where the save with this token was stored, if it is remembered. */
   saved(idKey: string, token: string): TokenRow | undefined {
     return tokenRow.open(this.source.get(this.tables.tokens, [idKey, token]));
   }

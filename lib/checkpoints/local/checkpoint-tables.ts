@@ -135,8 +135,11 @@ export const usageRow = new ChecksummedRow<UsageRow>();
 export const workflowRow = new ChecksummedRow<WorkflowRow>();
 export const leaseRow = new ChecksummedRow<LeaseRow>();
 export const tokenRow = new ChecksummedRow<TokenRow>();
-/** The token in one place of the ring of an id. */
-export const placeRow = new ChecksummedRow<string>();
+/** The save that has a place in the ring. */
+export const placeRow = new ChecksummedRow<readonly [idKey: string, token: string]>();
+
+/** No idKey: those are hashes. */
+export const TOKEN_RING = 'ring';
 
 /** The numbers behind the first part of a key. */
 export const numbersOf = (key: TableKey): readonly number[] =>
@@ -166,7 +169,7 @@ export class CheckpointTables {
   readonly workflows: FaultReportingTable;
   /** idKey -> LeaseRow */
   readonly leases: FaultReportingTable;
-  /** [idKey, token] -> TokenRow, and [idKey, place] -> token: a ring of the last saves of an id that had one */
+  /** [idKey, token] -> TokenRow, and ['ring', place] -> [idKey, token]: the last saves that had a token */
   readonly tokens: FaultReportingTable;
 
   /** `faults` gets what the environment reports. */

@@ -18,6 +18,7 @@ import {
   FORMAT,
   PART_BYTES,
   STORE_KEY,
+  TOKEN_RING,
   headRow,
   keyOf,
   labelScope,
@@ -48,8 +49,11 @@ import {
 const MAX_TRIMMED = 64;
 /** How many versions one save examines at most at each end of those that it may remove. */
 const MAX_EXAMINED = 256;
-/** How many saves with a token an id remembers: more than a process that goes away can leave unanswered. */
-const REMEMBERED_SAVES = 1_024;
+/**
+ * How many of the last saves are remembered by their token: far more than an owner that goes away leaves unanswered. Their
+ * rows take a few megabytes at most, however many ids there are.
+ */
+const REMEMBERED_SAVES = 16_384;
 
 const recordOf = (
   draft: CheckpointDraft,
@@ -108,13 +112,13 @@ export class CheckpointWriter {
     return undefined;
   }
 
-  /** The ring has one place per version, so that the latest save takes the place of the earliest. */
+  /** A save takes the place in the ring of the one that came a whole round earlier. */
   private remember(idKey: string, token: string, saved: TokenRow): void {
     const { tokens } = this.tables;
-    const place = [idKey, saved.version % REMEMBERED_SAVES];
-    const earliest = placeRow.open(this.batch.get(tokens, place));
-    if (earliest !== undefined) this.batch.remove(tokens, [idKey, earliest]);
-    this.batch.put(tokens, place, placeRow.seal(token));
+    const place = [TOKEN_RING, saved.sequence % REMEMBERED_SAVES];
+    const earlier = placeRow.open(this.batch.get(tokens, place));
+    if (earlier !== undefined) this.batch.remove(tokens, [...earlier]);
+    this.batch.put(tokens, place, placeRow.seal([idKey, token]));
     this.batch.put(tokens, [idKey, token], tokenRow.seal(saved));
   }
 
