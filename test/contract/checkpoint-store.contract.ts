@@ -160,6 +160,13 @@ export function checkpointStoreContract(name: string, open: () => Promise<Opened
       }
     });
 
+    it('lists no further than asked, also where many rows match', async () => {
+      await Promise.all(Array.from({ length: 100 }, (_, n) => store.save(draft(`${n}`, { savedAt: NOW + n }), STATE)));
+      const { records, next } = await store.list({ since: NOW + 10, until: NOW + 89, limit: 200 });
+      expect(records.map(({ id }) => id)).toEqual(Array.from({ length: 80 }, (_, n) => `${89 - n}`));
+      expect(next).toBeUndefined();
+    });
+
     it('counts lanes that are named as what objects inherit', async () => {
       const lanes = ['constructor', 'toString', '__proto__'];
       for (const lane of [...lanes, ...lanes]) await store.save(draft('a', { lane }), STATE);
