@@ -178,7 +178,8 @@ export class StepRunner {
   private async perform(step: Step, start: StepStart | undefined): Promise<Outcome> {
     if (start === undefined) return this.runUnsaved(step);
     try {
-      const found = start.currentVersion === 0 ? undefined : await this.restored(step, 'restored');
+      const found =
+        start.currentVersion === 0 ? undefined : await this.restored(step, 'restored', start.currentVersion);
       if (found !== undefined) return found;
       return step.options.exclusive === true
         ? await this.runAlone(step)
@@ -305,12 +306,14 @@ export class StepRunner {
     }
   }
 
-  private async restored(step: Step, how: 'restored' | 'adopted'): Promise<Outcome | undefined> {
+  /** The result under the id, or that version of it where it is known which one to look for. */
+  private async restored(step: Step, how: 'restored' | 'adopted', version?: number): Promise<Outcome | undefined> {
     const { maxAge } = step.options;
-    const version = await this.restore(step.id, maxAge === undefined ? {} : { maxAge });
-    if (version === undefined) return undefined;
-    this.emit(step, how, { version: version.record.version });
-    return { kind: 'restored', version };
+    const wanted = { ...(version !== undefined && { version }), ...(maxAge !== undefined && { maxAge }) };
+    const found = await this.restore(step.id, wanted);
+    if (found === undefined) return undefined;
+    this.emit(step, how, { version: found.record.version });
+    return { kind: 'restored', version: found };
   }
 
   private emit(
