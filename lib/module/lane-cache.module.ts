@@ -10,9 +10,9 @@ import {
 } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { metricsController } from '../http/metrics.controller.js';
 import { RESPONSE_SETTINGS, type ResponseSettings } from '../http/route.js';
 import { withCacheManager } from './cache-manager.provider.js';
+import { type EndpointSettings, withEndpoints } from './endpoints.js';
 import { LaneType, type LaneName } from '../lanes/policy.js';
 import { ofLanes, readOptions, appKinds, type LaneCacheOptions } from '../app/options.js';
 import { injectables, MACHINERY } from './lane-cache.providers.js';
@@ -135,7 +135,6 @@ function declare(
     module: LaneCacheModule,
     global: isGlobal,
     imports: [DiscoveryModule, ...imports],
-    controllers: controllersFor(metrics),
     providers: [
       ...settings,
       ...MACHINERY,
@@ -148,13 +147,16 @@ function declare(
       RESPONSE_SETTINGS,
     ],
   };
-  return provideCacheManager ? withCacheManager(declared) : declared;
+  const offering = withEndpoints(declared, { metrics: metricsSettings(metrics) });
+  return provideCacheManager ? withCacheManager(offering) : offering;
 }
 
-function controllersFor({ controller = false }: NonNullable<LaneCacheModuleExtras['metrics']>): Type<object>[] {
-  if (controller === false) return [];
+function metricsSettings({
+  controller = false,
+}: NonNullable<LaneCacheModuleExtras['metrics']>): EndpointSettings['metrics'] {
+  if (controller === false) return undefined;
   const { path = DEFAULT_PATH, guards = [] } = controller === true ? {} : controller;
-  return [metricsController({ path, guards })];
+  return { path, guards };
 }
 
 function optionsProviders(options: LaneCacheModuleAsyncOptions): readonly Provider[] {

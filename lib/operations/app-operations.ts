@@ -12,8 +12,6 @@ import { checkKey } from '../entries/key.js';
 import { KeyPattern } from '../entries/pattern.js';
 import { checkTags } from '../entries/tags.js';
 import type { ListedTier, SearchPosition } from '../cache/entry-search.js';
-import { directoryFindings } from '../storage/directory/directory-findings.js';
-import { appFindings, soleMaxAgeDays } from './doctor.js';
 import type { CleanupStep, EntryPage, EntryQuery, InvalidationPreview, Operations, Verified } from './operations.js';
 import { readableJson } from './readable-json.js';
 import type { GuardedTier } from '../cache/guarded-tier.js';
@@ -61,6 +59,10 @@ export class AppOperations implements Operations {
 
   readonly doctor: Operations['doctor'] = async (lane) => {
     const { directory, retention } = this.app;
+    if (lane !== undefined) this.app.manager(lane);
+    // Most apps are never asked.
+    const { directoryFindings } = await import('../storage/directory/directory-findings.js');
+    const { appFindings, soleMaxAgeDays } = await import('./doctor.js');
     const onDisk = directory === undefined ? [] : await directoryFindings(directory.path, directory.checkpoints);
     const maxAgeDays = retention === undefined ? undefined : soleMaxAgeDays(retention.maxAgeDays);
     return [...onDisk, ...(await appFindings({ operations: this, lane, maxAgeDays, kind: 'live' }))];

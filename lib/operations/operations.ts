@@ -145,6 +145,9 @@ export interface Operations {
   measure(options: PerformanceOptions, lane?: string): Promise<PerformanceReport>;
 }
 
+/** Where Nest finds the operations of an app. */
+export const LANE_CACHE_OPERATIONS: unique symbol = Symbol.for('nestjs-lane-cache.operations');
+
 const OPERATIONS = [
   'describe',
   'metrics',

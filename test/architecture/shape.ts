@@ -14,7 +14,7 @@ const NAMELESS_FOLDERS: ReadonlySet<string> = new Set([
   'shared',
 ]);
 /** Rooms that are entry points of the package. */
-const ENTRY_ROOMS: ReadonlySet<string> = new Set(['testing', 'redis', 'health']);
+const ENTRY_ROOMS: ReadonlySet<string> = new Set(['testing', 'redis', 'health', 'dashboard']);
 
 export function folderViolations(tree: readonly Source[]): readonly string[] {
   return tree.flatMap(({ path }) =>
