@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Clock, randomId } from '../../clock/clock.js';
 import { isErrno } from '../environment.js';
+import { bootId } from '../files/boot-id.js';
 import type { SocketPlace } from './owner-socket.js';
 
 /**
@@ -50,15 +51,6 @@ const parseHolder = (text: string): LockHolder => {
     bootId: stringOf(fields, 'bootId'),
     session: stringOf(fields, 'session'),
   };
-};
-
-/** Linux's name for this boot of this kernel; undefined elsewhere. */
-const bootId = async (): Promise<string | undefined> => {
-  try {
-    return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
-  } catch {
-    return undefined;
-  }
 };
 
 const CLAIM = '.claim';

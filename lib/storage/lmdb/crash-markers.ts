@@ -2,15 +2,24 @@ import { readdir, rename, rm, stat, writeFile, open, readFile } from 'node:fs/pr
 import { join } from 'node:path';
 import { isErrno, toFault } from '../environment.js';
 import { crc32 } from 'node:zlib';
-
-const ignore = (): undefined => undefined;
+import { bootId } from '../files/boot-id.js';
 
 const OPENING = 'opening.';
 const RUNNING = 'running.';
 
+/** How a directory was left by an owner that did not close it. */
+export interface Unclosed {
+  /** Epoch ms. */
+  readonly openedAt: number;
+  /** It was the same boot of the machine, and the data file is the one that it opened. */
+  readonly isSameBootAndFile: boolean;
+  /** That owner had opened a file that was not closed either, without having it read first. */
+  readonly onTrust: boolean;
+}
+
 /**
  * Files that mark how far opening a directory has come. A process that finds `opening` knows that the last attempt died
- * on it, and does not run into the same crash.
+ * on it, and does not run into the same crash. `running` has what tells a mere kill from harm to the file.
  */
 export class CrashMarkers {
   private constructor(
@@ -23,10 +32,21 @@ export class CrashMarkers {
     return (await markers(directory)).some((name) => name.startsWith(OPENING));
   }
 
-  /** When the last owner, which did not close the directory, opened it (epoch ms). Undefined if it was closed. */
-  static async heldSince(directory: string): Promise<number | undefined> {
+  /** What the last owner left that opened the directory and did not close it. Undefined if it was closed. */
+  static async unclosed(directory: string): Promise<Unclosed | undefined> {
     const name = (await markers(directory)).find((each) => each.startsWith(RUNNING));
-    return name === undefined ? undefined : stat(join(directory, name)).then(({ mtimeMs }) => mtimeMs, ignore);
+    if (name === undefined) return undefined;
+    const path = join(directory, name);
+    const [openedAt, text] = await Promise.all([
+      stat(path).then(
+        ({ mtimeMs }) => mtimeMs,
+        () => Infinity,
+      ),
+      readFile(path, 'utf8').catch(() => ''),
+    ]);
+    const [trust, ...place] = text.split('\n');
+    const isSameBootAndFile = place.join('\n') === (await placeOf(directory));
+    return { openedAt, isSameBootAndFile, onTrust: trust !== READ_OR_CLOSED };
   }
 
   /** Replaces whatever markers are there; the directory must be the caller's alone. */
@@ -42,8 +62,9 @@ export class CrashMarkers {
   }
 
   /** The directory was opened and read from. */
-  async running(): Promise<void> {
+  async running({ onTrust }: { readonly onTrust: boolean }): Promise<void> {
     const path = join(this.directory, `${RUNNING}${process.pid}`);
+    await writeFile(this.path, [onTrust ? ON_TRUST : READ_OR_CLOSED, await placeOf(this.directory)].join('\n'));
     await rename(this.path, path);
     this.path = path;
   }
@@ -52,6 +73,18 @@ export class CrashMarkers {
     await rm(this.path, { force: true });
   }
 }
+
+const READ_OR_CLOSED = 'read or closed before';
+const ON_TRUST = 'on trust';
+
+/**
+ * The boot of the machine, and the data file: a copy, or another one in its place, is another file. Undefined where the
+ * system does not name its boot.
+ */
+const placeOf = async (directory: string): Promise<string | undefined> => {
+  const [boot, file] = await Promise.all([bootId(), stat(dataFileIn(directory)).catch(() => undefined)]);
+  return boot === undefined || file === undefined ? undefined : `${boot}\n${file.ino} ${file.birthtimeMs}`;
+};
 
 const markers = async (directory: string): Promise<readonly string[]> => {
   try {

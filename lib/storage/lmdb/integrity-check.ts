@@ -10,7 +10,8 @@ import { endianness } from 'node:os';
 export class CorruptError extends Error {}
 
 /** What a directory may be opened for. `cause` tells why not for more. */
-export type Trust = { readonly may: 'write' } | { readonly may: 'read'; readonly cause: string };
+export type Trust =
+  { readonly may: 'write'; readonly onTrust: boolean } | { readonly may: 'read'; readonly cause: string };
 
 export interface IntegrityCheckOptions {
   readonly directory: string;
@@ -19,28 +20,34 @@ export interface IntegrityCheckOptions {
   readonly minFreeBytes?: number | undefined;
 }
 
-const SOUND: Trust = { may: 'write' };
+const SOUND: Trust = { may: 'write', onTrust: false };
+/** It was not closed, and not read since. */
+const TRUSTED: Trust = { may: 'write', onTrust: true };
 /** An owner that used a directory for so long was not killed by its content. */
 const LONG_LIFE_MS = 60_000;
 
 /**
- * Whether the last owner, which was killed, had used the file for long. A kill does no harm to the file, and reading all
- * of a large file would delay the next owner. An owner that died early may have died of a damaged page.
+ * The trust in a file whose owner ended without closing it; undefined where a child process should read it first. A kill
+ * does no harm to the file. Harm comes with the end of the machine, with a file that another one replaces, and from
+ * a damaged page, which kills each owner soon after it has opened.
  */
-const hasServedLong = async (directory: string): Promise<boolean> => {
-  const [heldSince, looks] = [await CrashMarkers.heldSince(directory), await fingerprintOf(directory)];
-  if (heldSince === undefined || looks === undefined || isSoonRead(looks)) return false;
-  return looks.mtimeMs - heldSince >= LONG_LIFE_MS;
+const trustAfterKill = async (directory: string): Promise<Trust | undefined> => {
+  const [left, looks] = [await CrashMarkers.unclosed(directory), await fingerprintOf(directory)];
+  if (left === undefined || looks === undefined) return undefined;
+  const livedLong = looks.mtimeMs - left.openedAt >= LONG_LIFE_MS;
+  // Reading all of a large file would delay the next owner for seconds.
+  if (livedLong && (left.isSameBootAndFile || !isSoonRead(looks))) return SOUND;
+  return left.isSameBootAndFile && !left.onTrust ? TRUSTED : undefined;
 };
 
 /** Whether the directory had a file: a process has read from it, and closed it or not. */
 const wasInUse = async (directory: string): Promise<boolean> =>
-  (await CrashMarkers.heldSince(directory)) !== undefined || (await sinceClosed(directory)) !== 'unknown';
+  (await CrashMarkers.unclosed(directory)) !== undefined || (await sinceClosed(directory)) !== 'unknown';
 
 /**
  * Decides whether a directory is safe to open, before LMDB opens it in this process: a damaged data file ends the process
- * that reads or writes the wrong page. Meta pages are checked first, then the stamp of the last close, and in doubt a
- * child process reads the file. Throws `CorruptError`, or `StorageFault` if it cannot be decided.
+ * that reads or writes the wrong page. Meta pages are checked first, then the stamp of the last close or what the last owner left, and in doubt a child process
+ * reads the file. Throws `CorruptError`, or `StorageFault` if it cannot be decided.
  */
 export const checkIntegrity = async (options: IntegrityCheckOptions): Promise<Trust> => {
   const { directory, onMarkerLeft } = options;
@@ -57,7 +64,9 @@ export const checkIntegrity = async (options: IntegrityCheckOptions): Promise<Tr
   if (found.state === 'sound' && !markerLeft && since === 'same') return SOUND;
   // not every harm shows by reading, and a cache can be had again
   if (isCache && since === 'changed') throw new CorruptError('it was changed after it was closed');
-  if (found.state === 'sound' && !markerLeft && since === 'unknown' && (await hasServedLong(directory))) return SOUND;
+  const afterKill =
+    found.state === 'sound' && !markerLeft && since === 'unknown' ? await trustAfterKill(directory) : undefined;
+  if (afterKill !== undefined) return afterKill;
   const doubt = found.state === 'suspect' ? found.cause : undefined;
   return isCache ? trustInCache(options, doubt) : trustInCheckpoints(options, doubt);
 };

@@ -69,13 +69,13 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
       marker = await CrashMarkers.leave(directory);
       await forgetStamp(directory);
       const again = await openRoot(options, marker);
-      await marker.running();
+      await marker.running({ onTrust: false });
       return again;
     },
   });
   try {
     await agreeOnFormat(environment, root, options);
-    await marker.running();
+    await marker.running({ onTrust: trust.may === 'write' && trust.onTrust });
     if (isNew && options.durability === 'durable') await nameDurably(directory);
     if (trust.may === 'read')
       options.report.fault('damaged', `${directory} can be read only: ${trust.cause}`, undefined);

@@ -8,7 +8,7 @@ import type { StorageBench } from '../../../support/storage.js';
 const UNKNOWN: ProbeOutcome = { state: 'unknown', why: 'the child process was killed' };
 const DIED: ProbeOutcome = { state: 'died', how: 'died of SIGSEGV' };
 const SURVIVED: ProbeOutcome = { state: 'survived' };
-const WRITE = { may: 'write' };
+const WRITE = { may: 'write', onTrust: false };
 
 describe('a directory that a child process has to check', () => {
   const tells = { reading: SURVIVED, copy: SURVIVED };
