@@ -75,6 +75,7 @@ function settingsOf(
 }
 
 const sharedLane = ([lane, { policy }]: readonly [string, { readonly policy: CachePolicy }]): [string, SharedLane] => {
-  const { compression, maxEntryBytes } = policy;
-  return [lane, { compressFrom: compression.enabled ? compression.minBytes : undefined, maxEntryBytes }];
+  const { compression, maxEntryBytes, l4 } = policy;
+  const compressFrom = compression.enabled ? compression.minBytes : undefined;
+  return [lane, { compressFrom, maxEntryBytes, coalesces: l4.coalesce === 'cluster' }];
 };

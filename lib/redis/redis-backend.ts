@@ -54,6 +54,9 @@ const RECONNECTS = { firstMs: 100, longestMs: 2_000 };
 /** How long an app waits at boot for a server that does not answer. */
 const BOOT_WITHIN_MS = 1_000;
 
+const takesTurns = (lanes: ReadonlyMap<string, SharedLane>): boolean =>
+  [...lanes.values()].some(({ coalesces }) => coalesces);
+
 /** Everything that an app shares through Redis: the tier, the log, and their connection. */
 export class RedisBackend {
   readonly tier: DistributedTier;
@@ -140,7 +143,7 @@ export class RedisBackend {
       position,
       journal,
       log: this.shared,
-      leases: this.leases,
+      leases: takesTurns(this.settings.lanes) ? this.leases : undefined,
       caughtUp: (connection, asOf) => this.caughtUp(connection, asOf),
     });
     this.line = line;

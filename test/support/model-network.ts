@@ -13,6 +13,7 @@ interface Command {
 
 interface Answer {
   readonly sentAt: number;
+  readonly isOfTheLog: boolean;
   readonly give: () => void;
 }
 
@@ -25,6 +26,10 @@ export class ModelNetwork {
   readonly template: RedisPort;
   /** The step of the server as of which the log was followed last. */
   followedAsOf = 0;
+  /** Answers to reads of the log do not arrive. */
+  isFollowerHeld = false;
+  /** How often the log was read. */
+  reads = 0;
   private connections: ModelConnection[] = [];
   private joining: (() => void)[] = [];
 
@@ -113,6 +118,7 @@ class ModelConnection implements RedisPort {
         cancel = this.clock.schedule(timeoutMs, () => reject(new DeadlineError('Redis', timeoutMs)));
       }
       this.open.add(command);
+      if (args[0] === 'XREAD') this.network.reads++;
       this.hasLost ||= this.network.isHole;
       if (!this.hasLost) this.requests.push(command);
     });
@@ -136,7 +142,9 @@ class ModelConnection implements RedisPort {
     const steps: (() => void)[] = [];
     const [request] = this.requests;
     if (request !== undefined && this.isReady(request)) steps.push(() => this.arrive(request));
-    if (this.answers.length > 0) steps.push(() => this.answers.shift()?.give());
+    const [answer] = this.answers;
+    const isHeld = this.network.isFollowerHeld && answer?.isOfTheLog === true;
+    if (answer !== undefined && !isHeld) steps.push(() => this.answers.shift()?.give());
     return steps;
   }
 
@@ -175,7 +183,7 @@ class ModelConnection implements RedisPort {
       if (isOfTheLog) this.network.followedAsOf = givenAt;
       command.settle(reply);
     };
-    this.answers.push({ sentAt: this.clock.monotonic(), give });
+    this.answers.push({ sentAt: this.clock.monotonic(), isOfTheLog, give });
   }
 
   /** Undefined while it waits. */

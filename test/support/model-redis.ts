@@ -35,6 +35,8 @@ export class ModelRedis {
   isFull = false;
   /** What scripts broke off with. */
   readonly faults: string[] = [];
+  /** How often an instance has asked for the state of the log. */
+  handshakes = 0;
   private run = 1;
   private data = new Map<string, { value: Stored; expiresAt: number }>();
   private readonly scripts = new Map<string, (globals: Readonly<Record<string, LuaValue>>) => LuaValue>();
@@ -173,6 +175,7 @@ export class ModelRedis {
       case 'PEXPIRE':
         return this.expire(name, Number(rest[0]));
       case 'INFO':
+        this.handshakes++;
         return `# Server\r\nrun_id:run${this.run}\r\n`;
       case 'TIME':
         return [`${Math.floor(this.now() / 1_000)}`, `${(this.now() % 1_000) * 1_000}`];

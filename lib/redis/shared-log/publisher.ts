@@ -3,12 +3,12 @@ import { withDeadline } from '../../clock/timers.js';
 import type { KeepAlive } from '../../clock/keep-alive.js';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import type { LogRecord } from '../../invalidation/journal.js';
-import type { Outbox, SharedLog, SharedRecord } from '../../invalidation/shared-log.js';
+import type { LogCursor, Outbox, SharedLog, SharedRecord } from '../../invalidation/shared-log.js';
 import type { FreshnessWindow } from './freshness.js';
 import type { KeySpace } from '../keys.js';
 import type { Connection } from '../client/connection.js';
 import { memberOf, inUtf8, packTags, names, type Named } from './record-codec.js';
-import { APPEND } from './scripts.js';
+import { APPEND, APPEND_SET } from './scripts.js';
 import { PATTERNS_ON_SERVER } from './applied-records.js';
 import { type RedisArgument, listOf, numberOf } from '../client/redis-client.js';
 
@@ -55,6 +55,7 @@ export class RedisSharedLog implements SharedLog {
   /** The records of this step, by position. */
   private fresh = new Map<number, OutgoingRecord>();
   private outgoingEntries = 0;
+  private onAppend: (record: OutgoingRecord, cursor: LogCursor) => void = () => undefined;
   private takenUp: Outbox | undefined;
 
   constructor(private readonly options: SharedLogOptions) {
@@ -71,6 +72,16 @@ export class RedisSharedLog implements SharedLog {
 
   whenCaughtUp(): Promise<void> {
     return this.options.freshness.whenCaughtUp();
+  }
+
+  /** The server has a record of this process that was not followed yet. */
+  get isAwaitingEcho(): boolean {
+    return this.awaitingEcho.size > 0;
+  }
+
+  /** Calls `run` when the server has taken a record that this process has not followed yet. */
+  onAppended(run: (record: OutgoingRecord, cursor: LogCursor) => void): void {
+    this.onAppend = run;
   }
 
   /** Local removals that have not ended yet. */
@@ -180,15 +191,19 @@ export class RedisSharedLog implements SharedLog {
     const { connection, generation } = target;
     record.isUnderWay = true;
     try {
-      const appended = await appendRecord(connection, keys, record, { generation, logLength });
-      if (appended.outcome !== 'appended') return false;
+      const answer = await appendRecord(connection, keys, record, { generation, logLength });
+      if (answer.outcome !== 'appended') return false;
+      const { sequence, held } = answer;
       this.outgoing.acknowledged(record);
       const echoed = (): void => {
         this.outgoing.echoed(record);
-        record.settle(appended.held);
+        record.settle(held);
       };
-      if (appended.sequence <= this.reached) echoed();
-      else this.awaitingEcho.set(appended.sequence, echoed);
+      if (sequence <= this.reached) echoed();
+      else {
+        this.awaitingEcho.set(sequence, echoed);
+        this.onAppend(record, { generation, sequence });
+      }
       return true;
     } catch {
       return false;
@@ -197,16 +212,18 @@ export class RedisSharedLog implements SharedLog {
     }
   }
 
+  /** The server has a deadline. The echo has none: it comes, or the connection fails and nothing is waited for. */
   private async settleWithin(records: readonly OutgoingRecord[]): Promise<boolean> {
     const { clock, timeoutMs, outbox } = this.options;
-    const published = Promise.all(records.map((record) => record.published));
+    const accepted = Promise.all(records.map((record) => record.accepted));
     const isKeepable = outbox() !== undefined;
     try {
       const waitMs = this.target === undefined && isKeepable ? 0 : timeoutMs;
-      return (await withDeadline(clock, published, waitMs, 'Redis')).includes(true);
+      await withDeadline(clock, accepted, waitMs, 'Redis');
     } catch {
       return this.keep(records);
     }
+    return (await Promise.all(records.map((record) => record.published))).includes(true);
   }
 
   private async keep(records: readonly OutgoingRecord[]): Promise<boolean> {
@@ -244,11 +261,12 @@ export async function appendRecord(
   const { kind, lane, subject } = record;
   const { generation, logLength } = settings;
   const bounds = [`${logLength}`, `${POSITIONS_ON_SERVER}`, `${PATTERNS_ON_SERVER}`];
-  const target = kind === 'key' || kind === 'expire' ? keys.entry(generation, lane ?? '', subject) : keys.meta;
+  const target = lane !== null && (kind === 'key' || kind === 'expire') ? [keys.entry(generation, lane, subject)] : [];
   const args = [generation, by, kind, lane ?? '', inUtf8(subject), memberOf(record), ...bounds];
   const value = entry === undefined ? [] : valueOf(entry);
   outgoing.entry = undefined;
-  const reply = await connection.run(APPEND, [...keys.log, target], [...args, ...value]);
+  const script = entry === undefined ? APPEND : APPEND_SET;
+  const reply = await connection.run(script, [...keys.log, ...target], [...args, ...value]);
   if (!Array.isArray(reply)) return { outcome: 'other-generation' };
   const [sequence, gone] = listOf(reply);
   return { outcome: 'appended', sequence: numberOf(sequence), held: numberOf(gone) > 0 };
@@ -279,7 +297,11 @@ export class OutgoingRecord {
   /** It is kept on disk, so that a later process publishes it if this one ends. */
   isKept = false;
   isUnderWay = false;
-  /** Resolves `published`. */
+  /** Resolves when the server has the record. Never rejects. */
+  readonly accepted: Promise<unknown>;
+  /** Resolves `accepted`. */
+  readonly accept: () => void;
+  /** Resolves `published`, and `accepted`. */
   readonly settle: (held: boolean) => void;
 
   constructor(
@@ -290,9 +312,15 @@ export class OutgoingRecord {
     /** Position in this process's log. */
     readonly position: number,
   ) {
-    const { promise, resolve } = deferred();
-    this.published = promise;
-    this.settle = resolve;
+    const published = deferred();
+    const accepted = deferred();
+    this.published = published.promise;
+    this.accepted = accepted.promise;
+    this.accept = () => accepted.resolve(true);
+    this.settle = (held) => {
+      accepted.resolve(true);
+      published.resolve(held);
+    };
   }
 }
 
@@ -340,6 +368,7 @@ export class OutgoingQueue {
   acknowledged(record: OutgoingRecord): void {
     this.waiting.delete(record);
     this.awaitingEcho.add(record);
+    record.accept();
     if (record.isKept) this.outbox()?.forget([record.id]);
   }
 

@@ -97,41 +97,56 @@ end
 local id = first[1] and string.match(first[1][1], '^%d+') or '0'
 return { gen, redis.call('HGET', KEYS[1], 'seq'), id, patternsAfter(known), now() }`);
 
-/**
- * Appends one record. KEYS 6 is the entry that it removes or, for a set, writes.
- * ARGV: generation, author, kind, lane ('' = all), subject, member of the subject, length of the log,
- * bound of positions, bound of patterns, then for a set: life in ms, tags, record, newest record about the key that the
- * caller knows of, pattern known. A late set does not write its value, because a newer record may have named it.
- * -> [seq, how many entries were removed], or 'GENERATION'
- */
-export const APPEND = new Script(`${NEWEST_ABOUT_KEY}${PATTERNS_AFTER}${LAY}
+const RECORD = `
 if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return 'GENERATION' end
 local kind, lane, subject, member = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local brings = ARGV[10] and newestAboutKey(lane, member, ARGV[11]) <= tonumber(ARGV[13])
-  and #patternsAfter(ARGV[14]) == 0
-local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
 local function bound(key, limit, floor)
   if redis.call('ZCARD', key) <= limit then return end
   local leaving = redis.call('ZRANGE', key, 0, math.floor(limit / 2), 'WITHSCORES')
   redis.call('HSET', KEYS[1], floor, leaving[#leaving])
   redis.call('ZREMRANGEBYRANK', key, 0, math.floor(limit / 2))
 end
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[7], seq .. '-0', 'by', ARGV[2], 'kind', kind, 'lane', lane, 'subject', subject)
+local function append()
+  local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[7], seq .. '-0', 'by', ARGV[2], 'kind', kind, 'lane', lane, 'subject', subject)
+  if kind == 'all' then
+    redis.call('HSET', KEYS[1], 'clear:' .. lane, seq)
+  elseif kind == 'pattern' then
+    redis.call('ZADD', KEYS[5], seq, member)
+    bound(KEYS[5], tonumber(ARGV[9]), 'patternFloor')
+  elseif kind == 'tag' or (kind == 'expire' and lane == '') then
+    redis.call('ZADD', KEYS[4], seq, member)
+    bound(KEYS[4], tonumber(ARGV[8]), 'tagFloor')
+  else
+    redis.call('ZADD', KEYS[3], seq, member)
+    bound(KEYS[3], tonumber(ARGV[8]), 'keyFloor')
+  end
+  return seq
+end`;
+
+/**
+ * Appends one record. KEYS 6, if there is one, is the entry that it removes.
+ * ARGV: generation, author, kind, lane ('' = all), subject, member of the subject, length of the log,
+ * bound of positions, bound of patterns.
+ * -> [seq, how many entries were removed], or 'GENERATION'
+ */
+export const APPEND = new Script(`${RECORD}
 local gone = 0
-if kind == 'all' then
-  redis.call('HSET', KEYS[1], 'clear:' .. lane, seq)
-elseif kind == 'pattern' then
-  redis.call('ZADD', KEYS[5], seq, member)
-  bound(KEYS[5], tonumber(ARGV[9]), 'patternFloor')
-elseif kind == 'tag' or (kind == 'expire' and lane == '') then
-  redis.call('ZADD', KEYS[4], seq, member)
-  bound(KEYS[4], tonumber(ARGV[8]), 'tagFloor')
-else
-  redis.call('ZADD', KEYS[3], seq, member)
-  bound(KEYS[3], tonumber(ARGV[8]), 'keyFloor')
-  gone = redis.call('DEL', KEYS[6])
-  if brings then lay(KEYS[6], seq, ARGV[10], ARGV[11], ARGV[12]) end
-end
+if KEYS[6] then gone = redis.call('DEL', KEYS[6]) end
+return { append(), gone }`);
+
+/**
+ * Appends the record of a set, and writes its entry, KEYS 6.
+ * ARGV: as for a record alone, then life in ms, tags, record, newest record about the key that the caller knows of,
+ * pattern known. A late set does not write its value, because a newer record may have named it.
+ * -> [seq, how many entries were removed], or 'GENERATION'
+ */
+export const APPEND_SET = new Script(`${RECORD}${NEWEST_ABOUT_KEY}${PATTERNS_AFTER}${LAY}
+local brings = newestAboutKey(lane, member, ARGV[11]) <= tonumber(ARGV[13])
+  and #patternsAfter(ARGV[14]) == 0
+local gone = redis.call('DEL', KEYS[6])
+local seq = append()
+if brings then lay(KEYS[6], seq, ARGV[10], ARGV[11], ARGV[12]) end
 return { seq, gone }`);
 
 /**

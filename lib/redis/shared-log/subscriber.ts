@@ -3,8 +3,8 @@ import type { LogJournal } from '../../invalidation/journal.js';
 import type { LogCursor, LogFollower, SharedRecord } from '../../invalidation/shared-log.js';
 import type { CursorHistory, AppliedInvalidations } from './applied-records.js';
 import type { KeySpace } from '../keys.js';
-import { JUDGE, APPEND, WRITE, HANDSHAKE } from './scripts.js';
-import type { RedisSharedLog } from './publisher.js';
+import { APPEND, APPEND_SET, HANDSHAKE, JUDGE, WRITE } from './scripts.js';
+import type { OutgoingRecord, RedisSharedLog } from './publisher.js';
 import type { ServerTime } from './freshness.js';
 import type { Connection } from '../client/connection.js';
 import { memberOf, readRecord } from './record-codec.js';
@@ -20,7 +20,8 @@ interface LogSubscriberOptions {
   readonly serverTime: ServerTime;
   readonly life: { now(): number };
   readonly follower: LogFollower;
-  readonly leases: { ended(names: readonly string[]): void };
+  /** Absent if no lane takes turns. */
+  readonly leases: { ended(names: readonly string[]): void } | undefined;
   /** The position of this process's log. */
   readonly position: () => number;
   readonly journal: () => LogJournal | undefined;
@@ -28,10 +29,16 @@ interface LogSubscriberOptions {
   readonly caughtUp: (connection: Connection, asOf: number) => void;
 }
 
-const SCRIPTS_OF_THE_LOG = [APPEND, JUDGE, WRITE];
+const SCRIPTS_OF_THE_LOG = [APPEND, APPEND_SET, JUDGE, WRITE];
 
-/** How long the server holds a read without news: the heartbeat. */
+/** How long the server holds a read without news. */
 const POLL_MS = 300;
+/** The state of the log is asked for that often at most: it costs the server more than a read. */
+const HANDSHAKE_EVERY_MS = 300;
+/** Records that follow one another are gathered for so long before the next read: at first, and when they keep coming. */
+const GATHER_MS = { first: 4, longest: 100 };
+/** Records that come within this time of the last read keep coming. */
+const SOON_MS = 50;
 /** An instance without an answer for longer counts as disconnected. */
 const HEARD_WITHIN_MS = 1_000;
 
@@ -45,33 +52,72 @@ export class LogSubscriber {
   private readonly settling = new Set<Promise<unknown>>();
   private storing: Promise<void> | undefined;
   private storeAgain = false;
-  private storedAt = '0-0';
+  private storedAt: string | undefined;
+  private handshakeAt = -Infinity;
+  /** The state of the log at the last handshake, until it has been reached. */
+  private ahead: { readonly sequence: number; readonly asOf: number } | undefined;
+  private gatherMs = GATHER_MS.first;
+  private endGathering: () => void = () => undefined;
 
-  constructor(private readonly options: LogSubscriberOptions) {}
+  constructor(private readonly options: LogSubscriberOptions) {
+    options.log.onAppended((record, cursor) => this.appended(record, cursor));
+  }
 
   /** Follows until the connection fails, and rejects with its failure. */
   async follow(connection: Connection): Promise<never> {
     const [handshake] = await Promise.all([this.shakeHands(connection), this.teach(connection)]);
     const { log } = this.options;
-    this.storedAt = await releasedEnd(connection.follower, this.options.keys, HEARD_WITHIN_MS);
+    this.handshakeAt = -Infinity;
+    this.ahead = undefined;
+    const { keys, leases } = this.options;
+    this.storedAt = leases && (await releasedEnd(connection.follower, keys, HEARD_WITHIN_MS));
     this.catchUp(handshake);
     await log.connect({ connection, generation: handshake.cursor.generation });
     // The first read shows whether this instance is up to date, so it does not wait for news.
     const { clock } = this.options;
     for (let blockMs = 1; ;) {
       const beganAt = clock.monotonic();
-      await Promise.race([connection.failure, this.poll(connection, blockMs)]);
+      const found = await Promise.race([connection.failure, this.poll(connection, blockMs)]);
       // A process that was held up reads again at once.
-      blockMs = clock.monotonic() - beganAt > HEARD_WITHIN_MS ? 1 : POLL_MS;
+      const tookMs = clock.monotonic() - beganAt;
+      blockMs = tookMs > HEARD_WITHIN_MS ? 1 : POLL_MS;
       connection.isSound = true;
       void log.resend();
+      if (tookMs >= SOON_MS) this.gatherMs = GATHER_MS.first;
+      if (found > 0 && found < AT_ONCE) await this.gather();
     }
+  }
+
+  /** Lets more records come, unless a caller waits for one of this process to come back. Each read costs the server. */
+  private gather(): Promise<void> {
+    const { clock, log } = this.options;
+    const { gatherMs } = this;
+    this.gatherMs = Math.min(2 * gatherMs, GATHER_MS.longest);
+    if (log.isAwaitingEcho) return Promise.resolve();
+    return new Promise((resolve) => {
+      const cancel = clock.schedule(gatherMs, resolve);
+      this.endGathering = () => {
+        cancel();
+        resolve();
+      };
+    });
   }
 
   /** This process has become the owner of a persistent tier whose records it has not followed. */
   async takenOver(): Promise<void> {
     await this.drop(this.options.cursors.current);
     this.options.follower.release();
+  }
+
+  /** The server has appended a record of this process. If it is the next one, it need not be read. */
+  private appended(record: OutgoingRecord, cursor: LogCursor): void {
+    const { cursors, log } = this.options;
+    const before = cursors.current;
+    const isNext = before?.generation === cursor.generation && before.sequence + 1 === cursor.sequence;
+    if (!isNext || record.by !== log.by) return this.endGathering();
+    this.apply(record, cursor);
+    log.followedTo(cursor.sequence);
+    this.storeCursor();
   }
 
   /** Loads the scripts, so that a burst of first commands does not carry their texts. */
@@ -111,56 +157,88 @@ export class LogSubscriber {
     }
   }
 
-  private async poll(connection: Connection, blockMs: number): Promise<void> {
-    const { cursors, keys, clock, log, applied } = this.options;
+  /** Reads once, together with a handshake if the last one is too old. Resolves to the number of records. */
+  private async poll(connection: Connection, idleMs: number): Promise<number> {
+    const { cursors, keys, clock, log, leases } = this.options;
     const before = cursors.current;
     if (before === undefined) throw new Error('the log has not been met');
     const beganAt = clock.monotonic();
+    const untilDueMs = Math.ceil(this.handshakeAt + HANDSHAKE_EVERY_MS - beganAt);
+    const isDue = untilDueMs <= 1;
+    if (isDue) this.handshakeAt = beganAt;
+    const blockMs = isDue ? idleMs : Math.min(idleMs, untilDueMs);
     const wait = { blockMs, timeoutMs: HEARD_WITHIN_MS };
     const heading = { sequence: before.sequence, storedAt: this.storedAt };
     const [handshake, { records, released, storedAt }] = await Promise.all([
-      this.handshake(connection, before),
+      isDue ? this.handshake(connection, before) : undefined,
       followStreams(connection.follower, keys, heading, wait),
     ]).catch((error: unknown) => {
       connection.fail(error instanceof Error ? error : new Error(String(error)));
       throw error;
     });
     this.storedAt = storedAt;
-    this.options.leases.ended(released);
-    if (handshake.cursor.generation !== before.generation) {
-      applied.patterns.forget();
-      applied.patterns.learnAll(handshake.patterns);
-      void this.drop(handshake.cursor);
-      await log.connect({ connection, generation: handshake.cursor.generation });
-      return;
+    leases?.ended(released);
+    if (handshake !== undefined && handshake.cursor.generation !== before.generation) {
+      await this.beginGeneration(connection, handshake);
+      return 0;
     }
     const wasWhole = records.every((one) => this.take(one, handshake));
-    const now = cursors.current?.sequence ?? 0;
-    if (wasWhole && records.length === 0 && now < handshake.cursor.sequence) void this.drop(handshake.cursor);
-    log.followedTo(now);
+    const isQuiet = records.length + released.length === 0;
+    if (handshake !== undefined) {
+      const { cursor } = handshake;
+      if (wasWhole && records.length === 0 && this.reached < cursor.sequence) void this.drop(cursor);
+      // An empty answer means that nothing was published while the server waited.
+      this.ahead = { sequence: cursor.sequence, asOf: isQuiet ? beganAt + blockMs : beganAt };
+    }
+    log.followedTo(this.reached);
     if (records.length > 0) this.storeCursor();
-    // An empty answer means that nothing was published while the server waited.
-    const asOf = records.length + released.length > 0 ? beganAt : beganAt + blockMs;
-    if (now >= handshake.cursor.sequence) this.options.caughtUp(connection, asOf);
+    this.reportCaughtUp(connection);
+    return records.length;
+  }
+
+  private get reached(): number {
+    return this.options.cursors.current?.sequence ?? 0;
+  }
+
+  /** Only a handshake shows that this log is still the one of the others, so only its time counts. */
+  private reportCaughtUp(connection: Connection): void {
+    const { ahead } = this;
+    if (ahead === undefined || this.reached < ahead.sequence) return;
+    this.ahead = undefined;
+    this.options.caughtUp(connection, ahead.asOf);
+  }
+
+  private async beginGeneration(connection: Connection, { cursor, patterns }: Handshake): Promise<void> {
+    const { applied, log } = this.options;
+    applied.patterns.forget();
+    applied.patterns.learnAll(patterns);
+    void this.drop(cursor);
+    await log.connect({ connection, generation: cursor.generation });
   }
 
   /** Follows one record. false if it was not the next one, and everything was dropped. */
-  private take({ sequence, record }: Followed, handshake: Handshake): boolean {
-    const { cursors, follower, position, log, applied } = this.options;
-    const before = cursors.current;
+  private take({ sequence, record }: Followed, handshake: Handshake | undefined): boolean {
+    const before = this.options.cursors.current;
+    // A record of this process that was followed when the server took it.
+    if (before !== undefined && sequence <= before.sequence) return true;
     if (before === undefined || sequence !== before.sequence + 1 || record === undefined) {
-      void this.drop({
-        generation: handshake.cursor.generation,
-        sequence: Math.max(sequence, handshake.cursor.sequence),
-      });
+      const generation = handshake?.cursor.generation ?? before?.generation ?? '';
+      void this.drop({ generation, sequence: Math.max(sequence, handshake?.cursor.sequence ?? 0) });
+      // Whether this is still the same log is asked at once.
+      this.handshakeAt = -Infinity;
       return false;
     }
-    if (record.by === log.by) follower.pass();
-    else this.settle(follower.follow(record));
-    applied.apply(record, sequence);
-    if (record.kind === 'pattern') applied.patterns.learn(memberOf(record), sequence);
-    cursors.note(position(), { generation: before.generation, sequence });
+    this.apply({ record, by: record.by }, { generation: before.generation, sequence });
     return true;
+  }
+
+  private apply({ record, by }: Pick<OutgoingRecord, 'record' | 'by'>, cursor: LogCursor): void {
+    const { cursors, follower, position, log, applied } = this.options;
+    if (by === log.by) follower.pass();
+    else this.settle(follower.follow(record));
+    applied.apply(record, cursor.sequence);
+    if (record.kind === 'pattern') applied.patterns.learn(memberOf(record), cursor.sequence);
+    cursors.note(position(), cursor);
   }
 
   /** Drops everything in one step, and continues from `cursor`. */
@@ -225,13 +303,14 @@ interface ReceivedRecords {
   /** Names of leases that were released. */
   readonly released: readonly string[];
   /** Where to continue reading them. */
-  readonly storedAt: string;
+  readonly storedAt: string | undefined;
 }
 
 /** Where to continue reading. */
 interface Heading {
   readonly sequence: number;
-  readonly storedAt: string;
+  /** Undefined where leases are not followed. */
+  readonly storedAt: string | undefined;
 }
 
 const AT_ONCE = 1_000;
@@ -257,7 +336,9 @@ async function followStreams(
 ): Promise<ReceivedRecords> {
   const { blockMs, timeoutMs } = wait;
   const command = ['XREAD', 'COUNT', `${AT_ONCE}`, 'BLOCK', `${blockMs}`, 'STREAMS'];
-  const streams = [keys.stream, keys.released, `${from.sequence}-0`, from.storedAt];
+  const heading = `${from.sequence}-0`;
+  const streams =
+    from.storedAt === undefined ? [keys.stream, heading] : [keys.stream, keys.released, heading, from.storedAt];
   const found = streamsOf(await port.command([...command, ...streams], { timeoutMs }));
   const released = (found.get(keys.released) ?? []).map(entryOf);
   return {

@@ -7,6 +7,8 @@ export interface SharedLane {
   readonly compressFrom: number | undefined;
   /** The longest value. A record with a longer one was not written by the library. */
   readonly maxEntryBytes: number;
+  /** One instance at a time computes. */
+  readonly coalesces: boolean;
 }
 
 /** Packs records for the server: compressed where the lane asks for it, and sealed. Records from the server are not trusted. */

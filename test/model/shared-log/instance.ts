@@ -139,11 +139,12 @@ export class SharedInstance {
   }
 
   private share({ clock, life, events, log, lanes, recorder }: ShareableApp): RedisBackend {
-    const { network, onDisconnect, trustPersistence } = this.settings;
+    const { network, onDisconnect, trustPersistence, coalesce } = this.settings;
+    const lane = { compressFrom: undefined, maxEntryBytes: 1_000, coalesces: coalesce === 'cluster' };
     const server = { url: undefined, client: network.template, prefix: 'p', hmacKey: undefined };
     const times = { commandTimeoutMs: COMMAND_MS, maxStalenessMs: MAX_STALENESS_MS };
     const own = {
-      lanes: new Map(lanes.map((lane) => [lane, { compressFrom: undefined, maxEntryBytes: 1_000 }])),
+      lanes: new Map(lanes.map((name) => [name, lane])),
       clock,
       life,
       events,

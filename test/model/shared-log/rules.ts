@@ -44,8 +44,8 @@ const JUDGED = 'if isSound and at <= birth then';
 export const OMISSIONS: readonly Omission<Scene>[] = [
   omit('1 append in one step', 'a record removes the entry', two, key, [
     scripts,
-    "gone = redis.call('DEL', KEYS[6])",
-    'gone = 0',
+    "if KEYS[6] then gone = redis.call('DEL', KEYS[6]) end",
+    '',
   ]),
   omit('1 append in one step', 'a late set stores no value', three, { ...key, ...slow }, [
     scripts,
@@ -63,13 +63,13 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ),
   omit('1 append in one step', 'a call resolves when its record was echoed', two, { ...tag, ...slow }, [
     publisher,
-    'if (appended.sequence <= this.reached) echoed();',
-    'if (appended.sequence > 0) echoed();',
+    'if (sequence <= this.reached) echoed();',
+    'if (sequence > 0) echoed();',
   ]),
   omit('2 follow', 'records of others are applied', two, key, [
     subscriber,
-    'record.by === log.by',
-    'record.by !== undefined',
+    'if (by === log.by) follower.pass();',
+    'if (by !== undefined) follower.pass();',
   ]),
   omit('2 follow', 'every record has the next number', letting, { ...key, ...trims }, [
     subscriber,
@@ -78,8 +78,8 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ]),
   omit('2 follow', 'a gap in the records is noticed', letting, { ...key, faults: 0.2, fault: ['trim'], ...slow }, [
     subscriber,
-    'if (wasWhole && records.length === 0 && now < handshake.cursor.sequence) void this.drop(handshake.cursor);',
-    'if (wasWhole && records.length === 0 && now < handshake.cursor.sequence) cursors.note(this.options.position(), handshake.cursor);',
+    'if (wasWhole && records.length === 0 && this.reached < cursor.sequence) void this.drop(cursor);',
+    'if (wasWhole && records.length === 0 && this.reached < cursor.sequence) cursors.note(this.options.position(), cursor);',
   ]),
   omit(
     '2 follow',
@@ -205,10 +205,10 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ),
   omit('5 history lost', 'a new generation drops all', letting, { ...key, faults: 0.12, fault: ['evict'] }, [
     subscriber,
-    `      applied.patterns.learnAll(handshake.patterns);
-      void this.drop(handshake.cursor);`,
-    `      applied.patterns.learnAll(handshake.patterns);
-      cursors.note(this.options.position(), handshake.cursor);`,
+    `    applied.patterns.learnAll(patterns);
+    void this.drop(cursor);`,
+    `    applied.patterns.learnAll(patterns);
+    this.options.cursors.note(this.options.position(), cursor);`,
   ]),
   omit('6 take-over', 'the disk is not read before it is caught up', disks, { ...key, kills: 0.12, ...away }, [
     remote,

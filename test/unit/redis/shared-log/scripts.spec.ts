@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { shakeHandsWith, type Handshake } from '../../../../lib/redis/shared-log/subscriber.js';
 import { KeySpace } from '../../../../lib/redis/keys.js';
 import { EXTEND, GIVE_BACK, TAKE } from '../../../../lib/redis/leases.js';
-import { JUDGE, APPEND, WRITE } from '../../../../lib/redis/shared-log/scripts.js';
+import { APPEND, APPEND_SET, JUDGE, WRITE } from '../../../../lib/redis/shared-log/scripts.js';
 import { type RedisArgument, type RedisPort, listOf, numberOf } from '../../../../lib/redis/client/redis-client.js';
 import { keyMember, memberOf, packTags } from '../../../../lib/redis/shared-log/record-codec.js';
 import { templateClient } from '../../../../lib/redis/client/connect.js';
@@ -45,10 +45,15 @@ class Log {
   async say(record: SharedRecord, entry: readonly RedisArgument[] = []): Promise<number> {
     const { kind, lane, subject } = record;
     const target =
-      kind === 'key' || kind === 'expire' ? this.keys.entry(this.generation, lane ?? '', subject) : this.keys.meta;
+      lane !== null && (kind === 'key' || kind === 'expire') ? [this.keys.entry(this.generation, lane, subject)] : [];
     const bounds = ['1000', `${this.bound}`, `${this.bound}`];
     const args = [this.generation, 'me', kind, lane ?? '', subject, memberOf(record), ...bounds, ...entry];
-    const reply = await APPEND.run(this.port, [...this.keys.log, target], args, TIMEOUT_MS);
+    const reply = await (entry.length > 0 ? APPEND_SET : APPEND).run(
+      this.port,
+      [...this.keys.log, ...target],
+      args,
+      TIMEOUT_MS,
+    );
     return numberOf(listOf(reply)[0]);
   }
 

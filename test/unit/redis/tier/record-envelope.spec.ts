@@ -9,8 +9,8 @@ const recordOf = (bytes: number): Uint8Array =>
   });
 
 const LANES = new Map([
-  ['small', { compressFrom: 1_024, maxEntryBytes: 100_000 }],
-  ['as-is', { compressFrom: undefined, maxEntryBytes: 100_000 }],
+  ['small', { compressFrom: 1_024, maxEntryBytes: 100_000, coalesces: false }],
+  ['as-is', { compressFrom: undefined, maxEntryBytes: 100_000, coalesces: false }],
 ]);
 
 describe('records on their way to the server', () => {
