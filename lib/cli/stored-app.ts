@@ -1,6 +1,7 @@
 import { createLaneCache, type LaneCacheApp } from '../app/cache-app.js';
 import type { LaneCacheOptions } from '../app/options.js';
 import type { CachePolicy, LanePolicyInput } from '../lanes/policy.js';
+import { noFaults } from '../events/faults.js';
 import type { LaneMetrics, TierMetrics } from '../events/lane-metrics.js';
 import type { MetricsReport } from '../metrics/lane-cache-metrics.js';
 import { parseAppRecord, type AppRecord } from '../ipc/app-record.js';
@@ -37,7 +38,8 @@ function operationsOf(app: LaneCacheApp, record: AppRecord | undefined): Operati
 function withUsage(saved: MetricsReport, now: MetricsReport): MetricsReport {
   const present = new Map(Object.entries(now.lanes));
   const lanes = Object.entries(saved.lanes).map(([lane, metrics]) => [lane, laneWithUsage(metrics, present.get(lane))]);
-  return { ...saved, lanes: Object.fromEntries(lanes) };
+  // Earlier releases saved no faults.
+  return { ...saved, faults: { ...noFaults(), ...saved.faults }, lanes: Object.fromEntries(lanes) };
 }
 
 function laneWithUsage(saved: LaneMetrics, now: LaneMetrics | undefined): LaneMetrics {

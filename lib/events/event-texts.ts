@@ -31,7 +31,7 @@ export function tierText({ tier, state, reason, detail, error }: Told<'tier'>): 
   if (state === 'on') return sentences(`${place} on`, detail, causeText(error));
   const loss =
     tier === 'checkpoints'
-      ? 'Saving and restoring fails until then.'
+      ? 'Nothing can be saved until then, and restoring may fail.'
       : 'The app goes on without it: values are computed more often.';
   const why = reason === undefined ? '' : ` (${reason})`;
   return sentences(`${place} off${why}`, detail, causeText(error), loss, reason === undefined ? '' : ADVICE[reason]);

@@ -90,7 +90,7 @@ export class LaneCacheMetrics implements MetricsReader {
   report(): MetricsReport {
     const lanes = Array.from(this.sources.lanes.keys(), (lane) => [lane, this.lane(lane)] as const);
     const host = this.sources.host?.();
-    const faults = this.sources.faults?.counts ?? noFaults();
+    const { faults } = this;
     return { timestamp: this.now(), lanes: Object.fromEntries(lanes), faults, ...(host !== undefined && { host }) };
   }
 
@@ -109,8 +109,13 @@ export class LaneCacheMetrics implements MetricsReader {
     return (this.openedPage ??= new PrometheusPage(
       () => [...all].map(([lane, counters]) => ({ metrics: this.lane(lane), counters })),
       checkpoints,
+      () => this.faults,
       promClient,
     ));
+  }
+
+  private get faults(): FaultCounts {
+    return this.sources.faults?.counts ?? noFaults();
   }
 
   private now(): IsoTime {

@@ -1,5 +1,6 @@
 import { TIER_NAMES, type TierName } from '../entries/tier-name.js';
 import type { LaneMetrics } from '../events/lane-metrics.js';
+import type { FaultCounts } from '../events/reasons.js';
 import { COMPUTE_BUCKETS, type LaneCounters } from './lane-counters.js';
 
 /** Checkpoints of one lane. */
@@ -35,7 +36,8 @@ export type MetricDefinition =
   | (MetricHead & {
       readonly source: 'checkpoints';
       readonly samples: (lane: string, use: CheckpointUse) => readonly Sample[];
-    });
+    })
+  | (MetricHead & { readonly source: 'faults'; readonly samples: (counts: FaultCounts) => readonly Sample[] });
 
 const COMPUTE_SECONDS = 'lane_cache_compute_seconds';
 
@@ -76,6 +78,13 @@ export const PROMETHEUS_METRICS: readonly MetricDefinition[] = [
   ),
   ofCheckpoints('checkpoints', 'Checkpoints that can be restored.', (use) => use.checkpoints),
   ofCheckpoints('checkpoint_bytes', 'Bytes of all versions of checkpoints.', (use) => use.bytes),
+  {
+    name: 'lane_cache_faults_total',
+    help: 'Failures of what the app handed in.',
+    type: 'counter',
+    source: 'faults',
+    samples: (counts) => Object.entries(counts).map(([collaborator, value]) => ({ labels: { collaborator }, value })),
+  },
 ];
 
 function ofLane(

@@ -1,4 +1,5 @@
 import { LaneCacheError } from '../errors/lane-cache.error.js';
+import type { FaultCounts } from '../events/reasons.js';
 import {
   PROMETHEUS_METRICS,
   type CheckpointUse,
@@ -25,6 +26,7 @@ export class PrometheusPage {
   constructor(
     private readonly lanes: () => readonly ScrapedLane[],
     private readonly checkpoints: (() => Promise<ReadonlyMap<string, CheckpointUse>>) | undefined,
+    private readonly faults: () => FaultCounts,
     private readonly load: PromClientLoader = () => import(PROM_CLIENT),
   ) {}
 
@@ -68,6 +70,7 @@ export class PrometheusPage {
 
   private async scrape(definition: MetricDefinition): Promise<readonly Sample[]> {
     if (definition.source === 'counters') return this.lanes().flatMap(definition.samples);
+    if (definition.source === 'faults') return definition.samples(this.faults());
     const checkpoints = await this.checkpoints?.();
     if (checkpoints === undefined) return [];
     return [...checkpoints].flatMap(([lane, use]) => definition.samples(lane, use));

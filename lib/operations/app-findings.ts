@@ -21,6 +21,16 @@ export function memoryFindings({ memory }: AppDescription, { lanes }: MetricsRep
   return [{ lane: largest.lane, code: 'HIGH_MEMORY', severity: isFull ? 'error' : 'warning', evidence, advice }];
 }
 
+/** What the app handed in and failed: a fault of the app, which the cache survives and counts. */
+export function faultFindings({ faults }: MetricsReport): readonly Finding[] {
+  const failed = Object.entries(faults).filter(([, count]) => count > 0);
+  if (failed.length === 0) return [];
+  const evidence = `failed so far: ${failed.map(([collaborator, count]) => `${collaborator} ${count}`).join(', ')}`;
+  const advice =
+    "The log has the first error of each, and the event 'fault' has all. Mend what the app handed in: values are computed or stored without it.";
+  return [{ code: 'COLLABORATOR_FAILS', severity: 'warning', evidence, advice }];
+}
+
 /** A wall clock that stepped back, so that the time by which entries expire is ahead of it. */
 export function clockFindings({ time }: AppDescription, savedAt: string | undefined): readonly Finding[] {
   const saved = savedAt === undefined ? 0 : Date.parse(savedAt);
@@ -38,7 +48,7 @@ export function checkpointFindings(status: CheckpointStatus, due: CleanupReport 
   const found: Finding[] = [];
   if (state === 'off' && !['policy', 'no-directory', 'closed'].includes(reason)) {
     const advice =
-      'Saving and restoring fails until this is repaired: check the volume, its space and its permissions.';
+      'Nothing can be saved until this is repaired, and restoring may fail: check the volume, its space and its permissions.';
     found.push({ code: 'CHECKPOINTS_OFF', severity: 'error', evidence: `checkpoints are off (${reason})`, advice });
   }
   if (due === undefined || due.removed === 0) return found;

@@ -108,6 +108,17 @@ describe.each(['express', 'fastify'] as const)('the page for Prometheus, on %s',
   const scrape = async (): Promise<Page> =>
     parsePage(await (await fetch(`${await app.getUrl()}/lane-cache/metrics/prometheus`)).text());
 
+  it('counts the failures of what the app handed in', async () => {
+    const cache = await boot();
+    cache.events.on('store', () => {
+      throw new Error('mine');
+    });
+    await cache.set('k', 1);
+    const of = (page: Page, collaborator: string): number => sumOf(page, 'lane_cache_faults_total', { collaborator });
+    const page = await scrape();
+    expect([of(page, 'listener'), of(page, 'strategy')]).toEqual([1, 0]);
+  });
+
   it('agrees with the counts of the load generator, during the load and after it', async () => {
     const load = new Load(await boot());
     let isOver = false;

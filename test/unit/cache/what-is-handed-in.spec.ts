@@ -107,6 +107,27 @@ describe('a migrate', () => {
     expect(faults).toContain('migrate');
   });
 
+  it.each<[string, (cache: CacheManager) => Promise<unknown>]>([
+    ['get', (cache) => cache.get('price')],
+    ['getOrSet', (cache) => cache.getOrSet('price', () => new Money(9))],
+    ['set', (cache) => cache.set('price', new Money(8))],
+    ['invalidate', (cache) => cache.invalidate('price')],
+    ['clearAll', (cache) => cache.clearAll({ lanes: 'all' })],
+    ['entries', async (cache) => cache.entries()[Symbol.asyncIterator]().next()],
+  ])('may call %s of its own key, and its reader gets an answer', async (_, callBack) => {
+    let calls = 0;
+    const made: { cache?: CacheManager } = {};
+    made.cache = await upgraded(() => {
+      calls++;
+      if (calls < 5 && made.cache !== undefined) void callBack(made.cache);
+      return new Money(7);
+    });
+    const answer: unknown = await made.cache.getOrSet('price', () => new Money(9));
+    expect(answer).toBeInstanceOf(Money);
+    expect(await made.cache.getOrSet('price', () => new Money(9))).toBeInstanceOf(Money);
+    expect(calls).toBeGreaterThan(0);
+  });
+
   it('runs once for an entry, however many copies are made of it', async () => {
     let runs = 0;
     const cache = await upgraded(() => {

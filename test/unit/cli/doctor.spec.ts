@@ -297,6 +297,21 @@ describe('the doctor', () => {
     expect(finding).toMatchObject({ code: 'NO_HITS', advice: expect.not.stringContaining('ttl') });
   });
 
+  it('finds what the app handed in and failed, with how often', async () => {
+    const fail = (): never => {
+      throw new Error('mine');
+    };
+    const strategy = { shouldCache: fail, getEvictionPriority: () => 0 };
+    const failing = await app({ standard: { strategy } }, { version: '1' });
+    for (let n = 0; n < 3; n++) await failing.getOrSet(`k${n}`, () => n);
+    const finding = { code: 'COLLABORATOR_FAILS', severity: 'warning', evidence: 'failed so far: strategy 3' };
+    expect(await doctor()).toMatchObject([finding]);
+    await failing.close();
+    expect(await doctor()).toMatchObject([
+      { ...finding, evidence: expect.stringMatching(/strategy 3 \(when the app/) },
+    ]);
+  });
+
   it('finds checkpoints that are off by a fault', () => {
     const status = { cachedCheckpoints: 0, versions: 0, bytes: 0, lanes: {} };
     expect(checkpointFindings({ ...status, state: 'off', reason: 'disk-full' }, undefined)).toMatchObject([

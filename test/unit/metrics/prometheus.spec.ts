@@ -78,6 +78,7 @@ describe('the registry of an app', () => {
       lane_cache_time_saved_seconds_total: 'counter',
       lane_cache_checkpoints: 'gauge',
       lane_cache_checkpoint_bytes: 'gauge',
+      lane_cache_faults_total: 'counter',
     });
     expect(registry.registered).toHaveLength(types.size);
     expect(registry.registered.every(({ help }) => help.endsWith('.'))).toBe(true);
