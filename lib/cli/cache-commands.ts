@@ -5,7 +5,7 @@ import type { AppAccess } from './app-access.js';
 import type { CommandContext } from './command-context.js';
 import { metricsText } from './metrics-view.js';
 import type { Terminal } from './terminal.js';
-import { bytesText, many, shown, shownMiddle, spanText, tableText } from './texts.js';
+import { bytesText, fittedTable, many, shown, shownMiddle, spanText, tableText, wrapped } from './texts.js';
 
 /** `metrics`: the counters of lanes. */
 export async function metrics(context: CommandContext): Promise<void> {
@@ -17,7 +17,7 @@ export async function metrics(context: CommandContext): Promise<void> {
     noteAge(context, access, report);
     const detail = verbose === true ? 'full' : 'short';
     context.show(lane === undefined ? report : lanes[0], () =>
-      lanes.map((one) => metricsText(one, context.terminal.paint, detail)).join('\n\n'),
+      lanes.map((one) => metricsText(one, context.terminal, detail)).join('\n\n'),
     );
   });
 }
@@ -124,12 +124,13 @@ export async function explain(context: CommandContext, key: string): Promise<voi
 
 const STATUS_STYLES = { present: 'green', absent: 'dim', unusable: 'yellow', off: 'dim' } as const;
 
-function explanationText({ summary, tiers }: Explanation, { paint }: Terminal): string {
+function explanationText({ summary, tiers }: Explanation, { paint, columns }: Terminal): string {
   const row = ({ tier, status, reason, detail }: TierExplanation): readonly string[] => [
     tier,
     paint(STATUS_STYLES[status], status),
     reason ?? '',
     shown(detail, 200),
   ];
-  return `${shown(summary, 400)}\n\n${tableText(['tier', 'status', 'reason', 'detail'], tiers.map(row))}`;
+  const heads = [{ head: 'tier' }, { head: 'status' }, { head: 'reason' }, { head: 'detail', least: 16 }];
+  return `${wrapped(shown(summary, 400), columns)}\n\n${fittedTable(columns, heads, tiers.map(row))}`;
 }

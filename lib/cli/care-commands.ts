@@ -5,7 +5,17 @@ import type { CommandContext } from './command-context.js';
 import { diagnose, findingsText } from './diagnose.js';
 import { EXIT } from './exit.js';
 import type { Terminal } from './terminal.js';
-import { bytesText, countText, many, percentText, shown, spanText, tableText } from './texts.js';
+import {
+  bytesText,
+  countText,
+  fittedTable,
+  many,
+  percentText,
+  shown,
+  shownMiddle,
+  spanText,
+  tableText,
+} from './texts.js';
 
 /** `cleanup`: removes old checkpoints. A dry run says why each would go. */
 export async function cleanup(context: CommandContext, filter: CleanupOptions): Promise<void> {
@@ -44,16 +54,17 @@ const REASONS: Readonly<Record<DueCheckpoint['reason'], string>> = {
 };
 
 /** Why each version would go. */
-function dueText({ checkpoints = [] }: CleanupReport, { clock }: CommandContext): string {
+function dueText({ checkpoints = [] }: CleanupReport, { clock, terminal }: CommandContext): string {
   if (checkpoints.length === 0) return '';
   const rows = checkpoints.map(({ id, version, lane, savedAt, reason }) => [
-    shown(id, 60),
+    shown(id, Infinity),
     `v${version}`,
     lane,
     `${spanText(Math.max(0, clock.now() - Date.parse(savedAt)))} ago`,
     REASONS[reason],
   ]);
-  return tableText(['id', 'version', 'lane', 'saved', 'why'], rows);
+  const heads = [{ head: 'id', least: 16 }, { head: 'version' }, { head: 'lane', leftOut: 1 }, { head: 'saved' }];
+  return fittedTable(terminal.columns, [...heads, { head: 'why' }], rows);
 }
 
 interface Tally {
@@ -92,13 +103,15 @@ function plus(tally: Tally | undefined, { checked, damaged, damagedCount }: Veri
   };
 }
 
-function verificationText(tallies: ReadonlyMap<string, Tally>, { paint }: Terminal): string {
+function verificationText(tallies: ReadonlyMap<string, Tally>, { paint, columns }: Terminal): string {
   const rows = [...tallies].map(([place, { checked, damagedCount }]) => [
     place,
     countText(checked),
     damagedCount === 0 ? paint('green', 'intact') : paint('red', `${countText(damagedCount)} damaged`),
   ]);
-  const named = [...tallies].flatMap(([place, { damaged }]) => damaged.map((one) => `${place}: ${shown(one, 160)}`));
+  const named = [...tallies].flatMap(([place, { damaged }]) =>
+    damaged.map((one) => shownMiddle(`${place}: ${one}`, columns)),
+  );
   return [tableText(['place', 'checked', 'result'], rows), ...named].join('\n');
 }
 

@@ -5,7 +5,17 @@ import type { AppAccess } from './app-access.js';
 import type { CommandContext } from './command-context.js';
 import { CommandFailed, EXIT } from './exit.js';
 import type { Terminal } from './terminal.js';
-import { bytesText, countText, many, shown, spanText, tableText } from './texts.js';
+import {
+  bytesText,
+  countText,
+  fittedTable,
+  many,
+  shown,
+  shownMiddle,
+  spanText,
+  wrapped,
+  type Column,
+} from './texts.js';
 
 /** `status`: the number and size of checkpoints. */
 export async function status(context: CommandContext): Promise<void> {
@@ -24,7 +34,7 @@ function ofLane({ state, reason, lanes }: CheckpointStatus, lane: string): Check
   return { ...counts, state, ...(reason !== undefined && { reason }), lanes: named };
 }
 
-function statusText(counts: CheckpointStatus, { paint }: Terminal): string {
+function statusText(counts: CheckpointStatus, { paint, columns }: Terminal): string {
   const { state, reason, cachedCheckpoints, versions, bytes, lanes } = counts;
   const place = state === 'on' ? paint('green', 'on') : paint('yellow', `off: ${reason ?? 'unknown'}`);
   const head = `Checkpoints are ${place}. ${many(cachedCheckpoints, 'checkpoint')} in ${many(versions, 'version')}, ${bytesText(bytes)}.`;
@@ -36,10 +46,18 @@ function statusText(counts: CheckpointStatus, { paint }: Terminal): string {
     inLane.oldest ?? '-',
     inLane.newest ?? '-',
   ]);
-  return rows.length === 0
-    ? head
-    : `${head}\n\n${tableText(['lane', 'checkpoints', 'versions', 'size', 'oldest', 'newest'], rows)}`;
+  const text = wrapped(head, columns);
+  return rows.length === 0 ? text : `${text}\n\n${fittedTable(columns, STATUS_COLUMNS, rows)}`;
 }
+
+const STATUS_COLUMNS: readonly Column[] = [
+  { head: 'lane', least: 8 },
+  { head: 'checkpoints' },
+  { head: 'versions', leftOut: 1 },
+  { head: 'size' },
+  { head: 'oldest', leftOut: 2 },
+  { head: 'newest' },
+];
 
 /** `checkpoints list`: one page, newest first. */
 export async function list(context: CommandContext, filter: CheckpointFilter): Promise<void> {
@@ -53,33 +71,54 @@ export async function list(context: CommandContext, filter: CheckpointFilter): P
 }
 
 function listText(items: readonly CheckpointInfo[], { terminal, clock }: CommandContext): string {
-  const width = Math.max(16, Math.floor(terminal.columns / 3));
   const rows = items.map(({ id, version, lane, workflow = '', step = '', savedAt, sizeBytes, pinned }) => [
-    shown(id, width),
+    shown(id, Infinity),
     `v${version}`,
     lane,
-    shown(workflow, 24),
-    shown(String(step), 16),
+    shown(workflow, Infinity),
+    shown(String(step), Infinity),
     `${spanText(Math.max(0, clock.now() - Date.parse(savedAt)))} ago`,
     bytesText(sizeBytes),
     pinned ? terminal.paint('cyan', 'pinned') : '',
   ]);
-  return tableText(['id', 'version', 'lane', 'workflow', 'step', 'saved', 'size', ''], rows);
+  return fittedTable(terminal.columns, LIST_COLUMNS, rows);
 }
+
+const LIST_COLUMNS: readonly Column[] = [
+  { head: 'id', least: 16 },
+  { head: 'version' },
+  { head: 'lane', leftOut: 2 },
+  { head: 'workflow', least: 12, leftOut: 1 },
+  { head: 'step', least: 8, leftOut: 3 },
+  { head: 'saved' },
+  { head: 'size', leftOut: 4 },
+  { head: '' },
+];
+
+const TIMELINE_COLUMNS: readonly Column[] = [
+  { head: 'step', least: 8 },
+  { head: 'id', least: 16 },
+  { head: 'version' },
+  { head: 'saved' },
+  { head: 'took', leftOut: 1 },
+  { head: 'size', leftOut: 2 },
+  { head: 'saved by', least: 12 },
+  { head: '' },
+];
 
 /** The versions of a workflow: what was saved when, how long it took, and by which process. */
 function timelineText(items: readonly CheckpointInfo[], { terminal, clock }: CommandContext): string {
   const rows = items.map((item) => [
-    shown(String(item.step ?? ''), 16),
-    shown(item.id, Math.max(16, Math.floor(terminal.columns / 3))),
+    shown(String(item.step ?? ''), Infinity),
+    shown(item.id, Infinity),
     `v${item.version}`,
     `${spanText(Math.max(0, clock.now() - Date.parse(item.savedAt)))} ago`,
     item.durationMs === undefined ? '-' : spanText(item.durationMs),
     bytesText(item.storedBytes ?? item.sizeBytes),
-    shown(item.savedBy ?? '-', 40),
+    shown(item.savedBy ?? '-', Infinity),
     item.pinned ? terminal.paint('cyan', 'pinned') : '',
   ]);
-  return tableText(['step', 'id', 'version', 'saved', 'took', 'size', 'saved by', ''], rows);
+  return fittedTable(terminal.columns, TIMELINE_COLUMNS, rows);
 }
 
 /** `checkpoints show`: a checkpoint with its state. */
@@ -90,10 +129,10 @@ export async function show(context: CommandContext, id: string, version: number 
   });
 }
 
-function showText({ info, state }: ShownCheckpoint, { paint }: Terminal): string {
+function showText({ info, state }: ShownCheckpoint, { paint, columns }: Terminal): string {
   const facts = Object.entries(info).map(([name, value]) => [
     paint('dim', name),
-    shown(typeof value === 'string' ? value : JSON.stringify(value), 160),
+    shownMiddle(typeof value === 'string' ? value : JSON.stringify(value), Math.max(16, columns - name.length - 1)),
   ]);
   return `${facts.map((fact) => fact.join(' ')).join('\n')}\n\n${state}`;
 }

@@ -10,7 +10,7 @@ import type { CommandContext } from './command-context.js';
 import { EXIT, exitCodeOf } from './exit.js';
 import { findDirectory } from './reach-app.js';
 import type { Terminal } from './terminal.js';
-import { many, spanText } from './texts.js';
+import { many, spanText, wrapped } from './texts.js';
 
 /** What the running app finds. Without one, this process looks at the directory and at what the last app left. */
 export async function diagnose(context: CommandContext): Promise<readonly Finding[]> {
@@ -59,11 +59,12 @@ function unreachable(error: unknown): Finding {
   return { code: 'OWNER_SILENT', severity: 'error', evidence, advice };
 }
 
-export function findingsText(findings: readonly Finding[], { paint }: Terminal): string {
+export function findingsText(findings: readonly Finding[], { paint, columns }: Terminal): string {
   if (findings.length === 0) return `${paint('green', 'Healthy:')} no findings.`;
   const paragraphs = findings.map(({ lane, code, severity, evidence, advice }) => {
     const head = `${paint(severity === 'error' ? 'red' : 'yellow', severity)}  ${paint('bold', code)}${lane === undefined ? '' : `  lane ${lane}`}`;
-    return `${head}\n  ${evidence}\n  ${paint('cyan', '->')} ${advice}`;
+    const lines = [`  ${evidence}`, `  ${paint('cyan', '->')} ${advice}`];
+    return [head, ...lines.map((line) => wrapped(line, columns, '     '))].join('\n');
   });
   return [...paragraphs, many(findings.length, 'finding')].join('\n\n');
 }

@@ -28,7 +28,8 @@ export function examplesOf(command: string): string {
 export function generalHelp(): string {
   const first = Object.values(EXAMPLES).flatMap((calls) => calls.slice(0, 1));
   return `${examplesText([...first, '--lane standard --action clear'])}
-'lane-cache' is the same program. Each command has its own help: ${CALL} keys --help
+'lane-cache' is the same program. Each command has its own help:
+  ${CALL} keys --help
 
 Exit codes:
    0  done
@@ -39,6 +40,7 @@ Exit codes:
    5  not confirmed: no --yes, and no terminal to ask on
    6  not found (checkpoints show, export, rm)
   70  internal error
+ 130  interrupted at a question
 `;
 }
 

@@ -2,21 +2,49 @@ import { TIER_NAMES } from '../entries/tier-name.js';
 import type { LaneMetrics, TierMetrics } from '../events/lane-metrics.js';
 import type { CachePolicy } from '../lanes/policy.js';
 import type { Terminal } from './terminal.js';
-import { bytesText, countText, many, percentText, spanText, tableText, type Cell } from './texts.js';
+import {
+  bytesText,
+  countText,
+  fittedTable,
+  many,
+  percentText,
+  spanText,
+  wrapped,
+  type Cell,
+  type Column,
+} from './texts.js';
 
 type Paint = Terminal['paint'];
 
-const HEADS = ['tier', 'state', 'entries', 'size', 'hits', 'misses', 'hit rate', 'evicted', 'expired', 'errors'];
+const HEADS: readonly Column[] = [
+  { head: 'tier' },
+  { head: 'state' },
+  { head: 'entries' },
+  { head: 'size' },
+  { head: 'hits' },
+  { head: 'misses', leftOut: 2 },
+  { head: 'hit rate' },
+  { head: 'evicted', leftOut: 1 },
+  { head: 'expired', leftOut: 3 },
+  { head: 'errors' },
+];
 
 /** A lane as text: a headline, then a table of its tiers. */
-export function metricsText(metrics: LaneMetrics, paint: Paint, detail: 'short' | 'full'): string {
+export function metricsText(
+  metrics: LaneMetrics,
+  { paint, columns }: Pick<Terminal, 'paint' | 'columns'>,
+  detail: 'short' | 'full',
+): string {
   const { lane, requests } = metrics;
   const used = TIER_NAMES.filter((tier) => metrics[tier].reason !== 'policy');
   const rows = used.map((tier) => tierRow(tier, metrics[tier], paint));
   const isIdle = requests === 0 && used.every((tier) => metrics[tier].entries === 0);
   if (isIdle && detail === 'short') return `${paint('bold', lane)}  ${paint('dim', 'no requests yet')}`;
-  const lines = [`${paint('bold', lane)}  ${headline(metrics, paint)}`, tableText(HEADS, rows)];
-  if (detail === 'full') lines.push(...details(metrics));
+  const lines = [
+    wrapped(`${paint('bold', lane)}  ${headline(metrics, paint)}`, columns, '  '),
+    fittedTable(columns, HEADS, rows),
+  ];
+  if (detail === 'full') lines.push(...details(metrics).map((line) => wrapped(line, columns, '  ')));
   return lines.join('\n');
 }
 

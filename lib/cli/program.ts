@@ -68,6 +68,8 @@ function programFor(terminal: Terminal, form: 'command' | 'action', outcome: Out
     .configureOutput({
       writeOut: (text) => terminal.out(text.trimEnd()),
       writeErr: (text) => terminal.note(text.trimEnd()),
+      getOutHelpWidth: () => terminal.columns,
+      getErrHelpWidth: () => terminal.columns,
     })
     .exitOverride();
   const action: ActionFactory =

@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util';
 import Table from 'cli-table3';
 import { visibleText } from '../events/visible-text.js';
 
@@ -33,6 +34,78 @@ export function tableText(heads: readonly string[], rows: readonly (readonly Cel
     .split('\n')
     .map((line) => line.trimEnd())
     .join('\n');
+}
+
+/** A column of a table that has to fit. */
+export interface Column {
+  readonly head: string;
+  /** It may be cut, in the middle, down to this width. Default: it is never cut. */
+  readonly least?: number;
+  /** Left out if the table does not fit; the highest first. Default: it stays. */
+  readonly leftOut?: number;
+}
+
+const GAP = 2;
+const NARROW = 24;
+
+/**
+ * A table that fits into `columns`. Texts give way first, down to 24 characters or their least width if that is more; then
+ * columns are left out; then texts give way down to their least width.
+ */
+export function fittedTable(columns: number, heads: readonly Column[], rows: readonly (readonly Cell[])[]): string {
+  const widthOf = (index: number): number =>
+    Math.max(...[heads[index]?.head ?? '', ...rows.map((row) => row[index] ?? '')].map((cell) => visibleWidth(cell)));
+  const widths = heads.map((_, index) => widthOf(index));
+  let kept = heads.map((_, index) => index);
+  const excess = (): number => kept.reduce((sum, index) => sum + (widths[index] ?? 0) + GAP, -GAP) - columns;
+  const give = (leastOf: (least: number) => number): void => {
+    const cuttable = kept.filter((index) => heads[index]?.least !== undefined);
+    for (let over = excess(); over > 0; over = excess()) {
+      const spare = (index: number): number => (widths[index] ?? 0) - leastOf(heads[index]?.least ?? 0);
+      const [widest] = cuttable.toSorted((a, b) => spare(b) - spare(a));
+      if (widest === undefined || spare(widest) <= 0) return;
+      widths[widest] = (widths[widest] ?? 0) - Math.min(over, spare(widest));
+    }
+  };
+  give((least) => Math.max(least, NARROW));
+  while (excess() > 0) {
+    const last = Math.max(...kept.map((index) => heads[index]?.leftOut ?? 0));
+    if (last === 0) break;
+    kept = kept.filter((index) => heads[index]?.leftOut !== last);
+  }
+  give((least) => least);
+  return tableText(
+    kept.map((index) => heads[index]?.head ?? ''),
+    rows.map((row) => kept.map((index) => cellOf(row[index] ?? '', heads[index], widths[index] ?? 0))),
+  );
+}
+
+const visibleWidth = (cell: Cell): number => stripVTControlCharacters(String(cell)).length;
+
+const cellOf = (cell: Cell, column: Column | undefined, width: number): Cell =>
+  column?.least === undefined || typeof cell === 'number' ? cell : shownMiddle(cell, width);
+
+/** The text in lines of at most `width`, broken between words; further lines begin with `indent`. */
+export function wrapped(text: string, width: number, indent = ''): string {
+  return text
+    .split('\n')
+    .map((line) => wrappedLine(line, width, indent))
+    .join('\n');
+}
+
+function wrappedLine(text: string, width: number, indent: string): string {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(/(?<=\S) /)) {
+    const longer = line === '' ? `${lines.length > 0 ? indent : ''}${word}` : `${line} ${word}`;
+    if (line === '' || visibleWidth(longer) <= width) {
+      line = longer;
+      continue;
+    }
+    lines.push(line);
+    line = `${indent}${word}`;
+  }
+  return [...lines, line].join('\n');
 }
 
 const FRAME_PARTS = ['top', 'bottom', 'left', 'right', 'mid', 'middle'];

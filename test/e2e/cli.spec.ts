@@ -117,6 +117,49 @@ describe('the command line, run as a process', () => {
     expect(await cli('metrics')).toMatchObject({ status: 3, out: '' });
   });
 
+  it('asks on a terminal, whose width it keeps, and ends with 130 on Ctrl-C and Ctrl-D', async () => {
+    if (process.platform !== 'linux') return console.warn('Only Linux has the terminal of `script`.');
+    const app = await start();
+    const onTerminal = (...args: readonly string[]): Promise<Child> =>
+      workshop.run(
+        CLI,
+        [...args, '--directory', directory],
+        ['sh', '-c', 'exec script -qfec "stty cols 80 rows 24; $*" /dev/null', 'sh'],
+      );
+    for (const pressed of ['\u0003', '\u0004']) {
+      const asked = await onTerminal('clear');
+      await asked.written('[y/N] ');
+      asked.type(pressed);
+      expect(await asked.end()).toMatchObject({ status: 130 });
+      expect(asked.output).toContain('Nothing was done.');
+      expect(asked.output).not.toMatch(/at \S+ \(/);
+    }
+    const shown = await onTerminal('keys');
+    expect((await shown.end()).status).toBe(0);
+    expect(shown.output).toMatch(/^key +/m);
+    for (const line of shown.output.split('\r\n')) expect(line.length).toBeLessThanOrEqual(80);
+
+    const confirmed = await onTerminal('clear');
+    await confirmed.written('[y/N] ');
+    confirmed.type('y\r');
+    expect((await confirmed.end()).status).toBe(0);
+    expect(JSON.parse((await cli('keys')).out)).toEqual([]);
+    app.say('stop');
+    await app.end();
+  });
+
+  it('is quiet in a pipe whose reader has ended', async () => {
+    const app = await start();
+    const piped = await workshop.run(
+      CLI,
+      ['keys', '--json', '--directory', directory],
+      ['sh', '-c', '"$@" | true', 'sh'],
+    );
+    expect([(await piped.end()).status, piped.errors]).toEqual([0, '']);
+    app.say('stop');
+    await app.end();
+  });
+
   it("finds the lane that fills a process's memory", async () => {
     directory = await bench.path('cache');
     const app = await workshop.run(HOARDER, [directory], ['env', 'NODE_OPTIONS=--max-old-space-size=120']);

@@ -16,12 +16,18 @@ export class Child {
   private readonly ended: Promise<readonly [number | null, NodeJS.Signals | null]>;
   private wake = (): void => undefined;
   errors = '';
+  /** All that it wrote, also what has no end of line yet, as a question. */
+  output = '';
 
   constructor(private readonly process: ChildProcess) {
     if (process.stdout === null || process.stderr === null) throw new Error('The child has no output.');
     this.lines = createInterface({ input: process.stdout });
     this.lines.on('line', (line) => {
       this.heard.push(line);
+      this.wake();
+    });
+    process.stdout.on('data', (text) => {
+      this.output += String(text);
       this.wake();
     });
     process.stderr.on('data', (text) => (this.errors += String(text)));
@@ -51,8 +57,20 @@ export class Child {
     }
   }
 
+  /** Resolves when it has written the text. Throws when it ends without. */
+  async written(text: string): Promise<void> {
+    while (!this.output.includes(text)) {
+      if (this.hasEnded) throw new Error(`The child ended without '${text}':\n${this.output}`);
+      await new Promise<void>((woken) => (this.wake = woken));
+    }
+  }
+
   say(line: string): void {
-    this.process.stdin?.write(`${line}\n`);
+    this.type(`${line}\n`);
+  }
+
+  type(keys: string): void {
+    this.process.stdin?.write(keys);
   }
 
   signal(signal: NodeJS.Signals): void {

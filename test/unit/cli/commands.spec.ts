@@ -101,7 +101,7 @@ describe('the command line', () => {
       /key +lane +tiers +age +left +size +cost +tags\nuser:1 +standard +l1 l2 l3 .* users\n/,
     );
     expect(await table('explain nothing')).toMatch(
-      /The next call computes it\.\n\ntier +status +reason +detail\nl1 +absent +never-seen/,
+      /The next call\s+computes it\.\n\ntier +status +reason +detail\nl1 +absent +never-seen/,
     );
     expect(await table('status')).toMatch(/^Checkpoints are on\. 1 checkpoint in 2 versions/);
     expect(await table('checkpoints list')).toMatch(/run +v2 +standard +nightly +2 .* ago/);
