@@ -280,7 +280,7 @@ export class App implements LaneCacheApp {
     if (l3 === undefined || disk.hostLog === undefined) return;
     const { hostLog } = disk;
     const service = new EntryService({ l3, log, hostLog, life, flush: () => this.tiers.l3.flush() });
-    await disk.shareEntries(service.serve, () => log.position);
+    await disk.shareEntries(service, () => log.position);
   }
 
   get operations(): Operations {

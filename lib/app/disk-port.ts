@@ -8,7 +8,7 @@ import type { LogJournal } from '../invalidation/journal.js';
 import type { HostLog } from '../invalidation/host-log.js';
 import type { Outbox } from '../invalidation/shared-log.js';
 import type { ResolvedLane } from '../lanes/policy.js';
-import type { FrameService } from '../ipc/entry-service.js';
+import type { EntryService } from '../ipc/entry-service.js';
 import type { Answer } from '../ipc/server.js';
 import { OffTier } from '../tiers/off-tier.js';
 import type { StoredTierOptions } from '../tiers/stored-tier.js';
@@ -65,10 +65,10 @@ export interface Disk {
   /** What this process answers to others while it is the owner, beside the calls for checkpoints. */
   answer(answers: () => readonly (readonly [string, Answer])[]): void;
   /**
-   * Lets the processes of the directory share L3: while this one owns it, `serve` answers the others; else L3 is the
+   * Lets the processes of the directory share L3: while this one owns it, `service` answers the others; else L3 is the
    * owner's. `position` is that of this process's log. Resolves once the owner was found, or was looked for. Never rejects.
    */
-  shareEntries(serve: FrameService, position: () => number): Promise<void>;
+  shareEntries(service: EntryService, position: () => number): Promise<void>;
   /** Writes the app record, if this process owns the directory. Never rejects. */
   leaveRecord(record: unknown): Promise<void>;
   /** Removes what dead processes and old faults have left. */

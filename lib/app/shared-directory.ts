@@ -8,7 +8,7 @@ import { settledWithin } from '../clock/timers.js';
 import type { Outbox, SharedRecord } from '../invalidation/shared-log.js';
 import { HostLog } from '../invalidation/host-log.js';
 import type { LogJournal } from '../invalidation/journal.js';
-import type { FrameService } from '../ipc/entry-service.js';
+import type { EntryService } from '../ipc/entry-service.js';
 import { checkpointAnswers, RemoteCheckpointStore } from '../ipc/remote-checkpoint-store.js';
 import { RemoteL3, SharedL3 } from '../ipc/remote-l3.js';
 import { type Answer, IpcServer } from '../ipc/server.js';
@@ -107,6 +107,7 @@ const RETRIES = { firstMs: 1_000, longestMs: 60_000 };
 const NOT_OPENED = 'they have not been opened yet. Try again in a moment.';
 const WITHOUT_DIRECTORY =
   "Tier l3 and the checkpoints are off with it: nothing survives a restart, and no checkpoint can be saved or restored. Name a directory that the app may write to, with the option 'directory' or the environment's LANE_CACHE_DIR";
+const NO_OFFERS = Object.freeze({ taken: 0, refused: 0 });
 const NO_LEFTOVERS: Leftovers = Object.freeze({ orphanedSessions: 0, quarantinesRemoved: 0 });
 
 /** What an app keeps in a directory that other processes may use as well. One of them owns it. */
@@ -130,7 +131,7 @@ export class SharedDirectory implements Disk {
   private logState: 'on' | 'off' | undefined;
   /** L3 while this process owns the directory. */
   private readonly owned: PersistentTier;
-  private sharing: { readonly serve: FrameService; readonly position: () => number } | undefined;
+  private sharing: { readonly service: EntryService; readonly position: () => number } | undefined;
   private readonly opened = new OpenDirectories();
 
   /**
@@ -223,6 +224,7 @@ export class SharedDirectory implements Disk {
       role: isAlone ? 'alone' : phase.name === 'owner' ? 'owner' : 'follower',
       processes,
       log: { position: hostLog.place?.position ?? 0, behindBytes: hostLog.behindBytes },
+      offers: { ...(this.sharing?.service.offers ?? NO_OFFERS) },
     };
   }
 
@@ -230,8 +232,8 @@ export class SharedDirectory implements Disk {
     this.appAnswers = answers;
   }
 
-  async shareEntries(serve: FrameService, position: () => number): Promise<void> {
-    this.sharing = { serve, position };
+  async shareEntries(service: EntryService, position: () => number): Promise<void> {
+    this.sharing = { service, position };
     if (this.phase.name === 'waiting') await this.connectL3(this.phase);
   }
 
@@ -361,7 +363,7 @@ export class SharedDirectory implements Disk {
     const before = this.hostLog.isOn ? Promise.resolve() : this.l2.discard().catch(() => undefined);
     await this.becomeOwner(place, owned, { before, remote, l3 });
     if (this.phase.name === 'owner') this.phase.l3 = undefined;
-    for (const offer of l3?.leave() ?? []) this.sharing?.serve(offer, () => undefined);
+    for (const offer of l3?.leave() ?? []) this.sharing?.service.serve(offer, () => undefined);
     this.options.events.emit('owner', { directory: this.options.root, state: 'taken-over' });
   }
 
@@ -416,7 +418,7 @@ export class SharedDirectory implements Disk {
     try {
       await socket.clear();
       owner.server = await IpcServer.listen(socket.path, { get: (call) => this.answerOf(call) }, clock, (body, reply) =>
-        this.sharing?.serve(body, reply),
+        this.sharing?.service.serve(body, reply),
       );
     } catch (error) {
       const detail = `other processes cannot reach the checkpoints in '${root}' through this one`;

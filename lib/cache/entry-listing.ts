@@ -3,7 +3,7 @@ import type { KeyPattern } from '../entries/pattern.js';
 import { decodeRecord } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { GuardedTier } from './guarded-tier.js';
-import type { LaneContext } from './lane-context.js';
+import { type LaneContext, look } from './lane-context.js';
 import { expiryIfValid } from './tier-lookup.js';
 
 /** An entry as listings show it. */
@@ -71,6 +71,7 @@ export async function entryIn(
 }
 
 function fromMemory(context: LaneContext, key: string): Listed | undefined {
+  look(context);
   const entry = context.memory.peek(key);
   return entry === undefined ? undefined : listed(context, entry, expiryIfValid(context, entry));
 }
@@ -87,6 +88,7 @@ async function tiersBelow(context: LaneContext, key: string): Promise<TierName[]
 async function fromTier(context: LaneContext, tier: GuardedTier, key: string): Promise<Listed | undefined> {
   const lookup = await tier.read(context.lane, key, 'peek');
   if (lookup.outcome !== 'hit') return undefined;
+  look(context);
   try {
     const record = decodeRecord(lookup.record.bytes);
     if (record.key !== key || !tier.trusts(record.birth)) return undefined;

@@ -2,7 +2,7 @@ import { type Clock, nextTurn } from '../clock/clock.js';
 import type { TierRow } from '../tiers/tier.js';
 import type { GuardedTier } from './guarded-tier.js';
 import { type EntryInfo, entryIn } from './entry-listing.js';
-import type { LaneContext } from './lane-context.js';
+import { type LaneContext, look } from './lane-context.js';
 import { expiryIfValid } from './tier-lookup.js';
 
 /** A tier that can be searched: entries on a server are not listed. */
@@ -195,6 +195,7 @@ class Scan {
 
   /** Whether the entry could be served, or is stale and could be invalidated. */
   private counts(row: Scanned): boolean {
+    look(this.context);
     const expiresAt = expiryIfValid(this.context, row);
     return expiresAt !== undefined && this.context.shared.life.now() < expiresAt;
   }

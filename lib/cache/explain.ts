@@ -5,7 +5,7 @@ import type { Candidate, VoidedBy } from '../invalidation/invalidation-log.js';
 import type { EntryInfo } from './entry-listing.js';
 import type { InFlight } from './in-flight/in-flight.js';
 import type { KeyTrace } from './key-history.js';
-import type { LaneContext } from './lane-context.js';
+import { type LaneContext, look } from './lane-context.js';
 import { bypassReason } from './read.js';
 import { expiryIfValid, TierSearch, type Verdict } from './tier-lookup.js';
 
@@ -40,7 +40,9 @@ export async function explain(
   key: string,
   metrics: LaneMetrics,
 ): Promise<Explanation> {
+  look(context);
   const trace = await new TierSearch(context, key, context.defaults, 'peek').traced();
+  look(context);
   const below = LOWER_TIER_NAMES.map((tier) => belowMemory(context, tier, key, { verdict: trace.get(tier), metrics }));
   // Memory comes last, in the step in which `next` is decided.
   const looked = [inMemory(context, key), ...below];
@@ -58,6 +60,7 @@ export async function peekValue(
   key: string,
 ): Promise<{ readonly tier: TierName; readonly value: unknown } | undefined> {
   const { shared } = context;
+  look(context);
   const entry = context.memory.peek(key);
   const expiresAt = entry === undefined ? undefined : expiryIfValid(context, entry);
   if (entry !== undefined && expiresAt !== undefined && shared.life.now() < expiresAt) {

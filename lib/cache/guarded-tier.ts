@@ -7,7 +7,7 @@ import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { ResolvedLane } from '../lanes/policy.js';
 import { StorageFault } from '../storage/environment.js';
-import type { Tier, TierLookup, TierRecord, TierRow } from '../tiers/tier.js';
+import type { Tier, TierLookup, TierRecord, TierRow, TierUsage } from '../tiers/tier.js';
 
 export interface GuardedTierOptions {
   readonly clock: Clock;
@@ -86,6 +86,10 @@ export class GuardedTier {
 
   addLane(lane: string, rules: ResolvedLane): void {
     this.tier.addLane?.(lane, rules);
+  }
+
+  usage(lane: string): TierUsage {
+    return this.tier.usage(lane);
   }
 
   keys(lane: string): AsyncIterable<string> {

@@ -4,7 +4,7 @@ import { isLaneCacheError } from '../errors/lane-cache.error.js';
 import { LogFiles, type LogPlace } from '../storage/host-log/log-files.js';
 import type { LogSegment } from '../storage/host-log/log-segment.js';
 import type { LogJournal } from './journal.js';
-import { names, RecentRecords, type Subject, WaitingOffers } from './recent-records.js';
+import { names, RecentRecords, type Standing, type Subject, WaitingOffers } from './recent-records.js';
 import type { HostLogPort, LogFollower, SharedRecord } from './shared-log.js';
 
 interface HostLogOptions {
@@ -189,10 +189,11 @@ export class HostLog implements HostLogPort {
   }
 
   /** Whether an entry that counted as of `asOf`, in whatever process, counts now. */
-  countsSince(asOf: Pick<LogPlace, 'generation' | 'position'>, subject: Subject): boolean {
+  judge(asOf: Pick<LogPlace, 'generation' | 'position'>, subject: Subject): Standing {
     const { place } = this;
-    if (place === undefined || asOf.position > place.position) return false;
-    return this.recent.counts(asOf, subject) && !this.unechoed().some((record) => names(record, subject));
+    if (place === undefined || asOf.position > place.position) return 'unknown';
+    if (this.unechoed().some((record) => names(record, subject))) return 'named';
+    return this.recent.judge(asOf, subject);
   }
 
   publish(

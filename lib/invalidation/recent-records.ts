@@ -17,6 +17,9 @@ export function names(record: SharedRecord, { lane, key, tags }: Subject): boole
   return record.lane === null ? tags.includes(record.subject) : record.subject === key;
 }
 
+/** What is known of an entry that counted at some place of the log. `unknown`: the records since then are forgotten. */
+export type Standing = 'counts' | 'named' | 'unknown';
+
 /** So many records are remembered. Offers from before them are refused. */
 const REMEMBERED = 20_000;
 
@@ -41,15 +44,15 @@ export class RecentRecords {
     this.floor = this.records[0]?.position ?? position;
   }
 
-  /** Whether it is known that no record since `asOf` names the subject. */
-  counts({ generation, position }: Pick<LogPlace, 'generation' | 'position'>, subject: Subject): boolean {
-    if (generation !== this.generation || position < this.floor) return false;
+  /** Whether a record since `asOf` names the subject. */
+  judge({ generation, position }: Pick<LogPlace, 'generation' | 'position'>, subject: Subject): Standing {
+    if (generation !== this.generation || position < this.floor) return 'unknown';
     for (let index = this.records.length - 1; index >= 0; index--) {
       const newer = this.records[index];
-      if (newer === undefined || newer.position <= position) return true;
-      if (names(newer.record, subject)) return false;
+      if (newer === undefined || newer.position <= position) return 'counts';
+      if (names(newer.record, subject)) return 'named';
     }
-    return true;
+    return 'counts';
   }
 }
 

@@ -17,9 +17,13 @@ import type { LogPlace } from '../storage/host-log/log-files.js';
 const FIRST = 0xc1;
 const HEAD_BYTES = 38;
 const ANSWER_BYTES = 13;
+const NUMBER_BYTES = 8;
 
-/** `sync` asks for an answer once everything offered before is stored. */
-const KINDS = ['read', 'found', 'offer', 'sync', 'synced'] as const;
+/**
+ * `sync` asks for an answer once everything offered before is stored. `drop`: a newer value than the owner's is not offered.
+ * `usage` asks how much there is of some lanes.
+ */
+const KINDS = ['read', 'found', 'offer', 'sync', 'synced', 'drop', 'usage', 'used'] as const;
 type FrameKind = (typeof KINDS)[number];
 
 export interface FrameHead extends Pick<LogPlace, 'generation' | 'position'> {
@@ -38,6 +42,13 @@ export interface EntryName {
 export type FoundEntry =
   | { readonly outcome: 'miss' | 'off' }
   | { readonly outcome: 'hit'; readonly expiresAt: number; readonly bytes: Uint8Array };
+
+/** How much there is of a lane. */
+export interface LaneUsage {
+  readonly lane: string;
+  readonly entries: number;
+  readonly sizeBytes: number;
+}
 
 export const isEntryFrame = (body: Uint8Array): boolean => body[0] === FIRST;
 
@@ -103,6 +114,29 @@ export function decodeFound(body: Buffer): readonly FoundEntry[] {
     else found.push({ outcome: item[0] === 2 ? 'off' : 'miss' });
   }
   return found;
+}
+
+/** In `usage` the numbers are 0. */
+export function encodeUsage(head: FrameHead, lanes: readonly LaneUsage[]): Buffer {
+  const parts = [encodeHead(head)];
+  for (const { lane, entries, sizeBytes } of lanes) {
+    const numbers = Buffer.allocUnsafe(2 * NUMBER_BYTES);
+    numbers.writeDoubleBE(entries);
+    numbers.writeDoubleBE(sizeBytes, NUMBER_BYTES);
+    parts.push(textOf(lane), numbers);
+  }
+  return Buffer.concat(parts);
+}
+
+export function decodeUsage(body: Buffer): readonly LaneUsage[] {
+  const reader = new Reader(body);
+  const lanes: LaneUsage[] = [];
+  while (!reader.isAtEnd) {
+    const lane = reader.text();
+    const numbers = reader.take(2 * NUMBER_BYTES);
+    lanes.push({ lane, entries: numbers.readDoubleBE(), sizeBytes: numbers.readDoubleBE(NUMBER_BYTES) });
+  }
+  return lanes;
 }
 
 export function encodeOffer(head: FrameHead, lane: string, record: Uint8Array): Buffer {

@@ -8,11 +8,14 @@ import {
   decodeHead,
   decodeNames,
   decodeOffer,
+  decodeUsage,
   encodeFound,
   encodeHead,
+  encodeUsage,
   type EntryName,
   type FoundEntry,
   type FrameHead,
+  type LaneUsage,
 } from './entry-frames.js';
 
 interface EntryServiceOptions {
@@ -34,6 +37,9 @@ const OFF: FoundEntry = Object.freeze({ outcome: 'off' });
  * end before each answer. Positions of other processes mean nothing here, so what is offered takes the position of now.
  */
 export class EntryService {
+  /** What other processes have offered. */
+  readonly offers = { taken: 0, refused: 0 };
+
   constructor(private readonly options: EntryServiceOptions) {}
 
   readonly serve: FrameService = (body, reply) => {
@@ -43,9 +49,24 @@ export class EntryService {
     hostLog.look();
     if (head.kind === 'read') this.read(head, decodeNames(body), reply);
     else if (head.kind === 'offer') this.accept(head, decodeOffer(body));
+    else if (head.kind === 'drop') for (const { lane, key } of decodeNames(body)) this.drop(lane, key);
+    else if (head.kind === 'usage') reply(this.usageOf(head, decodeUsage(body)));
     else if (head.kind === 'sync')
       void this.options.flush().then(() => reply(encodeHead(this.headOf('synced', head.id))));
   };
+
+  private usageOf(head: FrameHead, lanes: readonly LaneUsage[]): Buffer {
+    const { l3 } = this.options;
+    return encodeUsage(
+      this.headOf('used', head.id),
+      lanes.map(({ lane }) => ({ lane, ...l3.usage(lane) })),
+    );
+  }
+
+  private drop(lane: string, key: string): void {
+    // A tier that cannot remove it serves nothing that is older.
+    this.options.l3.remove(lane, key).catch(() => this.options.l3.invalidateBefore(this.options.log.position));
+  }
 
   private read(head: FrameHead, entries: readonly EntryName[], reply: (frame: Buffer) => void): void {
     const found = entries.map((entry) => this.find(entry));
@@ -81,12 +102,15 @@ export class EntryService {
     }
   }
 
-  /** Stores what is known to count still. */
+  /** Stores what is known to count still. Where that is not known, an older entry of the key may be there: it is removed. */
   private accept(head: FrameHead, { lane, record: bytes }: { readonly lane: string; readonly record: Buffer }): void {
     const { hostLog, l3, log } = this.options;
     const record = decodeRecord(bytes);
     const { key, tags, staleUntil, computeMs } = record;
-    if (!hostLog.countsSince(head, { lane, key, tags })) return;
+    const standing = hostLog.judge(head, { lane, key, tags });
+    this.offers[standing === 'counts' ? 'taken' : 'refused']++;
+    if (standing === 'unknown') this.drop(lane, key);
+    if (standing !== 'counts') return;
     const birth = log.position;
     l3.write(lane, { key, tags, birth, computeMs, expiresAt: staleUntil, bytes: encodeRecord({ ...record, birth }) });
   }

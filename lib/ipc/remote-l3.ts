@@ -15,15 +15,20 @@ import {
   type Tier,
   type TierLookup,
   type TierRecord,
+  type TierRow,
   type TierState,
+  type TierUsage,
 } from '../tiers/tier.js';
+import { OfferQueue } from './offer-queue.js';
 import { ConnectionLost, IpcConnection, OwnerForeign } from './client.js';
 import {
   decodeFound,
   decodeHead,
+  decodeUsage,
   encodeHead,
   encodeNames,
   encodeOffer,
+  encodeUsage,
   type FoundEntry,
   type FrameHead,
 } from './entry-frames.js';
@@ -62,9 +67,10 @@ const NOTHING = Object.freeze({ entries: 0, sizeBytes: 0 });
 const DEADLINE_MS = 50;
 const COOLDOWN = { firstMs: 50, longestMs: 2_000 };
 const MAX_BATCH = 256;
-const MAX_WAITING_BYTES = 8 * 1024 * 1024;
 const CONNECT_WITHIN_MS = 1_000;
 const RECONNECT_MS = 50;
+/** What is reported of the owner's L3 is not older than this, if reports are asked for as often. */
+const USAGE_EVERY_MS = 1_000;
 const FLUSH_WITHIN_MS = 4_000;
 const LAST_FLUSH_WITHIN_MS = 500;
 
@@ -87,21 +93,25 @@ export class RemoteL3 implements Tier {
   private line: Line = { state: 'waiting' };
   private batch: Question[] = [];
   private readonly asked = new Map<number, readonly Question[]>();
-  private readonly syncs = new Map<number, () => void>();
   private ids = 0;
   private restUntil = 0;
   private readonly cooldown = new BackOff(COOLDOWN);
   private offering = 0;
-  /** Offers for the next owner. */
-  private unsent: Buffer[] = [];
-  private unsentBytes = 0;
+  private readonly offers: OfferQueue;
   private readonly offersSent = new Set<() => void>();
   private readonly keepAlive = new KeepAlive();
   private readonly lanes: Set<string>;
+  private readonly usages = new Map<string, TierUsage>();
+  private usageUntil = 0;
   /** Of the owner that was reported last. */
   private reported = '';
 
   constructor(private readonly options: RemoteL3Options) {
+    this.offers = new OfferQueue({
+      clock: options.clock,
+      line: () => (this.line.state === 'connected' ? this.line.connection : undefined),
+      syncFrame: (id) => encodeHead(this.headOf('sync', id, options.hostLog.place)),
+    });
     this.lanes = new Set([...options.lanes].filter(([, { policy }]) => policy.l3.enabled).map(([lane]) => lane));
   }
 
@@ -120,14 +130,17 @@ export class RemoteL3 implements Tier {
       this.line = { state: 'connected', connection };
       connection.onEntryFrame((body) => this.receive(body));
       connection.whenLost(() => this.lose());
-      for (const offer of this.takeUnsent()) connection.sendEntryFrame(offer);
+      this.offers.reconnected();
+      this.askForUsage();
       this.report(connection.ownerPid);
     } catch (error) {
       if (!this.isWaiting) return;
       // An owner that speaks another protocol, or none, is asked again rarely.
       this.reconnectAfter(error instanceof ConnectionLost ? RECONNECT_MS : CONNECT_WITHIN_MS);
       this.line = { state: error instanceof OwnerForeign ? 'foreign' : 'waiting' };
-      if (error instanceof OwnerForeign) this.reportForeign(error.message);
+      if (!(error instanceof OwnerForeign)) return;
+      this.offers.take();
+      this.reportForeign(error.message);
     }
   }
 
@@ -151,9 +164,11 @@ export class RemoteL3 implements Tier {
   /** Nobody waits: the owner decides whether it keeps the record. */
   offer(lane: string, record: TierRecord): Offered {
     if (!this.lanes.has(lane) || !this.takesOffers) return 'off';
-    const waitingBytes = this.line.state === 'connected' ? this.line.connection.waitingBytes : this.unsentBytes;
-    if (waitingBytes > MAX_WAITING_BYTES) return 'backlog';
     const { key, tags } = record;
+    if (this.offers.isFull) {
+      this.supersede(lane, key);
+      return 'backlog';
+    }
     const asOf = this.options.hostLog.offerable({ lane, key, tags });
     if (!(asOf instanceof Promise)) {
       this.sendOffer(lane, record, asOf);
@@ -185,8 +200,16 @@ export class RemoteL3 implements Tier {
     return Promise.resolve();
   }
 
-  usage(): typeof NOTHING {
-    return NOTHING;
+  /** The owner keeps no older value than one that it is not offered. */
+  supersede(lane: string, key: string): void {
+    if (!this.lanes.has(lane) || !this.takesOffers) return;
+    this.offers.add(encodeNames(this.headOf('drop', 0, this.options.hostLog.place), [{ lane, key }]));
+  }
+
+  /** As the owner said last. */
+  usage(lane: string): TierUsage {
+    if (this.options.clock.monotonic() >= this.usageUntil) this.askForUsage();
+    return this.usages.get(lane) ?? NOTHING;
   }
 
   async *keys(): AsyncGenerator<string> {
@@ -207,27 +230,23 @@ export class RemoteL3 implements Tier {
 
   /** This process is the owner. Returns the offers that it would have sent to another one. */
   leave(): readonly Buffer[] {
+    const offers = this.offers.take();
     this.end();
-    return this.takeUnsent();
+    return offers;
   }
 
-  /** Resolves when the owner has stored what was offered, has gone, or does not answer in time. */
+  /** Resolves when an owner has stored what was offered, or none does so in time. */
   flush(): Promise<void> {
     return this.flushWithin(FLUSH_WITHIN_MS);
   }
 
   private async flushWithin(ms: number): Promise<void> {
-    if (this.offering > 0) await this.within(ms, new Promise<void>((sent) => this.offersSent.add(sent)));
-    const { line } = this;
-    if (line.state !== 'connected') return;
-    const id = ++this.ids;
-    const synced = new Promise<void>((resolve) => this.syncs.set(id, resolve));
-    line.connection.sendEntryFrame(encodeHead(this.headOf('sync', id, this.options.hostLog.place)));
-    await this.within(ms, synced);
-    this.syncs.delete(id);
+    const sent = this.offering === 0 ? undefined : new Promise<void>((resolve) => this.offersSent.add(resolve));
+    const stored = sent === undefined ? this.offers.whenStored() : sent.then(() => this.offers.whenStored());
+    await this.within(ms, stored);
   }
 
-  /** Waits for a moment until the owner has what was offered. */
+  /** Waits for a moment until an owner has stored what was offered. */
   async close(): Promise<void> {
     await this.flushWithin(LAST_FLUSH_WITHIN_MS);
     this.end();
@@ -237,6 +256,7 @@ export class RemoteL3 implements Tier {
     const { line } = this;
     this.line = { state: 'closed' };
     this.forget();
+    this.offers.take();
     if (line.state === 'connected') line.connection.close();
     this.keepAlive.end();
   }
@@ -252,13 +272,6 @@ export class RemoteL3 implements Tier {
   /** While there is no owner, offers are kept for the next one. */
   private get takesOffers(): boolean {
     return this.line.state !== 'closed' && this.line.state !== 'foreign';
-  }
-
-  private takeUnsent(): readonly Buffer[] {
-    const { unsent } = this;
-    this.unsent = [];
-    this.unsentBytes = 0;
-    return unsent;
   }
 
   private lose(): void {
@@ -278,8 +291,6 @@ export class RemoteL3 implements Tier {
     this.batch = [];
     this.asked.clear();
     for (const { answer } of waiting) answer(MISS);
-    for (const synced of this.syncs.values()) synced();
-    this.syncs.clear();
   }
 
   private report(ownerPid: number): void {
@@ -336,9 +347,10 @@ export class RemoteL3 implements Tier {
     const head = decodeHead(body);
     this.options.life.notBefore(head.time);
     if (head.kind === 'synced') {
-      this.syncs.get(head.id)?.();
+      this.offers.synced(head.id);
       return;
     }
+    if (head.kind === 'used') for (const { lane, ...usage } of decodeUsage(body)) this.usages.set(lane, usage);
     if (head.kind !== 'found') return;
     const found = decodeFound(body);
     const batch = this.take(head.id);
@@ -360,10 +372,14 @@ export class RemoteL3 implements Tier {
 
   private sendOffer(lane: string, record: TierRecord, asOf: LogPlace | undefined): void {
     if (asOf === undefined || !this.takesOffers) return;
-    const offer = encodeOffer(this.headOf('offer', 0, asOf), lane, record.bytes);
-    if (this.line.state === 'connected') return this.line.connection.sendEntryFrame(offer);
-    this.unsent.push(offer);
-    this.unsentBytes += offer.length;
+    this.offers.add(encodeOffer(this.headOf('offer', 0, asOf), lane, record.bytes));
+  }
+
+  private askForUsage(): void {
+    if (this.line.state !== 'connected') return;
+    this.usageUntil = this.options.clock.monotonic() + USAGE_EVERY_MS;
+    const lanes = Array.from(this.lanes, (lane) => ({ lane, ...NOTHING }));
+    this.line.connection.sendEntryFrame(encodeUsage(this.headOf('usage', 0, this.options.hostLog.place), lanes));
   }
 
   private headOf(kind: FrameHead['kind'], id: number, asOf: LogPlace | undefined): FrameHead {
@@ -449,8 +465,16 @@ export class SharedL3 implements Tier {
     return this.current.clear(lane);
   }
 
-  usage(lane: string): { readonly entries: number; readonly sizeBytes: number } {
+  usage(lane: string): TierUsage {
     return this.current.usage(lane);
+  }
+
+  supersede(lane: string, key: string): void {
+    this.current.supersede?.(lane, key);
+  }
+
+  rows(lane: string, before: number, limit: number): readonly TierRow[] | undefined {
+    return this.current.rows?.(lane, before, limit);
   }
 
   keys(lane: string): AsyncIterable<string> {

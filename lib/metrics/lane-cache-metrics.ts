@@ -36,6 +36,11 @@ export interface HostReport {
   }[];
   /** How far the log of invalidations has been followed, and how many bytes are still to be read. */
   readonly log: { readonly position: number; readonly behindBytes: number };
+  /**
+   * What other processes have offered to this one, which owns L3. `refused`: it was invalidated in the meantime, or that
+   * cannot be known.
+   */
+  readonly offers: { readonly taken: number; readonly refused: number };
 }
 
 /** What the numbers are gathered from. */

@@ -78,9 +78,9 @@ export interface Tier {
   keys(lane: string): AsyncIterable<string>;
   /**
    * At most `limit` entries of the lane whose place in the order of use is before `before`, the most recently used first.
-   * Absent where the tier cannot be read in parts.
+   * Absent, or undefined, where the tier cannot be read in parts.
    */
-  rows?(lane: string, before: number, limit: number): readonly TierRow[];
+  rows?(lane: string, before: number, limit: number): readonly TierRow[] | undefined;
   /** Optional. Accepts a lane that was not there at boot, such as the one in which a lane is measured. */
   addLane?(lane: string, rules: ResolvedLane): void;
   /** One round of housekeeping. Removes what expired, and what is beyond the lane's limits. */

@@ -109,6 +109,14 @@ export const CONSUMERS = [
     dependencies: nest('^11.0.0'),
     steps: RUN_PLAIN,
   },
+  {
+    name: 'pm2',
+    app: 'pm2',
+    type: 'module',
+    inCi: true,
+    dependencies: { ...nest('^12.0.0'), pm2: '^7.0.4' },
+    steps: [['reload.mjs']],
+  },
   { name: 'pnpm', app: 'plain', type: 'module', inCi: true, manager: 'pnpm', dependencies: {}, steps: RUN_PLAIN },
   {
     name: 'no-native-binary',

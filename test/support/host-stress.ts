@@ -1,30 +1,68 @@
+/** What a stress has seen. */
+export interface HostStressSeen {
+  readonly gets: number;
+  readonly changes: number;
+  /** Hits of L3, of all workers that were still there to be asked. */
+  readonly l3Hits: number;
+  /** Answers that an invalidation or a set should have made impossible: it had resolved before the call was made. */
+  readonly stale: number;
+  /** Calls that rejected, other than savings while nobody answered for the checkpoints. */
+  readonly refused: number;
+  readonly saved: number;
+  /** Checkpoints that were acknowledged and are not there. */
+  readonly lost: number;
+  readonly kills: number;
+  readonly stops: number;
+  /** How often bytes that are no record came into the log. */
+  readonly garbage: number;
+  /** Workers that ended although nobody had killed them. */
+  readonly crashes: number;
+  /** Calls without an answer after a minute. */
+  readonly hangs: number;
+  readonly examples: readonly object[];
+}
+
 /**
  * A program that starts workers on one directory, and asks them. Each key is changed by one loop, which then asks several
- * workers: every answer must be the newest. Workers are killed and stopped at random. It prints what it has seen.
+ * workers: every answer must be the newest. Computations of older values go on meanwhile. Workers are killed and stopped at
+ * random, and garbage is appended to the log. It prints what it has seen.
  *
  * Arguments: directory, workers, gets, kills, stops, seed.
  */
 export const HOST_STRESS = `
 import { fork } from 'node:child_process';
+import { appendFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { CacheManager } from './lib/app/cache-app.js';
 const [directory, workers, gets, kills, stops, seed] = process.argv.slice(process.send === undefined ? 2 : 3);
-const settings = { directory, logger: false, storage: { minFreeBytes: 0, sweepEvery: false } };
+const lanes = { standard: { l1: { maxEntries: 6 } } };
+const settings = { directory, lanes, logger: false, storage: { minFreeBytes: 0, sweepEvery: false } };
+const HANGS_AFTER_MS = 60_000;
 
 async function work() {
   const cache = await CacheManager.fromSettings(settings);
+  const slowly = (n, ms) => async () => {
+    await pause(ms);
+    return n;
+  };
+  const get = ({ key, n, tags, ms }) => cache.getOrSet(key, ms > 0 ? slowly(n, ms) : () => n, { tags });
   const calls = {
-    get: ({ key, n, tags }) => cache.getOrSet(key, () => n, { tags }),
+    get,
+    twice: (asked) => get(asked).then(() => get(asked)),
+    forced: ({ key, n, tags, ms }) => cache.getOrSet(key, slowly(n, ms), { tags, forceFresh: true }),
+    /** An older value, which is computed while the key is changed. */
+    begin: ({ key, n, tags, ms }) => {
+      cache.getOrSet(key, slowly(n, ms), { tags, forceFresh: true }).catch(() => undefined);
+    },
     set: ({ key, n, tags }) => cache.set(key, n, { tags }),
     key: ({ key }) => cache.invalidate(key),
     tag: ({ tags }) => cache.invalidateByTag(...tags),
     pattern: ({ key }) => cache.invalidateByPattern(key + '*'),
     clear: () => cache.clearAll(),
-    twice: async ({ key, n, tags }) => {
-      await cache.getOrSet(key, () => n, { tags });
-      return cache.getOrSet(key, () => n, { tags });
-    },
-    state: () => cache.getMetrics().l3,
-    close: () => cache.close().then(() => process.disconnect()),
+    save: ({ key, n }) => cache.snapshots.cacheCheckpoint(key, { n }).then(({ version }) => version),
+    restore: ({ key, version }) => cache.snapshots.restoreCheckpoint(key, { version }).then((state) => state?.n),
+    l3Hits: () => cache.getMetrics().l3.hits,
   };
   process.on('message', ({ id, call, ...args }) => {
     Promise.resolve(calls[call](args)).then(
@@ -50,12 +88,16 @@ class Worker {
       worker.child.on('message', (message) => (message.ready ? ready() : worker.settle(message)));
       worker.child.once('exit', (code, signal) => {
         worker.isDead = true;
-        if (signal === null && code !== 0) seen.crashes++;
+        if (signal !== 'SIGKILL' || !worker.isKilled) seen.crashes++;
         for (const settle of worker.waiting.values()) settle({ error: 'dead' });
         failed(new Error('the worker died at its start: ' + (code ?? signal)));
       });
     });
     return worker;
+  }
+  kill() {
+    this.isKilled = true;
+    this.child.kill('SIGKILL');
   }
   settle({ id, ...answer }) {
     this.waiting.get(id)?.(answer);
@@ -65,58 +107,110 @@ class Worker {
     if (this.isDead) return Promise.resolve({ error: 'dead' });
     return new Promise((resolve) => {
       const id = ++this.ids;
-      this.waiting.set(id, resolve);
+      const late = setTimeout(() => {
+        seen.hangs++;
+        note({ call, ...args, hangs: true });
+        this.settle({ id, error: 'dead' });
+      }, HANGS_AFTER_MS);
+      this.waiting.set(id, (answer) => {
+        clearTimeout(late);
+        resolve(answer);
+      });
       this.child.send({ id, call, ...args }, (error) => error && this.settle({ id, error: 'dead' }));
     });
   }
 }
 
-const seen = { gets: 0, changes: 0, computed: 0, stale: 0, refused: 0, kills: 0, stops: 0, crashes: 0, ends: [] };
+const seen = {
+  ...{ gets: 0, changes: 0, l3Hits: 0, stale: 0, refused: 0, saved: 0, lost: 0 },
+  ...{ kills: 0, stops: 0, garbage: 0, crashes: 0, hangs: 0, examples: [] },
+};
+const saved = [];
+const note = (example) => seen.examples.length < 5 && seen.examples.push(example);
+
+function spoilLog() {
+  const folder = join(directory, 'log');
+  const numbers = readdirSync(folder).map((name) => /^(\\d+)\\.log$/.exec(name)?.[1]).filter(Boolean).map(Number);
+  const bytes = Buffer.from(Array.from({ length: 1 + Math.floor(chance() * 300) }, () => Math.floor(chance() * 256)));
+  try {
+    appendFileSync(join(folder, Math.max(...numbers) + '.log'), bytes);
+    seen.garbage++;
+  } catch {
+    // The segment was removed meanwhile.
+  }
+}
 
 async function drive() {
   let alive = await Promise.all(Array.from({ length: Number(workers) }, () => Worker.start()));
   const isOver = () => seen.gets >= Number(gets) && seen.kills >= Number(kills) && seen.stops >= Number(stops);
-  const changeOf = ['key', 'key', 'tag', 'set', 'pattern'];
+  const CHANGES = ['key', 'key', 'tag', 'set', 'pattern', 'clear'];
+  const refused = (asked, error) => {
+    if (error === 'dead') return;
+    seen.refused++;
+    note({ ...asked, error });
+  };
+  const save = async (k, n) => {
+    const asked = { key: 'flow-' + k, n };
+    const { value: version, error } = await pick(alive).ask('save', asked);
+    if (error === undefined) saved.push({ ...asked, version });
+    else if (error !== 'CHECKPOINTS_UNAVAILABLE') refused(asked, error);
+  };
   const loop = async (k) => {
     const key = 'key-' + k + '-';
     const tags = ['tag-' + k];
     for (let n = 1; !isOver(); n++) {
-      const call = pick(changeOf);
+      if (chance() < 0.3) await pick(alive).ask('begin', { key, n: n - 1, tags, ms: chance() * 20 });
+      const call = pick(CHANGES);
       const { error } = await pick(alive).ask(call, { key, n, tags });
-      if (error !== undefined && error !== 'dead') seen.refused++;
-      if (error !== undefined) continue;
+      if (error !== undefined) {
+        refused({ call, key, n }, error);
+        continue;
+      }
       seen.changes++;
+      if (chance() < 0.05) await save(k, n);
       for (let i = 0; i < 4; i++) {
-        const asked = pick(alive);
-        const { value, error } = await asked.ask(chance() < 0.3 ? 'twice' : 'get', { key, n, tags });
-        if (error !== undefined) { if (error !== 'dead') seen.refused++; continue; }
-        seen.gets++;
-        if (value !== n) {
-          seen.stale++;
-          if (seen.ends.length < 5) seen.ends.push({ key, call, n, value });
+        const how = pick(['get', 'get', 'get', 'twice', 'forced']);
+        const { value, error: failed } = await pick(alive).ask(how, { key, n, tags, ms: chance() < 0.2 ? chance() * 12 : 0 });
+        if (failed !== undefined) {
+          refused({ how, key, n }, failed);
+          continue;
         }
+        seen.gets++;
+        if (value === n) continue;
+        seen.stale++;
+        note({ key, call, how, n, value });
       }
     }
   };
   const faults = async () => {
     while (!isOver()) {
-      await new Promise((later) => setTimeout(later, 60 + chance() * 120));
+      await pause(60 + chance() * 120);
       const victim = pick(alive);
-      if (seen.kills < Number(kills) && chance() < 0.5) {
+      const what = chance();
+      if (what < 0.2) spoilLog();
+      else if (what < 0.6 && seen.kills < Number(kills)) {
         seen.kills++;
-        victim.child.kill('SIGKILL');
+        victim.kill();
         const next = await Worker.start();
         alive = [...alive.filter((one) => one !== victim), next];
       } else if (seen.stops < Number(stops)) {
         seen.stops++;
         victim.child.kill('SIGSTOP');
-        await new Promise((later) => setTimeout(later, 50 + chance() * 300));
+        await pause(50 + chance() * 400);
         victim.child.kill('SIGCONT');
       }
     }
   };
-  await Promise.all([faults(), ...Array.from({ length: 8 }, (_, k) => loop(k))]);
-  for (const worker of alive) worker.child.kill('SIGKILL');
+  await Promise.all([faults(), ...Array.from({ length: 12 }, (_, k) => loop(k))]);
+  for (const worker of alive) seen.l3Hits += (await worker.ask('l3Hits', {})).value ?? 0;
+  seen.saved = saved.length;
+  for (const { key, n, version } of saved) {
+    const { value } = await alive[0].ask('restore', { key, version });
+    if (value === n) continue;
+    seen.lost++;
+    note({ key, n, version, value });
+  }
+  for (const worker of alive) worker.kill();
   console.log(JSON.stringify(seen));
   process.exit(0);
 }

@@ -152,6 +152,7 @@ describe('numbers', () => {
         readonly version: string;
       }[];
       readonly log: { readonly position: number; readonly behindBytes: number };
+      readonly offers: { readonly taken: number; readonly refused: number };
     }
     same<main.HostReport, Host>(true);
     interface Report {

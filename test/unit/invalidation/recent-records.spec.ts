@@ -32,23 +32,23 @@ describe('what was offered as of a place', () => {
     recent.restart(at(10));
     recent.add(at(20), key);
     recent.add(at(30), { ...key, subject: 'another' });
-    expect([19, 20, 30].map((position) => recent.counts(at(position), subject))).toEqual([false, true, true]);
+    expect([19, 20, 30].map((position) => recent.judge(at(position), subject))).toEqual(['named', 'counts', 'counts']);
   });
 
-  it('does not count from before what is known, or from another history', () => {
+  it('is unknown from before what is known, or from another history', () => {
     const recent = new RecentRecords();
     recent.restart(at(10));
-    expect(recent.counts(at(9), subject)).toBe(false);
-    expect(recent.counts({ generation: 'another', position: 10 }, subject)).toBe(false);
+    expect(recent.judge(at(9), subject)).toBe('unknown');
+    expect(recent.judge({ generation: 'another', position: 10 }, subject)).toBe('unknown');
     recent.restart({ ...at(10), generation: 'another' });
-    expect(recent.counts(at(10), subject)).toBe(false);
+    expect(recent.judge(at(10), subject)).toBe('unknown');
   });
 
-  it('does not count where the records since are not remembered any more', () => {
+  it('is unknown where the records since are not remembered any more', () => {
     const recent = new RecentRecords();
     recent.restart(at(0));
     for (let position = 1; position <= 40_000; position++) recent.add(at(position), { ...key, subject: 'another' });
-    expect([at(100), at(39_000)].map((place) => recent.counts(place, subject))).toEqual([false, true]);
+    expect([at(100), at(39_000)].map((place) => recent.judge(place, subject))).toEqual(['unknown', 'counts']);
   });
 });
 

@@ -1,0 +1,97 @@
+import type { Clock } from '../clock/clock.js';
+
+interface OfferQueueOptions {
+  readonly clock: Clock;
+  /** The connection to the owner, if there is one now. */
+  readonly line: () => { sendEntryFrame(frame: Buffer): void } | undefined;
+  /** The frame that asks for an answer once everything before it is stored. */
+  readonly syncFrame: (id: number) => Buffer;
+}
+
+const MAX_BYTES = 8 * 1024 * 1024;
+const SYNC_AFTER_MS = 100;
+
+/**
+ * What a process offers to the owner of L3. Each frame is kept until the owner has stored it, so that the next owner gets
+ * what the one before had not stored when it ended. Getting one twice does no harm.
+ */
+export class OfferQueue {
+  private frames: Buffer[] = [];
+  private bytes = 0;
+  /** How many frames were stored before the first of `frames`. */
+  private stored = 0;
+  /** Questions without an answer: up to which frame they ask. */
+  private readonly syncs = new Map<number, number>();
+  private ids = 0;
+  private isSyncDue = false;
+  private waiting: { readonly upTo: number; readonly settle: () => void }[] = [];
+
+  constructor(private readonly options: OfferQueueOptions) {}
+
+  /** Too much is waiting already. */
+  get isFull(): boolean {
+    return this.bytes > MAX_BYTES;
+  }
+
+  add(frame: Buffer): void {
+    this.frames.push(frame);
+    this.bytes += frame.length;
+    this.options.line()?.sendEntryFrame(frame);
+    if (this.isSyncDue) return;
+    this.isSyncDue = true;
+    this.options.clock.schedule(SYNC_AFTER_MS, () => {
+      this.isSyncDue = false;
+      if (this.syncs.size === 0) this.sync();
+    });
+  }
+
+  /** There is another connection, or none. */
+  reconnected(): void {
+    this.syncs.clear();
+    for (const frame of this.frames) this.options.line()?.sendEntryFrame(frame);
+    this.sync();
+  }
+
+  /** The owner has answered. */
+  synced(id: number): void {
+    const upTo = this.syncs.get(id);
+    if (upTo === undefined) return;
+    this.syncs.delete(id);
+    for (const frame of this.frames.splice(0, upTo - this.stored)) this.bytes -= frame.length;
+    this.stored = Math.max(this.stored, upTo);
+    this.settle();
+    if (this.syncs.size === 0 && !this.isSyncDue) this.sync();
+  }
+
+  /** Resolves when everything that was added is stored. */
+  whenStored(): Promise<void> {
+    if (this.frames.length === 0) return Promise.resolve();
+    const upTo = this.stored + this.frames.length;
+    this.sync();
+    return new Promise((settle) => this.waiting.push({ upTo, settle }));
+  }
+
+  /** Gives up what is not known to be stored, and returns it. */
+  take(): readonly Buffer[] {
+    const { frames } = this;
+    this.stored += frames.length;
+    this.frames = [];
+    this.bytes = 0;
+    this.settle();
+    return frames;
+  }
+
+  private settle(): void {
+    const { waiting, stored } = this;
+    this.waiting = waiting.filter(({ upTo }) => upTo > stored);
+    for (const { upTo, settle } of waiting) if (upTo <= stored) settle();
+  }
+
+  private sync(): void {
+    const line = this.options.line();
+    if (line === undefined || this.frames.length === 0) return;
+    const id = ++this.ids;
+    this.syncs.set(id, this.stored + this.frames.length);
+    line.sendEntryFrame(this.options.syncFrame(id));
+  }
+}

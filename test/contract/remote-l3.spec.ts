@@ -1,0 +1,172 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createLaneCache, type LaneCacheApp } from '../../lib/app/cache-app.js';
+import { join } from 'node:path';
+import { systemClock } from '../../lib/clock/clock.js';
+import { IpcConnection } from '../../lib/ipc/client.js';
+import { encodeHead, encodeOffer } from '../../lib/ipc/entry-frames.js';
+import { encodeRecord } from '../../lib/entries/record.js';
+import { tierContract } from '../../lib/testing/tier-contract.js';
+import { FoundRecord, type Tier, type TierLookup, type TierRecord } from '../../lib/tiers/tier.js';
+import { StorageBench } from '../support/storage.js';
+import { recordOf } from '../support/stored-tiers.js';
+
+/**
+ * L3 as one process writes and reads it through another one, which owns it and removes, counts and lists. What is read has
+ * the birth of the question, so the birth that was written is put back.
+ */
+class ThroughTheOwner implements Tier {
+  readonly name = 'l3';
+  private readonly births = new Map<string, number>();
+  private isClosed = false;
+
+  constructor(
+    private readonly owner: Tier,
+    private readonly other: Tier,
+  ) {}
+
+  get state(): Tier['state'] {
+    return this.isClosed ? { state: 'off', reason: 'closed' } : this.other.state;
+  }
+
+  async read(lane: string, key: string): Promise<TierLookup> {
+    if (this.isClosed) return { outcome: 'off', reason: 'closed' };
+    return this.withBirth(`${lane} ${key}`, await this.other.read(lane, key));
+  }
+
+  async peek(lane: string, key: string): Promise<TierLookup> {
+    return this.withBirth(`${lane} ${key}`, (await this.other.peek?.(lane, key)) ?? { outcome: 'miss' });
+  }
+
+  async write(lane: string, record: TierRecord): Promise<void> {
+    if (this.isClosed) return;
+    this.births.set(`${lane} ${record.key}`, record.birth);
+    await this.other.write(lane, record);
+    await this.other.flush();
+  }
+
+  async remove(lane: string, key: string): Promise<boolean> {
+    if (this.isClosed) return false;
+    await this.other.flush();
+    return this.owner.remove(lane, key);
+  }
+
+  async removeMatching(lane: string, matches: (key: string, tags: readonly string[]) => boolean): Promise<number> {
+    if (this.isClosed) return 0;
+    await this.other.flush();
+    return this.owner.removeMatching(lane, matches);
+  }
+
+  clear(lane: string): Promise<void> {
+    return this.owner.clear(lane);
+  }
+
+  usage(lane: string): ReturnType<Tier['usage']> {
+    return this.owner.usage(lane);
+  }
+
+  async *keys(lane: string): AsyncGenerator<string> {
+    if (!this.isClosed) yield* this.owner.keys(lane);
+  }
+
+  sweep(lane: string): ReturnType<Tier['sweep']> {
+    return this.owner.sweep(lane);
+  }
+
+  flush(): Promise<void> {
+    return this.other.flush();
+  }
+
+  async close(): Promise<void> {
+    for (const lane of ['standard', 'heavy']) await this.owner.clear(lane);
+    this.isClosed = true;
+  }
+
+  private withBirth(name: string, lookup: TierLookup): TierLookup {
+    const opened = lookup.outcome === 'hit' ? lookup.record.opened : undefined;
+    if (lookup.outcome !== 'hit' || opened === undefined) return lookup;
+    const { key, tags, storedAt, expiresAt, staleUntil, computeMs, appVersion, schemaVersion, value } = opened;
+    const parts = { key, tags, storedAt, expiresAt, staleUntil, computeMs, appVersion, schemaVersion, value };
+    const record = { ...parts, birth: this.births.get(name) ?? 0 };
+    return { outcome: 'hit', record: new FoundRecord({ ...record, bytes: encodeRecord(record) }) };
+  }
+}
+
+describe('a process beside the owner of L3', () => {
+  const bench = new StorageBench();
+  const apps: LaneCacheApp[] = [];
+  let directory: string;
+  let owner: LaneCacheApp;
+  let other: LaneCacheApp;
+  beforeAll(async () => {
+    directory = await bench.path('cache');
+    const open = async (): Promise<LaneCacheApp> => {
+      const app = await createLaneCache({ directory, storage: { minFreeBytes: 0, sweepEvery: false } });
+      apps.push(app);
+      return app;
+    };
+    owner = await open();
+    other = await open();
+  });
+  afterAll(async () => {
+    for (const app of apps.toReversed()) await app.close();
+    await bench.dispose();
+  });
+
+  tierContract('l3', async () => new ThroughTheOwner(owner.tiers.l3, other.tiers.l3), { describe, it });
+
+  const settled = async (isIt: () => boolean): Promise<void> => {
+    while (!isIt()) await new Promise((turn) => setImmediate(turn));
+  };
+
+  it("reports as many entries as the owner's L3 has", async () => {
+    const entries = (): number => other.tiers.l3.usage('standard').entries;
+    await owner.tiers.l3.clear('standard');
+    await owner.manager().setMany(['a', 'b', 'c'].map((key) => [key, key]));
+    await owner.manager().flush();
+    await settled(() => entries() === 3);
+    expect(other.metrics.lane('standard').l3).toMatchObject({ state: 'on', entries: 3 });
+  });
+
+  it('is counted at the owner by what it offers, also where that is refused', async () => {
+    const before = owner.metrics.report().host?.offers;
+    await other.manager().getOrSet('offered', () => 1);
+    await other.manager().flush();
+    // As of a place that the owner does not know.
+    const connection = await IpcConnection.open(join(directory, 'claims', 'owner.sock'), systemClock, 5_000);
+    const head = { id: 1, generation: 'ab'.repeat(16), position: 0, time: 0 };
+    const stored = new Promise<void>((resolve) => connection.onEntryFrame(() => resolve()));
+    const { bytes } = recordOf('offered', { value: Buffer.from('of another history') });
+    connection.sendEntryFrame(encodeOffer({ kind: 'offer', ...head }, 'standard', bytes));
+    connection.sendEntryFrame(encodeHead({ kind: 'sync', ...head }));
+    await stored;
+    connection.close();
+    const { taken = 0, refused = 0 } = before ?? {};
+    expect(owner.metrics.report().host?.offers).toEqual({ taken: taken + 1, refused: refused + 1 });
+    // It may have been newer than what the owner had.
+    expect(await owner.tiers.l3.read('standard', 'offered')).toEqual({ outcome: 'miss' });
+  });
+
+  it('leaves no older value at the owner where it cannot offer a newer one', async () => {
+    await owner.manager().set('k', 'old');
+    await owner.manager().flush();
+    other.tiers.l3.supersede?.('standard', 'k');
+    await other.tiers.l3.flush();
+    expect(await other.tiers.l3.read('standard', 'k')).toEqual({ outcome: 'miss' });
+  });
+
+  it('explains and lists what counts now, without another call before', async () => {
+    const keysIn = async (app: LaneCacheApp): Promise<string[]> => {
+      const keys: string[] = [];
+      for await (const { key } of app.manager().entries('listed*')) keys.push(key);
+      return keys;
+    };
+    await other.manager().getOrSet('listed', () => 1);
+    await other.manager().getOrSet('listed too', () => 1);
+    expect((await keysIn(other)).toSorted()).toEqual(['listed', 'listed too']);
+    await owner.manager().invalidate('listed');
+    expect(await keysIn(other)).toEqual(['listed too']);
+    await owner.manager().invalidate('listed too');
+    const { next, tiers } = await other.manager().explain('listed too');
+    expect([next, tiers[0]?.status]).toEqual(['compute', 'absent']);
+  });
+});
