@@ -77,7 +77,9 @@ export class RedisBackend {
   private current: TierState = { state: 'off', reason: 'disconnected' };
   private readonly hold = new KeepAlive();
   private readonly freshness: FreshnessWindow;
-  private hasSaid = false;
+  private hasReported = false;
+  /** The codes of errors of the server that were reported since the state changed last. */
+  private readonly refusals = new Set<string>();
   private isClosed = false;
   private readonly backOff = new BackOff(RECONNECTS);
   private wake: () => void = () => undefined;
@@ -101,9 +103,21 @@ export class RedisBackend {
     this.staleness = new Staleness(clock, limitMs, () => this.follower?.suspect());
     const isStale = (): boolean => this.staleness.isStale;
     const { hold } = this;
+    const refused = (error: unknown): void => this.refused(error);
     const freshness = new FreshnessWindow({ clock, life, holdsForMs: CUT_OFF_AFTER_MS, waitMs: timeoutMs, hold });
     this.freshness = freshness;
-    const log = new RedisSharedLog({ keys, clock, timeoutMs, logLength, lanes, outbox, isStale, freshness, hold });
+    const log = new RedisSharedLog({
+      keys,
+      clock,
+      timeoutMs,
+      logLength,
+      lanes,
+      outbox,
+      isStale,
+      freshness,
+      hold,
+      refused,
+    });
     this.shared = log;
     this.log = log;
     this.tier = new RedisTier({
@@ -118,7 +132,10 @@ export class RedisBackend {
       packing: new RecordEnvelope(lanes, new RecordSeal(settings.hmacKey)),
       connection: () => this.connection,
       state: () => this.current,
-      failed: (lane) => settings.recorder(lane).tierError('l4'),
+      failed: (lane, error) => {
+        settings.recorder(lane).tierError('l4');
+        refused(error);
+      },
       close: () => this.close(),
     });
     const connection = (): Connection | undefined => this.connection;
@@ -188,7 +205,8 @@ export class RedisBackend {
     const { hold } = this;
     while (!this.isClosed) {
       try {
-        this.opened = await Connection.open(this.template, clock, { timeoutMs, hold });
+        const changed = (error: Error | undefined): void => this.answersChanged(error);
+        this.opened = await Connection.open(this.template, clock, { timeoutMs, hold, changed });
         if (this.isClosed) this.opened.fail(new Error('closed'));
         await line.follow(this.opened);
       } catch (error) {
@@ -223,11 +241,39 @@ export class RedisBackend {
     this.wake();
   }
 
+  /** Commands are no longer answered in time, or are again. Records are followed over the other connection meanwhile. */
+  private answersChanged(error: Error | undefined): void {
+    if (this.connection === undefined) return;
+    if (error === undefined) this.turn({ state: 'on' }, 'commands are answered in time again');
+    else this.turn({ state: 'off', reason: 'disconnected' }, `Redis does not answer commands: ${error.message}`, error);
+  }
+
+  /** The server has refused a command. That the connection was lost, or that it is late, is reported elsewhere. */
+  private refused(error: unknown): void {
+    if (this.isNewRefusal(error)) this.report(this.current, `Redis refuses commands: ${String(error)}`, error);
+  }
+
+  /** Reports each change, and while nothing changes each new refusal of the server. */
   private turn(state: TierState, detail: string, error?: unknown): void {
-    const isNews = state.state !== this.current.state || state.reason !== this.current.reason || !this.hasSaid;
-    if (!isNews || this.current.reason === 'closed') return;
-    this.hasSaid = true;
+    if (this.current.reason === 'closed') return;
+    const isChange = state.state !== this.current.state || state.reason !== this.current.reason || !this.hasReported;
+    if (isChange) this.refusals.clear();
+    const isNew = this.isNewRefusal(error);
+    if (!isChange && !isNew) return;
+    this.hasReported = true;
     this.current = state;
+    this.report(state, detail, error);
+  }
+
+  /** Whether the server gave a reason that was not reported since the last change. */
+  private isNewRefusal(error: unknown): boolean {
+    const code = error instanceof Error ? /^[A-Z]{3,}(?= )/.exec(error.message)?.[0] : undefined;
+    if (code === undefined || this.refusals.has(code)) return false;
+    this.refusals.add(code);
+    return true;
+  }
+
+  private report(state: TierState, detail: string, error: unknown): void {
     this.settings.events.emit('tier', { tier: 'l4', ...state, detail, ...(error !== undefined && { error }) });
   }
 

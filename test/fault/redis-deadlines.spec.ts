@@ -56,7 +56,22 @@ describe('a server that does not answer', () => {
       expect(await bench.ask(`during ${n}`)).toBeLessThanOrEqual(COMPUTE_MS + 2 * STEP_MS);
       await bench.pass(150);
     }
-    expect(bench.told).toEqual(['l4 on']);
+    expect(bench.told).toEqual(['l4 on', 'l4 on but refused']);
+    bench.end();
+  });
+
+  it('answers commands too late: its tier is off until it answers again, and entries are not asked for', async () => {
+    const bench = await new InstanceBench().start();
+    const state = (): string => bench.app.manager().getMetrics().l4.state;
+    bench.network.isCommandHeld = true;
+    await bench.ask('late');
+    expect([state(), bench.told]).toEqual(['off', ['l4 on', 'l4 off']]);
+    // Heartbeats over the other connection say nothing about commands.
+    await bench.pass(350);
+    expect(state()).toBe('off');
+    bench.network.isCommandHeld = false;
+    await bench.pass(20);
+    expect([state(), bench.told]).toEqual(['on', ['l4 on', 'l4 off', 'l4 on']]);
     bench.end();
   });
 

@@ -39,7 +39,9 @@ export class InstanceBench {
     };
     const policy = { onDisconnect, trustPersistence: false, coalesce: 'cluster' } as const;
     this.instance = new SharedInstance(life, { clock, network, jobs: new Jobs(), disk: undefined, ...policy });
-    this.app.events.on('tier', ({ tier, state }) => void this.told.push(`${tier} ${state}`));
+    this.app.events.on('tier', ({ tier, state, error }) => {
+      this.told.push(`${tier} ${state}${state === 'on' && error !== undefined ? ' but refused' : ''}`);
+    });
     await this.pass(100);
     return this;
   }

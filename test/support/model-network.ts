@@ -13,7 +13,6 @@ interface Command {
 
 interface Answer {
   readonly sentAt: number;
-  readonly isOfTheLog: boolean;
   readonly give: () => void;
 }
 
@@ -28,6 +27,8 @@ export class ModelNetwork {
   followedAsOf = 0;
   /** Answers to reads of the log do not arrive. */
   isFollowerHeld = false;
+  /** Answers to commands other than those of the follower do not arrive. */
+  isCommandHeld = false;
   /** How often the log was read. */
   reads = 0;
   private connections: ModelConnection[] = [];
@@ -89,6 +90,7 @@ class ModelConnection implements RedisPort {
   private readonly open = new Set<Command>();
   /** As in life, no byte comes behind one that was lost. */
   private hasLost = false;
+  private isFollower = false;
 
   constructor(
     private readonly network: ModelNetwork,
@@ -118,6 +120,7 @@ class ModelConnection implements RedisPort {
         cancel = this.clock.schedule(timeoutMs, () => reject(new DeadlineError('Redis', timeoutMs)));
       }
       this.open.add(command);
+      this.isFollower ||= args[0] === 'XREAD';
       if (args[0] === 'XREAD') this.network.reads++;
       this.hasLost ||= this.network.isHole;
       if (!this.hasLost) this.requests.push(command);
@@ -143,7 +146,8 @@ class ModelConnection implements RedisPort {
     const [request] = this.requests;
     if (request !== undefined && this.isReady(request)) steps.push(() => this.arrive(request));
     const [answer] = this.answers;
-    const isHeld = this.network.isFollowerHeld && answer?.isOfTheLog === true;
+    const { isFollowerHeld, isCommandHeld } = this.network;
+    const isHeld = this.isFollower ? isFollowerHeld : isCommandHeld;
     if (answer !== undefined && !isHeld) steps.push(() => this.answers.shift()?.give());
     return steps;
   }
@@ -183,7 +187,7 @@ class ModelConnection implements RedisPort {
       if (isOfTheLog) this.network.followedAsOf = givenAt;
       command.settle(reply);
     };
-    this.answers.push({ sentAt: this.clock.monotonic(), isOfTheLog, give });
+    this.answers.push({ sentAt: this.clock.monotonic(), give });
   }
 
   /** Undefined while it waits. */

@@ -170,6 +170,8 @@ export class ModelRedis {
         return this.put(name, rest);
       case 'DEL':
         return args.filter((one) => this.find(one) !== undefined && this.data.delete(one)).length;
+      case 'PING':
+        return { status: 'PONG' };
       case 'PTTL':
         return this.lifeLeft(name);
       case 'PEXPIRE':

@@ -7,10 +7,14 @@ export interface ConnectionOptions {
   /** How long a command may take. */
   readonly timeoutMs: number;
   readonly hold: KeepAlive;
+  /** `isSound` has changed: for the worse with an error. */
+  readonly changed: (error: Error | undefined) => void;
 }
 
 /** A server that answers no command for so long is gone, even if the other connection is open. */
 const SILENT_AT_MOST_MS = 1_000;
+/** How long a command may take that only asks whether commands are answered. */
+const PROBED_WITHIN_MS = 500;
 /** How long opening two connections may take. */
 const OPEN_WITHIN_MS = 3_000;
 
@@ -21,18 +25,16 @@ const OPEN_WITHIN_MS = 3_000;
 export class Connection {
   /** Rejects when the connection has failed. */
   readonly failure: Promise<never>;
-  /** false from a command that was not answered in time until the next heartbeat. */
-  isSound = true;
+  private answers: 'in-time' | 'late' = 'in-time';
   private reject: (error: Error) => void = () => undefined;
   private hasFailed = false;
-  private silentSince: number | undefined;
 
   static async open(template: RedisPort, clock: Clock, settings: ConnectionOptions): Promise<Connection> {
     const opening = [template.duplicate(), template.duplicate()] as const;
     try {
       const both = Promise.all(opening);
       const [commands, follower] = await withDeadline(clock, both, OPEN_WITHIN_MS, 'connecting to Redis');
-      return new Connection(commands, follower, clock, settings);
+      return new Connection(commands, follower, settings);
     } catch (error) {
       for (const one of opening) {
         one.then(
@@ -47,7 +49,6 @@ export class Connection {
   private constructor(
     private readonly commands: RedisPort,
     readonly follower: RedisPort,
-    private readonly clock: Clock,
     private readonly settings: ConnectionOptions,
   ) {
     this.failure = new Promise((_, reject) => (this.reject = reject));
@@ -58,6 +59,11 @@ export class Connection {
       });
       if (!port.connected) this.fail(new Error('the connection to Redis was lost'));
     }
+  }
+
+  /** false from a command that was not answered in time until one is. */
+  get isSound(): boolean {
+    return this.answers === 'in-time' && !this.hasFailed;
   }
 
   async run(script: Script, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> {
@@ -71,7 +77,6 @@ export class Connection {
   fail(error: Error): void {
     if (this.hasFailed) return;
     this.hasFailed = true;
-    this.isSound = false;
     this.reject(error);
     void this.hangUp();
   }
@@ -81,22 +86,31 @@ export class Connection {
   }
 
   private async noting<T>(answer: Promise<T>): Promise<T> {
-    const askedAt = this.clock.monotonic();
     try {
-      const answered = await this.settings.hold.during(answer);
-      this.silentSince = undefined;
-      return answered;
+      return await this.settings.hold.during(answer);
     } catch (error) {
-      if (error instanceof DeadlineError) this.unanswered(askedAt);
-      else this.silentSince = undefined;
+      if (error instanceof DeadlineError && this.isSound) {
+        this.answers = 'late';
+        this.settings.changed(error);
+        void this.probe(this.settings.timeoutMs);
+      }
       throw error;
     }
   }
 
-  private unanswered(askedAt: number): void {
-    this.isSound = false;
-    this.silentSince ??= askedAt;
-    if (this.clock.monotonic() - this.silentSince < SILENT_AT_MOST_MS) return;
-    this.fail(new Error('commands to Redis are not answered'));
+  /** Asks until commands are answered again, which an error is too. A server that is silent for too long is given up. */
+  private async probe(silentMs: number): Promise<void> {
+    const timeoutMs = Math.min(this.settings.timeoutMs, PROBED_WITHIN_MS);
+    for (let silent = silentMs; !this.hasFailed; silent += timeoutMs) {
+      const isAnswered = await this.commands.command(['PING'], { timeoutMs }).then(
+        () => true,
+        (error: unknown) => !(error instanceof DeadlineError),
+      );
+      if (isAnswered) break;
+      if (silent + timeoutMs >= SILENT_AT_MOST_MS) this.fail(new Error('commands to Redis are not answered'));
+    }
+    if (this.hasFailed) return;
+    this.answers = 'in-time';
+    this.settings.changed(undefined);
   }
 }

@@ -25,6 +25,8 @@ interface SharedLogOptions {
   readonly isStale: () => boolean;
   readonly freshness: FreshnessWindow;
   readonly hold: KeepAlive;
+  /** The server has refused a record. */
+  readonly refused: (error: unknown) => void;
 }
 
 /** Where records are published: a connection after its handshake, and the generation found there. */
@@ -205,7 +207,8 @@ export class RedisSharedLog implements SharedLog {
         this.onAppend(record, { generation, sequence });
       }
       return true;
-    } catch {
+    } catch (error) {
+      this.options.refused(error);
       return false;
     } finally {
       record.isUnderWay = false;

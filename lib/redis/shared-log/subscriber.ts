@@ -81,7 +81,6 @@ export class LogSubscriber {
       // A process that was held up reads again at once.
       const tookMs = clock.monotonic() - beganAt;
       blockMs = tookMs > HEARD_WITHIN_MS ? 1 : POLL_MS;
-      connection.isSound = true;
       void log.resend();
       if (tookMs >= SOON_MS) this.gatherMs = GATHER_MS.first;
       if (found > 0 && found < AT_ONCE) await this.gather();

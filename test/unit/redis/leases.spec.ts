@@ -20,7 +20,7 @@ class Cluster {
     const { clock, hold } = this;
     const network = new ModelNetwork(this.server, clock);
     this.networks.push(network);
-    const opening = Connection.open(network.template, clock, { timeoutMs: 250, hold });
+    const opening = Connection.open(network.template, clock, { timeoutMs: 250, hold, changed: () => undefined });
     await this.settle();
     const session = await opening;
     return new Leases({ keys: new KeySpace('p'), clock, connection: () => session, written, hold });
