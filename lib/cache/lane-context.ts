@@ -103,6 +103,11 @@ export function isPartitioned({ shared, policy }: Pick<LaneContext, 'shared' | '
   return shared.sharedLog?.isStale === true && policy.l4.enabled;
 }
 
+/** Whether other processes put what they compute where this one finds it. */
+export function isShared({ shared, policy }: Pick<LaneContext, 'shared' | 'policy'>): boolean {
+  return (shared.sharedLog !== undefined && policy.l4.enabled) || shared.hostLog?.isOn === true;
+}
+
 /** Whether this process was held up and has not caught up with the shared log: what it holds may have been invalidated. */
 export function isLagging({ shared, policy }: Pick<LaneContext, 'shared' | 'policy'>): boolean {
   return shared.sharedLog !== undefined && shared.life.now() >= shared.sharedLog.caughtUpUntil && policy.l4.enabled;

@@ -122,6 +122,8 @@ export class TierSearch {
     readonly key: string,
     readonly call: MatchOptions,
     private readonly how: 'read' | 'peek' = 'read',
+    /** Entries that were stored earlier are not taken (epoch ms, exclusive). */
+    private readonly storedAfter = -Infinity,
   ) {
     this.startedAt = context.shared.clock.monotonic();
   }
@@ -137,7 +139,7 @@ export class TierSearch {
 
   /** The same search, started anew: what was invalidated before it does not concern it. */
   again(): TierSearch {
-    return new TierSearch(this.context, this.key, this.call, this.how).run();
+    return new TierSearch(this.context, this.key, this.call, this.how, this.storedAfter).run();
   }
 
   /** Asks all tiers, also below the one that has the record, and notes what each answers. It counts nothing. */
@@ -231,6 +233,7 @@ export class TierSearch {
     }
     switch (verdict.outcome) {
       case 'found':
+        if (verdict.found.record.storedAt <= this.storedAfter) break;
         this.found = verdict.found;
         this.judgedAt = position;
         return true;

@@ -29,7 +29,7 @@ export class InstanceBench {
     return this.instance.app;
   }
 
-  async start(onDisconnect: 'serve' | 'bypass' = 'serve'): Promise<this> {
+  async start(onDisconnect: 'serve' | 'bypass' = 'serve', coalesce: 'process' | 'cluster' = 'cluster'): Promise<this> {
     const { clock, network } = this;
     const life = {
       ...{ instance: 0, bornAt: 0, isDurable: false },
@@ -37,7 +37,7 @@ export class InstanceBench {
       hasConnected: false,
       spoiltMs: 0,
     };
-    const policy = { onDisconnect, trustPersistence: false, coalesce: 'cluster' } as const;
+    const policy = { onDisconnect, trustPersistence: false, coalesce } as const;
     this.instance = new SharedInstance(life, { clock, network, jobs: new Jobs(), disk: undefined, ...policy });
     this.app.events.on('tier', ({ tier, state, error }) => {
       this.told.push(`${tier} ${state}${state === 'on' && error !== undefined ? ' but refused' : ''}`);

@@ -3,7 +3,7 @@ import { ComputeTimeoutError } from '../../errors/cache.errors.js';
 import { causeText } from '../../events/event-texts.js';
 import type { InvalidationGuard } from '../../invalidation/lane-log.js';
 import { EncodedValue } from '../encoded-value.js';
-import { type ClusterTurns, isPartitioned, type LaneContext } from '../lane-context.js';
+import { type ClusterTurns, isPartitioned, isShared, type LaneContext } from '../lane-context.js';
 import type { OlderValues } from '../older-values.js';
 import { type Found, fresherOf, staleInMemory, TierSearch } from '../tier-lookup.js';
 import { type Computation, Queue, refuseCircle } from '../wait-graph.js';
@@ -154,8 +154,15 @@ export class InFlight {
     const guard = shared.log.open({ lane, key, tags: call.tags });
     flight.state = { phase: 'searching', guard };
     if (purpose === 'refresh' && call.hardTimeoutMs !== null) this.waiters.limitRefresh(flight, call.hardTimeoutMs);
-    if (purpose === 'request') this.follow(flight, guard, search ?? new TierSearch(this.context, key, call).run());
+    if (purpose === 'request') this.follow(flight, guard, search ?? this.searchFor(flight));
+    else if (purpose === 'refresh' && isShared(this.context)) this.follow(flight, guard, this.searchFor(flight));
     else void this.compute(flight, guard);
+  }
+
+  /** A refresh takes what another process has computed since the entry was stored. */
+  private searchFor({ key, call, purpose }: Flight): TierSearch {
+    const storedAfter = purpose === 'refresh' ? this.context.memory.peek(key)?.storedAt : undefined;
+    return new TierSearch(this.context, key, call, 'read', storedAfter).run();
   }
 
   private follow(flight: Flight, guard: InvalidationGuard, search: TierSearch): void {
@@ -206,7 +213,7 @@ export class InFlight {
       this.answer(flight, guard, found);
       return;
     }
-    if (!flight.hasWaitedForTurn) emitMiss(this.context, flight.key, reason);
+    if (!flight.hasWaitedForTurn && flight.purpose !== 'refresh') emitMiss(this.context, flight.key, reason);
     if (stale !== undefined) this.waiters.staleFound(flight);
     if (flight.stale !== undefined && this.staleServing.isBackingOff(flight.key))
       this.serveStaleOrCompute(flight, guard);
@@ -218,7 +225,7 @@ export class InFlight {
   private answer(flight: Flight, guard: InvalidationGuard, found: Found): void {
     promote(this.context, found, flight.call.refreshAhead);
     flight.state = { phase: 'answered', answer: found.encoded };
-    if (flight.requests === 0) flight.requests = 1;
+    if (flight.requests === 0 && flight.purpose === 'request') flight.requests = 1;
     countFlight(this.context, flight, { outcome: 'hit', tier: found.tier, computeMs: found.record.computeMs });
     this.end(flight, guard);
     for (const waiter of flight.waiters) waiter.give(found.encoded);
@@ -243,8 +250,7 @@ export class InFlight {
     const turn = await turns.take(this.context.lane, flight.key);
     flight.hasWaitedForTurn = true;
     if (!flight.isAbandoned) {
-      if (turn === 'ended' && !guard.isInvalidated)
-        return this.follow(flight, guard, new TierSearch(this.context, flight.key, flight.call).run());
+      if (turn === 'ended' && !guard.isInvalidated) return this.follow(flight, guard, this.searchFor(flight));
       await this.compute(flight, guard);
     }
     if (turn !== 'ended') turn.end();
