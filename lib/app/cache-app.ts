@@ -55,7 +55,7 @@ export class CacheManager extends LaneManager {
    */
   static async fromSettings(settings?: LaneName | LaneCacheOptions): Promise<CacheManager> {
     const app = await createLaneCache(settings);
-    app.cleanup.start();
+    void app.cleanup.start();
     return app.manager();
   }
 
@@ -119,6 +119,7 @@ export async function createLaneCache(
   try {
     backend = await openShared(context, disk, log);
     const app = new App(context, { disk, log, backend });
+    await app.cleanup.check();
     const checked = checkRetention(context, app.checkpoints);
     await whileStarting(context, 'it asks the store of checkpoints for its lanes', checked);
     await whileStarting(context, `it connects to ${backend ? 'the server of l4' : 'the owner of l3'}`, app.start());
@@ -454,7 +455,6 @@ function checkpointsOf(context: AppContext, store: () => CheckpointStore): Check
   });
 }
 
-/** Throws OPTIONS_INVALID for a schedule that is none. */
 function cleanupOf(context: AppContext, disk: Disk, store: () => CheckpointStore): CleanupSchedule {
   const { options, clock, events, warnOnce } = context;
   const { retention, cleanup, timeZone } =

@@ -1,6 +1,7 @@
-import { CronJob } from 'cron';
+import type { CronJob } from 'cron';
 import type { CheckpointCleaner } from '../checkpoints/checkpoint-cleaner.js';
 import type { CleanupReport } from '../checkpoints/checkpoint.js';
+import { nextTurn } from '../clock/clock.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { EventSink } from '../events/event-map.js';
 
@@ -77,32 +78,51 @@ const DAILY = '0 3 * * *';
 /** Runs the cleanup at its hours, without keeping the process alive. */
 export class CleanupSchedule {
   readonly task: CheckpointCleanupTask;
-  private planned: { readonly job: CronJob; readonly registry: JobRegistry | undefined } | undefined;
+  private planned:
+    Promise<{ readonly job: CronJob; readonly registry: JobRegistry | undefined } | undefined> | undefined;
 
-  /** Throws OPTIONS_INVALID for a cron expression or a time zone that is none. */
   constructor(private readonly options: CleanupScheduleOptions) {
-    const { task, cron, timeZone } = options;
-    this.task = task;
-    if (cron !== false && (cron ?? timeZone) !== undefined) toJob(options);
+    this.task = options.task;
   }
 
-  /** Plans the task once, and adds the job to `registry` if there is one. */
-  start(registry?: JobRegistry): void {
-    if (this.planned !== undefined || this.options.cron === false || !this.options.isNeeded) return;
-    const job = toJob(this.options);
-    this.planned = { job, registry };
-    registry?.add(CLEANUP_JOB, job);
-    job.start();
+  /** Rejects with OPTIONS_INVALID for a cron expression or a time zone that is none. */
+  async check(): Promise<void> {
+    const { cron, timeZone } = this.options;
+    if (cron !== false && (cron ?? timeZone) !== undefined) await toJob(this.options);
+  }
+
+  /** Plans the task once, and adds the job to `registry` if there is one. Resolves when it is planned; never rejects. */
+  async start(registry?: JobRegistry): Promise<void> {
+    if (this.options.cron === false || !this.options.isNeeded) return;
+    this.planned ??= this.plan(registry);
+    await this.planned;
   }
 
   /** Resolves when nothing is planned and nothing runs. */
   async stop(): Promise<void> {
-    this.planned?.registry?.remove(CLEANUP_JOB);
-    await Promise.all([this.task.stop(), this.planned?.job.stop()]);
+    const planned = await this.planned;
+    planned?.registry?.remove(CLEANUP_JOB);
+    await Promise.all([this.task.stop(), planned?.job.stop()]);
+  }
+
+  private async plan(registry: JobRegistry | undefined) {
+    try {
+      // Loading cron stops the loop for longer than opening an app, so that goes first.
+      if (registry === undefined) await nextTurn();
+      const job = await toJob(this.options);
+      registry?.add(CLEANUP_JOB, job);
+      job.start();
+      return { job, registry };
+    } catch (error) {
+      this.options.onFailure(error);
+      return undefined;
+    }
   }
 }
 
-function toJob({ task, cron, timeZone, onFailure }: CleanupScheduleOptions): CronJob {
+/** Loads `cron`. */
+async function toJob({ task, cron, timeZone, onFailure }: CleanupScheduleOptions): Promise<CronJob> {
+  const { CronJob } = await import('cron');
   const cronTime = cron === undefined || cron === false ? DAILY : cron;
   try {
     return CronJob.from({

@@ -38,7 +38,9 @@ class LaneCacheSchedule implements OnApplicationBootstrap {
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    this.app.cleanup.start(await this.registry());
+    const registry = await this.registry();
+    const planned = this.app.cleanup.start(registry);
+    if (registry !== undefined) await planned;
   }
 
   private async registry(): Promise<JobRegistry | undefined> {

@@ -98,7 +98,7 @@ describe('CleanupSchedule', () => {
       timeZone: 'UTC',
       onFailure: () => undefined,
     });
-    schedule.start(registry);
+    await schedule.start(registry);
     const job = registry.byName.get(CLEANUP_JOB);
     expect(job?.nextDate().toUTC().hour).toBe(3);
     expect(job?.isActive).toBe(true);
@@ -120,7 +120,7 @@ describe('CleanupSchedule', () => {
     environment.failNext = fault;
     const registry = new Jobs();
     const schedule = new CleanupSchedule({ task, isNeeded: true, onFailure: (error) => failures.push(error) });
-    schedule.start(registry);
+    await schedule.start(registry);
     await registry.byName.get(CLEANUP_JOB)?.fireOnTick();
     expect(failures).toEqual([fault]);
     await schedule.stop();
@@ -129,7 +129,7 @@ describe('CleanupSchedule', () => {
   it.each([
     ['every day at noon', undefined],
     ['0 3 * * *', 'Mars/Olympus'],
-  ])('refuses %s in %s at boot', (cron, timeZone) => {
+  ])('refuses %s in %s at boot', async (cron, timeZone) => {
     const { task } = withTask();
     const options = {
       task,
@@ -138,6 +138,6 @@ describe('CleanupSchedule', () => {
       onFailure: () => undefined,
       ...(timeZone !== undefined && { timeZone }),
     };
-    expect(() => new CleanupSchedule(options)).toThrow(expect.objectContaining({ code: 'OPTIONS_INVALID' }));
+    await expect(new CleanupSchedule(options).check()).rejects.toMatchObject({ code: 'OPTIONS_INVALID' });
   });
 });

@@ -47,7 +47,7 @@ describe('the job that cleans up checkpoints', () => {
     await service.cacheCheckpoint('a millisecond older', 1);
     jest.setSystemTime(THREE);
     await service.cacheCheckpoint('seven days old', 1);
-    schedule.start();
+    await schedule.start();
     await passDays(6);
     expect(events.of('cleanup')).toHaveLength(6);
     expect((await service.list()).items).toHaveLength(2);
@@ -63,7 +63,7 @@ describe('the job that cleans up checkpoints', () => {
 
   it('does not run any more once it was stopped', async () => {
     const { schedule, events } = planned();
-    schedule.start();
+    await schedule.start();
     await passDays(1);
     await schedule.stop();
     await passDays(3);
@@ -76,7 +76,7 @@ describe('the job that cleans up checkpoints', () => {
     await service.cacheCheckpoint('old', 1);
     const waiting: (() => void)[] = [];
     environment.beforeLanding = () => new Promise((resolve) => void waiting.push(resolve));
-    schedule.start();
+    await schedule.start();
     await passDays(8);
     await passDays(2);
     expect(events.of('cleanup')).toHaveLength(7);
