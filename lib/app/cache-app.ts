@@ -15,6 +15,7 @@ import type { RetentionOptions } from '../checkpoints/retention.js';
 import { withDeadline } from '../clock/timers.js';
 import { cachedKeyFor } from '../decorators/keys.js';
 import { KeyPattern } from '../entries/pattern.js';
+import type { LaneEviction } from '../eviction/lane-eviction.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { CheckpointCleanupTask, CleanupSchedule } from '../housekeeping/checkpoint-cleanup.task.js';
@@ -275,12 +276,13 @@ export class App implements LaneCacheApp {
 
   /** Instances that share a server are told by it what their host's owner of L3 may not know yet. */
   private async shareEntries(): Promise<void> {
-    const { life } = this.context;
+    const { life, lanes } = this.context;
     const { disk, log } = this.opened;
     const l3 = this.shared.below.find(({ name }) => name === 'l3');
     if (l3 === undefined || disk.hostLog === undefined) return;
     const { hostLog } = disk;
-    const service = new EntryService({ l3, log, hostLog, life, flush: () => this.tiers.l3.flush() });
+    const evictionOf = (lane: string): LaneEviction | undefined => lanes.get(lane)?.eviction;
+    const service = new EntryService({ l3, log, hostLog, life, evictionOf, flush: () => this.tiers.l3.flush() });
     await disk.shareEntries(service, () => log.position);
   }
 

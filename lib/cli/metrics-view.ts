@@ -86,6 +86,7 @@ function details(metrics: LaneMetrics): string[] {
     ...counts('went past the cache', metrics.bypassed),
     ...counts('not stored', metrics.refused),
     ...counts('invalidated', metrics.invalidations),
+    ...evictionText(metrics),
     policyText(policy),
     ...(policy.useCases.length > 0 ? [`for ${policy.useCases.join(', ')}`] : []),
   ];
@@ -96,6 +97,15 @@ function counts(what: string, byReason: Readonly<Record<string, number>>): strin
   return present.length === 0
     ? []
     : [`${what}: ${present.map(([reason, count]) => `${reason} ${countText(count)}`).join(', ')}`];
+}
+
+/** What the policies would save: of use to who decides between them. */
+function evictionText({ eviction: { leader, shadows }, timeSavedRate }: LaneMetrics): string[] {
+  if (leader === undefined || shadows === undefined) return [];
+  const each = Object.entries(shadows).map(([name, share]) => `${name} ${percentText(share)}`);
+  return [
+    `time saved ${percentText(timeSavedRate)}; each policy would save of late: ${each.join(', ')}; best is ${leader}`,
+  ];
 }
 
 function policyText({ l1, l2, l3, ttlMs, maxEntryBytes, eviction, compression }: CachePolicy): string {

@@ -17,6 +17,15 @@ export interface TierMetrics {
   readonly errors: number;
 }
 
+/** What decides which entries go when the lane is full. */
+export interface EvictionMetrics {
+  readonly policy: CachePolicy['eviction'];
+  /** The policy that saves the most time of late. Only in adaptive lanes, and with `compareEviction`. */
+  readonly leader?: string;
+  /** What each policy would have saved of late, in percent of the time that computing every request takes. As `leader`. */
+  readonly shadows?: Readonly<Record<string, number>>;
+}
+
 /**
  * A lane in numbers, since the process started.
  *
@@ -49,6 +58,9 @@ export interface LaneMetrics {
   readonly avgComputeMs: number;
   /** What the hits would have cost, from each entry's own compute time. */
   readonly timeSavedMs: number;
+  /** Share of the time that computing every request would have taken, in percent, one decimal. */
+  readonly timeSavedRate: number;
+  readonly eviction: EvictionMetrics;
   /** (time spent + time saved) / time spent; 1 when nothing was saved. */
   readonly speedUp: number;
   readonly policy: CachePolicy;

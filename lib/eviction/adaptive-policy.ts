@@ -19,10 +19,8 @@ import { hashKey, NONE, type Slot, Slots } from './slots.js';
 const LOOK_EVERY = 16;
 const COMPUTATIONS_AVERAGED = 32;
 const SIZES_AVERAGED = 1_000;
-/** From so many entries on only a sample of the keys is in the books. */
-const MOST_ENTRIES = 50_000;
-/** A lane that may hold this many times as many entries as the sample holds all of them in the books no longer. */
-const SAMPLED_ENTRIES = 16_384;
+/** When the books have become full, keys leave them until this share is left. */
+const SAMPLE_SHARE = 0.3;
 /** The books hold no longer keys: a lane of these evicts the least recently used ones. */
 const LONGEST_KEY = 1_024;
 
@@ -76,12 +74,13 @@ export class AdaptivePolicy {
   private sizesSeen = 0;
   private heldEntries = 0;
   /** A key is in the books if these bits of its hash are 0. */
-  private sampleMask: number;
+  private sampleMask = 0;
 
   constructor(
     private readonly capacity: Capacity,
     private readonly now: () => number,
-    sampledEntries = Infinity,
+    /** With more entries than these, only a sample of the keys is in the books. */
+    private readonly mostEntries = Infinity,
   ) {
     const observer: ShadowObserver = {
       held: (slot) => this.slots.hold(slot),
@@ -93,7 +92,6 @@ export class AdaptivePolicy {
     this.shadows = [this.value, gdsf, lru];
     this.scores = new Scores(this.shadows.length);
     for (const column of [this.surplus, ...this.shadows]) this.slots.attach(column);
-    this.sampleMask = maskFor(capacity.maxEntries, sampledEntries);
     this.limitShadows();
   }
 
@@ -169,7 +167,7 @@ export class AdaptivePolicy {
     }
     this.keys[slot] = key;
     this.slots.release(slot);
-    if (this.heldEntries >= MOST_ENTRIES) this.takeSample();
+    if (this.heldEntries >= this.mostEntries) this.takeSample();
   }
 
   /** An entry that the lane has held since before the books began. Its uses so far count as one run of requests, and save nothing. */
@@ -352,17 +350,10 @@ export class AdaptivePolicy {
       this.slots.release(slot);
     }
     this.limitShadows();
-    if (this.heldEntries > SAMPLED_ENTRIES) this.takeSample();
+    if (this.heldEntries > this.mostEntries * SAMPLE_SHARE) this.takeSample();
   }
 
   private limitShadows(): void {
     for (const shadow of this.shadows) shadow.limit(this.sampleShare);
   }
-}
-
-/** Bits that are 0 in the hash of one of so many keys that about `sampled` of `entries` are left. */
-function maskFor(entries: number, sampled: number): number {
-  let mask = 0;
-  while (entries / (mask + 1) > sampled) mask = mask * 2 + 1;
-  return mask;
 }

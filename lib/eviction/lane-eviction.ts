@@ -28,10 +28,12 @@ export interface Keeper {
 export interface ServingTier extends Capacity {
   /** The tier that lies lowest has the highest rank, and rules. */
   readonly rank: number;
+  /** With more entries than these, only a sample of the keys is in the books, and the tier is asked to scan. */
+  readonly mostInBooks: number;
   /** What it holds already, the least recently used first. */
   readonly entries?: () => AsyncIterable<UnknownEntry & { readonly expiresAt: number }>;
-  /** What `state` was when the tier last had it. */
-  readonly state?: PolicyState | undefined;
+  /** What `stateOf` gave when the tier was last asked. */
+  readonly state?: string | undefined;
 }
 
 /** An entry that was asked for or stored, with its size in each kind of tier. */
@@ -139,8 +141,9 @@ export class LaneEviction {
   }
 
   /** What is worth saving with this tier, if it is the one that follows the policy. */
-  stateOf(tier: string): PolicyState | undefined {
-    return this.ruler === tier ? this.policyNow()?.state : undefined;
+  stateOf(tier: string): string | undefined {
+    const policy = this.ruler === tier ? this.policyNow() : undefined;
+    return policy && JSON.stringify(policy.state);
   }
 
   get report(): EvictionReport | undefined {
@@ -171,14 +174,16 @@ export class LaneEviction {
     return Math.min(1, this.storedBytes / this.rawBytes);
   }
 
-  private rule(tier: string, { maxEntries, maxBytes, entries, state }: ServingTier): void {
-    const sampled = this.options.mode === 'observe' ? OBSERVED_ENTRIES : Infinity;
-    const policy = new AdaptivePolicy({ maxEntries, maxBytes }, this.options.now, sampled);
+  private rule(tier: string, { maxEntries, maxBytes, mostInBooks, entries, state }: ServingTier): void {
+    const { now, mode } = this.options;
+    const most = mode === 'observe' ? OBSERVED_ENTRIES : mostInBooks;
+    const policy = new AdaptivePolicy({ maxEntries, maxBytes }, now, most);
     this.ruler = tier;
     this.policy = policy;
     this.storedBytes = 0;
     this.rawBytes = 0;
-    if (state !== undefined) policy.adopt(state);
+    const kept = state === undefined ? undefined : readPolicyState(state);
+    if (kept !== undefined) policy.adopt(kept);
     if (entries !== undefined) void this.learn(policy, entries());
   }
 
@@ -201,8 +206,8 @@ export class LaneEviction {
   }
 }
 
-/** What `state` of a policy was, if it is whole. */
-export function readPolicyState(json: string): PolicyState | undefined {
+/** What the state of a policy was, if it is whole. */
+function readPolicyState(json: string): PolicyState | undefined {
   try {
     const state: unknown = JSON.parse(json);
     return isPolicyState(state) ? state : undefined;

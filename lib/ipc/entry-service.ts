@@ -1,6 +1,7 @@
 import type { GuardedTier } from '../cache/guarded-tier.js';
 import type { LifeClock } from '../clock/clock.js';
-import { decodeRecord, encodeRecord } from '../entries/record.js';
+import { type DecodedRecord, decodeRecord, encodeRecord } from '../entries/record.js';
+import type { LaneEviction, RequestedEntry } from '../eviction/lane-eviction.js';
 import type { HostLog } from '../invalidation/host-log.js';
 import type { InvalidationLog } from '../invalidation/invalidation-log.js';
 import type { TierLookup } from '../tiers/tier.js';
@@ -24,6 +25,8 @@ interface EntryServiceOptions {
   readonly log: InvalidationLog;
   readonly hostLog: HostLog;
   readonly life: LifeClock;
+  /** Learns what other processes ask for and store, where a lane decides its evictions by that. */
+  readonly evictionOf: (lane: string) => LaneEviction | undefined;
 }
 
 /** Answers one frame of another process. Throws for what is no such frame. */
@@ -96,6 +99,7 @@ export class EntryService {
       const candidate = { lane, key, tags: record.tags, birth: record.birth };
       if (record.key !== key || !l3.trusts(record.birth) || !log.counts(candidate)) return MISS;
       const expiresAt = Math.min(record.expiresAt, log.expiredAt(candidate) ?? Infinity);
+      this.options.evictionOf(lane)?.requested(requestedOf(record, lookup.record.bytes), 'found');
       return { outcome: 'hit', expiresAt, bytes: lookup.record.bytes };
     } catch {
       return MISS;
@@ -112,6 +116,7 @@ export class EntryService {
     if (standing === 'unknown') this.drop(lane, key);
     if (standing !== 'counts') return;
     const birth = log.position;
+    this.options.evictionOf(lane)?.requested(requestedOf(record, bytes), 'computed');
     l3.write(lane, { key, tags, birth, computeMs, expiresAt: staleUntil, bytes: encodeRecord({ ...record, birth }) });
   }
 
@@ -120,4 +125,9 @@ export class EntryService {
     const { generation, position } = hostLog.place ?? { generation: '00'.repeat(16), position: -1 };
     return { kind, id, generation, position, time: life.now() };
   }
+}
+
+/** The memory of this process has no part in it. */
+function requestedOf({ key, computeMs, staleUntil }: DecodedRecord, bytes: Uint8Array): RequestedEntry {
+  return { key, computeMs, expiresAt: staleUntil, memoryBytes: bytes.length, recordBytes: bytes.length };
 }

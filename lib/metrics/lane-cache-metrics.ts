@@ -77,12 +77,13 @@ export class LaneCacheMetrics implements MetricsReader {
 
   /** The numbers of a lane now. Throws UnknownLaneError. */
   lane(name: LaneName): LaneMetrics {
-    const policy = this.sources.lanes.get(name)?.policy;
+    const resolved = this.sources.lanes.get(name);
     const counters = this.sources.counters.get(name);
-    if (policy === undefined || counters === undefined)
+    if (resolved === undefined || counters === undefined)
       throw new UnknownLaneError(name, [...this.sources.lanes.keys()]);
     return measureLane({
-      policy,
+      policy: resolved.policy,
+      eviction: resolved.eviction,
       counters,
       tier: (tier) => this.tiers.get(tier),
       changedAt: (tier) => this.changes.get(tier),
@@ -131,6 +132,7 @@ export class LaneCacheMetrics implements MetricsReader {
 /** What a lane's numbers are made of. */
 interface LaneMetricsSources {
   readonly policy: CachePolicy;
+  readonly eviction: ResolvedLane['eviction'];
   readonly counters: LaneCounters;
   readonly tier: (name: TierName) => Tier | undefined;
   /** When a tier last changed between on and off, if it did. */
@@ -169,9 +171,18 @@ function measureLane(sources: LaneMetricsSources): LaneMetrics {
     invalidations: { ...counters.invalidations },
     avgComputeMs: computations === 0 ? 0 : computedMs / computations,
     timeSavedMs: counters.savedMs,
+    timeSavedRate: percent(counters.savedMs, counters.savedMs + computedMs),
+    eviction: measureEviction(sources),
     speedUp: speedUp(computedMs + counters.lookedUpMs, counters.savedMs),
     policy,
   };
+}
+
+function measureEviction({ policy, eviction }: LaneMetricsSources): LaneMetrics['eviction'] {
+  const report = eviction?.report;
+  if (report === undefined) return { policy: policy.eviction };
+  const shadows = Object.entries(report.shadows).map(([name, share]) => [name, percent(share, 100)]);
+  return { policy: policy.eviction, leader: report.leader, shadows: Object.fromEntries(shadows) };
 }
 
 function measureTier(name: TierName, sources: LaneMetricsSources, misses: number): TierMetrics {

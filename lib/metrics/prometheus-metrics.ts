@@ -76,6 +76,13 @@ export const PROMETHEUS_METRICS: readonly MetricDefinition[] = [
     'What the hits would have taken to compute.',
     ({ metrics }) => metrics.timeSavedMs / 1_000,
   ),
+  ofReasons(
+    'policy',
+    'eviction_saved_ratio',
+    'Share of compute time that each policy would have saved of late.',
+    ({ metrics }) => shares(metrics.eviction.shadows),
+    'gauge',
+  ),
   ofCheckpoints('checkpoints', 'Checkpoints that can be restored.', (use) => use.checkpoints),
   ofCheckpoints('checkpoint_bytes', 'Bytes of all versions of checkpoints.', (use) => use.bytes),
   {
@@ -113,13 +120,19 @@ function ofReasons(
   name: string,
   help: string,
   counts: (lane: ScrapedLane) => Readonly<Record<string, number>>,
+  type: MetricHead['type'] = 'counter',
 ): MetricDefinition {
   const samples = (lane: ScrapedLane): Sample[] =>
     Object.entries(counts(lane)).map(([word, value]) => ({
       labels: { lane: lane.metrics.lane, [label]: word },
       value,
     }));
-  return { name: `lane_cache_${name}`, help, type: 'counter', source: 'counters', samples };
+  return { name: `lane_cache_${name}`, help, type, source: 'counters', samples };
+}
+
+/** Prometheus counts in parts of one. */
+function shares(percents: Readonly<Record<string, number>> = {}): Readonly<Record<string, number>> {
+  return Object.fromEntries(Object.entries(percents).map(([policy, percent]) => [policy, percent / 100]));
 }
 
 function ofCheckpoints(name: string, help: string, value: (use: CheckpointUse) => number): MetricDefinition {

@@ -36,7 +36,7 @@ export class MemoryTier implements Tier {
       const now = (): number => options.life.now();
       const space = new MemorySpace({ lane, ...policy.l1, strategy, now, evicted, keeper: eviction?.keeperOf('l1') });
       eviction?.readUsesFrom((report) => space.takeUses(report));
-      eviction?.serves('l1', { ...policy.l1, rank: 1 });
+      eviction?.serves('l1', { ...policy.l1, rank: 1, mostInBooks: Infinity });
       spaces.set(lane, space);
     }
     this.spaces = spaces;
@@ -294,6 +294,7 @@ export class MemorySpace {
   /** False if the new entry itself is the one to go: others save more than it does. */
   private makeRoomIn(keeper: Keeper, entry: MemoryEntry, size: number): boolean {
     keeper.stored({ key: entry.key, sizeBytes: size, computeMs: entry.computeMs, expiresAt: entry.staleUntil });
+    if (keeper.order === 'lru') return true;
     const { maxEntries, maxBytes } = this.options;
     const { key } = entry;
     const replaced = this.entries.peek(key);

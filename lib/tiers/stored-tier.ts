@@ -41,6 +41,10 @@ const MISS: TierLookup = { outcome: 'miss' };
 const OFF_BY_POLICY: TierLookup = { outcome: 'off', reason: 'policy' };
 const NOTHING: TierUsage = { entries: 0, sizeBytes: 0 };
 const CLOSE_WITHIN_MS = 4_000;
+/** Of a lane with more entries on disk, the books hold a sample. */
+const MOST_IN_BOOKS = 50_000;
+/** Memory has 1. */
+const RANKS = { l2: 2, l3: 3 } as const;
 
 /**
  * A tier on disk. Its writes are behind the caller and in the order of the calls.
@@ -61,7 +65,10 @@ export abstract class StoredTier implements Tier {
     this.rules = diskRules(name, options.lanes);
     const { clock, events } = options;
     const failed = (lost: readonly QueuedChange[]): void => {
-      for (const lane of this.rules.keys()) options.recorder(lane)?.tierError(name);
+      for (const lane of this.rules.keys()) {
+        options.recorder(lane)?.tierError(name);
+        options.lanes.get(lane)?.eviction?.ended(name);
+      }
       for (const { puts } of lost) if (puts !== undefined) this.supersede(puts.lane, puts.key);
     };
     this.supervisor = new StoreSupervisor({
@@ -73,6 +80,7 @@ export abstract class StoredTier implements Tier {
       admit: (environment) => this.admit(environment),
       serving: (store) => {
         this.superseded.removeFrom(store);
+        this.beginEvictions(store);
         this.serving();
       },
     });
@@ -180,6 +188,7 @@ export abstract class StoredTier implements Tier {
         gone.expired += expired;
         gone.evicted += evicted;
       }
+      await this.keepEviction(store, lane);
       await store.tend();
     } catch (error) {
       if (!(error instanceof StorageFault)) throw error;
@@ -192,6 +201,10 @@ export abstract class StoredTier implements Tier {
   }
 
   close(): Promise<void> {
+    const { store } = this.supervisor;
+    if (store !== undefined) {
+      for (const lane of this.rules.keys()) this.keepEviction(store, lane).catch(() => undefined);
+    }
     return this.supervisor.close(this.options.closeWithinMs ?? CLOSE_WITHIN_MS);
   }
 
@@ -213,6 +226,28 @@ export abstract class StoredTier implements Tier {
 
   /** What is written before the tier serves. */
   protected abstract begin(batch: EntryBatch): void;
+
+  /** Adaptive lanes learn what the store holds already. */
+  private beginEvictions(store: EntryStore): void {
+    for (const [lane, { maxEntries, maxBytes }] of this.rules) {
+      const eviction = this.options.lanes.get(lane)?.eviction;
+      if (eviction === undefined) continue;
+      eviction.serves(this.name, {
+        maxEntries,
+        maxBytes,
+        rank: RANKS[this.name],
+        mostInBooks: MOST_IN_BOOKS,
+        state: store.evictionState(lane),
+        entries: () => store.recentEntries(lane),
+      });
+    }
+  }
+
+  /** L2 ends with the process. */
+  private async keepEviction(store: EntryStore, lane: string): Promise<void> {
+    const state = this.name === 'l3' ? this.options.lanes.get(lane)?.eviction?.stateOf(this.name) : undefined;
+    if (state !== undefined) await store.keepEviction(lane, state);
+  }
 
   private async admit(environment: Environment): Promise<EntryStore | undefined> {
     let isAdmitted = false;
@@ -312,12 +347,13 @@ function diskRules(tier: 'l2' | 'l3', lanes: ReadonlyMap<string, ResolvedLane>):
   return rules;
 }
 
-function rulesOf(tier: 'l2' | 'l3', lane: string, { policy, strategy }: ResolvedLane): LaneRules {
+function rulesOf(tier: 'l2' | 'l3', lane: string, { policy, strategy, eviction }: ResolvedLane): LaneRules {
   const { maxEntries, maxBytes } = policy[tier];
   return {
     maxEntries,
     maxBytes,
     ...(policy.compression.enabled && { compressFrom: policy.compression.minBytes }),
+    ...(eviction !== undefined && { keeper: eviction.keeperOf(tier) }),
     ...(strategy !== undefined && {
       priority: (row, now) => strategy.getEvictionPriority(lane, viewOf(tier, row, now)),
     }),

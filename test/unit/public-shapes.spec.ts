@@ -138,6 +138,12 @@ describe('numbers', () => {
       readonly invalidations: Readonly<Record<Kind, number>>;
       readonly avgComputeMs: number;
       readonly timeSavedMs: number;
+      readonly timeSavedRate: number;
+      readonly eviction: {
+        readonly policy: 'lru' | 'adaptive' | 'strategy';
+        readonly leader?: string;
+        readonly shadows?: Readonly<Record<string, number>>;
+      };
       readonly speedUp: number;
       readonly policy: main.CachePolicy;
     }

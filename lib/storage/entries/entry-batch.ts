@@ -1,4 +1,5 @@
 import { physicalKey } from '../../entries/key.js';
+import type { Keeper } from '../../eviction/lane-eviction.js';
 import {
   encodeEntryRow,
   encodeKey,
@@ -37,6 +38,7 @@ export class EntryBatch {
     private readonly tables: EntryTables,
     private readonly usage: LaneUsage,
     readonly now: number,
+    private readonly keeperOf: (lane: string) => Keeper | undefined = () => undefined,
   ) {}
 
   /** Whether it is written even if nothing changes, to see that it can be. */
@@ -83,6 +85,7 @@ export class EntryBatch {
       parts: countParts(bytes.length),
     };
     this.stage(physical, { lane, stored, row, bytes });
+    this.keeperOf(lane)?.stored(row);
   }
 
   /** Whether there was something to remove. */
@@ -92,6 +95,7 @@ export class EntryBatch {
     const stored = draft === undefined ? this.tables.row(lane, key) : draft.stored;
     const row = draft === undefined ? stored : draft.row;
     if (row !== undefined) this.drop(lane, physical, stored, row);
+    this.keeperOf(lane)?.removed(key);
     return row !== undefined;
   }
 
@@ -100,6 +104,7 @@ export class EntryBatch {
     const physical = physicalKey(lane, row.key);
     const draft = this.drafts.get(physical);
     this.drop(lane, physical, draft === undefined ? row : draft.stored, row);
+    this.keeperOf(lane)?.evicted(row.key);
   }
 
   /** Moves the entry to the young end of the order of recency. */

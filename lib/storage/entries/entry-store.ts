@@ -12,6 +12,8 @@ const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** How long one slice of work may hold the event loop. */
 const SLICE_MS = 2;
 const SLICE_ENTRIES = 128;
+/** Enough to know what a lane keeps. */
+const MANY_ENTRIES = 65_536;
 
 export interface EntryStoreOptions {
   readonly environment: Environment;
@@ -117,6 +119,7 @@ export class EntryStore {
 
   /** Resolves to whether there was an entry, once it is gone for every later read. */
   async remove(lane: string, key: string): Promise<boolean> {
+    this.options.lanes.get(lane)?.keeper?.removed(key);
     if (this.pending.latest(lane, key) === undefined && !this.tables.has(lane, key)) return false;
     let found = false;
     const ended = this.pending.add(lane, key, undefined);
@@ -201,10 +204,27 @@ export class EntryStore {
     });
   }
 
+  /** What `keepEviction` was given last. */
+  evictionState(lane: string): string | undefined {
+    const bytes = this.tables.eviction.get(lane);
+    return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8');
+  }
+
+  /** Keeps what the lane's eviction goes on with after a restart. */
+  async keepEviction(lane: string, state: string): Promise<void> {
+    await this.change({}, (batch) => batch.set(this.tables.eviction, lane, Buffer.from(state)));
+  }
+
+  /** As `entries`, of a large lane only those that were used last. */
+  recentEntries(lane: string): AsyncGenerator<EntryRow> {
+    const { entries, sequence } = this.counts.of(lane);
+    return this.entries(lane, entries > MANY_ENTRIES ? sequence - MANY_ENTRIES : 0);
+  }
+
   /** The lane's entries, the least recently used first, each once. Entries that change during the listing may be missing. */
-  async *entries(lane: string): AsyncGenerator<EntryRow> {
+  async *entries(lane: string, first = 0): AsyncGenerator<EntryRow> {
     const seen = new Set<string>();
-    for (let from = 0; ; await nextTurn()) {
+    for (let from = first; ; await nextTurn()) {
       const rows = this.tables.leastRecent(lane, from, SLICE_ENTRIES);
       for (const row of rows) {
         if (seen.has(row.key)) continue;
@@ -262,7 +282,8 @@ export class EntryStore {
   /** If the batch may evict, noted uses are written first, so that the least recently used entry is evicted. */
   private async commit(fill: (batch: EntryBatch) => void): Promise<void> {
     this.limits.startBatch();
-    const batch = new EntryBatch(this.tables, this.counts, this.options.now());
+    const { lanes } = this.options;
+    const batch = new EntryBatch(this.tables, this.counts, this.options.now(), (lane) => lanes.get(lane)?.keeper);
     this.batchStarted = this.options.clock.monotonic();
     const usesFirst = this.recency.areDue || this.limits.mayEvict(this.options.lanes, LARGEST_BATCH);
     if (usesFirst) this.recency.applyTo(batch, () => this.isSpent());

@@ -1,4 +1,5 @@
 import { physicalKey } from '../../entries/key.js';
+import type { Keeper } from '../../eviction/lane-eviction.js';
 import { StorageFault, type Environment, type Table, type TableKey, type Transaction } from '../environment.js';
 
 /** Past every sequence and every time. */
@@ -11,7 +12,8 @@ const END = Number.MAX_VALUE;
  * `places`: physical key -> sequence;
  * `recency`: [lane, sequence] -> the entry's row, the least recently used first;
  * `expiry`: [lane, expiresAt, sequence] -> the key;
- * `usage`: lane -> what it holds.
+ * `usage`: lane -> what it holds;
+ * `eviction`: lane -> what its eviction goes on with after a restart.
  */
 export class EntryTables {
   readonly records: Table;
@@ -20,6 +22,7 @@ export class EntryTables {
   readonly recency: Table;
   readonly expiry: Table;
   readonly usage: Table;
+  readonly eviction: Table;
 
   constructor(environment: Environment) {
     this.records = environment.table('records');
@@ -28,6 +31,7 @@ export class EntryTables {
     this.recency = environment.table('recency');
     this.expiry = environment.table('expiry');
     this.usage = environment.table('usage');
+    this.eviction = environment.table('eviction');
   }
 
   /** The record's bytes as they were stored. Throws `StorageFault` when a part of them is missing. */
@@ -298,6 +302,8 @@ export interface LaneRules {
   readonly compressFrom?: number;
   /** Of the least recently used entries the one with the highest priority is evicted first. Absent: the least recently used. */
   readonly priority?: (entry: EntryRow, now: number) => number;
+  /** Decides what is evicted first, and learns what is stored and removed. */
+  readonly keeper?: Keeper | undefined;
 }
 
 /** An entry as it comes into the store. */

@@ -1,3 +1,4 @@
+import type { Keeper } from '../../eviction/lane-eviction.js';
 import type { EntryBatch } from './entry-batch.js';
 import type { EntryRow, EntryTables, LaneRules, LaneCount, LaneUsage } from './entry-tables.js';
 import { StorageFault } from '../environment.js';
@@ -5,6 +6,8 @@ import { StorageFault } from '../environment.js';
 /** How many of the least recently used a priority chooses among. */
 const WINDOW = 64;
 const READ_AHEAD = 32;
+/** Where only a sample of the keys is known, so many entries are looked at for one that may go. */
+const MOST_LOOKED_AT = 64;
 
 /** Who leaves a lane that is beyond its limits, for the length of one batch. */
 class Eviction {
@@ -22,7 +25,11 @@ class Eviction {
     private readonly batch: EntryBatch,
     private readonly lane: string,
     private readonly rules: LaneRules,
-  ) {}
+    /** Where the search for what may go was ended last, for lanes of which only a sample is known. */
+    private readonly hand: { sequence: number },
+  ) {
+    if (rules.keeper?.order === 'scan') this.from = hand.sequence;
+  }
 
   /** Evicts until `count` is within the rules, at most `limit` entries, and reports each. Returns how many. */
   enforce(count: LaneCount, evicted: (row: EntryRow, reason: 'entries' | 'bytes') => void, limit: number): number {
@@ -39,7 +46,9 @@ class Eviction {
   }
 
   private next(): EntryRow | undefined {
-    const { priority } = this.rules;
+    const { priority, keeper } = this.rules;
+    if (keeper?.order === 'named') return this.named(keeper) ?? this.pull();
+    if (keeper?.order === 'scan') return this.scanned(keeper);
     if (priority === undefined) return this.pull();
     while (this.window.length < WINDOW) {
       const row = this.pull();
@@ -52,6 +61,31 @@ class Eviction {
     }
     const victim = this.window.splice(chosen, 1)[0]?.row;
     return victim === undefined || this.isCurrent(victim) ? victim : this.next();
+  }
+
+  /** Undefined if the lane's policy would keep all that it knows. */
+  private named(keeper: Keeper): EntryRow | undefined {
+    for (let key = keeper.victim(); key !== undefined; key = keeper.victim()) {
+      const row = this.batch.find(this.lane, key);
+      if (row !== undefined) return row;
+      keeper.evicted(key);
+    }
+    return undefined;
+  }
+
+  /** Goes on from where the last search ended, and passes over what would be kept. */
+  private scanned(keeper: Keeper): EntryRow | undefined {
+    let row = this.pull();
+    if (row === undefined) {
+      this.index = this.stored.length;
+      this.from = 0;
+      row = this.pull();
+    }
+    for (let looked = 1; row !== undefined && looked < MOST_LOOKED_AT && keeper.keeps(row); looked++) {
+      row = this.pull() ?? row;
+    }
+    if (row !== undefined) this.hand.sequence = row.sequence + 1;
+    return row;
   }
 
   /** The least recently used entry that was not considered yet. Entries of the batch are younger than all others. */
@@ -104,6 +138,7 @@ export type EntryGone = (lane: string, key: string, reason: 'entries' | 'bytes' 
 export class LaneLimits {
   /** Of the batch being filled. */
   private readonly evictions = new Map<string, Eviction>();
+  private readonly hands = new Map<string, { sequence: number }>();
 
   constructor(
     private readonly tables: EntryTables,
@@ -122,6 +157,8 @@ export class LaneLimits {
     batch: { readonly entries: number; readonly bytes: number },
   ): boolean {
     for (const [lane, rules] of lanes) {
+      // Such a lane does not go by recency on disk.
+      if (rules.keeper?.order === 'named') continue;
       const { entries, sizeBytes } = this.usage.of(lane);
       if (entries + batch.entries > rules.maxEntries || sizeBytes + batch.bytes > rules.maxBytes) return true;
     }
@@ -133,7 +170,11 @@ export class LaneLimits {
     const count = this.usage.of(lane);
     if (exceeded(count, rules) === undefined) return 0;
     let eviction = this.evictions.get(lane);
-    if (eviction === undefined) this.evictions.set(lane, (eviction = new Eviction(this.tables, batch, lane, rules)));
+    if (eviction === undefined) {
+      let hand = this.hands.get(lane);
+      if (hand === undefined) this.hands.set(lane, (hand = { sequence: 0 }));
+      this.evictions.set(lane, (eviction = new Eviction(this.tables, batch, lane, rules, hand)));
+    }
     return eviction.enforce(count, (row, reason) => this.gone(lane, row.key, reason), limit);
   }
 

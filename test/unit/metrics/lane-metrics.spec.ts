@@ -41,6 +41,8 @@ describe('an unused lane', () => {
       hitRate: 0,
       avgComputeMs: 0,
       timeSavedMs: 0,
+      timeSavedRate: 0,
+      eviction: { policy: 'lru' },
       speedUp: 1,
       l1: { entries: 0, sizeBytes: 0, hits: 0, misses: 0, hitRate: 0 },
       policy: lanes.get('docs')?.policy,

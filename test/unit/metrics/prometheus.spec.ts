@@ -76,6 +76,7 @@ describe('the registry of an app', () => {
       lane_cache_tier_up: 'gauge',
       lane_cache_compute_seconds: 'histogram',
       lane_cache_time_saved_seconds_total: 'counter',
+      lane_cache_eviction_saved_ratio: 'gauge',
       lane_cache_checkpoints: 'gauge',
       lane_cache_checkpoint_bytes: 'gauge',
       lane_cache_faults_total: 'counter',
