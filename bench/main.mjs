@@ -11,12 +11,14 @@ import { memory } from './rows/memory.mjs';
 import { memoryHit } from './rows/memory-hit.mjs';
 import { million } from './rows/million.mjs';
 import { miss } from './rows/miss.mjs';
+import { present } from './rows/present.mjs';
 import { redisHit } from './rows/redis-hit.mjs';
 import { stalls } from './rows/stalls.mjs';
 import { Scratch } from './scratch.mjs';
 
 const ROWS = {
   l1: memoryHit,
+  present,
   cached: cachedHit,
   counting,
   disk: diskHit,

@@ -90,6 +90,16 @@ export class LaneManager {
     return (hit ?? read.get(this.context, key, options)) as Promise<T | undefined>;
   }
 
+  /**
+   * Returns the value that memory holds, without a promise, or undefined. It asks no disk and no server, computes nothing,
+   * and waits for nothing: while `get` would have to wait, it is a miss. What is returned is as fresh as from `get`. Counts
+   * as one request, with its hit or its miss. Throws KEY_INVALID and KEY_TOO_LONG.
+   */
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- as with `get`, the caller knows the type
+  getIfPresent<T = unknown>(key: string): T | undefined {
+    return read.getIfPresent(this.context, key) as T | undefined;
+  }
+
   /** Whether `get` would return a value. It counts no request and changes no recency. */
   async has(key: string): Promise<boolean> {
     return read.has(this.context, key);

@@ -35,6 +35,14 @@ export function hitInMemory(
   options: EntryOptions | undefined,
 ): Promise<unknown> | undefined {
   if (options !== undefined && !hasDefaultReadOptions(options)) return undefined;
+  const entry = currentInMemory(context, key);
+  if (entry === undefined) return undefined;
+  entry.promise ??= Promise.resolve(entry.held.kind === 'value' ? entry.held.value : undefined);
+  return entry.promise;
+}
+
+/** The entry in memory that can be returned as it is, counted as a hit. Undefined in any doubt. */
+function currentInMemory(context: LaneContext, key: string): MemoryEntry | undefined {
   const { shared } = context;
   const now = shared.life.now();
   const { sharedLog, hostLog } = shared;
@@ -45,8 +53,25 @@ export function hitInMemory(
   entry.accessCount++;
   entry.usedAt = now;
   countHit(context, key, 'l1', entry.computeMs);
-  entry.promise ??= Promise.resolve(entry.held.kind === 'value' ? entry.held.value : undefined);
-  return entry.promise;
+  return entry;
+}
+
+/** `getIfPresent`: the hot path without its promise, and what memory alone can answer besides. It waits for nothing. */
+export function getIfPresent(context: LaneContext, key: string): unknown {
+  const entry = currentInMemory(context, key);
+  if (entry !== undefined && entry.held.kind === 'value') return entry.held.value;
+  checkKey(key, context.lane);
+  look(context);
+  const reason = bypassReason(context, key);
+  if (reason !== undefined) {
+    countBypass(context, key, reason);
+    return undefined;
+  }
+  const fresh = freshInMemory(context, key, context.defaults);
+  if (fresh !== undefined) return heldValue(context, fresh).valueFor(context.defaults.isolation);
+  context.recorder.miss();
+  emitMiss(context, key, 'memory-only');
+  return undefined;
 }
 
 /** `getOrSet` after the hot path: checks the call, and waits if this process has to catch up with the shared log. */

@@ -54,6 +54,8 @@ export type MissReason =
   | 'version'
   | 'schema'
   | 'damaged'
+  /** Memory did not have it, and `getIfPresent` asks no other tier. */
+  | 'memory-only'
   | 'unknown';
 
 /** What an invalidation names. */

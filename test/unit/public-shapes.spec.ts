@@ -194,6 +194,7 @@ describe('the shapes of keys and checkpoints', () => {
   it('keeps its shape', () => {
     same<
       main.MissReason,
+      | 'memory-only'
       | 'never-seen'
       | 'expired'
       | 'invalidated'
