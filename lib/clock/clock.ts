@@ -44,6 +44,12 @@ export const afterThisStep = (run: () => void): void => nextTick(run);
 export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /**
+ * The wall clock counts whole milliseconds, so one of its steps may be this much longer than the time that has passed. Such a
+ * step is no jump: to take it as one at each reading makes the time run some percent too fast.
+ */
+const WALL_RESOLUTION_MS = 1;
+
+/**
  * The time by which entries expire, in epoch milliseconds.
  *
  * It advances by the larger of the monotonic and the wall step. So neither a suspended machine (its monotonic clock
@@ -76,7 +82,7 @@ export class LifeClock {
     if (steadyStep < this.readWallEveryMs) return this.life + steadyStep;
     const wall = this.clock.now();
     const wallStep = wall - this.wall;
-    const step = wallStep > steadyStep ? wallStep : steadyStep;
+    const step = wallStep > steadyStep + WALL_RESOLUTION_MS ? wallStep : steadyStep;
     if (step > 0) this.life += step;
     this.wall = wall;
     this.steady = steady;

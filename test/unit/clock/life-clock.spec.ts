@@ -45,6 +45,22 @@ describe('LifeClock', () => {
     expect(life.now()).toBe(5_000);
   });
 
+  it('runs as fast as real time beside a wall clock of whole milliseconds', () => {
+    let passedMs = 0;
+    const clock = {
+      now: () => Math.floor(1_000_000.5 + passedMs),
+      monotonic: () => passedMs,
+      schedule: () => () => undefined,
+    };
+    const life = new LifeClock(clock);
+    const start = life.now();
+    for (let reading = 0; reading < 10_000; reading++) {
+      passedMs += 7.4;
+      life.now();
+    }
+    expect(life.now() - start).toBeCloseTo(74_000, 3);
+  });
+
   it('of the machine advances between readings', () => {
     const life = new LifeClock(systemClock);
     const readings = Array.from({ length: 10_000 }, () => life.now());
