@@ -30,15 +30,19 @@ export async function* listEntries(context: LaneContext, pattern: KeyPattern | u
   const above: TierName[] = [];
   const slices = new Slices();
   const inMemory = Array.from(context.memory.values(), (entry) => entry.key);
+  // One that memory loses meanwhile is not listed again.
+  const yielded = new Set<string>();
   for (const key of inMemory) {
     await slices.after(workOf(key));
     const entry = matches(key) ? fromMemory(context, key) : undefined;
-    if (entry !== undefined) yield { ...entry, tiers: ['l1', ...(await tiersBelow(context, key))] };
+    if (entry === undefined) continue;
+    yielded.add(key);
+    yield { ...entry, tiers: ['l1', ...(await tiersBelow(context, key))] };
   }
   for (const tier of shared.below) {
     for await (const key of tier.keys(lane)) {
       await slices.after(workOf(key));
-      if (!matches(key) || fromMemory(context, key) !== undefined) continue;
+      if (yielded.has(key) || !matches(key) || fromMemory(context, key) !== undefined) continue;
       const tiers = await tiersBelow(context, key);
       if (tiers[0] !== tier.name || above.includes(tier.name)) continue;
       const entry = await fromTier(context, tier, key);

@@ -204,7 +204,7 @@ export class Invalidations {
   ): Promise<void> | undefined {
     const { hostLog, sharedLog } = this.shared;
     if (origin === 'remote') return undefined;
-    return hostLog?.publish(records, local, sharedLog === undefined ? undefined : publishing);
+    return hostLog?.publish(records, local, sharedLog && { by: sharedLog.by, settled: publishing });
   }
 
   private publish(records: readonly LogRecord[], local: Promise<unknown>, origin: Origin): Promise<boolean> {

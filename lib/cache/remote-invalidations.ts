@@ -19,7 +19,16 @@ export class RemoteInvalidations implements LogFollower {
     if (source === 'server') for (const tier of this.tiers('l3')) tier.hold();
   }
 
-  async follow({ kind, lane, subject, at }: SharedRecord): Promise<void> {
+  follow(record: SharedRecord): Promise<void> {
+    const { by } = record;
+    const done =
+      by === undefined || this.source === 'server' ? undefined : this.shared.sharedLog?.heardOnHost(record, by);
+    if (done === undefined) return this.carryOut(record);
+    this.pass();
+    return done.then(() => undefined);
+  }
+
+  private async carryOut({ kind, lane, subject, at }: SharedRecord): Promise<void> {
     if (lane === null) return this.everywhere(kind, subject, at);
     const context = this.laneContexts.get(lane);
     if (context === undefined && this.source === 'host') return this.ofOtherApps(kind, lane, subject);

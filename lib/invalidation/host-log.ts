@@ -5,7 +5,7 @@ import { LogFiles, type LogPlace } from '../storage/host-log/log-files.js';
 import type { LogSegment } from '../storage/host-log/log-segment.js';
 import type { LogJournal } from './journal.js';
 import { names, RecentRecords, type Standing, type Subject, WaitingOffers } from './recent-records.js';
-import type { HostLogPort, LogFollower, SharedRecord } from './shared-log.js';
+import type { HostLogPort, LogFollower, ServerPublishing, SharedRecord } from './shared-log.js';
 
 interface HostLogOptions {
   /** The folder of the log. */
@@ -45,6 +45,8 @@ interface OwnRecord {
   /** Following has come to it. */
   isEchoed: boolean;
   isSynced: boolean;
+  /** It may be appended: a server that gets it too has it, or does not get it now. */
+  isDue: boolean;
 }
 
 /** A record as it was read. */
@@ -199,26 +201,29 @@ export class HostLog implements HostLogPort {
   publish(
     records: readonly SharedRecord[],
     local: Promise<unknown>,
-    after: Promise<unknown> | undefined,
+    server?: ServerPublishing,
   ): Promise<void> | undefined {
     if (this.current.state !== 'on') return undefined;
     const { life, ownsL3 } = this.options;
     const [time, isInL3] = [life.now(), ownsL3()];
     const settled: Promise<void>[] = [];
-    const made = records.map(({ kind, lane, subject }): readonly [number, OwnRecord] => {
+    const made = records.map(({ kind, lane, subject }): OwnRecord => {
       const { promise, settle } = settleable();
       settled.push(promise);
       const number = ++this.numbers;
       const record = kind === 'expire' ? { kind, lane, subject, at: time } : { kind, lane, subject };
-      const body = JSON.stringify([this.author, number, time, kind, lane, subject]);
-      return [number, { record, local, isInL3, body, settle, segment: undefined, isEchoed: false, isSynced: false }];
+      const body = JSON.stringify([this.author, number, time, kind, lane, subject, ...(server ? [server.by] : [])]);
+      const progress = { segment: undefined, isEchoed: false, isSynced: false, isDue: server === undefined };
+      const own: OwnRecord = { record, local, isInL3, body, settle, ...progress };
+      this.own.set(number, own);
+      return own;
     });
     const append = (): void => {
-      for (const [number, own] of made) this.own.set(number, own);
+      for (const own of made) own.isDue = true;
       this.publishing ??= this.appendAll().finally(() => (this.publishing = undefined));
     };
-    if (after === undefined) append();
-    else after.then(append, append);
+    if (server === undefined) append();
+    else server.settled.then(append, append);
     return Promise.all(settled).then(() => undefined);
   }
 
@@ -345,7 +350,7 @@ export class HostLog implements HostLogPort {
   private async appendAll(): Promise<void> {
     // The calls of one step share an append.
     await Promise.resolve();
-    while (this.own.size > 0) {
+    while ([...this.own.values()].some(({ isDue }) => isDue)) {
       if (this.current.state !== 'on') await this.open();
       const { current } = this;
       if (current.state !== 'on') return this.settleAll(new Error('the log of the directory cannot be used'));
@@ -359,7 +364,7 @@ export class HostLog implements HostLogPort {
 
   private async appendOnce(files: LogFiles): Promise<void> {
     const { segment } = files;
-    const waiting = [...this.own.values()].filter((own) => own.segment === undefined);
+    const waiting = [...this.own.values()].filter((own) => own.isDue && own.segment === undefined);
     for (const own of waiting) {
       own.segment = segment;
       own.isSynced = false;
@@ -408,6 +413,8 @@ function settleable(): { readonly promise: Promise<void>; readonly settle: (erro
   return { promise, settle: (error) => parts.settle?.(error) };
 }
 
+const textOr = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+
 /** A body that cannot be read may have named anything. */
 function collect(into: Heard[], body: string, place: LogPlace): void {
   const everything: Heard = {
@@ -418,12 +425,12 @@ function collect(into: Heard[], body: string, place: LogPlace): void {
     place,
   };
   try {
-    const [author, number, time, kind, lane, subject]: readonly unknown[] = JSON.parse(body);
+    const [author, number, time, kind, lane, subject, by]: readonly unknown[] = JSON.parse(body);
     const known = INVALIDATION_KINDS.find((one) => one === kind);
     const isWhole = typeof author === 'string' && typeof number === 'number' && typeof time === 'number';
     if (!isWhole || known === undefined || typeof subject !== 'string') into.push(everything);
     else if (lane === null || typeof lane === 'string')
-      into.push({ author, number, time, place, record: { kind: known, lane, subject, at: time } });
+      into.push({ author, number, time, place, record: { kind: known, lane, subject, at: time, by: textOr(by) } });
     else into.push(everything);
   } catch {
     into.push(everything);

@@ -4,6 +4,8 @@ import type { LogRecord, StoredCursor } from './journal.js';
 export interface SharedRecord extends Omit<LogRecord, 'position'> {
   /** When the ttl ended, for `expire`. Epoch ms, by the life clock. Default: when the record is applied. */
   readonly at?: number;
+  /** Under which name the author publishes the record to the server, in the log of a directory. */
+  readonly by?: string | undefined;
 }
 
 /** A place in the shared log. Sequence numbers are comparable within a generation only. */
@@ -17,6 +19,13 @@ export interface SharedLog {
    * INVALIDATION_PENDING when neither is so in time. `local` settles when the tiers of this process have carried it out.
    */
   publish(records: readonly LogRecord[], local: Promise<unknown>): Promise<boolean>;
+  /** Marks the records of this process. */
+  readonly by: string;
+  /**
+   * The log of the directory has a record that `by` publishes here as well. Returns what has carried it out if this log had
+   * it first; else the record is to be followed now, and not when this log has it.
+   */
+  heardOnHost(record: SharedRecord, by: string): Promise<unknown> | undefined;
   /** This process has been disconnected for so long that nothing shared may be served. */
   readonly isStale: boolean;
   /**
@@ -48,13 +57,19 @@ export interface HostLogPort {
   /**
    * Appends local records for the other processes. Resolves when they are durable, and in the order of the log. Rejects when
    * that cannot be had. Undefined while there is no log. `local` settles when the tiers of this process have carried it out.
-   * Nothing is appended before `after` has settled.
+   * Where the records are published to a server as well, nothing is appended before that has settled.
    */
   publish(
     records: readonly SharedRecord[],
     local: Promise<unknown>,
-    after: Promise<unknown> | undefined,
+    server?: ServerPublishing,
   ): Promise<void> | undefined;
+}
+
+/** That records are published to a server. */
+export interface ServerPublishing {
+  readonly by: string;
+  readonly settled: Promise<unknown>;
 }
 
 /** The cache, as the shared log sees it. All that memory and flights need is done in the step of the call. */

@@ -11,6 +11,8 @@ function instance(...below: readonly ModelTier[]) {
   const log = {
     publish: () => Promise.resolve(false),
     isStale: false,
+    by: 'nobody else',
+    heardOnHost: () => undefined,
     caughtUpUntil: Infinity,
     whenCaughtUp: () => Promise.resolve(),
   };

@@ -104,6 +104,8 @@ describe('an instance whose event loop was blocked', () => {
     const log = {
       publish: () => Promise.resolve(false),
       isStale: false,
+      by: 'nobody else',
+      heardOnHost: () => undefined,
       caughtUpUntil: clock.now() + 1_000,
       whenCaughtUp: () => Promise.resolve(),
     };
@@ -136,6 +138,8 @@ describe('an instance whose event loop was blocked', () => {
     const log = {
       publish: () => Promise.resolve(false),
       isStale: false,
+      by: 'nobody else',
+      heardOnHost: () => undefined,
       caughtUpUntil: clock.now() + 1_000,
       whenCaughtUp: () => new Promise<void>((resolve) => (hear = resolve)),
     };

@@ -5,6 +5,7 @@ import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import type { LogRecord } from '../../invalidation/journal.js';
 import type { LogCursor, Outbox, SharedLog, SharedRecord } from '../../invalidation/shared-log.js';
 import type { FreshnessWindow } from './freshness.js';
+import { HostRecords } from './host-records.js';
 import type { KeySpace } from '../keys.js';
 import type { Connection } from '../client/connection.js';
 import { memberOf, inUtf8, packTags, names, type Named } from './record-codec.js';
@@ -74,6 +75,11 @@ export class RedisSharedLog implements SharedLog {
 
   whenCaughtUp(): Promise<void> {
     return this.options.freshness.whenCaughtUp();
+  }
+
+  heardOnHost(record: SharedRecord, by: string): Promise<unknown> | undefined {
+    if (record.lane !== null && !this.options.lanes.has(record.lane)) return undefined;
+    return this.outgoing.ofHost.onHost(record, by);
   }
 
   /** The server has a record of this process that was not followed yet. */
@@ -344,6 +350,8 @@ export class OutgoingQueue {
   private readonly waiting = new Set<OutgoingRecord>();
   private readonly awaitingEcho = new Set<OutgoingRecord>();
   private snapshot: readonly OutgoingRecord[] | undefined;
+  /** Of the other processes of the directory. */
+  readonly ofHost = new HostRecords();
 
   constructor(private readonly outbox: () => Outbox | undefined) {}
 
@@ -352,9 +360,10 @@ export class OutgoingQueue {
   }
 
   /** A snapshot, including records that the server has and that have not been followed yet. */
-  get unheard(): readonly OutgoingRecord[] {
+  get unheard(): readonly Pick<OutgoingRecord, 'record'>[] {
     this.snapshot ??= [...this.waiting, ...this.awaitingEcho];
-    return this.snapshot;
+    const { unpublished } = this.ofHost;
+    return unpublished.length === 0 ? this.snapshot : [...this.snapshot, ...unpublished];
   }
 
   has(record: OutgoingRecord): boolean {
@@ -413,6 +422,6 @@ async function settleWith(one: OutgoingRecord, dropped: readonly OutgoingRecord[
 }
 
 /** Whether one of these records names the entry. */
-export function anyMatches(records: readonly OutgoingRecord[], entry: Named): boolean {
+export function anyMatches(records: readonly Pick<OutgoingRecord, 'record'>[], entry: Named): boolean {
   return records.some(({ record }) => names(record, entry));
 }

@@ -233,8 +233,12 @@ export class LogSubscriber {
 
   private apply({ record, by }: Pick<OutgoingRecord, 'record' | 'by'>, cursor: LogCursor): void {
     const { cursors, follower, position, log, applied } = this.options;
-    if (by === log.by) follower.pass();
-    else this.settle(follower.follow(record));
+    const follow = (): Promise<void> => {
+      const work = follower.follow(record);
+      this.settle(work);
+      return work;
+    };
+    if (by === log.by || !log.outgoing.ofHost.onServer(record, by, follow)) follower.pass();
     applied.apply(record, cursor.sequence);
     if (record.kind === 'pattern') applied.patterns.learn(memberOf(record), cursor.sequence);
     cursors.note(position(), cursor);

@@ -38,7 +38,7 @@ export class LookUp implements Wanted {
    * not been followed yet are judged here.
    */
   private readonly birth: number;
-  private readonly unheard: readonly OutgoingRecord[];
+  private readonly unheard: readonly Pick<OutgoingRecord, 'record'>[];
 
   constructor(
     private readonly options: LookUpParts,
