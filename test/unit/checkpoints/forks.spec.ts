@@ -114,14 +114,14 @@ describe('a listing by metadata', () => {
   it('reads about as many rows as it finds, however many versions there are', async () => {
     const { service, environment } = checkpointsInMemory();
     const save = (n: number): Promise<unknown> =>
-      service.cacheCheckpoint(`${n}`, n, { metadata: { all: true, rare: n % 500 === 7, nth: n } });
-    for (let n = 0; n < 2_000; n += 100) await Promise.all(Array.from({ length: 100 }, (_, more) => save(n + more)));
+      service.cacheCheckpoint(`${n}`, n, { metadata: { all: true, rare: n % 150 === 7, nth: n } });
+    for (let n = 0; n < 600; n += 100) await Promise.all(Array.from({ length: 100 }, (_, more) => save(n + more)));
     const reads = async (metadata: Record<string, number | boolean>): Promise<number> => {
       const before = environment.reads;
       await service.list({ metadata });
       return environment.reads - before;
     };
-    expect(await reads({ nth: 1_234 })).toBeLessThan(10);
+    expect(await reads({ nth: 234 })).toBeLessThan(10);
     expect(await reads({ all: true, rare: true })).toBeLessThan(200);
     expect(await reads({ rare: true, all: true, nth: 7 })).toBeLessThan(100);
   });
