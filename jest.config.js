@@ -4,6 +4,7 @@ export default {
   testEnvironmentOptions: { globalsCleanup: 'off' },
   roots: ['<rootDir>/test'],
   reporters: ['default', '<rootDir>/test/support/fault-table-reporter.js'],
+  testSequencer: '<rootDir>/test/support/longest-first.js',
   testMatch: ['**/*.spec.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
