@@ -33,7 +33,7 @@ export function expectCached(cache: LaneManager, key: string): CachedAssertions 
       const entry = await find(cache, key);
       if (entry === undefined) return;
       const { tiers, remainingMs } = entry;
-      const where = `it is in ${tiers.join(', ')} for another ${remainingMs} ms`;
+      const where = `it is in ${tiers.join(', ')} for another ${Math.round(remainingMs)} ms`;
       throw failed(`Expected ${subject} not to be cached, but ${where}.`, entry, undefined);
     },
     async toHaveTags(...tags) {
@@ -48,7 +48,7 @@ export function expectCached(cache: LaneManager, key: string): CachedAssertions 
       const { remainingMs } = await present(`to expire within ${within} ms`);
       if (remainingMs <= within) return;
       throw failed(
-        `Expected ${subject} to expire within ${within} ms; it has ${remainingMs} ms left.`,
+        `Expected ${subject} to expire within ${within} ms; it has ${Math.round(remainingMs)} ms left.`,
         remainingMs,
         within,
       );

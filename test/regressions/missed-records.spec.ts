@@ -1,80 +1,19 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { nextTurn } from '../../lib/clock/clock.js';
 import type { CacheManager } from '../../lib/app/cache-app.js';
-import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { seededRandom } from '../../lib/testing/seeded-random.js';
-import { SharedDisk, SharedInstance } from '../model/shared-log/instance.js';
-import { Jobs } from '../support/jobs.js';
-import { ModelNetwork } from '../support/model-network.js';
-import { ModelRedis } from '../support/model-redis.js';
-
-const POLICY = { onDisconnect: 'serve', trustPersistence: false, coalesce: 'process' } as const;
-
-/** Two instances over one server, each with a way to it of its own. */
-class Pair {
-  readonly clock = new FakeClock();
-  readonly server = new ModelRedis(() => this.clock.now());
-  readonly networks = [new ModelNetwork(this.server, this.clock), new ModelNetwork(this.server, this.clock)] as const;
-  readonly disk = new SharedDisk();
-  /** Whose messages rest where they are. */
-  readonly held = new Set<ModelNetwork>();
-  private readonly jobs = new Jobs();
-  private living: readonly SharedInstance[] = [];
-
-  /** The first has a disk. */
-  start(at: 0 | 1): SharedInstance {
-    const life = { instance: at, bornAt: 0, isDurable: at === 0 };
-    const { clock, jobs } = this;
-    const instance = new SharedInstance(
-      { ...life, connectedAt: undefined, hasConnected: false, spoiltMs: 0 },
-      { clock, jobs, network: this.networks[at], disk: at === 0 ? this.disk : undefined, ...POLICY },
-    );
-    this.living = [...this.living, instance];
-    return instance;
-  }
-
-  async pass(ms: number): Promise<void> {
-    for (let left = ms; left > 0; left -= 20) {
-      await this.clock.advance('20ms');
-      await this.settle();
-    }
-  }
-
-  async settle(): Promise<void> {
-    for (;;) {
-      await nextTurn();
-      const [step] = this.networks.filter((one) => !this.held.has(one)).flatMap(({ steps }) => steps);
-      if (step === undefined) break;
-      step();
-    }
-    this.jobs.run(0);
-    for (const { l3 } of this.living) while ((l3?.queued ?? 0) > 0) l3?.commit();
-    await nextTurn();
-  }
-
-  /** What a call comes to while messages and time go on. */
-  async during<T>(call: Promise<T>): Promise<T> {
-    let isOver = false;
-    const over = (): void => void (isOver = true);
-    call.then(over, over);
-    for (let n = 0; !isOver && n < 500; n++) await this.pass(20);
-    return call;
-  }
-
-  end(): void {
-    for (const instance of this.living) if (instance.isAlive) instance.kill();
-  }
-}
+import type { SharedInstance } from '../model/shared-log/instance.js';
+import { InstancePair } from '../support/instance-pair.js';
 
 describe('records that an instance cannot have', () => {
-  let pair: Pair;
+  let pair: InstancePair;
   let one: SharedInstance;
   let other: SharedInstance;
 
   const held = async (key: string): Promise<unknown> => pair.during(one.app.manager().get(key));
 
   beforeEach(async () => {
-    pair = new Pair();
+    pair = new InstancePair();
     one = pair.start(0);
     other = pair.start(1);
     await pair.pass(500);
@@ -131,12 +70,12 @@ describe('records that an instance cannot have', () => {
 
 describe('a value that another instance sets', () => {
   const SCHEDULES = 12;
-  let pair: Pair;
+  let pair: InstancePair;
   let one: CacheManager;
   let other: CacheManager;
 
   beforeEach(async () => {
-    pair = new Pair();
+    pair = new InstancePair();
     const [first, second] = [pair.start(0), pair.start(1)];
     await pair.pass(500);
     one = first.app.manager();
