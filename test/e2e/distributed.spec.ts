@@ -47,6 +47,26 @@ describeWithRedis(
       expect(other.getMetrics().l4.state).toBe('on');
     });
 
+    it('find all that one of them stores by one call, which turns no tier off', async () => {
+      const lanes = { standard: { l1: { maxEntries: 5_000 } } } as const;
+      const [one, other] = [await open({ lanes, directory: await caches.directory() }), await open({ lanes })];
+      const keys = Array.from({ length: 2_000 }, (_, n) => `bulk:${n}`);
+      expect(
+        await one.setMany(
+          keys.map((key, n) => [key, n] as const),
+          { tags: ['bulk', 'all'] },
+        ),
+      ).toBe(keys.length);
+      await one.flush();
+      const { l2, l3, l4 } = one.getMetrics();
+      expect([l2.state, l3.state, l4.state]).toEqual(['on', 'on', 'on']);
+      expect(await other.getMany(keys)).toEqual(new Map(keys.map((key, n) => [key, n])));
+      const hears = heard(other);
+      await one.invalidateByTag('bulk');
+      await hears;
+      expect((await other.getMany(keys)).size).toBe(0);
+    }, 60_000);
+
     it('forget a value once one of them has seen a newer one that it does not store', async () => {
       const [one, other] = [await open(), await open()];
       const newer: Record<string, () => Promise<unknown>> = {

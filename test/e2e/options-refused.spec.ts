@@ -232,6 +232,17 @@ describe('a call of the cache', () => {
   });
 });
 
+describe('options', () => {
+  it('that a hit in memory does not need are refused by the first call, which misses', async () => {
+    const cache = await caches.open();
+    const ask = (): Promise<string> => cache.getOrSet('k', () => 'computed', wrong({ tagz: ['t'] }));
+    await expect(ask()).rejects.toMatchObject({ code: 'OPTIONS_INVALID', message: expect.stringContaining("'tags'") });
+    expect(await cache.has('k')).toBe(false);
+    await cache.set('k', 'held');
+    expect(await ask()).toBe('held');
+  });
+});
+
 describe('a ttl that was meant in milliseconds', () => {
   const warnings = (): { readonly texts: string[]; readonly logger: never } => {
     const texts: string[] = [];

@@ -28,13 +28,15 @@ export class Connection {
   private answers: 'in-time' | 'late' = 'in-time';
   private reject: (error: Error) => void = () => undefined;
   private hasFailed = false;
+  /** How many commands the server has answered. */
+  private answered = 0;
 
   static async open(template: RedisPort, clock: Clock, settings: ConnectionOptions): Promise<Connection> {
     const opening = [template.duplicate(), template.duplicate()] as const;
     try {
       const both = Promise.all(opening);
       const [commands, follower] = await withDeadline(clock, both, OPEN_WITHIN_MS, 'connecting to Redis');
-      return new Connection(commands, follower, settings);
+      return new Connection(commands, follower, clock, settings);
     } catch (error) {
       for (const one of opening) {
         one.then(
@@ -49,6 +51,7 @@ export class Connection {
   private constructor(
     private readonly commands: RedisPort,
     readonly follower: RedisPort,
+    private readonly clock: Clock,
     private readonly settings: ConnectionOptions,
   ) {
     this.failure = new Promise((_, reject) => (this.reject = reject));
@@ -70,6 +73,14 @@ export class Connection {
     return this.noting(script.run(this.commands, keys, args, this.settings.timeoutMs));
   }
 
+  /**
+   * As `run`, for commands of which many are on their way at once: those ahead in the queue are this process's own load. The
+   * deadline begins anew as long as the server answers any of them.
+   */
+  async runInQueue(script: Script, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> {
+    return this.noting(this.whileAnswering(script.run(this.commands, keys, args, Infinity)));
+  }
+
   async command(args: readonly RedisArgument[]): Promise<unknown> {
     return this.noting(this.commands.command(args, { timeoutMs: this.settings.timeoutMs }));
   }
@@ -85,9 +96,22 @@ export class Connection {
     await Promise.allSettled([this.commands.close(), this.follower.close()]);
   }
 
+  private async whileAnswering<T>(sent: Promise<T>): Promise<T> {
+    for (;;) {
+      const before = this.answered;
+      try {
+        return await withDeadline(this.clock, sent, this.settings.timeoutMs, 'Redis');
+      } catch (error) {
+        if (!(error instanceof DeadlineError) || this.answered === before || this.hasFailed) throw error;
+      }
+    }
+  }
+
   private async noting<T>(answer: Promise<T>): Promise<T> {
     try {
-      return await this.settings.hold.during(answer);
+      const given = await this.settings.hold.during(answer);
+      this.answered++;
+      return given;
     } catch (error) {
       if (error instanceof DeadlineError && this.isSound) {
         this.answers = 'late';

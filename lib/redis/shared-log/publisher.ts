@@ -58,6 +58,8 @@ export class RedisSharedLog implements SharedLog {
   /** The records of this step, by position. */
   private fresh = new Map<number, OutgoingRecord>();
   private outgoingEntries = 0;
+  /** How many records the server has taken. */
+  private appended = 0;
   private onAppend: (record: OutgoingRecord, cursor: LogCursor) => void = () => undefined;
   private takenUp: Outbox | undefined;
 
@@ -203,6 +205,7 @@ export class RedisSharedLog implements SharedLog {
       if (answer.outcome !== 'appended') return false;
       const { sequence, held } = answer;
       this.outgoing.acknowledged(record);
+      this.appended++;
       const echoed = (): void => {
         this.outgoing.echoed(record);
         record.settle(held);
@@ -221,16 +224,20 @@ export class RedisSharedLog implements SharedLog {
     }
   }
 
-  /** The server has a deadline. The echo has none: it comes, or the connection fails and nothing is waited for. */
+  /** The server has a deadline, which begins anew while it takes other records. The echo has none: it comes, or the connection fails and nothing is waited for. */
   private async settleWithin(records: readonly OutgoingRecord[]): Promise<boolean> {
     const { clock, timeoutMs, outbox } = this.options;
     const accepted = Promise.all(records.map((record) => record.accepted));
     const isKeepable = outbox() !== undefined;
-    try {
-      const waitMs = this.target === undefined && isKeepable ? 0 : timeoutMs;
-      await withDeadline(clock, accepted, waitMs, 'Redis');
-    } catch {
-      return this.keep(records);
+    for (let isAccepted = false; !isAccepted;) {
+      const before = this.appended;
+      try {
+        const waitMs = this.target === undefined && isKeepable ? 0 : timeoutMs;
+        await withDeadline(clock, accepted, waitMs, 'Redis');
+        isAccepted = true;
+      } catch {
+        if (this.target === undefined || this.appended === before) return this.keep(records);
+      }
     }
     return (await Promise.all(records.map((record) => record.published))).includes(true);
   }
@@ -275,7 +282,7 @@ export async function appendRecord(
   const value = entry === undefined ? [] : valueOf(entry);
   outgoing.entry = undefined;
   const script = entry === undefined ? APPEND : APPEND_SET;
-  const reply = await connection.run(script, [...keys.log, ...target], [...args, ...value]);
+  const reply = await connection.runInQueue(script, [...keys.log, ...target], [...args, ...value]);
   if (!Array.isArray(reply)) return { outcome: 'other-generation' };
   const [sequence, gone] = listOf(reply);
   return { outcome: 'appended', sequence: numberOf(sequence), held: numberOf(gone) > 0 };

@@ -149,7 +149,12 @@ export class RedisTier extends DistributedTier {
     const value = [lane, keyMember(lane, key), `${lifeMs}`, packTags(tags), await packing.pack(lane, bytes)];
     for (let judged = 0; judged < JUDGED_AT_MOST; judged++) {
       if (patterns.match({ lane, key, tags }, sequence)) return;
-      const reply = await connection.run(WRITE, names, [generation, `${sequence}`, `${patterns.known}`, ...value]);
+      const reply = await connection.runInQueue(WRITE, names, [
+        generation,
+        `${sequence}`,
+        `${patterns.known}`,
+        ...value,
+      ]);
       if (!Array.isArray(reply)) return;
       patterns.learnAll(textsOf(reply));
     }
