@@ -13,6 +13,7 @@ import { million } from './rows/million.mjs';
 import { miss } from './rows/miss.mjs';
 import { present } from './rows/present.mjs';
 import { redisHit } from './rows/redis-hit.mjs';
+import { start } from './rows/start.mjs';
 import { stalls } from './rows/stalls.mjs';
 import { Scratch } from './scratch.mjs';
 
@@ -28,6 +29,7 @@ const ROWS = {
   stalls,
   memory,
   million,
+  start,
   checkpoints,
   eviction,
 };
