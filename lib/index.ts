@@ -13,6 +13,7 @@ export { getLaneToken, LANE_CACHE } from './lanes/policy.js';
 
 export { Cached } from './decorators/cached.decorator.js';
 export type { CachedOptions } from './decorators/cached.decorator.js';
+export type { WarmRule } from './decorators/method-registry.js';
 export { CachePut } from './decorators/cache-put.decorator.js';
 export type { CachePutOptions } from './decorators/cache-put.decorator.js';
 export { CacheInvalidate } from './decorators/cache-invalidate.decorator.js';
@@ -68,8 +69,10 @@ export type {
   EntryOptions,
   ReadOptions,
   StaleValue,
+  WarmOptions,
   WriteOptions,
 } from './cache/call-options.js';
+export type { WarmReport } from './cache/warm.js';
 export type { StandardSchema } from './cache/schema-check.js';
 export type { CacheableType, ClassOf, TypeEntry } from './entries/codec/class-kinds.js';
 export type { TierName } from './entries/tier-name.js';

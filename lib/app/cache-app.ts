@@ -6,6 +6,7 @@ import { laneOptions } from '../cache/call-options.js';
 import { GuardedTier } from '../cache/guarded-tier.js';
 import { Invalidations } from '../cache/invalidate.js';
 import type { LaneContext, SharedContext } from '../cache/lane-context.js';
+import { fillMemory } from '../cache/warm.js';
 import type { ManagerContext } from '../cache/manager-context.js';
 import { RemoteInvalidations } from '../cache/remote-invalidations.js';
 import { CheckpointCleaner } from '../checkpoints/checkpoint-cleaner.js';
@@ -192,6 +193,7 @@ export class App implements LaneCacheApp {
   private readonly hostFollower: RemoteInvalidations;
   private readonly shared: SharedContext;
   private readonly managers: ReadonlyMap<string, CacheManager>;
+  private readonly laneContexts: ReadonlyMap<string, LaneContext>;
   private readonly sweeper: Sweeper;
   private closing: Promise<void> | undefined;
 
@@ -234,6 +236,7 @@ export class App implements LaneCacheApp {
     const shared = sharedContextOf(context, this.tiers, opened);
     this.shared = shared;
     const laneContexts = laneContextsOf(context, this.tiers, shared);
+    this.laneContexts = laneContexts;
     const invalidations = new Invalidations(shared, laneContexts);
     this.follower = backend && new RemoteInvalidations(shared, laneContexts, invalidations);
     this.hostFollower = new RemoteInvalidations(shared, laneContexts, invalidations, 'host');
@@ -272,6 +275,7 @@ export class App implements LaneCacheApp {
     }
     if (this.follower !== undefined) await backend?.start(this.follower);
     else await this.shareEntries();
+    for (const laneContext of this.laneContexts.values()) fillFromL3(laneContext);
   }
 
   /** Instances that share a server are told by it what their host's owner of L3 may not know yet. */
@@ -429,6 +433,15 @@ function laneContextsOf(
       },
     ]),
   );
+}
+
+/** Behind the start, the memory of an adaptive lane gets what saved most before the restart. */
+function fillFromL3(laneContext: LaneContext): void {
+  const { eviction, policy } = laneContext;
+  if (!policy.l3.enabled) return;
+  eviction?.whenLearnt(() => {
+    fillMemory(laneContext, eviction.best(policy.l1.maxEntries)).catch(() => undefined);
+  });
 }
 
 function keepsCheckpointsOnServer({ options }: AppContext): boolean {

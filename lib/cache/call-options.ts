@@ -8,6 +8,7 @@ import {
   type Kind,
   anything,
   coded,
+  count,
   finite,
   flag,
   inWords,
@@ -111,13 +112,16 @@ export const entryRules = { ...reading, ...fresh, forceFresh: flag };
 
 export const WRITE_OPTIONS = defineOptions<WriteOptions>('Options of a call', writing);
 export const READ_OPTIONS = defineOptions<ReadOptions>('Options of a call', reading);
-export const ENTRY_OPTIONS = defineOptions<EntryOptions>('Options of a call', {
-  ...fresh,
-  ...writing,
-  ...reading,
-  forceFresh: flag,
-  signal,
-});
+const entering: Kinds<EntryOptions> = { ...fresh, ...writing, ...reading, forceFresh: flag, signal };
+export const ENTRY_OPTIONS = defineOptions<EntryOptions>('Options of a call', entering);
+
+/** How keys are warmed. */
+export interface WarmOptions extends EntryOptions {
+  /** How many keys are computed at a time. Default 2. */
+  readonly concurrency?: number;
+}
+
+export const WARM_OPTIONS = defineOptions<WarmOptions>('warm', { ...entering, concurrency: count });
 
 /** One call's options over its lane's policy, in milliseconds. */
 export interface CallOptions {

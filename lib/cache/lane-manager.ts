@@ -17,11 +17,14 @@ import { MemorySpace } from '../tiers/memory-tier.js';
 import {
   ENTRY_OPTIONS,
   READ_OPTIONS,
+  WARM_OPTIONS,
   WRITE_OPTIONS,
   type Compute,
+  type ComputeContext,
   type ComputeMany,
   type EntryOptions,
   type ReadOptions,
+  type WarmOptions,
   type WriteOptions,
 } from './call-options.js';
 import { EncodedValue } from './encoded-value.js';
@@ -45,6 +48,7 @@ import type { ManagerContext } from './manager-context.js';
 import { OlderValues } from './older-values.js';
 import * as read from './read.js';
 import { computeAndSet, set as store, setMany as storeMany } from './set.js';
+import { DEFAULT_CONCURRENCY, warmAll, type Warming, type WarmReport } from './warm.js';
 import { checkCompute, checkKeys, CLEAR_OPTIONS, optionsOf } from './validate-call.js';
 
 /** One lane of the cache, as callers use it. */
@@ -151,6 +155,33 @@ export class LaneManager {
     const ready = read.whenReady(this.context, checked, call);
     if (ready !== undefined) await ready;
     return (await getOrSetMany(this.context, this.inFlight, asked)) as Map<string, T>;
+  }
+
+  /**
+   * Computes and stores the keys that no tier has, a few at a time. What fails is counted, and fails nothing else. It ends
+   * early when the cache closes or the signal aborts; then the counts add up to less than the keys.
+   */
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- with `T` in its place nothing is inferred
+  async warm<T>(
+    keys: readonly string[],
+    compute: (key: string, ctx: ComputeContext<T>) => T | PromiseLike<T>,
+    options: WarmOptions = {},
+  ): Promise<WarmReport> {
+    const { concurrency = DEFAULT_CONCURRENCY, ...entry } = WARM_OPTIONS.read(options, { lane: this.lane });
+    const items = checkKeys(keys, this.lane);
+    checkCompute(compute, this.lane);
+    optionsOf(this.context, entry, ENTRY_OPTIONS);
+    const warm = async (key: string): Promise<'computed' | 'present'> => {
+      if (entry.forceFresh !== true && (await this.has(key))) return 'present';
+      await this.getOrSet<T>(key, (ctx) => compute(key, ctx), entry);
+      return 'computed';
+    };
+    return this.warmCalls({ source: 'warm()', items, concurrency, signal: entry.signal, warm });
+  }
+
+  /** @internal for `@Cached({ warm })` */
+  warmCalls<T>(warming: Warming<T>): Promise<WarmReport> {
+    return warmAll(this.context, warming);
   }
 
   /**

@@ -117,7 +117,12 @@ export function store(context: LaneContext, candidate: CandidateValue, params: S
 }
 
 /** Copies what a tier had into the tiers above it, with its remaining life. */
-export function promote(context: LaneContext, found: Found, refreshAhead: number | null): void {
+export function promote(
+  context: LaneContext,
+  found: Found,
+  refreshAhead: number | null,
+  origin: 'found' | 'given' = 'found',
+): void {
   const { record, encoded, expiresAt } = found;
   const { position } = context.shared.log;
   const { key, tags, birth, storedAt, computeMs, schemaVersion } = record;
@@ -125,7 +130,7 @@ export function promote(context: LaneContext, found: Found, refreshAhead: number
   if (!mayReplace(context, key, { birth, flight: 0 })) return;
   const fields = { key, tags, birth, flight: 0, storedAt, expiresAt, staleUntil, computeMs, schemaVersion };
   const entry = entryOf(context, encoded, refreshAhead, fields);
-  context.eviction?.requested(requestedOf(entry, record.bytes.length), 'found');
+  context.eviction?.requested(requestedOf(entry, record.bytes.length), origin);
   place(context, position, entry, new FoundRecord(record, staleUntil), found.tier);
 }
 

@@ -78,9 +78,13 @@ export class BootChecks {
   }
 
   private checkScope({ site, cached }: DecoratedMethod, provided: Provided): void {
-    if (cached?.prefixFor === undefined) return;
+    if (cached?.prefixFor === undefined && cached?.warm === undefined) return;
     const reason = requestScopeOf(provided);
     if (reason === undefined) return;
+    if (cached.warm !== undefined) {
+      const problem = `'warm' needs an instance that is there when the app starts, and the class has one per request, because ${reason}.`;
+      throw decoratorError(site, problem);
+    }
     throw decoratorError(
       site,
       `the class has one instance per request, because ${reason}, so its result may depend on the user. Give it a key that names everything the result depends on, or take the method to a class of its own.`,

@@ -9,6 +9,7 @@ import {
   decorationSite,
   decoratorError,
   register,
+  type WarmRule,
 } from './method-registry.js';
 import { DefaultKeys, MethodPrefix } from './keys.js';
 import { entryAdvice, resultRules, type EntryRules } from './entry-advice.js';
@@ -17,7 +18,7 @@ import { keySpec, OF_DECORATORS, readOptions } from './option-checks.js';
 import { compileKey, compileTags, whyUnrendered, type KeySpec } from './specs.js';
 import { unencodablePart, type ListedClasses } from '../entries/arguments.js';
 import { entryRules } from '../cache/call-options.js';
-import { nonEmpty, defineOptions } from '../options/options-shape.js';
+import { count, fn, nonEmpty, defineOptions, required } from '../options/options-shape.js';
 
 /**
  * How a method's results are cached. Freshness options, `isolation`, `schema` and `version` are those of `getOrSet`.
@@ -33,11 +34,19 @@ export interface CachedOptions<M extends AsyncMethod = AnyAsyncMethod, C extends
    * An app in which two methods have the same prefix does not boot.
    */
   readonly name?: string;
+  /** Calls that are computed after the app has begun to serve, and by cron. Not for providers that exist per request. */
+  readonly warm?: WarmRule;
 }
+
+const WARM = defineOptions<WarmRule>(
+  '@Cached',
+  { args: required(fn), at: nonEmpty, concurrency: count },
+  OF_DECORATORS,
+);
 
 const CACHED_OPTIONS = defineOptions<CachedOptions>(
   '@Cached',
-  { ...resultRules, key: keySpec, name: nonEmpty, ...entryRules },
+  { ...resultRules, key: keySpec, name: nonEmpty, warm: WARM, ...entryRules },
   OF_DECORATORS,
 );
 
@@ -83,7 +92,12 @@ export function Cached<M extends AsyncMethod = AnyAsyncMethod, C extends object 
       site,
       lane: options.lane,
       templates: [...(key?.templates ?? []), ...(tagged?.templates ?? [])],
-      cached: { prefixFor: key === undefined ? (type) => prefix.of(type) : undefined, keyFor, whyNoKey },
+      cached: {
+        prefixFor: key === undefined ? (type) => prefix.of(type) : undefined,
+        keyFor,
+        whyNoKey,
+        warm: options.warm,
+      },
       storesUnder: key?.templates[0],
     });
     const advice = entryAdvice({

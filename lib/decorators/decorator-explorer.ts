@@ -1,11 +1,19 @@
-import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
-import { DiscoveryService } from '@nestjs/core';
+import {
+  Inject,
+  Injectable,
+  type OnApplicationBootstrap,
+  type OnModuleDestroy,
+  type OnModuleInit,
+  Optional,
+} from '@nestjs/common';
+import { DiscoveryService, HttpAdapterHost } from '@nestjs/core';
 import type { LaneManager } from '../cache/lane-manager.js';
 import { LANE_CACHE } from '../lanes/policy.js';
 import { completed } from './stand-in.js';
 import { BootChecks, type Provided } from './boot-checks.js';
 import { setManager, INJECTED, type Managed } from './method-wrapper.js';
-import { hasDecoratedMethods } from './method-registry.js';
+import { decoratedMethods, hasDecoratedMethods } from './method-registry.js';
+import { WarmUp } from './warm-up.js';
 
 /**
  * Explores the app once at boot: checks the decorated classes, and sets the manager on instances from `useFactory` and
@@ -15,14 +23,17 @@ import { hasDecoratedMethods } from './method-registry.js';
  * makes later, per request. They run uncached, with one warning per class.
  */
 @Injectable()
-export class DecoratorExplorer implements OnModuleInit {
+export class DecoratorExplorer implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
   private readonly manager: LaneManager;
+  private readonly warmUp: WarmUp;
 
   constructor(
     @Inject(LANE_CACHE) manager: LaneManager,
     @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
+    @Optional() @Inject(HttpAdapterHost) http?: HttpAdapterHost,
   ) {
     this.manager = completed(manager);
+    this.warmUp = new WarmUp(this.manager, http);
   }
 
   async onModuleInit(): Promise<void> {
@@ -35,13 +46,26 @@ export class DecoratorExplorer implements OnModuleInit {
     }
   }
 
+  onApplicationBootstrap(): void {
+    this.warmUp.start();
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.warmUp.stop();
+  }
+
   private explore(): void {
     const checks = new BootChecks(this.manager);
     for (const provided of [...this.discovery.getProviders(), ...this.discovery.getControllers()]) {
       const made = instancesOf(provided);
       const type = provided.isNotMetatype ? made[0]?.constructor : provided.metatype;
       if (type !== undefined && type !== null) checks.check(type, provided);
-      for (const instance of made) if (instance[INJECTED] === undefined) setManager(instance, this.manager);
+      for (const instance of made) {
+        if (instance[INJECTED] === undefined) setManager(instance, this.manager);
+        if (provided.isDependencyTreeStatic()) {
+          for (const method of decoratedMethods(Object.getPrototypeOf(instance))) this.warmUp.add(method, instance);
+        }
+      }
     }
   }
 }

@@ -119,6 +119,16 @@ export function decorationSite(
 /** A metadata key; a string, so that the ESM and the CommonJS copy of the package share it. */
 const METHODS = 'nestjs-lane-cache:methods';
 
+/** Calls of a method that are computed ahead. */
+export interface WarmRule {
+  /** Lists of arguments, one for each call. Called with the instance as `this`, after the app has begun to serve and at each `at`. */
+  readonly args: () => readonly (readonly unknown[])[] | Promise<readonly (readonly unknown[])[]>;
+  /** A cron expression. Default: only after boot. */
+  readonly at?: string;
+  /** How many calls run at a time. Default 2. */
+  readonly concurrency?: number;
+}
+
 /** What a decorator registers for the checks at boot and for `keyFor`. */
 export interface DecoratedMethod {
   readonly site: DecorationSite;
@@ -143,6 +153,8 @@ interface CachedMethod {
   readonly keyFor: (call: Call, listed: ListedClasses) => string | undefined;
   /** Why `keyFor` gave none, as sentences. */
   readonly whyNoKey: (call: Call, listed: ListedClasses) => string;
+  /** Calls to compute ahead. */
+  readonly warm: WarmRule | undefined;
 }
 
 export interface ClassReference {

@@ -63,6 +63,9 @@ function fallbacksFor(standIn: StandIn): object {
     close: async () => undefined,
     snapshots: { runStep: async (_id: string, run: () => unknown) => run() },
     classNameOf: nothing,
+    has: async () => false,
+    warmCalls: async () => undefined,
+    fault: nothing,
     bypass: nothing,
     warnOnce: nothing,
   };

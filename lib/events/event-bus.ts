@@ -129,5 +129,6 @@ function openOutlets(report: ListenerReport): Outlets {
     step: new Outlet('step', report),
     workflow: new Outlet('workflow', report),
     cleanup: new Outlet('cleanup', report),
+    warm: new Outlet('warm', report),
   };
 }

@@ -6,6 +6,7 @@ import {
   checkpointText,
   workflowText,
   cleanupText,
+  warmText,
   hostText,
   ownerText,
   plainText,
@@ -133,6 +134,11 @@ function logHousekeeping(events: LaneCacheEvents, target: LogTarget, debug: Writ
       else debug(sweepText(event));
     }),
     events.on('cleanup', (event) => target.log(cleanupText(event))),
+    events.on('warm', (event) => {
+      if (event.state === 'started' || event.state === 'running') debug(warmText(event));
+      else if (event.failed > 0) target.warn(warmText(event));
+      else target.log(warmText(event));
+    }),
   ];
 }
 

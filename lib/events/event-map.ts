@@ -70,6 +70,21 @@ export interface LaneCacheEventMap {
   };
   quarantine: { readonly directory: string; readonly movedTo: string; readonly cause: string };
   sweep: SweepReport;
+  /** A list of keys or calls is warmed. `running`: some are done. `stopped`: the cache closed before all were. */
+  warm: {
+    readonly lane: string;
+    /** `warm()`, or the method that says `warm`. */
+    readonly source: string;
+    readonly state: 'started' | 'running' | 'done' | 'stopped';
+    readonly total: number;
+    readonly computed: number;
+    /** A tier had them. */
+    readonly present: number;
+    readonly failed: number;
+    readonly durationMs: number;
+    /** Of the first that failed. */
+    readonly error?: unknown;
+  };
   /** What the app handed in threw, rejected, did not answer, or answered what has no meaning. */
   fault: Fault;
   checkpoint: {

@@ -103,6 +103,12 @@ export function workflowText({ action, workflow, removed = 0 }: Told<'workflow'>
   return `Workflow ${shownKey(workflow)} ${what}.`;
 }
 
+export function warmText({ lane, source, state, total, computed, present, failed, error }: Told<'warm'>): string {
+  const done = `${computed} computed, ${present} present, ${failed} failed, of ${total}`;
+  const verb = { started: 'begins', running: 'goes on', done: 'is done', stopped: 'was stopped' }[state];
+  return `Warming lane '${lane}' by ${source} ${verb}: ${done}.${error === undefined ? '' : ` First failure: ${causeText(error)}`}`;
+}
+
 export function cleanupText({ removed, bytes, pinnedKept, newestOfId, dryRun }: Told<'cleanup'>): string {
   const verb = dryRun ? 'would remove' : 'removed';
   const pinned = pinnedKept === 0 ? '' : `; kept as pinned: ${pinnedKept}`;

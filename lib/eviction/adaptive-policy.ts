@@ -219,6 +219,20 @@ export class AdaptivePolicy {
     this.slots.release(slot);
   }
 
+  /** Keys that the lane holds, those first whose uses would have taken the longest to compute. */
+  best(limit: number): readonly string[] {
+    const held: { readonly key: string; readonly saves: number }[] = [];
+    for (let slot = 0; slot < this.slots.end; slot++) {
+      const key = this.keys[slot];
+      if (key === undefined) continue;
+      held.push({ key, saves: this.sketch.estimate(this.slots.hashOf(slot)) * this.slots.costOf(slot) });
+    }
+    return held
+      .toSorted((a, b) => b.saves - a.saves)
+      .slice(0, limit)
+      .map(({ key }) => key);
+  }
+
   /** Removes what has expired and only shadows still hold. */
   sweep(): void {
     const now = this.now();

@@ -80,6 +80,8 @@ export class LaneEviction {
   private policy: AdaptivePolicy | undefined;
   private usesInMemory: ((report: ReportUse) => void) | undefined;
   private isReading = false;
+  private hasLearnt = false;
+  private learnt: (() => void) | undefined;
   private rawBytes = 0;
   private storedBytes = 0;
 
@@ -146,6 +148,17 @@ export class LaneEviction {
     return policy && JSON.stringify(policy.state);
   }
 
+  /** `run` is called whenever the books hold what a tier held before, also if that has been so already. */
+  whenLearnt(run: () => void): void {
+    this.learnt = run;
+    if (this.hasLearnt) run();
+  }
+
+  /** The keys whose entries save most, the best first. */
+  best(limit: number): readonly string[] {
+    return this.options.mode === 'rule' ? (this.policy?.best(limit) ?? []) : [];
+  }
+
   get report(): EvictionReport | undefined {
     const policy = this.policyNow();
     return policy && { leader: policy.leader, shadows: policy.savedShares };
@@ -194,6 +207,8 @@ export class LaneEviction {
         if (this.policy !== policy) return;
         policy.learn(entry);
       }
+      this.hasLearnt = true;
+      this.learnt?.();
     } catch {
       // A tier that cannot be read has reported it. The policy knows what is stored from here on.
     }

@@ -149,6 +149,7 @@ const EVENTS = [
   'step',
   'workflow',
   'cleanup',
+  'warm',
   'fault',
 ] as const;
 

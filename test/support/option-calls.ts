@@ -108,6 +108,7 @@ export const OPTION_CALLS: Readonly<Record<string, OptionCall>> = {
   'CacheManager.getOrSetMany': {
     call: ({ cache, compute }, given) => cache.getOrSetMany(['new'], () => new Map([['new', compute()]]), given),
   },
+  'CacheManager.warm': { call: ({ cache, compute }, given) => cache.warm(['new'], compute, given) },
   'CacheManager.clearAll': { call: ({ cache }, given) => cache.clearAll(given) },
   'LaneCacheEvents.once': { call: ({ cache }, given) => cache.events.once('quarantine', given) },
   'CheckpointService.cacheCheckpoint': {
@@ -142,7 +143,7 @@ export const OPTION_CALLS: Readonly<Record<string, OptionCall>> = {
     call: (_, given) => boot(LaneCacheTestingModule.forRoot(given)),
     around: { '.types[]': () => ({ type: Money }) },
   },
-  Cached: { call: (_, given) => declare(Cached(given)) },
+  Cached: { call: (_, given) => declare(Cached(given)), around: { '.warm': () => ({ args: () => [] }) } },
   CachePut: { call: (_, given) => declare(CachePut(given)), around: { '': () => ({ key: 'key' }) } },
   CacheInvalidate: {
     call: (_, given) => declare(CacheInvalidate(given)),

@@ -255,6 +255,7 @@ describe('events and errors', () => {
       | 'step'
       | 'workflow'
       | 'cleanup'
+      | 'warm'
     >(true);
     same<
       main.LaneCacheErrorCode,
