@@ -75,6 +75,37 @@ describe('links in the documentation', () => {
   });
 });
 
+describe('links in what is packed', () => {
+  const { files, repository } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  const parts: readonly string[] = files;
+  const address = String(repository.url).replace(/^git\+|\.git$/g, '');
+  const isUnder = (path: string, parent: string): boolean => path === parent || path.startsWith(`${parent}/`);
+  const isPacked = (path: string): boolean =>
+    parts.some((part) => isUnder(path, part)) &&
+    !parts.some((part) => isUnder(path, part.replace(/^!/, '')) && part[0] === '!');
+  const packed = PAGES.filter(({ path }) => isPacked(path));
+
+  it('lead to packed files, or to the repository', () => {
+    expect(packed.length).toBeGreaterThan(15);
+    const links = packed.flatMap((page) => page.links);
+    expect(links.filter(({ path }) => path !== undefined && !isPacked(path))).toEqual([]);
+  });
+
+  it('lead to files of the repository that exist', () => {
+    const texts = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...packed.map(({ path }) => path)];
+    const found = texts.flatMap(
+      (page) => readFileSync(join(ROOT, page), 'utf8').match(/https:\/\/github\.com\/[^)\s#]+/g) ?? [],
+    );
+    const inside = found.filter((link) => /\/(blob|tree)\/main\//.test(link));
+    expect(inside.length).toBeGreaterThan(0);
+    const dead = inside.filter((link) => {
+      const [before, path = ''] = link.split(/\/(?:blob|tree)\/main\//);
+      return before !== address || !existsSync(join(ROOT, path));
+    });
+    expect(dead).toEqual([]);
+  });
+});
+
 describe('the page of errors', () => {
   const text = readFileSync(join(ROOT, 'docs/errors.md'), 'utf8');
   const source = readFileSync(join(ROOT, 'lib/errors/lane-cache.error.ts'), 'utf8');
