@@ -83,7 +83,7 @@ export interface LaneCacheOptions {
 export interface DistributedOptions {
   /** `redis://` or `rediss://`, with user and password if need be. Needs `redis` or `ioredis` to be installed. */
   readonly url?: string;
-  /** A client of `redis` or `ioredis`, or a RedisPort of 'nestjs-lane-cache/redis'. Exactly one of url and client. */
+  /** A client or a cluster of `redis` or `ioredis`, or a RedisPort of 'nestjs-lane-cache/redis'. Exactly one of url and client. */
   readonly client?: object;
   /** Separates apps on one server. Default 'lane-cache'. */
   readonly prefix?: string;

@@ -2,8 +2,8 @@ import { physicalKey } from '../entries/key.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 
 /**
- * The names of an app's keys. All carry the same hash tag, so that in a Redis Cluster a script finds all it touches on
- * one node.
+ * The names of an app's keys. Those of the log carry the same hash tag, so that in a Redis Cluster a script finds all it
+ * touches on one node. Entries do as well, unless they are spread over the nodes.
  *
  * `meta` (hash: generation, run id, sequence number, floors, clears), `stream` (the records, capped), `keys` and `tags`
  * (sorted sets: position of the latest record of each key and tag, bounded), `patterns` (sorted set of the recent
@@ -17,15 +17,17 @@ export class KeySpace {
   readonly patterns: string;
   readonly released: string;
   private readonly root: string;
+  private readonly rootOfEntries: string;
 
   /** Throws OPTIONS_INVALID for a prefix that is empty or has a brace. */
-  constructor(prefix: string) {
+  constructor(prefix: string, entries: 'beside-the-log' | 'spread' = 'beside-the-log') {
     if (typeof prefix !== 'string' || prefix === '' || /[{}]/.test(prefix)) {
       throw new LaneCacheError('OPTIONS_INVALID', 'distributed.prefix must be a text without braces.', {
         field: 'distributed.prefix',
       });
     }
     this.root = `{${prefix}}`;
+    this.rootOfEntries = entries === 'spread' ? prefix : this.root;
     this.meta = `${this.root}:meta`;
     this.stream = `${this.root}:stream`;
     this.keys = `${this.root}:keys`;
@@ -40,7 +42,7 @@ export class KeySpace {
   }
 
   entry(generation: string, lane: string, key: string): string {
-    return `${this.root}:e:${generation}:${physicalKey(lane, key)}`;
+    return `${this.rootOfEntries}:e:${generation}:${physicalKey(lane, key)}`;
   }
 
   lease(lane: string, key: string): string {

@@ -17,11 +17,13 @@ import { KeySpace } from './keys.js';
 import { Leases } from './leases.js';
 import { LogSubscriber } from './shared-log/subscriber.js';
 import { RecordEnvelope, type SharedLane, RecordSeal } from './tier/record-envelope.js';
-import type { RedisPort } from './client/redis-client.js';
+import { isRedisClusterPort, type RedisClusterPort, type RedisPort } from './client/redis-client.js';
 import { RedisSharedLog } from './shared-log/publisher.js';
 import { RedisTier } from './tier/redis-tier.js';
 import { Connection } from './client/connection.js';
-import { templateClient } from './client/connect.js';
+import { clusterOf, templateClient } from './client/connect.js';
+import { ClusterRouter } from './client/cluster-router.js';
+import { SpreadEntries } from './tier/spread-entries.js';
 
 export interface RedisBackendOptions {
   readonly url: string | undefined;
@@ -54,6 +56,14 @@ const RECONNECTS = { firstMs: 100, longestMs: 2_000 };
 /** How long an app waits at boot for a server that does not answer. */
 const BOOT_WITHIN_MS = 1_000;
 
+/** Stands among the codes of errors that were reported. */
+const SILENT_NODE = 'silent node';
+
+const routed = (router: ClusterRouter, keys: KeySpace): readonly [ClusterRouter, RedisPort] => [
+  router,
+  router.templateOf(keys.meta),
+];
+
 const takesTurns = (lanes: ReadonlyMap<string, SharedLane>): boolean =>
   [...lanes.values()].some(({ coalesces }) => coalesces);
 
@@ -66,7 +76,9 @@ export class RedisBackend {
   private readonly leases: Leases;
   private store: CheckpointStore | undefined;
   private readonly cursors = new CursorHistory();
-  private readonly applied = new AppliedInvalidations();
+  private readonly applied: AppliedInvalidations;
+  /** From which connections to the node of the log are duplicated. */
+  private readonly template: RedisPort;
   private readonly serverTime = new ServerTime();
   private readonly keys: KeySpace;
   private readonly staleness: Staleness;
@@ -87,22 +99,31 @@ export class RedisBackend {
 
   /** Throws OPTIONS_INVALID. */
   static async prepare(settings: RedisBackendOptions): Promise<RedisBackend> {
-    return new RedisBackend(settings, await templateClient(settings));
+    return new RedisBackend(settings, clusterOf(settings.client) ?? (await templateClient(settings)));
   }
 
-  /** Nothing is connected before `start`. `template` is the port from which connections are duplicated. */
+  /** Nothing is connected before `start`. `client` is the port from which connections are duplicated, or a cluster. */
   constructor(
     private readonly settings: RedisBackendOptions,
-    private readonly template: RedisPort,
+    client: RedisPort | RedisClusterPort,
   ) {
     const { prefix, clock, commandTimeoutMs: timeoutMs, logLength, lanes, outbox, life, position } = settings;
-    const keys = new KeySpace(prefix);
+    const places = isRedisClusterPort(client) ? 'spread' : 'beside-the-log';
+    const keys = new KeySpace(prefix, places);
+    const applied = new AppliedInvalidations(places);
     this.keys = keys;
-    const { cursors, applied, serverTime } = this;
+    this.applied = applied;
+    const { cursors, serverTime } = this;
     const limitMs = settings.onDisconnect === 'bypass' ? CUT_OFF_AFTER_MS : settings.maxStalenessMs;
     this.staleness = new Staleness(clock, limitMs, () => this.follower?.suspect());
     const isStale = (): boolean => this.staleness.isStale;
     const { hold } = this;
+    const changed = (error: Error | undefined): void => this.nodeChanged(error);
+    const [router, template] = isRedisClusterPort(client)
+      ? routed(new ClusterRouter(client, clock, { timeoutMs, hold, changed }), keys)
+      : ([undefined, client] as const);
+    this.template = template;
+    const entries = router && new SpreadEntries({ router, keys, applied, cursors, serverTime, life });
     const refused = (error: unknown): void => this.refused(error);
     const freshness = new FreshnessWindow({ clock, life, holdsForMs: CUT_OFF_AFTER_MS, waitMs: timeoutMs, hold });
     this.freshness = freshness;
@@ -117,6 +138,7 @@ export class RedisBackend {
       freshness,
       hold,
       refused,
+      spread: entries,
     });
     this.shared = log;
     this.log = log;
@@ -128,6 +150,7 @@ export class RedisBackend {
       applied,
       serverTime,
       log,
+      spread: router && entries && { router, entries },
       position,
       packing: new RecordEnvelope(lanes, new RecordSeal(settings.hmacKey)),
       connection: () => this.connection,
@@ -251,6 +274,15 @@ export class RedisBackend {
   /** The server has refused a command. That the connection was lost, or that it is late, is reported elsewhere. */
   private refused(error: unknown): void {
     if (this.isNewRefusal(error)) this.report(this.current, `Redis refuses commands: ${String(error)}`, error);
+  }
+
+  /** A node with entries no longer answers in time, or does again. */
+  private nodeChanged(error: Error | undefined): void {
+    if (error === undefined) this.refusals.delete(SILENT_NODE);
+    else if (!this.refusals.has(SILENT_NODE)) {
+      this.refusals.add(SILENT_NODE);
+      this.report(this.current, `a node of the cluster does not answer: ${error.message}`, error);
+    }
   }
 
   /** Reports each change, and while nothing changes each new refusal of the server. */

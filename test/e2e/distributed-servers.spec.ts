@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { Cluster, Redis } from 'ioredis';
+import { Redis } from 'ioredis';
 import { createClient } from 'redis';
 import { CacheManager, type LaneCacheEvent } from '../../lib/index.js';
 import type { RedisPort } from '../../lib/redis/index.js';
@@ -115,13 +115,6 @@ describeWithRedis(
         close: async () => redis?.disconnect(),
       });
       await share(() => ({ client: portOf(undefined) }));
-    });
-
-    it('a client of a whole cluster is refused', async () => {
-      const client = new Cluster([{ host: '127.0.0.1', port: 1 }], { lazyConnect: true });
-      const opening = CacheManager.fromSettings({ directory: false, distributed: { client } });
-      await expect(opening).rejects.toMatchObject({ code: 'OPTIONS_INVALID', field: 'distributed.client' });
-      client.disconnect();
     });
 
     it('TLS and a user with a password', async () => {

@@ -1,7 +1,7 @@
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
-import { fromIoredis, isIoredis } from './ioredis-client.js';
-import { fromNodeRedis, isNodeRedis } from './node-redis-client.js';
-import { isRedisPort, type RedisPort } from './redis-client.js';
+import { fromIoredis, IoredisCluster, isIoredis, isIoredisCluster } from './ioredis-client.js';
+import { fromNodeRedis, isNodeRedis, isNodeRedisCluster, NodeRedisCluster } from './node-redis-client.js';
+import { isRedisPort, type RedisClusterPort, type RedisPort } from './redis-client.js';
 
 /** Where the server is: exactly one of the two. */
 export interface RedisAddress {
@@ -21,11 +21,21 @@ export async function templateClient({ url, client }: RedisAddress): Promise<Red
   return fromUrl(checkedUrl(url));
 }
 
+/** Opens the connections of a client of a whole cluster. Undefined for another client. */
+export function clusterOf(client: object | undefined): RedisClusterPort | undefined {
+  if (client === undefined) return undefined;
+  if (isNodeRedisCluster(client)) return new NodeRedisCluster(client);
+  return isIoredisCluster(client) ? new IoredisCluster(client) : undefined;
+}
+
 function clientOf(client: object): RedisPort {
   if (isRedisPort(client)) return client;
   if (isNodeRedis(client)) return fromNodeRedis(client);
   if (isIoredis(client)) return fromIoredis(client);
-  throw invalid('client', 'is neither a client of one server (of `redis` or `ioredis`) nor a RedisPort');
+  throw invalid(
+    'client',
+    'is neither a client of `redis` or `ioredis`, of one server or of a cluster, nor a RedisPort',
+  );
 }
 
 function checkedUrl(url: string | undefined): string {

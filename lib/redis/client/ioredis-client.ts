@@ -1,5 +1,13 @@
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
-import { answer, ConnectionState, type RedisArgument, type RedisPort } from './redis-client.js';
+import {
+  type AddressMap,
+  answer,
+  ConnectionState,
+  reachable,
+  type RedisArgument,
+  type RedisClusterPort,
+  type RedisPort,
+} from './redis-client.js';
 
 /** The parts of an `ioredis` client that are used. */
 interface ForeignIoredis {
@@ -32,8 +40,69 @@ export function fromIoredis(client: object): RedisPort {
 }
 
 export function isIoredis(client: object): client is ForeignIoredis {
-  const isCluster = 'isCluster' in client && client.isCluster === true;
-  return 'callBuffer' in client && 'status' in client && 'duplicate' in client && !isCluster;
+  return 'callBuffer' in client && 'status' in client && 'duplicate' in client && !isIoredisCluster(client);
+}
+
+/** The parts of a `Cluster` of `ioredis` that are used. */
+interface ForeignIoredisCluster {
+  readonly options: { readonly natMap?: AddressMap };
+  duplicate(startupNodes: readonly [], overrides: object): ForeignIoredisCluster;
+  connect(): Promise<unknown>;
+  disconnect(): void;
+  nodes(role: 'master'): readonly (ForeignIoredis & {
+    readonly options: { readonly host?: string; readonly port?: number };
+  })[];
+  on(event: string, listener: (...args: unknown[]) => void): unknown;
+}
+
+export function isIoredisCluster(client: object): client is ForeignIoredisCluster {
+  return 'isCluster' in client && client.isCluster === true && 'nodes' in client && 'duplicate' in client;
+}
+
+/** A cluster that is asked for its nodes once. */
+const FOR_ONE_QUESTION = Object.freeze({
+  lazyConnect: true,
+  enableOfflineQueue: false,
+  clusterRetryStrategy: () => null,
+});
+
+/** Opens connections as a `Cluster` of `ioredis` does. It may be unconnected; it is used as a template. */
+export class IoredisCluster implements RedisClusterPort {
+  private node: ForeignIoredis | undefined;
+
+  constructor(private readonly cluster: ForeignIoredisCluster) {}
+
+  async seed(): Promise<string> {
+    const own = this.cluster.duplicate([], FOR_ONE_QUESTION);
+    own.on('error', () => undefined);
+    try {
+      await own.connect();
+      const [node] = own.nodes('master');
+      if (node === undefined) throw new Error('the cluster has no master');
+      this.node = node;
+      return `${node.options.host}:${node.options.port}`;
+    } finally {
+      own.disconnect();
+    }
+  }
+
+  async open(address: string): Promise<RedisPort> {
+    if (this.node === undefined) await this.seed();
+    if (this.node === undefined) throw new Error('the cluster has no master');
+    return connected(this.node.duplicate({ ...FOR_ONE_LIFE, ...reachable(this.cluster.options.natMap, address) }));
+  }
+}
+
+async function connected(client: ForeignIoredis): Promise<RedisPort> {
+  const port = new IoredisAdapter(client, 'owned');
+  try {
+    await client.connect();
+    client.stream?.unref();
+  } catch (error) {
+    await port.close();
+    throw error;
+  }
+  return port;
 }
 
 class IoredisAdapter implements RedisPort {
@@ -65,16 +134,7 @@ class IoredisAdapter implements RedisPort {
   }
 
   async duplicate(): Promise<RedisPort> {
-    const client = this.client.duplicate(FOR_ONE_LIFE);
-    const port = new IoredisAdapter(client, 'owned');
-    try {
-      await client.connect();
-      client.stream?.unref();
-    } catch (error) {
-      await port.close();
-      throw error;
-    }
-    return port;
+    return connected(this.client.duplicate(FOR_ONE_LIFE));
   }
 
   onStateChange(listener: (connected: boolean) => void): () => void {

@@ -1,9 +1,18 @@
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
-import { answer, ConnectionState, type RedisArgument, type RedisPort } from './redis-client.js';
+import {
+  type AddressMap,
+  answer,
+  ConnectionState,
+  reachable,
+  type RedisArgument,
+  type RedisClusterPort,
+  type RedisPort,
+} from './redis-client.js';
 
 /** The parts of a node-redis client (package `redis`) that are used. */
 interface ForeignNodeRedis {
   readonly isReady: boolean;
+  readonly options?: { readonly socket?: object };
   sendCommand(args: readonly (string | Buffer)[], options?: object): Promise<unknown>;
   duplicate(overrides?: object): ForeignNodeRedis;
   connect(): Promise<unknown>;
@@ -28,7 +37,69 @@ export function fromNodeRedis(client: object): RedisPort {
 }
 
 export function isNodeRedis(client: object): client is ForeignNodeRedis {
-  return 'sendCommand' in client && 'isReady' in client && 'duplicate' in client && 'destroy' in client;
+  const isClient = 'sendCommand' in client && 'isReady' in client && 'duplicate' in client && 'destroy' in client;
+  return isClient && !isNodeRedisCluster(client);
+}
+
+/** The parts of a cluster of node-redis that are used. */
+interface ForeignNodeRedisCluster {
+  readonly masters: readonly { readonly host: string; readonly port: number }[];
+  readonly _options?: { readonly nodeAddressMap?: AddressMap };
+  nodeClient(node: object): Promise<ForeignNodeRedis> | ForeignNodeRedis;
+  duplicate(overrides: object): ForeignNodeRedisCluster;
+  connect(): Promise<unknown>;
+  destroy(): void;
+  on(event: string, listener: (...args: unknown[]) => void): unknown;
+}
+
+export function isNodeRedisCluster(client: object): client is ForeignNodeRedisCluster {
+  return 'nodeClient' in client && 'masters' in client && 'duplicate' in client;
+}
+
+/** Opens connections as a cluster of node-redis does. It may be unconnected; it is used as a template. */
+export class NodeRedisCluster implements RedisClusterPort {
+  private node: ForeignNodeRedis | undefined;
+
+  constructor(private readonly cluster: ForeignNodeRedisCluster) {}
+
+  async seed(): Promise<string> {
+    const own = this.cluster.duplicate({ minimizeConnections: true });
+    own.on('error', () => undefined);
+    try {
+      await own.connect();
+      const [master] = own.masters;
+      if (master === undefined) throw new Error('the cluster has no master');
+      this.node = await own.nodeClient(master);
+      return `${master.host}:${master.port}`;
+    } finally {
+      own.destroy();
+    }
+  }
+
+  async open(address: string): Promise<RedisPort> {
+    if (this.node === undefined) await this.seed();
+    const { node } = this;
+    if (node === undefined) throw new Error('the cluster has no master');
+    // eslint-disable-next-line no-underscore-dangle
+    const map = this.cluster._options?.nodeAddressMap;
+    const socket = { ...node.options?.socket, ...reachable(map, address), reconnectStrategy: false };
+    return connected(node.duplicate({ ...FOR_ONE_LIFE, socket }));
+  }
+}
+
+async function connected(client: ForeignNodeRedis): Promise<RedisPort> {
+  const port = new NodeRedisAdapter(client, 'owned');
+  // node-redis must not retry a first connection by itself.
+  const failed = new Promise<never>((_, reject) => client.on('error', reject));
+  failed.catch(() => undefined);
+  try {
+    await Promise.race([client.connect(), failed]);
+    client.unref();
+  } catch (error) {
+    await port.close();
+    throw error;
+  }
+  return port;
 }
 
 class NodeRedisAdapter implements RedisPort {
@@ -57,19 +128,7 @@ class NodeRedisAdapter implements RedisPort {
   }
 
   async duplicate(): Promise<RedisPort> {
-    const client = this.client.duplicate(FOR_ONE_LIFE);
-    const port = new NodeRedisAdapter(client, 'owned');
-    // node-redis must not retry a first connection by itself.
-    const failed = new Promise<never>((_, reject) => client.on('error', reject));
-    failed.catch(() => undefined);
-    try {
-      await Promise.race([client.connect(), failed]);
-      client.unref();
-    } catch (error) {
-      await port.close();
-      throw error;
-    }
-    return port;
+    return connected(this.client.duplicate(FOR_ONE_LIFE));
   }
 
   onStateChange(listener: (connected: boolean) => void): () => void {

@@ -18,6 +18,32 @@ export interface RedisPort {
   close(): Promise<void>;
 }
 
+/** What the library needs of a client of a Redis Cluster. It routes commands itself, and has a connection for each node. */
+export interface RedisClusterPort {
+  /** Finds a node of the cluster by the client's own settings: 'host:port'. */
+  seed(): Promise<string>;
+  /** Opens a connection to one node, with the settings of the client. Rejects when that fails. */
+  open(address: string): Promise<RedisPort>;
+}
+
+export const isRedisClusterPort = (port: RedisPort | RedisClusterPort): port is RedisClusterPort => 'seed' in port;
+
+/** Host and port of 'host:port'. The host may be an IPv6 address. */
+export function placeOf(address: string): { readonly host: string; readonly port: number } {
+  const at = address.lastIndexOf(':');
+  return { host: address.slice(0, at), port: Number(address.slice(at + 1)) };
+}
+
+/** How a client maps the addresses that a cluster announces to those that it can reach. */
+export type AddressMap =
+  | Readonly<Record<string, { readonly host: string; readonly port: number }>>
+  | ((address: string) => { readonly host: string; readonly port: number } | null | undefined)
+  | undefined;
+
+export function reachable(map: AddressMap, address: string): { readonly host: string; readonly port: number } {
+  return (typeof map === 'function' ? map(address) : map?.[address]) ?? placeOf(address);
+}
+
 /** Whether a given client is a RedisPort. */
 export function isRedisPort(client: object): client is RedisPort {
   return (
@@ -97,7 +123,7 @@ export class Script {
   }
 
   async run(
-    port: RedisPort,
+    port: Pick<RedisPort, 'command'>,
     keys: readonly string[],
     args: readonly RedisArgument[],
     timeoutMs: number,

@@ -1,24 +1,29 @@
 import type { SharedRecord, LogCursor } from '../../invalidation/shared-log.js';
 import { TagIndex } from '../../invalidation/tag-index.js';
-import { type Named, ofMember } from './record-codec.js';
+import { keyMember, type Named, ofMember } from './record-codec.js';
 import { KeyPattern } from '../../entries/pattern.js';
 
-/** So many tags are remembered. Then the older half is left to the server. */
-const TAGS_REMEMBERED = 100_000;
+/** So many tags, and keys, are remembered. Then the older half is left to the server. */
+const REMEMBERED = 100_000;
 
 /**
  * The records that this instance has followed, by sequence numbers. They are enough to judge entries whose birth is within
- * the time it has followed without a gap. Keys are not remembered: the server removes their entries in the step of the record.
+ * the time it has followed without a gap. Keys are remembered only where entries lie on other nodes than the log: else the
+ * server removes their entries in the step of the record.
  */
 export class AppliedInvalidations {
   readonly patterns = new RecentPatterns();
-  private tags = new TagIndex(TAGS_REMEMBERED);
+  private tags = new TagIndex(REMEMBERED);
+  private keys: TagIndex | undefined;
   private readonly clears = new Map<string | null, number>();
   private since = Infinity;
 
+  constructor(private readonly entries: 'beside-the-log' | 'spread' = 'beside-the-log') {}
+
   /** Records before `sequence` are unknown, except the patterns that the server sent. */
   beginAt(sequence: number): void {
-    this.tags = new TagIndex(TAGS_REMEMBERED);
+    this.tags = new TagIndex(REMEMBERED);
+    this.keys = this.entries === 'spread' ? new TagIndex(REMEMBERED) : undefined;
     this.clears.clear();
     this.since = sequence;
   }
@@ -26,16 +31,19 @@ export class AppliedInvalidations {
   apply({ kind, lane, subject }: SharedRecord, sequence: number): void {
     if (kind === 'all') this.clears.set(lane, sequence);
     else if (lane === null) this.tags.mark(subject, sequence);
+    else if (kind !== 'pattern') this.keys?.mark(keyMember(lane, subject), sequence);
   }
 
   /** Whether every record after `birth` was followed and is remembered. */
   knowsAllAfter(birth: number): boolean {
-    return birth >= this.since && birth >= this.tags.floor && birth >= this.patterns.floor;
+    const floor = Math.max(this.tags.floor, this.patterns.floor, this.keys?.floor ?? 0);
+    return birth >= this.since && birth >= floor;
   }
 
   /** Whether a record after `birth` names the entry. */
   matches(entry: Named, birth: number): boolean {
     if (this.clearOf(entry.lane) > birth || this.clearOf(null) > birth) return true;
+    if (this.keys !== undefined && this.keys.isAfter(birth, [keyMember(entry.lane, entry.key)])) return true;
     return this.tags.isAfter(birth, entry.tags) || this.patterns.match(entry, birth);
   }
 

@@ -108,10 +108,17 @@ export class Staleness {
 /** The server's clock as an upper bound, so that no entry lives longer because it was sent. */
 export class ServerTime {
   private ahead = -Infinity;
+  private atLeastAhead = -Infinity;
 
-  /** The server answered `serverNow` to a question of `askedAt` (epoch ms). */
-  observe(askedAt: number, serverNow: number): void {
+  /** The server answered `serverNow` to a question of `askedAt`; the answer came at `answeredAt` (epoch ms). */
+  observe(askedAt: number, serverNow: number, answeredAt: number): void {
     this.ahead = serverNow - askedAt;
+    this.atLeastAhead = serverNow - answeredAt;
+  }
+
+  /** What the server's clock shows at `at`, or a little less (epoch ms). */
+  shownAt(at: number): number {
+    return at + this.atLeastAhead;
   }
 
   /** When the server's clock will show `at`, or a little before (epoch ms). */

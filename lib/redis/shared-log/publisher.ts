@@ -9,7 +9,7 @@ import { HostRecords } from './host-records.js';
 import type { KeySpace } from '../keys.js';
 import type { Connection } from '../client/connection.js';
 import { memberOf, inUtf8, packTags, names, type Named } from './record-codec.js';
-import { APPEND, APPEND_SET } from './scripts.js';
+import { APPEND, APPEND_JUDGED, APPEND_SET } from './scripts.js';
 import { PATTERNS_ON_SERVER } from './applied-records.js';
 import { type RedisArgument, listOf, numberOf } from '../client/redis-client.js';
 
@@ -26,8 +26,27 @@ interface SharedLogOptions {
   readonly isStale: () => boolean;
   readonly freshness: FreshnessWindow;
   readonly hold: KeepAlive;
+  /** Where entries lie, if not beside the log. */
+  readonly spread: EntriesElsewhere | undefined;
   /** The server has refused a record. */
   readonly refused: (error: unknown) => void;
+}
+
+/** Entries that lie on other nodes than the log. */
+export interface EntriesElsewhere {
+  write(
+    generation: string,
+    entry: {
+      readonly lane: string;
+      readonly key: string;
+      readonly tags: readonly string[];
+      readonly birth: number;
+      readonly lifeMs: number;
+      readonly record: Uint8Array;
+    },
+  ): Promise<boolean>;
+  /** Removes the entry that the record names by its key. Resolves to whether there was one. */
+  removeOlder(record: SharedRecord, generation: string, sequence: number): Promise<boolean>;
 }
 
 /** Where records are published: a connection after its handshake, and the generation found there. */
@@ -197,18 +216,19 @@ export class RedisSharedLog implements SharedLog {
   private async publishNext(record: OutgoingRecord): Promise<boolean> {
     const { target } = this;
     if (target === undefined) return false;
-    const { keys, logLength } = this.options;
+    const { keys, logLength, spread } = this.options;
     const { connection, generation } = target;
     record.isUnderWay = true;
     try {
-      const answer = await appendRecord(connection, keys, record, { generation, logLength });
+      const answer = await appendRecord(connection, keys, record, { generation, logLength, spread });
       if (answer.outcome !== 'appended') return false;
       const { sequence, held } = answer;
       this.outgoing.acknowledged(record);
       this.appended++;
       const echoed = (): void => {
         this.outgoing.echoed(record);
-        record.settle(held);
+        if (typeof held === 'boolean') record.settle(held);
+        else void held.then((was) => record.settle(was));
       };
       if (sequence <= this.reached) echoed();
       else {
@@ -263,7 +283,12 @@ const POSITIONS_ON_SERVER = 100_000;
 
 /** The server's answer: it has the record, or it is in another generation. */
 type AppendParams =
-  | { readonly outcome: 'appended'; readonly sequence: number; readonly held: boolean }
+  | {
+      readonly outcome: 'appended';
+      readonly sequence: number;
+      /** Whether there was an entry. It resolves when the entry of a set is written. */
+      readonly held: boolean | Promise<boolean>;
+    }
   | { readonly outcome: 'other-generation' };
 
 /** Appends one record, and the entry of a set with it. Rejects when it is not known to be appended. */
@@ -271,14 +296,15 @@ export async function appendRecord(
   connection: Connection,
   keys: KeySpace,
   outgoing: OutgoingRecord,
-  settings: { readonly generation: string; readonly logLength: number },
+  settings: { readonly generation: string; readonly logLength: number; readonly spread: EntriesElsewhere | undefined },
 ): Promise<AppendParams> {
   const { record, by, entry } = outgoing;
   const { kind, lane, subject } = record;
-  const { generation, logLength } = settings;
+  const { generation, logLength, spread } = settings;
   const bounds = [`${logLength}`, `${POSITIONS_ON_SERVER}`, `${PATTERNS_ON_SERVER}`];
-  const target = lane !== null && (kind === 'key' || kind === 'expire') ? [keys.entry(generation, lane, subject)] : [];
   const args = [generation, by, kind, lane ?? '', inUtf8(subject), memberOf(record), ...bounds];
+  if (spread !== undefined) return appendSpread({ connection, keys, outgoing, generation, spread }, args);
+  const target = lane !== null && (kind === 'key' || kind === 'expire') ? [keys.entry(generation, lane, subject)] : [];
   const value = entry === undefined ? [] : valueOf(entry);
   outgoing.entry = undefined;
   const script = entry === undefined ? APPEND : APPEND_SET;
@@ -286,6 +312,39 @@ export async function appendRecord(
   if (!Array.isArray(reply)) return { outcome: 'other-generation' };
   const [sequence, gone] = listOf(reply);
   return { outcome: 'appended', sequence: numberOf(sequence), held: numberOf(gone) > 0 };
+}
+
+interface SpreadAppend {
+  readonly connection: Connection;
+  readonly keys: KeySpace;
+  readonly outgoing: OutgoingRecord;
+  readonly generation: string;
+  readonly spread: EntriesElsewhere;
+}
+
+/** The record first, on the node of the log; then the entry, wherever it lies. */
+async function appendSpread(
+  { connection, keys, outgoing, generation, spread }: SpreadAppend,
+  args: readonly RedisArgument[],
+): Promise<AppendParams> {
+  const { record, entry } = outgoing;
+  outgoing.entry = undefined;
+  const known = entry === undefined ? [] : [packTags(entry.tags), `${entry.known.sequence}`, `${entry.known.patterns}`];
+  const script = entry === undefined ? APPEND : APPEND_JUDGED;
+  const reply = await connection.runInQueue(script, keys.log, [...args, ...known]);
+  if (!Array.isArray(reply)) return { outcome: 'other-generation' };
+  const [sequence, brings] = listOf(reply).map(numberOf);
+  if (sequence === undefined) throw new Error('the record has no number');
+  const { lane, subject: key } = record;
+  const removed = spread.removeOlder(record, generation, sequence);
+  if (entry === undefined || lane === null || brings !== 1) return { outcome: 'appended', sequence, held: removed };
+  const { tags, lifeMs } = entry;
+  const written = spread.write(generation, { lane, key, tags, lifeMs, birth: sequence, record: entry.record });
+  const held = written.then(
+    () => removed,
+    () => removed,
+  );
+  return { outcome: 'appended', sequence, held };
 }
 
 function valueOf({ lifeMs, tags, record, known }: OutgoingEntry): readonly RedisArgument[] {

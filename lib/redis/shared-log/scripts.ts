@@ -150,6 +150,47 @@ if brings then lay(KEYS[6], seq, ARGV[10], ARGV[11], ARGV[12]) end
 return { seq, gone }`);
 
 /**
+ * Appends the record of a set whose entry lies on another node.
+ * ARGV: as for a record alone, then tags, newest record about the key that the caller knows of, pattern known.
+ * -> [seq, 1 if the entry may be written], or 'GENERATION'
+ */
+export const APPEND_JUDGED = new Script(`${RECORD}${NEWEST_ABOUT_KEY}${PATTERNS_AFTER}
+local brings = newestAboutKey(lane, member, ARGV[10]) <= tonumber(ARGV[11]) and #patternsAfter(ARGV[12]) == 0
+return { append(), brings and 1 or 0 }`);
+
+/**
+ * Judges entries that lie on other nodes. There a record of a key does not remove the entry in its own step, so the key is
+ * judged as well.
+ * ARGV: generation, pattern known, then of each entry: lane, member, tags, birth.
+ * -> 'GENERATION', or [patterns after the known one, then 1 for each entry that counts and 0 for the others]
+ */
+export const JUDGE_SPREAD = new Script(`${IS_WHOLE}${NEWEST_ABOUT_KEY}${PATTERNS_AFTER}
+if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] or not whole(ARGV[1]) then return 'GENERATION' end
+local found = { patternsAfter(ARGV[2]) }
+for at = 3, #ARGV, 4 do
+  local isSound, newest = pcall(newestAboutKey, ARGV[at], ARGV[at + 1], ARGV[at + 2])
+  found[#found + 1] = isSound and newest <= tonumber(ARGV[at + 3]) and 1 or 0
+end
+return found`);
+
+/**
+ * Writes an entry on its own node, unless a younger one is there.
+ * ARGV: birth, end of its life by the clock of the log's node (ms), life in ms, tags, record. -> 1 if it was written
+ */
+export const PUT = new Script(`
+local old = redis.pcall('GETRANGE', KEYS[1], 0, 7)
+if type(old) == 'string' and #old == 8 and struct.unpack('>d', old) > tonumber(ARGV[1]) then return 0 end
+local head = struct.pack('>ddI4', tonumber(ARGV[1]), tonumber(ARGV[2]), #ARGV[4])
+redis.call('SET', KEYS[1], head .. ARGV[4] .. ARGV[5], 'PX', ARGV[3])
+return 1`);
+
+/** Removes an entry on its own node, if its birth is below ARGV 1. -> 1 if it was removed */
+export const REMOVE_OLDER = new Script(`
+local old = redis.pcall('GETRANGE', KEYS[1], 0, 7)
+if type(old) == 'string' and #old == 8 and struct.unpack('>d', old) >= tonumber(ARGV[1]) then return 0 end
+return redis.call('DEL', KEYS[1])`);
+
+/**
  * Judges entries, KEYS 6 and on, for an instance that has not followed every record after their birth.
  * ARGV: generation, pattern known, then the lane of each entry. A record of a key removes the entry in the same step, so
  * only the other records are looked up here.

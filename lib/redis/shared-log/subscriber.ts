@@ -3,7 +3,7 @@ import type { LogJournal } from '../../invalidation/journal.js';
 import type { LogCursor, LogFollower, SharedRecord } from '../../invalidation/shared-log.js';
 import type { CursorHistory, AppliedInvalidations } from './applied-records.js';
 import type { KeySpace } from '../keys.js';
-import { APPEND, APPEND_SET, HANDSHAKE, JUDGE, WRITE } from './scripts.js';
+import { APPEND, APPEND_JUDGED, APPEND_SET, HANDSHAKE, JUDGE, JUDGE_SPREAD, WRITE } from './scripts.js';
 import type { OutgoingRecord, RedisSharedLog } from './publisher.js';
 import type { ServerTime } from './freshness.js';
 import type { Connection } from '../client/connection.js';
@@ -29,7 +29,7 @@ interface LogSubscriberOptions {
   readonly caughtUp: (connection: Connection, asOf: number) => void;
 }
 
-const SCRIPTS_OF_THE_LOG = [APPEND, APPEND_SET, JUDGE, WRITE];
+const SCRIPTS_OF_THE_LOG = [APPEND, APPEND_SET, APPEND_JUDGED, JUDGE, JUDGE_SPREAD, WRITE];
 
 /** How long the server holds a read without news. */
 const POLL_MS = 300;
@@ -136,7 +136,7 @@ export class LogSubscriber {
     const askedAt = life.now();
     const greeted = { keys, trustPersistence, seen, patternsKnown, timeoutMs: HEARD_WITHIN_MS };
     const handshake = await shakeHandsWith(connection.follower, greeted);
-    serverTime.observe(askedAt, handshake.time);
+    serverTime.observe(askedAt, handshake.time, life.now());
     return handshake;
   }
 

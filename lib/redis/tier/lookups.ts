@@ -82,15 +82,17 @@ export class LookUp implements Wanted {
 }
 
 /** An entry as the server has it. The server has judged it by the records that this instance does not know. */
-interface ServerEntry {
+export interface ServerEntry {
   readonly birth: number;
   /** By the server's clock, epoch ms. */
   readonly goneAt: number;
+  /** As scripts read them. */
+  readonly tags: Buffer;
   readonly record: Buffer;
 }
 
 /** A look-up, and where its result goes. */
-interface Wanted {
+export interface Wanted {
   readonly lane: string;
   readonly key: string;
   /** What it throws goes to `failed`. */
@@ -101,8 +103,13 @@ interface Wanted {
 /** The server serves no other client during a command, so no command asks for more than this. */
 const AT_ONCE = 64;
 
+/** How look-ups get at the entries. */
+export interface EntryReader {
+  read(connection: Connection, generation: string, wanted: Wanted): void;
+}
+
 /** Sends the reads of one step as one command: many keys in one round trip. */
-export class ReadBatches {
+export class ReadBatches implements EntryReader {
   private wanted: Wanted[] = [];
 
   constructor(
@@ -164,7 +171,7 @@ async function answered(
   for (const [at, one] of wanted.entries()) give(one, entries[at]);
 }
 
-function settleWith(one: Wanted, entry: ServerEntry | undefined): void {
+export function settleWith(one: Wanted, entry: ServerEntry | undefined): void {
   try {
     one.found(entry);
   } catch (error) {
@@ -172,11 +179,13 @@ function settleWith(one: Wanted, entry: ServerEntry | undefined): void {
   }
 }
 
-function entryOf(reply: unknown): ServerEntry | undefined {
+export function entryOf(reply: unknown): ServerEntry | undefined {
   if (reply === null || reply === undefined) return undefined;
   const bytes = bytesOf(reply);
   if (bytes.length < ENTRY_HEAD_BYTES) return undefined;
-  return { birth: bytes.readDoubleBE(0), goneAt: bytes.readDoubleBE(8), record: recordIn(bytes) };
+  const record = recordIn(bytes);
+  const tags = bytes.subarray(ENTRY_HEAD_BYTES, bytes.length - record.length);
+  return { birth: bytes.readDoubleBE(0), goneAt: bytes.readDoubleBE(8), tags, record };
 }
 
 /** The record in an entry. Undefined if the value is no entry. */

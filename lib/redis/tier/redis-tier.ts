@@ -1,6 +1,8 @@
 import { DistributedTier } from '../../tiers/distributed-tier.js';
 import type { TierLookup, TierRecord, TierState, TierUsage } from '../../tiers/tier.js';
-import { CUT_OFF, LookUp, type Asked, type LookUpParts, ReadBatches, recordIn } from './lookups.js';
+import { type Asked, CUT_OFF, type EntryReader, LookUp, type LookUpParts, ReadBatches, recordIn } from './lookups.js';
+import type { ClusterRouter } from '../client/cluster-router.js';
+import type { SpreadEntries } from './spread-entries.js';
 import type { CursorHistory } from '../shared-log/applied-records.js';
 import type { KeySpace } from '../keys.js';
 import { WRITE } from '../shared-log/scripts.js';
@@ -16,6 +18,8 @@ export interface RedisTierOptions extends LookUpParts {
   readonly life: { now(): number };
   readonly cursors: CursorHistory;
   readonly log: RedisSharedLog;
+  /** The entries of a cluster. Undefined where they lie beside the log. */
+  readonly spread: { readonly entries: SpreadEntries; readonly router: ClusterRouter } | undefined;
   /** The connection that has caught up. Undefined while disconnected. */
   readonly connection: () => Connection | undefined;
   readonly state: () => TierState;
@@ -32,14 +36,14 @@ const JUDGED_AT_MOST = 3;
 
 /** Entries in Redis. The server judges them by the shared log, this instance by the patterns. A failure is a miss. */
 export class RedisTier extends DistributedTier {
-  private readonly reads: ReadBatches;
+  private readonly reads: EntryReader;
   private readonly writing = new Set<Promise<void>>();
   private bytesUnderWay = 0;
   private lookups = 0;
 
   constructor(private readonly options: RedisTierOptions) {
     super();
-    this.reads = new ReadBatches(options.keys, options.applied);
+    this.reads = options.spread?.entries ?? new ReadBatches(options.keys, options.applied);
   }
 
   get state(): TierState {
@@ -145,6 +149,8 @@ export class RedisTier extends DistributedTier {
     const shared = cursors.at(record.birth);
     if (shared === undefined) return;
     const { generation, sequence } = shared;
+    if (this.options.spread !== undefined)
+      return this.spread(this.options.spread.entries, generation, { lane, record, lifeMs, birth: sequence });
     const names = [...keys.log, keys.entry(generation, lane, key)];
     const value = [lane, keyMember(lane, key), `${lifeMs}`, packTags(tags), await packing.pack(lane, bytes)];
     for (let judged = 0; judged < JUDGED_AT_MOST; judged++) {
@@ -160,21 +166,49 @@ export class RedisTier extends DistributedTier {
     }
   }
 
+  /** Only readers decide whether it counts. What is known to be outdated is not sent. */
+  private async spread(
+    entries: SpreadEntries,
+    generation: string,
+    entry: { readonly lane: string; readonly record: TierRecord; readonly lifeMs: number; readonly birth: number },
+  ): Promise<void> {
+    const { applied, packing } = this.options;
+    const {
+      lane,
+      record: { key, tags, bytes },
+      lifeMs,
+      birth,
+    } = entry;
+    const packed = await packing.pack(lane, bytes);
+    if (applied.matches({ lane, key, tags }, birth)) return;
+    await entries.write(generation, { lane, key, tags, birth, lifeMs, record: packed });
+  }
+
   private async *headers(lane: string): AsyncGenerator<Pick<Named, 'key' | 'tags'>> {
+    const { connection, spread, lanes } = this.options;
+    const current = connection();
+    if (current === undefined || !lanes.has(lane)) return;
+    // A scan may return a name twice, and a slot may move during it.
+    const seen = new Set<string>();
+    for (const node of spread?.router.masters ?? [current]) yield* this.headersOf(node, lane, seen);
+  }
+
+  private async *headersOf(
+    node: { command(args: readonly string[]): Promise<unknown> },
+    lane: string,
+    seen: Set<string>,
+  ): AsyncGenerator<Pick<Named, 'key' | 'tags'>> {
     const { keys, cursors, connection, packing } = this.options;
     const ofLane = keys.entry(cursors.current?.generation ?? '', lane, '').slice(0, -1);
-    // A scan may return a name twice.
-    const seen = new Set<string>();
     for (let from = '0'; ;) {
-      const current = connection();
-      if (current === undefined || !this.options.lanes.has(lane)) return;
+      if (connection() === undefined) return;
       const [next, names] = listOf(
-        await current.command(['SCAN', from, 'MATCH', `${globFor(ofLane)}[:#]*`, 'COUNT', '100']),
+        await node.command(['SCAN', from, 'MATCH', `${globFor(ofLane)}[:#]*`, 'COUNT', '100']),
       );
       for (const name of textsOf(names)) {
         if (seen.has(name)) continue;
         seen.add(name);
-        const entry = await current.command(['GET', name]).catch(() => null);
+        const entry = await node.command(['GET', name]).catch(() => null);
         const header = entry === null ? undefined : packing.header(lane, recordIn(bytesOf(entry)));
         if (header !== undefined) yield header;
       }

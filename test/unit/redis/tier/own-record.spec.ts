@@ -32,10 +32,11 @@ describe("the server's clock", () => {
   it('is never seen behind what it shows, for the way that its word takes', () => {
     const time = new ServerTime();
     // asked at 100; somewhere on the way the server's clock showed 5,000
-    time.observe(100, 5_000);
+    time.observe(100, 5_000, 130);
     expect(time.whenShows(5_000)).toBe(100);
     expect(time.whenShows(6_000)).toBe(1_100);
-    time.observe(200, 1_000);
+    time.observe(200, 1_000, 230);
     expect(time.whenShows(6_000)).toBe(5_200);
+    expect(time.shownAt(230)).toBe(1_000);
   });
 });
