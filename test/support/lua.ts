@@ -205,8 +205,8 @@ class Parser {
     const body = this.block();
     this.expect('end');
     return (scope) => {
-      const [from, to] = bounds(scope).map(numeric);
-      for (let at = from ?? 0; at <= (to ?? 0); at++) {
+      const [from, to, step = 1] = bounds(scope).map(numeric);
+      for (let at = from ?? 0; at <= (to ?? 0); at += step) {
         const returned = body({ names: new Map([[name, at]]), outer: scope });
         if (returned !== undefined) return returned;
       }

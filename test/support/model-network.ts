@@ -1,6 +1,8 @@
 import { DeadlineError } from '../../lib/clock/timers.js';
 import { ConnectionState, type RedisArgument, type RedisPort } from '../../lib/redis/client/redis-client.js';
+import type { RedisClusterPort } from '../../lib/redis/client/redis-client.js';
 import type { FakeClock } from '../../lib/testing/fake-clock.js';
+import type { ModelCluster } from './model-cluster.js';
 import { type ModelRedis, ReplyError, type Reply } from './model-redis.js';
 
 interface Command {
@@ -23,6 +25,8 @@ export class ModelNetwork {
   /** No connection can be made. */
   isDown = false;
   readonly template: RedisPort;
+  /** The way to all servers of the cluster, if there is one. */
+  readonly clusterPort: RedisClusterPort | undefined;
   /** The step of the server as of which the log was followed last. */
   followedAsOf = 0;
   /** Answers to reads of the log do not arrive. */
@@ -35,14 +39,19 @@ export class ModelNetwork {
   private joining: (() => void)[] = [];
 
   constructor(
-    private readonly server: ModelRedis,
+    server: ModelRedis,
     private readonly clock: FakeClock,
     /** Counts the steps of the world. */
     private readonly step: () => number = () => 0,
+    readonly cluster?: ModelCluster,
   ) {
+    this.clusterPort = cluster && {
+      seed: () => Promise.resolve('node:0'),
+      open: (address) => this.connect(cluster.at(address)),
+    };
     this.template = {
       command: () => Promise.reject(new Error('a template is not asked')),
-      duplicate: () => this.connect(),
+      duplicate: () => this.connect(server),
       connected: false,
       onStateChange: () => () => undefined,
       close: () => Promise.resolve(),
@@ -59,16 +68,18 @@ export class ModelNetwork {
     return Math.min(Infinity, ...this.connections.map(({ waitingSince }) => waitingSince));
   }
 
-  cut(): void {
-    for (const connection of this.connections) connection.break();
-    this.connections = [];
+  /** All connections, or those to one server. */
+  cut(server?: ModelRedis): void {
+    const cut = this.connections.filter((one) => server === undefined || one.server === server);
+    for (const connection of cut) connection.break();
+    this.connections = this.connections.filter((one) => !cut.includes(one));
   }
 
-  private connect(): Promise<RedisPort> {
+  private connect(server: ModelRedis): Promise<RedisPort> {
     return new Promise((resolve, reject) => {
       this.joining.push(() => {
         if (this.isDown) return reject(new Error('connection refused'));
-        const connection = new ModelConnection(this, this.server, this.clock, this.step);
+        const connection = new ModelConnection(this, server, this.clock, this.step);
         this.connections.push(connection);
         resolve(connection);
       });
@@ -94,7 +105,7 @@ class ModelConnection implements RedisPort {
 
   constructor(
     private readonly network: ModelNetwork,
-    private readonly server: ModelRedis,
+    readonly server: ModelRedis,
     private readonly clock: FakeClock,
     private readonly step: () => number,
   ) {}
@@ -172,7 +183,7 @@ class ModelConnection implements RedisPort {
   /** A read that waits is ready when there is something to tell, or its time is over. */
   private isReady({ args, heldUntil }: Command): boolean {
     if (heldUntil === undefined || this.clock.monotonic() >= heldUntil) return true;
-    return this.server.execute(args) !== null;
+    return this.execute(args) !== null;
   }
 
   private arrive(command: Command): void {
@@ -190,11 +201,16 @@ class ModelConnection implements RedisPort {
     this.answers.push({ sentAt: this.clock.monotonic(), give });
   }
 
+  private execute(args: readonly Buffer[]): Reply {
+    const { cluster } = this.network;
+    return cluster === undefined ? this.server.execute(args) : cluster.execute(this.server, args);
+  }
+
   /** Undefined while it waits. */
   private run(command: Command): (() => Reply) | undefined {
     const { args, heldUntil } = command;
     try {
-      const reply = this.server.execute(args);
+      const reply = this.execute(args);
       const at = args.findIndex((one) => one.toString() === 'BLOCK');
       if (reply !== null || at < 0) return () => reply;
       command.heldUntil ??= this.clock.monotonic() + Number(args[at + 1]?.toString());

@@ -60,6 +60,14 @@ export class ModelRedis {
     this.data = structuredClonedOf(data);
   }
 
+  /** The name moves to another server of a cluster. */
+  give(name: string, to: ModelRedis): void {
+    const found = this.data.get(name);
+    if (found === undefined) return;
+    to.data.set(name, { ...found, value: copyOf(found.value) });
+    this.data.delete(name);
+  }
+
   evict(name: string): void {
     this.data.delete(name);
   }
@@ -161,6 +169,8 @@ export class ModelRedis {
     switch (command) {
       case 'GET':
         return this.text(name);
+      case 'GETRANGE':
+        return (this.text(name) ?? '').slice(Number(rest[0]), Number(rest[1]) + 1);
       case 'MGET':
         return args.map((one) => {
           const value = this.find(one);
@@ -381,6 +391,7 @@ const LIBRARY: Readonly<Record<string, LuaValue>> = {
     },
     unpack: (format, text, from = 1) => {
       const bytes = Buffer.from(textual(text), 'latin1').subarray(Number(from) - 1);
+      if (format === '>d') return [bytes.readDoubleBE(0)];
       if (format === '>ddI4') return [bytes.readDoubleBE(0), bytes.readDoubleBE(8), bytes.readUInt32BE(16)];
       const length = bytes.length < 2 ? Infinity : bytes.readUInt16BE(0);
       if (format !== '>I2c0' || bytes.length < 2 + length) throw new LuaError('data string too short');

@@ -21,7 +21,9 @@ export interface Place {
 export type Pace = 'fast' | 'slow';
 export type Weather = Pace | 'cut' | 'hole' | 'down';
 /** What becomes of a server: a replica that lags takes over, or it comes up with nothing, or with all it had. */
-export type ServerFault = 'copy' | 'fail-over' | 'empty' | 'restart' | 'trim' | 'evict' | 'full' | 'room';
+export type ServerFault = 'copy' | 'fail-over' | 'empty' | 'restart' | 'trim' | 'evict' | 'full' | 'room' | NodeFault;
+/** What becomes of a node of a cluster that has entries alone. */
+export type NodeFault = 'node-copy' | 'node-fail-over' | 'move';
 
 /** What may happen in a run, as shares among all steps. */
 export interface Scene {
@@ -36,6 +38,8 @@ export interface Scene {
   readonly onDisconnect: 'serve' | 'bypass';
   readonly trustPersistence: boolean;
   readonly coalesce: 'process' | 'cluster';
+  /** Of several nodes one has the log, and all have entries. */
+  readonly nodes?: 1 | 3;
   readonly keys: readonly string[];
   readonly kinds: readonly InvalidationKind[];
   /** Of explicit sets. */

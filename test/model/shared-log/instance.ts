@@ -155,7 +155,7 @@ export class SharedInstance {
     const outbox = (): ModelOutbox | undefined => this.outbox;
     return new RedisBackend(
       { ...settings, position: () => log.position, journal, outbox, labelsOf: () => [] },
-      network.template,
+      network.clusterPort ?? network.template,
     );
   }
 }

@@ -10,6 +10,9 @@ const lookups = 'lib/redis/tier/lookups.ts';
 const remote = 'lib/cache/remote-invalidations.ts';
 const read = 'lib/cache/read.ts';
 
+const spread = 'lib/redis/tier/spread-entries.ts';
+
+const nodes = 'a cluster of three nodes';
 const two = 'two instances';
 const three = 'three, badly connected';
 const disks = 'disks and restarts';
@@ -267,4 +270,46 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
       '  suspect(): void {',
     ],
   ),
+  omit('8 entries elsewhere', 'applied keys are checked', nodes, { ...key, ...slow, disks: [] }, [
+    applied,
+    'if (this.keys !== undefined && this.keys.isAfter(birth, [keyMember(entry.lane, entry.key)])) return true;',
+    '',
+  ]),
+  omit(
+    '8 entries elsewhere',
+    'the floor of the keys that an instance remembers',
+    nodes,
+    { keys: ['a', 'b', 'c'], kinds: ['key'], ...slow, disks: [] },
+    [applied, 'const REMEMBERED = 100_000;', 'const REMEMBERED = 1;'],
+    [applied, ', this.keys?.floor ?? 0)', ')'],
+    ['lib/invalidation/tag-index.ts', 'if (birth < this.lowest) return true;', ''],
+  ),
+  omit(
+    '8 entries elsewhere',
+    'the node of the log judges entries from before the subscription',
+    nodes,
+    { ...tag, kills: 0.1, disks: [] },
+    [scripts, 'isSound and newest <= tonumber(ARGV[at + 3]) and 1 or 0', 'isSound and 1 or 0'],
+  ),
+  omit(
+    '8 entries elsewhere',
+    'the node of the log judges keys',
+    nodes,
+    { ...key, ...slow, kills: 0.1, disks: [] },
+    [
+      scripts,
+      'pcall(newestAboutKey, ARGV[at], ARGV[at + 1], ARGV[at + 2])',
+      'pcall(newestAbout, ARGV[at], ARGV[at + 2])',
+    ],
+    [
+      spread,
+      "if (lane === null || (kind !== 'key' && kind !== 'expire')) return false;",
+      'if (lane !== undefined) return false;',
+    ],
+  ),
+  omit('8 entries elsewhere', 'a late set writes no entry', nodes, { ...key, ...slow, sets: 0.15, disks: [] }, [
+    scripts,
+    'return { append(), brings and 1 or 0 }',
+    'return { append(), 1 }',
+  ]),
 ];

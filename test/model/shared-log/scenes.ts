@@ -43,6 +43,16 @@ export const SCENES = {
   },
   'served nothing while cut off': { ...SCENE, onDisconnect: 'bypass', weather: rough, times: [1, 50, 1_300] },
   'one computation for all': { ...SCENE, coalesce: 'cluster', instances: 3, weather: rough, times: [50, 300, 3_500] },
+  'a cluster of three nodes': {
+    ...SCENE,
+    nodes: 3,
+    instances: 3,
+    disks: [true, false, false],
+    weather: rough,
+    faults: 0.08,
+    fault: ['node-copy', 'node-copy', 'node-fail-over', 'node-fail-over', 'move', 'copy', 'fail-over'],
+    kills: 0.03,
+  },
   everything: {
     ...SCENE,
     instances: 3,

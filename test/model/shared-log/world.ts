@@ -3,6 +3,7 @@ import type { ComputeContext } from '../../../lib/cache/call-options.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { leftovers, unevenNumbers } from '../../support/audit.js';
 import { Jobs } from '../../support/jobs.js';
+import { ModelCluster } from '../../support/model-cluster.js';
 import { ModelNetwork } from '../../support/model-network.js';
 import { ModelRedis, type Data } from '../../support/model-redis.js';
 import {
@@ -16,7 +17,7 @@ import {
   SOURCE_FAILED,
   tagsOf,
 } from '../harness/model.js';
-import type { Action, Pace, Place, Scene, ServerFault, Weather } from './actions.js';
+import type { Action, NodeFault, Pace, Place, Scene, ServerFault, Weather } from './actions.js';
 import { MAX_STALENESS_MS, SharedDisk, SharedInstance } from './instance.js';
 import { Oracle, type Life, type Call, type Invalidation } from './oracle.js';
 
@@ -48,12 +49,14 @@ export class World implements ModelWorld<Action> {
   private readonly oracle = new Oracle();
   private readonly jobs = new Jobs();
   private readonly places: readonly Site[];
+  private readonly cluster: ModelCluster | undefined;
   private replica: Data = new Map();
   private running: Running[] = [];
   private readonly callers = new Map<SharedInstance, number>();
   private now = 0;
 
   constructor(private readonly scene: Scene) {
+    if (scene.nodes === 3) this.cluster = new ModelCluster(this.server, () => this.clock.now(), '{p}:meta');
     this.places = Array.from({ length: scene.instances }, (_, at) => ({
       disk: scene.disks[at] === true ? new SharedDisk() : undefined,
       current: undefined,
@@ -248,6 +251,21 @@ export class World implements ModelWorld<Action> {
       case 'full':
       case 'room':
         server.isFull = what === 'full';
+        return;
+      default:
+        this.failNode(what, n);
+    }
+  }
+
+  /** Entries are elsewhere, or fewer and older, and nothing that counts is lost by it. */
+  private failNode(what: NodeFault, n: number): void {
+    const { cluster } = this;
+    if (cluster === undefined) return;
+    if (what === 'move') cluster.move(n);
+    else if (what === 'node-copy') cluster.copy(n);
+    else {
+      const failed = cluster.failOver(n);
+      for (const { network } of this.places) network.cut(failed);
     }
   }
 
@@ -264,7 +282,7 @@ export class World implements ModelWorld<Action> {
     if (place === undefined || place.current !== undefined) return;
     const { clock, jobs, scene } = this;
     const { disk } = place;
-    place.network = new ModelNetwork(this.server, clock, () => this.tick());
+    place.network = new ModelNetwork(this.server, clock, () => this.tick(), this.cluster);
     this.change(place, place.weather);
     place.lastOnMs = clock.monotonic();
     const life: Life = {
