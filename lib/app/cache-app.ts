@@ -6,6 +6,7 @@ import { laneOptions } from '../cache/call-options.js';
 import { GuardedTier } from '../cache/guarded-tier.js';
 import { Invalidations } from '../cache/invalidate.js';
 import type { LaneContext, SharedContext } from '../cache/lane-context.js';
+import { CostMeter } from '../cache/in-flight/compute-cost.js';
 import { fillMemory } from '../cache/warm.js';
 import type { ManagerContext } from '../cache/manager-context.js';
 import { RemoteInvalidations } from '../cache/remote-invalidations.js';
@@ -414,6 +415,9 @@ function laneContextsOf(
   { l1 }: AppTiers,
   shared: SharedContext,
 ): ReadonlyMap<string, LaneContext> {
+  const costs = [...lanes.values()].some(({ eviction }) => eviction !== undefined)
+    ? new CostMeter(shared.clock)
+    : undefined;
   const patterns = (texts: readonly string[]): readonly KeyPattern[] => texts.map((text) => new KeyPattern(text));
   return new Map(
     [...lanes].map(([lane, { policy, strategy, eviction }]): [string, LaneContext] => [
@@ -423,6 +427,7 @@ function laneContextsOf(
         policy,
         strategy,
         eviction,
+        costs: eviction && costs,
         shared,
         defaults: laneOptions(policy),
         recorder: recorder(lane),

@@ -11,6 +11,7 @@ import type { HostLogPort, SharedLog } from '../invalidation/shared-log.js';
 import type { CachePolicy } from '../lanes/policy.js';
 import type { LaneStrategy } from '../lanes/strategy.js';
 import type { MemorySpace, MemoryTier } from '../tiers/memory-tier.js';
+import type { CostMeter } from './in-flight/compute-cost.js';
 import type { CallOptions } from './call-options.js';
 import type { GuardedTier } from './guarded-tier.js';
 import type { KeyHistory } from './key-history.js';
@@ -69,6 +70,8 @@ export interface LaneContext {
   readonly strategy: LaneStrategy | undefined;
   /** Learns what is asked for, in an adaptive lane and in one that compares policies. */
   readonly eviction?: LaneEviction | undefined;
+  /** Measures computations where `eviction` decides by their cost. */
+  readonly costs?: CostMeter | undefined;
   /** The options of a call that gives none. */
   readonly defaults: CallOptions;
   /** Keys that match none of these go past the cache, if there are any. */

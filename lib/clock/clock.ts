@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { performance as eventLoop } from 'node:perf_hooks';
 import * as timers from 'node:timers';
 
 /** Time and timers for the library: the only access to the machine's clocks. */
@@ -7,6 +8,8 @@ export interface Clock {
   now(): number;
   /** Milliseconds since some start; they never go back. */
   monotonic(): number;
+  /** Milliseconds for which the event loop has waited for something to happen. Absent where nobody knows. */
+  idle?(): number;
   /**
    * Runs `run` once after `afterMs`. Returns the cancel function. Only an 'awaited' timer keeps the process alive (default
    * 'background').
@@ -18,6 +21,7 @@ export interface Clock {
 export const systemClock: Clock = Object.freeze({
   now: () => Date.now(),
   monotonic: () => performance.now(),
+  idle: () => eventLoop.eventLoopUtilization().idle,
   schedule: (afterMs: number, run: () => void, kind: 'background' | 'awaited' = 'background') => {
     const timer = setTimeout(run, afterMs);
     if (kind === 'background') timer.unref();

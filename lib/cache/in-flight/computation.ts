@@ -8,6 +8,7 @@ import type { Compute, CallOptions, ComputeContext, StaleValue } from '../call-o
 import type { EncodedValue } from '../encoded-value.js';
 import type { LaneContext } from '../lane-context.js';
 import { type StaleCopy, staleValueOf } from '../tier-lookup.js';
+import type { ComputeCost } from './compute-cost.js';
 import { warnOfMilliseconds } from '../validate-call.js';
 import { Computation, type Wait } from '../wait-graph.js';
 import type { Refusal } from '../write.js';
@@ -63,6 +64,8 @@ export class Flight extends Computation {
   /** The flight that callers could join until `forceFresh` opened this one. */
   displaced: Flight | undefined;
   state = OPENED;
+  /** In lanes that decide by cost, while it computes. */
+  cost: ComputeCost | undefined;
   /** Cancel functions of the timers that bound it, also of callers who have left. Few flights have any. */
   private limits: Set<() => void> | undefined;
   private controller: AbortController | undefined;
@@ -76,6 +79,16 @@ export class Flight extends Computation {
     private readonly asyncContext?: AsyncResource,
   ) {
     super(lane, key);
+  }
+
+  override waitFor(wait: Wait): void {
+    super.waitFor(wait);
+    if (isOfOthers(wait)) this.cost?.pause();
+  }
+
+  override waitNoLongerFor(wait: Wait): void {
+    super.waitNoLongerFor(wait);
+    if (isOfOthers(wait)) this.cost?.resume();
   }
 
   /** The guard of a flight that runs. */
@@ -132,6 +145,9 @@ export class Flight extends Computation {
     this.controller.abort(reason);
   }
 }
+
+/** A computation of several keys, which has no key, is what its own flights take. */
+const isOfOthers = ({ flight }: Wait): boolean => flight === undefined || flight.key !== undefined;
 
 /** One caller waiting for a flight, with timeouts, signal and isolation of its own. */
 export class Waiter implements Wait {

@@ -264,16 +264,21 @@ export class InFlight {
     const ctx = new FlightContext(this.context, flight);
     const startedAt = shared.clock.monotonic();
     flight.state = { phase: 'computing', guard, startedAt };
+    const cost = this.context.costs?.begin();
+    flight.cost = cost;
     let value: unknown;
     try {
+      const compute = (): unknown => flight.compute(ctx);
+      const measured = cost === undefined ? compute : (): unknown => cost.measure(compute);
       // Async, so that a function that throws at once fails no sooner than its callers have joined.
-      value = await flight.run(() => shared.scopes.within(flight, async () => flight.compute(ctx)));
+      value = await flight.run(() => shared.scopes.within(flight, async () => measured()));
     } catch (error) {
+      cost?.end();
       this.ended(flight, { outcome: 'failed', ms: shared.clock.monotonic() - startedAt, error });
       if (!flight.isAbandoned) this.failed(flight, guard, error);
       return;
     }
-    const computeMs = shared.clock.monotonic() - startedAt;
+    const computeMs = cost?.end() ?? shared.clock.monotonic() - startedAt;
     this.ended(flight, { outcome: 'ok', ms: computeMs });
     if (flight.isAbandoned) refuse(this.context, flight.key, GIVEN_UP);
     else this.computed(flight, guard, { value, ctx, computeMs });
