@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { run } from './program.js';
 import { terminalOf } from './terminal.js';
 
@@ -11,7 +11,10 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 const main = async (): Promise<void> => {
-  process.exitCode = await run(process.argv.slice(2), terminalOf(process), ownVersion);
+  process.exitCode = await run(process.argv.slice(2), terminalOf(process), {
+    name: basename(process.argv[1] ?? '') === 'lane-cache' ? 'lane-cache' : 'nestjs-lane-cache',
+    version: ownVersion,
+  });
 };
 
 /** Of the package that this file lies in, wherever the build puts it. */

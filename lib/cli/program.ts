@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { systemClock } from '../clock/clock.js';
 import { parseDuration } from '../lanes/units.js';
+import { addCompletion, COMPLETE, listCompletion } from './completion.js';
 import { CommandContext, type CommonOptions } from './command-context.js';
 import { EXIT, exitCodeOf } from './exit.js';
 import { addCommands, type ActionFactory } from './commands.js';
@@ -11,11 +12,21 @@ interface Outcome {
   exitCode: number;
 }
 
-/** Runs the command in `args`. Resolves to the exit code; never rejects. `version` is what `--version` shows. */
+/** The program as it is installed. */
+interface Installed {
+  /** By which name it was called. */
+  readonly name: string;
+  /** What `--version` shows. */
+  readonly version: () => string;
+}
+
+const UNINSTALLED: Installed = { name: 'nestjs-lane-cache', version: () => 'unknown' };
+
+/** Runs the command in `args`. Resolves to the exit code; never rejects. */
 export async function run(
   args: readonly string[],
   terminal: Terminal,
-  version = (): string => 'unknown',
+  { name, version }: Installed = UNINSTALLED,
 ): Promise<number> {
   const outcome: Outcome = { exitCode: EXIT.done };
   const { words, form } = withoutAction(args);
@@ -25,7 +36,10 @@ export async function run(
     return EXIT.done;
   }
   try {
-    await programFor(terminal, form, outcome).parseAsync([...words], { from: 'user' });
+    const program = programFor(terminal, form, outcome);
+    if (words[0] === COMPLETE) await addCompletion(program.name(name), words);
+    else listCompletion(program);
+    await program.parseAsync([...words], { from: 'user' });
     return outcome.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.badArguments;

@@ -221,4 +221,43 @@ describe('the command line, run as a process', () => {
     expect(await cache.snapshots.history('flow')).toHaveLength(kept.length);
     await cache.close();
   }, 120_000);
+
+  describe('completes', () => {
+    /** What it offers for the last of `words`, which may be empty. */
+    const offered = async (...words: readonly string[]): Promise<readonly string[]> => {
+      const child = await workshop.run(CLI, ['complete', '--', ...words]);
+      const { status, lines } = await child.end();
+      expect({ status, errors: child.errors }).toEqual({ status: 0, errors: '' });
+      return lines.filter((line) => !line.startsWith(':')).map((line) => line.split('\t')[0] ?? '');
+    };
+
+    it('commands, their options, and the options of all commands behind them', async () => {
+      expect(await offered('in')).toEqual(['invalidate']);
+      expect(await offered('checkpoints', '')).toEqual(expect.arrayContaining(['list', 'show', 'rm', 'finish']));
+      const options = await offered('keys', '--');
+      expect(options).toEqual(expect.arrayContaining(['--limit', '--wide', '--lane', '--json', '--directory']));
+    });
+
+    it('the lanes of the app, and without one those that every app has', async () => {
+      const path = await bench.path('cache');
+      expect(await offered('--directory', path, 'keys', '--lane', '')).toEqual(['docs', 'standard', 'heavy']);
+      const cache = await CacheManager.fromSettings({ directory: path, logger: false, lanes: { ml: {} } });
+      await cache.close();
+      expect(await offered('--directory', path, 'keys', '--lane', '')).toContain('ml');
+      expect(await offered('--directory', path, '--lane', 'm')).toEqual(['ml']);
+    });
+
+    it.each(['bash', 'zsh', 'fish', 'powershell'])('in %s, by a script that calls it', async (shell) => {
+      const child = await workshop.run(CLI, ['complete', shell]);
+      const { status, lines } = await child.end();
+      expect(status).toBe(0);
+      expect(lines.join('\n')).toMatch(/nestjs-lane-cache\W+complete|nestjs-lane-cache'.*complete/s);
+    });
+
+    it('in no other shell', async () => {
+      const child = await workshop.run(CLI, ['complete', 'cmd']);
+      expect((await child.end()).status).toBe(2);
+      expect(child.errors).toContain('bash');
+    });
+  });
 });
