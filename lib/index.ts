@@ -1,6 +1,7 @@
 export { CacheManager } from './app/cache-app.js';
 export { LaneCacheModule } from './module/lane-cache.module.js';
 export type {
+  DashboardOptions,
   LaneCacheModuleAsyncOptions,
   LaneCacheModuleExtras,
   LaneCacheModuleOptions,

@@ -15,11 +15,14 @@ const DIST = join(ROOT, 'dist');
 const CORE = join(DIST, 'cjs', 'core');
 
 /** The entry points of the package: `lib/<name>.ts`, at the same place below `dist/esm` and `dist/cjs`. */
-const ENTRIES = ['index', 'redis/index', 'health/index', 'testing/index'];
+const ENTRIES = ['index', 'redis/index', 'health/index', 'testing/index', 'dashboard/index'];
 /** Programs. They are built once, with the core. */
 const PROGRAMS = ['cli/main'];
-/** Folders that are copied as they are: `from` in the repository, `to` below `dist`. */
-const STATIC = [];
+/** Files and folders that are copied as they are: `from` in the repository, `to` below `dist`. */
+const STATIC = [
+  // beside the module that loads it
+  { from: 'lib/dashboard/page.generated.cjs', to: 'cjs/core/dashboard/page.generated.cjs' },
+];
 
 const COMMON = {
   cwd: ROOT,

@@ -5,7 +5,7 @@ interface StreamResponse {
   readonly destroyed: boolean;
   writeHead(status: number, headers: Readonly<Record<string, string>>): unknown;
   write(chunk: string): boolean;
-  end(chunk?: string): unknown;
+  end(chunk?: string | Uint8Array): unknown;
   once(event: 'close' | 'drain', listener: () => void): unknown;
 }
 
@@ -50,7 +50,8 @@ export function sendNumbers(reply: PlatformReply, numbers: LiveNumbers): void {
   });
 }
 
-function rawOf(reply: PlatformReply): StreamResponse {
+/** The response of Node, from then on in the caller's hands. */
+export function rawOf(reply: PlatformReply): StreamResponse {
   if (!('raw' in reply)) return reply;
   reply.hijack();
   return reply.raw;

@@ -6,6 +6,7 @@ import { methodOf, type OperationRoute } from './operation-routes.js';
 const TAGS = 'swagger/apiUseTags';
 const OPERATION = 'swagger/apiOperation';
 const PARAMETERS = 'swagger/apiParameters';
+const EXCLUDE = 'swagger/apiExcludeController';
 
 const TEXT = { type: 'string' };
 /** Fields that are no texts. */
@@ -29,6 +30,11 @@ export function describeForOpenApi(type: Type<object>, routes: readonly Operatio
     Reflect.defineMetadata(OPERATION, { summary: route.summary }, method);
     Reflect.defineMetadata(PARAMETERS, parametersOf(route), method);
   }
+}
+
+/** Leaves a controller out of the description. */
+export function hideFromOpenApi(type: Type<object>): void {
+  Reflect.defineMetadata(EXCLUDE, [true], type);
 }
 
 function parametersOf({ method, input }: OperationRoute): readonly object[] {

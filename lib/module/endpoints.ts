@@ -1,5 +1,6 @@
 import { Module, type DynamicModule, type Provider, type Type } from '@nestjs/common';
 import type { LaneCacheApp } from '../app/cache-app.js';
+import type { DashboardSettings } from '../dashboard/dashboard.controller.js';
 import type { ControllerSettings } from '../http/metrics.controller.js';
 import { LANE_CACHE_OPERATIONS } from '../operations/operations.js';
 import { LANE_CACHE_APP } from './lane-cache.tokens.js';
@@ -7,6 +8,7 @@ import { LANE_CACHE_APP } from './lane-cache.tokens.js';
 /** The endpoints that an app turned on. */
 export interface EndpointSettings {
   readonly metrics?: ControllerSettings | undefined;
+  readonly dashboard?: DashboardSettings | undefined;
 }
 
 /** Controllers, and what they inject. */
@@ -17,7 +19,7 @@ class LaneCacheWithEndpointsModule {}
 
 /** `declared` with endpoints, which are loaded only where they are turned on. */
 export function withEndpoints(declared: DynamicModule, settings: EndpointSettings): DynamicModule {
-  if (settings.metrics === undefined) return declared;
+  if (settings.metrics === undefined && settings.dashboard === undefined) return declared;
   const offered = load(settings).then(({ controllers, providers }): DynamicModule => ({
     ...declared,
     controllers,
@@ -33,7 +35,7 @@ export function withEndpoints(declared: DynamicModule, settings: EndpointSetting
   };
 }
 
-async function load({ metrics }: EndpointSettings): Promise<Endpoints> {
+async function load({ metrics, dashboard }: EndpointSettings): Promise<Endpoints> {
   const { LiveNumbers } = await import('../http/live-numbers.js');
   const providers: Provider[] = [
     {
@@ -51,6 +53,15 @@ async function load({ metrics }: EndpointSettings): Promise<Endpoints> {
   if (metrics !== undefined) {
     const { metricsController } = await import('../http/metrics.controller.js');
     controllers.push(metricsController(metrics));
+  }
+  if (dashboard !== undefined) {
+    const { dashboardController, Trend } = await import('../dashboard/index.js');
+    controllers.push(dashboardController(dashboard));
+    providers.push({
+      provide: Trend,
+      inject: [LANE_CACHE_APP],
+      useFactory: (app: LaneCacheApp) => new Trend(app.operations, app.manager().clock),
+    });
   }
   return { controllers, providers };
 }

@@ -31,11 +31,18 @@ import {
 } from '../options/options-shape.js';
 
 const DEFAULT_PATH = 'lane-cache';
+const DASHBOARD_PATH = 'lane-cache/dashboard';
 const SOURCES = ['useFactory', 'useClass', 'useExisting'] as const;
 
 const CONTROLLER = defineOptions<MetricsControllerOptions>('LaneCacheModule', {
   path: text,
   guards: listOf(either(fn, object), 'guards') as never,
+});
+
+const DASHBOARD = defineOptions<DashboardOptions>('LaneCacheModule', {
+  path: text,
+  guards: listOf(either(fn, object), 'guards') as never,
+  peek: flag,
 });
 
 const extras: Kinds<LaneCacheModuleExtras> = {
@@ -44,6 +51,7 @@ const extras: Kinds<LaneCacheModuleExtras> = {
     controller: either(flag, CONTROLLER),
   }),
   provideCacheManager: flag,
+  dashboard: either(flag, DASHBOARD),
   responses: defineOptions<NonNullable<LaneCacheModuleExtras['responses']>>('LaneCacheModule', {
     neutralGuards: listOf(fn, 'classes of guards'),
     undecorated: flag,
@@ -90,6 +98,7 @@ export class LaneCacheModule {
   /** Settings from a factory or a class, which may inject what `imports` and `extraProviders` offer. */
   static forRootAsync(given: LaneCacheModuleAsyncOptions): DynamicModule {
     const options = ASYNC_OPTIONS.read(given);
+    checkDashboard(options);
     return declare(options, options.imports ?? [], optionsProviders(options), options.laneNames ?? []);
   }
 }
@@ -104,6 +113,7 @@ interface ModuleSettings {
 function readModuleOptions(written: unknown): ModuleSettings {
   try {
     const given = MODULE_OPTIONS.read(written);
+    checkDashboard(given);
     const options = Object.fromEntries(Object.entries(given).filter(([name]) => !(name in extras)));
     return { extras: given, lanes: Object.keys(given.lanes ?? {}), readSettings: () => readOptions(options) };
   } catch (error) {
@@ -120,6 +130,7 @@ function declare(
     extraProviders = [],
     provideCacheManager = false,
     metrics = {},
+    dashboard = false,
     responses = {},
   }: LaneCacheModuleExtras,
   imports: NonNullable<DynamicModule['imports']>,
@@ -147,7 +158,10 @@ function declare(
       RESPONSE_SETTINGS,
     ],
   };
-  const offering = withEndpoints(declared, { metrics: metricsSettings(metrics) });
+  const offering = withEndpoints(declared, {
+    metrics: metricsSettings(metrics),
+    dashboard: dashboardSettings(dashboard),
+  });
   return provideCacheManager ? withCacheManager(offering) : offering;
 }
 
@@ -157,6 +171,22 @@ function metricsSettings({
   if (controller === false) return undefined;
   const { path = DEFAULT_PATH, guards = [] } = controller === true ? {} : controller;
   return { path, guards };
+}
+
+function dashboardSettings(dashboard: NonNullable<LaneCacheModuleExtras['dashboard']>): EndpointSettings['dashboard'] {
+  if (dashboard === false) return undefined;
+  const { path = DASHBOARD_PATH, guards = [], peek = false } = dashboard === true ? {} : dashboard;
+  return { path, guards, peek };
+}
+
+/** A dashboard without guards must not show values. Throws OPTIONS_INVALID. */
+function checkDashboard({ dashboard }: LaneCacheModuleExtras): void {
+  if (typeof dashboard !== 'object' || dashboard.peek !== true || (dashboard.guards ?? []).length > 0) return;
+  throw new LaneCacheError(
+    'OPTIONS_INVALID',
+    "LaneCacheModule: 'dashboard.peek' shows values, so 'dashboard.guards' must say who may see them.",
+    { field: 'dashboard.peek' },
+  );
 }
 
 function optionsProviders(options: LaneCacheModuleAsyncOptions): readonly Provider[] {
@@ -184,12 +214,23 @@ export interface MetricsControllerOptions {
   readonly guards?: readonly (Type<CanActivate> | CanActivate)[];
 }
 
+export interface DashboardOptions {
+  /** Default 'lane-cache/dashboard'. */
+  readonly path?: string;
+  /** Who may see keys and act. Without guards the page shows numbers only. They go by a cookie or by Basic authentication. */
+  readonly guards?: readonly (Type<CanActivate> | CanActivate)[];
+  /** Whether those whom the guards let in may see values and states. Needs guards. Default false. */
+  readonly peek?: boolean;
+}
+
 /** What must be known when the module is declared, before any factory runs. */
 export interface LaneCacheModuleExtras {
   /** Default true. */
   readonly isGlobal?: boolean;
   /** Declares the controller. Default off. */
   readonly metrics?: { readonly controller?: boolean | MetricsControllerOptions };
+  /** Serves the page that shows what the cache does. Default off. */
+  readonly dashboard?: boolean | DashboardOptions;
   /** How the answers of routes are cached. */
   readonly responses?: {
     /** Classes of guards that do not distinguish users, such as a throttler. Subclasses are not meant. Default none. */

@@ -17,7 +17,15 @@ const MODULE_BORDERS: readonly ModuleBorder[] = [
 
 const NEST = /^@nestjs\//;
 /** The rooms that the build makes once for each module format, because they import Nest. Everything else is the core. */
-const NEST_ROOMS: ReadonlySet<string> = new Set(['module', 'decorators', 'http', 'health', 'testing', FRONT_DOOR]);
+const NEST_ROOMS: ReadonlySet<string> = new Set([
+  'module',
+  'decorators',
+  'http',
+  'dashboard',
+  'health',
+  'testing',
+  FRONT_DOOR,
+]);
 
 /** Names that read the time, wait, or draw lots wherever they come from. */
 const CLOCK_NAMES: ReadonlySet<string> = new Set([

@@ -28,6 +28,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   http: 11,
   ipc: 11,
   app: 12,
+  dashboard: 12,
   module: 13,
   [FRONT_DOOR]: 14,
   health: 15,

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { VersioningType } from '@nestjs/common';
 import { OPERATION_ROUTES } from '../../lib/http/operation-routes.js';
 import { PLATFORMS } from '../support/http-app.js';
-import { COOKIE, JSON_TYPE, OperationsApp, Operators } from '../support/operations-app.js';
+import { COOKIE, JSON_TYPE, OperationsApp, Operators, SAME_ORIGIN } from '../support/operations-app.js';
 
 const AT = 'lane-cache';
 const named = OPERATION_ROUTES.map((route) => [`${route.method} ${route.path}`, route] as const);
@@ -145,6 +145,63 @@ describe.each(PLATFORMS)('the endpoints on %s', (platform) => {
         (await (await app.ask(`${at}/top?lane=docs&by=${by}`, COOKIE)).json()).items[0];
       expect(await first('size')).toMatchObject({ key: 'large' });
       expect(await first('uses')).toMatchObject({ key: 'used', accessCount: 5 });
+    });
+  });
+
+  describe('of the dashboard', () => {
+    const at = `${AT}/dashboard/api`;
+    const own = ['access', 'trend', 'events'];
+    const outcomes = async (app: OperationsApp, headers: Record<string, string>): Promise<Record<string, number>> => {
+      const found: Record<string, number> = {};
+      for (const [name, route] of named) found[name] = (await app.call(at, route, headers)).status;
+      for (const path of own) {
+        const answer = await app.ask(`${at}/${path}`, headers);
+        found[`GET ${path}`] = answer.status;
+        await answer.body?.cancel();
+      }
+      return found;
+    };
+    const expected = (statusOf: (needs: string, method: string) => number): Record<string, number> =>
+      Object.fromEntries([
+        ...named.map(([name, { needs, method }]) => [name, statusOf(needs, method)]),
+        ...own.map((path) => [`GET ${path}`, statusOf('open', 'GET')]),
+      ]);
+
+    it.each([
+      ['without guards', true, (needs: string) => (needs === 'open' ? 200 : 404)],
+      ['behind guards', { guards: [Operators] }, (needs: string) => (needs === 'peek' ? 404 : 200)],
+      ['behind guards, with peek', { guards: [Operators], peek: true }, () => 200],
+    ])('%s, every endpoint answers those whom it is for', async (_, dashboard, statusOf) => {
+      const app = await OperationsApp.open(platform, { dashboard });
+      try {
+        const ofPage = { ...COOKIE, ...SAME_ORIGIN };
+        const ok = expected(statusOf);
+        const found = await outcomes(app, ofPage);
+        expect(found).toEqual(ok);
+        if (dashboard === true) return;
+        expect(await outcomes(app, SAME_ORIGIN)).toEqual(
+          expected((needs, method) => (statusOf(needs) === 404 ? 404 : method === '' ? 0 : 403)),
+        );
+        for (const [, route] of actions) expect((await app.call(at, route, COOKIE)).status).toBe(403);
+      } finally {
+        await app.close();
+      }
+    });
+
+    it('values without guards are refused at boot', async () => {
+      const opened = OperationsApp.open(platform, { dashboard: { peek: true } });
+      await expect(opened).rejects.toMatchObject({ code: 'OPTIONS_INVALID', field: 'dashboard.peek' });
+    });
+
+    it('streams end before the server closes', async () => {
+      const app = await OperationsApp.open(platform, { dashboard: true });
+      const stream = await app.ask(`${at}/events`);
+      const reader = stream.body?.getReader();
+      await reader?.read();
+      await app.close();
+      let isDone = false;
+      while (!isDone) isDone = (await reader?.read())?.done ?? true;
+      expect(isDone).toBe(true);
     });
   });
 });
