@@ -207,6 +207,8 @@ describeWithRedis(
       await admin.sendCommand(['CONFIG', 'SET', 'maxmemory', '1']);
       await computes(cache);
       await expect(cache.invalidate('k')).rejects.toMatchObject({ code: 'INVALIDATION_PENDING' });
+      await expect(cache.set('large', 'value')).rejects.toMatchObject({ code: 'INVALIDATION_PENDING' });
+      expect(await admin.sendCommand(['KEYS', `{${prefix}}:e:*large*`])).toEqual([]);
       expect(await cache.get('k')).toBeUndefined();
       const heard = other.events.once('invalidate');
       await admin.sendCommand(['CONFIG', 'SET', 'maxmemory', '0']);

@@ -97,6 +97,7 @@ end
 local id = first[1] and string.match(first[1][1], '^%d+') or '0'
 return { gen, redis.call('HGET', KEYS[1], 'seq'), id, patternsAfter(known), now() }`);
 
+/** The append is the first write of a script: a full server refuses only the first one, and takes all that follow it. */
 const RECORD = `
 if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return 'GENERATION' end
 local kind, lane, subject, member = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
@@ -131,9 +132,9 @@ end`;
  * -> [seq, how many entries were removed], or 'GENERATION'
  */
 export const APPEND = new Script(`${RECORD}
-local gone = 0
+local seq, gone = append(), 0
 if KEYS[6] then gone = redis.call('DEL', KEYS[6]) end
-return { append(), gone }`);
+return { seq, gone }`);
 
 /**
  * Appends the record of a set, and writes its entry, KEYS 6.
@@ -144,8 +145,8 @@ return { append(), gone }`);
 export const APPEND_SET = new Script(`${RECORD}${NEWEST_ABOUT_KEY}${PATTERNS_AFTER}${LAY}
 local brings = newestAboutKey(lane, member, ARGV[11]) <= tonumber(ARGV[13])
   and #patternsAfter(ARGV[14]) == 0
-local gone = redis.call('DEL', KEYS[6])
 local seq = append()
+local gone = redis.call('DEL', KEYS[6])
 if brings then lay(KEYS[6], seq, ARGV[10], ARGV[11], ARGV[12]) end
 return { seq, gone }`);
 
