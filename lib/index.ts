@@ -10,6 +10,7 @@ export type {
 } from './module/lane-cache.module.js';
 export type { CheckpointOptions, LaneCacheOptions, StorageOptions } from './app/options.js';
 export type { DistributedOptions } from './app/options.js';
+export type { TelemetryOptions } from './telemetry/telemetry.js';
 export { getLaneToken, LANE_CACHE } from './lanes/policy.js';
 
 export { Cached } from './decorators/cached.decorator.js';

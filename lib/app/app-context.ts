@@ -1,3 +1,4 @@
+import type { Tracing } from '../cache/lane-context.js';
 import { join, resolve } from 'node:path';
 import { labelsOfRecord } from '../checkpoints/checkpoint-validation.js';
 import { KeyHistory } from '../cache/key-history.js';
@@ -30,11 +31,14 @@ export interface AppParts {
   readonly purpose?: Purpose;
   /** The checkpoints of an app without a directory. Default: none are kept. */
   readonly checkpoints?: MakeCheckpoints | undefined;
+  /** Follows what callers wait for. Default: nothing does. */
+  readonly tracing?: Tracing | undefined;
 }
 
 /** The checked settings of an app, and what needs no I/O: clocks, codec, events, counters. */
 export interface AppContext {
   readonly purpose: Purpose;
+  readonly tracing: Tracing | undefined;
   /** Undefined if checkpoints need a directory. */
   readonly makeCheckpoints: MakeCheckpoints | undefined;
   readonly options: LaneCacheOptions;
@@ -64,7 +68,7 @@ const DEFAULT_DEADLINE_MS = 5_000;
 /** Throws LaneCacheError for bad settings. */
 export function createContext(
   settings: LaneName | LaneCacheOptions | undefined,
-  { purpose = 'serve', checkpoints }: AppParts = {},
+  { purpose = 'serve', checkpoints, tracing }: AppParts = {},
 ): AppContext {
   const options = readOptions(settings);
   const lanes = withGuardedStrategies(resolveLanes(options.lanes), (fault) => faults.report(fault));
@@ -95,6 +99,7 @@ export function createContext(
   }
   return {
     purpose,
+    tracing,
     makeCheckpoints: options.checkpoints === false ? undefined : checkpoints,
     options,
     lanes,

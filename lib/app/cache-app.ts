@@ -211,7 +211,8 @@ export class App implements LaneCacheApp {
     // Asked at each call, because this process may become the owner of the directory later.
     const store = (): CheckpointStore =>
       (keepsCheckpointsOnServer(context) && backend?.checkpoints) || disk.checkpoints();
-    this.checkpoints = checkpointsOf(context, store);
+    const { tracing } = context;
+    this.checkpoints = checkpointsOf(context, tracing === undefined ? store : () => tracing.checkpoints(store()));
     this.cleanup = cleanupOf(context, disk, store);
 
     const checkpoints = (): Promise<ReadonlyMap<string, CheckpointUse>> => checkpointUse(this.checkpoints);
@@ -406,6 +407,7 @@ function sharedContextOf(context: AppContext, tiers: AppTiers, { disk, log, back
     hostLog: disk.hostLog,
     sharedLog: backend?.log,
     clusterTurns: backend?.turns,
+    tracing: context.tracing,
     appVersion: options.version ?? '',
   };
 }

@@ -1,7 +1,9 @@
 import type { Clock, LifeClock } from '../clock/clock.js';
 import type { KeepAlive } from '../clock/keep-alive.js';
+import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
 import type { KeyPattern } from '../entries/pattern.js';
+import type { LowerTierName } from '../entries/tier-name.js';
 import type { EventSink, LaneCacheEvents } from '../events/event-map.js';
 import type { ReportFault } from '../events/reasons.js';
 import type { LaneEviction } from '../eviction/lane-eviction.js';
@@ -31,6 +33,25 @@ export interface Persistence {
   noteMissed(): Promise<void> | undefined;
 }
 
+/** Follows what callers wait for, each time in the caller's trace. */
+export interface Tracing {
+  /** Runs a computation, so that what it calls is part of it. */
+  compute<T>(flight: object, lane: string, key: string, run: () => Promise<T>): Promise<T>;
+  /** A caller waits for the flight of another. */
+  joined(flight: object, lane: string, key: string, answer: Promise<unknown>): void;
+  /** A tier below memory is asked. */
+  lookup<T extends { readonly outcome: string }>(
+    tier: LowerTierName,
+    lane: string,
+    key: string,
+    read: () => T | Promise<T>,
+  ): T | Promise<T>;
+  /** Something else is waited for: the turn of another process, or the log. */
+  wait<T>(what: string, lane: string, waiting: Promise<T>): Promise<T>;
+  /** A store whose calls are followed. */
+  checkpoints(store: CheckpointStore): CheckpointStore;
+}
+
 /** What all lanes of an app share. */
 export interface SharedContext {
   readonly clock: Clock;
@@ -51,6 +72,8 @@ export interface SharedContext {
   readonly hostLog?: HostLogPort | undefined;
   /** Lets the instances compute a key one at a time, in lanes with `coalesce: 'cluster'`. */
   readonly clusterTurns?: ClusterTurns | undefined;
+  /** Absent unless it is turned on. */
+  readonly tracing?: Tracing | undefined;
   /** The app's `version`. A record of another version is a miss. */
   readonly appVersion: string;
   /** As part of which computation the current code runs. */
@@ -120,8 +143,10 @@ export function isLagging({ shared, policy }: Pick<LaneContext, 'shared' | 'poli
  * Resolves when this process has caught up with the shared log, in a moment as a rule. Computing at once would hold up a
  * busy process even more.
  */
-export async function whenCaughtUp({ shared }: Pick<LaneContext, 'shared'>): Promise<void> {
-  await shared.sharedLog?.whenCaughtUp();
+export async function whenCaughtUp({ shared, lane }: Pick<LaneContext, 'shared' | 'lane'>): Promise<void> {
+  const caughtUp = shared.sharedLog?.whenCaughtUp();
+  if (caughtUp === undefined) return;
+  await (shared.tracing === undefined ? caughtUp : shared.tracing.wait('for the log', lane, caughtUp));
 }
 
 /** Applies what other processes of the directory have invalidated. Every call that reads starts with it. */

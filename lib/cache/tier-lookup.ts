@@ -8,7 +8,7 @@ import type { TierLookup } from '../tiers/tier.js';
 import type { CallOptions, StaleValue } from './call-options.js';
 import { EncodedValue } from './encoded-value.js';
 import type { GuardedTier } from './guarded-tier.js';
-import { isLagging, isPartitioned, type LaneContext } from './lane-context.js';
+import { isLagging, isPartitioned, type LaneContext, type Tracing } from './lane-context.js';
 
 /** A record that may be served and promoted. */
 export interface Found {
@@ -193,7 +193,8 @@ export class TierSearch {
     for (let index = first; index < shared.below.length; index++) {
       const tier = shared.below[index];
       if (tier === undefined) break;
-      const lookup = tier.read(lane, this.key, this.how);
+      const lookup =
+        shared.tracing === undefined ? tier.read(lane, this.key, this.how) : this.followed(tier, shared.tracing);
       if (lookup instanceof Promise) {
         return lookup.then((answer) => this.goOn(this.takes(tier, answer, trace), index + 1, trace));
       }
@@ -202,6 +203,12 @@ export class TierSearch {
       if (taken) break;
     }
     return undefined;
+  }
+
+  private followed(tier: GuardedTier, tracing: Tracing): TierLookup | Promise<TierLookup> {
+    const { lane } = this.context;
+    const read = (): TierLookup | Promise<TierLookup> => tier.read(lane, this.key, this.how);
+    return tier.name === 'l1' ? read() : tracing.lookup(tier.name, lane, this.key, read);
   }
 
   /** Goes on with the next tier, unless the search has ended. */

@@ -9,7 +9,7 @@ import type { LaneName, ResolvedLane, CachePolicy } from '../lanes/policy.js';
 import type { Tier, TierState } from '../tiers/tier.js';
 import type { LaneCounters } from './lane-counters.js';
 import { PrometheusPage, type PromClientLoader } from './prometheus.js';
-import type { CheckpointUse } from './prometheus-metrics.js';
+import type { CheckpointUse, MetricDefinition, Sample } from './prometheus-metrics.js';
 
 /** All lanes in numbers. */
 export interface MetricsReport {
@@ -108,6 +108,11 @@ export class LaneCacheMetrics implements MetricsReader {
   /** Adds the numbers to the app's own prom-client Registry. Throws OPTIONS_INVALID if `registry` is none. */
   async registerWith(registry: object): Promise<void> {
     this.page.registerWith(registry);
+  }
+
+  /** @internal the lines of one metric, as every page and exporter shows them */
+  samplesOf(definition: MetricDefinition): Promise<readonly Sample[]> {
+    return this.page.scrape(definition);
   }
 
   private get page(): PrometheusPage {

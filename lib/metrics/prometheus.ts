@@ -68,7 +68,8 @@ export class PrometheusPage {
     }
   }
 
-  private async scrape(definition: MetricDefinition): Promise<readonly Sample[]> {
+  /** The lines of one metric now. */
+  async scrape(definition: MetricDefinition): Promise<readonly Sample[]> {
     if (definition.source === 'counters') return this.lanes().flatMap(definition.samples);
     if (definition.source === 'faults') return definition.samples(this.faults());
     const checkpoints = await this.checkpoints?.();

@@ -16,7 +16,8 @@ import { type EndpointSettings, withEndpoints } from './endpoints.js';
 import { LaneType, type LaneName } from '../lanes/policy.js';
 import { ofLanes, readOptions, appKinds, type LaneCacheOptions } from '../app/options.js';
 import { injectables, MACHINERY } from './lane-cache.providers.js';
-import { LANE_CACHE_OPTIONS, LANE_CACHE_OPTIONS_FACTORY } from './lane-cache.tokens.js';
+import type { Telemetry, TelemetryOptions } from '../telemetry/telemetry.js';
+import { LANE_CACHE_TELEMETRY, LANE_CACHE_OPTIONS, LANE_CACHE_OPTIONS_FACTORY } from './lane-cache.tokens.js';
 import {
   anything,
   either,
@@ -25,6 +26,7 @@ import {
   listOf,
   names,
   object,
+  oneOf,
   text,
   defineOptions,
   type Kinds,
@@ -45,6 +47,11 @@ const DASHBOARD = defineOptions<DashboardOptions>('LaneCacheModule', {
   peek: flag,
 });
 
+const TELEMETRY = defineOptions<TelemetryOptions>('LaneCacheModule', {
+  spans: oneOf('none', 'misses', 'all'),
+  keys: flag,
+});
+
 const extras: Kinds<LaneCacheModuleExtras> = {
   isGlobal: flag,
   metrics: defineOptions<NonNullable<LaneCacheModuleExtras['metrics']>>('LaneCacheModule', {
@@ -52,6 +59,7 @@ const extras: Kinds<LaneCacheModuleExtras> = {
   }),
   provideCacheManager: flag,
   dashboard: either(flag, DASHBOARD),
+  telemetry: either(flag, TELEMETRY),
   responses: defineOptions<NonNullable<LaneCacheModuleExtras['responses']>>('LaneCacheModule', {
     neutralGuards: listOf(fn, 'classes of guards'),
     undecorated: flag,
@@ -131,6 +139,7 @@ function declare(
     provideCacheManager = false,
     metrics = {},
     dashboard = false,
+    telemetry = false,
     responses = {},
   }: LaneCacheModuleExtras,
   imports: NonNullable<DynamicModule['imports']>,
@@ -149,6 +158,7 @@ function declare(
     providers: [
       ...settings,
       ...MACHINERY,
+      ...telemetryProviders(telemetry),
       ...offered,
       { provide: RESPONSE_SETTINGS, useValue: responseSettings },
       ...extraProviders,
@@ -177,6 +187,17 @@ function dashboardSettings(dashboard: NonNullable<LaneCacheModuleExtras['dashboa
   if (dashboard === false) return undefined;
   const { path = DASHBOARD_PATH, guards = [], peek = false } = dashboard === true ? {} : dashboard;
   return { path, guards, peek };
+}
+
+/** The room is loaded only where it is turned on. */
+function telemetryProviders(telemetry: NonNullable<LaneCacheModuleExtras['telemetry']>): readonly Provider[] {
+  if (telemetry === false) return [];
+  const options = telemetry === true ? {} : telemetry;
+  const useFactory = async (): Promise<Telemetry> => {
+    const { Telemetry: Room } = await import('../telemetry/telemetry.js');
+    return Room.open(options);
+  };
+  return [{ provide: LANE_CACHE_TELEMETRY, useFactory }];
 }
 
 /** A dashboard without guards must not show values. Throws OPTIONS_INVALID. */
@@ -231,6 +252,8 @@ export interface LaneCacheModuleExtras {
   readonly metrics?: { readonly controller?: boolean | MetricsControllerOptions };
   /** Serves the page that shows what the cache does. Default off. */
   readonly dashboard?: boolean | DashboardOptions;
+  /** Spans and metrics through @opentelemetry/api, which must be installed. Default off. true = `{}`. */
+  readonly telemetry?: boolean | TelemetryOptions;
   /** How the answers of routes are cached. */
   readonly responses?: {
     /** Classes of guards that do not distinguish users, such as a throttler. Subclasses are not meant. Default none. */

@@ -18,7 +18,13 @@ import { CheckpointCleanupTask, type JobRegistry } from '../housekeeping/checkpo
 import { CacheManager, createLaneCache, type LaneCacheApp } from '../app/cache-app.js';
 import type { MakeCheckpoints } from '../app/disk-port.js';
 import type { LaneCacheOptions } from '../app/options.js';
-import { LANE_CACHE_APP, LANE_CACHE_CHECKPOINTS, LANE_CACHE_OPTIONS } from './lane-cache.tokens.js';
+import type { Telemetry } from '../telemetry/telemetry.js';
+import {
+  LANE_CACHE_TELEMETRY,
+  LANE_CACHE_APP,
+  LANE_CACHE_CHECKPOINTS,
+  LANE_CACHE_OPTIONS,
+} from './lane-cache.tokens.js';
 import { getLaneToken, LANE_CACHE } from '../lanes/policy.js';
 import { LaneCacheMetrics } from '../metrics/lane-cache-metrics.js';
 import { DiskTier } from '../tiers/stored-tier.js';
@@ -118,11 +124,23 @@ function withOverridden(manager: LaneManager, lanes: ReadonlyMap<string, LaneMan
 export const MACHINERY: readonly Provider[] = [
   {
     provide: LANE_CACHE_APP,
-    inject: [LANE_CACHE_OPTIONS, ModulesContainer, { token: LANE_CACHE_CHECKPOINTS, optional: true }],
-    useFactory: (options: LaneCacheOptions, modules: ModulesContainer, checkpoints?: MakeCheckpoints) => {
+    inject: [
+      LANE_CACHE_OPTIONS,
+      ModulesContainer,
+      { token: LANE_CACHE_CHECKPOINTS, optional: true },
+      { token: LANE_CACHE_TELEMETRY, optional: true },
+    ],
+    useFactory: async (
+      options: LaneCacheOptions,
+      modules: ModulesContainer,
+      checkpoints?: MakeCheckpoints,
+      telemetry?: Telemetry,
+    ) => {
       refuseSecond(modules);
       const settings = { ...options, logger: options.logger ?? new Logger('LaneCache') };
-      return createLaneCache(settings, { checkpoints });
+      const app = await createLaneCache(settings, { checkpoints, tracing: telemetry?.tracing });
+      telemetry?.observe({ metrics: app.metrics, events: app.manager().events });
+      return app;
     },
   },
   DecoratorExplorer,

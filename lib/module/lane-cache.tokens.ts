@@ -9,3 +9,6 @@ export const LANE_CACHE_OPTIONS_FACTORY = Symbol.for('nestjs-lane-cache.options-
 
 /** What makes the checkpoints of an app without a directory. Nothing provides it but the testing kit. */
 export const LANE_CACHE_CHECKPOINTS = Symbol.for('nestjs-lane-cache.checkpoints');
+
+/** What goes to OpenTelemetry. Provided only where it is turned on. */
+export const LANE_CACHE_TELEMETRY = Symbol.for('nestjs-lane-cache.telemetry');

@@ -23,6 +23,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   decorators: 9,
   keyv: 9,
   housekeeping: 9,
+  telemetry: 9,
   redis: 9,
   operations: 10,
   http: 11,

@@ -99,6 +99,7 @@ export class InFlight {
     waiter.flight = flight;
     if (joined === undefined) this.startIfRoom(flight, search);
     this.join(flight, waiter);
+    if (joined !== undefined) shared.tracing?.joined(flight, this.context.lane, asked.key, waiter.promise);
     return waiter.promise;
   }
 
@@ -247,7 +248,9 @@ export class InFlight {
 
   /** Instances compute the key one at a time. After the turn of another instance the tiers are searched again. */
   private async computeInTurn(flight: Flight, guard: InvalidationGuard, turns: ClusterTurns): Promise<void> {
-    const turn = await turns.take(this.context.lane, flight.key);
+    const { lane, shared } = this.context;
+    const taken = turns.take(lane, flight.key);
+    const turn = await (shared.tracing === undefined ? taken : shared.tracing.wait('for a turn', lane, taken));
     flight.hasWaitedForTurn = true;
     if (!flight.isAbandoned) {
       if (turn === 'ended' && !guard.isInvalidated) return this.follow(flight, guard, this.searchFor(flight));
@@ -270,8 +273,7 @@ export class InFlight {
     try {
       const compute = (): unknown => flight.compute(ctx);
       const measured = cost === undefined ? compute : (): unknown => cost.measure(compute);
-      // Async, so that a function that throws at once fails no sooner than its callers have joined.
-      value = await flight.run(() => shared.scopes.within(flight, async () => measured()));
+      value = await flight.run(() => shared.scopes.within(flight, () => this.called(flight, measured)));
     } catch (error) {
       cost?.end();
       this.ended(flight, { outcome: 'failed', ms: shared.clock.monotonic() - startedAt, error });
@@ -282,6 +284,13 @@ export class InFlight {
     this.ended(flight, { outcome: 'ok', ms: computeMs });
     if (flight.isAbandoned) refuse(this.context, flight.key, GIVEN_UP);
     else this.computed(flight, guard, { value, ctx, computeMs });
+  }
+
+  /** Calls the function of the flight. Async, so that one that throws at once fails no sooner than its callers have joined. */
+  private async called(flight: Flight, compute: () => unknown): Promise<unknown> {
+    const { shared, lane } = this.context;
+    if (shared.tracing === undefined) return compute();
+    return shared.tracing.compute(flight, lane, flight.key, async () => compute());
   }
 
   /** Counts and emits that a computation has ended. */
