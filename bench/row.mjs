@@ -16,7 +16,7 @@ export function fasterThan(ours, theirs, limit, against) {
 export function under(value, limit, unit, what) {
   return {
     text: `${what} ${round(value)} ${unit}, at most ${limit} ${unit}`,
-    ratio: value / limit,
+    ratio: limit === 0 ? value : value / limit,
     limit,
     met: value <= limit,
   };

@@ -90,7 +90,8 @@ export class LaneEviction {
   /** What this tier has to say about the lane. */
   keeperOf(tier: string): Keeper {
     const { options } = this;
-    const ruled = (): AdaptivePolicy | undefined => (this.ruler === tier ? this.policyNow() : undefined);
+    // What memory has served is known from the request that led to the change.
+    const ruled = (): AdaptivePolicy | undefined => (this.ruler === tier ? this.policy : undefined);
     const stored = (entry: KnownEntry): void => {
       const policy = ruled();
       if (policy === undefined) return;
@@ -169,10 +170,12 @@ export class LaneEviction {
     const { policy } = this;
     if (policy === undefined || this.isReading) return policy;
     this.isReading = true;
-    this.usesInMemory?.((entry, uses) => this.note(policy, entry, 'found', uses));
+    this.usesInMemory?.(this.noteUse);
     this.isReading = false;
     return policy;
   }
+
+  private readonly noteUse: ReportUse = (entry, uses) => this.note(this.policy, entry, 'found', uses);
 
   private note(policy: AdaptivePolicy | undefined, entry: RequestedEntry, origin: Origin, uses: number): void {
     const { key, computeMs, expiresAt, memoryBytes, recordBytes } = entry;

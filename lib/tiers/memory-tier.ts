@@ -193,7 +193,7 @@ const OVERHEAD_BYTES = 400;
 const STRATEGY_SEES_ALL = 10_000;
 const STRATEGY_TAIL = 64;
 /** An entry may have been looked at and not served, so a few that were not used are passed over. */
-const UNUSED_LOOKED_AT = 4;
+const UNUSED_LOOKED_AT = 2;
 
 /** The memory of one lane: exact LRU within its entries and bytes, or what the lane's strategy or policy decides. */
 export class MemorySpace {
@@ -251,12 +251,13 @@ export class MemorySpace {
 
   /** Reports the entries that were used since the last call, the one used last at the end, and how often. */
   takeUses(report: ReportUse): void {
-    const used: MemoryEntry[] = [];
+    let used: MemoryEntry[] | undefined;
     let unused = 0;
     for (const entry of this.entries.values()) {
-      if (entry.accessCount > entry.reportedUses) used.push(entry);
+      if (entry.accessCount > entry.reportedUses) (used ??= []).push(entry);
       else if (++unused > UNUSED_LOOKED_AT) break;
     }
+    if (used === undefined) return;
     for (let index = used.length - 1; index >= 0; index--) {
       const entry = used[index];
       if (entry === undefined) continue;

@@ -25,8 +25,8 @@ export class CostMeter {
     return new ComputeCost(this);
   }
 
-  /** Another one runs, or one less. */
-  change(by: 1 | -1): void {
+  /** Another one runs, or one less. Returns the time. */
+  change(by: 1 | -1): number {
     const now = this.clock.monotonic();
     const elapsed = now - this.lastAt;
     const idle = this.clock.idle?.() ?? this.lastIdle + elapsed;
@@ -35,21 +35,28 @@ export class CostMeter {
     this.lastAt = now;
     this.lastIdle = idle;
     this.running += by;
+    return now;
   }
 
-  /** Runs one step. Returns its result and how long it took, without the steps within it. */
-  step<T>(run: () => T): { readonly result: T; readonly ownMs: number } {
+  /** One less runs, which took no time since its step. */
+  leave(): void {
+    this.running--;
+  }
+
+  /** Begins a step, within another or none. Returns what `endStep` takes. */
+  beginStep(): number {
     const outer = this.within;
     this.within = 0;
-    const startedAt = this.clock.monotonic();
-    try {
-      const result = run();
-      return { result, ownMs: this.clock.monotonic() - startedAt - this.within };
-    } finally {
-      // Nothing of it passes for the others.
-      this.lastAt = this.clock.monotonic();
-      this.within = outer + this.lastAt - startedAt;
-    }
+    return outer;
+  }
+
+  /** Returns how long the step took, without the steps within it. Nothing of it passes for the others. */
+  endStep(outer: number, startedAt: number): number {
+    this.lastAt = this.clock.monotonic();
+    const ms = this.lastAt - startedAt;
+    const ownMs = ms - this.within;
+    this.within = outer + ms;
+    return ownMs;
   }
 }
 
@@ -67,12 +74,17 @@ export class ComputeCost {
 
   /** Calls the function. Its cost counts from here on. */
   measure<T>(compute: () => T): T {
-    this.meter.change(1);
-    const { result, ownMs } = this.meter.step(compute);
-    this.isSynchronous = typeof result !== 'object' || result === null || !isThenable(result);
-    this.ownMs = ownMs;
-    this.from = this.meter.passed;
-    return result;
+    const { meter } = this;
+    const startedAt = meter.change(1);
+    const outer = meter.beginStep();
+    try {
+      const result = compute();
+      this.isSynchronous = typeof result !== 'object' || result === null || !isThenable(result);
+      return result;
+    } finally {
+      this.ownMs = meter.endStep(outer, startedAt);
+      this.from = meter.passed;
+    }
   }
 
   /** It waits for another computation from here on, whose cost is not its own. */
@@ -90,10 +102,13 @@ export class ComputeCost {
 
   /** Ends the measurement. In milliseconds. */
   end(): number {
+    this.hasEnded = true;
+    if (this.isSynchronous) {
+      if (this.pauses === 0) this.meter.leave();
+      return this.ownMs;
+    }
     // While it is paused it does not count as running.
     if (this.pauses === 0) this.meter.change(-1);
-    this.hasEnded = true;
-    if (this.isSynchronous) return this.ownMs;
     return this.ownMs + Math.max(0, this.meter.passed - this.from - this.pausedMs);
   }
 }

@@ -1,3 +1,4 @@
+import type { Keeper } from '../../../../lib/eviction/lane-eviction.js';
 import { describe, expect, it, jest } from '@jest/globals';
 import { array, assert, asyncProperty, constant, constantFrom, integer, oneof, record as shape } from 'fast-check';
 import { checkedRecord, isCompressed, valueLengthOf } from '../../../../lib/entries/record.js';
@@ -40,6 +41,27 @@ const keysOf = async (store: EntryStore, lane = 'a'): Promise<string[]> => {
 };
 
 const priorityByCost: LaneRules['priority'] = (row) => (row.tags.includes('keep') ? -100 : row.computeMs);
+
+/** A keeper that names `victims` one after the other, and notes what it hears and looks at. */
+function keeperOf(order: Keeper['order'], victims: string[], keeps: (key: string) => boolean = () => false) {
+  const heard: string[] = [];
+  const looked: string[] = [];
+  const keeper: Keeper = {
+    order,
+    stored: ({ key }) => heard.push(`stored ${key}`),
+    evicted: (key) => {
+      heard.push(`evicted ${key}`);
+      if (victims[0] === key) victims.shift();
+    },
+    removed: (key) => heard.push(`removed ${key}`),
+    victim: () => victims[0],
+    keeps: ({ key }) => {
+      looked.push(key);
+      return keeps(key);
+    },
+  };
+  return { keeper, heard, looked };
+}
 
 const put = (store: EntryStore, ...keys: string[]): void => {
   for (const key of keys) store.put('a', recordOf(key));
@@ -337,6 +359,47 @@ describe('limits', () => {
     put(store, '1', '2', '3', '4');
     await store.flush();
     expect(evicted).toEqual(['1 entries', '2 entries']);
+  });
+
+  it('a keeper names what goes, and hears of what is stored, evicted and removed', async () => {
+    const { keeper, heard } = keeperOf('named', ['gone already', 'b']);
+    const { store, evicted } = setUp({ maxEntries: 2, maxBytes: 1e9, keeper });
+    put(store, 'a', 'b', 'c');
+    await store.flush();
+    expect(evicted).toEqual(['b entries']);
+    await store.remove('a', 'a');
+    expect(heard).toEqual(
+      expect.arrayContaining(['stored a', 'stored b', 'stored c', 'evicted gone already', 'evicted b', 'removed a']),
+    );
+    // Without a name the least recently used one goes.
+    put(store, 'd', 'e');
+    await store.flush();
+    expect(evicted).toEqual(['b entries', 'c entries']);
+  });
+
+  it('a keeper that scans passes over what it keeps, and goes on from there', async () => {
+    const { keeper, looked } = keeperOf('scan', [], (key) => key.startsWith('keep'));
+    const { store, evicted } = setUp({ maxEntries: 8, maxBytes: 1e9, keeper });
+    put(store, 'keep:1', 'keep:2', 'keep:3', '1', 'keep:4', '2', '3', '4');
+    await store.flush();
+    for (const key of ['5', '6']) {
+      put(store, key);
+      await store.flush();
+    }
+    expect(evicted).toEqual(['1 entries', '2 entries']);
+    expect(looked.filter((key) => key === 'keep:1')).toHaveLength(1);
+    put(store, ...Array.from({ length: 6 }, (_, number) => `keep:more:${number}`));
+    await store.flush();
+    expect(evicted.slice(2, 6)).toEqual(['3 entries', '4 entries', '5 entries', '6 entries']);
+    expect(evicted).toHaveLength(8);
+    expect(store.usage('a').entries).toBe(8);
+  });
+
+  it('what a keeper goes on with after a restart is kept beside the entries', async () => {
+    const { store, environment } = setUp();
+    expect(store.evictionState('a')).toBeUndefined();
+    await store.keepEviction('a', '{"leader":"gdsf"}');
+    expect(setUp(WIDE, { environment }).store.evictionState('a')).toBe('{"leader":"gdsf"}');
   });
 
   it('a lane that is no longer defined is emptied by its sweep', async () => {
