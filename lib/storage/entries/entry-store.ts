@@ -54,6 +54,7 @@ export class EntryStore {
     this.limits = new LaneLimits(this.tables, this.counts, options.evicted);
     for (const [lane, rules] of options.lanes) this.addLane(lane, rules);
     this.queue = new WriteQueue({
+      clock: options.clock,
       maxBatchChanges: LARGEST_BATCH.entries,
       maxBatchBytes: LARGEST_BATCH.bytes,
       commit: (fill) => this.commit(fill),
@@ -109,10 +110,11 @@ export class EntryStore {
     if (writer === undefined) throw new TypeError(`The store has no rules for lane '${lane}'.`);
     if (this.queue.waitingBytes >= MAX_WAITING_BYTES) return 'backlog';
     const ended = this.pending.add(lane, record.key, record.bytes);
-    const put = new QueuedPut({ lane, record }, writer, (fault) => {
+    const settle = (fault: StorageFault | undefined): void => {
       ended();
       settled?.(fault);
-    });
+    };
+    const put = new QueuedPut({ lane, record }, writer, settle, settled === undefined ? 'offered' : 'awaited');
     this.queue.push(put);
     return 'queued';
   }
@@ -356,13 +358,16 @@ class QueuedPut implements QueuedChange {
   private isPut = false;
 
   readonly puts: EntryPlace;
+  readonly mayWait: boolean;
   private readonly record: StoredRecord;
 
   constructor(
     { lane, record }: { readonly lane: string; readonly record: StoredRecord },
     private readonly writer: LaneWriter,
     readonly settle: (fault: StorageFault | undefined) => void,
+    awaited: 'awaited' | 'offered',
   ) {
+    this.mayWait = awaited === 'offered';
     this.record = record;
     this.puts = { lane, key: record.key };
     this.bytes = record.bytes;

@@ -1,4 +1,4 @@
-import { nextTurn } from '../../clock/clock.js';
+import { type Clock, nextTurn } from '../../clock/clock.js';
 import type { EntryBatch } from './entry-batch.js';
 import { StorageFault } from '../environment.js';
 
@@ -10,6 +10,8 @@ export interface QueuedChange {
   readonly isRemoval: boolean;
   /** The entry that it writes. Losing it leaves an older one in place. */
   readonly puts?: { readonly lane: string; readonly key: string };
+  /** Nobody waits for it, so that it may wait for company. */
+  readonly mayWait?: boolean;
   /** Starts a transaction of its own, so that it finds everything that was queued before in the tables. */
   readonly standsAlone: boolean;
   /** What must have happened before it can be applied; `undefined` once it has. Never rejects. */
@@ -32,7 +34,16 @@ export class NoChange implements QueuedChange {
   }
 }
 
+/** A batch with this much in it does not wait for more. */
+const FULL = { changes: 128, bytes: 1024 * 1024 };
+/**
+ * How long a put waits for others. Most requests have a turn of the event loop of their own, and a commit for each entry costs
+ * more than writing the entry. What waits can be read already.
+ */
+const GATHER_MS = 10;
+
 export interface WriteQueueOptions {
+  readonly clock: Clock;
   readonly maxBatchChanges: number;
   readonly maxBatchBytes: number;
   /** Collects by `fill`, writes, and resolves when committed. */
@@ -43,19 +54,32 @@ export interface WriteQueueOptions {
   failed(fault: StorageFault, lost: readonly QueuedChange[]): void;
 }
 
+/** What the queue does. Puts alone wait for company; everything else starts a batch at once. */
+type Phase =
+  | { readonly phase: 'idle' }
+  | { readonly phase: 'gathering'; readonly cancel: () => void }
+  | { readonly phase: 'writing' };
+
+const IDLE: Phase = Object.freeze({ phase: 'idle' });
+const WRITING: Phase = Object.freeze({ phase: 'writing' });
+
 /** Takes changes in the order of the program and commits them in batches, one after another. */
 export class WriteQueue {
   private waiting: QueuedChange[] = [];
   private head = 0;
   /** Bytes that were accepted and are not settled. */
   waitingBytes = 0;
-  private running: Promise<void> | undefined;
+  private state: Phase = IDLE;
+  /** How many of the waiting changes must not wait for company. */
+  private urgent = 0;
+  /** The first change goes on with the next batch. */
+  private isUnfinished = false;
   private fault: StorageFault | undefined;
 
   constructor(private readonly options: WriteQueueOptions) {}
 
   get isIdle(): boolean {
-    return this.running === undefined;
+    return this.state === IDLE;
   }
 
   push(change: QueuedChange): void {
@@ -65,12 +89,13 @@ export class WriteQueue {
     }
     this.waiting.push(change);
     this.waitingBytes += change.sizeBytes;
-    this.running ??= this.run();
+    if (change.mayWait !== true) this.urgent++;
+    if (this.state !== WRITING) this.startOrGather();
   }
 
   /** Resolves when all that was pushed so far is settled. */
   async drained(): Promise<void> {
-    if (this.running !== undefined) {
+    if (!this.isIdle) {
       await new Promise<void>((resolve) => {
         this.push(new NoChange(resolve));
       });
@@ -84,19 +109,41 @@ export class WriteQueue {
     this.waiting = [];
     this.head = 0;
     this.waitingBytes = 0;
+    this.urgent = 0;
+    this.isUnfinished = false;
+    if (this.state.phase === 'gathering') {
+      this.state.cancel();
+      this.state = IDLE;
+    }
     for (const change of lost) change.settle(fault);
     return lost;
   }
 
+  private startOrGather(): void {
+    const isFull = this.waiting.length - this.head >= FULL.changes || this.waitingBytes >= FULL.bytes;
+    if (this.urgent > 0 || this.isUnfinished || isFull) {
+      if (this.state.phase === 'gathering') this.state.cancel();
+      void this.run();
+    } else if (this.state === IDLE) {
+      this.state = {
+        phase: 'gathering',
+        cancel: this.options.clock.schedule(GATHER_MS, () => void this.run(), 'awaited'),
+      };
+    }
+  }
+
   private async run(): Promise<void> {
+    this.state = WRITING;
     await nextTurn();
-    while (this.head < this.waiting.length) {
+    const isDue = (): boolean => this.urgent > 0 || this.isUnfinished;
+    for (let isFirst = true; this.head < this.waiting.length && (isFirst || isDue()); isFirst = false) {
       // oxlint-disable-next-line no-await-in-loop -- one commit after another is the point
       if (this.waiting[this.head]?.ready !== undefined) await this.waiting[this.head]?.ready;
       // oxlint-disable-next-line no-await-in-loop
       await this.commitSome();
     }
-    this.running = undefined;
+    this.state = IDLE;
+    if (this.head < this.waiting.length) this.startOrGather();
   }
 
   private async commitSome(): Promise<void> {
@@ -120,6 +167,7 @@ export class WriteQueue {
   private fill(batch: EntryBatch): number {
     let bytes = 0;
     let index = this.head;
+    this.isUnfinished = false;
     for (; index < this.waiting.length && index - this.head < this.options.maxBatchChanges; index++) {
       const change = this.waiting[index];
       if (change === undefined) break;
@@ -127,7 +175,10 @@ export class WriteQueue {
       if (!isFirst && (change.standsAlone || change.ready !== undefined || this.options.isSpent())) break;
       bytes += change.sizeBytes;
       if (!isFirst && bytes > this.options.maxBatchBytes) break;
-      if (change.apply(batch)) break;
+      if (change.apply(batch)) {
+        this.isUnfinished = true;
+        break;
+      }
       if (change.standsAlone) return index + 1;
     }
     return index;
@@ -138,6 +189,7 @@ export class WriteQueue {
       const change = this.waiting[this.head];
       if (change === undefined) continue;
       this.waitingBytes -= change.sizeBytes;
+      if (change.mayWait !== true) this.urgent--;
       change.settle(undefined);
     }
     if (this.head < 1024 && this.head < this.waiting.length) return;

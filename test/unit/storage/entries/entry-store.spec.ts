@@ -490,6 +490,60 @@ describe('trouble', () => {
   });
 });
 
+describe('puts of several turns of the event loop', () => {
+  const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  const putInTurns = async (store: EntryStore, count: number): Promise<void> => {
+    for (let n = 0; n < count; n++) {
+      put(store, `${n}`);
+      await nextTurn();
+    }
+  };
+  const setUpCounting = () => {
+    const made = setUp();
+    return { ...made, commits: jest.spyOn(made.environment, 'commit') };
+  };
+
+  it('wait for each other, can be read meanwhile, and share a commit', async () => {
+    const { store, clock, commits } = setUpCounting();
+    await putInTurns(store, 5);
+    expect(commits).not.toHaveBeenCalled();
+    expect(store.peek('a', '3')).toMatchObject({ key: '3' });
+    await clock.advance('10ms');
+    await store.flush();
+    expect(commits).toHaveBeenCalledTimes(1);
+    expect(store.usage('a').entries).toBe(5);
+  });
+
+  it.each<readonly [string, (store: EntryStore) => Promise<unknown>]>([
+    ['a removal', (store) => store.remove('a', '0')],
+    ['a flush', (store) => store.flush()],
+    ['rows of the log', (store) => store.append(() => undefined)],
+    ['a sweep', (store) => store.sweep('a')],
+    ['a write that is awaited', (store) => new Promise((resolve) => store.put('a', recordOf('awaited'), resolve))],
+  ])('are written at once before %s', async (_, act) => {
+    const { store } = setUpCounting();
+    await putInTurns(store, 3);
+    await act(store);
+    expect(store.usage('a').entries).toBeGreaterThanOrEqual(2);
+  });
+
+  it('wait no longer once many have come', async () => {
+    const { store, commits } = setUpCounting();
+    await putInTurns(store, 130);
+    await nextTurn();
+    expect(commits).toHaveBeenCalled();
+  });
+
+  it('are given back when the store stops meanwhile', async () => {
+    const { store, commits, clock } = setUpCounting();
+    await putInTurns(store, 3);
+    const lost = store.stop(new StorageFault('gone', 'gone'));
+    expect(lost).toHaveLength(3);
+    await clock.advance('1s');
+    expect(commits).not.toHaveBeenCalled();
+  });
+});
+
 describe('the store', () => {
   const key = constantFrom('a', 'b', 'c', 'd', 'e', 'f');
   const step = oneof(
