@@ -18,6 +18,8 @@ const CORE = join(DIST, 'cjs', 'core');
 const ENTRIES = ['index', 'redis/index', 'health/index', 'testing/index', 'dashboard/index'];
 /** Programs. They are built once, with the core. */
 const PROGRAMS = ['cli/main'];
+/** What `nest add` runs: `schematics/<name>.ts`, below `dist/cjs/schematics`, and the JSON files beside it. */
+const SCHEMATICS = ['nest-add/index'];
 /** Files and folders that are copied as they are: `from` in the repository, `to` below `dist`. */
 const STATIC = [
   // beside the module that loads it
@@ -60,6 +62,7 @@ const core = coreEntries();
 await buildCore();
 for (const format of ['esm', 'cjs']) await buildFormat(format);
 await writeDeclarations();
+await buildSchematics();
 await writeText(join(DIST, 'cjs', 'package.json'), '{"type":"commonjs"}\n');
 for (const { from, to } of STATIC) await cp(join(ROOT, from), join(DIST, to), { recursive: true });
 
@@ -223,6 +226,16 @@ function withPaths({ code, fileName }, dir) {
 function pathFrom(directory, file) {
   const path = relative(directory, file);
   return path.startsWith('.') ? path : `./${path}`;
+}
+
+async function buildSchematics() {
+  const from = join(ROOT, 'schematics');
+  const dir = join(DIST, 'cjs', 'schematics');
+  const input = Object.fromEntries(SCHEMATICS.map((name) => [name, join(from, `${name}.ts`)]));
+  const bundle = await rolldown({ ...COMMON, input });
+  await bundle.write({ ...OUTPUT, sourcemap: false, format: 'cjs', dir });
+  await bundle.close();
+  await cp(from, dir, { recursive: true, filter: (path) => !path.endsWith('.ts') });
 }
 
 /** Writes the declarations that the entry points reach: all of them as CommonJS, and the outer ones as ES modules too. */

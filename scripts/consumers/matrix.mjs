@@ -92,6 +92,23 @@ const dropIn = (version, keyv, { more, ...rest } = {}) => ({
   ...rest,
 });
 
+/** `nest new` of Nest 11 makes CommonJS, that of Nest 12 ES modules and needs Node 22 or 24. */
+const nestAdd = (name, version, { more, steps = [], ...rest } = {}) => ({
+  name,
+  app: 'nest-add',
+  type: 'module',
+  inCi: false,
+  dependencies: { ...nest(version), '@nestjs/cli': version, '@nestjs/schematics': version, ...NEST_ADD_TOOLS, ...more },
+  steps: [['run.mjs', ...steps]],
+  ...rest,
+});
+const NEST_ADD_TOOLS = {
+  typescript: '~5.9.0',
+  '@types/node': '^24.0.0',
+  '@types/express': '^5.0.0',
+  '@types/jest': '^30.0.0',
+};
+
 export const CONSUMERS = [
   nestApp('nest-12-esm-jest', 'module', { ...nest('^12.0.0'), ...JEST }, RUN_JEST_ESM, { inCi: true }),
   nestApp('nest-11-cjs-jest', 'commonjs', { ...nest('^11.0.0'), ...JEST, ...PEERS_11 }, RUN_JEST_CJS, {
@@ -137,6 +154,13 @@ export const CONSUMERS = [
     steps: RUN_PLAIN,
   },
   typed('6', '~6.0.2', true),
+  nestAdd('nest-add-nest-11-cjs', '^11.0.0', { inCi: true }),
+  nestAdd('nest-add-nest-12-esm', '^12.0.0', {
+    runtime: `${NODE_PACKAGE}/bin/node`,
+    node: '24',
+    steps: ['--no-observe'],
+    more: { [NODE_PACKAGE]: '24', typescript: '^6.0.2', vitest: '^4.0.0' },
+  }),
   nestApp('nest-12-esm-jest-peers', 'module', { ...nest('^12.0.0'), ...JEST, ...PEERS_12 }, RUN_JEST_ESM, WITH_PEERS),
   nestApp('nest-12-esm-vitest', 'module', { ...nest('^12.0.0'), ...VITEST }, RUN_VITEST),
   nestApp('nest-11-esm-jest', 'module', { ...nest('^11.0.0'), ...JEST }, RUN_JEST_ESM),
