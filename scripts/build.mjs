@@ -4,10 +4,11 @@
 // its classes exist once in a process. What imports Nest is built in both formats: under Jest, neither format can load the
 // other's Nest. CONTRIBUTING, "The build", says how an entry point or static files get in.
 import { spawnSync } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
+import { reachedDeclarations } from './declarations.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const LIB = join(ROOT, 'lib');
@@ -66,24 +67,24 @@ await buildSchematics();
 await writeText(join(DIST, 'cjs', 'package.json'), '{"type":"commonjs"}\n');
 for (const { from, to } of STATIC) await cp(join(ROOT, from), join(DIST, to), { recursive: true });
 
-/** The declarations of each module of `lib`: their text, and what they import. */
+/** The declarations that the entry points reach, by module of `lib`: their text, and what they import. */
 async function readDeclarations() {
   const place = await mkdtemp(join(DIST, 'types-'));
   const compiler = join(ROOT, 'node_modules', '@typescript', 'native', 'bin', 'tsc');
-  const args = [compiler, '-p', 'tsconfig.build.json', '--emitDeclarationOnly', '--outDir', place];
+  const args = [compiler, '-p', 'tsconfig.build.json', '--emitDeclarationOnly', '--stripInternal', '--outDir', place];
   const { status } = spawnSync(process.execPath, args, { cwd: ROOT, stdio: 'inherit' });
   if (status !== 0) process.exit(1);
-  const found = new Map();
-  const queue = ENTRIES.map(sourceOf);
-  for (const id of queue) {
-    if (found.has(id)) continue;
-    const text = await readFile(join(place, `${nameOf(id)}.d.ts`), 'utf8');
-    const imported = [...text.matchAll(IMPORT)].map(([, , , path, mode]) => ({ id: targetOf(id, path), mode }));
-    found.set(id, { text, imported });
-    queue.push(...imported.map((one) => one.id).filter((one) => one.startsWith(LIB)));
-  }
+  const names = (await readdir(place, { recursive: true })).filter((name) => name.endsWith('.d.ts'));
+  const texts = new Map();
+  for (const name of names)
+    texts.set(join(LIB, name.replace(/\.d\.ts$/, '.ts')), await readFile(join(place, name), 'utf8'));
   await rm(place, { recursive: true });
-  return found;
+  const reached = reachedDeclarations(texts, ENTRIES.map(sourceOf), targetOf);
+  return new Map([...reached].map(([id, text]) => [id, { text, imported: importsOf(id, text) }]));
+}
+
+function importsOf(importer, text) {
+  return [...text.matchAll(IMPORT)].map(([, , , path, mode]) => ({ id: targetOf(importer, path), mode }));
 }
 
 /** The module that `path` means in `importer`, or `path` itself for a package. */
