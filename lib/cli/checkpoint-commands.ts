@@ -1,5 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import type { CheckpointFilter, CheckpointInfo, CheckpointStatus } from '../checkpoints/checkpoint.js';
+import { TIER_NAMES, type TierName } from '../entries/tier-name.js';
+import type { LaneMetrics } from '../events/lane-metrics.js';
+import type { HostReport } from '../metrics/lane-cache-metrics.js';
 import type { ShownCheckpoint } from '../operations/operations.js';
 import type { AppAccess } from './app-access.js';
 import type { CommandContext } from './command-context.js';
@@ -17,14 +20,69 @@ import {
   type Column,
 } from './texts.js';
 
-/** `status`: the number and size of checkpoints. */
+/** `status`: who owns the directory, the processes, the tiers, and checkpoints in numbers. */
 export async function status(context: CommandContext): Promise<void> {
-  await context.with(async ({ operations }) => {
+  await context.with(async ({ operations, kind }) => {
     const all = await operations.status();
+    const { lanes, host } = await operations.metrics();
     const { lane } = context.options;
     const counts = lane === undefined ? all : ofLane(all, lane);
-    context.show(counts, () => statusText(counts, context.terminal));
+    const tiers = tierStates(Object.values(lanes).filter((one) => lane === undefined || one.lane === lane));
+    const shownHost = kind === 'live' && host !== undefined ? { host } : {};
+    context.show({ ...counts, ...shownHost, tiers }, () =>
+      [
+        ...(kind === 'live' && host !== undefined ? [hostText(host, context.terminal)] : []),
+        tiersText(tiers, context.terminal),
+        statusText(counts, context.terminal),
+      ].join('\n\n'),
+    );
   });
+}
+
+/** Of each tier, in which state it is in which lanes. */
+type TierStates = Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
+
+function tierStates(lanes: readonly LaneMetrics[]): TierStates {
+  const of = (tier: TierName): readonly (readonly [string, readonly string[]])[] => {
+    const states = new Map<string, string[]>();
+    for (const metrics of lanes) {
+      const { state, reason } = metrics[tier];
+      const name = state === 'on' ? 'on' : `off: ${reason ?? 'unknown'}`;
+      states.set(name, [...(states.get(name) ?? []), metrics.lane]);
+    }
+    return [...states];
+  };
+  return Object.fromEntries(TIER_NAMES.map((tier) => [tier, Object.fromEntries(of(tier))]));
+}
+
+function tiersText(tiers: TierStates, { paint, columns }: Terminal): string {
+  const rows = Object.entries(tiers).flatMap(([tier, states]) =>
+    Object.entries(states).map(([state, lanes]) => [
+      tier,
+      paint(state === 'on' ? 'green' : state === 'off: policy' ? 'dim' : 'yellow', state),
+      shown(lanes.join(', '), 200),
+    ]),
+  );
+  return fittedTable(columns, [{ head: 'tier' }, { head: 'state' }, { head: 'lanes', least: 12 }], rows);
+}
+
+function hostText({ directory, role, processes, log }: HostReport, { paint, columns }: Terminal): string {
+  const owner = processes.find((one) => one.role === 'owner');
+  const owned = owner === undefined ? 'Nobody owns' : `Process ${owner.pid} owns`;
+  const others =
+    role === 'alone'
+      ? 'It is alone.'
+      : `${many(processes.length, 'process').replace('processs', 'processes')} share it.`;
+  const behind = log.behindBytes > 0 ? ` ${bytesText(log.behindBytes)} of its log are still to be read.` : '';
+  const head = wrapped(`${owned} ${paint('bold', `'${shown(directory, 200)}'`)}. ${others}${behind}`, columns);
+  if (role === 'alone') return head;
+  const rows = processes.map((one) => [
+    one.pid,
+    one.role,
+    one.since,
+    one.version === '' ? '-' : shown(one.version, 40),
+  ]);
+  return `${head}\n\n${fittedTable(columns, [{ head: 'process' }, { head: 'role' }, { head: 'since', leftOut: 2 }, { head: 'version', leftOut: 1 }], rows)}`;
 }
 
 function ofLane({ state, reason, lanes }: CheckpointStatus, lane: string): CheckpointStatus {

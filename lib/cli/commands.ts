@@ -15,7 +15,11 @@ import {
 import type { CommandContext } from './command-context.js';
 import { examplesOf } from './examples.js';
 import { CommandFailed, EXIT } from './exit.js';
+import { parseDuration } from '../lanes/units.js';
 import { clear, invalidate } from './removal-commands.js';
+import { top } from './top.js';
+
+const LEAST_INTERVAL_MS = 100;
 
 /** Turns the work of a command into an action of commander: the context comes first, then arguments and options. */
 export type ActionFactory = <A extends readonly unknown[]>(
@@ -34,10 +38,22 @@ function addInspection(program: Command, action: ActionFactory): void {
     .command('metrics')
     .description('show the counters of lanes')
     .addHelpText('after', examplesOf('metrics'))
-    .action(action((context) => metrics(context)));
+    .option('--watch', 'redraw until interrupted, as top')
+    .option('--every <duration>', 'of --watch', '2s')
+    .action(
+      action((context, { watch = false, every }: { watch?: boolean; every: string }) =>
+        watch ? top(context, interval(every)) : metrics(context),
+      ),
+    );
+  program
+    .command('top')
+    .description('show the lanes as they change, until interrupted')
+    .addHelpText('after', examplesOf('top'))
+    .option('--every <duration>', 'how often to look', '2s')
+    .action(action((context, { every }: { every: string }) => top(context, interval(every))));
   program
     .command('status')
-    .description('show the number and size of checkpoints')
+    .description('show who owns the directory, the processes, the tiers and the checkpoints')
     .addHelpText('after', examplesOf('status'))
     .action(action((context) => status(context)));
   program
@@ -174,6 +190,13 @@ function addCheckpoints(group: Command, action: ActionFactory): void {
     .description('mark a workflow as done, so that its states may go')
     .addHelpText('after', examplesOf('checkpoints finish'))
     .action(action((context, workflow: string) => finish(context, workflow)));
+}
+
+/** How long to wait between two looks, in milliseconds. */
+function interval(text: string): number {
+  const ms = parseDuration(text) * 1_000;
+  if (ms >= LEAST_INTERVAL_MS) return ms;
+  throw new CommandFailed(EXIT.badArguments, `--every must be at least ${LEAST_INTERVAL_MS} ms.`);
 }
 
 /** A whole number from the command line. */

@@ -3,6 +3,7 @@ const CALL = 'npx nestjs-lane-cache';
 
 const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   metrics: ['metrics', 'metrics --lane standard --verbose', "metrics --json | jq '.lanes.standard.hitRate'"],
+  top: ['top', 'top --lane standard --every 500ms', 'metrics --watch'],
   status: ['status', 'status --lane standard'],
   keys: ["keys 'user:*'", 'keys --lane docs --limit 20'],
   explain: ['explain user:42 --lane docs'],

@@ -25,7 +25,22 @@ export interface Terminal {
   readonly ask: (question: string) => Promise<Answer>;
   readonly paint: (style: Style, text: string) => string;
   readonly progress: (total: number, what: string) => Progress;
+  readonly screen: () => Screen;
 }
+
+/** What is drawn again and again, in a screen of its own while it is open. */
+export interface Screen {
+  draw(text: string): void;
+  /** Resolves when the person has had enough: Ctrl-C. */
+  readonly ended: Promise<void>;
+  close(): void;
+}
+
+const OPEN_SCREEN = '\u001B[?1049h\u001B[?25l';
+const CLOSE_SCREEN = '\u001B[?25h\u001B[?1049l';
+const HOME = '\u001B[H';
+const CLEAR_LINE = '\u001B[K';
+const CLEAR_BELOW = '\u001B[J';
 
 const SILENT_PROGRESS: Progress = Object.freeze({ add: () => undefined, end: () => undefined });
 const DEFAULT_COLUMNS = 120;
@@ -53,6 +68,27 @@ export function terminalOf(streams: Streams): Terminal {
     ask: (question) => ask(question, streams),
     paint: (style, text) => (isColoured ? styleText(style, text, { validateStream: false }) : text),
     progress: (total, what) => (isNoted && total > 0 ? bar(total, what, stderr) : SILENT_PROGRESS),
+    screen: () => openScreen(stdout, isInteractive ? 'alternate' : 'plain'),
+  };
+}
+
+/** plain: texts follow each other, as in a pipe. */
+function openScreen(stdout: NodeJS.WritableStream, kind: 'alternate' | 'plain'): Screen {
+  let interrupt = (): void => undefined;
+  const ended = new Promise<void>((resolve) => (interrupt = resolve));
+  process.once('SIGINT', interrupt);
+  if (kind === 'alternate') stdout.write(OPEN_SCREEN);
+  return {
+    ended,
+    draw: (text) => {
+      if (kind === 'plain') stdout.write(`${text}\n`);
+      // Line by line, so that nothing flickers.
+      else stdout.write(HOME + text.replaceAll('\n', `${CLEAR_LINE}\n`) + CLEAR_LINE + CLEAR_BELOW);
+    },
+    close: () => {
+      process.removeListener('SIGINT', interrupt);
+      if (kind === 'alternate') stdout.write(CLOSE_SCREEN);
+    },
   };
 }
 

@@ -162,3 +162,34 @@ describe('the dashboard', () => {
     expect(defined.filter((name) => ![...used].some((each) => each.startsWith(name)))).toEqual([]);
   });
 });
+
+describe('the alerts', () => {
+  const text = readFileSync(join(ROOT, 'docs/prometheus-alerts.yml'), 'utf8');
+  const rules = text.split(/^ {6}- alert: /m).slice(1);
+
+  it('are about metrics that exist, with labels that they have', () => {
+    const rows = readFileSync(join(ROOT, 'docs/operating.md'), 'utf8').split('\n');
+    const known = new Map(
+      rows.flatMap((row) => {
+        const [, metrics = '', labels = ''] = row.split('|');
+        return [...metrics.matchAll(/`(lane_cache_\w+)`/g)].map(([, name = '']) => [name, labels] as const);
+      }),
+    );
+    expect([...known.keys()].toSorted()).toEqual(PROMETHEUS_METRICS.map(({ name }) => name).toSorted());
+    expect(rules.length).toBeGreaterThan(5);
+    for (const rule of rules) {
+      for (const [, name = '', matchers = ''] of rule.matchAll(/(lane_cache_\w+)(?:\{([^}]*)\})?/g)) {
+        expect([...known.keys()]).toContain(name);
+        for (const [, label = ''] of matchers.matchAll(/(\w+)(?:=|!=|=~|!~)"/g))
+          expect(known.get(name)).toContain(label);
+      }
+    }
+  });
+
+  it('say what they mean and what to do', () => {
+    for (const rule of rules) {
+      for (const field of ['expr', 'severity', 'summary', 'description'])
+        expect(rule).toMatch(new RegExp(`${field}: .+`));
+    }
+  });
+});

@@ -40,7 +40,7 @@ export class DashboardApp {
   private constructor(
     readonly nest: INestApplication,
     readonly port: number,
-    private readonly directory: string,
+    readonly directory: string,
   ) {}
 
   static async open(

@@ -6,6 +6,8 @@ export interface TerminalWish {
   /** What the person at it says; nobody is there without. */
   readonly answers?: readonly Answer[];
   readonly columns?: number;
+  /** After how many drawings the person has had enough. */
+  readonly frames?: number;
 }
 
 export interface Ran {
@@ -21,17 +23,23 @@ export interface Ran {
 export async function runCli(args: readonly string[], wish: TerminalWish = {}): Promise<Ran> {
   const [out, notes, asked, bars]: [string[], string[], string[], string[]] = [[], [], [], []];
   const answers = [...(wish.answers ?? [])];
+  let leave = (): void => undefined;
+  const enough = new Promise<void>((resolve) => (leave = resolve));
+  const show = (text: string): void => {
+    if (out.push(text) >= (wish.frames ?? 1)) leave();
+  };
   const terminal: Terminal = {
     isInteractive: wish.isInteractive ?? false,
     canAsk: wish.answers !== undefined,
     columns: wish.columns ?? 100,
-    out: (text) => void out.push(text),
+    out: show,
     note: (text) => void notes.push(text),
     ask: (question) => {
       asked.push(question);
       return Promise.resolve(answers.shift() ?? 'no');
     },
     paint: (_style, text) => text,
+    screen: () => ({ draw: show, ended: enough, close: () => undefined }),
     progress: (total) => {
       let done = 0;
       return { add: (steps) => void (done += steps), end: () => void bars.push(`${done} of ${total}`) };

@@ -66,12 +66,20 @@ export class OtlpCollector {
 
   /** The last value of a metric with these attributes. */
   value(name: string, attributes: Readonly<Record<string, string>> = {}): number | undefined {
+    return this.values(name, attributes)[0];
+  }
+
+  /** Of all points with these attributes. */
+  sum(name: string, attributes: Readonly<Record<string, string>>): number {
+    return this.values(name, attributes).reduce((total, value) => total + value, 0);
+  }
+
+  private values(name: string, attributes: Readonly<Record<string, string>>): readonly number[] {
     const metric = this.metrics.find((one) => one.name === name);
     const points = (metric?.sum ?? metric?.gauge ?? metric?.histogram)?.dataPoints ?? [];
-    const point = points.find((one) =>
-      Object.entries(attributes).every(([key, wanted]) => textOf(one.attributes, key) === wanted),
-    );
-    return point === undefined ? undefined : Number(point.asInt ?? point.asDouble ?? point.count);
+    return points
+      .filter((one) => Object.entries(attributes).every(([key, wanted]) => textOf(one.attributes, key) === wanted))
+      .map((point) => Number(point.asInt ?? point.asDouble ?? point.count));
   }
 
   unitOf(name: string): string | undefined {

@@ -68,12 +68,13 @@ describe('the command line', () => {
     });
     expect(await json('explain user:1 --lane ml')).toMatchObject({ lane: 'ml', next: 'compute' });
     expect(await json('status')).toMatchObject({ cachedCheckpoints: 1, versions: 2, state: 'on' });
-    expect(await json('status --lane docs')).toEqual({
+    expect(await json('status --lane docs')).toMatchObject({
       cachedCheckpoints: 0,
       versions: 0,
       bytes: 0,
       state: 'on',
       lanes: {},
+      tiers: { l1: { on: ['docs'] } },
     });
     expect(await json('checkpoints list')).toMatchObject({
       items: [
@@ -103,7 +104,7 @@ describe('the command line', () => {
     expect(await table('explain nothing')).toMatch(
       /The next call\s+computes it\.\n\ntier +status +reason +detail\nl1 +absent +never-seen/,
     );
-    expect(await table('status')).toMatch(/^Checkpoints are on\. 1 checkpoint in 2 versions/);
+    expect(await table('status')).toMatch(/^Process \d+ owns [^]*\nCheckpoints are on\. 1 checkpoint in 2 versions/);
     expect(await table('checkpoints list')).toMatch(/run +v2 +standard +nightly +2 .* ago/);
     expect(await table('checkpoints show run')).toMatch(/version 2[^]*"step": 2/);
     expect(await table('verify')).toMatch(/standard\.l3 +1 +intact[^]*checkpoints +2 +intact/);
