@@ -12,7 +12,7 @@ import { memoryHit } from './rows/memory-hit.mjs';
 import { million } from './rows/million.mjs';
 import { miss } from './rows/miss.mjs';
 import { present } from './rows/present.mjs';
-import { redisHit } from './rows/redis-hit.mjs';
+import { redis } from './rows/redis-hit.mjs';
 import { start } from './rows/start.mjs';
 import { stalls } from './rows/stalls.mjs';
 import { Scratch } from './scratch.mjs';
@@ -23,7 +23,7 @@ const ROWS = {
   cached: cachedHit,
   counting,
   disk: diskHit,
-  redis: redisHit,
+  redis,
   miss,
   http: httpRequests,
   stalls,

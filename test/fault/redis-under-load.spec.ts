@@ -83,6 +83,13 @@ describe('instances while invalidations keep coming', () => {
     await expect(Promise.all([first, done])).resolves.toEqual([false, false]);
   });
 
+  it('know at once that the server is gone, also while they gather records', async () => {
+    await invalidateFor(1_000, 10);
+    other.network.cut();
+    await other.carry();
+    expect(other.app.manager().getMetrics().l4.state).toBe('off');
+  });
+
   it('notice within a heartbeat that the log began anew, even if its numbers go on where they were', async () => {
     const cache = other.app.manager();
     const answer = cache.getOrSet('old', () => 'value');

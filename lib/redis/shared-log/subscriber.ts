@@ -83,7 +83,7 @@ export class LogSubscriber {
       blockMs = tookMs > HEARD_WITHIN_MS ? 1 : POLL_MS;
       void log.resend();
       if (tookMs >= SOON_MS) this.gatherMs = GATHER_MS.first;
-      if (found > 0 && found < AT_ONCE) await this.gather();
+      if (found > 0 && found < AT_ONCE) await Promise.race([connection.failure, this.gather()]);
     }
   }
 
