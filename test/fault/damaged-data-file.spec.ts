@@ -23,6 +23,21 @@ await environment.close();
 console.log(JSON.stringify(seen));
 `;
 
+/** Fills the directory and waits to be killed. */
+const FILLER = `
+import { systemClock } from './lib/clock/clock.js';
+import { openEnvironment } from './lib/storage/lmdb/open-environment.js';
+const [directory, onMarkerLeft] = process.argv.slice(2);
+const report = { fault() {}, quarantined() {} };
+const environment = await openEnvironment({ directory, durability: 'durable', clock: systemClock, minFreeBytes: 0, report, onMarkerLeft });
+const table = environment.table('t');
+await environment.commit((transaction) => {
+  for (let n = 0; n < ${ROWS}; n++) transaction.put(table, n, Buffer.alloc(5_000, n));
+});
+console.log('filled');
+setInterval(() => {}, 1_000);
+`;
+
 const fill = async (path: string, from: number, bytes: number, value: (index: number) => number): Promise<void> => {
   const file = await open(path, 'r+');
   await file.write(Buffer.from(Array.from({ length: bytes }, (_, index) => value(index))), 0, bytes, from);
@@ -128,4 +143,23 @@ describe('a data file that was damaged while no process had it open', () => {
       });
     }
   });
+
+  it.each(['quarantine', 'probe'] as const)(
+    'after its owner was killed ends at most two processes, and is then set aside (%s)',
+    async (mode) => {
+      const path = await bench.path();
+      const owner = await workshop.run(FILLER, [path, mode]);
+      expect(await owner.line()).toBe('filled');
+      await owner.end('SIGKILL');
+      await fill(join(path, 'data.mdb'), 2 * PAGE, 500 * PAGE, noise);
+      const endings: (number | string)[] = [];
+      for (let start = 1; start <= 3 && endings.at(-1) !== 0; start++) {
+        const { status, lines } = await (await workshop.run(READER, [path, mode])).end();
+        endings.push(status);
+        if (status !== 0) continue;
+        expect(JSON.parse(lines[0] ?? '{}')).toMatchObject({ rows: 0, wrote: true, quarantines: [{}] });
+      }
+      expect(endings.at(-1)).toBe(0);
+    },
+  );
 });
