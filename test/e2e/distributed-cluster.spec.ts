@@ -1,12 +1,15 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Cluster } from 'ioredis';
 import { createCluster } from 'redis';
 import type { CacheManager } from '../../lib/index.js';
 import { slotOf } from '../../lib/redis/client/cluster-router.js';
 import { Caches } from '../support/caches.js';
 import { RedisCluster } from '../support/redis-cluster.js';
-import { describeWithRedis } from '../support/redis-server.js';
+import { describeWithRedis, selfSigned } from '../support/redis-server.js';
 
 const KEYS = Array.from({ length: 30 }, (_, n) => `k${n}`);
 
@@ -127,6 +130,52 @@ describeWithRedis(
       await one.set('k5', 'anew');
       expect(await other.get('k5')).toBe('anew');
     });
+
+    it('with TLS, and a user who may do no more than is documented', async () => {
+      const directory = await mkdtemp(join(tmpdir(), 'lane-cache-tls-'));
+      const { ca, file, flags } = await selfSigned(directory);
+      const rights = ['on', '>secret', '~{tls}:*', '~tls:e:*', '&*', '+@all', '-@dangerous', '+info'];
+      const users = [
+        '--user',
+        'app',
+        ...rights,
+        '+cluster|slots',
+        '+cluster|info',
+        '--user',
+        'default',
+        'on',
+        'nopass',
+        '~*',
+        '&*',
+        '+@all',
+      ];
+      const secure = await RedisCluster.start(
+        0,
+        [...flags, '--tls-cluster', 'yes', ...users],
+        ['--tls', '--cacert', file],
+      );
+      try {
+        const user = { username: 'app', password: 'secret' };
+        const rootNodes = secure.rootNodes.map((node) => ({ socket: { ...node, tls: true as const, ca } }));
+        const nodeRedis = createCluster({ rootNodes, defaults: { ...user, socket: { tls: true, ca } } });
+        const ioredis = new Cluster([...secure.rootNodes], {
+          lazyConnect: true,
+          redisOptions: { ...user, tls: { ca } },
+        });
+        ended.push(() => ioredis.disconnect());
+        const [one, other] = [await open(nodeRedis, 'tls'), await open(ioredis, 'tls')];
+        await one.setMany(KEYS.map((key) => [key, key]));
+        for (const key of KEYS) expect(await other.get(key)).toBe(key);
+        const heard = remote(one);
+        await other.invalidate('k1');
+        await heard;
+        expect([await one.get('k1'), await one.get('k2')]).toEqual([undefined, 'k2']);
+      } finally {
+        await caches.close();
+        await secure.dispose();
+        await rm(directory, { recursive: true, force: true });
+      }
+    }, 60_000);
   },
   'own',
 );

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -10,7 +10,7 @@ import { createClient } from 'redis';
 import { CacheManager, type LaneCacheEvent } from '../../lib/index.js';
 import type { RedisPort } from '../../lib/redis/index.js';
 import { Caches } from '../support/caches.js';
-import { describeWithRedis, freePort, RedisServer } from '../support/redis-server.js';
+import { describeWithRedis, freePort, RedisServer, selfSigned } from '../support/redis-server.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
 const run = promisify(execFile);
@@ -119,19 +119,12 @@ describeWithRedis(
 
     it('TLS and a user with a password', async () => {
       const directory = await mkdtemp(join(tmpdir(), 'lane-cache-tls-'));
-      const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
       try {
-        const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
-        const pair = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', key];
-        await run('openssl', ['req', '-x509', ...pair, '-out', cert, '-days', '2', ...subject]);
+        const { ca, flags } = await selfSigned(directory);
         const rights = ['on', '>secret', '~{tls}:*', '&*', '+@all', '-@dangerous', '+info'];
-        const certificate = ['--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', cert];
-        const server = await RedisServer.startOver(
-          'tls',
-          ...[...certificate, '--tls-auth-clients', 'no', '--user', 'app', ...rights, '--user', 'default', 'off'],
-        );
+        const users = ['--user', 'app', ...rights, '--user', 'default', 'off'];
+        const server = await RedisServer.startOver('tls', ...flags, ...users);
         servers.push(server);
-        const ca = await readFile(cert);
         const url = `rediss://app:secret@localhost:${server.port}`;
         await share(() => ({ client: createClient({ url, socket: { tls: true, ca } }) }), 'tls');
         await share(() => ({ client: new Redis(url, { lazyConnect: true, tls: { ca } }) }), 'tls');

@@ -26,6 +26,7 @@ export class RedisCluster {
     private readonly access: readonly string[],
   ) {}
 
+  /** `access`: what redis-cli needs to be let in; with it, nodes speak TLS. */
   static async start(
     replicas: 0 | 1,
     flags: readonly string[] = [],
@@ -35,15 +36,9 @@ export class RedisCluster {
     const servers: RedisServer[] = [];
     for (let n = 0; n < count; n++) {
       const bus = String(await freePort());
-      const own = [
-        '--cluster-enabled',
-        'yes',
-        '--cluster-port',
-        bus,
-        '--cluster-node-timeout',
-        String(NODE_TIMEOUT_MS),
-      ];
-      servers.push(await RedisServer.start(...own, ...flags));
+      const timeout = ['--cluster-node-timeout', String(NODE_TIMEOUT_MS)];
+      const own = ['--cluster-enabled', 'yes', '--cluster-port', bus, ...timeout];
+      servers.push(await RedisServer.startOver(access.length === 0 ? 'tcp' : 'tls', ...own, ...flags));
     }
     const cluster = new RedisCluster(servers, access);
     const addresses = servers.map(({ port }) => `127.0.0.1:${port}`);

@@ -1,11 +1,12 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
 
 const SERVERS = ['redis-server', 'valkey-server'];
 
@@ -113,6 +114,20 @@ export class RedisServer {
     await this.stop();
     await rm(this.directory, { recursive: true, force: true });
   }
+}
+
+const run = promisify(execFile);
+
+/** A certificate of 127.0.0.1 and localhost, and the flags by which a server speaks TLS with it. */
+export async function selfSigned(
+  directory: string,
+): Promise<{ readonly ca: Buffer; readonly file: string; readonly flags: readonly string[] }> {
+  const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+  const pair = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', key];
+  await run('openssl', ['req', '-x509', ...pair, '-out', cert, '-days', '2', ...subject]);
+  const files = ['--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', cert];
+  return { ca: await readFile(cert), file: cert, flags: [...files, '--tls-auth-clients', 'no'] };
 }
 
 /** Where tests that leave the server alone find one: REDIS_URL, or one of their own. */
