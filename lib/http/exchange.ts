@@ -24,6 +24,7 @@ interface PlatformResponse {
   readonly statusCode: number;
   readonly raw?: NodeResponse;
   getHeaders(): Headers;
+  removeHeader(name: string): unknown;
 }
 
 /** The response of Node. */
@@ -33,6 +34,7 @@ export interface NodeResponse {
   readonly destroyed: boolean;
   getHeader(name: string): HeaderValue | undefined;
   setHeader(name: string, value: HeaderValue): unknown;
+  removeHeader(name: string): void;
   once(event: 'close', listener: () => void): unknown;
 }
 
@@ -54,7 +56,7 @@ export class Exchange {
   readonly before: ResponseHead;
   private readonly userBefore: unknown;
   private isReplayed = false;
-  private isHeadWritten = false;
+  private sending: 'waits' | 'head-written' | 'client-left' = 'waits';
   private lateHeaders = false;
   private readonly waiting: (() => void)[] = [];
 
@@ -148,16 +150,21 @@ export class Exchange {
     Reflect.apply(this.adapter.setHeader, this.adapter, [this.response, name, value]);
   }
 
+  removeHeader(name: string): void {
+    // A header that middleware has set is not one of Fastify's reply.
+    this.raw.removeHeader(name);
+    this.response.removeHeader(name);
+  }
+
   /** Lets `watcher` take part in how the response is sent. */
   watch(watcher: ResponseWatcher): void {
     const { raw } = this;
-    const written = (): void => {
-      this.isHeadWritten = true;
-      for (const resolve of this.waiting.splice(0)) resolve();
-    };
-    const order = watchHead(raw, { before: () => watcher.completeHead(raw), after: written });
+    const order = watchHead(raw, {
+      before: () => watcher.completeHead(raw),
+      after: () => this.becomes('head-written'),
+    });
     this.lateHeaders = order === 'others-follow';
-    raw.once('close', written);
+    raw.once('close', () => this.becomes('client-left'));
     this.watchBody(watcher);
   }
 
@@ -166,10 +173,21 @@ export class Exchange {
     return this.lateHeaders;
   }
 
-  /** Resolves when the head of the response is written, or the client has gone. */
+  /** Resolves when the head of the response is written, or the client has left. */
   whenHeadWritten(): Promise<void> {
-    if (this.isHeadWritten || this.raw.headersSent || this.raw.destroyed) return Promise.resolve();
+    if (this.sending !== 'waits' || this.raw.headersSent || this.raw.destroyed) return Promise.resolve();
     return new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  /** Whether the client left before the head was written, so that nobody sees the headers that are set then. */
+  get hasClientLeft(): boolean {
+    const { raw, sending } = this;
+    return sending !== 'head-written' && !raw.headersSent && (sending === 'client-left' || raw.destroyed);
+  }
+
+  private becomes(sending: 'head-written' | 'client-left'): void {
+    if (this.sending === 'waits') this.sending = sending;
+    for (const resolve of this.waiting.splice(0)) resolve();
   }
 
   /** Whether the response sets a cookie, as far as its headers are known. */

@@ -18,17 +18,22 @@ export interface CacheableRequest {
   readonly tags: readonly string[];
 }
 
-/** The result of a computation that cannot be shared: each of its callers must run the handler. */
+/**
+ * The result of a computation that cannot be shared: each of its callers must run the handler. After a client that left,
+ * one of them may do so for all.
+ */
 export interface Unshared {
   readonly kind: 'unshared';
+  readonly why: 'private' | 'client-left';
 }
 
-const UNSHARED: Unshared = Object.freeze({ kind: 'unshared' });
+const PRIVATE: Unshared = Object.freeze({ kind: 'unshared', why: 'private' });
+const CLIENT_LEFT: Unshared = Object.freeze({ kind: 'unshared', why: 'client-left' });
 
 /** What the handler made for this request. */
 export interface OwnAnswer {
   readonly kind: 'own';
-  readonly made: Made;
+  readonly made: Made | { readonly kind: 'failure'; readonly error: unknown };
   readonly entityTag: string | undefined;
   /** Whether it replaces an answer whose ttl has ended. */
   readonly wasStale: boolean;
@@ -46,8 +51,22 @@ export class HandlerCall {
     this.whenOwn = new Promise((resolve) => (this.resolveOwn = resolve));
   }
 
-  /** The computation to cache. Rejects with the handler's error. */
+  /**
+   * The computation to cache. Rejects with the handler's error, unless the client has left, which may be the reason: the
+   * others who wait do not get that error.
+   */
   async run(context: ComputeContext): Promise<StoredResponse | Unshared> {
+    try {
+      return await this.share(context);
+    } catch (error) {
+      if (!this.request.exchange.hasClientLeft) throw error;
+      context.skipCache();
+      this.own = { kind: 'own', made: { kind: 'failure', error }, entityTag: undefined, wasStale: false };
+      return CLIENT_LEFT;
+    }
+  }
+
+  private async share(context: ComputeContext): Promise<StoredResponse | Unshared> {
     const made = await this.make();
     const { lane, route, exchange, requester } = this.request;
     const laneTtlMs = lane.policy.ttlMs;
@@ -55,10 +74,10 @@ export class HandlerCall {
     if (made.kind === 'exception' && response === undefined && !this.isAnswerOfClient(made.error)) throw made.error;
     const entityTag = response?.kind === 'response' ? response.entityTag : undefined;
     this.own = { kind: 'own', made, entityTag, wasStale: (context.stale?.expiredMs ?? 0) > 0 };
-    const shared = response === undefined ? undefined : await this.sharedAfterSending(response);
-    if (shared === undefined) {
+    const shared = response === undefined ? PRIVATE : await this.sharedAfterSending(response);
+    if (shared.kind === 'unshared') {
       context.skipCache();
-      return UNSHARED;
+      return shared;
     }
     if (shared.ttlMs !== (route.ttlMs ?? laneTtlMs)) context.setTtl(`${shared.ttlMs}ms`);
     return shared;
@@ -80,14 +99,16 @@ export class HandlerCall {
 
   /**
    * Middleware such as that of sessions sets its cookie when the head is written. An answer without a name is therefore
-   * sent first, and shared if it set none. What is shared is a copy: outer interceptors may change what is sent.
+   * sent first, and shared if it set none. What is shared is a copy: outer interceptors may change what is sent. After a
+   * client that left, it is not known whether a cookie would have been set.
    */
-  private async sharedAfterSending(response: StoredResponse): Promise<StoredResponse | undefined> {
+  private async sharedAfterSending(response: StoredResponse): Promise<StoredResponse | Unshared> {
     const { exchange, requester, lane } = this.request;
     if (requester.kind !== 'anyone' || exchange.isAnswered || this.own === undefined) return response;
     const copy = lane.copyOf(response);
     this.resolveOwn(this.own);
     await exchange.whenHeadWritten();
-    return exchange.setsCookie ? undefined : copy;
+    if (exchange.hasClientLeft) return CLIENT_LEFT;
+    return exchange.setsCookie ? PRIVATE : copy;
   }
 }

@@ -130,7 +130,7 @@ function sendOwn(own: OwnAnswer, { exchange, route }: CacheableRequest, notice: 
   const { made, entityTag, wasStale } = own;
   const isForced = route.rules.clientRefresh === true && forcesHandler(exchange);
   const source = { kind: 'handler', why: isForced ? 'request' : wasStale ? 'stale' : 'miss' } as const;
-  if (made.kind === 'exception') {
+  if (made.kind !== 'body') {
     notice.answered(source);
     throw made.error;
   }
@@ -163,8 +163,12 @@ async function lookUp(request: CacheableRequest, call: HandlerCall): Promise<Fou
     if (cached === undefined && onlyCached) throw notCached();
     return cached;
   }
-  const get = (freshness: EntryOptions): Promise<StoredResponse | Unshared> =>
-    lane.getOrSet<StoredResponse | Unshared>(key, (ctx) => call.run(ctx), { ...optionsOf(request), ...freshness });
+  const get = async (freshness: EntryOptions): Promise<StoredResponse | Unshared> => {
+    const options = { ...optionsOf(request), ...freshness };
+    const found = await lane.getOrSet<StoredResponse | Unshared>(key, (ctx) => call.run(ctx), options);
+    const isToRunAgain = found.kind === 'unshared' && found.why === 'client-left' && call.own === undefined;
+    return isToRunAgain && !exchange.hasClientLeft ? get(freshness) : found;
+  };
   if (route.rules.clientRefresh !== true) return get({});
   const found = await get({ forceFresh: forcesHandler(exchange) });
   const isConditional = exchange.header('if-none-match') !== undefined;

@@ -113,7 +113,9 @@ export class ResponseExplorer implements OnModuleInit {
   }
 
   private warnOfOthers(decorated: readonly Decorated[]): void {
-    const others = decorated.filter(({ type, method }) => !isHttp(method ?? type));
+    const others = decorated.filter(({ type, method }) => {
+      return !(method === undefined ? this.methodsOf(type).some(isHttp) : isHttp(method));
+    });
     if (others.length === 0) return;
     this.cache.warnOnce(
       'responses of other transports',
@@ -158,15 +160,28 @@ function checkNames(routes: readonly Route[]): void {
   }
 }
 
-/** Without a key of its own a route is told from others by its URL, and by its host where that counts. */
+/** Without keys of their own two routes are told apart by their URLs, and by their hosts where these count. */
 function mayShareKeys(a: Route, b: Route): boolean {
   const [one, other] = [a.rules.key, b.rules.key];
-  if (one !== undefined && other !== undefined) {
-    return one === other || typeof one === 'function' || typeof other === 'function';
+  if (one === undefined && other === undefined) {
+    const isHostIgnored = a.rules.hosts === false && b.rules.hosts === false;
+    return isHostIgnored && (a.isOfOneHost || b.isOfOneHost);
   }
-  const isHostIgnored = a.rules.hosts === false && b.rules.hosts === false;
-  return one === other && isHostIgnored && (a.isOfOneHost || b.isOfOneHost);
+  if (typeof one === 'function' || typeof other === 'function') return true;
+  return mayRenderAlike(one ?? ANY_PATH, other ?? ANY_PATH);
 }
+
+/** What stands for the key of a route that has none: its path. */
+const ANY_PATH = '/{path}';
+
+/** Values may be any text, so that only what stands before the first one tells two templates apart. */
+function mayRenderAlike(one: string, other: string): boolean {
+  const begins = (text: string, template: string): boolean =>
+    template.includes('{') && text.startsWith(fixedPart(template));
+  return one === other || begins(fixedPart(one), other) || begins(fixedPart(other), one);
+}
+
+const fixedPart = (template: string): string => template.split('{', 1)[0] ?? '';
 
 const isMethod = (value: unknown): value is Method => typeof value === 'function';
 const isClass = (value: unknown): value is Class => typeof value === 'function' && typeof value.prototype === 'object';

@@ -101,7 +101,7 @@ export class RouteReader {
   private build(type: Class, handler: Handler): Route {
     const rules = this.rulesOf(type, handler);
     const versions = this.versionsOf(type, handler);
-    const label = [`${type.name}.${handler.name}`, ...versions.map(String)].join('@');
+    const label = [`${type.name}.${String(methodName(type, handler))}`, ...versions.map(String)].join('@');
     const sending = sendingOf(type, handler);
     const statuses = statusesOf(rules);
     const isKept = sending.redirectStatus === undefined || [...statuses.keys()].some(isRedirect);
@@ -321,10 +321,11 @@ function compile(text: string, use: 'key' | 'tag'): Template {
   }
 }
 
-/** Whether a method of a controller is a route for GET. */
+/** Whether a method of a controller is a route that serves GET. */
 export function isGetRoute(handler: object): boolean {
-  return Reflect.getMetadata(METHOD, handler) === RequestMethod.GET;
+  const method: unknown = Reflect.getMetadata(METHOD, handler);
+  return method === RequestMethod.GET || method === RequestMethod.ALL;
 }
 
-/** Whether a class or method is declared for HTTP. */
-export const isHttp = (target: object): boolean => Reflect.hasMetadata('path', target);
+/** Whether a method is a route of HTTP. */
+export const isHttp = (method: object): boolean => Reflect.hasMetadata('path', method);

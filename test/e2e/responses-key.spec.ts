@@ -193,6 +193,15 @@ class Messages {
   }
 }
 
+@Controller()
+@CacheResponse()
+class Pings {
+  @MessagePattern('ping')
+  ping(): object {
+    return {};
+  }
+}
+
 describe.each(PLATFORMS)('which requests share an answer, on %s:', (platform) => {
   let app: HttpApp;
   const callOf = async (path: string, headers: Record<string, string> = {}): Promise<number> =>
@@ -201,7 +210,7 @@ describe.each(PLATFORMS)('which requests share an answer, on %s:', (platform) =>
   beforeEach(async () => {
     [calls, filtered] = [0, 0];
     app = await HttpApp.open(platform, {
-      controllers: [Routes, Messages],
+      controllers: [Routes, Messages, Pings],
       providers: [Resolver],
       trustProxy: true,
       prepare: (nest) => {
@@ -352,7 +361,7 @@ describe.each(PLATFORMS)('which requests share an answer, on %s:', (platform) =>
 
   it('the boot says where @CacheResponse does nothing, and what to use', () => {
     expect(app.warnings).toContainEqual(
-      expect.stringMatching(/does nothing on Messages\.user, Resolver\.user: .*@Cached/),
+      expect.stringMatching(/does nothing on Messages\.user, Pings, Resolver\.user: .*@Cached/),
     );
   });
 });
