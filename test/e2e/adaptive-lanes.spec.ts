@@ -209,4 +209,14 @@ describe('an adaptive lane on disk', () => {
     expect(before).toBeGreaterThan(8);
     expect(await dearOf(second)).toBeGreaterThanOrEqual(before - 2);
   });
+
+  it('leaves the policy to memory where there is no disk', async () => {
+    const clock = new SpentTime();
+    const lanes = lane({ eviction: 'adaptive', l1: { maxEntries: ENTRIES }, l3: { enabled: true } });
+    const cache = await caches.open({ clock, lanes });
+    expect(cache.getMetrics().l3.state).toBe('off');
+    const otherClock = new SpentTime();
+    const lru = await caches.open({ clock: otherClock, lanes: lane({ l1: { maxEntries: ENTRIES } }) });
+    expect(await load(cache, clock, 600)).toBeLessThan((await load(lru, otherClock, 600)) * 0.7);
+  });
 });
