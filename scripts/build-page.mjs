@@ -1,5 +1,5 @@
 // Builds the page of the dashboard into one module that holds its files, compressed: `lib/dashboard/page.generated.cjs`.
-import { writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'vite';
@@ -47,5 +47,8 @@ for (const { fileName, type, code, source } of output) {
   files[fileName] = { type: TYPES[ending], gzip: gzip.toString('base64') };
 }
 if (total > MOST_BYTES) throw new Error(`The page takes ${total} bytes compressed, more than ${MOST_BYTES}.`);
-await writeFile(target, `'use strict';\nexports.files = ${JSON.stringify(files, undefined, 1)};\n`);
+// Renamed, because tests may build and read it at the same time.
+const written = `${target}.${process.pid}`;
+await writeFile(written, `'use strict';\nexports.files = ${JSON.stringify(files, undefined, 1)};\n`);
+await rename(written, target);
 process.stdout.write(`page: ${Object.keys(files).length} files, ${(total / 1024).toFixed(1)} KB compressed\n`);

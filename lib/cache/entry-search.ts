@@ -48,12 +48,16 @@ const EXAMPLES = 20;
 export async function searchEntries(context: LaneContext, search: EntrySearch): Promise<FoundEntries> {
   const items: EntryInfo[] = [];
   const scan = new Scan(context, search.tier, search.from, SEARCH_MS);
-  for await (const { tier, row } of scan.rows()) {
-    if (search.matches(row.key, row.tags)) {
-      const entry = await entryIn(context, row.key, tier, search.tier === undefined ? 'nearest' : 'here');
+  const where = search.tier === undefined ? 'nearest' : 'here';
+  for await (const { tier, rows } of scan.batches()) {
+    for (const [index, row] of rows.entries()) {
+      if (!search.matches(row.key, row.tags) || !scan.counts(row)) continue;
+      const entry = await entryIn(context, row.key, tier, where);
       if (entry !== undefined) items.push({ ...entry, accessCount: row.accessCount });
+      if (items.length < search.limit) continue;
+      scan.stopAfter(index);
+      break;
     }
-    if (items.length >= search.limit) scan.stop();
   }
   const { position: next, scanned } = scan;
   return next === undefined ? { items, scanned } : { items, next, scanned };
@@ -67,10 +71,12 @@ export async function topEntries(
   const scan = new Scan(context, undefined, undefined, LOOK_MS);
   const best = new Map<string, { readonly row: Scanned; readonly tier: ListedTier; readonly score: number }>();
   let least = 0;
-  for await (const { tier, row } of scan.rows()) {
-    const score = scoreOf(row, order);
-    if (score <= least || best.has(row.key)) continue;
-    best.set(row.key, { row, tier, score });
+  for await (const { tier, rows } of scan.batches()) {
+    for (const row of rows) {
+      const score = scoreOf(row, order);
+      if (score <= least || best.has(row.key) || !scan.counts(row)) continue;
+      best.set(row.key, { row, tier, score });
+    }
     if (best.size < TOP * 4) continue;
     for (const [key] of ranked(best).slice(TOP)) best.delete(key);
     least = Math.min(...[...best.values()].map((one) => one.score));
@@ -101,10 +107,12 @@ export async function countEntries(
   const scan = new Scan(context, undefined, undefined, LOOK_MS);
   const keys: string[] = [];
   let count = 0;
-  for await (const { tier, row } of scan.rows()) {
-    if (!matches(row.key, row.tags) || (await isAbove(context, tier, row.key))) continue;
-    count++;
-    if (keys.length < EXAMPLES) keys.push(row.key);
+  for await (const { tier, rows } of scan.batches()) {
+    for (const row of rows) {
+      if (!matches(row.key, row.tags) || !scan.counts(row) || (await isAbove(context, tier, row.key))) continue;
+      count++;
+      if (keys.length < EXAMPLES) keys.push(row.key);
+    }
   }
   return { matches: count, keys, isComplete: scan.position === undefined };
 }
@@ -118,6 +126,13 @@ async function isAbove(context: LaneContext, tier: ListedTier, key: string): Pro
 /** What is known of an entry without its value. */
 type Scanned = Omit<TierRow, 'sequence'>;
 
+/** Some rows of a tier, and where a search goes on behind each. */
+interface Batch {
+  readonly tier: ListedTier;
+  readonly rows: readonly Scanned[];
+  readonly behind: (index: number) => SearchPosition;
+}
+
 /**
  * Goes over the entries of a lane, tier by tier, the most recently used first. The event loop turns after each millisecond,
  * and the scan stops when its time is over. An entry that is used meanwhile may be met twice, or not at all.
@@ -126,7 +141,7 @@ class Scan {
   scanned = 0;
   /** Where it stopped; undefined once it has ended. */
   position: SearchPosition | undefined;
-  private isStopped = false;
+  private batch: Batch | undefined;
   private readonly clock: Clock;
   private readonly until: number;
   private sliceEnd: number;
@@ -142,73 +157,69 @@ class Scan {
     this.sliceEnd = this.clock.monotonic() + SLICE_MS;
   }
 
-  /** Ends the scan after the row that was handed out last. */
-  stop(): void {
-    this.isStopped = true;
+  /** Ends the scan behind this row of the batch that was handed out last. */
+  stopAfter(index: number): void {
+    this.position = this.batch?.behind(index);
   }
 
-  async *rows(): AsyncGenerator<{ readonly tier: ListedTier; readonly row: Scanned }> {
+  /** Whether the entry could be served. */
+  counts(row: Scanned): boolean {
+    look(this.context);
+    const expiresAt = expiryIfValid(this.context, row);
+    return expiresAt !== undefined && this.context.shared.life.now() < expiresAt;
+  }
+
+  async *batches(): AsyncGenerator<Batch> {
     const tiers = this.only === undefined ? TIERS : [this.only];
     const first = this.from === undefined ? 0 : Math.max(0, tiers.indexOf(this.from.tier));
     for (const tier of tiers.slice(first)) {
       const at = this.from?.tier === tier ? this.from.at : undefined;
-      const rows = tier === 'l1' ? this.inMemory(at ?? 0) : this.onDisk(tier, at ?? Infinity);
-      for await (const row of rows) {
-        this.scanned++;
-        if (this.counts(row)) yield { tier, row };
-      }
-      if (this.position !== undefined) return;
-    }
-  }
-
-  private async *inMemory(skipped: number): AsyncGenerator<Scanned> {
-    let index = 0;
-    for (const entry of this.context.memory.values()) {
-      index++;
-      if (index % ROWS_AT_ONCE === 0) await this.turn();
-      if (index <= skipped) continue;
-      yield entry;
-      if (this.isOver) {
-        this.position = { tier: 'l1', at: index };
+      for await (const batch of tier === 'l1' ? this.inMemory(at ?? 0) : this.onDisk(tier, at ?? Infinity)) {
+        this.batch = batch;
+        yield batch;
+        this.scanned += batch.rows.length;
+        if (this.position !== undefined) return;
+        if (this.clock.monotonic() < this.until) continue;
+        this.position = batch.behind(batch.rows.length - 1);
         return;
       }
     }
   }
 
-  private async *onDisk(name: ListedTier, before: number): AsyncGenerator<Scanned> {
-    const tier = this.context.shared.below.find((one) => one.name === name);
-    if (tier === undefined) return;
-    for (let at = before; ;) {
-      const rows = rowsOf(tier, this.context.lane, at);
-      for (const row of rows) {
-        yield row;
-        at = row.sequence;
-        if (this.isOver) {
-          this.position = { tier: name, at };
-          return;
-        }
-      }
-      if (rows.length < ROWS_AT_ONCE) return;
+  private async *inMemory(skipped: number): AsyncGenerator<Batch> {
+    let rows: Scanned[] = [];
+    let index = 0;
+    const batchOf = (end: number): Batch => {
+      const start = end - rows.length;
+      return { tier: 'l1', rows, behind: (at) => ({ tier: 'l1', at: start + at + 1 }) };
+    };
+    for (const entry of this.context.memory.values()) {
+      index++;
+      if (index > skipped) rows.push(entry);
+      if (index % ROWS_AT_ONCE > 0) continue;
+      if (rows.length > 0) yield batchOf(index);
+      rows = [];
       await this.turn();
     }
+    if (rows.length > 0) yield batchOf(index);
   }
 
-  /** Whether the entry could be served, or is stale and could be invalidated. */
-  private counts(row: Scanned): boolean {
-    look(this.context);
-    const expiresAt = expiryIfValid(this.context, row);
-    return expiresAt !== undefined && this.context.shared.life.now() < expiresAt;
+  private async *onDisk(name: ListedTier, before: number): AsyncGenerator<Batch> {
+    const tier = this.context.shared.below.find((one) => one.name === name);
+    if (tier === undefined) return;
+    for (let at = before; ; await this.turn()) {
+      const rows = rowsOf(tier, this.context.lane, at);
+      const last = rows.at(-1);
+      if (last === undefined) return;
+      at = last.sequence;
+      yield { tier: name, rows, behind: (index) => ({ tier: name, at: rows[index]?.sequence ?? at }) };
+    }
   }
 
   private async turn(): Promise<void> {
     if (this.clock.monotonic() < this.sliceEnd) return;
     await nextTurn();
     this.sliceEnd = this.clock.monotonic() + SLICE_MS;
-  }
-
-  /** The clock is read once for every few rows. */
-  private get isOver(): boolean {
-    return this.isStopped || (this.scanned % ROWS_AT_ONCE === 0 && this.clock.monotonic() >= this.until);
   }
 }
 
