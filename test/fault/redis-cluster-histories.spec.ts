@@ -7,8 +7,6 @@ import { RedisCluster } from '../support/redis-cluster.js';
 import { describeWithRedis, type RedisServer } from '../support/redis-server.js';
 import type { TcpProxy } from '../support/tcp-proxy.js';
 
-const SLOTS = 16_384;
-
 /** A cluster: nodes are stopped, killed and replaced, and slots move. */
 class WholeCluster extends Disaster {
   protected override readonly shareOfServers = 0.4;
@@ -53,8 +51,12 @@ class WholeCluster extends Disaster {
 
   private async moveSlots(isOfTheLog: boolean, log: string): Promise<void> {
     this.deeds.moved++;
-    const some = Array.from({ length: 8 }, () => Math.floor(this.random() * SLOTS));
     const { cluster } = this;
+    const found = await Promise.all(this.ports.map((port) => cluster.ask(port, 'KEYS', `${this.prefix}:e:*`)));
+    const some = found
+      .flatMap((text) => text.split('\n').filter((name) => name.startsWith(this.prefix)))
+      .map(slotOf)
+      .slice(0, 8);
     if (!isOfTheLog) return cluster.move(some, await cluster.masterOf(log));
     await this.spoilingAll(async () => cluster.move([slotOf(log)], await cluster.otherMasterThan(log)));
   }

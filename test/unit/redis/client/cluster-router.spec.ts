@@ -1,0 +1,103 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { KeepAlive } from '../../../../lib/clock/keep-alive.js';
+import { nextTurn } from '../../../../lib/clock/clock.js';
+import { ClusterRouter, slotOf } from '../../../../lib/redis/client/cluster-router.js';
+import type { RedisArgument, RedisPort } from '../../../../lib/redis/client/redis-client.js';
+import { FakeClock } from '../../../../lib/testing/fake-clock.js';
+
+type Answer = (args: readonly RedisArgument[]) => unknown;
+
+/** Two nodes that answer as a test says, and what each was asked. */
+class FakeCluster {
+  readonly asked: string[] = [];
+  readonly answers = new Map<string, Answer>();
+  readonly unreachable = new Set<string>();
+
+  seed(): Promise<string> {
+    return Promise.resolve('a:1');
+  }
+
+  open(address: string): Promise<RedisPort> {
+    if (this.unreachable.has(address)) return Promise.reject(new Error('refused'));
+    return Promise.resolve({
+      command: async (args) => {
+        if (args[0] === 'CLUSTER') return [[0, 16_383, [Buffer.from('a'), 1]]];
+        this.asked.push(`${address} ${args.join(' ')}`);
+        return this.answers.get(address)?.(args) ?? `of ${address}`;
+      },
+      duplicate: () => Promise.reject(new Error('no template')),
+      connected: true,
+      onStateChange: () => () => undefined,
+      close: () => Promise.resolve(),
+    });
+  }
+}
+
+const redirects = (text: string): Answer => {
+  return () => {
+    throw new Error(text);
+  };
+};
+
+describe('a router of a cluster', () => {
+  let cluster: FakeCluster;
+  let router: ClusterRouter;
+  const clock = new FakeClock();
+  const hold = new KeepAlive(clock);
+
+  beforeEach(async () => {
+    cluster = new FakeCluster();
+    router = new ClusterRouter(cluster, clock, { timeoutMs: 250, hold, changed: () => undefined });
+    await router.templateOf('k').duplicate();
+  });
+
+  afterEach(() => router.close());
+
+  /** As soon as the connection to a node that was just named is there. */
+  const ask = async (key: string): Promise<unknown> => {
+    await router.command(key, ['GET', key]).catch(() => undefined);
+    await nextTurn();
+    cluster.asked.length = 0;
+    return router.command(key, ['GET', key]);
+  };
+
+  it('knows the slots of keys, and of what stands in braces', () => {
+    // From the specification of Redis Cluster: CRC16 of 123456789 is 0x31C3.
+    expect(slotOf('123456789')).toBe(0x31_c3);
+    expect(slotOf('{user1000}.following')).toBe(slotOf('user1000'));
+    expect(slotOf('foo{}{bar}')).not.toBe(slotOf('bar'));
+    expect(slotOf('foo{{bar}}zap')).toBe(slotOf('{bar'));
+  });
+
+  it('sends what was moved to the new node, from then on at once', async () => {
+    cluster.answers.set('a:1', redirects('MOVED 1 b:2'));
+    expect(await ask('k')).toBe('of b:2');
+    expect(cluster.asked).toEqual(['b:2 GET k']);
+  });
+
+  it('asks the other node for one command only while a slot is on its way', async () => {
+    cluster.answers.set('a:1', redirects('ASK 1 b:2'));
+    expect(await ask('k')).toBe('of b:2');
+    expect(cluster.asked).toEqual(['a:1 GET k', 'b:2 ASKING', 'b:2 GET k']);
+    cluster.answers.delete('a:1');
+    expect(await router.command('k', ['GET', 'k'])).toBe('of a:1');
+  });
+
+  it('gives up where nodes send it round in circles', async () => {
+    cluster.answers.set('a:1', redirects('MOVED 1 b:2'));
+    cluster.answers.set('b:2', redirects('MOVED 1 a:1'));
+    await expect(ask('k')).rejects.toThrow('MOVED');
+    expect(cluster.asked.length).toBeLessThan(10);
+  });
+
+  it('passes on every other error', async () => {
+    cluster.answers.set('a:1', redirects('OOM command not allowed'));
+    await expect(router.command('k', ['GET', 'k'])).rejects.toThrow('OOM');
+  });
+
+  it('rejects at once where a node cannot be reached', async () => {
+    cluster.unreachable.add('b:2');
+    cluster.answers.set('a:1', redirects('ASK 1 b:2'));
+    await expect(router.command('k', ['GET', 'k'])).rejects.toThrow('not connected');
+  });
+});
