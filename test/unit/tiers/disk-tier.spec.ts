@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { LaneEviction } from '../../../lib/eviction/lane-eviction.js';
 import { StorageFault } from '../../../lib/storage/environment.js';
 import { DiskTier } from '../../../lib/tiers/stored-tier.js';
 import { MemorySource } from '../../support/memory-environment.js';
@@ -106,6 +107,29 @@ describe('failing', () => {
     expect(await outcome(bench, 'l')).toBe('miss');
     expect(tier.usage('standard').entries).toBe(1);
     expect(source.discarded).toBe(0);
+  });
+
+  it('hands the evictions of an adaptive lane up while it is off, and knows its entries again when it is back', async () => {
+    const setting = tierSetting();
+    const eviction = new LaneEviction({ now: () => setting.clock.now(), mode: 'rule', compresses: false });
+    const resolved = setting.options.lanes.get('standard');
+    if (resolved === undefined) throw new Error('no lane');
+    const lanes = new Map([['standard', { policy: resolved.policy, strategy: undefined, eviction }]]);
+    eviction.serves('l1', { maxEntries: 10, maxBytes: 1e6, rank: 1, mostInBooks: 100 });
+    const source = new MemorySource();
+    const tier = await DiskTier.open(source, { ...setting.options, lanes });
+    const ruler = (): string | undefined => ['l1', 'l2'].find((each) => eviction.keeperOf(each).order === 'named');
+    expect(ruler()).toBe('l2');
+    await tier.write('standard', recordOf('k'));
+    source.environment.fault = new StorageFault('disk-full', 'no space');
+    await expect(tier.write('standard', recordOf('l'))).rejects.toMatchObject({ kind: 'disk-full' });
+    expect(ruler()).toBe('l1');
+    source.environment.fault = undefined;
+    const learnt = new Promise<void>((resolve) => eviction.whenLearnt(resolve));
+    await setting.clock.advance('60s');
+    await learnt;
+    expect(ruler()).toBe('l2');
+    expect(eviction.best(5)).toEqual(['k']);
   });
 
   it('serves nothing of what it held once a removal was lost', async () => {
