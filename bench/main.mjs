@@ -6,6 +6,7 @@ import { checkpoints } from './rows/checkpoints.mjs';
 import { counting } from './rows/counting.mjs';
 import { diskHit } from './rows/disk-hit.mjs';
 import { eviction } from './rows/eviction.mjs';
+import { host } from './rows/host.mjs';
 import { httpRequests } from './rows/http.mjs';
 import { memory } from './rows/memory.mjs';
 import { memoryHit } from './rows/memory-hit.mjs';
@@ -26,6 +27,7 @@ const ROWS = {
   redis,
   miss,
   http: httpRequests,
+  host,
   stalls,
   memory,
   million,

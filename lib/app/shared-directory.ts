@@ -28,6 +28,7 @@ import { StorageFault } from '../storage/environment.js';
 import { removeOldQuarantines } from '../storage/files/quarantine.js';
 import { loadLmdb } from '../storage/lmdb/lmdb-table.js';
 import { OpenDirectories } from '../storage/lmdb/open-directories.js';
+import { FolderOnDisk } from '../storage/host-log/log-files.js';
 import { PersistentTier } from '../tiers/persistent-tier.js';
 import { DiskTier } from '../tiers/stored-tier.js';
 import { offReasonOf } from '../tiers/tier.js';
@@ -163,7 +164,7 @@ export class SharedDirectory implements Disk {
     this.retry = new Retry(clock, RETRIES);
     this.marker = new MissedMarker(root, directory);
     this.hostLog = new HostLog({
-      directory: join(root, 'log'),
+      folder: new FolderOnDisk(join(root, 'log')),
       clock,
       life: options.life,
       journal: () => this.journal,

@@ -2,14 +2,13 @@ import { afterThisStep, type Clock, type LifeClock, randomId, systemClock } from
 import { INVALIDATION_KINDS } from '../events/reasons.js';
 import { isLaneCacheError } from '../errors/lane-cache.error.js';
 import { LogFiles, type LogPlace } from '../storage/host-log/log-files.js';
-import type { LogSegment } from '../storage/host-log/log-segment.js';
+import type { LogFolder, LogSegment } from '../storage/host-log/log-segment.js';
 import type { LogJournal } from './journal.js';
 import { names, RecentRecords, type Standing, type Subject, WaitingOffers } from './recent-records.js';
 import type { HostLogPort, LogFollower, ServerPublishing, SharedRecord } from './shared-log.js';
 
 interface HostLogOptions {
-  /** The folder of the log. */
-  readonly directory: string;
+  readonly folder: LogFolder;
   readonly clock: Clock;
   readonly life: LifeClock;
   /** The persistent tier's part of the log, while this process owns it. */
@@ -18,6 +17,8 @@ interface HostLogOptions {
   readonly ownsL3: () => boolean;
   /** The log can be used, or cannot: other processes hear nothing. */
   readonly changed: (state: 'on' | 'off' | 'lost', error?: unknown) => void;
+  /** For looks of a process that makes no calls. Default: the system's. */
+  readonly idleClock?: Clock;
   /** A segment of this size is followed by another. Default 4 MB. */
   readonly segmentBytes?: number | undefined;
 }
@@ -118,12 +119,18 @@ export class HostLog implements HostLogPort {
   async open(): Promise<void> {
     if (this.current.state !== 'off' && this.current.state !== 'cut-off') return;
     try {
-      const files = await LogFiles.open(this.options.directory);
+      const files = await LogFiles.open(this.options.folder);
       if (this.isClosed()) return files.close();
       this.current = { state: 'on', files };
       this.recent.restart(files.place);
       this.options.changed('on');
-      if (this.follower !== undefined) this.begin(this.follower);
+      if (this.follower === undefined) return;
+      // What was cached without a log was judged by nobody.
+      this.applied.restart(
+        files.place,
+        this.follower.drop().catch(() => undefined),
+      );
+      this.begin();
     } catch (error) {
       if (isLaneCacheError(error, 'FORMAT_UNSUPPORTED')) throw error;
       this.options.changed('off', error);
@@ -133,7 +140,7 @@ export class HostLog implements HostLogPort {
   /** From now on `follower` gets what other processes invalidate. L3 is behind by what was appended since `storedPlace`. */
   start(follower: HostFollower, storedPlace: LogPlace | undefined): void {
     this.follower = follower;
-    this.begin(follower);
+    this.begin();
     this.replay(storedPlace);
   }
 
@@ -203,7 +210,8 @@ export class HostLog implements HostLogPort {
     local: Promise<unknown>,
     server?: ServerPublishing,
   ): Promise<void> | undefined {
-    if (this.current.state !== 'on') return undefined;
+    // Where it was on, the other processes may have it still.
+    if (this.current.state === 'off' || this.current.state === 'closed') return undefined;
     const { life, ownsL3 } = this.options;
     const [time, isInL3] = [life.now(), ownsL3()];
     const settled: Promise<void>[] = [];
@@ -246,17 +254,15 @@ export class HostLog implements HostLogPort {
     return this.current.state === 'closed';
   }
 
-  private begin(follower: HostFollower): void {
+  private begin(): void {
     this.cancelIdle();
     this.scheduleIdle();
-    if (this.current.state !== 'on') return;
-    this.freshUntil = 0;
-    void follower;
+    if (this.current.state === 'on') this.freshUntil = 0;
   }
 
   /** A process that makes no calls follows too: it may own L3. A clock that a test moves by days would look a million times. */
   private scheduleIdle(): void {
-    this.cancelIdle = systemClock.schedule(IDLE_LOOK_MS, () => {
+    this.cancelIdle = (this.options.idleClock ?? systemClock).schedule(IDLE_LOOK_MS, () => {
       void this.idle().finally(() => {
         if (!this.isClosed()) this.scheduleIdle();
       });
@@ -266,18 +272,18 @@ export class HostLog implements HostLogPort {
   private async idle(): Promise<void> {
     if (this.current.state === 'off' || this.current.state === 'cut-off') {
       await this.open().catch(() => undefined);
-      // What was cached without a log was judged by nobody.
-      if (this.isOn) void this.follower?.drop().catch(() => undefined);
       return;
     }
     if (this.current.state !== 'on') return;
     if (this.current.files.segment.isInPlace) this.look();
-    else await this.lose();
+    else await this.leave(this.current.files);
   }
 
   private follow(files: LogFiles): void {
     let followed: 'end' | 'lost';
     try {
+      // As a rule. It is asked in every turn of the event loop.
+      if (this.heard.length === 0 && files.segment.isQuiet) return;
       followed = files.follow(
         (body, place) => collect(this.heard, body, place),
         (segment) => this.left(segment),
@@ -339,19 +345,30 @@ export class HostLog implements HostLogPort {
       this.applied.restart(current.files.place, dropped);
       return Promise.resolve();
     } catch (error) {
-      current.files.close();
-      this.current = { state: 'cut-off' };
-      this.freshUntil = 0;
-      this.options.changed('off', error);
+      this.cutOff(current.files, error);
       return this.open();
     }
+  }
+
+  /** The folder was removed or replaced. Processes that still follow what was there must notice before any record resolves. */
+  private leave(files: LogFiles): Promise<void> {
+    files.segment.cut();
+    return this.lose();
+  }
+
+  /** What other processes append is not heard of any more. */
+  private cutOff(files: LogFiles, error: unknown): void {
+    files.close();
+    this.current = { state: 'cut-off' };
+    this.freshUntil = 0;
+    this.options.changed('off', error);
   }
 
   private async appendAll(): Promise<void> {
     // The calls of one step share an append.
     await Promise.resolve();
     while ([...this.own.values()].some(({ isDue }) => isDue)) {
-      if (this.current.state !== 'on') await this.open();
+      if (this.current.state !== 'on') await this.open().catch(() => undefined);
       const { current } = this;
       if (current.state !== 'on') return this.settleAll(new Error('the log of the directory cannot be used'));
       try {
@@ -375,7 +392,7 @@ export class HostLog implements HostLogPort {
     await segment.sync();
     for (const own of sent) if (own.segment === segment) own.isSynced = true;
     this.look();
-    if (!files.segment.isInPlace) await this.lose();
+    if (!files.segment.isInPlace) await this.leave(files);
     for (const [number, own] of this.own) {
       if (!own.isEchoed || !own.isSynced) continue;
       this.own.delete(number);
@@ -389,6 +406,8 @@ export class HostLog implements HostLogPort {
     try {
       files.void();
     } catch {
+      // The file may be void already, and no other one could be put in its place.
+      this.cutOff(files, error);
       this.settleAll(error);
       return;
     }

@@ -89,11 +89,6 @@ export class IpcConnection {
     if (this.isOpen) writeFrame(this.socket, body);
   }
 
-  /** What was sent and is not on its way yet. */
-  get waitingBytes(): number {
-    return this.socket.writableLength;
-  }
-
   /** Keeps the process alive until as many calls of `release`. */
   hold(): void {
     if (this.held++ === 0) this.socket.ref();

@@ -40,10 +40,18 @@ interface RemoteL3Options {
   readonly clock: Clock;
   readonly life: LifeClock;
   readonly events: EventSink;
-  readonly hostLog: HostLog;
+  readonly hostLog: Pick<HostLog, 'isOn' | 'place' | 'unechoed' | 'offerable'>;
   /** The position of this process's own log. */
   readonly position: () => number;
+  /** Default: the owner's socket. */
+  readonly open?: (path: string, clock: Clock, withinMs: number) => Promise<EntryConnection>;
 }
+
+/** What of a connection to the owner serves entries. */
+export type EntryConnection = Pick<
+  IpcConnection,
+  'ownerPid' | 'onEntryFrame' | 'whenLost' | 'sendEntryFrame' | 'hold' | 'release' | 'close'
+>;
 
 /** A question that has not been answered. */
 interface Question {
@@ -74,13 +82,16 @@ const USAGE_EVERY_MS = 1_000;
 const FLUSH_WITHIN_MS = 4_000;
 const LAST_FLUSH_WITHIN_MS = 500;
 
+const openSocket = (path: string, clock: Clock, withinMs: number): Promise<EntryConnection> =>
+  IpcConnection.open(path, clock, withinMs);
+
 type Line =
   | { readonly state: 'waiting' }
   /** The owner speaks another protocol. */
   | { readonly state: 'foreign' }
   /** This process is becoming the owner. */
   | { readonly state: 'heir' }
-  | { readonly state: 'connected'; readonly connection: IpcConnection }
+  | { readonly state: 'connected'; readonly connection: EntryConnection }
   | { readonly state: 'closed' };
 
 /**
@@ -123,9 +134,9 @@ export class RemoteL3 implements Tier {
   /** Connects, and again whenever the connection is lost. Resolves after the first attempt. Never rejects. */
   async connect(): Promise<void> {
     if (!this.isWaiting) return;
-    const { path, clock } = this.options;
+    const { path, clock, open = openSocket } = this.options;
     try {
-      const connection = await IpcConnection.open(path, clock, CONNECT_WITHIN_MS);
+      const connection = await open(path, clock, CONNECT_WITHIN_MS);
       if (!this.isWaiting) return connection.close();
       this.line = { state: 'connected', connection };
       connection.onEntryFrame((body) => this.receive(body));

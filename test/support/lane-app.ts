@@ -1,6 +1,6 @@
 import { App, type CacheManager } from '../../lib/app/cache-app.js';
 import { type AppContext, createContext } from '../../lib/app/app-context.js';
-import { noDisk } from '../../lib/app/disk-port.js';
+import { type Disk, noDisk } from '../../lib/app/disk-port.js';
 import type { LaneCacheOptions } from '../../lib/app/options.js';
 import type { SharedBackend } from '../../lib/app/redis-options.js';
 import type { Persistence } from '../../lib/cache/lane-context.js';
@@ -24,6 +24,8 @@ export interface LaneAppOptions extends LogOptions, Pick<LaneCacheOptions, 'lane
   /** The tiers below memory, by their names. */
   readonly below?: readonly Tier[];
   readonly persistence?: Persistence;
+  /** Makes what the app shares with other processes of its directory. */
+  readonly disk?: (app: ShareableApp) => Partial<Disk>;
   /** Makes what the app shares with other instances. */
   readonly share?: (app: ShareableApp) => SharedParts;
 }
@@ -40,11 +42,19 @@ export class LaneApp extends App {
   readonly memory = this.tiers.l1;
 
   constructor(options: LaneAppOptions = {}) {
-    const { below = [], persistence, journal, share, clock = new FakeClock(), ...settings } = options;
+    const { below = [], persistence, journal, share, disk: shareDisk, clock = new FakeClock(), ...settings } = options;
     const { lanes = {}, types = [], version = '' } = settings;
     const warnings: string[] = [];
     const context: AppContext = {
-      ...createContext({ lanes, types, version, clock, directory: false, logger: false }),
+      ...createContext({
+        lanes,
+        types,
+        version,
+        clock,
+        directory: false,
+        logger: false,
+        storage: { sweepEvery: false },
+      }),
       warnOnce: (_subject, message) => void warnings.push(typeof message === 'string' ? message : message()),
     };
     const { life, events, scopes, recorder } = context;
@@ -54,8 +64,9 @@ export class LaneApp extends App {
     const names = [...context.lanes.keys()];
     const log = new InvalidationLog(options);
     const tier = (name: 'l2' | 'l3'): Tier => below.find((one) => one.name === name) ?? new OffTier(name, 'policy');
-    const disk = { ...noDisk(), l2: tier('l2'), l3: tier('l3'), journal, persistence };
-    const shared = share?.({ clock, life, events, log, recorder, lanes: names });
+    const parts = { clock, life, events, log, recorder, lanes: names };
+    const disk = { ...noDisk(), l2: tier('l2'), l3: tier('l3'), journal, persistence, ...shareDisk?.(parts) };
+    const shared = share?.(parts);
     const nothing = (): Promise<void> => Promise.resolve();
     const checkpoints = disk.checkpoints();
     const backend = shared && { ...shared, checkpoints, start: nothing, takenOver: nothing, close: nothing };

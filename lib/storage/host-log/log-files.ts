@@ -1,8 +1,18 @@
-import { closeSync, existsSync, fsyncSync, openSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  constants,
+  closeSync,
+  existsSync,
+  fdatasync,
+  fdatasyncSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+} from 'node:fs';
+import { linkSync, openSync, readdirSync, readSync, rmSync, statSync, write, writeSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { randomId } from '../../clock/clock.js';
 import { ensurePrivateDirectory } from '../files/private-directory.js';
-import { type Followed, LogSegment } from './log-segment.js';
+import { type Followed, type LogFile, type LogFolder, LogSegment } from './log-segment.js';
 
 /** A place in the log, with the checksum of the record before it: a place of another history does not fit. */
 export interface LogPlace {
@@ -14,7 +24,6 @@ export interface LogPlace {
 /** Gets each record, with the place behind it. */
 export type OnRecord = (body: string, place: LogPlace) => void;
 
-const SEGMENT = /^(\d+)\.log$/;
 /** So many old segments stay, for the owner that takes over. */
 const KEPT = 2;
 
@@ -24,16 +33,16 @@ const KEPT = 2;
  */
 export class LogFiles {
   /** Creates the folder and the first segment, if need be, and starts at the end. Throws StorageFault or the system's error. */
-  static async open(directory: string): Promise<LogFiles> {
-    await ensurePrivateDirectory(directory);
-    const files = new LogFiles(directory);
+  static async open(folder: LogFolder): Promise<LogFiles> {
+    await folder.prepare();
+    const files = new LogFiles(folder);
     files.attach();
     return files;
   }
 
   private current: LogSegment | undefined;
 
-  private constructor(private readonly directory: string) {}
+  private constructor(private readonly folder: LogFolder) {}
 
   get segment(): LogSegment {
     if (this.current === undefined) throw new Error('the log is not attached');
@@ -71,9 +80,9 @@ export class LogFiles {
     this.current = undefined;
     for (;;) {
       const number = this.numbers().at(-1);
-      const newest = number === undefined ? undefined : LogSegment.open(this.pathOf(number), number);
+      const newest = number === undefined ? undefined : LogSegment.open(this.folder, number);
       if (newest === undefined) {
-        this.create((number ?? 0) + 1, { generation: randomId(), base: 0 });
+        LogSegment.create(this.folder, (number ?? 0) + 1, { generation: randomId(), base: 0 });
         continue;
       }
       const followed = newest.follow(() => undefined);
@@ -113,10 +122,12 @@ export class LogFiles {
    */
   void(): void {
     const { generation } = this.place;
+    // Others may follow it although its folder was removed.
+    this.segment.cut();
     // A process that follows to a new segment of this generation in the meantime must notice too.
     while (this.place.generation === generation) {
       const newest = this.numbers().at(-1);
-      if (newest !== undefined) LogSegment.empty(this.pathOf(newest));
+      if (newest !== undefined) LogSegment.empty(this.folder, newest);
       this.attach();
     }
   }
@@ -129,7 +140,7 @@ export class LogFiles {
   private openAll(generation: string): readonly LogSegment[] {
     const opened: LogSegment[] = [];
     for (const number of this.numbers()) {
-      const segment = LogSegment.open(this.pathOf(number), number);
+      const segment = LogSegment.open(this.folder, number);
       if (segment === undefined) continue;
       if (segment.header.generation === generation) opened.push(segment);
       else segment.retire();
@@ -140,32 +151,130 @@ export class LogFiles {
   /** The next segment. It is created if nobody has done so. Undefined if history is void. */
   private successorOf(segment: LogSegment): LogSegment | undefined {
     const number = segment.number + 1;
-    const path = this.pathOf(number);
-    if (!existsSync(path)) {
-      if (this.numbers().some((other) => other > number)) return undefined;
+    if (!LogSegment.isIn(this.folder, number)) {
+      if (!segment.isInPlace || this.numbers().some((other) => other > number)) return undefined;
       segment.syncNow();
-      this.create(number, { generation: segment.header.generation, base: segment.position });
-      for (const old of this.numbers()) if (old < number - KEPT) rmSync(this.pathOf(old), { force: true });
+      LogSegment.create(this.folder, number, { generation: segment.header.generation, base: segment.position });
+      for (const old of this.numbers()) if (old < number - KEPT) LogSegment.remove(this.folder, old);
     }
-    return LogSegment.open(path, number);
-  }
-
-  private create(number: number, header: { readonly generation: string; readonly base: number }): void {
-    LogSegment.create(this.pathOf(number), header);
-    const folder = openSync(this.directory, 'r');
-    try {
-      fsyncSync(folder);
-    } finally {
-      closeSync(folder);
-    }
+    return LogSegment.open(this.folder, number);
   }
 
   private numbers(): readonly number[] {
-    const numbers = readdirSync(this.directory).flatMap((name) => Number(SEGMENT.exec(name)?.[1] ?? NaN));
-    return numbers.filter((number) => !Number.isNaN(number)).toSorted((a, b) => a - b);
-  }
-
-  private pathOf(number: number): string {
-    return join(this.directory, `${number}.log`);
+    return LogSegment.numbersIn(this.folder);
   }
 }
+
+const writeAsync = promisify(write);
+const fdatasyncAsync = promisify(fdatasync);
+
+class FileOnDisk implements LogFile {
+  constructor(
+    private readonly path: string,
+    private readonly fd: number,
+  ) {}
+
+  get size(): number {
+    return fstatSync(this.fd).size;
+  }
+
+  read(into: Buffer, length: number, from: number): number {
+    return readSync(this.fd, into, 0, length, from);
+  }
+
+  async append(bytes: Buffer): Promise<number> {
+    return (await writeAsync(this.fd, bytes)).bytesWritten;
+  }
+
+  sync(): Promise<void> {
+    return fdatasyncAsync(this.fd);
+  }
+
+  syncNow(): void {
+    fdatasyncSync(this.fd);
+  }
+
+  get isInPlace(): boolean {
+    try {
+      const [own, named] = [fstatSync(this.fd), statSync(this.path)];
+      return own.ino === named.ino && own.dev === named.dev;
+    } catch {
+      return false;
+    }
+  }
+
+  cut(): void {
+    ftruncateSync(this.fd, 0);
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+}
+
+/** A folder of the file system. */
+export class FolderOnDisk implements LogFolder {
+  constructor(readonly directory: string) {}
+
+  prepare(): Promise<void> {
+    return ensurePrivateDirectory(this.directory);
+  }
+
+  names(): readonly string[] {
+    return readdirSync(this.directory);
+  }
+
+  has(name: string): boolean {
+    return existsSync(this.pathOf(name));
+  }
+
+  open(name: string): LogFile {
+    const path = this.pathOf(name);
+    return new FileOnDisk(path, openSync(path, constants.O_RDWR | constants.O_APPEND));
+  }
+
+  create(name: string, bytes: Buffer): void {
+    const path = this.pathOf(name);
+    const draft = `${path}.${randomId()}`;
+    const fd = openSync(draft, 'wx', 0o600);
+    try {
+      writeSync(fd, bytes);
+      fsyncSync(fd);
+      linkSync(draft, path);
+    } catch (error) {
+      if (!isExisting(error)) throw error;
+    } finally {
+      closeSync(fd);
+      rmSync(draft, { force: true });
+    }
+  }
+
+  empty(name: string): void {
+    const fd = openSync(this.pathOf(name), 'r+');
+    try {
+      ftruncateSync(fd, 0);
+      fdatasyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  remove(name: string): void {
+    rmSync(this.pathOf(name), { force: true });
+  }
+
+  sync(): void {
+    const fd = openSync(this.directory, 'r');
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  private pathOf(name: string): string {
+    return `${this.directory}/${name}`;
+  }
+}
+
+const isExisting = (error: unknown): boolean => error instanceof Error && Reflect.get(error, 'code') === 'EEXIST';

@@ -1,6 +1,3 @@
-import { constants, closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
-import { fdatasync, linkSync, rmSync, statSync, fsyncSync, write, writeSync } from 'node:fs';
-import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { randomId } from '../../clock/clock.js';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
@@ -30,8 +27,39 @@ const FRAME_BYTES = AT_BODY + CHECKSUM_BYTES;
 const MAX_BODY_BYTES = 1024 * 1024;
 const READ_BYTES = 64 * 1024;
 
-const writeAsync = promisify(write);
-const fdatasyncAsync = promisify(fdatasync);
+/** An open file of the log. What is appended lies behind what every other process has appended. */
+export interface LogFile {
+  readonly size: number;
+  /** How many bytes were read. */
+  read(into: Buffer, length: number, from: number): number;
+  /** Resolves to how many bytes every process can see from now on. Rejects with the system's error. */
+  append(bytes: Buffer): Promise<number>;
+  /** Resolves when what was appended survives a power cut. */
+  sync(): Promise<void>;
+  syncNow(): void;
+  /** Whether the path still names this file. */
+  readonly isInPlace: boolean;
+  /** Empties it, also where no path names it any more. */
+  cut(): void;
+  close(): void;
+}
+
+/** The folder of the log. All its methods throw the system's error. */
+export interface LogFolder {
+  readonly directory: string;
+  /** Creates the folder, if need be. Rejects with StorageFault. */
+  prepare(): Promise<void>;
+  names(): readonly string[];
+  has(name: string): boolean;
+  open(name: string): LogFile;
+  /** Puts a new file in its place, whole and synced, unless another process was faster. */
+  create(name: string, bytes: Buffer): void;
+  /** Cuts a file to nothing, and syncs it. */
+  empty(name: string): void;
+  remove(name: string): void;
+  /** Makes the names of new files survive a power cut. */
+  sync(): void;
+}
 
 interface Header {
   readonly generation: string;
@@ -46,7 +74,7 @@ export type Followed = 'end' | 'rotated' | 'lost';
 /** The body of the record that ends a segment. */
 const ROTATE = Buffer.from('rotate');
 
-/** One open file of the log. What is appended lies behind what every other process has appended. */
+/** One file of the log, and how far it was followed. */
 export class LogSegment {
   /** Where following has come to: an offset in the file, and the checksum of the record before it. */
   private offset = HEADER_BYTES;
@@ -57,45 +85,57 @@ export class LogSegment {
 
   private constructor(
     readonly number: number,
-    private readonly path: string,
-    private readonly fd: number,
+    private readonly file: LogFile,
     readonly header: Header,
     checksum: number,
   ) {
     this.checksum = checksum;
   }
 
+  /** The numbers of the segments in a folder, the oldest first. */
+  static numbersIn(folder: LogFolder): readonly number[] {
+    const numbers = folder.names().flatMap((name) => Number(SEGMENT.exec(name)?.[1] ?? NaN));
+    return numbers.filter((number) => !Number.isNaN(number)).toSorted((a, b) => a - b);
+  }
+
+  static isIn(folder: LogFolder, number: number): boolean {
+    return folder.has(nameOf(number));
+  }
+
   /** Undefined if the file has no header: it was emptied, because its history is void. Throws `FORMAT_UNSUPPORTED`, or the system's error. */
-  static open(path: string, number: number): LogSegment | undefined {
-    const fd = openSync(path, constants.O_RDWR | constants.O_APPEND);
+  static open(folder: LogFolder, number: number): LogSegment | undefined {
+    const file = folder.open(nameOf(number));
     try {
       const bytes = Buffer.alloc(HEADER_BYTES);
-      const isWhole = readSync(fd, bytes, 0, HEADER_BYTES, 0) === HEADER_BYTES;
-      const header = isWhole ? parseHeader(bytes, path) : undefined;
-      if (header !== undefined) return new LogSegment(number, path, fd, header, bytes.readUInt32LE(HEADER_BYTES - 4));
-      closeSync(fd);
+      const isWhole = file.read(bytes, HEADER_BYTES, 0) === HEADER_BYTES;
+      const header = isWhole ? parseHeader(bytes, `${folder.directory}/${nameOf(number)}`) : undefined;
+      if (header !== undefined) return new LogSegment(number, file, header, bytes.readUInt32LE(HEADER_BYTES - 4));
+      file.close();
       return undefined;
     } catch (error) {
-      closeSync(fd);
+      file.close();
       throw error;
     }
   }
 
   /** Puts a new file in its place, whole, unless another process was faster. Throws the system's error. */
-  static create(path: string, { generation, base }: { readonly generation: string; readonly base: number }): void {
-    const draft = `${path}.${randomId()}`;
-    const fd = openSync(draft, 'wx', 0o600);
-    try {
-      const salt = Number.parseInt(randomId().slice(0, 8), 16);
-      writeSync(fd, headerOf({ generation, base, salt }));
-      fsyncSync(fd);
-      linkSync(draft, path);
-    } catch (error) {
-      if (!isExisting(error)) throw error;
-    } finally {
-      closeSync(fd);
-      rmSync(draft, { force: true });
-    }
+  static create(
+    folder: LogFolder,
+    number: number,
+    { generation, base }: { readonly generation: string; readonly base: number },
+  ): void {
+    const salt = Number.parseInt(randomId().slice(0, 8), 16);
+    folder.create(nameOf(number), headerOf({ generation, base, salt }));
+    folder.sync();
+  }
+
+  /** Empties the file, header included, so that every process notices. It needs no room on the disk. */
+  static empty(folder: LogFolder, number: number): void {
+    folder.empty(nameOf(number));
+  }
+
+  static remove(folder: LogFolder, number: number): void {
+    folder.remove(nameOf(number));
   }
 
   /** The position that following has come to. It only grows within a generation. */
@@ -109,7 +149,14 @@ export class LogSegment {
 
   /** How far the file reaches beyond what was followed. */
   get behindBytes(): number {
-    return Math.max(0, fstatSync(this.fd).size - this.offset);
+    return Math.max(0, this.file.size - this.offset);
+  }
+
+  /** Nothing was appended since `follow` came to the end, and nothing is lost. */
+  get isQuiet(): boolean {
+    const { buffer } = SHARED;
+    const length = this.file.read(buffer, READ_BYTES, this.offset - CHECKSUM_BYTES);
+    return length === CHECKSUM_BYTES && buffer.readUInt32LE(0) === this.checksum;
   }
 
   /**
@@ -121,7 +168,7 @@ export class LogSegment {
     for (;;) {
       const buffer = size === READ_BYTES ? SHARED.buffer : Buffer.allocUnsafe(size);
       const from = this.offset - CHECKSUM_BYTES;
-      const length = readSync(this.fd, buffer, 0, size, from);
+      const length = this.file.read(buffer, size, from);
       if (length < CHECKSUM_BYTES || buffer.readUInt32LE(0) !== this.checksum) return 'lost';
       if (length === CHECKSUM_BYTES) return 'end';
       const before = this.offset;
@@ -137,7 +184,7 @@ export class LogSegment {
     const offset = position - this.header.base + HEADER_BYTES;
     if (offset < HEADER_BYTES) return false;
     const found = Buffer.alloc(CHECKSUM_BYTES);
-    if (readSync(this.fd, found, 0, CHECKSUM_BYTES, offset - CHECKSUM_BYTES) < CHECKSUM_BYTES) return false;
+    if (this.file.read(found, CHECKSUM_BYTES, offset - CHECKSUM_BYTES) < CHECKSUM_BYTES) return false;
     if (found.readUInt32LE(0) !== checksum) return false;
     this.offset = offset;
     this.checksum = checksum;
@@ -148,18 +195,18 @@ export class LogSegment {
   append(bodies: readonly string[]): Promise<void> {
     const bytes = Buffer.concat(bodies.map((body) => this.recordOf(Buffer.from(body))));
     return this.using(async () => {
-      const { bytesWritten } = await writeAsync(this.fd, bytes);
-      if (bytesWritten < bytes.length) throw new Error(`${this.path} took ${bytesWritten} of ${bytes.length} bytes`);
+      const taken = await this.file.append(bytes);
+      if (taken < bytes.length) throw new Error(`the log took ${taken} of ${bytes.length} bytes`);
     });
   }
 
   /** Resolves when what was appended survives a power cut. */
   sync(): Promise<void> {
-    return this.using(() => fdatasyncAsync(this.fd));
+    return this.using(() => this.file.sync());
   }
 
   syncNow(): void {
-    fdatasyncSync(this.fd);
+    this.file.syncNow();
   }
 
   /** Ends the segment: what is appended behind this record is never read. */
@@ -167,25 +214,14 @@ export class LogSegment {
     return this.append([ROTATE.toString()]);
   }
 
-  /** Empties the file, header included, so that every process notices. It needs no room on the disk. */
-  static empty(path: string): void {
-    const fd = openSync(path, 'r+');
-    try {
-      ftruncateSync(fd, 0);
-      fdatasyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-  }
-
   /** Whether the path still names this file. */
   get isInPlace(): boolean {
-    try {
-      const [own, named] = [fstatSync(this.fd), statSync(this.path)];
-      return own.ino === named.ino && own.dev === named.dev;
-    } catch {
-      return false;
-    }
+    return this.file.isInPlace;
+  }
+
+  /** Every process that follows this file notices that its history is void. */
+  cut(): void {
+    this.file.cut();
   }
 
   /** Closes the file once nothing uses it any more. */
@@ -207,7 +243,7 @@ export class LogSegment {
   private closeIfIdle(): void {
     if (!this.isRetired || this.busy > 0) return;
     this.busy = Infinity;
-    closeSync(this.fd);
+    this.file.close();
   }
 
   private recordOf(body: Buffer): Buffer {
@@ -286,4 +322,6 @@ function parseHeader(bytes: Buffer, path: string): Header | undefined {
   };
 }
 
-const isExisting = (error: unknown): boolean => error instanceof Error && Reflect.get(error, 'code') === 'EEXIST';
+const SEGMENT = /^(\d+)\.log$/;
+
+const nameOf = (number: number): string => `${number}.log`;

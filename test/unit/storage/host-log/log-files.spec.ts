@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { LogFiles } from '../../../../lib/storage/host-log/log-files.js';
+import { FolderOnDisk, LogFiles } from '../../../../lib/storage/host-log/log-files.js';
 import { StorageBench } from '../../../support/storage.js';
 
 describe('the log of a directory', () => {
@@ -25,7 +25,7 @@ describe('the log of a directory', () => {
   });
 
   const open = async (): Promise<LogFiles> => {
-    const files = await LogFiles.open(directory);
+    const files = await LogFiles.open(new FolderOnDisk(directory));
     opened.push(files);
     return files;
   };

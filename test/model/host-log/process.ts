@@ -1,0 +1,209 @@
+import type { Clock } from '../../../lib/clock/clock.js';
+import { HostLog } from '../../../lib/invalidation/host-log.js';
+import type { LogJournal, LogRow, LogState, StoredPlace } from '../../../lib/invalidation/journal.js';
+import { ConnectionLost } from '../../../lib/ipc/client.js';
+import type { EntryService } from '../../../lib/ipc/entry-service.js';
+import { type EntryConnection, RemoteL3, SharedL3 } from '../../../lib/ipc/remote-l3.js';
+import { resolveLanes } from '../../../lib/lanes/resolve-lanes.js';
+import type { FakeClock } from '../../../lib/testing/fake-clock.js';
+import { Jobs } from '../../support/jobs.js';
+import { LaneApp } from '../../support/lane-app.js';
+import type { ModelLogDisk, ModelLogFolder } from '../../support/model-log-disk.js';
+import { ModelDisk, ModelTier } from '../../support/model-tier.js';
+
+/** L3 on disk, with the place up to which it has followed the log. */
+export class HostDisk extends ModelDisk {
+  place: StoredPlace | undefined;
+
+  override get log(): LogState {
+    return { ...super.log, ...(this.place !== undefined && { place: this.place }) };
+  }
+
+  override empty(ceiling: number): void {
+    super.empty(ceiling);
+    this.place = undefined;
+  }
+
+  override write(row: LogRow): void {
+    if (row.row !== 'place') return super.write(row);
+    const { generation, position, checksum } = row;
+    this.place = { generation, position, checksum };
+  }
+}
+
+/** Two processes speak through it. What is sent arrives when the world says so. */
+export class Wire implements EntryConnection {
+  readonly ownerPid = 1;
+  readonly up: Buffer[] = [];
+  readonly down: Buffer[] = [];
+  isCut = false;
+  private take: (body: Buffer) => void = () => undefined;
+  private lost: () => void = () => undefined;
+
+  constructor(
+    readonly from: HostProcess,
+    readonly to: HostProcess,
+  ) {}
+
+  onEntryFrame(take: (body: Buffer) => void): void {
+    this.take = take;
+  }
+
+  whenLost(tell: () => void): void {
+    this.lost = tell;
+  }
+
+  sendEntryFrame(body: Buffer): void {
+    if (!this.isCut) this.up.push(body);
+  }
+
+  hold(): void {
+    // Nothing keeps the process of the test alive.
+  }
+
+  release(): void {
+    // As above.
+  }
+
+  /** The owner gets the oldest frame. */
+  deliverUp(): void {
+    const frame = this.up.shift();
+    if (frame !== undefined) this.to.service?.serve(frame, (reply) => void (this.isCut || this.down.push(reply)));
+  }
+
+  deliverDown(): void {
+    const frame = this.down.shift();
+    if (frame !== undefined) this.take(frame);
+  }
+
+  close(): void {
+    this.isCut = true;
+    this.up.length = this.down.length = 0;
+  }
+
+  cut(): void {
+    if (this.isCut) return;
+    this.close();
+    this.lost();
+  }
+}
+
+/** What the processes of one world share. */
+export interface Host {
+  readonly clock: FakeClock;
+  readonly files: ModelLogDisk;
+  readonly l3: HostDisk;
+  /** The owner of now, if it can be connected to. */
+  readonly connect: (from: HostProcess) => Wire | undefined;
+}
+
+const LANES = { standard: { ttl: '1h' } } as const;
+const NEVER: Clock = { now: () => 0, monotonic: () => 0, schedule: () => () => undefined };
+
+/** One life of one process: the library's own code over modelled files, a modelled L3 and modelled connections. */
+export class HostProcess {
+  readonly app: LaneApp;
+  readonly jobs = new Jobs();
+  readonly folder: ModelLogFolder;
+  readonly l3: ModelTier;
+  isAlive = true;
+  isFrozen = false;
+  isOwner = false;
+  service: EntryService | undefined;
+  private isFollowed = false;
+  private hostLog: HostLog | undefined;
+  private remote: RemoteL3 | undefined;
+  private adopt: (journal: LogJournal) => void = () => undefined;
+
+  static async start(host: Host): Promise<HostProcess> {
+    const process = new HostProcess(host);
+    await process.hostLog?.open();
+    await process.app.start();
+    return process;
+  }
+
+  private constructor(private readonly host: Host) {
+    const { clock, files } = host;
+    this.folder = files.folderOf(this.jobs);
+    this.l3 = new ModelTier('l3', ['standard'], host.l3, this.jobs);
+    this.l3.isAttached = false;
+    this.app = new LaneApp({
+      clock,
+      tagLimit: 4,
+      lanes: LANES,
+      disk: ({ life, events }) => {
+        const hostLog = new HostLog({
+          ...{ folder: this.folder, clock, life, idleClock: NEVER },
+          journal: () => (this.isOwner && this.isAlive ? this.l3 : undefined),
+          ownsL3: () => this.isFollowed,
+          changed: () => undefined,
+        });
+        this.hostLog = hostLog;
+        return {
+          l3: new SharedL3(this.l3, () => (this.isFollowed ? undefined : this.remote)),
+          hostLog,
+          persistence: {
+            directory: 'l3',
+            isEmpty: () => !this.isFollowed || this.l3.isEmpty,
+            invalidateAll: () => this.l3.empty(),
+            noteMissed: () => (this.isFollowed ? undefined : Promise.resolve()),
+          },
+          whenFound: (adopt) => {
+            this.adopt = adopt;
+          },
+          shareEntries: (service, position) => {
+            this.service = service;
+            const lanes = resolveLanes(LANES);
+            const open = (): Promise<EntryConnection> => this.connect();
+            this.remote = new RemoteL3({ path: '', lanes, clock, life, events, hostLog, position, open });
+            return this.remote.connect();
+          },
+        };
+      },
+    });
+  }
+
+  /** It becomes the owner of L3, and carries out what L3 has missed. */
+  claim(): void {
+    const { l3, host, hostLog, remote } = this;
+    if (hostLog === undefined) return;
+    remote?.inherit();
+    this.isOwner = true;
+    l3.isAttached = true;
+    l3.opened();
+    const isNew = l3.isEmpty && host.l3.place === undefined;
+    if (!isNew && !hostLog.knows(host.l3.place)) host.l3.empty(host.l3.ceiling);
+    host.l3.place ??= hostLog.place;
+    this.isFollowed = true;
+    this.adopt(l3);
+    for (const offer of remote?.leave() ?? []) this.service?.serve(offer, () => undefined);
+  }
+
+  /** Whether it follows what lies in the folder now. */
+  get isInPlace(): boolean {
+    const current = this.hostLog?.['current'];
+    return current?.state !== 'on' || current.files.segment.isInPlace;
+  }
+
+  /** Another record ends the segment: what is appended behind it counts in the next one only. */
+  rotate(): void {
+    const current = this.hostLog?.['current'];
+    if (current?.state === 'on') current.files.segment.rotate().catch(() => undefined);
+  }
+
+  /** As SIGKILL: nothing that it still does reaches anybody. */
+  kill(how: 'at-once' | 'torn'): void {
+    if (how === 'torn') this.folder.tear();
+    this.isAlive = this.isOwner = this.isFollowed = false;
+    this.jobs.forget(this.folder);
+    this.jobs.forget(this.l3);
+    this.l3.isAttached = false;
+    this.app.scopes.end();
+  }
+
+  private connect(): Promise<EntryConnection> {
+    if (!this.isAlive) return new Promise(() => undefined);
+    const wire = this.host.connect(this);
+    return wire === undefined ? Promise.reject(new ConnectionLost('nobody owns it')) : Promise.resolve(wire);
+  }
+}

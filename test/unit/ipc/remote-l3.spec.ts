@@ -1,0 +1,163 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { LifeClock, nextTurn } from '../../../lib/clock/clock.js';
+import { ConnectionLost, OwnerForeign } from '../../../lib/ipc/client.js';
+import { decodeHead, decodeNames, encodeFound, type FoundEntry } from '../../../lib/ipc/entry-frames.js';
+import { type EntryConnection, RemoteL3 } from '../../../lib/ipc/remote-l3.js';
+import { resolveLanes } from '../../../lib/lanes/resolve-lanes.js';
+import { recordOf } from '../../../lib/testing/tier-contract-records.js';
+import { FakeClock } from '../../../lib/testing/fake-clock.js';
+import { RecordingEvents } from '../../support/stored-tiers.js';
+
+const PLACE = { generation: 'ab'.repeat(16), position: 100, checksum: 1 };
+
+/** An owner that answers when the test says so. */
+class Owner implements EntryConnection {
+  readonly ownerPid = 7;
+  readonly asked: Buffer[] = [];
+  answer: (body: Buffer) => void = () => undefined;
+  end: () => void = () => undefined;
+  held = 0;
+
+  onEntryFrame(take: (body: Buffer) => void): void {
+    this.answer = take;
+  }
+
+  whenLost(tell: () => void): void {
+    this.end = tell;
+  }
+
+  sendEntryFrame(body: Buffer): void {
+    if (decodeHead(body).kind === 'read') this.asked.push(body);
+  }
+
+  hold(): void {
+    this.held++;
+  }
+
+  release(): void {
+    this.held--;
+  }
+
+  close(): void {
+    this.end();
+  }
+
+  /** Answers the oldest question. Each key is found as `value of <key>`, or as `found` says. */
+  reply({ position = PLACE.position, found }: { readonly position?: number; readonly found?: FoundEntry } = {}): void {
+    const body = this.asked.shift();
+    if (body === undefined) throw new Error('nothing was asked');
+    const head = { ...decodeHead(body), kind: 'found', position } as const;
+    const entries = decodeNames(body).map(({ key }): FoundEntry => {
+      const { bytes, expiresAt } = recordOf(key, { text: `value of ${key}` });
+      return found ?? { outcome: 'hit', expiresAt, bytes };
+    });
+    this.answer(encodeFound(head, entries));
+  }
+}
+
+describe('L3 through its owner', () => {
+  let clock: FakeClock;
+  let owner: Owner;
+  let isThere: boolean;
+  let tier: RemoteL3;
+  beforeEach(async () => {
+    clock = new FakeClock();
+    owner = new Owner();
+    isThere = true;
+    tier = new RemoteL3({
+      ...{ path: '', clock, life: new LifeClock(clock), events: new RecordingEvents(), lanes: resolveLanes() },
+      hostLog: { isOn: true, place: PLACE, unechoed: () => [], offerable: () => PLACE },
+      position: () => 5,
+      open: () => (isThere ? Promise.resolve(owner) : Promise.reject(new ConnectionLost('gone'))),
+    });
+    await tier.connect();
+  });
+  const outcomes: string[] = [];
+  const read = (key: string): void => {
+    void Promise.resolve(tier.read('standard', key)).then(({ outcome }) => outcomes.push(`${key} ${outcome}`));
+  };
+  beforeEach(() => {
+    outcomes.length = 0;
+  });
+
+  it('asks for the keys of one step in one question, and keeps the process alive until it is answered', async () => {
+    for (const key of ['a', 'b', 'c']) read(key);
+    await nextTurn();
+    expect([owner.asked.length, owner.held]).toEqual([1, 1]);
+    owner.reply();
+    await nextTurn();
+    expect([outcomes, owner.held]).toEqual([['a hit', 'b hit', 'c hit'], 0]);
+  });
+
+  it('takes an owner that has not answered after 50 ms for a miss, and leaves it alone for a moment', async () => {
+    read('a');
+    await clock.advance('49ms');
+    expect(outcomes).toEqual([]);
+    await clock.advance('1ms');
+    expect([outcomes, owner.held]).toEqual([['a miss'], 0]);
+    read('b');
+    await nextTurn();
+    expect(outcomes).toEqual(['a miss', 'b off']);
+    // Twice as long after each deadline that it misses.
+    await clock.advance('50ms');
+    read('c');
+    await clock.advance('50ms');
+    await clock.advance('99ms');
+    read('d');
+    await nextTurn();
+    expect(outcomes).toEqual(['a miss', 'b off', 'c miss', 'd off']);
+    await clock.advance('1ms');
+    read('e');
+    await nextTurn();
+    owner.asked.splice(0, 2);
+    owner.reply();
+    await nextTurn();
+    expect(outcomes.at(-1)).toBe('e hit');
+  });
+
+  it('uses no answer that comes late, or from before the question', async () => {
+    read('a');
+    await clock.advance('50ms');
+    owner.reply();
+    await clock.advance('50ms');
+    read('b');
+    await nextTurn();
+    owner.reply({ position: PLACE.position - 1 });
+    await nextTurn();
+    expect(outcomes).toEqual(['a miss', 'b miss']);
+  });
+
+  it('says once that the owner speaks another protocol, and keeps nothing for it', async () => {
+    const told = new RecordingEvents();
+    let tries = 0;
+    const open = (): Promise<EntryConnection> =>
+      Promise.reject(new OwnerForeign(`process 7 speaks another one`, { cause: ++tries }));
+    const hostLog = { isOn: true, place: PLACE, unechoed: () => [], offerable: () => PLACE };
+    const settings = { path: '', clock, life: new LifeClock(clock), lanes: resolveLanes(), hostLog };
+    const other = new RemoteL3({ ...settings, events: told, position: () => 5, open });
+    await other.connect();
+    await clock.advance('5s');
+    expect(tries).toBeGreaterThan(3);
+    expect(told.states).toEqual(['off in-use']);
+    expect(other.offer('standard', recordOf('a'))).toBe('off');
+  });
+
+  it('misses what was asked of an owner that ends, and asks the next one', async () => {
+    read('a');
+    await nextTurn();
+    isThere = false;
+    owner.end();
+    await nextTurn();
+    read('b');
+    await clock.advance('50ms');
+    expect([outcomes, tier.state]).toEqual([['a miss', 'b off'], { state: 'off', reason: 'in-use' }]);
+    owner = new Owner();
+    isThere = true;
+    await clock.advance('50ms');
+    read('c');
+    await nextTurn();
+    owner.reply({ found: { outcome: 'miss' } });
+    await nextTurn();
+    expect(outcomes.at(-1)).toBe('c miss');
+  });
+});
