@@ -169,7 +169,7 @@ describeWithRedis(
         expect(history.reads.length).toBeGreaterThan(100);
         expect(counts.l4).toBeGreaterThan(0);
       },
-      90_000 + rounds * 12_000,
+      180_000 + rounds * 12_000,
     );
 
     /** How many stale reads there were. */

@@ -98,7 +98,7 @@ describeWithRedis(
           await server.dispose();
         }
       },
-      60_000 + rounds * 4_000,
+      180_000 + rounds * 4_000,
     );
   },
   'own',
