@@ -37,10 +37,11 @@ const COMMON = {
     report(level, log);
   },
 };
-/** Nothing is minified, and functions keep their names: a stack trace can be read without source maps. */
+/** Local variables get short names. Functions, classes and lines keep theirs: a stack trace can be read without source maps. */
 const OUTPUT = {
   sourcemap: 'hidden',
-  comments: { legal: true, annotation: true, jsdoc: false },
+  comments: false,
+  minify: { compress: false, mangle: { keepNames: true }, codegen: { removeWhitespace: false } },
   keepNames: true,
   minifyInternalExports: false,
   dynamicImportInCjs: false,
