@@ -1,6 +1,7 @@
 // `main.mjs [--json] [--quick] [--traces=<folder>] [<row>…]`: all rows, or those that are named. Slow is not broken: the exit code is 0.
 import { cpus } from 'node:os';
 import { textOf } from './print.mjs';
+import { bulk } from './rows/bulk.mjs';
 import { cachedHit } from './rows/cached-hit.mjs';
 import { checkpoints } from './rows/checkpoints.mjs';
 import { counting } from './rows/counting.mjs';
@@ -16,6 +17,7 @@ import { present } from './rows/present.mjs';
 import { redis } from './rows/redis-hit.mjs';
 import { start } from './rows/start.mjs';
 import { stalls } from './rows/stalls.mjs';
+import { turns } from './rows/turns.mjs';
 import { Scratch } from './scratch.mjs';
 
 const ROWS = {
@@ -26,6 +28,8 @@ const ROWS = {
   disk: diskHit,
   redis,
   miss,
+  turns,
+  bulk,
   http: httpRequests,
   host,
   stalls,

@@ -527,6 +527,16 @@ describe('puts of several turns of the event loop', () => {
     expect(store.usage('a').entries).toBeGreaterThanOrEqual(2);
   });
 
+  it('are written without being asked for, and those after them gather again', async () => {
+    const { store, clock, commits } = setUpCounting();
+    for (const expected of [1, 2]) {
+      await putInTurns(store, 5);
+      await clock.advance('10ms');
+      for (let n = 0; n < 5; n++) await nextTurn();
+      expect(commits).toHaveBeenCalledTimes(expected);
+    }
+  });
+
   it('wait no longer once many have come', async () => {
     const { store, commits } = setUpCounting();
     await putInTurns(store, 130);
