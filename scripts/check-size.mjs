@@ -1,7 +1,7 @@
 // Fails when the packed package is larger than allowed. Run after `npm run build`.
 import { execFileSync } from 'node:child_process';
 
-const MOST_BYTES = 520_000;
+const MOST_BYTES = 500_000;
 
 const printed = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { encoding: 'utf8' });
 const [{ size, files }] = JSON.parse(printed);
