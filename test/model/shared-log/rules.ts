@@ -41,6 +41,7 @@ const omit = (
 const fewPositions: Edit = [publisher, 'POSITIONS_ON_SERVER = 100_000', 'POSITIONS_ON_SERVER = 2'];
 const fewPatterns: Edit = [applied, 'PATTERNS_ON_SERVER = 256', 'PATTERNS_ON_SERVER = 2'];
 const HALF = "if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] or not whole(ARGV[1]) then return 'GENERATION' end";
+const JUDGES = 'local found = { patternsAfter(ARGV[2]) }\nlocal entries';
 const JUDGED = 'if isSound and at <= birth then';
 
 /** The rules by which no instance serves what another has invalidated, each with one way to break it. */
@@ -71,7 +72,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ]),
   omit('2 follow', 'records of others are applied', two, key, [
     subscriber,
-    'if (by === log.by) follower.pass();',
+    'if (by === log.by || !log.outgoing.ofHost.onServer(record, by, follow)) follower.pass();',
     'if (by !== undefined) follower.pass();',
   ]),
   omit('2 follow', 'every record has the next number', letting, { ...key, ...trims }, [
@@ -196,7 +197,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     letting,
     { ...tag, faults: 0.2, fault: ['evict'] },
     [scripts, 'not meta[3] or not whole(gen)', 'not meta[3]'],
-    [scripts, `${HALF}\nlocal found`, 'local found'],
+    [scripts, `${HALF}\n${JUDGES}`, JUDGES],
     [scripts, `${HALF}\nlocal birth`, 'local birth'],
   ),
   omit(
