@@ -26,6 +26,8 @@ export interface ResponseSettings {
 /** The injection token of the settings. */
 export const RESPONSE_SETTINGS = Symbol.for('nestjs-lane-cache.responses');
 
+type ExceptionType = new (...args: never[]) => unknown;
+
 /** A handler and how its answers are cached. */
 export interface Route {
   /** `Class.method` and the versions it serves: classes of one name may serve different versions of one URL. */
@@ -43,6 +45,8 @@ export interface Route {
   readonly injectsResponse: boolean;
   /** Whether another interceptor may change the body after the cache. */
   readonly hasOuterInterceptors: boolean;
+  /** The classes of exceptions that filters of the route name. */
+  readonly caught: readonly ExceptionType[];
   /** The status of `@Redirect()`. Undefined where Nest sends what the handler returns. */
   readonly redirectStatus: number | undefined;
   /** The ttl of each status that is kept, in milliseconds. Undefined = that of the route. */
@@ -68,6 +72,8 @@ const VERSION = '__version__';
 const HOST = 'host';
 const GUARDS = '__guards__';
 const INTERCEPTORS = '__interceptors__';
+const FILTERS = '__exceptionFilters__';
+const CAUGHT = '__filterCatchExceptions__';
 const ROUTE_ARGUMENTS = '__routeArguments__';
 const PASSTHROUGH = '__responsePassthrough__';
 const REDIRECT = '__redirect__';
@@ -115,6 +121,7 @@ export class RouteReader {
       isGuarded: this.isGuarded(type, handler),
       injectsResponse: sending.injectsResponse,
       hasOuterInterceptors: this.hasOuterInterceptors(type, handler),
+      caught: this.caughtBy(type, handler),
       redirectStatus: sending.redirectStatus,
       statuses,
       varyHeaders: (rules.varyHeaders ?? []).map((name) => name.toLowerCase()),
@@ -159,6 +166,17 @@ export class RouteReader {
       ...metadataList(INTERCEPTORS, handler),
     ];
     return classOf(interceptors[0]) !== this.interceptor;
+  }
+
+  private caughtBy(type: Class, handler: Handler): readonly ExceptionType[] {
+    const filters: readonly unknown[] = [
+      ...this.config.getGlobalFilters(),
+      ...this.config.getGlobalRequestFilters().map(({ metatype }) => metatype),
+      ...metadataList(FILTERS, type),
+      ...metadataList(FILTERS, handler),
+    ];
+    const classes = filters.map(classOf).filter(isClass);
+    return classes.flatMap((filter) => metadataList(CAUGHT, filter)).filter(isClass);
   }
 
   private versionsOf(type: Class, handler: Handler): readonly unknown[] {
@@ -224,7 +242,9 @@ function metadataList(name: string, target: object): readonly unknown[] {
   return Array.isArray(found) ? found : [];
 }
 
-/** The class of a guard or interceptor that is bound as a class or as an instance. */
+const isClass = (value: unknown): value is ExceptionType => typeof value === 'function';
+
+/** The class of a guard, filter or interceptor that is bound as a class or as an instance. */
 function classOf(bound: unknown): unknown {
   return typeof bound === 'object' && bound !== null ? bound.constructor : bound;
 }

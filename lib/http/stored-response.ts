@@ -9,7 +9,16 @@ import type { Route } from './route.js';
 
 const OK = 200;
 
-interface Stored {
+/** What a handler did to the headers of its response. */
+interface HandlerHead {
+  /** Those that it set. */
+  readonly headers: Readonly<Record<string, string | readonly string[]>>;
+  /** Names of those that middleware had set before, and that it removed. */
+  readonly removed: readonly string[];
+}
+
+/** An entry that an earlier version has stored may lack the head. */
+interface Stored extends Partial<HandlerHead> {
   readonly status: number;
   /** Epoch ms. */
   readonly madeAt: number;
@@ -20,8 +29,6 @@ interface Stored {
 interface StoredBody extends Stored {
   readonly kind: 'response';
   readonly body?: unknown;
-  /** Headers that the handler set. */
-  readonly headers: Readonly<Record<string, string | readonly string[]>>;
   readonly entityTag: string | undefined;
 }
 
@@ -29,7 +36,7 @@ interface StoredBody extends Stored {
 interface StoredException extends Stored {
   readonly kind: 'exception';
   readonly body: string | object;
-  /** Whether it was of Nest's own class for the status. */
+  /** Whether it was of Nest's own class for the status, or of a subclass. */
   readonly isNests: boolean;
 }
 
@@ -87,25 +94,31 @@ export function responseToStore(made: Made, keeping: Keeping): StoredResponse | 
   const ownCookie = String(after['set-cookie'] ?? '') !== String(before.headers['set-cookie'] ?? '');
   if (ownCookie || (requester.kind === 'anyone' && exchange.setsCookie)) return undefined;
   if (variesBeyond(after['vary'], keeping)) return undefined;
-  const stored: Stored = { status, madeAt: keeping.now, ttlMs };
-  if (made.kind === 'exception') return exceptionToStore(made.error, stored);
+  const { headers, removed } = headOfHandler(before.headers, after);
+  const stored = { status, headers, removed, madeAt: keeping.now, ttlMs };
+  if (made.kind === 'exception') return exceptionToStore(made.error, stored, route);
   if (made.body === undefined && status === OK) return undefined;
-  return bodyToStore(made.body, stored, headersOfHandler(before.headers, after));
+  return bodyToStore(made.body, stored);
 }
 
-function exceptionToStore(error: HttpException, { status, madeAt, ttlMs }: Stored): StoredException {
-  const isNests = error.constructor === NESTS_EXCEPTIONS.get(status);
-  return { kind: 'exception', status, body: error.getResponse(), isNests, madeAt, ttlMs };
+/** Undefined if a filter of the route would tell the exception from the one that is thrown instead of it later. */
+function exceptionToStore(
+  error: HttpException,
+  { status, headers, removed, madeAt, ttlMs }: Stored & HandlerHead,
+  { caught }: Route,
+): StoredException | undefined {
+  const Nests = NESTS_EXCEPTIONS.get(status);
+  const isNests = Nests !== undefined && error instanceof Nests;
+  const body = error.getResponse();
+  const stored: StoredException = { kind: 'exception', status, headers, removed, body, isNests, madeAt, ttlMs };
+  const later = exceptionOf(stored);
+  return caught.some((type) => error instanceof type !== later instanceof type) ? undefined : stored;
 }
 
-function bodyToStore(
-  body: unknown,
-  { status, madeAt, ttlMs }: Stored,
-  headers: Record<string, string | readonly string[]>,
-): StoredBody {
+function bodyToStore(body: unknown, { status, headers, removed, madeAt, ttlMs }: Stored & HandlerHead): StoredBody {
   const tag = headers['etag'];
   const entityTag = typeof tag === 'string' ? tag : entityTagOf(body);
-  const stored: StoredBody = { kind: 'response', status, headers, entityTag, madeAt, ttlMs };
+  const stored: StoredBody = { kind: 'response', status, headers, removed, entityTag, madeAt, ttlMs };
   return body === undefined ? stored : Object.assign(stored, { body });
 }
 
@@ -132,13 +145,14 @@ export function isStream(body: unknown): boolean {
   return 'pipe' in body || 'getReader' in body || 'getStream' in body;
 }
 
-function headersOfHandler(before: Headers, after: Headers): Record<string, string | readonly string[]> {
-  const set: Record<string, string | readonly string[]> = {};
+function headOfHandler(before: Headers, after: Headers): HandlerHead {
+  const headers: Record<string, string | readonly string[]> = {};
   for (const [name, value] of Object.entries(after)) {
     if (OF_THE_MESSAGE.has(name) || String(value) === String(before[name] ?? '')) continue;
-    set[name] = Array.isArray(value) ? value.map(String) : String(value);
+    headers[name] = Array.isArray(value) ? value.map(String) : String(value);
   }
-  return set;
+  const removed = Object.keys(before).filter((name) => after[name] === undefined && !OF_THE_MESSAGE.has(name));
+  return { headers, removed };
 }
 
 /** Only `varyHeaders` states what the handler reads. Whom nothing tells from others sent neither of the personal headers. */
@@ -152,10 +166,12 @@ function variesBeyond(vary: HeaderValue | undefined, { exchange, route, requeste
 /** Sets status and headers of a stored response. Throws a stored exception, so that filters answer it. */
 export function replay(exchange: Exchange, stored: StoredResponse, route: Route): unknown {
   exchange.beginReplay();
+  const { headers = {}, removed = [] } = stored;
+  for (const name of removed) exchange.removeHeader(name);
+  for (const [name, value] of Object.entries(headers)) exchange.setHeader(name, value);
   if (stored.kind === 'exception') throw exceptionOf(stored);
   // Nest sets the status of a redirect by the body, after the interceptors.
   if (route.redirectStatus === undefined) exchange.setStatus(stored.status);
-  for (const [name, value] of Object.entries(stored.headers)) exchange.setHeader(name, value);
   return stored.body;
 }
 
