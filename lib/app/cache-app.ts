@@ -7,6 +7,7 @@ import { GuardedTier } from '../cache/guarded-tier.js';
 import { Invalidations } from '../cache/invalidate.js';
 import type { LaneContext, SharedContext } from '../cache/lane-context.js';
 import { CostMeter } from '../cache/in-flight/compute-cost.js';
+import { LeasedTurns, type Turns } from '../cache/turns.js';
 import { fillMemory } from '../cache/warm.js';
 import type { ManagerContext } from '../cache/manager-context.js';
 import { RemoteInvalidations } from '../cache/remote-invalidations.js';
@@ -28,7 +29,7 @@ import { appRecord, type AppRecord } from '../ipc/app-record.js';
 import { EntryService } from '../ipc/entry-service.js';
 import { operationAnswers, type Operations } from '../operations/operations.js';
 import { type StartedApp, startedText } from '../events/event-texts.js';
-import type { LaneName } from '../lanes/policy.js';
+import type { CachePolicy, LaneName } from '../lanes/policy.js';
 import { parseSize, toMilliseconds } from '../lanes/units.js';
 import { LaneCacheMetrics, type MetricsReport } from '../metrics/lane-cache-metrics.js';
 import type { CheckpointUse } from '../metrics/prometheus-metrics.js';
@@ -237,7 +238,7 @@ export class App implements LaneCacheApp {
 
     const shared = sharedContextOf(context, this.tiers, opened);
     this.shared = shared;
-    const laneContexts = laneContextsOf(context, this.tiers, shared);
+    const laneContexts = laneContextsOf(context, this.tiers, shared, turnsOf(context, this.tiers, opened));
     this.laneContexts = laneContexts;
     const invalidations = new Invalidations(shared, laneContexts);
     this.follower = backend && new RemoteInvalidations(shared, laneContexts, invalidations);
@@ -406,9 +407,28 @@ function sharedContextOf(context: AppContext, tiers: AppTiers, { disk, log, back
     persistence: disk.persistence,
     hostLog: disk.hostLog,
     sharedLog: backend?.log,
-    clusterTurns: backend?.turns,
     tracing: context.tracing,
     appVersion: options.version ?? '',
+  };
+}
+
+/**
+ * Whose turn it is to compute, by lane. Processes of one directory need a tier in which they find each other's values: L4 if
+ * there is a server, else L3. A lane without one computes in each process.
+ */
+function turnsOf(
+  { clock, hold }: AppContext,
+  { l3, l4 }: AppTiers,
+  { disk, backend }: Opened,
+): (policy: CachePolicy) => Turns | undefined {
+  const { leases } = disk;
+  const written = (): Promise<void> => (backend === undefined ? l3 : l4).flush();
+  const ofHost = leases && new LeasedTurns({ table: leases, clock, written, hold });
+  return (policy) => {
+    const { enabled, coalesce } = policy.l4;
+    const finds = backend === undefined ? policy.l3.enabled : enabled;
+    if (coalesce === 'process' || !finds) return undefined;
+    return coalesce === 'cluster' && backend !== undefined ? backend.turns : ofHost;
   };
 }
 
@@ -416,6 +436,7 @@ function laneContextsOf(
   { lanes, recorder, historyOf }: AppContext,
   { l1 }: AppTiers,
   shared: SharedContext,
+  turnsFor: (policy: CachePolicy) => Turns | undefined,
 ): ReadonlyMap<string, LaneContext> {
   const costs = [...lanes.values()].some(({ eviction }) => eviction !== undefined)
     ? new CostMeter(shared.clock)
@@ -428,6 +449,7 @@ function laneContextsOf(
         lane,
         policy,
         strategy,
+        turns: turnsFor(policy),
         eviction,
         costs: eviction && costs,
         shared,

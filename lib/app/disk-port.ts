@@ -1,4 +1,5 @@
 import type { Persistence } from '../cache/lane-context.js';
+import type { LeaseTable } from '../cache/turns.js';
 import type { CheckpointRecord, CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
 import type { Clock, LifeClock } from '../clock/clock.js';
@@ -53,6 +54,8 @@ export interface Disk {
   readonly hostLog: HostLog | undefined;
   /** The processes of the directory. Undefined while there is none. */
   readonly host: HostReport | undefined;
+  /** The leases of computations among the processes of the directory. Absent without a directory. */
+  readonly leases: LeaseTable | undefined;
   /** Keeps the records that the server has not received, when this process owns the directory. */
   readonly outbox: Outbox | undefined;
   /** Where checkpoints are, asked anew at each call: ownership may come later. */
@@ -92,6 +95,7 @@ export function noDisk(
     persistence: undefined,
     hostLog: undefined,
     host: undefined,
+    leases: undefined,
     outbox: undefined,
     checkpoints: () => checkpoints,
     whenFound: () => undefined,

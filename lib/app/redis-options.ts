@@ -1,4 +1,4 @@
-import type { ClusterTurns } from '../cache/lane-context.js';
+import type { Turns } from '../cache/turns.js';
 import { labelsOfRecord } from '../checkpoints/checkpoint-validation.js';
 import type { RemoteInvalidations } from '../cache/remote-invalidations.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
@@ -18,7 +18,7 @@ import type { Tier } from '../tiers/tier.js';
 export interface SharedBackend {
   readonly tier: Tier;
   readonly log: SharedLog;
-  readonly turns: ClusterTurns;
+  readonly turns: Turns;
   readonly checkpoints: CheckpointStore;
   start(follower: RemoteInvalidations): Promise<void>;
   takenOver(): Promise<void>;

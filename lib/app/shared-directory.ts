@@ -13,6 +13,7 @@ import { checkpointAnswers, RemoteCheckpointStore } from '../ipc/remote-checkpoi
 import { RemoteL3, SharedL3 } from '../ipc/remote-l3.js';
 import { type Answer, IpcServer } from '../ipc/server.js';
 import { socketLiveness } from '../ipc/socket.js';
+import { HostLeases, TurnTable } from '../ipc/turn-table.js';
 import {
   LaneCacheDirectory,
   OwnershipCheck,
@@ -117,6 +118,7 @@ export class SharedDirectory implements Disk {
   readonly l3: SharedL3;
   readonly persistence: Persistence;
   readonly hostLog: HostLog;
+  readonly leases: HostLeases;
   private phase: Phase = { name: 'opening' };
   private store: CheckpointStore = new UnavailableCheckpointStore('in-use', NOT_OPENED);
   /** This process's own, as soon as it could be made. */
@@ -133,6 +135,8 @@ export class SharedDirectory implements Disk {
   /** L3 while this process owns the directory. */
   private readonly owned: PersistentTier;
   private sharing: { readonly service: EntryService; readonly position: () => number } | undefined;
+  /** Of the processes of the directory, while this one owns it. */
+  private readonly turns: TurnTable;
   private readonly opened = new OpenDirectories();
 
   /**
@@ -161,6 +165,8 @@ export class SharedDirectory implements Disk {
     this.l2 = DiskTier.unattached(options);
     this.owned = l3;
     this.l3 = new SharedL3(l3, () => this.remoteL3);
+    this.turns = new TurnTable(clock);
+    this.leases = new HostLeases({ clock, owner: () => this.tableOrSocket });
     this.retry = new Retry(clock, RETRIES);
     this.marker = new MissedMarker(root, directory);
     this.hostLog = new HostLog({
@@ -187,6 +193,14 @@ export class SharedDirectory implements Disk {
     const { phase } = this;
     if (phase.name === 'waiting') return phase.l3;
     return phase.name === 'owner' && !this.owned.isFollowed ? phase.l3 : undefined;
+  }
+
+  private get tableOrSocket(): TurnTable | string | undefined {
+    const { phase } = this;
+    // Without the log of the directory processes do not find each other's values.
+    if (!this.hostLog.isOn) return undefined;
+    if (phase.name === 'owner') return this.turns;
+    return phase.name === 'waiting' ? phase.place.socket.path : undefined;
   }
 
   get journal(): LogJournal | undefined {
@@ -263,6 +277,8 @@ export class SharedDirectory implements Disk {
     await this.retrying;
     if (this.phase.name === 'waiting') await this.phase.stopWaiting();
     const { phase } = this;
+    this.leases.close();
+    this.turns.close();
     if (phase.name === 'waiting') await phase.l3?.close();
     if (phase.name === 'owner') {
       await phase.attached.catch(() => undefined);
@@ -418,9 +434,10 @@ export class SharedDirectory implements Disk {
     if (serves === 'nobody') return;
     try {
       await socket.clear();
-      owner.server = await IpcServer.listen(socket.path, { get: (call) => this.answerOf(call) }, clock, (body, reply) =>
-        this.sharing?.service.serve(body, reply),
-      );
+      owner.server = await IpcServer.listen(socket.path, { get: (call) => this.answerOf(call) }, clock, {
+        entries: (body, reply) => this.sharing?.service.serve(body, reply),
+        left: this.turns.left,
+      });
     } catch (error) {
       const detail = `other processes cannot reach the checkpoints in '${root}' through this one`;
       events.emit('tier', { tier: 'checkpoints', state: 'on', detail, error });
@@ -429,7 +446,7 @@ export class SharedDirectory implements Disk {
   }
 
   private answerOf(call: string): Answer | undefined {
-    this.answers ??= new Map([...checkpointAnswers(() => this.store), ...this.appAnswers()]);
+    this.answers ??= new Map([...checkpointAnswers(() => this.store), ...this.turns.answers, ...this.appAnswers()]);
     return this.answers.get(call);
   }
 

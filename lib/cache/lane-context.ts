@@ -17,6 +17,7 @@ import type { CostMeter } from './in-flight/compute-cost.js';
 import type { CallOptions } from './call-options.js';
 import type { GuardedTier } from './guarded-tier.js';
 import type { KeyHistory } from './key-history.js';
+import type { Turns } from './turns.js';
 import type { FlightScopes } from './wait-graph.js';
 
 /** What invalidations need of the persistent tier: it carries them out durably, or is emptied as a whole. */
@@ -70,8 +71,6 @@ export interface SharedContext {
   readonly sharedLog?: SharedLog | undefined;
   /** The log of the processes of one directory. Absent without a directory. */
   readonly hostLog?: HostLogPort | undefined;
-  /** Lets the instances compute a key one at a time, in lanes with `coalesce: 'cluster'`. */
-  readonly clusterTurns?: ClusterTurns | undefined;
   /** Absent unless it is turned on. */
   readonly tracing?: Tracing | undefined;
   /** The app's `version`. A record of another version is a miss. */
@@ -91,6 +90,8 @@ export interface LaneContext {
   readonly lane: string;
   readonly policy: CachePolicy;
   readonly strategy: LaneStrategy | undefined;
+  /** Lets processes compute a key one at a time, in a lane that shares computations with others. */
+  readonly turns?: Turns | undefined;
   /** Learns what is asked for, in an adaptive lane and in one that compares policies. */
   readonly eviction?: LaneEviction | undefined;
   /** Measures computations where `eviction` decides by their cost. */
@@ -107,21 +108,6 @@ export interface LaneContext {
   /** What happened to its keys lately, for explanations. */
   readonly history: KeyHistory;
   readonly shared: SharedContext;
-}
-
-/** The turn of an instance to compute a key. */
-export interface ClusterTurn {
-  /** Ends the turn: the value is stored, or the computation has failed. */
-  end(): void;
-}
-
-/** Lets the instances of an app compute a key one at a time. */
-export interface ClusterTurns {
-  /**
-   * Resolves to a turn when this instance may compute the key, or to 'ended' when the turn of another instance has ended
-   * and its value may be there. Never rejects, and waits for a bounded time. Without the server every instance has a turn.
-   */
-  take(lane: string, key: string): Promise<ClusterTurn | 'ended'>;
 }
 
 /** Whether this instance has been away from the others for so long that it may serve and store nothing they share. */

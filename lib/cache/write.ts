@@ -47,6 +47,11 @@ export const GIVEN_UP: Refusal = Object.freeze({
   detail: 'it had been given up at its hardTimeout',
 });
 
+export const TURN_LOST: Refusal = Object.freeze({
+  reason: 'fenced',
+  detail: 'another process has taken over the turn to compute it',
+});
+
 export const PARTITIONED: Refusal = Object.freeze({
   reason: 'skip-cache',
   detail: 'this instance has been disconnected from the others for longer than maxStaleness',

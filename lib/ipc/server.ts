@@ -35,22 +35,17 @@ export class IpcServer {
     private readonly server: Server,
     private readonly answers: Answers,
     private readonly clock: Clock,
-    private readonly entries: FrameService,
+    private readonly services: Services,
   ) {
     server.on('connection', (socket) => this.talk(socket));
   }
 
-  /** Listens at `path`, which must be free. `entries` answers frames of entries. Rejects with the system's error. */
-  static listen(
-    path: string,
-    answers: Answers,
-    clock: Clock,
-    entries: FrameService = () => undefined,
-  ): Promise<IpcServer> {
+  /** Listens at `path`, which must be free. Rejects with the system's error. */
+  static listen(path: string, answers: Answers, clock: Clock, services: Services = {}): Promise<IpcServer> {
     return new Promise((resolve, reject) => {
       const server = createServer();
       server.once('error', reject);
-      const listening = new IpcServer(server, answers, clock, entries);
+      const listening = new IpcServer(server, answers, clock, services);
       // exclusive: in a cluster the primary would listen instead, and hand calls to workers that are dead
       server.listen({ path: socketAddress(path), exclusive: true }, () => {
         server.unref();
@@ -78,10 +73,21 @@ export class IpcServer {
 
   private talk(socket: Socket): void {
     socket.unref();
-    const conversation = new ClientConnection(socket, this.answers, this.entries);
+    const conversation = new ClientConnection(socket, this.answers, this.services.entries);
     this.conversations.add(conversation);
-    socket.once('close', () => this.conversations.delete(conversation));
+    socket.once('close', () => {
+      this.conversations.delete(conversation);
+      this.services.left?.(conversation);
+    });
   }
+}
+
+/** What a server does beside answering calls. */
+interface Services {
+  /** Answers frames of entries. */
+  readonly entries?: FrameService;
+  /** Learns that a caller is gone. */
+  readonly left?: (caller: object) => void;
 }
 
 /** One thing that can be asked for: a promise of the whole answer, or the answer in parts. `caller` stands for who asks. */
@@ -99,7 +105,7 @@ class ClientConnection {
   constructor(
     private readonly socket: Socket,
     private readonly answers: Answers,
-    private readonly entries: FrameService,
+    private readonly entries: FrameService = () => undefined,
   ) {
     socket.on('error', () => socket.destroy());
     socket.on('data', (piece) => this.receive(piece));

@@ -89,7 +89,10 @@ export const LANE = defineOptions<LanePolicyInput>(
     l1: defineOptions<MemoryTierPolicy>('A lane', memory),
     l2: disk,
     l3: disk,
-    l4: defineOptions<DistributedTierPolicy>('A lane', { enabled: flag, coalesce: oneOf('process', 'cluster') }),
+    l4: defineOptions<DistributedTierPolicy>('A lane', {
+      enabled: flag,
+      coalesce: oneOf('process', 'host', 'cluster'),
+    }),
     maxEntryBytes: sizeAboveZero,
     ttl: duration,
     compression: either(flag, defineOptions<{ readonly minBytes?: Size }>('A lane', { minBytes: sizeAboveZero })),

@@ -33,8 +33,11 @@ export interface DiskTierPolicy {
 export interface DistributedTierPolicy {
   /** Default true, which has an effect if the app has a server. Default false in lanes with isolation 'shared'. */
   readonly enabled?: boolean;
-  /** Whether callers in one process or in the whole cluster share a computation. Default 'process'. */
-  readonly coalesce?: 'process' | 'cluster';
+  /**
+   * Which callers share a computation. 'process' (default): those of one process. 'host': those of the processes of one
+   * directory, also without a server. 'cluster': those of all instances of the server; without a server as 'host'.
+   */
+  readonly coalesce?: 'process' | 'host' | 'cluster';
 }
 
 /** How old a served value may be, and which callers wait for a new one. */
@@ -116,7 +119,7 @@ export interface CachePolicy {
   readonly l1: { readonly maxEntries: number; readonly maxBytes: number };
   readonly l2: { readonly enabled: boolean; readonly maxEntries: number; readonly maxBytes: number };
   readonly l3: { readonly enabled: boolean; readonly maxEntries: number; readonly maxBytes: number };
-  readonly l4: { readonly enabled: boolean; readonly coalesce: 'process' | 'cluster' };
+  readonly l4: { readonly enabled: boolean; readonly coalesce: 'process' | 'host' | 'cluster' };
   readonly maxEntryBytes: number;
   readonly ttlMs: number;
   readonly compression: { readonly enabled: boolean; readonly minBytes: number };

@@ -1,5 +1,5 @@
 import type { CheckpointRecord, CheckpointStore } from '../checkpoints/checkpoint-store.js';
-import type { ClusterTurns } from '../cache/lane-context.js';
+import { LeasedTurns, type Turns } from '../cache/turns.js';
 import { type Clock, randomFraction } from '../clock/clock.js';
 import { settledWithin } from '../clock/timers.js';
 import { BackOff } from '../clock/retry.js';
@@ -71,7 +71,7 @@ const takesTurns = (lanes: ReadonlyMap<string, SharedLane>): boolean =>
 export class RedisBackend {
   readonly tier: DistributedTier;
   readonly log: SharedLog;
-  readonly turns: ClusterTurns;
+  readonly turns: Turns;
   private readonly shared: RedisSharedLog;
   private readonly leases: Leases;
   private store: CheckpointStore | undefined;
@@ -162,8 +162,9 @@ export class RedisBackend {
       close: () => this.close(),
     });
     const connection = (): Connection | undefined => this.connection;
-    this.leases = new Leases({ keys, clock, connection, written: () => this.tier.flush(), hold: this.hold });
-    this.turns = this.leases;
+    this.leases = new Leases({ keys, connection });
+    const written = (): Promise<void> => this.tier.flush();
+    this.turns = new LeasedTurns({ table: this.leases, clock, written, hold: this.hold });
   }
 
   /** Connects, and reconnects for ever. Resolves when the tier serves, or when the boot need not wait longer. */

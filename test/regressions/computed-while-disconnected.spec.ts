@@ -16,7 +16,7 @@ function instance(...below: readonly ModelTier[]) {
     caughtUpUntil: Infinity,
     whenCaughtUp: () => Promise.resolve(),
   };
-  const turns = { take: () => Promise.resolve({ end: () => undefined }) };
+  const turns = { take: () => Promise.resolve({ isHeld: () => Promise.resolve(true), end: () => undefined }) };
   const app = new LaneApp({ below, share: () => ({ tier: new OffTier('l4', 'policy'), log, turns }) });
   return { app, log };
 }

@@ -109,7 +109,7 @@ describe('an instance whose event loop was blocked', () => {
       caughtUpUntil: clock.now() + 1_000,
       whenCaughtUp: () => Promise.resolve(),
     };
-    const turns = { take: () => Promise.resolve({ end: () => undefined }) };
+    const turns = { take: () => Promise.resolve({ isHeld: () => Promise.resolve(true), end: () => undefined }) };
     const disk = new ModelTier('l2', ['standard'], new ModelDisk(), new Jobs());
     const share = (): SharedParts => ({ tier: new OffTier('l4', 'policy'), log, turns });
     const app = new LaneApp({ clock, below: [disk], lanes: { docs: { l4: { enabled: false } } }, share });
@@ -143,7 +143,7 @@ describe('an instance whose event loop was blocked', () => {
       caughtUpUntil: clock.now() + 1_000,
       whenCaughtUp: () => new Promise<void>((resolve) => (hear = resolve)),
     };
-    const turns = { take: () => Promise.resolve({ end: () => undefined }) };
+    const turns = { take: () => Promise.resolve({ isHeld: () => Promise.resolve(true), end: () => undefined }) };
     const share = (): SharedParts => ({ tier: new OffTier('l4', 'policy'), log, turns });
     const cache = new LaneApp({ clock, share }).manager();
     await cache.set('k', 'held');

@@ -10,6 +10,7 @@ import type { LaneContext } from '../lane-context.js';
 import { type StaleCopy, staleValueOf } from '../tier-lookup.js';
 import type { ComputeCost } from './compute-cost.js';
 import { warnOfMilliseconds } from '../validate-call.js';
+import type { Turn } from '../turns.js';
 import { Computation, type Wait } from '../wait-graph.js';
 import type { Refusal } from '../write.js';
 
@@ -54,10 +55,12 @@ export class Flight extends Computation {
   missed: readonly TierName[] | undefined;
   /** A tier may hold a value that is older than the result. */
   mayHaveOlder = false;
-  /** The tiers were asked again after the turn of another instance. */
+  /** The tiers were asked again after the turn of another process. */
   hasWaitedForTurn = false;
   /** The key was invalidated while the tiers were asked, and they were asked again. */
   hasSearchedAgain = false;
+  /** In lanes that share computations with other processes, while it computes. */
+  turn: Turn | undefined;
   stale: StaleCopy | undefined;
   /** Called when the computation ends, if it was given up before. */
   endAbandoned: (() => void) | undefined;

@@ -3,11 +3,12 @@ import { ComputeTimeoutError } from '../../errors/cache.errors.js';
 import { causeText } from '../../events/event-texts.js';
 import type { InvalidationGuard } from '../../invalidation/lane-log.js';
 import { EncodedValue } from '../encoded-value.js';
-import { type ClusterTurns, isPartitioned, isShared, type LaneContext } from '../lane-context.js';
+import { isPartitioned, isShared, type LaneContext } from '../lane-context.js';
 import type { OlderValues } from '../older-values.js';
 import { type Found, fresherOf, staleInMemory, TierSearch } from '../tier-lookup.js';
+import type { Turns } from '../turns.js';
 import { type Computation, Queue, refuseCircle } from '../wait-graph.js';
-import { GIVEN_UP, INVALIDATED, PARTITIONED, promote, refusalOf, refuse, store } from '../write.js';
+import { GIVEN_UP, INVALIDATED, PARTITIONED, TURN_LOST, promote, refusalOf, refuse, store } from '../write.js';
 import { AbandonedComputations } from './abandoned.js';
 import { type ComputationEnd, countFlight, emitCompute, emitMiss } from './accounting.js';
 import {
@@ -205,7 +206,7 @@ export class InFlight {
 
   private searched(flight: Flight, guard: InvalidationGuard, search: TierSearch, found: Found | undefined): void {
     const { missed, stale, reason } = search;
-    const { shared, policy } = this.context;
+    const { turns } = this.context;
     if (flight.isAbandoned) return;
     flight.missed = missed;
     flight.mayHaveOlder ||= search.mayHoldOlder;
@@ -218,8 +219,8 @@ export class InFlight {
     if (stale !== undefined) this.waiters.staleFound(flight);
     if (flight.stale !== undefined && this.staleServing.isBackingOff(flight.key))
       this.serveStaleOrCompute(flight, guard);
-    else if (shared.clusterTurns === undefined || policy.l4.coalesce === 'process') void this.compute(flight, guard);
-    else void this.computeInTurn(flight, guard, shared.clusterTurns);
+    else if (turns === undefined) void this.compute(flight, guard);
+    else void this.computeInTurn(flight, guard, turns);
   }
 
   /** A tier had it: promotes it, and answers all who wait. */
@@ -246,14 +247,15 @@ export class InFlight {
     });
   }
 
-  /** Instances compute the key one at a time. After the turn of another instance the tiers are searched again. */
-  private async computeInTurn(flight: Flight, guard: InvalidationGuard, turns: ClusterTurns): Promise<void> {
+  /** Processes compute the key one at a time. After the turn of another process the tiers are searched again. */
+  private async computeInTurn(flight: Flight, guard: InvalidationGuard, turns: Turns): Promise<void> {
     const { lane, shared } = this.context;
     const taken = turns.take(lane, flight.key);
     const turn = await (shared.tracing === undefined ? taken : shared.tracing.wait('for a turn', lane, taken));
     flight.hasWaitedForTurn = true;
     if (!flight.isAbandoned) {
       if (turn === 'ended' && !guard.isInvalidated) return this.follow(flight, guard, this.searchFor(flight));
+      if (turn !== 'ended') flight.turn = turn;
       await this.compute(flight, guard);
     }
     if (turn !== 'ended') turn.end();
@@ -282,6 +284,7 @@ export class InFlight {
     }
     const computeMs = cost?.end() ?? shared.clock.monotonic() - startedAt;
     this.ended(flight, { outcome: 'ok', ms: computeMs });
+    if (flight.turn !== undefined && !(await flight.turn.isHeld())) ctx.refusal ??= TURN_LOST;
     if (flight.isAbandoned) refuse(this.context, flight.key, GIVEN_UP);
     else this.computed(flight, guard, { value, ctx, computeMs });
   }
@@ -453,8 +456,8 @@ function storeOrRefuse(context: LaneContext, older: OlderValues, ended: EndedFli
   if (refused === undefined) {
     store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt, origin });
   } else {
-    // Before the refusal, because a listener may store another value.
-    if (!guard.isSuperseded && mayHaveOlder(context, flight, guard)) older.remove(key);
+    // What the process stores that has the turn now is not older. Before the refusal, because a listener may store another value.
+    if (refused !== TURN_LOST && !guard.isSuperseded && mayHaveOlder(context, flight, guard)) older.remove(key);
     refuse(context, key, refused);
   }
   return { encoded, isCurrent: counts && expiredAt === undefined };

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { KeepAlive } from '../../../lib/clock/keep-alive.js';
+import { LeasedTurns } from '../../../lib/cache/turns.js';
 import { nextTurn } from '../../../lib/clock/clock.js';
 import { KeySpace } from '../../../lib/redis/keys.js';
 import { Leases } from '../../../lib/redis/leases.js';
@@ -9,6 +10,11 @@ import { Deferred } from '../../support/deferred.js';
 import { ModelNetwork } from '../../support/model-network.js';
 import { ModelRedis } from '../../support/model-redis.js';
 
+interface Instance {
+  readonly leases: Leases;
+  readonly turns: LeasedTurns;
+}
+
 /** Instances over one server, whose messages all arrive at once. */
 class Cluster {
   readonly clock = new FakeClock();
@@ -16,14 +22,15 @@ class Cluster {
   private readonly networks: ModelNetwork[] = [];
   private readonly hold = new KeepAlive();
 
-  async join(written: () => Promise<unknown> = () => Promise.resolve()): Promise<Leases> {
+  async join(written: () => Promise<unknown> = () => Promise.resolve()): Promise<Instance> {
     const { clock, hold } = this;
     const network = new ModelNetwork(this.server, clock);
     this.networks.push(network);
     const opening = Connection.open(network.template, clock, { timeoutMs: 250, hold, changed: () => undefined });
     await this.settle();
     const session = await opening;
-    return new Leases({ keys: new KeySpace('p'), clock, connection: () => session, written, hold });
+    const leases = new Leases({ keys: new KeySpace('p'), connection: () => session });
+    return { leases, turns: new LeasedTurns({ table: leases, clock, written, hold }) };
   }
 
   async pass(ms: number): Promise<void> {
@@ -43,9 +50,9 @@ class Cluster {
   }
 
   /** Resolves to what came of it by then. */
-  async take(leases: Leases): Promise<{ outcome: 'waits' | 'turn' | 'ended'; end: () => void }> {
+  async take({ turns }: Instance): Promise<{ outcome: 'waits' | 'turn' | 'ended'; end: () => void }> {
     const state: { outcome: 'waits' | 'turn' | 'ended'; end: () => void } = { outcome: 'waits', end: () => undefined };
-    void leases.take('docs', 'k').then((turn) => {
+    void turns.take('docs', 'k').then((turn) => {
       state.outcome = turn === 'ended' ? 'ended' : 'turn';
       if (turn !== 'ended') state.end = () => turn.end();
     });
@@ -103,7 +110,7 @@ describe('compute leases', () => {
     expect(theirs.outcome).toBe('waits');
     writing.resolve();
     await cluster.settle();
-    other.ended(['{p}:lease:docs:k']);
+    other.leases.ended(['{p}:lease:docs:k']);
     await cluster.settle();
     expect(theirs.outcome).toBe('ended');
     expect((await cluster.take(other)).outcome).toBe('turn');

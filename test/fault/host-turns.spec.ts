@@ -1,0 +1,166 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type Child, Workshop } from '../support/child-process.js';
+import { StorageBench } from '../support/storage.js';
+
+/**
+ * A process of the directory. Told `keys ms`, it asks for all keys at once, and writes a line for each computation that begins,
+ * for each value that is not stored, and at last what it got.
+ */
+const WORKER = `
+import { createInterface } from 'node:readline';
+import { CacheManager } from './lib/index.js';
+const [directory] = process.argv.slice(2);
+const cache = await CacheManager.fromSettings({
+  directory, logger: false, storage: { minFreeBytes: 0 }, lanes: { standard: { ttl: '1h', l4: { coalesce: 'host' } } },
+});
+cache.events.on('refuse', ({ key, reason }) => console.log('refused ' + key + ' ' + reason));
+console.log(cache.getMetrics().host?.role ?? 'none');
+const ask = (key, ms) => cache.getOrSet(key, async () => {
+  console.log('computing ' + key);
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  return key + ' of ' + process.pid;
+});
+const circle = (outer, inner) => cache.getOrSet(outer, async () => {
+  console.log('computing ' + outer);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  return outer + ' of ' + await cache.getOrSet(inner, () => circle(outer, inner), { hardTimeout: '2s' });
+}, { hardTimeout: '2s' });
+const work = async ([what, ...rest]) => {
+  if (what === 'warm') return JSON.stringify(await cache.warm(rest, async (key) => (console.log('computing ' + key), key)));
+  if (what === 'circle') return circle(...rest).then(() => 'value', ({ code }) => code);
+  const [ms] = rest;
+  return JSON.stringify(await Promise.all(what.split(',').map((key) => ask(key, Number(ms)))));
+};
+for await (const line of createInterface({ input: process.stdin })) {
+  work(line.split(' ')).then((answer) => console.log('got ' + answer));
+}
+await cache.close();
+process.exit();
+`;
+
+interface Answer {
+  readonly computing: readonly string[];
+  readonly refused: readonly string[];
+  readonly got: string;
+}
+
+async function answerOf(child: Child): Promise<Answer> {
+  const computing: string[] = [];
+  const refused: string[] = [];
+  for (;;) {
+    const line = await child.line();
+    if (line.startsWith('got ')) return { computing, refused, got: line.slice(4) };
+    if (line.startsWith('computing ')) computing.push(line.slice(10));
+    else refused.push(line);
+  }
+}
+
+const allOf = (answers: readonly Answer[]): readonly string[] => answers.flatMap(({ computing }) => computing);
+
+describe("processes of one directory with coalesce: 'host'", () => {
+  const bench = new StorageBench();
+  let workshop: Workshop;
+  let directory: string;
+  let owner: Child;
+  /** In each test the first of them computes. */
+  let others: readonly [Child, Child, Child];
+
+  const start = async (): Promise<Child> => {
+    const child = await workshop.run(WORKER, [directory]);
+    await child.line();
+    return child;
+  };
+
+  beforeAll(async () => {
+    workshop = await Workshop.build();
+    directory = await bench.path('cache');
+    owner = await start();
+    others = await Promise.all([start(), start(), start()]);
+  }, 60_000);
+  afterAll(async () => {
+    await Promise.all([owner, ...others].map((child) => child.end('SIGKILL')));
+    await workshop.dispose();
+    await bench.dispose();
+  });
+
+  it('compute each of twenty keys once, and all get the same values; warming takes the same turns', async () => {
+    const keys = Array.from({ length: 20 }, (_, index) => `key-${index}`);
+    const all = [owner, ...others];
+    for (const child of all) child.say(`${keys.join()} 300`);
+    const answers = await Promise.all(all.map(answerOf));
+    expect(allOf(answers).toSorted()).toEqual(keys.toSorted());
+    expect(new Set(answers.map(({ got }) => got)).size).toBe(1);
+    for (const child of all) child.say('warm a b c d');
+    const warmed = await Promise.all(all.map(answerOf));
+    expect(allOf(warmed).toSorted()).toEqual(['a', 'b', 'c', 'd']);
+  }, 60_000);
+
+  it('go on at once when the one that computes is killed', async () => {
+    const [holder, second, third] = others;
+    holder.say('killed 100000');
+    expect(await holder.line()).toBe('computing killed');
+    for (const child of [second, third]) child.say('killed 50');
+    await holder.end('SIGKILL');
+    const answers = await Promise.all([second, third].map(answerOf));
+    expect(allOf(answers)).toEqual(['killed']);
+    expect(new Set(answers.map(({ got }) => got)).size).toBe(1);
+    others = [await start(), second, third];
+  }, 60_000);
+
+  it('go on when the one that computes is stopped, whose value is not stored afterwards', async () => {
+    const [holder, second, third] = others;
+    holder.say('stopped 500');
+    expect(await holder.line()).toBe('computing stopped');
+    holder.signal('SIGSTOP');
+    for (const child of [second, third]) child.say('stopped 50');
+    const answers = await Promise.all([second, third].map(answerOf));
+    expect(allOf(answers)).toEqual(['stopped']);
+    holder.signal('SIGCONT');
+    const late = await answerOf(holder);
+    expect(late.refused).toEqual(['refused stopped fenced']);
+    // What it finds now is the value of the others.
+    for (const child of [holder, owner]) {
+      child.say('stopped 50');
+      expect(await answerOf(child)).toEqual({ computing: [], refused: [], got: answers[0]?.got });
+    }
+  }, 60_000);
+
+  it('end a circle of keys across two of them', async () => {
+    const [one, other] = others;
+    one.say('circle a b');
+    other.say('circle b a');
+    const answers = await Promise.all([one, other].map(answerOf));
+    for (const { got } of answers) expect(['COMPUTE_TIMEOUT', 'REENTRANT']).toContain(got);
+  }, 60_000);
+
+  it('compute by themselves while the owner is stopped', async () => {
+    const [one, other] = others;
+    owner.signal('SIGSTOP');
+    for (const child of [one, other]) child.say('alone 50');
+    const answers = await Promise.all([one, other].map(answerOf));
+    expect(allOf(answers)).toEqual(['alone', 'alone']);
+    owner.signal('SIGCONT');
+  }, 60_000);
+
+  it('go on when the owner is killed, and take turns at the next one', async () => {
+    const [holder, second] = others;
+    holder.say('orphaned 1500');
+    expect(await holder.line()).toBe('computing orphaned');
+    second.say('orphaned 50');
+    await owner.end('SIGKILL');
+    expect((await answerOf(second)).got).toContain('orphaned of');
+    expect((await answerOf(holder)).got).toContain('orphaned of');
+    owner = await start();
+    const all = [owner, ...others];
+    const keys = ['x', 'y', 'z'];
+    for (let round = 0; ; round++) {
+      // Until all of them have found the next owner.
+      const asked = keys.map((key) => `${key}${round}`);
+      for (const child of all) child.say(`${asked.join()} 300`);
+      const answers = await Promise.all(all.map(answerOf));
+      if (allOf(answers).length > keys.length && round < 10) continue;
+      expect(allOf(answers).toSorted()).toEqual(asked);
+      break;
+    }
+  }, 60_000);
+});
