@@ -217,6 +217,16 @@ describe('the adaptive policy', () => {
     expect(run(60_000) / run(10)).toBeLessThan(1.03);
   });
 
+  it('counts an entry that the lane holds and that was computed all the same as lost for the shadows too', () => {
+    const policy = new AdaptivePolicy({ maxEntries: 10, maxBytes: 10_000 }, () => 0);
+    const entry = { key: 'key', sizeBytes: 10, computeMs: 10, expiresAt: Infinity };
+    for (let round = 0; round < 100; round++) {
+      policy.requested(entry, 'computed');
+      policy.stored(entry);
+    }
+    expect(policy.savedShares).toEqual({ value: 0, gdsf: 0, lru: 0 });
+  });
+
   it('counts an entry that has expired as lost for the shadows too', () => {
     const lane = new Lane({ maxEntries: 10, maxBytes: 10_000 });
     for (let round = 0; round < 200; round++) {
