@@ -389,7 +389,8 @@ export class HostLog implements HostLogPort {
     if (waiting.length > 0) await segment.append(waiting.map(({ body }) => body));
     this.look();
     const sent = [...this.own.values()].filter((own) => own.segment === segment);
-    await segment.sync();
+    // A segment that was left is synced already, and may be closed.
+    if (files.segment === segment) await segment.sync();
     for (const own of sent) if (own.segment === segment) own.isSynced = true;
     this.look();
     if (!files.segment.isInPlace) await this.leave(files);
