@@ -73,6 +73,8 @@ const NOTHING = Object.freeze({ entries: 0, sizeBytes: 0 });
 
 /** An owner that does not answer in time is frozen or overloaded: computing is better than waiting. */
 const DEADLINE_MS = 50;
+/** In lanes that share computations: a miss would compute what another process has just computed. */
+const PATIENT_DEADLINE_MS = 500;
 const COOLDOWN = { firstMs: 50, longestMs: 2_000 };
 const MAX_BATCH = 256;
 const CONNECT_WITHIN_MS = 1_000;
@@ -112,6 +114,8 @@ export class RemoteL3 implements Tier {
   private readonly offersSent = new Set<() => void>();
   private readonly keepAlive = new KeepAlive();
   private readonly lanes: Set<string>;
+  /** Lanes that share computations with other processes. */
+  private readonly patient: ReadonlySet<string>;
   private readonly usages = new Map<string, TierUsage>();
   private usageUntil = 0;
   /** Of the owner that was reported last. */
@@ -123,6 +127,9 @@ export class RemoteL3 implements Tier {
       line: () => (this.line.state === 'connected' ? this.line.connection : undefined),
       syncFrame: (id) => encodeHead(this.headOf('sync', id, options.hostLog.place)),
     });
+    this.patient = new Set(
+      [...options.lanes].filter(([, { policy }]) => policy.l4.coalesce !== 'process').map(([lane]) => lane),
+    );
     this.lanes = new Set([...options.lanes].filter(([, { policy }]) => policy.l3.enabled).map(([lane]) => lane));
   }
 
@@ -333,7 +340,8 @@ export class RemoteL3 implements Tier {
     this.asked.set(id, batch);
     line.connection.hold();
     line.connection.sendEntryFrame(encodeNames(this.headOf('read', id, first.asOf), batch));
-    this.options.clock.schedule(DEADLINE_MS, () => {
+    const isPatient = batch.some(({ lane }) => this.patient.has(lane));
+    this.options.clock.schedule(isPatient ? PATIENT_DEADLINE_MS : DEADLINE_MS, () => {
       // What has arrived already is taken first.
       if (this.asked.has(id)) void nextTurn().then(() => this.late(id));
     });
