@@ -1,6 +1,9 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { CacheManager } from '../../lib/app/cache-app.js';
 import { Workshop, type Child } from '../support/child-process.js';
+import { until } from '../support/gate.js';
 import { roundsOf } from '../support/fault-table.js';
 import { StorageBench } from '../support/storage.js';
 
@@ -174,6 +177,7 @@ describe('the command line, run as a process', () => {
 
   it('works on the directory of a killed app', async () => {
     const app = await start();
+    await until(() => existsSync(join(directory, 'app.json')));
     await app.end('SIGKILL');
     const { out, errors } = await cli('metrics', '--lane', 'own');
     expect(JSON.parse(out)).toMatchObject({ lane: 'own', policy: { ttlMs: 7_200_000 } });

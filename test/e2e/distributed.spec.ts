@@ -251,7 +251,11 @@ describeWithRedis(
       await one.set('k', 'standard');
       await one.forLane('docs').set('k', 'docs');
       expect(await other.get('k')).toBe('standard');
-      const hears = heard(other);
+      const hears = new Promise<void>((resolve) => {
+        other.events.on('invalidate', ({ kind, origin }) => {
+          if (kind === 'all' && origin === 'remote') resolve();
+        });
+      });
       await one.forLane('docs').clearAll();
       await hears;
       expect(await other.get('k')).toBe('standard');
