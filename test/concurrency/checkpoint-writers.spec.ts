@@ -44,7 +44,7 @@ describe('two processes that save over the version they have read', () => {
   beforeAll(async () => (workshop = await Workshop.build()));
   afterAll(() => workshop.dispose());
   beforeEach(async () => (directory = await mkdtemp(join(tmpdir(), 'lane-cache-writers-'))));
-  afterEach(() => rm(directory, { recursive: true, force: true }));
+  afterEach(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
 
   it('never both win', async () => {
     const writers = [

@@ -237,7 +237,7 @@ describe('CACHE_MANAGER over a lane', () => {
       expect(await second.get(Shelf).cache.get('kept')).toEqual({ at: new Date(7) });
     } finally {
       await Promise.all(open.splice(0).map((app) => app.close()));
-      await rm(directory, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     }
   });
 

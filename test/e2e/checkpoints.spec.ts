@@ -12,7 +12,7 @@ beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'lane-cache-checkpoints-'));
 });
 
-afterEach(() => rm(directory, { recursive: true, force: true }));
+afterEach(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
 
 describe('checkpoints of an app', () => {
   it('stay whatever is cleared, invalidated or evicted, and when the app is started again', async () => {

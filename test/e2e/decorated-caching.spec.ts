@@ -199,7 +199,7 @@ describe('decorators on a real cache', () => {
 
     afterEach(async () => {
       await Promise.all(open.splice(0).map((app) => app.close()));
-      await rm(directory, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     });
 
     @Injectable()

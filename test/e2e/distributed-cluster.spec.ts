@@ -173,7 +173,7 @@ describeWithRedis(
       } finally {
         await caches.close();
         await secure.dispose();
-        await rm(directory, { recursive: true, force: true });
+        await rm(directory, { recursive: true, force: true, maxRetries: 5 });
       }
     }, 60_000);
   },

@@ -132,7 +132,7 @@ describeWithRedis(
         const wary = await caches.open({ distributed: { url, prefix: 'tls' } });
         expect(wary.getMetrics().l4.state).toBe('off');
       } finally {
-        await rm(directory, { recursive: true, force: true });
+        await rm(directory, { recursive: true, force: true, maxRetries: 5 });
       }
     });
 

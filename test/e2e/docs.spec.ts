@@ -33,7 +33,7 @@ describe('the code in the documentation', () => {
     afterEach(async () => {
       if (before === undefined) delete process.env['LANE_CACHE_DIR'];
       else process.env['LANE_CACHE_DIR'] = before;
-      await rm(directory, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     });
 
     const runnable = PROGRAMS.filter(({ block }) => block.remark === 'run');

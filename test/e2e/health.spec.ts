@@ -92,7 +92,7 @@ describe('LaneCacheHealthIndicator', () => {
       ]);
     } finally {
       await Promise.all(opened.splice(0).map((app) => app.close()));
-      await rm(directory, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     }
   });
 
@@ -124,7 +124,7 @@ describe('LaneCacheHealthIndicator', () => {
       expect((await ask(app, 'health/strict'))[0]).toBe(503);
     } finally {
       await Promise.all(opened.splice(0).map((app) => app.close()));
-      await rm(directory, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     }
   });
 

@@ -222,7 +222,7 @@ describe('a schema that validates asynchronously', () => {
     expect(await cache.get('bad', { schema })).toBeUndefined();
     expect(cache.getMetrics().l2).toMatchObject({ hits: 1, misses: 1 });
     await cache.close();
-    await rm(directory, { recursive: true });
+    await rm(directory, { recursive: true, maxRetries: 5 });
   });
 });
 

@@ -205,7 +205,7 @@ describe('LaneCacheModule', () => {
 
     afterEach(async () => {
       await Promise.all(open.splice(0).map((app) => app.close()));
-      await rm(directory, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     });
 
     const settings = () => ({ directory, storage: { minFreeBytes: 0 } });

@@ -68,7 +68,7 @@ describe.each(['express', 'fastify'] as const)('the metrics controller on %s', (
 
   async function close(): Promise<void> {
     await app.close();
-    await rm(directory, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true, maxRetries: 5 });
   }
 
   describe('without guards', () => {

@@ -27,7 +27,7 @@ describe('a cache in a separate process', () => {
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'lane-cache-processes-'));
   });
-  afterEach(() => rm(directory, { recursive: true, force: true }));
+  afterEach(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
 
   async function run(source: string): Promise<readonly unknown[]> {
     const child = await workshop.run(PREFACE + LEFT + source, [directory]);
@@ -115,7 +115,7 @@ describe('a cache in a separate process', () => {
     expect(sessions).toHaveLength(1);
     expect(after.filter((file) => sessions.includes(file))).toEqual([]);
     expect(after.filter((file) => /session/.test(file) && file.endsWith('data.mdb'))).toEqual([]);
-    await rm(outside, { recursive: true });
+    await rm(outside, { recursive: true, maxRetries: 5 });
   });
 
   it('leaves the session of a process that lives alone', async () => {

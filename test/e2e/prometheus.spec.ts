@@ -102,7 +102,7 @@ describe.each(['express', 'fastify'] as const)('the page for Prometheus, on %s',
   };
   afterEach(async () => {
     await app.close();
-    await rm(directory, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true, maxRetries: 5 });
   });
 
   const scrape = async (): Promise<Page> =>

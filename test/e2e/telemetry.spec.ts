@@ -37,7 +37,7 @@ describe('telemetry through the SDK and an OTLP exporter', () => {
     await meters.shutdown();
     for (const api of [trace, metrics, context]) api.disable();
     collector.close();
-    await rm(directory, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true, maxRetries: 5 });
   });
 
   async function within(

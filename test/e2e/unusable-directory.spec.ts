@@ -14,7 +14,7 @@ describe('an app that cannot make its directory', () => {
   afterEach(async () => {
     if (before === undefined) delete process.env['LANE_CACHE_DIR'];
     else process.env['LANE_CACHE_DIR'] = before;
-    await rm(around, { recursive: true });
+    await rm(around, { recursive: true, maxRetries: 5 });
   });
 
   it('names in one warning what is off, and both ways to name another directory', async () => {

@@ -15,7 +15,7 @@ describe('an installation without the binary of lmdb', () => {
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'lane-cache-'));
   });
-  afterAll(() => rm(directory, { recursive: true }));
+  afterAll(() => rm(directory, { recursive: true, maxRetries: 5 }));
 
   it('caches in memory', async () => {
     const cache = await CacheManager.fromSettings({ directory: false });

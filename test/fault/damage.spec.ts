@@ -125,7 +125,7 @@ describe('a data file that is damaged', () => {
       const told = used.events.filter((event) => event.includes('damaged'));
       const seen = { what, aside, told: told.length, ...used };
       expect(seen).toEqual({ ...seen, aside: [1, 1], told: 2, wrong: 0, crashes: 0 });
-      await rm(directory, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     }
     tell({ fault: 'F6 truncated, zeroed, foreign, random data.mdb', rounds: 2 * DAMAGES.length, ...sum });
   }, 240_000);
@@ -149,7 +149,7 @@ describe('a data file that is damaged', () => {
       const used = await use(directory);
       for (const count of ['calls', 'wrong', 'lost', 'crashes'] as const) sum[count] += used[count];
       expect({ round, page, ...used }).toEqual({ round, page, ...used, wrong: 0, crashes: 0 });
-      await rm(directory, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     }
     tell({ fault: 'F7 damaged pages of L3', rounds, ...sum });
   }, 600_000);
@@ -182,7 +182,7 @@ describe('a data file that is damaged', () => {
         });
       }
       await app.end('SIGKILL');
-      await rm(directory, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     }
     tell({ fault: 'F7 damaged pages of checkpoints', rounds, ...sum });
     expect(sum).toMatchObject({ wrong: 0, crashes: 0 });

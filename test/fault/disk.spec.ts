@@ -200,7 +200,7 @@ describe('a disk', () => {
       await app.ask('start', { keys: 50, saves: 0 });
       await app.hear(10);
       const removedAt = performance.now();
-      if (round % 2 === 0) await rm(directory, { recursive: true, force: true });
+      if (round % 2 === 0) await rm(directory, { recursive: true, force: true, maxRetries: 5 });
       else await rename(directory, `${directory}-elsewhere`);
       await app.ask('until', 'l3', 'off');
       for (const tier of ['l2', 'l3']) expect(await app.ask('until', tier, 'on')).toBe('on');

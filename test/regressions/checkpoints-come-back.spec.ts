@@ -70,7 +70,7 @@ describe('checkpoints whose folder goes away under the app', () => {
     const { cache, directory, told, save } = await open(false);
     const owners: string[] = [];
     cache.events.on('owner', ({ state, ownerPid }) => owners.push(`${state} ${ownerPid}`));
-    await rm(directory, { recursive: true });
+    await rm(directory, { recursive: true, maxRetries: 5 });
     const other = await CacheManager.fromSettings({ directory, storage: { minFreeBytes: 0 } });
     expect(await other.snapshots.cacheCheckpoint('a', 'of the other')).toMatchObject({ version: 1 });
     expect(await save('a')).toBe('CHECKPOINTS_UNAVAILABLE');

@@ -21,7 +21,7 @@ describe('a directory whose claim files were removed while its owner runs', () =
     const acknowledged = nothingYet();
     const owner = await FaultChild.start(workshop, { directory }, acknowledged);
     await owner.ask('fill', { keys: KEYS, bytes: 500 });
-    await rm(join(directory, 'claims'), { recursive: true });
+    await rm(join(directory, 'claims'), { recursive: true, maxRetries: 5 });
 
     const other = await FaultChild.start(workshop, { directory }, acknowledged);
     expect(await other.ask('state')).toEqual({ l1: 'on', l2: 'on', l3: 'off breaker' });

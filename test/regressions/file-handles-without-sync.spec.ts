@@ -20,5 +20,5 @@ it('an app whose file handles cannot sync keeps entries and checkpoints', async 
   expect(await cache.snapshots.restoreCheckpoint('job')).toBe(1);
   await cache.close();
   spy.mockRestore();
-  await rm(directory, { recursive: true });
+  await rm(directory, { recursive: true, maxRetries: 5 });
 });

@@ -68,7 +68,7 @@ describe('an owner that takes over from another one', () => {
     const { app: third } = await open(directory);
     expect(await third.manager().get('k')).toBe('kept');
     const isBack = until(heir, 'tier', (state) => state === 'checkpoints on');
-    await rm(join(directory, 'checkpoints'), { recursive: true });
+    await rm(join(directory, 'checkpoints'), { recursive: true, maxRetries: 5 });
     await isBack;
     expect((await third.checkpoints.cacheCheckpoint('flow', 1)).version).toBe(1);
   });

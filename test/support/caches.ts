@@ -28,7 +28,9 @@ export class Caches {
     const opened = this.opened.splice(0);
     const audits = await Promise.allSettled(opened.map((cache) => auditManager(cache)));
     await Promise.all(opened.map((cache) => cache.close()));
-    await Promise.all(this.directories.splice(0).map((directory) => rm(directory, { recursive: true, force: true })));
+    await Promise.all(
+      this.directories.splice(0).map((directory) => rm(directory, { recursive: true, force: true, maxRetries: 5 })),
+    );
     for (const audit of audits) if (audit.status === 'rejected') throw audit.reason;
   }
 }

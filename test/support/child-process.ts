@@ -127,7 +127,7 @@ export class Workshop {
 
   async dispose(): Promise<void> {
     for (const child of this.children) if (!child.hasEnded) await child.end('SIGKILL');
-    await rm(this.directory, { recursive: true, force: true });
+    await rm(this.directory, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 

@@ -178,7 +178,7 @@ export abstract class Disaster {
   async dispose(): Promise<void> {
     for (const { proxies, directory } of this.instances) {
       await Promise.all(proxies.map((proxy) => proxy.close()));
-      if (directory !== '') await rm(directory, { recursive: true, force: true });
+      if (directory !== '') await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     }
   }
 

@@ -30,7 +30,7 @@ export class Nginx {
     const ended = once(this.server, 'exit');
     this.server.kill('SIGTERM');
     await ended;
-    await rm(this.folder, { recursive: true, force: true });
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 

@@ -69,7 +69,7 @@ export class OperationsApp {
 
   async close(): Promise<void> {
     await this.nest.close();
-    await rm(this.directory, { recursive: true, force: true });
+    await rm(this.directory, { recursive: true, force: true, maxRetries: 5 });
   }
 
   private async fill(): Promise<void> {

@@ -112,7 +112,7 @@ export class RedisServer {
 
   async dispose(): Promise<void> {
     await this.stop();
-    await rm(this.directory, { recursive: true, force: true });
+    await rm(this.directory, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 

@@ -34,7 +34,7 @@ describe('the right to a directory', () => {
     const { root, told, entitlement } = await setUp();
     await entitlement.require();
     expect(told).toEqual([]);
-    await rm(root, { recursive: true });
+    await rm(root, { recursive: true, maxRetries: 5 });
     await Promise.all([entitlement.require(), entitlement.require()]);
     await entitlement.require();
     expect(told).toEqual(['renewed']);
@@ -44,7 +44,7 @@ describe('the right to a directory', () => {
   it("is refused while another app's new directory is in its place, which is reported once each time", async () => {
     const { root, own, told, entitlement } = await setUp();
     for (const times of [1, 2]) {
-      await rm(root, { recursive: true });
+      await rm(root, { recursive: true, maxRetries: 5 });
       await mkdir(root);
       const other = await own();
       for (let n = 0; n < 3; n++) await expect(entitlement.require()).rejects.toMatchObject({ kind: 'gone' });

@@ -15,7 +15,7 @@ describe('invalidations that outlive their process', () => {
     root = await mkdtemp(join(tmpdir(), 'lane-cache-outbox-'));
   });
 
-  afterEach(() => rm(root, { recursive: true, force: true }));
+  afterEach(() => rm(root, { recursive: true, force: true, maxRetries: 5 }));
 
   it('is found by the next one, until all of it is done with', async () => {
     const first = await PendingInvalidations.open(root);
@@ -61,7 +61,7 @@ describe('invalidations that outlive their process', () => {
   it('is kept by a new file where the one before could not be written', async () => {
     const outbox = await PendingInvalidations.open(root);
     await outbox.keep(numbered(0, 1));
-    await rm(root, { recursive: true });
+    await rm(root, { recursive: true, maxRetries: 5 });
     await expect(outbox.keep(numbered(1, 2))).rejects.toMatchObject({ name: 'StorageFault' });
     await mkdir(root);
     await outbox.keep(numbered(2, 3));

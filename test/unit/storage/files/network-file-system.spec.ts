@@ -14,5 +14,5 @@ it('refuses a directory on a network file system, and names the reason', async (
     code: 'DIRECTORY_UNSUITABLE',
     message: expect.stringContaining('NFS, where a memory-mapped file does not keep its promises'),
   });
-  await files.rm(directory, { recursive: true });
+  await files.rm(directory, { recursive: true, maxRetries: 5 });
 });
