@@ -101,13 +101,13 @@ export class ResponseExplorer implements OnModuleInit {
   }
 
   private warnOfGuarded(routes: readonly Route[]): void {
-    const unsaid = routes.filter(
+    const undecided = routes.filter(
       ({ isCached, isGuarded, rules }) => isCached && isGuarded && rules.varyBy === undefined && rules.shared !== true,
     );
-    if (unsaid.length === 0) return;
+    if (undecided.length === 0) return;
     this.cache.warnOnce(
       'guarded responses',
-      `These routes have @CacheResponse behind a guard and do not say who asks, so their requests go past the cache: ${labels(unsaid.map(({ label }) => label))}. ` +
+      `These routes have @CacheResponse behind a guard and do not say who asks, so their requests go past the cache: ${labels(undecided.map(({ label }) => label))}. ` +
         'Add varyBy, which names who asks, or shared: true where all whom the guard lets in get the same answer. A guard that does not distinguish users, such as a throttler, belongs in responses.neutralGuards of LaneCacheModule.',
     );
   }

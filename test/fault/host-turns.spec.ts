@@ -20,9 +20,11 @@ const ask = (key, ms) => cache.getOrSet(key, async () => {
   await new Promise((resolve) => setTimeout(resolve, ms));
   return key + ' of ' + process.pid;
 });
+let release;
+const released = new Promise((resolve) => (release = resolve));
 const circle = (outer, inner) => cache.getOrSet(outer, async () => {
   console.log('computing ' + outer);
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await released;
   return outer + ' of ' + await cache.getOrSet(inner, () => circle(outer, inner), { hardTimeout: '2s' });
 }, { hardTimeout: '2s' });
 const work = async ([what, ...rest]) => {
@@ -32,7 +34,8 @@ const work = async ([what, ...rest]) => {
   return JSON.stringify(await Promise.all(what.split(',').map((key) => ask(key, Number(ms)))));
 };
 for await (const line of createInterface({ input: process.stdin })) {
-  work(line.split(' ')).then((answer) => console.log('got ' + answer));
+  if (line === 'go on') release();
+  else work(line.split(' ')).then((answer) => console.log('got ' + answer));
 }
 await cache.close();
 process.exit();
@@ -129,6 +132,9 @@ describe("processes of one directory with coalesce: 'host'", () => {
     const [one, other] = others;
     one.say('circle left right');
     other.say('circle right left');
+    // Both hold their first key before one of them asks for the other's.
+    expect([await one.line(), await other.line()]).toEqual(['computing left', 'computing right']);
+    for (const child of [one, other]) child.say('go on');
     const answers = await Promise.all([one, other].map(answerOf));
     // The first one that gives up frees its key, so that the other one may get its value.
     for (const { got } of answers) expect(['value', 'COMPUTE_TIMEOUT', 'REENTRANT']).toContain(got);

@@ -16,53 +16,53 @@ class Outbox implements KeptElsewhere {
   }
 }
 
-const utterance = (n: number): OutgoingRecord =>
+const recordOf = (n: number): OutgoingRecord =>
   new OutgoingRecord(`u${n}`, 'me', { kind: 'key', lane: 'docs', subject: `k${n}` }, n);
 
 describe('the records that the server has not received', () => {
-  it('becomes one record about everything when there is too much of it', async () => {
-    const unsaid = new OutgoingQueue(() => undefined);
-    const first = utterance(0);
-    unsaid.add([first]);
-    for (let n = 1; n <= 10_000; n++) unsaid.add([utterance(n)]);
-    const [all, ...others] = unsaid.all;
+  it('become one record about everything when there are too many of them', async () => {
+    const queue = new OutgoingQueue(() => undefined);
+    const first = recordOf(0);
+    queue.add([first]);
+    for (let n = 1; n <= 10_000; n++) queue.add([recordOf(n)]);
+    const [all, ...others] = queue.all;
     expect(others).toEqual([]);
     expect(all?.record).toEqual({ kind: 'all', lane: null, subject: '*' });
     all?.settle(true);
     expect(await first.published).toBe(true);
   });
 
-  it('is kept until the server has it, and so is the one record that too many became', async () => {
+  it('are kept until the server has them, and so is the one record that too many became', async () => {
     const outbox = new Outbox();
-    const unsaid = new OutgoingQueue(() => outbox);
-    const [kept, another] = [utterance(1), utterance(2)];
-    unsaid.add([kept, another]);
-    await unsaid.keep([kept, another]);
-    unsaid.acknowledged(kept);
+    const queue = new OutgoingQueue(() => outbox);
+    const [kept, another] = [recordOf(1), recordOf(2)];
+    queue.add([kept, another]);
+    await queue.keep([kept, another]);
+    queue.acknowledged(kept);
     expect([...outbox.kept]).toEqual([['u2', { kind: 'key', lane: 'docs', subject: 'k2' }]]);
-    for (let n = 3; n <= 10_002; n++) unsaid.add([utterance(n)]);
+    for (let n = 3; n <= 10_002; n++) queue.add([recordOf(n)]);
     await nextTurn();
     expect([...outbox.kept.values()]).toEqual([{ kind: 'all', lane: null, subject: '*' }]);
-    const [all] = unsaid.all;
-    if (all !== undefined) unsaid.acknowledged(all);
+    const [all] = queue.all;
+    if (all !== undefined) queue.acknowledged(all);
     expect(outbox.kept.size).toBe(0);
   });
 
   it('cannot be kept by a process without a place for it', async () => {
-    const unsaid = new OutgoingQueue(() => undefined);
-    const one = utterance(1);
-    unsaid.add([one]);
-    await expect(unsaid.keep([one])).rejects.toThrow('directory');
+    const queue = new OutgoingQueue(() => undefined);
+    const one = recordOf(1);
+    queue.add([one]);
+    await expect(queue.keep([one])).rejects.toThrow('directory');
   });
 
   it('is unheard until it has come round', () => {
-    const unsaid = new OutgoingQueue(() => undefined);
-    const one = utterance(1);
-    unsaid.add([one]);
-    const before = unsaid.unheard;
-    unsaid.acknowledged(one);
-    expect([unsaid.all, unsaid.unheard]).toEqual([[], [one]]);
-    unsaid.echoed(one);
-    expect([unsaid.unheard, before]).toEqual([[], [one]]);
+    const queue = new OutgoingQueue(() => undefined);
+    const one = recordOf(1);
+    queue.add([one]);
+    const before = queue.unheard;
+    queue.acknowledged(one);
+    expect([queue.all, queue.unheard]).toEqual([[], [one]]);
+    queue.echoed(one);
+    expect([queue.unheard, before]).toEqual([[], [one]]);
   });
 });
