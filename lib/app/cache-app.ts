@@ -281,7 +281,7 @@ export class App implements LaneCacheApp {
     for (const laneContext of this.laneContexts.values()) fillFromL3(laneContext);
   }
 
-  /** Instances that share a server are told by it what their host's owner of L3 may not know yet. */
+  /** With a server L3 is not shared: the server's records may reach a process before they reach the owner of L3. */
   private async shareEntries(): Promise<void> {
     const { life, lanes } = this.context;
     const { disk, log } = this.opened;

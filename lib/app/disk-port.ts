@@ -26,7 +26,7 @@ export interface DiskOptions {
   readonly life: LifeClock;
   readonly events: EventSink;
   readonly recorder: (lane: string) => LaneRecorder;
-  /** Told of every entry that had to go, or whose time was over. */
+  /** Called for every entry that had to go, or whose time was over. */
   readonly evicted: NonNullable<StoredTierOptions['evicted']>;
   /** Whether other processes may ask this one while it is the owner. */
   readonly serves: 'others' | 'nobody';

@@ -3,7 +3,7 @@ import type { TierName } from '../entries/tier-name.js';
 import type { TierOffReason } from './reasons.js';
 import { visibleText } from './visible-text.js';
 
-type Told<N extends keyof LaneCacheEventMap> = LaneCacheEventMap[N];
+type EventOf<N extends keyof LaneCacheEventMap> = LaneCacheEventMap[N];
 
 const LONGEST_SHOWN = 120;
 
@@ -24,7 +24,7 @@ export function shownKey(key: string): string {
   return visibleText(JSON.stringify(key.length > LONGEST_SHOWN ? `${key.slice(0, LONGEST_SHOWN)}…` : key));
 }
 
-export function tierText({ tier, state, reason, detail, error }: Told<'tier'>): string {
+export function tierText({ tier, state, reason, detail, error }: EventOf<'tier'>): string {
   const place = tier === 'checkpoints' ? 'Checkpoints are' : `Tier ${tier} is`;
   if (reason === 'closed') return `${place} closed.`;
   if (reason === 'policy') return sentences(`${place} not used`, detail);
@@ -37,7 +37,7 @@ export function tierText({ tier, state, reason, detail, error }: Told<'tier'>): 
   return sentences(`${place} off${why}`, detail, causeText(error), loss, reason === undefined ? '' : ADVICE[reason]);
 }
 
-export function ownerText({ directory, state, ownerPid }: Told<'owner'>): string {
+export function ownerText({ directory, state, ownerPid }: EventOf<'owner'>): string {
   const owner = ownerPid === undefined ? 'another process' : `process ${ownerPid}`;
   const texts: Readonly<Record<typeof state, string>> = {
     owned: `This process owns the cache directory '${directory}'.`,
@@ -48,7 +48,7 @@ export function ownerText({ directory, state, ownerPid }: Told<'owner'>): string
   return texts[state];
 }
 
-export function hostText({ directory, state, error }: Told<'host'>): string {
+export function hostText({ directory, state, error }: EventOf<'host'>): string {
   const texts: Readonly<Record<typeof state, string>> = {
     on: `The processes that use the cache directory '${directory}' hear of each other's invalidations.`,
     off: `The log of the cache directory '${directory}' cannot be used. The processes that use it do not hear of each other's invalidations, and this one serves nothing that it had cached while they did. It is tried again by itself.`,
@@ -57,7 +57,7 @@ export function hostText({ directory, state, error }: Told<'host'>): string {
   return sentences(texts[state], causeText(error));
 }
 
-export function quarantineText({ directory, movedTo, cause }: Told<'quarantine'>): string {
+export function quarantineText({ directory, movedTo, cause }: EventOf<'quarantine'>): string {
   // each cause begins with what lay there
   const loss = cause.startsWith('checkpoints:')
     ? 'Checkpoints that lay there are not restored any more, and are never deleted by the library'
@@ -71,7 +71,7 @@ export function quarantineText({ directory, movedTo, cause }: Told<'quarantine'>
   );
 }
 
-export function refusalText({ lane, key, reason, detail }: Told<'refuse'>): string {
+export function refusalText({ lane, key, reason, detail }: EventOf<'refuse'>): string {
   const remedy =
     reason === 'unstorable'
       ? "Return plain data, list the class under 'types', or call ctx.skipCache()."
@@ -85,31 +85,31 @@ export function refusalText({ lane, key, reason, detail }: Told<'refuse'>): stri
   );
 }
 
-export function checkpointText({ action, id, version }: Told<'checkpoint'>): string {
+export function checkpointText({ action, id, version }: EventOf<'checkpoint'>): string {
   const subject = `Version ${version} of checkpoint ${shownKey(id)}`;
   if (action !== 'damaged') return `${subject} was ${action}.`;
   return `${subject} is damaged and was set aside. Restore with { fallback: true } to get the newest sound version.`;
 }
 
-export function sweepText(report: Told<'sweep'>): string {
+export function sweepText(report: EventOf<'sweep'>): string {
   const { expired, evicted, orphanedSessions, quarantinesRemoved, freedBytes, durationMs } = report;
   const leftovers = orphanedSessions + quarantinesRemoved;
   const also = leftovers === 0 ? '' : `, ${many(leftovers, 'leftover folder')} removed`;
   return `Swept: ${expired} expired and ${evicted} evicted${also}, ${freedBytes} bytes freed in ${Math.round(durationMs)} ms.`;
 }
 
-export function workflowText({ action, workflow, removed = 0 }: Told<'workflow'>): string {
+export function workflowText({ action, workflow, removed = 0 }: EventOf<'workflow'>): string {
   const what = action === 'finished' ? 'was finished' : `was invalidated: ${many(removed, 'version')} removed`;
   return `Workflow ${shownKey(workflow)} ${what}.`;
 }
 
-export function warmText({ lane, source, state, total, computed, present, failed, error }: Told<'warm'>): string {
+export function warmText({ lane, source, state, total, computed, present, failed, error }: EventOf<'warm'>): string {
   const done = `${computed} computed, ${present} present, ${failed} failed, of ${total}`;
   const verb = { started: 'begins', running: 'goes on', done: 'is done', stopped: 'was stopped' }[state];
   return `Warming lane '${lane}' by ${source} ${verb}: ${done}.${error === undefined ? '' : ` First failure: ${causeText(error)}`}`;
 }
 
-export function cleanupText({ removed, bytes, pinnedKept, newestOfId, dryRun }: Told<'cleanup'>): string {
+export function cleanupText({ removed, bytes, pinnedKept, newestOfId, dryRun }: EventOf<'cleanup'>): string {
   const verb = dryRun ? 'would remove' : 'removed';
   const pinned = pinnedKept === 0 ? '' : `; kept as pinned: ${pinnedKept}`;
   const newest =

@@ -126,8 +126,8 @@ export class StoreSupervisor {
     try {
       await this.vacate();
     } catch (error) {
-      const told = error instanceof StorageFault ? offReasonOf(error.kind) : 'breaker';
-      this.tierSwitch.trip(told === 'breaker' ? 'quarantined' : told, 'it could not be emptied', error);
+      const reason = error instanceof StorageFault ? offReasonOf(error.kind) : 'breaker';
+      this.tierSwitch.trip(reason === 'breaker' ? 'quarantined' : reason, 'it could not be emptied', error);
       throw error;
     }
     if (this.closing !== undefined) return;

@@ -31,7 +31,7 @@ export interface StoredTierOptions {
   readonly life: { now(): number };
   readonly events: EventSink;
   readonly recorder: (lane: string) => LaneRecorder | undefined;
-  /** Told of every entry that had to go, or whose time was over. */
+  /** Called for every entry that had to go, or whose time was over. */
   readonly evicted?: (lane: string, key: string, tier: 'l2' | 'l3', reason: string) => void;
   /** How long `close` may take. Default 4,000. */
   readonly closeWithinMs?: number;
