@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, Injectable, Module, Scope } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
+import { systemClock } from '../../lib/clock/clock.js';
 import { Cached, CacheManager, type LaneCacheEventMap, LaneCacheModule } from '../../lib/index.js';
 import { LaneCacheTestingModule } from '../../lib/testing/index.js';
 import { Caches } from '../support/caches.js';
@@ -96,10 +97,17 @@ describe('an adaptive lane after a restart', () => {
     const lanes = {
       standard: { eviction: 'adaptive' as const, l1: { maxEntries: 5 }, l2: { enabled: false }, l3: { enabled: true } },
     };
-    const first = await caches.open({ directory, lanes });
-    for (let number = 0; number < 30; number++) await first.getOrSet(`key:${number}`, () => number);
+    let skippedMs = 0;
+    const clock = { ...systemClock, monotonic: () => systemClock.monotonic() + skippedMs };
+    const first = await caches.open({ directory, lanes, clock });
+    /** The computations of four keys take 50 ms by the clock, far more than a pause of the machine adds to others. */
+    const compute = (number: number) => (): number => {
+      if (number >= 10 && number < 14) skippedMs += 50;
+      return number;
+    };
+    for (let number = 0; number < 30; number++) await first.getOrSet(`key:${number}`, compute(number));
     for (let use = 0; use < 20; use++) {
-      for (let number = 10; number < 14; number++) await first.getOrSet(`key:${number}`, () => number);
+      for (let number = 10; number < 14; number++) await first.getOrSet(`key:${number}`, compute(number));
       for (let number = 0; number < 6; number++) await first.get(`key:${20 + number}`);
     }
     await first.close();

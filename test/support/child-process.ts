@@ -1,5 +1,5 @@
 import { transform, version } from '@swc/core';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -172,7 +172,7 @@ const compiled = async (file: string, source: string): Promise<string> => {
   });
   await mkdir(COMPILED, { recursive: true });
   // Renamed into place, because other suites read it.
-  const unfinished = `${kept}.${process.pid}`;
+  const unfinished = `${kept}.${randomUUID()}`;
   await writeFile(unfinished, code);
   await rename(unfinished, kept);
   return code;
