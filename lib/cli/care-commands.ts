@@ -4,7 +4,7 @@ import type { Verified } from '../operations/operations.js';
 import type { CommandContext } from './command-context.js';
 import { diagnose, findingsText } from './diagnose.js';
 import { EXIT } from './exit.js';
-import type { Terminal } from './terminal.js';
+import type { Progress, Terminal } from './terminal.js';
 import {
   bytesText,
   countText,
@@ -28,7 +28,7 @@ export async function cleanup(context: CommandContext, filter: CleanupOptions): 
       return;
     }
     await context.confirm(`Remove ${many(plan.removed, 'version')}, ${bytesText(plan.bytes)}?`);
-    const progress = context.terminal.progress(plan.removed, 'removing');
+    const progress = await context.terminal.progress(plan.removed, 'removing');
     let shownSoFar = 0;
     for await (const step of operations.cleaning({ ...options, dryRun: false })) {
       if ('removed' in step) {
@@ -77,9 +77,9 @@ interface Tally {
 export async function verify(context: CommandContext): Promise<number> {
   return context.with(async ({ operations }) => {
     const tallies = new Map<string, Tally>();
-    let progress: ReturnType<Terminal['progress']> | undefined;
+    let progress: Progress | undefined;
     for await (const step of operations.verify(context.options.lane)) {
-      progress ??= context.terminal.progress(step.total, 'verifying');
+      progress ??= await context.terminal.progress(step.total, 'verifying');
       progress.add(step.checked);
       tallies.set(placeOf(step), plus(tallies.get(placeOf(step)), step));
     }

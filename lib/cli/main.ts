@@ -1,8 +1,6 @@
 #!/usr/bin/env node
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { run } from './program.js';
-import { terminalOf } from './terminal.js';
 
 // A pipe whose reader has ended, as `| head`, is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -11,6 +9,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 const main = async (): Promise<void> => {
+  // Loading msgpackr's native part takes longer than it saves with what a command decodes. It is decided when msgpackr is loaded.
+  process.env['MSGPACKR_NATIVE_ACCELERATION_DISABLED'] ??= 'true';
+  const [{ run }, { terminalOf }] = await Promise.all([import('./program.js'), import('./terminal.js')]);
   process.exitCode = await run(process.argv.slice(2), terminalOf(process), {
     name: basename(process.argv[1] ?? '') === 'lane-cache' ? 'lane-cache' : 'nestjs-lane-cache',
     version: ownVersion,

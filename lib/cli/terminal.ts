@@ -1,6 +1,4 @@
-import { createInterface } from 'node:readline/promises';
 import { styleText } from 'node:util';
-import { SingleBar } from 'cli-progress';
 
 export type Style = 'bold' | 'dim' | 'green' | 'yellow' | 'red' | 'cyan';
 
@@ -24,7 +22,7 @@ export interface Terminal {
   readonly note: (text: string) => void;
   readonly ask: (question: string) => Promise<Answer>;
   readonly paint: (style: Style, text: string) => string;
-  readonly progress: (total: number, what: string) => Progress;
+  readonly progress: (total: number, what: string) => Promise<Progress>;
   readonly screen: () => Screen;
 }
 
@@ -67,7 +65,7 @@ export function terminalOf(streams: Streams): Terminal {
     note: (text) => void stderr.write(`${text}\n`),
     ask: (question) => ask(question, streams),
     paint: (style, text) => (isColoured ? styleText(style, text, { validateStream: false }) : text),
-    progress: (total, what) => (isNoted && total > 0 ? bar(total, what, stderr) : SILENT_PROGRESS),
+    progress: async (total, what) => (isNoted && total > 0 ? bar(total, what, stderr) : SILENT_PROGRESS),
     screen: () => openScreen(stdout, isInteractive ? 'alternate' : 'plain'),
   };
 }
@@ -93,6 +91,7 @@ function openScreen(stdout: NodeJS.WritableStream, kind: 'alternate' | 'plain'):
 }
 
 async function ask(question: string, { stdin, stderr }: Streams): Promise<Answer> {
+  const { createInterface } = await import('node:readline/promises');
   const lines = createInterface({ input: stdin, output: stderr });
   const interrupted = new Promise<'interrupted'>((resolve) => {
     for (const event of ['SIGINT', 'close']) lines.once(event, () => resolve('interrupted'));
@@ -107,7 +106,8 @@ async function ask(question: string, { stdin, stderr }: Streams): Promise<Answer
   return answer;
 }
 
-function bar(total: number, what: string, stream: NodeJS.WritableStream): Progress {
+async function bar(total: number, what: string, stream: NodeJS.WritableStream): Promise<Progress> {
+  const { SingleBar } = await import('cli-progress');
   const format = `${what} {bar} {percentage} %  {value}/{total}`;
   const shown = new SingleBar({ format, stream, hideCursor: true, clearOnComplete: true });
   shown.start(total, 0);

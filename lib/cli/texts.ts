@@ -1,5 +1,4 @@
 import { stripVTControlCharacters } from 'node:util';
-import Table from 'cli-table3';
 import { visibleText } from '../events/visible-text.js';
 
 export { bytesText, countText, many, percentText, spanText } from '../texts/amounts.js';
@@ -20,20 +19,23 @@ export function shownMiddle(text: string, width: number): string {
 
 export type Cell = string | number;
 
-/** A table without a frame; columns of numbers are right-aligned. Cells may be painted. */
+/** A table without a frame; columns of numbers are right-aligned. Cells may be painted, and hold one line each. */
 export function tableText(heads: readonly string[], rows: readonly (readonly Cell[])[]): string {
-  const table = new Table({
-    head: [...heads],
-    chars: NO_FRAME,
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
-    colAligns: heads.map((_, column) => (rows.every((row) => isNumber(row[column])) ? 'right' : 'left')),
-  });
-  for (const row of rows) table.push([...row]);
-  return table
-    .toString()
-    .split('\n')
-    .map((line) => line.trimEnd())
-    .join('\n');
+  const table = [heads, ...rows];
+  const columns = heads.map((_, column) => ({
+    width: Math.max(...table.map((row) => visibleWidth(row[column] ?? ''))),
+    align: rows.every((row) => isNumber(row[column])) ? 'right' : 'left',
+  }));
+  const lineOf = (row: readonly Cell[]): string =>
+    columns
+      .map(({ width, align }, column) => {
+        const cell = row[column] ?? '';
+        const space = ' '.repeat(width - visibleWidth(cell));
+        return align === 'right' ? `${space}${cell}` : `${cell}${space}`;
+      })
+      .join(' '.repeat(GAP))
+      .trimEnd();
+  return table.map(lineOf).join('\n');
 }
 
 /** A column of a table that has to fit. */
@@ -80,7 +82,22 @@ export function fittedTable(columns: number, heads: readonly Column[], rows: rea
   );
 }
 
-const visibleWidth = (cell: Cell): number => stripVTControlCharacters(String(cell)).length;
+/** What a terminal draws two columns wide: scripts of East Asia, their full-width forms, and emoji. */
+const WIDE =
+  /[\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}\p{Emoji_Presentation}\u3000-\u303e\uff01-\uff60\uffe0-\uffe6]/u;
+/** What joins the character before it. */
+const WITHOUT_WIDTH = /[\p{Mn}\p{Me}\p{Cf}]/u;
+
+/** How many columns of a terminal the cell takes. */
+function visibleWidth(cell: Cell): number {
+  const text = stripVTControlCharacters(String(cell));
+  if (ASCII.test(text)) return text.length;
+  let width = 0;
+  for (const character of text) if (!WITHOUT_WIDTH.test(character)) width += WIDE.test(character) ? 2 : 1;
+  return width;
+}
+
+const ASCII = /^[\x20-\x7e]*$/;
 
 const cellOf = (cell: Cell, column: Column | undefined, width: number): Cell =>
   column?.least === undefined || typeof cell === 'number' ? cell : shownMiddle(cell, width);
@@ -107,11 +124,6 @@ function wrappedLine(text: string, width: number, indent: string): string {
   }
   return [...lines, line].join('\n');
 }
-
-const FRAME_PARTS = ['top', 'bottom', 'left', 'right', 'mid', 'middle'];
-const FRAME_JOINTS = ['top-mid', 'top-left', 'top-right', 'bottom-mid', 'bottom-left', 'bottom-right'];
-const MORE_JOINTS = ['left-mid', 'mid-mid', 'right-mid'];
-const NO_FRAME = Object.fromEntries([...FRAME_PARTS, ...FRAME_JOINTS, ...MORE_JOINTS].map((part) => [part, '']));
 
 function isNumber(cell: Cell | undefined): boolean {
   return typeof cell === 'number' || (typeof cell === 'string' && /^[\d.,]+( %| ?[KMGT]?B)?$|^-$/.test(cell));

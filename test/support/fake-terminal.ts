@@ -40,7 +40,7 @@ export async function runCli(args: readonly string[], wish: TerminalWish = {}): 
     },
     paint: (_style, text) => text,
     screen: () => ({ draw: show, ended: enough, close: () => undefined }),
-    progress: (total) => {
+    progress: async (total) => {
       let done = 0;
       return { add: (steps) => void (done += steps), end: () => void bars.push(`${done} of ${total}`) };
     },

@@ -52,9 +52,9 @@ describe('colours', () => {
 });
 
 describe('the progress bar', () => {
-  it('is drawn on standard error, apart from the results, and clears itself at the end', () => {
+  it('is drawn on standard error, apart from the results, and clears itself at the end', async () => {
     const { terminal, written } = setUp({ stderr: true });
-    const progress = terminal.progress(200, 'verifying');
+    const progress = await terminal.progress(200, 'verifying');
     expect(written('stderr')).toMatch(/verifying -+ 0 % {2}0\/200/);
     progress.add(150);
     progress.add(50);
@@ -64,13 +64,13 @@ describe('the progress bar', () => {
     expect(written('stdout')).toBe('done\n');
   });
 
-  it('is drawn neither into a pipe nor for zero items', () => {
+  it('is drawn neither into a pipe nor for zero items', async () => {
     for (const [place, total] of [
       [{ stdout: true }, 5],
       [{ stderr: true }, 0],
     ] as const) {
       const { terminal, written } = setUp(place);
-      const progress = terminal.progress(total, 'verifying');
+      const progress = await terminal.progress(total, 'verifying');
       progress.add(5);
       progress.end();
       expect(written('stderr')).toBe('');

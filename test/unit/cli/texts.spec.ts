@@ -56,4 +56,21 @@ describe('a table', () => {
       'second one  1,234    20 B     3',
     ]);
   });
+  it('keeps its columns apart under cells that are painted, or wide, or end in emoji', () => {
+    const rows = [
+      ['\u001b[32mon\u001b[39m', 'a'],
+      ['日本語', 'b'],
+      ['ａ한글', 'c'],
+      ['done ✅', 'd'],
+      ['e\u0301te\u0301', 'e'],
+    ];
+    expect(tableText(['state', 'next'], rows).split('\n')).toEqual([
+      'state    next',
+      '\u001b[32mon\u001b[39m       a',
+      '日本語   b',
+      'ａ한글   c',
+      'done ✅  d',
+      'e\u0301te\u0301      e',
+    ]);
+  });
 });
