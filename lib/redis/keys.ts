@@ -33,7 +33,7 @@ export class KeySpace {
     this.keys = `${this.root}:keys`;
     this.tags = `${this.root}:tags`;
     this.patterns = `${this.root}:patterns`;
-    this.released = `${this.root}:landed`;
+    this.released = `${this.root}:released`;
   }
 
   /** In the order in which every script of the log takes them. */

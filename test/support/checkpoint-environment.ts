@@ -47,7 +47,7 @@ export class MemoryEnvironment extends plain.MemoryEnvironment<MemoryTable> {
   /** Runs before a commit lands. */
   beforeLanding: (() => Promise<void>) | undefined;
   private readonly opened = new Set<MemoryTable>();
-  /** Of the commits that have not landed, in their order. */
+  /** Of the commits that have not been made, in their order. */
   private readonly faults: (Error | undefined)[] = [];
 
   constructor(tellDamage: (detail: string) => void = () => undefined) {

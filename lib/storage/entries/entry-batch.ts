@@ -80,7 +80,7 @@ export class EntryBatch {
       storedAt: this.now,
       touchedAt: this.now,
       accessCount: 0,
-      landed: sequence,
+      recordSequence: sequence,
       sequence,
       parts: countParts(bytes.length),
     };
@@ -143,9 +143,10 @@ export class EntryBatch {
 
   private dropOld(transaction: Transaction, physical: string, old: EntryRow, { lane, row }: Draft): void {
     transaction.remove(this.tables.recency, [lane, old.sequence]);
-    if (row?.landed !== old.landed) {
-      transaction.remove(this.tables.expiry, [lane, finite(old.expiresAt), old.landed]);
-      for (let index = 0; index < old.parts; index++) transaction.remove(this.tables.parts, [lane, old.landed, index]);
+    if (row?.recordSequence !== old.recordSequence) {
+      transaction.remove(this.tables.expiry, [lane, finite(old.expiresAt), old.recordSequence]);
+      for (let index = 0; index < old.parts; index++)
+        transaction.remove(this.tables.parts, [lane, old.recordSequence, index]);
     }
     if (row === undefined) {
       transaction.remove(this.tables.places, physical);
@@ -157,10 +158,10 @@ export class EntryBatch {
     transaction.put(this.tables.places, physical, encodeSequence(row.sequence));
     transaction.put(this.tables.recency, [lane, row.sequence], encodeEntryRow(row));
     if (bytes === undefined) return;
-    transaction.put(this.tables.expiry, [lane, finite(row.expiresAt), row.landed], encodeKey(row.key));
+    transaction.put(this.tables.expiry, [lane, finite(row.expiresAt), row.recordSequence], encodeKey(row.key));
     transaction.put(this.tables.records, physical, row.parts === 0 ? bytes : encodeReference(row));
     for (let index = 0; index < row.parts; index++) {
-      transaction.put(this.tables.parts, [lane, row.landed, index], part(bytes, index));
+      transaction.put(this.tables.parts, [lane, row.recordSequence, index], part(bytes, index));
     }
   }
 

@@ -41,7 +41,7 @@ export class EntryTables {
     if (reference === undefined) return row;
     const parts: Uint8Array[] = [];
     for (let index = 0; index < reference.parts; index++) {
-      const bytes = this.parts.get([lane, reference.landed, index]);
+      const bytes = this.parts.get([lane, reference.recordSequence, index]);
       if (bytes === undefined) throw new StorageFault('damaged', `part ${index} of a record is missing`);
       parts.push(bytes);
     }
@@ -130,7 +130,7 @@ export interface EntryRow {
   readonly touchedAt: number;
   readonly accessCount: number;
   /** The sequence at which the entry was stored. It names these bytes while they are stored. */
-  readonly landed: number;
+  readonly recordSequence: number;
   /** The sequence of its last use: its place in the order of recency. */
   readonly sequence: number;
   /** How many rows of the parts table hold the bytes; 0 when the entry's own row does. */
@@ -151,7 +151,7 @@ export function encodeEntryRow(row: EntryRow): Uint8Array {
   offset = bytes.writeDoubleLE(row.expiresAt, offset);
   offset = bytes.writeDoubleLE(row.touchedAt, offset);
   offset = bytes.writeDoubleLE(row.accessCount, offset);
-  offset = bytes.writeDoubleLE(row.landed, offset);
+  offset = bytes.writeDoubleLE(row.recordSequence, offset);
   offset = bytes.writeDoubleLE(row.parts, offset);
   bytes.write(text, offset);
   return bytes;
@@ -173,7 +173,7 @@ function decodeEntryRow(bytes: Uint8Array, sequence: number): EntryRow {
     expiresAt: number(4),
     touchedAt: number(5),
     accessCount: number(6),
-    landed: number(7),
+    recordSequence: number(7),
     sequence,
     parts: number(8),
   };
@@ -205,7 +205,7 @@ const REFERENCE_BYTES = 12;
 
 /** Where the parts of a long value lie. */
 interface PartsReference {
-  readonly landed: number;
+  readonly recordSequence: number;
   readonly parts: number;
 }
 
@@ -220,7 +220,7 @@ export function part(value: Uint8Array, index: number): Uint8Array {
 
 export function encodeReference(reference: PartsReference): Uint8Array {
   const bytes = Buffer.allocUnsafe(REFERENCE_BYTES);
-  bytes.writeDoubleLE(reference.landed, 0);
+  bytes.writeDoubleLE(reference.recordSequence, 0);
   bytes.writeUInt32LE(reference.parts, 8);
   return bytes;
 }
@@ -229,7 +229,7 @@ export function encodeReference(reference: PartsReference): Uint8Array {
 function decodeReference(row: Uint8Array): PartsReference | undefined {
   if (row.length !== REFERENCE_BYTES) return undefined;
   const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength);
-  return { landed: bytes.readDoubleLE(0), parts: bytes.readUInt32LE(8) };
+  return { recordSequence: bytes.readDoubleLE(0), parts: bytes.readUInt32LE(8) };
 }
 
 /** Beside the lanes, whose keys are strings. */
