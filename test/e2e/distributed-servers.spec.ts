@@ -10,7 +10,8 @@ import { createClient } from 'redis';
 import { CacheManager, type LaneCacheEvent } from '../../lib/index.js';
 import type { RedisPort } from '../../lib/redis/index.js';
 import { Caches } from '../support/caches.js';
-import { describeWithRedis, freePort, RedisServer, selfSigned } from '../support/redis-server.js';
+import { freePort } from '../support/free-port.js';
+import { describeWithRedis, RedisServer, selfSigned } from '../support/redis-server.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
 const run = promisify(execFile);

@@ -3,7 +3,6 @@ import { Controller, Get, Inject, Injectable, Module, type INestApplicationConte
 import { ConfigModule, ConfigService } from '@nestjs/config';
 import { NestFactory, SerializedGraph } from '@nestjs/core';
 import { ClientProxyFactory, MessagePattern, Transport } from '@nestjs/microservices';
-import { createServer } from 'node:net';
 import { firstValueFrom } from 'rxjs';
 import {
   Cached,
@@ -13,6 +12,7 @@ import {
   type LaneCacheOptions,
   type LaneCacheOptionsFactory,
 } from '../../lib/index.js';
+import { freePort } from '../support/free-port.js';
 
 const MEMORY = { directory: false, checkpoints: false } as const;
 
@@ -53,15 +53,6 @@ const read = (service: ConfigService): LaneCacheOptions => ({
   lane: service.getOrThrow<string>('CACHE_LANE'),
   lanes: { docs: { ttl: service.getOrThrow<'90s'>('CACHE_TTL') } },
 });
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
 
 describe('an app', () => {
   const opened: Pick<INestApplicationContext, 'close'>[] = [];

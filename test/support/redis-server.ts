@@ -2,11 +2,11 @@ import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
+import { freePort } from './free-port.js';
 
 const SERVERS = ['redis-server', 'valkey-server'];
 
@@ -87,10 +87,15 @@ export class RedisServer {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     this.process = child;
+    const lines: string[] = [];
     for await (const line of createInterface({ input: child.stdout })) {
-      if (/ready to accept connections/i.test(line)) break;
+      lines.push(line);
+      if (/ready to accept connections/i.test(line)) {
+        child.stdout.resume();
+        return;
+      }
     }
-    child.stdout.resume();
+    throw new Error(`The server did not start:\n${lines.join('\n')}`);
   }
 
   freeze(): void {
@@ -134,15 +139,4 @@ export async function selfSigned(
 export async function anyServer(): Promise<{ readonly url: string; dispose(): Promise<void> }> {
   if (GIVEN_URL !== undefined) return { url: GIVEN_URL, dispose: async () => undefined };
   return RedisServer.start();
-}
-
-/** Of this machine, as of now. */
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  if (address === null || typeof address === 'string') throw new Error('The probe has no port.');
-  return address.port;
 }

@@ -1,6 +1,7 @@
 // Two instances share a server through the installed client: one by address, one by a client that the app creates.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -72,11 +73,18 @@ async function start() {
   throw new Error('redis-server did not start');
 }
 
+/** Below those of outgoing connections: a client that tries to come back could else take the port of the stopped server. */
 async function freePort() {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port: free } = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  return free;
+  for (;;) {
+    const free = randomInt(20_000, 32_000);
+    const probe = createServer().listen(free, '127.0.0.1');
+    const isFree = await once(probe, 'listening').then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    probe.close();
+    await once(probe, 'close');
+    return free;
+  }
 }
