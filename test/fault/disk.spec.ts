@@ -68,7 +68,8 @@ describe('a disk', () => {
         const acknowledged = nothingYet();
         const app = await FaultChild.start(workshop, { directory }, acknowledged);
         await app.ask('fill', { keys: 100, bytes: 800 });
-        await app.ask('start', { keys: 100, bytes: 20_000 });
+        // so small that the load itself does not fill the volume, however long it lasts
+        await app.ask('start', { keys: 100, bytes: 20_000, stateBytes: 100 });
         await app.hear(20);
         fillUp(volume.path);
         expect(await app.ask('until', 'l3', 'off')).toBe('off');

@@ -24,11 +24,12 @@ const UNTIL_CHANGED = "mark('reached'); while (!exists('changed'));";
 
 const MOMENTS = {
   'stopped between two hits of one macrotask': {
-    program: `${HIT} ${UNTIL_CHANGED} ${LAST}`,
+    // the first call may wait for the owner of L3; the second one looks in the macrotask of the last
+    program: `${HIT} await new Promise(setImmediate); ${HIT} ${UNTIL_CHANGED} ${LAST}`,
     stopped: true,
   },
   'awaiting hits for long without another macrotask': {
-    program: `${HIT} mark('reached'); while (!exists('changed')) ${HIT}
+    program: `${HIT} await new Promise(setImmediate); ${HIT} mark('reached'); while (!exists('changed')) ${HIT}
       const changedAt = performance.now();
       while (performance.now() - changedAt < 2) ${HIT}
       ${LAST}`,

@@ -72,7 +72,7 @@ const invalidate = async (key, how) => {
 };
 
 let isLoading = false;
-const load = async ({ worker, keys, bytes, changes, saves }) => {
+const load = async ({ worker, keys, bytes, changes, saves, stateBytes }) => {
   for (let n = worker; isLoading; n += 7) {
     const key = `key:${(n * 7_919) % keys}`;
     await look(key, bytes, { tags: [`tag:${n % 5}`, key] });
@@ -82,7 +82,7 @@ const load = async ({ worker, keys, bytes, changes, saves }) => {
       );
     }
     if (saves > 0 && n % saves === 0) {
-      await timed(() => cache.snapshots.cacheCheckpoint(`flow:${worker}`, { n, body: 'x'.repeat(n % 30_000) }))
+      await timed(() => cache.snapshots.cacheCheckpoint(`flow:${worker}`, { n, body: 'x'.repeat(n % stateBytes) }))
         .then(({ version }) => say(['saved', `flow:${worker}`, version, n]))
         .catch((error) => {
           if (error.code !== 'CHECKPOINTS_UNAVAILABLE') throw error;
@@ -98,7 +98,7 @@ const commands = {
   start: (options) => {
     isLoading = true;
     loading = Array.from({ length: options.workers ?? 4 }, (_, worker) =>
-      load({ keys: 200, bytes: 800, changes: 5, saves: 9, ...options, worker }),
+      load({ keys: 200, bytes: 800, changes: 5, saves: 9, stateBytes: 30_000, ...options, worker }),
     );
     return 'started';
   },
