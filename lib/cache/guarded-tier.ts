@@ -7,7 +7,14 @@ import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { ResolvedLane } from '../lanes/policy.js';
 import { StorageFault } from '../storage/environment.js';
-import type { Tier, TierLookup, TierRecord, TierRow, TierUsage } from '../tiers/tier.js';
+import {
+  removeKeysFrom,
+  type Tier,
+  type TierLookup,
+  type TierRecord,
+  type TierRow,
+  type TierUsage,
+} from '../tiers/tier.js';
 
 export interface GuardedTierOptions {
   readonly clock: Clock;
@@ -128,6 +135,11 @@ export class GuardedTier {
   /** Resolves to whether there was something; rejects when the removal is not known to be in place. */
   remove(lane: string, key: string): Promise<boolean> {
     return this.attempt(lane, () => this.tier.remove(lane, key));
+  }
+
+  /** As `remove`, of several keys at once. */
+  removeKeys(lane: string, keys: readonly string[]): Promise<number> {
+    return this.attempt(lane, () => removeKeysFrom(this.tier, lane, keys));
   }
 
   removeMatching(lane: string, matches: (key: string, tags: readonly string[]) => boolean): Promise<number> {

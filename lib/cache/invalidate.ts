@@ -97,24 +97,24 @@ export class Invalidations {
     await this.acknowledge(records, stored, origin);
   }
 
-  /** Removes a key. `write` stores its new value right behind the removal. */
-  superseding(
+  /** Removes keys, all in this step. `write` gets the record of each in turn, and stores its new value behind the removal. */
+  async superseding(
     context: LaneContext,
-    key: string,
+    keys: readonly string[],
     write: (record: LogRecord) => void,
     bulk?: InvalidationsSince,
   ): Promise<void> {
     const { lane } = context;
-    const { records, removal } = this.shared.log.key(lane, key, bulk);
-    context.memory.delete(key);
-    const below = this.below(records, (tier) => tier.remove(lane, key), 'local');
+    const appended = keys.map((key) => this.shared.log.key(lane, key, bulk));
+    const records = appended.flatMap((each) => each.records);
+    for (const key of keys) context.memory.delete(key);
+    const below = this.below(records, (tier) => tier.removeKeys(lane, keys), 'local');
     for (const record of records) write(record);
-    // Only now, because a listener may invalidate this very key.
+    // Only now, because a listener may invalidate one of these keys.
     this.announce(records, context, 'local');
-    return below.then((done) => {
-      removal.committed();
-      return this.confirm(done);
-    });
+    const done = await below;
+    for (const { removal } of appended) removal.committed();
+    await this.confirm(done);
   }
 
   /** As `key`, for a newer value that is not stored: it is not counted as an invalidation. */

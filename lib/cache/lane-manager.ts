@@ -125,7 +125,7 @@ export class LaneManager {
     const found = new Map<string, T>();
     const given = options === undefined ? undefined : READ_OPTIONS.read(options, { lane: this.lane });
     const get = async (key: string): Promise<readonly [string, T | undefined]> => [key, await this.get<T>(key, given)];
-    const values = await inSlices(checkKeys(keys, this.lane), get);
+    const values = await inSlices(this.clock, checkKeys(keys, this.lane), get);
     for (const [key, value] of values) if (value !== undefined) found.set(key, value);
     return found;
   }
@@ -136,9 +136,8 @@ export class LaneManager {
    */
   async setMany(entries: Iterable<readonly [key: string, value: unknown]>, options?: WriteOptions): Promise<number> {
     const call = optionsOf(this.context, options, WRITE_OPTIONS);
-    const values = new Map(entries);
-    for (const key of values.keys()) checkKey(key, this.lane);
-    return this.isClosed ? 0 : storeMany(this.context, this.shared.invalidations, { values, call });
+    const given = [...entries];
+    return this.isClosed ? 0 : storeMany(this.context, this.shared.invalidations, { entries: given, call });
   }
 
   /** All keys, found or computed by one call for the missing ones, in the order of `keys`. A key that the call leaves out is absent. */

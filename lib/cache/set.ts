@@ -1,4 +1,6 @@
-import { inSlices } from '../clock/slices.js';
+import { nextTurn } from '../clock/clock.js';
+import { bySlices } from '../clock/slices.js';
+import { checkKey } from '../entries/key.js';
 import type { LogRecord } from '../invalidation/journal.js';
 import type { InvalidationsSince } from '../invalidation/lane-log.js';
 import type { CallOptions, Compute } from './call-options.js';
@@ -7,7 +9,7 @@ import { Flight, FlightContext } from './in-flight/computation.js';
 import type { Invalidations } from './invalidate.js';
 import { isPartitioned, type LaneContext } from './lane-context.js';
 import { bypassReason } from './read.js';
-import { INVALIDATED, PARTITIONED, refusalOf, refuse, type Refusal, store } from './write.js';
+import { type CandidateValue, INVALIDATED, PARTITIONED, refusalOf, refuse, type Refusal, store } from './write.js';
 
 /**
  * Stores an explicit value. It supersedes what was there and what is being computed, and its birth is the position of its
@@ -17,45 +19,114 @@ export async function set(
   context: LaneContext,
   invalidations: Invalidations,
   given: { readonly key: string; readonly value: unknown; readonly call: CallOptions },
-  bulk?: InvalidationsSince,
 ): Promise<boolean> {
   const { key, value, call } = given;
-  const { lane, shared } = context;
-  const encoded = EncodedValue.of({ codec: shared.codec, lane }, value, context.policy.isolation);
-  const { tags, ttlMs } = call;
-  const candidate = { key, value, encoded, tags, ttlMs, computeMs: 0 };
-  const refusal = refusalOfKey(context, key) ?? refusalOf(context, candidate);
-  const write = ({ position }: LogRecord): void => {
-    if (refusal !== undefined) refuse(context, key, refusal);
-    else store(context, candidate, { birth: position, flight: 0, call, expiredAt: undefined, origin: 'given' });
-  };
-  await invalidations.superseding(context, key, write, bulk);
-  return refusal === undefined;
+  const prepared = prepare(context, key, value, call);
+  await invalidations.superseding(context, [key], (record) => storeGiven(context, prepared, call, record));
+  return prepared.refusal === undefined;
 }
 
 /**
  * Stores many values in slices, each key's last one. All count as handed in with the call: what is invalidated or stored
- * between the call and a key's turn wins. A value is read at its turn. Resolves to how many were stored.
+ * between the call and a key's turn wins. A value is read at its turn. Resolves to how many were stored. Throws KEY_INVALID
+ * and KEY_TOO_LONG before it stores anything.
  */
 export async function setMany(
   context: LaneContext,
   invalidations: Invalidations,
-  given: { readonly values: ReadonlyMap<string, unknown>; readonly call: CallOptions },
+  given: { readonly entries: readonly (readonly [key: string, value: unknown])[]; readonly call: CallOptions },
 ): Promise<number> {
-  const { log } = context.shared;
-  const { values, call } = given;
-  const since = log.follow(context.lane);
+  const { lane, shared } = context;
+  const { entries, call } = given;
+  const since = shared.log.follow(lane);
   try {
-    const stored = await inSlices([...values], async ([key, value]) => {
-      if (context.shared.memory.state.state === 'off') return false;
-      if (!since.names(key, call.tags)) return set(context, invalidations, { key, value, call }, since);
-      refuse(context, key, INVALIDATED);
-      return false;
-    });
-    return stored.filter(Boolean).length;
+    const latest = await latestOfEach(entries, lane);
+    const stored = await bySlices(shared.clock, latest, (slice) =>
+      setSlice(context, invalidations, { slice, call, since }),
+    );
+    return stored.reduce((sum, count) => sum + count, 0);
   } finally {
-    log.unfollow(since);
+    shared.log.unfollow(since);
   }
+}
+
+/** Keys that are checked between two turns of the event loop. A check takes a fraction of a microsecond. */
+const CHECKED_AT_ONCE = 2_048;
+
+async function latestOfEach(
+  entries: readonly (readonly [key: string, value: unknown])[],
+  lane: string,
+): Promise<readonly (readonly [key: string, value: unknown])[]> {
+  const places = new Map<string, number>();
+  const latest: (readonly [key: string, value: unknown])[] = [];
+  for (let from = 0; from < entries.length; from += CHECKED_AT_ONCE) {
+    if (from > 0) await nextTurn();
+    for (const entry of entries.slice(from, from + CHECKED_AT_ONCE)) {
+      const [key, value] = [checkKey(entry[0], lane), entry[1]];
+      const place = places.get(key) ?? latest.length;
+      places.set(key, place);
+      latest[place] = [key, value];
+    }
+  }
+  return latest;
+}
+
+interface GivenSlice {
+  readonly slice: Iterable<readonly [key: string, value: unknown]>;
+  readonly call: CallOptions;
+  readonly since: InvalidationsSince;
+}
+
+/** Stores the entries of a slice in this step, and resolves to how many once no tier holds older values. */
+async function setSlice(
+  context: LaneContext,
+  invalidations: Invalidations,
+  { slice, call, since }: GivenSlice,
+): Promise<number> {
+  if (context.shared.memory.state.state === 'off') return 0;
+  const isNewest = ({ candidate: { key, tags } }: Prepared): boolean => !since.names(key, tags);
+  // All values are read before anything is removed: reading one runs code of the app, which may invalidate another one.
+  const prepared = Array.from(slice, ([key, value]) => prepare(context, key, value, call));
+  const newest = prepared.filter(isNewest);
+  const older = newest.length === prepared.length ? [] : prepared.filter((one) => !isNewest(one));
+  let [stored, next] = [0, 0];
+  const write = (record: LogRecord): void => {
+    const one = newest[next++];
+    if (one === undefined) return;
+    // The event of an entry before it may have had a listener that invalidates this one.
+    if (!isNewest(one)) return refuse(context, one.candidate.key, INVALIDATED);
+    storeGiven(context, one, call, record);
+    if (one.refusal === undefined) stored++;
+  };
+  const keys = newest.map(({ candidate }) => candidate.key);
+  const done = keys.length === 0 ? undefined : invalidations.superseding(context, keys, write, since);
+  for (const { candidate } of older) refuse(context, candidate.key, INVALIDATED);
+  await done;
+  return stored;
+}
+
+/** A value that the app handed in, encoded and judged. */
+interface Prepared {
+  readonly candidate: CandidateValue;
+  readonly refusal: Refusal | undefined;
+}
+
+function prepare(context: LaneContext, key: string, value: unknown, { tags, ttlMs }: CallOptions): Prepared {
+  const { lane, shared } = context;
+  const encoded = EncodedValue.of({ codec: shared.codec, lane }, value, context.policy.isolation);
+  const candidate = { key, value, encoded, tags, ttlMs, computeMs: 0 };
+  return { candidate, refusal: refusalOfKey(context, key) ?? refusalOf(context, candidate) };
+}
+
+/** The birth of a value that was handed in is the position of its own record. */
+function storeGiven(
+  context: LaneContext,
+  { candidate, refusal }: Prepared,
+  call: CallOptions,
+  { position }: LogRecord,
+): void {
+  if (refusal !== undefined) refuse(context, candidate.key, refusal);
+  else store(context, candidate, { birth: position, flight: 0, call, expiredAt: undefined, origin: 'given' });
 }
 
 function refusalOfKey(context: LaneContext, key: string): Refusal | undefined {
@@ -92,7 +163,7 @@ export async function computeAndSet(
     const judged = { lane, key, tags, birth: guard.birth };
     const refusal = shared.log.counts(judged, guard) ? refusedResult : INVALIDATED;
     const expiredAt = shared.log.expiredAt(judged, guard);
-    await invalidations.superseding(context, key, ({ position }) => {
+    await invalidations.superseding(context, [key], ({ position }) => {
       if (refusal !== undefined) refuse(context, key, refusal);
       else store(context, candidate, { birth: position, flight: 0, call, expiredAt, origin: 'given' });
     });

@@ -1,9 +1,11 @@
-import { nextTurn } from './clock.js';
+import { type Clock, nextTurn } from './clock.js';
 
 /** Items that are begun between two turns of the event loop. */
 const SLICE_ITEMS = 64;
-/** Items that are under way at most. */
-const ITEMS_AT_ONCE = 1_024;
+/** Large items fill a slice sooner: the event loop is not held for longer than this, and one item. */
+const SLICE_MS = 3;
+/** Slices that are under way at most. */
+const SLICES_AT_ONCE = 16;
 
 /** Measures work, and lets the event loop turn after each slice of it. */
 export class Slices {
@@ -19,18 +21,38 @@ export class Slices {
 }
 
 /**
- * Does `work` for every item, in order, and resolves to the results. The event loop turns between slices of items, and while
- * many items are under way no more are begun. After a failure all the others are still done; then the first one rejects.
+ * Hands the items to `begin` in slices, in order, and resolves to what it came to. `begin` takes all items of a slice before
+ * it awaits anything. The event loop turns between slices, and while many are under way no more are begun. After a failure
+ * all the others are still done; then the first one rejects.
  */
-export async function inSlices<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<readonly R[]> {
-  if (items.length <= SLICE_ITEMS) return resultsOf(await Promise.allSettled(items.map(work)));
+export async function bySlices<T, R>(
+  clock: Clock,
+  items: readonly T[],
+  begin: (slice: Iterable<T>) => Promise<R>,
+): Promise<readonly R[]> {
   const slices: Promise<readonly PromiseSettledResult<R>[]>[] = [];
-  for (let start = 0; start < items.length; start += SLICE_ITEMS) {
-    slices.push(Promise.allSettled(items.slice(start, start + SLICE_ITEMS).map(work)));
-    await slices.at(-ITEMS_AT_ONCE / SLICE_ITEMS);
+  for (let next = 0; next < items.length;) {
+    const slice = function* (): Generator<T, void, undefined> {
+      const [end, until] = [next + SLICE_ITEMS, clock.monotonic() + SLICE_MS];
+      do yield items[next++] as T;
+      while (next < items.length && next < end && clock.monotonic() < until);
+    };
+    slices.push(Promise.allSettled([begin(slice())]));
+    if (next === items.length) break;
+    await slices.at(-SLICES_AT_ONCE);
     await nextTurn();
   }
   return resultsOf((await Promise.all(slices)).flat());
+}
+
+/** Does `work` for every item, in order and in slices, and resolves to the results. */
+export async function inSlices<T, R>(
+  clock: Clock,
+  items: readonly T[],
+  work: (item: T) => Promise<R>,
+): Promise<readonly R[]> {
+  const slices = await bySlices(clock, items, (slice) => Promise.allSettled(Array.from(slice, work)));
+  return resultsOf(slices.flat());
 }
 
 function resultsOf<R>(settled: readonly PromiseSettledResult<R>[]): readonly R[] {

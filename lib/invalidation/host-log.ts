@@ -33,10 +33,10 @@ type State =
   /** Nothing is applied before a follower is there. */
   | { readonly state: 'on'; readonly files: LogFiles };
 
-/** A record of this process that is not yet both in the order of the log and durable. */
-interface OwnRecord {
+/** Records of this process, in one record of the file, that are not yet both in the order of the log and durable. */
+interface OwnRecords {
   readonly body: string;
-  readonly record: SharedRecord;
+  readonly records: readonly SharedRecord[];
   readonly local: Promise<unknown>;
   /** L3 was this process's when the record was made, so it has carried it out already. */
   readonly isInL3: boolean;
@@ -50,13 +50,13 @@ interface OwnRecord {
   isDue: boolean;
 }
 
-/** A record as it was read. */
+/** A record of the file as it was read. */
 interface Heard {
   readonly author: string;
   readonly number: number;
   /** The author's life time. */
   readonly time: number;
-  readonly record: SharedRecord;
+  readonly records: readonly SharedRecord[];
   readonly place: LogPlace;
 }
 
@@ -80,7 +80,7 @@ export class HostLog implements HostLogPort {
   private follower: HostFollower | undefined;
   private readonly author = randomId();
   private numbers = 0;
-  private readonly own = new Map<number, OwnRecord>();
+  private readonly own = new Map<number, OwnRecords>();
   /** Read and not yet applied: a listener may make a call while records are applied. */
   private heard: Heard[] = [];
   private publishing: Promise<void> | undefined;
@@ -88,7 +88,7 @@ export class HostLog implements HostLogPort {
   private cancelIdle = (): void => undefined;
   private readonly applied: AppliedPlace;
   private readonly recent = new RecentRecords();
-  private readonly waitingOffers = new WaitingOffers<OwnRecord>();
+  private readonly waitingOffers = new WaitingOffers<OwnRecords>();
   private readonly lapse = (): void => {
     this.isFlagSet = false;
     if (this.freshUntil !== NEVER) this.freshUntil = 0;
@@ -163,9 +163,9 @@ export class HostLog implements HostLogPort {
     if (storedPlace === undefined || follower === undefined) return;
     const missed: Heard[] = [];
     current.files.replay(storedPlace, (body, place) => collect(missed, body, place));
-    for (const { record, time, place } of missed) {
+    for (const { records, time, place } of missed) {
       this.options.life.notBefore(time);
-      this.applied.add(place, follower.follow(record));
+      this.applied.add(place, followAll(follower, records));
     }
   }
 
@@ -185,7 +185,7 @@ export class HostLog implements HostLogPort {
   /** The records of this process that have not come round: nobody has put them into the order of the log yet. */
   unechoed(): readonly SharedRecord[] {
     if (this.own.size === 0) return NONE;
-    return [...this.own.values()].filter(({ isEchoed }) => !isEchoed).map(({ record }) => record);
+    return [...this.own.values()].flatMap(({ isEchoed, records }) => (isEchoed ? NONE : records));
   }
 
   /**
@@ -193,7 +193,9 @@ export class HostLog implements HostLogPort {
    * name it that have not come round, such as that of its own `set`, it waits for them. Undefined if it can't be offered.
    */
   offerable(subject: Subject): LogPlace | undefined | Promise<LogPlace | undefined> {
-    const missing = [...this.own.values()].filter((own) => !own.isEchoed && names(own.record, subject));
+    const isMissing = ({ isEchoed, records }: OwnRecords): boolean =>
+      !isEchoed && records.some((record) => names(record, subject));
+    const missing = this.own.size === 0 ? [] : [...this.own.values()].filter(isMissing);
     return missing.length === 0 ? this.place : this.waitingOffers.add(subject, missing);
   }
 
@@ -215,14 +217,16 @@ export class HostLog implements HostLogPort {
     const { life, ownsL3 } = this.options;
     const [time, isInL3] = [life.now(), ownsL3()];
     const settled: Promise<void>[] = [];
-    const made = records.map(({ kind, lane, subject }): OwnRecord => {
+    const made = groupsOf(records).map((group): OwnRecords => {
       const { promise, settle } = settleable();
       settled.push(promise);
       const number = ++this.numbers;
-      const record = kind === 'expire' ? { kind, lane, subject, at: time } : { kind, lane, subject };
-      const body = JSON.stringify([this.author, number, time, kind, lane, subject, ...(server ? [server.by] : [])]);
+      const body = bodyOf({ author: this.author, number, time, by: server?.by }, group);
+      const shared = group.map(({ kind, lane, subject }) =>
+        kind === 'expire' ? { kind, lane, subject, at: time } : { kind, lane, subject },
+      );
       const progress = { segment: undefined, isEchoed: false, isSynced: false, isDue: server === undefined };
-      const own: OwnRecord = { record, local, isInL3, body, settle, ...progress };
+      const own: OwnRecords = { records: shared, local, isInL3, body, settle, ...progress };
       this.own.set(number, own);
       return own;
     });
@@ -295,13 +299,13 @@ export class HostLog implements HostLogPort {
     if (followed === 'lost') void this.lose();
   }
 
-  private apply({ author, number, time, record, place }: Heard): void {
-    this.recent.add(place, record);
+  private apply({ author, number, time, records, place }: Heard): void {
+    for (const record of records) this.recent.add(place, record);
     if (author !== this.author) {
-      this.waitingOffers.named(record);
+      for (const record of records) this.waitingOffers.named(record);
       this.options.life.notBefore(time);
       const { follower } = this;
-      if (follower !== undefined) this.applied.add(place, follower.follow(record));
+      if (follower !== undefined) this.applied.add(place, followAll(follower, records));
       return;
     }
     const own = this.own.get(number);
@@ -309,7 +313,7 @@ export class HostLog implements HostLogPort {
     own.isEchoed = true;
     this.waitingOffers.echoed(own, place);
     const isMissed = !own.isInL3 && this.options.ownsL3();
-    this.applied.add(place, isMissed && this.follower !== undefined ? this.follower.follow(record) : own.local);
+    this.applied.add(place, isMissed && this.follower !== undefined ? followAll(this.follower, records) : own.local);
   }
 
   /** A segment was followed to its end. What was appended behind its end is appended again. */
@@ -322,7 +326,7 @@ export class HostLog implements HostLogPort {
     }
   }
 
-  private isOwn({ author, number }: Heard, own: OwnRecord): boolean {
+  private isOwn({ author, number }: Heard, own: OwnRecords): boolean {
     return author === this.author && this.own.get(number) === own;
   }
 
@@ -367,7 +371,7 @@ export class HostLog implements HostLogPort {
   private async appendAll(): Promise<void> {
     // The calls of one step share an append.
     await Promise.resolve();
-    while ([...this.own.values()].some(({ isDue }) => isDue)) {
+    while (this.isAnyDue()) {
       if (this.current.state !== 'on') await this.open().catch(() => undefined);
       const { current } = this;
       if (current.state !== 'on') return this.settleAll(new Error('the log of the directory cannot be used'));
@@ -377,6 +381,11 @@ export class HostLog implements HostLogPort {
         this.giveUp(current.files, error);
       }
     }
+  }
+
+  private isAnyDue(): boolean {
+    for (const { isDue } of this.own.values()) if (isDue) return true;
+    return false;
   }
 
   private async appendOnce(files: LogFiles): Promise<void> {
@@ -435,26 +444,72 @@ function settleable(): { readonly promise: Promise<void>; readonly settle: (erro
 
 const textOr = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
+/** So many records of one call share a record of the file, and so much text: the longest key takes much less than a record may. */
+const GROUP = { records: 64, characters: 96 * 1024 };
+
+/** The records of a call in groups. All those of a group are of one kind and one lane. */
+function groupsOf(records: readonly SharedRecord[]): readonly (readonly SharedRecord[])[] {
+  const groups: SharedRecord[][] = [];
+  let [group, characters]: [SharedRecord[], number] = [[], 0];
+  for (const record of records) {
+    const first = group[0];
+    const isOther = first?.kind !== record.kind || first.lane !== record.lane;
+    characters += record.subject.length;
+    if (isOther || group.length === GROUP.records || characters > GROUP.characters) {
+      groups.push((group = []));
+      characters = record.subject.length;
+    }
+    group.push(record);
+  }
+  return groups;
+}
+
+interface BodyHead {
+  readonly author: string;
+  readonly number: number;
+  readonly time: number;
+  readonly by: string | undefined;
+}
+
+function bodyOf({ author, number, time, by }: BodyHead, group: readonly SharedRecord[]): string {
+  const [first] = group;
+  const subjects = group.length === 1 ? first?.subject : group.map(({ subject }) => subject);
+  return JSON.stringify([author, number, time, first?.kind, first?.lane, subjects, ...(by === undefined ? [] : [by])]);
+}
+
 /** A body that cannot be read may have named anything. */
+const EVERYTHING: Omit<Heard, 'place'> = Object.freeze({
+  author: '',
+  number: 0,
+  time: 0,
+  records: [{ kind: 'all', lane: null, subject: '*' } as const],
+});
+
 function collect(into: Heard[], body: string, place: LogPlace): void {
-  const everything: Heard = {
-    author: '',
-    number: 0,
-    time: 0,
-    record: { kind: 'all', lane: null, subject: '*' },
-    place,
-  };
+  const { author, number, time, records } = parse(body) ?? EVERYTHING;
+  into.push({ author, number, time, records, place });
+}
+
+function parse(body: string): Omit<Heard, 'place'> | undefined {
   try {
-    const [author, number, time, kind, lane, subject, by]: readonly unknown[] = JSON.parse(body);
+    const [author, number, time, kind, lane, named, by]: readonly unknown[] = JSON.parse(body);
     const known = INVALIDATION_KINDS.find((one) => one === kind);
     const isWhole = typeof author === 'string' && typeof number === 'number' && typeof time === 'number';
-    if (!isWhole || known === undefined || typeof subject !== 'string') into.push(everything);
-    else if (lane === null || typeof lane === 'string')
-      into.push({ author, number, time, place, record: { kind: known, lane, subject, at: time, by: textOr(by) } });
-    else into.push(everything);
+    if (!isWhole || known === undefined || !(lane === null || typeof lane === 'string')) return undefined;
+    const subjects: readonly unknown[] = Array.isArray(named) ? named : [named];
+    if (subjects.length === 0 || !subjects.every((subject) => typeof subject === 'string')) return undefined;
+    const records = subjects.map((subject) => ({ kind: known, lane, subject, at: time, by: textOr(by) }));
+    return { author, number, time, records };
   } catch {
-    into.push(everything);
+    return undefined;
   }
+}
+
+/** Resolves when all are carried out. */
+function followAll(follower: HostFollower, records: readonly SharedRecord[]): Promise<unknown> {
+  const [first] = records;
+  if (records.length === 1 && first !== undefined) return follower.follow(first);
+  return Promise.all(records.map((record) => follower.follow(record)));
 }
 
 /** Up to where the persistent tier has carried out everything, in the order of the log. */

@@ -12,6 +12,7 @@ import type { LogPlace } from '../storage/host-log/log-files.js';
 import {
   FoundRecord,
   type Offered,
+  removeKeysFrom,
   type Tier,
   type TierLookup,
   type TierRecord,
@@ -474,6 +475,10 @@ export class SharedL3 implements Tier {
 
   remove(lane: string, key: string): boolean | Promise<boolean> {
     return this.current.remove(lane, key);
+  }
+
+  removeKeys(lane: string, keys: readonly string[]): Promise<number> {
+    return removeKeysFrom(this.current, lane, keys);
   }
 
   removeMatching(lane: string, matches: (key: string, tags: readonly string[]) => boolean): Promise<number> {

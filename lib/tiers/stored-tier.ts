@@ -144,6 +144,10 @@ export abstract class StoredTier implements Tier {
     return this.change((store) => store.remove(lane, key), false);
   }
 
+  removeKeys(lane: string, keys: readonly string[]): Promise<number> {
+    return this.change((store) => store.removeKeys(lane, keys), 0);
+  }
+
   removeMatching(lane: string, matches: (key: string, tags: readonly string[]) => boolean): Promise<number> {
     return this.change((store) => store.removeMatching(lane, matches), 0);
   }

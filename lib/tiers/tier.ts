@@ -71,6 +71,8 @@ export interface Tier {
   supersede?(lane: string, key: string): void;
   /** Whether there was something to remove. */
   remove(lane: string, key: string): boolean | Promise<boolean>;
+  /** As `remove`, of several keys at once; how many there were. Absent where that is no faster. */
+  removeKeys?(lane: string, keys: readonly string[]): Promise<number>;
   /** How many records went. */
   removeMatching(lane: string, matches: (key: string, tags: readonly string[]) => boolean): Promise<number>;
   clear(lane: string): Promise<void>;
@@ -88,6 +90,13 @@ export interface Tier {
   /** Everything accepted so far is in place, or has been given up with an event. */
   flush(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Removes several keys of a tier. Resolves to how many there were. */
+export async function removeKeysFrom(tier: Tier, lane: string, keys: readonly string[]): Promise<number> {
+  if (tier.removeKeys !== undefined) return tier.removeKeys(lane, keys);
+  const removed = await Promise.all(keys.map(async (key) => tier.remove(lane, key)));
+  return removed.filter(Boolean).length;
 }
 
 /** A record that was found and opened. Where its bytes have to be made anew, that waits until they are wanted. */

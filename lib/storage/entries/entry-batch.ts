@@ -49,8 +49,9 @@ export class EntryBatch {
   }
 
   find(lane: string, key: string): EntryRow | undefined {
-    const draft = this.drafts.get(physicalKey(lane, key));
-    return draft === undefined ? this.tables.row(lane, key) : draft.row;
+    const physical = physicalKey(lane, key);
+    const draft = this.drafts.get(physical);
+    return draft === undefined ? this.tables.row(lane, physical) : draft.row;
   }
 
   /** Whether the stored row, as read from the tables, still holds within this batch. */
@@ -63,10 +64,10 @@ export class EntryBatch {
     for (const draft of this.drafts.values()) if (draft.lane === lane && draft.row !== undefined) yield draft.row;
   }
 
-  put(lane: string, record: StoredRecord, bytes: Uint8Array): void {
-    const physical = physicalKey(lane, record.key);
+  /** `physical`: the record's physical key. `bytes` may be its compressed bytes. */
+  put(lane: string, physical: string, record: StoredRecord, bytes: Uint8Array): void {
     const draft = this.drafts.get(physical);
-    const stored = draft === undefined ? this.tables.indexed(lane, record.key) : draft.stored;
+    const stored = draft === undefined ? this.tables.indexed(lane, physical) : draft.stored;
     const count = this.count(lane, draft === undefined ? stored : draft.row, bytes.length);
     const sequence = ++count.sequence;
     const { key, tags, birth, computeMs, expiresAt } = record;
@@ -92,7 +93,7 @@ export class EntryBatch {
   remove(lane: string, key: string): boolean {
     const physical = physicalKey(lane, key);
     const draft = this.drafts.get(physical);
-    const stored = draft === undefined ? this.tables.row(lane, key) : draft.stored;
+    const stored = draft === undefined ? this.tables.row(lane, physical) : draft.stored;
     const row = draft === undefined ? stored : draft.row;
     if (row !== undefined) this.drop(lane, physical, stored, row);
     this.keeperOf(lane)?.removed(key);
@@ -111,7 +112,7 @@ export class EntryBatch {
   touch(lane: string, key: string, uses: number): void {
     const physical = physicalKey(lane, key);
     const draft = this.drafts.get(physical);
-    const stored = draft === undefined ? this.tables.row(lane, key) : draft.stored;
+    const stored = draft === undefined ? this.tables.row(lane, physical) : draft.stored;
     const row = draft === undefined ? stored : draft.row;
     if (row === undefined) return;
     const sequence = ++this.usage.of(lane).sequence;

@@ -109,28 +109,36 @@ export class EntryStore {
     const writer = this.writers.get(lane);
     if (writer === undefined) throw new TypeError(`The store has no rules for lane '${lane}'.`);
     if (this.queue.waitingBytes >= MAX_WAITING_BYTES) return 'backlog';
-    const ended = this.pending.add(lane, record.key, record.bytes);
-    const settle = (fault: StorageFault | undefined): void => {
-      ended();
-      settled?.(fault);
-    };
-    const put = new QueuedPut({ lane, record }, writer, settle, settled === undefined ? 'offered' : 'awaited');
+    const put = new QueuedPut({ lane, record, physical: physicalKey(lane, record.key) }, writer, this.pending, settled);
+    this.pending.add(put);
     this.queue.push(put);
     return 'queued';
   }
 
   /** Resolves to whether there was an entry, once it is gone for every later read. */
   async remove(lane: string, key: string): Promise<boolean> {
-    this.options.lanes.get(lane)?.keeper?.removed(key);
-    if (this.pending.latest(lane, key) === undefined && !this.tables.has(lane, key)) return false;
-    let found = false;
-    const ended = this.pending.add(lane, key, undefined);
+    return (await this.removeKeys(lane, [key])) > 0;
+  }
+
+  /** As `remove`, of a few keys in one transaction. Resolves to how many entries there were. */
+  async removeKeys(lane: string, keys: readonly string[]): Promise<number> {
+    const keeper = this.options.lanes.get(lane)?.keeper;
+    for (const key of keys) keeper?.removed(key);
+    const removals: PendingRemoval[] = [];
+    for (const key of keys) {
+      const physical = physicalKey(lane, key);
+      const isThere = this.pending.latest(physical) !== undefined || this.tables.has(physical);
+      if (isThere) removals.push({ key, physical, bytes: undefined });
+    }
+    if (removals.length === 0) return 0;
+    let found = 0;
+    for (const removal of removals) this.pending.add(removal);
     try {
       await this.change({ isRemoval: true }, (batch) => {
-        found = batch.remove(lane, key);
+        for (const { key } of removals) if (batch.remove(lane, key)) found++;
       });
     } finally {
-      ended();
+      for (const removal of removals) this.pending.end(removal);
     }
     return found;
   }
@@ -272,8 +280,9 @@ export class EntryStore {
   }
 
   private bytesOf(lane: string, key: string): Uint8Array | undefined {
-    const latest = this.pending.latest(lane, key);
-    return latest === undefined ? this.tables.record(lane, key) : latest.bytes;
+    const physical = physicalKey(lane, key);
+    const latest = this.pending.latest(physical);
+    return latest === undefined ? this.tables.record(lane, physical) : latest.bytes;
   }
 
   private dropDamaged(lane: string, key: string, error: unknown): undefined {
@@ -322,25 +331,29 @@ export interface EntryPlace {
 
 /** The change of a key that waits: the bytes of its record, or none for a removal. */
 interface PendingChange {
+  readonly physical: string;
   readonly bytes: Uint8Array | undefined;
 }
 
-/** The latest change of each key that was accepted and is not settled. */
+interface PendingRemoval extends PendingChange {
+  readonly key: string;
+}
+
+/** The latest change of each key that was accepted and is not settled, by physical key. */
 class PendingChanges {
   private readonly changes = new Map<string, PendingChange>();
 
-  latest(lane: string, key: string): PendingChange | undefined {
-    return this.changes.size === 0 ? undefined : this.changes.get(physicalKey(lane, key));
+  latest(physical: string): PendingChange | undefined {
+    return this.changes.size === 0 ? undefined : this.changes.get(physical);
   }
 
-  /** Returns what ends it. From then on the tables are read, unless a later change of the key waits. */
-  add(lane: string, key: string, bytes: Uint8Array | undefined): () => void {
-    const physical = physicalKey(lane, key);
-    const change: PendingChange = { bytes };
-    this.changes.set(physical, change);
-    return () => {
-      if (this.changes.get(physical) === change) this.changes.delete(physical);
-    };
+  add(change: PendingChange): void {
+    this.changes.set(change.physical, change);
+  }
+
+  /** From now on the tables are read, unless a later change of the key waits. */
+  end(change: PendingChange): void {
+    if (this.changes.get(change.physical) === change) this.changes.delete(change.physical);
   }
 }
 
@@ -348,40 +361,57 @@ class PendingChanges {
 const COMPRESS_LATE_BYTES = 32 * 1024;
 
 /** An entry waiting to be written; it is compressed on the way, off the caller's path. */
-class QueuedPut implements QueuedChange {
+class QueuedPut implements QueuedChange, PendingChange {
   readonly isRemoval = false;
   readonly standsAlone = false;
-  readonly sizeBytes: number;
   ready: Promise<void> | undefined;
-  private bytes: Uint8Array;
+  readonly physical: string;
+  /** As it was accepted. */
+  readonly bytes: Uint8Array;
+  private readonly lane: string;
+  private readonly record: StoredRecord;
+  private toStore: Uint8Array;
   private compressLate: number | undefined;
   private isPut = false;
 
-  readonly puts: EntryPlace;
-  readonly mayWait: boolean;
-  private readonly record: StoredRecord;
-
   constructor(
-    { lane, record }: { readonly lane: string; readonly record: StoredRecord },
+    { lane, record, physical }: { readonly lane: string; readonly record: StoredRecord; readonly physical: string },
     private readonly writer: LaneWriter,
-    readonly settle: (fault: StorageFault | undefined) => void,
-    awaited: 'awaited' | 'offered',
+    private readonly pending: PendingChanges,
+    private readonly settled: ((fault: StorageFault | undefined) => void) | undefined,
   ) {
-    this.mayWait = awaited === 'offered';
+    this.lane = lane;
     this.record = record;
-    this.puts = { lane, key: record.key };
+    this.physical = physical;
     this.bytes = record.bytes;
-    this.sizeBytes = record.bytes.length;
+    this.toStore = record.bytes;
     const { compressFrom } = writer;
     if (compressFrom === undefined || this.sizeBytes < compressFrom) return;
     if (this.sizeBytes <= COMPRESS_LATE_BYTES) this.compressLate = compressFrom;
     else this.ready = this.compressAhead(compressFrom);
   }
 
+  get sizeBytes(): number {
+    return this.bytes.length;
+  }
+
+  get mayWait(): boolean {
+    return this.settled === undefined;
+  }
+
+  get puts(): EntryPlace {
+    return { lane: this.lane, key: this.record.key };
+  }
+
+  settle(fault: StorageFault | undefined): void {
+    this.pending.end(this);
+    this.settled?.(fault);
+  }
+
   apply(batch: EntryBatch): boolean {
     if (!this.isPut) {
       if (this.compressLate !== undefined) this.compressNow(this.compressLate);
-      this.writer.put(batch, this.record, this.bytes);
+      this.writer.put(batch, this.physical, this.record, this.toStore);
       this.isPut = true;
     }
     return this.writer.evict(batch);
@@ -390,7 +420,7 @@ class QueuedPut implements QueuedChange {
   private compressNow(minBytes: number): void {
     try {
       const compressed = compressRecord(this.bytes, minBytes);
-      if (compressed instanceof Uint8Array) this.bytes = compressed;
+      if (compressed instanceof Uint8Array) this.toStore = compressed;
     } catch {
       // a record that cannot be compressed is stored as it is
     }
@@ -398,7 +428,7 @@ class QueuedPut implements QueuedChange {
 
   private async compressAhead(minBytes: number): Promise<void> {
     try {
-      this.bytes = await compressRecord(this.bytes, minBytes);
+      this.toStore = await compressRecord(this.bytes, minBytes);
     } catch {
       // a record that cannot be compressed is stored as it is
     }
@@ -422,9 +452,9 @@ class LaneWriter {
   }
 
   /** A record larger than the whole lane is not stored, and the one that it would replace is removed. */
-  put(batch: EntryBatch, record: StoredRecord, bytes: Uint8Array): void {
+  put(batch: EntryBatch, physical: string, record: StoredRecord, bytes: Uint8Array): void {
     if (bytes.length > this.rules.maxBytes) batch.remove(this.lane, record.key);
-    else batch.put(this.lane, record, bytes);
+    else batch.put(this.lane, physical, record, bytes);
   }
 
   /** Returns whether there may be more to evict with the next batch. */

@@ -1,4 +1,3 @@
-import { physicalKey } from '../../entries/key.js';
 import type { Keeper } from '../../eviction/lane-eviction.js';
 import { StorageFault, type Environment, type Table, type TableKey, type Transaction } from '../environment.js';
 
@@ -35,8 +34,8 @@ export class EntryTables {
   }
 
   /** The record's bytes as they were stored. Throws `StorageFault` when a part of them is missing. */
-  record(lane: string, key: string): Uint8Array | undefined {
-    const row = this.records.get(physicalKey(lane, key));
+  record(lane: string, physical: string): Uint8Array | undefined {
+    const row = this.records.get(physical);
     const reference = row === undefined ? undefined : decodeReference(row);
     if (reference === undefined) return row;
     const parts: Uint8Array[] = [];
@@ -48,22 +47,22 @@ export class EntryTables {
     return Buffer.concat(parts);
   }
 
-  has(lane: string, key: string): boolean {
-    const physical = physicalKey(lane, key);
-    return this.places.get(physical) !== undefined || this.records.get(physical) !== undefined;
+  /** Whether there is something that could be read. */
+  has(physical: string): boolean {
+    return this.records.get(physical) !== undefined;
   }
 
   /** What is known of the entry. Throws `StorageFault` when the tables contradict each other. */
-  row(lane: string, key: string): EntryRow | undefined {
-    const row = this.indexed(lane, key);
-    if (row === undefined && this.records.get(physicalKey(lane, key)) !== undefined)
+  row(lane: string, physical: string): EntryRow | undefined {
+    const row = this.indexed(lane, physical);
+    if (row === undefined && this.has(physical))
       throw new StorageFault('damaged', `the index of lane '${lane}' misses an entry that is there`);
     return row;
   }
 
   /** Like `row`, for replacing the record: then it does not matter whether the index has a record. */
-  indexed(lane: string, key: string): EntryRow | undefined {
-    const place = this.places.get(physicalKey(lane, key));
+  indexed(lane: string, physical: string): EntryRow | undefined {
+    const place = this.places.get(physical);
     if (place === undefined) return undefined;
     const sequence = decodeSequence(place);
     const bytes = this.recency.get([lane, sequence]);
