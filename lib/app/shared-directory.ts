@@ -305,21 +305,29 @@ export class SharedDirectory implements Disk {
     const directory = await LaneCacheDirectory.prepare({ root, liveness: socketLiveness, clock });
     await directory.removeDeadSessions();
     await this.hostLog.open();
-    if (this.session === undefined) await this.openSession(directory);
-    const session = this.session?.name;
-    const ownership = await acquireOwnership({ directory: directory.claims, liveness: socketLiveness, clock, session });
-    const place = { directory, socket: await OwnerSocket.at(directory.claims) };
-    if (ownership.state === 'in-use') this.becomeWaiting(place, ownership);
-    else await this.becomeOwner(place, ownership, { before: Promise.resolve() });
+    const opening = this.session === undefined ? await this.openSession(directory) : undefined;
+    try {
+      const { claims } = directory;
+      const session = this.session?.name;
+      const ownership = await acquireOwnership({ directory: claims, liveness: socketLiveness, clock, session });
+      const place = { directory, socket: await OwnerSocket.at(claims) };
+      if (ownership.state === 'in-use') this.becomeWaiting(place, ownership);
+      else await this.becomeOwner(place, ownership, { before: Promise.resolve() });
+    } finally {
+      await opening?.l2;
+    }
   }
 
-  private async openSession(directory: LaneCacheDirectory): Promise<void> {
+  /** `l2` settles when L2 is open. It never rejects. */
+  private async openSession(directory: LaneCacheDirectory): Promise<{ readonly l2: Promise<void> }> {
     const { clock, deadlineMs, minFreeBytes } = this.options;
     this.session = await directory.openSession(this.options.version);
     const folder = join(this.session.directory, 'l2');
-    await this.l2.attach(
-      new CacheFolder({ directory: folder, durability: 'session', clock, minFreeBytes, deadlineMs }),
-    );
+    return {
+      l2: this.l2.attach(
+        new CacheFolder({ directory: folder, durability: 'session', clock, minFreeBytes, deadlineMs }),
+      ),
+    };
   }
 
   private becomeUnavailable(fault: StorageFault): void {
@@ -410,12 +418,16 @@ export class SharedDirectory implements Disk {
     const requireOwnership = (): Promise<void> => owner.ownership.require();
     await this.marker.made();
     owner.outbox = await StoredOutbox.open(root);
-    await this.owned.attach(
+    const l3 = this.owned.attach(
       new PersistentFolder({ root, directory, clock, minFreeBytes, deadlineMs, opened, requireOwnership }),
     );
     const use = (store: CheckpointStore): Promise<void> => this.useCheckpoints(owner, store);
     const checkpoints = new CheckpointDirectory({ ...this.options, opened }, requireOwnership, use);
-    await use(await (from === 'opening' ? checkpoints.open() : checkpoints.openOrRetry()));
+    try {
+      await use(await (from === 'opening' ? checkpoints.open() : checkpoints.openOrRetry()));
+    } finally {
+      await l3;
+    }
     await this.listen(owner);
     events.emit('owner', { directory: root, state: 'owned' });
   }

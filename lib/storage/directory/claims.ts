@@ -93,7 +93,7 @@ export class Claims {
   async announce(session: string | undefined): Promise<Claim> {
     const id = randomId().slice(0, ID_LENGTH);
     const letGo = await this.liveness.hold(this.place.socketPath(id));
-    const holder = { pid: process.pid, host: hostname(), bootId: await bootId(), session };
+    const holder = { pid: process.pid, host: hostname(), bootId: bootId(), session };
     await writeFile(this.path(id, '.tmp'), JSON.stringify(holder), { mode: 0o600 });
     await rename(this.path(id, '.tmp'), this.path(id, CLAIM));
     return {
@@ -143,7 +143,7 @@ export class Claims {
 
   private async isHeld(id: string, holder: LockHolder): Promise<boolean> {
     if (await this.liveness.isHeld(this.place.socketPath(id))) return true;
-    if (holder.bootId === undefined || holder.bootId === (await bootId())) return false;
+    if (holder.bootId === undefined || holder.bootId === bootId()) return false;
     // another kernel cannot be felt; one that shares this disk, against all rules, shows by its signs of life
     const status = await stat(this.path(id, CLAIM)).catch(() => undefined);
     return status !== undefined && Math.abs(this.clock.now() - status.mtimeMs) < FOREIGN_BOOT_GRACE_MS;

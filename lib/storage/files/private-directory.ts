@@ -1,4 +1,4 @@
-import fs from 'node:fs';
+import fs, { type Stats } from 'node:fs';
 import { chmod, lstat, mkdir, statfs, open, type FileHandle } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -49,8 +49,7 @@ const OTHERS_WRITE = 0o022;
 /** What is done about the rights of an existing directory. */
 export type ExistingRights = 'tighten' | 'keep';
 
-const inspect = async (path: string, rights: ExistingRights): Promise<void> => {
-  const status = await lstat(path);
+const inspect = async (path: string, status: Stats, rights: ExistingRights): Promise<void> => {
   if (status.isSymbolicLink()) throw unsuitable(path, 'it is a symbolic link');
   if (!status.isDirectory()) throw unsuitable(path, 'it is not a directory');
   const uid = process.getuid?.();
@@ -62,6 +61,15 @@ const inspect = async (path: string, rights: ExistingRights): Promise<void> => {
       throw unsuitable(path, 'other users may write into it');
   }
   await refuseNetwork(path);
+};
+
+const find = async (path: string): Promise<Stats | undefined> => {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw error;
+  }
 };
 
 /** Whether it was not there. */
@@ -81,9 +89,11 @@ const make = async (path: string): Promise<boolean> => {
  */
 export const ensurePrivateDirectory = async (path: string, rights: ExistingRights = 'tighten'): Promise<void> => {
   try {
+    const status = await find(path);
+    if (status !== undefined) return await inspect(path, status, rights);
     const firstMade = await mkdir(dirname(path), { recursive: true });
     const isMade = await make(path);
-    await inspect(path, rights);
+    await inspect(path, await lstat(path), rights);
     if (isMade) await syncMade(path, firstMade ?? path);
   } catch (error) {
     throw error instanceof LaneCacheError ? error : toFault(error, `preparing ${path}`);

@@ -82,7 +82,7 @@ const ON_TRUST = 'on trust';
  * system does not name its boot.
  */
 const placeOf = async (directory: string): Promise<string | undefined> => {
-  const [boot, file] = await Promise.all([bootId(), stat(dataFileIn(directory)).catch(() => undefined)]);
+  const [boot, file] = [bootId(), await stat(dataFileIn(directory)).catch(() => undefined)];
   return boot === undefined || file === undefined ? undefined : `${boot}\n${file.ino} ${file.birthtimeMs}`;
 };
 

@@ -61,6 +61,8 @@ export class LmdbEnvironment implements Environment, ReadGate {
   private overdue = 0;
   private compacting: Promise<void> = Promise.resolve();
   private closing: Promise<void> | undefined;
+  /** The names of the tables that are there, once they have been read. */
+  private stored: Set<string> | undefined;
 
   constructor(
     private root: NativeRoot,
@@ -85,8 +87,10 @@ export class LmdbEnvironment implements Environment, ReadGate {
     const known = this.tables.get(name);
     if (known !== undefined) return known;
     this.requireWritable();
-    if (!tableNames(this.root).includes(name)) this.freeSpaceLimit.requireRoom(NEW_TABLE_BYTES, () => 0);
+    this.stored ??= new Set(tableNames(this.root));
+    if (!this.stored.has(name)) this.freeSpaceLimit.requireRoom(NEW_TABLE_BYTES, () => 0);
     const table = new LmdbTable(name, openNativeTable(this.root, name), this, this.options.report);
+    this.stored.add(name);
     this.tables.set(name, table);
     return table;
   }

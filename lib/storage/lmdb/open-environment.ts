@@ -1,4 +1,5 @@
-import { stat, writeFile, readFile } from 'node:fs/promises';
+import { readFileSync, statSync } from 'node:fs';
+import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import { forgetStamp, stampClosed, CrashMarkers } from './crash-markers.js';
@@ -48,7 +49,7 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   if (opened?.has(directory) === true)
     throw new StorageFault('deadline', `${directory} is still open from before: closing it took too long`);
   await ensurePrivateDirectory(directory);
-  await requireUnopened(directory);
+  requireUnopened(directory);
   const trust = await checkIntegrity(options);
   const isNew = !(await isComplete(directory));
   if (isNew) new FreeSpaceLimit(directory, options.minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
@@ -87,8 +88,8 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
 };
 
 /** Claims are files that a person can remove. Two processes that have the same files open destroy them. */
-const requireUnopened = async (directory: string): Promise<void> => {
-  const pid = await lockHolder(directory);
+const requireUnopened = (directory: string): void => {
+  const pid = lockHolder(directory);
   if (pid === undefined) return;
   const whose = pid === process.pid ? 'this process' : `process ${pid}`;
   throw new StorageFault(
@@ -211,12 +212,19 @@ const nameOf = ({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): s
  * The process that has LMDB open in `directory`. Undefined if this process sees none. LMDB holds locks on its lock file
  * while it is open; unlike claims, they cannot be removed. Linux only, and not across containers.
  */
-const lockHolder = async (directory: string): Promise<number | undefined> => {
+const lockHolder = (directory: string): number | undefined => {
   if (process.platform !== 'linux') return undefined;
-  const file = await stat(join(directory, 'lock.mdb'), { bigint: true }).catch(() => undefined);
+  const file = statSync(join(directory, 'lock.mdb'), { bigint: true, throwIfNoEntry: false });
   if (file === undefined) return undefined;
   const name = nameOf(file);
-  const locks = await readFile('/proc/locks', 'utf8').catch(() => '');
-  for (const [, pid, locked] of locks.matchAll(LOCK)) if (locked === name) return Number(pid);
+  for (const [, pid, locked] of locksOfSystem().matchAll(LOCK)) if (locked === name) return Number(pid);
   return undefined;
+};
+
+const locksOfSystem = (): string => {
+  try {
+    return readFileSync('/proc/locks', 'utf8');
+  } catch {
+    return '';
+  }
 };
