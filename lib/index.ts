@@ -1,3 +1,8 @@
+/**
+ * The module, the cache manager, the decorators and their types.
+ *
+ * @module nestjs-lane-cache
+ */
 export { CacheManager } from './app/cache-app.js';
 export { LaneCacheModule } from './module/lane-cache.module.js';
 export type {
