@@ -8,7 +8,8 @@ const WINS = 60;
 
 /** Adds one to a counter in a checkpoint, again and again, each time on top of the version it has just read. */
 const WRITER = `
-import { CacheManager, isLaneCacheError } from './lib/index.js';
+import { CacheManager } from './lib/app/cache-app.js';
+import { isLaneCacheError } from './lib/errors/lane-cache.error.js';
 const [directory, name] = process.argv.slice(2);
 const told = () => new Promise((resolve) => process.stdin.once('data', resolve));
 const cache = await CacheManager.fromSettings({ directory, logger: false });

@@ -6,7 +6,7 @@ import { describeWithRedis, RedisServer } from '../support/redis-server.js';
 /** Says when it is ready; told to go, asks for one key many times at once, and says what it computed and what it got. */
 const INSTANCE = `
 import { createInterface } from 'node:readline';
-import { CacheManager } from './lib/index.js';
+import { CacheManager } from './lib/app/cache-app.js';
 const [url, prefix, computeMs] = process.argv.slice(2);
 const cache = await CacheManager.fromSettings({
   directory: false, distributed: { url, prefix }, lanes: { standard: { l4: { coalesce: 'cluster' } } },

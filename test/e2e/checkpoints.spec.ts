@@ -54,7 +54,7 @@ describe('a script with checkpoints', () => {
 
   it('ends by itself although the cleanup is scheduled, and keeps what it saved', async () => {
     const script = `
-      import { CacheManager } from './lib/index.js';
+      import { CacheManager } from './lib/app/cache-app.js';
       const cache = await CacheManager.fromSettings({ directory: process.argv[2], logger: false });
       console.log((await cache.snapshots.restoreCheckpoint('flow')) ?? 'nothing');
       await cache.snapshots.cacheCheckpoint('flow', 'saved');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Workshop } from '../support/child-process.js';
 
 const PREFACE = `
-import { CacheManager } from './lib/index.js';
+import { CacheManager } from './lib/app/cache-app.js';
 const [directory] = process.argv.slice(2);
 const storage = { minFreeBytes: 0 };
 const say = (line) => console.log(JSON.stringify(line));

@@ -8,7 +8,7 @@ import { StorageBench } from '../support/storage.js';
  */
 const WORKER = `
 import { createInterface } from 'node:readline';
-import { CacheManager } from './lib/index.js';
+import { CacheManager } from './lib/app/cache-app.js';
 const [directory] = process.argv.slice(2);
 const cache = await CacheManager.fromSettings({
   directory, logger: false, storage: { minFreeBytes: 0 }, lanes: { standard: { ttl: '1h', l4: { coalesce: 'host' } } },

@@ -94,6 +94,13 @@ class CalmCluster extends WholeCluster {
   }
 }
 
+/** With a library that serves stale entries: it goes on until one was seen. */
+class BrokenCluster extends CalmCluster {
+  protected override get isTelling(): boolean {
+    return this.history.violations.length > 0;
+  }
+}
+
 type Edit = readonly [file: string, text: string, instead: string];
 
 const APPLIED = 'lib/redis/shared-log/applied-records.ts';
@@ -173,11 +180,11 @@ describeWithRedis(
     );
 
     /** How many stale reads there were. */
-    const staleReads = async (edits: readonly Edit[]): Promise<number> => {
+    const staleReads = async (edits: readonly Edit[], kind: typeof CalmCluster): Promise<number> => {
       const changed = await without(workshop, edits);
-      const run = new CalmCluster(changed, cluster, seededRandom(seed));
+      const run = new kind(changed, cluster, seededRandom(seed));
       try {
-        await run.run(2_000);
+        await run.run(1_000);
         return run.history.violations.length;
       } finally {
         await run.dispose();
@@ -187,7 +194,10 @@ describeWithRedis(
 
     it('need no removal of entries, but the judgement of keys and the floors', async () => {
       const names = Object.keys(WITHOUT);
-      const [alone, ...others] = await Promise.all([staleReads([]), ...Object.values(WITHOUT).map(staleReads)]);
+      const [alone, ...others] = await Promise.all([
+        staleReads([], CalmCluster),
+        ...Object.values(WITHOUT).map((edits) => staleReads(edits, BrokenCluster)),
+      ]);
       expect(alone).toBe(0);
       for (const [at, stale] of others.entries()) expect([names[at], stale]).not.toEqual([names[at], 0]);
     }, 120_000);

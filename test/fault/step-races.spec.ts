@@ -13,7 +13,7 @@ const KILLS = SCALE === 100 ? 8 : 2;
 
 /** Each caller wants all steps, in an order of its own. Prints which step it runs, and what each caller got. */
 const WORKER = `
-import { CacheManager } from './lib/index.js';
+import { CacheManager } from './lib/app/cache-app.js';
 const [directory, name, exclusive, callers, steps] = process.argv.slice(2);
 const cache = await CacheManager.fromSettings({ directory, logger: false, storage: { minFreeBytes: 0, sweepEvery: false, deadline: '30s' } });
 const say = (...words) => process.stdout.write(words.join(' ') + '\\n');
@@ -37,7 +37,7 @@ await cache.close();
 /** Holds the lease on a step until it is told to end it. */
 const HOLDER = `
 import { once } from 'node:events';
-import { CacheManager } from './lib/index.js';
+import { CacheManager } from './lib/app/cache-app.js';
 const [directory] = process.argv.slice(2);
 const cache = await CacheManager.fromSettings({ directory, logger: false, storage: { minFreeBytes: 0 } });
 const hold = async () => {

@@ -11,7 +11,7 @@ export const now = (): number => Number(process.hrtime.bigint()) / 1e6;
 
 /** A process under load. What it reads, says and notices goes out as lines of JSON. */
 const INSTANCE = `
-import { CacheManager } from './lib/index.js';
+import { CacheManager } from './lib/app/cache-app.js';
 import { Cluster } from 'ioredis';
 import { createCluster } from 'redis';
 import { seededRandom } from './lib/testing/seeded-random.js';
@@ -96,7 +96,7 @@ process.stdin.once('data', () => (isOver = true));
 await Promise.all(Array.from({ length: 8 }, async () => {
   while (!isOver) {
     await (random() < 0.02 ? say() : read());
-    await new Promise((resolve) => setTimeout(resolve, random() * 4));
+    await new Promise((resolve) => setTimeout(resolve, random() * 10));
   }
 }));
 report();
@@ -171,7 +171,8 @@ export abstract class Disaster {
     await Promise.all(this.instances.map((instance) => this.end(instance)));
   }
 
-  private get isTelling(): boolean {
+  /** Whether what was seen so far is enough to judge by. */
+  protected get isTelling(): boolean {
     return this.history.reads.length > 500 && this.counts.l4 > 0;
   }
 
