@@ -107,9 +107,9 @@ export interface Opened {
 }
 
 /**
- * Opens an app, in this order: the settings are checked; the directory is opened and claimed, or waited for; the
- * invalidation log continues from what L3 stored; the server is prepared, where one is configured; everything is
- * connected; then the app starts. Rejects with LaneCacheError for bad settings, and leaves nothing open.
+ * Opens an app. It checks the settings first. Then it opens and claims the directory, or waits for it. The invalidation
+ * log continues from what L3 stored. Last, it prepares the server, where one is configured, connects everything and
+ * starts. Rejects with LaneCacheError for bad settings, and leaves nothing open.
  */
 export async function createLaneCache(
   settings: LaneName | LaneCacheOptions | undefined,

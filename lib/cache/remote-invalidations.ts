@@ -4,7 +4,7 @@ import type { GuardedTier } from './guarded-tier.js';
 import type { Invalidations } from './invalidate.js';
 import type { SharedContext, LaneContext } from './lane-context.js';
 
-/** `server`: what Redis tells, of the lanes that instances share. `host`: what the processes of the directory tell, of all lanes. */
+/** `server`: records from Redis, of the lanes that instances share. `host`: records from the processes of the directory, of all lanes. */
 type Source = 'server' | 'host';
 
 /** Applies the invalidations of other instances to this one. */

@@ -106,7 +106,7 @@ abstract class Page {
     @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
   ) {}
 
-  /** Fastify tells paths with a slash at their end from those without, and Nest declares none with one. */
+  /** Fastify treats paths with and without a slash at their end as different, and Nest declares none with one. */
   onModuleInit(): void {
     const { httpAdapter } = this.host;
     const { initialConfig }: { readonly initialConfig?: FastifyConfig } = Object(httpAdapter?.getInstance());

@@ -30,9 +30,9 @@ export function defaultKey(
  *
  * Types count (`1` and `'1'`, a `Date` and its text, a hole and `undefined`, `-0` and `0`), and so do trailing
  * `undefined` and the order in a `Map` or `Set`; the order of an object's keys does not, nor whether a plain object has
- * a prototype. Returns `undefined` if there is anything but plain data, Date, Map, Set, RegExp, URL, bytes and instances
- * of `listed` classes (such as functions, symbols, other instances or accessors), a cycle, more than 500 levels of
- * nesting, or an encoding of over 4 million characters.
+ * a prototype. Plain data, Date, Map, Set, RegExp, URL, bytes and instances of `listed` classes can be encoded. Returns
+ * `undefined` for anything else (such as functions, symbols, other instances or accessors), for a cycle, for more than
+ * 500 levels of nesting, and for an encoding of over 4 million characters.
  */
 export function canonicalArguments(args: readonly unknown[], listed: ListedClasses = NO_CLASSES): string | undefined {
   if (args.length === 1) {

@@ -1,4 +1,4 @@
-/** Milliseconds. An entry that costs nothing could never be told from another. */
+/** Milliseconds. Entries that cost nothing could not be ordered. */
 const LEAST_COST = 0.001;
 const BUCKETS_PER_DOUBLING = 8;
 const BUCKETS = 512;

@@ -10,7 +10,7 @@ import type { Capacity, ShadowName } from './shadow.js';
 /** How a tier finds what goes first. lru: the least recently used. named: `victim` names it. scan: the first by recency that `keeps` gives up. */
 type EvictionOrder = 'lru' | 'named' | 'scan';
 
-/** What a tier tells of one lane, and asks when the lane is beyond its limits. */
+/** What a tier reports of one lane, and asks when the lane is beyond its limits. */
 export interface Keeper {
   readonly order: EvictionOrder;
   /** The tier holds the entry from here on. */

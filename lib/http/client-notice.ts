@@ -20,7 +20,7 @@ const NOTHING = Symbol('nothing');
 const PARTIAL = 206;
 const NOT_MODIFIED = 304;
 
-/** Tells clients, and caches on the way, what they may do with one answer. */
+/** Sets the headers that say what clients, and caches on the way, may do with one answer. */
 export class ClientNotice implements ResponseWatcher {
   private source: AnswerSource = MISS;
   private requester: Requester['kind'] = 'unknown';

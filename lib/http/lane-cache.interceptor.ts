@@ -31,7 +31,7 @@ type Found = StoredResponse | Unshared | undefined;
  * `Cache-Control`, `Vary`, `Age` and `Cache-Status`. `@CacheResponse()` binds it. Bound by hand to a route or a
  * controller, it caches with the lane's own rules; bound to the whole app, only what has `@CacheResponse()`.
  *
- * These go past the cache, counted with their reason: requests of which it cannot be told who asks (see `varyBy`), with
+ * These go past the cache, counted with their reason: requests whose sender cannot be known (see `varyBy`), with
  * a body, for a range or for an invalid host. So do streams, routes that send the response themselves, answers with
  * cookies, and what the handler's `Cache-Control` keeps out of the cache.
  */

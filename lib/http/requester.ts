@@ -9,12 +9,12 @@ import type { Route } from './route.js';
 
 /** Who asks. */
 export type Requester =
-  /** Nothing tells this request from others: it shares answers with those of which the same is true. */
+  /** Nothing identifies the sender: the request shares answers with all others of that kind. */
   | { readonly kind: 'anyone' }
   /** The route says that its answers are the same for all. */
   | { readonly kind: 'all' }
   | { readonly kind: 'named'; readonly names: readonly VaryName[] }
-  /** It cannot be told, so nothing is shared. */
+  /** The sender cannot be known, so nothing is shared. */
   | { readonly kind: 'unknown'; readonly reason: BypassReason };
 
 /** Whom a stored answer may be given to. */

@@ -160,7 +160,7 @@ function checkNames(routes: readonly Route[]): void {
   }
 }
 
-/** Without keys of their own two routes are told apart by their URLs, and by their hosts where these count. */
+/** Without keys of their own two routes differ by their URLs, and by their hosts where these count. */
 function mayShareKeys(a: Route, b: Route): boolean {
   const [one, other] = [a.rules.key, b.rules.key];
   if (one === undefined && other === undefined) {
@@ -174,7 +174,7 @@ function mayShareKeys(a: Route, b: Route): boolean {
 /** What stands for the key of a route that has none: its path. */
 const ANY_PATH = '/{path}';
 
-/** Values may be any text, so that only what stands before the first one tells two templates apart. */
+/** Values may be any text, so that only what stands before the first one makes two templates differ. */
 function mayRenderAlike(one: string, other: string): boolean {
   const begins = (text: string, template: string): boolean =>
     template.includes('{') && text.startsWith(fixedPart(template));

@@ -155,7 +155,7 @@ function headOfHandler(before: Headers, after: Headers): HandlerHead {
   return { headers, removed };
 }
 
-/** Only `varyHeaders` states what the handler reads. Whom nothing tells from others sent neither of the personal headers. */
+/** Only `varyHeaders` states what the handler reads. A sender that nothing identifies sent neither of the personal headers. */
 function variesBeyond(vary: HeaderValue | undefined, { exchange, route, requester }: Keeping): boolean {
   const middleware = fieldNames(exchange.before.headers['vary']).filter((name) => OF_THE_MIDDLEWARE.has(name));
   const absent = requester.kind === 'anyone' ? ['authorization', 'cookie'] : [];

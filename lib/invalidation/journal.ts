@@ -34,7 +34,7 @@ export interface LogState {
   readonly place?: StoredPlace | undefined;
 }
 
-/** A place in the log of the host. The checksum of the record before it tells whether it is a place of this history. */
+/** A place in the log of the host. The checksum of the record before it shows whether it is a place of this history. */
 export interface StoredPlace {
   readonly generation: string;
   readonly position: number;

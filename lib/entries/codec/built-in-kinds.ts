@@ -280,7 +280,7 @@ const arrayBufferKind: Kind<ArrayBuffer> = {
 };
 
 const typedArrayPrototype: object = Object.getPrototypeOf(Uint8Array.prototype);
-/** Its getter reads the internal slot that tells typed arrays apart. */
+/** Its getter reads the internal slot that names the kind of typed array. */
 const typedArrayTag = Object.getOwnPropertyDescriptor(typedArrayPrototype, Symbol.toStringTag);
 
 /** The name of the view by what it is, whatever its prototype says. Undefined if it is none. */

@@ -3,13 +3,17 @@ import { Script } from '../client/redis-client.js';
 /**
  * Checkpoints on the server. KEYS 1 is the root of all names: they share its hash tag, and so its node.
  *
- * `root:sequence` counts saves; `root:counters` (hash) the versions of each id; `root:ids:<id>` (sorted set) its
- * versions; `root:v:<id>:<version>` (hash) a version: draft, sequence, marks, state. `root:by:<label>` (sorted sets)
- * hold members `<sequence>:<id>:<version>` by order, time, expiry, lane and workflow, and by each label of the metadata
- * in the order of saving and by time. `root:epochs` (hash) counts how often each workflow was invalidated,
- * `root:removed` (hash) has the position up to which the versions of a workflow are gone while they are being removed,
- * `root:finished` (set) the finished workflows, `root:lease:<id>` the token that holds the lease on an id, and
- * `root:labelled` the position up to which metadata is indexed.
+ * - `root:sequence` counts saves.
+ * - `root:counters` (hash): the versions of each id
+ * - `root:ids:<id>` (sorted set): its versions
+ * - `root:v:<id>:<version>` (hash): a version, with its draft, sequence, marks and state
+ * - `root:by:<label>` (sorted sets): members `<sequence>:<id>:<version>` by order, time, expiry, lane and workflow, and
+ *   by each label of the metadata in the order of saving and by time
+ * - `root:epochs` (hash): how often each workflow was invalidated
+ * - `root:removed` (hash): the position up to which the versions of a workflow are gone while they are being removed
+ * - `root:finished` (set): the finished workflows
+ * - `root:lease:<id>`: the token that holds the lease on an id
+ * - `root:labelled`: the position up to which metadata is indexed
  */
 const NAMES = `
 local root = KEYS[1]

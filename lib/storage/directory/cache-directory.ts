@@ -30,9 +30,12 @@ interface LaneCacheDirectoryOptions {
 
 /**
  * The directory of an app:
- * `l3/` and `checkpoints/`: the owner's environments; `claims/`: which process owns them; `sessions/<pid>-<random>/`: one
- * for each living process; `missed-*`: notes for the next owner; `outbox-*`: records for other machines; `*.bad-*`:
- * quarantines.
+ * - `l3/` and `checkpoints/`: the owner's environments
+ * - `claims/`: which process owns them
+ * - `sessions/<pid>-<random>/`: one for each living process
+ * - `missed-*`: notes for the next owner
+ * - `outbox-*`: records for other machines
+ * - `*.bad-*`: quarantines
  */
 export class LaneCacheDirectory {
   readonly root: string;

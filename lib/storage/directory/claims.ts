@@ -70,7 +70,7 @@ export interface ActiveLock {
 /** One's own announced claim. */
 export interface Claim {
   readonly id: string;
-  /** Tells the others that the directory is owned now. */
+  /** Announces to the others that the directory is owned now. */
   enter(): Promise<void>;
   /** Whether the file is still in its place: removing the directory removes the claim as well. */
   isHeld(): Promise<boolean>;

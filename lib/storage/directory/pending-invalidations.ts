@@ -133,7 +133,7 @@ const MISSED_PREFIX = 'missed-';
 
 /**
  * Notes, durably, that a process which does not own the persistent tier invalidated something that the tier did not
- * learn of. Whoever opens the tier and finds a note must void it first, then delete the note. Throws `StorageFault`.
+ * learn of. A process that opens the tier and finds a note voids the tier first, then deletes the note. Throws `StorageFault`.
  */
 export const noteMissed = async (root: string): Promise<string> => {
   const path = join(root, `${MISSED_PREFIX}${randomId()}`);

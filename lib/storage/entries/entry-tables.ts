@@ -6,13 +6,13 @@ const END = Number.MAX_VALUE;
 
 /**
  * The rows of entries in an environment. All rows of an entry change in one transaction, so none is ever out of step:
- * `records`: physical key -> the record's bytes, or a reference to its parts;
- * `parts`: [lane, sequence, index] -> a part of a long record;
- * `places`: physical key -> sequence;
- * `recency`: [lane, sequence] -> the entry's row, the least recently used first;
- * `expiry`: [lane, expiresAt, sequence] -> the key;
- * `usage`: lane -> what it holds;
- * `eviction`: lane -> what its eviction goes on with after a restart.
+ * - `records`: physical key -> the record's bytes, or a reference to its parts
+ * - `parts`: [lane, sequence, index] -> a part of a long record
+ * - `places`: physical key -> sequence
+ * - `recency`: [lane, sequence] -> the entry's row, the least recently used first
+ * - `expiry`: [lane, expiresAt, sequence] -> the key
+ * - `usage`: lane -> what it holds
+ * - `eviction`: lane -> what its eviction goes on with after a restart
  */
 export class EntryTables {
   readonly records: Table;
@@ -199,7 +199,7 @@ function decodeKey(bytes: Uint8Array): string {
 
 /** For values of 16 MiB and more LMDB returns its live map, so no value may be that long. */
 const PART_BYTES = 15 * 1024 * 1024;
-/** Shorter than any record, so the length of the row tells which it is. */
+/** Shorter than any record, so the length of the row shows which it is. */
 const REFERENCE_BYTES = 12;
 
 /** Where the parts of a long value lie. */

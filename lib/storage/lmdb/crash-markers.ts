@@ -19,7 +19,7 @@ export interface Unclosed {
 
 /**
  * Files that mark how far opening a directory has come. A process that finds `opening` knows that the last attempt died
- * on it, and does not run into the same crash. `running` has what tells a mere kill from harm to the file.
+ * on it, and does not run into the same crash. `running` holds what distinguishes a killed process from harm to the file.
  */
 export class CrashMarkers {
   private constructor(

@@ -9,7 +9,7 @@ import { endianness } from 'node:os';
 /** Why a directory is set aside. */
 export class CorruptError extends Error {}
 
-/** What a directory may be opened for. `cause` tells why not for more. */
+/** What a directory may be opened for. `cause` says why not for more. */
 export type Trust =
   { readonly may: 'write'; readonly onTrust: boolean } | { readonly may: 'read'; readonly cause: string };
 
