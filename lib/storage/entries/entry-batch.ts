@@ -16,7 +16,7 @@ import type { Table, TableKey, Transaction } from '../environment.js';
 
 /** An entry that changes with this batch: as it is stored, and as it will be. */
 interface Draft {
-  readonly lane: string;
+  readonly physical: string;
   readonly stored: EntryRow | undefined;
   readonly row: EntryRow | undefined;
   /** The bytes to store, if they are new. */
@@ -29,8 +29,8 @@ interface Draft {
  * What is written in the end is only the difference: an entry that came and went within the batch leaves no trace.
  */
 export class EntryBatch {
-  /** By physical key, in the order of the new sequences. */
-  private readonly drafts = new Map<string, Draft>();
+  /** By lane and key, those of a lane in the order of their new sequences. The hash of a key is known, that of its physical key is not. */
+  private readonly drafts = new Map<string, Map<string, Draft>>();
   private readonly extra: { readonly table: Table; readonly key: TableKey; readonly value: Uint8Array | undefined }[] =
     [];
 
@@ -45,28 +45,28 @@ export class EntryBatch {
   isProbe = false;
 
   get isEmpty(): boolean {
-    return this.drafts.size === 0 && this.extra.length === 0 && !this.isProbe;
+    return !this.hasDrafts && this.extra.length === 0 && !this.isProbe;
   }
 
   find(lane: string, key: string): EntryRow | undefined {
-    const physical = physicalKey(lane, key);
-    const draft = this.drafts.get(physical);
-    return draft === undefined ? this.tables.row(lane, physical) : draft.row;
+    const draft = this.draftOf(lane, key);
+    return draft === undefined ? this.tables.row(lane, physicalKey(lane, key)) : draft.row;
   }
 
   /** Whether the stored row, as read from the tables, still holds within this batch. */
   isUntouched(lane: string, row: EntryRow): boolean {
-    return !this.drafts.has(physicalKey(lane, row.key));
+    return this.draftOf(lane, row.key) === undefined;
   }
 
   /** The lane's entries that came or were used within this batch, the least recently used first. */
   *newest(lane: string): Iterable<EntryRow> {
-    for (const draft of this.drafts.values()) if (draft.lane === lane && draft.row !== undefined) yield draft.row;
+    for (const { row } of this.drafts.get(lane)?.values() ?? []) if (row !== undefined) yield row;
   }
 
-  /** `physical`: the record's physical key. `bytes` may be its compressed bytes. */
-  put(lane: string, physical: string, record: StoredRecord, bytes: Uint8Array): void {
-    const draft = this.drafts.get(physical);
+  /** `bytes`: those of the record, perhaps compressed. */
+  put(lane: string, record: StoredRecord, bytes: Uint8Array): void {
+    const draft = this.draftOf(lane, record.key);
+    const physical = draft?.physical ?? physicalKey(lane, record.key);
     const stored = draft === undefined ? this.tables.indexed(lane, physical) : draft.stored;
     const count = this.count(lane, draft === undefined ? stored : draft.row, bytes.length);
     const sequence = ++count.sequence;
@@ -85,14 +85,14 @@ export class EntryBatch {
       sequence,
       parts: countParts(bytes.length),
     };
-    this.stage(physical, { lane, stored, row, bytes });
+    this.stage(lane, key, { physical, stored, row, bytes });
     this.keeperOf(lane)?.stored(row);
   }
 
   /** Whether there was something to remove. */
   remove(lane: string, key: string): boolean {
-    const physical = physicalKey(lane, key);
-    const draft = this.drafts.get(physical);
+    const draft = this.draftOf(lane, key);
+    const physical = draft?.physical ?? physicalKey(lane, key);
     const stored = draft === undefined ? this.tables.row(lane, physical) : draft.stored;
     const row = draft === undefined ? stored : draft.row;
     if (row !== undefined) this.drop(lane, physical, stored, row);
@@ -102,23 +102,23 @@ export class EntryBatch {
 
   /** Removes the entry of a row that was just found: stored and untouched, or one of `newest`. */
   evict(lane: string, row: EntryRow): void {
-    const physical = physicalKey(lane, row.key);
-    const draft = this.drafts.get(physical);
+    const draft = this.draftOf(lane, row.key);
+    const physical = draft?.physical ?? physicalKey(lane, row.key);
     this.drop(lane, physical, draft === undefined ? row : draft.stored, row);
     this.keeperOf(lane)?.evicted(row.key);
   }
 
   /** Moves the entry to the young end of the order of recency. */
   touch(lane: string, key: string, uses: number): void {
-    const physical = physicalKey(lane, key);
-    const draft = this.drafts.get(physical);
+    const draft = this.draftOf(lane, key);
+    const physical = draft?.physical ?? physicalKey(lane, key);
     const stored = draft === undefined ? this.tables.row(lane, physical) : draft.stored;
     const row = draft === undefined ? stored : draft.row;
     if (row === undefined) return;
     const sequence = ++this.usage.of(lane).sequence;
     this.usage.note(lane);
     const moved: EntryRow = { ...row, sequence, touchedAt: this.now, accessCount: row.accessCount + uses };
-    this.stage(physical, { lane, stored, row: moved, bytes: draft?.bytes });
+    this.stage(lane, key, { physical, stored, row: moved, bytes: draft?.bytes });
   }
 
   /** A row of another table that must come to be together with the entries. */
@@ -131,9 +131,11 @@ export class EntryBatch {
   }
 
   writeTo(transaction: Transaction): void {
-    for (const [physical, draft] of this.drafts) {
-      if (draft.stored !== undefined) this.dropOld(transaction, physical, draft.stored, draft);
-      if (draft.row !== undefined) this.putNew(transaction, physical, draft.row, draft);
+    for (const [lane, drafts] of this.drafts) {
+      for (const draft of drafts.values()) {
+        if (draft.stored !== undefined) this.dropOld(transaction, lane, draft.stored, draft);
+        if (draft.row !== undefined) this.putNew(transaction, lane, draft.row, draft);
+      }
     }
     for (const { table, key, value } of this.extra) {
       if (value === undefined) transaction.remove(table, key);
@@ -142,7 +144,7 @@ export class EntryBatch {
     this.usage.writeTo(transaction, this.now);
   }
 
-  private dropOld(transaction: Transaction, physical: string, old: EntryRow, { lane, row }: Draft): void {
+  private dropOld(transaction: Transaction, lane: string, old: EntryRow, { physical, row }: Draft): void {
     transaction.remove(this.tables.recency, [lane, old.sequence]);
     if (row?.recordSequence !== old.recordSequence) {
       transaction.remove(this.tables.expiry, [lane, finite(old.expiresAt), old.recordSequence]);
@@ -155,7 +157,7 @@ export class EntryBatch {
     }
   }
 
-  private putNew(transaction: Transaction, physical: string, row: EntryRow, { lane, bytes }: Draft): void {
+  private putNew(transaction: Transaction, lane: string, row: EntryRow, { physical, bytes }: Draft): void {
     transaction.put(this.tables.places, physical, encodeSequence(row.sequence));
     transaction.put(this.tables.recency, [lane, row.sequence], encodeEntryRow(row));
     if (bytes === undefined) return;
@@ -168,12 +170,23 @@ export class EntryBatch {
 
   private drop(lane: string, physical: string, stored: EntryRow | undefined, row: EntryRow): void {
     this.count(lane, row, undefined);
-    this.stage(physical, { lane, stored, row: undefined, bytes: undefined });
+    this.stage(lane, row.key, { physical, stored, row: undefined, bytes: undefined });
   }
 
-  private stage(physical: string, draft: Draft): void {
-    this.drafts.delete(physical);
-    this.drafts.set(physical, draft);
+  private draftOf(lane: string, key: string): Draft | undefined {
+    return this.drafts.get(lane)?.get(key);
+  }
+
+  private get hasDrafts(): boolean {
+    for (const drafts of this.drafts.values()) if (drafts.size > 0) return true;
+    return false;
+  }
+
+  private stage(lane: string, key: string, draft: Draft): void {
+    let drafts = this.drafts.get(lane);
+    if (drafts === undefined) this.drafts.set(lane, (drafts = new Map()));
+    drafts.delete(key);
+    drafts.set(key, draft);
   }
 
   private count(lane: string, old: EntryRow | undefined, newBytes: number | undefined): { sequence: number } {

@@ -109,7 +109,7 @@ export class EntryStore {
     const writer = this.writers.get(lane);
     if (writer === undefined) throw new TypeError(`The store has no rules for lane '${lane}'.`);
     if (this.queue.waitingBytes >= MAX_WAITING_BYTES) return 'backlog';
-    const put = new QueuedPut({ lane, record, physical: physicalKey(lane, record.key) }, writer, this.pending, settled);
+    const put = new QueuedPut({ lane, record }, writer, this.pending, settled);
     this.pending.add(put);
     this.queue.push(put);
     return 'queued';
@@ -124,11 +124,10 @@ export class EntryStore {
   async removeKeys(lane: string, keys: readonly string[]): Promise<number> {
     const keeper = this.options.lanes.get(lane)?.keeper;
     for (const key of keys) keeper?.removed(key);
-    const removals: PendingRemoval[] = [];
+    const removals: PendingChange[] = [];
     for (const key of keys) {
-      const physical = physicalKey(lane, key);
-      const isThere = this.pending.latest(physical) !== undefined || this.tables.has(physical);
-      if (isThere) removals.push({ key, physical, bytes: undefined });
+      if (this.pending.latest(lane, key) === undefined && !this.tables.has(physicalKey(lane, key))) continue;
+      removals.push({ lane, key, bytes: undefined });
     }
     if (removals.length === 0) return 0;
     let found = 0;
@@ -280,9 +279,8 @@ export class EntryStore {
   }
 
   private bytesOf(lane: string, key: string): Uint8Array | undefined {
-    const physical = physicalKey(lane, key);
-    const latest = this.pending.latest(physical);
-    return latest === undefined ? this.tables.record(lane, physical) : latest.bytes;
+    const latest = this.pending.latest(lane, key);
+    return latest === undefined ? this.tables.record(lane, physicalKey(lane, key)) : latest.bytes;
   }
 
   private dropDamaged(lane: string, key: string, error: unknown): undefined {
@@ -330,30 +328,28 @@ export interface EntryPlace {
 }
 
 /** The change of a key that waits: the bytes of its record, or none for a removal. */
-interface PendingChange {
-  readonly physical: string;
+interface PendingChange extends EntryPlace {
   readonly bytes: Uint8Array | undefined;
 }
 
-interface PendingRemoval extends PendingChange {
-  readonly key: string;
-}
-
-/** The latest change of each key that was accepted and is not settled, by physical key. */
+/** The latest change of each key that was accepted and is not settled. */
 class PendingChanges {
-  private readonly changes = new Map<string, PendingChange>();
+  private readonly lanes = new Map<string, Map<string, PendingChange>>();
 
-  latest(physical: string): PendingChange | undefined {
-    return this.changes.size === 0 ? undefined : this.changes.get(physical);
+  latest(lane: string, key: string): PendingChange | undefined {
+    return this.lanes.get(lane)?.get(key);
   }
 
   add(change: PendingChange): void {
-    this.changes.set(change.physical, change);
+    let changes = this.lanes.get(change.lane);
+    if (changes === undefined) this.lanes.set(change.lane, (changes = new Map()));
+    changes.set(change.key, change);
   }
 
   /** From now on the tables are read, unless a later change of the key waits. */
   end(change: PendingChange): void {
-    if (this.changes.get(change.physical) === change) this.changes.delete(change.physical);
+    const changes = this.lanes.get(change.lane);
+    if (changes?.get(change.key) === change) changes.delete(change.key);
   }
 }
 
@@ -365,24 +361,24 @@ class QueuedPut implements QueuedChange, PendingChange {
   readonly isRemoval = false;
   readonly standsAlone = false;
   ready: Promise<void> | undefined;
-  readonly physical: string;
+  readonly lane: string;
+  readonly key: string;
   /** As it was accepted. */
   readonly bytes: Uint8Array;
-  private readonly lane: string;
   private readonly record: StoredRecord;
   private toStore: Uint8Array;
   private compressLate: number | undefined;
   private isPut = false;
 
   constructor(
-    { lane, record, physical }: { readonly lane: string; readonly record: StoredRecord; readonly physical: string },
+    { lane, record }: { readonly lane: string; readonly record: StoredRecord },
     private readonly writer: LaneWriter,
     private readonly pending: PendingChanges,
     private readonly settled: ((fault: StorageFault | undefined) => void) | undefined,
   ) {
     this.lane = lane;
+    this.key = record.key;
     this.record = record;
-    this.physical = physical;
     this.bytes = record.bytes;
     this.toStore = record.bytes;
     const { compressFrom } = writer;
@@ -400,7 +396,7 @@ class QueuedPut implements QueuedChange, PendingChange {
   }
 
   get puts(): EntryPlace {
-    return { lane: this.lane, key: this.record.key };
+    return this;
   }
 
   settle(fault: StorageFault | undefined): void {
@@ -411,7 +407,7 @@ class QueuedPut implements QueuedChange, PendingChange {
   apply(batch: EntryBatch): boolean {
     if (!this.isPut) {
       if (this.compressLate !== undefined) this.compressNow(this.compressLate);
-      this.writer.put(batch, this.physical, this.record, this.toStore);
+      this.writer.put(batch, this.record, this.toStore);
       this.isPut = true;
     }
     return this.writer.evict(batch);
@@ -452,9 +448,9 @@ class LaneWriter {
   }
 
   /** A record larger than the whole lane is not stored, and the one that it would replace is removed. */
-  put(batch: EntryBatch, physical: string, record: StoredRecord, bytes: Uint8Array): void {
+  put(batch: EntryBatch, record: StoredRecord, bytes: Uint8Array): void {
     if (bytes.length > this.rules.maxBytes) batch.remove(this.lane, record.key);
-    else batch.put(this.lane, physical, record, bytes);
+    else batch.put(this.lane, record, bytes);
   }
 
   /** Returns whether there may be more to evict with the next batch. */

@@ -158,24 +158,29 @@ export function encodeEntryRow(row: EntryRow): Uint8Array {
 
 /** Throws on bytes that `encodeEntryRow` did not write. */
 function decodeEntryRow(bytes: Uint8Array, sequence: number): EntryRow {
-  const row = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const [key, ...tags]: string[] = JSON.parse(row.toString('utf8', HEADER_BYTES));
+  const row = bufferOf(bytes);
+  const texts: string[] = JSON.parse(row.toString('utf8', HEADER_BYTES));
+  const key = texts.shift();
   if (key === undefined) throw new RangeError('an index row without a key');
-  const number = (index: number): number => row.readDoubleLE(index * NUMBER_BYTES);
   return {
     key,
-    tags,
-    sizeBytes: number(0),
-    birth: number(1),
-    computeMs: number(2),
-    storedAt: number(3),
-    expiresAt: number(4),
-    touchedAt: number(5),
-    accessCount: number(6),
-    recordSequence: number(7),
+    tags: texts,
+    sizeBytes: row.readDoubleLE(0),
+    birth: row.readDoubleLE(NUMBER_BYTES),
+    computeMs: row.readDoubleLE(2 * NUMBER_BYTES),
+    storedAt: row.readDoubleLE(3 * NUMBER_BYTES),
+    expiresAt: row.readDoubleLE(4 * NUMBER_BYTES),
+    touchedAt: row.readDoubleLE(5 * NUMBER_BYTES),
+    accessCount: row.readDoubleLE(6 * NUMBER_BYTES),
+    recordSequence: row.readDoubleLE(7 * NUMBER_BYTES),
     sequence,
-    parts: number(8),
+    parts: row.readDoubleLE(8 * NUMBER_BYTES),
   };
+}
+
+/** The same memory. */
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 export function encodeSequence(sequence: number): Uint8Array {
@@ -185,7 +190,7 @@ export function encodeSequence(sequence: number): Uint8Array {
 }
 
 function decodeSequence(bytes: Uint8Array): number {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).readDoubleLE(0);
+  return bufferOf(bytes).readDoubleLE(0);
 }
 
 /** As JSON, which keeps lone surrogates that UTF-8 would lose. */
@@ -194,7 +199,7 @@ export function encodeKey(key: string): Uint8Array {
 }
 
 function decodeKey(bytes: Uint8Array): string {
-  return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
+  return JSON.parse(bufferOf(bytes).toString('utf8'));
 }
 
 /** For values of 16 MiB and more LMDB returns its live map, so no value may be that long. */
@@ -227,7 +232,7 @@ export function encodeReference(reference: PartsReference): Uint8Array {
 /** `undefined` when the row is the value itself. */
 function decodeReference(row: Uint8Array): PartsReference | undefined {
   if (row.length !== REFERENCE_BYTES) return undefined;
-  const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength);
+  const bytes = bufferOf(row);
   return { recordSequence: bytes.readDoubleLE(0), parts: bytes.readUInt32LE(8) };
 }
 
@@ -289,7 +294,7 @@ function encodeCount(count: LaneCount): Uint8Array {
 
 function decodeCount(row: Uint8Array): LaneCount {
   if (row.length !== ROW_BYTES) throw new StorageFault('damaged', 'the counts of a lane cannot be read');
-  const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength);
+  const bytes = bufferOf(row);
   return { entries: bytes.readDoubleLE(0), sizeBytes: bytes.readDoubleLE(8), sequence: bytes.readDoubleLE(16) };
 }
 

@@ -35,7 +35,7 @@ export class NoChange implements QueuedChange {
 }
 
 /** A batch with this much in it does not wait for more. */
-const FULL = { changes: 128, bytes: 1024 * 1024 };
+const FULL = { changes: 256, bytes: 1024 * 1024 };
 /**
  * How long a put waits for others. Most requests have a turn of the event loop of their own, and a commit for each entry costs
  * more than writing the entry. What waits can be read already.

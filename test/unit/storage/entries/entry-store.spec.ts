@@ -539,7 +539,7 @@ describe('puts of several turns of the event loop', () => {
 
   it('wait no longer once many have come', async () => {
     const { store, commits } = setUpCounting();
-    await putInTurns(store, 130);
+    await putInTurns(store, 260);
     await nextTurn();
     expect(commits).toHaveBeenCalled();
   });
