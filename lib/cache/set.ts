@@ -40,8 +40,12 @@ export async function setMany(
   const { entries, call } = given;
   const since = shared.log.follow(lane);
   try {
-    const latest = await latestOfEach(entries, lane);
-    const stored = await bySlices(shared.clock, latest, (slice) =>
+    const latest = new LatestEntries(lane);
+    for (let from = 0; from < entries.length; from += CHECKED_AT_ONCE) {
+      if (from > 0) await nextTurn();
+      latest.add(entries.slice(from, from + CHECKED_AT_ONCE));
+    }
+    const stored = await bySlices(shared.clock, latest.all, (slice) =>
       setSlice(context, invalidations, { slice, call, since }),
     );
     return stored.reduce((sum, count) => sum + count, 0);
@@ -53,22 +57,21 @@ export async function setMany(
 /** Keys that are checked between two turns of the event loop. A check takes a fraction of a microsecond. */
 const CHECKED_AT_ONCE = 2_048;
 
-async function latestOfEach(
-  entries: readonly (readonly [key: string, value: unknown])[],
-  lane: string,
-): Promise<readonly (readonly [key: string, value: unknown])[]> {
-  const places = new Map<string, number>();
-  const latest: (readonly [key: string, value: unknown])[] = [];
-  for (let from = 0; from < entries.length; from += CHECKED_AT_ONCE) {
-    if (from > 0) await nextTurn();
-    for (const entry of entries.slice(from, from + CHECKED_AT_ONCE)) {
-      const [key, value] = [checkKey(entry[0], lane), entry[1]];
-      const place = places.get(key) ?? latest.length;
-      places.set(key, place);
-      latest[place] = [key, value];
+/** Entries that were handed in, each key's last one in the place of its first. */
+class LatestEntries {
+  readonly all: (readonly [key: string, value: unknown])[] = [];
+  private readonly places = new Map<string, number>();
+
+  constructor(private readonly lane: string) {}
+
+  add(entries: readonly (readonly [key: string, value: unknown])[]): void {
+    for (const entry of entries) {
+      const [key, value] = [checkKey(entry[0], this.lane), entry[1]];
+      const place = this.places.get(key) ?? this.all.length;
+      this.places.set(key, place);
+      this.all[place] = [key, value];
     }
   }
-  return latest;
 }
 
 interface GivenSlice {

@@ -1,0 +1,98 @@
+import { describe, expect, it } from '@jest/globals';
+import { LaneApp } from '../../support/lane-app.js';
+
+const pairs = (count: number, value: (n: number) => unknown = (n) => n): [string, unknown][] =>
+  Array.from({ length: count }, (_, n) => [`k${n}`, value(n)]);
+
+/** A list whose reading runs `act`. */
+const acting = (act: () => void): unknown[] =>
+  Object.defineProperty([0], 0, {
+    enumerable: true,
+    get: () => {
+      act();
+      return 1;
+    },
+  });
+
+describe('the values of one call', () => {
+  it('count from the step of the call on, and each key has its last one', async () => {
+    const cache = new LaneApp().manager();
+    const storing = cache.setMany([...pairs(3), ['k0', 'last']]);
+    expect(cache.getIfPresent('k0')).toBe('last');
+    expect(await storing).toBe(3);
+  });
+
+  it('are counted without those that are refused, and all are removed before', async () => {
+    const cache = new LaneApp().manager();
+    await cache.setMany(pairs(3));
+    expect(await cache.setMany(pairs(3, (n) => (n === 1 ? () => 1 : 'new')))).toBe(2);
+    expect([...(await cache.getMany(['k0', 'k1', 'k2']))]).toEqual([
+      ['k0', 'new'],
+      ['k2', 'new'],
+    ]);
+    expect(cache.getMetrics().refused.unstorable).toBe(1);
+  });
+
+  it('are not stored at all if one of the keys is wrong', async () => {
+    const cache = new LaneApp().manager();
+    await expect(cache.setMany([...pairs(5_000), ['', 1]])).rejects.toMatchObject({ code: 'KEY_INVALID' });
+    expect(cache.getMetrics().l1.entries).toBe(0);
+  });
+
+  it('are taken from the list as it was at the call', async () => {
+    const cache = new LaneApp().manager();
+    const list = pairs(300);
+    const storing = cache.setMany(list);
+    list.length = 0;
+    expect(await storing).toBe(300);
+  });
+
+  it('give way to what reading one of them invalidates', async () => {
+    const cache = new LaneApp().manager();
+    const tag = (): void => void cache.invalidate('k0');
+    await cache.setMany([
+      ['k0', 0],
+      ['k1', acting(tag)],
+    ]);
+    expect(cache.getIfPresent('k0')).toBeUndefined();
+    expect(cache.getIfPresent('k1')).toEqual([1]);
+  });
+
+  it('give way to what reading one of them stores', async () => {
+    const cache = new LaneApp().manager();
+    const newer = (): void => void cache.set('k0', 'newer');
+    await cache.setMany([
+      ['k0', 'older'],
+      ['k1', acting(newer)],
+    ]);
+    expect(cache.getIfPresent('k0')).toBe('newer');
+  });
+
+  it.each<readonly [string, (cache: ReturnType<LaneApp['manager']>) => Promise<unknown>, unknown]>([
+    ['invalidates', (cache) => cache.invalidate('k2'), undefined],
+    ['stores', (cache) => cache.set('k2', 'newer'), 'newer'],
+    ['invalidates by tag', (cache) => cache.invalidateByTag('t'), undefined],
+  ])('give way to what a listener %s when one of them is stored', async (_, act, left) => {
+    const cache = new LaneApp().manager();
+    const acts: Promise<unknown>[] = [];
+    cache.events.on('store', ({ key }) => {
+      if (key === 'k0') acts.push(act(cache));
+    });
+    await cache.setMany(pairs(4), { tags: ['t'] });
+    await Promise.all(acts);
+    expect(await cache.get('k2')).toBe(left);
+    expect(cache.getMetrics().refused.fenced).toBeGreaterThan(0);
+  });
+
+  it('leave what a listener stores for a key that was refused', async () => {
+    const cache = new LaneApp().manager();
+    cache.events.on('refuse', () => void cache.set('k1', 'newer'));
+    const invalidate = (): void => void cache.invalidate('k0');
+    await cache.setMany([
+      ['k0', 0],
+      ['k1', 'older'],
+      ['k2', acting(invalidate)],
+    ]);
+    expect(await cache.get('k1')).toBe('newer');
+  });
+});

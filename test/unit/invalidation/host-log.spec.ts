@@ -1,0 +1,114 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { LifeClock, systemClock } from '../../../lib/clock/clock.js';
+import { HostLog } from '../../../lib/invalidation/host-log.js';
+import type { SharedRecord } from '../../../lib/invalidation/shared-log.js';
+import { FolderOnDisk, LogFiles } from '../../../lib/storage/host-log/log-files.js';
+import { StorageBench } from '../../support/storage.js';
+
+const DONE = Promise.resolve();
+
+describe('the records of one call', () => {
+  const bench = new StorageBench();
+  const logs: HostLog[] = [];
+  afterEach(async () => {
+    await Promise.all(logs.splice(0).map((log) => log.close()));
+    await bench.dispose();
+  });
+
+  const open = async (directory: string) => {
+    const followed: SharedRecord[] = [];
+    const log = new HostLog({
+      folder: new FolderOnDisk(directory),
+      clock: systemClock,
+      life: new LifeClock(systemClock),
+      journal: () => undefined,
+      ownsL3: () => false,
+      changed: () => undefined,
+    });
+    logs.push(log);
+    await log.open();
+    const follow = (record: SharedRecord): Promise<void> => {
+      followed.push(record);
+      return DONE;
+    };
+    log.start({ follow, drop: () => DONE, bar: () => undefined }, undefined);
+    return { log, followed };
+  };
+
+  /** What the file of the log has, record by record. */
+  const bodiesIn = async (directory: string, append: () => Promise<unknown>): Promise<readonly string[]> => {
+    const files = await LogFiles.open(new FolderOnDisk(directory));
+    const bodies: string[] = [];
+    await append();
+    files.follow(
+      (body) => bodies.push(body),
+      () => undefined,
+    );
+    files.close();
+    return bodies;
+  };
+
+  const keys = (count: number, more = ''): SharedRecord[] =>
+    Array.from({ length: count }, (_, n) => ({ kind: 'key', lane: 'a', subject: `key:${n}${more}` }));
+  const subjectsOf = (records: readonly SharedRecord[]): string[] => records.map(({ subject }) => subject);
+
+  it('share a record of the file, and every process follows each of them in order', async () => {
+    const directory = await bench.path('log');
+    const [writer, reader] = [await open(directory), await open(directory)];
+    const bodies = await bodiesIn(directory, async () => writer.log.publish(keys(60), DONE));
+    expect(bodies).toHaveLength(1);
+    reader.log.look();
+    expect(subjectsOf(reader.followed)).toEqual(subjectsOf(keys(60)));
+    expect(writer.followed).toEqual([]);
+  });
+
+  it('are kept apart by kind and lane', async () => {
+    const directory = await bench.path('log');
+    const [writer, reader] = [await open(directory), await open(directory)];
+    const mixed: SharedRecord[] = [
+      { kind: 'key', lane: 'a', subject: 'x' },
+      { kind: 'key', lane: 'b', subject: 'x' },
+      { kind: 'tag', lane: null, subject: 'x' },
+    ];
+    await writer.log.publish(mixed, DONE);
+    reader.log.look();
+    expect(reader.followed).toMatchObject(mixed);
+  });
+
+  it('fit into the file also with the longest keys', async () => {
+    const directory = await bench.path('log');
+    const [writer, reader] = [await open(directory), await open(directory)];
+    // In JSON, each of these characters takes six.
+    const long = keys(64, '\u0001'.repeat(60_000));
+    await writer.log.publish(long, DONE);
+    reader.log.look();
+    expect(subjectsOf(reader.followed)).toEqual(subjectsOf(long));
+  });
+
+  it('are none of those that may be offered before all have come round', async () => {
+    const directory = await bench.path('log');
+    const { log } = await open(directory);
+    const publishing = log.publish(keys(3), DONE);
+    expect(subjectsOf(log.unechoed())).toEqual(subjectsOf(keys(3)));
+    const offer = log.offerable({ lane: 'a', key: 'key:2', tags: [] });
+    expect(offer).toBeInstanceOf(Promise);
+    expect(log.offerable({ lane: 'a', key: 'other', tags: [] })).toEqual(log.place);
+    await publishing;
+    expect(log.unechoed()).toEqual([]);
+    expect(await offer).toEqual(log.place);
+  });
+
+  it.each([
+    ['names nothing', (head: string) => `${head},[]]`],
+    ['names something else than a text', (head: string) => `${head},["x",7]]`],
+    ['names one number', (head: string) => `${head},7]`],
+  ])('may have named everything where one %s', async (_, bodyOf) => {
+    const directory = await bench.path('log');
+    const { log, followed } = await open(directory);
+    const files = await LogFiles.open(new FolderOnDisk(directory));
+    await files.segment.append([bodyOf('["somebody",1,1,"key","a"')]);
+    files.close();
+    log.look();
+    expect(followed).toMatchObject([{ kind: 'all', lane: null }]);
+  });
+});
