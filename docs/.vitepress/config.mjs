@@ -11,7 +11,17 @@ const GROUPS = {
   Start: ['getting-started', 'migration'],
   'The cache': ['lanes', 'decorators', 'invalidation', 'http', 'testing'],
   Checkpoints: ['workflows', 'checkpoints'],
-  'In production': ['deployment', 'platforms', 'operating', 'dashboard', 'troubleshooting', 'errors'],
+  'In production': [
+    'deployment',
+    'platforms',
+    'operating',
+    'metrics',
+    'command-line',
+    'endpoints',
+    'dashboard',
+    'troubleshooting',
+    'errors',
+  ],
   'In depth': ['storage', 'distributed', 'scaling', 'eviction', 'compression', 'performance'],
   'The source': ['architecture', 'decisions'],
 };

@@ -168,7 +168,7 @@ describe('the alerts', () => {
   const rules = text.split(/^ {6}- alert: /m).slice(1);
 
   it('are about metrics that exist, with labels that they have', () => {
-    const rows = readFileSync(join(ROOT, 'docs/operating.md'), 'utf8').split('\n');
+    const rows = readFileSync(join(ROOT, 'docs/metrics.md'), 'utf8').split('\n');
     const known = new Map(
       rows.flatMap((row) => {
         const [, metrics = '', labels = ''] = row.split('|');
