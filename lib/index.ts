@@ -103,7 +103,7 @@ export type { RetentionOptions } from './checkpoints/retention.js';
 export { CheckpointCleanupTask } from './housekeeping/checkpoint-cleanup.task.js';
 
 export { LaneCacheMetrics } from './metrics/lane-cache-metrics.js';
-export type { HostReport, MetricsReport } from './metrics/lane-cache-metrics.js';
+export type { HostReport, MetricsReport, SharedReport } from './metrics/lane-cache-metrics.js';
 export type { LaneMetrics, TierMetrics } from './events/lane-metrics.js';
 export type {
   IsoTime,

@@ -12,7 +12,7 @@ export type {
 export type { LaneMetrics } from '../../lib/events/lane-metrics.js';
 export type { NumbersFrame } from '../../lib/http/live-numbers.js';
 export type { OperationResult } from '../../lib/http/operation-routes.js';
-export type { HostReport, MetricsReport } from '../../lib/metrics/lane-cache-metrics.js';
+export type { HostReport, InstanceReport, MetricsReport } from '../../lib/metrics/lane-cache-metrics.js';
 export type {
   EntryPage,
   InvalidationPreview,

@@ -49,6 +49,7 @@ import {
 } from './app-context.js';
 import type { Disk } from './disk-port.js';
 import type { LaneCacheOptions } from './options.js';
+import type { InstanceIdentity } from '../redis/instances.js';
 import { openShared, type SharedBackend } from './redis-options.js';
 
 /** The public cache of one app: one lane of it, from which the others can be reached. */
@@ -134,6 +135,12 @@ export async function createLaneCache(
     await disk.close();
     throw error;
   }
+}
+
+/** What the other instances see of this one. */
+function identityOf({ clock, options }: AppContext): InstanceIdentity {
+  const since = new Date(clock.now()).toISOString();
+  return { host: hostname(), pid: process.pid, version: options.version ?? '', since };
 }
 
 /** What the log says of an app that has started. */
@@ -226,6 +233,7 @@ export class App implements LaneCacheApp {
       faults,
       checkpoints,
       host: () => disk.host,
+      ...(backend !== undefined && { shared: () => backend.sharedReport }),
     });
     this.sweeper = new Sweeper({
       clock,
@@ -276,8 +284,10 @@ export class App implements LaneCacheApp {
       const field = 'storage.sweepEvery';
       this.sweeper.start(sweepEvery === undefined ? SWEEP_EVERY_MS : toMilliseconds(sweepEvery, { field }));
     }
-    if (this.follower !== undefined) await backend?.start(this.follower);
-    else await this.shareEntries();
+    if (this.follower !== undefined) {
+      await backend?.start(this.follower);
+      backend?.announce(identityOf(this.context));
+    } else await this.shareEntries();
     for (const laneContext of this.laneContexts.values()) fillFromL3(laneContext);
   }
 
@@ -311,6 +321,7 @@ export class App implements LaneCacheApp {
           ? undefined
           : { path: root, checkpoints: checkpointsDirectory(options) || join(root, 'checkpoints') },
       retention: options.checkpoints === false ? undefined : (options.checkpoints?.retention ?? {}),
+      instances: async () => (await this.opened.backend?.instances()) ?? [],
     });
   }
 

@@ -9,6 +9,8 @@ import type { DistributedOptions } from './options.js';
 import type { AppContext } from './app-context.js';
 import { toMilliseconds, type Duration } from '../lanes/units.js';
 import type { CachePolicy } from '../lanes/policy.js';
+import type { InstanceReport, SharedReport } from '../metrics/lane-cache-metrics.js';
+import type { InstanceIdentity } from '../redis/instances.js';
 import type { RedisBackendOptions } from '../redis/redis-backend.js';
 import type { SharedLane } from '../redis/tier/record-envelope.js';
 import type { SharedLog } from '../invalidation/shared-log.js';
@@ -22,6 +24,9 @@ export interface SharedBackend {
   readonly checkpoints: CheckpointStore;
   start(follower: RemoteInvalidations): Promise<void>;
   takenOver(): Promise<void>;
+  readonly sharedReport: SharedReport;
+  announce(identity: InstanceIdentity): void;
+  instances(): Promise<readonly InstanceReport[]>;
   close(): Promise<void>;
 }
 

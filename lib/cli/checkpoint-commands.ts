@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import type { CheckpointFilter, CheckpointInfo, CheckpointStatus } from '../checkpoints/checkpoint.js';
 import { TIER_NAMES, type TierName } from '../entries/tier-name.js';
 import type { LaneMetrics } from '../events/lane-metrics.js';
-import type { HostReport } from '../metrics/lane-cache-metrics.js';
+import type { HostReport, InstanceReport } from '../metrics/lane-cache-metrics.js';
 import type { ShownCheckpoint } from '../operations/operations.js';
 import type { AppAccess } from './app-access.js';
 import type { CommandContext } from './command-context.js';
@@ -20,18 +20,21 @@ import {
   type Column,
 } from './texts.js';
 
-/** `status`: who owns the directory, the processes, the tiers, and checkpoints in numbers. */
+/** `status`: who owns the directory, the processes, the instances, the tiers, and checkpoints in numbers. */
 export async function status(context: CommandContext): Promise<void> {
   await context.with(async ({ operations, kind }) => {
     const all = await operations.status();
     const { lanes, host } = await operations.metrics();
+    const instances = kind === 'live' ? await operations.instances() : [];
     const { lane } = context.options;
     const counts = lane === undefined ? all : ofLane(all, lane);
     const tiers = tierStates(Object.values(lanes).filter((one) => lane === undefined || one.lane === lane));
     const shownHost = kind === 'live' && host !== undefined ? { host } : {};
-    context.show({ ...counts, ...shownHost, tiers }, () =>
+    const shownInstances = instances.length > 0 ? { instances } : {};
+    context.show({ ...counts, ...shownHost, ...shownInstances, tiers }, () =>
       [
         ...(kind === 'live' && host !== undefined ? [hostText(host, context.terminal)] : []),
+        ...(instances.length > 0 ? [instancesText(instances, context.terminal)] : []),
         tiersText(tiers, context.terminal),
         statusText(counts, context.terminal),
       ].join('\n\n'),
@@ -84,6 +87,33 @@ function hostText({ directory, role, processes, log }: HostReport, { paint, colu
   ]);
   return `${head}\n\n${fittedTable(columns, [{ head: 'process' }, { head: 'role' }, { head: 'since', leftOut: 2 }, { head: 'version', leftOut: 1 }], rows)}`;
 }
+
+function instancesText(instances: readonly InstanceReport[], { paint, columns }: Terminal): string {
+  const shared =
+    instances.length === 1
+      ? 'No other instance reports to the server.'
+      : `${many(instances.length, 'instance')} share the server.`;
+  const rows = instances.map(({ host, pid, isSelf, isConnected, lagMs, behind, reportedMs, version }) => [
+    shownMiddle(host, 40),
+    isSelf ? `${pid} (this)` : pid,
+    isConnected ? paint('green', 'connected') : paint('yellow', 'disconnected'),
+    spanText(lagMs),
+    many(behind, 'record'),
+    isSelf ? 'now' : `${spanText(reportedMs)} ago`,
+    version === '' ? '-' : shown(version, 40),
+  ]);
+  return `${wrapped(shared, columns)}\n\n${fittedTable(columns, INSTANCE_COLUMNS, rows)}`;
+}
+
+const INSTANCE_COLUMNS: readonly Column[] = [
+  { head: 'host', least: 8 },
+  { head: 'process' },
+  { head: 'state' },
+  { head: 'lag' },
+  { head: 'behind' },
+  { head: 'reported', leftOut: 1 },
+  { head: 'version', leftOut: 2 },
+];
 
 function ofLane({ state, reason, lanes }: CheckpointStatus, lane: string): CheckpointStatus {
   const inLane = Object.hasOwn(lanes, lane) ? lanes[lane] : undefined;

@@ -1,6 +1,6 @@
 import type { CheckpointInfo } from '../checkpoints/checkpoint.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
-import type { HostReport } from '../metrics/lane-cache-metrics.js';
+import type { HostReport, InstanceReport } from '../metrics/lane-cache-metrics.js';
 import type { Operations } from '../operations/operations.js';
 import {
   readCleanup,
@@ -66,6 +66,14 @@ export const OPERATION_ROUTES: readonly OperationRoute[] = [
     summary: 'The processes that share the directory, and how far this one follows their log.',
     input: [],
     answer: async (app, _, role) => hostFor((await app.metrics()).host, role) ?? {},
+  },
+  {
+    method: 'GET',
+    path: 'instances',
+    needs: 'open',
+    summary: 'The instances that share the server, and how far each follows the invalidations of the others.',
+    input: [],
+    answer: async (app, _, role) => ({ items: (await app.instances()).map((one) => instanceFor(one, role)) }),
   },
   {
     method: 'GET',
@@ -285,6 +293,11 @@ function hostFor(host: HostReport | undefined, role: Role): object | undefined {
     processes: host.processes.map(({ role: of, since, version }) => ({ role: of, since, version })),
     log: host.log,
   };
+}
+
+/** Without guards without the names of hosts, and without the ids of processes. */
+function instanceFor({ host, pid, ...rest }: InstanceReport, role: Role): object {
+  return role === 'open' ? rest : { host, pid, ...rest };
 }
 
 async function doctor(app: Operations, query: unknown, role: Role): Promise<object> {

@@ -13,6 +13,7 @@ export class RemoteOperations implements Operations {
 
   readonly describe: Operations['describe'] = () => this.soon('describe');
   readonly metrics: Operations['metrics'] = () => this.soon('metrics');
+  readonly instances: Operations['instances'] = () => this.soon('instances');
   readonly status: Operations['status'] = () => this.soon('status');
   readonly doctor: Operations['doctor'] = (...args) => this.soon('doctor', ...args);
   readonly search: Operations['search'] = (...args) => this.soon('search', ...args);

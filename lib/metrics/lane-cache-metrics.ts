@@ -19,6 +19,33 @@ export interface MetricsReport {
   readonly faults: FaultCounts;
   /** The processes that share the directory. Absent without a directory. */
   readonly host?: HostReport;
+  /** How this instance follows those that share the server. Absent without a server. */
+  readonly shared?: SharedReport;
+}
+
+/** How an instance follows the invalidations that the instances of an app share through Redis. */
+export interface SharedReport {
+  readonly isConnected: boolean;
+  /**
+   * For how many ms the instance has not been known to have every record. It asks about every 300 ms, so less than that is
+   * no lag. Before the first connection: since it started.
+   */
+  readonly lagMs: number;
+  /** How many records the server is known to have that this instance has not followed. */
+  readonly behind: number;
+}
+
+/** One of the instances that share a server. */
+export interface InstanceReport extends SharedReport {
+  readonly host: string;
+  readonly pid: number;
+  /** The app's `version`. */
+  readonly version: string;
+  readonly since: IsoTime;
+  /** Whether this instance has made the list. */
+  readonly isSelf: boolean;
+  /** How many ms ago it reported this: instances do so every 5 s. One that was killed is listed for a minute. */
+  readonly reportedMs: number;
 }
 
 /** The processes of one directory, as one of them sees them. */
@@ -57,6 +84,8 @@ interface MetricsSources {
   readonly checkpoints?: () => Promise<ReadonlyMap<string, CheckpointUse>>;
   /** The processes of the directory; absent without one. */
   readonly host?: () => HostReport | undefined;
+  /** The instances of the server; absent without one. */
+  readonly shared?: () => SharedReport | undefined;
   /** Loads the optional peer prom-client; replaced in tests. */
   readonly promClient?: PromClientLoader;
 }
@@ -96,8 +125,14 @@ export class LaneCacheMetrics implements MetricsReader {
   report(): MetricsReport {
     const lanes = Array.from(this.sources.lanes.keys(), (lane) => [lane, this.lane(lane)] as const);
     const host = this.sources.host?.();
-    const { faults } = this;
-    return { timestamp: this.now(), lanes: Object.fromEntries(lanes), faults, ...(host !== undefined && { host }) };
+    const shared = this.sources.shared?.();
+    return {
+      timestamp: this.now(),
+      lanes: Object.fromEntries(lanes),
+      faults: this.faults,
+      ...(host !== undefined && { host }),
+      ...(shared !== undefined && { shared }),
+    };
   }
 
   /** The page that Prometheus scrapes. Throws OPTIONS_INVALID if prom-client is not installed. */
@@ -116,13 +151,14 @@ export class LaneCacheMetrics implements MetricsReader {
   }
 
   private get page(): PrometheusPage {
-    const { counters: all, checkpoints, promClient } = this.sources;
-    return (this.openedPage ??= new PrometheusPage(
-      () => [...all].map(([lane, counters]) => ({ metrics: this.lane(lane), counters })),
+    const { counters: all, checkpoints, shared, promClient } = this.sources;
+    return (this.openedPage ??= new PrometheusPage({
+      lanes: () => [...all].map(([lane, counters]) => ({ metrics: this.lane(lane), counters })),
       checkpoints,
-      () => this.faults,
-      promClient,
-    ));
+      faults: () => this.faults,
+      shared,
+      load: promClient,
+    }));
   }
 
   private get faults(): FaultCounts {

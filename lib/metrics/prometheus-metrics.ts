@@ -16,6 +16,12 @@ export interface ScrapedLane {
   readonly checkpoints?: CheckpointUse;
 }
 
+/** How an instance follows the others that share the server, at the moment of the scrape. */
+export interface ScrapedInstance {
+  readonly lagMs: number;
+  readonly behind: number;
+}
+
 /** One line of the page. */
 export interface Sample {
   readonly labels: Readonly<Record<string, string | number>>;
@@ -37,6 +43,7 @@ export type MetricDefinition =
       readonly source: 'checkpoints';
       readonly samples: (lane: string, use: CheckpointUse) => readonly Sample[];
     })
+  | (MetricHead & { readonly source: 'shared'; readonly samples: (shared: ScrapedInstance) => readonly Sample[] })
   | (MetricHead & { readonly source: 'faults'; readonly samples: (counts: FaultCounts) => readonly Sample[] });
 
 const COMPUTE_SECONDS = 'lane_cache_compute_seconds';
@@ -91,6 +98,20 @@ export const PROMETHEUS_METRICS: readonly MetricDefinition[] = [
     type: 'counter',
     source: 'faults',
     samples: (counts) => Object.entries(counts).map(([collaborator, value]) => ({ labels: { collaborator }, value })),
+  },
+  {
+    name: 'lane_cache_shared_log_lag_seconds',
+    help: 'For how long it has not been known that every shared invalidation is followed.',
+    type: 'gauge',
+    source: 'shared',
+    samples: ({ lagMs }) => [{ labels: {}, value: lagMs / 1_000 }],
+  },
+  {
+    name: 'lane_cache_shared_log_behind',
+    help: 'Shared invalidations that are known of, and not followed yet.',
+    type: 'gauge',
+    source: 'shared',
+    samples: ({ behind }) => [{ labels: {}, value: behind }],
   },
 ];
 

@@ -5,6 +5,7 @@ import {
   type CheckpointUse,
   type MetricDefinition,
   type Sample,
+  type ScrapedInstance,
   type ScrapedLane,
 } from './prometheus-metrics.js';
 
@@ -18,17 +19,22 @@ interface PromRegistry {
 }
 
 const PROM_CLIENT: string = 'prom-client';
+const loadPromClient: PromClientLoader = () => import(PROM_CLIENT);
+
+/** What a scrape reads. */
+interface PageSources {
+  readonly lanes: () => readonly ScrapedLane[];
+  readonly checkpoints: (() => Promise<ReadonlyMap<string, CheckpointUse>>) | undefined;
+  readonly faults: () => FaultCounts;
+  readonly shared: (() => ScrapedInstance | undefined) | undefined;
+  readonly load: PromClientLoader | undefined;
+}
 
 /** The numbers as prom-client metrics. They are read at each scrape, not kept beside the counters. */
 export class PrometheusPage {
   private own: Promise<PromRegistry> | undefined;
 
-  constructor(
-    private readonly lanes: () => readonly ScrapedLane[],
-    private readonly checkpoints: (() => Promise<ReadonlyMap<string, CheckpointUse>>) | undefined,
-    private readonly faults: () => FaultCounts,
-    private readonly load: PromClientLoader = () => import(PROM_CLIENT),
-  ) {}
+  constructor(private readonly sources: PageSources) {}
 
   /** The page in the text format. Throws OPTIONS_INVALID if prom-client is missing. */
   async text(): Promise<string> {
@@ -62,7 +68,7 @@ export class PrometheusPage {
 
   private async loadPromClient(): Promise<unknown> {
     try {
-      return await this.load();
+      return await (this.sources.load ?? loadPromClient)();
     } catch (cause) {
       throw missingPromClient(cause);
     }
@@ -70,9 +76,14 @@ export class PrometheusPage {
 
   /** The lines of one metric now. */
   async scrape(definition: MetricDefinition): Promise<readonly Sample[]> {
-    if (definition.source === 'counters') return this.lanes().flatMap(definition.samples);
-    if (definition.source === 'faults') return definition.samples(this.faults());
-    const checkpoints = await this.checkpoints?.();
+    const { sources } = this;
+    if (definition.source === 'counters') return sources.lanes().flatMap(definition.samples);
+    if (definition.source === 'faults') return definition.samples(sources.faults());
+    if (definition.source === 'shared') {
+      const shared = sources.shared?.();
+      return shared === undefined ? [] : definition.samples(shared);
+    }
+    const checkpoints = await sources.checkpoints?.();
     if (checkpoints === undefined) return [];
     return [...checkpoints].flatMap(([lane, use]) => definition.samples(lane, use));
   }

@@ -30,6 +30,7 @@ interface AppOperationsOptions {
   readonly directory?: { readonly path: string; readonly checkpoints: string } | undefined;
   /** Absent without checkpoints. */
   readonly retention: RetentionOptions | undefined;
+  readonly instances: Operations['instances'];
 }
 
 const BATCH = 200;
@@ -54,6 +55,8 @@ export class AppOperations implements Operations {
   };
 
   readonly metrics: Operations['metrics'] = async () => this.app.metrics.report();
+
+  readonly instances: Operations['instances'] = () => this.app.instances();
 
   readonly status: Operations['status'] = () => this.app.checkpoints.getCheckpointCacheStatus();
 

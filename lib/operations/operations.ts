@@ -14,7 +14,7 @@ import type {
 import type { LowerTierName, TierName } from '../entries/tier-name.js';
 import type { Finding } from '../errors/finding.js';
 import type { CachePolicy } from '../lanes/policy.js';
-import type { MetricsReport } from '../metrics/lane-cache-metrics.js';
+import type { InstanceReport, MetricsReport } from '../metrics/lane-cache-metrics.js';
 
 /** The process that answers. */
 export interface AppDescription {
@@ -112,6 +112,8 @@ export interface ShownValue {
 export interface Operations {
   describe(): Promise<AppDescription>;
   metrics(): Promise<MetricsReport>;
+  /** The instances that share the server: the one that answers, then the others. Empty without a server. */
+  instances(): Promise<readonly InstanceReport[]>;
   status(): Promise<CheckpointStatus>;
   /** What is wrong, with the counters of one lane or of all. */
   doctor(lane?: string): Promise<readonly Finding[]>;
@@ -151,6 +153,7 @@ export const LANE_CACHE_OPERATIONS: unique symbol = Symbol.for('nestjs-lane-cach
 const OPERATIONS = [
   'describe',
   'metrics',
+  'instances',
   'status',
   'doctor',
   'explain',

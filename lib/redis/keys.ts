@@ -16,6 +16,7 @@ export class KeySpace {
   readonly tags: string;
   readonly patterns: string;
   readonly released: string;
+  readonly instances: string;
   private readonly root: string;
   private readonly rootOfEntries: string;
 
@@ -34,6 +35,7 @@ export class KeySpace {
     this.tags = `${this.root}:tags`;
     this.patterns = `${this.root}:patterns`;
     this.released = `${this.root}:released`;
+    this.instances = `${this.root}:instances`;
   }
 
   /** In the order in which every script of the log takes them. */

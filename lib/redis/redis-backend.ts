@@ -6,6 +6,7 @@ import { BackOff } from '../clock/retry.js';
 import { KeepAlive } from '../clock/keep-alive.js';
 import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
+import type { InstanceReport, SharedReport } from '../metrics/lane-cache-metrics.js';
 import type { LogJournal } from '../invalidation/journal.js';
 import type { LogFollower, Outbox, SharedLog } from '../invalidation/shared-log.js';
 import type { DistributedTier } from '../tiers/distributed-tier.js';
@@ -14,6 +15,7 @@ import { CheckpointConnection, RedisCheckpointStore } from './checkpoints/redis-
 import { CursorHistory, AppliedInvalidations } from './shared-log/applied-records.js';
 import { FreshnessWindow, ServerTime, Staleness } from './shared-log/freshness.js';
 import { KeySpace } from './keys.js';
+import { Instances, type InstanceIdentity } from './instances.js';
 import { Leases } from './leases.js';
 import { LogSubscriber } from './shared-log/subscriber.js';
 import { RecordEnvelope, type SharedLane, RecordSeal } from './tier/record-envelope.js';
@@ -74,6 +76,9 @@ export class RedisBackend {
   readonly turns: Turns;
   private readonly shared: RedisSharedLog;
   private readonly leases: Leases;
+  private readonly roster: Instances;
+  /** Monotonic ms: every record up to then has been followed. */
+  private followedUpTo: number;
   private store: CheckpointStore | undefined;
   private readonly cursors = new CursorHistory();
   private readonly applied: AppliedInvalidations;
@@ -163,6 +168,8 @@ export class RedisBackend {
     });
     const connection = (): Connection | undefined => this.connection;
     this.leases = new Leases({ keys, connection });
+    this.followedUpTo = clock.monotonic();
+    this.roster = new Instances({ keys, clock, id: log.by, connection, own: () => this.sharedReport });
     const written = (): Promise<void> => this.tier.flush();
     this.turns = new LeasedTurns({ table: this.leases, clock, written, hold: this.hold });
   }
@@ -193,6 +200,22 @@ export class RedisBackend {
     return this.hold.during(started);
   }
 
+  /** How this instance follows the others. */
+  get sharedReport(): SharedReport {
+    const lagMs = Math.max(0, Math.round(this.settings.clock.monotonic() - this.followedUpTo));
+    return { isConnected: this.connection !== undefined, lagMs, behind: this.line?.behind ?? 0 };
+  }
+
+  /** Reports this instance to the others from now on. */
+  announce(identity: InstanceIdentity): void {
+    if (!this.isClosed) this.roster.announce(identity);
+  }
+
+  /** This instance and the others that report to the server. */
+  instances(): Promise<readonly InstanceReport[]> {
+    return this.roster.list();
+  }
+
   /** The shared checkpoints. They connect when they are first used. */
   get checkpoints(): CheckpointStore {
     const { clock, events, labelsOf } = this.settings;
@@ -213,7 +236,7 @@ export class RedisBackend {
     if (this.isClosed) return;
     this.isClosed = true;
     await this.tier.flush().catch(() => undefined);
-    await this.store?.close();
+    await Promise.all([this.roster.leave(), this.store?.close()]);
     this.turn({ state: 'off', reason: 'closed' }, 'closed');
     this.staleness.stop();
     this.opened?.fail(new Error('closed'));
@@ -243,6 +266,7 @@ export class RedisBackend {
   private caughtUp(connection: Connection, asOf: number): void {
     // A failed connection may still deliver replies that were on their way.
     if (this.isClosed || connection !== this.opened) return;
+    this.followedUpTo = Math.max(this.followedUpTo, asOf);
     this.staleness.freshAsOf(asOf);
     this.freshness.caughtUpAsOf(asOf);
     if (this.connection === connection) return;

@@ -69,7 +69,10 @@ export class LaneApp extends App {
     const shared = share?.(parts);
     const nothing = (): Promise<void> => Promise.resolve();
     const checkpoints = disk.checkpoints();
-    const backend = shared && { ...shared, checkpoints, start: nothing, takenOver: nothing, close: nothing };
+    const backend = shared && {
+      ...{ ...shared, checkpoints, start: nothing, takenOver: nothing, close: nothing },
+      ...{ sharedReport: { isConnected: true, lagMs: 0, behind: 0 }, announce: nothing, instances: async () => [] },
+    };
     super(context, { disk, log, backend });
     this.clock = clock;
     this.log = log;

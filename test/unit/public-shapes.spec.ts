@@ -166,8 +166,15 @@ describe('numbers', () => {
       readonly lanes: Lanes<LaneMetrics>;
       readonly faults: main.FaultCounts;
       readonly host?: main.HostReport;
+      readonly shared?: main.SharedReport;
     }
     same<main.MetricsReport, Report>(true);
+    interface Shared {
+      readonly isConnected: boolean;
+      readonly lagMs: number;
+      readonly behind: number;
+    }
+    same<main.SharedReport, Shared>(true);
   });
 
   it('of a measurement keep theirs', () => {

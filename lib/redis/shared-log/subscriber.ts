@@ -56,6 +56,8 @@ export class LogSubscriber {
   private handshakeAt = -Infinity;
   /** The state of the log at the last handshake, until it has been reached. */
   private ahead: { readonly sequence: number; readonly asOf: number } | undefined;
+  /** The newest record on the server at the last handshake. */
+  private newest = 0;
   private gatherMs = GATHER_MS.first;
   private endGathering: () => void = () => undefined;
 
@@ -137,6 +139,7 @@ export class LogSubscriber {
     const greeted = { keys, trustPersistence, seen, patternsKnown, timeoutMs: HEARD_WITHIN_MS };
     const handshake = await shakeHandsWith(connection.follower, greeted);
     serverTime.observe(askedAt, handshake.time, life.now());
+    this.newest = handshake.cursor.sequence;
     return handshake;
   }
 
@@ -193,6 +196,11 @@ export class LogSubscriber {
     if (records.length > 0) this.storeCursor();
     this.reportCaughtUp(connection);
     return records.length;
+  }
+
+  /** How many records the server is known to have that were not followed. */
+  get behind(): number {
+    return Math.max(0, this.newest - this.reached);
   }
 
   private get reached(): number {

@@ -80,6 +80,8 @@ describe('the registry of an app', () => {
       lane_cache_checkpoints: 'gauge',
       lane_cache_checkpoint_bytes: 'gauge',
       lane_cache_faults_total: 'counter',
+      lane_cache_shared_log_lag_seconds: 'gauge',
+      lane_cache_shared_log_behind: 'gauge',
     });
     expect(registry.registered).toHaveLength(types.size);
     expect(registry.registered.every(({ help }) => help.endsWith('.'))).toBe(true);
