@@ -47,6 +47,7 @@ export { LaneType } from './lanes/policy.js';
 export type * from './lanes/lane-names.js';
 export type {
   CachePolicy,
+  CompressionOptions,
   DiskTierPolicy,
   DistributedTierPolicy,
   FreshnessOptions,

@@ -80,7 +80,7 @@ function settingsOf(
 }
 
 const sharedLane = ([lane, { policy }]: readonly [string, { readonly policy: CachePolicy }]): [string, SharedLane] => {
-  const { compression, maxEntryBytes, l4 } = policy;
-  const compressFrom = compression.enabled ? compression.minBytes : undefined;
-  return [lane, { compressFrom, maxEntryBytes, coalesces: l4.coalesce === 'cluster' }];
+  const { maxEntryBytes, l4 } = policy;
+  const compression = policy.compression.enabled ? policy.compression : undefined;
+  return [lane, { compression, maxEntryBytes, coalesces: l4.coalesce === 'cluster' }];
 };

@@ -117,7 +117,7 @@ function policyText({ l1, l2, l3, ttlMs, maxEntryBytes, eviction, compression }:
     `ttl ${spanText(ttlMs)}`,
     eviction,
   ];
-  return `policy: ${[...rules, ...(compression.enabled ? ['compressed'] : [])].join(', ')}`;
+  return `policy: ${[...rules, ...(compression.enabled ? [`compressed by ${compression.codec}`] : [])].join(', ')}`;
 }
 
 function limits({ maxEntries, maxBytes }: CachePolicy['l1']): string {

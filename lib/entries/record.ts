@@ -1,12 +1,5 @@
-import { promisify } from 'node:util';
-import {
-  brotliCompress,
-  brotliCompressSync,
-  brotliDecompress,
-  brotliDecompressSync,
-  constants,
-  crc32,
-} from 'node:zlib';
+import { crc32 } from 'node:zlib';
+import { algorithmOf, compress, type Compression, type CompressionCodec } from './compression.js';
 
 /*
  * A record is an entry as bytes, the same in every tier (numbers are little-endian):
@@ -50,8 +43,10 @@ const AT_TEXTS = 80;
 
 /** Flag: all texts are UTF-16, because one of them is not well formed. */
 const WIDE_TEXT = 1;
-/** Flag: the value is compressed. */
+/** Flag: the value is compressed, by brotli. */
 const COMPRESSED = 2;
+/** Flag, beside COMPRESSED: by zstd. */
+const ZSTD = 4;
 
 /** The content of a record. */
 export interface RecordFields {
@@ -85,9 +80,19 @@ export class RecordDamaged extends Error {
   override readonly name = 'RecordDamaged';
 }
 
-/** The checksum is correct, but only a newer version of the library reads the format. */
+/** The checksum is correct, but only a newer version of the library, or of Node, reads the record. It is a miss, and no damage. */
 export class RecordUnknown extends Error {
   override readonly name = 'RecordUnknown';
+}
+
+/** What `open` reads. Undefined for a record that is unknown here. */
+export function ifKnown<T>(open: () => T): T | undefined {
+  try {
+    return open();
+  } catch (error) {
+    if (error instanceof RecordUnknown) return undefined;
+    throw error;
+  }
 }
 
 export function encodeRecord(fields: RecordFields): Uint8Array {
@@ -239,23 +244,28 @@ function readTags(record: Buffer, from: number, end: number, encoding: BufferEnc
 }
 
 function expand(record: Buffer, options: ExpansionOptions): DecodedRecord {
+  const algorithm = algorithmFor(record);
   try {
-    return withValue(record, brotliDecompressSync(storedValue(record), options));
+    return withValue(record, algorithm.expandNow(storedValue(record), options));
   } catch (cause) {
     throw notExpandable(cause);
   }
 }
 
-// `promisify` returns promises of Node's own realm, which fail `instanceof Promise` inside a test runner. The promises
-// of the async functions `expandInPool` and `compressInPool` belong to this realm.
+function expandInPool(record: Buffer, options: ExpansionOptions): Promise<DecodedRecord> {
+  return algorithmFor(record)
+    .expandInPool(storedValue(record), options)
+    .then((value) => withValue(record, value))
+    .catch((cause: unknown) => {
+      throw notExpandable(cause);
+    });
+}
 
-async function expandInPool(record: Buffer, options: ExpansionOptions): Promise<DecodedRecord> {
-  try {
-    const value = await promisify<Uint8Array, object, Buffer>(brotliDecompress)(storedValue(record), options);
-    return withValue(record, value);
-  } catch (cause) {
-    throw notExpandable(cause);
-  }
+function algorithmFor(record: Buffer): NonNullable<ReturnType<typeof algorithmOf>> {
+  const codec = (record.readUInt8(AT_FLAGS) & ZSTD) === 0 ? 'brotli' : 'zstd';
+  const algorithm = algorithmOf(codec);
+  if (algorithm !== undefined) return algorithm;
+  throw new RecordUnknown(`The value is compressed by ${codec}, which Node ${process.versions.node} does not have.`);
 }
 
 const notExpandable = (cause: unknown): RecordDamaged =>
@@ -265,47 +275,32 @@ interface ExpansionOptions {
   readonly maxOutputLength: number;
 }
 
-/** Brotli stops before it makes more bytes than the header of the record announces. Throws RecordDamaged. */
+/** Expanding stops before it makes more bytes than the header of the record announces. Throws RecordDamaged. */
 function expansionOptions(record: Buffer, maxValueBytes: number): ExpansionOptions {
   const length = valueLengthOf(record);
   if (length >= 0 && length <= maxValueBytes) return { maxOutputLength: Math.max(length, 1) };
   throw new RecordDamaged(`The value would take ${length} bytes, more than ${maxValueBytes}.`);
 }
 
-/** Compressing this much takes a fraction of a millisecond; more is compressed in the thread pool. */
-const COMPRESS_AT_ONCE_BYTES = 32 * 1024;
-/** A compressed value that is longer than this share of the original is not worth expanding at every read. */
-const WORTHWHILE_SHARE = 0.9;
-
 /**
- * The record with its value compressed. Returns the same bytes when the value is shorter than `minBytes`, is already
- * compressed, or would not shrink by a tenth. Values over 32 KB are compressed in the thread pool. Throws RecordDamaged
- * or RecordUnknown.
+ * The record with its value compressed. Returns the same bytes when the value is already compressed, or stays as it is.
+ * Values over 32 KB are compressed in the thread pool. Throws RecordDamaged or RecordUnknown.
  */
-export function compressRecord(bytes: Uint8Array, minBytes: number): Uint8Array | Promise<Uint8Array> {
+export function compressRecord(bytes: Uint8Array, compression: Compression): Uint8Array | Promise<Uint8Array> {
   const record = checkedRecord(bytes);
-  const length = valueLengthOf(record);
-  if (isCompressed(record) || length < minBytes) return bytes;
+  if (isCompressed(record)) return bytes;
   const value = storedValue(record);
-  const shorter = (compressed: Buffer): Uint8Array => {
-    const isWorthwhile = compressed.length <= value.length * WORTHWHILE_SHARE;
-    return isWorthwhile ? compressedRecord(record.subarray(0, record.length - value.length), compressed) : bytes;
-  };
-  return length <= COMPRESS_AT_ONCE_BYTES
-    ? shorter(brotliCompressSync(value, compressionOptions(value)))
-    : compressInPool(value).then(shorter);
+  const head = record.subarray(0, record.length - value.length);
+  const packed = (compressed: Uint8Array | undefined): Uint8Array =>
+    compressed === undefined ? bytes : compressedRecord(head, compressed, compression.codec);
+  const compressed = compress(value, compression);
+  return compressed instanceof Promise ? compressed.then(packed) : packed(compressed);
 }
 
-const compressInPool = async (value: Uint8Array): Promise<Buffer> =>
-  promisify<Uint8Array, object, Buffer>(brotliCompress)(value, compressionOptions(value));
-
-const compressionOptions = (value: Uint8Array): { readonly params: Record<number, number> } => ({
-  params: { [constants.BROTLI_PARAM_QUALITY]: 1, [constants.BROTLI_PARAM_SIZE_HINT]: value.byteLength },
-});
-
-function compressedRecord(head: Buffer, compressedValue: Buffer): Buffer {
+function compressedRecord(head: Buffer, compressedValue: Uint8Array, codec: CompressionCodec): Buffer {
   const record = Buffer.concat([head, compressedValue]);
-  record.writeUInt8(record.readUInt8(AT_FLAGS) | COMPRESSED, AT_FLAGS);
+  const flags = codec === 'zstd' ? COMPRESSED | ZSTD : COMPRESSED;
+  record.writeUInt8(record.readUInt8(AT_FLAGS) | flags, AT_FLAGS);
   record.writeUInt32LE(record.length, AT_LENGTH);
   writeChecksum(record);
   return record;

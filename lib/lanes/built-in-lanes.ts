@@ -30,7 +30,7 @@ const docs: CachePolicy = {
   l3: { enabled: false, maxEntries: 10_000, maxBytes: 128 * MB },
   maxEntryBytes: 4 * MB,
   ttlMs: 300_000,
-  compression: { enabled: true, minBytes: 1_024 },
+  compression: { enabled: true, minBytes: 1_024, codec: 'brotli' },
   targets: { hitRate: [60, 75], speedUp: [5, 10] },
 };
 
@@ -44,7 +44,7 @@ const standard: CachePolicy = {
   l3: { enabled: true, maxEntries: 50_000, maxBytes: 256 * MB },
   maxEntryBytes: 16 * MB,
   ttlMs: 900_000,
-  compression: { enabled: false, minBytes: 1_024 },
+  compression: { enabled: false, minBytes: 1_024, codec: 'brotli' },
   targets: { hitRate: [50, 70], speedUp: [3, 7] },
 };
 
@@ -58,7 +58,7 @@ const heavy: CachePolicy = {
   l3: { enabled: true, maxEntries: 100_000, maxBytes: 512 * MB },
   maxEntryBytes: 64 * MB,
   ttlMs: 1_800_000,
-  compression: { enabled: false, minBytes: 1_024 },
+  compression: { enabled: false, minBytes: 1_024, codec: 'brotli' },
   targets: { hitRate: [40, 60], speedUp: [2, 5] },
 };
 

@@ -1,3 +1,4 @@
+import { algorithmOf } from '../entries/compression.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import {
   type Kind,
@@ -18,6 +19,7 @@ import {
 } from '../options/options-shape.js';
 import type {
   CachePolicy,
+  CompressionOptions,
   DiskTierPolicy,
   DistributedTierPolicy,
   LanePolicyInput,
@@ -95,7 +97,10 @@ export const LANE = defineOptions<LanePolicyInput>(
     }),
     maxEntryBytes: sizeAboveZero,
     ttl: duration,
-    compression: either(flag, defineOptions<{ readonly minBytes?: Size }>('A lane', { minBytes: sizeAboveZero })),
+    compression: either(
+      flag,
+      defineOptions<CompressionOptions>('A lane', { minBytes: sizeAboveZero, codec: oneOf('brotli', 'zstd') }),
+    ),
     isolation,
     eviction: oneOf('lru', 'adaptive'),
     compareEviction: flag,
@@ -174,7 +179,11 @@ export function checkTogether(path: string, { policy, strategy }: ResolvedLane):
     const rule = `is 'adaptive', and the lane has a strategy as well: both decide what is evicted first. Leave one of them out; 'include' and 'exclude' choose what is stored`;
     throw laneError(policy.lane, `${path}.eviction`, rule);
   }
-  const { lane, isolation: isolated, l2, l3, l4, ttlMs, jitterMs } = policy;
+  const { lane, isolation: isolated, l2, l3, l4, ttlMs, jitterMs, compression } = policy;
+  if (compression.enabled && algorithmOf(compression.codec) === undefined) {
+    const rule = `asks for ${compression.codec}, which Node ${process.versions.node} does not have. Run every process of the app with Node 22.15 or later, or choose codec: 'brotli'`;
+    throw laneError(lane, `${path}.compression`, rule);
+  }
   if (isolated === 'shared' && (l2.enabled || l3.enabled || l4.enabled)) {
     const rule = `can be 'shared' only in a lane that lives in memory alone; set enabled: false for l2, l3 and l4, or choose 'frozen' or 'clone'`;
     throw laneError(lane, `${path}.isolation`, rule);
@@ -205,10 +214,10 @@ function diskOf(written: DiskTierPolicy | undefined, base: CachePolicy['l2']): C
 
 function compressionOf(
   written: LanePolicyInput['compression'],
-  { enabled, minBytes }: CachePolicy['compression'],
+  { enabled, minBytes, codec }: CachePolicy['compression'],
 ): CachePolicy['compression'] {
-  if (typeof written !== 'object') return { enabled: written ?? enabled, minBytes };
-  return { enabled: true, minBytes: bytesOf(written.minBytes, minBytes) };
+  if (typeof written !== 'object') return { enabled: written ?? enabled, minBytes, codec };
+  return { enabled: true, minBytes: bytesOf(written.minBytes, minBytes), codec: written.codec ?? codec };
 }
 
 /** Freezes a policy and all below it, in place. */

@@ -65,6 +65,14 @@ export interface FreshnessOptions {
   readonly jitter?: Duration;
 }
 
+/** How a lane compresses values on disk and in Redis. Checkpoints are always compressed by brotli. */
+export interface CompressionOptions {
+  /** Shorter values are stored as they are. Default '1KB'. */
+  readonly minBytes?: Size;
+  /** Default 'brotli', which every Node reads. */
+  readonly codec?: 'brotli' | 'zstd';
+}
+
 /** The options of a lane. Absent fields come from the lane that it extends. */
 export interface LanePolicyInput extends FreshnessOptions {
   /** Default: itself for a built-in lane, 'standard' for a new one. */
@@ -80,8 +88,11 @@ export interface LanePolicyInput extends FreshnessOptions {
   readonly maxEntryBytes?: Size;
   /** How long entries live after the end of their computation. 0 = nothing is stored. */
   readonly ttl?: Duration;
-  /** true = `{ minBytes: '1KB' }`. */
-  readonly compression?: boolean | { readonly minBytes?: Size };
+  /**
+   * true = `{ minBytes: '1KB', codec: 'brotli' }`. `codec: 'zstd'` is smaller and faster, and needs Node 22.15 or later in every
+   * process that reads the lane's entries; the boot fails with LANE_INVALID where Node does not have it.
+   */
+  readonly compression?: boolean | CompressionOptions;
   readonly isolation?: Isolation;
   /**
    * What the lane keeps when it is full. lru: what was used last, exactly. adaptive: what saves the most compute time, in memory
@@ -122,7 +133,11 @@ export interface CachePolicy {
   readonly l4: { readonly enabled: boolean; readonly coalesce: 'process' | 'host' | 'cluster' };
   readonly maxEntryBytes: number;
   readonly ttlMs: number;
-  readonly compression: { readonly enabled: boolean; readonly minBytes: number };
+  readonly compression: {
+    readonly enabled: boolean;
+    readonly minBytes: number;
+    readonly codec: 'brotli' | 'zstd';
+  };
   readonly isolation: Isolation;
   readonly eviction: 'lru' | 'adaptive' | 'strategy';
   readonly compareEviction: boolean;

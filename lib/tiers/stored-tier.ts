@@ -356,7 +356,7 @@ function rulesOf(tier: 'l2' | 'l3', lane: string, { policy, strategy, eviction }
   return {
     maxEntries,
     maxBytes,
-    ...(policy.compression.enabled && { compressFrom: policy.compression.minBytes }),
+    ...(policy.compression.enabled && { compression: policy.compression }),
     ...(eviction !== undefined && { keeper: eviction.keeperOf(tier) }),
     ...(strategy !== undefined && {
       priority: (row, now) => strategy.getEvictionPriority(lane, viewOf(tier, row, now)),

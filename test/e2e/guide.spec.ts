@@ -442,7 +442,7 @@ describe('Compression support', () => {
     await cache.flush();
 
     expect(heavy.getMetrics().l2.sizeBytes).toBeLessThan(standard.getMetrics().l2.sizeBytes / 10);
-    expect(heavy.policy.compression).toEqual({ enabled: true, minBytes: 1_024 });
+    expect(heavy.policy.compression).toEqual({ enabled: true, minBytes: 1_024, codec: 'brotli' });
     expect(await heavy.get('large')).toBe(value);
   });
 });

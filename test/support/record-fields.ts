@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import type { RecordFields } from '../../lib/entries/record.js';
 
 /** An ordinary record, with `changes`. */
@@ -14,3 +15,11 @@ export const recordFields = (changes: Partial<RecordFields> = {}): RecordFields 
   value: Buffer.from('the encoded value'),
   ...changes,
 });
+
+/** The record with the byte at `at` replaced, and a correct checksum. */
+export function forged(bytes: Uint8Array, at: number, byte: number): Buffer {
+  const record = Buffer.from(bytes);
+  record[at] = byte;
+  record.writeUInt32LE(crc32(record.subarray(8), record.readUInt32LE(0)), 4);
+  return record;
+}

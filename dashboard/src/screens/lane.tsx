@@ -90,7 +90,7 @@ function Policy({ metrics: { policy } }: { readonly metrics: LaneMetrics }): VNo
         <dt>Isolation</dt>
         <dd>{isolation}</dd>
         <dt>Compression</dt>
-        <dd>{compression.enabled ? `from ${bytesText(compression.minBytes)}` : 'off'}</dd>
+        <dd>{compression.enabled ? `${compression.codec}, from ${bytesText(compression.minBytes)}` : 'off'}</dd>
         {include.length > 0 && (
           <>
             <dt>Only keys</dt>

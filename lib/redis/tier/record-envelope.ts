@@ -1,10 +1,11 @@
-import { compressRecord, decodeRecordAsync, readHeader, type DecodedRecord } from '../../entries/record.js';
+import type { Compression } from '../../entries/compression.js';
+import { compressRecord, decodeRecordAsync, ifKnown, readHeader, type DecodedRecord } from '../../entries/record.js';
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
 /** The parts of a lane's policy that its entries on the server follow. */
 export interface SharedLane {
-  /** Values of so many bytes are compressed; undefined if none are. */
-  readonly compressFrom: number | undefined;
+  /** Undefined: nothing is compressed. */
+  readonly compression: Compression | undefined;
   /** The longest value. A record with a longer one was not written by the library. */
   readonly maxEntryBytes: number;
   /** One instance at a time computes. */
@@ -20,8 +21,8 @@ export class RecordEnvelope {
 
   /** Large values are compressed on the thread pool; only those are awaited. */
   pack(lane: string, record: Uint8Array): Uint8Array | Promise<Uint8Array> {
-    const compressFrom = this.lanes.get(lane)?.compressFrom;
-    const packed = compressFrom === undefined ? record : compressRecord(record, compressFrom);
+    const compression = this.lanes.get(lane)?.compression;
+    const packed = compression === undefined ? record : compressRecord(record, compression);
     if (packed instanceof Uint8Array) return this.seal.seal(lane, packed);
     return packed.then((bytes) => this.seal.seal(lane, bytes));
   }
@@ -32,10 +33,10 @@ export class RecordEnvelope {
     return packed instanceof Uint8Array ? packed : this.seal.seal(lane, record);
   }
 
-  /** Undefined if it was not sealed with this key. Throws or rejects like opening a record. */
+  /** Undefined if it was not sealed with this key, or can't be read by this release or Node. Throws or rejects like opening a record. */
   unpack(lane: string, sealed: Buffer): DecodedRecord | Promise<DecodedRecord> | undefined {
     const record = this.seal.open(lane, sealed);
-    return record && decodeRecordAsync(record, this.lanes.get(lane)?.maxEntryBytes);
+    return record && ifKnown(() => decodeRecordAsync(record, this.lanes.get(lane)?.maxEntryBytes));
   }
 
   /** Key and tags. Undefined if they cannot be read. */

@@ -1,6 +1,7 @@
 import { type Clock, nextTurn } from '../../clock/clock.js';
 import { physicalKey } from '../../entries/key.js';
-import { compressRecord, decodeRecordAsync, type DecodedRecord } from '../../entries/record.js';
+import type { Compression } from '../../entries/compression.js';
+import { compressRecord, decodeRecordAsync, RecordUnknown, type DecodedRecord } from '../../entries/record.js';
 import { EntryBatch } from './entry-batch.js';
 import { type EntryRow, EntryTables, type LaneRules, type StoredRecord, LaneUsage } from './entry-tables.js';
 import { type Environment, StorageFault } from '../environment.js';
@@ -81,8 +82,8 @@ export class EntryStore {
   }
 
   /**
-   * What is stored under the key or waits to be, verified; `undefined` for nothing, for another key of the same hash, and
-   * for damage.
+   * What is stored under the key or waits to be, verified; `undefined` for nothing, for another key of the same hash, for
+   * damage, and for what only another release or Node can read.
    */
   peek(lane: string, key: string): RecordLookup {
     try {
@@ -95,7 +96,8 @@ export class EntryStore {
         (error: unknown) => this.dropDamaged(lane, key, error),
       );
     } catch (error) {
-      return this.dropDamaged(lane, key, error);
+      // It is replaced when it is computed again.
+      return error instanceof RecordUnknown ? undefined : this.dropDamaged(lane, key, error);
     }
   }
 
@@ -367,7 +369,7 @@ class QueuedPut implements QueuedChange, PendingChange {
   readonly bytes: Uint8Array;
   private readonly record: StoredRecord;
   private toStore: Uint8Array;
-  private compressLate: number | undefined;
+  private compressLate: Compression | undefined;
   private isPut = false;
 
   constructor(
@@ -381,10 +383,10 @@ class QueuedPut implements QueuedChange, PendingChange {
     this.record = record;
     this.bytes = record.bytes;
     this.toStore = record.bytes;
-    const { compressFrom } = writer;
-    if (compressFrom === undefined || this.sizeBytes < compressFrom) return;
-    if (this.sizeBytes <= COMPRESS_LATE_BYTES) this.compressLate = compressFrom;
-    else this.ready = this.compressAhead(compressFrom);
+    const { compression } = writer;
+    if (compression === undefined || this.sizeBytes < compression.minBytes) return;
+    if (this.sizeBytes <= COMPRESS_LATE_BYTES) this.compressLate = compression;
+    else this.ready = this.compressAhead(compression);
   }
 
   get sizeBytes(): number {
@@ -413,18 +415,18 @@ class QueuedPut implements QueuedChange, PendingChange {
     return this.writer.evict(batch);
   }
 
-  private compressNow(minBytes: number): void {
+  private compressNow(compression: Compression): void {
     try {
-      const compressed = compressRecord(this.bytes, minBytes);
+      const compressed = compressRecord(this.bytes, compression);
       if (compressed instanceof Uint8Array) this.toStore = compressed;
     } catch {
       // a record that cannot be compressed is stored as it is
     }
   }
 
-  private async compressAhead(minBytes: number): Promise<void> {
+  private async compressAhead(compression: Compression): Promise<void> {
     try {
-      this.toStore = await compressRecord(this.bytes, minBytes);
+      this.toStore = await compressRecord(this.bytes, compression);
     } catch {
       // a record that cannot be compressed is stored as it is
     }
@@ -437,14 +439,14 @@ const EVICTED_AT_ONCE = 128;
 
 /** Puts entries into batches of one lane, by its rules. */
 class LaneWriter {
-  readonly compressFrom: number | undefined;
+  readonly compression: Compression | undefined;
 
   constructor(
     private readonly lane: string,
     private readonly rules: LaneRules,
     private readonly limits: LaneLimits,
   ) {
-    this.compressFrom = rules.compressFrom;
+    this.compression = rules.compression;
   }
 
   /** A record larger than the whole lane is not stored, and the one that it would replace is removed. */

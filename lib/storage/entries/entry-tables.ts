@@ -1,3 +1,4 @@
+import type { Compression } from '../../entries/compression.js';
 import type { Keeper } from '../../eviction/lane-eviction.js';
 import { StorageFault, type Environment, type Table, type TableKey, type Transaction } from '../environment.js';
 
@@ -302,8 +303,8 @@ function decodeCount(row: Uint8Array): LaneCount {
 export interface LaneRules {
   readonly maxEntries: number;
   readonly maxBytes: number;
-  /** Records of at least so many bytes are compressed; absent = none. */
-  readonly compressFrom?: number;
+  /** Absent: records are stored as they are. */
+  readonly compression?: Compression;
   /** Of the least recently used entries the one with the highest priority is evicted first. Absent: the least recently used. */
   readonly priority?: (entry: EntryRow, now: number) => number;
   /** Decides what is evicted first, and learns what is stored and removed. */

@@ -140,7 +140,7 @@ export class SharedInstance {
 
   private share({ clock, life, events, log, lanes, recorder }: ShareableApp): RedisBackend {
     const { network, onDisconnect, trustPersistence, coalesce } = this.settings;
-    const lane = { compressFrom: undefined, maxEntryBytes: 1_000, coalesces: coalesce === 'cluster' };
+    const lane = { compression: undefined, maxEntryBytes: 1_000, coalesces: coalesce === 'cluster' };
     const server = { url: undefined, client: network.template, prefix: 'p', hmacKey: undefined };
     const times = { commandTimeoutMs: COMMAND_MS, maxStalenessMs: MAX_STALENESS_MS };
     const own = {

@@ -30,7 +30,7 @@ describe('a record', () => {
       fc.asyncProperty(anyFields(), async (fields) => {
         const bytes = encodeRecord(fields);
         expect(decodeRecord(bytes)).toEqual({ ...fields, bytes });
-        const compressed = await compressRecord(bytes, 1);
+        const compressed = await compressRecord(bytes, { codec: 'brotli', minBytes: 1 });
         expect(decodeRecord(compressed)).toEqual({ ...fields, bytes: compressed });
       }),
     );
@@ -40,7 +40,7 @@ describe('a record', () => {
     const value = Buffer.from('compressible '.repeat(20));
     for (const record of [
       encodeRecord(recordFields()),
-      await compressRecord(encodeRecord(recordFields({ value })), 1),
+      await compressRecord(encodeRecord(recordFields({ value })), { codec: 'brotli', minBytes: 1 }),
     ]) {
       for (let bit = 0; bit < record.length * 8; bit += 1) {
         const flipped = Buffer.from(record);

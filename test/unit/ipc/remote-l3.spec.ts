@@ -6,6 +6,7 @@ import { type EntryConnection, RemoteL3 } from '../../../lib/ipc/remote-l3.js';
 import { resolveLanes } from '../../../lib/lanes/resolve-lanes.js';
 import { recordOf } from '../../../lib/testing/tier-contract-records.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
+import { forged } from '../../support/record-fields.js';
 import { RecordingEvents } from '../../support/stored-tiers.js';
 
 const PLACE = { generation: 'ab'.repeat(16), position: 100, checksum: 1 };
@@ -140,6 +141,18 @@ describe('L3 through its owner', () => {
     expect(tries).toBeGreaterThan(3);
     expect(told.states).toEqual(['off in-use']);
     expect(other.offer('standard', recordOf('a'))).toBe('off');
+  });
+
+  it('misses an entry that only another release or Node can read, and goes on with the owner', async () => {
+    read('a');
+    await nextTurn();
+    const { bytes, expiresAt } = recordOf('a', { text: 'of another Node' });
+    owner.reply({ found: { outcome: 'hit', expiresAt, bytes: forged(bytes, 2, 9) } });
+    read('b');
+    await nextTurn();
+    owner.reply();
+    await nextTurn();
+    expect(outcomes).toEqual(['a miss', 'b hit']);
   });
 
   it('misses what was asked of an owner that ends, and asks the next one', async () => {

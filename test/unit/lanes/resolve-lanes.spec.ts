@@ -41,7 +41,7 @@ describe('the built-in lanes', () => {
       l3: { enabled: false },
       maxEntryBytes: 4 * MB,
       ttlMs: 300_000,
-      compression: { enabled: true, minBytes: 1_024 },
+      compression: { enabled: true, minBytes: 1_024, codec: 'brotli' },
       targets: { hitRate: [60, 75], speedUp: [5, 10] },
     });
     expect(policyOf('standard')).toMatchObject({
@@ -117,10 +117,10 @@ describe('the resolution of lanes', () => {
   });
 
   it.each<[NonNullable<LanePolicyInput['compression']>, CachePolicy['compression']]>([
-    [true, { enabled: true, minBytes: 1_024 }],
-    [false, { enabled: false, minBytes: 1_024 }],
-    [{ minBytes: '4KB' }, { enabled: true, minBytes: 4_096 }],
-    [{}, { enabled: true, minBytes: 1_024 }],
+    [true, { enabled: true, minBytes: 1_024, codec: 'brotli' }],
+    [false, { enabled: false, minBytes: 1_024, codec: 'brotli' }],
+    [{ minBytes: '4KB' }, { enabled: true, minBytes: 4_096, codec: 'brotli' }],
+    [{}, { enabled: true, minBytes: 1_024, codec: 'brotli' }],
   ])('reads compression %p', (compression, expected) => {
     expect(policyOf('mine', { mine: { compression } }).compression).toEqual(expected);
   });
@@ -195,6 +195,7 @@ describe('an invalid lane', () => {
     ['l3.enabled', { l3: { enabled: 'yes' } }],
     ['l4.coalesce', { l4: { coalesce: 'world' } }],
     ['compression.minBytes', { compression: { minBytes: 'few' } }],
+    ['compression.codec', { compression: { codec: 'gzip' } }],
     ['targets.hitRate', { targets: { hitRate: [70, 50] } }],
     ['targets.hitRate', { targets: { hitRate: [50, 101] } }],
     ['targets.speedUp', { targets: { speedUp: [1] } }],

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { readHeader, encodeRecord } from '../../../../lib/entries/record.js';
+import { forged } from '../../../support/record-fields.js';
 import { RecordEnvelope, RecordSeal } from '../../../../lib/redis/tier/record-envelope.js';
 
 const recordOf = (bytes: number): Uint8Array =>
@@ -9,8 +10,8 @@ const recordOf = (bytes: number): Uint8Array =>
   });
 
 const LANES = new Map([
-  ['small', { compressFrom: 1_024, maxEntryBytes: 100_000, coalesces: false }],
-  ['as-is', { compressFrom: undefined, maxEntryBytes: 100_000, coalesces: false }],
+  ['small', { compression: { codec: 'brotli' as const, minBytes: 1_024 }, maxEntryBytes: 100_000, coalesces: false }],
+  ['as-is', { compression: undefined, maxEntryBytes: 100_000, coalesces: false }],
 ]);
 
 describe('records on their way to the server', () => {
@@ -36,6 +37,11 @@ describe('records on their way to the server', () => {
     const bomb = Buffer.from(await packing.pack('small', recordOf(2_000_000)));
     expect(bomb.length).toBeLessThan(10_000);
     await expect(async () => packing.unpack('small', bomb)).rejects.toThrow(/more than 100000/);
+  });
+
+  it('are none if only another release or Node can read them', () => {
+    const unsealed = new RecordEnvelope(LANES, new RecordSeal(undefined));
+    expect(unsealed.unpack('as-is', forged(recordOf(10), 2, 9))).toBeUndefined();
   });
 
   it('are not opened without the key, or for another lane', async () => {

@@ -7,6 +7,7 @@ import { StorageFault } from '../../../../lib/storage/environment.js';
 import type { LaneRules } from '../../../../lib/storage/entries/entry-tables.js';
 import { FakeClock } from '../../../../lib/testing/fake-clock.js';
 import { MemoryEnvironment } from '../../../support/memory-environment.js';
+import { forged } from '../../../support/record-fields.js';
 import { recordOf } from '../../../support/stored-tiers.js';
 
 const WIDE: LaneRules = { maxEntries: 1_000, maxBytes: 1e9 };
@@ -124,7 +125,7 @@ describe('a stored entry', () => {
   });
 
   it.each([2_000, 200_000])('is compressed where the lane configures it, %d bytes, in order', async (length) => {
-    const { store } = setUp({ ...WIDE, compressFrom: 1_024 });
+    const { store } = setUp({ ...WIDE, compression: { codec: 'brotli', minBytes: 1_024 } });
     const value = Buffer.alloc(length, 'again and ');
     store.put('a', recordOf('k', { value }));
     store.put('a', recordOf('last', { value: 'small' }));
@@ -428,6 +429,18 @@ describe('expiry', () => {
 });
 
 describe('trouble', () => {
+  it('a record that only another release or Node can read is a miss, no damage, and stays until it is replaced', async () => {
+    const { store, damaged } = setUp();
+    const record = recordOf('k');
+    store.put('a', { ...record, bytes: forged(record.bytes, 2, 9) });
+    await store.flush();
+    expect([await store.read('a', 'k'), damaged]).toEqual([undefined, []]);
+    await store.flush();
+    expect(store.usage('a').entries).toBe(1);
+    put(store, 'k');
+    expect((await store.read('a', 'k'))?.key).toBe('k');
+  });
+
   it('damaged bytes are a miss, reported once, and removed', async () => {
     const { store, environment, damaged } = setUp();
     put(store, 'k', 'sound');
