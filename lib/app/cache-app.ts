@@ -284,23 +284,22 @@ export class App implements LaneCacheApp {
       const field = 'storage.sweepEvery';
       this.sweeper.start(sweepEvery === undefined ? SWEEP_EVERY_MS : toMilliseconds(sweepEvery, { field }));
     }
-    if (this.follower !== undefined) {
-      await backend?.start(this.follower);
-      backend?.announce(identityOf(this.context));
-    } else await this.shareEntries();
+    await Promise.all([this.follower && backend?.start(this.follower), this.shareEntries()]);
+    backend?.announce(identityOf(this.context));
     for (const laneContext of this.laneContexts.values()) fillFromL3(laneContext);
   }
 
-  /** With a server L3 is not shared: the server's records may reach a process before they reach the owner of L3. */
   private async shareEntries(): Promise<void> {
     const { life, lanes } = this.context;
-    const { disk, log } = this.opened;
+    const { disk, log, backend } = this.opened;
     const l3 = this.shared.below.find(({ name }) => name === 'l3');
     if (l3 === undefined || disk.hostLog === undefined) return;
     const { hostLog } = disk;
     const evictionOf = (lane: string): LaneEviction | undefined => lanes.get(lane)?.eviction;
-    const service = new EntryService({ l3, log, hostLog, life, evictionOf, flush: () => this.tiers.l3.flush() });
-    await disk.shareEntries(service, () => log.position);
+    const sharedLog = backend?.log;
+    const flush = (): Promise<void> => this.tiers.l3.flush();
+    const service = new EntryService({ l3, log, hostLog, sharedLog, life, evictionOf, flush });
+    await disk.shareEntries({ service, position: () => log.position, sharedLog });
   }
 
   get operations(): Operations {

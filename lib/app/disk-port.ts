@@ -7,7 +7,7 @@ import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { LogJournal } from '../invalidation/journal.js';
 import type { HostLog } from '../invalidation/host-log.js';
-import type { Outbox } from '../invalidation/shared-log.js';
+import type { Outbox, SharedOrder } from '../invalidation/shared-log.js';
 import type { ResolvedLane } from '../lanes/policy.js';
 import type { EntryService } from '../ipc/entry-service.js';
 import type { Answer } from '../ipc/server.js';
@@ -69,14 +69,23 @@ export interface Disk {
   answer(answers: () => readonly (readonly [string, Answer])[]): void;
   /**
    * Lets the processes of the directory share L3: while this one owns it, `service` answers the others; else L3 is the
-   * owner's. `position` is that of this process's log. Resolves once the owner was found, or was looked for. Never rejects.
+   * owner's. Resolves once the owner was found, or was looked for. Never rejects.
    */
-  shareEntries(service: EntryService, position: () => number): Promise<void>;
+  shareEntries(sharing: EntrySharing): Promise<void>;
   /** Writes the app record, if this process owns the directory. Never rejects. */
   leaveRecord(record: unknown): Promise<void>;
   /** Removes what dead processes and old faults have left. */
   removeLeftovers(): Promise<Leftovers>;
   close(): Promise<void>;
+}
+
+/** What it takes to share L3 with the other processes of the directory. */
+export interface EntrySharing {
+  readonly service: EntryService;
+  /** The position of this process's log. */
+  readonly position: () => number;
+  /** Absent without a server. */
+  readonly sharedLog: SharedOrder | undefined;
 }
 
 /** Makes checkpoints that need no directory. */

@@ -8,7 +8,6 @@ import { settledWithin } from '../clock/timers.js';
 import type { Outbox, SharedRecord } from '../invalidation/shared-log.js';
 import { HostLog } from '../invalidation/host-log.js';
 import type { LogJournal } from '../invalidation/journal.js';
-import type { EntryService } from '../ipc/entry-service.js';
 import { checkpointAnswers, RemoteCheckpointStore } from '../ipc/remote-checkpoint-store.js';
 import { RemoteL3, SharedL3 } from '../ipc/remote-l3.js';
 import { type Answer, IpcServer } from '../ipc/server.js';
@@ -34,7 +33,7 @@ import { PersistentTier } from '../tiers/persistent-tier.js';
 import { DiskTier } from '../tiers/stored-tier.js';
 import { offReasonOf } from '../tiers/tier.js';
 import { asStorageFault, CheckpointDirectory, switchedOff } from './checkpoint-directory.js';
-import type { Disk, DiskOptions, Leftovers } from './disk-port.js';
+import type { Disk, DiskOptions, EntrySharing, Leftovers } from './disk-port.js';
 import { INVALIDATION_KINDS } from '../events/reasons.js';
 
 /**
@@ -134,7 +133,7 @@ export class SharedDirectory implements Disk {
   private logState: 'on' | 'off' | undefined;
   /** L3 while this process owns the directory. */
   private readonly owned: PersistentTier;
-  private sharing: { readonly service: EntryService; readonly position: () => number } | undefined;
+  private sharing: EntrySharing | undefined;
   /** Of the processes of the directory, while this one owns it. */
   private readonly turns: TurnTable;
   private readonly opened = new OpenDirectories();
@@ -247,8 +246,8 @@ export class SharedDirectory implements Disk {
     this.appAnswers = answers;
   }
 
-  async shareEntries(service: EntryService, position: () => number): Promise<void> {
-    this.sharing = { service, position };
+  async shareEntries(sharing: EntrySharing): Promise<void> {
+    this.sharing = sharing;
     if (this.phase.name === 'waiting') await this.connectL3(this.phase);
   }
 
@@ -374,9 +373,9 @@ export class SharedDirectory implements Disk {
     const { clock, life, events, lanes } = this.options;
     const { sharing, hostLog } = this;
     if (sharing === undefined || waiting.l3 !== undefined || this.closing !== undefined) return;
-    const { position } = sharing;
+    const { position, sharedLog } = sharing;
     const { path } = waiting.place.socket;
-    waiting.l3 = new RemoteL3({ path, lanes, clock, life, events, hostLog, position });
+    waiting.l3 = new RemoteL3({ path, lanes, clock, life, events, hostLog, sharedLog, position });
     await settledWithin(clock, waiting.l3.connect(), CONNECT_WITHIN_MS);
   }
 

@@ -4,8 +4,8 @@ import { isLaneCacheError } from '../errors/lane-cache.error.js';
 import { LogFiles, type LogPlace } from '../storage/host-log/log-files.js';
 import type { LogFolder, LogSegment } from '../storage/host-log/log-segment.js';
 import type { LogJournal } from './journal.js';
-import { names, RecentRecords, type Standing, type Subject, WaitingOffers } from './recent-records.js';
-import type { HostLogPort, LogFollower, ServerPublishing, SharedRecord } from './shared-log.js';
+import { names, RecentRecords, WaitingOffers } from './recent-records.js';
+import type { HostLogPort, LogFollower, ServerPublishing, SharedRecord, Standing, Subject } from './shared-log.js';
 
 interface HostLogOptions {
   readonly folder: LogFolder;
@@ -165,7 +165,9 @@ export class HostLog implements HostLogPort {
     current.files.replay(storedPlace, (body, place) => collect(missed, body, place));
     for (const { records, time, place } of missed) {
       this.options.life.notBefore(time);
-      this.applied.add(place, followAll(follower, records));
+      // This process may have followed them already, for itself. L3 has not, so they count as records of this log alone.
+      const ofThisLog = records.map((record) => ({ ...record, by: undefined }));
+      this.applied.add(place, followAll(follower, ofThisLog));
     }
   }
 

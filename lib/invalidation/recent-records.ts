@@ -1,13 +1,6 @@
 import { KeyPattern } from '../entries/pattern.js';
 import type { LogPlace } from '../storage/host-log/log-files.js';
-import type { SharedRecord } from './shared-log.js';
-
-/** What a record may name. */
-export interface Subject {
-  readonly lane: string;
-  readonly key: string;
-  readonly tags: readonly string[];
-}
+import type { SharedRecord, Standing, Subject } from './shared-log.js';
 
 /** Whether `record` invalidates or expires `subject`. */
 export function names(record: SharedRecord, { lane, key, tags }: Subject): boolean {
@@ -17,13 +10,12 @@ export function names(record: SharedRecord, { lane, key, tags }: Subject): boole
   return record.lane === null ? tags.includes(record.subject) : record.subject === key;
 }
 
-/** What is known of an entry that counted at some place of the log. `unknown`: the records since then are forgotten. */
-export type Standing = 'counts' | 'named' | 'unknown';
-
 /** So many records are remembered. Offers from before them are refused. */
 const REMEMBERED = 20_000;
 
-/** The newest records of the log of a directory, in its order. They decide what L3 accepts from other processes. */
+type Place = Pick<LogPlace, 'generation' | 'position'>;
+
+/** The newest records of a log, in its order. They decide what processes of one directory take from each other. */
 export class RecentRecords {
   private records: { readonly position: number; readonly record: SharedRecord }[] = [];
   private generation: string | undefined;
@@ -31,28 +23,39 @@ export class RecentRecords {
   private floor = 0;
 
   /** Nothing is known of what was before `place`. */
-  restart({ generation, position }: LogPlace): void {
+  restart({ generation, position }: Place): void {
     this.records = [];
     this.generation = generation;
     this.floor = position;
   }
 
-  add({ position }: LogPlace, record: SharedRecord): void {
+  add({ position }: Pick<Place, 'position'>, record: SharedRecord): void {
     this.records.push({ position, record });
     if (this.records.length < 2 * REMEMBERED) return;
     this.records = this.records.slice(REMEMBERED);
     this.floor = this.records[0]?.position ?? position;
   }
 
-  /** Whether a record since `asOf` names the subject. */
-  judge({ generation, position }: Pick<LogPlace, 'generation' | 'position'>, subject: Subject): Standing {
-    if (generation !== this.generation || position < this.floor) return 'unknown';
+  /** Whether a record since `asOf` names the subject. Those of the author `except` do not matter. */
+  judge(asOf: Place, subject: Subject, except?: string): Standing {
+    if (!this.knows(asOf)) return 'unknown';
     for (let index = this.records.length - 1; index >= 0; index--) {
       const newer = this.records[index];
-      if (newer === undefined || newer.position <= position) return 'counts';
-      if (names(newer.record, subject)) return 'named';
+      if (newer === undefined || newer.position <= asOf.position) return 'counts';
+      const isOther = except === undefined || newer.record.by !== except;
+      if (isOther && names(newer.record, subject)) return 'named';
     }
     return 'counts';
+  }
+
+  /** The records since `asOf`. Undefined if some of them are forgotten. */
+  since(asOf: Place): readonly SharedRecord[] | undefined {
+    if (!this.knows(asOf)) return undefined;
+    return this.records.filter(({ position }) => position > asOf.position).map(({ record }) => record);
+  }
+
+  private knows({ generation, position }: Place): boolean {
+    return generation === this.generation && position >= this.floor;
   }
 }
 

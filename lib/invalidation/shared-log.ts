@@ -11,6 +11,16 @@ export interface SharedRecord extends Omit<LogRecord, 'position'> {
 /** A place in the shared log. Sequence numbers are comparable within a generation only. */
 export type LogCursor = StoredCursor;
 
+/** What a record may name. */
+export interface Subject {
+  readonly lane: string;
+  readonly key: string;
+  readonly tags: readonly string[];
+}
+
+/** What is known of an entry that counted at some place of a log. `unknown`: the records since then are forgotten. */
+export type Standing = 'counts' | 'named' | 'unknown';
+
 /** The log that the instances of an app share, as the cache sees it. */
 export interface SharedLog {
   /**
@@ -35,7 +45,14 @@ export interface SharedLog {
   readonly caughtUpUntil: number;
   /** Resolves when this process has caught up with the log, or when that takes too long. */
   whenCaughtUp(): Promise<void>;
+  /** How far this process has followed the log. Undefined while it has not. */
+  readonly cursor: LogCursor | undefined;
+  /** Whether an entry that counted as of `asOf`, in any process, counts as of `cursor`. Records of this process do not matter. */
+  judge(asOf: LogCursor, subject: Subject): Standing;
 }
+
+/** What processes of one directory need of the shared log to judge each other's entries. */
+export type SharedOrder = Pick<SharedLog, 'cursor' | 'judge'>;
 
 /** Keeps records that could not be published, for a later process to publish. It does not depend on the persistent tier. */
 export interface Outbox {

@@ -1,3 +1,4 @@
+import type { LogCursor } from '../invalidation/shared-log.js';
 import type { LogPlace } from '../storage/host-log/log-files.js';
 
 /*
@@ -12,10 +13,13 @@ import type { LogPlace } from '../storage/host-log/log-files.js';
  * |    16 | generation of the log |
  * |     8 | position in the log |
  * |     8 | life time of the sender |
+ * |    16 | generation of the server's log |
+ * |     8 | sequence number that the sender has followed there. -1 without a server |
  * |       | the items |
  */
 const FIRST = 0xc1;
-const HEAD_BYTES = 38;
+const HEAD_BYTES = 62;
+const NO_SERVER = -1;
 const ANSWER_BYTES = 13;
 const NUMBER_BYTES = 8;
 
@@ -31,6 +35,8 @@ export interface FrameHead extends Pick<LogPlace, 'generation' | 'position'> {
   readonly id: number;
   /** Epoch ms, by the sender's life clock. */
   readonly time: number;
+  /** How far the sender has followed the server's log. Undefined without a server. */
+  readonly server: LogCursor | undefined;
 }
 
 export interface EntryName {
@@ -60,6 +66,8 @@ export function encodeHead(head: FrameHead): Buffer {
   bytes.write(head.generation, 6, 16, 'hex');
   bytes.writeDoubleBE(head.position, 22);
   bytes.writeDoubleBE(head.time, 30);
+  bytes.write(head.server?.generation ?? '', 38, 16, 'hex');
+  bytes.writeDoubleBE(head.server?.sequence ?? NO_SERVER, 54);
   return bytes;
 }
 
@@ -67,12 +75,14 @@ export function encodeHead(head: FrameHead): Buffer {
 export function decodeHead(body: Buffer): FrameHead {
   const kind = KINDS[body.readUInt8(1)];
   if (kind === undefined) throw new TypeError('a frame of an unknown kind');
+  const sequence = body.readDoubleBE(54);
   return {
     kind,
     id: body.readUInt32BE(2),
     generation: body.toString('hex', 6, 22),
     position: body.readDoubleBE(22),
     time: body.readDoubleBE(30),
+    server: sequence === NO_SERVER ? undefined : { generation: body.toString('hex', 38, 54), sequence },
   };
 }
 

@@ -4,6 +4,7 @@ import { type DecodedRecord, decodeRecord, encodeRecord } from '../entries/recor
 import type { LaneEviction, RequestedEntry } from '../eviction/lane-eviction.js';
 import type { HostLog } from '../invalidation/host-log.js';
 import type { InvalidationLog } from '../invalidation/invalidation-log.js';
+import type { LogCursor, SharedOrder, Standing, Subject } from '../invalidation/shared-log.js';
 import type { TierLookup } from '../tiers/tier.js';
 import {
   decodeHead,
@@ -24,6 +25,8 @@ interface EntryServiceOptions {
   readonly flush: () => Promise<void>;
   readonly log: InvalidationLog;
   readonly hostLog: HostLog;
+  /** Absent without a server. */
+  readonly sharedLog: SharedOrder | undefined;
   readonly life: LifeClock;
   /** Learns what other processes ask for and store, where a lane decides its evictions by that. */
   readonly evictionOf: (lane: string) => LaneEviction | undefined;
@@ -37,7 +40,8 @@ const OFF: FoundEntry = Object.freeze({ outcome: 'off' });
 
 /**
  * L3 of the owner, for the other processes of the directory. It judges by the log of the directory, which it follows to the
- * end before each answer. Positions of other processes mean nothing here, so what is offered takes the position of now.
+ * end before each answer, and by the server's log as far as it has followed that. Positions of other processes mean nothing
+ * here, so what is offered takes the position of now.
  */
 export class EntryService {
   /** What other processes have offered. */
@@ -72,8 +76,10 @@ export class EntryService {
   }
 
   private read(head: FrameHead, entries: readonly EntryName[], reply: (frame: Buffer) => void): void {
+    // What comes while the entries are read is not part of the answer.
+    const server = this.options.sharedLog?.cursor;
     const found = entries.map((entry) => this.find(entry));
-    const answer = (all: readonly FoundEntry[]): void => reply(encodeFound(this.headOf('found', head.id), all));
+    const answer = (all: readonly FoundEntry[]): void => reply(encodeFound(this.headOf('found', head.id, server), all));
     const isNow = (all: readonly (FoundEntry | Promise<FoundEntry>)[]): all is readonly FoundEntry[] =>
       !all.some((one) => one instanceof Promise);
     if (isNow(found)) answer(found);
@@ -108,10 +114,10 @@ export class EntryService {
 
   /** Stores what is known to count still. Where that is not known, an older entry of the key may be there: it is removed. */
   private accept(head: FrameHead, { lane, record: bytes }: { readonly lane: string; readonly record: Buffer }): void {
-    const { hostLog, l3, log } = this.options;
+    const { l3, log } = this.options;
     const record = decodeRecord(bytes);
     const { key, tags, staleUntil, computeMs } = record;
-    const standing = hostLog.judge(head, { lane, key, tags });
+    const standing = this.standingOf(head, { lane, key, tags });
     this.offers[standing === 'counts' ? 'taken' : 'refused']++;
     if (standing === 'unknown') this.drop(lane, key);
     if (standing !== 'counts') return;
@@ -120,10 +126,18 @@ export class EntryService {
     l3.write(lane, { key, tags, birth, computeMs, expiresAt: staleUntil, bytes: encodeRecord({ ...record, birth }) });
   }
 
-  private headOf(kind: FrameHead['kind'], id: number): FrameHead {
+  /** An entry that is offered counts by both logs. */
+  private standingOf(head: FrameHead, subject: Subject): Standing {
+    const { hostLog, sharedLog } = this.options;
+    const standing = hostLog.judge(head, subject);
+    if (standing !== 'counts' || sharedLog === undefined) return standing;
+    return head.server === undefined ? 'unknown' : sharedLog.judge(head.server, subject);
+  }
+
+  private headOf(kind: FrameHead['kind'], id: number, server?: LogCursor): FrameHead {
     const { hostLog, life } = this.options;
     const { generation, position } = hostLog.place ?? { generation: '00'.repeat(16), position: -1 };
-    return { kind, id, generation, position, time: life.now() };
+    return { kind, id, generation, position, time: life.now(), server };
   }
 }
 

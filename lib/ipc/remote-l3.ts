@@ -6,7 +6,7 @@ import { decodeRecord, type DecodedRecord, encodeRecord, ifKnown } from '../entr
 import type { EventSink } from '../events/event-map.js';
 import type { HostLog } from '../invalidation/host-log.js';
 import { names } from '../invalidation/recent-records.js';
-import type { SharedRecord } from '../invalidation/shared-log.js';
+import type { LogCursor, SharedOrder, SharedRecord } from '../invalidation/shared-log.js';
 import type { ResolvedLane } from '../lanes/policy.js';
 import type { LogPlace } from '../storage/host-log/log-files.js';
 import {
@@ -42,6 +42,8 @@ interface RemoteL3Options {
   readonly life: LifeClock;
   readonly events: EventSink;
   readonly hostLog: Pick<HostLog, 'isOn' | 'place' | 'unechoed' | 'offerable'>;
+  /** Absent without a server. */
+  readonly sharedLog: SharedOrder | undefined;
   /** The position of this process's own log. */
   readonly position: () => number;
   /** Default: the owner's socket. */
@@ -188,14 +190,17 @@ export class RemoteL3 implements Tier {
       this.supersede(lane, key);
       return 'backlog';
     }
-    const asOf = this.options.hostLog.offerable({ lane, key, tags });
+    const { hostLog, sharedLog } = this.options;
+    const asOf = hostLog.offerable({ lane, key, tags });
+    const server = sharedLog?.cursor;
     if (!(asOf instanceof Promise)) {
       this.sendOffer(lane, record, asOf);
       return 'queued';
     }
     this.offering++;
     void asOf.then((place) => {
-      this.sendOffer(lane, record, place);
+      // By the server's log another instance may have named it meanwhile.
+      if (this.countsSince(server, lane, record)) this.sendOffer(lane, record, place);
       if (--this.offering > 0) return;
       for (const sent of this.offersSent) sent();
       this.offersSent.clear();
@@ -389,7 +394,19 @@ export class RemoteL3 implements Tier {
     const record = new RebornRecord(opened, birth, found.expiresAt);
     if (record.staleUntil <= this.options.life.now()) return MISS;
     if (unechoed.some((own) => names(own, { lane, key, tags: record.tags }))) return MISS;
+    if (!this.countsSince(head.server, lane, record)) return MISS;
     return { outcome: 'hit', record: new FoundRecord(record) };
+  }
+
+  /** Whether what counted as of `server`, in the owner or here, counts by the server's log as this process knows it. */
+  private countsSince(
+    server: LogCursor | undefined,
+    lane: string,
+    { key, tags }: Pick<TierRecord, 'key' | 'tags'>,
+  ): boolean {
+    const { sharedLog } = this.options;
+    if (sharedLog === undefined) return true;
+    return server !== undefined && sharedLog.judge(server, { lane, key, tags }) === 'counts';
   }
 
   private sendOffer(lane: string, record: TierRecord, asOf: LogPlace | undefined): void {
@@ -406,7 +423,8 @@ export class RemoteL3 implements Tier {
 
   private headOf(kind: FrameHead['kind'], id: number, asOf: LogPlace | undefined): FrameHead {
     const { generation, position } = asOf ?? { generation: '00'.repeat(16), position: 0 };
-    return { kind, id, generation, position, time: this.options.life.now() };
+    const { life, sharedLog } = this.options;
+    return { kind, id, generation, position, time: life.now(), server: sharedLog?.cursor };
   }
 }
 

@@ -139,6 +139,7 @@ export class RedisBackend {
       logLength,
       lanes,
       outbox,
+      cursors,
       isStale,
       freshness,
       hold,

@@ -133,7 +133,7 @@ describe('a process beside the owner of L3', () => {
     await other.manager().flush();
     // As of a place that the owner does not know.
     const connection = await IpcConnection.open(join(directory, 'claims', 'owner.sock'), systemClock, 5_000);
-    const head = { id: 1, generation: 'ab'.repeat(16), position: 0, time: 0 };
+    const head = { id: 1, generation: 'ab'.repeat(16), position: 0, time: 0, server: undefined };
     const stored = new Promise<void>((resolve) => connection.onEntryFrame(() => resolve()));
     const { bytes } = recordOf('offered', { value: Buffer.from('of another history') });
     connection.sendEntryFrame(encodeOffer({ kind: 'offer', ...head }, 'standard', bytes));

@@ -15,6 +15,8 @@ function instance(...below: readonly ModelTier[]) {
     heardOnHost: () => undefined,
     caughtUpUntil: Infinity,
     whenCaughtUp: () => Promise.resolve(),
+    cursor: undefined,
+    judge: () => 'unknown' as const,
   };
   const turns = { take: () => Promise.resolve({ isHeld: () => Promise.resolve(true), end: () => undefined }) };
   const app = new LaneApp({ below, share: () => ({ tier: new OffTier('l4', 'policy'), log, turns }) });

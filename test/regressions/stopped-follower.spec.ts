@@ -108,6 +108,8 @@ describe('an instance whose event loop was blocked', () => {
       heardOnHost: () => undefined,
       caughtUpUntil: clock.now() + 1_000,
       whenCaughtUp: () => Promise.resolve(),
+      cursor: undefined,
+      judge: () => 'unknown' as const,
     };
     const turns = { take: () => Promise.resolve({ isHeld: () => Promise.resolve(true), end: () => undefined }) };
     const disk = new ModelTier('l2', ['standard'], new ModelDisk(), new Jobs());
@@ -142,6 +144,8 @@ describe('an instance whose event loop was blocked', () => {
       heardOnHost: () => undefined,
       caughtUpUntil: clock.now() + 1_000,
       whenCaughtUp: () => new Promise<void>((resolve) => (hear = resolve)),
+      cursor: undefined,
+      judge: () => 'unknown' as const,
     };
     const turns = { take: () => Promise.resolve({ isHeld: () => Promise.resolve(true), end: () => undefined }) };
     const share = (): SharedParts => ({ tier: new OffTier('l4', 'policy'), log, turns });

@@ -3,14 +3,15 @@ import { withDeadline } from '../../clock/timers.js';
 import type { KeepAlive } from '../../clock/keep-alive.js';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import type { LogRecord } from '../../invalidation/journal.js';
-import type { LogCursor, Outbox, SharedLog, SharedRecord } from '../../invalidation/shared-log.js';
+import type { LogCursor, Outbox, SharedLog, SharedRecord, Standing, Subject } from '../../invalidation/shared-log.js';
+import { RecentRecords } from '../../invalidation/recent-records.js';
 import type { FreshnessWindow } from './freshness.js';
 import { HostRecords } from './host-records.js';
 import type { KeySpace } from '../keys.js';
 import type { Connection } from '../client/connection.js';
 import { memberOf, inUtf8, packTags, names, type Named } from './record-codec.js';
 import { APPEND, APPEND_JUDGED, APPEND_SET } from './scripts.js';
-import { PATTERNS_ON_SERVER } from './applied-records.js';
+import { type CursorHistory, PATTERNS_ON_SERVER } from './applied-records.js';
 import { type RedisArgument, listOf, numberOf } from '../client/redis-client.js';
 
 interface SharedLogOptions {
@@ -23,6 +24,7 @@ interface SharedLogOptions {
   readonly lanes: { has(lane: string): boolean };
   /** Keeps records that cannot be published yet, if this process owns a directory. */
   readonly outbox: () => Outbox | undefined;
+  readonly cursors: Pick<CursorHistory, 'current'>;
   readonly isStale: () => boolean;
   readonly freshness: FreshnessWindow;
   readonly hold: KeepAlive;
@@ -68,6 +70,8 @@ export class RedisSharedLog implements SharedLog {
   /** Marks the records of this process. It is random, because pids and hosts recur. */
   readonly by = randomId();
   readonly outgoing: OutgoingQueue;
+  /** What was followed last. */
+  readonly recent = new RecentRecords();
   private target: PublishTarget | undefined;
   private readonly localWork = new Set<Promise<unknown>>();
   /** Own records that the server has, and that this process has not followed yet. */
@@ -96,6 +100,14 @@ export class RedisSharedLog implements SharedLog {
 
   whenCaughtUp(): Promise<void> {
     return this.options.freshness.whenCaughtUp();
+  }
+
+  get cursor(): LogCursor | undefined {
+    return this.options.cursors.current;
+  }
+
+  judge({ generation, sequence }: LogCursor, subject: Subject): Standing {
+    return this.recent.judge({ generation, position: sequence }, subject, this.by);
   }
 
   heardOnHost(record: SharedRecord, by: string): Promise<unknown> | undefined {

@@ -106,8 +106,18 @@ export class LogSubscriber {
 
   /** This process has become the owner of a persistent tier whose records it has not followed. */
   async takenOver(): Promise<void> {
-    await this.drop(this.options.cursors.current);
-    this.options.follower.release();
+    const { cursors, follower, journal, log } = this.options;
+    const { current } = cursors;
+    // A process that has not met the log yet begins where the tier ends.
+    if (current === undefined) return;
+    const stored = journal()?.initial.cursor;
+    const missed = stored && log.recent.since({ generation: stored.generation, position: stored.sequence });
+    if (missed === undefined) await this.drop(current);
+    else {
+      for (const record of missed) this.settle(follower.follow(record));
+      this.storeCursor();
+    }
+    follower.release();
   }
 
   /** The server has appended a record of this process. If it is the next one, it need not be read. */
@@ -145,7 +155,7 @@ export class LogSubscriber {
 
   /** Continues where this process was, if the server's log goes back that far; else from now. */
   private catchUp(handshake: Handshake): void {
-    const { cursors, journal, position, follower, applied } = this.options;
+    const { cursors, journal, follower, applied } = this.options;
     const { cursor, oldest } = handshake;
     const seen = cursors.current ?? journal()?.initial.cursor;
     const isReachable = seen !== undefined && reaches(seen, cursor, oldest);
@@ -154,8 +164,7 @@ export class LogSubscriber {
     if (!isReachable) void this.drop(cursor);
     else if (cursors.current === undefined) {
       follower.pass();
-      applied.beginAt(seen.sequence);
-      cursors.note(position(), seen);
+      this.beginAt(seen);
     }
   }
 
@@ -248,21 +257,26 @@ export class LogSubscriber {
     };
     if (by === log.by || !log.outgoing.ofHost.onServer(record, by, follow)) follower.pass();
     applied.apply(record, cursor.sequence);
+    log.recent.add({ position: cursor.sequence }, { ...record, by });
     if (record.kind === 'pattern') applied.patterns.learn(memberOf(record), cursor.sequence);
     cursors.note(position(), cursor);
   }
 
   /** Drops everything in one step, and continues from `cursor`. */
-  private drop(cursor: LogCursor | undefined): Promise<void> {
-    const { follower, cursors, position, applied } = this.options;
-    const dropped = follower.drop();
-    if (cursor !== undefined) {
-      applied.beginAt(cursor.sequence);
-      cursors.note(position(), cursor);
-    }
+  private drop(cursor: LogCursor): Promise<void> {
+    const dropped = this.options.follower.drop();
+    this.beginAt(cursor);
     this.settle(dropped);
     this.storeCursor();
     return dropped.catch(() => undefined);
+  }
+
+  /** Of what was before, nothing is known. */
+  private beginAt(cursor: LogCursor): void {
+    const { cursors, position, applied, log } = this.options;
+    applied.beginAt(cursor.sequence);
+    log.recent.restart({ generation: cursor.generation, position: cursor.sequence });
+    cursors.note(position(), cursor);
   }
 
   private settle(work: Promise<unknown>): void {

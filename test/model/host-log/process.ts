@@ -151,11 +151,11 @@ export class HostProcess {
           whenFound: (adopt) => {
             this.adopt = adopt;
           },
-          shareEntries: (service, position) => {
+          shareEntries: ({ service, position, sharedLog }) => {
             this.service = service;
             const lanes = resolveLanes(LANES);
             const open = (): Promise<EntryConnection> => this.connect();
-            this.remote = new RemoteL3({ path: '', lanes, clock, life, events, hostLog, position, open });
+            this.remote = new RemoteL3({ path: '', lanes, clock, life, events, hostLog, sharedLog, position, open });
             return this.remote.connect();
           },
         };

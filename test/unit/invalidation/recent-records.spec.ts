@@ -52,6 +52,29 @@ describe('what was offered as of a place', () => {
   });
 });
 
+describe('the records since a place', () => {
+  it('are those behind it, while all of them are known', () => {
+    const recent = new RecentRecords();
+    recent.restart(at(10));
+    recent.add(at(20), key);
+    recent.add(at(30), { ...key, subject: 'another' });
+    expect(recent.since(at(10))?.map(({ subject: named }) => named)).toEqual(['k:1', 'another']);
+    expect(recent.since(at(30))).toEqual([]);
+    expect(recent.since(at(9))).toBeUndefined();
+    expect(recent.since({ generation: 'another', position: 10 })).toBeUndefined();
+  });
+
+  it('do not name an entry of their own author, if that is left out', () => {
+    const recent = new RecentRecords();
+    recent.restart(at(10));
+    recent.add(at(20), { ...key, by: 'me' });
+    expect([recent.judge(at(10), subject, 'me'), recent.judge(at(10), subject, 'another')]).toEqual([
+      'counts',
+      'named',
+    ]);
+  });
+});
+
 describe('an entry that waits for the record of its own set', () => {
   it('is offered as of the last record that was missing', async () => {
     const offers = new WaitingOffers<string>();

@@ -11,7 +11,8 @@ import {
   isEntryFrame,
 } from '../../../lib/ipc/entry-frames.js';
 
-const head: FrameHead = { kind: 'read', id: 7, generation: 'ab'.repeat(16), position: 2 ** 40, time: 1.5 };
+const server = { generation: 'cd'.repeat(16), sequence: 7 };
+const head: FrameHead = { kind: 'read', id: 7, generation: 'ab'.repeat(16), position: 2 ** 40, time: 1.5, server };
 
 describe('a frame of entries', () => {
   it('keeps its head and every key, lone surrogates included', () => {
@@ -23,6 +24,8 @@ describe('a frame of entries', () => {
     const frame = encodeNames(head, entries);
     expect(isEntryFrame(frame)).toBe(true);
     expect(decodeHead(frame)).toEqual(head);
+    const withoutServer = { ...head, server: undefined };
+    expect(decodeHead(encodeNames(withoutServer, entries))).toEqual(withoutServer);
     expect(decodeNames(frame)).toEqual(entries);
   });
 
@@ -41,7 +44,7 @@ describe('a frame of entries', () => {
     const frame = encodeNames(head, [{ lane: 'standard', key: 'a' }]);
     for (let length = 2; length < frame.length; length++) {
       const cut = frame.subarray(0, length);
-      if (length === 38) continue; // a head that asks for nothing
+      if (length === 62) continue; // a head that asks for nothing
       expect(() => [decodeHead(cut), decodeNames(cut)]).toThrow(/range|bounds|too soon|head/);
     }
     const unknown = Buffer.from(frame);
@@ -51,7 +54,7 @@ describe('a frame of entries', () => {
 
   it('is refused when it announces more than it has', () => {
     const frame = encodeNames(head, [{ lane: 'standard', key: 'a' }]);
-    frame.writeUInt32BE(0xffffffff, 38);
+    frame.writeUInt32BE(0xffffffff, 62);
     expect(() => decodeNames(frame)).toThrow(RangeError);
     expect(() => decodeOffer(frame)).toThrow(RangeError);
   });

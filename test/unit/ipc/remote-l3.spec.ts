@@ -68,6 +68,7 @@ describe('L3 through its owner', () => {
     tier = new RemoteL3({
       ...{ path: '', clock, life: new LifeClock(clock), events: new RecordingEvents(), lanes: resolveLanes() },
       hostLog: { isOn: true, place: PLACE, unechoed: () => [], offerable: () => PLACE },
+      sharedLog: undefined,
       position: () => 5,
       open: () => (isThere ? Promise.resolve(owner) : Promise.reject(new ConnectionLost('gone'))),
     });
@@ -134,7 +135,14 @@ describe('L3 through its owner', () => {
     const open = (): Promise<EntryConnection> =>
       Promise.reject(new OwnerForeign(`process 7 speaks another one`, { cause: ++tries }));
     const hostLog = { isOn: true, place: PLACE, unechoed: () => [], offerable: () => PLACE };
-    const settings = { path: '', clock, life: new LifeClock(clock), lanes: resolveLanes(), hostLog };
+    const settings = {
+      path: '',
+      clock,
+      life: new LifeClock(clock),
+      lanes: resolveLanes(),
+      hostLog,
+      sharedLog: undefined,
+    };
     const other = new RemoteL3({ ...settings, events: told, position: () => 5, open });
     await other.connect();
     await clock.advance('5s');
