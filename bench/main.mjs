@@ -1,5 +1,6 @@
 // `main.mjs [--json] [--quick] [--traces=<folder>] [<row>…]`: all rows, or those that are named. Slow is not broken: the exit code is 0.
 import { cpus } from 'node:os';
+import { VERSIONS } from './peers.mjs';
 import { textOf } from './print.mjs';
 import { bulk } from './rows/bulk.mjs';
 import { cachedHit } from './rows/cached-hit.mjs';
@@ -54,6 +55,7 @@ const machine = {
   node: process.version,
   platform: `${process.platform} ${process.arch}`,
   cpus: `${cpus().length} x ${cpus()[0]?.model}`,
+  peers: Object.fromEntries(VERSIONS),
 };
 if (!json)
   console.log(

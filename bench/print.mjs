@@ -1,3 +1,4 @@
+import { withVersions } from './peers.mjs';
 import { round } from './row.mjs';
 
 const VERDICTS = new Map([
@@ -6,12 +7,13 @@ const VERDICTS = new Map([
   [null, 'unknown '],
 ]);
 
-/** A row as text: the figures, then each bar with its verdict. */
+/** A row as text: the figures, then each bar with its verdict. Peers are named with their versions. */
 export function textOf({ title, unit, results, bars }) {
-  const width = Math.max(...results.map(({ name }) => name.length));
+  const named = results.map(({ name, value }) => ({ name: withVersions(name), value }));
+  const width = Math.max(...named.map(({ name }) => name.length));
   return [
     `\n${title}`,
-    ...results.map(({ name, value }) => `  ${name.padEnd(width)}  ${figure(value, unit).padStart(12)}`),
+    ...named.map(({ name, value }) => `  ${name.padEnd(width)}  ${figure(value, unit).padStart(12)}`),
     ...bars.map(({ text, met }) => `  ${VERDICTS.get(met)} ${text}`),
   ].join('\n');
 }

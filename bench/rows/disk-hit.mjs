@@ -27,13 +27,13 @@ export async function diskHit(scratch) {
 }
 
 function barsOf(tier, own, took) {
-  const sqlite = took.get('cache-manager + Keyv SQLite');
+  const sqlite = took.get('cache-manager + @keyv/sqlite');
   return [
     atMost(own, took.get('lmdb get'), 2.5, `raw lmdb get (${tier})`),
     fasterThan(own, took.get('bentocache file'), 30, `bentocache's file driver (${tier})`),
     sqlite === undefined
-      ? withheld(`cache-manager + Keyv SQLite (${tier})`, 'its native part could not be installed here')
-      : fasterThan(own, sqlite, 20, `cache-manager + Keyv SQLite (${tier})`),
+      ? withheld(`cache-manager + @keyv/sqlite (${tier})`, 'its native part could not be installed here')
+      : fasterThan(own, sqlite, 20, `cache-manager + @keyv/sqlite (${tier})`),
   ];
 }
 
@@ -92,7 +92,7 @@ async function keyvSqlite(scratch) {
     await cache.mset(KEYS.slice(from, from + 100).map((key, index) => ({ key, value: oneKilobyte(from + index) })));
   }
   return {
-    name: 'cache-manager + Keyv SQLite',
+    name: 'cache-manager + @keyv/sqlite',
     turn: (index) => cache.wrap(keyAt(index), async () => oneKilobyte(index)),
   };
 }

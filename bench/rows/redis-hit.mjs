@@ -88,7 +88,7 @@ async function keyvRedis(scratch, url) {
   scratch.onEnd(() => cache.disconnect());
   await Promise.all(KEYS.map((key, index) => cache.set(key, oneKilobyte(index))));
   const get = (key, index) => cache.wrap(key, async () => oneKilobyte(index));
-  return { name: 'cache-manager + Keyv Redis', turn: (index) => batch(index, (key) => get(key, index)) };
+  return { name: 'cache-manager + @keyv/redis', turn: (index) => batch(index, (key) => get(key, index)) };
 }
 
 const batch = (index, get) => Promise.all(Array.from({ length: AT_ONCE }, (_, at) => get(keyAt(index * AT_ONCE + at))));
