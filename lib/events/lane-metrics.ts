@@ -32,7 +32,8 @@ export interface EvictionMetrics {
  * `requests = l1.hits + l2.hits + l3.hits + l4.hits + misses + sum(bypassed)`, where each key of a call is one request.
  * A caller that joins a flight which a tier answers counts like the caller that opened it; one that joins a
  * computation counts as a miss and in `joined`. So `l1.hits + l1.misses = requests - sum(bypassed)`, the look-ups of
- * the first tier below are `l1.misses - joined`, and those of each further one the misses of the tier above it.
+ * the first tier below are `l1.misses - joined`, and those of each further one the misses of the tier above it. A tier
+ * that is off is not asked, and neither is L3 until the app has caught up with the shared log.
  */
 export interface LaneMetrics {
   readonly lane: string;

@@ -27,7 +27,9 @@ export function auditNumbers(metrics: LaneMetrics): void {
   for (const tier of [l2, l3, l4]) {
     const lookUps = tier.hits + tier.misses;
     expect(lookUps).toBeLessThanOrEqual(reaching);
-    if (tier.state === 'on' && tier.since === undefined) expect(lookUps).toBe(reaching);
+    // until the app has caught up with the shared log, what is on disk is not asked, or is just being emptied
+    const waitedForLog = l4.reason !== 'policy';
+    if (tier.state === 'on' && tier.since === undefined && !waitedForLog) expect(lookUps).toBe(reaching);
     reaching -= tier.hits;
   }
   for (const tier of [l1, l2, l3, l4]) expectShare(tier.hitRate, tier.hits, tier.hits + tier.misses);
