@@ -8,6 +8,7 @@ import { settledWithin } from '../clock/timers.js';
 import type { Outbox, SharedRecord } from '../invalidation/shared-log.js';
 import { HostLog } from '../invalidation/host-log.js';
 import type { LogJournal } from '../invalidation/journal.js';
+import { KEYS_CALL } from '../ipc/entry-frames.js';
 import { checkpointAnswers, RemoteCheckpointStore } from '../ipc/remote-checkpoint-store.js';
 import { RemoteL3, SharedL3 } from '../ipc/remote-l3.js';
 import { type Answer, IpcServer } from '../ipc/server.js';
@@ -109,6 +110,7 @@ const NOT_OPENED = 'they have not been opened yet. Try again in a moment.';
 const WITHOUT_DIRECTORY =
   "Tier l3 and the checkpoints are off with it: nothing survives a restart, and no checkpoint can be saved or restored. Name a directory that the app may write to, with the option 'directory' or the environment's LANE_CACHE_DIR";
 const NO_OFFERS = Object.freeze({ taken: 0, refused: 0 });
+const NO_KEYS: Promise<void> = Promise.resolve();
 const NO_LEFTOVERS: Leftovers = Object.freeze({ orphanedSessions: 0, quarantinesRemoved: 0 });
 
 /** What an app keeps in a directory that other processes may use as well. One of them owns it. */
@@ -457,7 +459,12 @@ export class SharedDirectory implements Disk {
   }
 
   private answerOf(call: string): Answer | undefined {
-    this.answers ??= new Map([...checkpointAnswers(() => this.store), ...this.turns.answers, ...this.appAnswers()]);
+    this.answers ??= new Map([
+      ...checkpointAnswers(() => this.store),
+      ...this.turns.answers,
+      [KEYS_CALL, ([lane]: readonly unknown[]) => this.sharing?.service.keys(String(lane)) ?? NO_KEYS] as const,
+      ...this.appAnswers(),
+    ]);
     return this.answers.get(call);
   }
 

@@ -25,10 +25,13 @@ const NUMBER_BYTES = 8;
 
 /**
  * `sync` asks for an answer once everything offered before is stored. `drop`: a newer value than the owner's is not offered.
- * `usage` asks how much there is of some lanes.
+ * `usage` asks how much there is of some lanes. `peek` is a `read` that does not count as use.
  */
-const KINDS = ['read', 'found', 'offer', 'sync', 'synced', 'drop', 'usage', 'used'] as const;
+const KINDS = ['read', 'found', 'offer', 'sync', 'synced', 'drop', 'usage', 'used', 'peek'] as const;
 type FrameKind = (typeof KINDS)[number];
+
+/** What other processes call for the keys of a lane. */
+export const KEYS_CALL = 'entries.keys';
 
 export interface FrameHead extends Pick<LogPlace, 'generation' | 'position'> {
   readonly kind: FrameKind;

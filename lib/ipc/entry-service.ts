@@ -35,6 +35,8 @@ interface EntryServiceOptions {
 /** Answers one frame of another process. Throws for what is no such frame. */
 export type FrameService = (body: Buffer, reply: (frame: Buffer) => void) => void;
 
+/** So many keys of a listing are sent at a time. */
+const KEYS_AT_ONCE = 256;
 const MISS: FoundEntry = Object.freeze({ outcome: 'miss' });
 const OFF: FoundEntry = Object.freeze({ outcome: 'off' });
 
@@ -54,13 +56,25 @@ export class EntryService {
     const { life, hostLog } = this.options;
     life.notBefore(head.time);
     hostLog.look();
-    if (head.kind === 'read') this.read(head, decodeNames(body), reply);
+    if (head.kind === 'read' || head.kind === 'peek') this.read(head, decodeNames(body), reply);
     else if (head.kind === 'offer') this.accept(head, decodeOffer(body));
     else if (head.kind === 'drop') for (const { lane, key } of decodeNames(body)) this.drop(lane, key);
     else if (head.kind === 'usage') reply(this.usageOf(head, decodeUsage(body)));
     else if (head.kind === 'sync')
       void this.options.flush().then(() => reply(encodeHead(this.headOf('synced', head.id))));
   };
+
+  /** The keys of a lane, for another process that lists its entries. Those that do not count are left out when they are read. */
+  async *keys(lane: string): AsyncGenerator<readonly string[]> {
+    let some: string[] = [];
+    for await (const key of this.options.l3.keys(lane)) {
+      some.push(key);
+      if (some.length < KEYS_AT_ONCE) continue;
+      yield some;
+      some = [];
+    }
+    yield some;
+  }
 
   private usageOf(head: FrameHead, lanes: readonly LaneUsage[]): Buffer {
     const { l3 } = this.options;
@@ -78,7 +92,8 @@ export class EntryService {
   private read(head: FrameHead, entries: readonly EntryName[], reply: (frame: Buffer) => void): void {
     // What comes while the entries are read is not part of the answer.
     const server = this.options.sharedLog?.cursor;
-    const found = entries.map((entry) => this.find(entry));
+    const how = head.kind === 'peek' ? 'peek' : 'read';
+    const found = entries.map((entry) => this.find(entry, how));
     const answer = (all: readonly FoundEntry[]): void => reply(encodeFound(this.headOf('found', head.id, server), all));
     const isNow = (all: readonly (FoundEntry | Promise<FoundEntry>)[]): all is readonly FoundEntry[] =>
       !all.some((one) => one instanceof Promise);
@@ -87,17 +102,17 @@ export class EntryService {
   }
 
   /** Never rejects. */
-  private find({ lane, key }: EntryName): FoundEntry | Promise<FoundEntry> {
+  private find({ lane, key }: EntryName, how: 'read' | 'peek'): FoundEntry | Promise<FoundEntry> {
     const { l3, log } = this.options;
-    const lookup = l3.read(lane, key);
-    if (!(lookup instanceof Promise)) return this.judge(lane, key, lookup);
+    const lookup = l3.read(lane, key, how);
+    if (!(lookup instanceof Promise)) return this.judge(lane, key, lookup, how);
     const guard = log.open({ lane, key, tags: [] });
     return lookup
-      .then((found) => (guard.isInvalidated || guard.expiredAt !== undefined ? MISS : this.judge(lane, key, found)))
+      .then((found) => (guard.isInvalidated || guard.expiredAt !== undefined ? MISS : this.judge(lane, key, found, how)))
       .finally(() => log.close(guard));
   }
 
-  private judge(lane: string, key: string, lookup: TierLookup): FoundEntry {
+  private judge(lane: string, key: string, lookup: TierLookup, how: 'read' | 'peek'): FoundEntry {
     const { l3, log } = this.options;
     if (lookup.outcome !== 'hit') return lookup.outcome === 'off' ? OFF : MISS;
     try {
@@ -105,7 +120,7 @@ export class EntryService {
       const candidate = { lane, key, tags: record.tags, birth: record.birth };
       if (record.key !== key || !l3.trusts(record.birth) || !log.counts(candidate)) return MISS;
       const expiresAt = Math.min(record.expiresAt, log.expiredAt(candidate) ?? Infinity);
-      this.options.evictionOf(lane)?.requested(requestedOf(record, lookup.record.bytes), 'found');
+      if (how === 'read') this.options.evictionOf(lane)?.requested(requestedOf(record, lookup.record.bytes), 'found');
       return { outcome: 'hit', expiresAt, bytes: lookup.record.bytes };
     } catch {
       return MISS;

@@ -32,6 +32,7 @@ import {
   encodeUsage,
   type FoundEntry,
   type FrameHead,
+  KEYS_CALL,
 } from './entry-frames.js';
 
 interface RemoteL3Options {
@@ -53,13 +54,15 @@ interface RemoteL3Options {
 /** What of a connection to the owner serves entries. */
 export type EntryConnection = Pick<
   IpcConnection,
-  'ownerPid' | 'onEntryFrame' | 'whenLost' | 'sendEntryFrame' | 'hold' | 'release' | 'close'
+  'ownerPid' | 'onEntryFrame' | 'whenLost' | 'sendEntryFrame' | 'parts' | 'hold' | 'release' | 'close'
 >;
 
 /** A question that has not been answered. */
 interface Question {
   readonly lane: string;
   readonly key: string;
+  /** All of one batch are asked alike. */
+  readonly how: 'read' | 'peek';
   /** The position of this process's log when it asked: what it gets is as old as that. */
   readonly birth: number;
   readonly asOf: LogPlace;
@@ -170,14 +173,23 @@ export class RemoteL3 implements Tier {
   }
 
   read(lane: string, key: string): TierLookup | Promise<TierLookup> {
+    return this.look(lane, key, 'read');
+  }
+
+  peek(lane: string, key: string): TierLookup | Promise<TierLookup> {
+    return this.look(lane, key, 'peek');
+  }
+
+  private look(lane: string, key: string, how: 'read' | 'peek'): TierLookup | Promise<TierLookup> {
     if (!this.lanes.has(lane)) return POLICY;
     const { hostLog, clock, position } = this.options;
     const asOf = hostLog.place;
     if (this.line.state !== 'connected' || asOf === undefined) return IN_USE;
     if (clock.monotonic() < this.restUntil) return BREAKER;
     return new Promise((answer) => {
+      if (this.batch.length > 0 && this.batch[0]?.how !== how) this.ask();
       if (this.batch.length === 0) queueMicrotask(() => this.ask());
-      this.batch.push({ lane, key, birth: position(), asOf, unechoed: hostLog.unechoed(), answer });
+      this.batch.push({ lane, key, how, birth: position(), asOf, unechoed: hostLog.unechoed(), answer });
       if (this.batch.length === MAX_BATCH) this.ask();
     });
   }
@@ -236,8 +248,15 @@ export class RemoteL3 implements Tier {
     return this.usages.get(lane) ?? NOTHING;
   }
 
-  async *keys(): AsyncGenerator<string> {
-    // The owner lists its entries.
+  /** As the owner has them. Ends early when the owner does. */
+  async *keys(lane: string): AsyncGenerator<string> {
+    const { line } = this;
+    if (line.state !== 'connected' || !this.lanes.has(lane)) return;
+    try {
+      for await (const keys of line.connection.parts<readonly string[]>(KEYS_CALL, lane)) yield* keys;
+    } catch (error) {
+      if (!(error instanceof ConnectionLost)) throw error;
+    }
   }
 
   sweep(): Promise<{ readonly expired: number; readonly evicted: number }> {
@@ -345,7 +364,7 @@ export class RemoteL3 implements Tier {
     const id = ++this.ids;
     this.asked.set(id, batch);
     line.connection.hold();
-    line.connection.sendEntryFrame(encodeNames(this.headOf('read', id, first.asOf), batch));
+    line.connection.sendEntryFrame(encodeNames(this.headOf(first.how, id, first.asOf), batch));
     const isPatient = batch.some(({ lane }) => this.patient.has(lane));
     this.options.clock.schedule(isPatient ? PATIENT_DEADLINE_MS : DEADLINE_MS, () => {
       // What has arrived already is taken first.

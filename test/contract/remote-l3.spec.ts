@@ -65,7 +65,9 @@ class ThroughTheOwner implements Tier {
   }
 
   async *keys(lane: string): AsyncGenerator<string> {
-    if (!this.isClosed) yield* this.owner.keys(lane);
+    if (this.isClosed) return;
+    await this.other.flush();
+    yield* this.other.keys(lane);
   }
 
   sweep(lane: string): ReturnType<Tier['sweep']> {
@@ -152,6 +154,19 @@ describe('a process beside the owner of L3', () => {
     other.tiers.l3.supersede?.('standard', 'k');
     await other.tiers.l3.flush();
     expect(await other.tiers.l3.read('standard', 'k')).toEqual({ outcome: 'miss' });
+  });
+
+  it("lists the entries that the owner has in L3, once each, without counting that as use", async () => {
+    await owner.manager().setMany(Array.from({ length: 600 }, (_, n) => [`of the owner:${n}`, n]));
+    await owner.manager().flush();
+    await other.manager().get('of the owner:7');
+    const listed: (readonly [string, readonly string[]])[] = [];
+    for await (const { key, tiers } of other.manager().entries('of the owner:*')) listed.push([key, tiers]);
+    expect(listed).toHaveLength(600);
+    expect(new Map(listed).get('of the owner:7')).toEqual(['l1', 'l2', 'l3']);
+    expect(new Map(listed).get('of the owner:8')).toEqual(['l3']);
+    const uses = new Map(owner.tiers.l3.rows?.('standard', Infinity, 600)?.map((row) => [row.key, row.accessCount]));
+    expect([uses.get('of the owner:8'), uses.get('of the owner:7')]).toEqual([0, 1]);
   });
 
   it('explains and lists what counts now, without another call before', async () => {

@@ -6,6 +6,7 @@ import { StorageBench } from '../support/storage.js';
 describe('turns of two apps of one directory', () => {
   const bench = new StorageBench();
   const apps: LaneCacheApp[] = [];
+  let asked = 0;
   beforeAll(async () => {
     const directory = await bench.path('cache');
     const lanes = {
@@ -29,15 +30,17 @@ describe('turns of two apps of one directory', () => {
     const computing = new Deferred<void>();
     const gate = new Deferred<void>();
     let begun = 0;
+    // Of its own, as an attempt before may have stored it.
+    const key = `key-${++asked}`;
     const compute = async (): Promise<number> => {
       const mine = ++begun;
       computing.resolve();
       await gate.promise;
       return mine;
     };
-    const one = first?.getOrSet('key', compute);
+    const one = first?.getOrSet(key, compute);
     await computing.promise;
-    const other = second?.getOrSet('key', compute);
+    const other = second?.getOrSet(key, compute);
     // Without turns the second one begins meanwhile.
     for (let turn = 0; begun < 2 && turn < 500; turn++) await new Promise((next) => setImmediate(next));
     gate.resolve();

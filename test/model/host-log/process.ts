@@ -57,6 +57,10 @@ export class Wire implements EntryConnection {
     if (!this.isCut) this.up.push(body);
   }
 
+  async *parts(): AsyncGenerator<never> {
+    // Nothing is listed.
+  }
+
   hold(): void {
     // Nothing keeps the process of the test alive.
   }

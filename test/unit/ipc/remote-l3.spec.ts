@@ -23,6 +23,10 @@ class Owner implements EntryConnection {
     this.answer = take;
   }
 
+  async *parts(): AsyncGenerator<never> {
+    // It lists nothing.
+  }
+
   whenLost(tell: () => void): void {
     this.end = tell;
   }
