@@ -1,0 +1,96 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { Injectable } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
+import { Cached, CacheManager, type LaneCacheEventMap, LaneCacheModule } from '../../lib/index.js';
+import { FakeClock } from '../../lib/testing/fake-clock.js';
+import { Caches } from '../support/caches.js';
+
+const STORAGE = { minFreeBytes: 0, sweepEvery: false } as const;
+
+/** Counts the computations of all apps of this process. */
+@Injectable()
+class Pages {
+  static rendered: string[] = [];
+
+  @Cached({ warm: { args: () => [['a'], ['b'], ['c'], ['d']] } })
+  async render(id: string): Promise<string> {
+    Pages.rendered.push(id);
+    await new Promise((later) => setTimeout(later, 20));
+    return `<h1>${id}</h1>`;
+  }
+}
+
+describe('the apps of one directory', () => {
+  const caches = new Caches();
+  const closing: { close(): Promise<unknown> }[] = [];
+  afterEach(async () => {
+    for (const app of closing.splice(0).toReversed()) await app.close();
+    await caches.close();
+  });
+
+  const turns = async (isIt: () => boolean | Promise<boolean>): Promise<void> => {
+    while (!(await isIt())) await new Promise((next) => setImmediate(next));
+  };
+
+  it("refresh an entry ahead of its end once, in a lane with coalesce: 'host'", async () => {
+    const directory = await caches.directory();
+    const clock = new FakeClock();
+    const lanes = { standard: { ttl: '10s', refreshAhead: 0.5, l4: { coalesce: 'host' } } } as const;
+    const apps: CacheManager[] = [];
+    for (let app = 0; app < 3; app++) apps.push(await caches.open({ directory, lanes, clock, storage: STORAGE }));
+    let computed = 0;
+    const ask = async (cache: CacheManager): Promise<unknown> =>
+      cache.getOrSet('k', async () => {
+        const value = ++computed;
+        await new Promise((later) => setImmediate(later));
+        return value;
+      });
+    for (const cache of apps) {
+      expect(await ask(cache)).toBe(1);
+      await cache.flush();
+    }
+    await clock.advance('6s');
+    expect(await Promise.all(apps.map(ask))).toEqual([1, 1, 1]);
+    // Each of them gets the renewed value, and none renews it again.
+    await turns(async () => (await Promise.all(apps.map((cache) => cache.get('k')))).every((value) => value === 2));
+    expect(computed).toBe(2);
+  });
+
+  it("warm the calls of a method once, in a lane with coalesce: 'host'", async () => {
+    Pages.rendered = [];
+    const directory = await caches.directory();
+    const lanes = { standard: { l4: { coalesce: 'host' } } } as const;
+    const settings = { directory, lanes, logger: false, storage: STORAGE } as const;
+    const apps = [];
+    for (let app = 0; app < 3; app++) {
+      const module = Test.createTestingModule({ imports: [LaneCacheModule.forRoot(settings)], providers: [Pages] });
+      apps.push(await module.compile());
+    }
+    closing.push(...apps);
+    const reports = apps.map(
+      (app) =>
+        new Promise<LaneCacheEventMap['warm']>((done) => {
+          app.get(CacheManager).events.on('warm', (event) => event.state === 'done' && done(event));
+        }),
+    );
+    await Promise.all(apps.map((app) => app.init()));
+    const ended = await Promise.all(reports);
+    expect(Pages.rendered.toSorted()).toEqual(['a', 'b', 'c', 'd']);
+    expect(ended.map(({ failed }) => failed)).toEqual([0, 0, 0]);
+  });
+
+  it('teach the policy of the owner what any of them asks for', async () => {
+    const directory = await caches.directory();
+    const lanes = { standard: { eviction: 'adaptive', l1: { maxEntries: 1 }, l2: { enabled: false } } } as const;
+    const owner = await caches.open({ directory, lanes, storage: STORAGE });
+    const other = await caches.open({ directory, lanes, storage: STORAGE });
+    const saved = (): number =>
+      Object.values(owner.getMetrics().eviction.shadows ?? {}).reduce((sum, share) => sum + share, 0);
+    for (const key of ['a', 'b']) await other.getOrSet(key, () => key);
+    await other.flush();
+    expect(saved()).toBe(0);
+    // Memory has room for one of them, so each of these comes from the owner.
+    for (let round = 0; round < 5; round++) for (const key of ['a', 'b']) expect(await other.get(key)).toBe(key);
+    expect(saved()).toBeGreaterThan(0);
+  });
+});
