@@ -108,7 +108,9 @@ export class EntryService {
     if (!(lookup instanceof Promise)) return this.judge(lane, key, lookup, how);
     const guard = log.open({ lane, key, tags: [] });
     return lookup
-      .then((found) => (guard.isInvalidated || guard.expiredAt !== undefined ? MISS : this.judge(lane, key, found, how)))
+      .then((found) =>
+        guard.isInvalidated || guard.expiredAt !== undefined ? MISS : this.judge(lane, key, found, how),
+      )
       .finally(() => log.close(guard));
   }
 

@@ -156,7 +156,7 @@ describe('a process beside the owner of L3', () => {
     expect(await other.tiers.l3.read('standard', 'k')).toEqual({ outcome: 'miss' });
   });
 
-  it("lists the entries that the owner has in L3, once each, without counting that as use", async () => {
+  it('lists the entries that the owner has in L3, once each, without counting that as use', async () => {
     await owner.manager().setMany(Array.from({ length: 600 }, (_, n) => [`of the owner:${n}`, n]));
     await owner.manager().flush();
     await other.manager().get('of the owner:7');
