@@ -18,8 +18,8 @@ interface ManyRequest {
   readonly call: CallOptions;
 }
 
-/** Keys that are claimed between two turns of the event loop. */
-const SLICE_KEYS = 64;
+/** Keys that are claimed between two turns of the event loop. Tiers below memory may have a large value for each. */
+const SLICE_KEYS = 16;
 
 /**
  * Answers several keys, with one computation for the keys that no tier has and no flight computes.

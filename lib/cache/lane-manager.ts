@@ -47,7 +47,7 @@ import { type LaneContext, look, type SharedContext } from './lane-context.js';
 import type { ManagerContext } from './manager-context.js';
 import { OlderValues } from './older-values.js';
 import * as read from './read.js';
-import { computeAndSet, set as store, setMany as storeMany } from './set.js';
+import { computeAndSet, type GivenEntry, set as store, setMany as storeMany } from './set.js';
 import { DEFAULT_CONCURRENCY, warmAll, type Warming, type WarmReport } from './warm.js';
 import { checkCompute, checkKeys, CLEAR_OPTIONS, optionsOf } from './validate-call.js';
 
@@ -136,8 +136,23 @@ export class LaneManager {
    */
   async setMany(entries: Iterable<readonly [key: string, value: unknown]>, options?: WriteOptions): Promise<number> {
     const call = optionsOf(this.context, options, WRITE_OPTIONS);
-    const given = [...entries];
-    return this.isClosed ? 0 : storeMany(this.context, this.shared.invalidations, { entries: given, call });
+    const entryOf = ([key, value]: readonly [string, unknown]): GivenEntry => ({
+      key: checkKey(key, this.lane),
+      value,
+      call,
+    });
+    const { stored } = await storeMany(this.context, this.shared.invalidations, [...entries], entryOf);
+    return stored;
+  }
+
+  /** @internal as `setMany`, with options for each entry. Returns the keys that were not stored. */
+  async setEach<T>(items: readonly T[], readItem: (item: T) => EntryWithOptions): Promise<ReadonlySet<string>> {
+    const entryOf = (item: T): GivenEntry => {
+      const { key, value, options } = readItem(item);
+      return { key: checkKey(key, this.lane), value, call: optionsOf(this.context, options, WRITE_OPTIONS) };
+    };
+    const { refused } = await storeMany(this.context, this.shared.invalidations, [...items], entryOf);
+    return refused;
   }
 
   /** All keys, found or computed by one call for the missing ones, in the order of `keys`. A key that the call leaves out is absent. */
@@ -360,6 +375,13 @@ export class LaneManager {
   private get isClosed(): boolean {
     return this.context.shared.memory.state.state === 'off';
   }
+}
+
+/** An entry with options of its own. */
+export interface EntryWithOptions {
+  readonly key: string;
+  readonly value: unknown;
+  readonly options?: WriteOptions | undefined;
 }
 
 /** A lane that is opened only to measure another one. */

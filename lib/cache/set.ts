@@ -1,6 +1,5 @@
 import { nextTurn } from '../clock/clock.js';
 import { bySlices } from '../clock/slices.js';
-import { checkKey } from '../entries/key.js';
 import type { LogRecord } from '../invalidation/journal.js';
 import type { InvalidationsSince } from '../invalidation/lane-log.js';
 import type { CallOptions, Compute } from './call-options.js';
@@ -15,119 +14,121 @@ import { type CandidateValue, INVALIDATED, PARTITIONED, refusalOf, refuse, type 
  * Stores an explicit value. It supersedes what was there and what is being computed, and its birth is the position of its
  * own record. Resolves to whether it was stored, once no tier holds an older value.
  */
-export async function set(
-  context: LaneContext,
-  invalidations: Invalidations,
-  given: { readonly key: string; readonly value: unknown; readonly call: CallOptions },
-): Promise<boolean> {
-  const { key, value, call } = given;
-  const prepared = prepare(context, key, value, call);
-  await invalidations.superseding(context, [key], (record) => storeGiven(context, prepared, call, record));
+export async function set(context: LaneContext, invalidations: Invalidations, given: GivenEntry): Promise<boolean> {
+  const prepared = prepare(context, given);
+  await invalidations.superseding(context, [given.key], (record) => storeGiven(context, prepared, record));
   return prepared.refusal === undefined;
 }
 
+/** An entry that is handed in with others. */
+export interface GivenEntry {
+  readonly key: string;
+  readonly value: unknown;
+  readonly call: CallOptions;
+}
+
 /**
- * Stores many values in slices, each key's last one. All count as handed in with the call: what is invalidated or stored
- * between the call and a key's turn wins. A value is read at its turn. Resolves to how many were stored. Throws KEY_INVALID
- * and KEY_TOO_LONG before it stores anything.
+ * Stores many values in slices, each key's last one. `entryOf` reads an item, and throws what is wrong with it before
+ * anything is stored. All count as handed in with the call: what is invalidated or stored
+ * between the call and a key's turn wins. A value is read at its turn. Resolves to how many were stored, and to the keys
+ * that were not.
  */
-export async function setMany(
+export async function setMany<T>(
   context: LaneContext,
   invalidations: Invalidations,
-  given: { readonly entries: readonly (readonly [key: string, value: unknown])[]; readonly call: CallOptions },
-): Promise<number> {
+  items: readonly T[],
+  entryOf: (item: T) => GivenEntry,
+): Promise<{ readonly stored: number; readonly refused: ReadonlySet<string> }> {
   const { lane, shared } = context;
-  const { entries, call } = given;
   const since = shared.log.follow(lane);
   try {
-    const latest = new LatestEntries(lane);
-    for (let from = 0; from < entries.length; from += CHECKED_AT_ONCE) {
+    const latest = new LatestEntries();
+    for (let from = 0; from < items.length; from += READ_AT_ONCE) {
       if (from > 0) await nextTurn();
-      latest.add(entries.slice(from, from + CHECKED_AT_ONCE));
+      for (const item of items.slice(from, from + READ_AT_ONCE)) latest.add(entryOf(item));
     }
-    const stored = await bySlices(shared.clock, latest.all, (slice) =>
-      setSlice(context, invalidations, { slice, call, since }),
-    );
-    return stored.reduce((sum, count) => sum + count, 0);
+    const refused = new Set<string>();
+    await bySlices(shared.clock, latest.all, (slice) => setSlice(context, invalidations, { slice, since, refused }));
+    return { stored: latest.all.length - refused.size, refused };
   } finally {
     shared.log.unfollow(since);
   }
 }
 
-/** Keys that are checked between two turns of the event loop. A check takes a fraction of a microsecond. */
-const CHECKED_AT_ONCE = 2_048;
+/** Items that are read between two turns of the event loop. One takes a fraction of a microsecond. */
+const READ_AT_ONCE = 2_048;
 
 /** Entries that were handed in, each key's last one in the place of its first. */
 class LatestEntries {
-  readonly all: (readonly [key: string, value: unknown])[] = [];
+  readonly all: GivenEntry[] = [];
   private readonly places = new Map<string, number>();
 
-  constructor(private readonly lane: string) {}
-
-  add(entries: readonly (readonly [key: string, value: unknown])[]): void {
-    for (const entry of entries) {
-      const [key, value] = [checkKey(entry[0], this.lane), entry[1]];
-      const place = this.places.get(key) ?? this.all.length;
-      this.places.set(key, place);
-      this.all[place] = [key, value];
-    }
+  add(entry: GivenEntry): void {
+    const place = this.places.get(entry.key) ?? this.all.length;
+    this.places.set(entry.key, place);
+    this.all[place] = entry;
   }
 }
 
 interface GivenSlice {
-  readonly slice: Iterable<readonly [key: string, value: unknown]>;
-  readonly call: CallOptions;
+  readonly slice: Iterable<GivenEntry>;
   readonly since: InvalidationsSince;
+  /** Gets the keys that are not stored. */
+  readonly refused: Set<string>;
 }
 
-/** Stores the entries of a slice in this step, and resolves to how many once no tier holds older values. */
+/** Stores the entries of a slice in this step, and resolves once no tier holds older values. */
 async function setSlice(
   context: LaneContext,
   invalidations: Invalidations,
-  { slice, call, since }: GivenSlice,
-): Promise<number> {
-  if (context.shared.memory.state.state === 'off') return 0;
+  { slice, since, refused }: GivenSlice,
+): Promise<void> {
+  const isClosed = context.shared.memory.state.state === 'off';
+  if (isClosed) {
+    for (const { key } of slice) refused.add(key);
+    return;
+  }
   const isNewest = ({ candidate: { key, tags } }: Prepared): boolean => !since.names(key, tags);
+  const giveWay = ({ candidate: { key } }: Prepared): void => {
+    refused.add(key);
+    refuse(context, key, INVALIDATED);
+  };
   // All values are read before anything is removed: reading one runs code of the app, which may invalidate another one.
-  const prepared = Array.from(slice, ([key, value]) => prepare(context, key, value, call));
+  const prepared = Array.from(slice, (given) => prepare(context, given));
   const newest = prepared.filter(isNewest);
   const older = newest.length === prepared.length ? [] : prepared.filter((one) => !isNewest(one));
-  let [stored, next] = [0, 0];
+  let next = 0;
   const write = (record: LogRecord): void => {
     const one = newest[next++];
     if (one === undefined) return;
     // The event of an entry before it may have had a listener that invalidates this one.
-    if (!isNewest(one)) return refuse(context, one.candidate.key, INVALIDATED);
-    storeGiven(context, one, call, record);
-    if (one.refusal === undefined) stored++;
+    if (!isNewest(one)) return giveWay(one);
+    if (one.refusal !== undefined) refused.add(one.candidate.key);
+    storeGiven(context, one, record);
   };
   const keys = newest.map(({ candidate }) => candidate.key);
   const done = keys.length === 0 ? undefined : invalidations.superseding(context, keys, write, since);
-  for (const { candidate } of older) refuse(context, candidate.key, INVALIDATED);
+  for (const one of older) giveWay(one);
   await done;
-  return stored;
 }
 
 /** A value that the app handed in, encoded and judged. */
 interface Prepared {
   readonly candidate: CandidateValue;
+  readonly call: CallOptions;
   readonly refusal: Refusal | undefined;
 }
 
-function prepare(context: LaneContext, key: string, value: unknown, { tags, ttlMs }: CallOptions): Prepared {
+function prepare(context: LaneContext, { key, value, call }: GivenEntry): Prepared {
   const { lane, shared } = context;
+  const { tags, ttlMs } = call;
   const encoded = EncodedValue.of({ codec: shared.codec, lane }, value, context.policy.isolation);
   const candidate = { key, value, encoded, tags, ttlMs, computeMs: 0 };
-  return { candidate, refusal: refusalOfKey(context, key) ?? refusalOf(context, candidate) };
+  return { candidate, call, refusal: refusalOfKey(context, key) ?? refusalOf(context, candidate) };
 }
 
 /** The birth of a value that was handed in is the position of its own record. */
-function storeGiven(
-  context: LaneContext,
-  { candidate, refusal }: Prepared,
-  call: CallOptions,
-  { position }: LogRecord,
-): void {
+function storeGiven(context: LaneContext, { candidate, call, refusal }: Prepared, { position }: LogRecord): void {
   if (refusal !== undefined) refuse(context, candidate.key, refusal);
   else store(context, candidate, { birth: position, flight: 0, call, expiredAt: undefined, origin: 'given' });
 }

@@ -1,5 +1,7 @@
+import type { WriteOptions } from '../cache/call-options.js';
 import type { LaneManager } from '../cache/lane-manager.js';
 import { createHash } from 'node:crypto';
+import { inSlices } from '../clock/slices.js';
 import { storePrefix } from '../entries/pattern.js';
 import type { Duration } from '../lanes/units.js';
 import { anything, coded, kindOf, text, defineOptions } from '../options/options-shape.js';
@@ -98,15 +100,19 @@ class KeyvStore<C extends LaneManager> implements LaneKeyvStore<C> {
   }
 
   async set(key: string, value: unknown, ttlMs?: number): Promise<boolean> {
-    const ttl = durationOf(readEntry({ key, value, ttl: ttlMs ?? undefined }).ttl);
-    return this.cache.set(this.prefix() + key, value, ttl === undefined ? undefined : { ttl });
+    const { ttl } = readEntry({ key, value, ttl: ttlMs ?? undefined });
+    return this.cache.set(this.prefix() + key, value, optionsOf(ttl));
   }
 
   setMany(entries: KeyvEntry[]): Promise<boolean[]>;
   setMany(entries: KeyvEntry[]): Promise<void>;
   async setMany(entries: KeyvEntry[]): Promise<unknown> {
-    const read = entries.map(readEntry);
-    return Promise.all(read.map(({ key, value, ttl }) => this.set(key, value, ttl)));
+    const prefix = this.prefix();
+    const refused = await this.cache.setEach(entries, (entry) => {
+      const { key, value, ttl } = readEntry(entry);
+      return { key: prefix + key, value, options: optionsOf(ttl) };
+    });
+    return entries.map(({ key }) => !refused.has(prefix + key));
   }
 
   delete(key: string): Promise<boolean> {
@@ -114,7 +120,7 @@ class KeyvStore<C extends LaneManager> implements LaneKeyvStore<C> {
   }
 
   async deleteMany(keys: string[]): Promise<boolean> {
-    const deleted = await Promise.all(keys.map((key) => this.delete(key)));
+    const deleted = await inSlices(this.cache.clock, keys, (key) => this.delete(key));
     return deleted.every(Boolean);
   }
 
@@ -122,8 +128,8 @@ class KeyvStore<C extends LaneManager> implements LaneKeyvStore<C> {
     return this.cache.has(this.prefix() + key);
   }
 
-  hasMany(keys: string[]): Promise<boolean[]> {
-    return Promise.all(keys.map((key) => this.has(key)));
+  async hasMany(keys: string[]): Promise<boolean[]> {
+    return [...(await inSlices(this.cache.clock, keys, (key) => this.has(key)))];
   }
 
   async clear(): Promise<void> {
@@ -182,4 +188,9 @@ export function durationOf(ttlMs: number | undefined): Duration | undefined {
   // as text, because a bare number would be seconds
   if (ttlMs > FOREVER_MS) return `${FOREVER_MS}ms`;
   return ttlMs > 0 && ttlMs < 1 ? '1ms' : `${ttlMs}ms`;
+}
+
+function optionsOf(ttlMs: number | undefined): WriteOptions | undefined {
+  const ttl = durationOf(ttlMs);
+  return ttl === undefined ? undefined : { ttl };
 }

@@ -1,5 +1,10 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
+import { nextTurn } from '../../../lib/clock/clock.js';
+import { DiskTier } from '../../../lib/tiers/stored-tier.js';
+import { Deferred } from '../../support/deferred.js';
 import { LaneApp } from '../../support/lane-app.js';
+import { MemorySource } from '../../support/memory-environment.js';
+import { tierSetting } from '../../support/stored-tiers.js';
 
 const pairs = (count: number, value: (n: number) => unknown = (n) => n): [string, unknown][] =>
   Array.from({ length: count }, (_, n) => [`k${n}`, value(n)]);
@@ -94,5 +99,19 @@ describe('the values of one call', () => {
       ['k2', acting(invalidate)],
     ]);
     expect(await cache.get('k1')).toBe('newer');
+  });
+
+  it('are removed from a tier by one call for each slice, and stored once that is done', async () => {
+    const tier = await DiskTier.open(new MemorySource(), tierSetting().options);
+    const removal = new Deferred<number>();
+    const asked = jest.spyOn(tier, 'removeKeys').mockReturnValue(removal.promise);
+    const cache = new LaneApp({ below: [tier] }).manager();
+    let isStored = false;
+    const storing = cache.setMany(pairs(3)).then(() => (isStored = true));
+    for (let turn = 0; turn < 3; turn++) await nextTurn();
+    expect(isStored).toBe(false);
+    expect(asked.mock.calls).toEqual([['standard', ['k0', 'k1', 'k2']]]);
+    removal.resolve(0);
+    expect(await storing).toBe(true);
   });
 });

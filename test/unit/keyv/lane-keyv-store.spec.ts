@@ -90,6 +90,36 @@ describe('laneKeyvStore', () => {
     expect(await store.deleteMany(['a', 'b'])).toBe(true);
   });
 
+  it('lets the event loop turn while it stores, looks for and deletes many entries', async () => {
+    const cache = await caches.open({ lanes: { standard: { l1: { maxEntries: 1_000 } } } });
+    const store = laneKeyvStore(cache);
+    const keys = Array.from({ length: 500 }, (_, n) => `k${n}`);
+    const calls = [
+      () => store.setMany(keys.map((key, n) => ({ key, value: n, ttl: n % 2 === 0 ? 1_000 : undefined }))),
+      () => store.hasMany(keys),
+      () => store.deleteMany(keys),
+    ];
+    for (const call of calls) {
+      let turns = 0;
+      let isOver = false;
+      const answered = call().then(() => (isOver = true));
+      for (; !isOver; turns++) await new Promise((resolve) => setImmediate(resolve));
+      await answered;
+      expect(turns).toBeGreaterThan(4);
+    }
+    expect(await store.hasMany(['k0', 'k499'])).toEqual([false, false]);
+  });
+
+  it('stores nothing over what was set since the call', async () => {
+    const store = laneKeyvStore(await caches.open());
+    const keys = Array.from({ length: 100 }, (_, n) => `k${n}`);
+    const storing = store.setMany(keys.map((key) => ({ key, value: 'older' })));
+    await store.set('k99', 'newer');
+    const results: boolean[] = await storing;
+    expect(results.indexOf(false)).toBe(99);
+    expect(await store.get('k99')).toBe('newer');
+  });
+
   it('keeps its namespace and its entries in a lane apart from all others', async () => {
     const cache = await caches.open();
     const names = [undefined, 'a', 'a:b', 'ab', 'a*', 'a?', '*', '', 'ä', 'x'.repeat(300)];
