@@ -7,6 +7,7 @@ import { LANE_CACHE } from '../lanes/policy.js';
 import { toMilliseconds } from '../lanes/units.js';
 import { watchHeadsOf } from './exchange.js';
 import { LaneCacheInterceptor } from './lane-cache.interceptor.js';
+import { unkeyedInput } from './route-advice.js';
 import {
   isGetRoute,
   isHttp,
@@ -63,6 +64,8 @@ export class ResponseExplorer implements OnModuleInit {
     for (const route of routes) checkRules(route);
     checkNames(routes);
     this.warnOfGuarded(routes);
+    this.warnOfUncacheable([...controllers].filter(isClass));
+    this.warnOfUnkeyed(routes);
     this.warnOfOthers(decorated);
   }
 
@@ -109,6 +112,36 @@ export class ResponseExplorer implements OnModuleInit {
       'guarded responses',
       `These routes have @CacheResponse behind a guard and do not say who asks, so their requests go past the cache: ${labels(undecided.map(({ label }) => label))}. ` +
         'Add varyBy, which names who asks, or shared: true where all whom the guard lets in get the same answer. A guard that does not distinguish users, such as a throttler, belongs in responses.neutralGuards of LaneCacheModule.',
+    );
+  }
+
+  /** Of a class with the decorator, the routes for other methods than GET are left alone as expected. */
+  private warnOfUncacheable(controllers: readonly Class[]): void {
+    const found = controllers.flatMap((type) => {
+      const isOfClass = Reflect.hasMetadata(RESPONSE_RULES, type);
+      return this.methodsOf(type)
+        .filter(isHttp)
+        .filter((method) => Reflect.hasMetadata(RESPONSE_RULES, method) || (isOfClass && isGetRoute(method)))
+        .map((method) => this.routes.read(type, method));
+    });
+    const problems = found.flatMap(({ label, obstacle }) => (obstacle === undefined ? [] : `${label} ${obstacle}`));
+    if (problems.length === 0) return;
+    this.cache.warnOnce(
+      'uncacheable responses',
+      `@CacheResponse does nothing on these routes: ${labels(problems)}. It caches what handlers for GET return. Remove it there, let the handler return its answer, or cache the method that computes it with @Cached.`,
+    );
+  }
+
+  private warnOfUnkeyed(routes: readonly Route[]): void {
+    const problems = routes.flatMap((route) => {
+      const read = unkeyedInput(route);
+      return read.length === 0 ? [] : `${route.label} reads ${read.join(' and ')}`;
+    });
+    if (problems.length === 0) return;
+    this.cache.warnOnce(
+      'unkeyed input of responses',
+      `Handlers with @CacheResponse read what their keys do not depend on, so one caller may get what was made for another: ${labels(problems)}. ` +
+        'Name headers in varyHeaders, return what distinguishes callers from varyBy, or say shared: true where the answer does not depend on it.',
     );
   }
 

@@ -6,6 +6,7 @@ import { partsNamed, Template } from '../entries/template.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { type Duration, toMilliseconds } from '../lanes/units.js';
 import type { CacheResponseOptions } from './cache-response-options.js';
+import { type HandlerInput, handlerInput } from './route-advice.js';
 
 // Decides from a handler's decorators how its responses are cached, and whether they can be.
 
@@ -41,6 +42,9 @@ export interface Route {
   readonly isOfOneHost: boolean;
   /** Whether a guard may tell users apart before the handler runs. */
   readonly isGuarded: boolean;
+  /** Why nothing that the handler makes can be cached, to complete 'the handler …'. */
+  readonly obstacle: string | undefined;
+  readonly input: HandlerInput;
   /** Whether the handler injects the response, and may set headers and status. */
   readonly injectsResponse: boolean;
   /** Whether another interceptor may change the body after the cache. */
@@ -78,7 +82,9 @@ const ROUTE_ARGUMENTS = '__routeArguments__';
 const PASSTHROUGH = '__responsePassthrough__';
 const REDIRECT = '__redirect__';
 /** Handlers with one of these do not send their result as it is. */
-const OTHERWISE_SENT = ['__sse__', '__renderTemplate__'];
+const SSE = '__sse__';
+const TEMPLATE = '__renderTemplate__';
+const OTHERWISE_SENT = [SSE, TEMPLATE];
 /** Nest's numbers of the parameter decorators `@Res()` and `@Next()`. */
 const RESPONSE = 1;
 const NEXT = 2;
@@ -119,6 +125,8 @@ export class RouteReader {
       isCached: sending.isNests && isKept && ttlMs !== 0 && this.isChosen(type, handler),
       isOfOneHost: Reflect.getMetadata(HOST, type) !== undefined,
       isGuarded: this.isGuarded(type, handler),
+      obstacle: obstacleOf(handler, sending),
+      input: sending.input,
       injectsResponse: sending.injectsResponse,
       hasOuterInterceptors: this.hasOuterInterceptors(type, handler),
       caught: this.caughtBy(type, handler),
@@ -255,6 +263,7 @@ interface Sending {
   readonly isNests: boolean;
   readonly injectsResponse: boolean;
   readonly redirectStatus: number | undefined;
+  readonly input: HandlerInput;
 }
 
 const FOUND = 302;
@@ -273,7 +282,16 @@ function sendingOf(type: Class, handler: Handler): Sending {
     isNests: !isSentOtherwise && (!injectsResponse || isPassedThrough),
     injectsResponse,
     redirectStatus: redirect === undefined ? undefined : (redirect.statusCode ?? FOUND),
+    input: handlerInput(parameters),
   };
+}
+
+function obstacleOf(handler: Handler, { isNests }: Sending): string | undefined {
+  if (!isGetRoute(handler)) return 'does not serve GET';
+  if (isNests) return undefined;
+  if (Reflect.hasMetadata(SSE, handler)) return 'sends events (@Sse)';
+  if (Reflect.hasMetadata(TEMPLATE, handler)) return 'renders a template (@Render)';
+  return 'sends the response itself (@Res or @Next without passthrough)';
 }
 
 /** The name of the handler in its class, which the function's own `name` need not be. */
