@@ -7,10 +7,10 @@ import { LANE_CACHE } from '../lanes/policy.js';
 import { toMilliseconds } from '../lanes/units.js';
 import { watchHeadsOf } from './exchange.js';
 import { LaneCacheInterceptor } from './lane-cache.interceptor.js';
-import { unkeyedInput } from './route-advice.js';
 import {
   isGetRoute,
   isHttp,
+  PERSONAL_HEADERS,
   RESPONSE_RULES,
   RESPONSE_SETTINGS,
   type ResponseSettings,
@@ -167,6 +167,15 @@ const labelOf = (type: Class, method: Method | undefined): string =>
   method === undefined ? type.name : `${type.name}.${method.name}`;
 
 const labels = (names: readonly string[]): string => [...new Set(names)].toSorted().join(', ');
+
+/** What a cached route reads that its key does not depend on, in words. Personal headers keep answers apart anyway. */
+function unkeyedInput({ rules, isCached, input, varyHeaders }: Route): readonly string[] {
+  if (!isCached || rules.shared === true || rules.varyBy !== undefined || typeof rules.key === 'function') return [];
+  const headers = input.headers
+    .filter((name) => !varyHeaders.includes(name) && !PERSONAL_HEADERS.includes(name))
+    .map((name) => (name === '*' ? 'all headers (@Headers())' : `the header '${name}' (@Headers)`));
+  return input.readsIp ? [...headers, "the caller's address (@Ip)"] : headers;
+}
 
 /** Throws DECORATOR_INVALID. */
 function checkRules({ label, rules }: Route): void {

@@ -6,7 +6,6 @@ import { partsNamed, Template } from '../entries/template.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { type Duration, toMilliseconds } from '../lanes/units.js';
 import type { CacheResponseOptions } from './cache-response-options.js';
-import { type HandlerInput, handlerInput } from './route-advice.js';
 
 // Decides from a handler's decorators how its responses are cached, and whether they can be.
 
@@ -28,6 +27,13 @@ export interface ResponseSettings {
 export const RESPONSE_SETTINGS = Symbol.for('nestjs-lane-cache.responses');
 
 type ExceptionType = new (...args: never[]) => unknown;
+
+/** What a handler reads of a request by decorators of its parameters. */
+export interface HandlerInput {
+  /** Names of headers in lower case. `*` = all of them. */
+  readonly headers: readonly string[];
+  readonly readsIp: boolean;
+}
 
 /** A handler and how its answers are cached. */
 export interface Route {
@@ -88,7 +94,10 @@ const OTHERWISE_SENT = [SSE, TEMPLATE];
 /** Nest's numbers of the parameter decorators `@Res()` and `@Next()`. */
 const RESPONSE = 1;
 const NEXT = 2;
-const PERSONAL_HEADERS = ['authorization', 'cookie'];
+/** Nest's numbers of the parameter decorators `@Headers()` and `@Ip()`. */
+const HEADERS = 6;
+const IP = 11;
+export const PERSONAL_HEADERS = ['authorization', 'cookie'];
 
 /** Reads routes, each once. `interceptor` is the class of the caching interceptor. */
 export class RouteReader {
@@ -283,6 +292,17 @@ function sendingOf(type: Class, handler: Handler): Sending {
     injectsResponse,
     redirectStatus: redirect === undefined ? undefined : (redirect.statusCode ?? FOUND),
     input: handlerInput(parameters),
+  };
+}
+
+/** From Nest's metadata of a handler's parameters. */
+function handlerInput(parameters: object): HandlerInput {
+  const read = Object.entries(parameters).map(([name, { data }]: [string, { readonly data?: unknown }]) => {
+    return [Number(name.split(':')[0]), typeof data === 'string' ? data.toLowerCase() : '*'] as const;
+  });
+  return {
+    headers: read.filter(([kind]) => kind === HEADERS).map(([, name]) => name),
+    readsIp: read.some(([kind]) => kind === IP),
   };
 }
 

@@ -1,5 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
+import { isDeepStrictEqual } from 'node:util';
 import { privateMemberOf } from '../../../../lib/entries/codec/class-kinds.js';
+import { ValueCodec } from '../../../../lib/entries/codec/value-codec.js';
 
 class Open {
   // a #comment is no member
@@ -78,5 +80,18 @@ describe('private members', () => {
     ['in what is not a class', undefined],
   ])('are not seen %s', (_, type) => {
     expect(privateMemberOf(type)).toBeUndefined();
+  });
+
+  it.each<[string, object]>([
+    ['a URL', new URL('http://a/b')],
+    ['search parameters', new URLSearchParams('a=1')],
+    ['an instance of a class', new WithField()],
+  ])('leave an object that is what it shows, once its prototype is that of plain objects: %s', (_, object) => {
+    Object.setPrototypeOf(object, Object.prototype);
+    const codec = new ValueCodec();
+    const encoded = codec.encode(object);
+    const restored = encoded.storable ? codec.decode(encoded.bytes) : undefined;
+    expect(restored).toEqual({});
+    expect(isDeepStrictEqual(restored, object)).toBe(true);
   });
 });
