@@ -1,0 +1,68 @@
+import { describe, expect, it } from '@jest/globals';
+import { nextTurn } from '../../../lib/clock/clock.js';
+import type { CacheManager } from '../../../lib/index.js';
+import { Jobs } from '../../support/jobs.js';
+import { LaneApp, type SharedParts } from '../../support/lane-app.js';
+import { ModelDisk, ModelTier } from '../../support/model-tier.js';
+
+const NAMES = ['l2', 'l3', 'l4'] as const;
+
+/** An app whose tiers below memory lie on these disks, and the tiers. */
+const appOn = (disks: readonly ModelDisk[]) => {
+  const tierAt = (at: 0 | 1 | 2): ModelTier =>
+    new ModelTier(NAMES[at], ['standard'], disks[at] ?? new ModelDisk(), new Jobs());
+  const [l2, l3, l4] = [tierAt(0), tierAt(1), tierAt(2)];
+  const log = {
+    publish: () => Promise.resolve(false),
+    isStale: false,
+    by: 'nobody else',
+    heardOnHost: () => undefined,
+    caughtUpUntil: Infinity,
+    whenCaughtUp: () => Promise.resolve(),
+    cursor: undefined,
+    judge: (): never => {
+      throw new Error('nobody asks for a judgement');
+    },
+  };
+  const turns = { take: () => Promise.resolve({ isHeld: () => Promise.resolve(true), end: () => undefined }) };
+  const share = (): SharedParts => ({ tier: l4, log, turns });
+  const app = new LaneApp({ below: [l2, l3], share });
+  app.follower?.release();
+  return { cache: app.manager(), tiers: [l2, l3, l4] };
+};
+
+const hitsAndMisses = (cache: CacheManager): readonly (readonly [number, number])[] => {
+  const { l1, l2, l3, l4 } = cache.getMetrics();
+  return [l1, l2, l3, l4].map(({ hits, misses }) => [hits, misses] as const);
+};
+
+describe('the look-ups of the tiers', () => {
+  it.each([0, 1, 2])(
+    'count a miss above the tier that has the entry, and none below (tier %i below memory)',
+    async (at) => {
+      const disks = NAMES.map(() => new ModelDisk());
+      const before = appOn(disks);
+      await before.cache.getOrSet('k', () => 'value');
+      await nextTurn();
+      const tier = before.tiers[at];
+      while (tier !== undefined && tier.queued > 0) tier.commit();
+      const { cache } = appOn(disks);
+      expect(await cache.getOrSet('k', () => 'computed')).toBe('value');
+      const below = NAMES.map((_, index) => (index < at ? [0, 1] : index === at ? [1, 0] : [0, 0]));
+      expect(hitsAndMisses(cache)).toEqual([[0, 1], ...below]);
+      await cache.get('k');
+      expect(hitsAndMisses(cache)).toEqual([[1, 1], ...below]);
+    },
+  );
+
+  it('count one miss of each tier where callers share a computation', async () => {
+    const { cache } = appOn([]);
+    await Promise.all([1, 2, 3].map(() => cache.getOrSet('k', async () => 'computed')));
+    expect(hitsAndMisses(cache)).toEqual([
+      [0, 3],
+      [0, 1],
+      [0, 1],
+      [0, 1],
+    ]);
+  });
+});
