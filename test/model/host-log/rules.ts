@@ -55,7 +55,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ]),
   omit('4 an offer carries its place', 'an offer that was named since is refused', two, forgetful, [
     recent,
-    "if (names(newer.record, subject)) return 'named';",
+    "if (isOther && names(newer.record, subject)) return 'named';",
     '',
   ]),
   omit('4 an offer carries its place', 'records of the owner that have not come round refuse it', two, forgetful, [
@@ -65,7 +65,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ]),
   omit('5 the owner knows what was named', 'an offer of another history is refused', full, forgetful, [
     recent,
-    "if (generation !== this.generation || position < this.floor) return 'unknown';",
+    "if (!this.knows(asOf)) return 'unknown';",
     '',
   ]),
   omit('6 a set is offered once its record came round', 'a set waits', sets, { ...forgetful, sets: 0.15 }, [
