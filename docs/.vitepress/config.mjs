@@ -6,7 +6,7 @@ const DOCS = new URL('../', import.meta.url);
 const { description, repository } = JSON.parse(readFileSync(new URL('../package.json', DOCS), 'utf8'));
 const REPOSITORY = repository.url.replace(/^git\+|\.git$/g, '');
 
-/** Every page, in the order of reading. */
+/** Every page for users, in the order of reading. */
 const GROUPS = {
   Start: ['getting-started', 'migration'],
   'The cache': ['lanes', 'decorators', 'invalidation', 'http', 'testing'],
@@ -23,20 +23,26 @@ const GROUPS = {
     'errors',
   ],
   'In depth': ['storage', 'distributed', 'scaling', 'eviction', 'compression', 'performance'],
-  'The source': ['architecture', 'decisions'],
 };
+
+/** Pages for readers of the source. The repository shows them with their diagrams. */
+const SOURCE = ['architecture', 'decisions'];
 
 const titleOf = (page) => /^# (.+)$/m.exec(readFileSync(new URL(`${page}.md`, DOCS), 'utf8'))[1];
 
+const NOT_ON_SITE = new RegExp(`\\.(json|yml)$|^/docs/(${SOURCE.join('|')})\\.md$`);
+
 function guide() {
-  const listed = Object.values(GROUPS).flat();
+  const listed = [...Object.values(GROUPS).flat(), ...SOURCE];
   const pages = readdirSync(DOCS).filter((name) => name.endsWith('.md') && name !== 'index.md');
   const forgotten = pages.map((name) => name.slice(0, -3)).filter((page) => !listed.includes(page));
   if (forgotten.length > 0) throw new Error(`Not in the sidebar of docs/.vitepress/config.mjs: ${forgotten}`);
-  return Object.entries(GROUPS).map(([text, names]) => ({
+  const groups = Object.entries(GROUPS).map(([text, names]) => ({
     text,
     items: names.map((page) => ({ text: titleOf(page), link: `/${page}` })),
   }));
+  const source = SOURCE.map((page) => ({ text: titleOf(page), link: `${REPOSITORY}/blob/main/docs/${page}.md` }));
+  return [...groups, { text: 'The source', items: source }];
 }
 
 /** TypeDoc's own sidebar: `npm run docs:api` writes it beside its pages. */
@@ -50,7 +56,7 @@ function reference() {
 function addressOf(link, page) {
   if (/^[a-z]+:|^#/.test(link)) return link.replace(`${REPOSITORY}/raw/main/docs/`, './');
   const { pathname, hash } = new URL(link, `docs:/docs/${page}`);
-  const isOnSite = pathname.startsWith('/docs/') && !/\.(json|yml)$/.test(pathname);
+  const isOnSite = pathname.startsWith('/docs/') && !NOT_ON_SITE.test(pathname);
   return isOnSite ? link : `${REPOSITORY}/blob/main${pathname}${hash}`;
 }
 
@@ -67,6 +73,7 @@ export default defineConfig({
   lang: 'en',
   base: '/nestjs-lane-cache/',
   cleanUrls: true,
+  srcExclude: SOURCE.map((page) => `${page}.md`),
   rewrites: { 'api/README.md': 'api/index.md' },
   markdown: {
     anchor: { slugify: anchorOf },
