@@ -8,7 +8,7 @@ const REPOSITORY = repository.url.replace(/^git\+|\.git$/g, '');
 
 /** Every page for users, in the order of reading. */
 const GROUPS = {
-  Start: ['getting-started', 'migration'],
+  Start: ['getting-started', 'coming-from'],
   'The cache': ['lanes', 'decorators', 'invalidation', 'http', 'testing'],
   Checkpoints: ['workflows', 'checkpoints'],
   'In production': [
