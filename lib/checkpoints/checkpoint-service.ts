@@ -1,7 +1,7 @@
 import { nextTurn } from '../clock/clock.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
-import { CheckpointConflictError } from '../errors/checkpoint.errors.js';
+import { CheckpointConflictError, workflowInvalidated } from '../errors/checkpoint.errors.js';
 import { isLaneCacheError, LaneCacheError } from '../errors/lane-cache.error.js';
 import { toMilliseconds } from '../lanes/units.js';
 import { CheckpointCleaner } from './checkpoint-cleaner.js';
@@ -74,7 +74,8 @@ export class CheckpointService {
    * Saves `state` as the next version of `id`. Resolves once it is durable. The state is encoded during the call, so
    * later changes to it are not saved. Rejects with `CheckpointConflictError`, `CheckpointTooLargeError`,
    * `CHECKPOINT_UNSTORABLE` (part of the value cannot be stored faithfully), `LANE_UNKNOWN` or `TTL_INVALID`, and then
-   * stores nothing.
+   * stores nothing. Within a step of a workflow a save with that `workflow` belongs to the same run of it, and is in
+   * conflict once the workflow was invalidated.
    */
   async cacheCheckpoint(
     id: string,
@@ -84,8 +85,13 @@ export class CheckpointService {
     const wanted = SAVE_OPTIONS.read(typeof options === 'string' ? { lane: options } : options);
     const { expectedVersion } = wanted;
     const prepared = this.saver.prepare(id, state, wanted);
-    const saved = await this.saver.save(prepared, expectedVersion === undefined ? {} : { expectedVersion });
+    const fence = this.steps.fence(wanted.workflow);
+    const saved = await this.saver.save(
+      prepared,
+      expectedVersion === undefined ? fence : { ...fence, expectedVersion },
+    );
     if (saved.outcome === 'conflict') {
+      if (saved.cause === 'workflow') throw workflowInvalidated(id, wanted.workflow ?? '', saved.currentVersion);
       throw new CheckpointConflictError(id, expectedVersion ?? 0, saved.currentVersion);
     }
     return toInfo(saved.record, this.settings.codec);
@@ -108,7 +114,10 @@ export class CheckpointService {
     if (found === undefined) throw nothingToFork(from, version);
     // The lane of the other id may have been one of an earlier release of the app.
     requireLane(lane ?? found.record.lane, lanes);
-    const saved = await this.saver.save(this.forked(found, to, { workflow, lane }), { expectedVersion: 0 });
+    const conditions = { ...this.steps.fence(workflow), expectedVersion: 0 };
+    const saved = await this.saver.save(this.forked(found, to, { workflow, lane }), conditions);
+    if (saved.outcome === 'conflict' && saved.cause === 'workflow')
+      throw workflowInvalidated(to, workflow ?? '', saved.currentVersion);
     if (saved.outcome === 'conflict') throw new CheckpointConflictError(to, 0, saved.currentVersion);
     return toInfo(saved.record, codec);
   }

@@ -105,6 +105,12 @@ export class StepRunner {
     }
   }
 
+  /** What a save by the function of a step is bound to: the run of its workflow. Nothing outside of one. */
+  fence(workflow: string | undefined): { readonly epoch?: number } {
+    const epoch = workflow === undefined ? undefined : epochOf(workflow, this.scopes.getStore());
+    return epoch === undefined ? {} : { epoch };
+  }
+
   /** Undefined if checkpoints cannot be used and the step may run without. */
   private async begin(step: Step): Promise<StepStart | undefined> {
     try {
@@ -346,8 +352,12 @@ class LeaseLost extends Error {
 
 /** The epoch in which a step must save: its own, or that of the nearest step around it in the same workflow. */
 function epochAround({ epoch, outer, options: { workflow } }: Step): number | undefined {
-  if (epoch !== undefined || workflow === undefined) return epoch;
-  for (let around = outer; around !== undefined; around = around.outer)
+  return epoch !== undefined || workflow === undefined ? epoch : epochOf(workflow, outer);
+}
+
+/** That of the nearest step in the workflow, from `inner` outwards. */
+function epochOf(workflow: string, inner: Step | undefined): number | undefined {
+  for (let around = inner; around !== undefined; around = around.outer)
     if (around.options.workflow === workflow && around.epoch !== undefined) return around.epoch;
   return undefined;
 }

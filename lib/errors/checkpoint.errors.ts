@@ -26,7 +26,7 @@ export const workflowInvalidated = (id: string, workflow: string, currentVersion
     id,
     0,
     currentVersion,
-    `The step '${id}' began before workflow '${workflow}' was invalidated, so its result is not saved. Start the workflow again.`,
+    `'${id}' belongs to a run of workflow '${workflow}' that began before the workflow was invalidated, so nothing is saved under it. Start the workflow again.`,
   );
 
 /** The version to restore does not match its checksum; it was set aside. */

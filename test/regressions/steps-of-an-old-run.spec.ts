@@ -202,3 +202,57 @@ describe('a step that could not be saved', () => {
     await expect(service.runStep('a', run as never)).rejects.toMatchObject({ code: 'COMPUTE_INVALID', key: 'a' });
   });
 });
+
+describe('what the function of a step saves itself', () => {
+  const ways: readonly (readonly [string, (service: CheckpointService) => Promise<unknown>])[] = [
+    ['by cacheCheckpoint', (service) => service.cacheCheckpoint('own', 'old', IN_W)],
+    [
+      'by cacheCheckpoint with expectedVersion',
+      (service) => service.cacheCheckpoint('own', 'old', { ...IN_W, expectedVersion: 0 }),
+    ],
+    ['by fork', (service) => service.fork('elsewhere', 'own', IN_W)],
+    [
+      'in a step of another workflow',
+      (service) => service.runStep('between', () => service.cacheCheckpoint('own', 'old', IN_W), { workflow: 'v' }),
+    ],
+  ];
+
+  it.each(ways)('is in conflict once the workflow was invalidated: %s', async (_how, save) => {
+    const { service, other } = twoProcesses();
+    await service.cacheCheckpoint('elsewhere', 'x');
+    const gate = new Deferred<void>();
+    const step = begun(service, 'a', async () => {
+      await gate.promise;
+      return save(service);
+    });
+    await settle();
+    await other.invalidateWorkflow('w');
+    gate.resolve();
+    await expect(step).rejects.toMatchObject({ ...CONFLICT, message: expect.stringContaining("workflow 'w'") });
+    expect(await service.restoreCheckpoint('own')).toBeUndefined();
+  });
+
+  it.each(ways)('is saved while nobody has invalidated it: %s', async (_how, save) => {
+    const { service } = twoProcesses();
+    await service.cacheCheckpoint('elsewhere', 'old');
+    await service.runStep('a', () => save(service).then(() => 1), IN_W);
+    expect(await service.restoreCheckpoint('own')).toBe('old');
+  });
+
+  it('is saved if it is of no workflow, of another one, or saved outside of a step', async () => {
+    const { service, other } = twoProcesses();
+    const gate = new Deferred<void>();
+    const step = begun(service, 'a', async () => {
+      await gate.promise;
+      await service.cacheCheckpoint('none', 1);
+      await service.cacheCheckpoint('another', 2, { workflow: 'v' });
+    });
+    await settle();
+    await other.invalidateWorkflow('w');
+    await service.cacheCheckpoint('outside', 3, IN_W);
+    gate.resolve();
+    await step;
+    const found = ['none', 'another', 'outside'].map((id) => service.restoreCheckpoint(id));
+    expect(await Promise.all(found)).toEqual([1, 2, 3]);
+  });
+});
