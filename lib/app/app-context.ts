@@ -17,6 +17,7 @@ import type { LaneRecorder } from '../events/recorder.js';
 import { readOptions, type LaneCacheOptions } from './options.js';
 import { SharedDirectory } from './shared-directory.js';
 import { noDisk, type Disk, type MakeCheckpoints } from './disk-port.js';
+import { StartSteps } from './start-steps.js';
 import { millisecondsText, parseSize, toMilliseconds } from '../lanes/units.js';
 import type { LaneName, ResolvedLane } from '../lanes/policy.js';
 import { lanesInMilliseconds, resolveLanes } from '../lanes/resolve-lanes.js';
@@ -59,6 +60,7 @@ export interface AppContext {
   readonly warnOnce: (subject: string, message: string | (() => string)) => void;
   /** The faults of what the app handed in. */
   readonly faults: Faults;
+  readonly steps: StartSteps;
 }
 
 const DEFAULT_LANE = 'standard';
@@ -116,6 +118,7 @@ export function createContext(
     note: (message) => void logger?.log(message),
     warnOnce,
     faults,
+    steps: new StartSteps(),
   };
 }
 
@@ -174,32 +177,9 @@ export function checkpointsDirectory(options: LaneCacheOptions): string | false 
   return resolve(checkpoints?.directory ?? join(root, 'checkpoints'));
 }
 
-const SLOW_AFTER_MS = 1_000;
-const STILL_EVERY_MS = 5_000;
-
-/** Awaits a step of the start. If it takes more than a second, the log says what the start waits for, again every 5 s. */
-export async function whileStarting<T>(
-  { clock, note, purpose }: Pick<AppContext, 'clock' | 'note' | 'purpose'>,
-  what: string,
-  step: Promise<T>,
-): Promise<T> {
-  if (purpose === 'look') return step;
-  const startedAt = clock.monotonic();
-  const report = (): void => {
-    note(`Still starting, after ${Math.round((clock.monotonic() - startedAt) / 1_000)} s: ${what}.`);
-    cancel = clock.schedule(STILL_EVERY_MS, report);
-  };
-  let cancel = clock.schedule(SLOW_AFTER_MS, report);
-  try {
-    return await step;
-  } finally {
-    cancel();
-  }
-}
-
 /** Opens the directory that the settings name, or none. */
 export async function openDiskFor(context: AppContext): Promise<Disk> {
-  const { options, lanes, clock, life, events, recorder, historyOf } = context;
+  const { options, lanes, clock, life, events, recorder, historyOf, steps } = context;
   const { storage } = options;
   const root = rootDirectory(options);
   if (root === false) return noDisk(context.makeCheckpoints?.(context));
@@ -210,6 +190,7 @@ export async function openDiskFor(context: AppContext): Promise<Disk> {
     life,
     events,
     recorder,
+    steps,
     evicted: (lane, key, tier, reason) => historyOf(lane).evicted(key, tier, reason),
     checkpoints: checkpointsDirectory(options),
     version: options.version ?? '',

@@ -44,12 +44,12 @@ import {
   createContext,
   openDiskFor,
   rootDirectory,
-  whileStarting,
   withEvictions,
 } from './app-context.js';
 import type { Disk } from './disk-port.js';
 import type { LaneCacheOptions } from './options.js';
 import type { InstanceIdentity } from '../redis/instances.js';
+import { whileStarting } from './start-steps.js';
 import { openShared, type SharedBackend } from './redis-options.js';
 
 /** The public cache of one app: one lane of it, from which the others can be reached. */

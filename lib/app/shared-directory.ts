@@ -302,15 +302,17 @@ export class SharedDirectory implements Disk {
 
   /** Goes on where an earlier attempt failed. Rejects with StorageFault or LaneCacheError. */
   private async openOnce(): Promise<void> {
-    const { root, clock } = this.options;
-    const directory = await LaneCacheDirectory.prepare({ root, liveness: socketLiveness, clock });
-    await directory.removeDeadSessions();
-    await this.hostLog.open();
+    const { root, clock, steps } = this.options;
+    const prepared = LaneCacheDirectory.prepare({ root, liveness: socketLiveness, clock });
+    const directory = await steps.during('its folders', prepared);
+    await steps.during('the removal of what ended processes left', directory.removeDeadSessions());
+    await steps.during('the log of the directory', this.hostLog.open());
     const opening = this.session === undefined ? await this.openSession(directory) : undefined;
     try {
       const { claims } = directory;
       const session = this.session?.name;
-      const ownership = await acquireOwnership({ directory: claims, liveness: socketLiveness, clock, session });
+      const owning = acquireOwnership({ directory: claims, liveness: socketLiveness, clock, session });
+      const ownership = await steps.during('the answer of its owner', owning);
       const place = { directory, socket: await OwnerSocket.at(claims) };
       if (ownership.state === 'in-use') this.becomeWaiting(place, ownership);
       else await this.becomeOwner(place, ownership, { before: Promise.resolve() });
@@ -321,14 +323,11 @@ export class SharedDirectory implements Disk {
 
   /** `l2` settles when L2 is open. It never rejects. */
   private async openSession(directory: LaneCacheDirectory): Promise<{ readonly l2: Promise<void> }> {
-    const { clock, deadlineMs, minFreeBytes } = this.options;
+    const { clock, deadlineMs, minFreeBytes, steps } = this.options;
     this.session = await directory.openSession(this.options.version);
     const folder = join(this.session.directory, 'l2');
-    return {
-      l2: this.l2.attach(
-        new CacheFolder({ directory: folder, durability: 'session', clock, minFreeBytes, deadlineMs }),
-      ),
-    };
+    const l2 = new CacheFolder({ directory: folder, durability: 'session', clock, minFreeBytes, deadlineMs });
+    return { l2: steps.during('l2', this.l2.attach(l2)) };
   }
 
   private becomeUnavailable(fault: StorageFault): void {
@@ -413,19 +412,19 @@ export class SharedDirectory implements Disk {
   }
 
   private async attach(owner: Owner, from: Phase['name']): Promise<void> {
-    const { clock, minFreeBytes, deadlineMs, events, root } = this.options;
+    const { clock, minFreeBytes, deadlineMs, events, root, steps } = this.options;
     const { directory } = this.persistence;
     const { opened } = this;
     const requireOwnership = (): Promise<void> => owner.ownership.require();
     await this.marker.made();
     owner.outbox = await StoredOutbox.open(root);
-    const l3 = this.owned.attach(
-      new PersistentFolder({ root, directory, clock, minFreeBytes, deadlineMs, opened, requireOwnership }),
-    );
+    const folder = new PersistentFolder({ root, directory, clock, minFreeBytes, deadlineMs, opened, requireOwnership });
+    const l3 = steps.during('l3', this.owned.attach(folder));
     const use = (store: CheckpointStore): Promise<void> => this.useCheckpoints(owner, store);
     const checkpoints = new CheckpointDirectory({ ...this.options, opened }, requireOwnership, use);
     try {
-      await use(await (from === 'opening' ? checkpoints.open() : checkpoints.openOrRetry()));
+      const opening = from === 'opening' ? checkpoints.open() : checkpoints.openOrRetry();
+      await use(await steps.during('the checkpoints', opening));
     } finally {
       await l3;
     }

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { LoggerService } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
-import { whileStarting } from '../../lib/app/app-context.js';
+import { StartSteps, whileStarting } from '../../lib/app/start-steps.js';
 import { CacheManager, LaneCacheModule, type LaneCacheModuleOptions } from '../../lib/index.js';
 import { nextTurn } from '../../lib/clock/clock.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
@@ -88,7 +88,8 @@ describe('the log of an app that starts', () => {
   it('says what a slow start waits for, again and again, until it has it', async () => {
     const [clock, lines, slow] = [new FakeClock(), new Array<string>(), new Deferred<string>()];
     const note = (text: string): void => void lines.push(text);
-    const opened = whileStarting({ clock, note, purpose: 'serve' }, "it opens the directory '/c'", slow.promise);
+    const steps = new StartSteps();
+    const opened = whileStarting({ clock, note, purpose: 'serve', steps }, "it opens the directory '/c'", slow.promise);
     await clock.advance('999ms');
     expect(lines).toEqual([]);
     await clock.advance('6s');
@@ -99,6 +100,28 @@ describe('the log of an app that starts', () => {
     expect(lines).toEqual([1, 6].map((s) => `Still starting, after ${s} s: it opens the directory '/c'.`));
   });
 
+  it('names the parts of a slow start that have not ended', async () => {
+    const [clock, lines, steps] = [new FakeClock(), new Array<string>(), new StartSteps()];
+    const [first, second, all] = [new Deferred<void>(), new Deferred<void>(), new Deferred<void>()];
+    const note = (text: string): void => void lines.push(text);
+    const opened = whileStarting({ clock, note, purpose: 'serve', steps }, 'it opens x', all.promise);
+    const parts = [steps.during('l3', first.promise), steps.during('the checkpoints', second.promise)];
+    await clock.advance('1s');
+    first.resolve();
+    await parts[0];
+    await clock.advance('5s');
+    second.reject(new Error('no'));
+    await expect(parts[1]).rejects.toThrow('no');
+    await clock.advance('5s');
+    all.resolve();
+    await opened;
+    expect(lines.map((line) => line.replace(/^.*it opens x/, ''))).toEqual([
+      ' and waits for l3, the checkpoints.',
+      ' and waits for the checkpoints.',
+      '.',
+    ]);
+  });
+
   it('says so of an app whose directory takes long to open', async () => {
     const clock = new FakeClock();
     const lines = new Lines();
@@ -106,6 +129,7 @@ describe('the log of an app that starts', () => {
     const opening = caches.open({ directory, clock, logger: lines });
     await clock.advance('1s');
     await opening;
-    expect(lines.of.get('log')).toContain(`Still starting, after 1 s: it opens the directory '${directory}'.`);
+    const start = `Still starting, after 1 s: it opens the directory '${directory}' and waits for `;
+    expect(lines.of.get('log')).toContainEqual(expect.stringContaining(start));
   });
 });
