@@ -102,11 +102,11 @@ export class SimulatedServer {
   }
 
   #append(args) {
-    const [generation, by, kind, lane, subject] = args.slice(3 + Number(args[2]));
+    const [generation, , , , record] = args.slice(3 + Number(args[2]));
     if (generation !== this.#generation) return 'GENERATION';
     const sequence = ++this.#sequence;
     this.appended++;
-    this.#records.push([`${sequence}-0`, ['by', by, 'kind', kind, 'lane', lane, 'subject', subject]]);
+    this.#records.push([`${sequence}-0`, ['record', record]]);
     if (this.#records.length > 1.1 * LOG_LENGTH) this.#records = this.#records.slice(-LOG_LENGTH);
     for (const waiting of this.#waiting) this.#give(waiting);
     this.#waiting.clear();

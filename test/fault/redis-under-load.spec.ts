@@ -1,6 +1,25 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { COMMAND_MS } from '../model/shared-log/instance.js';
+import { KeySpace } from '../../lib/redis/keys.js';
+import { APPEND } from '../../lib/redis/shared-log/scripts.js';
+import { memberOf, packRecord } from '../../lib/redis/shared-log/record-codec.js';
+import { shakeHandsWith } from '../../lib/redis/shared-log/subscriber.js';
 import { InstanceBench } from '../support/instance-bench.js';
+import type { ModelRedis } from '../support/model-redis.js';
+
+/** The log is lost, and another instance begins a new one, with so many records. */
+async function beginAnew(server: ModelRedis, records: number): Promise<void> {
+  const keys = new KeySpace('p');
+  const port = {
+    command: async (args: readonly (string | Uint8Array)[]) => server.execute(args.map((one) => Buffer.from(one))),
+  };
+  for (const name of keys.log) server.evict(name);
+  const known = { keys, trustPersistence: false, seen: undefined, patternsKnown: 0, timeoutMs: COMMAND_MS };
+  const { generation } = (await shakeHandsWith(port, known)).cursor;
+  const record = { kind: 'key', lane: 'standard', subject: 'old' } as const;
+  const args = [generation, 'key', 'standard', memberOf(record), packRecord(generation, 'another', record)];
+  for (let n = 0; n < records; n++) await APPEND.run(port, keys.log, [...args, '1000', '1000', '1000'], COMMAND_MS);
+}
 
 describe('instances while invalidations keep coming', () => {
   let author: InstanceBench;
@@ -35,12 +54,48 @@ describe('instances while invalidations keep coming', () => {
     }
   };
 
-  it('ask for the state of the log at most every 300 ms each', async () => {
+  it('ask for the state of the log every 2 s, because its records show that it is the same', async () => {
     const before = author.server.handshakes;
+    await invalidateFor(6_000, 10);
+    const asked = author.server.handshakes - before;
+    expect(asked).toBeGreaterThanOrEqual(2 * 2);
+    expect(asked).toBeLessThanOrEqual(2 * 3);
+  });
+
+  it('ask for it every 300 ms once the records have stopped', async () => {
     await invalidateFor(3_000, 10);
+    await pass(300);
+    const before = author.server.handshakes;
+    await pass(3_000);
     const asked = author.server.handshakes - before;
     expect(asked).toBeGreaterThan(2 * 6);
     expect(asked).toBeLessThanOrEqual(2 * 11);
+  });
+
+  it('serve from memory all the time, because the records show that nothing is missing', async () => {
+    const cache = other.app.manager();
+    const stored = cache.getOrSet('held', () => 'value');
+    await pass(50);
+    await stored;
+    for (let n = 0; n < 40; n++) {
+      const { l1 } = cache.getMetrics();
+      await invalidateFor(100, 10);
+      void cache.getOrSet('held', () => 'another');
+      expect(cache.getMetrics().l1.hits).toBe(l1.hits + 1);
+    }
+  });
+
+  it('drop what they hold at a record of another log, even if its number is the next', async () => {
+    const cache = other.app.manager();
+    const answer = cache.getOrSet('old', () => 'value');
+    await invalidateFor(500, 10);
+    await answer;
+    // As if all of it went by between two reads of this instance.
+    await beginAnew(author.server, other.app.log.position + 10);
+    await pass(220);
+    const again = cache.getOrSet('old', () => 'newer');
+    await pass(50);
+    expect(await again).toBe('newer');
   });
 
   it('read many records at once, and follow all of them', async () => {

@@ -9,7 +9,7 @@ import type { FreshnessWindow } from './freshness.js';
 import { HostRecords } from './host-records.js';
 import type { KeySpace } from '../keys.js';
 import type { Connection } from '../client/connection.js';
-import { memberOf, inUtf8, packTags, names, type Named } from './record-codec.js';
+import { memberOf, packRecord, packTags, names, type Named } from './record-codec.js';
 import { APPEND, APPEND_JUDGED, APPEND_SET } from './scripts.js';
 import { type CursorHistory, PATTERNS_ON_SERVER } from './applied-records.js';
 import { type RedisArgument, listOf, numberOf } from '../client/redis-client.js';
@@ -314,7 +314,7 @@ export async function appendRecord(
   const { kind, lane, subject } = record;
   const { generation, logLength, spread } = settings;
   const bounds = [`${logLength}`, `${POSITIONS_ON_SERVER}`, `${PATTERNS_ON_SERVER}`];
-  const args = [generation, by, kind, lane ?? '', inUtf8(subject), memberOf(record), ...bounds];
+  const args = [generation, kind, lane ?? '', memberOf(record), packRecord(generation, by, record), ...bounds];
   if (spread !== undefined) return appendSpread({ connection, keys, outgoing, generation, spread }, args);
   const target = lane !== null && (kind === 'key' || kind === 'expire') ? [keys.entry(generation, lane, subject)] : [];
   const value = entry === undefined ? [] : valueOf(entry);

@@ -17,6 +17,7 @@ export function names({ kind, lane, subject }: SharedRecord, entry: Named): bool
   return lane === null ? entry.tags.includes(subject) : subject === entry.key;
 }
 
+/** Lanes have no zero character. */
 const LANE_END = '\0';
 
 /** The member of a subject in the sorted set of its kind: with the lane, unless it reaches all lanes. */
@@ -24,7 +25,7 @@ export function memberOf({ kind, lane, subject }: SharedRecord): string {
   return lane === null && kind !== 'pattern' ? inUtf8(subject) : keyMember(lane ?? '', subject);
 }
 
-/** A key of a lane in the sorted set of keys. Lanes have no zero character. */
+/** A key of a lane in the sorted set of keys. */
 export function keyMember(lane: string, key: string): string {
   return `${lane}${LANE_END}${inUtf8(key)}`;
 }
@@ -46,12 +47,25 @@ export function fromUtf8(text: string): string {
   return text.startsWith(AS_JSON) ? String(JSON.parse(text.slice(1))) : text;
 }
 
-/** A record of the stream. Undefined if the library did not write it. */
-export function readRecord(fields: ReadonlyMap<string, string>): (SharedRecord & { readonly by: string }) | undefined {
-  const [kind, lane, subject, by] = ['kind', 'lane', 'subject', 'by'].map((name) => fields.get(name));
+/** A record as it is followed: with the generation of the log that it belongs to, and its author. */
+export interface FollowedRecord extends SharedRecord {
+  readonly generation: string;
+  readonly by: string;
+}
+
+/** A record as one text, because a reader pays for each field. The subject comes last: only it may have zero characters. */
+export function packRecord(generation: string, by: string, { kind, lane, subject }: SharedRecord): string {
+  return [generation, by, kind, lane ?? '', inUtf8(subject)].join(LANE_END);
+}
+
+/** Undefined for a text that the library did not write. */
+export function readRecord(text: string): FollowedRecord | undefined {
+  const [generation, by, kind, lane, ...subject] = text.split(LANE_END);
   const known = INVALIDATION_KINDS.find((one) => one === kind);
-  if (known === undefined || lane === undefined || subject === undefined || by === undefined) return undefined;
-  return { kind: known, lane: lane === '' ? null : lane, subject: fromUtf8(subject), by };
+  if (generation === undefined || by === undefined || known === undefined || lane === undefined) return undefined;
+  if (subject.length === 0) return undefined;
+  const name = fromUtf8(subject.join(LANE_END));
+  return { generation, by, kind: known, lane: lane === '' ? null : lane, subject: name };
 }
 
 /** Tags as the scripts read them: each after its length in two bytes. */

@@ -100,7 +100,7 @@ return { gen, redis.call('HGET', KEYS[1], 'seq'), id, patternsAfter(known), now(
 /** The append is the first write of a script: a full server refuses only the first one, and takes all that follow it. */
 const RECORD = `
 if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return 'GENERATION' end
-local kind, lane, subject, member = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local kind, lane, member = ARGV[2], ARGV[3], ARGV[4]
 local function bound(key, limit, floor)
   if redis.call('ZCARD', key) <= limit then return end
   local leaving = redis.call('ZRANGE', key, 0, math.floor(limit / 2), 'WITHSCORES')
@@ -109,25 +109,25 @@ local function bound(key, limit, floor)
 end
 local function append()
   local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[7], seq .. '-0', 'by', ARGV[2], 'kind', kind, 'lane', lane, 'subject', subject)
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], seq .. '-0', 'record', ARGV[5])
   if kind == 'all' then
     redis.call('HSET', KEYS[1], 'clear:' .. lane, seq)
   elseif kind == 'pattern' then
     redis.call('ZADD', KEYS[5], seq, member)
-    bound(KEYS[5], tonumber(ARGV[9]), 'patternFloor')
+    bound(KEYS[5], tonumber(ARGV[8]), 'patternFloor')
   elseif kind == 'tag' or (kind == 'expire' and lane == '') then
     redis.call('ZADD', KEYS[4], seq, member)
-    bound(KEYS[4], tonumber(ARGV[8]), 'tagFloor')
+    bound(KEYS[4], tonumber(ARGV[7]), 'tagFloor')
   else
     redis.call('ZADD', KEYS[3], seq, member)
-    bound(KEYS[3], tonumber(ARGV[8]), 'keyFloor')
+    bound(KEYS[3], tonumber(ARGV[7]), 'keyFloor')
   end
   return seq
 end`;
 
 /**
  * Appends one record. KEYS 6, if there is one, is the entry that it removes.
- * ARGV: generation, author, kind, lane ('' = all), subject, member of the subject, length of the log,
+ * ARGV: generation, kind, lane ('' = all), member of the subject, the record as followers read it, length of the log,
  * bound of positions, bound of patterns.
  * -> [seq, how many entries were removed], or 'GENERATION'
  */
@@ -143,11 +143,11 @@ return { seq, gone }`);
  * -> [seq, how many entries were removed], or 'GENERATION'
  */
 export const APPEND_SET = new Script(`${RECORD}${NEWEST_ABOUT_KEY}${PATTERNS_AFTER}${LAY}
-local brings = newestAboutKey(lane, member, ARGV[11]) <= tonumber(ARGV[13])
-  and #patternsAfter(ARGV[14]) == 0
+local brings = newestAboutKey(lane, member, ARGV[10]) <= tonumber(ARGV[12])
+  and #patternsAfter(ARGV[13]) == 0
 local seq = append()
 local gone = redis.call('DEL', KEYS[6])
-if brings then lay(KEYS[6], seq, ARGV[10], ARGV[11], ARGV[12]) end
+if brings then lay(KEYS[6], seq, ARGV[9], ARGV[10], ARGV[11]) end
 return { seq, gone }`);
 
 /**
@@ -156,7 +156,7 @@ return { seq, gone }`);
  * -> [seq, 1 if the entry may be written], or 'GENERATION'
  */
 export const APPEND_JUDGED = new Script(`${RECORD}${NEWEST_ABOUT_KEY}${PATTERNS_AFTER}
-local brings = newestAboutKey(lane, member, ARGV[10]) <= tonumber(ARGV[11]) and #patternsAfter(ARGV[12]) == 0
+local brings = newestAboutKey(lane, member, ARGV[9]) <= tonumber(ARGV[10]) and #patternsAfter(ARGV[11]) == 0
 return { append(), brings and 1 or 0 }`);
 
 /**

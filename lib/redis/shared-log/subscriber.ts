@@ -1,13 +1,13 @@
 import { type Clock, randomId } from '../../clock/clock.js';
 import type { LogJournal } from '../../invalidation/journal.js';
-import type { LogCursor, LogFollower, SharedRecord } from '../../invalidation/shared-log.js';
+import type { LogCursor, LogFollower } from '../../invalidation/shared-log.js';
 import type { CursorHistory, AppliedInvalidations } from './applied-records.js';
 import type { KeySpace } from '../keys.js';
 import { APPEND, APPEND_JUDGED, APPEND_SET, HANDSHAKE, JUDGE, JUDGE_SPREAD, WRITE } from './scripts.js';
 import type { OutgoingRecord, RedisSharedLog } from './publisher.js';
 import type { ServerTime } from './freshness.js';
 import type { Connection } from '../client/connection.js';
-import { memberOf, readRecord } from './record-codec.js';
+import { type FollowedRecord, memberOf, readRecord } from './record-codec.js';
 import { type RedisPort, listOf, numberOf, textOf, textsOf } from '../client/redis-client.js';
 
 interface LogSubscriberOptions {
@@ -33,10 +33,13 @@ const SCRIPTS_OF_THE_LOG = [APPEND, APPEND_SET, APPEND_JUDGED, JUDGE, JUDGE_SPRE
 
 /** How long the server holds a read without news. */
 const POLL_MS = 300;
-/** The state of the log is asked for that often at most: it costs the server more than a read. */
-const HANDSHAKE_EVERY_MS = 300;
+/**
+ * When the state of the log is asked for: once nothing has shown for a while that it is still the same log, and now and then
+ * in any case. It costs the server more than a read.
+ */
+const HANDSHAKE_MS = { unlessShown: 300, always: 2_000 };
 /** Records that follow one another are gathered for so long before the next read: at first, and when they keep coming. */
-const GATHER_MS = { first: 4, longest: 100 };
+const GATHER_MS = { first: 4, longest: 200 };
 /** Records that come within this time of the last read keep coming. */
 const SOON_MS = 50;
 /** An instance without an answer for longer counts as disconnected. */
@@ -54,7 +57,9 @@ export class LogSubscriber {
   private storeAgain = false;
   private storedAt: string | undefined;
   private handshakeAt = -Infinity;
-  /** The state of the log at the last handshake, until it has been reached. */
+  /** When a handshake, or records that were read, last showed that this log is still the one of the others. */
+  private shownAt = -Infinity;
+  /** Where the log ended when that was last known, until it has been reached. */
   private ahead: { readonly sequence: number; readonly asOf: number } | undefined;
   /** The newest record on the server at the last handshake. */
   private newest = 0;
@@ -174,9 +179,10 @@ export class LogSubscriber {
     const before = cursors.current;
     if (before === undefined) throw new Error('the log has not been met');
     const beganAt = clock.monotonic();
-    const untilDueMs = Math.ceil(this.handshakeAt + HANDSHAKE_EVERY_MS - beganAt);
+    const dueAt = Math.min(this.shownAt + HANDSHAKE_MS.unlessShown, this.handshakeAt + HANDSHAKE_MS.always);
+    const untilDueMs = Math.ceil(dueAt - beganAt);
     const isDue = untilDueMs <= 1;
-    if (isDue) this.handshakeAt = beganAt;
+    if (isDue) this.shownAt = this.handshakeAt = beganAt;
     const blockMs = isDue ? idleMs : Math.min(idleMs, untilDueMs);
     const wait = { blockMs, timeoutMs: HEARD_WITHIN_MS };
     const heading = { sequence: before.sequence, storedAt: this.storedAt };
@@ -201,6 +207,11 @@ export class LogSubscriber {
       // An empty answer means that nothing was published while the server waited.
       this.ahead = { sequence: cursor.sequence, asOf: isQuiet ? beganAt + blockMs : beganAt };
     }
+    // The server read these after `beganAt`, to the end of its log, and they belong to this one.
+    if (wasWhole && records.length > 0 && records.length < AT_ONCE) {
+      this.shownAt = beganAt;
+      this.ahead = { sequence: this.reached, asOf: beganAt };
+    }
     log.followedTo(this.reached);
     if (records.length > 0) this.storeCursor();
     this.reportCaughtUp(connection);
@@ -216,7 +227,7 @@ export class LogSubscriber {
     return this.options.cursors.current?.sequence ?? 0;
   }
 
-  /** Only a handshake shows that this log is still the one of the others, so only its time counts. */
+  /** An empty read does not show that this log is still the one of the others. A handshake does, and so do its records. */
   private reportCaughtUp(connection: Connection): void {
     const { ahead } = this;
     if (ahead === undefined || this.reached < ahead.sequence) return;
@@ -235,9 +246,10 @@ export class LogSubscriber {
   /** Follows one record. false if it was not the next one, and everything was dropped. */
   private take({ sequence, record }: Followed, handshake: Handshake | undefined): boolean {
     const before = this.options.cursors.current;
+    const isOfThisLog = before !== undefined && record?.generation === before.generation;
     // A record of this process that was followed when the server took it.
-    if (before !== undefined && sequence <= before.sequence) return true;
-    if (before === undefined || sequence !== before.sequence + 1 || record === undefined) {
+    if (isOfThisLog && sequence <= before.sequence) return true;
+    if (!isOfThisLog || sequence !== before.sequence + 1) {
       const generation = handshake?.cursor.generation ?? before?.generation ?? '';
       void this.drop({ generation, sequence: Math.max(sequence, handshake?.cursor.sequence ?? 0) });
       // Whether this is still the same log is asked at once.
@@ -319,7 +331,7 @@ function reaches(seen: LogCursor, cursor: LogCursor, oldest: number): boolean {
 /** A record as it is read from the stream. `record` is undefined if a newer release has written it. */
 interface Followed {
   readonly sequence: number;
-  readonly record: (SharedRecord & { readonly by: string }) | undefined;
+  readonly record: FollowedRecord | undefined;
 }
 
 /** What was read from both streams. */
@@ -387,7 +399,7 @@ function entryOf(entry: unknown): StreamEntry {
 }
 
 function recordOf({ id, fields }: StreamEntry): Followed {
-  return { sequence: numberOf(id.split('-')[0] ?? ''), record: readRecord(fields) };
+  return { sequence: numberOf(id.split('-')[0] ?? ''), record: readRecord(fields.get('record') ?? '') };
 }
 
 /** Clients return a map of streams as a Map, an object, pairs, or alternating names and entries. */
@@ -422,7 +434,7 @@ interface HandshakeParams {
 }
 
 /** Asks for the state of the log. A server whose history is incomplete starts a new generation. */
-export async function shakeHandsWith(port: RedisPort, greeted: HandshakeParams): Promise<Handshake> {
+export async function shakeHandsWith(port: Pick<RedisPort, 'command'>, greeted: HandshakeParams): Promise<Handshake> {
   const { keys, trustPersistence, seen, patternsKnown, timeoutMs } = greeted;
   const known = [`${patternsKnown}`, seen?.generation ?? '', `${seen?.sequence ?? 0}`];
   const args = [randomId(), trustPersistence ? '1' : '0', ...known];

@@ -53,8 +53,8 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ]),
   omit('1 append in one step', 'a late set stores no value', three, { ...key, ...slow }, [
     scripts,
-    `newestAboutKey(lane, member, ARGV[11]) <= tonumber(ARGV[13])
-  and #patternsAfter(ARGV[14]) == 0`,
+    `newestAboutKey(lane, member, ARGV[10]) <= tonumber(ARGV[12])
+  and #patternsAfter(ARGV[13]) == 0`,
     'true',
   ]),
   omit(

@@ -5,7 +5,7 @@ import { KeySpace } from '../../../../lib/redis/keys.js';
 import { EXTEND, GIVE_BACK, TAKE } from '../../../../lib/redis/leases.js';
 import { APPEND, APPEND_SET, JUDGE, WRITE } from '../../../../lib/redis/shared-log/scripts.js';
 import { type RedisArgument, type RedisPort, listOf, numberOf } from '../../../../lib/redis/client/redis-client.js';
-import { keyMember, memberOf, packTags } from '../../../../lib/redis/shared-log/record-codec.js';
+import { keyMember, memberOf, packRecord, packTags } from '../../../../lib/redis/shared-log/record-codec.js';
 import { templateClient } from '../../../../lib/redis/client/connect.js';
 import type { SharedRecord } from '../../../../lib/invalidation/shared-log.js';
 import { describeWithRedis, RedisServer } from '../../../support/redis-server.js';
@@ -47,7 +47,8 @@ class Log {
     const target =
       lane !== null && (kind === 'key' || kind === 'expire') ? [this.keys.entry(this.generation, lane, subject)] : [];
     const bounds = ['1000', `${this.bound}`, `${this.bound}`];
-    const args = [this.generation, 'me', kind, lane ?? '', subject, memberOf(record), ...bounds, ...entry];
+    const packed = packRecord(this.generation, 'me', record);
+    const args = [this.generation, kind, lane ?? '', memberOf(record), packed, ...bounds, ...entry];
     const reply = await (entry.length > 0 ? APPEND_SET : APPEND).run(
       this.port,
       [...this.keys.log, ...target],
