@@ -16,6 +16,7 @@ import { million } from './rows/million.mjs';
 import { miss } from './rows/miss.mjs';
 import { present } from './rows/present.mjs';
 import { redis } from './rows/redis-hit.mjs';
+import { stages } from './rows/stages.mjs';
 import { start } from './rows/start.mjs';
 import { stalls } from './rows/stalls.mjs';
 import { turns } from './rows/turns.mjs';
@@ -31,6 +32,7 @@ const ROWS = {
   miss,
   turns,
   bulk,
+  stages,
   http: httpRequests,
   host,
   stalls,

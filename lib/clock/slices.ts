@@ -1,11 +1,11 @@
 import { type Clock, nextTurn } from './clock.js';
 
 /** Items that are begun between two turns of the event loop. */
-const SLICE_ITEMS = 64;
+const SLICE_ITEMS = 128;
 /** Large items fill a slice sooner: the event loop is not held for longer than this, and one item. */
 const SLICE_MS = 3;
 /** Slices that are under way at most. */
-const SLICES_AT_ONCE = 16;
+const SLICES_AT_ONCE = 8;
 
 /** Measures work, and lets the event loop turn after each slice of it. */
 export class Slices {

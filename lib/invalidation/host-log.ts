@@ -447,7 +447,7 @@ function settleable(): { readonly promise: Promise<void>; readonly settle: (erro
 const textOr = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
 /** So many records of one call share a record of the file, and so much text: the longest key takes much less than a record may. */
-const GROUP = { records: 64, characters: 96 * 1024 };
+const GROUP = { records: 128, characters: 96 * 1024 };
 
 /** The records of a call in groups. All those of a group are of one kind and one lane. */
 function groupsOf(records: readonly SharedRecord[]): readonly (readonly SharedRecord[])[] {

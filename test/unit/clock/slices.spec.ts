@@ -18,8 +18,8 @@ describe('slices', () => {
       for (; turns < 100; turns++) await nextTurn();
     };
     void count();
-    const sizes = await bySlices(clock, numbers(200), async (slice) => [...slice].length);
-    expect(sizes).toEqual([64, 64, 64, 8]);
+    const sizes = await bySlices(clock, numbers(400), async (slice) => [...slice].length);
+    expect(sizes).toEqual([128, 128, 128, 16]);
     expect(turns).toBeGreaterThanOrEqual(2);
     turns = 100;
   });
@@ -46,13 +46,13 @@ describe('slices', () => {
 
   it('are all done before the first failure is passed on', async () => {
     const done: number[] = [];
-    const failing = inSlices(standing().clock, numbers(130), async (n) => {
-      if (n === 3 || n === 70) throw new Error(`number ${n}`);
+    const failing = inSlices(standing().clock, numbers(260), async (n) => {
+      if (n === 3 || n === 140) throw new Error(`number ${n}`);
       done.push(n);
       return n;
     });
     await expect(failing).rejects.toThrow('number 3');
-    expect(done).toHaveLength(128);
+    expect(done).toHaveLength(258);
     expect(await inSlices(systemClock, [], async () => 1)).toEqual([]);
   });
 });

@@ -93,7 +93,7 @@ describe('laneKeyvStore', () => {
   it('lets the event loop turn while it stores, looks for and deletes many entries', async () => {
     const cache = await caches.open({ lanes: { standard: { l1: { maxEntries: 1_000 } } } });
     const store = laneKeyvStore(cache);
-    const keys = Array.from({ length: 500 }, (_, n) => `k${n}`);
+    const keys = Array.from({ length: 1_000 }, (_, n) => `k${n}`);
     const calls = [
       () => store.setMany(keys.map((key, n) => ({ key, value: n, ttl: n % 2 === 0 ? 1_000 : undefined }))),
       () => store.hasMany(keys),
@@ -112,12 +112,12 @@ describe('laneKeyvStore', () => {
 
   it('stores nothing over what was set since the call', async () => {
     const store = laneKeyvStore(await caches.open());
-    const keys = Array.from({ length: 100 }, (_, n) => `k${n}`);
+    const keys = Array.from({ length: 200 }, (_, n) => `k${n}`);
     const storing = store.setMany(keys.map((key) => ({ key, value: 'older' })));
-    await store.set('k99', 'newer');
+    await store.set('k199', 'newer');
     const results: boolean[] = await storing;
-    expect(results.indexOf(false)).toBe(99);
-    expect(await store.get('k99')).toBe('newer');
+    expect(results.indexOf(false)).toBe(199);
+    expect(await store.get('k199')).toBe('newer');
   });
 
   it('keeps its namespace and its entries in a lane apart from all others', async () => {
