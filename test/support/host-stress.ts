@@ -27,15 +27,15 @@ export interface HostStressSeen {
  * workers: every answer must be the newest. Computations of older values go on meanwhile. Workers are killed and stopped at
  * random, and garbage is appended to the log. It prints what it has seen.
  *
- * Arguments: directory, workers, gets, kills, stops, seed.
+ * Arguments: directory, workers, gets, kills, stops, seed, and `apart` for workers that are in a PID namespace each.
  */
 export const HOST_STRESS = `
 import { fork } from 'node:child_process';
-import { appendFileSync, readdirSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { CacheManager } from './lib/app/cache-app.js';
-const [directory, workers, gets, kills, stops, seed] = process.argv.slice(process.send === undefined ? 2 : 3);
+const [directory, workers, gets, kills, stops, seed, place] = process.argv.slice(process.send === undefined ? 2 : 3);
 const lanes = { standard: { l1: { maxEntries: 6 } } };
 const settings = { directory, lanes, logger: false, storage: { minFreeBytes: 0, sweepEvery: false } };
 const HANGS_AFTER_MS = 60_000;
@@ -83,12 +83,13 @@ class Worker {
   isDead = false;
   static async start() {
     const worker = new Worker();
-    worker.child = fork(process.argv[1], ['worker', ...process.argv.slice(2)]);
+    const apart = { execPath: 'unshare', execArgv: ['--pid', '--fork', '--kill-child', '--mount-proc', process.execPath] };
+    worker.child = fork(process.argv[1], ['worker', ...process.argv.slice(2)], place === 'apart' ? apart : {});
     await new Promise((ready, failed) => {
       worker.child.on('message', (message) => (message.ready ? ready() : worker.settle(message)));
       worker.child.once('exit', (code, signal) => {
         worker.isDead = true;
-        if (signal !== 'SIGKILL' || !worker.isKilled) seen.crashes++;
+        if (!worker.isKilled) seen.crashes++;
         for (const settle of worker.waiting.values()) settle({ error: 'dead' });
         failed(new Error('the worker died at its start: ' + (code ?? signal)));
       });
@@ -97,7 +98,13 @@ class Worker {
   }
   kill() {
     this.isKilled = true;
-    this.child.kill('SIGKILL');
+    this.signal('SIGKILL');
+  }
+  /** Where it is in a namespace of its own, its number here is that of the child of the program that made the namespace. */
+  signal(name) {
+    const { pid } = this.child;
+    const inner = place === 'apart' ? Number(readFileSync('/proc/' + pid + '/task/' + pid + '/children', 'utf8')) : pid;
+    process.kill(inner || pid, name);
   }
   settle({ id, ...answer }) {
     this.waiting.get(id)?.(answer);
@@ -195,9 +202,9 @@ async function drive() {
         alive = [...alive.filter((one) => one !== victim), next];
       } else if (seen.stops < Number(stops)) {
         seen.stops++;
-        victim.child.kill('SIGSTOP');
+        victim.signal('SIGSTOP');
         await pause(50 + chance() * 400);
-        victim.child.kill('SIGCONT');
+        victim.signal('SIGCONT');
       }
     }
   };

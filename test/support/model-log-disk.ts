@@ -115,7 +115,8 @@ export class ModelLogFolder implements LogFolder {
             appends.splice(appends.indexOf(append), 1);
             if (disk.isFull) return reject(new Error('the disk is full'));
             content.bytes = Buffer.concat([content.bytes, bytes]);
-            resolve(bytes.length);
+            // Others may append before this process learns of it.
+            jobs.add(this, () => resolve(bytes.length));
           }),
         );
       },

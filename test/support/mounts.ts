@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 
@@ -23,7 +23,7 @@ export interface DiskVolume extends Volume {
   afterPowerCut(): DiskVolume;
 }
 
-type Kind = 'tmpfs' | 'ext4' | 'journaled ext4';
+type Kind = 'tmpfs' | 'ext4' | 'journaled ext4' | 'xfs' | 'btrfs' | 'overlayfs';
 
 const run = (command: string, ...args: readonly string[]): string =>
   execFileSync(command, args, { stdio: 'pipe', encoding: 'utf8' });
@@ -42,14 +42,32 @@ const copyImage = (from: string, to: string): void => {
 
 const MAKE: Readonly<Record<Kind, (path: string, megabytes: number) => void>> = {
   tmpfs: (path, megabytes) => void run('mount', '-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', path),
-  ext4: (path, megabytes) => makeImage(path, megabytes, ['-O', '^has_journal']),
-  'journaled ext4': (path, megabytes) => makeImage(path, megabytes, []),
+  ext4: (path, megabytes) => makeImage(path, megabytes, 'mkfs.ext4', '-q', '-m', '0', '-O', '^has_journal'),
+  'journaled ext4': (path, megabytes) => makeImage(path, megabytes, 'mkfs.ext4', '-q', '-m', '0'),
+  xfs: (path, megabytes) => makeImage(path, megabytes, 'mkfs.xfs', '-q'),
+  btrfs: (path, megabytes) => makeImage(path, megabytes, 'mkfs.btrfs', '-q'),
+  overlayfs: (path, megabytes) => {
+    const layers = `${path}.layers`;
+    mkdirSync(layers);
+    MAKE.tmpfs(layers, megabytes);
+    const [lower, upper, work] = ['lower', 'upper', 'work'].map((name) => join(layers, name));
+    for (const layer of [lower, upper, work]) mkdirSync(String(layer));
+    run('mount', '-t', 'overlay', '-o', `lowerdir=${lower},upperdir=${upper},workdir=${work}`, 'overlay', path);
+  },
 };
 
-function makeImage(path: string, megabytes: number, features: readonly string[]): void {
+function makeImage(path: string, megabytes: number, ...make: readonly [string, ...string[]]): void {
+  const [program, ...args] = make;
   run('truncate', '-s', `${megabytes}m`, `${path}.img`);
-  run('mkfs.ext4', '-q', '-m', '0', ...features, `${path}.img`);
-  mountImage(path);
+  run(program, ...args, `${path}.img`);
+  if (program === 'mkfs.ext4') mountImage(path);
+  else run('mount', '-o', 'loop', `${path}.img`, path);
+}
+
+function removeAll(path: string): void {
+  const layers = `${path}.layers`;
+  if (existsSync(layers)) spawnSync('umount', ['-l', layers]);
+  for (const left of [path, `${path}.img`, layers]) rmSync(left, { recursive: true, force: true });
 }
 
 function mounted(path: string): DiskVolume {
@@ -58,7 +76,7 @@ function mounted(path: string): DiskVolume {
     remount: (how) => void run('mount', '-o', `remount,${how}`, path),
     unmount: () => {
       run('umount', '-l', path);
-      for (const left of [path, `${path}.img`]) rmSync(left, { recursive: true, force: true });
+      removeAll(path);
     },
     breakDown: () => {
       try {
@@ -96,7 +114,7 @@ export function mountVolume(kind: Kind, megabytes: number): DiskVolume | undefin
     return mounted(path);
   } catch (error) {
     console.warn(`A volume of ${kind} is not tried: ${error instanceof Error ? error.message : String(error)}`);
-    for (const left of [path, `${path}.img`]) rmSync(left, { recursive: true, force: true });
+    removeAll(path);
     return undefined;
   }
 }

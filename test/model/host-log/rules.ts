@@ -33,7 +33,7 @@ const omit = (
 
 /** The rules by which nothing that one process invalidated comes back in another, each with one way to break it. */
 export const OMISSIONS: readonly Omission<Scene>[] = [
-  omit('1 two orders', 'an answer of L3 is as old as its question', two, forgetful, [
+  omit('1 two orders', 'an answer of L3 is as old as its question', two, { ...tag, keys: ['b'], forgets: 0.15 }, [
     remote,
     'const { lane, key, birth, asOf, unechoed } = question;',
     'const { lane, key, asOf, unechoed } = question;\n    const birth = this.options.position();',
@@ -68,10 +68,10 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     "if (!this.knows(asOf)) return 'unknown';",
     '',
   ]),
-  omit('6 a set is offered once its record came round', 'a set waits', sets, { ...forgetful, sets: 0.15 }, [
+  omit('6 a set is offered once its record came round', 'as of its record', sets, { ...forgetful, sets: 0.15 }, [
     hostLog,
-    'return missing.length === 0 ? this.place : this.waitingOffers.add(subject, missing);',
-    'void missing;\n    return this.place;',
+    'this.waitingOffers.echoed(own, place);',
+    'this.waitingOffers.echoed(own, this.place ?? place);',
   ]),
   omit(
     '6 a set is offered once its record came round',

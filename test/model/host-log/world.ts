@@ -58,7 +58,9 @@ export class World implements ModelWorld<Action> {
       await this.clock.advance('60ms');
       if (this.isCalm && round > 3) break;
     }
+    // Nor would what is asked of it then.
     if (!this.isCalm) this.violation ??= 'LIVE something never ended';
+    if (this.violation !== undefined) return;
     await this.askAll();
     for (const { app } of this.alive) app.memory.clearAll();
     await this.askAll();
