@@ -107,6 +107,7 @@ const NEST_ADD_TOOLS = {
   '@types/node': '^24.0.0',
   '@types/express': '^5.0.0',
   '@types/jest': '^30.0.0',
+  redis: '^6.0.0',
 };
 
 export const CONSUMERS = [
