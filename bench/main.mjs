@@ -2,6 +2,7 @@
 import { cpus } from 'node:os';
 import { VERSIONS } from './peers.mjs';
 import { textOf } from './print.mjs';
+import { adaptiveMiss } from './rows/adaptive-miss.mjs';
 import { bulk } from './rows/bulk.mjs';
 import { cachedHit } from './rows/cached-hit.mjs';
 import { checkpoints } from './rows/checkpoints.mjs';
@@ -41,6 +42,7 @@ const ROWS = {
   start,
   checkpoints,
   eviction,
+  adaptive: adaptiveMiss,
 };
 
 const args = process.argv.slice(2);

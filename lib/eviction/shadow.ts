@@ -47,8 +47,9 @@ class Room {
     return this.entries > this.maxEntries || this.bytes > this.maxBytes;
   }
 
-  fits(bytes: number): boolean {
-    return this.entries < this.maxEntries && this.bytes + bytes <= this.maxBytes;
+  /** `less`: so many of the entries would leave for it. */
+  fits(bytes: number, less = 0): boolean {
+    return this.entries - less < this.maxEntries && this.bytes + bytes <= this.maxBytes;
   }
 
   take(bytes: number): void {
@@ -66,21 +67,21 @@ class Room {
   }
 }
 
-/** Exact LRU: with it among the shadows, the lane saves no less than an LRU lane would. */
-export class LruShadow implements Shadow {
-  readonly name = 'lru';
-  private readonly order = new SlotList();
+/** A shadow that keeps one order: the first of it goes for what comes. */
+abstract class OrderedShadow implements Shadow {
+  abstract readonly name: ShadowName;
+  protected abstract readonly order: SlotList | SlotHeap;
   private readonly room = new Room();
 
   constructor(
-    private readonly capacity: Capacity,
-    private readonly slots: Slots,
+    protected readonly capacity: Capacity,
+    protected readonly slots: Slots,
     private readonly observer: ShadowObserver,
   ) {}
 
   limit(share: number): void {
     this.room.limit(this.capacity, share);
-    while (this.room.isCrowded && this.order.size > 0) this.dropOldest();
+    while (this.room.isCrowded && this.order.size > 0) this.dropFirst();
   }
 
   grow(slots: number): void {
@@ -91,14 +92,14 @@ export class LruShadow implements Shadow {
     return this.order.has(slot);
   }
 
-  request(slot: Slot): boolean {
-    if (this.order.remove(slot)) {
-      this.order.append(slot);
+  request(slot: Slot, uses: number): boolean {
+    if (this.order.has(slot)) {
+      this.use(slot, uses);
       return true;
     }
     const bytes = this.slots.sizeOf(slot);
-    while (!this.room.fits(bytes) && this.order.size > 0) this.dropOldest();
-    this.order.append(slot);
+    while (!this.room.fits(bytes) && this.order.size > 0) this.dropFirst();
+    this.enter(slot, uses);
     this.room.take(bytes);
     this.observer.held(slot);
     return false;
@@ -114,72 +115,60 @@ export class LruShadow implements Shadow {
     if (this.order.has(slot)) this.room.resize(byBytes);
   }
 
-  private dropOldest(): void {
-    const oldest = this.order.first;
-    this.remove(oldest);
-    this.observer.gone(oldest, this);
+  protected dropFirst(): void {
+    const { first } = this.order;
+    this.remove(first);
+    this.observer.gone(first, this);
+  }
+
+  /** Gives a slot that is in the order its new place. */
+  protected abstract use(slot: Slot, uses: number): void;
+
+  /** Takes a slot into the order. */
+  protected abstract enter(slot: Slot, uses: number): void;
+}
+
+/** Exact LRU: with it among the shadows, the lane saves no less than an LRU lane would. */
+export class LruShadow extends OrderedShadow {
+  readonly name = 'lru';
+  protected readonly order = new SlotList();
+
+  protected use(slot: Slot): void {
+    this.order.remove(slot);
+    this.order.append(slot);
+  }
+
+  protected enter(slot: Slot): void {
+    this.order.append(slot);
   }
 }
 
 /** Greedy-Dual-Size-Frequency (Cherkasova, 1998): cost and uses per share of the lane, plus the priority of what went last. */
-export class GdsfShadow implements Shadow {
+export class GdsfShadow extends OrderedShadow {
   readonly name = 'gdsf';
-  private readonly heap = new SlotHeap();
-  private readonly room = new Room();
+  protected readonly order = new SlotHeap();
   private uses = new Float32Array(0);
   /** The priority of what went last. */
-  inflation = 0;
+  private inflation = 0;
 
-  constructor(
-    private readonly capacity: Capacity,
-    private readonly slots: Slots,
-    private readonly observer: ShadowObserver,
-  ) {}
-
-  limit(share: number): void {
-    this.room.limit(this.capacity, share);
-    while (this.room.isCrowded && this.heap.size > 0) this.dropLowest();
-  }
-
-  grow(slots: number): void {
-    this.heap.grow(slots);
+  override grow(slots: number): void {
+    super.grow(slots);
     this.uses = grown(this.uses, new Float32Array(slots));
   }
 
-  holds(slot: Slot): boolean {
-    return this.heap.has(slot);
+  protected use(slot: Slot, uses: number): void {
+    this.uses[slot] = (this.uses[slot] ?? 0) + uses;
+    this.order.set(slot, this.priorityOf(slot));
   }
 
-  request(slot: Slot, uses: number): boolean {
-    if (this.heap.has(slot)) {
-      this.uses[slot] = (this.uses[slot] ?? 0) + uses;
-      this.heap.set(slot, this.priorityOf(slot));
-      return true;
-    }
-    const bytes = this.slots.sizeOf(slot);
-    while (!this.room.fits(bytes) && this.heap.size > 0) this.dropLowest();
+  protected enter(slot: Slot, uses: number): void {
     this.uses[slot] = uses;
-    this.heap.set(slot, this.priorityOf(slot));
-    this.room.take(bytes);
-    this.observer.held(slot);
-    return false;
+    this.order.set(slot, this.priorityOf(slot));
   }
 
-  remove(slot: Slot): boolean {
-    if (!this.heap.remove(slot)) return false;
-    this.room.leave(this.slots.sizeOf(slot));
-    return true;
-  }
-
-  resize(slot: Slot, byBytes: number): void {
-    if (this.heap.has(slot)) this.room.resize(byBytes);
-  }
-
-  private dropLowest(): void {
-    const lowest = this.heap.lowest;
-    this.inflation = this.heap.priorityOf(lowest);
-    this.remove(lowest);
-    this.observer.gone(lowest, this);
+  protected override dropFirst(): void {
+    this.inflation = this.order.priorityOf(this.order.first);
+    super.dropFirst();
   }
 
   private priorityOf(slot: Slot): number {
@@ -223,7 +212,7 @@ export class ValueShadow implements Shadow {
       1,
     );
     while (this.heapRoom.isCrowded && this.heap.size > 0) {
-      const lowest = this.heap.lowest;
+      const lowest = this.heap.first;
       this.remove(lowest);
       this.observer.gone(lowest, this);
     }
@@ -280,7 +269,7 @@ export class ValueShadow implements Shadow {
 
   /** The lowest worth per share of the lane that is kept. */
   get bar(): number {
-    return this.heap.lowest === NONE ? 0 : this.heap.priorityOf(this.heap.lowest);
+    return this.heap.first === NONE ? 0 : this.heap.priorityOf(this.heap.first);
   }
 
   private emptyWindow(): void {
@@ -296,6 +285,10 @@ export class ValueShadow implements Shadow {
   private admit(slot: Slot, bytes: number): void {
     if (bytes > this.heapRoom.maxBytes) {
       this.observer.gone(slot, this);
+      return;
+    }
+    if (!this.heapRoom.fits(bytes) && this.heapRoom.fits(bytes - this.slots.sizeOf(this.heap.first), 1)) {
+      this.admitForFirst(slot, bytes);
       return;
     }
     const victims = this.victimsFor(bytes);
@@ -314,12 +307,26 @@ export class ValueShadow implements Shadow {
     this.observer.gone(slot, this);
   }
 
+  /** Mostly the lowest one alone has to go, and stays: then nothing is moved. */
+  private admitForFirst(slot: Slot, bytes: number): void {
+    const { first } = this.heap;
+    if (this.valueOf(slot) <= this.valueOf(first) && !this.hasLuck(slot)) {
+      this.observer.gone(slot, this);
+      return;
+    }
+    this.heap.remove(first);
+    this.heapRoom.leave(this.slots.sizeOf(first));
+    this.observer.gone(first, this);
+    this.heap.set(slot, this.densityOf(slot));
+    this.heapRoom.take(bytes);
+  }
+
   /** Takes out the lowest ones until there is room. */
   private victimsFor(bytes: number): readonly Slot[] {
     if (this.heapRoom.fits(bytes)) return NO_SLOTS;
     const victims: Slot[] = [];
-    while (!this.heapRoom.fits(bytes) && this.heap.lowest !== NONE) {
-      const lowest = this.heap.lowest;
+    while (!this.heapRoom.fits(bytes) && this.heap.first !== NONE) {
+      const lowest = this.heap.first;
       this.heap.remove(lowest);
       this.heapRoom.leave(this.slots.sizeOf(lowest));
       victims.push(lowest);

@@ -2,7 +2,7 @@ import { grown, NONE, type Slot, type SlotColumn } from './slots.js';
 
 const ABSENT = -1;
 
-/** Slots by priority: the lowest one is the next to go. Each change takes O(log n). */
+/** Slots by priority: the lowest one is the first to go. Each change takes O(log n). */
 export class SlotHeap implements SlotColumn {
   private heap = new Int32Array(0);
   private places = new Int32Array(0);
@@ -16,7 +16,7 @@ export class SlotHeap implements SlotColumn {
     this.priorities = grown(this.priorities, new Float64Array(slots));
   }
 
-  get lowest(): Slot {
+  get first(): Slot {
     return this.size === 0 ? NONE : this.at(0);
   }
 

@@ -199,6 +199,8 @@ const UNUSED_LOOKED_AT = 2;
 export class MemorySpace {
   private readonly entries: LRUCache<string, MemoryEntry>;
   private crowded: 'entries' | 'bytes' = 'entries';
+  /** An entry was found since uses were taken: most misses follow none. */
+  private mayBeUsed = false;
 
   constructor(private readonly options: MemorySpaceOptions) {
     this.entries = new LRUCache({
@@ -214,7 +216,9 @@ export class MemorySpace {
 
   /** The entry, which is the most recently used one from here on. */
   get(key: string): MemoryEntry | undefined {
-    return this.entries.get(key);
+    const entry = this.entries.get(key);
+    if (entry !== undefined) this.mayBeUsed = true;
+    return entry;
   }
 
   peek(key: string): MemoryEntry | undefined {
@@ -251,6 +255,8 @@ export class MemorySpace {
 
   /** Reports the entries that were used since the last call, the one used last at the end, and how often. */
   takeUses(report: ReportUse): void {
+    if (!this.mayBeUsed) return;
+    this.mayBeUsed = false;
     let used: MemoryEntry[] | undefined;
     let unused = 0;
     for (const entry of this.entries.values()) {
