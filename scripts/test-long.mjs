@@ -27,6 +27,7 @@ const phases = [
   { name: 'failing computations', rounds: 100_000, args: [...JEST, '--runInBand', 'test/concurrency/flights'] },
   { name: 'interleavings', rounds: 20_000, args: [...JEST, '--runInBand', 'test/model'] },
   { name: 'properties', rounds: 100_000, args: [...JEST, '--runInBand', 'test/property'] },
+  { name: 'options', rounds: 1, args: [...JEST, '--runInBand', 'test/e2e/options-bags'] },
   { name: 'a million entries', rounds: 60, args: [...JEST, '--runInBand', 'test/e2e/many-entries'] },
   { name: 'command line', rounds: 100, args: [...JEST, '--runInBand', 'test/e2e/cli'] },
   { name: 'consumers', args: ['scripts/consumers.mjs', '--all'] },
