@@ -95,6 +95,9 @@ export class Child {
   }
 }
 
+/** By the path of a source: how it is changed before it is compiled. */
+type Edits = ReadonlyMap<string, (source: string) => string>;
+
 /** The library as plain JavaScript, for child processes, and what was started from it. */
 export class Workshop {
   private readonly children: Child[] = [];
@@ -105,25 +108,22 @@ export class Workshop {
     private readonly files: readonly string[],
   ) {}
 
-  /** Of `lib`, or of more folders. */
-  static build(folders: readonly string[] = ['lib']): Promise<Workshop> {
+  /** Of `lib`, or of more folders. Some sources may read as their edits make them. */
+  static build(folders: readonly string[] = ['lib'], edits: Edits = new Map()): Promise<Workshop> {
     const files = folders.flatMap((folder) =>
       readdirSync(folder, { recursive: true, encoding: 'utf8' })
         .filter((file) => file.endsWith('.ts'))
         .map((file) => join(folder, file)),
     );
-    return Workshop.of(files, new Map());
+    return Workshop.of(files, edits);
   }
 
   /** Another one, in which some sources read as their edits make them. */
-  variant(edits: ReadonlyMap<string, (source: string) => string>): Promise<Workshop> {
+  variant(edits: Edits): Promise<Workshop> {
     return Workshop.of(this.files, edits);
   }
 
-  private static async of(
-    files: readonly string[],
-    edits: ReadonlyMap<string, (source: string) => string>,
-  ): Promise<Workshop> {
+  private static async of(files: readonly string[], edits: Edits): Promise<Workshop> {
     const directory = await mkdtemp(join(tmpdir(), 'lane-cache-workshop-'));
     // a child may run as another user
     await chmod(directory, 0o755);

@@ -139,7 +139,7 @@ const commands = {
       tier === 'checkpoints' ? (await cache.getCheckpointCacheStatus()).state : cache.getMetrics()[tier].state;
     // L3 of another process is on as well
     const isItsOwn = () => tier !== 'l3' || state !== 'on' || role !== 'waiting';
-    for (let waits = 0; ((await current()) !== state || !isItsOwn()) && waits < 3_500; waits++)
+    for (let waits = 0; ((await current()) !== state || !isItsOwn()) && waits < 9_000; waits++)
       await new Promise((resolve) => setTimeout(resolve, 20));
     return current();
   },
