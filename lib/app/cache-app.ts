@@ -380,11 +380,12 @@ function tiersOf(context: AppContext, { disk, backend }: Opened): AppTiers {
     lanes,
     codec,
     life,
-    evicted: (lane, { key }, reason) => {
+    evicted: (lane, { key, accessCount }, reason) => {
       if (reason === 'expired') recorder(lane).expiration('l1', 1);
       else recorder(lane).eviction('l1', 1);
       historyOf(lane).evicted(key, 'l1', reason);
-      if (l2 instanceof DiskTier) l2.touch(lane, key);
+      // L2 knows when the others came.
+      if (accessCount > 0 && l2 instanceof DiskTier) l2.touch(lane, key);
       if (events.wants('evict')) events.emit('evict', { lane, key, tier: 'l1', reason });
     },
   });
