@@ -18,7 +18,8 @@ interface Append {
 /** The folder of a log, as several processes see it at once. What they append and sync happens when a test says so. */
 export class ModelLogDisk {
   readonly files = new Map<string, Content>();
-  isFull = false;
+  /** `full`: it takes nothing. `refusing`: it takes new files only. */
+  state: 'sound' | 'full' | 'refusing' = 'sound';
 
   /** Its end of the folder for one process. */
   folderOf(jobs: Jobs): ModelLogFolder {
@@ -70,7 +71,7 @@ export class ModelLogFolder implements LogFolder {
 
   create(name: string, bytes: Buffer): void {
     if (this.has(name)) return;
-    if (this.disk.isFull) throw new Error('the disk is full');
+    if (this.disk.state === 'full') throw new Error('the disk is full');
     this.disk.files.set(name, { bytes: Buffer.from(bytes), synced: bytes.length, isNamed: false });
   }
 
@@ -113,7 +114,7 @@ export class ModelLogFolder implements LogFolder {
         return new Promise((resolve, reject) =>
           jobs.add(this, () => {
             appends.splice(appends.indexOf(append), 1);
-            if (disk.isFull) return reject(new Error('the disk is full'));
+            if (disk.state !== 'sound') return reject(new Error('the disk is full'));
             content.bytes = Buffer.concat([content.bytes, bytes]);
             // Others may append before this process learns of it.
             jobs.add(this, () => resolve(bytes.length));

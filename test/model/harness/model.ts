@@ -43,6 +43,8 @@ export interface Omission<Scene = object> {
   readonly focus: Partial<Scene>;
   /** Where it is taken out; each text must occur exactly once in its file. */
   readonly edits: readonly Edit[];
+  /** Steps that show it, where random walks come to them too rarely. */
+  readonly script?: readonly object[] | undefined;
 }
 
 export const KEYS = ['a', 'b', 'c'] as const;

@@ -42,10 +42,10 @@ export function findsEachOmission<Scene, Step>({ model, folder, quick, quickRuns
 
   it.each(wanted.map((omission): [string, string, Omission<Scene>] => [omission.rule, omission.out, omission]))(
     'breaks a promise: %s, %s',
-    async (rule, out, { edits, scene, focus }) => {
+    async (rule, out, { edits, scene, focus, script = [] }) => {
       const without = await workshop.variant(byFile(edits));
       try {
-        const child = await without.run(program, [scene, JSON.stringify(focus), SEED, runs]);
+        const child = await without.run(program, [scene, JSON.stringify(focus), SEED, runs, JSON.stringify(script)]);
         const outcome = JSON.parse(await child.line()) as SearchOutcome;
         const violation = outcome.found?.violation;
         const by = violation === undefined ? 'nothing' : `${violation.split(' ')[0]} in '${scene}'`;
@@ -59,13 +59,15 @@ export function findsEachOmission<Scene, Step>({ model, folder, quick, quickRuns
   );
 }
 
-/** Is given the scene, the focus, the seed and the runs, and prints a `SearchOutcome` as JSON. */
+/** Is given the scene, the focus, the seed, the runs and a script, and prints a `SearchOutcome` as JSON. */
 const searchProgram = (folder: string): string => `
 import { MODEL } from './test/model/${folder}/model.js';
-import { search } from './test/model/harness/search.js';
-const [name, focus, seed, runs] = process.argv.slice(2);
+import { replay, search } from './test/model/harness/search.js';
+const [name, focus, seed, runs, script] = process.argv.slice(2);
+const { violation } = await replay(MODEL, MODEL.scenes.everything, JSON.parse(script));
 const options = { seed: Number(seed), runs: Number(runs), shrink: 'as-found' };
-console.log(JSON.stringify(await search(MODEL, { ...MODEL.scenes[name], ...JSON.parse(focus) }, options)));
+const searched = () => search(MODEL, { ...MODEL.scenes[name], ...JSON.parse(focus) }, options);
+console.log(JSON.stringify(violation === undefined ? await searched() : { runs: 0, found: { violation } }));
 process.exit();
 `;
 

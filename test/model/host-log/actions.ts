@@ -10,8 +10,11 @@ export type Action =
   | { readonly do: 'time'; readonly ms: number }
   | { readonly do: 'kill'; readonly process: number; readonly how: 'at-once' | 'torn' }
   | { readonly do: 'start' | 'claim' | 'freeze' | 'thaw' | 'rotate'; readonly process: number }
-  | { readonly do: 'disk'; readonly what: 'full' | 'room' | 'garbage' | 'removed' }
+  | { readonly do: 'disk'; readonly what: Fault }
   | { readonly do: 'power'; readonly unsynced: 'kept' | 'lost' };
+
+/** `refusing`: no file takes anything more, but new ones can be made. */
+export type Fault = 'full' | 'refusing' | 'room' | 'garbage' | 'removed';
 
 /** What may happen in a run, as shares among all steps. */
 export interface Scene {
@@ -49,7 +52,7 @@ export class ActionDice extends Dice {
     if (this.chance(scene.freezes ?? 0)) return { do: this.of(['freeze', 'thaw', 'thaw'] as const), process };
     if (this.chance(scene.rotations ?? 0)) return { do: 'rotate', process };
     if (this.chance(scene.faults ?? 0))
-      return { do: 'disk', what: this.of(['full', 'room', 'room', 'garbage'] as const) };
+      return { do: 'disk', what: this.of(['full', 'refusing', 'room', 'room', 'room', 'garbage'] as const) };
     if (this.chance(scene.removals ?? 0)) return { do: 'disk', what: 'removed' };
     if (this.chance(scene.sets ?? 0.04)) return { do: 'set', process, key };
     if (this.chance(scene.forgets ?? 0.05)) return { do: 'forget', process, key };

@@ -4,7 +4,7 @@ import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { unevenNumbers } from '../../support/audit.js';
 import { ModelLogDisk } from '../../support/model-log-disk.js';
 import { DECLARED, invalidate, KEYS, laneOf, LATE, type ModelWorld, SOURCE_FAILED, tagsOf } from '../harness/model.js';
-import type { Action, Scene } from './actions.js';
+import type { Action, Fault, Scene } from './actions.js';
 import { type Invalidation, Oracle } from './oracle.js';
 import { HostDisk, HostProcess, Wire } from './process.js';
 
@@ -47,7 +47,7 @@ export class World implements ModelWorld<Action> {
   /** Everything is mended and comes to its end. Then everybody is asked for everything, from memory and from L3. */
   async finish(): Promise<void> {
     if (this.now === 0) await this.begin();
-    this.files.isFull = false;
+    this.files.state = 'sound';
     for (const process of this.alive) process.isFrozen = false;
     for (let round = 0; round < 60 && this.violation === undefined; round++) {
       for (const number of this.processes.keys()) await this.start(number);
@@ -153,12 +153,12 @@ export class World implements ModelWorld<Action> {
     return steps.length > 0;
   }
 
-  private spoil(what: 'full' | 'room' | 'garbage' | 'removed'): void {
+  private spoil(what: Fault): void {
     if (what === 'garbage') this.files.spoil(GARBAGE);
     // A process that a removal has left behind is found by its own look, within 250 ms. Nobody removes twice in that time.
     else if (what === 'removed') {
       if (this.alive.every(({ isInPlace }) => isInPlace)) this.files.files.clear();
-    } else this.files.isFull = what === 'full';
+    } else this.files.state = what === 'room' ? 'sound' : what;
   }
 
   private cutPower(unsynced: 'kept' | 'lost'): void {

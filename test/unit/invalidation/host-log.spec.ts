@@ -1,8 +1,11 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { LifeClock, systemClock } from '../../../lib/clock/clock.js';
+import { LifeClock, nextTurn, systemClock } from '../../../lib/clock/clock.js';
 import { HostLog } from '../../../lib/invalidation/host-log.js';
+import { EMPTY_LOG, type LogRow } from '../../../lib/invalidation/journal.js';
 import type { SharedRecord } from '../../../lib/invalidation/shared-log.js';
 import { FolderOnDisk, LogFiles } from '../../../lib/storage/host-log/log-files.js';
+import { FakeClock } from '../../../lib/testing/fake-clock.js';
+import { Deferred } from '../../support/deferred.js';
 import { StorageBench } from '../../support/storage.js';
 
 const DONE = Promise.resolve();
@@ -110,5 +113,53 @@ describe('the records of one call', () => {
     files.close();
     log.look();
     expect(followed).toMatchObject([{ kind: 'all', lane: null }]);
+  });
+});
+
+describe('the place up to which L3 has followed the log', () => {
+  const bench = new StorageBench();
+  afterEach(() => bench.dispose());
+
+  it('is stored once everything before it is carried out, in the order of the log', async () => {
+    const directory = await bench.path('log');
+    const clock = new FakeClock();
+    const rows: LogRow[] = [];
+    const append = (some: readonly LogRow[]): Promise<void> => {
+      rows.push(...some);
+      return DONE;
+    };
+    const options = {
+      folder: new FolderOnDisk(directory),
+      clock,
+      life: new LifeClock(clock),
+      changed: () => undefined,
+    };
+    const owner = new HostLog({ ...options, journal: () => ({ initial: EMPTY_LOG, append }), ownsL3: () => true });
+    const other = new HostLog({ ...options, journal: () => undefined, ownsL3: () => false });
+    const works = [new Deferred<void>(), new Deferred<void>()];
+    let followed = 0;
+    const follow = (): Promise<void> => works[followed++]?.promise ?? DONE;
+    const quiet = { drop: () => DONE, bar: () => undefined };
+    await owner.open();
+    owner.start({ follow, ...quiet }, undefined);
+    await other.open();
+    other.start({ follow: () => DONE, ...quiet }, undefined);
+    const places: unknown[] = [];
+    for (const subject of ['first', 'second']) {
+      await other.publish([{ kind: 'key', lane: 'a', subject }], DONE);
+      places.push({ row: 'place', ...other.place });
+    }
+    owner.look();
+    const passed = async (): Promise<readonly LogRow[]> => {
+      await nextTurn();
+      await clock.advance('1s');
+      return rows.splice(0).filter(({ row }) => row === 'place');
+    };
+    await passed();
+    works[1]?.resolve();
+    expect(await passed()).toEqual([]);
+    works[0]?.resolve();
+    expect(await passed()).toEqual([places[1]]);
+    await Promise.all([owner.close(), other.close()]);
   });
 });
