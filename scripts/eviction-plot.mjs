@@ -30,10 +30,12 @@ const bars = loads.flatMap((load, index) =>
     return `<rect x="${x}" y="${yOf(percent).toFixed(1)}" width="${BAR - 2}" height="${((HEIGHT * percent) / 100).toFixed(1)}" fill="${colour}">${title}</rect>`;
   }),
 );
-const labels = loads.map((load, index) => {
-  const middle = LEFT + index * group + group / 2;
-  const [accesses, mix] = load.split(', ');
-  return text(middle, TOP + HEIGHT + 16, accesses, 'middle') + text(middle, TOP + HEIGHT + 30, mix, 'middle');
+const partsOf = loads.map((load) => load.split(', '));
+const mixes = partsOf.map(([, mix], index) => text(LEFT + (index + 0.5) * group, TOP + HEIGHT + 16, mix, 'middle'));
+const accesses = [...new Set(partsOf.map(([name]) => name))].map((name) => {
+  const places = partsOf.flatMap(([each], index) => (each === name ? [index] : []));
+  const middle = (places[0] + places.at(-1) + 1) / 2;
+  return text(LEFT + middle * group, TOP + HEIGHT + 32, name, 'middle');
 });
 const legend = POLICIES.map(([policy, colour], index) => {
   const x = LEFT + index * 150;
@@ -47,7 +49,8 @@ const lines = [
   ...legend,
   ...grid,
   ...bars,
-  ...labels,
+  ...mixes,
+  ...accesses,
   '</svg>',
 ];
 writeFileSync(new URL('../docs/eviction.svg', import.meta.url), `${lines.join('\n')}\n`);
