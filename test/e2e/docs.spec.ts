@@ -133,6 +133,12 @@ describe('the decisions', () => {
     expect(held).toHaveLength(text.match(/^Held by/gm)?.length ?? 0);
     expect(held.filter(({ path, title }) => !readFileSync(join(ROOT, path), 'utf8').includes(title))).toEqual([]);
   });
+
+  it('each name a test, or show a program', () => {
+    const decisions = text.split(/\n(?=\*\*|## )/).filter((part) => part.startsWith('**'));
+    expect(decisions.length).toBeGreaterThan(50);
+    expect(decisions.filter((part) => !/^Held by|^```ts run/m.test(part))).toEqual([]);
+  });
 });
 
 describe('the dashboard', () => {
