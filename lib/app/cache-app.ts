@@ -52,11 +52,30 @@ import type { InstanceIdentity } from '../redis/instances.js';
 import { whileStarting } from './start-steps.js';
 import { openShared, type SharedBackend } from './redis-options.js';
 
-/** The public cache of one app: one lane of it, from which the others can be reached. */
+/**
+ * The public cache of one app: one lane of it, from which the others can be reached.
+ *
+ * @example
+ * ```ts
+ * class PageService {
+ *   constructor(private readonly cache: CacheManager) {}
+ *
+ *   render(id: string): Promise<string> {
+ *     return this.cache.getOrSet(`page:${id}`, async () => `<h1>${id}</h1>`, { ttl: '5m', tags: ['pages'] });
+ *   }
+ * }
+ * ```
+ */
 export class CacheManager extends LaneManager {
   /**
    * Opens a cache without Nest. `settings` is the name of a lane, or options. A directory that cannot be used turns tiers
    * off, and does not reject. Rejects with LaneCacheError for bad settings.
+   *
+   * @example
+   * ```ts
+   * const cache = await CacheManager.fromSettings({ lane: 'heavy', directory: '/var/cache/my-app' });
+   * await cache.close();
+   * ```
    */
   static async fromSettings(settings?: LaneName | LaneCacheOptions): Promise<CacheManager> {
     const app = await createLaneCache(settings);

@@ -6,6 +6,7 @@ import { parseSize, type Size } from '../lanes/units.js';
 import { LaneCounters } from '../metrics/lane-counters.js';
 import { count, signal as abortSignal, defineOptions } from '../options/options-shape.js';
 
+/** How `measureCachePerformance` measures. */
 export interface PerformanceOptions {
   /** How many calls. Default 1,000. */
   readonly iterations?: number;
@@ -40,6 +41,12 @@ const PERFORMANCE_OPTIONS = defineOptions<PerformanceOptions>('measureCachePerfo
 /**
  * Measures a lane's tiers with keys in a space of their own, removed afterwards: the lane's entries, limits and counters
  * are not touched. Every tier that is on gets an equal share of the hits. Throws OPTIONS_INVALID, and CLOSED.
+ *
+ * @example
+ * ```ts
+ * const report = await measureCachePerformance(cache, { iterations: 1_000 });
+ * console.log(report.avgHitTimeMs, report.avgMissTimeMs);
+ * ```
  */
 export async function measureCachePerformance(
   cache: LaneManager,

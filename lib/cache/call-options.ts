@@ -57,11 +57,13 @@ export interface ComputeManyContext {
   setTtl(key: string, ttl: Duration): void;
 }
 
+/** Computes the keys that were not found. A key that its `Map` leaves out has no value. */
 export type ComputeMany<T> = (
   missing: readonly string[],
   ctx: ComputeManyContext,
 ) => ReadonlyMap<string, T> | PromiseLike<ReadonlyMap<string, T>>;
 
+/** How a value is stored. */
 export interface WriteOptions extends Pick<FreshnessOptions, 'grace' | 'jitter'> {
   /** Default: the lane's. A bare number is seconds; 0 stores nothing. */
   readonly ttl?: Duration;
@@ -69,6 +71,7 @@ export interface WriteOptions extends Pick<FreshnessOptions, 'grace' | 'jitter'>
   readonly tags?: readonly string[];
 }
 
+/** How a stored value is read. */
 export interface ReadOptions {
   /** Default: the lane's. */
   readonly isolation?: Isolation;
@@ -78,6 +81,7 @@ export interface ReadOptions {
   readonly version?: number;
 }
 
+/** How `getOrSet` reads, computes and stores. */
 export interface EntryOptions extends WriteOptions, FreshnessOptions, ReadOptions {
   /** Compute even if a good entry is there; waits only for a running computation that was forced too. */
   readonly forceFresh?: boolean;

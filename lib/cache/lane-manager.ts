@@ -65,21 +65,30 @@ export class LaneManager {
     this.inFlight = new InFlight(context, new OlderValues(context, shared.invalidations));
   }
 
+  /** The name of this lane. */
   get lane(): string {
     return this.context.lane;
   }
 
+  /** The policy of this lane, with every default filled in: milliseconds and bytes. */
   get policy(): CachePolicy {
     return this.context.policy;
   }
 
+  /** The events of the app, of all lanes. */
   get events(): LaneCacheEvents {
     return this.context.shared.events;
   }
 
   /**
-   * Returns the value of `key` from the nearest tier that has it. Else computes it, once for all concurrent callers, and
-   * stores it. Rejects with the computation's own error, or with LaneCacheError for a bad key, option or function.
+   * Returns the value of `key` from the nearest tier that has it. Otherwise it computes the value, once for all concurrent
+   * callers, and stores it. By default the value is deeply frozen: `isolation: 'clone'` gives a copy that can be changed.
+   * Rejects with the computation's own error, or with LaneCacheError for a bad key, option or function.
+   *
+   * @example
+   * ```ts
+   * const page = await cache.getOrSet('page:7', async () => '<h1>7</h1>', { ttl: '10m', tags: ['pages'] });
+   * ```
    */
   // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- with `T` in its place nothing is inferred
   getOrSet<T, Stale = T>(key: string, compute: Compute<T, Stale>, options?: EntryOptions): Promise<Awaited<T>> {
@@ -88,7 +97,14 @@ export class LaneManager {
     return (hit ?? read.getOrSet(context, inFlight, key, compute as Compute<unknown>, options)) as Promise<Awaited<T>>;
   }
 
-  /** Returns the stored value, or undefined. It never computes, waits for a computation, or serves past the ttl. */
+  /**
+   * Returns the stored value, or undefined. It never computes, waits for a computation, or serves past the ttl.
+   *
+   * @example
+   * ```ts
+   * const page = await cache.get<string>('page:7');
+   * ```
+   */
   get<T = unknown>(key: string, options?: ReadOptions): Promise<T | undefined> {
     const hit = options === undefined ? read.hitInMemory(this.context, key, undefined) : undefined;
     return (hit ?? read.get(this.context, key, options)) as Promise<T | undefined>;
@@ -98,13 +114,25 @@ export class LaneManager {
    * Returns the value that memory holds, without a promise, or undefined. It asks no disk and no server, computes nothing,
    * and waits for nothing: while `get` would have to wait, it is a miss. What is returned is as fresh as from `get`. Counts
    * as one request, with its hit or its miss. Throws KEY_INVALID and KEY_TOO_LONG.
+   *
+   * @example
+   * ```ts
+   * const flags = cache.getIfPresent<{ beta: boolean }>('flags') ?? { beta: false };
+   * ```
    */
   // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- as with `get`, the caller knows the type
   getIfPresent<T = unknown>(key: string): T | undefined {
     return read.getIfPresent(this.context, key) as T | undefined;
   }
 
-  /** Whether `get` would return a value. It counts no request and changes no recency. */
+  /**
+   * Whether `get` would return a value. It counts no request and changes no recency.
+   *
+   * @example
+   * ```ts
+   * if (await cache.has('page:7')) console.log('warm');
+   * ```
+   */
   async has(key: string): Promise<boolean> {
     return read.has(this.context, key);
   }
@@ -112,6 +140,11 @@ export class LaneManager {
   /**
    * Stores a value. Results of computations that run are not stored. Resolves when memory holds the value and no tier
    * holds an older one; `flush()` waits for the disk. false = it was refused, and no older value is left either.
+   *
+   * @example
+   * ```ts
+   * await cache.set('page:7', '<h1>7</h1>', { ttl: '10m', tags: ['pages'] });
+   * ```
    */
   async set(key: string, value: unknown, options?: WriteOptions): Promise<boolean> {
     const call = optionsOf(this.context, options, WRITE_OPTIONS);
@@ -120,7 +153,15 @@ export class LaneManager {
     return store(this.context, this.shared.invalidations, { key, value, call });
   }
 
-  /** The hits only, in the order of `keys`. Many keys are read in slices, between which the event loop turns. */
+  /**
+   * The hits only, in the order of `keys`. Many keys are read in slices, between which the event loop turns.
+   *
+   * @example
+   * ```ts
+   * const pages = await cache.getMany<string>(['page:7', 'page:8']);
+   * console.log(pages.get('page:7'));
+   * ```
+   */
   async getMany<T = unknown>(keys: readonly string[], options?: ReadOptions): Promise<Map<string, T>> {
     const found = new Map<string, T>();
     const given = options === undefined ? undefined : READ_OPTIONS.read(options, { lane: this.lane });
@@ -133,6 +174,11 @@ export class LaneManager {
   /**
    * Stores the last value of each key, in slices, between which the event loop turns. Returns how many were stored. What is
    * invalidated or stored between the call and a key's turn wins over the value of this call.
+   *
+   * @example
+   * ```ts
+   * await cache.setMany([['page:7', '<h1>7</h1>'], ['page:8', '<h1>8</h1>']], { ttl: '10m' });
+   * ```
    */
   async setMany(entries: Iterable<readonly [key: string, value: unknown]>, options?: WriteOptions): Promise<number> {
     const call = optionsOf(this.context, options, WRITE_OPTIONS);
@@ -155,7 +201,15 @@ export class LaneManager {
     return refused;
   }
 
-  /** All keys, found or computed by one call for the missing ones, in the order of `keys`. A key that the call leaves out is absent. */
+  /**
+   * All keys, found or computed by one call for the missing ones, in the order of `keys`. A key that the call leaves out
+   * is absent.
+   *
+   * @example
+   * ```ts
+   * const lengths = await cache.getOrSetMany(['a', 'bb'], (missing) => new Map(missing.map((key) => [key, key.length])));
+   * ```
+   */
   async getOrSetMany<T>(
     keys: readonly string[],
     computeMissing: ComputeMany<T>,
@@ -174,6 +228,11 @@ export class LaneManager {
   /**
    * Computes and stores the keys that no tier has, a few at a time. What fails is counted, and fails nothing else. It ends
    * early when the cache closes or the signal aborts; then the counts add up to less than the keys.
+   *
+   * @example
+   * ```ts
+   * const { computed, failed } = await cache.warm(['page:7', 'page:8'], async (key) => `<h1>${key}</h1>`, { concurrency: 2 });
+   * ```
    */
   // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- with `T` in its place nothing is inferred
   async warm<T>(
@@ -201,25 +260,52 @@ export class LaneManager {
   /**
    * Removes a key of this lane. true = it was there. Once it resolves, no later call gets a value whose computation had
    * started before this call. Rejects with InvalidationNotDurableError only if the persistent tier could not even be emptied.
+   *
+   * @example
+   * ```ts
+   * const wasThere = await cache.invalidate('page:7');
+   * ```
    */
   async invalidate(key: string): Promise<boolean> {
     checkKey(key, this.lane);
     return this.isClosed ? false : this.shared.invalidations.key(this.context, key);
   }
 
-  /** Invalidates what carries one of the tags, in ALL lanes. The cost does not depend on how many entries carry it. */
+  /**
+   * Invalidates what carries one of the tags, in ALL lanes. The cost does not depend on how many entries carry it.
+   *
+   * @example
+   * ```ts
+   * await cache.invalidateByTag('customer:7', 'pages');
+   * ```
+   */
   async invalidateByTag(...tags: readonly string[]): Promise<void> {
     const checked = checkTags(tags, this.lane);
     if (!this.isClosed && checked.length > 0) await this.shared.invalidations.tags(checked);
   }
 
-  /** Removes what matches in this lane, by key or by `tag:key`. `*` is any run, `?` one character. Returns how many keys it removed. */
+  /**
+   * Removes what matches in this lane, by key or by `tag:key`. `*` is any run, `?` one character. Returns how many keys it
+   * removed.
+   *
+   * @example
+   * ```ts
+   * const removed = await cache.invalidateByPattern('page:*');
+   * ```
+   */
   async invalidateByPattern(pattern: string): Promise<number> {
     const checked = new KeyPattern(pattern);
     return this.isClosed ? 0 : this.shared.invalidations.pattern(this.context, checked.text);
   }
 
-  /** Removes all entries of this lane, or of every lane. Never checkpoints. Counters stay. */
+  /**
+   * Removes all entries of this lane, or of every lane. Never checkpoints. Counters stay.
+   *
+   * @example
+   * ```ts
+   * await cache.clearAll({ lanes: 'all' });
+   * ```
+   */
   async clearAll(options?: { readonly lanes?: 'all' }): Promise<void> {
     const spaces =
       CLEAR_OPTIONS.read(options, { lane: this.lane }).lanes === 'all'
@@ -229,44 +315,96 @@ export class LaneManager {
     await Promise.all(spaces.map((context) => this.shared.invalidations.clear(context)));
   }
 
-  /** Ends a key's ttl at once. It can still be served until its grace ends. true = it was there. */
+  /**
+   * Ends a key's ttl at once. It can still be served until its grace ends. true = it was there.
+   *
+   * @example
+   * ```ts
+   * await cache.expire('rates');
+   * ```
+   */
   async expire(key: string): Promise<boolean> {
     checkKey(key, this.lane);
     return this.isClosed ? false : this.shared.invalidations.expireKey(this.context, key);
   }
 
-  /** Ends the ttl of what carries one of the tags, in ALL lanes. */
+  /**
+   * Ends the ttl of what carries one of the tags, in ALL lanes.
+   *
+   * @example
+   * ```ts
+   * await cache.expireByTag('rates');
+   * ```
+   */
   async expireByTag(...tags: readonly string[]): Promise<void> {
     const checked = checkTags(tags, this.lane);
     if (!this.isClosed && checked.length > 0) await this.shared.invalidations.expireTags(checked);
   }
 
-  /** Another lane of the same app; the same object each time. Throws UnknownLaneError. */
+  /**
+   * Another lane of the same app; the same object each time. Throws UnknownLaneError.
+   *
+   * @example
+   * ```ts
+   * await cache.forLane('docs').set('page:7', '<h1>7</h1>');
+   * ```
+   */
   forLane(lane: LaneName): this {
     return this.shared.managerOf(lane) as this;
   }
 
-  /** This lane in numbers, since the process started. */
+  /**
+   * This lane in numbers, since the process started.
+   *
+   * @example
+   * ```ts
+   * const { requests, hitRate, l1 } = cache.getMetrics();
+   * console.log(`${requests} requests, ${hitRate} % hits, ${l1.entries} entries in memory`);
+   * ```
+   */
   getMetrics(): LaneMetrics {
     return this.shared.metrics.lane(this.lane);
   }
 
+  /** Whether checkpoints can be saved, and how many there are. */
   getCheckpointCacheStatus(): Promise<CheckpointStatus> {
     return this.shared.checkpoints.getCheckpointCacheStatus();
   }
 
-  /** Explains why the key is served or not, and what the next `getOrSet` would do. It counts no request and moves nothing. */
+  /**
+   * Explains why the key is served or not, and what the next `getOrSet` would do. It counts no request and moves nothing.
+   *
+   * @example
+   * ```ts
+   * console.log(await cache.explain('page:7'));
+   * ```
+   */
   async explain(key: string): Promise<Explanation> {
     checkKey(key, this.lane);
     return explain(this.context, this.inFlight, key, this.getMetrics());
   }
 
-  /** The entries of this lane in all tiers, each key once. With `pattern`, only keys that match. */
+  /**
+   * The entries of this lane in all tiers, each key once. With `pattern`, only keys that match.
+   *
+   * @example
+   * ```ts
+   * for await (const { key, sizeBytes } of cache.entries('page:*')) console.log(key, sizeBytes);
+   * ```
+   */
   entries(pattern?: string): AsyncIterable<EntryInfo> {
     return listEntries(this.context, pattern === undefined ? undefined : new KeyPattern(pattern));
   }
 
-  /** Resolves when everything that was accepted is on disk, or was dropped with an event. */
+  /**
+   * Resolves when everything that was accepted is on disk, or was dropped with an event.
+   *
+   * @example
+   * ```ts
+   * await cache.set('page:7', '<h1>7</h1>');
+   * await cache.flush();
+   * ```
+   */
   flush(): Promise<void> {
     return this.shared.flush();
   }

@@ -60,6 +60,12 @@ export type CheckpointSettings = SaverSettings;
  * Ids are any text of 1 byte to 1 KB and are global to the directory; lane and workflow are labels of a version.
  * Calls reject with `CHECKPOINT_INVALID` on bad arguments and with `CHECKPOINTS_UNAVAILABLE` where checkpoints cannot be
  * read or written. After the app was closed reads find nothing and writes reject with `CLOSED`.
+ *
+ * @example
+ * ```ts
+ * await checkpoints.cacheCheckpoint('import:42', { row: 1_000 }, { workflow: 'import' });
+ * const found = await checkpoints.restoreCheckpoint<{ row: number }>('import:42');
+ * ```
  */
 export class CheckpointService {
   private readonly saver: CheckpointSaver;

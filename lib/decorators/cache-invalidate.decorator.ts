@@ -68,6 +68,15 @@ type Invalidation = () => Promise<unknown>;
  * skipped, with one warning, since no entry can have its key. A function that throws, or gives what is no key, tag or
  * pattern, rejects the call before the method runs. An invalidation that fails rejects the call. Throws
  * DECORATOR_INVALID when the class is declared.
+ *
+ * @example
+ * ```ts
+ * class ArticleService {@CacheInvalidate({ tags: ['page:{0}'] })
+ *   async edit(id: string, text: string): Promise<void> {
+ *     // writes to the database
+ *   }
+ * }
+ * ```
  */
 export function CacheInvalidate<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost>(
   given: CacheInvalidateOptions<NoInfer<M>, NoInfer<C>>,

@@ -33,6 +33,15 @@ const CACHE_PUT_OPTIONS = defineOptions<CachePutOptions>(
  *
  * An invalidation while the method runs wins over the result. A method that fails leaves the entry as it is. A call
  * without a key (a template's value is missing) stores nothing. Throws DECORATOR_INVALID when the class is declared.
+ *
+ * @example
+ * ```ts
+ * class UserService {@CachePut({ key: 'user:{0.id}', ttl: '10m' })
+ *   async save(user: { id: string; name: string }): Promise<{ id: string; name: string }> {
+ *     return user; // as the database has it
+ *   }
+ * }
+ * ```
  */
 export function CachePut<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost>(
   given: CachePutOptions<NoInfer<M>, NoInfer<C>>,

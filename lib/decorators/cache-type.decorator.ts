@@ -18,6 +18,18 @@ const CACHE_TYPE = Symbol.for('nestjs-lane-cache.type');
  * The class must still be listed under `types` (`types: [Money]`): only listed classes come back as instances.
  * Otherwise the classes of one app would reach the cache of another in the same process. A `{ type, … }` entry wins
  * over the decorator. Subclasses do not inherit it.
+ *
+ * @example
+ * ```ts
+ * class Money {
+ *   constructor(readonly amount: number, readonly currency: string) {}
+ * }
+ *
+ * // the same as the decorator above the class
+ * CacheType({ version: 2, migrate: ({ amount }) => new Money(Number(amount), 'EUR') })(Money);
+ *
+ * LaneCacheModule.forRoot({ types: [Money] });
+ * ```
  */
 export function CacheType(given?: CacheTypeOptions): ClassDecorator {
   return (type) => {

@@ -62,6 +62,15 @@ const CHECKPOINTED_OPTIONS = defineOptions<CheckpointedOptions>(
  * missing, or the function throws) rejects before the method runs. A damaged checkpoint rejects with
  * `CheckpointDamagedError`: remove it, or restore an older version, to go on. Throws DECORATOR_INVALID when the class
  * is declared.
+ *
+ * @example
+ * ```ts
+ * class NightlyJob {@Checkpointed({ id: '{0}:load', workflow: '{0}' })
+ *   async load(run: string): Promise<{ rows: number }> {
+ *     return { rows: 12 };
+ *   }
+ * }
+ * ```
  */
 export function Checkpointed<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost>(
   given: CheckpointedOptions<NoInfer<M>, NoInfer<C>>,

@@ -1,6 +1,7 @@
 /** The tiers, in the order in which a read asks them: memory, disk for this session, disk across restarts, Redis. */
 export const TIER_NAMES = ['l1', 'l2', 'l3', 'l4'] as const;
 
+/** A tier: memory, disk of this session, disk across restarts, and Redis or Valkey. */
 export type TierName = (typeof TIER_NAMES)[number];
 
 /** A tier that is asked when memory has nothing. */

@@ -1,6 +1,17 @@
 import { LaneCacheError, type LaneCacheErrorDetails } from './lane-cache.error.js';
 
-/** The app does not define the lane. */
+/**
+ * The app does not define the lane.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   cache.forLane('unknown' as 'docs');
+ * } catch (error) {
+ *   if (error instanceof UnknownLaneError) console.log(error.known); // the lanes of the app
+ * }
+ * ```
+ */
 export class UnknownLaneError extends LaneCacheError {
   declare readonly code: 'LANE_UNKNOWN';
   readonly known: readonly string[];
@@ -33,6 +44,15 @@ const WHAT_TIMED_OUT: Readonly<Record<TimedOut, (ms: number) => string>> = Objec
 /**
  * A computation took longer than its `hardTimeout`, or was not started in time, as the text says. The signal of a
  * computation that nobody waits for any more is aborted, and a late result is dropped.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await cache.getOrSet('report', ({ signal }) => fetch('https://example.com', { signal }), { hardTimeout: '2s' });
+ * } catch (error) {
+ *   if (error instanceof ComputeTimeoutError) console.log(error.timeoutMs); // 2000
+ * }
+ * ```
  */
 export class ComputeTimeoutError extends LaneCacheError {
   declare readonly code: 'COMPUTE_TIMEOUT';
@@ -50,6 +70,15 @@ const NAMED = 12;
 /**
  * Waiting would never end, because each computation of a circle waits for the next. The caller that would close the circle
  * gets this error; the others go on waiting.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await cache.getOrSet('a', () => cache.getOrSet('a', () => 1));
+ * } catch (error) {
+ *   if (error instanceof ReentrantError) console.log(error.circle);
+ * }
+ * ```
  */
 export class ReentrantError extends LaneCacheError {
   declare readonly code: 'REENTRANT';
@@ -68,7 +97,18 @@ export class ReentrantError extends LaneCacheError {
   }
 }
 
-/** The invalidation holds in this process, but the persistent tier could neither store it nor be emptied. */
+/**
+ * The invalidation holds in this process, but the persistent tier could neither store it nor be emptied.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await cache.invalidate('report');
+ * } catch (error) {
+ *   if (error instanceof InvalidationNotDurableError) console.error(error.message); // the disk takes no writes
+ * }
+ * ```
+ */
 export class InvalidationNotDurableError extends LaneCacheError {
   declare readonly code: 'INVALIDATION_NOT_DURABLE';
 

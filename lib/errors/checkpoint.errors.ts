@@ -1,6 +1,17 @@
 import { LaneCacheError } from './lane-cache.error.js';
 
-/** `expectedVersion` was not the checkpoint's current version: another save came first. */
+/**
+ * `expectedVersion` was not the checkpoint's current version: another save came first.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await checkpoints.cacheCheckpoint('import:42', { row: 2 }, { expectedVersion: 1 });
+ * } catch (error) {
+ *   if (error instanceof CheckpointConflictError) console.log(error.currentVersion);
+ * }
+ * ```
+ */
 export class CheckpointConflictError extends LaneCacheError {
   declare readonly code: 'CHECKPOINT_CONFLICT';
   readonly id: string;
@@ -29,7 +40,18 @@ export const workflowInvalidated = (id: string, workflow: string, currentVersion
     `'${id}' belongs to a run of workflow '${workflow}' that began before the workflow was invalidated, so nothing is saved under it. Start the workflow again.`,
   );
 
-/** The version to restore does not match its checksum; it was set aside. */
+/**
+ * The version to restore does not match its checksum; it was set aside.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await checkpoints.restoreCheckpoint('import:42');
+ * } catch (error) {
+ *   if (error instanceof CheckpointDamagedError) console.log(error.soundVersions);
+ * }
+ * ```
+ */
 export class CheckpointDamagedError extends LaneCacheError {
   declare readonly code: 'CHECKPOINT_DAMAGED';
   readonly id: string;
@@ -51,7 +73,18 @@ export class CheckpointDamagedError extends LaneCacheError {
   }
 }
 
-/** The state is larger than `checkpoints.maxStateBytes`; nothing was saved. */
+/**
+ * The state is larger than `checkpoints.maxStateBytes`; nothing was saved.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await checkpoints.cacheCheckpoint('import:42', Buffer.alloc(1e9));
+ * } catch (error) {
+ *   if (error instanceof CheckpointTooLargeError) console.log(error.sizeBytes, error.limitBytes);
+ * }
+ * ```
+ */
 export class CheckpointTooLargeError extends LaneCacheError {
   declare readonly code: 'CHECKPOINT_TOO_LARGE';
   readonly sizeBytes: number;

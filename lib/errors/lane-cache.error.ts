@@ -166,7 +166,18 @@ export interface LaneCacheErrorDetails {
 
 const BRAND = Symbol.for('nestjs-lane-cache.error');
 
-/** The base of every error that the library throws. Errors of the caller's own functions pass through unchanged. */
+/**
+ * The base of every error that the library throws. Errors of the caller's own functions pass through unchanged.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await cache.get('');
+ * } catch (error) {
+ *   if (error instanceof LaneCacheError) console.log(error.code); // KEY_INVALID
+ * }
+ * ```
+ */
 export class LaneCacheError extends Error {
   readonly code: LaneCacheErrorCode;
   readonly lane?: string;
@@ -184,7 +195,18 @@ export class LaneCacheError extends Error {
   }
 }
 
-/** Whether `error` is from this library, in its ESM or CommonJS copy, and has `code` if one is given. */
+/**
+ * Whether `error` is from this library, in its ESM or CommonJS copy, and has `code` if one is given.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await cache.invalidate('report');
+ * } catch (error) {
+ *   if (isLaneCacheError(error, 'INVALIDATION_NOT_DURABLE')) console.error(error.message);
+ * }
+ * ```
+ */
 export function isLaneCacheError(error: unknown, code?: LaneCacheErrorCode): error is LaneCacheError {
   if (typeof error !== 'object' || error === null || !(BRAND in error)) return false;
   return code === undefined || ('code' in error && error.code === code);

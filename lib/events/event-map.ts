@@ -123,7 +123,9 @@ export interface LaneCacheEventMap {
   };
 }
 
+/** The name of an event. */
 export type LaneCacheEventName = keyof LaneCacheEventMap;
+/** What a listener gets: the details of the event, and when it happened. */
 export type LaneCacheEvent<N extends LaneCacheEventName> = LaneCacheEventMap[N] & { readonly at: IsoTime };
 
 /** Where an app listens. */

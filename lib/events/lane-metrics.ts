@@ -2,6 +2,7 @@ import type { CachePolicy } from '../lanes/policy.js';
 import type { IsoTime } from './event-map.js';
 import type { BypassReason, InvalidationKind, RefusalReason, TierOffReason } from './reasons.js';
 
+/** One tier of a lane in numbers, since the process started. */
 export interface TierMetrics {
   readonly state: 'on' | 'off';
   readonly reason?: TierOffReason;

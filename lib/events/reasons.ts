@@ -27,6 +27,7 @@ export const BYPASS_REASONS = [
   'request',
   'no-store',
 ] as const;
+/** Why a call went past the cache. */
 export type BypassReason = (typeof BYPASS_REASONS)[number];
 
 /** Why a value was returned but not stored. */
@@ -41,6 +42,7 @@ export const REFUSAL_REASONS = [
   'disk-full',
   'backlog',
 ] as const;
+/** Why a value was returned but not stored. */
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 
 /** Why there was nothing to serve. */
@@ -60,6 +62,7 @@ export type MissReason =
 
 /** What an invalidation names. */
 export const INVALIDATION_KINDS = ['key', 'tag', 'pattern', 'all', 'expire'] as const;
+/** What an invalidation names. */
 export type InvalidationKind = (typeof INVALIDATION_KINDS)[number];
 
 /** What the app hands in and the library calls. */

@@ -14,7 +14,14 @@ interface CleanupTaskOptions {
 
 const NOTHING = { removed: 0, bytes: 0, pinnedKept: 0, newestOfId: 0 };
 
-/** Removes what the settings no longer keep: the same cleanup that a call without options runs. */
+/**
+ * Removes what the settings no longer keep: the same cleanup that a call without options runs.
+ *
+ * @example
+ * ```ts
+ * const { removed } = await app.get(CheckpointCleanupTask).run();
+ * ```
+ */
 export class CheckpointCleanupTask {
   private running: Promise<CleanupReport> | undefined;
   private readonly stopping = new AbortController();

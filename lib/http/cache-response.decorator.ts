@@ -69,6 +69,15 @@ const CACHE_RESPONSE_OPTIONS = defineOptions<CacheResponseOptions>(
  * Caches the answers of a GET route, or of all GET routes of a controller. Options of a method win over those of its
  * class. Binds `LaneCacheInterceptor`, which need not be bound again. Throws DECORATOR_INVALID or TTL_INVALID when the
  * class is declared; an unknown lane, and `clientMaxAge` with `varyBy` but no `varyHeaders`, fail at boot.
+ *
+ * @example
+ * ```ts
+ * class PagesController {@CacheResponse({ ttl: '1m', tags: ['page:{params.id}'] })
+ *   page(id: string): { id: string } {
+ *     return { id };
+ *   }
+ * }
+ * ```
  */
 export function CacheResponse(given?: CacheResponseOptions): MethodDecorator & ClassDecorator {
   const options = CACHE_RESPONSE_OPTIONS.read(given);

@@ -7,6 +7,7 @@ import { LANE_CACHE, type LaneName } from '../lanes/policy.js';
 import { LaneCacheMetrics } from '../metrics/lane-cache-metrics.js';
 import { flag, names, defineOptions } from '../options/options-shape.js';
 
+/** Which lanes are checked, and how strictly. */
 export interface HealthOptions {
   /** Default: all lanes. */
   readonly lanes?: readonly LaneName[];
@@ -29,6 +30,17 @@ const ELSEWHERE: ReadonlySet<TierOffReason | undefined> = new Set(['in-use', 'cl
  *
  * Down when checkpoints are off by a fault: work would be lost. A tier that is off is reported and not down, since the
  * app goes on without it, unless `strict`.
+ *
+ * @example
+ * ```ts
+ * class HealthController {
+ *   constructor(private readonly health: HealthCheckService, private readonly laneCache: LaneCacheHealthIndicator) {}
+ *
+ *   check() {
+ *     return this.health.check([() => this.laneCache.isHealthy('cache')]);
+ *   }
+ * }
+ * ```
  */
 @Injectable()
 export class LaneCacheHealthIndicator {

@@ -34,6 +34,15 @@ type Found = StoredResponse | Unshared | undefined;
  * These go past the cache, counted with their reason: requests whose sender cannot be known (see `varyBy`), with
  * a body, for a range or for an invalid host. So do streams, routes that send the response themselves, answers with
  * cookies, and what the handler's `Cache-Control` keeps out of the cache.
+ *
+ * @example
+ * ```ts
+ * class PagesController {@UseInterceptors(LaneCacheInterceptor)
+ *   pages(): string[] {
+ *     return ['start'];
+ *   }
+ * }
+ * ```
  */
 @Injectable()
 export class LaneCacheInterceptor implements NestInterceptor {

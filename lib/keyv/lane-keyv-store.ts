@@ -47,6 +47,11 @@ export interface LaneKeyvStore<C extends LaneManager = LaneManager> {
  *
  * Keyv stores values as JSON unless it is given `{ serialize: undefined, deserialize: undefined }`; then dates, maps
  * and listed classes keep their types.
+ *
+ * @example
+ * ```ts
+ * const keyv = new Keyv({ store: laneKeyvStore(cache) });
+ * ```
  */
 export function laneKeyvStore<C extends LaneManager>(
   cache: C,

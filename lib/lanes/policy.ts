@@ -5,6 +5,7 @@ import type { LaneStrategy } from './strategy.js';
 
 /** The built-in lanes. */
 export const LaneType = Object.freeze({ Docs: 'docs', Standard: 'standard', Heavy: 'heavy' } as const);
+/** The name of a built-in lane. */
 export type LaneType = (typeof LaneType)[keyof typeof LaneType];
 
 /**
@@ -19,17 +20,20 @@ export type LaneName = LaneType | ([keyof LaneNames] extends [never] ? string & 
  */
 export type Isolation = 'frozen' | 'clone' | 'shared';
 
+/** The limits of a lane in memory (L1). It never exceeds them. */
 export interface MemoryTierPolicy {
   readonly maxEntries?: number;
   readonly maxBytes?: Size;
 }
 
+/** Whether a lane uses a disk tier (L2 or L3), and its limits there. Each sweep restores the limits. */
 export interface DiskTierPolicy {
   readonly enabled?: boolean;
   readonly maxEntries?: number;
   readonly maxBytes?: Size;
 }
 
+/** How a lane uses the distributed tier (L4). */
 export interface DistributedTierPolicy {
   /** Default true, which has an effect if the app has a server. Default false in lanes with isolation 'shared'. */
   readonly enabled?: boolean;
@@ -171,7 +175,14 @@ export interface ResolvedLane {
  */
 export const LANE_CACHE: unique symbol = Symbol.for('nestjs-lane-cache.default-lane');
 
-/** Injection token of one lane's manager. */
+/**
+ * Injection token of one lane's manager.
+ *
+ * @example
+ * ```ts
+ * const docs = app.get<CacheManager>(getLaneToken('docs'));
+ * ```
+ */
 export function getLaneToken(lane: LaneName): symbol {
   return Symbol.for(`nestjs-lane-cache.lane.${lane}`);
 }

@@ -16,7 +16,16 @@ export function resolveLanes(lanes: Readonly<Record<string, LanePolicyInput>> = 
   return new Map(ancestry.names.map((lane) => [lane, ancestry.resolve(lane)]));
 }
 
-/** Checks every field of a lane and returns the same object. Throws LANE_INVALID with the field. */
+/**
+ * Checks every field of a lane and returns the same object. Throws LANE_INVALID with the field.
+ *
+ * @example
+ * ```ts
+ * const models = defineLane({ extends: 'heavy', ttl: '6h', l3: { maxBytes: '2GB' } });
+ *
+ * LaneCacheModule.forRoot({ lanes: { models } });
+ * ```
+ */
 export function defineLane(policy: LanePolicyInput): LanePolicyInput {
   const written = openLane(undefined, '', policy);
   checkName(written.extends ?? LaneType.Standard, 'extends', undefined);

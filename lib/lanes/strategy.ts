@@ -45,6 +45,16 @@ export interface LaneStrategy {
  * The priority is a ratio, because each quantity spans orders of magnitude: twice the size is balanced by twice the
  * use, whatever their absolute numbers. It lies within [0, 1], so a subclass that adds or subtracts 100 for a tag
  * always decides.
+ *
+ * @example
+ * ```ts
+ * class KeepImportant extends LaneAwareCacheStrategy {
+ *   override getEvictionPriority(lane: string, entry: EntryView): number {
+ *     const priority = super.getEvictionPriority(lane, entry);
+ *     return entry.tags.includes('important') ? priority - 100 : priority;
+ *   }
+ * }
+ * ```
  */
 export class LaneAwareCacheStrategy implements LaneStrategy {
   shouldCache(_candidate: CacheCandidate): boolean {

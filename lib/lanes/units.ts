@@ -1,5 +1,6 @@
 import { LaneCacheError, type LaneCacheErrorDetails } from '../errors/lane-cache.error.js';
 
+/** Milliseconds, seconds, minutes, hours, days and weeks. */
 export type DurationUnit = 'ms' | 's' | 'm' | 'h' | 'd' | 'w';
 
 /** A span of time. A bare number is SECONDS; strings carry their unit: `'500ms'`, `'10m'`, `'1.5 h'`. */
@@ -38,6 +39,11 @@ function wholeMs(ms: number): number | undefined {
 /**
  * Seconds, from a number or a string, such as one from the environment. A string without a unit is in seconds too.
  * Throws OPTIONS_INVALID.
+ *
+ * @example
+ * ```ts
+ * parseDuration('10m'); // 600
+ * ```
  */
 export function parseDuration(text: string | number): number {
   const ms = readDuration(text);
@@ -84,7 +90,14 @@ function wholeBytes(bytes: number): number | undefined {
   return bytes >= 0 && bytes <= Number.MAX_SAFE_INTEGER ? Math.round(bytes) : undefined;
 }
 
-/** Bytes, from a number or a string, such as one from the environment. Throws OPTIONS_INVALID. */
+/**
+ * Bytes, from a number or a string, such as one from the environment. Throws OPTIONS_INVALID.
+ *
+ * @example
+ * ```ts
+ * parseSize('64KB'); // 65536
+ * ```
+ */
 export function parseSize(text: string | number): number {
   const bytes = readSize(text);
   if (bytes !== undefined) return bytes;

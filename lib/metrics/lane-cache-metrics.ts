@@ -90,7 +90,14 @@ interface MetricsSources {
   readonly promClient?: PromClientLoader;
 }
 
-/** The numbers of all lanes. */
+/**
+ * The numbers of all lanes.
+ *
+ * @example
+ * ```ts
+ * const { hitRate } = app.get(LaneCacheMetrics).lane('docs');
+ * ```
+ */
 export class LaneCacheMetrics implements MetricsReader {
   private readonly tiers: ReadonlyMap<TierName, Tier>;
   private readonly changes = new Map<string, IsoTime>();

@@ -92,6 +92,12 @@ const ASYNC_OPTIONS = defineOptions<LaneCacheModuleAsyncOptions>(
  *
  * Bad settings fail at boot with OPTIONS_INVALID, LANE_INVALID or LANE_UNKNOWN; so does a second forRoot in one app.
  * `app.close()` closes it, after the app's own `onModuleDestroy` and `beforeApplicationShutdown`.
+ *
+ * @example
+ * ```ts
+ * // among the imports of the root module
+ * LaneCacheModule.forRoot({ lane: 'standard', lanes: { standard: { ttl: '20m' } } });
+ * ```
  */
 @Module({})
 export class LaneCacheModule {
@@ -228,6 +234,7 @@ async function readFrom(factory: LaneCacheOptionsFactory): Promise<LaneCacheOpti
   return readOptions(await factory.createLaneCacheOptions());
 }
 
+/** The endpoints that show the numbers of the cache, and who may ask them. */
 export interface MetricsControllerOptions {
   /** Default 'lane-cache'. */
   readonly path?: string;
@@ -235,6 +242,7 @@ export interface MetricsControllerOptions {
   readonly guards?: readonly (Type<CanActivate> | CanActivate)[];
 }
 
+/** The page that shows what the cache does, and who may see it. */
 export interface DashboardOptions {
   /** Default 'lane-cache/dashboard'. */
   readonly path?: string;
@@ -267,6 +275,7 @@ export interface LaneCacheModuleExtras {
   readonly extraProviders?: readonly Provider[];
 }
 
+/** What `LaneCacheModule.forRoot` takes: the settings of the app, and what Nest has to know of it. */
 export interface LaneCacheModuleOptions extends LaneCacheOptions, LaneCacheModuleExtras {}
 
 /** What `useClass` and `useExisting` name. */

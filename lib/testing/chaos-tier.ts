@@ -26,7 +26,14 @@ const CHAOS_PLAN = defineOptions<ChaosPlan>('A chaos plan', {
   seed: finite,
 });
 
-/** The error of a call that the plan lets fail. */
+/**
+ * The error of a call that the plan lets fail.
+ *
+ * @example
+ * ```ts
+ * const flaky = chaosTier(app.get(MemoryTier), { failRate: 1 }); // each call fails with a ChaosError
+ * ```
+ */
 export class ChaosError extends Error {
   constructor(call: string, tier: TierName) {
     super(`The plan makes this ${call}() of tier ${tier} fail.`);
@@ -34,7 +41,15 @@ export class ChaosError extends Error {
   }
 }
 
-/** A tier that fails as planned, around one that works. Delays run by `clock`. */
+/**
+ * A tier that fails as planned, around one that works. Delays run by `clock`.
+ *
+ * @example
+ * ```ts
+ * const flaky = chaosTier(app.get(MemoryTier), { failRate: 0.1, seed: 7 });
+ * flaky.setPlan({ hang: true });
+ * ```
+ */
 export function chaosTier(
   tier: Tier,
   plan: ChaosPlan,

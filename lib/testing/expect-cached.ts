@@ -15,7 +15,16 @@ export interface CachedAssertions {
   toExpireWithin(ttl: Duration): Promise<void>;
 }
 
-/** Assertions about one key of a lane. Looking counts no request and changes no order of eviction. */
+/**
+ * Assertions about one key of a lane. Looking counts no request and changes no order of eviction.
+ *
+ * @example
+ * ```ts
+ * await cache.set('page:7', '<h1>7</h1>', { tags: ['pages'] });
+ * await expectCached(cache, 'page:7').toBeServedBy('l1');
+ * await expectCached(cache, 'page:7').toHaveTags('pages');
+ * ```
+ */
 export function expectCached(cache: LaneManager, key: string): CachedAssertions {
   const subject = `'${key}' in lane '${cache.lane}'`;
   const present = async (wish: string): Promise<EntryInfo> => {

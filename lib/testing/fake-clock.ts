@@ -6,7 +6,18 @@ interface Timer {
   readonly run: () => void;
 }
 
-/** A clock that moves only when the test moves it. */
+/**
+ * A clock that moves only when the test moves it.
+ *
+ * @example
+ * ```ts
+ * const clock = new FakeClock();
+ * const cache = await CacheManager.fromSettings({ directory: false, clock });
+ * await cache.set('token', 'abc', { ttl: '1m' });
+ * await clock.advance('1m');
+ * await cache.has('token'); // false
+ * ```
+ */
 export class FakeClock implements Clock {
   private wall: number;
   private steady = 0;

@@ -24,9 +24,17 @@ const TESTING_OPTIONS = defineOptions<LaneCacheTestingOptions>('LaneCacheTesting
 /**
  * Replaces `LaneCacheModule` in tests: everything is in memory, checkpoints too, and time moves only when the test moves it
  * (`moduleRef.get(FakeClock).advance('10m')`). `clock` replaces the clock.
+ *
+ * @example
+ * ```ts
+ * const app = await Test.createTestingModule({ imports: [LaneCacheTestingModule.forRoot()] }).compile();
+ * await app.init();
+ * await app.get(FakeClock).advance('10m');
+ * ```
  */
 @Module({})
 export class LaneCacheTestingModule {
+  /** Takes the settings of `LaneCacheModule.forRoot`, except `directory` and `distributed`. */
   static forRoot(settings?: LaneName | LaneCacheTestingOptions): DynamicModule {
     try {
       return inTests(TESTING_OPTIONS.read(typeof settings === 'string' ? { lane: settings } : settings));

@@ -12,6 +12,12 @@ export interface TestApi {
 /**
  * The law for every tier, as tests. `create` gives an empty tier that serves the lanes 'standard' and 'heavy'; each
  * test creates its own and closes it. `api` is the global `describe` and `it` unless given.
+ *
+ * @example
+ * ```ts
+ * declare function openMyTier(): Promise<Tier>;
+ * tierContract('l2', openMyTier);
+ * ```
  */
 export function tierContract(name: TierName, create: () => Promise<Tier>, api: TestApi = globalApi()): void {
   api.describe(`tier ${name} keeps the contract`, () => {

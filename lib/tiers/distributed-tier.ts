@@ -1,6 +1,13 @@
 import type { Tier, TierLookup, TierRecord, TierState, TierUsage } from './tier.js';
 
-/** L4: entries that the instances of an app share. What serves it is loaded only where it is asked for. */
+/**
+ * L4: entries that the instances of an app share. What serves it is loaded only where it is asked for.
+ *
+ * @example
+ * ```ts
+ * const { state, reason } = app.get(DistributedTier).state; // reason: why it is off
+ * ```
+ */
 export abstract class DistributedTier implements Tier {
   readonly name = 'l4';
   abstract readonly state: TierState;

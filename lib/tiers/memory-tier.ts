@@ -23,7 +23,14 @@ const SLICE = 2_000;
 const SLICE_CHARACTERS = 100_000;
 const CHARACTERS_PER_LOOK = 32;
 
-/** L1: entries in this process's memory, each lane within its own entries and bytes. */
+/**
+ * L1: entries in this process's memory, each lane within its own entries and bytes.
+ *
+ * @example
+ * ```ts
+ * const { entries, sizeBytes } = app.get(MemoryTier).usage('docs');
+ * ```
+ */
 export class MemoryTier implements Tier {
   readonly name = 'l1';
   state: TierState = ON;

@@ -32,6 +32,14 @@ interface HostHistory {
   knows(place: StoredPlace | undefined): boolean;
 }
 
+/**
+ * L3: entries on disk that survive restarts. The processes of a directory share them.
+ *
+ * @example
+ * ```ts
+ * const { state, reason } = app.get(PersistentTier).state; // reason: why it is off
+ * ```
+ */
 export class PersistentTier extends StoredTier implements LogJournal {
   private log: StoredLog | undefined;
   private currentGeneration = randomId();

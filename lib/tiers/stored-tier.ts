@@ -380,7 +380,14 @@ function viewOf(tier: 'l2' | 'l3', row: EntryRow, now: number): EntryView {
   };
 }
 
-/** L2: entries on disk for as long as the process lives, in a folder of its own. */
+/**
+ * L2: entries on disk for as long as the process lives, in a folder of its own.
+ *
+ * @example
+ * ```ts
+ * const { state, reason } = app.get(DiskTier).state; // reason: why it is off
+ * ```
+ */
 export class DiskTier extends StoredTier {
   /** Never rejects: a folder that cannot be opened turns the tier off, and is tried again. */
   static async open(source: EnvironmentSource, options: StoredTierOptions): Promise<DiskTier> {

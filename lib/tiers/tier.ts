@@ -20,16 +20,19 @@ export interface TierRecord {
   readonly opened?: DecodedRecord;
 }
 
+/** What a tier answers when it is asked for a key. */
 export type TierLookup =
   | { readonly outcome: 'hit'; readonly record: TierRecord }
   | { readonly outcome: 'miss' }
   | { readonly outcome: 'off'; readonly reason: TierOffReason };
 
+/** Whether a tier works, and why it is off. */
 export interface TierState {
   readonly state: 'on' | 'off';
   readonly reason?: TierOffReason;
 }
 
+/** How many entries of a lane a tier has, and their bytes. */
 export interface TierUsage {
   readonly entries: number;
   readonly sizeBytes: number;

@@ -8,6 +8,7 @@ import { CacheManager } from '../../lib/index.js';
 import { PROMETHEUS_METRICS } from '../../lib/metrics/prometheus-metrics.js';
 import { readDocPages } from '../support/doc-pages.js';
 import { complaints, programsOf, run } from '../support/doc-programs.js';
+import { exampleProgramsOf, publicSymbols } from '../support/public-symbols.js';
 
 const ROOT = process.cwd();
 const PAGES = readDocPages(ROOT);
@@ -16,9 +17,11 @@ const PROGRAMS = PAGES.filter(({ path }) => path === 'README.md' || path.startsW
 );
 
 describe('the code in the documentation', () => {
-  it('compiles', () => {
+  it('compiles, on pages and in docstrings', () => {
+    const examples = exampleProgramsOf(publicSymbols());
     expect(PROGRAMS.length).toBeGreaterThan(0);
-    expect(complaints(ROOT, PROGRAMS)).toEqual([]);
+    expect(examples.length).toBeGreaterThan(30);
+    expect(complaints(ROOT, [...PROGRAMS, ...examples])).toEqual([]);
   }, 120_000);
 
   describe('each program does what its comments state', () => {

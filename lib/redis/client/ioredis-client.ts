@@ -29,7 +29,14 @@ const FOR_ONE_LIFE = Object.freeze({
   autoResendUnfulfilledCommands: false,
 });
 
-/** Adapts a client of `ioredis` (^5 or ^6). The client may be unconnected; it is used as a template. */
+/**
+ * Adapts a client of `ioredis` (^5 or ^6). The client may be unconnected; it is used as a template.
+ *
+ * @example
+ * ```ts
+ * LaneCacheModule.forRoot({ distributed: { client: fromIoredis(new Redis('redis://cache:6379')) } });
+ * ```
+ */
 export function fromIoredis(client: object): RedisPort {
   if (!isIoredis(client)) {
     throw new LaneCacheError('OPTIONS_INVALID', 'fromIoredis needs an instance of Redis of `ioredis`.', {

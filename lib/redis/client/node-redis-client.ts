@@ -26,7 +26,14 @@ const AS_BYTES = Object.freeze({ typeMapping: Object.freeze({ 36: Buffer }) });
 /** A lost connection is not reused: the library opens another, and starts it with a handshake. */
 const FOR_ONE_LIFE = Object.freeze({ disableOfflineQueue: true, commandOptions: { timeout: undefined } });
 
-/** Adapts a node-redis client (`redis` ^5 or ^6). The client may be unconnected; it is used as a template. */
+/**
+ * Adapts a node-redis client (`redis` ^5 or ^6). The client may be unconnected; it is used as a template.
+ *
+ * @example
+ * ```ts
+ * LaneCacheModule.forRoot({ distributed: { client: fromNodeRedis(createClient({ url: 'redis://cache:6379' })) } });
+ * ```
+ */
 export function fromNodeRedis(client: object): RedisPort {
   if (!isNodeRedis(client)) {
     throw new LaneCacheError('OPTIONS_INVALID', 'fromNodeRedis needs a client made by createClient of `redis`.', {
