@@ -1,5 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { setTimeout as real } from 'node:timers/promises';
+import { CacheManager } from '../../lib/index.js';
+import { nextTurn } from '../../lib/clock/clock.js';
+import { Caches } from '../support/caches.js';
 import { Workshop } from '../support/child-process.js';
 import { roundsOf } from '../support/fault-table.js';
 import { StorageBench } from '../support/storage.js';
@@ -60,4 +63,35 @@ describe('a process that is stopped while it writes', () => {
     },
     30_000 + ROUNDS * 10_000,
   );
+});
+
+const MOMENTS = 8;
+const BLOCKED_MS = 1_200;
+
+describe('a process that is held up while it writes', () => {
+  const caches = new Caches();
+  afterEach(() => caches.close());
+
+  it('for longer than the deadline of the disk blames no disk, at whatever moment of a write it happens', async () => {
+    const warned: string[] = [];
+    const logger = { log: () => undefined, warn: (text: string) => warned.push(text), error: () => undefined };
+    const storage = { minFreeBytes: 0, deadline: '1s' } as const;
+    const open = async (): Promise<CacheManager> =>
+      caches.open({ directory: await caches.directory(), logger, storage });
+    const apps = await Promise.all(Array.from({ length: MOMENTS }, open));
+    const writing: Promise<unknown>[] = [];
+    // each begins a turn of the event loop after the one before, so that each is at another moment of its writes
+    for (const cache of apps) {
+      writing.push(cache.set('key', 'x'.repeat(10_000), { tags: ['t'] }), cache.snapshots.cacheCheckpoint('flow', 1));
+      await nextTurn();
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BLOCKED_MS);
+    await Promise.all(writing);
+    await Promise.all(apps.map((cache) => cache.flush()));
+    const states = apps
+      .map((cache) => cache.getMetrics())
+      .map(({ l2, l3 }) => [l2.state, l3.state, l2.errors, l3.errors]);
+    expect(states).toEqual(apps.map(() => ['on', 'on', 0, 0]));
+    expect(warned).toEqual([]);
+  }, 30_000);
 });
