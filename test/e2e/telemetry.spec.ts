@@ -1,3 +1,4 @@
+import * as jest from '@jest/globals';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import { context, metrics, trace } from '@opentelemetry/api';
@@ -9,8 +10,12 @@ import { TracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createLaneCache } from '../../lib/app/cache-app.js';
+import { nextTurn } from '../../lib/clock/clock.js';
 import { CacheManager, LaneCacheModule, type LaneCacheModuleOptions } from '../../lib/index.js';
+import { Deferred } from '../support/deferred.js';
 import { type CollectedSpan, OtlpCollector, textOf } from '../support/otlp-collector.js';
+import { describeWithRedis, RedisServer } from '../support/redis-server.js';
 
 describe('telemetry through the SDK and an OTLP exporter', () => {
   let collector: OtlpCollector;
@@ -117,6 +122,79 @@ describe('telemetry through the SDK and an OTLP exporter', () => {
     expect(named(spans, 'checkpoint save')).toHaveLength(1);
     expect(named(spans, 'checkpoint read').length).toBeGreaterThan(0);
   });
+
+  it('the wait for another process of the directory is a span in the trace of its caller', async () => {
+    const lanes = { host: { extends: 'standard', l4: { coalesce: 'host' } } } as const;
+    const spans = await within({ telemetry: true, lanes }, async (cache) => {
+      const storage = { minFreeBytes: 0, sweepEvery: false } as const;
+      const other = await createLaneCache({ directory, lanes, storage, logger: false });
+      const [begun, gate] = [new Deferred<void>(), new Deferred<number>()];
+      const computing = other.manager('host').getOrSet('turn', () => {
+        begun.resolve();
+        return gate.promise;
+      });
+      await begun.promise;
+      await tracer().startActiveSpan('waiter', async (waiter) => {
+        const waiting = cache.forLane('host').getOrSet('turn', () => 2);
+        // so that it asks while the other one computes
+        for (let turn = 0; turn < 200; turn++) await nextTurn();
+        gate.resolve(1);
+        expect(await Promise.all([computing, waiting])).toEqual([1, 1]);
+        waiter.end();
+      });
+      await other.close();
+    });
+    const [waiter, waited] = ['waiter', 'wait for a turn'].map((name) => named(spans, name)[0]);
+    expect(waited).toMatchObject({ traceId: waiter?.traceId, parentSpanId: waiter?.spanId });
+    expect(textOf(waited?.attributes ?? [], 'lane_cache.lane')).toBe('host');
+    expect(named(spans, 'compute host')).toHaveLength(0);
+  });
+
+  describeWithRedis(
+    jest,
+    'with a server',
+    () => {
+      let server: RedisServer;
+      beforeAll(async () => {
+        server = await RedisServer.start();
+      });
+      afterAll(() => server.dispose());
+
+      it('a look-up on it is a span of a client of Redis', async () => {
+        const distributed = { url: server.url, prefix: 'look-ups' };
+        const spans = await within({ telemetry: true, directory: false, distributed }, async (cache) => {
+          await cache.getOrSet('k', () => 1);
+          await cache.flush();
+          await tracer().startActiveSpan('caller', async (caller) => {
+            await cache.getOrSet('other', () => 1);
+            caller.end();
+          });
+        });
+        const looked = named(spans, 'look up l4');
+        expect(looked).toHaveLength(2);
+        const [caller] = named(spans, 'caller');
+        expect(looked[1]).toMatchObject({ kind: 3, traceId: caller?.traceId, parentSpanId: caller?.spanId });
+        expect(textOf(looked[1]?.attributes ?? [], 'db.system.name')).toBe('redis');
+        expect(textOf(looked[1]?.attributes ?? [], 'lane_cache.outcome')).toBe('miss');
+      });
+
+      it('the wait of a process that was held up for the log is a span', async () => {
+        const distributed = { url: server.url, prefix: 'log' };
+        const spans = await within({ telemetry: true, directory: false, distributed }, async (cache) => {
+          await cache.getOrSet('k', () => 1);
+          // longer than an instance counts as up to date
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_100);
+          await tracer().startActiveSpan('late', async (late) => {
+            await cache.getOrSet('k', () => 2);
+            late.end();
+          });
+        });
+        const [late, waited] = ['late', 'wait for the log'].map((name) => named(spans, name)[0]);
+        expect(waited).toMatchObject({ traceId: late?.traceId, parentSpanId: late?.spanId });
+      });
+    },
+    'own',
+  );
 
   it('keys and hits in memory are in spans only where they are asked for', async () => {
     const hit = async (cache: CacheManager): Promise<void> => {

@@ -14,6 +14,8 @@ interface Attribute {
 
 export interface CollectedSpan {
   readonly name: string;
+  /** 1 is internal, 3 a client. */
+  readonly kind?: number;
   readonly traceId: string;
   readonly spanId: string;
   readonly parentSpanId?: string;

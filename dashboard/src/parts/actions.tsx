@@ -39,13 +39,31 @@ export function Clear({ lane }: { readonly lane: string }): VNode {
   );
 }
 
-export interface InvalidateProps {
+/** The dialog of an invalidation with what it has done, and what opens it. `done` is called once something was invalidated. */
+export function useInvalidation(done: () => void): readonly [VNode, (target: InvalidationTarget) => void] {
+  const [target, setTarget] = useState<InvalidationTarget>();
+  const [toast, say] = useToast();
+  const close = (text?: string): void => {
+    setTarget(undefined);
+    say(text);
+    if (text !== undefined) done();
+  };
+  const dialog = (
+    <>
+      {target !== undefined && <Invalidate target={target} close={close} />}
+      {toast}
+    </>
+  );
+  return [dialog, setTarget];
+}
+
+interface InvalidateProps {
   readonly target: InvalidationTarget;
   readonly close: (done?: string) => void;
 }
 
 /** Shows what an invalidation would reach, and does it. */
-export function Invalidate({ target, close }: InvalidateProps): VNode {
+function Invalidate({ target, close }: InvalidateProps): VNode {
   const { value, problem, isLoading } = useLoaded(JSON.stringify(target), () =>
     post<InvalidationPreview>('preview', target),
   );

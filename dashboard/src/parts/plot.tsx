@@ -36,11 +36,7 @@ export function Plot({ title, times, series, isStacked = false, format, height =
     if (element === null) return undefined;
     const draw = (): void => {
       plot.current?.destroy();
-      plot.current = new uPlot(
-        optionsOf(series, element.clientWidth, height, isStacked, format),
-        latest.current,
-        element,
-      );
+      plot.current = new uPlot(optionsOf(series, element, height, isStacked, format), latest.current, element);
     };
     draw();
     const resized = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height }));
@@ -94,18 +90,21 @@ function dataOf(times: readonly number[], series: readonly PlotSeries[], isStack
 
 function optionsOf(
   series: readonly PlotSeries[],
-  width: number,
+  element: HTMLElement,
   height: number,
   isStacked: boolean,
   format: (value: number) => string,
 ): uPlot.Options {
-  const styles = getComputedStyle(document.documentElement);
-  const colourOf = (name: string): string => styles.getPropertyValue(`--${name}`).trim();
+  // A canvas knows no variables, so an element resolves them for the scheme that is shown.
+  const colourOf = (name: string): string => {
+    element.style.color = `var(--${name})`;
+    return getComputedStyle(element).color;
+  };
   const drawn = isStacked ? series.toReversed() : series;
   const font = '12px system-ui, sans-serif';
   const grid = { stroke: colourOf('line'), width: 1 };
   return {
-    width,
+    width: element.clientWidth,
     height,
     cursor: { show: false },
     legend: { show: false },

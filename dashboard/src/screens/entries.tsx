@@ -2,9 +2,8 @@ import type { VNode } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { get, messageOf } from '../api.js';
 import { useLive } from '../hooks.js';
-import type { EntryInfo, EntryPage, InvalidationTarget } from '../model.js';
-import { Invalidate } from '../parts/actions.js';
-import { useToast } from '../parts/dialog.js';
+import type { EntryInfo, EntryPage } from '../model.js';
+import { useInvalidation } from '../parts/actions.js';
 import { EntryTable } from '../parts/entry-table.js';
 import { Locked } from '../parts/locked.js';
 import { countText } from '../words.js';
@@ -44,9 +43,8 @@ export function Entries({ query }: { readonly query: URLSearchParams }): VNode {
   const filter = filterOf(query);
   const address = hrefOf(filter);
   const [draft, setDraft] = useState(filter);
-  const [target, setTarget] = useState<InvalidationTarget>();
-  const [toast, say] = useToast();
   const { search, more, again } = useSearch(address, filter, access.role !== 'open');
+  const [dialog, invalidate] = useInvalidation(again);
   useEffect(() => setDraft(filter), [address]);
   if (access.role === 'open') return <Locked title="Entries" what="Keys" />;
   const go = (next: Filter): void => {
@@ -111,7 +109,7 @@ export function Entries({ query }: { readonly query: URLSearchParams }): VNode {
             <h2>Found</h2>
             <div class="form">
               {filter.tag !== '' && (
-                <button type="button" class="act danger" onClick={() => setTarget({ tags: [filter.tag] })}>
+                <button type="button" class="act danger" onClick={() => invalidate({ tags: [filter.tag] })}>
                   Invalidate this tag
                 </button>
               )}
@@ -122,7 +120,7 @@ export function Entries({ query }: { readonly query: URLSearchParams }): VNode {
                 <button
                   type="button"
                   class="act danger"
-                  onClick={() => setTarget({ pattern: filter.pattern, lane: filter.lane })}
+                  onClick={() => invalidate({ pattern: filter.pattern, lane: filter.lane })}
                 >
                   Invalidate what matches
                 </button>
@@ -154,17 +152,7 @@ export function Entries({ query }: { readonly query: URLSearchParams }): VNode {
           )}
         </p>
       </section>
-      {target !== undefined && (
-        <Invalidate
-          target={target}
-          close={(done) => {
-            setTarget(undefined);
-            say(done);
-            if (done !== undefined) again();
-          }}
-        />
-      )}
-      {toast}
+      {dialog}
     </>
   );
 }

@@ -2,15 +2,8 @@ import type { VNode } from 'preact';
 import { useState } from 'preact/hooks';
 import { post } from '../api.js';
 import { useLive, useLoaded } from '../hooks.js';
-import {
-  type Explanation,
-  type InvalidationTarget,
-  type ShownValue,
-  type TierExplanation,
-  TIER_TITLES,
-} from '../model.js';
-import { Invalidate } from '../parts/actions.js';
-import { useToast } from '../parts/dialog.js';
+import { type Explanation, type ShownValue, type TierExplanation, TIER_TITLES } from '../model.js';
+import { useInvalidation } from '../parts/actions.js';
 import { Tags } from '../parts/entry-table.js';
 import { Locked } from '../parts/locked.js';
 import { bytesText, countText, shown, spanText, timeText } from '../words.js';
@@ -27,11 +20,10 @@ const NEXT: Readonly<Record<Explanation['next'], string>> = {
 export function Entry({ lane, entryKey }: { readonly lane: string; readonly entryKey: string }): VNode {
   const { access } = useLive();
   const isAllowed = access.role !== 'open';
-  const [target, setTarget] = useState<InvalidationTarget>();
-  const [toast, say] = useToast();
   const { value, problem, isLoading, reload } = useLoaded(`${isAllowed} ${lane} ${entryKey}`, async () =>
     isAllowed ? post<Explanation>('explain', { key: entryKey, lane }) : undefined,
   );
+  const [dialog, invalidate] = useInvalidation(reload);
   if (!isAllowed) return <Locked title="Entry" what="Keys" />;
   const held = value?.tiers.find(({ entry }) => entry !== undefined)?.entry;
   return (
@@ -47,7 +39,7 @@ export function Entry({ lane, entryKey }: { readonly lane: string; readonly entr
           <button type="button" class="act" onClick={reload} disabled={isLoading}>
             Refresh
           </button>
-          <button type="button" class="act danger" onClick={() => setTarget({ key: entryKey, lane })}>
+          <button type="button" class="act danger" onClick={() => invalidate({ key: entryKey, lane })}>
             Invalidate
           </button>
         </div>
@@ -83,7 +75,7 @@ export function Entry({ lane, entryKey }: { readonly lane: string; readonly entr
                   {held.tags.length === 0 ? (
                     'none'
                   ) : (
-                    <Tags tags={held.tags} onTag={(tag) => setTarget({ tags: [tag] })} />
+                    <Tags tags={held.tags} onTag={(tag) => invalidate({ tags: [tag] })} />
                   )}
                 </dd>
               </dl>
@@ -93,17 +85,7 @@ export function Entry({ lane, entryKey }: { readonly lane: string; readonly entr
         </>
       )}
       {access.role === 'peek' && value !== undefined && <Value lane={lane} entryKey={entryKey} />}
-      {target !== undefined && (
-        <Invalidate
-          target={target}
-          close={(done) => {
-            setTarget(undefined);
-            say(done);
-            if (done !== undefined) reload();
-          }}
-        />
-      )}
-      {toast}
+      {dialog}
     </>
   );
 }
