@@ -21,13 +21,25 @@ const demo = await openDemo();
 const browser = await chromium.launch({ executablePath: BROWSER, args: ['--no-sandbox'] });
 try {
   await fill(demo.cache);
-  for (let round = 40; round < 40 + ROUNDS; round++) {
-    await oneRound(demo.cache, round);
-    await sleep(150 + 100 * Math.sin(round / 14));
-  }
+  let isOver = false;
+  let hasEnough = () => undefined;
+  const enough = new Promise((resolve) => (hasEnough = resolve));
+  const load = (async () => {
+    for (let round = 40; !isOver; round++) {
+      await oneRound(demo.cache, round);
+      await sleep(150 + 100 * Math.sin(round / 14));
+      if (round === 40 + ROUNDS) hasEnough();
+    }
+  })();
+  await enough;
   for (const colorScheme of ['light', 'dark']) {
     const page = await browser.newPage({ viewport: { width: 1280, height: 960 }, colorScheme });
     await page.goto(demo.url);
+    // Rates are known from the second state on.
+    await page
+      .getByText(/[1-9]\d*\/s/)
+      .first()
+      .waitFor();
     for (const [name, hash, text] of SCREENS) {
       await page.evaluate((to) => (location.hash = to), hash);
       await page.getByText(text).first().waitFor();
@@ -36,6 +48,8 @@ try {
     }
     await page.close();
   }
+  isOver = true;
+  await load;
 } finally {
   await browser.close();
   await demo.close();

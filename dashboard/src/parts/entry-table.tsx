@@ -72,7 +72,7 @@ export const linkOf = ({ lane, key }: Pick<EntryInfo, 'lane' | 'key'>): string =
   `#/entry/${encodeURIComponent(lane)}?${new URLSearchParams({ key })}`;
 
 export const TierChips = ({ tiers }: { readonly tiers: readonly string[] }): VNode => (
-  <span class="chips">
+  <span class="chips one-line">
     {tiers.map((tier) => (
       <span key={tier} class={`chip ${tier}`}>
         {tier}

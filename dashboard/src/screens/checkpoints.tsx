@@ -221,7 +221,7 @@ function VersionTable({ items, ask, changed, showsId = false }: TableProps): VNo
                 )}
                 <td class={showsId ? 'right' : ''}>
                   {version}
-                  {pinned && <span class="chip"> pinned</span>}
+                  {pinned && <span class="chip aside">pinned</span>}
                 </td>
                 <td>
                   {workflow === undefined ? (
@@ -229,7 +229,7 @@ function VersionTable({ items, ask, changed, showsId = false }: TableProps): VNo
                   ) : (
                     <a href={`#/checkpoints?${new URLSearchParams({ workflow })}`}>{shown(workflow, 60)}</a>
                   )}
-                  {step !== undefined && <span class="muted"> step {shown(String(step), 40)}</span>}
+                  {step !== undefined && <span class="muted step">step {shown(String(step), 40)}</span>}
                 </td>
                 <td title={savedBy === undefined ? undefined : `by ${shown(savedBy, 80)}`}>{timeText(savedAt)}</td>
                 <td class="right">{bytesText(sizeBytes)}</td>

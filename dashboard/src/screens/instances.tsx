@@ -78,7 +78,7 @@ function Roster({ instances, at }: { readonly instances: readonly ShownInstance[
                 <td class={`right ${one.lagMs > LAGGING_MS ? 'warning' : ''}`}>{spanText(one.lagMs)}</td>
                 <td class="right">{countText(one.behind)}</td>
                 <td>{agoText(one.since, at)}</td>
-                <td>{one.isSelf ? 'now' : `${spanText(one.reportedMs)} ago`}</td>
+                <td>{agoText(at - one.reportedMs, at)}</td>
                 <td>{one.version === '' ? '–' : shown(one.version, 60)}</td>
               </tr>
             ))}
