@@ -107,7 +107,10 @@ export class ModelLogFolder implements LogFolder {
       get size() {
         return content.bytes.length;
       },
-      read: (into, length, from) => content.bytes.copy(into, 0, from, Math.min(from + length, content.bytes.length)),
+      read: (into, length, from) => {
+        const { bytes } = content;
+        return from >= bytes.length ? 0 : bytes.copy(into, 0, from, Math.min(from + length, bytes.length));
+      },
       append: (bytes) => {
         const append = { content, bytes };
         appends.push(append);
