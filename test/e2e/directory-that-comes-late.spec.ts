@@ -6,6 +6,16 @@ import { nextTurn } from '../../lib/clock/clock.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { StorageBench } from '../support/storage.js';
 
+/** Notes for how long each timer is to wait. */
+class NotingClock extends FakeClock {
+  readonly delays: number[] = [];
+
+  override schedule(afterMs: number, run: () => void): () => void {
+    this.delays.push(afterMs);
+    return super.schedule(afterMs, run);
+  }
+}
+
 const bench = new StorageBench();
 afterEach(() => bench.dispose());
 
@@ -47,7 +57,7 @@ it('a directory that cannot be created is reported once, and used as soon as it 
 it('a checkpoint folder that cannot be created is reported once, retried with back-off, and used once it exists', async () => {
   const [directory, inTheWay] = [await bench.path(), await bench.path('file')];
   await writeFile(inTheWay, '');
-  const clock = new FakeClock();
+  const clock = new NotingClock();
   const checkpoints = { directory: join(inTheWay, 'checkpoints') };
   const lines: string[] = [];
   const note = (line: string): void => void lines.push(line);
@@ -66,7 +76,8 @@ it('a checkpoint folder that cannot be created is reported once, retried with ba
     await new Promise((resolve) => setTimeout(resolve, 5));
   };
 
-  for (let n = 0; n < 70; n++) await second();
+  // the back-off doubles from a second on
+  while (!clock.delays.includes(32_000)) await second();
   expect(lines.filter((line) => line.includes('Checkpoints are off'))).toHaveLength(1);
   await rm(inTheWay);
   for (let n = 0; n < 20; n++) await second();
