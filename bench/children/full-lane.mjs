@@ -1,4 +1,5 @@
-// `full-lane.mjs <directory> <lane> <full|empty>`: fills a lane's memory to its limits, or not, and says what the process weighs.
+// `full-lane.mjs <directory> <lane> <full|values|empty>`: fills a lane's memory to its limits, or keeps the same values in a plain
+// map beside an empty cache, or does neither, and says what the process weighs.
 import { readFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { CacheManager } from '../library.mjs';
@@ -9,10 +10,13 @@ const ROW_BYTES = 900;
 
 const cache = await CacheManager.fromSettings({ lane, directory });
 const { maxEntries, maxBytes } = cache.policy.l1;
-if (fill === 'full') {
+const kept = new Map();
+if (fill !== 'empty') {
   const bytes = Math.floor((maxBytes / maxEntries) * 0.98);
   for (let index = 0; index < maxEntries; index++) {
-    await cache.getOrSet(`${lane}:${index}`, () => (lane === 'docs' ? text(index, bytes) : rows(index, bytes)));
+    const value = () => (lane === 'docs' ? text(index, bytes) : rows(index, bytes));
+    if (fill === 'full') await cache.getOrSet(`${lane}:${index}`, value);
+    else kept.set(`${lane}:${index}`, value());
     if (index % 20 === 0) await cache.flush();
   }
 }
@@ -22,7 +26,7 @@ for (let round = 0; round < 5; round++) {
   await wait(50);
 }
 const { entries, sizeBytes } = cache.getMetrics().l1;
-process.send({ rss: process.memoryUsage().rss, anonymous: anonymousBytes(), entries, sizeBytes });
+process.send({ rss: process.memoryUsage().rss, anonymous: anonymousBytes(), entries, sizeBytes, kept: kept.size });
 await cache.close();
 process.disconnect();
 

@@ -45,6 +45,16 @@ process.stdout.write('ready\\n');
 for await (const _ of createInterface({ input: process.stdin }));
 `;
 const CLI = "await import('./lib/cli/main.js');";
+/** Prints which packages a command has loaded, of those that take long. */
+const CLI_LOADING = `
+import { createRequire } from 'node:module';
+const { cache } = createRequire(import.meta.url);
+process.on('exit', () => {
+  const loaded = (name) => Object.keys(cache).some((file) => file.includes('/node_modules/' + name + '/'));
+  process.stderr.write(['commander', 'cli-progress', 'cron', 'lmdb', 'msgpackr-extract'].filter(loaded).join(' '));
+});
+${CLI}
+`;
 
 const asObject = (value: unknown): object => (typeof value === 'object' && value !== null ? value : {});
 
@@ -97,6 +107,15 @@ describe('the command line, run as a process', () => {
       next: 'compute',
       tiers: [{ reason: 'invalidated', invalidatedBy: { kind: 'all' } }, {}, {}, {}],
     });
+    app.say('stop');
+    await app.end();
+  });
+
+  it('loads neither a database, nor schedules, nor progress bars to ask a running app', async () => {
+    const app = await start();
+    const child = await workshop.run(CLI_LOADING, ['metrics', '--directory', directory]);
+    const { status } = await child.end();
+    expect([status, child.errors]).toEqual([0, 'commander']);
     app.say('stop');
     await app.end();
   });
