@@ -132,6 +132,11 @@ export class GuardedTier {
     return undefined;
   }
 
+  /** Resolves when what was accepted by now is written, if that is much. Undefined if it is not. */
+  whenWritten(): Promise<void> | undefined {
+    return this.tier.whenWritten?.();
+  }
+
   /** Resolves to whether there was something; rejects when the removal is not known to be in place. */
   remove(lane: string, key: string): Promise<boolean> {
     return this.attempt(lane, () => this.tier.remove(lane, key));

@@ -77,7 +77,7 @@ interface GivenSlice {
   readonly refused: Set<string>;
 }
 
-/** Stores the entries of a slice in this step, and resolves once no tier holds older values. */
+/** Stores the entries of a slice in this step. Resolves once no tier holds older values, and none has much to write. */
 async function setSlice(
   context: LaneContext,
   invalidations: Invalidations,
@@ -110,6 +110,8 @@ async function setSlice(
   const done = keys.length === 0 ? undefined : invalidations.superseding(context, keys, write, since);
   for (const one of older) giveWay(one);
   await done;
+  // A tier refuses what it has no room for, so a bulk write goes no faster than the disk.
+  for (const tier of context.shared.below) await tier.whenWritten();
 }
 
 /** A value that the app handed in, encoded and judged. */

@@ -512,6 +512,10 @@ export class SharedL3 implements Tier {
     return this.current.write(lane, record);
   }
 
+  whenWritten(): Promise<void> | undefined {
+    return this.current.whenWritten?.();
+  }
+
   remove(lane: string, key: string): boolean | Promise<boolean> {
     return this.current.remove(lane, key);
   }

@@ -124,6 +124,10 @@ export abstract class StoredTier implements Tier {
     return this.put(lane, record);
   }
 
+  whenWritten(): Promise<void> | undefined {
+    return this.supervisor.store?.whenWritten();
+  }
+
   /** What is stored of the key is removed: now, or when the tier serves again. It is not read before that. */
   supersede(lane: string, key: string): void {
     const { store, isAttached, isVacant } = this.supervisor;

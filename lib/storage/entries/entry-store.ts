@@ -10,6 +10,8 @@ import { NoChange, WriteQueue, type QueuedChange } from './write-queue.js';
 
 const LARGEST_BATCH = { entries: 256, bytes: 4 * 1024 * 1024 };
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+/** With more of them, a bulk write waits until they are written. */
+const MANY_WAITING_BYTES = 8 * 1024 * 1024;
 /** How long one slice of work may hold the event loop. */
 const SLICE_MS = 2;
 const SLICE_ENTRIES = 128;
@@ -273,6 +275,11 @@ export class EntryStore {
     this.recency.ask();
     if (!this.recency.isEmpty && this.queue.isIdle) this.queue.push(new NoChange());
     return this.queue.drained();
+  }
+
+  /** Resolves when what was accepted by now is written, if that is much. Undefined if it is not. */
+  whenWritten(): Promise<void> | undefined {
+    return this.queue.waitingBytes < MANY_WAITING_BYTES ? undefined : this.queue.drained();
   }
 
   /** Accepts nothing any more, and gives up what waits. */

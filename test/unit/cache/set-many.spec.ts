@@ -114,4 +114,19 @@ describe('the values of one call', () => {
     removal.resolve(0);
     expect(await storing).toBe(true);
   });
+
+  it('wait for a tier that has much to write, so that it refuses none of them', async () => {
+    const tier = await DiskTier.open(new MemorySource(), tierSetting().options);
+    const written = new Deferred<void>();
+    jest.spyOn(tier, 'whenWritten').mockReturnValue(written.promise);
+    const cache = new LaneApp({ below: [tier] }).manager();
+    const many = 20 * 128;
+    let isStored = false;
+    const storing = cache.setMany(pairs(many)).then(() => (isStored = true));
+    for (let turn = 0; turn < 60; turn++) await nextTurn();
+    expect(isStored).toBe(false);
+    expect(tier.usage('standard').entries).toBeLessThan(many);
+    written.resolve();
+    expect(await storing).toBe(true);
+  });
 });

@@ -557,6 +557,16 @@ describe('puts of several turns of the event loop', () => {
     expect(commits).toHaveBeenCalled();
   });
 
+  it('are waited for by those who ask once much of them waits, and by nobody before', async () => {
+    const { store } = setUpCounting();
+    store.put('a', recordOf('small'));
+    expect(store.whenWritten()).toBeUndefined();
+    store.put('a', recordOf('large', { value: Buffer.alloc(8 * 1024 * 1024) }));
+    await store.whenWritten();
+    expect(store.usage('a').entries).toBe(2);
+    expect(store.whenWritten()).toBeUndefined();
+  });
+
   it('are given back when the store stops meanwhile', async () => {
     const { store, commits, clock } = setUpCounting();
     await putInTurns(store, 3);
