@@ -20,6 +20,7 @@ import { redis } from './rows/redis-hit.mjs';
 import { stages } from './rows/stages.mjs';
 import { start } from './rows/start.mjs';
 import { stalls } from './rows/stalls.mjs';
+import { telemetry } from './rows/telemetry.mjs';
 import { turns } from './rows/turns.mjs';
 import { Scratch } from './scratch.mjs';
 
@@ -28,6 +29,7 @@ const ROWS = {
   present,
   cached: cachedHit,
   counting,
+  telemetry,
   disk: diskHit,
   redis,
   miss,
