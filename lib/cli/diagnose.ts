@@ -63,8 +63,8 @@ export function findingsText(findings: readonly Finding[], { paint, columns }: T
   if (findings.length === 0) return `${paint('green', 'Healthy:')} no findings.`;
   const paragraphs = findings.map(({ lane, code, severity, evidence, advice }) => {
     const head = `${paint(severity === 'error' ? 'red' : 'yellow', severity)}  ${paint('bold', code)}${lane === undefined ? '' : `  lane ${lane}`}`;
-    const lines = [`  ${evidence}`, `  ${paint('cyan', '->')} ${advice}`];
-    return [head, ...lines.map((line) => wrapped(line, columns, '     '))].join('\n');
+    const seen = wrapped(`  ${evidence}`, columns, '  ');
+    return [head, seen, wrapped(`  ${paint('cyan', '->')} ${advice}`, columns, '     ')].join('\n');
   });
   return [...paragraphs, many(findings.length, 'finding')].join('\n\n');
 }

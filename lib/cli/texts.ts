@@ -52,7 +52,7 @@ const NARROW = 24;
 
 /**
  * A table that fits into `columns`. Texts give way first, down to 24 characters or their least width if that is more; then
- * columns are left out; then texts give way down to their least width.
+ * columns are left out; then texts give way down to their least width. Room that a column left is given back to texts.
  */
 export function fittedTable(columns: number, heads: readonly Column[], rows: readonly (readonly Cell[])[]): string {
   const widthOf = (index: number): number =>
@@ -69,6 +69,12 @@ export function fittedTable(columns: number, heads: readonly Column[], rows: rea
       widths[widest] = (widths[widest] ?? 0) - Math.min(over, spare(widest));
     }
   };
+  const takeBack = (): void => {
+    for (const index of kept) {
+      const width = widths[index] ?? 0;
+      widths[index] = Math.min(widthOf(index), width + Math.max(0, -excess()));
+    }
+  };
   give((least) => Math.max(least, NARROW));
   while (excess() > 0) {
     const last = Math.max(...kept.map((index) => heads[index]?.leftOut ?? 0));
@@ -76,6 +82,7 @@ export function fittedTable(columns: number, heads: readonly Column[], rows: rea
     kept = kept.filter((index) => heads[index]?.leftOut !== last);
   }
   give((least) => least);
+  takeBack();
   return tableText(
     kept.map((index) => heads[index]?.head ?? ''),
     rows.map((row) => kept.map((index) => cellOf(row[index] ?? '', heads[index], widths[index] ?? 0))),
