@@ -78,6 +78,21 @@ export const SCRIPTS: Readonly<Record<string, readonly Action[]>> = {
     { do: 'claim', process: 0 },
     all(0),
   ],
+  // A record stands before the end of a segment that nobody has synced, and the power fails.
+  'a segment is synced before its successor': [
+    ...computed(0),
+    all(0),
+    invalidate(1, 'c'),
+    some(1, 1),
+    { do: 'rotate', process: 0 },
+    some(0, 1),
+    { do: 'get', process: 0, key: 'a' },
+    some(1, 1),
+    { do: 'power', unsynced: 'lost' },
+    { do: 'start', process: 0 },
+    { do: 'claim', process: 0 },
+    all(0),
+  ],
   // One process follows what was removed, another what is there now.
   'a removed folder is noticed': [
     { do: 'disk', what: 'removed' },
