@@ -145,7 +145,7 @@ describeWithRedis({ describe }, 'L3 of processes that also share a server', () =
         'run',
         `globalThis.heard = new Promise((resolve) => cache.events.on('invalidate', ({ subject }) => subject === '${tag}' && resolve(true)))`,
       );
-    return { owner, other, elsewhere, hears };
+    return { directory, owner, other, elsewhere, hears };
   };
   const FOUND = `let found = [];
     for (let n = 0; n < ${KEYS}; n++) if ((await cache.get('key:' + n)) === undefined) found.push(n);
@@ -161,6 +161,18 @@ describeWithRedis({ describe }, 'L3 of processes that also share a server', () =
     await other.ask('until', 'l3', 'on');
     expect(await other.ask('run', FOUND)).toEqual({ gone: [3, 4], hits: KEYS - 2 });
     await other.end('SIGKILL');
+  }, 60_000);
+
+  it('is empty after a take-over by a process that began behind what L3 had followed of the server', async () => {
+    const { directory, owner, other, elsewhere } = await processes();
+    await other.end('SIGKILL');
+    owner.child.signal('SIGSTOP');
+    await elsewhere.invalidateByTag('key:7');
+    const late = await FaultChild.start(workshop, at(server.url, directory));
+    await owner.end('SIGKILL');
+    await late.ask('until', 'l3', 'on');
+    expect(await late.ask('run', FOUND)).toMatchObject({ hits: 0 });
+    await late.end('SIGKILL');
   }, 60_000);
 
   it('loses on a take-over what the owner before had not heard to be invalidated', async () => {

@@ -1,7 +1,13 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { LifeClock, nextTurn } from '../../../lib/clock/clock.js';
 import { ConnectionLost, OwnerForeign } from '../../../lib/ipc/client.js';
-import { decodeHead, decodeNames, encodeFound, type FoundEntry } from '../../../lib/ipc/entry-frames.js';
+import {
+  decodeHead,
+  decodeNames,
+  encodeFound,
+  type FoundEntry,
+  type FrameHead,
+} from '../../../lib/ipc/entry-frames.js';
 import { type EntryConnection, RemoteL3 } from '../../../lib/ipc/remote-l3.js';
 import { resolveLanes } from '../../../lib/lanes/resolve-lanes.js';
 import { recordOf } from '../../../lib/testing/tier-contract-records.js';
@@ -48,10 +54,13 @@ class Owner implements EntryConnection {
   }
 
   /** Answers the oldest question. Each key is found as `value of <key>`, or as `found` says. */
-  reply({ position = PLACE.position, found }: { readonly position?: number; readonly found?: FoundEntry } = {}): void {
+  reply({
+    found,
+    ...as
+  }: Partial<Pick<FrameHead, 'generation' | 'position'>> & { readonly found?: FoundEntry } = {}): void {
     const body = this.asked.shift();
     if (body === undefined) throw new Error('nothing was asked');
-    const head = { ...decodeHead(body), kind: 'found', position } as const;
+    const head = { ...decodeHead(body), position: PLACE.position, ...as, kind: 'found' } as const;
     const entries = decodeNames(body).map(({ key }): FoundEntry => {
       const { bytes, expiresAt } = recordOf(key, { text: `value of ${key}` });
       return found ?? { outcome: 'hit', expiresAt, bytes };
@@ -131,6 +140,14 @@ describe('L3 through its owner', () => {
     owner.reply({ position: PLACE.position - 1 });
     await nextTurn();
     expect(outcomes).toEqual(['a miss', 'b miss']);
+  });
+
+  it('uses no answer of an owner that follows another history', async () => {
+    read('a');
+    await nextTurn();
+    owner.reply({ generation: 'ff'.repeat(16), position: PLACE.position + 1 });
+    await nextTurn();
+    expect(outcomes).toEqual(['a miss']);
   });
 
   it('says once that the owner speaks another protocol, and keeps nothing for it', async () => {
