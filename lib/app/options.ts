@@ -34,6 +34,7 @@ import {
 export interface CheckpointOptions {
   /** Default `<directory>/checkpoints`. */
   readonly directory?: string;
+  /** Where checkpoints are kept: in the directory, or on the server of `distributed`. Default 'local'. */
   readonly store?: 'local' | 'distributed';
   /** Which versions stay. The scheduled cleanup goes by it, and so do calls and commands, field by field. */
   readonly retention?: RetentionOptions;
@@ -63,12 +64,15 @@ export interface LaneCacheOptions {
   readonly lane?: LaneName;
   /** Resolved at boot. Default: the environment's LANE_CACHE_DIR, else `<cwd>/.lane-cache`. false = memory only. */
   readonly directory?: string | false;
+  /** Lanes of the app, and changes of the built-in ones. */
   readonly lanes?: LaneInputs;
   /** Classes whose instances come back as instances. */
   readonly types?: readonly TypeEntry[];
   /** Of the app's data: part of every stored record; another one is a miss. Default ''. */
   readonly version?: string;
+  /** false = the app keeps no checkpoints. */
   readonly checkpoints?: CheckpointOptions | false;
+  /** How the disk is used. */
   readonly storage?: StorageOptions;
   /** What the instances of the app share. Default: nothing. */
   readonly distributed?: DistributedOptions;
@@ -76,6 +80,7 @@ export interface LaneCacheOptions {
   readonly logger?: LoggerService | false;
   /** Also logs each event of each key, at debug. It makes hits slower. Default false. */
   readonly debug?: boolean;
+  /** For tests. Default: the clock of the machine. */
   readonly clock?: Clock;
 }
 

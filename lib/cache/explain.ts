@@ -14,9 +14,12 @@ export interface TierExplanation {
   readonly tier: TierName;
   /** present: it could be served from here. unusable: it is expired, invalidated, of another version, or damaged. */
   readonly status: 'present' | 'absent' | 'unusable' | 'off';
+  /** Why the tier has nothing to serve. */
   readonly reason?: MissReason;
   readonly detail: string;
+  /** What the tier has. */
   readonly entry?: EntryInfo;
+  /** The invalidation that counts for the entry. */
   readonly invalidatedBy?: { readonly kind: InvalidationKind; readonly position: number; readonly subject?: string };
 }
 
@@ -27,6 +30,7 @@ export interface Explanation {
   /** All four, nearest first. */
   readonly tiers: readonly TierExplanation[];
   readonly next: 'hit' | 'join' | 'stale' | 'compute' | 'bypass';
+  /** The tier that would answer. Absent: the value would be computed. */
   readonly answeredBy?: TierName;
   readonly summary: string;
 }

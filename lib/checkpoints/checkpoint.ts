@@ -8,7 +8,9 @@ import type { RemovalReason } from './retention.js';
 export interface SaveCheckpointOptions {
   /** The label under which the version is listed, counted and kept. Default: the app's lane. */
   readonly lane?: LaneName;
+  /** The workflow that the version belongs to. */
   readonly workflow?: string;
+  /** The step of the workflow. */
   readonly step?: number | string;
   /** At most 64 KB once encoded. At most 32 names of its top level may hold texts, numbers or booleans: they are indexed. */
   readonly metadata?: Readonly<Record<string, unknown>>;
@@ -24,10 +26,14 @@ export interface CheckpointInfo {
   /** 1, 2, … per id. Never used twice, not even after removal. */
   readonly version: number;
   readonly lane: string;
+  /** The workflow that it belongs to. */
   readonly workflow?: string;
+  /** The step of the workflow. */
   readonly step?: number | string;
+  /** What it was saved with. */
   readonly metadata?: Readonly<Record<string, unknown>>;
   readonly savedAt: IsoTime;
+  /** From then on it is not restored. */
   readonly expiresAt?: IsoTime;
   /** Bytes of the encoded state. */
   readonly sizeBytes: number;
@@ -81,7 +87,9 @@ export interface StepOptions extends Pick<SaveCheckpointOptions, 'lane' | 'workf
 
 /** Which versions to list. */
 export interface CheckpointFilter {
+  /** Only those of this workflow. */
   readonly workflow?: string;
+  /** Only those of this lane. */
   readonly lane?: string;
   /** Saved at or after. */
   readonly since?: Date | IsoTime;
@@ -113,7 +121,9 @@ export interface CleanupOptions {
   readonly keepLast?: number;
   /** Whether the newest version of each id stays until its workflow is finished. Default: as set, or false. */
   readonly keepUnfinished?: boolean;
+  /** Only those of this lane. */
   readonly lane?: string;
+  /** Only those of this workflow. */
   readonly workflow?: string;
   /** Report what would be removed, and remove nothing. Default false. */
   readonly dryRun?: boolean;
@@ -149,6 +159,7 @@ export interface CheckpointCounts {
 /** All checkpoints in numbers. An id with versions in two lanes counts once in total and once in each lane. */
 export interface CheckpointStatus extends CheckpointCounts {
   readonly state: 'on' | 'off';
+  /** Why checkpoints are off. */
   readonly reason?: TierOffReason;
   readonly lanes: Readonly<Record<string, CheckpointCounts>>;
 }

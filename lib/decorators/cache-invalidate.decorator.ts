@@ -25,7 +25,9 @@ import { either, fn, listOf, oneOf, defineOptions } from '../options/options-sha
 export interface CacheInvalidateOptions<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost> {
   /** The lane of `key`, `pattern` and `all`; tags reach every lane. Default: the app's lane. */
   readonly lane?: LaneName;
+  /** Templates, or functions of the arguments. */
   readonly key?: KeySpec<M, C> | readonly KeySpec<M, C>[];
+  /** Templates, or a function of the arguments. */
   readonly tags?: TagSpec<M, C>;
   /** `*` any run, `?` one character. In a template, `*` and `?` of a value match any one character. */
   readonly pattern?: KeySpec<M, C>;

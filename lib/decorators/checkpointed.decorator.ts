@@ -35,7 +35,9 @@ export interface CheckpointedOptions<M extends AsyncMethod = AnyAsyncMethod, C e
 > {
   /** A template, as the `key` of `@Cached`, or a function that is called with the method's `this`. */
   readonly id: string | OfCall<string, M, C>;
+  /** The workflow that the step belongs to: its name, or a function of the arguments. */
   readonly workflow?: string | OfCall<string, M, C>;
+  /** The label of the step, or a function of the arguments. */
   readonly step?: number | string | OfCall<number | string, M, C>;
 }
 
@@ -65,7 +67,7 @@ const CHECKPOINTED_OPTIONS = defineOptions<CheckpointedOptions>(
  *
  * @example
  * ```ts
- * class NightlyJob {@Checkpointed({ id: '{0}:load', workflow: '{0}' })
+ * class NightlyJob {@Checkpointed({ id: '{0}:load', workflow: (run: string) => run })
  *   async load(run: string): Promise<{ rows: number }> {
  *     return { rows: 12 };
  *   }

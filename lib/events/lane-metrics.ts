@@ -5,7 +5,9 @@ import type { BypassReason, InvalidationKind, RefusalReason, TierOffReason } fro
 /** One tier of a lane in numbers, since the process started. */
 export interface TierMetrics {
   readonly state: 'on' | 'off';
+  /** Why the tier is off. */
   readonly reason?: TierOffReason;
+  /** When the tier went on or off. */
   readonly since?: IsoTime;
   readonly entries: number;
   readonly sizeBytes: number;

@@ -71,9 +71,11 @@ export type Collaborator = 'logger' | 'listener' | 'strategy' | 'schema' | 'migr
 /** A collaborator threw, rejected, did not answer, or answered what has no meaning. */
 export interface Fault {
   readonly collaborator: Collaborator;
+  /** The lane that it concerns. */
   readonly lane?: string;
   /** What it did, and what the library did instead. A sentence. */
   readonly detail: string;
+  /** What was thrown. */
   readonly error?: unknown;
 }
 

@@ -10,6 +10,7 @@ import { anything, coded, kindOf, text, defineOptions } from '../options/options
 export interface KeyvEntry {
   readonly key: string;
   readonly value: unknown;
+  /** Milliseconds. Default: the lane's. */
   readonly ttl?: number | undefined;
 }
 

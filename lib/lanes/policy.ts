@@ -22,14 +22,19 @@ export type Isolation = 'frozen' | 'clone' | 'shared';
 
 /** The limits of a lane in memory (L1). It never exceeds them. */
 export interface MemoryTierPolicy {
+  /** The most entries of the lane in memory. */
   readonly maxEntries?: number;
+  /** The most bytes of the lane in memory, as encoded values and an allowance for each entry. */
   readonly maxBytes?: Size;
 }
 
 /** Whether a lane uses a disk tier (L2 or L3), and its limits there. Each sweep restores the limits. */
 export interface DiskTierPolicy {
+  /** Whether the lane uses the tier. */
   readonly enabled?: boolean;
+  /** The most entries of the lane in the tier. */
   readonly maxEntries?: number;
+  /** The most bytes of the lane in the tier, as stored records. */
   readonly maxBytes?: Size;
 }
 
@@ -81,12 +86,17 @@ export interface CompressionOptions {
 export interface LanePolicyInput extends FreshnessOptions {
   /** Default: itself for a built-in lane, 'standard' for a new one. */
   readonly extends?: LaneName;
+  /** What the lane is for; shown by the command line and the page. */
   readonly description?: string;
   /** Examples of use; shown by the command line and the metrics page. */
   readonly useCases?: readonly string[];
+  /** Memory. */
   readonly l1?: MemoryTierPolicy;
+  /** Disk, for as long as the process runs. */
   readonly l2?: DiskTierPolicy;
+  /** Disk, across restarts. */
   readonly l3?: DiskTierPolicy;
+  /** Redis or Valkey, if the app has a server. */
   readonly l4?: DistributedTierPolicy;
   /** Larger values are not stored: their encoded size, before compression. */
   readonly maxEntryBytes?: Size;
@@ -97,6 +107,7 @@ export interface LanePolicyInput extends FreshnessOptions {
    * process that reads the lane's entries; the boot fails with LANE_INVALID where Node does not have it.
    */
   readonly compression?: boolean | CompressionOptions;
+  /** What a caller gets: the frozen copy of all, its own copy, or the live object. Default 'frozen'. */
   readonly isolation?: Isolation;
   /**
    * What the lane keeps when it is full. lru: what was used last, exactly. adaptive: what saves the most compute time, in memory

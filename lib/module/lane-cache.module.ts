@@ -285,9 +285,13 @@ export interface LaneCacheOptionsFactory {
 
 /** Exactly one of `useFactory`, `useClass` and `useExisting`. */
 export interface LaneCacheModuleAsyncOptions extends Pick<ModuleMetadata, 'imports'>, LaneCacheModuleExtras {
+  /** What the factory takes. */
   readonly inject?: readonly (InjectionToken | OptionalFactoryDependency)[];
+  /** Returns the settings, or the name of a lane. */
   readonly useFactory?: (...deps: never[]) => LaneCacheOptions | LaneName | Promise<LaneCacheOptions | LaneName>;
+  /** A class that Nest creates and that returns the settings. */
   readonly useClass?: Type<LaneCacheOptionsFactory>;
+  /** A provider that returns the settings. */
   readonly useExisting?: Type<LaneCacheOptionsFactory>;
   /** User-defined lanes that `@InjectLane` names; the factory must define them. Built-in lanes need no mention. */
   readonly laneNames?: readonly LaneName[];

@@ -29,6 +29,7 @@ export type TierLookup =
 /** Whether a tier works, and why it is off. */
 export interface TierState {
   readonly state: 'on' | 'off';
+  /** Why the tier is off. */
   readonly reason?: TierOffReason;
 }
 

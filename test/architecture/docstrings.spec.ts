@@ -25,6 +25,16 @@ describe('the docstrings of what is exported', () => {
     expect(lacking.map(placeOf)).toEqual([]);
   });
 
+  it('say what each option is for', () => {
+    const interfaces = SYMBOLS.flatMap(({ name, path, node }) =>
+      ts.isInterfaceDeclaration(node) ? node.members.map((member) => ({ name, path, member })) : [],
+    );
+    const options = interfaces.filter(({ member }) => member.questionToken !== undefined);
+    expect(options.length).toBeGreaterThan(100);
+    const lacking = options.filter(({ member }) => docstringOf(member).text.trim() === '');
+    expect(lacking.map(({ name, path, member }) => `${name}.${member.name?.getText()} in ${path}`)).toEqual([]);
+  });
+
   it('give an example of each class, function and decorator', () => {
     expect(symbols.filter(isCalled).length).toBeGreaterThan(30);
     const lacking = symbols.filter((symbol) => isCalled(symbol) && symbol.doc.examples.length === 0);
