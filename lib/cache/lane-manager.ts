@@ -57,6 +57,7 @@ export class LaneManager {
   readonly snapshots: CheckpointService;
   private readonly inFlight: InFlight;
 
+  /** @internal The app creates it. */
   constructor(
     protected readonly context: LaneContext,
     private readonly shared: ManagerContext,

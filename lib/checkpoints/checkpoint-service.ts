@@ -71,6 +71,7 @@ export class CheckpointService {
   private readonly saver: CheckpointSaver;
   private readonly steps: StepRunner;
 
+  /** @internal The app creates it. */
   constructor(private readonly settings: CheckpointSettings) {
     this.saver = new CheckpointSaver(settings);
     this.steps = new StepRunner(settings, this.saver, (id, options) => this.find(id, options));

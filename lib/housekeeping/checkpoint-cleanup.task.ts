@@ -26,6 +26,7 @@ export class CheckpointCleanupTask {
   private running: Promise<CleanupReport> | undefined;
   private readonly stopping = new AbortController();
 
+  /** @internal The app creates it. */
   constructor(private readonly options: CleanupTaskOptions) {}
 
   /** Runs never overlap: a call during a run returns the report of that run. */

@@ -48,6 +48,7 @@ type Found = StoredResponse | Unshared | undefined;
 export class LaneCacheInterceptor implements NestInterceptor {
   private readonly routes: RouteReader;
 
+  /** @internal The app creates it. */
   constructor(
     @Inject(LANE_CACHE) private readonly cache: LaneManager,
     @Inject(HttpAdapterHost) private readonly host: HttpAdapterHost,

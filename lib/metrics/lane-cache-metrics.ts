@@ -105,6 +105,7 @@ export class LaneCacheMetrics implements MetricsReader {
   /** Created when it is first asked for. */
   private openedPage: PrometheusPage | undefined;
 
+  /** @internal The app creates it. */
   constructor(private readonly sources: MetricsSources) {
     this.tiers = new Map(sources.tiers.map((tier) => [tier.name, tier]));
     this.since = this.now();

@@ -36,6 +36,7 @@ export class MemoryTier implements Tier {
   state: TierState = ON;
   private readonly spaces: ReadonlyMap<string, MemorySpace>;
 
+  /** @internal The app creates it. */
   constructor(private readonly options: MemoryTierOptions) {
     const spaces = new Map<string, MemorySpace>();
     for (const [lane, { policy, strategy, eviction }] of options.lanes) {
