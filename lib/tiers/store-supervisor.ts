@@ -123,6 +123,9 @@ export class StoreSupervisor {
 
   /** What it was off for before decides whether it may serve at once. */
   private async startAfresh(before: TierOffReason | undefined): Promise<void> {
+    // a repair that was under way has found the folder tainted, and has started afresh
+    if (this.store !== undefined && !this.isTainted) return;
+    this.takeOff(this.offFault);
     try {
       await this.vacate();
     } catch (error) {
