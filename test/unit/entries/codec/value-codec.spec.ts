@@ -48,6 +48,26 @@ describe('a decoded value', () => {
     expect(refused).toMatchObject({ storable: false, reason: expect.stringContaining('more than 1000 levels deep') });
   });
 
+  it.each<[string, number, (inner: unknown) => unknown]>([
+    ['arrays', 1_000_000, (inner) => [inner]],
+    ['objects', 1_000_000, (inner) => ({ inner })],
+    ['maps', 100_000, (inner) => new Map([['inner', inner]])],
+    ['keys of maps', 100_000, (inner) => new Map([[inner, 1]])],
+    ['sets', 100_000, (inner) => new Set([inner])],
+    ['causes of errors', 10_000, (cause) => new Error('e', { cause })],
+    ['errors of several', 10_000, (inner) => new AggregateError([inner])],
+  ])('is refused at that depth, and not read to its end: %s', (_, levels, around) => {
+    let reads = 0;
+    const core = new Proxy({}, { ownKeys: () => (reads++, []) });
+    let value: unknown = core;
+    for (let level = 0; level < levels; level += 1) value = around(value);
+    expect(codec.encode(value)).toMatchObject({
+      storable: false,
+      reason: expect.stringContaining('more than 1000 levels deep'),
+    });
+    expect(reads).toBe(0);
+  });
+
   it('is small for a small graph with very many paths through it', () => {
     let value: unknown = { leaf: true };
     for (let level = 0; level < 60; level += 1) value = [value, value];
