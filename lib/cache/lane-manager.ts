@@ -86,6 +86,10 @@ export class LaneManager {
    * callers, and stores it. By default the value is deeply frozen: `isolation: 'clone'` gives a copy that can be changed.
    * Rejects with the computation's own error, or with LaneCacheError for a bad key, option or function.
    *
+   * @param key - A text of 1 byte to 64 KB.
+   * @param compute - Runs if no tier has the key. Its context has `signal`, `setTtl`, `setTags` and `skipCache`.
+   * @param options - What differs from the lane: `ttl`, `tags`, `grace`, timeouts and more.
+   *
    * @example
    * ```ts
    * const page = await cache.getOrSet('page:7', async () => '<h1>7</h1>', { ttl: '10m', tags: ['pages'] });
