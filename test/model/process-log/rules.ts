@@ -270,10 +270,8 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     { keys: ['c'], kinds: ['key'], sets: 0.15 },
     [
       invalidations,
-      `context.memory.delete(key);
-    const below = this.below(records, (tier) => tier.remove(lane, key), 'local');`,
-      `context.memory.delete(key);
-    const below = this.below(records, () => Promise.resolve(false), 'local');`,
+      "this.below(records, (tier) => tier.removeKeys(lane, keys), 'local');",
+      "this.below(records, () => Promise.resolve(false), 'local');",
     ],
   ),
   omit('13 set', 'a put value is judged by the start of its computation', one, { ...key, puts: 0.15 }, [
