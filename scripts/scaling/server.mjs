@@ -1,4 +1,4 @@
-import { APPEND, HANDSHAKE } from '../../dist/esm/redis/shared-log/scripts.js';
+import { APPEND, HANDSHAKE } from './library.mjs';
 
 /** CPU time of one core of the server, in us: a command with its way in and its answer, and what is in it. */
 const COST = {

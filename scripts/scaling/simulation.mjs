@@ -1,4 +1,4 @@
-import { RedisBackend } from '../../dist/esm/redis/redis-backend.js';
+import { RedisBackend } from './library.mjs';
 import { SimulatedClock } from './clock.mjs';
 import { SimulatedServer } from './server.mjs';
 
