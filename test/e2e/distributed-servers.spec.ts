@@ -118,6 +118,30 @@ describeWithRedis(
       await share(() => ({ client: portOf(undefined) }));
     });
 
+    it('a master that must have a replica, and is left alone once it has lost it', async () => {
+      const master = await start('--min-replicas-to-write', '1', '--min-replicas-max-lag', '1');
+      const replica = await start('--replicaof', '127.0.0.1', String(master.port));
+      const cache = await caches.open({ distributed: { url: master.url, prefix: 'app', trustPersistence: true } });
+      if (cache.getMetrics().l4.state !== 'on') await turned(cache, 'on');
+      const [off] = await Promise.all([turned(cache, 'off'), replica.stop()]);
+      expect(off.detail).toContain('NOREPLICAS');
+      const back = turned(cache, 'on');
+      await replica.boot();
+      await back;
+    });
+
+    it('no replica, because it may lag behind its master', async () => {
+      const master = await start();
+      const replica = await start('--replicaof', '127.0.0.1', String(master.port));
+      const distributed = { prefix: 'app', trustPersistence: true };
+      await caches.open({ distributed: { url: master.url, ...distributed } });
+      const admin = await createClient({ url: replica.url }).connect();
+      while ((await admin.exists('{app}:meta')) === 0) await soon();
+      admin.destroy();
+      const cache = await caches.open({ distributed: { url: replica.url, ...distributed } });
+      expect(cache.getMetrics().l4.state).toBe('off');
+    });
+
     it('TLS and a user with a password', async () => {
       const directory = await mkdtemp(join(tmpdir(), 'lane-cache-tls-'));
       try {

@@ -12,8 +12,8 @@ export const now = (): number => Number(process.hrtime.bigint()) / 1e6;
 /** A process under load. What it reads, says and notices goes out as lines of JSON. */
 const INSTANCE = `
 import { CacheManager } from './lib/app/cache-app.js';
-import { Cluster } from 'ioredis';
-import { createCluster } from 'redis';
+import { Cluster, Redis } from 'ioredis';
+import { createCluster, createSentinel } from 'redis';
 import { seededRandom } from './lib/testing/seeded-random.js';
 const [address, prefix, directory, seed, trust] = process.argv.slice(2);
 const now = () => Number(process.hrtime.bigint()) / 1e6;
@@ -23,10 +23,13 @@ const pick = (some) => some[Math.floor(random() * some.length)];
 const KEYS = Array.from({ length: 30 }, (_, number) => 'k' + number);
 const TAGS = new Map(KEYS.map((key, n) => [key, n % 3 === 0 ? ['t' + (n % 4), 'u'] : ['t' + (n % 4)]]));
 const { url, kind, nodes, map } = JSON.parse(address);
-const client =
-  kind === 'redis'
-    ? createCluster({ rootNodes: nodes.map((socket) => ({ socket })), nodeAddressMap: map })
-    : kind === 'ioredis' && new Cluster(nodes, { lazyConnect: true, natMap: map });
+const CLIENTS = {
+  redis: () => createCluster({ rootNodes: nodes.map((socket) => ({ socket })), nodeAddressMap: map }),
+  ioredis: () => new Cluster(nodes, { lazyConnect: true, natMap: map }),
+  'redis, sentinel': () => createSentinel({ name: 'the-log', sentinelRootNodes: nodes, nodeAddressMap: map }),
+  'ioredis, sentinel': () => new Redis({ name: 'the-log', sentinels: nodes, natMap: map, lazyConnect: true }),
+};
+const client = url === undefined && CLIENTS[kind]();
 const server = url === undefined ? { client } : { url };
 tell('born', now());
 const cache = await CacheManager.fromSettings({

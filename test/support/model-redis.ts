@@ -38,6 +38,8 @@ export class ModelRedis {
   /** How often an instance has asked for the state of the log. */
   handshakes = 0;
   private run = 1;
+  /** The script that runs has written: a full server refuses only the first write. */
+  private hasWritten = false;
   private data = new Map<string, { value: Stored; expiresAt: number }>();
   private readonly scripts = new Map<string, (globals: Readonly<Record<string, LuaValue>>) => LuaValue>();
   private readonly compiled = new Map<string, (globals: Readonly<Record<string, LuaValue>>) => LuaValue>();
@@ -104,6 +106,7 @@ export class ModelRedis {
 
   private eval(script: (globals: Readonly<Record<string, LuaValue>>) => LuaValue, args: readonly string[]): Reply {
     const keys = Number(args[0]);
+    this.hasWritten = false;
     const call: LuaFunction = (name, ...given) => [
       luaOf(
         this.command(
@@ -158,7 +161,8 @@ export class ModelRedis {
   }
 
   private make<T extends Stored>(name: string, found: T | undefined, fresh: T): T {
-    if (this.isFull) throw new ReplyError('OOM command not allowed when used memory > maxmemory.');
+    if (this.isFull && !this.hasWritten) throw new ReplyError('OOM command not allowed when used memory > maxmemory.');
+    this.hasWritten = true;
     if (found !== undefined) return found;
     this.data.set(name, { value: fresh, expiresAt: Infinity });
     return fresh;
@@ -209,6 +213,9 @@ export class ModelRedis {
         for (let at = 0; at < rest.length; at += 2) hash.set(rest[at] ?? '', rest[at + 1] ?? '');
         return rest.length / 2;
       }
+      case 'HDEL':
+        this.hasWritten = true;
+        return this.hash(name)?.delete(rest[0] ?? '') === true ? 1 : 0;
       case 'HINCRBY': {
         const hash = this.make(name, this.hash(name), new Map<string, string>());
         const value = Number(hash.get(rest[0] ?? '') ?? 0) + Number(rest[1]);

@@ -27,6 +27,8 @@ function isExecutable(file: string): boolean {
 }
 
 const BINARY = serverBinary();
+/** The server on PATH, or the name by which it would be found. */
+export const SERVER_COMMAND = BINARY ?? 'redis-server';
 const GIVEN_URL = process.env['REDIS_URL'];
 
 /** What a test file needs: any server, or one of its own that it may stop, freeze and fill. */
@@ -83,7 +85,7 @@ export class RedisServer {
   async boot(): Promise<void> {
     const ports = this.over === 'tcp' ? ['--port', `${this.port}`] : ['--port', '0', '--tls-port', `${this.port}`];
     const fixed = [...ports, '--bind', '127.0.0.1', '--dir', this.directory];
-    const child = spawn(BINARY ?? 'redis-server', [...fixed, '--save', '', '--appendonly', 'no', ...this.extra], {
+    const child = spawn(SERVER_COMMAND, [...fixed, '--save', '', '--appendonly', 'no', ...this.extra], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     this.process = child;

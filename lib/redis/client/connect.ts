@@ -1,6 +1,13 @@
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import { fromIoredis, IoredisCluster, isIoredis, isIoredisCluster } from './ioredis-client.js';
-import { fromNodeRedis, isNodeRedis, isNodeRedisCluster, NodeRedisCluster } from './node-redis-client.js';
+import {
+  fromNodeRedis,
+  isNodeRedis,
+  isNodeRedisCluster,
+  isNodeRedisSentinel,
+  NodeRedisCluster,
+  NodeRedisSentinel,
+} from './node-redis-client.js';
 import { isRedisPort, type RedisClusterPort, type RedisPort } from './redis-client.js';
 
 /** Where the server is: exactly one of the two. */
@@ -30,11 +37,12 @@ export function clusterOf(client: object | undefined): RedisClusterPort | undefi
 
 function clientOf(client: object): RedisPort {
   if (isRedisPort(client)) return client;
+  if (isNodeRedisSentinel(client)) return new NodeRedisSentinel(client);
   if (isNodeRedis(client)) return fromNodeRedis(client);
   if (isIoredis(client)) return fromIoredis(client);
   throw invalid(
     'client',
-    'is neither a client of `redis` or `ioredis`, of one server or of a cluster, nor a RedisPort',
+    'is neither a client of `redis` or `ioredis`, of one server, of Sentinel or of a cluster, nor a RedisPort',
   );
 }
 

@@ -26,6 +26,7 @@ const FOR_ONE_LIFE = Object.freeze({
   enableOfflineQueue: false,
   maxRetriesPerRequest: 0,
   retryStrategy: () => null,
+  sentinelRetryStrategy: () => null,
   autoResendUnfulfilledCommands: false,
 });
 

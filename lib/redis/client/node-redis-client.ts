@@ -45,7 +45,7 @@ export function fromNodeRedis(client: object): RedisPort {
 
 export function isNodeRedis(client: object): client is ForeignNodeRedis {
   const isClient = 'sendCommand' in client && 'isReady' in client && 'duplicate' in client && 'destroy' in client;
-  return isClient && !isNodeRedisCluster(client);
+  return isClient && !isNodeRedisCluster(client) && !isNodeRedisSentinel(client);
 }
 
 /** The parts of a cluster of node-redis that are used. */
@@ -91,6 +91,57 @@ export class NodeRedisCluster implements RedisClusterPort {
     const map = this.cluster._options?.nodeAddressMap;
     const socket = { ...node.options?.socket, ...reachable(map, address), reconnectStrategy: false };
     return connected(node.duplicate({ ...FOR_ONE_LIFE, socket }));
+  }
+}
+
+/** The parts of a client of node-redis for Sentinel that are used. */
+interface ForeignNodeRedisSentinel {
+  duplicate(overrides: object): ForeignNodeRedisSentinel;
+  connect(): Promise<unknown>;
+  destroy(): Promise<unknown>;
+  on(event: string, listener: (...args: unknown[]) => void): unknown;
+  /** Runs with the client of the master. */
+  _execute<T>(isReadonly: boolean, run: (master: ForeignNodeRedis) => Promise<T>): Promise<T>;
+}
+
+export function isNodeRedisSentinel(client: object): client is ForeignNodeRedisSentinel {
+  return 'getSentinelNode' in client && 'getMasterNode' in client && 'duplicate' in client;
+}
+
+/** How long finding the master may take. */
+const FIND_WITHIN_MS = 2_000;
+
+/** Opens connections to the master that Sentinel names at that moment. The client may be unconnected; it is used as a template. */
+export class NodeRedisSentinel implements RedisPort {
+  readonly connected = false;
+
+  constructor(private readonly sentinel: ForeignNodeRedisSentinel) {}
+
+  command(): Promise<never> {
+    return Promise.reject(new Error('commands are sent over connections that were opened for them'));
+  }
+
+  async duplicate(): Promise<RedisPort> {
+    const own = this.sentinel.duplicate({ masterPoolSize: 1, replicaPoolSize: 0, reserveClient: false });
+    own.on('error', () => undefined);
+    const openTo = (master: ForeignNodeRedis): Promise<RedisPort> =>
+      connected(master.duplicate({ ...FOR_ONE_LIFE, socket: { ...master.options?.socket, reconnectStrategy: false } }));
+    try {
+      // It retries for as long as it exists.
+      await answer(own.connect(), FIND_WITHIN_MS);
+      // eslint-disable-next-line no-underscore-dangle
+      return await own._execute(false, openTo);
+    } finally {
+      await own.destroy().catch(() => undefined);
+    }
+  }
+
+  onStateChange(): () => void {
+    return () => undefined;
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
   }
 }
 

@@ -68,8 +68,14 @@ local function lay(key, birth, life, tags, record)
 end`;
 export const ENTRY_HEAD_BYTES = 20;
 
+/** How old the last such write may be. It bounds the writes of all instances together. */
+const BEAT_EVERY_MS = 250;
+
 /**
  * Handshake and heartbeat: looks whether history is whole, and begins a new generation if it is not.
+ *
+ * It writes now and then. A replica refuses that, and so does a master that must have replicas and has lost them: neither is
+ * taken for the server that the others follow. HDEL comes first, because a full server refuses only the first write.
  * ARGV: generation to begin if need be, 1 if the server's persistence is trusted, pattern known, then the generation and
  * the sequence number that the caller has seen.
  * -> [generation, seq, first id in the stream, patterns after the known one, time of the server]
@@ -77,8 +83,8 @@ export const ENTRY_HEAD_BYTES = 20;
 export const HANDSHAKE = new Script(`${IS_WHOLE}${PATTERNS_AFTER}${NOW}
 local info = redis.call('INFO', 'server')
 local run = string.match(info, 'run_id:(%w+)') or ''
-local meta = redis.pcall('HMGET', KEYS[1], 'gen', 'run', 'seq')
-local gen = meta[1]
+local meta = redis.pcall('HMGET', KEYS[1], 'gen', 'run', 'seq', 'beat')
+local gen, beat, t = meta[1], tonumber(meta[4] or 0), now()
 local lost = meta.err or not gen or not meta[3] or not whole(gen) or (ARGV[2] ~= '1' and meta[2] ~= run)
   or (gen == ARGV[4] and tonumber(meta[3]) < tonumber(ARGV[5]))
 local known = gen == ARGV[4] and ARGV[3] or '0'
@@ -88,6 +94,9 @@ if lost then
   redis.call('HSET', KEYS[1], 'gen', gen, 'run', run, 'seq', 0)
   for i = 3, 5 do redis.call('ZADD', KEYS[i], '+inf', '!' .. gen) end
   known = '0'
+elseif meta[2] ~= run or t < beat or t - beat > ${BEAT_EVERY_MS} then
+  redis.call('HDEL', KEYS[1], 'beat')
+  redis.call('HSET', KEYS[1], 'run', run, 'beat', t)
 end
 local first = redis.pcall('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)
 if first.err then
@@ -95,7 +104,7 @@ if first.err then
   first = {}
 end
 local id = first[1] and string.match(first[1][1], '^%d+') or '0'
-return { gen, redis.call('HGET', KEYS[1], 'seq'), id, patternsAfter(known), now() }`);
+return { gen, redis.call('HGET', KEYS[1], 'seq'), id, patternsAfter(known), t }`);
 
 /** The append is the first write of a script: a full server refuses only the first one, and takes all that follow it. */
 const RECORD = `
