@@ -7,6 +7,7 @@ import { createClient, RESP_TYPES } from 'redis';
 import { CacheManager } from '../library.mjs';
 import { atMost, row, withheld } from '../row.mjs';
 import { race } from '../race.mjs';
+import { startServer } from '../servers.mjs';
 import { redisLog } from './redis-log.mjs';
 import { keys, oneKilobyte, scattered } from '../values.mjs';
 
@@ -17,15 +18,18 @@ const KEYS = keys(COUNT, 'document');
 const PREFIX = `bench-${process.pid}`;
 const keyAt = (index) => KEYS[scattered(index, COUNT)];
 
-/** Hits in Redis: 1 KB values, memory too small to answer, 32 at a time; they need REDIS_URL. Then the shared log. */
+/** Hits in Redis: 1 KB values, memory too small to answer, 32 at a time. Then the shared log. */
 export async function redis(scratch) {
   return [await hit(scratch), await redisLog(scratch)].flat();
 }
 
 async function hit(scratch) {
-  const url = process.env.REDIS_URL;
+  const url = process.env.REDIS_URL ?? (await startServer(scratch))?.url;
   const title = 'L4 hit, 1 KB value, 32 at a time';
-  if (url === undefined) return row(title, 'ns', new Map(), [withheld('a bare client GET', 'REDIS_URL is not set')]);
+  if (url === undefined)
+    return row(title, 'ns', new Map(), [
+      withheld('a bare client GET', 'redis-server is not on PATH, and REDIS_URL is not set'),
+    ]);
   const l4 = await ours(scratch, url);
   const bare = await bareGet(scratch, url);
   const took = await race([l4, bare, await bentoRedis(scratch, url), await keyvRedis(scratch, url)]);
