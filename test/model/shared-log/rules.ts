@@ -1,6 +1,7 @@
 import type { Scene } from './actions.js';
 import type { Edit, Omission } from '../harness/model.js';
 import type { SceneName } from './scenes.js';
+import { SCRIPTS } from './scripts.js';
 
 const scripts = 'lib/redis/shared-log/scripts.ts';
 const subscriber = 'lib/redis/shared-log/subscriber.ts';
@@ -36,7 +37,7 @@ const omit = (
   scene: SceneName,
   focus: Partial<Scene>,
   ...edits: Edit[]
-): Omission<Scene> => ({ rule, out, scene, focus, edits });
+): Omission<Scene> => ({ rule, out, scene, focus, edits, script: SCRIPTS[out] });
 
 const fewPositions: Edit = [publisher, 'POSITIONS_ON_SERVER = 100_000', 'POSITIONS_ON_SERVER = 2'];
 const fewPatterns: Edit = [applied, 'PATTERNS_ON_SERVER = 256', 'PATTERNS_ON_SERVER = 2'];
