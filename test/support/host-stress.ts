@@ -27,7 +27,8 @@ export interface HostStressSeen {
  * workers: every answer must be the newest. Computations of older values go on meanwhile. Workers are killed and stopped at
  * random, and garbage is appended to the log. It prints what it has seen.
  *
- * Arguments: directory, workers, gets, kills, stops, seed, and `apart` for workers that are in a PID namespace each.
+ * Arguments: directory, workers, gets, kills, stops, seed; `apart` for workers that are in a PID namespace each, else nothing; and
+ * the address of a server that they share as well.
  */
 export const HOST_STRESS = `
 import { fork } from 'node:child_process';
@@ -35,9 +36,10 @@ import { appendFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { CacheManager } from './lib/app/cache-app.js';
-const [directory, workers, gets, kills, stops, seed, place] = process.argv.slice(process.send === undefined ? 2 : 3);
+const [directory, workers, gets, kills, stops, seed, place, url] = process.argv.slice(process.send === undefined ? 2 : 3);
 const lanes = { standard: { l1: { maxEntries: 6 } } };
 const settings = { directory, lanes, logger: false, storage: { minFreeBytes: 0, sweepEvery: false } };
+if (url) settings.distributed = { url, prefix: 'stress' };
 const HANGS_AFTER_MS = 60_000;
 
 async function work() {
