@@ -34,7 +34,8 @@ export class KeySpace {
     this.keys = `${this.root}:keys`;
     this.tags = `${this.root}:tags`;
     this.patterns = `${this.root}:patterns`;
-    this.released = `${this.root}:released`;
+    // The name that release 0.1.0 uses, which may run beside this one.
+    this.released = `${this.root}:landed`;
     this.instances = `${this.root}:instances`;
   }
 

@@ -229,8 +229,8 @@ describeWithRedis(
       const told: string[] = [];
       cache.events.on('tier', ({ tier, state }) => told.push(`${tier} ${state}`));
       const on = turned(cache, 'on');
-      await admin.del(`{${prefix}}:released`);
-      await admin.set(`{${prefix}}:released`, 'a text');
+      await admin.del(`{${prefix}}:landed`);
+      await admin.set(`{${prefix}}:landed`, 'a text');
       await on;
       expect(told).toEqual(['l4 off', 'l4 on']);
       await admin.set(`{${prefix}}:lease:standard:k`, 'of nobody');

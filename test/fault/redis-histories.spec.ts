@@ -41,7 +41,7 @@ class OneServer extends Disaster {
     const admin = createClient({ url: this.server.url });
     admin.on('error', () => undefined);
     await admin.connect();
-    const log = ['meta', 'stream', 'keys', 'tags', 'patterns', 'released'].map((name) => `{${this.prefix}}:${name}`);
+    const log = ['meta', 'stream', 'keys', 'tags', 'patterns', 'landed'].map((name) => `{${this.prefix}}:${name}`);
     const deeds: readonly (readonly string[])[] = [
       ['FLUSHALL'],
       ['SCRIPT', 'FLUSH'],
