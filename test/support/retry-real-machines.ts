@@ -6,8 +6,8 @@ import { basename } from 'node:path';
 const REAL_MACHINES =
   /from '(\.\.\/support\/(child-process|fault-child|redis-server|redis-cluster|nginx|browser|dashboard)\.js|node:(child_process|cluster|worker_threads))'/;
 const FOLDERS = /[\\/]test[\\/](contract|fault|e2e|concurrency|regressions)[\\/]/;
-/** They judge histories, checkpoints and steps. A stale read, or a lost state, has happened, and does not go away. */
-const ONE_TRY = /histories|stress|checkpoint|steps?[.-]|workflow|kill|leases-after|resent-saves|redis-listings/;
+/** They judge histories, checkpoints and steps. A stale read, a lost state or a crash has happened, and does not go away. */
+const ONE_TRY = /histories|stress|filling|checkpoint|steps?[.-]|workflow|kill|leases-after|resent-saves|redis-listings/;
 
 /**
  * Real servers and processes have deadlines of a quarter of a second, which a machine that is busy with other suites

@@ -2,9 +2,9 @@ import { isSoonRead, fingerprintOf, sinceClosed, CrashMarkers } from './crash-ma
 import { type Durability, StorageFault, isErrno, toFault } from '../environment.js';
 import { probe, probeCopy, type ProbeOutcome } from './probe.js';
 import { FreeSpaceLimit } from './free-space.js';
+import { META_BYTES, META_PAGES, type Meta, parseMeta } from './meta-pages.js';
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { endianness } from 'node:os';
 
 /** Why a directory is set aside. */
 export class CorruptError extends Error {}
@@ -108,38 +108,6 @@ export type Preflight =
   | { readonly state: 'fresh' }
   | { readonly state: 'sound' }
   | { readonly state: 'suspect' | 'unsound'; readonly cause: string };
-
-const MAGIC = 0xbeefc0de;
-const DATA_VERSION = 2;
-const META_BYTES = 192;
-const META_PAGES = 2n;
-const MIN_PAGE = 512;
-const MAX_PAGE = 65_536;
-/** Offsets within a meta page, behind its 24 bytes of page header. */
-const AT = { flags: 18, magic: 24, version: 28, pageSize: 48, lastPage: 144, transaction: 152 } as const;
-
-interface Meta {
-  readonly pageSize: number;
-  readonly lastPage: bigint;
-  readonly transaction: bigint;
-}
-
-const META_FLAG = 0x08;
-const littleEndian = endianness() === 'LE';
-
-const parseMeta = (bytes: DataView): Meta | undefined => {
-  if (bytes.getUint32(AT.magic, littleEndian) !== MAGIC) return undefined;
-  if ((bytes.getUint16(AT.flags, littleEndian) & META_FLAG) === 0) return undefined;
-  // the upper half of the word is a flag of lmdb-js's own
-  if ((bytes.getUint32(AT.version, littleEndian) & 0xffff) !== DATA_VERSION) return undefined;
-  const pageSize = bytes.getUint32(AT.pageSize, littleEndian);
-  if (pageSize < MIN_PAGE || pageSize > MAX_PAGE || (pageSize & (pageSize - 1)) !== 0) return undefined;
-  return {
-    pageSize,
-    lastPage: bytes.getBigUint64(AT.lastPage, littleEndian),
-    transaction: bytes.getBigUint64(AT.transaction, littleEndian),
-  };
-};
 
 const readMeta = async (file: FileHandle, position: number): Promise<Meta | undefined> => {
   const bytes = new Uint8Array(META_BYTES);

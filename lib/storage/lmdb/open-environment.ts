@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
-import { stat, writeFile } from 'node:fs/promises';
+import { rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import { forgetStamp, stampClosed, CrashMarkers } from './crash-markers.js';
@@ -11,6 +11,7 @@ import { ensurePrivateDirectory, syncDirectory } from '../files/private-director
 import { quarantine } from '../files/quarantine.js';
 import { checkIntegrity, CorruptError } from './integrity-check.js';
 import { FreeSpaceLimit } from './free-space.js';
+import { emptyDataFile } from './meta-pages.js';
 
 export interface OpenEnvironmentOptions extends LmdbEnvironmentOptions {
   /**
@@ -51,9 +52,11 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   await ensurePrivateDirectory(directory);
   requireUnopened(directory);
   const trust = await checkIntegrity(options);
-  const isNew = !(await isComplete(directory));
+  const hasData = await hasContent(join(directory, 'data.mdb'));
+  const isNew = !hasData || !(await hasContent(join(directory, 'lock.mdb')));
   if (isNew) new FreeSpaceLimit(directory, options.minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
   await fillLockFile(directory);
+  if (!hasData) await createDataFile(directory);
   let marker = await CrashMarkers.leave(directory);
   await forgetStamp(directory);
   const root = await openRoot(options, marker);
@@ -107,17 +110,26 @@ const nameDurably = async (directory: string): Promise<void> => {
   }
 };
 
-/** Whether opening writes no new page: on a full disk that would end the process. */
-const isComplete = async (directory: string): Promise<boolean> => {
-  const sizes = await Promise.all(
-    ['data.mdb', 'lock.mdb'].map((name) =>
-      stat(join(directory, name)).then(
-        ({ size }) => size,
-        () => 0,
-      ),
-    ),
+const hasContent = (path: string): Promise<boolean> =>
+  stat(path).then(
+    ({ size }) => size > 0,
+    () => false,
   );
-  return sizes.every((size) => size > 0);
+
+/**
+ * Writes a data file without tables, so that LMDB finds one. LMDB ends the process if the volume is full while it creates its
+ * file, and another process may take the room that was there a moment before.
+ */
+const createDataFile = async (directory: string): Promise<void> => {
+  const path = join(directory, 'data.mdb');
+  const unfinished = `${path}.new`;
+  try {
+    await writeFile(unfinished, emptyDataFile(), { mode: 0o600 });
+    await rename(unfinished, path);
+  } catch (error) {
+    await rm(unfinished, { force: true }).catch(() => undefined);
+    throw toFault(error, `creating ${path}`);
+  }
 };
 
 /**
