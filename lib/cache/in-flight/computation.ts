@@ -55,11 +55,11 @@ export class Flight extends Computation {
   missed: readonly TierName[] | undefined;
   /** A tier may hold a value that is older than the result. */
   mayHaveOlder = false;
-  /** The tiers were asked again after the turn of another process. */
+  /** In lanes that share computations with other processes, once it has asked for a turn. */
   hasWaitedForTurn = false;
   /** The key was invalidated while the tiers were asked, and they were asked again. */
   hasSearchedAgain = false;
-  /** In lanes that share computations with other processes, while it computes. */
+  /** In such lanes, from when it may compute until it ends. */
   turn: Turn | undefined;
   stale: StaleCopy | undefined;
   /** Called when the computation ends, if it was given up before. */

@@ -219,8 +219,8 @@ export class InFlight {
     if (stale !== undefined) this.waiters.staleFound(flight);
     if (flight.stale !== undefined && this.staleServing.isBackingOff(flight.key))
       this.serveStaleOrCompute(flight, guard);
-    else if (turns === undefined) void this.compute(flight, guard);
-    else void this.computeInTurn(flight, guard, turns);
+    else if (turns === undefined || flight.turn !== undefined) void this.compute(flight, guard);
+    else void this.takeTurn(flight, guard, turns);
   }
 
   /** A tier had it: promotes it, and answers all who wait. */
@@ -247,18 +247,19 @@ export class InFlight {
     });
   }
 
-  /** Processes compute the key one at a time. After the turn of another process the tiers are searched again. */
-  private async computeInTurn(flight: Flight, guard: InvalidationGuard, turns: Turns): Promise<void> {
+  /** Processes compute the key one at a time. Another one may have stored it since the tiers were asked, so they are asked again. */
+  private async takeTurn(flight: Flight, guard: InvalidationGuard, turns: Turns): Promise<void> {
     const { lane, shared } = this.context;
     const taken = turns.take(lane, flight.key);
     const turn = await (shared.tracing === undefined ? taken : shared.tracing.wait('for a turn', lane, taken));
     flight.hasWaitedForTurn = true;
-    if (!flight.isAbandoned) {
-      if (turn === 'ended' && !guard.isInvalidated) return this.follow(flight, guard, this.searchFor(flight));
-      if (turn !== 'ended') flight.turn = turn;
-      await this.compute(flight, guard);
+    if (flight.isAbandoned) {
+      if (turn !== 'ended') turn.end();
+      return;
     }
-    if (turn !== 'ended') turn.end();
+    if (turn !== 'ended') flight.turn = turn;
+    if (guard.isInvalidated) await this.compute(flight, guard);
+    else this.follow(flight, guard, this.searchFor(flight));
   }
 
   private async compute(flight: Flight, guard: InvalidationGuard): Promise<void> {
@@ -365,6 +366,7 @@ export class InFlight {
   private end(flight: Flight, guard: InvalidationGuard): void {
     const { key } = flight;
     this.context.shared.log.close(guard);
+    flight.turn?.end();
     flight.cancelLimits();
     this.open.delete(flight);
     const others = this.runningOf(key).filter((other) => other !== flight);
