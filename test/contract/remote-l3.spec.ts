@@ -159,14 +159,18 @@ describe('a process beside the owner of L3', () => {
   it('lists the entries that the owner has in L3, once each, without counting that as use', async () => {
     await owner.manager().setMany(Array.from({ length: 600 }, (_, n) => [`of the owner:${n}`, n]));
     await owner.manager().flush();
-    await other.manager().get('of the owner:7');
+    // An answer that comes too late is a miss.
+    for (let tries = 0; (await other.manager().get('of the owner:7')) === undefined; tries++)
+      expect(tries).toBeLessThan(100);
+    await other.manager().flush();
     const listed: (readonly [string, readonly string[]])[] = [];
     for await (const { key, tiers } of other.manager().entries('of the owner:*')) listed.push([key, tiers]);
     expect(listed).toHaveLength(600);
     expect(new Map(listed).get('of the owner:7')).toEqual(['l1', 'l2', 'l3']);
     expect(new Map(listed).get('of the owner:8')).toEqual(['l3']);
     const uses = new Map(owner.tiers.l3.rows?.('standard', Infinity, 600)?.map((row) => [row.key, row.accessCount]));
-    expect([uses.get('of the owner:8'), uses.get('of the owner:7')]).toEqual([0, 1]);
+    expect(uses.get('of the owner:8')).toBe(0);
+    expect(uses.get('of the owner:7')).toBeGreaterThan(0);
   });
 
   it('explains and lists what counts now, without another call before', async () => {
