@@ -29,11 +29,11 @@ export async function diskHit(scratch) {
 function barsOf(tier, own, took) {
   const sqlite = took.get('cache-manager + @keyv/sqlite');
   return [
-    atMost(own, took.get('lmdb get'), 2.5, `raw lmdb get (${tier})`),
-    fasterThan(own, took.get('bentocache file'), 30, `bentocache's file driver (${tier})`),
+    atMost(own, took.get('lmdb get'), 2, `raw lmdb get (${tier})`),
+    fasterThan(own, took.get('bentocache file'), 25, `bentocache's file driver (${tier})`),
     sqlite === undefined
       ? withheld(`cache-manager + @keyv/sqlite (${tier})`, 'its native part could not be installed here')
-      : fasterThan(own, sqlite, 20, `cache-manager + @keyv/sqlite (${tier})`),
+      : fasterThan(own, sqlite, 15, `cache-manager + @keyv/sqlite (${tier})`),
   ];
 }
 
