@@ -6,9 +6,22 @@ interface Heard {
   readonly by: string;
   /** How much more often the host's log had it than the server's. */
   ahead: number;
-  /** Carried out when the server's log had it first. */
-  readonly work: Promise<unknown>[];
+  /** What was carried out when the server's log had it first. */
+  work: readonly { readonly done: Promise<unknown>; readonly until: number }[];
 }
+
+/** A record that one of the logs has. `now`: of the monotonic clock, in ms. */
+interface Hearing {
+  readonly record: SharedRecord;
+  readonly by: string;
+  readonly now: number;
+}
+
+/**
+ * The log of the directory has a record within this time after the server, or never: the server has a record twice when the
+ * answer to its author was lost. The second one must not stand for a later record of the same subject.
+ */
+const PAIRED_WITHIN_MS = 1_000;
 
 /** The author of a record that a later process publishes for one that ended. */
 const NO_AUTHOR = 'nobody';
@@ -34,31 +47,41 @@ export class HostRecords {
   }
 
   /** The log of the directory has a record. Returns what carried it out already, or undefined if it is to be followed. */
-  onHost(record: SharedRecord, by: string): Promise<unknown> | undefined {
-    const heard = this.of(record, by);
+  onHost(hearing: Hearing): Promise<unknown> | undefined {
+    const heard = this.of(hearing);
     this.count(heard, 1);
-    return heard.work.shift();
+    const [first, ...others] = heard.work;
+    heard.work = others;
+    return first?.done;
   }
 
   /** The server's log has a record. Whether it is to be followed. `follow` is called if so. */
-  onServer(record: SharedRecord, by: string, follow: () => Promise<unknown>): boolean {
+  onServer(hearing: Hearing, follow: () => Promise<unknown>): boolean {
+    const { record, by, now } = hearing;
     if (by === NO_AUTHOR) this.published(record);
     if (record.kind === 'all' && record.lane === null) this.published(undefined);
-    const heard = this.of(record, by);
+    const heard = this.of(hearing);
     const isFirst = heard.ahead <= 0;
     this.count(heard, -1);
-    if (isFirst) heard.work.push(follow());
+    if (isFirst) heard.work = [...heard.work, { done: follow(), until: now + PAIRED_WITHIN_MS }];
     return isFirst;
   }
 
-  private of(record: SharedRecord, by: string): Heard {
+  private of({ record, by, now }: Hearing): Heard {
     const name = nameOf(record, by);
     const before = this.heard.get(name);
-    if (before !== undefined) return before;
+    if (before !== undefined) this.forgetUnpaired(before, now);
+    if (before !== undefined && this.heard.has(name)) return before;
     const heard: Heard = { record, by, ahead: 0, work: [] };
     this.heard.set(name, heard);
     if (this.heard.size > REMEMBERED + this.missing) this.forgetOne();
     return heard;
+  }
+
+  private forgetUnpaired(heard: Heard, now: number): void {
+    const { length } = heard.work;
+    heard.work = heard.work.filter(({ until }) => now < until);
+    for (let gone = length - heard.work.length; gone > 0; gone--) this.count(heard, 1);
   }
 
   private count(heard: Heard, more: 1 | -1): void {

@@ -112,7 +112,7 @@ export class RedisSharedLog implements SharedLog {
 
   heardOnHost(record: SharedRecord, by: string): Promise<unknown> | undefined {
     if (record.lane !== null && !this.options.lanes.has(record.lane)) return undefined;
-    return this.outgoing.ofHost.onHost(record, by);
+    return this.outgoing.ofHost.onHost({ record, by, now: this.options.clock.monotonic() });
   }
 
   /** The server has a record of this process that was not followed yet. */

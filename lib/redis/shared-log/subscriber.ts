@@ -175,7 +175,7 @@ export class LogSubscriber {
 
   /** Reads once, together with a handshake if the last one is too old. Resolves to the number of records. */
   private async poll(connection: Connection, idleMs: number): Promise<number> {
-    const { cursors, keys, clock, log, leases } = this.options;
+    const { cursors, keys, clock, log, leases, applied } = this.options;
     const before = cursors.current;
     if (before === undefined) throw new Error('the log has not been met');
     const beganAt = clock.monotonic();
@@ -199,6 +199,8 @@ export class LogSubscriber {
       await this.beginGeneration(connection, handshake);
       return 0;
     }
+    // What is skipped may be a pattern.
+    if (handshake !== undefined) applied.patterns.learnAll(handshake.patterns);
     const wasWhole = records.every((one) => this.take(one, handshake));
     const isQuiet = records.length + released.length === 0;
     if (handshake !== undefined) {
@@ -261,13 +263,14 @@ export class LogSubscriber {
   }
 
   private apply({ record, by }: Pick<OutgoingRecord, 'record' | 'by'>, cursor: LogCursor): void {
-    const { cursors, follower, position, log, applied } = this.options;
+    const { cursors, follower, position, log, applied, clock } = this.options;
+    const now = clock.monotonic();
     const follow = (): Promise<void> => {
       const work = follower.follow(record);
       this.settle(work);
       return work;
     };
-    if (by === log.by || !log.outgoing.ofHost.onServer(record, by, follow)) follower.pass();
+    if (by === log.by || !log.outgoing.ofHost.onServer({ record, by, now }, follow)) follower.pass();
     applied.apply(record, cursor.sequence);
     log.recent.add({ position: cursor.sequence }, { ...record, by });
     if (record.kind === 'pattern') applied.patterns.learn(memberOf(record), cursor.sequence);
