@@ -99,6 +99,7 @@ export class LeasedTurns implements Turns {
 /** A lease that this process holds, and extends until the turn ends. */
 class LeasedTurn implements Turn {
   private isLost = false;
+  private hasEnded = false;
   /** Until then nobody else can have it, also if this process was stopped meanwhile. */
   private heldUntil: number;
   private cancel: () => void = () => undefined;
@@ -114,11 +115,13 @@ class LeasedTurn implements Turn {
   }
 
   async isHeld(): Promise<boolean> {
-    if (!this.isLost && this.options.clock.monotonic() >= this.heldUntil) await this.extend();
-    return !this.isLost;
+    if (!this.hasEnded && !this.isLost && this.options.clock.monotonic() >= this.heldUntil) await this.extend();
+    return !this.hasEnded && !this.isLost;
   }
 
   end(): void {
+    if (this.hasEnded) return;
+    this.hasEnded = true;
     this.cancel();
     void this.release();
   }

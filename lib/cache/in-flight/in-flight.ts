@@ -285,7 +285,8 @@ export class InFlight {
     }
     const computeMs = cost?.end() ?? shared.clock.monotonic() - startedAt;
     this.ended(flight, { outcome: 'ok', ms: computeMs });
-    if (flight.turn !== undefined && !(await flight.turn.isHeld())) ctx.refusal ??= TURN_LOST;
+    // One that was given up has ended its turn.
+    if (!flight.isAbandoned && flight.turn !== undefined && !(await flight.turn.isHeld())) ctx.refusal ??= TURN_LOST;
     if (flight.isAbandoned) refuse(this.context, flight.key, GIVEN_UP);
     else this.computed(flight, guard, { value, ctx, computeMs });
   }
