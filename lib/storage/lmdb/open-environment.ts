@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { type BigIntStats, readFileSync, statSync } from 'node:fs';
 import { rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
@@ -226,11 +226,20 @@ const nameOf = ({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): s
  */
 const lockHolder = (directory: string): number | undefined => {
   if (process.platform !== 'linux') return undefined;
-  const file = statSync(join(directory, 'lock.mdb'), { bigint: true, throwIfNoEntry: false });
+  const file = lockFileOf(directory);
   if (file === undefined) return undefined;
   const name = nameOf(file);
   for (const [, pid, locked] of locksOfSystem().matchAll(LOCK)) if (locked === name) return Number(pid);
   return undefined;
+};
+
+/** What it cannot look at, opening the directory reports. */
+const lockFileOf = (directory: string): BigIntStats | undefined => {
+  try {
+    return statSync(join(directory, 'lock.mdb'), { bigint: true, throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
 };
 
 const locksOfSystem = (): string => {
