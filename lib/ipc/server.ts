@@ -101,6 +101,7 @@ class ClientConnection {
   private readonly cancelled = new Set<number>();
   private isGreeted = false;
   private isEnding = false;
+  private draining: Promise<void> | undefined;
 
   constructor(
     private readonly socket: Socket,
@@ -193,12 +194,17 @@ class ClientConnection {
   private async send(response: Response): Promise<void> {
     if (this.socket.destroyed) return;
     const takesMore = writeFrame(this.socket, encodeMessage(response));
-    if (takesMore) return;
+    if (!takesMore) await (this.draining ??= this.drain());
+  }
+
+  /** One wait for all answers of the connection. */
+  private async drain(): Promise<void> {
     const gone = new AbortController();
     const leave = (): void => gone.abort();
     this.socket.once('close', leave);
     await once(this.socket, 'drain', { signal: gone.signal }).catch(() => undefined);
     this.socket.removeListener('close', leave);
+    this.draining = undefined;
   }
 }
 
