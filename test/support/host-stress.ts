@@ -49,13 +49,20 @@ async function work() {
     return n;
   };
   const get = ({ key, n, tags, ms }) => cache.getOrSet(key, ms > 0 ? slowly(n, ms) : () => n, { tags });
+  const begun = new Set();
   const calls = {
     get,
     twice: (asked) => get(asked).then(() => get(asked)),
     forced: ({ key, n, tags, ms }) => cache.getOrSet(key, slowly(n, ms), { tags, forceFresh: true }),
-    /** An older value, which is computed while the key is changed. */
+    /**
+     * An older value, which is computed while the key is changed. One at a time: another one waits for the first, and its
+     * computation may start after the change, so that its value counts.
+     */
     begin: ({ key, n, tags, ms }) => {
-      cache.getOrSet(key, slowly(n, ms), { tags, forceFresh: true }).catch(() => undefined);
+      if (begun.has(key)) return;
+      begun.add(key);
+      const ended = () => void begun.delete(key);
+      cache.getOrSet(key, slowly(n, ms), { tags, forceFresh: true }).then(ended, ended);
     },
     set: ({ key, n, tags }) => cache.set(key, n, { tags }),
     key: ({ key }) => cache.invalidate(key),

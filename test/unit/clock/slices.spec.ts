@@ -40,7 +40,7 @@ describe('slices', () => {
 
   it('begin in the step of the call', () => {
     const begun: number[] = [];
-    void inSlices(systemClock, numbers(3), async (n) => begun.push(n));
+    void inSlices(standing().clock, numbers(3), async (n) => begun.push(n));
     expect(begun).toEqual([0, 1, 2]);
   });
 
