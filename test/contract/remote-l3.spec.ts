@@ -159,9 +159,8 @@ describe('a process beside the owner of L3', () => {
   it('lists the entries that the owner has in L3, once each, without counting that as use', async () => {
     await owner.manager().setMany(Array.from({ length: 600 }, (_, n) => [`of the owner:${n}`, n]));
     await owner.manager().flush();
-    // An answer that comes too late is a miss.
-    for (let tries = 0; (await other.manager().get('of the owner:7')) === undefined; tries++)
-      expect(tries).toBeLessThan(100);
+    // After an answer that came too late, the owner is not asked for a moment.
+    while ((await other.manager().get('of the owner:7')) === undefined) await new Promise((next) => setImmediate(next));
     await other.manager().flush();
     const listed: (readonly [string, readonly string[]])[] = [];
     for await (const { key, tiers } of other.manager().entries('of the owner:*')) listed.push([key, tiers]);
