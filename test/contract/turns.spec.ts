@@ -244,6 +244,17 @@ describe.each(['server', 'owner of the directory'])('turns from the %s', (kind) 
     await hall.settle();
   });
 
+  it('stay ended, also for a holder that asks about them later', async () => {
+    const [one, other] = [await join(), await join()];
+    const mine = taken(await take(one));
+    mine.end();
+    await hall.settle();
+    await pass(5_000);
+    expect(await isHeld(mine)).toBe(false);
+    taken(await take(other)).end();
+    await hall.settle();
+  });
+
   it("are everybody's while nobody can be asked, and what is computed then may be stored", async () => {
     const [one, other] = [await join(), await join()];
     const mine = taken(await take(one));
