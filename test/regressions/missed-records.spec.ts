@@ -35,6 +35,19 @@ describe('records that an instance cannot have', () => {
     expect(one.app.manager().getMetrics().l4.state).toBe('on');
   });
 
+  it('and are a pattern leave nothing that it names to be read from the server', async () => {
+    pair.held.add(pair.networks[0]);
+    await pair.during(other.app.manager().invalidateByPattern('k*'));
+    await pair.during(other.app.manager().invalidate('another'));
+    pair.server.trim('{p}:stream', 1);
+    pair.held.clear();
+    await pair.pass(100);
+    await pair.during(other.app.manager().invalidateByPattern('z*'));
+    await pair.pass(1_000);
+    expect(one.app.manager().getMetrics().l4.state).toBe('on');
+    expect(await held('k')).toBeUndefined();
+  });
+
   it('drop its entries when a server without them took over, whose log ends where it stopped', async () => {
     pair.networks[0].isDown = true;
     pair.networks[0].cut();
