@@ -29,7 +29,7 @@ describe('a record that comes by the log of the directory and by that of the ser
   });
 
   it('that the server has twice does not stand for a later one of its subject', () => {
-    records.onHost({ record: key('a'), by: 'one', now });
+    void records.onHost({ record: key('a'), by: 'one', now });
     for (const isFirst of [false, true])
       expect(records.onServer({ record: key('a'), by: 'one', now }, follow)).toBe(isFirst);
     now += 1_000;
