@@ -22,7 +22,7 @@ export class RemoteInvalidations implements LogFollower {
   follow(record: SharedRecord): Promise<void> {
     const { by } = record;
     const done =
-      by === undefined || this.source === 'server' ? undefined : this.shared.sharedLog?.heardOnHost(record, by);
+      by === undefined || this.source === 'server' ? undefined : this.shared.sharedLog?.receivedOnHost(record, by);
     if (done === undefined) return this.carryOut(record);
     this.pass();
     return done.then(() => undefined);

@@ -35,7 +35,7 @@ export interface SharedLog {
    * The log of the directory has a record that `by` publishes here as well. Returns what has carried it out if this log had
    * it first; else the record is to be followed now, and not when this log has it.
    */
-  heardOnHost(record: SharedRecord, by: string): Promise<unknown> | undefined;
+  receivedOnHost(record: SharedRecord, by: string): Promise<unknown> | undefined;
   /** This process has been disconnected for so long that nothing shared may be served. */
   readonly isStale: boolean;
   /**

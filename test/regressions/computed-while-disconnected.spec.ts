@@ -12,7 +12,7 @@ function instance(...below: readonly ModelTier[]) {
     publish: () => Promise.resolve(false),
     isStale: false,
     by: 'nobody else',
-    heardOnHost: () => undefined,
+    receivedOnHost: () => undefined,
     caughtUpUntil: Infinity,
     whenCaughtUp: () => Promise.resolve(),
     cursor: undefined,

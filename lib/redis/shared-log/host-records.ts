@@ -1,7 +1,7 @@
 import type { SharedRecord } from '../../invalidation/shared-log.js';
 
-/** What was heard of one subject of one author. */
-interface Heard {
+/** How the records of one subject by one author stand in the two logs. */
+interface RecordCount {
   readonly record: SharedRecord;
   readonly by: string;
   /** How much more often the host's log had it than the server's. */
@@ -11,7 +11,7 @@ interface Heard {
 }
 
 /** A record that one of the logs has. `now`: of the monotonic clock, in ms. */
-interface Hearing {
+interface ReceivedRecord {
   readonly record: SharedRecord;
   readonly by: string;
   readonly now: number;
@@ -36,77 +36,77 @@ const EVERYTHING: SharedRecord = Object.freeze({ kind: 'all', lane: null, subjec
  * it first. What only the host's log has is not on the server yet, so entries that it names are not read from there.
  */
 export class HostRecords {
-  private readonly heard = new Map<string, Heard>();
+  private readonly counts = new Map<string, RecordCount>();
   private missing = 0;
 
   /** What the server may serve although it was invalidated. */
   get unpublished(): readonly { readonly record: SharedRecord }[] {
     if (this.missing === 0) return [];
     if (this.missing > MOST_MISSING) return [{ record: EVERYTHING }];
-    return [...this.heard.values()].filter(({ ahead }) => ahead > 0);
+    return [...this.counts.values()].filter(({ ahead }) => ahead > 0);
   }
 
   /** The log of the directory has a record. Returns what carried it out already, or undefined if it is to be followed. */
-  onHost(hearing: Hearing): Promise<unknown> | undefined {
-    const heard = this.of(hearing);
-    this.count(heard, 1);
-    const [first, ...others] = heard.work;
-    heard.work = others;
+  onHost(received: ReceivedRecord): Promise<unknown> | undefined {
+    const count = this.countOf(received);
+    this.change(count, 1);
+    const [first, ...others] = count.work;
+    count.work = others;
     return first?.done;
   }
 
   /** The server's log has a record. Whether it is to be followed. `follow` is called if so. */
-  onServer(hearing: Hearing, follow: () => Promise<unknown>): boolean {
-    const { record, by, now } = hearing;
+  onServer(received: ReceivedRecord, follow: () => Promise<unknown>): boolean {
+    const { record, by, now } = received;
     if (by === NO_AUTHOR) this.published(record);
     if (record.kind === 'all' && record.lane === null) this.published(undefined);
-    const heard = this.of(hearing);
-    const isFirst = heard.ahead <= 0;
-    this.count(heard, -1);
-    if (isFirst) heard.work = [...heard.work, { done: follow(), until: now + PAIRED_WITHIN_MS }];
+    const count = this.countOf(received);
+    const isFirst = count.ahead <= 0;
+    this.change(count, -1);
+    if (isFirst) count.work = [...count.work, { done: follow(), until: now + PAIRED_WITHIN_MS }];
     return isFirst;
   }
 
-  private of({ record, by, now }: Hearing): Heard {
+  private countOf({ record, by, now }: ReceivedRecord): RecordCount {
     const name = nameOf(record, by);
-    const before = this.heard.get(name);
+    const before = this.counts.get(name);
     if (before !== undefined) this.forgetUnpaired(before, now);
-    if (before !== undefined && this.heard.has(name)) return before;
-    const heard: Heard = { record, by, ahead: 0, work: [] };
-    this.heard.set(name, heard);
-    if (this.heard.size > REMEMBERED + this.missing) this.forgetOne();
-    return heard;
+    if (before !== undefined && this.counts.has(name)) return before;
+    const count: RecordCount = { record, by, ahead: 0, work: [] };
+    this.counts.set(name, count);
+    if (this.counts.size > REMEMBERED + this.missing) this.forgetOne();
+    return count;
   }
 
-  private forgetUnpaired(heard: Heard, now: number): void {
-    const { length } = heard.work;
-    heard.work = heard.work.filter(({ until }) => now < until);
-    for (let gone = length - heard.work.length; gone > 0; gone--) this.count(heard, 1);
+  private forgetUnpaired(count: RecordCount, now: number): void {
+    const { length } = count.work;
+    count.work = count.work.filter(({ until }) => now < until);
+    for (let gone = length - count.work.length; gone > 0; gone--) this.change(count, 1);
   }
 
-  private count(heard: Heard, more: 1 | -1): void {
-    const wasMissing = heard.ahead > 0;
-    heard.ahead += more;
-    if (heard.ahead > 0 !== wasMissing) this.missing += wasMissing ? -1 : 1;
-    if (heard.ahead === 0) this.heard.delete(nameOf(heard.record, heard.by));
+  private change(count: RecordCount, more: 1 | -1): void {
+    const wasMissing = count.ahead > 0;
+    count.ahead += more;
+    if (count.ahead > 0 !== wasMissing) this.missing += wasMissing ? -1 : 1;
+    if (count.ahead === 0) this.counts.delete(nameOf(count.record, count.by));
   }
 
   /** The oldest that the server has. */
   private forgetOne(): void {
-    for (const [name, { ahead }] of this.heard) {
+    for (const [name, { ahead }] of this.counts) {
       if (ahead > 0) continue;
-      this.heard.delete(name);
+      this.counts.delete(name);
       return;
     }
   }
 
   /** The server has these records of whatever author, or all of them. */
   private published(record: SharedRecord | undefined): void {
-    for (const [name, heard] of this.heard) {
-      const { kind, lane, subject } = heard.record;
+    for (const [name, count] of this.counts) {
+      const { kind, lane, subject } = count.record;
       const isIt = record === undefined || (kind === record.kind && lane === record.lane && subject === record.subject);
-      if (heard.ahead <= 0 || !isIt) continue;
-      this.heard.delete(name);
+      if (count.ahead <= 0 || !isIt) continue;
+      this.counts.delete(name);
       this.missing--;
     }
   }

@@ -110,7 +110,7 @@ export class RedisSharedLog implements SharedLog {
     return this.recent.judge({ generation, position: sequence }, subject, this.by);
   }
 
-  heardOnHost(record: SharedRecord, by: string): Promise<unknown> | undefined {
+  receivedOnHost(record: SharedRecord, by: string): Promise<unknown> | undefined {
     if (record.lane !== null && !this.options.lanes.has(record.lane)) return undefined;
     return this.outgoing.ofHost.onHost({ record, by, now: this.options.clock.monotonic() });
   }

@@ -16,7 +16,7 @@ const appOn = (disks: readonly ModelDisk[]) => {
     publish: () => Promise.resolve(false),
     isStale: false,
     by: 'nobody else',
-    heardOnHost: () => undefined,
+    receivedOnHost: () => undefined,
     caughtUpUntil: Infinity,
     whenCaughtUp: () => Promise.resolve(),
     cursor: undefined,
