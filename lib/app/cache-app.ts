@@ -25,7 +25,7 @@ import { CheckpointCleanupTask, CleanupSchedule } from '../housekeeping/checkpoi
 import { Sweeper } from '../housekeeping/sweeper.js';
 import { InvalidationLog } from '../invalidation/invalidation-log.js';
 import { AppOperations } from '../operations/app-operations.js';
-import { appRecord, type AppRecord } from '../ipc/app-record.js';
+import { appRecord, type AppRecord, recordedCheckpoints } from '../ipc/app-record.js';
 import { EntryService } from '../ipc/entry-service.js';
 import { operationAnswers, type Operations } from '../operations/operations.js';
 import { type StartedApp, startedText } from '../events/event-texts.js';
@@ -565,13 +565,14 @@ async function checkpointUse(checkpoints: CheckpointService): Promise<ReadonlyMa
 /** What the app leaves in its directory for the command line. */
 function recordOf(context: AppContext, metrics: MetricsReport): AppRecord {
   const { options, lanes, defaultLane, clock } = context;
+  const [root, checkpoints] = [rootDirectory(options), checkpointsDirectory(options)];
   return appRecord({
     savedAt: new Date(clock.now()).toISOString(),
     pid: process.pid,
     defaultLane,
     version: options.version ?? '',
     policies: [...lanes.values()].map(({ policy }) => policy),
-    checkpoints: checkpointsDirectory(options),
+    checkpoints: root !== false && checkpoints !== false && recordedCheckpoints(root, checkpoints),
     retention: options.checkpoints === false ? { maxAgeDays: false } : retentionOf(options.checkpoints?.retention),
     metrics,
   });

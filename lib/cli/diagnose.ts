@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Finding } from '../errors/finding.js';
 import { isLaneCacheError } from '../errors/lane-cache.error.js';
-import { parseAppRecord } from '../ipc/app-record.js';
+import { checkpointsOf, parseAppRecord } from '../ipc/app-record.js';
 import { appFindings, soleMaxAgeDays } from '../operations/doctor.js';
 import { directoryFindings } from '../storage/directory/directory-findings.js';
 import { readStoredRecord } from '../storage/directory/cache-directory.js';
@@ -16,9 +16,9 @@ import { many, spanText, wrapped } from './texts.js';
 export async function diagnose(context: CommandContext): Promise<readonly Finding[]> {
   const directory = await findDirectory(context.options.directory);
   const record = parseAppRecord(await readStoredRecord(directory).catch(() => undefined));
-  const checkpoints = record === undefined || record.checkpoints === false ? undefined : record.checkpoints;
+  const checkpoints = record === undefined ? false : checkpointsOf(directory, record);
   const onDisk = (): Promise<readonly Finding[]> =>
-    directoryFindings(directory, checkpoints ?? join(directory, 'checkpoints'));
+    directoryFindings(directory, checkpoints || join(directory, 'checkpoints'));
   try {
     return await context.with(async (access) =>
       access.kind === 'live'

@@ -4,7 +4,7 @@ import type { CachePolicy, LanePolicyInput } from '../lanes/policy.js';
 import { noFaults } from '../events/faults.js';
 import type { LaneMetrics, TierMetrics } from '../events/lane-metrics.js';
 import type { MetricsReport } from '../metrics/lane-cache-metrics.js';
-import { parseAppRecord, type AppRecord } from '../ipc/app-record.js';
+import { checkpointsOf, parseAppRecord, type AppRecord } from '../ipc/app-record.js';
 import type { Operations } from '../operations/operations.js';
 import { readStoredRecord } from '../storage/directory/cache-directory.js';
 import type { AppAccess } from './app-access.js';
@@ -56,7 +56,8 @@ function usageOf({ state, reason, entries, sizeBytes }: TierMetrics): Partial<Ti
 function optionsFor(directory: string, record: AppRecord | undefined): LaneCacheOptions {
   const common = { directory, logger: false, storage: { sweepEvery: false } } as const;
   if (record === undefined) return common;
-  const { defaultLane, version, policies, checkpoints, retention } = record;
+  const { defaultLane, version, policies, retention } = record;
+  const checkpoints = checkpointsOf(directory, record);
   return {
     ...common,
     lane: defaultLane,

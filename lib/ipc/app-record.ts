@@ -1,3 +1,4 @@
+import { isAbsolute, relative, resolve } from 'node:path';
 import type { RetentionOptions } from '../checkpoints/retention.js';
 import type { IsoTime } from '../events/event-map.js';
 import type { CachePolicy } from '../lanes/policy.js';
@@ -14,7 +15,7 @@ export interface AppRecord {
   /** Of the app's data. */
   readonly version: string;
   readonly policies: readonly CachePolicy[];
-  /** Absolute; false keeps none. */
+  /** Within the directory as a path relative to it, so that a copy or a moved directory has its own; else absolute. False keeps none. */
   readonly checkpoints: string | false;
   readonly retention: RetentionOptions;
   readonly metrics: MetricsReport;
@@ -22,6 +23,17 @@ export interface AppRecord {
 
 export function appRecord(fields: Omit<AppRecord, 'format'>): AppRecord {
   return { format: FORMAT, ...fields };
+}
+
+/** How the record of an app in `directory` names its place of checkpoints. */
+export function recordedCheckpoints(directory: string, checkpoints: string): string {
+  const within = relative(directory, checkpoints);
+  return within.startsWith('..') || isAbsolute(within) ? checkpoints : within;
+}
+
+/** The place of checkpoints of the app whose record lies in `directory`. */
+export function checkpointsOf(directory: string, { checkpoints }: AppRecord): string | false {
+  return checkpoints !== false && resolve(directory, checkpoints);
 }
 
 /** Undefined if it is none, is damaged, or is of a format that this release does not know. */
