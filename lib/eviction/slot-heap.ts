@@ -32,6 +32,20 @@ export class SlotHeap implements SlotColumn {
     return this.priorities[slot] ?? 0;
   }
 
+  /** At most `limit` slots whose priority is at most `priority`, in no order. */
+  upTo(priority: number, limit: number): Slot[] {
+    const found: Slot[] = [];
+    // What is below a place has no lower priority.
+    const places = [0];
+    for (const place of places) {
+      if (found.length === limit) break;
+      if (place >= this.size || this.priorityOf(this.at(place)) > priority) continue;
+      found.push(this.at(place));
+      places.push(place * 2 + 1, place * 2 + 2);
+    }
+    return found;
+  }
+
   /** Adds the slot, or moves it to its new priority. */
   set(slot: Slot, priority: number): void {
     this.priorities[slot] = priority;

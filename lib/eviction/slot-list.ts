@@ -28,6 +28,15 @@ export class SlotList implements SlotColumn {
     return this.after[slot] ?? NONE;
   }
 
+  get last(): Slot {
+    return this.tail;
+  }
+
+  /** The one before it; `NONE` before the first. */
+  previous(slot: Slot): Slot {
+    return this.before[slot] ?? NONE;
+  }
+
   append(slot: Slot): void {
     this.before[slot] = this.tail;
     this.after[slot] = NONE;

@@ -10,7 +10,8 @@ import type { EntryBatch } from '../storage/entries/entry-batch.js';
 import { type EntryPlace, EntryStore, type RecordLookup } from '../storage/entries/entry-store.js';
 import type { QueuedChange } from '../storage/entries/write-queue.js';
 import { StorageFault, type Environment } from '../storage/environment.js';
-import type { LaneRules, EntryRow } from '../storage/entries/entry-tables.js';
+import { type EntryRow, SessionIndex } from '../storage/entries/entry-index.js';
+import type { LaneRules } from '../storage/entries/entry-tables.js';
 import { type EnvironmentSource, StoreSupervisor } from './store-supervisor.js';
 import {
   FoundRecord,
@@ -224,6 +225,11 @@ export abstract class StoredTier implements Tier {
     throw this.supervisor.offFault;
   }
 
+  /** Where the entries of the environment are found in memory. Undefined where the environment holds that too. */
+  protected indexOf(_environment: Environment): SessionIndex | undefined {
+    return undefined;
+  }
+
   /** Whether what the environment holds may be served. */
   protected abstract accepts(environment: Environment, store: EntryStore): boolean;
 
@@ -261,6 +267,7 @@ export abstract class StoredTier implements Tier {
     let isAdmitted = false;
     const store: EntryStore = new EntryStore({
       environment,
+      index: this.indexOf(environment),
       lanes: this.rules,
       clock: this.options.clock,
       now: () => this.options.life.now(),
@@ -393,6 +400,8 @@ function viewOf(tier: 'l2' | 'l3', row: EntryRow, now: number): EntryView {
  * ```
  */
 export class DiskTier extends StoredTier {
+  private indexed: { readonly environment: Environment; readonly index: SessionIndex } | undefined;
+
   /** Never rejects: a folder that cannot be opened turns the tier off, and is tried again. */
   static async open(source: EnvironmentSource, options: StoredTierOptions): Promise<DiskTier> {
     const tier = new DiskTier(options);
@@ -414,8 +423,14 @@ export class DiskTier extends StoredTier {
     return this.supervisor.empty();
   }
 
-  protected accepts(): boolean {
-    return true;
+  /** A store that failed has left its index to the next one of the same environment. */
+  protected override indexOf(environment: Environment): SessionIndex {
+    if (this.indexed?.environment !== environment) this.indexed = { environment, index: new SessionIndex() };
+    return this.indexed.index;
+  }
+
+  protected accepts(_environment: Environment, store: EntryStore): boolean {
+    return store.isIndexed;
   }
 
   protected begin(): void {

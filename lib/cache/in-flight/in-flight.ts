@@ -40,14 +40,14 @@ export class InFlight {
   /** The flights of a key that run. */
   private readonly running = new Map<string, readonly Flight[]>();
   private readonly open = new Set<Flight>();
-  private readonly abandoned: AbandonedComputations;
+  /** Made when the first computation is given up. */
+  private abandoned: AbandonedComputations | undefined;
 
   constructor(
     private readonly context: LaneContext,
     readonly older: OlderValues,
   ) {
     this.staleServing = new StaleServing(context);
-    this.abandoned = new AbandonedComputations(context);
     this.waiters = new Waiters(context, this.staleServing, {
       overdue: (flight) => this.withdraw(flight),
       abandon: (flight, error) => this.abandon(flight, error),
@@ -265,7 +265,7 @@ export class InFlight {
   private async compute(flight: Flight, guard: InvalidationGuard): Promise<void> {
     const { shared } = this.context;
     if (flight.stale !== undefined && !this.staleServing.stillCounts(flight)) flight.stale = undefined;
-    const fullBy = this.abandoned.fullBy(flight.key);
+    const fullBy = this.abandoned?.fullBy(flight.key);
     if (fullBy !== undefined) return this.refuseToCompute(flight, guard, fullBy.timeoutMs);
     const ctx = new FlightContext(this.context, flight);
     const startedAt = shared.clock.monotonic();
@@ -392,7 +392,10 @@ export class InFlight {
   /** Nobody waits any more. The late result is dropped, and the key's next caller opens another flight. */
   private abandon(flight: Flight, error: ComputeTimeoutError): void {
     const { guard, key } = flight;
-    if (flight.state.phase === 'computing') flight.endAbandoned = this.abandoned.add(key, error);
+    if (flight.state.phase === 'computing') {
+      this.abandoned ??= new AbandonedComputations(this.context);
+      flight.endAbandoned = this.abandoned.add(key, error);
+    }
     flight.abandon();
     countFlight(this.context, flight, { outcome: 'miss' });
     this.withdraw(flight);

@@ -1,10 +1,7 @@
 import { physicalKey } from '../../entries/key.js';
 import type { Keeper } from '../../eviction/lane-eviction.js';
+import type { EntryRow, IndexChange } from './entry-index.js';
 import {
-  encodeEntryRow,
-  encodeKey,
-  encodeSequence,
-  type EntryRow,
   type EntryTables,
   type StoredRecord,
   type LaneUsage,
@@ -15,10 +12,7 @@ import {
 import type { Table, TableKey, Transaction } from '../environment.js';
 
 /** An entry that changes with this batch: as it is stored, and as it will be. */
-interface Draft {
-  readonly physical: string;
-  readonly stored: EntryRow | undefined;
-  readonly row: EntryRow | undefined;
+interface Draft extends IndexChange {
   /** The bytes to store, if they are new. */
   readonly bytes: Uint8Array | undefined;
 }
@@ -67,7 +61,7 @@ export class EntryBatch {
   put(lane: string, record: StoredRecord, bytes: Uint8Array): void {
     const draft = this.draftOf(lane, record.key);
     const physical = draft?.physical ?? physicalKey(lane, record.key);
-    const stored = draft === undefined ? this.tables.indexed(lane, physical) : draft.stored;
+    const stored = draft === undefined ? this.tables.index.row(lane, physical) : draft.stored;
     const count = this.count(lane, draft === undefined ? stored : draft.row, bytes.length);
     const sequence = ++count.sequence;
     const { key, tags, birth, computeMs, expiresAt } = record;
@@ -133,8 +127,8 @@ export class EntryBatch {
   writeTo(transaction: Transaction): void {
     for (const [lane, drafts] of this.drafts) {
       for (const draft of drafts.values()) {
-        if (draft.stored !== undefined) this.dropOld(transaction, lane, draft.stored, draft);
-        if (draft.row !== undefined) this.putNew(transaction, lane, draft.row, draft);
+        this.writeRecord(transaction, lane, draft);
+        this.tables.index.write(transaction, lane, draft);
       }
     }
     for (const { table, key, value } of this.extra) {
@@ -144,27 +138,25 @@ export class EntryBatch {
     this.usage.writeTo(transaction, this.now);
   }
 
-  private dropOld(transaction: Transaction, lane: string, old: EntryRow, { physical, row }: Draft): void {
-    transaction.remove(this.tables.recency, [lane, old.sequence]);
-    if (row?.recordSequence !== old.recordSequence) {
-      transaction.remove(this.tables.expiry, [lane, finite(old.expiresAt), old.recordSequence]);
-      for (let index = 0; index < old.parts; index++)
-        transaction.remove(this.tables.parts, [lane, old.recordSequence, index]);
-    }
-    if (row === undefined) {
-      transaction.remove(this.tables.places, physical);
-      transaction.remove(this.tables.records, physical);
+  /** What was written is committed. */
+  committed(): void {
+    for (const [lane, drafts] of this.drafts) {
+      this.tables.index.committed(lane, drafts.values(), this.usage.of(lane).sequence);
     }
   }
 
-  private putNew(transaction: Transaction, lane: string, row: EntryRow, { physical, bytes }: Draft): void {
-    transaction.put(this.tables.places, physical, encodeSequence(row.sequence));
-    transaction.put(this.tables.recency, [lane, row.sequence], encodeEntryRow(row));
-    if (bytes === undefined) return;
-    transaction.put(this.tables.expiry, [lane, finite(row.expiresAt), row.recordSequence], encodeKey(row.key));
-    transaction.put(this.tables.records, physical, row.parts === 0 ? bytes : encodeReference(row));
+  private writeRecord(transaction: Transaction, lane: string, { physical, stored, row, bytes }: Draft): void {
+    const { records, parts } = this.tables;
+    if (stored !== undefined && stored.recordSequence !== row?.recordSequence) {
+      for (let index = 0; index < stored.parts; index++) {
+        transaction.remove(parts, [lane, stored.recordSequence, index]);
+      }
+      if (row === undefined) transaction.remove(records, physical);
+    }
+    if (row === undefined || bytes === undefined) return;
+    transaction.put(records, physical, row.parts === 0 ? bytes : encodeReference(row));
     for (let index = 0; index < row.parts; index++) {
-      transaction.put(this.tables.parts, [lane, row.recordSequence, index], part(bytes, index));
+      transaction.put(parts, [lane, row.recordSequence, index], part(bytes, index));
     }
   }
 
@@ -197,6 +189,3 @@ export class EntryBatch {
     return count;
   }
 }
-
-/** An order of times has no place for `Infinity`. */
-const finite = (time: number): number => Math.min(time, Number.MAX_SAFE_INTEGER);

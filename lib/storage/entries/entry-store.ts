@@ -3,7 +3,8 @@ import { physicalKey } from '../../entries/key.js';
 import type { Compression } from '../../entries/compression.js';
 import { compressRecord, decodeRecordAsync, RecordUnknown, type DecodedRecord } from '../../entries/record.js';
 import { EntryBatch } from './entry-batch.js';
-import { type EntryRow, EntryTables, type LaneRules, type StoredRecord, LaneUsage } from './entry-tables.js';
+import type { EntryRow, SessionIndex } from './entry-index.js';
+import { EntryTables, type LaneRules, type StoredRecord, LaneUsage } from './entry-tables.js';
 import { type Environment, StorageFault } from '../environment.js';
 import { LaneLimits, type EntryGone, RecencyLog } from './eviction.js';
 import { NoChange, WriteQueue, type QueuedChange } from './write-queue.js';
@@ -20,6 +21,8 @@ const MANY_ENTRIES = 65_536;
 
 export interface EntryStoreOptions {
   readonly environment: Environment;
+  /** Where entries end with the process: the index of what the environment holds. Absent: it is stored beside them. */
+  readonly index?: SessionIndex | undefined;
   /** The lanes that may be written. Entries of other lanes are only removed. */
   readonly lanes: ReadonlyMap<string, LaneRules>;
   readonly clock: Clock;
@@ -52,9 +55,9 @@ export class EntryStore {
 
   /** Throws `StorageFault` when the environment cannot be read. */
   constructor(private readonly options: EntryStoreOptions) {
-    this.tables = new EntryTables(options.environment);
+    this.tables = new EntryTables(options.environment, options.index);
     this.counts = new LaneUsage(this.tables.usage);
-    this.limits = new LaneLimits(this.tables, this.counts, options.evicted);
+    this.limits = new LaneLimits(this.tables.index, this.counts, options.evicted);
     for (const [lane, rules] of options.lanes) this.addLane(lane, rules);
     this.queue = new WriteQueue({
       clock: options.clock,
@@ -130,7 +133,7 @@ export class EntryStore {
     for (const key of keys) keeper?.removed(key);
     const removals: PendingChange[] = [];
     for (const key of keys) {
-      if (this.pending.latest(lane, key) === undefined && !this.tables.has(physicalKey(lane, key))) continue;
+      if (this.pending.latest(lane, key) === undefined && !this.tables.has(lane, physicalKey(lane, key))) continue;
       removals.push({ lane, key, bytes: undefined });
     }
     if (removals.length === 0) return 0;
@@ -162,7 +165,7 @@ export class EntryStore {
     let from = 0;
     await this.change({ isRemoval: true, standsAlone: true }, (batch) => {
       do {
-        const rows = this.tables.leastRecent(lane, from, SLICE_ENTRIES);
+        const rows = this.tables.index.leastRecent(lane, from, SLICE_ENTRIES);
         if (rows.length === 0) return false;
         for (const row of rows) {
           if (matches(row.key, row.tags) && batch.remove(lane, row.key)) removed++;
@@ -238,7 +241,7 @@ export class EntryStore {
   async *entries(lane: string, first = 0): AsyncGenerator<EntryRow> {
     const seen = new Set<string>();
     for (let from = first; ; await nextTurn()) {
-      const rows = this.tables.leastRecent(lane, from, SLICE_ENTRIES);
+      const rows = this.tables.index.leastRecent(lane, from, SLICE_ENTRIES);
       for (const row of rows) {
         if (seen.has(row.key)) continue;
         seen.add(row.key);
@@ -252,12 +255,18 @@ export class EntryStore {
 
   /** At most `limit` entries that were used before sequence `before`, the most recently used first. */
   mostRecent(lane: string, before: number, limit: number): readonly EntryRow[] {
-    return this.tables.mostRecent(lane, before, limit);
+    return this.tables.index.mostRecent(lane, before, limit);
   }
 
   usage(lane: string): { readonly entries: number; readonly sizeBytes: number } {
     const { entries, sizeBytes } = this.counts.of(lane);
     return { entries, sizeBytes };
+  }
+
+  /** Whether the index knows what is stored. It does not know a commit that was given up, and was made all the same. */
+  get isIndexed(): boolean {
+    const { index } = this.options;
+    return index === undefined || this.counts.lanes().every((lane) => index.agrees(lane, this.counts.of(lane)));
   }
 
   /** No entry is there, and none on its way. */
@@ -308,6 +317,7 @@ export class EntryStore {
     if (!usesFirst || this.recency.isEmpty) fill(batch);
     if (batch.isEmpty) await nextTurn();
     else await this.options.environment.commit((transaction) => batch.writeTo(transaction));
+    batch.committed();
   }
 
   private isSpent(): boolean {

@@ -1,42 +1,42 @@
 import type { Compression } from '../../entries/compression.js';
 import type { Keeper } from '../../eviction/lane-eviction.js';
-import { StorageFault, type Environment, type Table, type TableKey, type Transaction } from '../environment.js';
-
-/** Past every sequence and every time. */
-const END = Number.MAX_VALUE;
+import {
+  type EntryIndex,
+  bufferOf,
+  decodeSequence,
+  encodeSequence,
+  type EntryRow,
+  StoredIndex,
+} from './entry-index.js';
+import { StorageFault, type Environment, type Table, type Transaction } from '../environment.js';
 
 /**
  * The rows of entries in an environment. All rows of an entry change in one transaction, so none is ever out of step:
  * - `records`: physical key -> the record's bytes, or a reference to its parts
  * - `parts`: [lane, sequence, index] -> a part of a long record
- * - `places`: physical key -> sequence
- * - `recency`: [lane, sequence] -> the entry's row, the least recently used first
- * - `expiry`: [lane, expiresAt, sequence] -> the key
  * - `usage`: lane -> what it holds
  * - `eviction`: lane -> what its eviction goes on with after a restart
+ * - those of the index, unless it is in memory
  */
 export class EntryTables {
   readonly records: Table;
   readonly parts: Table;
-  readonly places: Table;
-  readonly recency: Table;
-  readonly expiry: Table;
   readonly usage: Table;
   readonly eviction: Table;
 
-  constructor(environment: Environment) {
+  constructor(
+    environment: Environment,
+    readonly index: EntryIndex = new StoredIndex(environment),
+  ) {
     this.records = environment.table('records');
     this.parts = environment.table('parts');
-    this.places = environment.table('places');
-    this.recency = environment.table('recency');
-    this.expiry = environment.table('expiry');
     this.usage = environment.table('usage');
     this.eviction = environment.table('eviction');
   }
 
   /** The record's bytes as they were stored. Throws `StorageFault` when a part of them is missing. */
   record(lane: string, physical: string): Uint8Array | undefined {
-    const row = this.records.get(physical);
+    const row = this.index.mayHave(lane, physical) ? this.records.get(physical) : undefined;
     const reference = row === undefined ? undefined : decodeReference(row);
     if (reference === undefined) return row;
     const parts: Uint8Array[] = [];
@@ -49,158 +49,17 @@ export class EntryTables {
   }
 
   /** Whether there is something that could be read. */
-  has(physical: string): boolean {
-    return this.records.get(physical) !== undefined;
+  has(lane: string, physical: string): boolean {
+    return this.index.mayHave(lane, physical) && this.records.get(physical) !== undefined;
   }
 
   /** What is known of the entry. Throws `StorageFault` when the tables contradict each other. */
   row(lane: string, physical: string): EntryRow | undefined {
-    const row = this.indexed(lane, physical);
-    if (row === undefined && this.has(physical))
+    const row = this.index.row(lane, physical);
+    if (row === undefined && this.has(lane, physical))
       throw new StorageFault('damaged', `the index of lane '${lane}' misses an entry that is there`);
     return row;
   }
-
-  /** Like `row`, for replacing the record: then it does not matter whether the index has a record. */
-  indexed(lane: string, physical: string): EntryRow | undefined {
-    const place = this.places.get(physical);
-    if (place === undefined) return undefined;
-    const sequence = decodeSequence(place);
-    const bytes = this.recency.get([lane, sequence]);
-    if (bytes === undefined) throw new StorageFault('damaged', `the index of lane '${lane}' misses row ${sequence}`);
-    return decodeRow(bytes, sequence);
-  }
-
-  /** At most `limit` rows from `fromSequence` on, the least recently used first. */
-  leastRecent(lane: string, fromSequence: number, limit: number): EntryRow[] {
-    const rows: EntryRow[] = [];
-    for (const { key, value } of this.recency.range({ start: [lane, fromSequence], end: [lane, END], limit })) {
-      rows.push(decodeRow(value, sequenceOf(key)));
-    }
-    return rows;
-  }
-
-  /** At most `limit` rows before `beforeSequence`, the most recently used first. */
-  mostRecent(lane: string, beforeSequence: number, limit: number): EntryRow[] {
-    const rows: EntryRow[] = [];
-    const start = [lane, Math.min(beforeSequence - 1, END)];
-    for (const { key, value } of this.recency.range({ start, end: [lane, -1], reverse: true, limit })) {
-      rows.push(decodeRow(value, sequenceOf(key)));
-    }
-    return rows;
-  }
-
-  /** At most `limit` keys of entries that ended by `now`, the longest dead first. */
-  expired(lane: string, now: number, limit: number): string[] {
-    const keys: string[] = [];
-    for (const { value } of this.expiry.range({ start: [lane], end: [lane, now, END], limit })) {
-      keys.push(decodeKey(value));
-    }
-    return keys;
-  }
-}
-
-function decodeRow(bytes: Uint8Array, sequence: number): EntryRow {
-  try {
-    return decodeEntryRow(bytes, sequence);
-  } catch (cause) {
-    throw new StorageFault('damaged', `row ${sequence} of the index cannot be read`, cause);
-  }
-}
-
-function sequenceOf(key: TableKey): number {
-  const sequence = typeof key === 'object' ? key[1] : undefined;
-  return typeof sequence === 'number' ? sequence : Number.NaN;
-}
-
-/** What the store knows of an entry without touching its bytes. */
-export interface EntryRow {
-  readonly key: string;
-  readonly tags: readonly string[];
-  /** Bytes of the record as stored, compressed if it was worth it. */
-  readonly sizeBytes: number;
-  /** Position in the invalidation log at which the computation started. */
-  readonly birth: number;
-  readonly computeMs: number;
-  /** Epoch ms at which the entry came into this store. */
-  readonly storedAt: number;
-  /** Epoch ms from which the record is of no use at all. */
-  readonly expiresAt: number;
-  /** Epoch ms at which a use was last noted. */
-  readonly touchedAt: number;
-  readonly accessCount: number;
-  /** The sequence at which the entry was stored. It names these bytes while they are stored. */
-  readonly recordSequence: number;
-  /** The sequence of its last use: its place in the order of recency. */
-  readonly sequence: number;
-  /** How many rows of the parts table hold the bytes; 0 when the entry's own row does. */
-  readonly parts: number;
-}
-
-const NUMBER_BYTES = 8;
-const HEADER_BYTES = 9 * NUMBER_BYTES;
-
-/** The row as stored under `[lane, sequence]`; the sequence itself is in the key. */
-export function encodeEntryRow(row: EntryRow): Uint8Array {
-  const text = JSON.stringify([row.key, ...row.tags]);
-  const bytes = Buffer.allocUnsafe(HEADER_BYTES + Buffer.byteLength(text));
-  let offset = bytes.writeDoubleLE(row.sizeBytes, 0);
-  offset = bytes.writeDoubleLE(row.birth, offset);
-  offset = bytes.writeDoubleLE(row.computeMs, offset);
-  offset = bytes.writeDoubleLE(row.storedAt, offset);
-  offset = bytes.writeDoubleLE(row.expiresAt, offset);
-  offset = bytes.writeDoubleLE(row.touchedAt, offset);
-  offset = bytes.writeDoubleLE(row.accessCount, offset);
-  offset = bytes.writeDoubleLE(row.recordSequence, offset);
-  offset = bytes.writeDoubleLE(row.parts, offset);
-  bytes.write(text, offset);
-  return bytes;
-}
-
-/** Throws on bytes that `encodeEntryRow` did not write. */
-function decodeEntryRow(bytes: Uint8Array, sequence: number): EntryRow {
-  const row = bufferOf(bytes);
-  const texts: string[] = JSON.parse(row.toString('utf8', HEADER_BYTES));
-  const key = texts.shift();
-  if (key === undefined) throw new RangeError('an index row without a key');
-  return {
-    key,
-    tags: texts,
-    sizeBytes: row.readDoubleLE(0),
-    birth: row.readDoubleLE(NUMBER_BYTES),
-    computeMs: row.readDoubleLE(2 * NUMBER_BYTES),
-    storedAt: row.readDoubleLE(3 * NUMBER_BYTES),
-    expiresAt: row.readDoubleLE(4 * NUMBER_BYTES),
-    touchedAt: row.readDoubleLE(5 * NUMBER_BYTES),
-    accessCount: row.readDoubleLE(6 * NUMBER_BYTES),
-    recordSequence: row.readDoubleLE(7 * NUMBER_BYTES),
-    sequence,
-    parts: row.readDoubleLE(8 * NUMBER_BYTES),
-  };
-}
-
-/** The same memory. */
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-export function encodeSequence(sequence: number): Uint8Array {
-  const bytes = Buffer.allocUnsafe(NUMBER_BYTES);
-  bytes.writeDoubleLE(sequence, 0);
-  return bytes;
-}
-
-function decodeSequence(bytes: Uint8Array): number {
-  return bufferOf(bytes).readDoubleLE(0);
-}
-
-/** As JSON, which keeps lone surrogates that UTF-8 would lose. */
-export function encodeKey(key: string): Uint8Array {
-  return Buffer.from(JSON.stringify(key));
-}
-
-function decodeKey(bytes: Uint8Array): string {
-  return JSON.parse(bufferOf(bytes).toString('utf8'));
 }
 
 /** For values of 16 MiB and more LMDB returns its live map, so no value may be that long. */

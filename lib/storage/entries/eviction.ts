@@ -1,6 +1,7 @@
 import type { Keeper } from '../../eviction/lane-eviction.js';
 import type { EntryBatch } from './entry-batch.js';
-import type { EntryRow, EntryTables, LaneRules, LaneCount, LaneUsage } from './entry-tables.js';
+import type { EntryIndex, EntryRow } from './entry-index.js';
+import type { LaneRules, LaneCount, LaneUsage } from './entry-tables.js';
 import { StorageFault } from '../environment.js';
 
 /** How many of the least recently used a priority chooses among. */
@@ -21,7 +22,7 @@ class Eviction {
   private after = 0;
 
   constructor(
-    private readonly tables: EntryTables,
+    private readonly entries: EntryIndex,
     private readonly batch: EntryBatch,
     private readonly lane: string,
     private readonly rules: LaneRules,
@@ -103,7 +104,7 @@ class Eviction {
 
   private nextStored(): EntryRow | undefined {
     if (this.index === this.stored.length && this.from !== Infinity) {
-      this.stored = this.tables.leastRecent(this.lane, this.from, READ_AHEAD);
+      this.stored = this.entries.leastRecent(this.lane, this.from, READ_AHEAD);
       this.index = 0;
       this.from = (this.stored.at(-1)?.sequence ?? Infinity) + 1;
     }
@@ -141,7 +142,7 @@ export class LaneLimits {
   private readonly hands = new Map<string, { sequence: number }>();
 
   constructor(
-    private readonly tables: EntryTables,
+    private readonly entries: EntryIndex,
     private readonly usage: LaneUsage,
     private readonly gone: EntryGone,
   ) {}
@@ -173,14 +174,14 @@ export class LaneLimits {
     if (eviction === undefined) {
       let hand = this.hands.get(lane);
       if (hand === undefined) this.hands.set(lane, (hand = { sequence: 0 }));
-      this.evictions.set(lane, (eviction = new Eviction(this.tables, batch, lane, rules, hand)));
+      this.evictions.set(lane, (eviction = new Eviction(this.entries, batch, lane, rules, hand)));
     }
     return eviction.enforce(count, (row, reason) => this.gone(lane, row.key, reason), limit);
   }
 
   /** Removes at most `limit` entries that have ended, found by index. Returns how many went. */
   removeExpired(batch: EntryBatch, lane: string, limit: number): number {
-    const keys = this.tables.expired(lane, batch.now, limit);
+    const keys = this.entries.expired(lane, batch.now, limit);
     for (const key of keys) {
       if (!batch.remove(lane, key)) throw new StorageFault('damaged', `lane '${lane}' has an expiry without its entry`);
       this.gone(lane, key, 'expired');
