@@ -132,6 +132,11 @@ export class Exchange {
     return this.isReplayed || this.adapter.isHeadersSent(this.response) === true;
   }
 
+  /** Whether something else has answered, such as an interceptor that limits the handler's time. */
+  get isAnsweredByOthers(): boolean {
+    return !this.isReplayed && this.isAnswered;
+  }
+
   /** Called before the cache writes a stored answer to the response. */
   beginReplay(): void {
     this.isReplayed = true;

@@ -53,6 +53,8 @@ export interface Route {
   readonly input: HandlerInput;
   /** Whether the handler injects the response, and may set headers and status. */
   readonly injectsResponse: boolean;
+  /** Whether the handler, or an interceptor between it and the cache, may set headers and status. */
+  readonly mayChangeResponse: boolean;
   /** Whether another interceptor may change the body after the cache. */
   readonly hasOuterInterceptors: boolean;
   /** The classes of exceptions that filters of the route name. */
@@ -124,6 +126,7 @@ export class RouteReader {
     const versions = this.versionsOf(type, handler);
     const label = [`${type.name}.${String(methodName(type, handler))}`, ...versions.map(String)].join('@');
     const sending = sendingOf(type, handler);
+    const bound = this.interceptorsOf(type, handler).map(classOf);
     const statuses = statusesOf(rules);
     const isKept = sending.redirectStatus === undefined || [...statuses.keys()].some(isRedirect);
     const ttlMs = rules.ttl === undefined ? undefined : toMilliseconds(rules.ttl);
@@ -137,7 +140,8 @@ export class RouteReader {
       obstacle: obstacleOf(handler, sending),
       input: sending.input,
       injectsResponse: sending.injectsResponse,
-      hasOuterInterceptors: this.hasOuterInterceptors(type, handler),
+      mayChangeResponse: sending.injectsResponse || bound.at(-1) !== this.interceptor,
+      hasOuterInterceptors: bound[0] !== this.interceptor,
       caught: this.caughtBy(type, handler),
       redirectStatus: sending.redirectStatus,
       statuses,
@@ -175,14 +179,14 @@ export class RouteReader {
     return guards.some((guard) => !this.settings.neutralGuards.some((neutral) => neutral === classOf(guard)));
   }
 
-  private hasOuterInterceptors(type: Class, handler: Handler): boolean {
-    const interceptors: readonly unknown[] = [
+  /** From the outermost to the innermost. */
+  private interceptorsOf(type: Class, handler: Handler): readonly unknown[] {
+    return [
       ...this.config.getGlobalInterceptors(),
       ...this.config.getGlobalRequestInterceptors().map(({ metatype }) => metatype),
       ...metadataList(INTERCEPTORS, type),
       ...metadataList(INTERCEPTORS, handler),
     ];
-    return classOf(interceptors[0]) !== this.interceptor;
   }
 
   private caughtBy(type: Class, handler: Handler): readonly ExceptionType[] {

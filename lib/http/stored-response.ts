@@ -85,6 +85,7 @@ export function responseToStore(made: Made, keeping: Keeping): StoredResponse | 
   const { exchange, route, requester } = keeping;
   if (made.kind === 'body' && isStream(made.body)) return undefined;
   const { before } = exchange;
+  if (exchange.isAnsweredByOthers && route.mayChangeResponse) return undefined;
   // If a stored response was sent meanwhile, the platform's response shows that one.
   const { status: set, headers: after } = exchange.isAnswered ? before : exchange.head();
   const status = statusOf(made, route, set);
