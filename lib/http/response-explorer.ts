@@ -66,6 +66,7 @@ export class ResponseExplorer implements OnModuleInit {
     this.warnOfGuarded(routes);
     this.warnOfUncacheable([...controllers].filter(isClass));
     this.warnOfUnkeyed(routes);
+    this.warnOfLeftOut(routes);
     this.warnOfOthers(decorated);
   }
 
@@ -145,6 +146,19 @@ export class ResponseExplorer implements OnModuleInit {
     );
   }
 
+  private warnOfLeftOut(routes: readonly Route[]): void {
+    const problems = routes.flatMap((route) => {
+      const read = leftOutInput(route);
+      return read.length === 0 ? [] : `${route.label} reads ${read.join(' and ')}`;
+    });
+    if (problems.length === 0) return;
+    this.cache.warnOnce(
+      'input left out of the keys of responses',
+      `Handlers with @CacheResponse read parts of the URL that the options 'key', 'query' or 'hosts' leave out of their keys, so requests that differ in them get one answer: ${labels(problems)}. ` +
+        'Add them to the key, or let the handler do without them.',
+    );
+  }
+
   private warnOfOthers(decorated: readonly Decorated[]): void {
     const others = decorated.filter(({ type, method }) => {
       return !(method === undefined ? this.methodsOf(type).some(isHttp) : isHttp(method));
@@ -175,6 +189,21 @@ function unkeyedInput({ rules, isCached, input, varyHeaders }: Route): readonly 
     .filter((name) => !varyHeaders.includes(name) && !PERSONAL_HEADERS.includes(name))
     .map((name) => (name === '*' ? 'all headers (@Headers())' : `the header '${name}' (@Headers)`));
   return input.readsIp ? [...headers, "the caller's address (@Ip)"] : headers;
+}
+
+/** What a cached route reads of its URL that its options leave out of the key, in words. A function may add anything. */
+function leftOutInput({ rules, isCached, input, countsQuery }: Route): readonly string[] {
+  const { key, hosts, varyBy } = rules;
+  if (!isCached || typeof key === 'function' || varyBy !== undefined) return [];
+  const isNamed = (part: string, name: string): boolean =>
+    ['}', '.'].some((end) => key?.includes(`{${part}.${name}${end}`) === true);
+  const params = key === undefined ? [] : input.params.filter((name) => !isNamed('params', name));
+  const query = input.query.filter((name) => (key === undefined ? !countsQuery(name) : !isNamed('query', name)));
+  return [
+    ...(hosts === false && input.readsHost ? ['the host (@HostParam)'] : []),
+    ...params.map((name) => `the parameter '${name}' (@Param)`),
+    ...query.map((name) => `the query parameter '${name}' (@Query)`),
+  ];
 }
 
 /** Throws DECORATOR_INVALID. */

@@ -33,6 +33,10 @@ export interface HandlerInput {
   /** Names of headers in lower case. `*` = all of them. */
   readonly headers: readonly string[];
   readonly readsIp: boolean;
+  readonly readsHost: boolean;
+  /** Names of parameters of the path, and of the query, that are read one by one. */
+  readonly params: readonly string[];
+  readonly query: readonly string[];
 }
 
 /** A handler and how its answers are cached. */
@@ -96,8 +100,11 @@ const OTHERWISE_SENT = [SSE, TEMPLATE];
 /** Nest's numbers of the parameter decorators `@Res()` and `@Next()`. */
 const RESPONSE = 1;
 const NEXT = 2;
-/** Nest's numbers of the parameter decorators `@Headers()` and `@Ip()`. */
+/** Nest's numbers of the decorators of what a handler reads. */
+const QUERY = 4;
+const PARAM = 5;
 const HEADERS = 6;
+const HOST_PARAM = 10;
 const IP = 11;
 export const PERSONAL_HEADERS = ['authorization', 'cookie'];
 
@@ -302,11 +309,16 @@ function sendingOf(type: Class, handler: Handler): Sending {
 /** From Nest's metadata of a handler's parameters. */
 function handlerInput(parameters: object): HandlerInput {
   const read = Object.entries(parameters).map(([name, { data }]: [string, { readonly data?: unknown }]) => {
-    return [Number(name.split(':')[0]), typeof data === 'string' ? data.toLowerCase() : '*'] as const;
+    return [Number(name.split(':')[0]), typeof data === 'string' ? data : '*'] as const;
   });
+  const namesOf = (kind: number): readonly string[] => read.filter(([each]) => each === kind).map(([, name]) => name);
+  const single = (kind: number): readonly string[] => namesOf(kind).filter((name) => name !== '*');
   return {
-    headers: read.filter(([kind]) => kind === HEADERS).map(([, name]) => name),
-    readsIp: read.some(([kind]) => kind === IP),
+    headers: namesOf(HEADERS).map((name) => name.toLowerCase()),
+    readsIp: namesOf(IP).length > 0,
+    readsHost: namesOf(HOST_PARAM).length > 0,
+    params: single(PARAM),
+    query: single(QUERY),
   };
 }
 

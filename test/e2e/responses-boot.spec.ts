@@ -3,11 +3,13 @@ import {
   Controller,
   Get,
   Headers,
+  HostParam,
   Ip,
   type CallHandler,
   type CanActivate,
   type ExecutionContext,
   type NestInterceptor,
+  Param,
   type PipeTransform,
   Post,
   Query,
@@ -125,10 +127,54 @@ class Reading {
   }
 }
 
+@Controller({ path: 'left-out', host: ':tenant.example.com' })
+class LeavingOut {
+  @Get('host')
+  @CacheResponse({ hosts: false, shared: true })
+  host(@HostParam('tenant') tenant: string): object {
+    return { tenant };
+  }
+
+  @Get('template/:id/:part')
+  @CacheResponse({ key: 'page:{params.id}:{query.page}' })
+  template(
+    @Param('id') id: string,
+    @Param('part') part: string,
+    @Query('page') page: string,
+    @Query('lang') lang: string,
+  ): object {
+    return { id, part, page, lang };
+  }
+
+  @Get('ignored')
+  @CacheResponse({ query: { ignore: ['utm_*'] } })
+  ignored(@Query('utm_source') source: string, @Query('page') page: string): object {
+    return { source, page };
+  }
+
+  @Get('whole/:id')
+  @CacheResponse()
+  whole(@HostParam('tenant') tenant: string, @Param('id') id: string, @Query('page') page: string): object {
+    return { tenant, id, page };
+  }
+
+  @Get('function/:id')
+  @CacheResponse({ hosts: false, key: () => 'all' })
+  function(@Param('id') id: string, @HostParam('tenant') tenant: string): object {
+    return { id, tenant };
+  }
+
+  @Get('by-host')
+  @CacheResponse({ hosts: false, varyBy: ({ hosts }: { hosts: { tenant: string } }) => hosts.tenant })
+  byHost(@HostParam('tenant') tenant: string): object {
+    return { tenant };
+  }
+}
+
 describe('the boot of an app with @CacheResponse', () => {
   let app: HttpApp;
   beforeAll(async () => {
-    app = await HttpApp.open('express', { controllers: [Misplaced, Whole, Reading] });
+    app = await HttpApp.open('express', { controllers: [Misplaced, Whole, Reading, LeavingOut] });
   });
   afterAll(() => app.close());
 
@@ -158,6 +204,15 @@ describe('the boot of an app with @CacheResponse', () => {
       "Reading.region reads the header 'x-region' (@Headers)",
     ]);
     expect(text).toMatch(/varyHeaders.*varyBy.*shared: true/);
+  });
+
+  it('names each handler that reads parts of the URL that its options leave out of the key', () => {
+    const text = warning('leave out of their keys');
+    expect(/get one answer: (.*?)\. /.exec(text)?.[1]?.split(', ')).toEqual([
+      'LeavingOut.host reads the host (@HostParam)',
+      "LeavingOut.ignored reads the query parameter 'utm_source' (@Query)",
+      "LeavingOut.template reads the parameter 'part' (@Param) and the query parameter 'lang' (@Query)",
+    ]);
   });
 });
 
