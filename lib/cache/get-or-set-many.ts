@@ -3,7 +3,7 @@ import { Slices } from '../clock/slices.js';
 import { toMilliseconds } from '../lanes/units.js';
 import type { ComputeMany, CallOptions, Compute, ComputeContext, ComputeManyContext } from './call-options.js';
 import { countBypass } from './in-flight/accounting.js';
-import { Waiter } from './in-flight/computation.js';
+import { type Flight, Waiter } from './in-flight/computation.js';
 import type { InFlight } from './in-flight/in-flight.js';
 import type { LaneContext } from './lane-context.js';
 import { bypassReason, freshInMemory, HAS_OLDER } from './read.js';
@@ -25,7 +25,7 @@ const SLICE_KEYS = 16;
  * Answers several keys, with one computation for the keys that no tier has and no flight computes.
  *
  * Keys are claimed in slices, between which the event loop turns; the keys of one slice in one step. The own batch runs once
- * all are claimed, and before the flights of other callers are awaited.
+ * all are claimed, and before the flights of other callers and processes are awaited.
  */
 export async function getOrSetMany(
   context: LaneContext,
@@ -118,7 +118,7 @@ function claimSlice(
     const joined = inFlight.of(key, purpose);
     const flight = joined ?? inFlight.enqueue({ key, compute: batch.compute, call, purpose });
     waiter.flight = flight;
-    if (joined === undefined) batch.expect(key);
+    if (joined === undefined) batch.expect(flight);
     return { key, waiter, flight, isOwn: joined === undefined };
   });
   for (const { key, waiter, flight, isOwn } of waiting) {
@@ -161,35 +161,41 @@ interface Claim {
 /**
  * One computation for several keys, each of which is a flight of its own.
  *
- * A flight claims its key when no tier has it. When all keys of the call have a flight, and every flight of the batch has
- * claimed its key or has an answer, the function runs once for all claims.
+ * A flight claims its key when no tier has it, and no other process has the turn to compute it. When all keys of the call
+ * have a flight, and every flight of the batch has claimed its key, has an answer or is blocked by another process, the
+ * function runs once for all claims. So the turns of the batch end whatever other processes do, and no two processes wait
+ * for each other's. Flights that claim their key later are computed together with those that do so in the same turn of the
+ * event loop.
  */
 class Batch {
   private readonly claims = new Map<string, Claim>();
   private readonly undecided = new Set<string>();
   private hasAllKeys = false;
+  /** The next keys are computed later in this turn of the event loop, with those that follow. */
+  private isGathering = false;
+  private hasRun = false;
 
   constructor(
     private readonly context: LaneContext,
     private readonly computeMissing: ComputeMany<unknown>,
   ) {}
 
-  /** The batch waits until the flight of `key` is decided. */
-  expect(key: string): void {
+  /** The batch waits until the flight is decided. */
+  expect(flight: Flight): void {
+    const { key } = flight;
     this.undecided.add(key);
+    flight.blocked = () => this.decided(key);
   }
 
   /** What a flight of the batch computes. */
   readonly compute: Compute<unknown> = (ctx) =>
     new Promise((settle, fail) => {
-      const expected = this.undecided.has(ctx.key);
       this.claims.set(ctx.key, { flight: this.context.shared.scopes.current, ctx, settle, fail });
-      // A flight that was queued starts after the others have been computed, as a batch of one.
-      if (expected) this.decided(ctx.key);
-      else void this.run([ctx.key]);
+      this.undecided.delete(ctx.key);
+      this.runIfDecided();
     });
 
-  /** The flight of `key` has claimed it, or needs no computation of this batch. */
+  /** The flight of `key` has claimed it, or this batch does not wait for it. */
   decided(key: string): void {
     if (this.undecided.delete(key)) this.runIfDecided();
   }
@@ -201,10 +207,20 @@ class Batch {
   }
 
   private runIfDecided(): void {
-    if (this.hasAllKeys && this.undecided.size === 0 && this.claims.size > 0) void this.run([...this.claims.keys()]);
+    if (!this.hasAllKeys || this.undecided.size > 0 || this.claims.size === 0 || this.isGathering) return;
+    if (this.hasRun) void this.runLater();
+    else void this.run([...this.claims.keys()]);
+  }
+
+  private async runLater(): Promise<void> {
+    this.isGathering = true;
+    await nextTurn();
+    this.isGathering = false;
+    await this.run([...this.claims.keys()]);
   }
 
   private async run(keys: readonly string[]): Promise<void> {
+    this.hasRun = true;
     const { lane, shared } = this.context;
     const batch = new Computation(lane, undefined);
     const claims = new Map<string, Claim>();

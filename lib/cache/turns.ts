@@ -14,9 +14,9 @@ export interface Turns {
   /**
    * Resolves to a turn when this process may compute the key, or to 'ended' when the turn of another process has ended
    * and its value may be there. Never rejects, and waits for a bounded time. While nobody can be asked, every process has
-   * a turn.
+   * a turn. `blocked` is called when another process has the turn, before its end is awaited.
    */
-  take(lane: string, key: string): Promise<Turn | 'ended'>;
+  take(lane: string, key: string, blocked?: () => void): Promise<Turn | 'ended'>;
 }
 
 /** Where processes agree on who holds a lease. A lease ends by itself when its holder does not extend it. */
@@ -56,11 +56,11 @@ const OWN_TURN: Turn = Object.freeze({ isHeld: () => Promise.resolve(true), end:
 export class LeasedTurns implements Turns {
   constructor(private readonly options: LeasedTurnsOptions) {}
 
-  take(lane: string, key: string): Promise<Turn | 'ended'> {
-    return this.options.hold.during(this.awaitTurn(this.options.table.nameOf(lane, key)));
+  take(lane: string, key: string, blocked?: () => void): Promise<Turn | 'ended'> {
+    return this.options.hold.during(this.awaitTurn(this.options.table.nameOf(lane, key), blocked));
   }
 
-  private async awaitTurn(name: string): Promise<Turn | 'ended'> {
+  private async awaitTurn(name: string, blocked?: () => void): Promise<Turn | 'ended'> {
     const { table, clock } = this.options;
     const token = randomId();
     const giveUpAt = clock.monotonic() + WAIT_AT_MOST_MS;
@@ -72,6 +72,7 @@ export class LeasedTurns implements Turns {
         if (answer === 'taken') return new LeasedTurn(this.options, name, token, askedAt);
         const leftMs = Math.min(Math.max(answer, 1), giveUpAt - clock.monotonic());
         if (leftMs <= 0) return OWN_TURN;
+        blocked?.();
         if (await this.endsWithin(listening, leftMs)) return 'ended';
       } catch {
         return OWN_TURN;

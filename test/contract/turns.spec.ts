@@ -23,6 +23,12 @@ interface Member {
   cut(): void;
 }
 
+interface Asked {
+  outcome: 'waits' | 'ended' | Turn;
+  /** It has learned that another process has the turn. */
+  isBlocked: boolean;
+}
+
 /** What the members of a kind take their turns from. */
 interface Hall {
   /** By which leases end. */
@@ -142,14 +148,14 @@ describe.each(['server', 'owner of the directory'])('turns from the %s', (kind) 
   };
 
   /** What comes of it, by now. */
-  const take = async ({ turns }: Member, key = 'k'): Promise<{ outcome: 'waits' | 'ended' | Turn }> => {
-    const state: { outcome: 'waits' | 'ended' | Turn } = { outcome: 'waits' };
-    void turns.take('docs', key).then((outcome) => (state.outcome = outcome));
+  const take = async ({ turns }: Member, key = 'k'): Promise<Asked> => {
+    const state: Asked = { outcome: 'waits', isBlocked: false };
+    void turns.take('docs', key, () => (state.isBlocked = true)).then((outcome) => (state.outcome = outcome));
     await hall.settle();
     return state;
   };
 
-  const taken = ({ outcome }: Awaited<ReturnType<typeof take>>): Turn => {
+  const taken = ({ outcome }: Asked): Turn => {
     if (typeof outcome === 'string') throw new Error(`The turn was not taken: ${outcome}`);
     return outcome;
   };
@@ -162,9 +168,11 @@ describe.each(['server', 'owner of the directory'])('turns from the %s', (kind) 
 
   it('go to one process at a time, per key, and those who wait learn of the end', async () => {
     const [one, other] = [await join(), await join()];
-    const mine = taken(await take(one));
+    const asked = await take(one);
+    const mine = taken(asked);
     const theirs = await take(other);
     expect(theirs.outcome).toBe('waits');
+    expect([asked.isBlocked, theirs.isBlocked]).toEqual([false, true]);
     taken(await take(other, 'another key')).end();
     mine.end();
     await hall.settle();

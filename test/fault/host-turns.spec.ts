@@ -3,8 +3,8 @@ import { type Child, Workshop } from '../support/child-process.js';
 import { StorageBench } from '../support/storage.js';
 
 /**
- * A process of the directory. Told `keys ms`, it asks for all keys at once, and writes a line for each computation that begins,
- * for each value that is not stored, and at last what it got.
+ * A process of the directory. Told `keys ms`, it asks for all keys at once, told `many keys ms` by one call, and writes a line
+ * for each computation that begins, for each value that is not stored, and at last what it got.
  */
 const WORKER = `
 import { createInterface } from 'node:readline';
@@ -20,6 +20,11 @@ const ask = (key, ms) => cache.getOrSet(key, async () => {
   await new Promise((resolve) => setTimeout(resolve, ms));
   return key + ' of ' + process.pid;
 });
+const many = async (keys, ms) => JSON.stringify([...await cache.getOrSetMany(keys, async (missing) => {
+  for (const key of missing) console.log('computing ' + key);
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  return new Map(missing.map((key) => [key, key + ' of ' + process.pid]));
+})].toSorted());
 let release;
 const released = new Promise((resolve) => (release = resolve));
 const circle = (outer, inner) => cache.getOrSet(outer, async () => {
@@ -30,6 +35,7 @@ const circle = (outer, inner) => cache.getOrSet(outer, async () => {
 const work = async ([what, ...rest]) => {
   if (what === 'warm') return JSON.stringify(await cache.warm(rest, async (key) => (console.log('computing ' + key), key)));
   if (what === 'circle') return circle(...rest).then(() => 'value', ({ code }) => code);
+  if (what === 'many') return many(rest[0].split(','), Number(rest[1]));
   const [ms] = rest;
   return JSON.stringify(await Promise.all(what.split(',').map((key) => ask(key, Number(ms)))));
 };
@@ -107,6 +113,31 @@ describe("processes of one directory with coalesce: 'host'", () => {
     const answers = await Promise.all([second, third].map(answerOf));
     expect(allOf(answers)).toEqual(['killed']);
     expect(new Set(answers.map(({ got }) => got)).size).toBe(1);
+    others = [await start(), second, third];
+  }, 60_000);
+
+  it('compute at once what no other one does, and the rest once the one that computes it is killed', async () => {
+    const [holder, second, third] = others;
+    const keysOf = (name: string, count: number): readonly string[] =>
+      Array.from({ length: count }, (_, index) => `${name}-${index}`);
+    const linesOf = async (child: Child, names: readonly string[]): Promise<void> => {
+      const lines: string[] = [];
+      while (lines.length < names.length) lines.push(await child.line());
+      expect(lines.toSorted()).toEqual(names.map((name) => `computing ${name}`).toSorted());
+    };
+    const held = keysOf('held', 40);
+    holder.say(`many ${held.join()} 100000`);
+    await linesOf(holder, held);
+    second.say(`many ${[...held, ...keysOf('second', 10)].join()} 50`);
+    third.say(`many ${[...keysOf('third', 10), ...held.toReversed()].join()} 50`);
+    await linesOf(second, keysOf('second', 10));
+    await linesOf(third, keysOf('third', 10));
+    await holder.end('SIGKILL');
+    const answers = await Promise.all([second, third].map(answerOf));
+    expect(allOf(answers).toSorted()).toEqual(held.toSorted());
+    const values = answers.map(({ got }) => got.match(/"held-\d+ of \d+"/gu));
+    expect(values[0]).toHaveLength(held.length);
+    expect(values[1]).toEqual(values[0]);
     others = [await start(), second, third];
   }, 60_000);
 

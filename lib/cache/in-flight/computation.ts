@@ -61,6 +61,8 @@ export class Flight extends Computation {
   hasSearchedAgain = false;
   /** In such lanes, from when it may compute until it ends. */
   turn: Turn | undefined;
+  /** Called when another process has its turn. */
+  blocked: (() => void) | undefined;
   stale: StaleCopy | undefined;
   /** Called when the computation ends, if it was given up before. */
   endAbandoned: (() => void) | undefined;

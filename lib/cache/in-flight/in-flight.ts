@@ -250,7 +250,7 @@ export class InFlight {
   /** Processes compute the key one at a time. Another one may have stored it since the tiers were asked, so they are asked again. */
   private async takeTurn(flight: Flight, guard: InvalidationGuard, turns: Turns): Promise<void> {
     const { lane, shared } = this.context;
-    const taken = turns.take(lane, flight.key);
+    const taken = turns.take(lane, flight.key, flight.blocked);
     const turn = await (shared.tracing === undefined ? taken : shared.tracing.wait('for a turn', lane, taken));
     flight.hasWaitedForTurn = true;
     if (flight.isAbandoned) {

@@ -1,9 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { ComputeManyContext } from '../../../lib/cache/call-options.js';
+import type { Turn } from '../../../lib/cache/turns.js';
+import { nextTurn } from '../../../lib/clock/clock.js';
+import { OffTier } from '../../../lib/tiers/off-tier.js';
 import { expectSound } from '../../support/audit.js';
 import { Deferred } from '../../support/deferred.js';
 import type { CacheManager } from '../../../lib/app/cache-app.js';
-import { LaneApp } from '../../support/lane-app.js';
+import { LaneApp, type SharedParts } from '../../support/lane-app.js';
 
 describe('many keys at once', () => {
   let app: LaneApp;
@@ -166,6 +169,124 @@ describe('many keys at once', () => {
         ['c', 3],
       ]),
     ).toBe(2);
+  });
+});
+
+describe('many keys in a lane where processes compute one at a time', () => {
+  /** Turns that the test gives out, by key. */
+  let asked: { readonly key: string; readonly block: () => void; readonly give: (turn: 'ended' | 'taken') => void }[];
+  let ended: string[];
+  let computed: (readonly string[])[];
+  let cache: CacheManager;
+  const lengths = (missing: readonly string[]): Map<string, string> => {
+    computed.push(missing);
+    return new Map(missing.map((key) => [key, `computed ${key}`]));
+  };
+  beforeEach(() => {
+    asked = [];
+    ended = [];
+    computed = [];
+    const take = (_: string, key: string, blocked?: () => void): Promise<Turn | 'ended'> =>
+      new Promise((resolve) => {
+        const turn: Turn = { isHeld: () => Promise.resolve(true), end: () => void ended.push(key) };
+        asked.push({ key, block: () => blocked?.(), give: (given) => resolve(given === 'taken' ? turn : given) });
+      });
+    const log: SharedParts['log'] = {
+      publish: () => Promise.resolve(false),
+      isStale: false,
+      by: 'nobody else',
+      receivedOnHost: () => undefined,
+      caughtUpUntil: Infinity,
+      whenCaughtUp: () => Promise.resolve(),
+      cursor: undefined,
+      judge: () => 'unknown',
+    };
+    const share = (): SharedParts => ({ tier: new OffTier('l4', 'policy'), log, turns: { take } });
+    cache = new LaneApp({ share, lanes: { standard: { l4: { coalesce: 'cluster' } } } }).manager();
+  });
+  const turns = async (): Promise<void> => {
+    for (let turn = 0; turn < 3; turn++) await nextTurn();
+  };
+  /** What was asked for since the last time. */
+  const questions = async (): Promise<typeof asked> => {
+    await turns();
+    return asked.splice(0);
+  };
+
+  it('are computed together once each has its turn or is blocked, and their turns end before those of others', async () => {
+    const many = cache.getOrSetMany(['a', 'b', 'c'], lengths);
+    const [a, b, c] = await questions();
+    a?.give('taken');
+    b?.block();
+    await turns();
+    expect(computed).toEqual([]);
+    c?.give('taken');
+    await turns();
+    expect(computed).toEqual([['a', 'c']]);
+    expect(ended).toEqual(['a', 'c']);
+    b?.give('taken');
+    expect([...(await many).keys()]).toEqual(['a', 'b', 'c']);
+    expect(computed).toEqual([['a', 'c'], ['b']]);
+  });
+
+  it('are computed together as well when the process that had their turns is gone', async () => {
+    const many = cache.getOrSetMany(['a', 'b', 'c', 'd'], lengths);
+    const [first, ...others] = await questions();
+    for (const { block } of others) block();
+    first?.give('taken');
+    await turns();
+    for (const { give } of others) give('ended');
+    for (const { give } of await questions()) give('taken');
+    expect((await many).size).toBe(4);
+    expect(computed).toEqual([['a'], ['b', 'c', 'd']]);
+  });
+
+  it('that are blocked join the first computation if they get their turn before it', async () => {
+    const many = cache.getOrSetMany(['a', 'b'], lengths);
+    const [a, b] = await questions();
+    a?.block();
+    a?.give('taken');
+    await turns();
+    expect(computed).toEqual([]);
+    b?.give('taken');
+    expect((await many).size).toBe(2);
+    expect(computed).toEqual([['a', 'b']]);
+  });
+
+  it('are not held up by a key whose caller has left', async () => {
+    const leaving = new AbortController();
+    const many = cache.getOrSetMany(['a', 'b'], lengths, { signal: leaving.signal });
+    const left = expect(many).rejects.toThrow('left');
+    const [a, b] = await questions();
+    b?.block();
+    leaving.abort(new Error('left'));
+    a?.give('taken');
+    await left;
+    await turns();
+    expect([computed, ended]).toEqual([[['a']], ['a']]);
+    // Another caller waits for the turn of the key.
+    const single = cache.getOrSet('b', () => 'not called');
+    b?.give('taken');
+    expect(await single).toBe('computed b');
+  });
+
+  it('end their turns when their function fails, and those that come later are computed all the same', async () => {
+    let fails = true;
+    const failing = (missing: readonly string[]): Map<string, string> => {
+      if (fails) throw new Error('the source is down');
+      return lengths(missing);
+    };
+    const many = cache.getOrSetMany(['a', 'b'], failing);
+    const failed = expect(many).rejects.toThrow('the source is down');
+    const [a, b] = await questions();
+    b?.block();
+    a?.give('taken');
+    await turns();
+    expect(ended).toEqual(['a']);
+    fails = false;
+    b?.give('taken');
+    await failed;
+    expect([computed, ended, await cache.get('b')]).toEqual([[['b']], ['a', 'b'], 'computed b']);
   });
 });
 
