@@ -1,7 +1,7 @@
 import type { Clock } from '../clock/clock.js';
 import type { KeepAlive } from '../clock/keep-alive.js';
 import { BackOff } from '../clock/retry.js';
-import { withDeadline } from '../clock/timers.js';
+import { SharedDeadline, withDeadline } from '../clock/timers.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
@@ -48,12 +48,14 @@ export class GuardedTier {
   private cooldownUntil = 0;
 
   readonly name: TierName;
+  private readonly reads: SharedDeadline;
 
   constructor(
     private readonly tier: Tier,
     private readonly options: GuardedTierOptions,
   ) {
     this.name = tier.name;
+    this.reads = new SharedDeadline(options.clock, options.readDeadlineMs, `tier ${tier.name}`);
   }
 
   /** Whether an entry of this birth may be served from this tier. */
@@ -82,7 +84,7 @@ export class GuardedTier {
     try {
       const lookup = (how === 'peek' ? this.tier.peek?.(lane, key) : undefined) ?? this.tier.read(lane, key);
       if (!(lookup instanceof Promise)) return this.hasFailed ? this.worked(lookup) : lookup;
-      return this.guard(lookup, this.options.readDeadlineMs).then(
+      return this.reads.during(lookup).then(
         (answer) => this.worked(answer),
         (error: unknown) => this.failed(lane, error),
       );
@@ -171,7 +173,7 @@ export class GuardedTier {
 
   private guard<T>(work: Promise<T>, deadlineMs: number): Promise<T> {
     const { clock, hold } = this.options;
-    return deadlineMs === Infinity ? work : hold.during(withDeadline(clock, work, deadlineMs, `tier ${this.name}`));
+    return hold.during(withDeadline(clock, work, deadlineMs, `tier ${this.name}`));
   }
 
   private isCoolingDown(): boolean {

@@ -73,3 +73,75 @@ export function withDeadline<T>(
 export async function settledWithin(clock: Clock, work: Promise<unknown>, afterMs: number): Promise<void> {
   await withDeadline(clock, work, afterMs, 'it').catch(() => undefined);
 }
+
+interface AwaitedWork {
+  /** The number of the step that ends its time. */
+  readonly until: number;
+  readonly reject: (late: DeadlineError) => void;
+}
+
+/**
+ * One deadline for many promises, with one timer for all. As with `withDeadline` only time in which the event loop turns
+ * counts. One that starts while the timer runs may be given a step more.
+ */
+export class SharedDeadline {
+  private readonly waiting = new Set<AwaitedWork>();
+  private steps = 0;
+  private cancelStep: (() => void) | undefined;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly afterMs: number,
+    private readonly what: string,
+  ) {}
+
+  /** Settles as `work` does, or rejects with a DeadlineError. Keeps the process alive until then. */
+  during<T>(work: Promise<T>): Promise<T> {
+    if (this.afterMs === Infinity) return work;
+    return new Promise<T>((resolve, reject) => {
+      const one = { until: this.steps + (this.cancelStep === undefined ? STEPS : STEPS + 1), reject };
+      this.waiting.add(one);
+      this.cancelStep ??= this.step();
+      work.then(
+        (value) => {
+          this.end(one);
+          resolve(value);
+        },
+        (error: unknown) => {
+          this.end(one);
+          reject(error);
+        },
+      );
+    });
+  }
+
+  private step(): () => void {
+    let isCancelled = false;
+    const turn = (): void =>
+      void nextTurn().then(() => {
+        if (!isCancelled) this.stepped();
+      });
+    const cancel = this.clock.schedule(this.afterMs / STEPS, turn, 'awaited');
+    return () => {
+      isCancelled = true;
+      cancel();
+    };
+  }
+
+  private stepped(): void {
+    this.steps++;
+    for (const one of this.waiting) {
+      if (one.until > this.steps) continue;
+      this.waiting.delete(one);
+      one.reject(new DeadlineError(this.what, this.afterMs));
+    }
+    this.cancelStep = this.waiting.size > 0 ? this.step() : undefined;
+  }
+
+  private end(one: AwaitedWork): void {
+    this.waiting.delete(one);
+    if (this.waiting.size > 0) return;
+    this.cancelStep?.();
+    this.cancelStep = undefined;
+  }
+}

@@ -22,6 +22,8 @@ const HEAD_BYTES = 62;
 const NO_SERVER = -1;
 const ANSWER_BYTES = 13;
 const NUMBER_BYTES = 8;
+/** Each answer begins with the number of one of these. */
+const ANSWERS = ['miss', 'hit', 'off'] as const satisfies readonly FoundEntry['outcome'][];
 
 /**
  * `sync` asks for an answer once everything offered before is stored. `drop`: a newer value than the owner's is not offered.
@@ -61,17 +63,21 @@ export interface LaneUsage {
 
 export const isEntryFrame = (body: Uint8Array): boolean => body[0] === FIRST;
 
-export function encodeHead(head: FrameHead): Buffer {
-  const bytes = Buffer.alloc(HEAD_BYTES);
-  bytes[0] = FIRST;
-  bytes[1] = KINDS.indexOf(head.kind);
-  bytes.writeUInt32BE(head.id, 2);
-  bytes.write(head.generation, 6, 16, 'hex');
-  bytes.writeDoubleBE(head.position, 22);
-  bytes.writeDoubleBE(head.time, 30);
-  bytes.write(head.server?.generation ?? '', 38, 16, 'hex');
-  bytes.writeDoubleBE(head.server?.sequence ?? NO_SERVER, 54);
-  return bytes;
+export const encodeHead = (head: FrameHead): Buffer => frameOf(head, 0);
+
+/** A frame with room for `bytes` behind its head. */
+function frameOf(head: FrameHead, bytes: number): Buffer {
+  const frame = Buffer.allocUnsafe(HEAD_BYTES + bytes);
+  frame[0] = FIRST;
+  frame[1] = KINDS.indexOf(head.kind);
+  frame.writeUInt32BE(head.id, 2);
+  frame.write(head.generation, 6, 16, 'hex');
+  frame.writeDoubleBE(head.position, 22);
+  frame.writeDoubleBE(head.time, 30);
+  if (head.server === undefined) frame.fill(0, 38, 54);
+  else frame.write(head.server.generation, 38, 16, 'hex');
+  frame.writeDoubleBE(head.server?.sequence ?? NO_SERVER, 54);
+  return frame;
 }
 
 /** Throws RangeError or TypeError for what is no such frame. */
@@ -90,9 +96,12 @@ export function decodeHead(body: Buffer): FrameHead {
 }
 
 export function encodeNames(head: FrameHead, entries: readonly EntryName[]): Buffer {
-  const parts = [encodeHead(head)];
-  for (const { lane, key } of entries) parts.push(textOf(lane), textOf(key));
-  return Buffer.concat(parts);
+  let bytes = 0;
+  for (const { lane, key } of entries) bytes += bytesOfText(lane) + bytesOfText(key);
+  const frame = frameOf(head, bytes);
+  let at = HEAD_BYTES;
+  for (const { lane, key } of entries) at = writeText(frame, key, writeText(frame, lane, at));
+  return frame;
 }
 
 export function decodeNames(body: Buffer): readonly EntryName[] {
@@ -103,18 +112,21 @@ export function decodeNames(body: Buffer): readonly EntryName[] {
 }
 
 export function encodeFound(head: FrameHead, found: readonly FoundEntry[]): Buffer {
-  const parts = [encodeHead(head)];
+  let bytes = 0;
+  for (const entry of found) bytes += ANSWER_BYTES + (entry.outcome === 'hit' ? entry.bytes.length : 0);
+  const frame = frameOf(head, bytes);
+  let at = HEAD_BYTES;
   for (const entry of found) {
-    const item = Buffer.alloc(ANSWER_BYTES);
-    parts.push(item);
-    if (entry.outcome === 'off') item[0] = 2;
-    if (entry.outcome !== 'hit') continue;
-    item[0] = 1;
-    item.writeDoubleBE(entry.expiresAt, 1);
-    item.writeUInt32BE(entry.bytes.length, 9);
-    parts.push(Buffer.from(entry.bytes.buffer, entry.bytes.byteOffset, entry.bytes.byteLength));
+    const isHit = entry.outcome === 'hit';
+    frame[at] = ANSWERS.indexOf(entry.outcome);
+    frame.writeDoubleBE(isHit ? entry.expiresAt : 0, at + 1);
+    frame.writeUInt32BE(isHit ? entry.bytes.length : 0, at + 9);
+    at += ANSWER_BYTES;
+    if (!isHit) continue;
+    frame.set(entry.bytes, at);
+    at += entry.bytes.length;
   }
-  return Buffer.concat(parts);
+  return frame;
 }
 
 export function decodeFound(body: Buffer): readonly FoundEntry[] {
@@ -123,22 +135,23 @@ export function decodeFound(body: Buffer): readonly FoundEntry[] {
   while (!reader.isAtEnd) {
     const item = reader.take(ANSWER_BYTES);
     const bytes = reader.take(item.readUInt32BE(9));
-    if (item[0] === 1) found.push({ outcome: 'hit', expiresAt: item.readDoubleBE(1), bytes });
-    else found.push({ outcome: item[0] === 2 ? 'off' : 'miss' });
+    const outcome = ANSWERS[item.readUInt8()] ?? 'miss';
+    found.push(outcome === 'hit' ? { outcome, expiresAt: item.readDoubleBE(1), bytes } : { outcome });
   }
   return found;
 }
 
 /** In `usage` the numbers are 0. */
 export function encodeUsage(head: FrameHead, lanes: readonly LaneUsage[]): Buffer {
-  const parts = [encodeHead(head)];
+  let bytes = 0;
+  for (const { lane } of lanes) bytes += bytesOfText(lane) + 2 * NUMBER_BYTES;
+  const frame = frameOf(head, bytes);
+  let at = HEAD_BYTES;
   for (const { lane, entries, sizeBytes } of lanes) {
-    const numbers = Buffer.allocUnsafe(2 * NUMBER_BYTES);
-    numbers.writeDoubleBE(entries);
-    numbers.writeDoubleBE(sizeBytes, NUMBER_BYTES);
-    parts.push(textOf(lane), numbers);
+    at = frame.writeDoubleBE(entries, writeText(frame, lane, at));
+    at = frame.writeDoubleBE(sizeBytes, at);
   }
-  return Buffer.concat(parts);
+  return frame;
 }
 
 export function decodeUsage(body: Buffer): readonly LaneUsage[] {
@@ -153,7 +166,9 @@ export function decodeUsage(body: Buffer): readonly LaneUsage[] {
 }
 
 export function encodeOffer(head: FrameHead, lane: string, record: Uint8Array): Buffer {
-  return Buffer.concat([encodeHead(head), textOf(lane), record]);
+  const frame = frameOf(head, bytesOfText(lane) + record.length);
+  frame.set(record, writeText(frame, lane, HEAD_BYTES));
+  return frame;
 }
 
 export function decodeOffer(body: Buffer): { readonly lane: string; readonly record: Buffer } {
@@ -161,11 +176,13 @@ export function decodeOffer(body: Buffer): { readonly lane: string; readonly rec
   return { lane: reader.text(), record: reader.rest() };
 }
 
-function textOf(text: string): Buffer {
-  const bytes = Buffer.allocUnsafe(4 + 2 * text.length);
-  bytes.writeUInt32BE(2 * text.length);
-  bytes.write(text, 4, 'utf16le');
-  return bytes;
+const LENGTH_BYTES = 4;
+const bytesOfText = (text: string): number => LENGTH_BYTES + 2 * text.length;
+
+/** Returns where the next item begins. */
+function writeText(frame: Buffer, text: string, at: number): number {
+  const start = frame.writeUInt32BE(2 * text.length, at);
+  return start + frame.write(text, start, 'utf16le');
 }
 
 class Reader {
@@ -188,7 +205,7 @@ class Reader {
   }
 
   text(): string {
-    return this.take(this.take(4).readUInt32BE()).toString('utf16le');
+    return this.take(this.take(LENGTH_BYTES).readUInt32BE()).toString('utf16le');
   }
 
   rest(): Buffer {

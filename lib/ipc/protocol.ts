@@ -93,9 +93,18 @@ class BadFrame extends Error {
   override readonly name = 'BadFrame';
 }
 
+/** Up to this size, copying a message behind its length costs less than writing two pieces. */
+const COPIED_BYTES = 16 * 1024;
+
 /** Writes one message, its length first. Whether the socket takes more at once. Throws BadFrame on one that is too large. */
 export function writeFrame(socket: Socket, body: Uint8Array): boolean {
   if (body.length > MAX_FRAME_BYTES) throw new BadFrame(`a message of ${body.length} bytes is too large`);
+  if (body.length <= COPIED_BYTES) {
+    const frame = Buffer.allocUnsafe(HEADER_BYTES + body.length);
+    frame.writeUInt32BE(body.length);
+    frame.set(body, HEADER_BYTES);
+    return socket.write(frame);
+  }
   const header = Buffer.allocUnsafe(HEADER_BYTES);
   header.writeUInt32BE(body.length);
   socket.cork();

@@ -12,11 +12,9 @@ import type { LogPlace } from '../storage/host-log/log-files.js';
 import {
   FoundRecord,
   type Offered,
-  removeKeysFrom,
   type Tier,
   type TierLookup,
   type TierRecord,
-  type TierRow,
   type TierState,
   type TierUsage,
 } from '../tiers/tier.js';
@@ -71,6 +69,13 @@ interface Question {
   readonly answer: (lookup: TierLookup) => void;
 }
 
+/** A batch of questions on its way. */
+interface Asked {
+  readonly batch: readonly Question[];
+  /** By the steady clock. */
+  readonly dueAt: number;
+}
+
 const MISS: TierLookup = Object.freeze({ outcome: 'miss' });
 const IN_USE: TierLookup = Object.freeze({ outcome: 'off', reason: 'in-use' });
 const BREAKER: TierLookup = Object.freeze({ outcome: 'off', reason: 'breaker' });
@@ -81,6 +86,8 @@ const NOTHING = Object.freeze({ entries: 0, sizeBytes: 0 });
 const DEADLINE_MS = 50;
 /** In lanes that share computations: a miss would compute what another process has just computed. */
 const PATIENT_DEADLINE_MS = 500;
+/** Timers may be early by a fraction of a millisecond. */
+const EARLY_MS = 1;
 const COOLDOWN = { firstMs: 50, longestMs: 2_000 };
 const MAX_BATCH = 256;
 const CONNECT_WITHIN_MS = 1_000;
@@ -111,7 +118,9 @@ export class RemoteL3 implements Tier {
   readonly name = 'l3';
   private line: Line = { state: 'waiting' };
   private batch: Question[] = [];
-  private readonly asked = new Map<number, readonly Question[]>();
+  private readonly asked = new Map<number, Asked>();
+  /** When the timer for what has been asked ends, by the steady clock. */
+  private watchedUntil = Infinity;
   private ids = 0;
   private restUntil = 0;
   private readonly cooldown = new BackOff(COOLDOWN);
@@ -330,7 +339,7 @@ export class RemoteL3 implements Tier {
 
   /** All that was asked is a miss. */
   private forget(): void {
-    const waiting = [...this.batch, ...[...this.asked.values()].flat()];
+    const waiting = [...this.batch, ...[...this.asked.values()].flatMap(({ batch }) => batch)];
     this.batch = [];
     this.asked.clear();
     for (const { answer } of waiting) answer(MISS);
@@ -362,14 +371,34 @@ export class RemoteL3 implements Tier {
       return;
     }
     const id = ++this.ids;
-    this.asked.set(id, batch);
+    const isPatient = batch.some(({ lane }) => this.patient.has(lane));
+    const dueAt = this.options.clock.monotonic() + (isPatient ? PATIENT_DEADLINE_MS : DEADLINE_MS);
+    this.asked.set(id, { batch, dueAt });
     line.connection.hold();
     line.connection.sendEntryFrame(encodeNames(this.headOf(first.how, id, first.asOf), batch));
-    const isPatient = batch.some(({ lane }) => this.patient.has(lane));
-    this.options.clock.schedule(isPatient ? PATIENT_DEADLINE_MS : DEADLINE_MS, () => {
-      // What has arrived already is taken first.
-      if (this.asked.has(id)) void nextTurn().then(() => this.late(id));
+    this.watch(dueAt);
+  }
+
+  /** One timer for all questions: most are answered before it ends. */
+  private watch(dueAt: number): void {
+    if (dueAt >= this.watchedUntil) return;
+    this.watchedUntil = dueAt;
+    const { clock } = this.options;
+    clock.schedule(Math.max(1, dueAt - clock.monotonic()), () => {
+      if (this.watchedUntil === dueAt) this.endOverdue();
     });
+  }
+
+  private endOverdue(): void {
+    const now = this.options.clock.monotonic() + EARLY_MS;
+    let next = Infinity;
+    for (const [id, { dueAt }] of this.asked) {
+      // What has arrived already is taken first.
+      if (dueAt <= now) void nextTurn().then(() => this.late(id));
+      else next = Math.min(next, dueAt);
+    }
+    this.watchedUntil = Infinity;
+    this.watch(next);
   }
 
   private late(id: number): void {
@@ -380,11 +409,11 @@ export class RemoteL3 implements Tier {
   }
 
   private take(id: number): readonly Question[] | undefined {
-    const batch = this.asked.get(id);
-    if (batch === undefined) return undefined;
+    const asked = this.asked.get(id);
+    if (asked === undefined) return undefined;
     this.asked.delete(id);
     if (this.line.state === 'connected') this.line.connection.release();
-    return batch;
+    return asked.batch;
   }
 
   private receive(body: Buffer): void {
@@ -478,94 +507,5 @@ class RebornRecord implements DecodedRecord {
 
   get bytes(): Uint8Array {
     return encodeRecord(this);
-  }
-}
-
-/** L3 of a process that uses a directory: its own while it owns the directory, the owner's otherwise. */
-export class SharedL3 implements Tier {
-  readonly name = 'l3';
-
-  /** Both are asked anew at each call. */
-  constructor(
-    private readonly own: Tier,
-    private readonly remote: () => RemoteL3 | undefined,
-  ) {}
-
-  get state(): TierState {
-    return this.current.state;
-  }
-
-  read(lane: string, key: string): TierLookup | Promise<TierLookup> {
-    return this.current.read(lane, key);
-  }
-
-  peek(lane: string, key: string): TierLookup | Promise<TierLookup> {
-    const { current } = this;
-    return current.peek === undefined ? current.read(lane, key) : current.peek(lane, key);
-  }
-
-  offer(lane: string, record: TierRecord): Offered {
-    return this.current.offer?.(lane, record) ?? 'off';
-  }
-
-  write(lane: string, record: TierRecord): void | Promise<void> {
-    return this.current.write(lane, record);
-  }
-
-  whenWritten(): Promise<void> | undefined {
-    return this.current.whenWritten?.();
-  }
-
-  remove(lane: string, key: string): boolean | Promise<boolean> {
-    return this.current.remove(lane, key);
-  }
-
-  removeKeys(lane: string, keys: readonly string[]): Promise<number> {
-    return removeKeysFrom(this.current, lane, keys);
-  }
-
-  removeMatching(lane: string, matches: (key: string, tags: readonly string[]) => boolean): Promise<number> {
-    return this.current.removeMatching(lane, matches);
-  }
-
-  clear(lane: string): Promise<void> {
-    return this.current.clear(lane);
-  }
-
-  usage(lane: string): TierUsage {
-    return this.current.usage(lane);
-  }
-
-  supersede(lane: string, key: string): void {
-    this.current.supersede?.(lane, key);
-  }
-
-  rows(lane: string, before: number, limit: number): readonly TierRow[] | undefined {
-    return this.current.rows?.(lane, before, limit);
-  }
-
-  keys(lane: string): AsyncIterable<string> {
-    return this.current.keys(lane);
-  }
-
-  addLane(lane: string, rules: ResolvedLane): void {
-    this.own.addLane?.(lane, rules);
-    this.remote()?.addLane(lane, rules);
-  }
-
-  sweep(lane: string): Promise<{ readonly expired: number; readonly evicted: number }> {
-    return this.current.sweep(lane);
-  }
-
-  flush(): Promise<void> {
-    return this.current.flush();
-  }
-
-  close(): Promise<void> {
-    return this.own.close();
-  }
-
-  private get current(): Tier {
-    return this.remote() ?? this.own;
   }
 }

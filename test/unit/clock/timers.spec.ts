@@ -1,7 +1,7 @@
 import * as timers from 'node:timers';
 import { describe, expect, it, jest } from '@jest/globals';
 import { type Clock, nextTurn, systemClock } from '../../../lib/clock/clock.js';
-import { DeadlineError, settledWithin, withDeadline } from '../../../lib/clock/timers.js';
+import { DeadlineError, settledWithin, SharedDeadline, withDeadline } from '../../../lib/clock/timers.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 
 const never = new Promise<never>(() => undefined);
@@ -79,5 +79,47 @@ describe('a deadline', () => {
     await clock.advance('1s');
     expect(await late).toBe(100);
     expect(clock.pending).toBe(0);
+  });
+});
+
+describe('a deadline that many share', () => {
+  it('passes on what settles in time, and leaves no timer', async () => {
+    const clock = new FakeClock();
+    const deadline = new SharedDeadline(clock, 100, 'work');
+    const passed = deadline.during(Promise.resolve(1));
+    const failed = deadline.during(Promise.reject(new Error('failed')));
+    expect(clock.pending).toBe(1);
+    await expect(passed).resolves.toBe(1);
+    await expect(failed).rejects.toThrow('failed');
+    expect(clock.pending).toBe(0);
+  });
+
+  it('rejects each after its own time, one that starts meanwhile a step later at most', async () => {
+    const clock = new FakeClock();
+    const deadline = new SharedDeadline(clock, 100, 'the disk');
+    const ends: (readonly [string, number, unknown])[] = [];
+    const begin = (name: string): void => {
+      deadline.during(never).catch((error: unknown) => ends.push([name, clock.monotonic(), error]));
+    };
+    begin('first');
+    await clock.advance('50ms');
+    begin('second');
+    await clock.advance('200ms');
+    begin('third');
+    await clock.advance('200ms');
+    expect(ends.map(([name, at]) => `${name} ${at}`)).toEqual(['first 100', 'second 160', 'third 350']);
+    for (const [, , error] of ends) expect(error).toEqual(new DeadlineError('the disk', 100));
+    expect(clock.pending).toBe(0);
+  });
+
+  it('does not count the time in which the process was stopped, and serves an answer that has arrived', async () => {
+    const due: (() => void)[] = [];
+    const clock: Clock = { ...systemClock, schedule: (_ms, run) => (due.push(run), () => undefined) };
+    const deadline = new SharedDeadline(clock, 100, 'the disk');
+    const settled = deadline.during(nextTurn().then(() => 'arrived'));
+    for (const run of due.splice(0)) run();
+    await expect(settled).resolves.toBe('arrived');
+    await nextTurn();
+    expect(due).toEqual([]);
   });
 });

@@ -130,6 +130,30 @@ describe('L3 through its owner', () => {
     expect(outcomes.at(-1)).toBe('e hit');
   });
 
+  it('waits for no question longer than 50 ms, with one timer for all', async () => {
+    const timers = clock.pending;
+    const ends: (readonly [string, number])[] = [];
+    const ask = async (key: string): Promise<void> => {
+      await tier.read('standard', key);
+      ends.push([key, clock.monotonic()]);
+    };
+    void ask('answered');
+    await clock.advance('1ms');
+    owner.reply();
+    await clock.advance('29ms');
+    void ask('late');
+    await clock.advance('5ms');
+    void ask('later');
+    await clock.advance('1ms');
+    expect(clock.pending).toBe(timers + 1);
+    await clock.advance('1s');
+    expect(ends).toEqual([
+      ['answered', 1],
+      ['late', 80],
+      ['later', 85],
+    ]);
+  });
+
   it('uses no answer that comes late, or from before the question', async () => {
     read('a');
     await clock.advance('50ms');

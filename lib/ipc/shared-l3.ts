@@ -1,0 +1,101 @@
+import type { ResolvedLane } from '../lanes/policy.js';
+import {
+  type Offered,
+  removeKeysFrom,
+  type Tier,
+  type TierLookup,
+  type TierRecord,
+  type TierRow,
+  type TierState,
+  type TierUsage,
+} from '../tiers/tier.js';
+import type { RemoteL3 } from './remote-l3.js';
+
+/** L3 of a process that uses a directory: its own while it owns the directory, the owner's otherwise. */
+export class SharedL3 implements Tier {
+  readonly name = 'l3';
+
+  /** Both are asked anew at each call. */
+  constructor(
+    private readonly own: Tier,
+    private readonly remote: () => RemoteL3 | undefined,
+  ) {}
+
+  get state(): TierState {
+    return this.current.state;
+  }
+
+  read(lane: string, key: string): TierLookup | Promise<TierLookup> {
+    return this.current.read(lane, key);
+  }
+
+  peek(lane: string, key: string): TierLookup | Promise<TierLookup> {
+    const { current } = this;
+    return current.peek === undefined ? current.read(lane, key) : current.peek(lane, key);
+  }
+
+  offer(lane: string, record: TierRecord): Offered {
+    return this.current.offer?.(lane, record) ?? 'off';
+  }
+
+  write(lane: string, record: TierRecord): void | Promise<void> {
+    return this.current.write(lane, record);
+  }
+
+  whenWritten(): Promise<void> | undefined {
+    return this.current.whenWritten?.();
+  }
+
+  remove(lane: string, key: string): boolean | Promise<boolean> {
+    return this.current.remove(lane, key);
+  }
+
+  removeKeys(lane: string, keys: readonly string[]): Promise<number> {
+    return removeKeysFrom(this.current, lane, keys);
+  }
+
+  removeMatching(lane: string, matches: (key: string, tags: readonly string[]) => boolean): Promise<number> {
+    return this.current.removeMatching(lane, matches);
+  }
+
+  clear(lane: string): Promise<void> {
+    return this.current.clear(lane);
+  }
+
+  usage(lane: string): TierUsage {
+    return this.current.usage(lane);
+  }
+
+  supersede(lane: string, key: string): void {
+    this.current.supersede?.(lane, key);
+  }
+
+  rows(lane: string, before: number, limit: number): readonly TierRow[] | undefined {
+    return this.current.rows?.(lane, before, limit);
+  }
+
+  keys(lane: string): AsyncIterable<string> {
+    return this.current.keys(lane);
+  }
+
+  addLane(lane: string, rules: ResolvedLane): void {
+    this.own.addLane?.(lane, rules);
+    this.remote()?.addLane(lane, rules);
+  }
+
+  sweep(lane: string): Promise<{ readonly expired: number; readonly evicted: number }> {
+    return this.current.sweep(lane);
+  }
+
+  flush(): Promise<void> {
+    return this.current.flush();
+  }
+
+  close(): Promise<void> {
+    return this.own.close();
+  }
+
+  private get current(): Tier {
+    return this.remote() ?? this.own;
+  }
+}
