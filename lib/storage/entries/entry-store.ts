@@ -180,12 +180,12 @@ export class EntryStore {
 
   /** Other rows of the same environment, in order and in one transaction with entries. */
   async append(fill: (batch: EntryBatch) => void): Promise<void> {
-    await this.change({ isRemoval: true }, fill);
+    await this.change({ isRemoval: true, sparesEntries: true }, fill);
   }
 
   /** Writes the rows that the store needs, which also shows that it can write. */
   async begin(fill: (batch: EntryBatch) => void): Promise<void> {
-    await this.change({}, (batch) => {
+    await this.change({ sparesEntries: true }, (batch) => {
       batch.isProbe = true;
       fill(batch);
     });
@@ -228,7 +228,7 @@ export class EntryStore {
 
   /** Keeps what the lane's eviction goes on with after a restart. */
   async keepEviction(lane: string, state: string): Promise<void> {
-    await this.change({}, (batch) => batch.set(this.tables.eviction, lane, Buffer.from(state)));
+    await this.change({ sparesEntries: true }, (batch) => batch.set(this.tables.eviction, lane, Buffer.from(state)));
   }
 
   /** As `entries`, of a large lane only those that were used last. */
@@ -271,7 +271,7 @@ export class EntryStore {
 
   /** No entry is there, and none on its way. */
   get isEmpty(): boolean {
-    return this.queue.isIdle && this.lanes().length === 0;
+    return !this.queue.changesEntries && this.lanes().length === 0;
   }
 
   /** Lanes that hold something, known to the options or not. */
@@ -325,14 +325,19 @@ export class EntryStore {
   }
 
   private change(
-    kind: { readonly isRemoval?: boolean; readonly standsAlone?: boolean },
+    {
+      isRemoval = false,
+      sparesEntries = false,
+      standsAlone = false,
+    }: Partial<Pick<QueuedChange, 'isRemoval' | 'sparesEntries' | 'standsAlone'>>,
     apply: (batch: EntryBatch) => unknown,
   ): Promise<void> {
     return new Promise((resolve, reject) => {
       this.queue.push({
         sizeBytes: 0,
-        isRemoval: kind.isRemoval ?? false,
-        standsAlone: kind.standsAlone ?? false,
+        isRemoval,
+        sparesEntries,
+        standsAlone,
         apply: (batch) => apply(batch) === true,
         settle: (fault) => (fault === undefined ? resolve() : reject(fault)),
       });
@@ -491,6 +496,7 @@ const isWorthCompacting = (environment: Environment): boolean => {
 class QueuedCompaction implements QueuedChange {
   readonly sizeBytes = 0;
   readonly isRemoval = false;
+  readonly sparesEntries = true;
   readonly standsAlone = true;
   private compacted: Promise<void> | undefined;
   private lost: unknown;

@@ -12,6 +12,8 @@ export interface QueuedChange {
   readonly puts?: { readonly lane: string; readonly key: string };
   /** Nobody waits for it, so that it may wait for company. */
   readonly mayWait?: boolean;
+  /** It changes no entry, but other rows. */
+  readonly sparesEntries?: boolean;
   /** Starts a transaction of its own, so that it finds everything that was queued before in the tables. */
   readonly standsAlone: boolean;
   /** What must have happened before it can be applied; `undefined` once it has. Never rejects. */
@@ -25,6 +27,7 @@ export interface QueuedChange {
 export class NoChange implements QueuedChange {
   readonly sizeBytes = 0;
   readonly isRemoval = false;
+  readonly sparesEntries = true;
   readonly standsAlone = false;
 
   constructor(readonly settle: () => void = () => undefined) {}
@@ -72,6 +75,8 @@ export class WriteQueue {
   private state: Phase = IDLE;
   /** How many of the waiting changes must not wait for company. */
   private urgent = 0;
+  /** How many accepted changes of entries are not settled. */
+  private entryChanges = 0;
   /** The first change goes on with the next batch. */
   private isUnfinished = false;
   private fault: StorageFault | undefined;
@@ -82,6 +87,11 @@ export class WriteQueue {
     return this.state === IDLE;
   }
 
+  /** Whether a change of an entry was accepted and is not settled. */
+  get changesEntries(): boolean {
+    return this.entryChanges > 0;
+  }
+
   push(change: QueuedChange): void {
     if (this.fault !== undefined) {
       change.settle(this.fault);
@@ -90,6 +100,7 @@ export class WriteQueue {
     this.waiting.push(change);
     this.waitingBytes += change.sizeBytes;
     if (change.mayWait !== true) this.urgent++;
+    if (change.sparesEntries !== true) this.entryChanges++;
     if (this.state !== WRITING) this.startOrGather();
   }
 
@@ -110,6 +121,7 @@ export class WriteQueue {
     this.head = 0;
     this.waitingBytes = 0;
     this.urgent = 0;
+    this.entryChanges = 0;
     this.isUnfinished = false;
     if (this.state.phase === 'gathering') {
       this.state.cancel();
@@ -190,6 +202,7 @@ export class WriteQueue {
       if (change === undefined) continue;
       this.waitingBytes -= change.sizeBytes;
       if (change.mayWait !== true) this.urgent--;
+      if (change.sparesEntries !== true) this.entryChanges--;
       change.settle(undefined);
     }
     if (this.head < 1024 && this.head < this.waiting.length) return;
