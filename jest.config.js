@@ -25,7 +25,7 @@ export default {
   },
   // Ends what hangs; no test is judged by how long it takes.
   testTimeout: 120_000,
-  setupFilesAfterEnv: ['<rootDir>/test/support/retry-real-machines.ts'],
+  setupFilesAfterEnv: ['<rootDir>/test/support/retry-real-machines.ts', '<rootDir>/test/support/equal-bytes.ts'],
   collectCoverageFrom: ['lib/**/*.ts'],
   coverageProvider: 'v8',
 };

@@ -15,15 +15,14 @@ export class MemoryTable implements Table {
   }
 
   *range({ start, end, reverse = false, limit = Infinity }: RangeOptions = {}): Iterable<Row> {
-    const snapshot = reverse ? this.rows.toReversed() : [...this.rows];
-    const direction = reverse ? -1 : 1;
-    let given = 0;
-    for (const row of snapshot) {
-      if (given >= limit || (end !== undefined && compareKeys(row.key, end) * direction >= 0)) return;
-      if (start !== undefined && compareKeys(row.key, start) * direction < 0) continue;
-      given += 1;
-      yield row;
-    }
+    const { rows } = this;
+    const [lowest, highest] = reverse ? [end, start] : [start, end];
+    const place = (key: TableKey): number => this.indexOf(key) + (reverse ? this.has(this.indexOf(key), key) : 0);
+    const from = lowest === undefined ? 0 : place(lowest);
+    const to = highest === undefined ? rows.length : place(highest);
+    // A copy, because rows may change while the caller reads.
+    if (reverse) yield* rows.slice(Math.max(from, to - limit), to).toReversed();
+    else yield* rows.slice(from, Math.min(to, from + limit));
   }
 
   *keys(options?: RangeOptions): Iterable<TableKey> {
@@ -98,20 +97,27 @@ export class MemoryEnvironment<T extends MemoryTable = MemoryTable> implements E
 
 /** As lmdb sorts: numbers before strings, arrays element by element. */
 function compareKeys(a: TableKey, b: TableKey): number {
+  if (typeof a !== 'object' && typeof b !== 'object') return compareParts(a, b);
   const [left, right] = [partsOf(a), partsOf(b)];
-  for (const [index, part] of left.entries()) {
-    const other = right[index];
-    if (other === undefined) return 1;
-    const order = comparePart(part, other);
+  for (let index = 0; index < left.length && index < right.length; index++) {
+    const order = compareParts(left[index] ?? 0, right[index] ?? 0);
     if (order !== 0) return order;
   }
   return left.length - right.length;
 }
 
-function comparePart(a: Part, b: Part): number {
-  if (typeof a !== typeof b) return typeof a === 'number' ? -1 : 1;
-  if (typeof a === 'string') return Buffer.compare(Buffer.from(a), Buffer.from(String(b)));
-  return a - Number(b);
+function compareParts(a: Part, b: Part): number {
+  if (typeof a === 'number') return typeof b === 'number' ? a - b : -1;
+  return typeof b === 'number' ? 1 : compareTexts(a, b);
 }
+
+/** By their UTF-8 bytes. The order of UTF-16 is another one only where surrogates are. */
+function compareTexts(a: string, b: string): number {
+  if (a === b) return 0;
+  if (SURROGATE.test(a) || SURROGATE.test(b)) return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  return a < b ? -1 : 1;
+}
+
+const SURROGATE = /[\ud800-\udfff]/;
 
 const partsOf = (key: TableKey): readonly Part[] => (typeof key === 'object' ? key : [key]);

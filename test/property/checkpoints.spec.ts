@@ -6,9 +6,10 @@ import { roundsOf } from '../support/fault-table.js';
 import { commands, compare } from '../support/checkpoint-commands.js';
 import { Model } from '../support/checkpoint-model.js';
 import { checkpointsInMemory } from '../support/checkpoints.js';
+import { codePoint } from '../support/storable-values.js';
 
 const codeUnit = fc.nat(0xffff).map((code) => String.fromCharCode(code));
-const anyId = fc.oneof(fc.string({ unit: 'binary', maxLength: 300 }), fc.string({ unit: codeUnit, maxLength: 400 }));
+const anyId = fc.oneof(fc.string({ unit: codePoint, maxLength: 300 }), fc.string({ unit: codeUnit, maxLength: 400 }));
 const isValid = (id: string): boolean => id !== '' && Buffer.byteLength(id) <= 1_024;
 const codeOf = (error: unknown): string => (isLaneCacheError(error) ? error.code : 'another error');
 

@@ -34,7 +34,7 @@ describe('an environment in memory', () => {
 
   it('reads in the order of lmdb, either way, between bounds', () => {
     const table = new MemoryTable('table');
-    const ordered: readonly TableKey[] = [1, 2, [2, 'a'], [2, 'b', 1], [10], 'A', 'a', ['a', 1], 'é'];
+    const ordered: readonly TableKey[] = [1, 2, [2, 'a'], [2, 'b', 1], [10], 'A', 'a', ['a', 1], 'é', '\uffee', '😀'];
     for (const key of [...ordered].toReversed()) table.put(key, bytes());
     expect([...table.keys()]).toEqual(ordered);
     expect([...table.keys({ reverse: true })]).toEqual(ordered.toReversed());

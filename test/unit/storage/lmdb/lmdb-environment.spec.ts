@@ -8,6 +8,7 @@ import { systemClock, type Clock, nextTurn } from '../../../../lib/clock/clock.j
 import { MAX_VALUE_BYTES } from '../../../../lib/storage/lmdb/lmdb-environment.js';
 import { StorageFault, type TableKey } from '../../../../lib/storage/environment.js';
 import { requireKey } from '../../../../lib/storage/lmdb/lmdb-table.js';
+import { codePoint } from '../../../support/storable-values.js';
 import { StorageBench } from '../../../support/storage.js';
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
@@ -140,7 +141,7 @@ describe('an LMDB environment', () => {
     const { environment } = await bench.environment(await bench.path());
     const table = environment.table('t');
     const part = fc.oneof(
-      fc.string({ unit: 'binary', maxLength: 700 }),
+      fc.string({ unit: codePoint, maxLength: 700 }),
       fc.double({ noNaN: true, noDefaultInfinity: true }),
     );
     const key: fc.Arbitrary<TableKey> = fc.oneof(part, fc.array(part, { minLength: 1, maxLength: 5 }));
