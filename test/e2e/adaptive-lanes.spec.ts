@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { type Clock, nextTurn, systemClock } from '../../lib/clock/clock.js';
-import { type CacheManager, LaneAwareCacheStrategy, type LanePolicyInput } from '../../lib/index.js';
+import { LaneAwareCacheStrategy } from '../../lib/lanes/strategy.js';
+import type { CacheManager, LanePolicyInput } from '../../lib/index.js';
 import { seededRandom } from '../../lib/testing/seeded-random.js';
 import { Caches } from '../support/caches.js';
 

@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
-import { CacheManager, type LaneCacheOptions } from '../../lib/index.js';
+import { CacheManager } from '../../lib/app/cache-app.js';
+import type { LaneCacheOptions } from '../../lib/index.js';
 import { Caches } from '../support/caches.js';
 import { describeWithRedis, RedisServer } from '../support/redis-server.js';
 

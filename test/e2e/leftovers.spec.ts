@@ -1,7 +1,7 @@
 import { afterEach, expect, it } from '@jest/globals';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CacheManager } from '../../lib/index.js';
+import { CacheManager } from '../../lib/app/cache-app.js';
 import { StorageBench } from '../support/storage.js';
 
 const bench = new StorageBench();

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
-import { CacheManager, type LaneCacheOptions } from '../../lib/index.js';
+import { CacheManager } from '../../lib/app/cache-app.js';
+import type { LaneCacheOptions } from '../../lib/index.js';
 import { StorageBench } from '../support/storage.js';
 
 const MANY = 5_000;

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { CacheManager } from '../../lib/index.js';
+import { CacheManager } from '../../lib/app/cache-app.js';
 import { StorageBench } from '../support/storage.js';
 
 describe('a persistent tier that fills up', () => {

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { LaneAwareCacheStrategy } from '../../lib/index.js';
+import { LaneAwareCacheStrategy } from '../../lib/lanes/strategy.js';
 import { Caches } from '../support/caches.js';
 
 describe('two apps in one process', () => {

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { chmod, cp, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CacheManager, type LaneCacheOptions } from '../../lib/index.js';
+import { CacheManager } from '../../lib/app/cache-app.js';
+import type { LaneCacheOptions } from '../../lib/index.js';
 import { systemClock } from '../../lib/clock/clock.js';
 import { FORMAT_KEY, FORMAT_TABLE, openEnvironment } from '../../lib/storage/lmdb/open-environment.js';
 import { tell } from '../support/fault-table.js';

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { CacheManager } from '../../lib/index.js';
+import { CacheManager } from '../../lib/app/cache-app.js';
 import { seededRandom } from '../../lib/testing/seeded-random.js';
 import { Workshop, type Child } from '../support/child-process.js';
 import { roundsOf } from '../support/fault-table.js';

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { setTimeout as real } from 'node:timers/promises';
-import { CacheManager } from '../../lib/index.js';
+import { CacheManager } from '../../lib/app/cache-app.js';
 import { nextTurn } from '../../lib/clock/clock.js';
 import { Caches } from '../support/caches.js';
 import { Workshop } from '../support/child-process.js';

@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { CacheManager } from '../../lib/index.js';
+import { CacheManager } from '../../lib/app/cache-app.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 
 it('a sweep counts and reports the entries that expired in memory', async () => {

@@ -3,7 +3,7 @@ import { mkdtemp, open, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CacheManager } from '../../lib/index.js';
+import { CacheManager } from '../../lib/app/cache-app.js';
 
 // in the file system of Yarn's Plug'n'Play every handle has a `sync` that throws
 it('an app whose file handles cannot sync keeps entries and checkpoints', async () => {

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
-import { CacheManager } from '../../lib/index.js';
+import { CacheManager } from '../../lib/app/cache-app.js';
 
 let root: string;
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CacheManager } from '../../lib/index.js';
+import { CacheManager } from '../../lib/app/cache-app.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { StorageBench } from '../support/storage.js';
 

@@ -1,7 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CacheManager, type LaneCacheOptions } from '../../lib/index.js';
+import { CacheManager } from '../../lib/app/cache-app.js';
+import type { LaneCacheOptions } from '../../lib/index.js';
 import { auditManager } from './audit-manager.js';
 
 /** The caches of one spec: in memory unless told otherwise, audited and closed after each test. */

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { type CacheManager, isLaneCacheError } from '../../../lib/index.js';
+import { isLaneCacheError } from '../../../lib/errors/lane-cache.error.js';
+import type { CacheManager } from '../../../lib/index.js';
 import { Caches } from '../../support/caches.js';
 import { roundsOf } from '../../support/fault-table.js';
 import { anyHostile, type HostileValue, hostileValues, Listed } from '../../support/hostile-values.js';

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { createCache } from 'cache-manager';
 import { Keyv } from 'keyv';
-import { CacheManager } from '../../../lib/index.js';
+import { CacheManager } from '../../../lib/app/cache-app.js';
 import { laneKeyvStore } from '../../../lib/keyv/lane-keyv-store.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { Caches } from '../../support/caches.js';

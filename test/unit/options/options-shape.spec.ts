@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { isLaneCacheError, LaneCacheError } from '../../../lib/index.js';
+import { isLaneCacheError, LaneCacheError } from '../../../lib/errors/lane-cache.error.js';
 import { duration, freshness, size } from '../../../lib/lanes/lane-policy.js';
 import type { FreshnessOptions } from '../../../lib/lanes/policy.js';
 import {
