@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { cp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { edited, Workshop } from '../support/child-process.js';
+import { noise, overwrite } from '../support/damage.js';
 import { FaultChild, lostOf, nothingYet, type Acknowledged } from '../support/fault-child.js';
 import { roundsOf, tell } from '../support/fault-table.js';
 import { StorageBench } from '../support/storage.js';
@@ -9,21 +10,6 @@ import { StorageBench } from '../support/storage.js';
 const PAGE = 4_096;
 const KEYS = 300;
 const CHECKPOINTS = 40;
-
-const overwrite = async (file: string, from: number, bytes: Uint8Array): Promise<void> => {
-  const handle = await open(file, 'r+');
-  await handle.write(bytes, 0, bytes.length, from);
-  await handle.close();
-};
-
-/** The same noise for the same seed. */
-const noise = (seed: number, length: number): Uint8Array => {
-  let state = seed + 1;
-  return Uint8Array.from({ length }, () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state >>> 24;
-  });
-};
 
 const DAMAGES: readonly (readonly [string, (file: string, size: number) => Promise<void>])[] = [
   ['its beginning', (file) => truncate(file, 8 * PAGE)],

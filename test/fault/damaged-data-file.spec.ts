@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { mkdir, open, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { StorageBench } from '../support/storage.js';
 import { Workshop } from '../support/child-process.js';
+import { noise, overwrite } from '../support/damage.js';
+import { StorageBench } from '../support/storage.js';
 
 const PAGE = 4096;
 const ROWS = 300;
@@ -38,29 +39,21 @@ console.log('filled');
 setInterval(() => {}, 1_000);
 `;
 
-const fill = async (path: string, from: number, bytes: number, value: (index: number) => number): Promise<void> => {
-  const file = await open(path, 'r+');
-  await file.write(Buffer.from(Array.from({ length: bytes }, (_, index) => value(index))), 0, bytes, from);
-  await file.close();
-};
-const zero = (): number => 0;
-const noise = (index: number): number => (index * 2654435761) >>> 24;
-
 const DAMAGES: readonly (readonly [string, (file: string) => Promise<void>])[] = [
   ['half of the file', async (file) => truncate(file, 200 * PAGE)],
   ['the first 100 bytes only', async (file) => truncate(file, 100)],
   ['the meta pages only', async (file) => truncate(file, 2 * PAGE)],
-  ['a first page of zeros', async (file) => fill(file, 0, PAGE, zero)],
-  ['a second page of zeros', async (file) => fill(file, PAGE, PAGE, zero)],
-  ['meta pages of zeros', async (file) => fill(file, 0, 2 * PAGE, zero)],
+  ['a first page of zeros', async (file) => overwrite(file, 0, new Uint8Array(PAGE))],
+  ['a second page of zeros', async (file) => overwrite(file, PAGE, new Uint8Array(PAGE))],
+  ['meta pages of zeros', async (file) => overwrite(file, 0, new Uint8Array(2 * PAGE))],
   ['a text file', async (file) => writeFile(file, 'This is not a database.\n'.repeat(5_000))],
-  ['noise', async (file) => fill(file, 0, 400 * PAGE, noise)],
-  ['noise behind the meta pages', async (file) => fill(file, 2 * PAGE, 500 * PAGE, noise)],
-  ['zeros from end to end', async (file) => fill(file, 0, 400 * PAGE, zero)],
+  ['noise', async (file) => overwrite(file, 0, noise(1, 400 * PAGE))],
+  ['noise behind the meta pages', async (file) => overwrite(file, 2 * PAGE, noise(2, 500 * PAGE))],
+  ['zeros from end to end', async (file) => overwrite(file, 0, new Uint8Array(400 * PAGE))],
   [
     'no tables any more, though it has pages of them',
     async (file) => {
-      for (const page of [0, PAGE]) await fill(file, page + 136, 8, () => 0xff);
+      for (const page of [0, PAGE]) await overwrite(file, page + 136, new Uint8Array(8).fill(0xff));
     },
   ],
   [
@@ -151,7 +144,7 @@ describe('a data file that was damaged while no process had it open', () => {
       const owner = await workshop.run(FILLER, [path, mode]);
       expect(await owner.line()).toBe('filled');
       await owner.end('SIGKILL');
-      await fill(join(path, 'data.mdb'), 2 * PAGE, 500 * PAGE, noise);
+      await overwrite(join(path, 'data.mdb'), 2 * PAGE, noise(2, 500 * PAGE));
       const endings: (number | string)[] = [];
       for (let start = 1; start <= 3 && endings.at(-1) !== 0; start++) {
         const { status, lines } = await (await workshop.run(READER, [path, mode])).end();

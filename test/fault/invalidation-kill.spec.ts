@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { Workshop } from '../support/child-process.js';
 import { StorageBench } from '../support/storage.js';
 
-const ROUNDS = Number(process.env['LANE_CACHE_ROUNDS'] ?? 2);
+const ROUNDS = Number(process.env['LANE_CACHE_ROUNDS'] ?? 1);
 
 /** Opens the directory, says what is served of the round before, fills it anew, invalidates, says so, and waits for its end. */
 const APP = `
