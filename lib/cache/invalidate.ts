@@ -3,6 +3,7 @@ import { KeyPattern } from '../entries/pattern.js';
 import { decodeRecord, encodeRecord } from '../entries/record.js';
 import { InvalidationNotDurableError } from '../errors/cache.errors.js';
 import type { LogRecord } from '../invalidation/journal.js';
+import type { PublishedRecords } from '../invalidation/shared-log.js';
 import type { InvalidationGuard, InvalidationsSince } from '../invalidation/lane-log.js';
 import type { TierLookup, TierRecord } from '../tiers/tier.js';
 import type { GuardedTier } from './guarded-tier.js';
@@ -12,7 +13,7 @@ import { isPartitioned, type LaneContext, type SharedContext } from './lane-cont
 export type Origin = 'local' | 'remote';
 
 /** For the distributed tier. */
-const NOT_HELD = Promise.resolve(false);
+const NOT_PUBLISHED: PublishedRecords = Object.freeze({ held: Promise.resolve(false), copies: [] });
 
 /**
  * Carries out invalidations: in the log, in every tier, and for the other instances.
@@ -189,7 +190,7 @@ export class Invalidations {
     );
     const publishing = this.publish(records, local, origin);
     const known = Promise.all([note, this.publishOnHost(records, { local, publishing, origin })]);
-    const [noted, published] = await Promise.allSettled([known, publishing, local]);
+    const [noted, published] = await Promise.allSettled([known, publishing.held, local]);
     if (published.status === 'fulfilled') results.push(published.value);
     return { results, failures: { tier: tierFailure, journal: causeOf(noted), peers: causeOf(published) } };
   }
@@ -204,12 +205,13 @@ export class Invalidations {
   ): Promise<void> | undefined {
     const { hostLog, sharedLog } = this.shared;
     if (origin === 'remote') return undefined;
-    return hostLog?.publish(records, local, sharedLog && { by: sharedLog.by, settled: publishing });
+    const { copies, held: settled } = publishing;
+    return hostLog?.publish(records, local, sharedLog && { copies, settled });
   }
 
-  private publish(records: readonly LogRecord[], local: Promise<unknown>, origin: Origin): Promise<boolean> {
+  private publish(records: readonly LogRecord[], local: Promise<unknown>, origin: Origin): PublishedRecords {
     const { sharedLog: shared } = this.shared;
-    return shared === undefined || origin === 'remote' ? NOT_HELD : shared.publish(records, local);
+    return shared === undefined || origin === 'remote' ? NOT_PUBLISHED : shared.publish(records, local);
   }
 
   /** Rejects if an invalidation is not durable. Empties the persistent tier if it could not carry the invalidation out. */
@@ -223,10 +225,10 @@ export class Invalidations {
   private async acknowledge(records: readonly LogRecord[], stored: Promise<void>, origin: Origin): Promise<void> {
     const published = this.publish(records, stored, origin);
     const onHost = this.publishOnHost(records, { local: stored, publishing: published, origin });
-    const [kept, known] = await Promise.allSettled([this.durable(records, stored), onHost, published]);
+    const [kept, known] = await Promise.allSettled([this.durable(records, stored), onHost, published.held]);
     if (kept.status === 'rejected') throw kept.reason;
     if (known.status === 'rejected') throw this.notDurable(known.reason);
-    await published;
+    await published.held;
   }
 
   private async durable(records: readonly LogRecord[], stored: Promise<void>): Promise<void> {
@@ -274,8 +276,8 @@ export class Invalidations {
 interface Publishing {
   /** Settles when the tiers of this process have carried the records out. */
   readonly local: Promise<unknown>;
-  /** Settles when Redis has them, or will not get them now. */
-  readonly publishing: Promise<unknown>;
+  /** For Redis. */
+  readonly publishing: PublishedRecords;
   readonly origin: Origin;
 }
 

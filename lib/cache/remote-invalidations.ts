@@ -20,9 +20,9 @@ export class RemoteInvalidations implements LogFollower {
   }
 
   follow(record: SharedRecord): Promise<void> {
-    const { by } = record;
+    const { copy } = record;
     const done =
-      by === undefined || this.source === 'server' ? undefined : this.shared.sharedLog?.receivedOnHost(record, by);
+      copy === undefined || this.source === 'server' ? undefined : this.shared.sharedLog?.receivedOnHost(record, copy);
     if (done === undefined) return this.carryOut(record);
     this.pass();
     return done.then(() => undefined);

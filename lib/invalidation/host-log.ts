@@ -5,7 +5,15 @@ import { LogFiles, type LogPlace } from '../storage/host-log/log-files.js';
 import type { LogFolder, LogSegment } from '../storage/host-log/log-segment.js';
 import type { LogJournal } from './journal.js';
 import { names, RecentRecords, WaitingOffers } from './recent-records.js';
-import type { HostLogPort, LogFollower, ServerPublishing, SharedRecord, Standing, Subject } from './shared-log.js';
+import type {
+  HostLogPort,
+  LogFollower,
+  ServerCopy,
+  ServerPublishing,
+  SharedRecord,
+  Standing,
+  Subject,
+} from './shared-log.js';
 
 interface HostLogOptions {
   readonly folder: LogFolder;
@@ -35,7 +43,8 @@ type State =
 
 /** Records of this process, in one record of the file, that are not yet both in the order of the log and durable. */
 interface OwnRecords {
-  readonly body: string;
+  /** As it is appended now: it tells what is known of the server's copies. */
+  readonly body: () => string;
   readonly records: readonly SharedRecord[];
   readonly local: Promise<unknown>;
   /** L3 was this process's when the record was made, so it has carried it out already. */
@@ -166,7 +175,7 @@ export class HostLog implements HostLogPort {
     for (const { records, time, place } of missed) {
       this.options.life.notBefore(time);
       // This process may have followed them already, for itself. L3 has not, so they count as records of this log alone.
-      const ofThisLog = records.map((record) => ({ ...record, by: undefined }));
+      const ofThisLog = records.map((record) => ({ ...record, copy: undefined }));
       this.applied.add(place, followAll(follower, ofThisLog));
     }
   }
@@ -219,11 +228,13 @@ export class HostLog implements HostLogPort {
     const { life, ownsL3 } = this.options;
     const [time, isInL3] = [life.now(), ownsL3()];
     const settled: Promise<void>[] = [];
+    let from = 0;
     const made = groupsOf(records).map((group): OwnRecords => {
       const { promise, settle } = settleable();
       settled.push(promise);
       const number = ++this.numbers;
-      const body = bodyOf({ author: this.author, number, time, by: server?.by }, group);
+      const copies = server?.copies.slice(from, (from += group.length)) ?? [];
+      const body = (): string => bodyOf({ author: this.author, number, time }, group, copies);
       const shared = group.map(({ kind, lane, subject }) =>
         kind === 'expire' ? { kind, lane, subject, at: time } : { kind, lane, subject },
       );
@@ -397,7 +408,7 @@ export class HostLog implements HostLogPort {
       own.segment = segment;
       own.isSynced = false;
     }
-    if (waiting.length > 0) await segment.append(waiting.map(({ body }) => body));
+    if (waiting.length > 0) await segment.append(waiting.map(({ body }) => body()));
     this.look();
     const sent = [...this.own.values()].filter((own) => own.segment === segment);
     // A segment that was left is synced already, and may be closed.
@@ -444,8 +455,6 @@ function settleable(): { readonly promise: Promise<void>; readonly settle: (erro
   return { promise, settle: (error) => parts.settle?.(error) };
 }
 
-const textOr = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
-
 /** So many records of one call share a record of the file, and so much text: the longest key takes much less than a record may. */
 const GROUP = { records: 128, characters: 96 * 1024 };
 
@@ -470,13 +479,47 @@ interface BodyHead {
   readonly author: string;
   readonly number: number;
   readonly time: number;
-  readonly by: string | undefined;
 }
 
-function bodyOf({ author, number, time, by }: BodyHead, group: readonly SharedRecord[]): string {
+function bodyOf(
+  { author, number, time }: BodyHead,
+  group: readonly SharedRecord[],
+  copies: readonly (ServerCopy | undefined)[],
+): string {
   const [first] = group;
   const subjects = group.length === 1 ? first?.subject : group.map(({ subject }) => subject);
-  return JSON.stringify([author, number, time, first?.kind, first?.lane, subjects, ...(by === undefined ? [] : [by])]);
+  return JSON.stringify([author, number, time, first?.kind, first?.lane, subjects, ...packCopies(copies)]);
+}
+
+/**
+ * The records of a group share a lane, so all of them have copies, or none has. Ids are packed as what they begin with, which
+ * they share, and the rests. A sequence number of 0 is unknown, as are all of another generation than the last.
+ */
+function packCopies(copies: readonly (ServerCopy | undefined)[]): readonly unknown[] {
+  const known = copies.filter((copy) => copy !== undefined);
+  const [first] = known;
+  if (first === undefined) return [];
+  const shared = first.id.slice(0, first.id.lastIndexOf(':') + 1);
+  const generation = known.findLast(({ place }) => place !== undefined)?.place?.generation ?? '';
+  const sequenceOf = ({ place }: ServerCopy): number => (place?.generation === generation ? place.sequence : 0);
+  return [shared, known.map(({ id }) => id.slice(shared.length)), generation, known.map(sequenceOf)];
+}
+
+/**
+ * The copies of a body. An earlier release names the author alone: no record of the server is known to be the copy, and each
+ * reader gives it the same id.
+ */
+function unpackCopies(packed: readonly unknown[], ofBody: string): (index: number) => ServerCopy | undefined {
+  const [shared, rests, generation, sequences] = packed;
+  if (typeof shared !== 'string') return () => undefined;
+  if (!Array.isArray(rests) || !Array.isArray(sequences)) {
+    return (index) => ({ id: `${shared}:${ofBody}.${index}`, place: undefined });
+  }
+  return (index) => {
+    const sequence = Number(sequences[index]);
+    const place = sequence > 0 ? { generation: String(generation), sequence } : undefined;
+    return { id: `${shared}${String(rests[index])}`, place };
+  };
 }
 
 /** A body that cannot be read may have named anything. */
@@ -494,13 +537,14 @@ function collect(into: Heard[], body: string, place: LogPlace): void {
 
 function parse(body: string): Omit<Heard, 'place'> | undefined {
   try {
-    const [author, number, time, kind, lane, named, by]: readonly unknown[] = JSON.parse(body);
+    const [author, number, time, kind, lane, named, ...packed]: readonly unknown[] = JSON.parse(body);
     const known = INVALIDATION_KINDS.find((one) => one === kind);
     const isWhole = typeof author === 'string' && typeof number === 'number' && typeof time === 'number';
     if (!isWhole || known === undefined || !(lane === null || typeof lane === 'string')) return undefined;
     const subjects: readonly unknown[] = Array.isArray(named) ? named : [named];
     if (subjects.length === 0 || !subjects.every((subject) => typeof subject === 'string')) return undefined;
-    const records = subjects.map((subject) => ({ kind: known, lane, subject, at: time, by: textOr(by) }));
+    const copyAt = unpackCopies(packed, `${author}.${number}`);
+    const records = subjects.map((subject, at) => ({ kind: known, lane, subject, at: time, copy: copyAt(at) }));
     return { author, number, time, records };
   } catch {
     return undefined;

@@ -17,7 +17,7 @@ type Place = Pick<LogPlace, 'generation' | 'position'>;
 
 /** The newest records of a log, in its order. They decide what processes of one directory take from each other. */
 export class RecentRecords {
-  private records: { readonly position: number; readonly record: SharedRecord }[] = [];
+  private records: { readonly position: number; readonly record: SharedRecord; readonly by: string | undefined }[] = [];
   private generation: string | undefined;
   /** What lies before it is not known. */
   private floor = 0;
@@ -29,8 +29,9 @@ export class RecentRecords {
     this.floor = position;
   }
 
-  add({ position }: Pick<Place, 'position'>, record: SharedRecord): void {
-    this.records.push({ position, record });
+  /** `by`: its author, where the judgement may leave one out. */
+  add({ position }: Pick<Place, 'position'>, record: SharedRecord, by?: string): void {
+    this.records.push({ position, record, by });
     if (this.records.length < 2 * REMEMBERED) return;
     this.records = this.records.slice(REMEMBERED);
     this.floor = this.records[0]?.position ?? position;
@@ -42,7 +43,7 @@ export class RecentRecords {
     for (let index = this.records.length - 1; index >= 0; index--) {
       const newer = this.records[index];
       if (newer === undefined || newer.position <= asOf.position) return 'counts';
-      const isOther = except === undefined || newer.record.by !== except;
+      const isOther = except === undefined || newer.by !== except;
       if (isOther && names(newer.record, subject)) return 'named';
     }
     return 'counts';

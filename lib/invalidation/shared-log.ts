@@ -4,12 +4,20 @@ import type { LogRecord, StoredCursor } from './journal.js';
 export interface SharedRecord extends Omit<LogRecord, 'position'> {
   /** When the ttl ended, for `expire`. Epoch ms, by the life clock. Default: when the record is applied. */
   readonly at?: number;
-  /** Under which name the author publishes the record to the server, in the log of a directory. */
-  readonly by?: string | undefined;
+  /** In the log of a directory: the same record in the log of the server. Absent if it is not published there. */
+  readonly copy?: ServerCopy | undefined;
 }
 
 /** A place in the shared log. Sequence numbers are comparable within a generation only. */
 export type LogCursor = StoredCursor;
+
+/** A record as it goes to the server. */
+export interface ServerCopy {
+  /** The author and a number. No other record has it, and a record that is published again keeps it. */
+  readonly id: string;
+  /** Where the server has it. Undefined while that is not known. */
+  readonly place: LogCursor | undefined;
+}
 
 /** What a record may name. */
 export interface Subject {
@@ -23,19 +31,13 @@ export type Standing = 'counts' | 'named' | 'unknown';
 
 /** The log that the instances of an app share, as the cache sees it. */
 export interface SharedLog {
+  /** Publishes local records to the other instances. `local` settles when the tiers of this process have carried them out. */
+  publish(records: readonly LogRecord[], local: Promise<unknown>): PublishedRecords;
   /**
-   * Publishes local records to the other instances. Resolves to whether the distributed tier held the subject. It does so
-   * when the shared log has the records, or when they are kept durably until the log can be reached. Rejects with
-   * INVALIDATION_PENDING when neither is so in time. `local` settles when the tiers of this process have carried it out.
+   * The log of the directory has a record, of which this log has, gets or may get a copy. Returns what has carried it out if
+   * this log had it first; else the record is to be followed now, and not when this log has it.
    */
-  publish(records: readonly LogRecord[], local: Promise<unknown>): Promise<boolean>;
-  /** Marks the records of this process. */
-  readonly by: string;
-  /**
-   * The log of the directory has a record that `by` publishes here as well. Returns what has carried it out if this log had
-   * it first; else the record is to be followed now, and not when this log has it.
-   */
-  receivedOnHost(record: SharedRecord, by: string): Promise<unknown> | undefined;
+  receivedOnHost(record: SharedRecord, copy: ServerCopy): Promise<unknown> | undefined;
   /** This process has been disconnected for so long that nothing shared may be served. */
   readonly isStale: boolean;
   /**
@@ -49,6 +51,17 @@ export interface SharedLog {
   readonly cursor: LogCursor | undefined;
   /** Whether an entry that counted as of `asOf`, in any process, counts as of `cursor`. Records of this process do not matter. */
   judge(asOf: LogCursor, subject: Subject): Standing;
+}
+
+/** Records on their way to the other instances. */
+export interface PublishedRecords {
+  /**
+   * Resolves to whether the distributed tier held the subject. It does so when the shared log has the records, or when they
+   * are kept durably until the log can be reached. Rejects with INVALIDATION_PENDING when neither is so in time.
+   */
+  readonly held: Promise<boolean>;
+  /** In the order of the records. Undefined for one of a lane that is not shared. */
+  readonly copies: readonly (ServerCopy | undefined)[];
 }
 
 /** What processes of one directory need of the shared log to judge each other's entries. */
@@ -83,9 +96,9 @@ export interface HostLogPort {
   ): Promise<void> | undefined;
 }
 
-/** That records are published to a server. */
-export interface ServerPublishing {
-  readonly by: string;
+/** How records are published to a server. */
+export interface ServerPublishing extends Pick<PublishedRecords, 'copies'> {
+  /** The server has the records, or does not get them now. */
   readonly settled: Promise<unknown>;
 }
 

@@ -9,9 +9,8 @@ import { ModelDisk, ModelTier } from '../support/model-tier.js';
 /** One of several instances that share a log. It is disconnected for too long while `isStale` is true. */
 function instance(...below: readonly ModelTier[]) {
   const log = {
-    publish: () => Promise.resolve(false),
+    publish: () => ({ held: Promise.resolve(false), copies: [] }),
     isStale: false,
-    by: 'nobody else',
     receivedOnHost: () => undefined,
     caughtUpUntil: Infinity,
     whenCaughtUp: () => Promise.resolve(),

@@ -102,9 +102,8 @@ describe('an instance whose event loop was blocked', () => {
   it('serves none of its entries until it has caught up, and computes once meanwhile', async () => {
     const clock = new FakeClock();
     const log = {
-      publish: () => Promise.resolve(false),
+      publish: () => ({ held: Promise.resolve(false), copies: [] }),
       isStale: false,
-      by: 'nobody else',
       receivedOnHost: () => undefined,
       caughtUpUntil: clock.now() + 1_000,
       whenCaughtUp: () => Promise.resolve(),
@@ -138,9 +137,8 @@ describe('an instance whose event loop was blocked', () => {
     const clock = new FakeClock();
     let hear = (): void => undefined;
     const log = {
-      publish: () => Promise.resolve(false),
+      publish: () => ({ held: Promise.resolve(false), copies: [] }),
       isStale: false,
-      by: 'nobody else',
       receivedOnHost: () => undefined,
       caughtUpUntil: clock.now() + 1_000,
       whenCaughtUp: () => new Promise<void>((resolve) => (hear = resolve)),

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/** What becomes of bytes on their way. */
-export type Weather = 'fair' | 'black-hole' | 'garbage' | Delay;
+/** What becomes of bytes on their way. `deaf`: the server gets what is said, and its answers are lost. */
+export type Weather = 'fair' | 'black-hole' | 'deaf' | 'garbage' | Delay;
 
 /** Of all connections, or of every second one only: what is said on two of them changes its order. */
 interface Delay {
@@ -83,7 +83,7 @@ class OneWay {
   ) {}
 
   pass(bytes: Buffer, weather: Weather): 'passed' | 'broken' {
-    if (weather === 'black-hole') this.hasLost = true;
+    if (weather === 'black-hole' || (weather === 'deaf' && this.way === 'reply')) this.hasLost = true;
     else if (this.hasLost) return 'broken';
     else if (weather === 'garbage' && this.way === 'reply') this.to.write('\u0000\u0001 not what was asked for\r\n');
     else this.deliver(bytes, typeof weather === 'object' ? this.delayOf(weather) : 0);

@@ -1,115 +1,120 @@
-import type { SharedRecord } from '../../invalidation/shared-log.js';
+import type { LogCursor, ServerCopy, SharedRecord } from '../../invalidation/shared-log.js';
+import { authorOf, numberOfId } from './record-codec.js';
 
-/** How the records of one subject by one author stand in the two logs. */
-interface RecordCount {
+/** A record of the host's log of which the server's log has not shown the copy. */
+interface MissingRecord {
   readonly record: SharedRecord;
-  readonly by: string;
-  /** How much more often the host's log had it than the server's. */
-  ahead: number;
-  /** What was carried out when the server's log had it first. */
-  work: readonly { readonly done: Promise<unknown>; readonly until: number }[];
+  copy: ServerCopy;
+  /** How often the state of the server's log had been asked for when the record was received. */
+  readonly receivedAt: number;
+  isPublishedHere: boolean;
 }
 
-/** A record that one of the logs has. `now`: of the monotonic clock, in ms. */
-interface ReceivedRecord {
-  readonly record: SharedRecord;
-  readonly by: string;
-  readonly now: number;
-}
-
-/**
- * The log of the directory has a record within this time after the server, or never: the server has a record twice when the
- * answer to its author was lost. The second one must not stand for a later record of the same subject.
- */
-const PAIRED_WITHIN_MS = 1_000;
-
-/** The author of a record that a later process publishes for one that ended. */
-const NO_AUTHOR = 'nobody';
-/** So many records of other hosts, which the host's log never has, are remembered. */
+/** So many records of the server are remembered by their ids. */
 const REMEMBERED = 4_096;
 /** With more records that the server lacks, nothing is read from it. */
 const MOST_MISSING = 10_000;
 const EVERYTHING: SharedRecord = Object.freeze({ kind: 'all', lane: null, subject: '*' });
+const DONE = Promise.resolve();
+const NONE: readonly MissingRecord[] = Object.freeze([]);
 
 /**
  * Records that come by both logs: that of the directory, and that of the server. Each is followed once, by the log that has
- * it first. What only the host's log has is not on the server yet, so entries that it names are not read from there.
+ * it first, and is known by its id, or by its place on the server. Entries that a record names which only the host's log has
+ * are not read from the server.
+ *
+ * A process appends its records to the host's log when the server has taken them, with their places. A record without a place
+ * was not taken then: its author publishes it later. If its author does not, this process publishes it.
  */
 export class HostRecords {
-  private readonly counts = new Map<string, RecordCount>();
-  private missing = 0;
+  private readonly missing = new Map<string, MissingRecord>();
+  /** What the newest records of the server came to, by id. */
+  private readonly followed = new Map<string, Promise<unknown>>();
+  private questions = 0;
+  private snapshot: readonly { readonly record: SharedRecord }[] | undefined;
+
+  /** `cursor`: how far this process has followed the server's log. */
+  constructor(private readonly cursor: () => LogCursor | undefined) {}
 
   /** What the server may serve although it was invalidated. */
   get unpublished(): readonly { readonly record: SharedRecord }[] {
-    if (this.missing === 0) return [];
-    if (this.missing > MOST_MISSING) return [{ record: EVERYTHING }];
-    return [...this.counts.values()].filter(({ ahead }) => ahead > 0);
+    const { missing } = this;
+    if (missing.size === 0) return NONE;
+    this.snapshot ??= missing.size > MOST_MISSING ? [{ record: EVERYTHING }] : [...missing.values()];
+    return this.snapshot;
   }
 
-  /** The log of the directory has a record. Returns what carried it out already, or undefined if it is to be followed. */
-  onHost(received: ReceivedRecord): Promise<unknown> | undefined {
-    const count = this.countOf(received);
-    this.change(count, 1);
-    const [first, ...others] = count.work;
-    count.work = others;
-    return first?.done;
+  /** The log of the directory has a record. Returns what has carried it out already, or undefined if it is to be followed. */
+  onHost(record: SharedRecord, copy: ServerCopy): Promise<unknown> | undefined {
+    const done = this.followed.get(copy.id);
+    if (done !== undefined) return done;
+    if (isReached(copy, this.cursor())) return DONE;
+    this.snapshot = undefined;
+    this.missing.set(copy.id, { record, copy, receivedAt: this.questions, isPublishedHere: false });
+    return undefined;
   }
 
-  /** The server's log has a record. Whether it is to be followed. `follow` is called if so. */
-  onServer(received: ReceivedRecord, follow: () => Promise<unknown>): boolean {
-    const { record, by, now } = received;
-    if (by === NO_AUTHOR) this.published(record);
-    if (record.kind === 'all' && record.lane === null) this.published(undefined);
-    const count = this.countOf(received);
-    const isFirst = count.ahead <= 0;
-    this.change(count, -1);
-    if (isFirst) count.work = [...count.work, { done: follow(), until: now + PAIRED_WITHIN_MS }];
-    return isFirst;
-  }
-
-  private countOf({ record, by, now }: ReceivedRecord): RecordCount {
-    const name = nameOf(record, by);
-    const before = this.counts.get(name);
-    if (before !== undefined) this.forgetUnpaired(before, now);
-    if (before !== undefined && this.counts.has(name)) return before;
-    const count: RecordCount = { record, by, ahead: 0, work: [] };
-    this.counts.set(name, count);
-    if (this.counts.size > REMEMBERED + this.missing) this.forgetOne();
-    return count;
-  }
-
-  private forgetUnpaired(count: RecordCount, now: number): void {
-    const { length } = count.work;
-    count.work = count.work.filter(({ until }) => now < until);
-    for (let gone = length - count.work.length; gone > 0; gone--) this.change(count, 1);
-  }
-
-  private change(count: RecordCount, more: 1 | -1): void {
-    const wasMissing = count.ahead > 0;
-    count.ahead += more;
-    if (count.ahead > 0 !== wasMissing) this.missing += wasMissing ? -1 : 1;
-    if (count.ahead === 0) this.counts.delete(nameOf(count.record, count.by));
-  }
-
-  /** The oldest that the server has. */
-  private forgetOne(): void {
-    for (const [name, { ahead }] of this.counts) {
-      if (ahead > 0) continue;
-      this.counts.delete(name);
-      return;
+  /**
+   * The server's log has a record. Whether it is to be followed. `follow` is called if so. A record that the server has twice,
+   * because the answer to its author was lost, is followed once.
+   */
+  onServer(record: SharedRecord, id: string, follow: () => Promise<unknown>): boolean {
+    if (record.kind === 'all' && record.lane === null) this.settleUpTo(id);
+    // An earlier release names the author alone.
+    if (Number.isNaN(numberOfId(id))) {
+      void follow();
+      return true;
     }
+    if (this.followed.has(id)) return false;
+    const wasMissing = this.settle(id);
+    this.remember(id, wasMissing ? DONE : follow());
+    return !wasMissing;
   }
 
-  /** The server has these records of whatever author, or all of them. */
-  private published(record: SharedRecord | undefined): void {
-    for (const [name, count] of this.counts) {
-      const { kind, lane, subject } = count.record;
-      const isIt = record === undefined || (kind === record.kind && lane === record.lane && subject === record.subject);
-      if (count.ahead <= 0 || !isIt) continue;
-      this.counts.delete(name);
-      this.missing--;
+  /** The state of the server's log is asked for. Returns the number of the question. */
+  asked(): number {
+    return ++this.questions;
+  }
+
+  /**
+   * The answer to that question has been taken into account. What the server had before is settled, though this process may
+   * have missed the record. Returns the records that their authors do not publish, to be published by this process.
+   */
+  answered(question: number): readonly MissingRecord[] {
+    if (this.missing.size === 0) return NONE;
+    const cursor = this.cursor();
+    const left: MissingRecord[] = [];
+    for (const [id, missing] of this.missing) {
+      const { copy, receivedAt, isPublishedHere } = missing;
+      // The server had it in another generation, and has begun this one since.
+      const isOfBefore =
+        receivedAt < question && copy.place !== undefined && copy.place.generation !== cursor?.generation;
+      if (isOfBefore || isReached(copy, cursor)) this.settle(id);
+      else if (copy.place === undefined && !isPublishedHere && receivedAt < question - 1) left.push(missing);
+    }
+    return left;
+  }
+
+  private remember(id: string, done: Promise<unknown>): void {
+    this.followed.set(id, done);
+    if (this.followed.size <= REMEMBERED) return;
+    const [oldest] = this.followed.keys();
+    if (oldest !== undefined) this.followed.delete(oldest);
+  }
+
+  private settle(id: string): boolean {
+    this.snapshot = undefined;
+    return this.missing.delete(id);
+  }
+
+  /** A record about everything stands for all that its author could not publish before. */
+  private settleUpTo(all: string): void {
+    for (const id of this.missing.keys()) {
+      if (authorOf(id) === authorOf(all) && numberOfId(id) <= numberOfId(all)) this.settle(id);
     }
   }
 }
 
-const nameOf = ({ kind, lane, subject }: SharedRecord, by: string): string => JSON.stringify([by, kind, lane, subject]);
+function isReached({ place }: ServerCopy, cursor: LogCursor | undefined): boolean {
+  return place !== undefined && place.generation === cursor?.generation && place.sequence <= cursor.sequence;
+}

@@ -3,13 +3,22 @@ import { withDeadline } from '../../clock/timers.js';
 import type { KeepAlive } from '../../clock/keep-alive.js';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import type { LogRecord } from '../../invalidation/journal.js';
-import type { LogCursor, Outbox, SharedLog, SharedRecord, Standing, Subject } from '../../invalidation/shared-log.js';
+import type {
+  LogCursor,
+  Outbox,
+  PublishedRecords,
+  ServerCopy,
+  SharedLog,
+  SharedRecord,
+  Standing,
+  Subject,
+} from '../../invalidation/shared-log.js';
 import { RecentRecords } from '../../invalidation/recent-records.js';
 import type { FreshnessWindow } from './freshness.js';
 import { HostRecords } from './host-records.js';
 import type { KeySpace } from '../keys.js';
 import type { Connection } from '../client/connection.js';
-import { memberOf, packRecord, packTags, names, type Named } from './record-codec.js';
+import { authorOf, idOf, memberOf, NO_AUTHOR, packRecord, packTags, names, type Named } from './record-codec.js';
 import { APPEND, APPEND_JUDGED, APPEND_SET } from './scripts.js';
 import { type CursorHistory, PATTERNS_ON_SERVER } from './applied-records.js';
 import { type RedisArgument, listOf, numberOf } from '../client/redis-client.js';
@@ -57,8 +66,6 @@ interface PublishTarget {
   readonly generation: string;
 }
 
-/** The author of a record that every process must follow, this one included. */
-const NO_AUTHOR = 'nobody';
 /** So many records are resent at a time. */
 const PUBLISHED_AT_ONCE = 256;
 
@@ -80,14 +87,14 @@ export class RedisSharedLog implements SharedLog {
   private reached = 0;
   /** The records of this step, by position. */
   private fresh = new Map<number, OutgoingRecord>();
-  private outgoingEntries = 0;
+  private broadcasts = 0;
   /** How many records the server has taken. */
   private appended = 0;
   private onAppend: (record: OutgoingRecord, cursor: LogCursor) => void = () => undefined;
   private takenUp: Outbox | undefined;
 
   constructor(private readonly options: SharedLogOptions) {
-    this.outgoing = new OutgoingQueue(options.outbox);
+    this.outgoing = new OutgoingQueue(options.outbox, new HostRecords(() => options.cursors.current));
   }
 
   get isStale(): boolean {
@@ -110,9 +117,22 @@ export class RedisSharedLog implements SharedLog {
     return this.recent.judge({ generation, position: sequence }, subject, this.by);
   }
 
-  receivedOnHost(record: SharedRecord, by: string): Promise<unknown> | undefined {
+  receivedOnHost(record: SharedRecord, copy: ServerCopy): Promise<unknown> | undefined {
     if (record.lane !== null && !this.options.lanes.has(record.lane)) return undefined;
-    return this.outgoing.ofHost.onHost({ record, by, now: this.options.clock.monotonic() });
+    return this.outgoing.ofHost.onHost(record, copy);
+  }
+
+  /** The state of the log was asked for, and its answer taken into account. What nobody else publishes is published here. */
+  stateKnown(question: number): void {
+    const left = this.outgoing.ofHost.answered(question);
+    if (left.length === 0) return;
+    for (const missing of left) {
+      const outgoing = new OutgoingRecord(missing.copy.id, missing.record, 0);
+      missing.copy = outgoing;
+      missing.isPublishedHere = true;
+      this.outgoing.add([outgoing]);
+    }
+    void this.resend();
   }
 
   /** The server has a record of this process that was not followed yet. */
@@ -130,28 +150,28 @@ export class RedisSharedLog implements SharedLog {
     return [...this.localWork];
   }
 
-  publish(records: readonly LogRecord[], local: Promise<unknown>): Promise<boolean> {
+  publish(records: readonly LogRecord[], local: Promise<unknown>): PublishedRecords {
     this.localWork.add(local);
     const forget = (): boolean => this.localWork.delete(local);
     local.then(forget, forget);
     const { lanes } = this.options;
-    const outgoing = records
-      .filter(({ lane }) => lane === null || lanes.has(lane))
-      .map(
-        ({ position, ...record }) =>
-          new OutgoingRecord(`${this.by}-${++this.outgoingEntries}`, this.by, record, position),
-      );
-    if (outgoing.length === 0) return Promise.resolve(false);
+    const copies = records.map(({ position, kind, lane, subject }) =>
+      lane === null || lanes.has(lane)
+        ? new OutgoingRecord(idOf(this.by, position), { kind, lane, subject }, position)
+        : undefined,
+    );
+    const outgoing = copies.filter((copy) => copy !== undefined);
+    if (outgoing.length === 0) return { held: Promise.resolve(false), copies };
     this.outgoing.add(outgoing);
     // At the end of the step, so that a set can attach its entry to the record that supersedes the old one.
     if (this.fresh.size === 0) queueMicrotask(() => this.publishFresh());
     for (const record of outgoing) this.fresh.set(record.position, record);
-    return this.options.hold.during(this.settleWithin(outgoing));
+    return { held: this.options.hold.during(this.settleWithin(outgoing)), copies };
   }
 
   /** Publishes a record without an author: this process follows it like every other. */
   async broadcast(record: SharedRecord): Promise<boolean> {
-    const entry = new OutgoingRecord(`${this.by}-${++this.outgoingEntries}`, NO_AUTHOR, record, 0);
+    const entry = new OutgoingRecord(`${NO_AUTHOR}:${++this.broadcasts}-${this.by}`, record, 0);
     this.outgoing.add([entry]);
     void this.publishNext(entry);
     return this.options.hold.during(this.settleWithin([entry]));
@@ -177,12 +197,12 @@ export class RedisSharedLog implements SharedLog {
     return true;
   }
 
-  /** Takes the records that earlier processes could not publish. Every process follows them, this one included. */
+  /** Takes the records that earlier processes could not publish. They keep their ids. */
   private takeUp(): void {
     const outbox = this.options.outbox();
     if (outbox === undefined || outbox === this.takenUp) return;
     this.takenUp = outbox;
-    const records = Array.from(outbox.found, ([id, record]) => new OutgoingRecord(id, NO_AUTHOR, record, 0));
+    const records = Array.from(outbox.found, ([id, record]) => new OutgoingRecord(id, record, 0));
     for (const record of records) record.isKept = true;
     this.outgoing.add(records);
   }
@@ -235,6 +255,7 @@ export class RedisSharedLog implements SharedLog {
       const answer = await appendRecord(connection, keys, record, { generation, logLength, spread });
       if (answer.outcome !== 'appended') return false;
       const { sequence, held } = answer;
+      record.place = { generation, sequence };
       this.outgoing.acknowledged(record);
       this.appended++;
       const echoed = (): void => {
@@ -310,11 +331,11 @@ export async function appendRecord(
   outgoing: OutgoingRecord,
   settings: { readonly generation: string; readonly logLength: number; readonly spread: EntriesElsewhere | undefined },
 ): Promise<AppendParams> {
-  const { record, by, entry } = outgoing;
+  const { record, id, entry } = outgoing;
   const { kind, lane, subject } = record;
   const { generation, logLength, spread } = settings;
   const bounds = [`${logLength}`, `${POSITIONS_ON_SERVER}`, `${PATTERNS_ON_SERVER}`];
-  const args = [generation, kind, lane ?? '', memberOf(record), packRecord(generation, by, record), ...bounds];
+  const args = [generation, kind, lane ?? '', memberOf(record), packRecord(generation, id, record), ...bounds];
   if (spread !== undefined) return appendSpread({ connection, keys, outgoing, generation, spread }, args);
   const target = lane !== null && (kind === 'key' || kind === 'expire') ? [keys.entry(generation, lane, subject)] : [];
   const value = entry === undefined ? [] : valueOf(entry);
@@ -373,7 +394,10 @@ interface OutgoingEntry {
 }
 
 /** A record on its way to the server. It is published at least once; publishing it again does no harm. */
-export class OutgoingRecord {
+export class OutgoingRecord implements ServerCopy {
+  place: LogCursor | undefined;
+  /** A process has carried out its own records already. */
+  readonly by: string;
   /** Resolves when the server has the record and this process has followed it: whether an entry was removed. Never rejects. */
   readonly published: Promise<boolean>;
   /**
@@ -393,12 +417,11 @@ export class OutgoingRecord {
 
   constructor(
     readonly id: string,
-    /** The author. A process has carried out its own records already. */
-    readonly by: string,
     readonly record: SharedRecord,
-    /** Position in this process's log. */
+    /** Position in this process's log. 0 for a record of another process. */
     readonly position: number,
   ) {
+    this.by = authorOf(id);
     const published = deferred();
     const accepted = deferred();
     this.published = published.promise;
@@ -428,10 +451,12 @@ export class OutgoingQueue {
   private readonly waiting = new Set<OutgoingRecord>();
   private readonly awaitingEcho = new Set<OutgoingRecord>();
   private snapshot: readonly OutgoingRecord[] | undefined;
-  /** Of the other processes of the directory. */
-  readonly ofHost = new HostRecords();
 
-  constructor(private readonly outbox: () => Outbox | undefined) {}
+  constructor(
+    private readonly outbox: () => Outbox | undefined,
+    /** Of the other processes of the directory. */
+    readonly ofHost: HostRecords,
+  ) {}
 
   get all(): readonly OutgoingRecord[] {
     return [...this.waiting];
@@ -482,7 +507,7 @@ export class OutgoingQueue {
     const newest = dropped.at(-1);
     if (newest === undefined) return;
     const everything = { kind: 'all', lane: null, subject: '*' } as const;
-    const one = new OutgoingRecord(`${newest.id}-all`, newest.by, everything, newest.position);
+    const one = new OutgoingRecord(`${newest.id}-all`, everything, newest.position);
     one.isKept = dropped.some((record) => record.isKept);
     this.waiting.clear();
     this.add([one]);
@@ -496,7 +521,10 @@ export class OutgoingQueue {
 
 async function settleWith(one: OutgoingRecord, dropped: readonly OutgoingRecord[]): Promise<void> {
   const held = await one.published;
-  for (const record of dropped) record.settle(held);
+  for (const record of dropped) {
+    record.place = one.place;
+    record.settle(held);
+  }
 }
 
 /** Whether one of these records names the entry. */

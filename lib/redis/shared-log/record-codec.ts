@@ -47,25 +47,39 @@ export function fromUtf8(text: string): string {
   return text.startsWith(AS_JSON) ? String(JSON.parse(text.slice(1))) : text;
 }
 
-/** A record as it is followed: with the generation of the log that it belongs to, and its author. */
+/** A record as it is followed: with the generation of the log that it belongs to, and its id. */
 export interface FollowedRecord extends SharedRecord {
   readonly generation: string;
-  readonly by: string;
+  readonly id: string;
 }
 
+/** The author of records that every process must follow, the one that publishes them included. */
+export const NO_AUTHOR = 'nobody';
+
+/** An author and a number are an id. Authors have no colon. Only the author of an earlier release is an id without a number. */
+export const idOf = (author: string, number: number): string => `${author}:${number}`;
+
+export function authorOf(id: string): string {
+  const end = id.indexOf(':');
+  return end < 0 ? id : id.slice(0, end);
+}
+
+/** NaN if it has none. */
+export const numberOfId = (id: string): number => Number.parseInt(id.slice(authorOf(id).length + 1), 10);
+
 /** A record as one text, because a reader pays for each field. The subject comes last: only it may have zero characters. */
-export function packRecord(generation: string, by: string, { kind, lane, subject }: SharedRecord): string {
-  return [generation, by, kind, lane ?? '', inUtf8(subject)].join(LANE_END);
+export function packRecord(generation: string, id: string, { kind, lane, subject }: SharedRecord): string {
+  return [generation, id, kind, lane ?? '', inUtf8(subject)].join(LANE_END);
 }
 
 /** Undefined for a text that the library did not write. */
 export function readRecord(text: string): FollowedRecord | undefined {
-  const [generation, by, kind, lane, ...subject] = text.split(LANE_END);
+  const [generation, id, kind, lane, ...subject] = text.split(LANE_END);
   const known = INVALIDATION_KINDS.find((one) => one === kind);
-  if (generation === undefined || by === undefined || known === undefined || lane === undefined) return undefined;
+  if (generation === undefined || id === undefined || known === undefined || lane === undefined) return undefined;
   if (subject.length === 0) return undefined;
   const name = fromUtf8(subject.join(LANE_END));
-  return { generation, by, kind: known, lane: lane === '' ? null : lane, subject: name };
+  return { generation, id, kind: known, lane: lane === '' ? null : lane, subject: name };
 }
 
 /** Tags as the scripts read them: each after its length in two bytes. */

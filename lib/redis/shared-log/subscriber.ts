@@ -7,7 +7,7 @@ import { APPEND, APPEND_JUDGED, APPEND_SET, HANDSHAKE, JUDGE, JUDGE_SPREAD, WRIT
 import type { OutgoingRecord, RedisSharedLog } from './publisher.js';
 import type { ServerTime } from './freshness.js';
 import type { Connection } from '../client/connection.js';
-import { type FollowedRecord, memberOf, readRecord } from './record-codec.js';
+import { authorOf, type FollowedRecord, memberOf, readRecord } from './record-codec.js';
 import { type RedisPort, listOf, numberOf, textOf, textsOf } from '../client/redis-client.js';
 
 interface LogSubscriberOptions {
@@ -79,6 +79,7 @@ export class LogSubscriber {
     const { keys, leases } = this.options;
     this.storedAt = leases && (await releasedEnd(connection.follower, keys, HEARD_WITHIN_MS));
     this.catchUp(handshake);
+    log.stateKnown(handshake.question);
     await log.connect({ connection, generation: handshake.cursor.generation });
     // The first read shows whether this instance is up to date, so it does not wait for news.
     const { clock } = this.options;
@@ -141,21 +142,22 @@ export class LogSubscriber {
     await Promise.all(SCRIPTS_OF_THE_LOG.map((script) => script.load(follower, HEARD_WITHIN_MS)));
   }
 
-  private async shakeHands(connection: Connection): Promise<Handshake> {
+  private async shakeHands(connection: Connection): Promise<NumberedHandshake> {
     const { cursors, journal } = this.options;
     const seen = cursors.current ?? journal()?.initial.cursor;
     return this.handshake(connection, seen);
   }
 
-  private async handshake(connection: Connection, seen: LogCursor | undefined): Promise<Handshake> {
-    const { keys, trustPersistence, applied, life, serverTime } = this.options;
+  private async handshake(connection: Connection, seen: LogCursor | undefined): Promise<NumberedHandshake> {
+    const { keys, trustPersistence, applied, life, serverTime, log } = this.options;
+    const question = log.outgoing.ofHost.asked();
     const patternsKnown = applied.patterns.known;
     const askedAt = life.now();
     const greeted = { keys, trustPersistence, seen, patternsKnown, timeoutMs: HEARD_WITHIN_MS };
     const handshake = await shakeHandsWith(connection.follower, greeted);
     serverTime.observe(askedAt, handshake.time, life.now());
     this.newest = handshake.cursor.sequence;
-    return handshake;
+    return { ...handshake, question };
   }
 
   /** Continues where this process was, if the server's log goes back that far; else from now. */
@@ -197,6 +199,7 @@ export class LogSubscriber {
     leases?.ended(released);
     if (handshake !== undefined && handshake.cursor.generation !== before.generation) {
       await this.beginGeneration(connection, handshake);
+      log.stateKnown(handshake.question);
       return 0;
     }
     // What is skipped may be a pattern.
@@ -208,6 +211,7 @@ export class LogSubscriber {
       if (wasWhole && records.length === 0 && this.reached < cursor.sequence) void this.drop(cursor);
       // An empty answer means that nothing was published while the server waited.
       this.ahead = { sequence: cursor.sequence, asOf: isQuiet ? beganAt + blockMs : beganAt };
+      log.stateKnown(handshake.question);
     }
     // The server read these after `beganAt`, to the end of its log, and they belong to this one.
     if (wasWhole && records.length > 0 && records.length < AT_ONCE) {
@@ -258,21 +262,21 @@ export class LogSubscriber {
       this.handshakeAt = -Infinity;
       return false;
     }
-    this.apply({ record, by: record.by }, { generation: before.generation, sequence });
+    this.apply({ record, id: record.id }, { generation: before.generation, sequence });
     return true;
   }
 
-  private apply({ record, by }: Pick<OutgoingRecord, 'record' | 'by'>, cursor: LogCursor): void {
-    const { cursors, follower, position, log, applied, clock } = this.options;
-    const now = clock.monotonic();
+  private apply({ record, id }: Pick<OutgoingRecord, 'record' | 'id'>, cursor: LogCursor): void {
+    const { cursors, follower, position, log, applied } = this.options;
+    const by = authorOf(id);
     const follow = (): Promise<void> => {
       const work = follower.follow(record);
       this.settle(work);
       return work;
     };
-    if (by === log.by || !log.outgoing.ofHost.onServer({ record, by, now }, follow)) follower.pass();
+    if (by === log.by || !log.outgoing.ofHost.onServer(record, id, follow)) follower.pass();
     applied.apply(record, cursor.sequence);
-    log.recent.add({ position: cursor.sequence }, { ...record, by });
+    log.recent.add({ position: cursor.sequence }, record, by);
     if (record.kind === 'pattern') applied.patterns.learn(memberOf(record), cursor.sequence);
     cursors.note(position(), cursor);
   }
@@ -426,6 +430,11 @@ export interface Handshake {
   readonly patterns: readonly string[];
   /** The server's clock, epoch ms. */
   readonly time: number;
+}
+
+/** With the number by which records of the host's log know what it was asked after. */
+interface NumberedHandshake extends Handshake {
+  readonly question: number;
 }
 
 interface HandshakeParams {

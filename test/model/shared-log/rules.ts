@@ -73,7 +73,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ]),
   omit('2 follow', 'records of others are applied', two, key, [
     subscriber,
-    'if (by === log.by || !log.outgoing.ofHost.onServer({ record, by, now }, follow)) follower.pass();',
+    'if (by === log.by || !log.outgoing.ofHost.onServer(record, id, follow)) follower.pass();',
     'if (by !== undefined) follower.pass();',
   ]),
   omit('2 follow', 'every record has the next number', letting, { ...key, ...trims }, [

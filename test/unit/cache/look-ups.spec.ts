@@ -13,9 +13,8 @@ const appOn = (disks: readonly ModelDisk[]) => {
     new ModelTier(NAMES[at], ['standard'], disks[at] ?? new ModelDisk(), new Jobs());
   const [l2, l3, l4] = [tierAt(0), tierAt(1), tierAt(2)];
   const log = {
-    publish: () => Promise.resolve(false),
+    publish: () => ({ held: Promise.resolve(false), copies: [] }),
     isStale: false,
-    by: 'nobody else',
     receivedOnHost: () => undefined,
     caughtUpUntil: Infinity,
     whenCaughtUp: () => Promise.resolve(),

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { LifeClock, nextTurn, systemClock } from '../../../lib/clock/clock.js';
 import { HostLog } from '../../../lib/invalidation/host-log.js';
 import { EMPTY_LOG, type LogRow } from '../../../lib/invalidation/journal.js';
-import type { SharedRecord } from '../../../lib/invalidation/shared-log.js';
+import type { LogCursor, SharedRecord } from '../../../lib/invalidation/shared-log.js';
 import { FolderOnDisk, LogFiles } from '../../../lib/storage/host-log/log-files.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { Deferred } from '../../support/deferred.js';
@@ -99,6 +99,41 @@ describe('the records of one call', () => {
     await publishing;
     expect(log.unechoed()).toEqual([]);
     expect(await offer).toEqual(log.place);
+  });
+
+  it('come with the ids of their copies on the server, and with the places that are known when they are appended', async () => {
+    const directory = await bench.path('log');
+    const [writer, reader] = [await open(directory), await open(directory)];
+    const copies: { id: string; place: LogCursor | undefined }[] = [7, 8].map((n) => ({
+      id: `me:${n}`,
+      place: undefined,
+    }));
+    const settled = new Deferred<void>();
+    const publishing = writer.log.publish(keys(2), DONE, { copies, settled: settled.promise });
+    const [first] = copies;
+    if (first !== undefined) first.place = { generation: 'g', sequence: 3 };
+    settled.resolve();
+    await publishing;
+    await writer.log.publish(keys(1), DONE, { copies: [undefined], settled: DONE });
+    reader.log.look();
+    const place = { generation: 'g', sequence: 3 };
+    expect(reader.followed.map(({ copy }) => copy)).toEqual([
+      { id: 'me:7', place },
+      { id: 'me:8', place: undefined },
+      undefined,
+    ]);
+  });
+
+  it('have ids of their own, the same for every reader, where an earlier release names the author alone', async () => {
+    const directory = await bench.path('log');
+    const readers = [await open(directory), await open(directory)];
+    const files = await LogFiles.open(new FolderOnDisk(directory));
+    await files.segment.append(['["somebody",1,1,"key","a",["x","y"],"me"]', '["somebody",2,1,"key","a","z","me"]']);
+    files.close();
+    for (const { log } of readers) log.look();
+    const ids = readers.map(({ followed }) => followed.map(({ copy }) => copy?.id));
+    expect(new Set(ids[0]).size).toBe(3);
+    expect(ids[0]).toEqual(ids[1]);
   });
 
   it.each([

@@ -67,7 +67,7 @@ describe('the records since a place', () => {
   it('do not name an entry of their own author, if that is left out', () => {
     const recent = new RecentRecords();
     recent.restart(at(10));
-    recent.add(at(20), { ...key, by: 'me' });
+    recent.add(at(20), key, 'me');
     expect([recent.judge(at(10), subject, 'me'), recent.judge(at(10), subject, 'another')]).toEqual([
       'counts',
       'named',

@@ -1,57 +1,114 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import type { SharedRecord } from '../../../../lib/invalidation/shared-log.js';
+import type { LogCursor, ServerCopy, SharedRecord } from '../../../../lib/invalidation/shared-log.js';
 import { HostRecords } from '../../../../lib/redis/shared-log/host-records.js';
 
 const key = (subject: string): SharedRecord => ({ kind: 'key', lane: 'standard', subject });
+const EVERYTHING = { kind: 'all', lane: null, subject: '*' } as const;
+const at = (sequence: number, generation = 'g'): LogCursor => ({ generation, sequence });
+const copy = (id: string, place?: LogCursor): ServerCopy => ({ id, place });
 
 describe('a record that comes by the log of the directory and by that of the server', () => {
   let records: HostRecords;
-  let now = 0;
+  let cursor: LogCursor | undefined;
+  let followed: string[];
   beforeEach(() => {
-    records = new HostRecords();
+    cursor = at(0);
+    records = new HostRecords(() => cursor);
+    followed = [];
   });
   const unpublished = (): readonly string[] => records.unpublished.map(({ record }) => record.subject);
-  const follow = (): Promise<string> => Promise.resolve('done');
+  const onServer = (subject: string, id: string): boolean =>
+    records.onServer(key(subject), id, () => {
+      followed.push(subject);
+      return Promise.resolve(`did ${subject}`);
+    });
+  /** The state of the server's log is asked for, and the answer comes. */
+  const asked = (): readonly string[] => records.answered(records.asked()).map(({ copy: { id } }) => id);
 
   it('is followed by the first, and its entries are not read from the server before the second', () => {
-    expect(records.onHost({ record: key('a'), by: 'one', now })).toBeUndefined();
+    expect(records.onHost(key('a'), copy('one:1'))).toBeUndefined();
     expect(unpublished()).toEqual(['a']);
-    expect(records.onServer({ record: key('a'), by: 'another', now }, follow)).toBe(true);
+    expect(onServer('a', 'another:1')).toBe(true);
     expect(unpublished()).toEqual(['a']);
-    expect(records.onServer({ record: key('a'), by: 'one', now }, follow)).toBe(false);
+    expect(onServer('a', 'one:1')).toBe(false);
     expect(unpublished()).toEqual([]);
   });
 
-  it('gives the log of the directory what the server has carried out already, as often as it has', async () => {
-    for (const _ of [1, 2]) expect(records.onServer({ record: key('a'), by: 'one', now }, follow)).toBe(true);
-    for (const _ of [1, 2]) expect(await records.onHost({ record: key('a'), by: 'one', now })).toBe('done');
-    expect(records.onHost({ record: key('a'), by: 'one', now })).toBeUndefined();
+  it('gives the log of the directory what the server has carried out already', async () => {
+    expect(onServer('a', 'one:1')).toBe(true);
+    expect(await records.onHost(key('a'), copy('one:1'))).toBe('did a');
+    expect(records.onHost(key('a'), copy('one:2'))).toBeUndefined();
   });
 
-  it('that the server has twice does not stand for a later one of its subject', () => {
-    void records.onHost({ record: key('a'), by: 'one', now });
-    for (const isFirst of [false, true])
-      expect(records.onServer({ record: key('a'), by: 'one', now }, follow)).toBe(isFirst);
-    now += 1_000;
-    expect(records.onHost({ record: key('a'), by: 'one', now })).toBeUndefined();
+  it('is followed once, though the server has it twice, and does not stand for a later one of its subject', () => {
+    expect([onServer('a', 'one:1'), onServer('a', 'one:1')]).toEqual([true, false]);
+    expect(followed).toEqual(['a']);
+    expect(records.onHost(key('a'), copy('one:1'))).toBeDefined();
+    expect(records.onHost(key('a'), copy('one:2'))).toBeUndefined();
     expect(unpublished()).toEqual(['a']);
-    expect(records.onServer({ record: key('a'), by: 'one', now }, follow)).toBe(false);
+    expect([onServer('a', 'one:1'), onServer('a', 'one:2')]).toEqual([false, false]);
     expect(unpublished()).toEqual([]);
   });
 
-  it('is on the server once a later process has published it, or one about everything', () => {
-    for (const subject of ['a', 'b', 'c']) void records.onHost({ record: key(subject), by: 'one', now });
-    records.onServer({ record: key('b'), by: 'nobody', now }, follow);
-    expect(unpublished()).toEqual(['a', 'c']);
-    records.onServer({ record: { kind: 'all', lane: null, subject: '*' }, by: 'one', now }, follow);
+  it('is followed each time where the server has it of an earlier release, which names the author alone', () => {
+    expect([onServer('a', 'one'), onServer('b', 'one')]).toEqual([true, true]);
+    expect(followed).toEqual(['a', 'b']);
+    expect(records.onHost(key('a'), copy('one:1'))).toBeUndefined();
+  });
+
+  it('is not followed, and names nothing on the server, where the server has been followed beyond its place', () => {
+    cursor = at(5);
+    expect(records.onHost(key('a'), copy('one:1', at(5)))).toBeDefined();
+    expect(records.onHost(key('b'), copy('one:2', at(6)))).toBeUndefined();
+    expect(records.onHost(key('c'), copy('one:3', at(1, 'another')))).toBeUndefined();
+    expect(unpublished()).toEqual(['b', 'c']);
+  });
+
+  it('is on the server once this process has come beyond its place, also without having followed it', () => {
+    for (const n of [1, 2, 3]) void records.onHost(key(`${n}`), copy(`one:${n}`, at(n)));
+    cursor = at(2);
+    asked();
+    expect(unpublished()).toEqual(['3']);
+  });
+
+  it('is void with its generation, once the server was asked after it had been received', () => {
+    const early = records.asked();
+    void records.onHost(key('a'), copy('one:1', at(1, 'before')));
+    records.answered(early);
+    expect(unpublished()).toEqual(['a']);
+    asked();
     expect(unpublished()).toEqual([]);
+  });
+
+  it('is published by this process if its author has not done so while the server was asked twice', () => {
+    void records.onHost(key('a'), copy('one:1'));
+    void records.onHost(key('b'), copy('one:2', at(7)));
+    expect([asked(), asked()]).toEqual([[], ['one:1']]);
+    expect(unpublished()).toEqual(['a', 'b']);
+    expect(onServer('a', 'one:1')).toBe(false);
+    expect(asked()).toEqual([]);
+    expect(unpublished()).toEqual(['b']);
+  });
+
+  it('is published by this process once', () => {
+    void records.onHost(key('a'), copy('one:1'));
+    asked();
+    for (const missing of records.answered(records.asked())) missing.isPublishedHere = true;
+    expect(asked()).toEqual([]);
+    expect(unpublished()).toEqual(['a']);
+  });
+
+  it('is on the server with a later one of its author about everything', () => {
+    for (const id of ['one:1', 'one:9', 'another:1']) void records.onHost(key(id), copy(id));
+    expect(records.onServer(EVERYTHING, 'one:5-all', () => Promise.resolve())).toBe(true);
+    expect(unpublished()).toEqual(['one:9', 'another:1']);
   });
 
   it('is remembered among many of other hosts, and too many leave nothing to be read', () => {
-    void records.onHost({ record: key('a'), by: 'one', now });
-    for (let n = 0; n < 10_000; n++) records.onServer({ record: key(`${n}`), by: 'another host', now }, follow);
+    void records.onHost(key('a'), copy('one:1'));
+    for (let n = 0; n < 10_000; n++) onServer(`${n}`, `another host:${n}`);
     expect(unpublished()).toEqual(['a']);
-    for (let n = 0; n < 10_001; n++) void records.onHost({ record: key(`own ${n}`), by: 'one', now });
-    expect(records.unpublished).toEqual([{ record: { kind: 'all', lane: null, subject: '*' } }]);
+    for (let n = 2; n < 10_002; n++) void records.onHost(key(`own ${n}`), copy(`one:${n}`));
+    expect(records.unpublished).toEqual([{ record: EVERYTHING }]);
   });
 });

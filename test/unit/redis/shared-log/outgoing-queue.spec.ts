@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { nextTurn } from '../../../../lib/clock/clock.js';
 import type { Outbox as KeptElsewhere, SharedRecord } from '../../../../lib/invalidation/shared-log.js';
+import { HostRecords } from '../../../../lib/redis/shared-log/host-records.js';
 import { OutgoingQueue, OutgoingRecord } from '../../../../lib/redis/shared-log/publisher.js';
 
 class Outbox implements KeptElsewhere {
@@ -17,11 +18,11 @@ class Outbox implements KeptElsewhere {
 }
 
 const recordOf = (n: number): OutgoingRecord =>
-  new OutgoingRecord(`u${n}`, 'me', { kind: 'key', lane: 'docs', subject: `k${n}` }, n);
+  new OutgoingRecord(`me:${n}`, { kind: 'key', lane: 'docs', subject: `k${n}` }, n);
 
 describe('the records that the server has not received', () => {
   it('become one record about everything when there are too many of them', async () => {
-    const queue = new OutgoingQueue(() => undefined);
+    const queue = new OutgoingQueue(() => undefined, new HostRecords(() => undefined));
     const first = recordOf(0);
     queue.add([first]);
     for (let n = 1; n <= 10_000; n++) queue.add([recordOf(n)]);
@@ -34,12 +35,12 @@ describe('the records that the server has not received', () => {
 
   it('are kept until the server has them, and so is the one record that too many became', async () => {
     const outbox = new Outbox();
-    const queue = new OutgoingQueue(() => outbox);
+    const queue = new OutgoingQueue(() => outbox, new HostRecords(() => undefined));
     const [kept, another] = [recordOf(1), recordOf(2)];
     queue.add([kept, another]);
     await queue.keep([kept, another]);
     queue.acknowledged(kept);
-    expect([...outbox.kept]).toEqual([['u2', { kind: 'key', lane: 'docs', subject: 'k2' }]]);
+    expect([...outbox.kept]).toEqual([['me:2', { kind: 'key', lane: 'docs', subject: 'k2' }]]);
     for (let n = 3; n <= 10_002; n++) queue.add([recordOf(n)]);
     await nextTurn();
     expect([...outbox.kept.values()]).toEqual([{ kind: 'all', lane: null, subject: '*' }]);
@@ -49,14 +50,14 @@ describe('the records that the server has not received', () => {
   });
 
   it('cannot be kept by a process without a place for it', async () => {
-    const queue = new OutgoingQueue(() => undefined);
+    const queue = new OutgoingQueue(() => undefined, new HostRecords(() => undefined));
     const one = recordOf(1);
     queue.add([one]);
     await expect(queue.keep([one])).rejects.toThrow('directory');
   });
 
   it('is unheard until it has come round', () => {
-    const queue = new OutgoingQueue(() => undefined);
+    const queue = new OutgoingQueue(() => undefined, new HostRecords(() => undefined));
     const one = recordOf(1);
     queue.add([one]);
     const before = queue.unheard;

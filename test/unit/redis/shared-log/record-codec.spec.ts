@@ -1,12 +1,17 @@
 import { describe, expect, it } from '@jest/globals';
 import { RecentPatterns } from '../../../../lib/redis/shared-log/applied-records.js';
 import {
+  authorOf,
   fromUtf8,
+  idOf,
   inUtf8,
   keyMember,
   memberOf,
   names,
+  numberOfId,
   ofMember,
+  packRecord,
+  readRecord,
 } from '../../../../lib/redis/shared-log/record-codec.js';
 
 const ENTRY = { lane: 'docs', key: 'k', tags: ['t'] };
@@ -19,6 +24,15 @@ describe('a subject on its way to the server', () => {
       expect(ofMember(keyMember('docs', text))).toEqual({ lane: 'docs', subject: text });
     }
     expect(inUtf8('\ud800')).not.toBe(inUtf8('\ud801'));
+  });
+
+  it('is read with the id of its record, also where an earlier release has written it', () => {
+    const record = { kind: 'key', lane: 'docs', subject: 'a\0b' } as const;
+    for (const id of [idOf('me', 7), 'me']) {
+      expect(readRecord(packRecord('g', id, record))).toEqual({ generation: 'g', id, ...record });
+      expect(authorOf(id)).toBe('me');
+    }
+    expect([numberOfId('me:7'), numberOfId('me:7-all'), numberOfId('7')]).toEqual([7, 7, NaN]);
   });
 
   it('names an entry by key, tag, pattern, or all there is', () => {
