@@ -192,9 +192,8 @@ describe('many keys in a lane where processes compute one at a time', () => {
         asked.push({ key, block: () => blocked?.(), give: (given) => resolve(given === 'taken' ? turn : given) });
       });
     const log: SharedParts['log'] = {
-      publish: () => Promise.resolve(false),
+      publish: () => ({ held: Promise.resolve(false), copies: [] }),
       isStale: false,
-      by: 'nobody else',
       receivedOnHost: () => undefined,
       caughtUpUntil: Infinity,
       whenCaughtUp: () => Promise.resolve(),
