@@ -265,7 +265,12 @@ export class TierSearch {
 }
 
 /** A tier that is off for one of these may be on again with what it holds. */
-const MAY_COME_BACK: ReadonlySet<TierOffReason> = new Set<TierOffReason>(['breaker', 'disk-full', 'read-only']);
+const MAY_COME_BACK: ReadonlySet<TierOffReason> = new Set<TierOffReason>([
+  'breaker',
+  'disk-full',
+  'read-only',
+  'in-use',
+]);
 
 /**
  * The entry in memory if it still counts, also past its ttl. An entry that does not count is removed.

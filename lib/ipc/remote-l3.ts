@@ -337,12 +337,12 @@ export class RemoteL3 implements Tier {
     this.options.clock.schedule(ms, () => void this.connect());
   }
 
-  /** All that was asked is a miss. */
+  /** Nobody knows any more what the owner has of what was asked. */
   private forget(): void {
     const waiting = [...this.batch, ...[...this.asked.values()].flatMap(({ batch }) => batch)];
     this.batch = [];
     this.asked.clear();
-    for (const { answer } of waiting) answer(MISS);
+    for (const { answer } of waiting) answer(IN_USE);
   }
 
   private report(ownerPid: number): void {
@@ -367,7 +367,7 @@ export class RemoteL3 implements Tier {
     if (first === undefined) return;
     this.batch = [];
     if (line.state !== 'connected') {
-      for (const { answer } of batch) answer(MISS);
+      for (const { answer } of batch) answer(IN_USE);
       return;
     }
     const id = ++this.ids;
@@ -405,7 +405,7 @@ export class RemoteL3 implements Tier {
     const batch = this.take(id);
     if (batch === undefined) return;
     this.restUntil = this.options.clock.monotonic() + this.cooldown.next();
-    for (const { answer } of batch) answer(MISS);
+    for (const { answer } of batch) answer(BREAKER);
   }
 
   private take(id: number): readonly Question[] | undefined {
@@ -436,7 +436,8 @@ export class RemoteL3 implements Tier {
     const { lane, key, birth, asOf, unechoed } = question;
     const { place } = this.options.hostLog;
     const isOfNow = head.generation === asOf.generation && place?.generation === asOf.generation;
-    if (!isOfNow || head.position < asOf.position) return MISS;
+    if (!isOfNow) return MISS;
+    if (head.position < asOf.position) return IN_USE;
     const opened = ifKnown(() => decodeRecord(Buffer.from(found.bytes)));
     if (opened === undefined) return MISS;
     const record = new RebornRecord(opened, birth, found.expiresAt);

@@ -104,15 +104,15 @@ describe('L3 through its owner', () => {
     expect([outcomes, owner.held]).toEqual([['a hit', 'b hit', 'c hit'], 0]);
   });
 
-  it('takes an owner that has not answered after 50 ms for a miss, and leaves it alone for a moment', async () => {
+  it('gives up an owner that has not answered after 50 ms, and leaves it alone for a moment', async () => {
     read('a');
     await clock.advance('49ms');
     expect(outcomes).toEqual([]);
     await clock.advance('1ms');
-    expect([outcomes, owner.held]).toEqual([['a miss'], 0]);
+    expect([outcomes, owner.held]).toEqual([['a off'], 0]);
     read('b');
     await nextTurn();
-    expect(outcomes).toEqual(['a miss', 'b off']);
+    expect(outcomes).toEqual(['a off', 'b off']);
     // Twice as long after each deadline that it misses.
     await clock.advance('50ms');
     read('c');
@@ -120,7 +120,7 @@ describe('L3 through its owner', () => {
     await clock.advance('99ms');
     read('d');
     await nextTurn();
-    expect(outcomes).toEqual(['a miss', 'b off', 'c miss', 'd off']);
+    expect(outcomes).toEqual(['a off', 'b off', 'c off', 'd off']);
     await clock.advance('1ms');
     read('e');
     await nextTurn();
@@ -163,7 +163,7 @@ describe('L3 through its owner', () => {
     await nextTurn();
     owner.reply({ position: PLACE.position - 1 });
     await nextTurn();
-    expect(outcomes).toEqual(['a miss', 'b miss']);
+    expect(outcomes).toEqual(['a off', 'b off']);
   });
 
   it('uses no answer of an owner that follows another history', async () => {
@@ -208,7 +208,7 @@ describe('L3 through its owner', () => {
     expect(outcomes).toEqual(['a miss', 'b hit']);
   });
 
-  it('misses what was asked of an owner that ends, and asks the next one', async () => {
+  it('gives up what was asked of an owner that ends, and asks the next one', async () => {
     read('a');
     await nextTurn();
     isThere = false;
@@ -216,7 +216,7 @@ describe('L3 through its owner', () => {
     await nextTurn();
     read('b');
     await clock.advance('50ms');
-    expect([outcomes, tier.state]).toEqual([['a miss', 'b off'], { state: 'off', reason: 'in-use' }]);
+    expect([outcomes, tier.state]).toEqual([['a off', 'b off'], { state: 'off', reason: 'in-use' }]);
     owner = new Owner();
     isThere = true;
     await clock.advance('50ms');

@@ -1,0 +1,39 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import type { CacheManager, LaneCacheOptions } from '../../lib/index.js';
+import { Caches } from '../support/caches.js';
+
+const EXTRA = { lanes: { extra: { ttl: '1h', l2: { enabled: false }, l1: { maxEntries: 1 } } } } as const;
+
+/** Calls whose result is newer than what is stored, and is not stored itself. */
+const CALLS: Readonly<Record<string, (lane: CacheManager) => Promise<unknown>>> = {
+  'a getOrSet with a ttl of 0': (lane) => lane.getOrSet('k', () => 'new', { ttl: 0 }),
+  'a getOrSet that asks for it': (lane) =>
+    lane.getOrSet('k', (ctx) => {
+      ctx.skipCache();
+      return 'new';
+    }),
+  'a getOrSetMany with a ttl of 0': async (lane) =>
+    (await lane.getOrSetMany(['k'], () => new Map([['k', 'new']]), { ttl: 0 })).get('k'),
+};
+
+describe('an older value in an L3 whose owner lacks the lane', () => {
+  const caches = new Caches();
+  afterEach(() => caches.close());
+
+  it.each(Object.keys(CALLS))('is gone for the next owner once a newer result was seen of %s', async (call) => {
+    const directory = await caches.directory();
+    const open = (options: LaneCacheOptions = {}): Promise<CacheManager> =>
+      caches.open({ directory, checkpoints: false, ...options });
+    const first = await open(EXTRA);
+    await first.forLane('extra').getOrSet('k', () => 'old');
+    await first.flush();
+    await first.close();
+    const without = await open();
+    const beside = await open(EXTRA);
+    expect(await CALLS[call]?.(beside.forLane('extra'))).toBe('new');
+    await without.close();
+    await beside.close();
+    const next = await open(EXTRA);
+    expect(await next.forLane('extra').get('k')).toBeUndefined();
+  });
+});
