@@ -374,6 +374,7 @@ export class App implements LaneCacheApp {
       await disk.close();
     };
     await hold.during(withDeadline(clock, drain(), CLOSE_WITHIN_MS, 'closing')).catch(() => undefined);
+    this.checkpoints.end();
     hold.end();
   }
 

@@ -1,7 +1,7 @@
 import { nextTurn } from '../clock/clock.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
-import { CheckpointConflictError, workflowInvalidated } from '../errors/checkpoint.errors.js';
+import { CheckpointConflictError, stepIsOver, workflowInvalidated } from '../errors/checkpoint.errors.js';
 import { isLaneCacheError, LaneCacheError } from '../errors/lane-cache.error.js';
 import { toMilliseconds } from '../lanes/units.js';
 import { CheckpointCleaner } from './checkpoint-cleaner.js';
@@ -81,8 +81,8 @@ export class CheckpointService {
    * Saves `state` as the next version of `id`. Resolves once it is durable. The state is encoded during the call, so
    * later changes to it are not saved. Rejects with `CheckpointConflictError`, `CheckpointTooLargeError`,
    * `CHECKPOINT_UNSTORABLE` (part of the value cannot be stored faithfully), `LANE_UNKNOWN` or `TTL_INVALID`, and then
-   * stores nothing. Within a step of a workflow a save with that `workflow` belongs to the same run of it, and is in
-   * conflict once the workflow was invalidated.
+   * stores nothing. Within a step a save with the `workflow` of the step belongs to it (in an exclusive step without one, a
+   * save without one): it is in conflict once the workflow was invalidated, or the step has ended or has lost its lease.
    */
   async cacheCheckpoint(
     id: string,
@@ -90,18 +90,7 @@ export class CheckpointService {
     options: string | SaveCheckpointOptions = {},
   ): Promise<CheckpointInfo> {
     const wanted = SAVE_OPTIONS.read(typeof options === 'string' ? { lane: options } : options);
-    const { expectedVersion } = wanted;
-    const prepared = this.saver.prepare(id, state, wanted);
-    const fence = this.steps.fence(wanted.workflow);
-    const saved = await this.saver.save(
-      prepared,
-      expectedVersion === undefined ? fence : { ...fence, expectedVersion },
-    );
-    if (saved.outcome === 'conflict') {
-      if (saved.cause === 'workflow') throw workflowInvalidated(id, wanted.workflow ?? '', saved.currentVersion);
-      throw new CheckpointConflictError(id, expectedVersion ?? 0, saved.currentVersion);
-    }
-    return toInfo(saved.record, this.settings.codec);
+    return this.saveInStep(this.saver.prepare(id, state, wanted), wanted.expectedVersion);
   }
 
   /**
@@ -115,18 +104,13 @@ export class CheckpointService {
     requireName(from, 'from');
     requireName(to, 'to');
     if (workflow !== undefined) requireName(workflow, 'workflow');
-    const { lanes, codec } = this.settings;
+    const { lanes } = this.settings;
     if (lane !== undefined) requireLane(lane, lanes);
     const found = await this.find(from, version === undefined ? {} : { version });
     if (found === undefined) throw nothingToFork(from, version);
     // The lane of the other id may have been one of an earlier release of the app.
     requireLane(lane ?? found.record.lane, lanes);
-    const conditions = { ...this.steps.fence(workflow), expectedVersion: 0 };
-    const saved = await this.saver.save(this.forked(found, to, { workflow, lane }), conditions);
-    if (saved.outcome === 'conflict' && saved.cause === 'workflow')
-      throw workflowInvalidated(to, workflow ?? '', saved.currentVersion);
-    if (saved.outcome === 'conflict') throw new CheckpointConflictError(to, 0, saved.currentVersion);
-    return toInfo(saved.record, codec);
+    return this.saveInStep(this.forked(found, to, { workflow, lane }), 0);
   }
 
   /**
@@ -315,6 +299,26 @@ export class CheckpointService {
         state.state === 'off' ? state : { state: 'off', reason: 'breaker', detail: reason.message },
       );
     }
+  }
+
+  /** @internal The app was closed: nothing belongs to a step any more. */
+  end(): void {
+    this.steps.end();
+  }
+
+  /** Saves as part of the step that calls, if one does. */
+  private async saveInStep(prepared: PreparedSave, expectedVersion: number | undefined): Promise<CheckpointInfo> {
+    const { id, workflow = '' } = prepared.draft;
+    const { conditions, run } = this.steps.fence(prepared.draft.workflow);
+    const terms = expectedVersion === undefined ? conditions : { ...conditions, expectedVersion };
+    const saved = await this.saver.save(prepared, terms);
+    if (saved.outcome === 'saved') return toInfo(saved.record, this.settings.codec);
+    const { cause, currentVersion } = saved;
+    if (cause === 'workflow') throw workflowInvalidated(id, workflow, currentVersion);
+    if (cause === 'version' || run === undefined)
+      throw new CheckpointConflictError(id, expectedVersion ?? 0, currentVersion);
+    if (run.phase === 'running') run.phase = 'lost';
+    throw stepIsOver(id, run.step.id, run.phase, currentVersion);
   }
 
   private async find(id: string, options: RestoreCheckpointOptions): Promise<ValidVersion | undefined> {

@@ -39,6 +39,8 @@ export interface SaveConditions {
   readonly epoch?: number;
   /** The lease on the id that the saver must still hold. The save ends it. */
   readonly lease?: string;
+  /** The lease on the id of a step around the save, which must still be held. The save leaves it. */
+  readonly within?: { readonly id: string; readonly token: string };
   /** Versions of the id beyond these are removed. */
   readonly trim?: TrimRule;
 }

@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Clock } from '../clock/clock.js';
 import { KeepAlive } from '../clock/keep-alive.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
@@ -11,28 +10,13 @@ import type { CheckpointSaver, PreparedSave } from './checkpoint-saver.js';
 import type { StepStart } from './checkpoint-store.js';
 import type { RestoreCheckpointOptions, SaveCheckpointOptions, StepOptions } from './checkpoint.js';
 import { Lease, type LeasePort } from './leases.js';
+import { epochAround, StepScopes, type SaveFence, type Step } from './step-scopes.js';
 
 interface StepSettings {
   readonly clock: Clock;
   readonly codec: ValueCodec;
   readonly events: EventSink;
   readonly warn?: (message: string) => void;
-}
-
-/** One call of a step, and the other steps that it waits for. */
-interface Step {
-  readonly id: string;
-  readonly run: () => unknown;
-  readonly options: StepOptions;
-  /** The step in whose function it was called. */
-  readonly outer: Step | undefined;
-  readonly waitsFor: Set<Step>;
-  /** The epoch of its workflow when it began. Undefined before, and where checkpoints cannot be used. */
-  epoch: number | undefined;
-  /** Whether its function has been called. It is not called again because checkpoints cannot be used. */
-  hasRun: boolean;
-  /** Whether other processes wait for it. */
-  holdsLease: boolean;
 }
 
 /** How a step ended. A result is given to each other caller as a copy of its own. No bytes: it is undefined. */
@@ -71,7 +55,7 @@ export class StepRunner {
   private readonly running = new Map<string, Started>();
   /** All that run, also those of a workflow that was invalidated since they began. */
   private readonly active = new Set<Step>();
-  private readonly scopes = new AsyncLocalStorage<Step>();
+  private readonly scopes = new StepScopes();
   private readonly keepAlive = new KeepAlive();
   private readonly leases: LeasePort;
 
@@ -84,7 +68,7 @@ export class StepRunner {
   }
 
   async run(id: string, run: () => unknown, options: StepOptions): Promise<unknown> {
-    const outer = this.scopes.getStore();
+    const outer = this.scopes.current;
     const step: Step = {
       id,
       run,
@@ -93,7 +77,7 @@ export class StepRunner {
       waitsFor: new Set(),
       epoch: undefined,
       hasRun: false,
-      holdsLease: false,
+      lease: undefined,
     };
     for (;;) {
       const start = await this.begin(step);
@@ -105,10 +89,14 @@ export class StepRunner {
     }
   }
 
-  /** What a save by the function of a step is bound to: the run of its workflow. Nothing outside of one. */
-  fence(workflow: string | undefined): { readonly epoch?: number } {
-    const epoch = workflow === undefined ? undefined : epochOf(workflow, this.scopes.getStore());
-    return epoch === undefined ? {} : { epoch };
+  /** What a save in the function of a step must hold. Nothing outside of one. */
+  fence(workflow: string | undefined): SaveFence {
+    return this.scopes.fence(workflow);
+  }
+
+  /** The app was closed. */
+  end(): void {
+    this.scopes.end();
   }
 
   /** Undefined if checkpoints cannot be used and the step may run without. */
@@ -136,7 +124,7 @@ export class StepRunner {
 
   private async lead(step: Step, start: StepStart | undefined): Promise<unknown> {
     const { id, outer } = step;
-    const started = { step, outcome: this.scopes.run(step, () => this.perform(step, start)) };
+    const started = { step, outcome: this.perform(step, start) };
     this.running.set(id, started);
     this.active.add(step);
     outer?.waitsFor.add(step);
@@ -147,8 +135,6 @@ export class StepRunner {
       if (this.running.get(id) === started) this.running.delete(id);
       this.active.delete(step);
       outer?.waitsFor.delete(step);
-      // Up to Node.js 22 a storage slows every promise of the process until it is disabled. The next step enables it again.
-      if (this.active.size === 0) this.scopes.disable();
     }
   }
 
@@ -228,19 +214,19 @@ export class StepRunner {
 
   /** Whether a step for which other processes wait, waits for this one. */
   private isAwaitedByHolder(step: Step): boolean {
-    return [...this.active].some((other) => other.holdsLease && reaches(other, new Set([step])));
+    return [...this.active].some((other) => other.lease !== undefined && reaches(other, new Set([step])));
   }
 
   /** Undefined if the lease was lost, and with it the right to save. */
   private async withLease(step: Step, lease: Lease): Promise<Outcome | undefined> {
-    step.holdsLease = true;
+    step.lease = lease.token;
     try {
       return await this.runAgainstOthers(step, await this.startOf(step), lease);
     } catch (error) {
       if (error instanceof LeaseLost) return undefined;
       throw error;
     } finally {
-      step.holdsLease = false;
+      step.lease = undefined;
       // A save has released it already.
       await lease.release();
     }
@@ -303,12 +289,14 @@ export class StepRunner {
     this.emit(step, 'started');
     const startedAt = clock.monotonic();
     step.hasRun = true;
+    const { run, ended } = this.scopes.call(step);
     try {
-      const value = await step.run();
+      const value = await ended;
       return { value, durationMs: Math.round(clock.monotonic() - startedAt) };
     } catch (error) {
       this.emit(step, 'failed', { durationMs: Math.round(clock.monotonic() - startedAt) });
-      throw error;
+      // Mostly it is the refused save that failed the function. Another process has the step now.
+      throw run.phase === 'lost' ? new LeaseLost() : error;
     }
   }
 
@@ -348,18 +336,6 @@ export class StepRunner {
 /** The lease on a step passed to another process while the step ran. */
 class LeaseLost extends Error {
   override readonly name = 'LeaseLost';
-}
-
-/** The epoch in which a step must save: its own, or that of the nearest step around it in the same workflow. */
-function epochAround({ epoch, outer, options: { workflow } }: Step): number | undefined {
-  return epoch !== undefined || workflow === undefined ? epoch : epochOf(workflow, outer);
-}
-
-/** That of the nearest step in the workflow, from `inner` outwards. */
-function epochOf(workflow: string, inner: Step | undefined): number | undefined {
-  for (let around = inner; around !== undefined; around = around.outer)
-    if (around.options.workflow === workflow && around.epoch !== undefined) return around.epoch;
-  return undefined;
 }
 
 const isOfAnEarlierRun = (running: Step, step: Step): boolean =>

@@ -40,6 +40,22 @@ export const workflowInvalidated = (id: string, workflow: string, currentVersion
     `'${id}' belongs to a run of workflow '${workflow}' that began before the workflow was invalidated, so nothing is saved under it. Start the workflow again.`,
   );
 
+/** The step in which the save was called has ended, or has lost its lease. */
+export const stepIsOver = (
+  id: string,
+  step: string,
+  how: 'ended' | 'lost',
+  currentVersion: number,
+): CheckpointConflictError =>
+  new CheckpointConflictError(
+    id,
+    0,
+    currentVersion,
+    how === 'ended'
+      ? `'${id}' was saved by the function of the step '${step}' after it had ended, so nothing is saved. Await in a step what it saves.`
+      : `'${id}' was saved by the exclusive step '${step}' after it had lost its lease, so nothing is saved. The step may run in another process by now.`,
+  );
+
 /**
  * The version to restore does not match its checksum; it was set aside.
  *

@@ -420,6 +420,18 @@ export function checkpointStoreContract(name: string, open: () => Promise<Opened
         expect(await store.save(draft('a'), STATE, { lease: 'two' })).toMatchObject({ outcome: 'saved' });
         expect(await ask('take', 'three')).toEqual({ isHeld: true });
       });
+
+      it('keeps its lease through the saves within it, which are refused once it is gone', async () => {
+        const within = { id: 'a', token: 'one' } as const;
+        const refused = { outcome: 'conflict', cause: 'lease', currentVersion: 1 };
+        await store.lease({ action: 'take', id: 'a', token: 'one' });
+        expect(await store.save(draft('b'), STATE, { within })).toMatchObject({ outcome: 'saved' });
+        expect(await store.lease({ action: 'extend', id: 'a', token: 'one' })).toEqual({ isHeld: true });
+        expect(await store.save(draft('b'), STATE, { within: { id: 'a', token: 'two' } })).toEqual(refused);
+        await store.lease({ action: 'release', id: 'a', token: 'one' });
+        expect(await store.save(draft('b'), STATE, { within })).toEqual(refused);
+        expect(await store.save(draft('b'), STATE, { within: { id: 'a', token: '' } })).toEqual(refused);
+      });
     });
 
     describe('a listing by labels', () => {

@@ -103,11 +103,12 @@ export class CheckpointWriter {
   private conflictOf(
     idKey: string,
     { workflow, savedAt }: CheckpointDraft,
-    { expectedVersion, epoch, lease }: SaveConditions,
+    { expectedVersion, epoch, lease, within }: SaveConditions,
   ): ConflictCause | undefined {
     if (epoch !== undefined && workflow !== undefined && this.rows.workflow(workflow).epoch !== epoch)
       return 'workflow';
     if (lease !== undefined && this.rows.lease(idKey)?.token !== lease) return 'lease';
+    if (within !== undefined && this.rows.lease(keyOf(within.id))?.token !== within.token) return 'lease';
     if (expectedVersion !== undefined && this.rows.current(idKey, savedAt) !== expectedVersion) return 'version';
     return undefined;
   }

@@ -81,9 +81,10 @@ export class RedisCheckpointStore implements CheckpointStore {
 
   async save(draft: CheckpointDraft, state: Uint8Array, conditions: SaveConditions = {}): Promise<SaveOutcome> {
     const { id, lane, workflow, savedAt, expiresAt, labels = [] } = draft;
-    const { expectedVersion = '', epoch = '', lease = '', trim } = conditions;
+    const { expectedVersion = '', epoch = '', lease = '', trim, within } = conditions;
     const fields = [`${savedAt}`, `${expiresAt ?? ''}`, labelHash(lane), labelHash(workflow)];
-    const terms = [labels.join(' '), `${epoch}`, lease, ...(trim === undefined ? ['', ''] : trimOf(trim))];
+    const holder = within === undefined ? ['', ''] : [idHash(within.id), within.token];
+    const terms = [labels.join(' '), `${epoch}`, lease, ...(trim === undefined ? ['', ''] : trimOf(trim)), ...holder];
     const args = [idHash(id), `${expectedVersion}`, JSON.stringify(draft), ...fields, state, ...terms];
     const [isSaved, version, third, gone] = listOf(await this.run(SAVE, args));
     if (numberOf(isSaved) !== 1)

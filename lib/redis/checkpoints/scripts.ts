@@ -66,7 +66,8 @@ local function isFinished(workflow) return redis.call('SISMEMBER', root .. ':fin
 
 /**
  * ARGV: id, expected version or '', draft, at, expiry or '', lane, workflow or '', state, labels, epoch or '',
- * lease or '', versions that stay or '', '1' to keep the last of unfinished workflows.
+ * lease or '', versions that stay or '', '1' to keep the last of unfinished workflows, id of a step around it or '', the
+ * lease that this step must hold.
  * -> [1, version, sequence, versions that were removed], or [0, current, cause].
  */
 export const SAVE = new Script(`${NAMES}
@@ -74,6 +75,7 @@ local id, at, workflow = ARGV[1], ARGV[4], ARGV[7]
 local cause = false
 if ARGV[10] ~= '' and workflow ~= '' and epochOf(workflow) ~= tonumber(ARGV[10]) then cause = 'workflow'
 elseif ARGV[11] ~= '' and redis.call('GET', root .. ':lease:' .. id) ~= ARGV[11] then cause = 'lease'
+elseif ARGV[14] ~= '' and redis.call('GET', root .. ':lease:' .. ARGV[14]) ~= ARGV[15] then cause = 'lease'
 elseif ARGV[2] ~= '' and currentVersion(id, at) ~= tonumber(ARGV[2]) then cause = 'version' end
 if cause then return { 0, currentVersion(id, at), cause } end
 local version = redis.call('HINCRBY', root .. ':counters', id, 1)
