@@ -29,7 +29,8 @@ export function examplesOf(command: string): string {
 export function generalHelp(): string {
   const first = Object.values(EXAMPLES).flatMap((calls) => calls.slice(0, 1));
   return `${examplesText([...first, '--lane standard --action clear'])}
-'lane-cache' is the same program. --version shows the version. Each command has its own help:
+'lane-cache' is the same program. --version shows the version.
+Each command has its own help:
   ${CALL} keys --help
 
 Exit codes:

@@ -129,8 +129,9 @@ describeWithRedis(
     });
 
     it('delivers missed invalidations to an app before the app reads its persistent tier', async () => {
-      const [directory, other] = [await caches.directory(), await open()];
-      const first = await open({ directory });
+      const patient = { distributed: { commandTimeout: '5s' } } as const;
+      const [directory, other] = [await caches.directory(), await open(patient)];
+      const first = await open({ ...patient, directory });
       for (const key of ['kept', 'gone', 'tagged']) {
         await first.getOrSet(key, async () => key, { tags: key === 'tagged' ? ['t'] : [] });
       }
@@ -141,7 +142,7 @@ describeWithRedis(
       await first.close();
       await other.invalidate('gone');
       await other.invalidateByTag('t');
-      const again = await open({ directory });
+      const again = await open({ ...patient, directory });
       const readsNothingOld = async (): Promise<void> => {
         expect(await again.get('gone')).toBeUndefined();
         expect(await again.get('tagged')).toBeUndefined();
