@@ -274,7 +274,7 @@ export class App implements LaneCacheApp {
       invalidations,
       metrics: this.metrics,
       checkpoints: this.checkpoints,
-      managerOf: (lane) => this.manager(lane),
+      managerOf: (lane) => this.managerNamed(lane),
       laneContexts: () => laneContexts.values(),
       flush: () => this.flush(),
       sweep: () => this.sweeper.sweep(),
@@ -343,7 +343,12 @@ export class App implements LaneCacheApp {
     });
   }
 
-  manager(lane: string = this.context.defaultLane): CacheManager {
+  manager(lane?: string): CacheManager {
+    return this.managerNamed(lane ?? this.context.defaultLane);
+  }
+
+  /** A name that is missing, as from a setting, is no lane. */
+  private managerNamed(lane: string): CacheManager {
     const manager = this.managers.get(lane);
     if (manager === undefined) throw new UnknownLaneError(lane, [...this.managers.keys()]);
     return manager;

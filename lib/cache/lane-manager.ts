@@ -49,7 +49,7 @@ import { OlderValues } from './older-values.js';
 import * as read from './read.js';
 import { computeAndSet, type GivenEntry, set as store, setMany as storeMany } from './set.js';
 import { DEFAULT_CONCURRENCY, warmAll, type Warming, type WarmReport } from './warm.js';
-import { checkCompute, checkKeys, CLEAR_OPTIONS, optionsOf } from './validate-call.js';
+import { checkCompute, checkEntries, checkKeys, CLEAR_OPTIONS, optionsOf } from './validate-call.js';
 
 /** One lane of the cache, as callers use it. */
 export class LaneManager {
@@ -192,7 +192,8 @@ export class LaneManager {
       value,
       call,
     });
-    const { stored } = await storeMany(this.context, this.shared.invalidations, [...entries], entryOf);
+    const list = checkEntries(entries, this.lane);
+    const { stored } = await storeMany(this.context, this.shared.invalidations, list, entryOf);
     return stored;
   }
 

@@ -3,6 +3,7 @@ import { ignoreRejection } from '../clock/promises.js';
 import { checkKey } from '../entries/key.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { type Duration, looksLikeMilliseconds, millisecondsText } from '../lanes/units.js';
+import { kindText } from '../texts/kinds.js';
 import { oneOf, defineOptions, type OptionsShape } from '../options/options-shape.js';
 import { type CallOptions, type EntryOptions, resolveOptions } from './call-options.js';
 import type { LaneContext } from './lane-context.js';
@@ -74,11 +75,33 @@ export const CLEAR_OPTIONS = defineOptions<{ readonly lanes?: 'all' }>(
 /** The keys of a call for several, each once. Throws KEY_INVALID or KEY_TOO_LONG. */
 export function checkKeys(keys: readonly string[], lane: string): readonly string[] {
   if (!Array.isArray(keys)) {
-    throw new LaneCacheError('KEY_INVALID', `The keys given in lane '${lane}' are no list. Pass an array of strings.`, {
-      lane,
-    });
+    throw new LaneCacheError(
+      'KEY_INVALID',
+      `The keys given in lane '${lane}' are ${kindText(keys)}. Pass an array of strings.`,
+      { lane },
+    );
   }
   return [...new Set(keys.map((key) => checkKey(key, lane)))];
+}
+
+/** The entries of a call for several. Throws KEY_INVALID for what is no list or iterable of pairs. */
+export function checkEntries(
+  entries: Iterable<readonly [string, unknown]>,
+  lane: string,
+): (readonly [string, unknown])[] {
+  const invalid = (found: string): LaneCacheError =>
+    new LaneCacheError(
+      'KEY_INVALID',
+      `The entries given in lane '${lane}' ${found}. Pass a list of [key, value] pairs, or a Map.`,
+      { lane },
+    );
+  if (typeof entries !== 'object' || entries === null || typeof entries[Symbol.iterator] !== 'function') {
+    throw invalid(`are ${kindText(entries)}`);
+  }
+  const list = [...entries];
+  const at = list.findIndex((entry) => !Array.isArray(entry));
+  if (at >= 0) throw invalid(`contain ${kindText(list[at])}`);
+  return list;
 }
 
 /** Throws COMPUTE_INVALID. */
@@ -86,7 +109,7 @@ export function checkCompute(compute: unknown, lane: string): void {
   if (typeof compute === 'function') return;
   throw new LaneCacheError(
     'COMPUTE_INVALID',
-    `The computation given in lane '${lane}' is ${compute === null ? 'null' : `of type ${typeof compute}`}, not a function. Pass a function that returns the value or a promise of it.`,
+    `The computation given in lane '${lane}' is ${kindText(compute)}, not a function. Pass a function that returns the value or a promise of it.`,
     { lane },
   );
 }

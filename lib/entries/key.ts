@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { kindText } from '../texts/kinds.js';
 
 /** The longest key, in UTF-8. */
 const MAX_KEY_BYTES = 64 * 1024;
@@ -13,10 +14,11 @@ const SHOWN_LENGTH = 100;
 /** The key itself. Throws LaneCacheError KEY_INVALID (not a string, or empty) or KEY_TOO_LONG (over 64 KB in UTF-8). */
 export function checkKey(key: unknown, lane: string): string {
   if (typeof key !== 'string' || key === '') {
-    const found = key === '' ? 'an empty string' : `a ${key === null ? 'null' : typeof key}`;
-    throw new LaneCacheError('KEY_INVALID', `A key of lane '${lane}' is ${found}. Keys are non-empty strings.`, {
-      lane,
-    });
+    throw new LaneCacheError(
+      'KEY_INVALID',
+      `A key of lane '${lane}' is ${kindText(key)}. Keys are non-empty strings.`,
+      { lane },
+    );
   }
   if (key.length * MAX_UNIT_BYTES > MAX_KEY_BYTES && Buffer.byteLength(key) > MAX_KEY_BYTES) {
     const shown = `${key.slice(0, SHOWN_LENGTH)}…`;

@@ -1,4 +1,5 @@
 import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { kindText } from '../texts/kinds.js';
 
 const MAX_LENGTH = 512;
 
@@ -69,7 +70,8 @@ function keysGivenToStore(key: string): readonly string[] {
 /** The text of a pattern. Throws LaneCacheError PATTERN_INVALID. */
 export function checkPattern(text: unknown): string {
   if (typeof text === 'string' && text !== '' && text.length <= MAX_LENGTH) return text;
-  const found = typeof text === 'string' ? `has ${text.length} characters` : `is of type ${typeof text}`;
+  const isLong = typeof text === 'string' && text !== '';
+  const found = isLong ? `has ${text.length} characters` : `is ${kindText(text)}`;
   throw new LaneCacheError(
     'PATTERN_INVALID',
     `The pattern ${found}. Patterns are strings of 1 to ${MAX_LENGTH} characters; '*' is any run, '?' one character.`,

@@ -1,4 +1,5 @@
 import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { kindText } from '../texts/kinds.js';
 
 const MAX_TAGS = 64;
 const MAX_TAG_LENGTH = 256;
@@ -11,7 +12,7 @@ const NO_TAGS: readonly string[] = Object.freeze([]);
  * a string, is empty, or is longer than 256 characters) or TOO_MANY_TAGS (over 64 different ones).
  */
 export function checkTags(tags: unknown, lane: string): readonly string[] {
-  if (!Array.isArray(tags)) throw invalid(lane, `The tags of an entry are ${describe(tags)}. Pass a list of strings.`);
+  if (!Array.isArray(tags)) throw invalid(lane, `The tags of an entry are ${kindText(tags)}. Pass a list of strings.`);
   if (tags.length === 0) return NO_TAGS;
   const unique = new Set<string>();
   for (const tag of tags as readonly unknown[]) unique.add(checkTag(tag, lane));
@@ -26,8 +27,9 @@ export function checkTags(tags: unknown, lane: string): readonly string[] {
 }
 
 function checkTag(tag: unknown, lane: string): string {
-  if (typeof tag !== 'string') throw invalid(lane, `A tag is ${describe(tag)}. Tags are strings.`);
-  if (tag === '') throw invalid(lane, 'A tag is empty. Tags are strings of 1 to 256 characters.');
+  if (typeof tag !== 'string' || tag === '') {
+    throw invalid(lane, `A tag is ${kindText(tag)}. Tags are strings of 1 to 256 characters.`);
+  }
   if (tag.length > MAX_TAG_LENGTH) {
     throw invalid(
       lane,
@@ -36,9 +38,6 @@ function checkTag(tag: unknown, lane: string): string {
   }
   return tag;
 }
-
-const describe = (value: unknown): string =>
-  value === null || value === undefined ? String(value) : `of type ${typeof value}`;
 
 const invalid = (lane: string, problem: string): LaneCacheError =>
   new LaneCacheError('TAG_INVALID', `${problem} (lane '${lane}')`, { lane });

@@ -37,7 +37,10 @@ export const laneName = inWords('the name of a lane', nonEmpty);
 export const duration = kindOf(DURATION_FORM, (value): value is Duration => readDuration(value) !== undefined);
 
 /** A duration above 0. */
-export const period = kindOf(`${DURATION_FORM}, above 0`, (value): value is Duration => (readDuration(value) ?? 0) > 0);
+export const period = kindOf(
+  DURATION_FORM.replace('0 or more', 'above 0'),
+  (value): value is Duration => (readDuration(value) ?? 0) > 0,
+);
 
 /** A duration of a call, which has a code of its own. */
 export const callDuration = coded('TTL_INVALID', duration);
@@ -45,7 +48,10 @@ export const callDuration = coded('TTL_INVALID', duration);
 export const size = kindOf(SIZE_FORM, (value): value is Size => readSize(value) !== undefined);
 
 /** A size above 0. */
-const sizeAboveZero = kindOf(`${SIZE_FORM}, above 0`, (value): value is Size => (readSize(value) ?? 0) > 0);
+const sizeAboveZero = kindOf(
+  SIZE_FORM.replace('0 or more', 'above 0'),
+  (value): value is Size => (readSize(value) ?? 0) > 0,
+);
 
 export const isolation: Kind<Isolation> = oneOf('frozen', 'clone', 'shared');
 
