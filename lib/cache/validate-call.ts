@@ -1,9 +1,9 @@
 import { types } from 'node:util';
 import { ignoreRejection } from '../clock/promises.js';
+import { kindInWords } from '../entries/arguments.js';
 import { checkKey } from '../entries/key.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { type Duration, looksLikeMilliseconds, millisecondsText } from '../lanes/units.js';
-import { kindText } from '../texts/kinds.js';
 import { oneOf, defineOptions, type OptionsShape } from '../options/options-shape.js';
 import { type CallOptions, type EntryOptions, resolveOptions } from './call-options.js';
 import type { LaneContext } from './lane-context.js';
@@ -77,7 +77,7 @@ export function checkKeys(keys: readonly string[], lane: string): readonly strin
   if (!Array.isArray(keys)) {
     throw new LaneCacheError(
       'KEY_INVALID',
-      `The keys given in lane '${lane}' are ${kindText(keys)}. Pass an array of strings.`,
+      `The keys given in lane '${lane}' are ${kindInWords(keys)}. Pass an array of strings.`,
       { lane },
     );
   }
@@ -96,11 +96,11 @@ export function checkEntries(
       { lane },
     );
   if (typeof entries !== 'object' || entries === null || typeof entries[Symbol.iterator] !== 'function') {
-    throw invalid(`are ${kindText(entries)}`);
+    throw invalid(`are ${kindInWords(entries)}`);
   }
   const list = [...entries];
   const at = list.findIndex((entry) => !Array.isArray(entry));
-  if (at >= 0) throw invalid(`contain ${kindText(list[at])}`);
+  if (at >= 0) throw invalid(`contain ${kindInWords(list[at])}`);
   return list;
 }
 
@@ -109,7 +109,7 @@ export function checkCompute(compute: unknown, lane: string): void {
   if (typeof compute === 'function') return;
   throw new LaneCacheError(
     'COMPUTE_INVALID',
-    `The computation given in lane '${lane}' is ${kindText(compute)}, not a function. Pass a function that returns the value or a promise of it.`,
+    `The computation given in lane '${lane}' is ${kindInWords(compute)}, not a function. Pass a function that returns the value or a promise of it.`,
     { lane },
   );
 }

@@ -62,7 +62,7 @@ export function CachePut<M extends AsyncMethod = AnyAsyncMethod, C extends objec
       rules: options,
       tags,
       keyOf: key.of,
-      whyNoKey: (call) => whyUnrendered(key.templates, call) ?? 'its key function gave an empty text.',
+      whyNoKey: (call) => whyUnrendered(key.templates, call) ?? 'its key function gave no text.',
       ask: (lane, at, compute, how) => lane.putComputed(at, compute, how),
       runPast: (lane, at, run) => lane.runPast(at, run),
     });

@@ -101,7 +101,7 @@ export function Cached<M extends AsyncMethod = AnyAsyncMethod, C extends object 
     const whyNoKey = (call: Call, listed: ListedClasses) =>
       key === undefined
         ? `${unencodablePart(call.args, listed)} ${ADVICE}`
-        : (whyUnrendered(key.templates, call) ?? 'its key function gave an empty text.');
+        : (whyUnrendered(key.templates, call) ?? 'its key function gave no text.');
     register({
       site,
       lane: options.lane,

@@ -110,7 +110,7 @@ export function decorationSite(
   }
   if (types.isGeneratorFunction(descriptor.value)) {
     throw invalid(
-      `cannot decorate the generator ${String(method)}: what it yields has no end that could be kept. Return a promise of a list.`,
+      `cannot decorate the generator ${String(method)}: the cache stores one result, not values that come one by one. Return a promise of a list.`,
     );
   }
   return { decorator, prototype: target, method, original: descriptor.value };

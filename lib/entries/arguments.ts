@@ -100,9 +100,10 @@ function* partsOf(value: unknown): Iterable<readonly [string, unknown]> {
   }
 }
 
-/** What kind of value it is, for warnings: `an instance of User`. Runs no code of the value. */
+/** What kind of value it is, for errors and warnings: `an instance of User`. Runs no code of the value. */
 export function kindInWords(value: unknown): string {
   if (value === undefined || value === null) return String(value);
+  if (value === '') return 'an empty string';
   if (typeof value !== 'object') return `a ${typeof value}`;
   if (types.isProxy(value)) return 'a Proxy';
   if (Array.isArray(value)) return 'a list';

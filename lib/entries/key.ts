@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { kindText } from '../texts/kinds.js';
+import { kindInWords } from './arguments.js';
 
 /** The longest key, in UTF-8. */
 const MAX_KEY_BYTES = 64 * 1024;
@@ -16,7 +16,7 @@ export function checkKey(key: unknown, lane: string): string {
   if (typeof key !== 'string' || key === '') {
     throw new LaneCacheError(
       'KEY_INVALID',
-      `A key of lane '${lane}' is ${kindText(key)}. Keys are non-empty strings.`,
+      `A key of lane '${lane}' is ${kindInWords(key)}. Keys are non-empty strings.`,
       { lane },
     );
   }

@@ -1,5 +1,5 @@
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { kindText } from '../texts/kinds.js';
+import { kindInWords } from './arguments.js';
 
 const MAX_LENGTH = 512;
 
@@ -71,7 +71,7 @@ function keysGivenToStore(key: string): readonly string[] {
 export function checkPattern(text: unknown): string {
   if (typeof text === 'string' && text !== '' && text.length <= MAX_LENGTH) return text;
   const isLong = typeof text === 'string' && text !== '';
-  const found = isLong ? `has ${text.length} characters` : `is ${kindText(text)}`;
+  const found = isLong ? `has ${text.length} characters` : `is ${kindInWords(text)}`;
   throw new LaneCacheError(
     'PATTERN_INVALID',
     `The pattern ${found}. Patterns are strings of 1 to ${MAX_LENGTH} characters; '*' is any run, '?' one character.`,

@@ -1,5 +1,5 @@
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { kindText } from '../texts/kinds.js';
+import { kindInWords } from './arguments.js';
 
 const MAX_TAGS = 64;
 const MAX_TAG_LENGTH = 256;
@@ -12,7 +12,8 @@ const NO_TAGS: readonly string[] = Object.freeze([]);
  * a string, is empty, or is longer than 256 characters) or TOO_MANY_TAGS (over 64 different ones).
  */
 export function checkTags(tags: unknown, lane: string): readonly string[] {
-  if (!Array.isArray(tags)) throw invalid(lane, `The tags of an entry are ${kindText(tags)}. Pass a list of strings.`);
+  if (!Array.isArray(tags))
+    throw invalid(lane, `The tags of an entry are ${kindInWords(tags)}. Pass a list of strings.`);
   if (tags.length === 0) return NO_TAGS;
   const unique = new Set<string>();
   for (const tag of tags as readonly unknown[]) unique.add(checkTag(tag, lane));
@@ -28,7 +29,7 @@ export function checkTags(tags: unknown, lane: string): readonly string[] {
 
 function checkTag(tag: unknown, lane: string): string {
   if (typeof tag !== 'string' || tag === '') {
-    throw invalid(lane, `A tag is ${kindText(tag)}. Tags are strings of 1 to 256 characters.`);
+    throw invalid(lane, `A tag is ${kindInWords(tag)}. Tags are strings of 1 to 256 characters.`);
   }
   if (tag.length > MAX_TAG_LENGTH) {
     throw invalid(

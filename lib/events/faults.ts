@@ -2,7 +2,7 @@ import type { EventSink } from './event-map.js';
 import { causeText } from './event-texts.js';
 import type { Collaborator, FaultCounts, ReportFault } from './reasons.js';
 
-/** Counts and emits the faults of what the app handed in, and logs the first of each collaborator and lane. */
+/** Counts and emits the faults of what the app handed in, and logs the first of each kind: each function that fails has a text of its own. */
 export class Faults {
   private readonly counted: Record<Collaborator, number> = noFaults();
 
@@ -18,7 +18,7 @@ export class Faults {
   readonly report: ReportFault = (fault) => {
     this.count(fault);
     const { collaborator, lane = '', detail, error } = fault;
-    this.warnOnce(`fault:${collaborator}:${lane}`, [detail, causeText(error)].filter(Boolean).join(' '));
+    this.warnOnce(`fault:${collaborator}:${lane}:${detail}`, [detail, causeText(error)].filter(Boolean).join(' '));
   };
 
   /** The same, without a line in the log. */

@@ -55,7 +55,13 @@ describe('a bad call', () => {
     ['null for entries', (cache) => cache.setMany(wrong(null)), 'KEY_INVALID', {}, /are null.*pairs/],
     ['a text for entries', (cache) => cache.setMany(wrong('ab')), 'KEY_INVALID', {}, /are a string.*pairs/],
     ['keys for entries', (cache) => cache.setMany(wrong(['ab'])), 'KEY_INVALID', {}, /contain a string.*pairs/],
-    ['a hole in entries', (cache) => cache.setMany(wrong([, ['a', 1]])), 'KEY_INVALID', {}, /contain undefined/],
+    [
+      'nothing among entries',
+      (cache) => cache.setMany(wrong([undefined, ['a', 1]])),
+      'KEY_INVALID',
+      {},
+      /contain undefined/,
+    ],
     [
       'a key over 64 KB',
       (cache) => cache.getOrSet('x'.repeat(65_537), one),
