@@ -1,3 +1,4 @@
+import { RecordReader } from '../entries/record.js';
 import { TIER_PLACES } from '../entries/tier-name.js';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -432,6 +433,7 @@ function sharedContextOf(context: AppContext, tiers: AppTiers, { disk, log, back
     clock,
     life,
     codec,
+    reader: new RecordReader(codec),
     events,
     scopes,
     hold,

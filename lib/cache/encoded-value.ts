@@ -13,7 +13,6 @@ type Frozen = { readonly shareable: true; readonly value: unknown } | { readonly
 
 /** A value with its encoded bytes, and the forms in which callers get it: one frozen copy for all, a copy for each, or itself. */
 export class EncodedValue {
-  readonly sizeBytes: number;
   private frozen: Frozen | undefined;
   /** A copy that could not be frozen. The first caller who needs a copy gets it. */
   private spare: { readonly value: unknown } | undefined;
@@ -25,9 +24,8 @@ export class EncodedValue {
     /** Why it cannot be stored. */
     readonly unstorable: string | undefined,
     private readonly original: { readonly value: unknown } | undefined,
-  ) {
-    this.sizeBytes = bytes?.length ?? 0;
-  }
+    readonly sizeBytes = bytes?.length ?? 0,
+  ) {}
 
   /**
    * Encodes a value that was computed or given, for a lane of this isolation. Never throws: what cannot be encoded,
@@ -58,6 +56,14 @@ export class EncodedValue {
     const opened = context.codec.open(bytes);
     const encoded = new EncodedValue(context, opened.bytes, undefined, undefined);
     encoded.frozen = encoded.frozenOf(opened.value, opened.bytes);
+    return encoded;
+  }
+
+  /** Wraps a frozen tree that a tier had, and whose bytes nobody has kept. */
+  static ofTree(context: EncodingContext, tree: unknown, sizeBytes: number): EncodedValue {
+    const shared = { shareable: true, value: tree } as const;
+    const encoded = new EncodedValue(context, undefined, undefined, shared, sizeBytes);
+    encoded.frozen = shared;
     return encoded;
   }
 

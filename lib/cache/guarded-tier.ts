@@ -2,6 +2,7 @@ import type { Clock } from '../clock/clock.js';
 import type { KeepAlive } from '../clock/keep-alive.js';
 import { BackOff } from '../clock/retry.js';
 import { SharedDeadline, withDeadline } from '../clock/timers.js';
+import type { RecordReader } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
@@ -77,12 +78,20 @@ export class GuardedTier {
     this.isHeld = false;
   }
 
-  /** `peek` does not count as use. */
-  read(lane: string, key: string, how: 'read' | 'peek' = 'read'): TierLookup | Promise<TierLookup> {
+  /** `peek` does not count as use. With a reader, the caller wants the value, and its bytes only by exception. */
+  read(
+    lane: string,
+    key: string,
+    how: 'read' | 'peek' = 'read',
+    reader?: RecordReader,
+  ): TierLookup | Promise<TierLookup> {
     if (this.isHeld) return HELD;
     if (this.isCoolingDown()) return FAILED;
+    const { tier } = this;
     try {
-      const lookup = (how === 'peek' ? this.tier.peek?.(lane, key) : undefined) ?? this.tier.read(lane, key);
+      const lookup =
+        (how === 'peek' ? tier.peek?.(lane, key) : reader && tier.readValue?.(lane, key, reader)) ??
+        tier.read(lane, key);
       if (!(lookup instanceof Promise)) return this.hasFailed ? this.worked(lookup) : lookup;
       return this.reads.during(lookup).then(
         (answer) => this.worked(answer),

@@ -3,6 +3,7 @@ import type { KeepAlive } from '../clock/keep-alive.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
 import type { KeyPattern } from '../entries/pattern.js';
+import type { RecordReader } from '../entries/record.js';
 import type { LowerTierName } from '../entries/tier-name.js';
 import type { EventSink, LaneCacheEvents } from '../events/event-map.js';
 import type { ReportFault } from '../events/reasons.js';
@@ -60,6 +61,8 @@ export interface SharedContext {
   readonly life: LifeClock;
   readonly log: InvalidationLog;
   readonly codec: ValueCodec;
+  /** Reads records where they lie. */
+  readonly reader: RecordReader;
   readonly events: EventSink & LaneCacheEvents;
   /** The memory of all lanes. */
   readonly memory: MemoryTier;

@@ -86,9 +86,10 @@ export function getOrSet(
     const call = optionsOf(context, options, ENTRY_OPTIONS);
     checkKey(key, context.lane);
     checkCompute(compute, context.lane);
-    look(context);
+    // Without options, the hot path has looked in this step.
+    if (options !== undefined) look(context);
     const asked = { key, compute, call, purpose: call.forceFresh ? 'forced' : 'request' } as const;
-    const ready = whenReady(context, [key], call);
+    const ready = whenReady(context, key, call);
     if (ready === undefined) return readOrCompute(context, inFlight, asked);
     return ready.then(() => readOrCompute(context, inFlight, asked));
   } catch (error) {
@@ -102,7 +103,7 @@ export function getOrSet(
  */
 export function whenReady(
   context: LaneContext,
-  keys: readonly string[],
+  keys: string | readonly string[],
   call: CallOptions,
 ): Promise<unknown> | undefined {
   if (!isLagging(context)) return whenJudged(context, keys, call);
@@ -143,8 +144,8 @@ function readOrCompute(context: LaneContext, inFlight: InFlight, asked: ComputeR
 export async function get(context: LaneContext, key: string, options: ReadOptions | undefined): Promise<unknown> {
   const call = optionsOf(context, options, READ_OPTIONS);
   checkKey(key, context.lane);
-  look(context);
-  const ready = whenReady(context, [key], call);
+  if (options !== undefined) look(context);
+  const ready = whenReady(context, key, call);
   if (ready !== undefined) await ready;
   const reason = bypassReason(context, key);
   if (reason !== undefined) {
@@ -247,7 +248,7 @@ export function bypassReason(context: LaneContext, key: string, ttlMs?: number):
   if (context.shared.memory.state.state === 'off') return 'closed';
   if (isPartitioned(context)) return 'stale-distributed';
   const { include, exclude } = context;
-  if (exclude.some((pattern) => pattern.matchesKey(key))) return 'excluded';
+  if (exclude.length > 0 && exclude.some((pattern) => pattern.matchesKey(key))) return 'excluded';
   if (include.length > 0 && !include.some((pattern) => pattern.matchesKey(key))) return 'excluded';
   return ttlMs === 0 ? 'ttl-zero' : undefined;
 }

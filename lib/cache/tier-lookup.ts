@@ -1,5 +1,5 @@
 import { StaleType } from '../entries/codec/class-kinds.js';
-import { decodeRecord, type DecodedRecord } from '../entries/record.js';
+import { decodeRecord, type DecodedRecord, type RecordReader, TreeRecord } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { MissReason, TierOffReason } from '../events/reasons.js';
 import type { InvalidationGuard } from '../invalidation/lane-log.js';
@@ -33,8 +33,8 @@ export type Verdict =
       readonly error?: unknown;
     };
 
-/** The options of a call that decide whether an entry fits. */
-export type MatchOptions = Pick<CallOptions, 'version' | 'schema'>;
+/** The options of a call that decide whether an entry fits, and in which form its value is wanted. */
+export type MatchOptions = Pick<CallOptions, 'version' | 'schema' | 'isolation'>;
 
 const MISS: Verdict = Object.freeze({ outcome: 'miss' });
 
@@ -74,7 +74,11 @@ function judge(
       return { outcome: 'unusable', reason: 'version', record };
     const expiresAt = tier.trusts(record.birth) ? expiryIfValid(context, record, guard) : undefined;
     if (expiresAt === undefined) return { outcome: 'unusable', reason: 'invalidated', record };
-    const encoded = EncodedValue.from({ codec: shared.codec, lane }, record.value);
+    const encoding = { codec: shared.codec, lane };
+    const encoded =
+      record instanceof TreeRecord
+        ? EncodedValue.ofTree(encoding, record.tree, record.valueBytes)
+        : EncodedValue.from(encoding, record.value);
     const found: Found = { tier: tier.name, record, encoded, expiresAt };
     const fits = call.schema === undefined || call.schema.fits(record, () => encoded);
     if (typeof fits === 'boolean') return worthOf(context, found, fits);
@@ -193,8 +197,11 @@ export class TierSearch {
     for (let index = first; index < shared.below.length; index++) {
       const tier = shared.below[index];
       if (tier === undefined) break;
+      const reader = trace === undefined && this.wantsValueAlone ? shared.reader : undefined;
       const lookup =
-        shared.tracing === undefined ? tier.read(lane, this.key, this.how) : this.followed(tier, shared.tracing);
+        shared.tracing === undefined
+          ? tier.read(lane, this.key, this.how, reader)
+          : this.followed(tier, shared.tracing, reader);
       if (lookup instanceof Promise) {
         return lookup.then((answer) => this.goOn(this.takes(tier, answer, trace), index + 1, trace));
       }
@@ -205,9 +212,25 @@ export class TierSearch {
     return undefined;
   }
 
-  private followed(tier: GuardedTier, tracing: Tracing): TierLookup | Promise<TierLookup> {
+  /** Whether a shared frozen value is all that becomes of a record: no copy for the caller, and no tier above to write it to. */
+  private get wantsValueAlone(): boolean {
+    const { call, how, missed } = this;
+    return (
+      how === 'read' &&
+      missed.length === 0 &&
+      call.schema === undefined &&
+      call.isolation === 'frozen' &&
+      this.context.policy.isolation === 'frozen'
+    );
+  }
+
+  private followed(
+    tier: GuardedTier,
+    tracing: Tracing,
+    reader: RecordReader | undefined,
+  ): TierLookup | Promise<TierLookup> {
     const { lane } = this.context;
-    const read = (): TierLookup | Promise<TierLookup> => tier.read(lane, this.key, this.how);
+    const read = (): TierLookup | Promise<TierLookup> => tier.read(lane, this.key, this.how, reader);
     return tier.name === 'l1' ? read() : tracing.lookup(tier.name, lane, this.key, read);
   }
 
@@ -304,12 +327,12 @@ export function matchesCall(context: LaneContext, entry: MemoryEntry, call: Matc
  */
 export function whenJudged(
   context: LaneContext,
-  keys: readonly string[],
+  keys: string | readonly string[],
   call: MatchOptions,
 ): Promise<unknown> | undefined {
   const { schema } = call;
   if (schema === undefined) return undefined;
-  const judged = keys.flatMap((key) => {
+  const judged = [keys].flat().flatMap((key) => {
     const entry = context.memory.peek(key);
     const fits = entry === undefined || schema.fits(entry, () => heldValue(context, entry));
     return typeof fits === 'boolean' ? [] : [fits];

@@ -1,5 +1,5 @@
 import { randomFraction } from '../clock/clock.js';
-import { encodeRecord } from '../entries/record.js';
+import { encodeRecord, recordBytesOf } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { RefusalReason } from '../events/reasons.js';
 import { MemoryEntry, type MemoryEntryFields, requestedOf } from '../tiers/memory-tier.js';
@@ -135,7 +135,7 @@ export function promote(
   if (!mayReplace(context, key, { birth, flight: 0 })) return;
   const fields = { key, tags, birth, flight: 0, storedAt, expiresAt, staleUntil, computeMs, schemaVersion };
   const entry = entryOf(context, encoded, refreshAhead, fields);
-  context.eviction?.requested(requestedOf(entry, record.bytes.length), origin);
+  context.eviction?.requested(requestedOf(entry, recordBytesOf(record)), origin);
   place(context, position, entry, new FoundRecord(record, staleUntil), found.tier);
 }
 

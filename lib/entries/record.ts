@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib';
+import type { ValueCodec } from './codec/value-codec.js';
 import { algorithmOf, compress, type Compression, type CompressionCodec } from './compression.js';
 
 /*
@@ -305,3 +306,122 @@ function compressedRecord(head: Buffer, compressedValue: Uint8Array, codec: Comp
   writeChecksum(record);
   return record;
 }
+
+/** How values are turned into bytes and back, in records that are read in place. */
+type TreeCodec = Pick<ValueCodec, 'encode' | 'decodeTree'>;
+
+/** A record that was read where it lies, with its value decoded and frozen. Its bytes are made anew when they are wanted. */
+export class TreeRecord implements DecodedRecord {
+  constructor(
+    private readonly codec: TreeCodec,
+    readonly key: string,
+    readonly tags: readonly string[],
+    readonly appVersion: string,
+    readonly birth: number,
+    readonly storedAt: number,
+    readonly expiresAt: number,
+    readonly staleUntil: number,
+    readonly computeMs: number,
+    readonly schemaVersion: number,
+    /** The value: a tree of ordinary objects, arrays and primitives. */
+    readonly tree: unknown,
+    /** Bytes of the encoded value, and of the whole record. */
+    readonly valueBytes: number,
+    readonly recordBytes: number,
+  ) {}
+
+  get value(): Uint8Array {
+    const encoded = this.codec.encode(this.tree);
+    if (!encoded.storable) throw new RecordDamaged(encoded.reason);
+    return encoded.bytes;
+  }
+
+  get bytes(): Uint8Array {
+    return encodeRecord(this);
+  }
+}
+
+/** Bytes of the whole record. */
+export const recordBytesOf = (record: DecodedRecord): number =>
+  record instanceof TreeRecord ? record.recordBytes : record.bytes.length;
+
+/** The first four bytes of a record without flags. */
+const PLAIN_HEAD = MAGIC | (FORMAT << 16);
+
+/** Reads records where they lie. It keeps none of their bytes. */
+export class RecordReader {
+  private source: Buffer | undefined;
+  private view: DataView = new DataView(new ArrayBuffer(0));
+  private appVersion = '';
+
+  constructor(private readonly codec: TreeCodec) {}
+
+  /**
+   * The record of `key`, if its texts are ASCII and its value is a tree that is not compressed. Undefined for everything
+   * else, damage included: then `decodeRecord` decides what it is. The buffer may be longer than its `length`.
+   */
+  read(record: Buffer, key: string): TreeRecord | undefined {
+    const { length } = record;
+    if (length < AT_TEXTS) return undefined;
+    if (record !== this.source) {
+      this.source = record;
+      this.view = new DataView(record.buffer, record.byteOffset, record.byteLength);
+    }
+    const { view } = this;
+    // Magic, format, and no flags.
+    if (view.getUint32(0, true) !== PLAIN_HEAD || view.getUint32(AT_LENGTH, true) !== length) return undefined;
+    const rest = new Uint8Array(record.buffer, record.byteOffset + AT_LENGTH, length - AT_LENGTH);
+    if (crc32(rest, PLAIN_HEAD) !== view.getUint32(AT_CHECKSUM, true)) return undefined;
+    const keyAt = AT_TEXTS + view.getUint16(AT_APP_VERSION_LENGTH, true);
+    const tagsAt = keyAt + view.getUint32(AT_KEY_LENGTH, true);
+    const valueAt = tagsAt + view.getUint32(AT_TAGS_LENGTH, true);
+    if (valueAt > length || length - valueAt !== view.getFloat64(AT_VALUE_LENGTH, true)) return undefined;
+    if (!holdsText(record, keyAt, tagsAt, key)) return undefined;
+    const tags = tagsIn(record, tagsAt, valueAt);
+    const tree = tags === undefined ? undefined : this.codec.decodeTree(record, valueAt, length);
+    if (tags === undefined || tree === undefined) return undefined;
+    return new TreeRecord(
+      this.codec,
+      key,
+      tags,
+      this.appVersionOf(record, keyAt),
+      view.getFloat64(AT_BIRTH, true),
+      view.getFloat64(AT_STORED_AT, true),
+      view.getFloat64(AT_EXPIRES, true),
+      view.getFloat64(AT_STALE_UNTIL, true),
+      view.getFloat64(AT_COMPUTE_MS, true),
+      view.getFloat64(AT_SCHEMA_VERSION, true),
+      tree,
+      length - valueAt,
+      length,
+    );
+  }
+
+  /** As a rule the same as that of the record before. */
+  private appVersionOf(record: Buffer, end: number): string {
+    if (!holdsText(record, AT_TEXTS, end, this.appVersion)) {
+      this.appVersion = record.toString('utf8', AT_TEXTS, end);
+    }
+    return this.appVersion;
+  }
+}
+
+function tagsIn(record: Buffer, from: number, end: number): readonly string[] | undefined {
+  try {
+    return readTags(record, from, end, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether the bytes are `text`, which is ASCII then. */
+function holdsText(bytes: Buffer, from: number, end: number, text: string): boolean {
+  if (end - from !== text.length) return false;
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    if (code > LAST_ASCII || bytes[from + index] !== code) return false;
+  }
+  return true;
+}
+
+const LAST_ASCII = 0x7f;

@@ -1,3 +1,4 @@
+import type { RecordReader } from '../entries/record.js';
 import type { ResolvedLane } from '../lanes/policy.js';
 import {
   type Offered,
@@ -27,6 +28,11 @@ export class SharedL3 implements Tier {
 
   read(lane: string, key: string): TierLookup | Promise<TierLookup> {
     return this.current.read(lane, key);
+  }
+
+  readValue(lane: string, key: string, reader: RecordReader): TierLookup | Promise<TierLookup> {
+    const { current } = this;
+    return current.readValue === undefined ? current.read(lane, key) : current.readValue(lane, key, reader);
   }
 
   peek(lane: string, key: string): TierLookup | Promise<TierLookup> {

@@ -18,6 +18,11 @@ export interface Table {
   readonly name: string;
   /** A copy of the bytes, or undefined. */
   get(key: TableKey): Uint8Array | undefined;
+  /**
+   * The bytes without a copy. Any later read of any table overwrites them, so the caller is done with them before it calls
+   * anything else. The buffer may be longer than its `length`, which is that of the value.
+   */
+  borrow(key: TableKey): Buffer | undefined;
   /** A snapshot as of the call; consume it in the same turn, in slices bounded by `limit`. */
   range(options?: RangeOptions): Iterable<{ readonly key: TableKey; readonly value: Uint8Array }>;
   keys(options?: RangeOptions): Iterable<TableKey>;

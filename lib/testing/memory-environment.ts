@@ -14,6 +14,11 @@ export class MemoryTable implements Table {
     return row !== undefined && compareKeys(row.key, key) === 0 ? Uint8Array.from(row.value) : undefined;
   }
 
+  borrow(key: TableKey): Buffer | undefined {
+    const bytes = this.get(key);
+    return bytes === undefined ? undefined : Buffer.from(bytes.buffer);
+  }
+
   *range({ start, end, reverse = false, limit = Infinity }: RangeOptions = {}): Iterable<Row> {
     const { rows } = this;
     const [lowest, highest] = reverse ? [end, start] : [start, end];

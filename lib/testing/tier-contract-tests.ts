@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import type { Tier } from '../tiers/tier.js';
+import { ValueCodec } from '../entries/codec/value-codec.js';
+import { RecordReader } from '../entries/record.js';
+import type { Tier, TierLookup } from '../tiers/tier.js';
 import {
   assertMiss,
   assertSame,
@@ -223,6 +225,28 @@ export const CONTRACT_TESTS: readonly ContractTest[] = [
       assertSame(recordIn(seen, 'key'), recordOf('key'));
       const unseen = (await tier.peek?.(LANE, 'none')) ?? (await tier.read(LANE, 'none'));
       assert.deepEqual(unseen, { outcome: 'miss' });
+    },
+  },
+  {
+    law: 'reads values where they lie as it reads records, where it offers to',
+    check: async (tier) => {
+      const codec = new ValueCodec();
+      const reader = new RecordReader(codec);
+      const records = ['a', 'b', '\u00e9', 'absent'].map((key, index) => {
+        const encoded = codec.encode({ key, list: [index, null, 0.5], text: key.repeat(3_000 * index) });
+        return recordOf(key, { tags: ['t'], birth: index, ...(encoded.storable && { value: encoded.bytes }) });
+      });
+      const written = records.filter(({ key }) => key !== 'absent');
+      for (const record of written) await write(tier, LANE, record);
+      const found: TierLookup[] = [];
+      for (const { key } of records) {
+        found.push((await tier.readValue?.(LANE, key, reader)) ?? (await tier.read(LANE, key)));
+      }
+      // Only now: what was found is not altered by later reads.
+      for (const [index, record] of written.entries()) {
+        assertSame(recordIn(found[index] ?? { outcome: 'miss' }, record.key), record);
+      }
+      assert.deepEqual(found.at(-1), { outcome: 'miss' });
     },
   },
   {

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock/clock.js';
 import type { EventSink } from '../events/event-map.js';
 import { physicalKey } from '../entries/key.js';
-import type { DecodedRecord } from '../entries/record.js';
+import type { DecodedRecord, RecordReader } from '../entries/record.js';
 import type { TierOffReason } from '../events/reasons.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { ResolvedLane } from '../lanes/policy.js';
@@ -112,6 +112,12 @@ export abstract class StoredTier implements Tier {
     const { store } = this.supervisor;
     if (store === undefined || !this.rules.has(lane)) return this.off(lane);
     return this.superseded.has(lane, key) ? MISS : this.lookup(store.read(lane, key));
+  }
+
+  readValue(lane: string, key: string, reader: RecordReader): TierLookup | Promise<TierLookup> {
+    const { store } = this.supervisor;
+    if (store === undefined || !this.rules.has(lane)) return this.off(lane);
+    return this.superseded.has(lane, key) ? MISS : this.lookup(store.readValue(lane, key, reader));
   }
 
   peek(lane: string, key: string): TierLookup | Promise<TierLookup> {

@@ -1,5 +1,5 @@
 import type { ResolvedLane } from '../lanes/policy.js';
-import type { DecodedRecord } from '../entries/record.js';
+import type { DecodedRecord, RecordReader } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { TierOffReason } from '../events/reasons.js';
 import type { StorageFaultKind } from '../storage/environment.js';
@@ -66,6 +66,8 @@ export interface Tier {
   readonly name: TierName;
   readonly state: TierState;
   read(lane: string, key: string): TierLookup | Promise<TierLookup>;
+  /** As `read`, for a caller who wants the value, and its bytes only by exception. Absent where that is no faster. */
+  readValue?(lane: string, key: string, reader: RecordReader): TierLookup | Promise<TierLookup>;
   /** As `read`, without counting as use. Absent where reading leaves no trace. */
   peek?(lane: string, key: string): TierLookup | Promise<TierLookup>;
   write(lane: string, record: TierRecord): void | Promise<void>;

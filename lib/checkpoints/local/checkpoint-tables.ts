@@ -255,6 +255,13 @@ export class FaultReportingTable implements Table {
     return value;
   }
 
+  borrow(key: TableKey): Buffer | undefined {
+    const before = this.faults.count;
+    const value = this.origin.borrow(key);
+    this.faults.throwSince(before);
+    return value;
+  }
+
   range(options?: RangeOptions): Iterable<{ readonly key: TableKey; readonly value: Uint8Array }> {
     return this.orThrow(() => this.origin.range(options));
   }

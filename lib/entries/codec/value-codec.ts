@@ -10,6 +10,7 @@ import {
   serializeToTable,
   type ValueTable,
 } from './object-table.js';
+import { TreeReader } from './tree-reader.js';
 
 /** The first byte of an encoded value: the rest is the value in MessagePack, or its value table in MessagePack. */
 const PLAIN = 0x01;
@@ -36,6 +37,7 @@ export const isTree = (bytes: Uint8Array): boolean => bytes[0] === PLAIN;
  */
 export class ValueCodec {
   private readonly messages = new MessagePack();
+  private readonly trees = new TreeReader();
   private readonly byPrototype: ReadonlyMap<object | null, Kind>;
   private readonly byName: ReadonlyMap<string, Kind>;
 
@@ -83,6 +85,14 @@ export class ValueCodec {
    */
   decode(bytes: Uint8Array): unknown {
     return bytes[0] === PLAIN ? this.messages.unpack(bytes) : this.decodeTable(bytes).value;
+  }
+
+  /**
+   * As `decode`, of an encoded value from `start` to `end`, frozen. Undefined unless it is a tree of ordinary objects, arrays
+   * and primitives: then `decode` reads it, or says what is wrong with it. It runs none of the app's code.
+   */
+  decodeTree(bytes: Buffer, start: number, end: number): unknown {
+    return bytes[start] === PLAIN ? this.trees.read(bytes, start + 1, end) : undefined;
   }
 
   /**

@@ -1,7 +1,13 @@
 import { type Clock, nextTurn } from '../../clock/clock.js';
 import { physicalKey } from '../../entries/key.js';
 import type { Compression } from '../../entries/compression.js';
-import { compressRecord, decodeRecordAsync, RecordUnknown, type DecodedRecord } from '../../entries/record.js';
+import {
+  compressRecord,
+  decodeRecordAsync,
+  type DecodedRecord,
+  type RecordReader,
+  RecordUnknown,
+} from '../../entries/record.js';
 import { EntryBatch } from './entry-batch.js';
 import type { EntryRow, SessionIndex } from './entry-index.js';
 import { EntryTables, type LaneRules, type StoredRecord, LaneUsage } from './entry-tables.js';
@@ -84,6 +90,17 @@ export class EntryStore {
     const found = this.peek(lane, key);
     if (found !== undefined) this.touch(lane, key);
     return found;
+  }
+
+  /** As `read`, by a reader that wants the value, and no bytes of the record. What it cannot read is read as by `read`. */
+  readValue(lane: string, key: string, reader: RecordReader): RecordLookup {
+    if (this.pending.latest(lane, key) !== undefined) return this.read(lane, key);
+    const bytes = this.tables.records.borrow(physicalKey(lane, key));
+    if (bytes === undefined) return undefined;
+    const record = reader.read(bytes, key);
+    if (record === undefined) return this.read(lane, key);
+    this.touch(lane, key);
+    return record;
   }
 
   /**

@@ -195,23 +195,39 @@ const UNORDERED = 16_384;
 /** Writing a use down costs about as much as an entry, so it waits until there are so many to write. */
 const MANY = 8_192;
 
+interface KeyUses {
+  readonly key: string;
+  uses: number;
+}
+
 /** The uses of one lane. */
 class LaneUses {
   /** As they came. */
   unordered: string[] = [];
   /** How often each key was used, the one used last first. */
-  ordered: (readonly [key: string, uses: number])[] = [];
+  ordered: KeyUses[] = [];
 
   order(): void {
     const { unordered, ordered: earlier } = this;
     if (unordered.length === 0) return;
-    const uses = new Map<string, number>();
+    const byKey = new Map<string, KeyUses>();
+    const ordered: KeyUses[] = [];
     for (let at = unordered.length - 1; at >= 0; at--) {
       const key = unordered[at] ?? '';
-      uses.set(key, (uses.get(key) ?? 0) + 1);
+      const seen = byKey.get(key);
+      if (seen !== undefined) seen.uses++;
+      else {
+        const first = { key, uses: 1 };
+        byKey.set(key, first);
+        ordered.push(first);
+      }
     }
-    for (const [key, before] of earlier) uses.set(key, (uses.get(key) ?? 0) + before);
-    this.ordered = [...uses];
+    for (const before of earlier) {
+      const seen = byKey.get(before.key);
+      if (seen === undefined) ordered.push(before);
+      else seen.uses += before.uses;
+    }
+    this.ordered = ordered;
     this.unordered = [];
   }
 }
@@ -253,7 +269,7 @@ export class RecencyLog {
         if (isSpent()) return;
         ordered.pop();
         this.ordered--;
-        batch.touch(lane, ...oldest);
+        batch.touch(lane, oldest.key, oldest.uses);
       }
     }
     if (this.isEmpty) this.isAsked = false;

@@ -49,10 +49,14 @@ export class LmdbTable implements Table {
   ) {}
 
   get(key: TableKey): Uint8Array | undefined {
+    const bytes = this.borrow(key);
+    return bytes === undefined ? undefined : copyOf(bytes);
+  }
+
+  borrow(key: TableKey): Buffer | undefined {
     if (!this.gate.isOpen) return undefined;
     try {
-      const bytes = this.native.getBinaryFast(key);
-      return bytes === undefined ? undefined : copyOf(bytes);
+      return this.native.getBinaryFast(key);
     } catch (error) {
       requireKey(key);
       this.missed(error);

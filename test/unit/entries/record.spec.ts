@@ -1,13 +1,16 @@
 import { types } from 'node:util';
 import { brotliCompressSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
+import { ValueCodec } from '../../../lib/entries/codec/value-codec.js';
 import {
   compressRecord,
   decodeRecord,
   decodeRecordAsync,
   RecordDamaged,
+  RecordReader,
   RecordUnknown,
   encodeRecord,
+  type RecordFields,
 } from '../../../lib/entries/record.js';
 import { forged, recordFields } from '../../support/record-fields.js';
 
@@ -113,5 +116,71 @@ describe('compressing a record', () => {
     const forgedLength = forged(lie, 3, lie.readUInt8(3));
     expect(() => decodeRecord(forgedLength)).toThrow(RecordDamaged);
     await expect(Promise.resolve(decodeRecordAsync(forgedLength))).rejects.toThrow(RecordDamaged);
+  });
+});
+
+describe('a record that is read in place', () => {
+  const codec = new ValueCodec();
+  const reader = new RecordReader(codec);
+  const encoded = (changes: Partial<RecordFields> = {}): Buffer => {
+    const value = codec.encode({ title: 'Intro', words: [1, 2] });
+    if (!value.storable) throw new Error(value.reason);
+    return Buffer.from(encodeRecord(recordFields({ value: value.bytes, ...changes })));
+  };
+
+  it('has every field and the value, and makes the same bytes anew', () => {
+    const bytes = encoded();
+    const record = reader.read(bytes, 'doc:intro');
+    const { bytes: _bytes, value: _value, ...fields } = decodeRecord(bytes);
+    expect(record).toMatchObject({ ...fields, tree: { title: 'Intro', words: [1, 2] }, recordBytes: bytes.length });
+    expect(Buffer.compare(record?.bytes ?? Buffer.alloc(0), bytes)).toBe(0);
+  });
+
+  it('keeps nothing of a buffer that is longer than the record, and that later reads overwrite', () => {
+    const bytes = encoded({ appVersion: '', tags: [] });
+    const buffer = Buffer.concat([bytes, Buffer.alloc(500, 0xff)]);
+    Object.defineProperty(buffer, 'length', { value: bytes.length });
+    const record = reader.read(buffer, 'doc:intro');
+    buffer.fill(0x61);
+    expect(record).toMatchObject({ key: 'doc:intro', tags: [], tree: { title: 'Intro', words: [1, 2] } });
+  });
+
+  it('is left to the decoder when a bit of it is flipped, it is cut off, or its parts do not fit', () => {
+    const bytes = encoded();
+    for (let bit = 0; bit < bytes.length * 8; bit++) {
+      const flipped = Buffer.from(bytes);
+      flipped[bit >> 3] = flipped.readUInt8(bit >> 3) ^ (1 << (bit & 7));
+      expect(reader.read(flipped, 'doc:intro')).toBeUndefined();
+    }
+    for (let length = 0; length < bytes.length; length++) {
+      expect(reader.read(bytes.subarray(0, length), 'doc:intro')).toBeUndefined();
+    }
+    for (const [at, byte] of [
+      [14, 0xff],
+      [22, 9],
+      [24, 9],
+      [2, 2],
+    ] as const) {
+      expect(reader.read(forged(bytes, at, byte), 'doc:intro')).toBeUndefined();
+    }
+  });
+
+  it('is left to the decoder when it is of another key, compressed, not ASCII, or no plain tree', async () => {
+    expect(reader.read(encoded(), 'doc:other')).toBeUndefined();
+    expect(reader.read(encoded({ key: 'käse' }), 'käse')).toBeUndefined();
+    expect(reader.read(encoded({ key: 'a\ud800' }), 'a\ud800')).toBeUndefined();
+    expect(reader.read(encoded({ value: Buffer.from('no value') }), 'doc:intro')).toBeUndefined();
+    const long = codec.encode({ text: 'word '.repeat(500) });
+    const bytes = encoded({ value: long.storable ? long.bytes : Buffer.alloc(0) });
+    const compressed = Buffer.from(await compressRecord(bytes, { codec: 'brotli', minBytes: 1 }));
+    expect(compressed.length).toBeLessThan(bytes.length);
+    expect(reader.read(compressed, 'doc:intro')).toBeUndefined();
+  });
+
+  it('has the version of its own app, whichever was read before', () => {
+    const versions = ['1.4', '1.5', '', 'ü', '1.4'];
+    for (const appVersion of versions) {
+      expect(reader.read(encoded({ appVersion }), 'doc:intro')?.appVersion).toBe(appVersion);
+    }
   });
 });

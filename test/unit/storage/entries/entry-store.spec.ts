@@ -1,7 +1,8 @@
 import type { Keeper } from '../../../../lib/eviction/lane-eviction.js';
 import { describe, expect, it, jest } from '@jest/globals';
 import { array, assert, asyncProperty, constant, constantFrom, integer, oneof, record as shape } from 'fast-check';
-import { checkedRecord, isCompressed, valueLengthOf } from '../../../../lib/entries/record.js';
+import { ValueCodec } from '../../../../lib/entries/codec/value-codec.js';
+import { checkedRecord, isCompressed, RecordReader, valueLengthOf } from '../../../../lib/entries/record.js';
 import { EntryStore, type EntryStoreOptions } from '../../../../lib/storage/entries/entry-store.js';
 import { StorageFault } from '../../../../lib/storage/environment.js';
 import type { LaneRules } from '../../../../lib/storage/entries/entry-tables.js';
@@ -255,6 +256,37 @@ describe('limits', () => {
     put(store, 'key_502');
     await store.flush();
     expect(evicted).toEqual(['key_1 entries', 'key_3 entries']);
+  });
+
+  it('a read of the value alone finds what waits to be written and what is stored, and counts as a use', async () => {
+    const { store, evicted } = setUp({ maxEntries: 2, maxBytes: 1e9 });
+    const codec = new ValueCodec();
+    const reader = new RecordReader(codec);
+    const encoded = codec.encode({ n: 1 });
+    const value = encoded.storable ? encoded.bytes : new Uint8Array();
+    store.put('a', recordOf('1', { value }));
+    expect(store.readValue('a', '1', reader)).toMatchObject({ key: '1', value });
+    store.put('a', recordOf('2', { value }));
+    await store.flush();
+    expect(store.readValue('a', '1', reader)).toMatchObject({ key: '1', tree: { n: 1 } });
+    expect(store.readValue('a', 'none', reader)).toBeUndefined();
+    put(store, '3');
+    await store.flush();
+    expect(evicted).toEqual(['2 entries']);
+  });
+
+  it('a value alone that is damaged is reported, and removed', async () => {
+    const { store, environment, damaged } = setUp();
+    const reader = new RecordReader(new ValueCodec());
+    put(store, '1');
+    await store.flush();
+    const table = environment.table('records');
+    const [row] = table.rows;
+    if (row !== undefined) row.value = row.value.map((byte, index) => (index === 90 ? byte ^ 1 : byte));
+    expect(store.readValue('a', '1', reader)).toBeUndefined();
+    await store.flush();
+    expect(damaged).toEqual(['1']);
+    expect(table.rows).toEqual([]);
   });
 
   it('a use elsewhere counts as well', async () => {
