@@ -1,4 +1,5 @@
 import { checkKey } from '../entries/key.js';
+import type { KeyPattern } from '../entries/pattern.js';
 import type { BypassReason } from '../events/reasons.js';
 import type { MemoryEntry } from '../tiers/memory-tier.js';
 import {
@@ -248,9 +249,14 @@ export function bypassReason(context: LaneContext, key: string, ttlMs?: number):
   if (context.shared.memory.state.state === 'off') return 'closed';
   if (isPartitioned(context)) return 'stale-distributed';
   const { include, exclude } = context;
-  if (exclude.length > 0 && exclude.some((pattern) => pattern.matchesKey(key))) return 'excluded';
-  if (include.length > 0 && !include.some((pattern) => pattern.matchesKey(key))) return 'excluded';
+  if (matchesOne(exclude, key)) return 'excluded';
+  if (include.length > 0 && !matchesOne(include, key)) return 'excluded';
   return ttlMs === 0 ? 'ttl-zero' : undefined;
+}
+
+function matchesOne(patterns: readonly KeyPattern[], key: string): boolean {
+  for (const pattern of patterns) if (pattern.matchesKey(key)) return true;
+  return false;
 }
 
 /** Reasons of calls whose key may be in the cache. Nothing is served under an excluded key, or once the cache is closed. */

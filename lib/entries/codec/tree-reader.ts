@@ -19,7 +19,7 @@ export class TreeReader {
   private position = 0;
   private end = 0;
   /** The characters of a short text, by its length. */
-  private readonly codes = Array.from({ length: SHORT_TEXT + 1 }, (_, length) => new Array<number>(length).fill(0));
+  private readonly codes = Array.from({ length: SHORT_TEXT + 1 }, (_, length) => Array.from({ length }, () => 0));
   private readonly names: (string | undefined)[] = Array.from({ length: NAMES });
 
   /** Undefined for what is left to the general decoder. The buffer may be longer than its `length`. */

@@ -74,7 +74,13 @@ describe('reading in place', () => {
     const widths = [0, 127, 128, 255, 256, 65_535, 65_536, 2 ** 32 - 1, -1, -32, -33, -129, -32_769, -(2 ** 31), 0.1];
     const texts = [1, 16, 17, 31, 32, 255, 256, 65_536].map((length) => 'x'.repeat(length));
     const names = Object.fromEntries([...texts, 'ü', '\u{1F600}'].map((text, index) => [text, index]));
-    const value = { widths, texts, names, other: ['ü', '', null, true, false], many: new Array(70_000).fill(1) };
+    const value = {
+      widths,
+      texts,
+      names,
+      other: ['ü', '', null, true, false],
+      many: Array.from({ length: 70_000 }, () => 1),
+    };
     expect(readInPlace(value)).toEqual(value);
     expect(readInPlace(value)).toEqual(value);
   });
