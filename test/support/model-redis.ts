@@ -307,11 +307,12 @@ export class ModelRedis {
   private readStreams(args: readonly string[]): Inner {
     const names = args.slice(args.indexOf('STREAMS') + 1);
     const half = names.length / 2;
+    const count = args.includes('COUNT') ? Number(args[args.indexOf('COUNT') + 1]) : Infinity;
     const found = names.slice(0, half).map((name, at): Inner => {
       const [first = 0, second = 0] = (names[half + at] ?? '').split('-').map(Number);
       const entries = this.stream(name)?.entries ?? [];
       const behind = entries.filter(({ id }) => id[0] > first || (id[0] === first && id[1] > second));
-      return behind.length === 0 ? null : [name, behind.map(innerEntry)];
+      return behind.length === 0 ? null : [name, behind.slice(0, count).map(innerEntry)];
     });
     const some = found.filter((one) => one !== null);
     return some.length === 0 ? null : some;

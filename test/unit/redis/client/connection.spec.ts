@@ -1,0 +1,51 @@
+import { describe, expect, it } from '@jest/globals';
+import { nextTurn } from '../../../../lib/clock/clock.js';
+import { Connection } from '../../../../lib/redis/client/connection.js';
+import type { RedisPort } from '../../../../lib/redis/client/redis-client.js';
+import { FakeClock } from '../../../../lib/testing/fake-clock.js';
+import { KeepAlive } from '../../../../lib/clock/keep-alive.js';
+
+/** A server that answers each command with an error. */
+function refusing(error: string): RedisPort {
+  const port: RedisPort = {
+    command: () => Promise.reject(new Error(error)),
+    duplicate: () => Promise.resolve(port),
+    connected: true,
+    onStateChange: () => () => undefined,
+    close: () => Promise.resolve(),
+  };
+  return port;
+}
+
+/** What becomes of a connection when a command is answered with the error. */
+async function after(error: string): Promise<'failed' | 'used on'> {
+  const clock = new FakeClock();
+  const settings = { timeoutMs: 250, hold: new KeepAlive(clock), changed: () => undefined };
+  const connection = await Connection.open(refusing(error), clock, settings);
+  let state: 'failed' | 'used on' = 'used on';
+  connection.failure.catch(() => (state = 'failed'));
+  await expect(connection.command(['GET', 'k'])).rejects.toThrow(error);
+  await nextTurn();
+  return state;
+}
+
+describe('a connection', () => {
+  it.each([
+    'MOVED 3999 127.0.0.1:6381',
+    'ASK 3999 127.0.0.1:6381',
+    'TRYAGAIN Multiple keys request during rehashing of slot',
+    'CLUSTERDOWN The cluster is down',
+    "READONLY You can't write against a read only replica.",
+    'MASTERDOWN Link with MASTER is down',
+  ])('is not used again once its node says that it does not serve the log: %s', async (error) => {
+    expect(await after(error)).toBe('failed');
+  });
+
+  it.each([
+    "OOM command not allowed when used memory > 'maxmemory'.",
+    'WRONGTYPE Operation against a key',
+    'MOVEDLIKE',
+  ])('is used on after another error: %s', async (error) => {
+    expect(await after(error)).toBe('used on');
+  });
+});
