@@ -65,6 +65,7 @@ export interface AppContext {
 
 const DEFAULT_LANE = 'standard';
 const DEFAULT_DIRECTORY = '.lane-cache';
+export const DEFAULT_PREFIX = 'lane-cache';
 const DEFAULT_DEADLINE_MS = 5_000;
 
 /** Throws LaneCacheError for bad settings. */
@@ -163,6 +164,24 @@ function withGuardedStrategies(
   );
 }
 
+/** Without user and password, which no log may show. */
+export function addressOf(url: string | undefined): string {
+  if (url === undefined) return 'the given client';
+  try {
+    const { protocol, host } = new URL(url);
+    return `${protocol}//${host}`;
+  } catch {
+    return 'the given url';
+  }
+}
+
+/** What the processes of a directory must have in common to share L3, as a person reads it. */
+export function serverText({ distributed }: LaneCacheOptions): string {
+  if (distributed === undefined) return 'no server';
+  const { url, prefix = DEFAULT_PREFIX } = distributed;
+  return `${addressOf(url)} and the prefix '${prefix}'`;
+}
+
 /** Absolute; false = memory only. */
 export function rootDirectory({ directory }: LaneCacheOptions): string | false {
   const named = directory ?? process.env['LANE_CACHE_DIR'] ?? DEFAULT_DIRECTORY;
@@ -194,6 +213,7 @@ export async function openDiskFor(context: AppContext): Promise<Disk> {
     evicted: (lane, key, tier, reason) => historyOf(lane).evicted(key, tier, reason),
     checkpoints: checkpointsDirectory(options),
     version: options.version ?? '',
+    server: context.purpose === 'look' ? undefined : serverText(options),
     serves: context.purpose === 'look' ? 'nobody' : 'others',
     labelsOf: (record) => labelsOfRecord(context.codec, record),
     minFreeBytes: storage?.minFreeBytes === undefined ? undefined : parseSize(storage.minFreeBytes),

@@ -39,12 +39,14 @@ import { OffTier } from '../tiers/off-tier.js';
 import { DiskTier } from '../tiers/stored-tier.js';
 import type { Tier } from '../tiers/tier.js';
 import {
+  addressOf,
   type AppContext,
   type AppParts,
   checkpointsDirectory,
   createContext,
   openDiskFor,
   rootDirectory,
+  serverText,
   withEvictions,
 } from './app-context.js';
 import type { Disk } from './disk-port.js';
@@ -149,12 +151,24 @@ export async function createLaneCache(
     await whileStarting(context, 'it asks the store of checkpoints for its lanes', checked);
     await whileStarting(context, `it connects to ${backend ? 'the server of l4' : 'the owner of l3'}`, app.start());
     if (context.purpose === 'serve') context.note(startedText(startedApp(context, app.tiers, disk)));
+    warnOfStrangers(context, disk);
     return app;
   } catch (error) {
     await backend?.close();
     await disk.close();
     throw error;
   }
+}
+
+/** Processes of one directory that share entries through different servers serve less from L3, and do not hear of each other there. */
+function warnOfStrangers({ warnOnce, options }: AppContext, { strangers }: Disk): void {
+  const [stranger] = strangers;
+  if (stranger === undefined) return;
+  const { pid, server } = stranger;
+  warnOnce(
+    'server',
+    `Process ${pid} uses the directory '${rootDirectory(options)}' with ${server}, and this process uses it with ${serverText(options)}. Invalidations pass between them, entries of l3 may not, and each publishes to its own server alone. Give all processes of a directory the same 'distributed', or each app a directory of its own.`,
+  );
 }
 
 /** What the other instances see of this one. */
@@ -175,17 +189,6 @@ function startedApp({ options, lanes, defaultLane }: AppContext, tiers: AppTiers
     tiers: each.map(({ name, state }) => ({ name, state })),
     server: distributed && addressOf(distributed.url),
   };
-}
-
-/** Without user and password, which no log may show. */
-function addressOf(url: string | undefined): string {
-  if (url === undefined) return 'the given client';
-  try {
-    const { protocol, host } = new URL(url);
-    return `${protocol}//${host}`;
-  } catch {
-    return 'the given url';
-  }
 }
 
 /** Lanes that `maxAgeDays` names are the app's, or are found in the store. Throws UnknownLaneError. */

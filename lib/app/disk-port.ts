@@ -34,10 +34,17 @@ export interface DiskOptions {
   readonly serves: 'others' | 'nobody';
   /** The app's `version`, for a person who looks at the processes of the directory. */
   readonly version: string;
+  /** What the app shares entries through. Undefined for one that only looks. */
+  readonly server: string | undefined;
   readonly minFreeBytes: number | undefined;
   /** The labels of a checkpoint that an earlier release saved. */
   readonly labelsOf: (record: CheckpointRecord) => readonly string[];
   readonly deadlineMs: number;
+}
+
+export interface Stranger {
+  readonly pid: number;
+  readonly server: string;
 }
 
 export interface Leftovers {
@@ -56,6 +63,8 @@ export interface Disk {
   readonly hostLog: HostLog | undefined;
   /** The processes of the directory. Undefined while there is none. */
   readonly host: HostReport | undefined;
+  /** Other processes of the directory that share entries through another server. */
+  readonly strangers: readonly Stranger[];
   /** The leases of computations among the processes of the directory. Absent without a directory. */
   readonly leases: LeaseTable | undefined;
   /** Keeps the records that the server has not received, when this process owns the directory. */
@@ -106,6 +115,7 @@ export function noDisk(
     persistence: undefined,
     hostLog: undefined,
     host: undefined,
+    strangers: [],
     leases: undefined,
     outbox: undefined,
     checkpoints: () => checkpoints,

@@ -6,7 +6,7 @@ import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { InvalidationLog } from '../invalidation/invalidation-log.js';
 import type { Disk } from './disk-port.js';
 import type { DistributedOptions } from './options.js';
-import type { AppContext } from './app-context.js';
+import { type AppContext, DEFAULT_PREFIX } from './app-context.js';
 import { toMilliseconds, type Duration } from '../lanes/units.js';
 import type { CachePolicy } from '../lanes/policy.js';
 import type { InstanceReport, SharedReport } from '../metrics/lane-cache-metrics.js';
@@ -60,7 +60,7 @@ function settingsOf(
   return {
     url: given.url,
     client: given.client,
-    prefix: given.prefix ?? 'lane-cache',
+    prefix: given.prefix ?? DEFAULT_PREFIX,
     commandTimeoutMs: ms('commandTimeout', '250ms'),
     onDisconnect: given.onDisconnect ?? 'serve',
     maxStalenessMs: ms('maxStaleness', '30s'),

@@ -35,7 +35,7 @@ import { PersistentTier } from '../tiers/persistent-tier.js';
 import { DiskTier } from '../tiers/stored-tier.js';
 import { offReasonOf } from '../tiers/tier.js';
 import { asStorageFault, CheckpointDirectory, switchedOff } from './checkpoint-directory.js';
-import type { Disk, DiskOptions, EntrySharing, Leftovers } from './disk-port.js';
+import type { Disk, DiskOptions, EntrySharing, Leftovers, Stranger } from './disk-port.js';
 import { INVALIDATION_KINDS } from '../events/reasons.js';
 
 /**
@@ -245,6 +245,14 @@ export class SharedDirectory implements Disk {
     };
   }
 
+  get strangers(): readonly Stranger[] {
+    const { phase } = this;
+    if (phase.name !== 'owner' && phase.name !== 'waiting') return [];
+    return phase.place.directory.processes().flatMap(({ pid, server }) => {
+      return server === undefined || server === this.options.server ? [] : [{ pid, server }];
+    });
+  }
+
   answer(answers: () => readonly (readonly [string, Answer])[]): void {
     this.appAnswers = answers;
   }
@@ -325,7 +333,7 @@ export class SharedDirectory implements Disk {
   /** `l2` settles when L2 is open. It never rejects. */
   private async openSession(directory: LaneCacheDirectory): Promise<{ readonly l2: Promise<void> }> {
     const { clock, deadlineMs, minFreeBytes, steps } = this.options;
-    this.session = await directory.openSession(this.options.version);
+    this.session = await directory.openSession(this.options);
     const folder = join(this.session.directory, 'l2');
     const l2 = new CacheFolder({ directory: folder, durability: 'session', clock, minFreeBytes, deadlineMs });
     return { l2: steps.during('l2', this.l2.attach(l2)) };

@@ -14,7 +14,7 @@ import { LaneCacheDirectory } from './lib/storage/directory/cache-directory.js';
 import { acquireOwnership } from './lib/storage/directory/owner-lock.js';
 const shared = { liveness: socketLiveness, clock: systemClock };
 const directory = await LaneCacheDirectory.prepare({ root: process.argv[2], ...shared });
-await directory.openSession('1');
+await directory.openSession({ version: '1', server: undefined });
 const ownership = await acquireOwnership({ directory: directory.claims, ...shared });
 let owned = ownership;
 console.log(ownership.state + ' ' + (ownership.first?.pid ?? process.pid));

@@ -11,6 +11,7 @@ import { ensurePrivateDirectory } from '../files/private-directory.js';
 const HOLDER = 'alive';
 /** Created when the session is held, so that a session that is being created does not count as dead. */
 const HELD = 'held';
+const SERVER = 'server';
 const SESSION = /^\d+-[0-9a-f]{12}$/;
 const UNHELD_GRACE_MS = 86_400_000;
 
@@ -67,13 +68,14 @@ export class LaneCacheDirectory {
     return directory;
   }
 
-  /** Creates the session of this process, which lasts while the process lives. Others can read its `version`. */
-  async openSession(version: string): Promise<Session> {
+  /** Creates the session of this process, which lasts while the process lives. Others can read what it says about itself. */
+  async openSession({ version, server }: Pick<DirectoryUser, 'version' | 'server'>): Promise<Session> {
     const name = `${process.pid}-${randomId().slice(0, 12)}`;
     const directory = join(this.sessions, name);
     await ensurePrivateDirectory(directory);
     const place = await SocketPlace.at(directory);
     const letGo = await this.options.liveness.hold(place.socketPath(HOLDER));
+    if (server !== undefined) await writeFile(join(directory, SERVER), server, { mode: 0o600 });
     await writeFile(join(directory, HELD), version, { mode: 0o600 });
     let removed: Promise<void> | undefined;
     const remove = async (): Promise<void> => {
@@ -132,15 +134,26 @@ interface DirectoryUser {
   /** Epoch ms. */
   readonly since: number;
   readonly version: string;
+  /** What it shares entries through, as a text. Undefined in a process that does not say so. */
+  readonly server: string | undefined;
 }
 
 function userOf(session: string, name: string): readonly DirectoryUser[] {
   try {
     const held = join(session, HELD);
     const pid = Number.parseInt(name, 10);
-    return [{ session: name, pid, since: statSync(held).mtimeMs, version: readFileSync(held, 'utf8') }];
+    const version = readFileSync(held, 'utf8');
+    return [{ session: name, pid, since: statSync(held).mtimeMs, version, server: serverOf(session) }];
   } catch {
     return [];
+  }
+}
+
+function serverOf(session: string): string | undefined {
+  try {
+    return readFileSync(join(session, SERVER), 'utf8');
+  } catch {
+    return undefined;
   }
 }
 

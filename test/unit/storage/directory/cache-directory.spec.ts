@@ -82,7 +82,8 @@ describe('the directory of a lane cache', () => {
   it('gives each process its own sessions, and removes those of ended processes', async () => {
     const liveness = new FakeLiveness();
     const directory = await prepare(await bench.path(), liveness);
-    const [a, b] = [await directory.openSession('1'), await directory.openSession('1')];
+    const own = { version: '1', server: undefined };
+    const [a, b] = [await directory.openSession(own), await directory.openSession(own)];
     expect(a.directory).not.toBe(b.directory);
     expect(await modeOf(a.directory)).toBe(0o700);
     await Promise.all([a.remove(), a.remove()]);
