@@ -63,14 +63,13 @@ function packCopies(copies: readonly (ServerCopy | undefined)[]): readonly unkno
 }
 
 /**
- * The copies of a body. An earlier release names the author alone: no record of the server is known to be the copy, and each
- * reader gives it the same id.
+ * The copies of a body. Its author may publish nothing to the server, and an earlier release does not name the copies. Such a
+ * record has an id of its own, the same for every reader.
  */
-function unpackCopies(packed: readonly unknown[], ofBody: string): (index: number) => ServerCopy | undefined {
+function unpackCopies(packed: readonly unknown[], author: string, number: number): (index: number) => ServerCopy {
   const [shared, rests, generation, sequences] = packed;
-  if (typeof shared !== 'string') return () => undefined;
-  if (!Array.isArray(rests) || !Array.isArray(sequences)) {
-    return (index) => ({ id: `${shared}:${ofBody}.${index}`, place: undefined });
+  if (typeof shared !== 'string' || !Array.isArray(rests) || !Array.isArray(sequences)) {
+    return (index) => ({ id: `${author}:${number}.${index}`, place: undefined });
   }
   return (index) => {
     const sequence = Number(sequences[index]);
@@ -100,7 +99,7 @@ function parse(body: string): Omit<Heard, 'place'> | undefined {
     if (!isWhole || known === undefined || !(lane === null || typeof lane === 'string')) return undefined;
     const subjects: readonly unknown[] = Array.isArray(named) ? named : [named];
     if (subjects.length === 0 || !subjects.every((subject) => typeof subject === 'string')) return undefined;
-    const copyAt = unpackCopies(packed, `${author}.${number}`);
+    const copyAt = unpackCopies(packed, author, number);
     const records = subjects.map((subject, at) => ({ kind: known, lane, subject, at: time, copy: copyAt(at) }));
     return { author, number, time, records };
   } catch {

@@ -4,7 +4,7 @@ import type { LogRecord, StoredCursor } from './journal.js';
 export interface SharedRecord extends Omit<LogRecord, 'position'> {
   /** When the ttl ended, for `expire`. Epoch ms, by the life clock. Default: when the record is applied. */
   readonly at?: number;
-  /** In the log of a directory: the same record in the log of the server. Absent if it is not published there. */
+  /** In the log of a directory: the same record in the log of the server, which may never get it. */
   readonly copy?: ServerCopy | undefined;
 }
 

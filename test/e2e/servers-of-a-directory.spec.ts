@@ -16,13 +16,15 @@ describeWithRedis({ describe }, 'processes of one directory that name different 
   afterAll(() => Promise.all(servers.map((server) => server.dispose())));
 
   const url = (at: 0 | 1): string => servers[at]?.url.replace('redis://', 'redis://default:secret@') ?? '';
+  /** Whose entries lie in L3, and on no server. */
+  const lanes = { heavy: { l4: { enabled: false } } } as const;
   const opened = async (directory: string, distributed: Distributed): Promise<[CacheManager, readonly string[]]> => {
     const warnings: string[] = [];
     const ignore = (): void => undefined;
     const warn = (message: string): void => void (message.includes('uses the directory') && warnings.push(message));
     const logger = { log: ignore, warn, error: ignore };
     const named = distributed === undefined ? {} : { distributed };
-    return [await caches.open({ directory, logger, ...named }), warnings];
+    return [await caches.open({ directory, lanes, logger, ...named }), warnings];
   };
 
   it.each<readonly [string, () => Distributed, () => Distributed, readonly string[]]>([
@@ -49,14 +51,31 @@ describeWithRedis({ describe }, 'processes of one directory that name different 
     const directory = await caches.directory();
     const [owner] = await opened(directory, first());
     const [other] = await opened(directory, second());
-    // The servers outlive a test.
-    const key = randomUUID();
-    await owner.forLane('heavy').getOrSet(key, () => 'of the owner');
+    await owner.forLane('heavy').getOrSet('k', () => 'of the owner');
     await owner.flush();
-    expect(await other.forLane('heavy').getOrSet(key, () => 'own')).toBe('own');
-    await owner.forLane('heavy').invalidate(key);
-    expect(await other.forLane('heavy').get(key)).toBeUndefined();
-    await other.forLane('heavy').set(key, 'newer');
-    expect(await owner.forLane('heavy').getOrSet(key, () => 'anew')).not.toBe('of the owner');
+    expect(await other.forLane('heavy').getOrSet('k', () => 'own')).toBe('own');
+    await owner.forLane('heavy').invalidate('k');
+    expect(await other.forLane('heavy').get('k')).toBeUndefined();
+    await other.forLane('heavy').set('k', 'newer');
+    expect(await owner.forLane('heavy').getOrSet('k', () => 'anew')).not.toBe('of the owner');
+  });
+
+  it('publish what a process without a server has invalidated', async () => {
+    const directory = await caches.directory();
+    const [without] = await opened(directory, undefined);
+    const [other] = await opened(directory, { url: url(1) });
+    const key = randomUUID();
+    await other.getOrSet(key, () => 'old');
+    await other.flush();
+    const [elsewhere] = await opened(await caches.directory(), { url: url(1) });
+    const heard = new Promise<void>((resolve) => {
+      elsewhere.events.on('invalidate', ({ subject }) => {
+        if (subject === key) resolve();
+      });
+    });
+    await without.invalidate(key);
+    expect(await other.get(key)).toBeUndefined();
+    await heard;
+    expect(await other.get(key)).toBeUndefined();
   });
 });

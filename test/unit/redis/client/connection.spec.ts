@@ -6,9 +6,9 @@ import { FakeClock } from '../../../../lib/testing/fake-clock.js';
 import { KeepAlive } from '../../../../lib/clock/keep-alive.js';
 
 /** A server that answers each command with an error. */
-function refusing(error: string): RedisPort {
+function refusing(text: string): RedisPort {
   const port: RedisPort = {
-    command: () => Promise.reject(new Error(error)),
+    command: () => Promise.reject(new Error(text)),
     duplicate: () => Promise.resolve(port),
     connected: true,
     onStateChange: () => () => undefined,
@@ -23,7 +23,14 @@ async function after(error: string): Promise<'failed' | 'used on'> {
   const settings = { timeoutMs: 250, hold: new KeepAlive(clock), changed: () => undefined };
   const connection = await Connection.open(refusing(error), clock, settings);
   let state: 'failed' | 'used on' = 'used on';
-  connection.failure.catch(() => (state = 'failed'));
+  const watch = async (): Promise<void> => {
+    try {
+      await connection.failure;
+    } catch {
+      state = 'failed';
+    }
+  };
+  void watch();
   await expect(connection.command(['GET', 'k'])).rejects.toThrow(error);
   await nextTurn();
   return state;
