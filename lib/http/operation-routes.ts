@@ -45,221 +45,117 @@ export interface OperationRoute {
   readonly answer: (app: Operations, input: unknown, role: Role) => Promise<unknown>;
 }
 
+type Answer = OperationRoute['answer'];
+
+const get = (path: string, needs: Role, summary: string, input: readonly string[], answer: Answer): OperationRoute => {
+  return { method: 'GET', path, needs, summary, input, answer };
+};
+const post: typeof get = (...row) => ({ ...get(...row), method: 'POST' });
+
 const KEY = ['key', 'lane'];
 const TARGET = ['key', 'pattern', 'tags', 'lane'];
 const VERSION = ['id', 'version'];
+const PAGE = ['workflow', 'lane', 'since', 'until', 'after', 'limit'];
+const SEARCH = ['pattern', 'lane', 'tag', 'tier', 'after', 'limit'];
+const FORK = ['from', 'to', 'version', 'workflow', 'lane'];
+const AS_GET = 'As GET, for keys that are longer than a URL may be.';
 
 /** All endpoints of the operations: the controllers, the dashboard and their OpenAPI description are made from them. */
 export const OPERATION_ROUTES: readonly OperationRoute[] = [
-  {
-    method: 'GET',
-    path: 'metrics',
-    needs: 'open',
-    summary: 'The counters of all lanes, or of one.',
-    input: ['lane'],
-    answer: metrics,
-  },
-  {
-    method: 'GET',
-    path: 'host',
-    needs: 'open',
-    summary: 'The processes that share the directory, and how far this one follows their log.',
-    input: [],
-    answer: async (app, _, role) => hostFor((await app.metrics()).host, role) ?? {},
-  },
-  {
-    method: 'GET',
-    path: 'instances',
-    needs: 'open',
-    summary: 'The instances that share the server, and how far each follows the invalidations of the others.',
-    input: [],
-    answer: async (app, _, role) => ({ items: (await app.instances()).map((one) => instanceFor(one, role)) }),
-  },
-  {
-    method: 'GET',
-    path: 'doctor',
-    needs: 'open',
-    summary: 'What is wrong. Without guards only codes of findings.',
-    input: ['lane'],
-    answer: doctor,
-  },
-  {
-    method: 'GET',
-    path: 'checkpoints',
-    needs: 'open',
-    summary: 'Checkpoints in numbers. Behind guards a page of them, newest first, too.',
-    input: ['workflow', 'lane', 'since', 'until', 'after', 'limit'],
-    answer: checkpoints,
-  },
-  {
-    method: 'GET',
-    path: 'checkpoints/history',
-    needs: 'guarded',
-    summary: 'The versions of an id, or of all ids of a workflow, newest first.',
-    input: ['id', 'workflow'],
-    answer: async (app, query): Promise<{ readonly items: readonly CheckpointInfo[] }> => ({
-      items: await app.history(readHistory(query)),
-    }),
-  },
-  {
-    method: 'GET',
-    path: 'checkpoints/state',
-    needs: 'peek',
-    summary: 'A checkpoint with its state.',
-    input: VERSION,
-    answer: async (app, query) => {
-      const { id, version } = readVersion(query);
-      return (await app.checkpoint(id, version)) ?? {};
-    },
-  },
-  {
-    method: 'GET',
-    path: 'keys',
-    needs: 'guarded',
-    summary: 'A page of the stored entries.',
-    input: ['pattern', 'lane', 'tag', 'tier', 'after', 'limit'],
-    answer: (app, query) => app.search(readSearch(query)),
-  },
-  {
-    method: 'GET',
-    path: 'top',
-    needs: 'guarded',
-    summary: 'The entries of a lane that saved the most time, are the largest, or are used most.',
-    input: ['by', 'lane'],
-    answer: (app, query) => {
-      const { by, lane } = readTop(query);
-      return app.top(by, lane);
-    },
-  },
-  {
-    method: 'GET',
-    path: 'explain',
-    needs: 'guarded',
-    summary: 'Why a key is served or not, and what the next call would do.',
-    input: KEY,
-    answer: explain,
-  },
-  {
-    method: 'GET',
-    path: 'value',
-    needs: 'peek',
-    summary: 'The value that would be served.',
-    input: KEY,
-    answer: value,
-  },
-  {
-    method: 'POST',
-    path: 'explain',
-    needs: 'guarded',
-    summary: 'As GET, for keys that are longer than a URL may be.',
-    input: KEY,
-    answer: explain,
-  },
-  {
-    method: 'POST',
-    path: 'value',
-    needs: 'peek',
-    summary: 'As GET, for keys that are longer than a URL may be.',
-    input: KEY,
-    answer: value,
-  },
-  {
-    method: 'POST',
-    path: 'preview',
-    needs: 'guarded',
-    summary: 'What an invalidation would reach.',
-    input: TARGET,
-    answer: (app, body) => app.preview(readInvalidation(body)),
-  },
-  {
-    method: 'POST',
-    path: 'clear',
-    needs: 'guarded',
-    summary: 'Removes all entries of a lane.',
-    input: ['lane'],
-    answer: clear,
-  },
-  {
-    method: 'POST',
-    path: 'invalidate',
-    needs: 'guarded',
-    summary: 'Invalidates a key, what matches a pattern, or what carries a tag.',
-    input: TARGET,
-    answer: invalidate,
-  },
-  {
-    method: 'POST',
-    path: 'cleanup',
-    needs: 'guarded',
-    summary: 'Removes old checkpoints, or with dryRun names those that it would remove.',
-    input: ['maxAgeDays', 'dryRun'],
-    answer: (app, body) => app.cleanup(readCleanup(body)),
-  },
-  {
-    method: 'POST',
-    path: 'workflows/invalidate',
-    needs: 'guarded',
-    summary: 'Removes all of a workflow, so that it starts anew.',
-    input: ['workflow'],
-    answer: async (app, body): Promise<OperationResult> => ({
-      removed: await app.invalidateWorkflow(readWorkflow(body)),
-    }),
-  },
-  {
-    method: 'POST',
-    path: 'workflows/finish',
-    needs: 'guarded',
-    summary: 'Marks a workflow as done, so that its states may go.',
-    input: ['workflow'],
-    answer: async (app, body): Promise<OperationResult> => {
-      await app.finishWorkflow(readWorkflow(body));
-      return {};
-    },
-  },
-  {
-    method: 'POST',
-    path: 'checkpoints/remove',
-    needs: 'guarded',
-    summary: 'Removes one version of a checkpoint, or all.',
-    input: VERSION,
-    answer: async (app, body): Promise<OperationResult> => {
-      const { id, version } = readVersion(body);
-      return { removed: await app.removeCheckpoint(id, version) };
-    },
-  },
-  {
-    method: 'POST',
-    path: 'checkpoints/pin',
-    needs: 'guarded',
-    summary: 'Excludes a version, or the newest, from every cleanup.',
-    input: VERSION,
-    answer: async (app, body): Promise<OperationResult> => {
+  get('metrics', 'open', 'The counters of all lanes, or of one.', ['lane'], metrics),
+  get('host', 'open', 'The processes that share the directory, and how far this one follows their log.', [], host),
+  get(
+    'instances',
+    'open',
+    'The instances that share the server, and how far each follows the invalidations of the others.',
+    [],
+    instances,
+  ),
+  get('doctor', 'open', 'What is wrong. Without guards only codes of findings.', ['lane'], doctor),
+  get(
+    'checkpoints',
+    'open',
+    'Checkpoints in numbers. Behind guards a page of them, newest first, too.',
+    PAGE,
+    checkpoints,
+  ),
+  get(
+    'checkpoints/history',
+    'guarded',
+    'The versions of an id, or of all ids of a workflow, newest first.',
+    ['id', 'workflow'],
+    history,
+  ),
+  get('checkpoints/state', 'peek', 'A checkpoint with its state.', VERSION, async (app, query) => {
+    const { id, version } = readVersion(query);
+    return (await app.checkpoint(id, version)) ?? {};
+  }),
+  get('keys', 'guarded', 'A page of the stored entries.', SEARCH, (app, query) => app.search(readSearch(query))),
+  get(
+    'top',
+    'guarded',
+    'The entries of a lane that saved the most time, are the largest, or are used most.',
+    ['by', 'lane'],
+    top,
+  ),
+  get('explain', 'guarded', 'Why a key is served or not, and what the next call would do.', KEY, explain),
+  get('value', 'peek', 'The value that would be served.', KEY, value),
+  post('explain', 'guarded', AS_GET, KEY, explain),
+  post('value', 'peek', AS_GET, KEY, value),
+  post('preview', 'guarded', 'What an invalidation would reach.', TARGET, (app, body) => {
+    return app.preview(readInvalidation(body));
+  }),
+  post('clear', 'guarded', 'Removes all entries of a lane.', ['lane'], clear),
+  post(
+    'invalidate',
+    'guarded',
+    'Invalidates a key, what matches a pattern, or what carries a tag.',
+    TARGET,
+    invalidate,
+  ),
+  post(
+    'cleanup',
+    'guarded',
+    'Removes old checkpoints, or with dryRun names those that it would remove.',
+    ['maxAgeDays', 'dryRun'],
+    cleanup,
+  ),
+  post(
+    'workflows/invalidate',
+    'guarded',
+    'Removes all of a workflow, so that it starts anew.',
+    ['workflow'],
+    removeWorkflow,
+  ),
+  post(
+    'workflows/finish',
+    'guarded',
+    'Marks a workflow as done, so that its states may go.',
+    ['workflow'],
+    finishWorkflow,
+  ),
+  post('checkpoints/remove', 'guarded', 'Removes one version of a checkpoint, or all.', VERSION, async (app, body) => {
+    const { id, version } = readVersion(body);
+    return { removed: await app.removeCheckpoint(id, version) };
+  }),
+  post(
+    'checkpoints/pin',
+    'guarded',
+    'Excludes a version, or the newest, from every cleanup.',
+    VERSION,
+    async (app, body) => {
       const { id, version } = readVersion(body);
       return { found: await app.pinCheckpoint(id, version) };
     },
-  },
-  {
-    method: 'POST',
-    path: 'checkpoints/unpin',
-    needs: 'guarded',
-    summary: 'Undoes a pin, of one version or of all.',
-    input: VERSION,
-    answer: async (app, body): Promise<OperationResult> => {
-      const { id, version } = readVersion(body);
-      return { found: await app.unpinCheckpoint(id, version) };
-    },
-  },
-  {
-    method: 'POST',
-    path: 'checkpoints/fork',
-    needs: 'guarded',
-    summary: 'Begins a new id with the state of another.',
-    input: ['from', 'to', 'version', 'workflow', 'lane'],
-    answer: (app, body) => {
-      const { from, to, ...options } = readFork(body);
-      return app.forkCheckpoint(from, to, options);
-    },
-  },
+  ),
+  post('checkpoints/unpin', 'guarded', 'Undoes a pin, of one version or of all.', VERSION, async (app, body) => {
+    const { id, version } = readVersion(body);
+    return { found: await app.unpinCheckpoint(id, version) };
+  }),
+  post('checkpoints/fork', 'guarded', 'Begins a new id with the state of another.', FORK, (app, body) => {
+    const { from, to, ...options } = readFork(body);
+    return app.forkCheckpoint(from, to, options);
+  }),
 ];
 
 /** The routes that exist for a role. */
@@ -271,12 +167,20 @@ export const methodOf = ({ method, path }: OperationRoute): string =>
   method.toLowerCase() + path.replaceAll(/(^|\/)(\w)/g, (_, __, letter: string) => letter.toUpperCase());
 
 async function metrics(app: Operations, query: unknown, role: Role): Promise<object> {
-  const { lanes, host, ...rest } = await app.metrics();
+  const { lanes, host: shared, ...rest } = await app.metrics();
   const lane = laneIn(query);
-  if (lane === undefined) return { ...rest, lanes, ...(host !== undefined && { host: hostFor(host, role) }) };
+  if (lane === undefined) return { ...rest, lanes, ...(shared !== undefined && { host: hostFor(shared, role) }) };
   const found = Object.entries(lanes).find(([name]) => name === lane)?.[1];
   if (found === undefined) throw new UnknownLaneError(lane, Object.keys(lanes));
   return found;
+}
+
+async function host(app: Operations, _query: unknown, role: Role): Promise<object> {
+  return hostFor((await app.metrics()).host, role) ?? {};
+}
+
+async function instances(app: Operations, _query: unknown, role: Role): Promise<object> {
+  return { items: (await app.instances()).map((one) => instanceFor(one, role)) };
 }
 
 /** What is no text, such as a list, is the name of no lane. */
@@ -319,6 +223,15 @@ async function checkpoints(app: Operations, query: unknown, role: Role): Promise
   return { ...status, ...page };
 }
 
+async function history(app: Operations, query: unknown): Promise<{ readonly items: readonly CheckpointInfo[] }> {
+  return { items: await app.history(readHistory(query)) };
+}
+
+function top(app: Operations, query: unknown): Promise<object> {
+  const { by, lane } = readTop(query);
+  return app.top(by, lane);
+}
+
 function explain(app: Operations, input: unknown): Promise<object> {
   const { key, lane } = readKey(input);
   return app.explain(key, lane);
@@ -335,6 +248,15 @@ async function clear(app: Operations, body: unknown): Promise<OperationResult> {
   return { lane };
 }
 
+async function removeWorkflow(app: Operations, body: unknown): Promise<OperationResult> {
+  return { removed: await app.invalidateWorkflow(readWorkflow(body)) };
+}
+
+async function finishWorkflow(app: Operations, body: unknown): Promise<OperationResult> {
+  await app.finishWorkflow(readWorkflow(body));
+  return {};
+}
+
 async function invalidate(app: Operations, body: unknown): Promise<OperationResult> {
   const target = readInvalidation(body);
   if ('tags' in target) {
@@ -347,4 +269,8 @@ async function invalidate(app: Operations, body: unknown): Promise<OperationResu
       ? Number(await app.invalidateKey(target.key, lane))
       : await app.invalidatePattern(target.pattern, lane);
   return { lane, removed };
+}
+
+function cleanup(app: Operations, body: unknown): Promise<object> {
+  return app.cleanup(readCleanup(body));
 }
