@@ -5,7 +5,6 @@ import {
   type AnyHost,
   type AsyncMethod,
   type AsyncMethodDecorator,
-  decorationSite,
   decoratorError,
   siteLabel,
   type DecorationSite,
@@ -13,7 +12,7 @@ import {
   register,
 } from './method-registry.js';
 import { callGiven, keySpec, OF_DECORATORS, readOptions, tagSpec } from './option-checks.js';
-import { wrapMethod, type Advice, type MethodCall } from './method-wrapper.js';
+import { methodDecorator, type Advice, type MethodCall } from './method-wrapper.js';
 import { compileKey, compileTags, whyUnrendered, type Compiled, type KeySpec, type TagSpec } from './specs.js';
 import { checkKey } from '../entries/key.js';
 import { checkPattern } from '../entries/pattern.js';
@@ -83,20 +82,15 @@ type Invalidation = () => Promise<unknown>;
 export function CacheInvalidate<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost>(
   given: CacheInvalidateOptions<NoInfer<M>, NoInfer<C>>,
 ): AsyncMethodDecorator<M, C> {
-  return <Any extends AsyncMethod>(
-    target: object,
-    method: string | symbol,
-    descriptor: TypedPropertyDescriptor<Any>,
-  ) => {
-    const site = decorationSite('@CacheInvalidate', target, method, descriptor);
+  return methodDecorator('@CacheInvalidate', (site) => {
     const options = readOptions(site, given, CACHE_INVALIDATE_OPTIONS);
     const targets = compileTargets(site, options);
     const { lane } = options;
     const templates = [...targets.keys, targets.tags, targets.pattern].flatMap((each) => each?.templates ?? []);
     // a template without arguments is intended here: every call invalidates the same
     register({ site, lane, templates: templates.filter((template) => template.arguments.length > 0) });
-    return wrapMethod(site, descriptor, invalidateAround(site, options, targets));
-  };
+    return invalidateAround(site, options, targets);
+  });
 }
 
 function compileTargets(site: DecorationSite, options: CacheInvalidateOptions): Targets {

@@ -3,12 +3,11 @@ import {
   type AnyHost,
   type AsyncMethod,
   type AsyncMethodDecorator,
-  decorationSite,
   register,
 } from './method-registry.js';
 import type { CachedOptions } from './cached.decorator.js';
 import { entryAdvice, resultRules } from './entry-advice.js';
-import { wrapMethod } from './method-wrapper.js';
+import { methodDecorator } from './method-wrapper.js';
 import { keySpec, OF_DECORATORS, readOptions } from './option-checks.js';
 import { compileKey, compileTags, whyUnrendered, type KeySpec } from './specs.js';
 import { reading } from '../cache/call-options.js';
@@ -46,18 +45,13 @@ const CACHE_PUT_OPTIONS = defineOptions<CachePutOptions>(
 export function CachePut<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost>(
   given: CachePutOptions<NoInfer<M>, NoInfer<C>>,
 ): AsyncMethodDecorator<M, C> {
-  return <Any extends AsyncMethod>(
-    target: object,
-    method: string | symbol,
-    descriptor: TypedPropertyDescriptor<Any>,
-  ) => {
-    const site = decorationSite('@CachePut', target, method, descriptor);
+  return methodDecorator('@CachePut', (site) => {
     const options = readOptions(site, given, CACHE_PUT_OPTIONS);
     const key = compileKey(site, options.key, 'key');
     const tags = options.tags === undefined ? undefined : compileTags(site, options.tags);
     const [storesUnder] = key.templates;
     register({ site, lane: options.lane, storesUnder, templates: [...key.templates, ...(tags?.templates ?? [])] });
-    const advice = entryAdvice({
+    return entryAdvice({
       site,
       rules: options,
       tags,
@@ -66,6 +60,5 @@ export function CachePut<M extends AsyncMethod = AnyAsyncMethod, C extends objec
       ask: (lane, at, compute, how) => lane.putComputed(at, compute, how),
       runPast: (lane, at, run) => lane.runPast(at, run),
     });
-    return wrapMethod(site, descriptor, advice);
-  };
+  });
 }

@@ -6,14 +6,13 @@ import {
   type AsyncMethod,
   type AsyncMethodDecorator,
   type Call,
-  decorationSite,
   decoratorError,
   register,
   type WarmRule,
 } from './method-registry.js';
 import { DefaultKeys, MethodPrefix } from './keys.js';
 import { entryAdvice, resultRules, type EntryRules } from './entry-advice.js';
-import { wrapMethod } from './method-wrapper.js';
+import { methodDecorator } from './method-wrapper.js';
 import { keySpec, OF_DECORATORS, readOptions } from './option-checks.js';
 import { compileKey, compileTags, whyUnrendered, type KeySpec } from './specs.js';
 import { unencodablePart, type ListedClasses } from '../entries/arguments.js';
@@ -83,12 +82,7 @@ export function Cached<M extends AsyncMethod = AnyAsyncMethod, C extends object 
 ): AsyncMethodDecorator<M, C> {
   const isPositional = typeof given !== 'object';
   const written = isPositional ? positional(given, ttl, tags) : given;
-  return <Any extends AsyncMethod>(
-    target: object,
-    method: string | symbol,
-    descriptor: TypedPropertyDescriptor<Any>,
-  ) => {
-    const site = decorationSite('@Cached', target, method, descriptor);
+  return methodDecorator('@Cached', (site) => {
     if (!isPositional && (ttl ?? tags) !== undefined)
       throw decoratorError(site, 'takes a lane, a ttl and tags, or one object of options. Put all into the object.');
     const options = readOptions(site, written, CACHED_OPTIONS);
@@ -114,7 +108,7 @@ export function Cached<M extends AsyncMethod = AnyAsyncMethod, C extends object 
       },
       storesUnder: key?.templates[0],
     });
-    const advice = entryAdvice({
+    return entryAdvice({
       site,
       rules: options,
       tags: tagged,
@@ -122,8 +116,7 @@ export function Cached<M extends AsyncMethod = AnyAsyncMethod, C extends object 
       whyNoKey,
       ask: (lane, at, compute, how) => lane.getOrSet(at, compute, how),
     });
-    return wrapMethod(site, descriptor, advice);
-  };
+  });
 }
 
 function positional(

@@ -5,14 +5,13 @@ import {
   type AnyHost,
   type AsyncMethod,
   type AsyncMethodDecorator,
-  decorationSite,
   siteLabel,
   type DecorationSite,
   type OfCall,
   register,
 } from './method-registry.js';
 import { callGiven, OF_DECORATORS, readOptions, type GivenFunction } from './option-checks.js';
-import { wrapMethod, type Advice, type MethodCall } from './method-wrapper.js';
+import { methodDecorator, type Advice, type MethodCall } from './method-wrapper.js';
 import { compileKey } from './specs.js';
 import { callDuration, laneName } from '../lanes/lane-policy.js';
 import {
@@ -77,12 +76,7 @@ const CHECKPOINTED_OPTIONS = defineOptions<CheckpointedOptions>(
 export function Checkpointed<M extends AsyncMethod = AnyAsyncMethod, C extends object = AnyHost>(
   given: CheckpointedOptions<NoInfer<M>, NoInfer<C>>,
 ): AsyncMethodDecorator<M, C> {
-  return <Any extends AsyncMethod>(
-    target: object,
-    method: string | symbol,
-    descriptor: TypedPropertyDescriptor<Any>,
-  ) => {
-    const site = decorationSite('@Checkpointed', target, method, descriptor);
+  return methodDecorator('@Checkpointed', (site) => {
     const options = readOptions(site, given, CHECKPOINTED_OPTIONS);
     const { id } = options;
     const template = typeof id === 'string' ? compileKey(site, id, 'key') : undefined;
@@ -90,8 +84,8 @@ export function Checkpointed<M extends AsyncMethod = AnyAsyncMethod, C extends o
     register({ site, lane: options.lane, templates, storesUnder: templates[0] });
     const idOf = (call: MethodCall): string | undefined =>
       typeof id === 'string' ? template?.of(call) : callGiven(id, call.args, call.host);
-    return wrapMethod(site, descriptor, stepAround(site, options, idOf));
-  };
+    return stepAround(site, options, idOf);
+  });
 }
 
 function stepAround(

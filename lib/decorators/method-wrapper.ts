@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { Logger, Inject, Optional } from '@nestjs/common';
 import type { LaneManager } from '../cache/lane-manager.js';
-import { type AsyncMethod, siteLabel, type DecorationSite } from './method-registry.js';
+import { type AsyncMethod, decorationSite, siteLabel, type DecorationSite } from './method-registry.js';
 import { completed } from './stand-in.js';
 import { LANE_CACHE } from '../lanes/policy.js';
 
@@ -18,11 +18,23 @@ export interface MethodCall {
 /** What a decorator does with a call, given the manager of the app's default lane. */
 export type Advice = (manager: LaneManager, call: MethodCall) => Promise<unknown>;
 
+/** A decorator of methods. `adviceOf` is called when the class is declared. `name` begins with the `@`. */
+export function methodDecorator(name: string, adviceOf: (site: DecorationSite) => Advice) {
+  return <M extends AsyncMethod>(
+    target: object,
+    method: string | symbol,
+    descriptor: TypedPropertyDescriptor<M>,
+  ): TypedPropertyDescriptor<M> => {
+    const site = decorationSite(name, target, method, descriptor);
+    return wrapMethod(site, descriptor, adviceOf(site));
+  };
+}
+
 /**
  * Wraps `advice` around a method, and has Nest inject the manager into its instances. The wrapper has the name, length
  * and metadata of the method, so that routes, guards and other decorators work in either order.
  */
-export function wrapMethod<M extends AsyncMethod>(
+function wrapMethod<M extends AsyncMethod>(
   site: DecorationSite,
   descriptor: TypedPropertyDescriptor<M>,
   advice: Advice,
