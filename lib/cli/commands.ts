@@ -27,17 +27,23 @@ export type ActionFactory = <A extends readonly unknown[]>(
 ) => (...given: A) => Promise<void>;
 
 export function addCommands(program: Command, action: ActionFactory): void {
+  program.addHelpText('afterAll', ({ command }) => examplesOf(pathOf(command)));
   addInspection(program, action);
   addRemoval(program, action);
   addMaintenance(program, action);
   addCheckpoints(program.command('checkpoints').description('saved workflow states'), action);
 }
 
+/** Without the name of the program: `checkpoints list`. */
+function pathOf(command: Command): string {
+  const { parent } = command;
+  return parent === null ? '' : `${pathOf(parent)} ${command.name()}`.trim();
+}
+
 function addInspection(program: Command, action: ActionFactory): void {
   program
     .command('metrics')
     .description('show the counters of lanes')
-    .addHelpText('after', examplesOf('metrics'))
     .option('--watch', 'redraw until interrupted, as top')
     .option('--every <duration>', 'of --watch', '2s')
     .action(
@@ -48,25 +54,21 @@ function addInspection(program: Command, action: ActionFactory): void {
   program
     .command('top')
     .description('show the lanes as they change, until interrupted')
-    .addHelpText('after', examplesOf('top'))
     .option('--every <duration>', 'how often to look', '2s')
     .action(action((context, { every }: { every: string }) => top(context, interval(every))));
   program
     .command('status')
     .description('show who owns the directory, the processes, the tiers and the checkpoints')
-    .addHelpText('after', examplesOf('status'))
     .action(action((context) => status(context)));
   program
     .command('keys [pattern]')
     .description('list stored keys and how long they live')
-    .addHelpText('after', examplesOf('keys'))
     .option('--limit <n>', 'show at most n (default: 200 in a table, else all)', whole(1))
     .option('--wide', 'cut nothing, however wide the table becomes')
     .action(action((context, pattern: string | undefined, options: KeysOptions) => keys(context, pattern, options)));
   program
     .command('explain [key]')
     .description('show why a key is or is not served, and what the next call would do')
-    .addHelpText('after', examplesOf('explain'))
     .option('--method <Class.method>', 'a cached method without a key of its own, instead of a key')
     .option('--args <json>', 'the arguments of its call, as a JSON list', '[]')
     .action(
@@ -101,12 +103,10 @@ function addRemoval(program: Command, action: ActionFactory): void {
   program
     .command('clear')
     .description('remove all entries of a lane')
-    .addHelpText('after', examplesOf('clear'))
     .action(action((context) => clear(context)));
   program
     .command('invalidate [key]')
     .description('invalidate a key, the keys that match a pattern, or all entries with a tag (in all lanes)')
-    .addHelpText('after', examplesOf('invalidate'))
     .option('--pattern <pattern>', '* matches any run of characters, ? matches one')
     .option('--tag <tag...>', 'one or more tags')
     .action(
@@ -120,7 +120,6 @@ function addMaintenance(program: Command, action: ActionFactory): void {
   program
     .command('cleanup')
     .description('remove old checkpoints')
-    .addHelpText('after', examplesOf('cleanup'))
     .option('--max-age-days <days>', 'remove versions older than this (default: as the app keeps them, or 7)', whole(0))
     .option('--keep-last <n>', 'keep the newest n versions of each', whole(0))
     .option('--keep-unfinished', 'keep the newest version of each in a workflow that is not finished')
@@ -129,17 +128,14 @@ function addMaintenance(program: Command, action: ActionFactory): void {
   program
     .command('doctor')
     .description('find what is wrong, with evidence and advice')
-    .addHelpText('after', examplesOf('doctor'))
     .action(action((context) => doctor(context)));
   program
     .command('verify')
     .description('read everything that is stored and check its checksums')
-    .addHelpText('after', examplesOf('verify'))
     .action(action((context) => verify(context)));
   program
     .command('bench')
     .description("measure a lane's tiers, with entries of its own")
-    .addHelpText('after', examplesOf('bench'))
     .option('--iterations <n>', 'number of calls', whole(1), 1_000)
     .option('--keys <n>', 'number of different keys', whole(1), 100)
     .action(
@@ -154,7 +150,6 @@ function addCheckpoints(group: Command, action: ActionFactory): void {
     .command('list')
     .alias('ls')
     .description('list checkpoints, newest first; of a workflow with who saved them and how long the steps took')
-    .addHelpText('after', examplesOf('checkpoints list'))
     .option('--workflow <name>', 'only of this workflow')
     .option('--since <time>', 'only saved at or after')
     .option('--until <time>', 'only saved at or before')
@@ -164,13 +159,11 @@ function addCheckpoints(group: Command, action: ActionFactory): void {
   group
     .command('show <id>')
     .description('show a checkpoint with its state')
-    .addHelpText('after', examplesOf('checkpoints show'))
     .option('--version <n>', 'default: the newest', whole(1))
     .action(action((context, id: string, { version }: { version?: number }) => show(context, id, version)));
   group
     .command('export <id>')
     .description('write a checkpoint with its state as JSON')
-    .addHelpText('after', examplesOf('checkpoints export'))
     .option('--version <n>', 'default: the newest', whole(1))
     .option('--output <file>', 'a new file instead of standard output')
     .action(
@@ -181,14 +174,12 @@ function addCheckpoints(group: Command, action: ActionFactory): void {
   group
     .command('rm [id]')
     .description('remove one version, all versions of an id, or all of a workflow so that it starts anew')
-    .addHelpText('after', examplesOf('checkpoints rm'))
     .option('--version <n>', 'only this version', whole(1))
     .option('--workflow <name>', 'all ids of this workflow; steps under way cannot save afterwards')
     .action(action((context, id: string | undefined, what: RemovedCheckpoints) => remove(context, id, what)));
   group
     .command('finish <workflow>')
     .description('mark a workflow as done, so that its states may go')
-    .addHelpText('after', examplesOf('checkpoints finish'))
     .action(action((context, workflow: string) => finish(context, workflow)));
 }
 

@@ -20,9 +20,10 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   'checkpoints finish': ['checkpoints finish nightly'],
 };
 
-/** The end of a command's help. */
+/** The end of the help of a command. Empty for a group of commands. */
 export function examplesOf(command: string): string {
-  return examplesText(EXAMPLES[command] ?? []);
+  const calls = EXAMPLES[command];
+  return calls === undefined ? '' : examplesText(calls);
 }
 
 /** The end of the program's help. */

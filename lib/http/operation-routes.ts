@@ -63,13 +63,19 @@ const AS_GET = 'As GET, for keys that are longer than a URL may be.';
 /** All endpoints of the operations: the controllers, the dashboard and their OpenAPI description are made from them. */
 export const OPERATION_ROUTES: readonly OperationRoute[] = [
   get('metrics', 'open', 'The counters of all lanes, or of one.', ['lane'], metrics),
-  get('host', 'open', 'The processes that share the directory, and how far this one follows their log.', [], host),
+  get(
+    'host',
+    'open',
+    'The processes that share the directory, and how far this one follows their log.',
+    [],
+    hostReport,
+  ),
   get(
     'instances',
     'open',
     'The instances that share the server, and how far each follows the invalidations of the others.',
     [],
-    instances,
+    instanceReports,
   ),
   get('doctor', 'open', 'What is wrong. Without guards only codes of findings.', ['lane'], doctor),
   get(
@@ -167,19 +173,19 @@ export const methodOf = ({ method, path }: OperationRoute): string =>
   method.toLowerCase() + path.replaceAll(/(^|\/)(\w)/g, (_, __, letter: string) => letter.toUpperCase());
 
 async function metrics(app: Operations, query: unknown, role: Role): Promise<object> {
-  const { lanes, host: shared, ...rest } = await app.metrics();
+  const { lanes, host, ...rest } = await app.metrics();
   const lane = laneIn(query);
-  if (lane === undefined) return { ...rest, lanes, ...(shared !== undefined && { host: hostFor(shared, role) }) };
+  if (lane === undefined) return { ...rest, lanes, ...(host !== undefined && { host: hostFor(host, role) }) };
   const found = Object.entries(lanes).find(([name]) => name === lane)?.[1];
   if (found === undefined) throw new UnknownLaneError(lane, Object.keys(lanes));
   return found;
 }
 
-async function host(app: Operations, _query: unknown, role: Role): Promise<object> {
+async function hostReport(app: Operations, _query: unknown, role: Role): Promise<object> {
   return hostFor((await app.metrics()).host, role) ?? {};
 }
 
-async function instances(app: Operations, _query: unknown, role: Role): Promise<object> {
+async function instanceReports(app: Operations, _query: unknown, role: Role): Promise<object> {
   return { items: (await app.instances()).map((one) => instanceFor(one, role)) };
 }
 
