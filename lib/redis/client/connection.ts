@@ -59,16 +59,22 @@ export class Connection {
     return this.commands.isSound && !this.hasFailed;
   }
 
+  /** What is in the queue is so much that it may be on its way still. */
+  get isSending(): boolean {
+    return this.commands.isSending;
+  }
+
   async run(script: Script, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> {
     return this.here(this.commands.watch(script.run(this.port, keys, args, this.settings.timeoutMs)));
   }
 
   /**
    * As `run`, for commands of which many are on their way at once: those ahead in the queue are this process's own load. The
-   * deadline begins anew as long as the server answers any of them.
+   * deadline begins anew as long as the server answers any of them, or so much is sent that it takes longer.
    */
   async runInQueue(script: Script, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> {
-    return this.here(this.commands.watchInQueue(script.run(this.port, keys, args, Infinity)));
+    const bytes = args.reduce((sum, { length }) => sum + length, 0);
+    return this.here(this.commands.watchInQueue(script.run(this.port, keys, args, Infinity), bytes));
   }
 
   async command(args: readonly RedisArgument[]): Promise<unknown> {

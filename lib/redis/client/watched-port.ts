@@ -15,12 +15,18 @@ export interface WatchedPortOptions {
 const SILENT_AT_MOST_MS = 1_000;
 /** How long a command may take that only asks whether commands are answered. */
 const PROBED_WITHIN_MS = 500;
+/** What is sent is not taken for a silence of the server while it goes at this rate: 64 Mbit/s. */
+const LEAST_BYTES_PER_MS = 8_192;
 
 /** A connection for commands that notices when they are not answered in time, and when they are again. */
 export class WatchedPort {
-  private answers: 'in-time' | 'late' | 'never-again' = 'in-time';
+  /** `behind`: they wait behind what this process sends. `late`: the server lets them wait. */
+  private answers: 'in-time' | 'behind' | 'late' | 'never-again' = 'in-time';
   /** How many commands the server has answered. */
   private answered = 0;
+  private inQueue = 0;
+  /** When all that is in the queue should have been sent (monotonic). */
+  private sentBy = -Infinity;
 
   constructor(
     private readonly port: RedisPort,
@@ -35,30 +41,41 @@ export class WatchedPort {
     return this.answers === 'in-time' && this.port.connected;
   }
 
+  /** What is in the queue is so much that it may be on its way still. */
+  get isSending(): boolean {
+    return this.inQueue > 0 && this.clock.monotonic() < this.sentBy;
+  }
+
   async command(args: readonly RedisArgument[]): Promise<unknown> {
     return this.watch(this.port.command(args, { timeoutMs: this.options.timeoutMs }));
   }
 
   /** Waits for the answer, and notes if it does not come in time. */
   async watch<T>(answer: Promise<T>): Promise<T> {
-    const { hold, changed, timeoutMs } = this.options;
+    const { hold, timeoutMs } = this.options;
     try {
       const given = await hold.during(answer);
       this.answered++;
       return given;
     } catch (error) {
       if (error instanceof DeadlineError && this.answers === 'in-time') {
-        this.answers = 'late';
-        changed(error);
+        this.answers = 'behind';
+        if (!this.isSending) this.becomeLate(error);
         void this.probe(timeoutMs);
       }
       throw error;
     }
   }
 
-  /** As `watch`, with a deadline that begins anew as long as the server answers any command. */
-  async watchInQueue<T>(sent: Promise<T>): Promise<T> {
-    return this.watch(this.whileAnswering(sent));
+  /** As `watch`, with a deadline that begins anew as long as the server answers any command, or `bytes` are being sent. */
+  async watchInQueue<T>(sent: Promise<T>, bytes: number): Promise<T> {
+    this.inQueue++;
+    this.sentBy = Math.max(this.sentBy, this.clock.monotonic()) + bytes / LEAST_BYTES_PER_MS;
+    try {
+      return await this.watch(this.whileAnswering(sent));
+    } finally {
+      if (--this.inQueue === 0) this.sentBy = -Infinity;
+    }
   }
 
   async close(): Promise<void> {
@@ -72,7 +89,8 @@ export class WatchedPort {
       try {
         return await withDeadline(this.clock, sent, this.options.timeoutMs, 'Redis');
       } catch (error) {
-        const isOver = this.answered === before || this.answers === 'never-again';
+        const isSilent = this.answered === before && !this.isSending;
+        const isOver = isSilent || this.answers === 'never-again';
         if (!(error instanceof DeadlineError) || isOver) throw error;
       }
     }
@@ -81,18 +99,30 @@ export class WatchedPort {
   /** Asks until commands are answered again, which an error is too. A server that is silent for too long is given up. */
   private async probe(silentMs: number): Promise<void> {
     const timeoutMs = Math.min(this.options.timeoutMs, PROBED_WITHIN_MS);
-    for (let silent = silentMs; this.answers === 'late'; silent += timeoutMs) {
-      const isAnswered = await this.port.command(['PING'], { timeoutMs }).then(
-        () => true,
-        (error: unknown) => !(error instanceof DeadlineError),
+    let silent = silentMs;
+    do {
+      const late = await this.port.command(['PING'], { timeoutMs }).then(
+        () => undefined,
+        (error: unknown) => (error instanceof DeadlineError ? error : undefined),
       );
-      if (isAnswered) break;
-      if (silent + timeoutMs < SILENT_AT_MOST_MS) continue;
-      this.answers = 'never-again';
-      this.gaveUp(new Error('commands to Redis are not answered'));
-    }
-    if (this.answers !== 'late') return;
+      if (this.answers === 'never-again') return;
+      if (late === undefined) return this.becomeInTime();
+      if (this.isSending) continue;
+      if (this.answers === 'behind') this.becomeLate(late);
+      silent += timeoutMs;
+    } while (silent < SILENT_AT_MOST_MS || this.isSending);
+    this.answers = 'never-again';
+    this.gaveUp(new Error('commands to Redis are not answered'));
+  }
+
+  private becomeLate(error: DeadlineError): void {
+    this.answers = 'late';
+    this.options.changed(error);
+  }
+
+  private becomeInTime(): void {
+    const wasLate = this.answers === 'late';
     this.answers = 'in-time';
-    this.options.changed(undefined);
+    if (wasLate) this.options.changed(undefined);
   }
 }

@@ -277,7 +277,7 @@ export class RedisSharedLog implements SharedLog {
     }
   }
 
-  /** The server has a deadline, which begins anew while it takes other records. The echo has none: it comes, or the connection fails and nothing is waited for. */
+  /** The server has a deadline, which begins anew while it takes other records, or large entries before them. The echo has none: it comes, or the connection fails and nothing is waited for. */
   private async settleWithin(records: readonly OutgoingRecord[]): Promise<boolean> {
     const { clock, timeoutMs, outbox } = this.options;
     const accepted = Promise.all(records.map((record) => record.accepted));
@@ -289,7 +289,8 @@ export class RedisSharedLog implements SharedLog {
         await withDeadline(clock, accepted, waitMs, 'Redis');
         isAccepted = true;
       } catch {
-        if (this.target === undefined || this.appended === before) return this.keep(records);
+        const isTaking = this.appended !== before || this.target?.connection.isSending === true;
+        if (this.target === undefined || !isTaking) return this.keep(records);
       }
     }
     return (await Promise.all(records.map((record) => record.published))).includes(true);
