@@ -143,9 +143,11 @@ export class GuardedTier {
     return undefined;
   }
 
-  /** Resolves when what was accepted by now is written, if that is much. Undefined if it is not. */
-  whenWritten(): Promise<void> | undefined {
-    return this.tier.whenWritten?.();
+  /** Undefined while a bulk write of the lane may go on. Else resolves when it is worth asking again. Never rejects. */
+  whenRoom(lane: string): Promise<void> | undefined {
+    if (this.isCoolingDown()) return undefined;
+    const room = this.tier.whenRoom?.();
+    return room && this.attempt(lane, () => room).catch(() => undefined);
   }
 
   /** Resolves to whether there was something; rejects when the removal is not known to be in place. */

@@ -6,7 +6,7 @@ import type { CallOptions, Compute } from './call-options.js';
 import { EncodedValue } from './encoded-value.js';
 import { Flight, FlightContext } from './in-flight/computation.js';
 import type { Invalidations } from './invalidate.js';
-import { isPartitioned, type LaneContext } from './lane-context.js';
+import { isPartitioned, type LaneContext, look } from './lane-context.js';
 import { bypassReason } from './read.js';
 import { type CandidateValue, INVALIDATED, PARTITIONED, refusalOf, refuse, type Refusal, store } from './write.js';
 
@@ -40,6 +40,8 @@ export async function setMany<T>(
   entryOf: (item: T) => GivenEntry,
 ): Promise<{ readonly stored: number; readonly refused: ReadonlySet<string> }> {
   const { lane, shared } = context;
+  // What other processes had invalidated before the call is no reason to give way.
+  look(context);
   const since = shared.log.follow(lane);
   try {
     const latest = new LatestEntries();
@@ -47,9 +49,14 @@ export async function setMany<T>(
       if (from > 0) await nextTurn();
       for (const item of items.slice(from, from + READ_AT_ONCE)) latest.add(entryOf(item));
     }
-    const refused = new Set<string>();
-    await bySlices(shared.clock, latest.all, (slice) => setSlice(context, invalidations, { slice, since, refused }));
-    return { stored: latest.all.length - refused.size, refused };
+    const bulk = new BulkWrite(context, invalidations, since);
+    await bySlices(
+      shared.clock,
+      latest.all,
+      (slice) => bulk.begin(slice),
+      () => bulk.whenRoom(),
+    );
+    return { stored: latest.all.length - bulk.refused.size, refused: bulk.refused };
   } finally {
     shared.log.unfollow(since);
   }
@@ -70,48 +77,86 @@ class LatestEntries {
   }
 }
 
-interface GivenSlice {
-  readonly slice: Iterable<GivenEntry>;
-  readonly since: InvalidationsSince;
-  /** Gets the keys that are not stored. */
-  readonly refused: Set<string>;
-}
+/** A slice has no more values once they have so many bytes. */
+const SLICE_BYTES = 1024 * 1024;
+/** While slices under way have so many bytes, no more are begun. */
+const BYTES_AT_ONCE = 8 * SLICE_BYTES;
 
-/** Stores the entries of a slice in this step. Resolves once no tier holds older values, and none has much to write. */
-async function setSlice(
-  context: LaneContext,
-  invalidations: Invalidations,
-  { slice, since, refused }: GivenSlice,
-): Promise<void> {
-  const isClosed = context.shared.memory.state.state === 'off';
-  if (isClosed) {
-    for (const { key } of slice) refused.add(key);
-    return;
+/** Entries that are stored in slices, none faster than the tiers can take them. */
+class BulkWrite {
+  /** The keys that are not stored. */
+  readonly refused = new Set<string>();
+  private bytesUnderWay = 0;
+  private latest: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    private readonly context: LaneContext,
+    private readonly invalidations: Invalidations,
+    private readonly since: InvalidationsSince,
+  ) {}
+
+  /** Undefined while another slice may begin. Else resolves when it is worth asking again. A tier refuses what it has no room for. */
+  whenRoom(): Promise<unknown> | undefined {
+    if (this.bytesUnderWay >= BYTES_AT_ONCE) return this.latest;
+    const { lane, shared } = this.context;
+    for (const tier of shared.below) {
+      const room = tier.whenRoom(lane);
+      if (room !== undefined) return room;
+    }
+    return undefined;
   }
-  const isNewest = ({ candidate: { key, tags } }: Prepared): boolean => !since.names(key, tags);
-  const giveWay = ({ candidate: { key } }: Prepared): void => {
-    refused.add(key);
-    refuse(context, key, INVALIDATED);
-  };
-  // All values are read before anything is removed: reading one runs code of the app, which may invalidate another one.
-  const prepared = Array.from(slice, (given) => prepare(context, given));
-  const newest = prepared.filter(isNewest);
-  const older = newest.length === prepared.length ? [] : prepared.filter((one) => !isNewest(one));
-  let next = 0;
-  const write = (record: LogRecord): void => {
-    const one = newest[next++];
-    if (one === undefined) return;
-    // The event of an entry before it may have had a listener that invalidates this one.
-    if (!isNewest(one)) return giveWay(one);
-    if (one.refusal !== undefined) refused.add(one.candidate.key);
-    storeGiven(context, one, record);
-  };
-  const keys = newest.map(({ candidate }) => candidate.key);
-  const done = keys.length === 0 ? undefined : invalidations.superseding(context, keys, write, since);
-  for (const one of older) giveWay(one);
-  await done;
-  // A tier refuses what it has no room for, so a bulk write goes no faster than the disk.
-  for (const tier of context.shared.below) await tier.whenWritten();
+
+  /** Stores entries of the slice in this step. Resolves once no tier holds older values. */
+  async begin(slice: Iterable<GivenEntry>): Promise<void> {
+    if (this.context.shared.memory.state.state === 'off') {
+      for (const { key } of slice) this.refused.add(key);
+      return;
+    }
+    const prepared: Prepared[] = [];
+    let bytes = 0;
+    // All values are read before anything is removed: reading one runs code of the app, which may invalidate another one.
+    for (const given of slice) {
+      const one = prepare(this.context, given);
+      prepared.push(one);
+      bytes += one.candidate.encoded.sizeBytes;
+      if (bytes >= SLICE_BYTES) break;
+    }
+    this.bytesUnderWay += bytes;
+    const done = this.store(prepared);
+    this.latest = done.catch(() => undefined);
+    try {
+      await done;
+    } finally {
+      this.bytesUnderWay -= bytes;
+    }
+  }
+
+  private async store(prepared: readonly Prepared[]): Promise<void> {
+    const newest = prepared.filter((one) => this.isNewest(one));
+    const older = newest.length === prepared.length ? [] : prepared.filter((one) => !this.isNewest(one));
+    let next = 0;
+    const write = (record: LogRecord): void => {
+      const one = newest[next++];
+      if (one === undefined) return;
+      // The event of an entry before it may have had a listener that invalidates this one.
+      if (!this.isNewest(one)) return this.giveWay(one);
+      if (one.refusal !== undefined) this.refused.add(one.candidate.key);
+      storeGiven(this.context, one, record);
+    };
+    const keys = newest.map(({ candidate }) => candidate.key);
+    const done = keys.length === 0 ? undefined : this.invalidations.superseding(this.context, keys, write, this.since);
+    for (const one of older) this.giveWay(one);
+    await done;
+  }
+
+  private isNewest({ candidate: { key, tags } }: Prepared): boolean {
+    return !this.since.names(key, tags);
+  }
+
+  private giveWay({ candidate: { key } }: Prepared): void {
+    this.refused.add(key);
+    refuse(this.context, key, INVALIDATED);
+  }
 }
 
 /** A value that the app handed in, encoded and judged. */

@@ -22,16 +22,19 @@ export class Slices {
 
 /**
  * Hands the items to `begin` in slices, in order, and resolves to what it came to. `begin` takes all items of a slice before
- * it awaits anything. The event loop turns between slices, and while many are under way no more are begun. After a failure
- * all the others are still done; then the first one rejects.
+ * it awaits anything, and may leave some to the next one. The event loop turns between slices, and while many are under way
+ * no more are begun, nor while `room` returns something to wait for. After a failure all the others are still done; then the
+ * first one rejects.
  */
 export async function bySlices<T, R>(
   clock: Clock,
   items: readonly T[],
   begin: (slice: Iterable<T>) => Promise<R>,
+  room: () => Promise<unknown> | undefined = () => undefined,
 ): Promise<readonly R[]> {
   const slices: Promise<readonly PromiseSettledResult<R>[]>[] = [];
   for (let next = 0; next < items.length;) {
+    for (let wait = room(); wait !== undefined; wait = room()) await wait;
     const slice = function* (): Generator<T, void, undefined> {
       const [end, until] = [next + SLICE_ITEMS, clock.monotonic() + SLICE_MS];
       do yield items[next++] as T;

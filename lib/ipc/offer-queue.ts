@@ -8,7 +8,11 @@ interface OfferQueueOptions {
   readonly syncFrame: (id: number) => Buffer;
 }
 
-const MAX_BYTES = 8 * 1024 * 1024;
+const MAX_BYTES = 32 * 1024 * 1024;
+/** With more of them, a bulk write waits. The rest is for what comes while an owner on a busy machine pauses. */
+const MANY_BYTES = 4 * 1024 * 1024;
+/** The owner is asked as often as that, so that it says how it gets on. */
+const SYNC_BYTES = 512 * 1024;
 const SYNC_AFTER_MS = 100;
 
 /**
@@ -18,6 +22,10 @@ const SYNC_AFTER_MS = 100;
 export class OfferQueue {
   private frames: Buffer[] = [];
   private bytes = 0;
+  /** Bytes of frames that are about to be added. */
+  private expected = 0;
+  /** Bytes that were added since the owner was asked last. */
+  private unasked = 0;
   /** How many frames were stored before the first of `frames`. */
   private stored = 0;
   /** Questions without an answer: up to which frame they ask. */
@@ -25,18 +33,33 @@ export class OfferQueue {
   private ids = 0;
   private isSyncDue = false;
   private waiting: { readonly upTo: number; readonly settle: () => void }[] = [];
+  /** Those who wait until something is stored. */
+  private awaiting: (() => void)[] = [];
 
   constructor(private readonly options: OfferQueueOptions) {}
 
   /** Too much is waiting already. */
   get isFull(): boolean {
-    return this.bytes > MAX_BYTES;
+    return this.bytes + this.expected > MAX_BYTES;
+  }
+
+  /** Much is waiting. */
+  get isBusy(): boolean {
+    return this.bytes + this.expected > MANY_BYTES;
+  }
+
+  /** Counts bytes of a frame that is added later. Returns the function that counts them no longer. */
+  expect(bytes: number): () => void {
+    this.expected += bytes;
+    return () => (this.expected -= bytes);
   }
 
   add(frame: Buffer): void {
     this.frames.push(frame);
     this.bytes += frame.length;
+    this.unasked += frame.length;
     this.options.line()?.sendEntryFrame(frame);
+    if (this.unasked >= SYNC_BYTES) this.sync();
     if (this.isSyncDue) return;
     this.isSyncDue = true;
     this.options.clock.schedule(SYNC_AFTER_MS, () => {
@@ -63,6 +86,11 @@ export class OfferQueue {
     if (this.syncs.size === 0 && !this.isSyncDue) this.sync();
   }
 
+  /** Resolves when some of what was added is stored or given up. */
+  progress(): Promise<void> {
+    return new Promise((resolve) => this.awaiting.push(resolve));
+  }
+
   /** Resolves when everything that was added is stored. */
   whenStored(): Promise<void> {
     if (this.frames.length === 0) return Promise.resolve();
@@ -85,12 +113,14 @@ export class OfferQueue {
     const { waiting, stored } = this;
     this.waiting = waiting.filter(({ upTo }) => upTo > stored);
     for (const { upTo, settle } of waiting) if (upTo <= stored) settle();
+    for (const resolve of this.awaiting.splice(0)) resolve();
   }
 
   private sync(): void {
     const line = this.options.line();
     if (line === undefined || this.frames.length === 0) return;
     const id = ++this.ids;
+    this.unasked = 0;
     this.syncs.set(id, this.stored + this.frames.length);
     line.sendEntryFrame(this.options.syncFrame(id));
   }

@@ -125,6 +125,10 @@ export class RemoteL3 implements Tier {
   private restUntil = 0;
   private readonly cooldown = new BackOff(COOLDOWN);
   private offering = 0;
+  /** How many frames have come. */
+  private received = 0;
+  /** The owner let a bulk write wait in vain. It is not waited for until it is heard again. */
+  private isSilent = false;
   private readonly offers: OfferQueue;
   private readonly offersSent = new Set<() => void>();
   private readonly keepAlive = new KeepAlive();
@@ -161,6 +165,7 @@ export class RemoteL3 implements Tier {
       const connection = await open(path, clock, CONNECT_WITHIN_MS);
       if (!this.isWaiting) return connection.close();
       this.line = { state: 'connected', connection };
+      this.isSilent = false;
       connection.onEntryFrame((body) => this.receive(body));
       connection.whenLost(() => this.lose());
       this.offers.reconnected();
@@ -219,7 +224,9 @@ export class RemoteL3 implements Tier {
       return 'queued';
     }
     this.offering++;
+    const arrived = this.offers.expect(record.bytes.length);
     void asOf.then((place) => {
+      arrived();
       // By the server's log another instance may have named it meanwhile.
       if (this.countsSince(server, lane, record)) this.sendOffer(lane, record, place);
       if (--this.offering > 0) return;
@@ -231,6 +238,22 @@ export class RemoteL3 implements Tier {
 
   write(lane: string, record: TierRecord): void {
     this.offer(lane, record);
+  }
+
+  /** A bulk write waits for an owner that answers, however long that takes to store what it was offered. */
+  whenRoom(): Promise<void> | undefined {
+    const isWorthWaiting = this.line.state === 'connected' && !this.isSilent;
+    return isWorthWaiting && this.offers.isBusy ? this.awaitRoom() : undefined;
+  }
+
+  /** Resolves when the owner has stored something, or as soon as it may be asked again whether it is there. */
+  private async awaitRoom(): Promise<void> {
+    const before = this.received;
+    const stored = this.offers.progress();
+    // It answers this at once, whatever it has to write.
+    this.askForUsage();
+    await this.within(DEADLINE_MS, stored);
+    if (this.received === before) this.isSilent = true;
   }
 
   remove(): boolean {
@@ -417,6 +440,8 @@ export class RemoteL3 implements Tier {
   }
 
   private receive(body: Buffer): void {
+    this.received++;
+    this.isSilent = false;
     const head = decodeHead(body);
     this.options.life.notBefore(head.time);
     if (head.kind === 'synced') {

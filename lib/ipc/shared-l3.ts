@@ -48,8 +48,8 @@ export class SharedL3 implements Tier {
     return this.current.write(lane, record);
   }
 
-  whenWritten(): Promise<void> | undefined {
-    return this.current.whenWritten?.();
+  whenRoom(): Promise<void> | undefined {
+    return this.current.whenRoom?.();
   }
 
   remove(lane: string, key: string): boolean | Promise<boolean> {

@@ -131,8 +131,8 @@ export abstract class StoredTier implements Tier {
     return this.put(lane, record);
   }
 
-  whenWritten(): Promise<void> | undefined {
-    return this.supervisor.store?.whenWritten();
+  whenRoom(): Promise<void> | undefined {
+    return this.supervisor.store?.whenRoom();
   }
 
   /** What is stored of the key is removed: now, or when the tier serves again. It is not read before that. */

@@ -73,8 +73,11 @@ export interface Tier {
   write(lane: string, record: TierRecord): void | Promise<void>;
   /** Like `write`, for callers that do not wait. Returns whether the record was accepted, or why not. Absent where `write` is as cheap. */
   offer?(lane: string, record: TierRecord): Offered;
-  /** Resolves when what was accepted by now is written, if that is much. Undefined if it is not. Absent where nothing waits. */
-  whenWritten?(): Promise<void> | undefined;
+  /**
+   * Undefined while a bulk write may go on. Else resolves when some of what waits is written or given up, after which it is
+   * asked again. Absent where nothing waits.
+   */
+  whenRoom?(): Promise<void> | undefined;
   /** A newer value of the key is not written here, so what is stored of it is never read again. Absent where that cannot be. */
   supersede?(lane: string, key: string): void;
   /** Whether there was something to remove. */

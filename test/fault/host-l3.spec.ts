@@ -82,6 +82,24 @@ describe('a process beside the owner of a directory', () => {
     expect(await owner.ask('run', `return (await cache.get('key:2')) ?? 'gone'`)).toBe('gone');
   });
 
+  it('writes many entries while the owner is frozen, without those that there is no room for, and offers it the rest later', async () => {
+    const { owner, other } = await pair();
+    await other.ask('run', `await cache.set('first', 1); await cache.flush();`);
+    owner.child.signal('SIGSTOP');
+    const written: Readonly<Record<string, number>> = await other.ask(
+      'run',
+      `const stored = await cache.setMany(Array.from({ length: 40 }, (_, n) => ['k' + n, Buffer.alloc(1_000_000)]));
+       return { stored, refused: cache.getMetrics().refused.backlog };`,
+    );
+    expect(written).toMatchObject({ stored: 40 });
+    expect(written['refused']).toBeGreaterThan(0);
+    expect(written['refused']).toBeLessThan(10);
+    owner.child.signal('SIGCONT');
+    await other.ask('run', `for (const key of ['one', 'last']) { await cache.set(key, 2); await cache.flush(); }`);
+    const ofOwner = `return Promise.all(['k0', 'k39', 'last'].map(async (key) => (await cache.get(key)) !== undefined))`;
+    expect(await owner.ask('run', ofOwner)).toEqual([true, false, true]);
+  });
+
   it('says that it shares no entries with an owner of another protocol, and shares invalidations', async () => {
     const newer = await workshop.variant(
       new Map([['lib/ipc/protocol.ts', edited('export const PROTOCOL = 2;', 'export const PROTOCOL = 3;')]]),

@@ -17,7 +17,7 @@ import { NoChange, WriteQueue, type QueuedChange } from './write-queue.js';
 
 const LARGEST_BATCH = { entries: 256, bytes: 4 * 1024 * 1024 };
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
-/** With more of them, a bulk write waits until they are written. */
+/** With more of them, a bulk write waits. */
 const MANY_WAITING_BYTES = 8 * 1024 * 1024;
 /** How long one slice of work may hold the event loop. */
 const SLICE_MS = 2;
@@ -303,9 +303,9 @@ export class EntryStore {
     return this.queue.drained();
   }
 
-  /** Resolves when what was accepted by now is written, if that is much. Undefined if it is not. */
-  whenWritten(): Promise<void> | undefined {
-    return this.queue.waitingBytes < MANY_WAITING_BYTES ? undefined : this.queue.drained();
+  /** Undefined while not much waits. Else resolves when some of it is committed or given up. */
+  whenRoom(): Promise<void> | undefined {
+    return this.queue.waitingBytes < MANY_WAITING_BYTES ? undefined : this.queue.progress();
   }
 
   /** Accepts nothing any more, and gives up what waits. */

@@ -80,6 +80,8 @@ export class WriteQueue {
   /** The first change goes on with the next batch. */
   private isUnfinished = false;
   private fault: StorageFault | undefined;
+  /** Those who wait until something is settled. */
+  private awaiting: (() => void)[] = [];
 
   constructor(private readonly options: WriteQueueOptions) {}
 
@@ -113,6 +115,11 @@ export class WriteQueue {
     }
   }
 
+  /** Resolves when some of what waits is settled, a turn later if nothing waits. */
+  progress(): Promise<void> {
+    return this.isIdle ? nextTurn() : new Promise((resolve) => this.awaiting.push(resolve));
+  }
+
   /** Gives up what waits and returns it. Refuses later changes. */
   stop(fault: StorageFault): readonly QueuedChange[] {
     this.fault = fault;
@@ -128,6 +135,7 @@ export class WriteQueue {
       this.state = IDLE;
     }
     for (const change of lost) change.settle(fault);
+    this.wake();
     return lost;
   }
 
@@ -205,8 +213,13 @@ export class WriteQueue {
       if (change.sparesEntries !== true) this.entryChanges--;
       change.settle(undefined);
     }
+    this.wake();
     if (this.head < 1024 && this.head < this.waiting.length) return;
     this.waiting = this.waiting.slice(this.head);
     this.head = 0;
+  }
+
+  private wake(): void {
+    for (const resolve of this.awaiting.splice(0)) resolve();
   }
 }

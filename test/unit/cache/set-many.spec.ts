@@ -115,18 +115,54 @@ describe('the values of one call', () => {
     expect(await storing).toBe(true);
   });
 
-  it('wait for a tier that has much to write, so that it refuses none of them', async () => {
+  it('wait before each slice for a tier that has much to write, so that it refuses none of them', async () => {
     const tier = await DiskTier.open(new MemorySource(), tierSetting().options);
+    const offered = jest.spyOn(tier, 'offer');
     const written = new Deferred<void>();
-    jest.spyOn(tier, 'whenWritten').mockReturnValue(written.promise);
+    let isBusy = false;
+    // The second slice fills it.
+    jest.spyOn(tier, 'whenRoom').mockImplementation(() => {
+      isBusy ||= offered.mock.calls.length > 128;
+      return isBusy ? written.promise : undefined;
+    });
     const cache = new LaneApp({ below: [tier] }).manager();
-    const many = 20 * 128;
     let isStored = false;
-    const storing = cache.setMany(pairs(many)).then(() => (isStored = true));
+    const storing = cache.setMany(pairs(1_000)).then(() => (isStored = true));
     for (let turn = 0; turn < 60; turn++) await nextTurn();
     expect(isStored).toBe(false);
-    expect(tier.usage('standard').entries).toBeLessThan(many);
+    expect(offered.mock.calls.length).toBeGreaterThan(128);
+    expect(offered.mock.calls.length).toBeLessThanOrEqual(256);
+    isBusy = false;
+    offered.mockClear();
+    jest.spyOn(tier, 'whenRoom').mockReturnValue(undefined);
     written.resolve();
     expect(await storing).toBe(true);
+  });
+
+  it('fill a slice by their bytes as well, whatever one of them takes', async () => {
+    const tier = await DiskTier.open(new MemorySource(), tierSetting().options);
+    const offered: number[] = [0];
+    jest.spyOn(tier, 'offer').mockImplementation((_, { bytes }) => {
+      offered.push((offered.pop() ?? 0) + bytes.length);
+      return 'queued';
+    });
+    jest.spyOn(tier, 'whenRoom').mockImplementation(() => void offered.push(0));
+    const cache = new LaneApp({ below: [tier] }).manager();
+    const sizes = [400_000, 400_000, 400_000, 400_000, 3_000_000, 100, 100];
+    expect(await cache.setMany(pairs(sizes.length, (n) => 'x'.repeat(sizes[n] ?? 0)))).toBe(sizes.length);
+    // Three of them fill one, and the largest fills the next.
+    expect(offered.map((bytes) => Math.round(bytes / 100_000)).filter((bytes) => bytes > 0)).toEqual([12, 34]);
+  });
+
+  it('wait for large ones to be stored everywhere before others are begun', async () => {
+    const tier = await DiskTier.open(new MemorySource(), tierSetting().options);
+    const removal = new Deferred<number>();
+    const asked = jest.spyOn(tier, 'removeKeys').mockReturnValue(removal.promise);
+    const cache = new LaneApp({ below: [tier] }).manager();
+    const storing = cache.setMany(pairs(20, () => 'x'.repeat(3_000_000)));
+    for (let turn = 0; turn < 60; turn++) await nextTurn();
+    expect(asked.mock.calls.flatMap(([, keys]) => keys)).toEqual(['k0', 'k1', 'k2']);
+    removal.resolve(0);
+    expect(await storing).toBe(20);
   });
 });

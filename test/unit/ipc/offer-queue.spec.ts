@@ -65,12 +65,45 @@ describe('offers to the owner of L3', () => {
     await queue.whenStored();
   });
 
+  it('are asked about whenever many bytes were added, so that the owner says how it gets on', () => {
+    const large = 'x'.repeat(300 * 1024);
+    add(large, large, large, large);
+    expect(sent.map((frame) => (frame === large ? 'large' : frame))).toEqual([
+      ...['large', 'large', 'sync 1', 'large', 'large', 'sync 2'],
+    ]);
+  });
+
+  it('make room as the owner stores some, or as they are given up', async () => {
+    const half = 'x'.repeat(2.5 * 1024 * 1024);
+    let made = 0;
+    add(half);
+    expect(queue.isBusy).toBe(false);
+    const arrived = queue.expect(2 * 1024 * 1024);
+    expect(queue.isBusy).toBe(true);
+    arrived();
+    expect(queue.isBusy).toBe(false);
+    add(half);
+    expect(queue.isBusy).toBe(true);
+    void queue.progress().then(() => made++);
+    queue.synced(1);
+    await clock.advance('1ms');
+    expect([made, queue.isBusy]).toEqual([1, false]);
+    void queue.progress().then(() => made++);
+    queue.take();
+    await clock.advance('1ms');
+    expect(made).toBe(2);
+  });
+
   it('are bounded', () => {
-    queue.add(Buffer.alloc(8 * 1024 * 1024));
+    queue.add(Buffer.alloc(32 * 1024 * 1024));
     expect(queue.isFull).toBe(false);
     add('one more');
     expect(queue.isFull).toBe(true);
     queue.take();
+    expect(queue.isFull).toBe(false);
+    const arrived = queue.expect(32 * 1024 * 1024 + 1);
+    expect(queue.isFull).toBe(true);
+    arrived();
     expect(queue.isFull).toBe(false);
   });
 });

@@ -1,10 +1,12 @@
-import { beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { LifeClock, nextTurn } from '../../../lib/clock/clock.js';
 import { ConnectionLost, OwnerForeign } from '../../../lib/ipc/client.js';
 import {
   decodeHead,
   decodeNames,
   encodeFound,
+  encodeHead,
+  encodeUsage,
   type FoundEntry,
   type FrameHead,
 } from '../../../lib/ipc/entry-frames.js';
@@ -21,6 +23,9 @@ const PLACE = { generation: 'ab'.repeat(16), position: 100, checksum: 1 };
 class Owner implements EntryConnection {
   readonly ownerPid = 7;
   readonly asked: Buffer[] = [];
+  readonly syncs: FrameHead[] = [];
+  /** It answers what needs no disk. */
+  isAwake = true;
   answer: (body: Buffer) => void = () => undefined;
   end: () => void = () => undefined;
   held = 0;
@@ -38,7 +43,17 @@ class Owner implements EntryConnection {
   }
 
   sendEntryFrame(body: Buffer): void {
-    if (decodeHead(body).kind === 'read') this.asked.push(body);
+    const head = decodeHead(body);
+    if (head.kind === 'read') this.asked.push(body);
+    if (head.kind === 'sync') this.syncs.push(head);
+    if (head.kind === 'usage' && this.isAwake) this.answer(encodeUsage({ ...head, kind: 'used' }, []));
+  }
+
+  /** It has stored what was offered before the oldest question about that. */
+  store(): void {
+    const head = this.syncs.shift();
+    if (head === undefined) throw new Error('nothing was asked');
+    this.answer(encodeHead({ ...head, kind: 'synced' }));
   }
 
   hold(): void {
@@ -87,6 +102,8 @@ describe('L3 through its owner', () => {
     });
     await tier.connect();
   });
+  // A wait that is not over would keep the process alive.
+  afterEach(() => void tier.leave());
   const outcomes: string[] = [];
   const read = (key: string): void => {
     void Promise.resolve(tier.read('standard', key)).then(({ outcome }) => outcomes.push(`${key} ${outcome}`));
@@ -225,5 +242,78 @@ describe('L3 through its owner', () => {
     owner.reply({ found: { outcome: 'miss' } });
     await nextTurn();
     expect(outcomes.at(-1)).toBe('c miss');
+  });
+
+  describe('for a bulk write', () => {
+    const MEGABYTE = Buffer.alloc(1024 * 1024);
+    const offer = (count: number): string[] =>
+      Array.from({ length: count }, (_, n) => tier.offer('standard', recordOf(`k${n}`, { value: MEGABYTE })));
+    let rooms: number;
+    /** Asks until there is room, as a bulk write does. */
+    const wait = async (): Promise<void> => {
+      for (let room = tier.whenRoom(); room !== undefined; room = tier.whenRoom()) await room;
+      rooms++;
+    };
+    beforeEach(() => {
+      rooms = 0;
+    });
+
+    it('has room until much waits, and again once the owner has stored some of it', async () => {
+      offer(3);
+      expect(tier.whenRoom()).toBeUndefined();
+      offer(2);
+      void wait();
+      await clock.advance('10ms');
+      expect(rooms).toBe(0);
+      owner.store();
+      owner.store();
+      await clock.advance('0ms');
+      expect(rooms).toBe(1);
+    });
+
+    it('waits as long as the owner answers, however long that takes to store', async () => {
+      offer(6);
+      void wait();
+      for (let passed = 0; passed < 20; passed++) await clock.advance('500ms');
+      expect(rooms).toBe(0);
+      for (let stored = 0; stored < 3; stored++) owner.store();
+      await clock.advance('0ms');
+      expect(rooms).toBe(1);
+    });
+
+    it('waits 50 ms for an owner that is frozen, and then refuses what it has no room for', async () => {
+      owner.isAwake = false;
+      offer(6);
+      void wait();
+      await clock.advance('49ms');
+      expect(rooms).toBe(0);
+      await clock.advance('1ms');
+      expect(rooms).toBe(1);
+      expect(offer(27).slice(-2)).toEqual(['queued', 'backlog']);
+      // No other one waits for it.
+      expect(tier.whenRoom()).toBeUndefined();
+      // It is waited for again once it is heard.
+      owner.store();
+      expect(tier.whenRoom()).toBeInstanceOf(Promise);
+    });
+
+    it('does not wait where there is no owner', async () => {
+      offer(6);
+      isThere = false;
+      owner.end();
+      expect(tier.whenRoom()).toBeUndefined();
+      void wait();
+      await nextTurn();
+      expect(rooms).toBe(1);
+    });
+
+    it('waits no longer when the owner ends meanwhile', async () => {
+      offer(6);
+      void wait();
+      isThere = false;
+      owner.end();
+      await clock.advance('50ms');
+      expect(rooms).toBe(1);
+    });
   });
 });
