@@ -17,14 +17,16 @@ export function agoText(at: number | string, now = Date.now()): string {
 export const rateText = (perSecond: number): string =>
   perSecond === 0 ? '0' : perSecond < 10 ? perSecond.toFixed(1) : countText(Math.round(perSecond));
 
-/** What is not to be seen: control characters, and those that turn the direction of text. */
-const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u{D800}-\u{DFFF}]/gu;
+/** What is not to be seen: control characters, those that turn the direction of text, and spaces at the ends. */
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u{D800}-\u{DFFF}]|^\p{Zs}+|\p{Zs}+$/gu;
 const LONGEST = 400;
 
 /** A text of the app's own, on one line and not endless. */
 export function shown(text: string, longest = LONGEST): string {
   const cut = text.length > longest ? `${text.slice(0, longest / 2)}…${text.slice(-longest / 2)}` : text;
-  return cut.replace(HIDDEN, (one) => `\\u{${(one.codePointAt(0) ?? 0).toString(16)}}`);
+  return cut.replace(HIDDEN, (found) =>
+    Array.from(found, (one) => `\\u{${(one.codePointAt(0) ?? 0).toString(16)}}`).join(''),
+  );
 }
 
 /** Codes of findings as titles. */

@@ -7,18 +7,23 @@ import { buildPage, CookieGuard, DashboardApp, DashboardBrowser, type DashboardT
 import { describeWithProgram } from '../support/installed.js';
 
 const PATH = '/lane-cache/dashboard';
+const HOSTILE = '<img src=x onerror="globalThis.pwned=1">';
+/** As long as a name may be. */
+const LONG_LANE = `L${'o'.repeat(62)}g`;
+
 const SCREENS = [
   ['the overview', '#/', 'Overview'],
   ['a lane', '#/lane/docs', 'Policy'],
+  ['a lane with a long name', `#/lane/${LONG_LANE}`, 'Policy'],
   ['the entries', '#/entries', /^50 found/],
   ['an entry', '#/entry/standard?key=report%3A1', 'In the tiers'],
   ['the checkpoints', '#/checkpoints?workflow=import', 'import:1'],
+  ['all checkpoints', '#/checkpoints', HOSTILE],
   ['the host', '#/host', 'Processes'],
   ['the instances', '#/instances', 'The app shares no server.'],
   ['an unknown screen', '#/nowhere', 'There is no such screen.'],
 ] as const;
 
-const HOSTILE = '<img src=x onerror="globalThis.pwned=1">';
 const TURNED = 'abc\u{202E}fdp.exe\u0000\u001B[31m';
 
 async function fill({ cache }: DashboardApp): Promise<void> {
@@ -31,9 +36,11 @@ async function fill({ cache }: DashboardApp): Promise<void> {
   await cache.set('long key '.repeat(7_000), 1);
   await cache.set(HOSTILE, { html: HOSTILE }, { tags: [HOSTILE] });
   await cache.set(TURNED, 1);
+  await cache.set('  ', 1);
   for (const n of [1, 2, 3]) {
     await cache.snapshots.cacheCheckpoint(`import:${n}`, { secret: `state ${n}` }, { workflow: 'import', step: n });
   }
+  await cache.snapshots.cacheCheckpoint('hostile', 1, { workflow: HOSTILE, step: HOSTILE });
   await cache.flush();
 }
 
@@ -47,7 +54,7 @@ describeWithProgram(jest, BROWSERS, 'the dashboard in a browser', (program) => {
     browser = await DashboardBrowser.open(program);
     app = await DashboardApp.open({
       dashboard: { guards: [CookieGuard], peek: true },
-      lanes: { docs: { description: HOSTILE, useCases: [TURNED] } },
+      lanes: { docs: { description: HOSTILE, useCases: [TURNED] }, [LONG_LANE]: { extends: 'docs' } },
     });
     await fill(app);
     tab = await browser.tab(`${app.url}${PATH}`);
@@ -75,8 +82,8 @@ describeWithProgram(jest, BROWSERS, 'the dashboard in a browser', (program) => {
       for (const [, hash, text] of SCREENS) {
         await own.go(hash);
         await own.sees(text);
-        const excess = await own.page.evaluate(() => document.body.scrollWidth - innerWidth);
-        expect(excess).toBeLessThanOrEqual(0);
+        const excess = await own.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        expect([hash, Math.max(0, excess)]).toEqual([hash, 0]);
       }
     });
   });
@@ -196,7 +203,8 @@ describeWithProgram(jest, BROWSERS, 'the dashboard in a browser', (program) => {
     await tab.sees(/onerror=/);
     await tab.go('#/entries');
     await tab.sees(/abc\\u\{202e\}fdp\.exe\\u\{0\}\\u\{1b\}\[31m/);
-    await tab.sees(/^long key long key .*….*long key $/);
+    await tab.sees(/^long key long key .*….*long key\\u\{20\}$/);
+    await tab.sees('\\u{20}\\u{20}');
     const long = new URLSearchParams({ key: 'long key '.repeat(7_000) });
     await tab.go(`#/entry/standard?${long}`);
     await tab.sees('In the tiers');

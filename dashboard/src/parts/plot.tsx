@@ -18,13 +18,24 @@ interface PlotProps {
   /** Whether areas lie on each other, so that the top is their sum. */
   readonly isStacked?: boolean;
   readonly format: (value: number) => string;
+  /** The least difference that `format` shows. Marks of the axis are no closer. */
+  readonly step: number;
   readonly height?: number;
   /** Says what the plot shows at this moment, for those who do not see it. */
   readonly summary: string;
 }
 
 /** A plot over the last hour. It is drawn on a canvas; its summary is read instead. */
-export function Plot({ title, times, series, isStacked = false, format, height = 220, summary }: PlotProps): VNode {
+export function Plot({
+  title,
+  times,
+  series,
+  isStacked = false,
+  format,
+  step,
+  height = 220,
+  summary,
+}: PlotProps): VNode {
   const holder = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
   const data = dataOf(times, series, isStacked);
@@ -36,7 +47,11 @@ export function Plot({ title, times, series, isStacked = false, format, height =
     if (element === null) return undefined;
     const draw = (): void => {
       plot.current?.destroy();
-      plot.current = new uPlot(optionsOf(series, element, height, isStacked, format), latest.current, element);
+      plot.current = new uPlot(
+        optionsOf(series, element, { height, isStacked, format, step }),
+        latest.current,
+        element,
+      );
     };
     draw();
     const resized = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height }));
@@ -91,9 +106,7 @@ function dataOf(times: readonly number[], series: readonly PlotSeries[], isStack
 function optionsOf(
   series: readonly PlotSeries[],
   element: HTMLElement,
-  height: number,
-  isStacked: boolean,
-  format: (value: number) => string,
+  { height, isStacked, format, step }: Pick<Required<PlotProps>, 'height' | 'isStacked' | 'format' | 'step'>,
 ): uPlot.Options {
   // A canvas knows no variables, so an element resolves them for the scheme that is shown.
   const colourOf = (name: string): string => {
@@ -109,7 +122,7 @@ function optionsOf(
     cursor: { show: false },
     legend: { show: false },
     padding: [8, 32, 0, 0],
-    scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.12 : 1] } },
+    scales: { y: { range: (_, __, max) => [0, max > 0 ? Math.max(step, max * 1.12) : 1] } },
     axes: [
       {
         stroke: colourOf('muted'),
@@ -127,6 +140,7 @@ function optionsOf(
         ticks: { show: false },
         size: 64,
         space: 44,
+        incrs: incrementsFrom(step),
         values: (_, splits) => splits.map((value) => format(value)),
       },
     ],
@@ -142,6 +156,10 @@ function optionsOf(
     ],
   };
 }
+
+/** 1, 2, 5, 10, … times the least one. */
+const incrementsFrom = (step: number): number[] =>
+  Array.from({ length: 30 }, (_, at) => step * 10 ** Math.floor(at / 3) * ([1, 2, 5][at % 3] ?? 1));
 
 const MINUTES = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 const SECONDS = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });

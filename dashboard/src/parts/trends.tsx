@@ -45,6 +45,7 @@ export function Trends({ trend, lanes }: { readonly trend: TrendReport; readonly
           series={outcomes}
           isStacked
           format={rateText}
+          step={0.1}
           summary={outcomes.map(({ label, values }) => `${label} ${rateText(values.at(-1) ?? 0)} now`).join(', ')}
         />
       </div>
@@ -54,6 +55,7 @@ export function Trends({ trend, lanes }: { readonly trend: TrendReport; readonly
           times={trend.times}
           series={[{ label: 'Computing', colour: 'accent', values: computing }]}
           format={(value) => spanText(Math.round(value))}
+          step={1}
           height={180}
           summary={`${spanText(Math.round(computing.at(-1) ?? 0))} now`}
         />
@@ -64,6 +66,7 @@ export function Trends({ trend, lanes }: { readonly trend: TrendReport; readonly
           times={trend.times}
           series={[{ label: 'Evictions', colour: 'miss', values: evictions }]}
           format={(value) => countText(Math.round(value))}
+          step={1}
           height={180}
           summary={`${countText(Math.round(evictions.at(-1) ?? 0))} now`}
         />
