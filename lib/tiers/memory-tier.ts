@@ -17,8 +17,11 @@ interface MemoryTierOptions {
 
 const ON: TierState = Object.freeze({ state: 'on' });
 const CLOSED: TierState = Object.freeze({ state: 'off', reason: 'closed' });
-/** Entries looked at between two turns of the event loop. */
-const SLICE = 2_000;
+/** Between two turns of the event loop a sweep looks at so many entries, or removes a tenth of them: less than a millisecond. */
+const SLICE_WORK = 4_000;
+const WORK_OF_REMOVAL = 10;
+/** A walk that rests at an entry cannot go on once that is used or removed. So often it is begun; the next sweep begins anew. */
+const SWEEP_ROUNDS = 3;
 /** Characters of keys and tags that are matched between two turns, at most 2 ms of work; each look costs a few as well. */
 const SLICE_CHARACTERS = 100_000;
 const CHARACTERS_PER_LOOK = 32;
@@ -132,17 +135,34 @@ export class MemoryTier implements Tier {
     const now = this.options.life.now();
     const space = this.space(lane);
     this.options.lanes.get(lane)?.eviction?.sweep();
-    const keys = [...space.values()].map((entry) => entry.key);
     let expired = 0;
-    for (let start = 0; start < keys.length; start += SLICE) {
-      for (const key of keys.slice(start, start + SLICE)) {
-        const entry = space.peek(key);
-        if (entry === undefined || entry.staleUntil > now) continue;
-        space.delete(key);
-        this.options.evicted(lane, entry, 'expired');
-        expired++;
+    const remove = (entry: MemoryEntry | undefined): void => {
+      if (entry === undefined || space.peek(entry.key) !== entry) return;
+      space.delete(entry.key);
+      this.options.evicted(lane, entry, 'expired');
+      expired++;
+    };
+    let isWhole = false;
+    for (let round = 0; round < SWEEP_ROUNDS && !isWhole; round++) {
+      let work = 0;
+      let isLost = false;
+      let last: MemoryEntry | undefined;
+      // An entry goes once the walk has gone on from it.
+      let ended: MemoryEntry | undefined;
+      for (const entry of space.fromOldest()) {
+        work += ended === undefined ? 1 : WORK_OF_REMOVAL;
+        remove(ended);
+        ended = entry.staleUntil <= now ? entry : undefined;
+        last = entry;
+        if (work < SLICE_WORK) continue;
+        work = 0;
+        const { accessCount } = entry;
+        await nextTurn();
+        isLost = entry.accessCount !== accessCount || space.peek(entry.key) !== entry;
+        if (isLost) break;
       }
-      await nextTurn();
+      isWhole = !isLost && last === space.newest;
+      remove(ended);
     }
     return { expired, evicted: 0 };
   }
@@ -283,6 +303,20 @@ export class MemorySpace {
 
   usage(): TierUsage {
     return { entries: this.entries.size, sizeBytes: this.entries.calculatedSize };
+  }
+
+  /**
+   * The entries, the least recently used first. The walk may rest while entries change, but is lost once the entry at which it
+   * rests is used or removed.
+   */
+  *fromOldest(): Iterable<MemoryEntry> {
+    for (const entry of this.entries.rvalues()) if (entry !== undefined) yield entry;
+  }
+
+  /** The most recently used entry. */
+  get newest(): MemoryEntry | undefined {
+    for (const entry of this.entries.values()) return entry;
+    return undefined;
   }
 
   /** Most recently used first. */

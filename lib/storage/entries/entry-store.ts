@@ -22,6 +22,9 @@ const MANY_WAITING_BYTES = 8 * 1024 * 1024;
 /** How long one slice of work may hold the event loop. */
 const SLICE_MS = 2;
 const SLICE_ENTRIES = 128;
+/** A slice of a sweep is shorter, because handing its removals over to LMDB takes as long again as finding them. */
+const SWEEP_MS = 0.8;
+const SWEEP_ENTRIES = 96;
 /** Enough to know what a lane keeps. */
 const MANY_ENTRIES = 65_536;
 
@@ -95,7 +98,7 @@ export class EntryStore {
   /** As `read`, by a reader that wants the value, and no bytes of the record. What it cannot read is read as by `read`. */
   readValue(lane: string, key: string, reader: RecordReader): RecordLookup {
     if (this.pending.latest(lane, key) !== undefined) return this.read(lane, key);
-    const bytes = this.tables.records.borrow(physicalKey(lane, key));
+    const bytes = this.tables.borrow(lane, physicalKey(lane, key));
     if (bytes === undefined) return undefined;
     const record = reader.read(bytes, key);
     if (record === undefined) return this.read(lane, key);
@@ -212,19 +215,39 @@ export class EntryStore {
   async sweep(lane: string): Promise<{ readonly expired: number; readonly evicted: number }> {
     const rules = this.options.lanes.get(lane);
     if (rules === undefined) return { expired: 0, evicted: await this.removeMatching(lane, () => true) };
-    let expired = 0;
-    let evicted = 0;
-    await this.change({ standsAlone: true }, (batch) => {
-      const gone = this.limits.removeExpired(batch, lane, SLICE_ENTRIES);
-      expired += gone;
-      return gone === SLICE_ENTRIES;
-    });
-    await this.change({ standsAlone: true }, (batch) => {
-      const gone = this.limits.enforce(batch, lane, rules, SLICE_ENTRIES);
-      evicted += gone;
-      return gone === SLICE_ENTRIES;
+    const expired = await this.inSweepSlices((batch, isSpent) =>
+      this.limits.removeExpired(batch, lane, SWEEP_ENTRIES, isSpent),
+    );
+    const evicted = await this.inSweepSlices((batch, isSpent) => {
+      let gone = 0;
+      while (this.limits.enforce(batch, lane, rules, 1) > 0) if (++gone === SWEEP_ENTRIES || isSpent()) break;
+      return gone;
     });
     return { expired, evicted };
+  }
+
+  /**
+   * Removes in slices, until one removes nothing, and returns how many entries went. Each slice queues up for itself: what is
+   * accepted meanwhile does not wait for the whole sweep.
+   */
+  private async inSweepSlices(remove: (batch: EntryBatch, isSpent: () => boolean) => number): Promise<number> {
+    let all = 0;
+    for (;;) {
+      // oxlint-disable-next-line no-await-in-loop -- one slice after another is the point
+      const removed = await this.sweepSlice(remove);
+      if (removed === 0) return all;
+      all += removed;
+    }
+  }
+
+  private async sweepSlice(remove: (batch: EntryBatch, isSpent: () => boolean) => number): Promise<number> {
+    const { clock } = this.options;
+    let removed = 0;
+    await this.change({ standsAlone: true }, (batch) => {
+      const until = clock.monotonic() + SWEEP_MS;
+      removed = remove(batch, () => clock.monotonic() >= until);
+    });
+    return removed;
   }
 
   /** Frees what dead readers hold, and shrinks a large file that is mostly unused. */

@@ -48,6 +48,11 @@ export class EntryTables {
     return Buffer.concat(parts);
   }
 
+  /** As `record`, without a copy: see `Table.borrow`. A record in parts comes as the reference to them. */
+  borrow(lane: string, physical: string): Buffer | undefined {
+    return this.index.mayHave(lane, physical) ? this.records.borrow(physical) : undefined;
+  }
+
   /** Whether there is something that could be read. */
   has(lane: string, physical: string): boolean {
     return this.index.mayHave(lane, physical) && this.records.get(physical) !== undefined;

@@ -179,14 +179,16 @@ export class LaneLimits {
     return eviction.enforce(count, (row, reason) => this.gone(lane, row.key, reason), limit);
   }
 
-  /** Removes at most `limit` entries that have ended, found by index. Returns how many went. */
-  removeExpired(batch: EntryBatch, lane: string, limit: number): number {
-    const keys = this.entries.expired(lane, batch.now, limit);
-    for (const key of keys) {
+  /** Removes at most `limit` entries that have ended, found by index, and one at least. Returns how many went. */
+  removeExpired(batch: EntryBatch, lane: string, limit: number, isSpent: () => boolean): number {
+    let gone = 0;
+    for (const key of this.entries.expired(lane, batch.now, limit)) {
       if (!batch.remove(lane, key)) throw new StorageFault('damaged', `lane '${lane}' has an expiry without its entry`);
       this.gone(lane, key, 'expired');
+      gone++;
+      if (isSpent()) break;
     }
-    return keys.length;
+    return gone;
   }
 }
 

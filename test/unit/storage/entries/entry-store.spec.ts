@@ -1,3 +1,4 @@
+import type { Clock } from '../../../../lib/clock/clock.js';
 import type { Keeper } from '../../../../lib/eviction/lane-eviction.js';
 import { describe, expect, it, jest } from '@jest/globals';
 import { array, assert, asyncProperty, constant, constantFrom, integer, oneof, record as shape } from 'fast-check';
@@ -457,6 +458,40 @@ describe('expiry', () => {
     expect(await store.sweep('a')).toEqual({ expired: 200, evicted: 0 });
     expect(evicted).toHaveLength(200);
     expect(store.usage('a').entries).toBe(200);
+  });
+
+  it('a sweep commits a small part at a time, and nothing else waits for all of it', async () => {
+    const { store, clock, environment } = setUp({ maxEntries: 1_000, maxBytes: 1e9 });
+    for (let index = 0; index < 900; index++) store.put('a', recordOf(`${index}`, { expiresAt: clock.now() + 1_000 }));
+    put(store, 'live');
+    await store.flush();
+    await clock.advance('5s');
+    const before = environment.commits.length;
+    let isSwept = false;
+    const sweeping = store.sweep('a').finally(() => (isSwept = true));
+    expect(await store.remove('a', 'live')).toBe(true);
+    expect(isSwept).toBe(false);
+    expect(await sweeping).toEqual({ expired: 900, evicted: 0 });
+    expect(environment.commits.length - before).toBeGreaterThan(8);
+    expect(store.isEmpty).toBe(true);
+  });
+
+  it('a sweep goes on when each slice has time for one entry alone', async () => {
+    const clock = new FakeClock();
+    let passedMs = 0;
+    const hurried: Clock = {
+      now: () => clock.now(),
+      monotonic: () => (passedMs += 5),
+      schedule: (afterMs, run) => clock.schedule(afterMs, run),
+    };
+    const { store, environment } = setUp(WIDE, { clock: hurried, now: () => clock.now() });
+    for (let index = 0; index < 5; index++) store.put('a', recordOf(`${index}`, { expiresAt: clock.now() + 1_000 }));
+    put(store, '5', '6', '7');
+    await store.flush();
+    await clock.advance('5s');
+    const over = { environment, clock: hurried, now: () => clock.now() };
+    const { store: tight } = setUp({ maxEntries: 1, maxBytes: 1e9 }, over);
+    expect(await tight.sweep('a')).toEqual({ expired: 5, evicted: 2 });
   });
 });
 
