@@ -22,23 +22,36 @@ interface StoreSupervisorOptions {
   readonly failed: (lost: readonly QueuedChange[]) => void;
 }
 
+/** How far the folder has come. Only work that is done in turn opens, empties or closes it. */
+type Phase =
+  /** This process has no folder for the tier. */
+  | { readonly is: 'unattached' }
+  /** Not open. It may hold anything. */
+  | { readonly is: 'shut'; readonly source: EnvironmentSource }
+  /** There is nothing on disk, so that nothing can be missed there. */
+  | { readonly is: 'vacant'; readonly source: EnvironmentSource }
+  /** Open, and not served from. */
+  | { readonly is: 'open'; readonly source: EnvironmentSource; readonly environment: Environment }
+  | {
+      readonly is: 'serving';
+      readonly source: EnvironmentSource;
+      readonly environment: Environment;
+      readonly store: EntryStore;
+    }
+  | { readonly is: 'closed' };
+
 /**
  * Keeps a store through failing, being emptied, coming back and being closed.
  *
  * A store of which a removal was lost is never read again: its folder is discarded before the tier serves.
  */
 export class StoreSupervisor {
-  /** What serves; `undefined` while the tier is off. */
-  store: EntryStore | undefined;
-  /** Whether there is nothing on disk, so that nothing can be missed there. */
-  isVacant = false;
-
   private readonly tierSwitch: TierSwitch;
-  private source: EnvironmentSource | undefined;
-  private environment: Environment | undefined;
+  private phase: Phase = { is: 'unattached' };
+  /** The folder missed a removal, so it must be discarded before it serves. */
   private isTainted = false;
+  /** The end of the work that is done in turn. */
   private working: Promise<unknown> = Promise.resolve();
-  private emptying: Promise<void> | undefined;
   private closing: Promise<void> | undefined;
 
   constructor(private readonly options: StoreSupervisorOptions) {
@@ -48,13 +61,23 @@ export class StoreSupervisor {
     if (options.unattached !== undefined) this.tierSwitch.startOff(options.unattached);
   }
 
+  /** What serves; `undefined` while the tier is off. */
+  get store(): EntryStore | undefined {
+    return this.phase.is === 'serving' ? this.phase.store : undefined;
+  }
+
+  /** Whether there is nothing on disk, so that nothing can be missed there. */
+  get isVacant(): boolean {
+    return this.phase.is === 'vacant';
+  }
+
   get state(): TierState {
     return this.tierSwitch.state;
   }
 
   /** Whether this process has a folder for the tier at all. */
   get isAttached(): boolean {
-    return this.source !== undefined;
+    return this.phase.is !== 'unattached';
   }
 
   /** What a change is refused with while there is no store. */
@@ -64,14 +87,14 @@ export class StoreSupervisor {
 
   /** There is no folder for now. The reason has been reported already. */
   hold(reason: TierOffReason): void {
-    if (this.closing === undefined && this.source === undefined) this.tierSwitch.hold(reason);
+    if (this.closing === undefined && !this.isAttached) this.tierSwitch.hold(reason);
   }
 
   /** Opens the folder and serves. Never rejects: a folder that cannot be opened is tried again. */
   attach(source: EnvironmentSource): Promise<void> {
     return this.inTurn(async () => {
       if (this.closing !== undefined) return;
-      this.source = source;
+      this.phase = { is: 'shut', source };
       await this.openOrTrip();
     });
   }
@@ -95,14 +118,13 @@ export class StoreSupervisor {
    * certain; the tier stays off and tries again.
    */
   empty(): Promise<void> {
-    if (this.isVacant) return Promise.resolve();
-    if (this.source === undefined) return Promise.reject(this.offFault);
+    if (this.phase.is === 'vacant') return Promise.resolve();
+    if (this.phase.is === 'unattached' || this.phase.is === 'closed') return Promise.reject(this.offFault);
     this.isTainted = true;
     this.takeOff(new StorageFault('gone', `${this.options.tier} is being emptied`));
     const { reason } = this.state;
     this.tierSwitch.pause('quarantined');
-    this.emptying ??= this.inTurn(() => this.startAfresh(reason)).finally(() => (this.emptying = undefined));
-    return this.emptying;
+    return this.inTurn(() => this.startAfresh(reason));
   }
 
   /** Drains, lets go of the folder, and stays off. Each of the two takes at most half of `withinMs`. */
@@ -112,19 +134,22 @@ export class StoreSupervisor {
   }
 
   private async closeOnce(stepMs: number): Promise<void> {
-    const { store } = this;
-    this.store = undefined;
+    const store = this.withdraw();
     this.tierSwitch.turnOff('closed', 'closed');
     if (store !== undefined) await settledWithin(this.options.clock, store.flush(), stepMs);
     store?.stop(this.offFault);
-    const closed = this.inTurn(async () => this.environment?.close());
+    const closed = this.inTurn(async () => {
+      const environment = this.environment;
+      this.phase = { is: 'closed' };
+      await environment?.close();
+    });
     await settledWithin(this.options.clock, closed, stepMs);
   }
 
-  /** What it was off for before decides whether it may serve at once. */
+  /** `before`: what it was off for when it was to be emptied decides whether it may serve at once. */
   private async startAfresh(before: TierOffReason | undefined): Promise<void> {
-    // a repair that was under way has found the folder tainted, and has started afresh
-    if (this.store !== undefined && !this.isTainted) return;
+    // What was done in turn before has emptied the folder since. It serves, or is tried again.
+    if (this.phase.is === 'vacant' || (this.phase.is === 'serving' && !this.isTainted)) return;
     this.takeOff(this.offFault);
     try {
       await this.vacate();
@@ -148,7 +173,7 @@ export class StoreSupervisor {
   }
 
   private async repair(): Promise<void> {
-    if (this.closing !== undefined || this.store !== undefined) return;
+    if (this.closing !== undefined || this.phase.is === 'serving') return;
     try {
       await this.open();
     } catch (error) {
@@ -158,30 +183,40 @@ export class StoreSupervisor {
   }
 
   private async open(): Promise<void> {
-    if (this.isTainted && !this.isVacant) await this.vacate();
-    let store = await this.openStore();
-    if (store === undefined || this.isTainted) {
+    if (this.isTainted && this.phase.is !== 'vacant') await this.vacate();
+    let opened = await this.openStore();
+    if (opened === undefined || this.isTainted) {
       await this.vacate();
-      store = await this.openStore();
+      opened = await this.openStore();
     }
-    if (store === undefined || this.isTainted) throw new StorageFault('damaged', 'cannot be read');
+    if (opened === undefined || this.isTainted) throw new StorageFault('damaged', 'cannot be read');
     if (this.closing !== undefined) return;
-    this.store = store;
-    this.options.serving?.(store);
+    this.phase = opened;
+    this.options.serving?.(opened.store);
     this.tierSwitch.turnOn();
   }
 
-  private async openStore(): Promise<EntryStore | undefined> {
-    this.environment ??= await this.openEnvironment();
-    this.isVacant = false;
-    return this.options.admit(this.environment);
+  /** Undefined when what the folder holds is not ours. */
+  private async openStore(): Promise<Extract<Phase, { readonly is: 'serving' }> | undefined> {
+    const { source, environment } = await this.openFolder();
+    const store = await this.options.admit(environment);
+    return store && { is: 'serving', source, environment, store };
   }
 
-  private async openEnvironment(): Promise<Environment> {
-    const { source } = this;
-    if (source === undefined) throw this.offFault;
+  private async openFolder(): Promise<Extract<Phase, { readonly is: 'open' }>> {
+    const { phase } = this;
+    if (phase.is === 'open') return phase;
+    if (phase.is !== 'shut' && phase.is !== 'vacant') throw this.offFault;
+    const { source } = phase;
+    const environment = await this.openEnvironment(source);
+    const open = { is: 'open', source, environment } as const;
+    this.phase = open;
+    return open;
+  }
+
+  private openEnvironment(source: EnvironmentSource): Promise<Environment> {
     const { tier, events } = this.options;
-    const isOurs = (): boolean => this.source === source;
+    const isOurs = (): boolean => 'source' in this.phase && this.phase.source === source;
     return source.open({
       fault: (kind, detail, error) => {
         if (isOurs()) this.fail(new StorageFault(kind, detail, error));
@@ -192,18 +227,30 @@ export class StoreSupervisor {
   }
 
   private async vacate(): Promise<void> {
-    const { environment, source } = this;
-    this.environment = undefined;
+    const { phase, environment } = this;
+    if (!('source' in phase)) throw this.offFault;
+    const { source } = phase;
+    this.phase = { is: 'shut', source };
     await environment?.close();
-    await source?.discard();
+    await source.discard();
     this.isTainted = false;
-    this.isVacant = true;
+    this.phase = { is: 'vacant', source };
+  }
+
+  private get environment(): Environment | undefined {
+    return 'environment' in this.phase ? this.phase.environment : undefined;
   }
 
   private takeOff(fault: StorageFault): readonly QueuedChange[] {
-    const { store } = this;
-    this.store = undefined;
-    return store?.stop(fault) ?? [];
+    return this.withdraw()?.stop(fault) ?? [];
+  }
+
+  /** The store, which serves no more. */
+  private withdraw(): EntryStore | undefined {
+    const { phase } = this;
+    if (phase.is !== 'serving') return undefined;
+    this.phase = { is: 'open', source: phase.source, environment: phase.environment };
+    return phase.store;
   }
 
   /** Opening, emptying and closing never overlap. */
