@@ -37,6 +37,11 @@ export type Verdict =
 export type MatchOptions = Pick<CallOptions, 'version' | 'schema' | 'isolation'>;
 
 const MISS: Verdict = Object.freeze({ outcome: 'miss' });
+const UNREADABLE: Verdict = Object.freeze({
+  outcome: 'unusable',
+  reason: 'version',
+  error: new Error('only another release of the library, or another Node, can read it'),
+});
 
 /**
  * When the ttl of what a tier holds ends: by itself, or by an expiry since. Undefined if it no longer counts. Everything
@@ -63,6 +68,7 @@ function judge(
   tier: GuardedTier,
   lookup: TierLookup,
 ): Verdict | Promise<Verdict> {
+  if (lookup.outcome === 'unreadable') return UNREADABLE;
   if (lookup.outcome !== 'hit') return lookup;
   const { shared, lane } = context;
   const { key, call, guard } = search;

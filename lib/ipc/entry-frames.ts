@@ -23,7 +23,7 @@ const NO_SERVER = -1;
 const ANSWER_BYTES = 13;
 const NUMBER_BYTES = 8;
 /** Each answer begins with the number of one of these. */
-const ANSWERS = ['miss', 'hit', 'off'] as const satisfies readonly FoundEntry['outcome'][];
+const ANSWERS = ['miss', 'hit', 'off', 'unreadable'] as const satisfies readonly FoundEntry['outcome'][];
 
 /**
  * `sync` asks for an answer once everything offered before is stored. `drop`: a newer value than the owner's is not offered.
@@ -51,7 +51,7 @@ export interface EntryName {
 
 /** What the owner found, in the order of the question. */
 export type FoundEntry =
-  | { readonly outcome: 'miss' | 'off' }
+  | { readonly outcome: 'miss' | 'off' | 'unreadable' }
   | { readonly outcome: 'hit'; readonly expiresAt: number; readonly bytes: Uint8Array };
 
 /** How much there is of a lane. */

@@ -39,6 +39,7 @@ export type FrameService = (body: Buffer, reply: (frame: Buffer) => void) => voi
 const KEYS_AT_ONCE = 256;
 const MISS: FoundEntry = Object.freeze({ outcome: 'miss' });
 const OFF: FoundEntry = Object.freeze({ outcome: 'off' });
+const UNREADABLE: FoundEntry = Object.freeze({ outcome: 'unreadable' });
 
 /**
  * L3 of the owner, for the other processes of the directory. It judges by the log of the directory, which it follows to the
@@ -116,6 +117,7 @@ export class EntryService {
 
   private judge(lane: string, key: string, lookup: TierLookup, how: 'read' | 'peek'): FoundEntry {
     const { l3, log } = this.options;
+    if (lookup.outcome === 'unreadable') return UNREADABLE;
     if (lookup.outcome !== 'hit') return lookup.outcome === 'off' ? OFF : MISS;
     try {
       const record = lookup.record.opened ?? decodeRecord(lookup.record.bytes);

@@ -77,6 +77,7 @@ interface Asked {
 }
 
 const MISS: TierLookup = Object.freeze({ outcome: 'miss' });
+const UNREADABLE: TierLookup = Object.freeze({ outcome: 'unreadable' });
 const IN_USE: TierLookup = Object.freeze({ outcome: 'off', reason: 'in-use' });
 const BREAKER: TierLookup = Object.freeze({ outcome: 'off', reason: 'breaker' });
 const POLICY: TierLookup = Object.freeze({ outcome: 'off', reason: 'policy' });
@@ -457,6 +458,7 @@ export class RemoteL3 implements Tier {
   }
 
   private judge(question: Question, head: FrameHead, found: FoundEntry | undefined): TierLookup {
+    if (found?.outcome === 'unreadable') return UNREADABLE;
     if (found?.outcome !== 'hit') return found?.outcome === 'off' ? IN_USE : MISS;
     const { lane, key, birth, asOf, unechoed } = question;
     const { place } = this.options.hostLog;
@@ -464,7 +466,7 @@ export class RemoteL3 implements Tier {
     if (!isOfNow) return MISS;
     if (head.position < asOf.position) return IN_USE;
     const opened = ifKnown(() => decodeRecord(Buffer.from(found.bytes)));
-    if (opened === undefined) return MISS;
+    if (opened === undefined) return UNREADABLE;
     const record = new RebornRecord(opened, birth, found.expiresAt);
     if (record.staleUntil <= this.options.life.now()) return MISS;
     if (unechoed.some((own) => names(own, { lane, key, tags: record.tags }))) return MISS;

@@ -39,6 +39,7 @@ export interface StoredTierOptions {
 }
 
 const MISS: TierLookup = { outcome: 'miss' };
+const UNREADABLE: TierLookup = { outcome: 'unreadable' };
 const OFF_BY_POLICY: TierLookup = { outcome: 'off', reason: 'policy' };
 const NOTHING: TierUsage = { entries: 0, sizeBytes: 0 };
 const CLOSE_WITHIN_MS = 4_000;
@@ -304,6 +305,7 @@ export abstract class StoredTier implements Tier {
   }
 
   private lookup(found: RecordLookup): TierLookup | Promise<TierLookup> {
+    if (found === 'unreadable') return UNREADABLE;
     return found instanceof Promise ? found.then((record) => this.judge(record)) : this.judge(found);
   }
 

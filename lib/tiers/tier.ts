@@ -24,6 +24,8 @@ export interface TierRecord {
 export type TierLookup =
   | { readonly outcome: 'hit'; readonly record: TierRecord }
   | { readonly outcome: 'miss' }
+  /** It has a record of the key that only another release of the library, or another Node, can read. */
+  | { readonly outcome: 'unreadable' }
   | { readonly outcome: 'off'; readonly reason: TierOffReason };
 
 /** Whether a tier works, and why it is off. */

@@ -1,4 +1,5 @@
-import { encodeRecord } from '../../lib/entries/record.js';
+import { type DecodedRecord, encodeRecord } from '../../lib/entries/record.js';
+import type { RecordLookup } from '../../lib/storage/entries/entry-store.js';
 import type { EventSink, LaneCacheEventMap, LaneCacheEventName } from '../../lib/events/event-map.js';
 import type { LaneRecorder } from '../../lib/events/recorder.js';
 import type { LanePolicyInput } from '../../lib/lanes/policy.js';
@@ -29,6 +30,12 @@ export class RecordingEvents implements EventSink {
     return this.tiers.map(({ state, reason }) => (reason === undefined ? state : `${state} ${reason}`));
   }
 }
+
+/** What was found, if this release and Node can read it. */
+export const readable = async (found: RecordLookup): Promise<DecodedRecord | undefined> => {
+  const record = await found;
+  return record === 'unreadable' ? undefined : record;
+};
 
 const ignore = (): void => undefined;
 

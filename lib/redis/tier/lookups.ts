@@ -7,7 +7,7 @@ import type { KeySpace } from '../keys.js';
 import { ENTRY_HEAD_BYTES, JUDGE } from '../shared-log/scripts.js';
 import { bytesOf, listOf, textsOf } from '../client/redis-client.js';
 import type { Connection } from '../client/connection.js';
-import { encodeRecord, type DecodedRecord } from '../../entries/record.js';
+import { encodeRecord, ifKnown, type DecodedRecord } from '../../entries/record.js';
 
 /** What a look-up needs to judge what it finds. */
 export interface LookUpParts {
@@ -27,6 +27,7 @@ export interface Asked {
 }
 
 const MISS: TierLookup = Object.freeze({ outcome: 'miss' });
+const UNREADABLE: TierLookup = Object.freeze({ outcome: 'unreadable' });
 export const CUT_OFF: TierLookup = Object.freeze({ outcome: 'off', reason: 'disconnected' });
 
 /** One running look-up. */
@@ -53,7 +54,8 @@ export class LookUp implements Wanted {
 
   found(entry: ServerEntry | undefined): void {
     if (entry === undefined) return this.settle(MISS);
-    const record = this.open(entry);
+    const record = ifKnown(() => this.open(entry));
+    if (record === undefined) return this.settle(UNREADABLE);
     if (!(record instanceof Promise)) return this.judge(entry, record);
     record.then((opened) => this.judge(entry, opened)).catch((error: unknown) => this.failed(error));
   }
@@ -63,18 +65,18 @@ export class LookUp implements Wanted {
     this.settle(CUT_OFF);
   }
 
-  /** Undefined if it was not sealed with our key. */
-  private open({ goneAt, record: sealed }: ServerEntry): OwnRecord | undefined | Promise<OwnRecord> {
+  /** 'foreign': it was not sealed with our key. */
+  private open({ goneAt, record: sealed }: ServerEntry): OwnRecord | 'foreign' | Promise<OwnRecord> {
     const { serverTime, packing } = this.options;
     const endsAt = serverTime.whenShows(goneAt);
     const record = packing.unpack(this.lane, sealed);
     if (record instanceof Promise) return record.then((opened) => new OwnRecord(opened, this.birth, endsAt));
-    return record && new OwnRecord(record, this.birth, endsAt);
+    return record === undefined ? 'foreign' : new OwnRecord(record, this.birth, endsAt);
   }
 
-  private judge(entry: ServerEntry, record: OwnRecord | undefined): void {
+  private judge(entry: ServerEntry, record: OwnRecord | 'foreign'): void {
     const { lane, key } = this;
-    if (record?.key !== key) return this.settle(MISS);
+    if (record === 'foreign' || record.key !== key) return this.settle(MISS);
     const named = { lane, key, tags: record.tags };
     const isNamed = this.options.applied.matches(named, entry.birth) || anyMatches(this.unheard, named);
     this.settle(isNamed ? MISS : { outcome: 'hit', record: record.found });

@@ -1,5 +1,5 @@
 import type { Compression } from '../../entries/compression.js';
-import { compressRecord, decodeRecordAsync, ifKnown, readHeader, type DecodedRecord } from '../../entries/record.js';
+import { compressRecord, decodeRecordAsync, readHeader, type DecodedRecord } from '../../entries/record.js';
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
 /** The parts of a lane's policy that its entries on the server follow. */
@@ -33,10 +33,10 @@ export class RecordEnvelope {
     return packed instanceof Uint8Array ? packed : this.seal.seal(lane, record);
   }
 
-  /** Undefined if it was not sealed with this key, or can't be read by this release or Node. Throws or rejects like opening a record. */
+  /** Undefined if it was not sealed with this key. Throws or rejects like opening a record. */
   unpack(lane: string, sealed: Buffer): DecodedRecord | Promise<DecodedRecord> | undefined {
     const record = this.seal.open(lane, sealed);
-    return record && ifKnown(() => decodeRecordAsync(record, this.lanes.get(lane)?.maxEntryBytes));
+    return record && decodeRecordAsync(record, this.lanes.get(lane)?.maxEntryBytes);
   }
 
   /** Key and tags. Undefined if they cannot be read. */

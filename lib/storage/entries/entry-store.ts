@@ -46,7 +46,8 @@ export interface EntryStoreOptions {
 }
 
 /** A promise only where a large value had to be expanded. */
-export type RecordLookup = DecodedRecord | undefined | Promise<DecodedRecord | undefined>;
+/** `unreadable`: only another release or Node can read what is stored. */
+export type RecordLookup = DecodedRecord | 'unreadable' | undefined | Promise<DecodedRecord | undefined>;
 
 /**
  * Entries of all lanes in one environment, written behind the caller, within each lane's limits. What was accepted is read
@@ -91,7 +92,7 @@ export class EntryStore {
   /** As `peek`, and notes the use. */
   read(lane: string, key: string): RecordLookup {
     const found = this.peek(lane, key);
-    if (found !== undefined) this.touch(lane, key);
+    if (found !== undefined && found !== 'unreadable') this.touch(lane, key);
     return found;
   }
 
@@ -107,8 +108,8 @@ export class EntryStore {
   }
 
   /**
-   * What is stored under the key or waits to be, verified; `undefined` for nothing, for another key of the same hash, for
-   * damage, and for what only another release or Node can read.
+   * What is stored under the key or waits to be, verified; `undefined` for nothing, for another key of the same hash, and
+   * for damage.
    */
   peek(lane: string, key: string): RecordLookup {
     try {
@@ -121,8 +122,7 @@ export class EntryStore {
         (error: unknown) => this.dropDamaged(lane, key, error),
       );
     } catch (error) {
-      // It is replaced when it is computed again.
-      return error instanceof RecordUnknown ? undefined : this.dropDamaged(lane, key, error);
+      return error instanceof RecordUnknown ? 'unreadable' : this.dropDamaged(lane, key, error);
     }
   }
 

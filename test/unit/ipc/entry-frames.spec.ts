@@ -31,7 +31,8 @@ describe('a frame of entries', () => {
 
   it('keeps what was found, in its order', () => {
     const bytes = Buffer.from('record');
-    const found = [{ outcome: 'miss' }, { outcome: 'hit', expiresAt: 12.5, bytes }, { outcome: 'off' }] as const;
+    const hit = { outcome: 'hit', expiresAt: 12.5, bytes } as const;
+    const found = [{ outcome: 'miss' }, hit, { outcome: 'off' }, { outcome: 'unreadable' }] as const;
     expect(decodeFound(encodeFound({ ...head, kind: 'found' }, found))).toEqual(found);
   });
 

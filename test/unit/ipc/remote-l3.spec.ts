@@ -213,7 +213,7 @@ describe('L3 through its owner', () => {
     expect(other.offer('standard', recordOf('a'))).toBe('off');
   });
 
-  it('misses an entry that only another release or Node can read, and goes on with the owner', async () => {
+  it('says of an entry that only another release or Node can read that it is there, and goes on with the owner', async () => {
     read('a');
     await nextTurn();
     const { bytes, expiresAt } = recordOf('a', { text: 'of another Node' });
@@ -222,7 +222,7 @@ describe('L3 through its owner', () => {
     await nextTurn();
     owner.reply();
     await nextTurn();
-    expect(outcomes).toEqual(['a miss', 'b hit']);
+    expect(outcomes).toEqual(['a unreadable', 'b hit']);
   });
 
   it('gives up what was asked of an owner that ends, and asks the next one', async () => {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { readHeader, encodeRecord } from '../../../../lib/entries/record.js';
+import { readHeader, encodeRecord, RecordUnknown } from '../../../../lib/entries/record.js';
 import { forged } from '../../../support/record-fields.js';
+import { LookUp } from '../../../../lib/redis/tier/lookups.js';
+import type { TierLookup } from '../../../../lib/tiers/tier.js';
 import { RecordEnvelope, RecordSeal } from '../../../../lib/redis/tier/record-envelope.js';
 
 const recordOf = (bytes: number): Uint8Array =>
@@ -39,9 +41,19 @@ describe('records on their way to the server', () => {
     await expect(async () => packing.unpack('small', bomb)).rejects.toThrow(/more than 100000/);
   });
 
-  it('are none if only another release or Node can read them', () => {
+  it('are unknown if only another release or Node can read them', () => {
     const unsealed = new RecordEnvelope(LANES, new RecordSeal(undefined));
-    expect(unsealed.unpack('as-is', forged(recordOf(10), 2, 9))).toBeUndefined();
+    const packed = forged(recordOf(10), 2, 9);
+    expect(() => unsealed.unpack('as-is', packed)).toThrow(RecordUnknown);
+    const found: TierLookup[] = [];
+    const parts = { packing: unsealed, position: () => 1, serverTime: { whenShows: (at: number) => at } };
+    const lookUp = new LookUp(
+      { ...parts, log: { outgoing: { unheard: [] } } } as never,
+      { lane: 'as-is', key: 'k' },
+      (lookup) => found.push(lookup),
+    );
+    lookUp.found({ birth: 1, goneAt: 2, tags: Buffer.alloc(0), record: packed });
+    expect(found).toEqual([{ outcome: 'unreadable' }]);
   });
 
   it('are not opened without the key, or for another lane', async () => {

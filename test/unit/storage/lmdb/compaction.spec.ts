@@ -6,7 +6,7 @@ import { CacheFolder } from '../../../../lib/storage/directory/cache-folders.js'
 import { EntryStore } from '../../../../lib/storage/entries/entry-store.js';
 import type { StorageFault } from '../../../../lib/storage/environment.js';
 import { RecordingReporter, StorageBench } from '../../../support/storage.js';
-import { recordOf } from '../../../support/stored-tiers.js';
+import { readable, recordOf } from '../../../support/stored-tiers.js';
 
 const MEGABYTE = 1024 * 1024;
 
@@ -93,7 +93,7 @@ describe('compacting', () => {
     const keys: string[] = [];
     for await (const { key } of store.entries('lane')) keys.push(key);
     expect(keys).toEqual(['key 0', 'key 2', 'key 3', 'key 4', 'later']);
-    expect((await store.peek('lane', 'key 3'))?.value.length).toBe(MEGABYTE);
+    expect((await readable(store.peek('lane', 'key 3')))?.value.length).toBe(MEGABYTE);
     expect(faults).toEqual([]);
   }, 30_000);
 });
