@@ -321,7 +321,8 @@ export class App implements LaneCacheApp {
     const evictionOf = (lane: string): LaneEviction | undefined => lanes.get(lane)?.eviction;
     const sharedLog = backend?.log;
     const flush = (): Promise<void> => this.tiers.l3.flush();
-    const service = new EntryService({ l3, log, hostLog, sharedLog, life, evictionOf, flush });
+    const mayStore = disk.mayStore.bind(disk);
+    const service = new EntryService({ l3, log, hostLog, sharedLog, life, mayStore, evictionOf, flush });
     await disk.shareEntries({ service, position: () => log.position, sharedLog });
   }
 

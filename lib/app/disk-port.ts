@@ -67,6 +67,8 @@ export interface Disk {
   readonly strangers: readonly Stranger[];
   /** The leases of computations among the processes of the directory. Absent without a directory. */
   readonly leases: LeaseTable | undefined;
+  /** Whether nobody has taken a turn of the key since the one with this token, as far as this process knows. */
+  mayStore(lane: string, key: string, turn: string): boolean;
   /** Keeps the records that the server has not received, when this process owns the directory. */
   readonly outbox: Outbox | undefined;
   /** Where checkpoints are, asked anew at each call: ownership may come later. */
@@ -117,6 +119,7 @@ export function noDisk(
     host: undefined,
     strangers: [],
     leases: undefined,
+    mayStore: () => true,
     outbox: undefined,
     checkpoints: () => checkpoints,
     whenFound: () => undefined,

@@ -14,7 +14,7 @@ import { RemoteL3 } from '../ipc/remote-l3.js';
 import { SharedL3 } from '../ipc/shared-l3.js';
 import { type Answer, IpcServer } from '../ipc/server.js';
 import { socketLiveness } from '../ipc/socket.js';
-import { HostLeases, TurnTable } from '../ipc/turn-table.js';
+import { HostLeases, turnNameOf, TurnTable } from '../ipc/turn-table.js';
 import {
   LaneCacheDirectory,
   OwnershipCheck,
@@ -195,6 +195,10 @@ export class SharedDirectory implements Disk {
     const { phase } = this;
     if (phase.name === 'waiting') return phase.l3;
     return phase.name === 'owner' && !this.owned.isFollowed ? phase.l3 : undefined;
+  }
+
+  mayStore(lane: string, key: string, turn: string): boolean {
+    return this.turns.mayStore(turnNameOf(lane, key), turn);
   }
 
   private get tableOrSocket(): TurnTable | string | undefined {

@@ -3,6 +3,8 @@ import type { KeepAlive } from '../clock/keep-alive.js';
 
 /** The turn of a process to compute a key. */
 export interface Turn {
+  /** Names the lease. Undefined while nobody can be asked. */
+  readonly token?: string;
   /** Whether the value may be stored: false once another process has taken the turn over. Never rejects. */
   isHeld(): Promise<boolean>;
   /** Ends the turn: the value is stored, or the computation has failed. */
@@ -108,7 +110,7 @@ class LeasedTurn implements Turn {
   constructor(
     private readonly options: LeasedTurnsOptions,
     private readonly name: string,
-    private readonly token: string,
+    readonly token: string,
     askedAt: number,
   ) {
     this.heldUntil = askedAt + TURN_LEASE_MS;

@@ -29,6 +29,8 @@ export interface StoreParams {
   readonly expiredAt: number | undefined;
   /** computed: a caller asked for it, and no tier had it. given: the app stored it, or it was renewed. */
   readonly origin: 'computed' | 'given';
+  /** The turn in which it was computed. */
+  readonly turn?: string | undefined;
 }
 
 /** Why a value is returned and not stored. */
@@ -109,7 +111,7 @@ export function store(context: LaneContext, candidate: CandidateValue, params: S
   shared.log.stored({ lane, key, tags, birth }, flight);
   const fields = { key, tags, birth, flight, storedAt, expiresAt, staleUntil, computeMs, schemaVersion: call.version };
   const entry = entryOf(context, encoded, call.refreshAhead, fields);
-  const record = recordOf(context, entry, encoded);
+  const record = recordOf(context, entry, encoded, params.turn);
   if (context.eviction !== undefined) {
     context.eviction.requested(requestedOf(entry, record?.bytes.length ?? 0), params.origin);
   }
@@ -204,7 +206,12 @@ function mayReplace(context: LaneContext, key: string, params: Pick<StoreParams,
 }
 
 /** The record of an entry for the tiers below. Undefined if they do not get it. */
-function recordOf({ shared, policy }: LaneContext, entry: MemoryEntry, encoded: EncodedValue): TierRecord | undefined {
+function recordOf(
+  { shared, policy }: LaneContext,
+  entry: MemoryEntry,
+  encoded: EncodedValue,
+  turn: string | undefined,
+): TierRecord | undefined {
   if (encoded.bytes === undefined || shared.below.length === 0 || policy.isolation === 'shared') return undefined;
   const { key, tags, birth, storedAt, expiresAt, staleUntil, computeMs, schemaVersion } = entry;
   const { appVersion } = shared;
@@ -221,5 +228,5 @@ function recordOf({ shared, policy }: LaneContext, entry: MemoryEntry, encoded: 
     schemaVersion,
     value,
   });
-  return { key, tags, birth, expiresAt: staleUntil, computeMs, bytes };
+  return { key, tags, birth, expiresAt: staleUntil, computeMs, bytes, turn };
 }

@@ -54,6 +54,13 @@ export type FoundEntry =
   | { readonly outcome: 'miss' | 'off' | 'unreadable' }
   | { readonly outcome: 'hit'; readonly expiresAt: number; readonly bytes: Uint8Array };
 
+/** What another process computed. */
+export interface Offer {
+  readonly lane: string;
+  readonly turn: string;
+  readonly record: Buffer;
+}
+
 /** How much there is of a lane. */
 export interface LaneUsage {
   readonly lane: string;
@@ -165,15 +172,16 @@ export function decodeUsage(body: Buffer): readonly LaneUsage[] {
   return lanes;
 }
 
-export function encodeOffer(head: FrameHead, lane: string, record: Uint8Array): Buffer {
-  const frame = frameOf(head, bytesOfText(lane) + record.length);
-  frame.set(record, writeText(frame, lane, HEAD_BYTES));
+/** `turn`: the lease under which the value was computed, or ''. */
+export function encodeOffer(head: FrameHead, lane: string, record: Uint8Array, turn = ''): Buffer {
+  const frame = frameOf(head, bytesOfText(lane) + bytesOfText(turn) + record.length);
+  frame.set(record, writeText(frame, turn, writeText(frame, lane, HEAD_BYTES)));
   return frame;
 }
 
-export function decodeOffer(body: Buffer): { readonly lane: string; readonly record: Buffer } {
+export function decodeOffer(body: Buffer): Offer {
   const reader = new Reader(body);
-  return { lane: reader.text(), record: reader.rest() };
+  return { lane: reader.text(), turn: reader.text(), record: reader.rest() };
 }
 
 const LENGTH_BYTES = 4;

@@ -18,6 +18,7 @@ import {
   type FoundEntry,
   type FrameHead,
   type LaneUsage,
+  type Offer,
 } from './entry-frames.js';
 
 interface EntryServiceOptions {
@@ -28,6 +29,8 @@ interface EntryServiceOptions {
   /** Absent without a server. */
   readonly sharedLog: SharedOrder | undefined;
   readonly life: LifeClock;
+  /** Whether the holder of a turn may store: no other process has taken a turn of the key since. */
+  readonly mayStore: (lane: string, key: string, turn: string) => boolean;
   /** Learns what other processes ask for and store, where a lane decides its evictions by that. */
   readonly evictionOf: (lane: string) => LaneEviction | undefined;
 }
@@ -132,14 +135,16 @@ export class EntryService {
   }
 
   /** Stores what is known to count still. Where that is not known, an older entry of the key may be there: it is removed. */
-  private accept(head: FrameHead, { lane, record: bytes }: { readonly lane: string; readonly record: Buffer }): void {
-    const { l3, log } = this.options;
+  private accept(head: FrameHead, { lane, turn, record: bytes }: Offer): void {
+    const { l3, log, mayStore } = this.options;
     const record = decodeRecord(bytes);
     const { key, tags, staleUntil, computeMs } = record;
     const standing = this.standingOf(head, { lane, key, tags });
-    this.offers[standing === 'counts' ? 'taken' : 'refused']++;
+    // What the next holder stored is newer, and stays.
+    const isStored = standing === 'counts' && (turn === '' || mayStore(lane, key, turn));
+    this.offers[isStored ? 'taken' : 'refused']++;
     if (standing === 'unknown') this.drop(lane, key);
-    if (standing !== 'counts') return;
+    if (!isStored) return;
     const birth = log.position;
     this.options.evictionOf(lane)?.requested(requestedOf(record, bytes), 'computed');
     l3.write(lane, { key, tags, birth, computeMs, expiresAt: staleUntil, bytes: encodeRecord({ ...record, birth }) });

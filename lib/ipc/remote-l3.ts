@@ -487,7 +487,7 @@ export class RemoteL3 implements Tier {
 
   private sendOffer(lane: string, record: TierRecord, asOf: LogPlace | undefined): void {
     if (asOf === undefined || !this.takesOffers) return;
-    this.offers.add(encodeOffer(this.headOf('offer', 0, asOf), lane, record.bytes));
+    this.offers.add(encodeOffer(this.headOf('offer', 0, asOf), lane, record.bytes, record.turn));
   }
 
   private askForUsage(): void {

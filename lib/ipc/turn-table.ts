@@ -13,7 +13,7 @@ interface HeldLease {
   readonly wakes: Set<() => void>;
 }
 
-/** More holders than this are not known any more as those who have lost a lease. */
+/** Of so many names the last holder is known after its lease has ended. */
 const REMEMBERED = 10_000;
 
 /**
@@ -22,8 +22,8 @@ const REMEMBERED = 10_000;
  */
 export class TurnTable {
   private readonly held = new Map<string, HeldLease>();
-  /** The tokens of leases that others have taken over, oldest first. */
-  private readonly lost = new Set<string>();
+  /** By name: the token of the last lease that has ended, the oldest first. */
+  private readonly ended = new Map<string, string>();
   private isClosed = false;
 
   constructor(private readonly clock: Clock) {}
@@ -33,7 +33,6 @@ export class TurnTable {
     const holder = this.held.get(name);
     const leftMs = holder === undefined ? 0 : holder.until - this.clock.monotonic();
     if (leftMs > 0) return leftMs;
-    if (holder !== undefined) this.lose(holder.token);
     this.grant(name, token, caller);
     // Those who wait learn of the new holder.
     for (const wake of holder?.wakes ?? []) wake();
@@ -43,15 +42,21 @@ export class TurnTable {
   /** False if another holder has taken it over. */
   extend(name: string, token: string, caller: object): boolean {
     const holder = this.held.get(name);
-    if (this.lost.has(token) || (holder !== undefined && holder.token !== token)) return false;
+    if (!this.mayStore(name, token)) return false;
     if (holder === undefined) this.grant(name, token, caller);
     else holder.until = this.clock.monotonic() + TURN_LEASE_MS;
     return true;
   }
 
+  /** False if another holder has had a lease on the name since. One that an earlier owner has granted counts as older. */
+  mayStore(name: string, token: string): boolean {
+    const last = this.held.get(name)?.token ?? this.ended.get(name) ?? token;
+    return last === token;
+  }
+
   release(name: string, token: string): void {
     const holder = this.held.get(name);
-    if (!this.lost.delete(token) && holder?.token === token) this.end(name, holder);
+    if (holder?.token === token) this.end(name, holder);
   }
 
   /** Resolves when the present lease ends, at once if there is none. */
@@ -86,19 +91,20 @@ export class TurnTable {
     this.held.set(name, { token, caller, until: this.clock.monotonic() + TURN_LEASE_MS, wakes: new Set() });
   }
 
-  private end(name: string, { wakes }: HeldLease): void {
+  private end(name: string, { token, wakes }: HeldLease): void {
     this.held.delete(name);
+    this.ended.delete(name);
+    this.ended.set(name, token);
+    const [oldest] = this.ended.keys();
+    if (this.ended.size > REMEMBERED && oldest !== undefined) this.ended.delete(oldest);
     for (const wake of wakes) wake();
-  }
-
-  private lose(token: string): void {
-    this.lost.add(token);
-    const [oldest] = this.lost;
-    if (this.lost.size > REMEMBERED && oldest !== undefined) this.lost.delete(oldest);
   }
 }
 
 const callName = (call: 'take' | 'extend' | 'release' | 'whenEnded'): string => `turns.${call}`;
+
+/** The name of the lease on the computation of a key. */
+export const turnNameOf = (lane: string, key: string): string => JSON.stringify([lane, key]);
 
 interface HostLeasesOptions {
   readonly clock: Clock;
@@ -120,7 +126,7 @@ export class HostLeases implements LeaseTable {
   constructor(private readonly options: HostLeasesOptions) {}
 
   nameOf(lane: string, key: string): string {
-    return JSON.stringify([lane, key]);
+    return turnNameOf(lane, key);
   }
 
   async take(name: string, token: string): Promise<'taken' | number> {

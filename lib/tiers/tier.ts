@@ -18,6 +18,8 @@ export interface TierRecord {
   readonly bytes: Uint8Array;
   /** The bytes opened and verified, where the tier had to do that anyway. */
   readonly opened?: DecodedRecord;
+  /** The turn in which the value was computed, where processes take turns. */
+  readonly turn?: string | undefined;
 }
 
 /** What a tier answers when it is asked for a key. */

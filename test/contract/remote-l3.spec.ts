@@ -3,7 +3,8 @@ import { createLaneCache, type LaneCacheApp } from '../../lib/app/cache-app.js';
 import { join } from 'node:path';
 import { systemClock } from '../../lib/clock/clock.js';
 import { IpcConnection } from '../../lib/ipc/client.js';
-import { encodeHead, encodeOffer } from '../../lib/ipc/entry-frames.js';
+import { decodeHead, encodeHead, encodeOffer, type FrameHead } from '../../lib/ipc/entry-frames.js';
+import { turnNameOf } from '../../lib/ipc/turn-table.js';
 import { encodeRecord } from '../../lib/entries/record.js';
 import { tierContract } from '../../lib/testing/tier-contract.js';
 import { FoundRecord, type Tier, type TierLookup, type TierRecord } from '../../lib/tiers/tier.js';
@@ -146,6 +147,38 @@ describe('a process beside the owner of L3', () => {
     expect(owner.metrics.report().host?.offers).toEqual({ taken: taken + 1, refused: refused + 1 });
     // It may have been newer than what the owner had.
     expect(await owner.tiers.l3.read('standard', 'offered')).toEqual({ outcome: 'miss' });
+  });
+
+  it('is refused by the owner what it computed in a turn, once another one has had the next turn', async () => {
+    const connection = await IpcConnection.open(join(directory, 'claims', 'owner.sock'), systemClock, 5_000);
+    const name = turnNameOf('standard', 'in turn');
+    const unknown = { id: 1, generation: 'ab'.repeat(16), position: 0, time: 0, server: undefined };
+    const head = await new Promise<FrameHead>((resolve) => {
+      connection.onEntryFrame((body) => resolve(decodeHead(body)));
+      connection.sendEntryFrame(encodeHead({ ...unknown, kind: 'sync' }));
+    });
+    const offer = async (turn: string): Promise<string> => {
+      const stored = new Promise<void>((resolve) => connection.onEntryFrame(() => resolve()));
+      const { bytes } = recordOf('in turn', { value: Buffer.from(`of ${turn}`) });
+      connection.sendEntryFrame(encodeOffer({ ...head, kind: 'offer' }, 'standard', bytes, turn));
+      connection.sendEntryFrame(encodeHead({ ...head, kind: 'sync' }));
+      await stored;
+      const found = await owner.tiers.l3.read('standard', 'in turn');
+      return found.outcome === 'hit' ? Buffer.from(found.record.opened?.value ?? []).toString() : found.outcome;
+    };
+    await connection.call('turns.take', name, 'first');
+    expect(await offer('first')).toBe('of first');
+    await connection.call('turns.release', name, 'first');
+    expect(await offer('first')).toBe('of first');
+    await connection.call('turns.take', name, 'second');
+    const { refused = 0 } = owner.metrics.report().host?.offers ?? {};
+    expect(await offer('first')).toBe('of first');
+    expect(await offer('second')).toBe('of second');
+    await connection.call('turns.release', name, 'second');
+    // Also a holder of whom an earlier owner knew, after a turn of this one.
+    for (const turn of ['first', 'of an earlier owner']) expect(await offer(turn)).toBe('of second');
+    expect(owner.metrics.report().host?.offers.refused).toBe(refused + 3);
+    connection.close();
   });
 
   it('leaves no older value at the owner where it cannot offer a newer one', async () => {

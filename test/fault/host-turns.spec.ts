@@ -8,13 +8,26 @@ import { StorageBench } from '../support/storage.js';
  */
 const WORKER = `
 import { createInterface } from 'node:readline';
-import { CacheManager } from './lib/app/cache-app.js';
+import { createLaneCache } from './lib/app/cache-app.js';
+import { LaneAwareCacheStrategy } from './lib/lanes/strategy.js';
+/** Stops the process after it has found that it still has the turn, and before it stores the value. */
+class Stopping extends LaneAwareCacheStrategy {
+  shouldCache({ key }) {
+    if (key === 'late' && isToStop) {
+      console.log('stops');
+      process.kill(process.pid, 'SIGSTOP');
+    }
+    return true;
+  }
+}
+let isToStop = false;
 const [directory] = process.argv.slice(2);
-const cache = await CacheManager.fromSettings({
-  directory, logger: false, storage: { minFreeBytes: 0 }, lanes: { standard: { ttl: '1h', l4: { coalesce: 'host' } } },
+const app = await createLaneCache({
+  directory, logger: false, storage: { minFreeBytes: 0 }, lanes: { standard: { ttl: '1h', l4: { coalesce: 'host' }, strategy: new Stopping() } },
 });
+const cache = app.manager();
 cache.events.on('refuse', ({ key, reason }) => console.log('refused ' + key + ' ' + reason));
-console.log(cache.getMetrics().host?.role ?? 'none');
+console.log(app.metrics.report().host?.role ?? 'none');
 const ask = (key, ms) => cache.getOrSet(key, async () => {
   console.log('computing ' + key);
   await new Promise((resolve) => setTimeout(resolve, ms));
@@ -33,6 +46,8 @@ const circle = (outer, inner) => cache.getOrSet(outer, async () => {
   return outer + ' of ' + await cache.getOrSet(inner, () => circle(outer, inner), { hardTimeout: '2s' });
 }, { hardTimeout: '2s' });
 const work = async ([what, ...rest]) => {
+  if (what === 'stop') isToStop = true;
+  if (what === 'offers') return JSON.stringify(app.metrics.report().host.offers);
   if (what === 'warm') return JSON.stringify(await cache.warm(rest, async (key) => (console.log('computing ' + key), key)));
   if (what === 'circle') return circle(...rest).then(() => 'value', ({ code }) => code);
   if (what === 'many') return many(rest[0].split(','), Number(rest[1]));
@@ -43,7 +58,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (line === 'go on') release();
   else work(line.split(' ')).then((answer) => console.log('got ' + answer));
 }
-await cache.close();
+await app.close();
 process.exit();
 `;
 
@@ -157,6 +172,28 @@ describe("processes of one directory with coalesce: 'host'", () => {
       child.say('stopped 50');
       expect(await answerOf(child)).toEqual({ computing: [], refused: [], got: answers[0]?.got });
     }
+  }, 60_000);
+
+  it('refuse the value of one that was stopped after it had found that it still has the turn', async () => {
+    const [holder, second, third] = others;
+    const refused = async (): Promise<number> => {
+      owner.say('offers');
+      return JSON.parse((await answerOf(owner)).got).refused;
+    };
+    const before = await refused();
+    holder.say('stop 0');
+    await answerOf(holder);
+    holder.say('late 10');
+    expect([await holder.line(), await holder.line()]).toEqual(['computing late', 'stops']);
+    second.say('late 50');
+    const next = await answerOf(second);
+    expect(next.computing).toEqual(['late']);
+    holder.signal('SIGCONT');
+    await answerOf(holder);
+    while ((await refused()) === before) await new Promise((turn) => setImmediate(turn));
+    // It has not been in memory there.
+    third.say('late 50');
+    expect(await answerOf(third)).toEqual({ computing: [], refused: [], got: next.got });
   }, 60_000);
 
   it('end a circle of keys across two of them', async () => {

@@ -9,7 +9,7 @@ import { MemorySource } from '../support/memory-environment.js';
 import { RecordingEvents, recordOf, tierSetting } from '../support/stored-tiers.js';
 
 const afterMicrotasks = async (count: number): Promise<void> => {
-  for (let n = 0; n < count; n++) await undefined;
+  for (let n = 0; n < count; n++) await Promise.resolve();
 };
 
 const setUp = async () => {

@@ -460,7 +460,8 @@ function storeOrRefuse(context: LaneContext, older: OlderValues, ended: EndedFli
   const refused = counts ? (isPartitioned(context) ? PARTITIONED : refusal) : INVALIDATED;
   const origin = flight.purpose === 'request' ? 'computed' : 'given';
   if (refused === undefined) {
-    store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt, origin });
+    const turn = flight.turn?.token;
+    store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt, origin, turn });
   } else {
     // What the process stores that has the turn now is not older. Before the refusal, because a listener may store another value.
     if (refused !== TURN_LOST && !guard.isSuperseded && mayHaveOlder(context, flight, guard)) older.remove(key);

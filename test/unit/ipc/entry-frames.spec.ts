@@ -38,7 +38,13 @@ describe('a frame of entries', () => {
 
   it('keeps an offer', () => {
     const record = Buffer.from('record');
-    expect(decodeOffer(encodeOffer({ ...head, kind: 'offer' }, 'docs', record))).toEqual({ lane: 'docs', record });
+    expect(decodeOffer(encodeOffer({ ...head, kind: 'offer' }, 'docs', record))).toEqual({
+      lane: 'docs',
+      turn: '',
+      record,
+    });
+    const inTurn = encodeOffer({ ...head, kind: 'offer' }, 'docs', record, 'token');
+    expect(decodeOffer(inTurn)).toEqual({ lane: 'docs', turn: 'token', record });
   });
 
   it('is refused when it is cut anywhere, or of an unknown kind', () => {
