@@ -234,7 +234,8 @@ export class MemorySpace {
     this.entries = new LRUCache({
       max: options.maxEntries,
       maxSize: options.maxBytes,
-      dispose: (entry, key, reason) => {
+      // Only then is the cache in order again: a listener of the event may remove entries of this lane.
+      disposeAfter: (entry, key, reason) => {
         if (reason !== 'evict') return;
         options.keeper?.evicted(key);
         options.evicted(entry, this.crowded);

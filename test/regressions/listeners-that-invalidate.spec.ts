@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import type { CacheManager } from '../../lib/index.js';
+import { type CacheManager, LaneAwareCacheStrategy } from '../../lib/index.js';
 import { Caches } from '../support/caches.js';
 
 type Read = (cache: CacheManager) => Promise<unknown>;
@@ -9,6 +9,12 @@ const READS: readonly (readonly [string, Read])[] = [
   ['getOrSet', (cache) => cache.getOrSet('key', () => 'new')],
   ['getMany', async (cache) => (await cache.getMany(['key'])).get('key')],
   ['getOrSetMany', async (cache) => (await cache.getOrSetMany(['key'], () => new Map([['key', 'new']]))).get('key')],
+];
+
+const STORES: readonly ((cache: CacheManager, key: string) => Promise<unknown>)[] = [
+  (cache, key) => cache.getOrSet(key, () => 'old'),
+  (cache, key) => cache.set(key, 'old'),
+  (cache, key) => cache.setMany([[key, 'old']]),
 ];
 
 describe('a listener that invalidates the key of its event', () => {
@@ -45,5 +51,27 @@ describe('a listener that invalidates the key of its event', () => {
     await Promise.all(removals);
     expect(reasons).toEqual(['disk-full']);
     expect(await cache.get('key')).toBeUndefined();
+  });
+
+  // the event came while memory took the entry: it took it after its invalidation, and lost the order of the others
+  it.each([
+    ['exact LRU', { eviction: 'lru' }],
+    ['a policy', { eviction: 'adaptive' }],
+    ['a strategy', { strategy: new LaneAwareCacheStrategy() }],
+  ] as const)('removes what another entry makes room for, in a lane with %s', async (_name, eviction) => {
+    const lanes = { standard: { ...eviction, l1: { maxEntries: 2 } } };
+    for (const store of STORES) {
+      const cache = await caches.open({ lanes });
+      const removals: Promise<unknown>[] = [];
+      let evicted = 0;
+      cache.events.on('evict', () => {
+        evicted++;
+        for (const key of ['a', 'b', 'c']) removals.push(cache.invalidate(key));
+      });
+      for (const key of ['a', 'b', 'c']) await store(cache, key);
+      await Promise.all(removals);
+      expect(evicted).toBe(1);
+      expect([...(await cache.getMany(['a', 'b', 'c'])).keys()]).toEqual([]);
+    }
   });
 });
