@@ -1,3 +1,4 @@
+import type { Clock } from '../clock/clock.js';
 import type { LaneMetrics } from '../events/lane-metrics.js';
 import { TIER_NAMES } from '../entries/tier-name.js';
 import type { Finding } from '../errors/finding.js';
@@ -35,14 +36,22 @@ export async function top(context: CommandContext, everyMs: number): Promise<voi
         if (context.isJson) terminal.out(JSON.stringify(watch.state));
         else screen.draw(watch.text(terminal));
         if (access.kind === 'stored') return;
-        isEnded = await Promise.race([
-          screen.ended.then(() => true),
-          new Promise<boolean>((resolve) => clock.schedule(everyMs, () => resolve(false), 'awaited')),
-        ]);
+        isEnded = await endsWithin(screen.ended, clock, everyMs);
       }
     } finally {
       screen.close();
     }
+  });
+}
+
+/** Whether `ended` resolves within `ms`. No timer is left then, which would keep the process running. */
+function endsWithin(ended: Promise<void>, clock: Clock, ms: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const cancel = clock.schedule(ms, () => resolve(false), 'awaited');
+    void ended.then(() => {
+      cancel();
+      resolve(true);
+    });
   });
 }
 

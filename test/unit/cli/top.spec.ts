@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { CacheManager } from '../../../lib/app/cache-app.js';
 import { sparkText } from '../../../lib/cli/top.js';
 import { runCli } from '../../support/fake-terminal.js';
@@ -35,6 +35,15 @@ describe('what the terminal shows of a running app', () => {
       expect(frames[2]).toMatch(/[▁█]{2}/);
     },
   );
+
+  it('leaves no timer, which would keep the process running, when it is interrupted', async () => {
+    const [started, cleared] = [jest.spyOn(globalThis, 'setTimeout'), jest.spyOn(globalThis, 'clearTimeout')];
+    const { exitCode } = await runCli(['top', '--every', '1h', '--directory', directory], { isInteractive: true });
+    const looks = started.mock.results.filter((_, at) => started.mock.calls[at]?.[1] === 3_600_000);
+    const left = looks.filter(({ value }) => !cleared.mock.calls.some(([timer]) => timer === value));
+    jest.restoreAllMocks();
+    expect([exitCode, looks.length, left.length]).toEqual([0, 1, 0]);
+  });
 
   it('fits into a narrow terminal', async () => {
     const { out } = await runCli(['top', '--directory', directory], { isInteractive: true, columns: 60 });
