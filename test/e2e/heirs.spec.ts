@@ -26,6 +26,8 @@ describe('a process beside the owner of a directory', () => {
     }
     await closing;
     await heir.flush();
+    // As the owner the third reads L3 itself, and waits for no other process.
+    await heir.close();
     const third = await caches.open({ directory });
     const found = await third.getMany(keys);
     expect([...found.keys()]).toEqual(keys);
@@ -47,6 +49,7 @@ describe('a process beside the owner of a directory', () => {
     const taken = until(next, 'taken-over');
     await owner.close();
     await taken;
+    await next.close();
     const third = await caches.open({ directory });
     expect(await third.get('late')).toBe(3);
   });
