@@ -20,6 +20,9 @@ export class BootChecks {
   /** The first class found for each method that stores under a template. A mixin declares its method for each class anew. */
   private readonly stores = new Map<string, ClassReference>();
 
+  /** The instances of each class that factories and values gave, with their tokens. */
+  private readonly given = new Map<ClassReference, Map<object, string>>();
+
   constructor(private readonly manager: LaneManager) {}
 
   /** Throws UnknownLaneError or DECORATOR_INVALID; warns of templates that do not fit their method. */
@@ -34,6 +37,19 @@ export class BootChecks {
       this.checkInherited(type, method);
       for (const template of method.templates) this.checkTemplate(method, template);
     }
+  }
+
+  /** Warns of a class with several instances from factories or values: they may differ, and their default keys do not. */
+  checkGiven(type: ClassReference, instance: object, { name, token }: Provided): void {
+    const instances = this.given.get(type) ?? new Map<object, string>();
+    this.given.set(type, instances.set(instance, instances.get(instance) ?? String(name ?? token)));
+    const shared = decoratedMethods(type.prototype).find(({ cached }) => cached?.prefixFor !== undefined);
+    if (instances.size !== 2 || shared === undefined) return;
+    const label = siteLabel(shared.site);
+    this.manager.warnOnce(
+      `instances ${label}`,
+      `${label}: the app has several instances of ${type.name} (${[...instances.values()].join(', ')}), which share entries. If their results differ, name the instance in the key: key(…) { return \`\${this.…}:…\`; }. If they do not, give a key without it.`,
+    );
   }
 
   private checkLane({ site, lane }: DecoratedMethod): void {

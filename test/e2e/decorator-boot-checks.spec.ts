@@ -61,6 +61,30 @@ describe('at boot', () => {
     expect(error).toBeUndefined();
   });
 
+  it('several instances of a class from factories cause a warning that names them', async () => {
+    const [Twice, Once, Keyed, Alias] = [
+      named('Twice'),
+      named('Once'),
+      named('Keyed', { key: (id) => `keyed:${id}` }),
+      named('Alias'),
+    ];
+    const { error, manager } = await boot({
+      providers: [
+        { provide: 'orders', useFactory: () => new Twice() },
+        { provide: 'users', useValue: new Twice() },
+        { provide: 'third', useFactory: () => new Twice() },
+        Once,
+        { provide: 'once', useFactory: () => new Once() },
+        { provide: 'keyed', useFactory: () => new Keyed() },
+        { provide: 'keyed again', useFactory: () => new Keyed() },
+        { provide: 'alias', useFactory: () => new Alias() },
+        { provide: 'same', useExisting: 'alias' },
+      ],
+    });
+    expect(error).toBeUndefined();
+    expect(manager.warnings).toEqual([expect.stringMatching(/^@Cached on Twice\.load: .*\(orders, users\).*this/)]);
+  });
+
   it('classes with keys of their own may share a name', async () => {
     const First = named('Docs', { key: 'a:{0}' });
     const Second = named('Docs', { key: 'b:{0}' });
