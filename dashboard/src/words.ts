@@ -49,6 +49,11 @@ const TITLES: Readonly<Record<string, string>> = {
   NETWORK_FILE_SYSTEM: 'The directory is on a network',
   DISK_SPACE: 'The disk is nearly full',
   QUARANTINE: 'Damaged files were set aside',
+  EVICTION: 'Another eviction saves more time',
+  COLLABORATOR_FAILS: 'Code of the app fails',
+  DIRECTORY_UNSUITABLE: 'The directory cannot hold a cache',
+  FORMAT: 'The files are of another release',
+  OWNER_SILENT: 'The owner of the directory does not answer',
 };
 
 export const titleOf = (code: string): string => TITLES[code] ?? code.toLowerCase().replaceAll('_', ' ');

@@ -12,7 +12,7 @@ import { LANE_CACHE } from '../lanes/policy.js';
 import { completed } from './stand-in.js';
 import { BootChecks, type Provided } from './boot-checks.js';
 import { setManager, INJECTED, type Managed } from './method-wrapper.js';
-import { type ClassReference, decoratedMethods, hasDecoratedMethods } from './method-registry.js';
+import { decoratedMethods, hasDecoratedMethods } from './method-registry.js';
 import { WarmUp } from './warm-up.js';
 
 /**
@@ -61,7 +61,7 @@ export class DecoratorExplorer implements OnModuleInit, OnApplicationBootstrap, 
       const type = provided.isNotMetatype ? made[0]?.constructor : provided.metatype;
       if (type !== undefined && type !== null) checks.check(type, provided);
       for (const instance of made) {
-        if (provided.isNotMetatype) checks.checkGiven(instance.constructor as ClassReference, instance, provided);
+        if (provided.isNotMetatype) checks.checkGiven(instance.constructor, instance, provided);
         if (instance[INJECTED] === undefined) setManager(instance, this.manager);
         if (provided.isDependencyTreeStatic()) {
           for (const method of decoratedMethods(Object.getPrototypeOf(instance))) this.warmUp.add(method, instance);
