@@ -43,6 +43,12 @@ describe('computations that are given up at their hardTimeout', () => {
     expect(cache.getMetrics().abandoned).toBe(8);
   });
 
+  it('count as the misses of those who asked', async () => {
+    await giveUp(2, () => Promise.all([1, 2, 3].map(() => cache.getOrSet('k', deaf, OPTIONS))));
+    const { requests, misses, joined } = cache.getMetrics();
+    expect({ requests, misses, joined }).toEqual({ requests: 6, misses: 6, joined: 4 });
+  });
+
   it('are at most 8 of a key: the next callers are refused at once, with what happened, and nothing is started', async () => {
     await giveUp(8);
     for (const options of [OPTIONS, {}, { forceFresh: true }]) {
