@@ -1,4 +1,4 @@
-import { CostRange } from './cost-range.js';
+import { CostRange, isMeasured } from './cost-range.js';
 import { FrequencySketch, HIGHEST_COUNT } from './frequency-sketch.js';
 import { Scores } from './scores.js';
 import {
@@ -308,14 +308,14 @@ export class AdaptivePolicy {
   }
 
   private worthOf({ sizeBytes, computeMs }: UnknownEntry, hash: number): number {
-    const cost = computeMs > 0 ? this.costs.within(computeMs) : this.costs.mean;
+    const cost = isMeasured(computeMs) ? this.costs.within(computeMs) : this.costs.mean;
     return ((this.sketch.estimate(hash) + LEAST_FREQUENCY) * cost) / shareOf(sizeBytes, this.capacity);
   }
 
   /** The mean of its compute times, each within the lane's range. */
   private learnCost(slot: Slot, computeMs: number): void {
     const computed = this.slots.computations[slot] ?? 0;
-    if (computeMs <= 0) {
+    if (!isMeasured(computeMs)) {
       if (computed === 0) this.slots.costs[slot] = this.costs.mean;
       return;
     }

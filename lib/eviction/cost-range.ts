@@ -12,6 +12,12 @@ const AVERAGED = 1_000;
 /** With fewer costs than this nothing is clamped to the top. */
 const FEWEST = 100;
 
+/** Milliseconds, 300 years: no clock has measured more. */
+const MOST_COST = 1e13;
+
+/** Whether it is a compute time. 0 is none, and a sum in which others are is worth nothing. */
+export const isMeasured = (computeMs: number): boolean => computeMs > 0 && computeMs < MOST_COST;
+
 /** How far beyond the percentiles a compute time may lie: without slack the rare dear entries that matter most lose worth. */
 const SLACK = 4;
 

@@ -218,6 +218,17 @@ describe('the adaptive policy', () => {
     expect(run(60_000) / run(10)).toBeLessThan(1.03);
   });
 
+  it.each([Infinity, NaN, -Infinity, -5, Number.MAX_VALUE])('goes on after a compute time of %d', (wrong) => {
+    const lane = new Lane({ maxEntries: 10, maxBytes: 1_000 });
+    for (let n = 0; n < 40; n++) lane.ask(`k${n % 20}`, 10, n % 7 === 0 ? wrong : 1);
+    for (let round = 0; round < 50; round++) {
+      for (let n = 0; n < 5; n++) lane.ask(`dear${n}`, 10, 100);
+      for (let n = 0; n < 10; n++) lane.ask(`once${round}-${n}`, 10, 1);
+    }
+    expect(Object.values(lane.policy.savedShares).every((share) => share >= 0 && share <= 100)).toBe(true);
+    expect([0, 1, 2, 3, 4].filter((n) => lane.sizes.has(`dear${n}`))).toHaveLength(5);
+  });
+
   it('counts an entry that the lane holds and that was computed all the same as lost for the shadows too', () => {
     const policy = new AdaptivePolicy({ maxEntries: 10, maxBytes: 10_000 }, () => 0);
     const entry = { key: 'key', sizeBytes: 10, computeMs: 10, expiresAt: Infinity };
