@@ -103,9 +103,9 @@ async function runOfEachCall() {
   return runs.map(({ name, scripts }) => ({ name, ...countOf(scripts) }));
 }
 
-/** Waits until the background work of an app has ended. */
+/** Waits until the background work of an app has ended. The app looks at its log every 250 ms: the calls come in between. */
 function quiet() {
-  return new Promise((resolve) => setTimeout(resolve, 200));
+  return new Promise((resolve) => setTimeout(resolve, 300));
 }
 
 function countOf(scripts) {

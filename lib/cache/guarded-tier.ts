@@ -86,7 +86,7 @@ export class GuardedTier {
     reader?: RecordReader,
   ): TierLookup | Promise<TierLookup> {
     if (this.isHeld) return HELD;
-    if (this.isCoolingDown()) return FAILED;
+    if (this.hasFailed && this.isCoolingDown()) return FAILED;
     const { tier } = this;
     try {
       const lookup =
@@ -127,7 +127,7 @@ export class GuardedTier {
   /** Why the tier had no room for the record. Undefined if it took it, or may go without it. */
   write(lane: string, record: TierRecord): 'backlog' | 'disk-full' | undefined {
     try {
-      if (this.isCoolingDown()) {
+      if (this.hasFailed && this.isCoolingDown()) {
         this.tier.supersede?.(lane, record.key);
         return undefined;
       }
@@ -188,7 +188,7 @@ export class GuardedTier {
   }
 
   private isCoolingDown(): boolean {
-    return this.hasFailed && this.options.clock.monotonic() < this.cooldownUntil;
+    return this.options.clock.monotonic() < this.cooldownUntil;
   }
 
   private worked(answer: TierLookup): TierLookup {

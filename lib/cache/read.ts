@@ -107,7 +107,7 @@ export function whenReady(
   keys: string | readonly string[],
   call: CallOptions,
 ): Promise<unknown> | undefined {
-  if (!isLagging(context)) return whenJudged(context, keys, call);
+  if (!isLagging(context)) return call.schema === undefined ? undefined : whenJudged(context, keys, call);
   return whenCaughtUp(context).then(() => whenJudged(context, keys, call));
 }
 

@@ -211,6 +211,10 @@ export class TierSearch {
       if (lookup instanceof Promise) {
         return lookup.then((answer) => this.goOn(this.takes(tier, answer, trace), index + 1, trace));
       }
+      if (lookup.outcome === 'miss' && trace === undefined) {
+        this.missed.push(tier.name);
+        continue;
+      }
       const taken = this.takes(tier, lookup, trace);
       if (typeof taken !== 'boolean') return taken.then((ends) => this.goOn(ends, index + 1, trace));
       if (taken) break;

@@ -14,6 +14,8 @@ interface Pending<T> {
 /** So many committed patterns are remembered for the flights that were open when they came. */
 const RECENT_PATTERNS = 64;
 
+const NO_GUARDS: readonly InvalidationGuard[] = Object.freeze([]);
+
 /** The log of one lane: its open flights, pending removals, patterns and last clear. */
 export class LaneLog {
   clearAt = 0;
@@ -58,14 +60,15 @@ export class LaneLog {
 
   close(guard: InvalidationGuard): void {
     const { key } = guard.subject;
-    const left = (this.guards.get(key) ?? []).filter((other) => other !== guard);
-    if (left.length > 0) this.guards.set(key, left);
-    else this.guards.delete(key);
+    const open = this.guards.get(key) ?? NO_GUARDS;
+    const left = open.length > 1 ? open.filter((other) => other !== guard) : open;
+    if (left !== open) this.guards.set(key, left);
+    else if (open[0] === guard) this.guards.delete(key);
     if (this.recentPatterns.length > 0) this.forgetPatterns();
   }
 
   guardsOf(key: string): readonly InvalidationGuard[] {
-    return this.guards.get(key) ?? [];
+    return this.guards.get(key) ?? NO_GUARDS;
   }
 
   removeKey(key: string, position: number): PendingRemoval {

@@ -10,8 +10,8 @@ import type { EntryBatch } from '../storage/entries/entry-batch.js';
 import { type EntryPlace, EntryStore, type RecordLookup } from '../storage/entries/entry-store.js';
 import type { QueuedChange } from '../storage/entries/write-queue.js';
 import { StorageFault, type Environment } from '../storage/environment.js';
-import { type EntryRow, SessionIndex } from '../storage/entries/entry-index.js';
-import type { LaneRules } from '../storage/entries/entry-tables.js';
+import { SessionIndex } from '../storage/entries/session-index.js';
+import type { EntryRow, LaneRules } from '../storage/entries/entry-tables.js';
 import { type EnvironmentSource, StoreSupervisor } from './store-supervisor.js';
 import {
   FoundRecord,
@@ -57,7 +57,8 @@ const RANKS = { l2: 2, l3: 3 } as const;
 export abstract class StoredTier implements Tier {
   protected readonly supervisor: StoreSupervisor;
   private readonly rules: Map<string, LaneRules>;
-  private readonly superseded = new SupersededEntries();
+  /** Made with the first of them. */
+  private superseded: SupersededEntries | undefined;
 
   constructor(
     readonly name: 'l2' | 'l3',
@@ -81,7 +82,7 @@ export abstract class StoredTier implements Tier {
       failed,
       admit: (environment) => this.admit(environment),
       serving: (store) => {
-        this.superseded.removeFrom(store);
+        this.superseded?.removeFrom(store);
         this.beginEvictions(store);
         this.serving();
       },
@@ -112,7 +113,7 @@ export abstract class StoredTier implements Tier {
   read(lane: string, key: string): TierLookup | Promise<TierLookup> {
     const { store } = this.supervisor;
     if (store === undefined || !this.rules.has(lane)) return this.off(lane);
-    return this.superseded.has(lane, key) ? MISS : this.lookup(store.read(lane, key));
+    return this.superseded?.has(lane, key) === true ? MISS : this.lookup(store.read(lane, key));
   }
 
   readValue(lane: string, key: string, reader: RecordReader): TierLookup | Promise<TierLookup> {
@@ -124,12 +125,17 @@ export abstract class StoredTier implements Tier {
   peek(lane: string, key: string): TierLookup | Promise<TierLookup> {
     const { store } = this.supervisor;
     if (store === undefined || !this.rules.has(lane)) return this.off(lane);
-    return this.superseded.has(lane, key) ? MISS : this.lookup(store.peek(lane, key));
+    return this.superseded?.has(lane, key) === true ? MISS : this.lookup(store.peek(lane, key));
   }
 
-  /** Accepts the record without waiting for the disk, or returns why not. */
-  offer(lane: string, record: TierRecord): Offered {
-    return this.put(lane, record);
+  /** Accepts the record without waiting for the disk, or returns why not. `settled` is called when it is written or given up. */
+  offer(lane: string, record: TierRecord, settled?: (fault: StorageFault | undefined) => void): Offered {
+    if (!this.rules.has(lane)) return 'off';
+    const { store } = this.supervisor;
+    const answer = store?.put(lane, record, settled) ?? (this.state.reason === 'disk-full' ? 'disk-full' : 'off');
+    if (answer === 'queued') this.superseded?.forget(lane, record.key);
+    else this.supersede(lane, record.key);
+    return answer;
   }
 
   whenRoom(): Promise<void> | undefined {
@@ -141,14 +147,17 @@ export abstract class StoredTier implements Tier {
     const { store, isAttached, isVacant } = this.supervisor;
     // A removal that is lost taints the folder, so that it is emptied.
     if (store !== undefined) store.remove(lane, key).catch(() => undefined);
-    else if (isAttached && !isVacant && !this.superseded.add(lane, key)) this.supervisor.miss();
+    else if (isAttached && !isVacant) {
+      this.superseded ??= new SupersededEntries();
+      if (!this.superseded.add(lane, key)) this.supervisor.miss();
+    }
   }
 
   /** Rejects with `StorageFault` when the record was given up; resolves at once when the tier is off or has too much waiting. */
   write(lane: string, record: TierRecord): Promise<void> {
     return new Promise((resolve, reject) => {
       const settled = (fault: StorageFault | undefined): void => (fault === undefined ? resolve() : reject(fault));
-      if (this.put(lane, record, settled) !== 'queued') resolve();
+      if (this.offer(lane, record, settled) !== 'queued') resolve();
     });
   }
 
@@ -290,21 +299,13 @@ export abstract class StoredTier implements Tier {
     return store;
   }
 
-  private put(lane: string, record: TierRecord, settled?: (fault: StorageFault | undefined) => void): Offered {
-    if (!this.rules.has(lane)) return 'off';
-    const { store } = this.supervisor;
-    const answer = store?.put(lane, record, settled) ?? (this.state.reason === 'disk-full' ? 'disk-full' : 'off');
-    if (answer === 'queued') this.superseded.forget(lane, record.key);
-    else this.supersede(lane, record.key);
-    return answer;
-  }
-
   private off(lane: string): TierLookup {
     if (!this.rules.has(lane)) return OFF_BY_POLICY;
     return { outcome: 'off', reason: this.state.reason ?? 'breaker' };
   }
 
   private lookup(found: RecordLookup): TierLookup | Promise<TierLookup> {
+    if (found === undefined) return MISS;
     if (found === 'unreadable') return UNREADABLE;
     return found instanceof Promise ? found.then((record) => this.judge(record)) : this.judge(found);
   }

@@ -167,7 +167,7 @@ export class Waiter implements Wait {
   asyncContext: AsyncResource | undefined;
   private resolve: (value: unknown) => void = unset;
   private reject: (error: unknown) => void = unset;
-  private cleanUps: (() => void)[] = [];
+  private cleanUps: (() => void)[] | undefined;
 
   constructor(
     readonly compute: Compute<unknown>,
@@ -194,7 +194,7 @@ export class Waiter implements Wait {
 
   /** Runs once the caller has its answer. */
   afterwards(cleanUp: () => void): void {
-    this.cleanUps.push(cleanUp);
+    (this.cleanUps ??= []).push(cleanUp);
   }
 
   give(encoded: EncodedValue): void {
@@ -213,8 +213,9 @@ export class Waiter implements Wait {
 
   private settle(): void {
     this.asker?.waitNoLongerFor(this);
+    if (this.cleanUps === undefined) return;
     for (const cleanUp of this.cleanUps) cleanUp();
-    this.cleanUps = [];
+    this.cleanUps = undefined;
   }
 }
 

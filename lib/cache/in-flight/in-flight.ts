@@ -1,4 +1,3 @@
-import type { AsyncResource } from 'node:async_hooks';
 import { ComputeTimeoutError } from '../../errors/cache.errors.js';
 import { causeText } from '../../events/event-texts.js';
 import type { InvalidationGuard } from '../../invalidation/lane-log.js';
@@ -39,7 +38,6 @@ export class InFlight {
   private readonly joinable = new Map<string, Flight>();
   /** The flights of a key that run. */
   private readonly running = new Map<string, readonly Flight[]>();
-  private readonly open = new Set<Flight>();
   /** Made when the first computation is given up. */
   private abandoned: AbandonedComputations | undefined;
 
@@ -56,7 +54,9 @@ export class InFlight {
 
   /** Flights that have started and have not ended. */
   get size(): number {
-    return this.open.size;
+    let size = 0;
+    for (const flights of this.running.values()) size += flights.length;
+    return size;
   }
 
   /** The flight that a caller of `purpose` may wait for. */
@@ -118,7 +118,9 @@ export class InFlight {
 
   /** Makes a flight that callers can wait for. It runs from `startIfRoom` on. */
   enqueue({ key, compute, call, purpose, asyncContext }: ComputeRequest): Flight {
-    const flight = new Flight(this.context.lane, key, compute, call, purpose, this.contextFor(key, asyncContext));
+    // The end of another flight starts a queued one, which must not run as a part of that other.
+    const runsIn = asyncContext ?? (this.isCrowded(key) ? asyncContextNow() : undefined);
+    const flight = new Flight(this.context.lane, key, compute, call, purpose, runsIn);
     flight.displaced = this.joinable.get(key);
     this.joinable.set(key, flight);
     return flight;
@@ -133,24 +135,18 @@ export class InFlight {
 
   /** Aborts the signal of every computation. What they return still goes to those who wait. */
   abortAll(reason: unknown): void {
-    for (const flight of this.open) flight.abort(reason);
+    for (const flights of this.running.values()) for (const flight of flights) flight.abort(reason);
   }
 
   private runningOf(key: string): readonly Flight[] {
     return this.running.get(key) ?? NONE;
   }
 
-  /** The end of another flight starts a queued one, which must not run as a part of that other. */
-  private contextFor(key: string, given: AsyncResource | undefined): AsyncResource | undefined {
-    return given ?? (this.isCrowded(key) ? asyncContextNow() : undefined);
-  }
-
   private start(flight: Flight, search?: TierSearch): void {
     const { shared, lane } = this.context;
     const { key, call } = flight;
-    flight.stale = staleInMemory(this.context, key, call);
+    if (this.context.memory.peek(key) !== undefined) flight.stale = staleInMemory(this.context, key, call);
     const { purpose } = flight;
-    this.open.add(flight);
     const others = this.running.get(key);
     this.running.set(key, others === undefined ? [flight] : [...others, flight]);
     const guard = shared.log.open({ lane, key, tags: call.tags });
@@ -169,27 +165,29 @@ export class InFlight {
 
   private follow(flight: Flight, guard: InvalidationGuard, search: TierSearch): void {
     const { recorder, shared } = this.context;
-    const failed = (): void => {
-      if (flight.state.phase === 'searching') void this.compute(flight, guard);
-    };
     try {
       const ended = search.whenEnded(guard, (found) => {
-        if (found === undefined && this.isOutrun(flight, guard)) return this.searchAgain(flight, guard, search);
+        if (found === undefined && guard.isInvalidated && this.isOutrun(flight))
+          return this.searchAgain(flight, guard, search);
         recorder.lookedUp(shared.clock.monotonic() - search.startedAt);
         this.searched(flight, guard, search, found);
       });
-      ended?.catch(failed);
+      ended?.catch(() => this.searchFailed(flight, guard));
     } catch {
-      failed();
+      this.searchFailed(flight, guard);
     }
+  }
+
+  private searchFailed(flight: Flight, guard: InvalidationGuard): void {
+    if (flight.state.phase === 'searching') void this.compute(flight, guard);
   }
 
   /**
    * The key was invalidated during the search, so no result of this birth can be stored. The flight starts anew, once,
    * unless another has been opened or a newer value has been stored since.
    */
-  private isOutrun(flight: Flight, guard: InvalidationGuard): boolean {
-    if (!guard.isInvalidated || flight.hasSearchedAgain || flight.isAbandoned) return false;
+  private isOutrun(flight: Flight): boolean {
+    if (flight.hasSearchedAgain || flight.isAbandoned) return false;
     return this.joinable.get(flight.key) === flight && this.context.memory.peek(flight.key) === undefined;
   }
 
@@ -274,9 +272,7 @@ export class InFlight {
     flight.cost = cost;
     let value: unknown;
     try {
-      const compute = (): unknown => flight.compute(ctx);
-      const measured = cost === undefined ? compute : (): unknown => cost.measure(compute);
-      value = await flight.run(() => shared.scopes.within(flight, () => this.called(flight, measured)));
+      value = await flight.run(() => shared.scopes.within(flight, () => this.called(flight, ctx)));
     } catch (error) {
       cost?.end();
       this.ended(flight, { outcome: 'failed', ms: shared.clock.monotonic() - startedAt, error });
@@ -292,10 +288,11 @@ export class InFlight {
   }
 
   /** Calls the function of the flight. Async, so that one that throws at once fails no sooner than its callers have joined. */
-  private async called(flight: Flight, compute: () => unknown): Promise<unknown> {
-    const { shared, lane } = this.context;
-    if (shared.tracing === undefined) return compute();
-    return shared.tracing.compute(flight, lane, flight.key, async () => compute());
+  private async called(flight: Flight, ctx: FlightContext): Promise<unknown> {
+    const { tracing } = this.context.shared;
+    const compute = (): unknown =>
+      flight.cost === undefined ? flight.compute(ctx) : flight.cost.measure(() => flight.compute(ctx));
+    return tracing === undefined ? compute() : tracing.compute(flight, ctx.lane, ctx.key, async () => compute());
   }
 
   /** Counts and emits that a computation has ended. */
@@ -369,10 +366,13 @@ export class InFlight {
     this.context.shared.log.close(guard);
     flight.turn?.end();
     flight.cancelLimits();
-    this.open.delete(flight);
-    const others = this.runningOf(key).filter((other) => other !== flight);
-    if (others.length > 0) this.running.set(key, others);
-    else this.running.delete(key);
+    const running = this.runningOf(key);
+    if (running.length > 1)
+      this.running.set(
+        key,
+        running.filter((other) => other !== flight),
+      );
+    else if (running[0] === flight) this.running.delete(key);
     this.withdraw(flight);
     const next = this.joinable.get(key);
     if (next?.state.phase === 'queued') this.start(next);
@@ -385,7 +385,8 @@ export class InFlight {
   private withdraw(flight: Flight): void {
     const { key, displaced } = flight;
     if (this.joinable.get(key) !== flight) return;
-    if (displaced !== undefined && this.open.has(displaced) && displaced.isJoinable) this.joinable.set(key, displaced);
+    if (displaced !== undefined && this.runningOf(key).includes(displaced) && displaced.isJoinable)
+      this.joinable.set(key, displaced);
     else this.joinable.delete(key);
   }
 

@@ -1,8 +1,9 @@
 import { physicalKey } from '../../entries/key.js';
 import type { Keeper } from '../../eviction/lane-eviction.js';
-import type { EntryRow, IndexChange } from './entry-index.js';
 import {
+  type EntryRow,
   type EntryTables,
+  type IndexChange,
   type StoredRecord,
   type LaneUsage,
   countParts,

@@ -9,8 +9,8 @@ import {
   RecordUnknown,
 } from '../../entries/record.js';
 import { EntryBatch } from './entry-batch.js';
-import type { EntryRow, SessionIndex } from './entry-index.js';
-import { EntryTables, type LaneRules, type StoredRecord, LaneUsage } from './entry-tables.js';
+import type { SessionIndex } from './session-index.js';
+import { type EntryRow, EntryTables, type LaneRules, type StoredRecord, LaneUsage } from './entry-tables.js';
 import { type Environment, StorageFault } from '../environment.js';
 import { LaneLimits, type EntryGone, RecencyLog } from './eviction.js';
 import { NoChange, WriteQueue, type QueuedChange } from './write-queue.js';
@@ -429,6 +429,8 @@ class QueuedPut implements QueuedChange, PendingChange {
   readonly key: string;
   /** As it was accepted. */
   readonly bytes: Uint8Array;
+  readonly sizeBytes: number;
+  readonly mayWait: boolean;
   private readonly record: StoredRecord;
   private toStore: Uint8Array;
   private compressLate: Compression | undefined;
@@ -444,19 +446,13 @@ class QueuedPut implements QueuedChange, PendingChange {
     this.key = record.key;
     this.record = record;
     this.bytes = record.bytes;
+    this.sizeBytes = record.bytes.length;
+    this.mayWait = settled === undefined;
     this.toStore = record.bytes;
     const { compression } = writer;
     if (compression === undefined || this.sizeBytes < compression.minBytes) return;
     if (this.sizeBytes <= COMPRESS_LATE_BYTES) this.compressLate = compression;
     else this.ready = this.compressAhead(compression);
-  }
-
-  get sizeBytes(): number {
-    return this.bytes.length;
-  }
-
-  get mayWait(): boolean {
-    return this.settled === undefined;
   }
 
   get puts(): EntryPlace {

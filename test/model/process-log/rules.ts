@@ -137,8 +137,8 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ]),
   omit('4 identity', 'all open flights are invalidated, not only the last', one, { ...slowKey, forces: 0.4 }, [
     laneLog,
-    'return this.guards.get(key) ?? [];',
-    'return (this.guards.get(key) ?? []).slice(-1);',
+    'return this.guards.get(key) ?? NO_GUARDS;',
+    'return (this.guards.get(key) ?? NO_GUARDS).slice(-1);',
   ]),
   omit('5 at most two', 'further callers queue', one, key, [
     inFlight,
