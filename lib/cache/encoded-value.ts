@@ -94,8 +94,10 @@ export class EncodedValue {
   }
 
   private freeze(): Frozen {
-    if (this.bytes === undefined) return { shareable: false };
-    return this.frozenOf(this.context.codec.decode(this.bytes), this.bytes);
+    const { bytes, context } = this;
+    if (bytes === undefined) return { shareable: false };
+    const tree = context.codec.decodeTree(bytes, 0, bytes.length);
+    return tree === undefined ? this.frozenOf(context.codec.decode(bytes), bytes) : { shareable: true, value: tree };
   }
 
   /** A lane that shares its values has not decoded them before. */

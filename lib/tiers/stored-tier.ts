@@ -119,7 +119,7 @@ export abstract class StoredTier implements Tier {
   readValue(lane: string, key: string, reader: RecordReader): TierLookup | Promise<TierLookup> {
     const { store } = this.supervisor;
     if (store === undefined || !this.rules.has(lane)) return this.off(lane);
-    return this.superseded.has(lane, key) ? MISS : this.lookup(store.readValue(lane, key, reader));
+    return this.superseded?.has(lane, key) === true ? MISS : this.lookup(store.readValue(lane, key, reader));
   }
 
   peek(lane: string, key: string): TierLookup | Promise<TierLookup> {

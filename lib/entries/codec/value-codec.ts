@@ -91,8 +91,10 @@ export class ValueCodec {
    * As `decode`, of an encoded value from `start` to `end`, frozen. Undefined unless it is a tree of ordinary objects, arrays
    * and primitives: then `decode` reads it, or says what is wrong with it. It runs none of the app's code.
    */
-  decodeTree(bytes: Buffer, start: number, end: number): unknown {
-    return bytes[start] === PLAIN ? this.trees.read(bytes, start + 1, end) : undefined;
+  decodeTree(bytes: Uint8Array, start: number, end: number): unknown {
+    if (bytes[start] !== PLAIN) return undefined;
+    const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return this.trees.read(buffer, start + 1, end);
   }
 
   /**
