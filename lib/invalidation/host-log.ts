@@ -35,7 +35,7 @@ type State =
 
 /** Records of this process, in one record of the file, that are not yet both in the order of the log and durable. */
 interface OwnRecords {
-  /** As it is appended now: it tells what is known of the server's copies. */
+  /** As it is appended now: it shows what is known of the server's copies. */
   readonly body: () => string;
   readonly records: readonly SharedRecord[];
   readonly local: Promise<unknown>;

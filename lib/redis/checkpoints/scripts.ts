@@ -66,8 +66,8 @@ local function isFinished(workflow) return redis.call('SISMEMBER', root .. ':fin
 
 /**
  * ARGV: id, expected version or '', draft, at, expiry or '', lane, workflow or '', state, labels, epoch or '',
- * lease or '', versions that stay or '', '1' to keep the last of unfinished workflows, id of a step around it or '', the
- * lease that this step must hold.
+ * lease or '', versions that stay or '', '1' to keep the last of unfinished workflows. Then, for a step around
+ * it: its id or '', and the lease that it must hold.
  * -> [1, version, sequence, versions that were removed], or [0, current, cause].
  */
 export const SAVE = new Script(`${NAMES}
