@@ -5,6 +5,8 @@ import { HOST_STRESS, type HostStressSeen } from '../support/host-stress.js';
 import { StorageBench } from '../support/storage.js';
 
 const SMALL_SEGMENTS = new Map([['lib/invalidation/host-log.ts', edited('4 * 1024 * 1024', '20_000')]]);
+/** Its workers answer that a key is invalidated, and do nothing. */
+const FORGETFUL = edited('key: ({ key }) => cache.invalidate(key)', 'key: () => undefined')(HOST_STRESS);
 
 describe('the processes of one directory', () => {
   const bench = new StorageBench();
@@ -35,4 +37,12 @@ describe('the processes of one directory', () => {
     });
     expect(Math.min(seen.l3Hits ?? 0, seen.saved ?? 0, seen.kills ?? 0)).toBeGreaterThan(0);
   }, 14_400_000);
+
+  it('would be found to serve what was invalidated, if they did', async () => {
+    const child = await small.run(FORGETFUL, [await bench.path('cache'), '2', '2000', '0', '0', '7']);
+    const { lines } = await child.end();
+    const { gets = 0, stale = 0, examples = [] }: Partial<HostStressSeen> = JSON.parse(lines[0] ?? '{}');
+    expect([gets >= 2_000, stale > 0, examples.length > 0]).toEqual([true, true, true]);
+    expect(examples[0]).toMatchObject({ call: 'key' });
+  }, 120_000);
 });

@@ -1,5 +1,6 @@
 /** What a stress has seen. */
 export interface HostStressSeen {
+  /** Answers that were judged. */
   readonly gets: number;
   readonly changes: number;
   /** Hits of L3, of all workers that were still there to be asked. */
@@ -24,8 +25,9 @@ export interface HostStressSeen {
 
 /**
  * A program that starts workers on one directory, and asks them. Each key is changed by one loop, which then asks several
- * workers: every answer must be the newest. Computations of older values go on meanwhile. Workers are killed and stopped at
- * random, and garbage is appended to the log. It prints what it has seen.
+ * workers at once, each for a row of answers: every one must be the newest. In between they read what they have of other keys,
+ * which must not be older than the last change that had resolved when they were asked. Computations of older values go on
+ * meanwhile. Workers are killed and stopped at random, and garbage is appended to the log. It prints what it has seen.
  *
  * Arguments: directory, workers, gets, kills, stops, seed; `apart` for workers that are in a PID namespace each, else nothing; and
  * the address of a server that they share as well.
@@ -37,10 +39,14 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { CacheManager } from './lib/app/cache-app.js';
 const [directory, workers, gets, kills, stops, seed, place, url] = process.argv.slice(process.send === undefined ? 2 : 3);
-const lanes = { standard: { l1: { maxEntries: 6 } } };
+const lanes = { standard: { l1: { maxEntries: 12 } } };
 const settings = { directory, lanes, logger: false, storage: { minFreeBytes: 0, sweepEvery: false } };
 if (url) settings.distributed = { url, prefix: 'stress' };
 const HANGS_AFTER_MS = 60_000;
+const KEYS = 24;
+/** After each change so many workers are asked, each in one message for so many answers, and for as many other keys. */
+const WORKERS_ASKED = 3;
+const ANSWERS_OF_EACH = 8;
 
 async function work() {
   const cache = await CacheManager.fromSettings(settings);
@@ -50,10 +56,24 @@ async function work() {
   };
   const get = ({ key, n, tags, ms }) => cache.getOrSet(key, ms > 0 ? slowly(n, ms) : () => n, { tags });
   const begun = new Set();
-  const calls = {
+  const ways = {
     get,
     twice: (asked) => get(asked).then(() => get(asked)),
     forced: ({ key, n, tags, ms }) => cache.getOrSet(key, slowly(n, ms), { tags, forceFresh: true }),
+  };
+  const calls = {
+    /** One after the other. Each is the answer, or an error. */
+    row: async ({ key, n, tags, row, others }) => {
+      const answers = [];
+      const found = [];
+      for (const [at, { how, ms }] of row.entries()) {
+        const answer = ways[how]({ key, n, tags, ms });
+        answers.push(await answer.then((value) => ({ value }), (error) => ({ error: String(error.code ?? error) })));
+        const other = others[at];
+        if (other !== undefined) found.push((await cache.get(other.key).catch(() => undefined)) ?? null);
+      }
+      return { answers, found };
+    },
     /**
      * An older value, which is computed while the key is changed. One at a time: another one waits for the first, and its
      * computation may start after the change, so that its value counts.
@@ -171,8 +191,38 @@ async function drive() {
     if (error === undefined) saved.push({ ...asked, version });
     else if (error !== 'CHECKPOINTS_UNAVAILABLE') refused(asked, error);
   };
+  const keyOf = (k) => 'key-' + k + '-';
+  /** By key: the last change that has resolved. What is older must not be served any more. */
+  const floors = Array.from({ length: KEYS }, () => 0);
+  const HOW = ['get', 'get', 'get', 'twice', 'forced'];
+  const askForRow = async (worker, k, asked, call) => {
+    const row = Array.from({ length: ANSWERS_OF_EACH }, () => ({ how: pick(HOW), ms: chance() < 0.2 ? chance() * 12 : 0 }));
+    const others = row.map(() => Math.floor(chance() * KEYS)).filter((other) => other !== k);
+    const wanted = others.map((other) => ({ key: keyOf(other), floor: floors[other] }));
+    const { value, error } = await worker.ask('row', { ...asked, row, others: wanted });
+    if (error !== undefined) return refused({ call, key: asked.key, n: asked.n }, error);
+    for (const [at, answer] of value.answers.entries()) {
+      if (answer.error !== undefined) refused({ ...row[at], ...asked }, answer.error);
+      else judge({ key: asked.key, call, ...row[at], n: asked.n, value: answer.value }, answer.value === asked.n);
+    }
+    for (const [at, held] of value.found.entries()) {
+      const { key, floor } = wanted[at];
+      if (held !== null) judge({ key, how: 'held', floor, value: held }, held >= floor);
+    }
+  };
+  const judge = (example, isRight) => {
+    seen.gets++;
+    if (isRight) return;
+    seen.stale++;
+    note(example);
+  };
+  const several = () => {
+    const left = [...alive];
+    return Array.from({ length: Math.min(WORKERS_ASKED, left.length) }, () =>
+      left.splice(Math.floor(chance() * left.length), 1)[0]);
+  };
   const loop = async (k) => {
-    const key = 'key-' + k + '-';
+    const key = keyOf(k);
     const tags = ['tag-' + k];
     for (let n = 1; !isOver(); n++) {
       if (chance() < 0.3) await pick(alive).ask('begin', { key, n: n - 1, tags, ms: chance() * 20 });
@@ -183,19 +233,9 @@ async function drive() {
         continue;
       }
       seen.changes++;
+      floors[k] = n;
       if (chance() < 0.05) await save(k, n);
-      for (let i = 0; i < 4; i++) {
-        const how = pick(['get', 'get', 'get', 'twice', 'forced']);
-        const { value, error: failed } = await pick(alive).ask(how, { key, n, tags, ms: chance() < 0.2 ? chance() * 12 : 0 });
-        if (failed !== undefined) {
-          refused({ how, key, n }, failed);
-          continue;
-        }
-        seen.gets++;
-        if (value === n) continue;
-        seen.stale++;
-        note({ key, call, how, n, value });
-      }
+      await Promise.all(several().map((worker) => askForRow(worker, k, { key, n, tags }, call)));
     }
   };
   const faults = async () => {
@@ -217,7 +257,7 @@ async function drive() {
       }
     }
   };
-  await Promise.all([faults(), ...Array.from({ length: 12 }, (_, k) => loop(k))]);
+  await Promise.all([faults(), ...floors.map((_, k) => loop(k))]);
   for (const worker of alive) seen.l3Hits += (await worker.ask('l3Hits', {})).value ?? 0;
   seen.saved = saved.length;
   for (const { key, n, version } of saved) {
