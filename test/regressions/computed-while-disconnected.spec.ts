@@ -3,22 +3,13 @@ import { nextTurn } from '../../lib/clock/clock.js';
 import { OffTier } from '../../lib/tiers/off-tier.js';
 import { Deferred } from '../support/deferred.js';
 import { Jobs } from '../support/jobs.js';
-import { LaneApp } from '../support/lane-app.js';
+import { FREE_TURNS, LaneApp, QuietLog } from '../support/lane-app.js';
 import { ModelDisk, ModelTier } from '../support/model-tier.js';
 
 /** One of several instances that share a log. It is disconnected for too long while `isStale` is true. */
 function instance(...below: readonly ModelTier[]) {
-  const log = {
-    publish: () => ({ held: Promise.resolve(false), copies: [] }),
-    isStale: false,
-    receivedOnHost: () => undefined,
-    caughtUpUntil: Infinity,
-    whenCaughtUp: () => Promise.resolve(),
-    cursor: undefined,
-    judge: () => 'unknown' as const,
-  };
-  const turns = { take: () => Promise.resolve({ isHeld: () => Promise.resolve(true), end: () => undefined }) };
-  const app = new LaneApp({ below, share: () => ({ tier: new OffTier('l4', 'policy'), log, turns }) });
+  const log = new QuietLog();
+  const app = new LaneApp({ below, share: () => ({ tier: new OffTier('l4', 'policy'), log, turns: FREE_TURNS }) });
   return { app, log };
 }
 

@@ -7,7 +7,7 @@ import { Caches } from '../support/caches.js';
 import { Workshop } from '../support/child-process.js';
 import { FaultChild } from '../support/fault-child.js';
 import { Jobs } from '../support/jobs.js';
-import { LaneApp, type SharedParts } from '../support/lane-app.js';
+import { FREE_TURNS, LaneApp, QuietLog, type SharedParts } from '../support/lane-app.js';
 import { ModelDisk, ModelTier } from '../support/model-tier.js';
 import { describeWithRedis, RedisServer } from '../support/redis-server.js';
 
@@ -101,18 +101,10 @@ describeWithRedis(
 describe('an instance whose event loop was blocked', () => {
   it('serves none of its entries until it has caught up, and computes once meanwhile', async () => {
     const clock = new FakeClock();
-    const log = {
-      publish: () => ({ held: Promise.resolve(false), copies: [] }),
-      isStale: false,
-      receivedOnHost: () => undefined,
-      caughtUpUntil: clock.now() + 1_000,
-      whenCaughtUp: () => Promise.resolve(),
-      cursor: undefined,
-      judge: () => 'unknown' as const,
-    };
-    const turns = { take: () => Promise.resolve({ isHeld: () => Promise.resolve(true), end: () => undefined }) };
+    const log = new QuietLog();
+    log.caughtUpUntil = clock.now() + 1_000;
     const disk = new ModelTier('l2', ['standard'], new ModelDisk(), new Jobs());
-    const share = (): SharedParts => ({ tier: new OffTier('l4', 'policy'), log, turns });
+    const share = (): SharedParts => ({ tier: new OffTier('l4', 'policy'), log, turns: FREE_TURNS });
     const app = new LaneApp({ clock, below: [disk], lanes: { docs: { l4: { enabled: false } } }, share });
     const [cache, atHome] = [app.manager(), app.manager('docs')];
     for (const each of [cache, atHome]) await each.getOrSet('k', async () => 'old');
@@ -136,17 +128,11 @@ describe('an instance whose event loop was blocked', () => {
   it('serves all of its entries, once it has caught up a moment later', async () => {
     const clock = new FakeClock();
     let hear = (): void => undefined;
-    const log = {
-      publish: () => ({ held: Promise.resolve(false), copies: [] }),
-      isStale: false,
-      receivedOnHost: () => undefined,
+    const log = Object.assign(new QuietLog(), {
       caughtUpUntil: clock.now() + 1_000,
       whenCaughtUp: () => new Promise<void>((resolve) => (hear = resolve)),
-      cursor: undefined,
-      judge: () => 'unknown' as const,
-    };
-    const turns = { take: () => Promise.resolve({ isHeld: () => Promise.resolve(true), end: () => undefined }) };
-    const share = (): SharedParts => ({ tier: new OffTier('l4', 'policy'), log, turns });
+    });
+    const share = (): SharedParts => ({ tier: new OffTier('l4', 'policy'), log, turns: FREE_TURNS });
     const cache = new LaneApp({ clock, share }).manager();
     await cache.set('k', 'held');
     await clock.advance('1s');

@@ -4,7 +4,9 @@ import { type Disk, noDisk } from '../../lib/app/disk-port.js';
 import type { LaneCacheOptions } from '../../lib/app/options.js';
 import type { SharedBackend } from '../../lib/app/redis-options.js';
 import type { Persistence } from '../../lib/cache/lane-context.js';
+import type { Turns } from '../../lib/cache/turns.js';
 import { InvalidationLog, type LogOptions } from '../../lib/invalidation/invalidation-log.js';
+import type { SharedLog } from '../../lib/invalidation/shared-log.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { OffTier } from '../../lib/tiers/off-tier.js';
 import type { Tier } from '../../lib/tiers/tier.js';
@@ -18,6 +20,22 @@ export type ShareableApp = Pick<AppContext, 'life' | 'events' | 'recorder'> & {
 
 /** The tier and the log that instances share, and the turns that they take. */
 export type SharedParts = Pick<SharedBackend, 'log' | 'turns'> & { readonly tier: Tier };
+
+/** A shared log on which nobody else is. */
+export class QuietLog implements SharedLog {
+  isStale = false;
+  caughtUpUntil = Infinity;
+  readonly cursor = undefined;
+  readonly publish: SharedLog['publish'] = () => ({ held: Promise.resolve(false), copies: [] });
+  readonly receivedOnHost = (): undefined => undefined;
+  readonly whenCaughtUp = (): Promise<void> => Promise.resolve();
+  readonly judge: SharedLog['judge'] = () => 'unknown';
+}
+
+/** Each caller has its turn at once. */
+export const FREE_TURNS: Turns = {
+  take: () => Promise.resolve({ isHeld: () => Promise.resolve(true), end: () => undefined }),
+};
 
 export interface LaneAppOptions extends LogOptions, Pick<LaneCacheOptions, 'lanes' | 'types' | 'version'> {
   readonly clock?: FakeClock;

@@ -6,7 +6,7 @@ import { OffTier } from '../../../lib/tiers/off-tier.js';
 import { expectSound } from '../../support/audit.js';
 import { Deferred } from '../../support/deferred.js';
 import type { CacheManager } from '../../../lib/app/cache-app.js';
-import { LaneApp, type SharedParts } from '../../support/lane-app.js';
+import { LaneApp, QuietLog, type SharedParts } from '../../support/lane-app.js';
 
 describe('many keys at once', () => {
   let app: LaneApp;
@@ -191,16 +191,7 @@ describe('many keys in a lane where processes compute one at a time', () => {
         const turn: Turn = { isHeld: () => Promise.resolve(true), end: () => void ended.push(key) };
         asked.push({ key, block: () => blocked?.(), give: (given) => resolve(given === 'taken' ? turn : given) });
       });
-    const log: SharedParts['log'] = {
-      publish: () => ({ held: Promise.resolve(false), copies: [] }),
-      isStale: false,
-      receivedOnHost: () => undefined,
-      caughtUpUntil: Infinity,
-      whenCaughtUp: () => Promise.resolve(),
-      cursor: undefined,
-      judge: () => 'unknown',
-    };
-    const share = (): SharedParts => ({ tier: new OffTier('l4', 'policy'), log, turns: { take } });
+    const share = (): SharedParts => ({ tier: new OffTier('l4', 'policy'), log: new QuietLog(), turns: { take } });
     cache = new LaneApp({ share, lanes: { standard: { l4: { coalesce: 'cluster' } } } }).manager();
   });
   const turns = async (): Promise<void> => {

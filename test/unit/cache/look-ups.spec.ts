@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { nextTurn } from '../../../lib/clock/clock.js';
 import type { CacheManager } from '../../../lib/index.js';
 import { Jobs } from '../../support/jobs.js';
-import { LaneApp, type SharedParts } from '../../support/lane-app.js';
+import { FREE_TURNS, LaneApp, QuietLog, type SharedParts } from '../../support/lane-app.js';
 import { ModelDisk, ModelTier } from '../../support/model-tier.js';
 
 const NAMES = ['l2', 'l3', 'l4'] as const;
@@ -12,19 +12,7 @@ const appOn = (disks: readonly ModelDisk[]) => {
   const tierAt = (at: 0 | 1 | 2): ModelTier =>
     new ModelTier(NAMES[at], ['standard'], disks[at] ?? new ModelDisk(), new Jobs());
   const [l2, l3, l4] = [tierAt(0), tierAt(1), tierAt(2)];
-  const log = {
-    publish: () => ({ held: Promise.resolve(false), copies: [] }),
-    isStale: false,
-    receivedOnHost: () => undefined,
-    caughtUpUntil: Infinity,
-    whenCaughtUp: () => Promise.resolve(),
-    cursor: undefined,
-    judge: (): never => {
-      throw new Error('nobody asks for a judgement');
-    },
-  };
-  const turns = { take: () => Promise.resolve({ isHeld: () => Promise.resolve(true), end: () => undefined }) };
-  const share = (): SharedParts => ({ tier: l4, log, turns });
+  const share = (): SharedParts => ({ tier: l4, log: new QuietLog(), turns: FREE_TURNS });
   const app = new LaneApp({ below: [l2, l3], share });
   app.follower?.release();
   return { cache: app.manager(), tiers: [l2, l3, l4] };
