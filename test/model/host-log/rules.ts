@@ -1,4 +1,4 @@
-import type { Edit, Omission } from '../harness/model.js';
+import { type Omission, omissionsOf } from '../harness/model.js';
 import type { Scene } from './actions.js';
 import type { SceneName } from './scenes.js';
 import { SCRIPTS } from './scripts.js';
@@ -24,13 +24,7 @@ const key: Partial<Scene> = { keys: ['c'], kinds: ['key'] };
 const tag: Partial<Scene> = { keys: ['a', 'b'], kinds: ['tag'] };
 const forgetful: Partial<Scene> = { ...key, forgets: 0.15 };
 
-const omit = (
-  rule: string,
-  out: string,
-  scene: SceneName,
-  focus: Partial<Scene>,
-  ...edits: Edit[]
-): Omission<Scene> => ({ rule, out, scene, focus, edits, script: SCRIPTS[out] });
+const omit = omissionsOf<Scene, SceneName>(SCRIPTS);
 
 /** The rules by which nothing that one process invalidated comes back in another, each with one way to break it. */
 export const OMISSIONS: readonly Omission<Scene>[] = [

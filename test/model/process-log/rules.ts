@@ -1,5 +1,5 @@
 import type { Scene } from './actions.js';
-import type { Edit, Omission } from '../harness/model.js';
+import { type Omission, omissionsOf } from '../harness/model.js';
 import type { SceneName } from './scenes.js';
 
 const log = 'lib/invalidation/invalidation-log.ts';
@@ -25,15 +25,7 @@ const tag: Partial<Scene> = { keys: ['a', 'b'], kinds: ['tag'] };
 const broken: Partial<Scene> = { ...key, freshness: false, plain: true, restarts: false, faults: 0.06 };
 const expiry: Partial<Scene> = { keys: ['c'], kinds: ['expire'] };
 
-const omit = (
-  rule: string,
-  out: string,
-  scene: SceneName,
-  focus: Partial<Scene>,
-  ...edits: Edit[]
-): Omission<Scene> => ({
-  ...{ rule, out, scene, focus, edits },
-});
+const omit = omissionsOf<Scene, SceneName>();
 
 /** The rules by which nothing that was invalidated comes back, each with one way to break it. */
 export const OMISSIONS: readonly Omission<Scene>[] = [

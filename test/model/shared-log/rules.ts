@@ -1,5 +1,5 @@
 import type { Scene } from './actions.js';
-import type { Edit, Omission } from '../harness/model.js';
+import { type Edit, type Omission, omissionsOf } from '../harness/model.js';
 import type { SceneName } from './scenes.js';
 import { SCRIPTS } from './scripts.js';
 
@@ -31,13 +31,7 @@ const trims: Partial<Scene> = { faults: 0.1, fault: ['trim'], ...slow };
 const kills: Partial<Scene> = { kills: 0.12, weather: ['fast', 'slow'] };
 const failsOver: Partial<Scene> = { faults: 0.1, fault: ['copy', 'fail-over'] };
 
-const omit = (
-  rule: string,
-  out: string,
-  scene: SceneName,
-  focus: Partial<Scene>,
-  ...edits: Edit[]
-): Omission<Scene> => ({ rule, out, scene, focus, edits, script: SCRIPTS[out] });
+const omit = omissionsOf<Scene, SceneName>(SCRIPTS);
 
 const fewPositions: Edit = [publisher, 'POSITIONS_ON_SERVER = 100_000', 'POSITIONS_ON_SERVER = 2'];
 const fewPatterns: Edit = [applied, 'PATTERNS_ON_SERVER = 256', 'PATTERNS_ON_SERVER = 2'];
