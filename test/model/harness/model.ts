@@ -107,17 +107,19 @@ export function invalidate(manager: LaneManager, kind: InvalidationKind, subject
   return calls[kind]();
 }
 
-/** Makes the omissions of a model. Those of which random runs find too little have a script, by what is left out. */
+/** Makes an omission, of one of the model's scenes. */
+export type OmissionMaker<Scene, SceneName extends string> = (
+  rule: string,
+  out: string,
+  scene: SceneName,
+  focus: Partial<Scene>,
+  ...edits: readonly Edit[]
+) => Omission<Scene>;
+
+/** Omissions of which random runs find too little have a script, by what is left out. */
 export const omissionsOf =
-  <Scene, SceneName extends string>(scripts: Readonly<Record<string, Omission<Scene>['script']>> = {}) =>
-  (rule: string, out: string, scene: SceneName, focus: Partial<Scene>, ...edits: readonly Edit[]): Omission<Scene> => ({
-    rule,
-    out,
-    scene,
-    focus,
-    edits,
-    script: scripts[out],
-  });
+  <Scene>(scripts: Readonly<Record<string, Omission['script']>> = {}): OmissionMaker<Scene, string> =>
+  (rule, out, scene, focus, ...edits) => ({ rule, out, scene, focus, edits, script: scripts[out] });
 
 /** Draws from a seeded source of chance. */
 export class Dice {

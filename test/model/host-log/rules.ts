@@ -1,4 +1,4 @@
-import { type Omission, omissionsOf } from '../harness/model.js';
+import { type Omission, type OmissionMaker, omissionsOf } from '../harness/model.js';
 import type { Scene } from './actions.js';
 import type { SceneName } from './scenes.js';
 import { SCRIPTS } from './scripts.js';
@@ -24,7 +24,7 @@ const key: Partial<Scene> = { keys: ['c'], kinds: ['key'] };
 const tag: Partial<Scene> = { keys: ['a', 'b'], kinds: ['tag'] };
 const forgetful: Partial<Scene> = { ...key, forgets: 0.15 };
 
-const omit = omissionsOf<Scene, SceneName>(SCRIPTS);
+const omit: OmissionMaker<Scene, SceneName> = omissionsOf(SCRIPTS);
 
 /** The rules by which nothing that one process invalidated comes back in another, each with one way to break it. */
 export const OMISSIONS: readonly Omission<Scene>[] = [
@@ -85,7 +85,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     'an owner that has not followed answers misses',
     stops,
     forgetful,
-    [remote, 'if (!isOfNow || head.position < asOf.position) return MISS;', 'if (!isOfNow) return MISS;'],
+    [remote, 'if (head.position < asOf.position) return IN_USE;', ''],
     [service, 'hostLog.look();\n    if (head.kind', 'if (head.kind'],
   ),
   omit('9 resolved is followed and synced', 'a record is followed', two, key, [

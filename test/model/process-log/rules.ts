@@ -1,5 +1,5 @@
 import type { Scene } from './actions.js';
-import { type Omission, omissionsOf } from '../harness/model.js';
+import { type Omission, type OmissionMaker, omissionsOf } from '../harness/model.js';
 import type { SceneName } from './scenes.js';
 
 const log = 'lib/invalidation/invalidation-log.ts';
@@ -25,7 +25,7 @@ const tag: Partial<Scene> = { keys: ['a', 'b'], kinds: ['tag'] };
 const broken: Partial<Scene> = { ...key, freshness: false, plain: true, restarts: false, faults: 0.06 };
 const expiry: Partial<Scene> = { keys: ['c'], kinds: ['expire'] };
 
-const omit = omissionsOf<Scene, SceneName>();
+const omit: OmissionMaker<Scene, SceneName> = omissionsOf();
 
 /** The rules by which nothing that was invalidated comes back, each with one way to break it. */
 export const OMISSIONS: readonly Omission<Scene>[] = [
@@ -229,8 +229,8 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ),
   omit('12 expire', 'a value that expired during its computation is stored expired', one, expiry, [
     inFlight,
-    'store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt, origin });',
-    'store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt: undefined, origin });',
+    'store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt, origin, turn });',
+    'store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt: undefined, origin, turn });',
   ]),
   omit('12 expire', 'expired tags apply', one, { keys: ['a', 'b'], kinds: ['expire-tag'] }, [
     log,

@@ -1,5 +1,5 @@
 import type { Scene } from './actions.js';
-import { type Edit, type Omission, omissionsOf } from '../harness/model.js';
+import { type Edit, type Omission, type OmissionMaker, omissionsOf } from '../harness/model.js';
 import type { SceneName } from './scenes.js';
 import { SCRIPTS } from './scripts.js';
 
@@ -31,7 +31,7 @@ const trims: Partial<Scene> = { faults: 0.1, fault: ['trim'], ...slow };
 const kills: Partial<Scene> = { kills: 0.12, weather: ['fast', 'slow'] };
 const failsOver: Partial<Scene> = { faults: 0.1, fault: ['copy', 'fail-over'] };
 
-const omit = omissionsOf<Scene, SceneName>(SCRIPTS);
+const omit: OmissionMaker<Scene, SceneName> = omissionsOf(SCRIPTS);
 
 const fewPositions: Edit = [publisher, 'POSITIONS_ON_SERVER = 100_000', 'POSITIONS_ON_SERVER = 2'];
 const fewPatterns: Edit = [applied, 'PATTERNS_ON_SERVER = 256', 'PATTERNS_ON_SERVER = 2'];
@@ -152,8 +152,8 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     { ...tag, keys: ['b'], weathers: 0.2, weather: ['slow'], times: [1] },
     [
       lookups,
-      'record && new OwnRecord(record, this.birth, endsAt)',
-      'record && new OwnRecord(record, this.options.position(), endsAt)',
+      "'foreign' : new OwnRecord(record, this.birth, endsAt)",
+      "'foreign' : new OwnRecord(record, this.options.position(), endsAt)",
     ],
   ),
   omit('4 write', 'an entry that was invalidated since its birth is refused', three, { ...key, ...slow }, [
