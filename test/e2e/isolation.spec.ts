@@ -141,6 +141,29 @@ describe('a value that callers share', () => {
     expect(await frozen.get('key')).not.toBe(copy);
   });
 
+  it.each(['frozen', 'clone'] as const)(
+    'is as the call asks when a disk had it, in a lane of isolation %s',
+    async (isolation) => {
+      const cache = await caches.open({
+        directory: await caches.directory(),
+        lanes: { standard: { isolation, l1: { maxEntries: 1 } } },
+      });
+      await cache.set('key', tree());
+      for (const asked of ['frozen', 'clone'] as const) {
+        await evicted(cache);
+        const fromL2 = await cache.getOrSet('key', tree, { isolation: asked });
+        expect(Object.isFrozen(fromL2)).toBe(asked === 'frozen');
+        expect(fromL2).toEqual(tree());
+        if (asked === 'clone') fromL2.rows.length = 0;
+        const [one, other] = [await cache.getOrSet('key', tree), await cache.getOrSet('key', tree)];
+        expect([one, other]).toEqual([tree(), tree()]);
+        expect(one === other).toBe(isolation === 'frozen');
+        expect(Object.isFrozen(one)).toBe(isolation === 'frozen');
+      }
+      expect(cache.getMetrics().l2.hits).toBe(2);
+    },
+  );
+
   it('is frozen for a call that asks for it in a lane of clones', async () => {
     const cache = await caches.open({ lanes: { standard: { isolation: 'clone' } } });
     await cache.set('key', content());

@@ -492,7 +492,9 @@ describe('expiry', () => {
     await clock.advance('5s');
     const over = { environment, clock: hurried, now: () => clock.now() };
     const { store: tight } = setUp({ maxEntries: 1, maxBytes: 1e9 }, over);
+    const before = environment.commits.length;
     expect(await tight.sweep('a')).toEqual({ expired: 5, evicted: 2 });
+    expect(environment.commits.length - before).toBe(7);
   });
 });
 
