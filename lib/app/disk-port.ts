@@ -7,7 +7,7 @@ import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { LogJournal } from '../invalidation/journal.js';
 import type { HostLog } from '../invalidation/host-log.js';
-import type { Outbox, SharedOrder } from '../invalidation/shared-log.js';
+import type { Outbox, SharedOrder, SharedRecord } from '../invalidation/shared-log.js';
 import type { ResolvedLane } from '../lanes/policy.js';
 import type { EntryService } from '../ipc/entry-service.js';
 import type { Answer } from '../ipc/server.js';
@@ -71,6 +71,8 @@ export interface Disk {
   mayStore(lane: string, key: string, turn: string): boolean;
   /** Keeps the records that the server has not received, when this process owns the directory. */
   readonly outbox: Outbox | undefined;
+  /** Records that the server had perhaps not received when this process opened the directory of another one, by their ids. */
+  readonly unpublished: ReadonlyMap<string, SharedRecord>;
   /** Where checkpoints are, asked anew at each call: ownership may come later. */
   checkpoints(): CheckpointStore;
   /**
@@ -121,6 +123,7 @@ export function noDisk(
     leases: undefined,
     mayStore: () => true,
     outbox: undefined,
+    unpublished: new Map(),
     checkpoints: () => checkpoints,
     whenFound: () => undefined,
     answer: () => undefined,

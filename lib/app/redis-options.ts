@@ -76,6 +76,7 @@ function settingsOf(
     position: () => log.position,
     journal: () => disk.journal,
     outbox: () => disk.outbox,
+    unpublished: disk.unpublished,
   };
 }
 

@@ -137,6 +137,7 @@ export class SharedDirectory implements Disk {
   /** L3 while this process owns the directory. */
   private readonly owned: PersistentTier;
   private sharing: EntrySharing | undefined;
+  unpublished: ReadonlyMap<string, SharedRecord> = new Map();
   /** Of the processes of the directory, while this one owns it. */
   private readonly turns: TurnTable;
   private readonly opened = new OpenDirectories();
@@ -327,8 +328,10 @@ export class SharedDirectory implements Disk {
       const owning = acquireOwnership({ directory: claims, liveness: socketLiveness, clock, session });
       const ownership = await steps.during('the answer of its owner', owning);
       const place = { directory, socket: await OwnerSocket.at(claims) };
-      if (ownership.state === 'in-use') this.becomeWaiting(place, ownership);
-      else await this.becomeOwner(place, ownership, { before: Promise.resolve() });
+      if (ownership.state === 'in-use') {
+        this.unpublished = recordsOf(await PendingInvalidations.read(root));
+        this.becomeWaiting(place, ownership);
+      } else await this.becomeOwner(place, ownership, { before: Promise.resolve() });
     } finally {
       await opening?.l2;
     }
@@ -507,7 +510,7 @@ class StoredOutbox implements Outbox {
   }
 
   private constructor(private readonly files: PendingInvalidations) {
-    this.found = new Map([...files.found].map(([id, text]) => [id, parseRecord(text)]));
+    this.found = recordsOf(files.found);
   }
 
   keep(records: ReadonlyMap<string, SharedRecord>): Promise<void> {
@@ -518,6 +521,9 @@ class StoredOutbox implements Outbox {
     this.files.forget(ids);
   }
 }
+
+const recordsOf = (texts: ReadonlyMap<string, string>): ReadonlyMap<string, SharedRecord> =>
+  new Map([...texts].map(([id, text]) => [id, parseRecord(text)]));
 
 /** As JSON, which keeps lone surrogates that UTF-8 would lose. */
 const stringifyRecord = ({ kind, lane, subject }: SharedRecord): string => JSON.stringify([kind, lane, subject]);

@@ -8,7 +8,7 @@ import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { InstanceReport, SharedReport } from '../metrics/lane-cache-metrics.js';
 import type { LogJournal } from '../invalidation/journal.js';
-import type { LogFollower, Outbox, SharedLog } from '../invalidation/shared-log.js';
+import type { LogFollower, Outbox, SharedLog, SharedRecord } from '../invalidation/shared-log.js';
 import type { DistributedTier } from '../tiers/distributed-tier.js';
 import type { TierState } from '../tiers/tier.js';
 import { CheckpointConnection, RedisCheckpointStore } from './checkpoints/redis-checkpoint-store.js';
@@ -47,6 +47,8 @@ export interface RedisBackendOptions {
   readonly position: () => number;
   readonly journal: () => LogJournal | undefined;
   readonly outbox: () => Outbox | undefined;
+  /** Records that another process of the directory may still publish, by their ids. */
+  readonly unpublished: ReadonlyMap<string, SharedRecord>;
   /** The labels of a checkpoint that an earlier release saved. */
   readonly labelsOf: (record: CheckpointRecord) => readonly string[];
 }
@@ -180,6 +182,7 @@ export class RedisBackend {
     const { settings, cursors, applied, serverTime, keys } = this;
     const { clock, life, trustPersistence, position, journal } = settings;
     this.follower = follower;
+    for (const [id, record] of settings.unpublished) void this.shared.receivedOnHost(record, { id, place: undefined });
     const line = new LogSubscriber({
       keys,
       clock,

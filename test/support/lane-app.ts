@@ -19,7 +19,8 @@ export type ShareableApp = Pick<AppContext, 'life' | 'events' | 'recorder'> & {
 };
 
 /** The tier and the log that instances share, and the turns that they take. */
-export type SharedParts = Pick<SharedBackend, 'log' | 'turns'> & { readonly tier: Tier };
+export type SharedParts = Pick<SharedBackend, 'log' | 'turns'> &
+  Partial<Pick<SharedBackend, 'takenOver'>> & { readonly tier: Tier };
 
 /** A shared log on which nobody else is. */
 export class QuietLog implements SharedLog {
@@ -88,7 +89,7 @@ export class LaneApp extends App {
     const nothing = (): Promise<void> => Promise.resolve();
     const checkpoints = disk.checkpoints();
     const backend = shared && {
-      ...{ ...shared, checkpoints, start: nothing, takenOver: nothing, close: nothing },
+      ...{ takenOver: nothing, ...shared, checkpoints, start: nothing, close: nothing },
       ...{ sharedReport: { isConnected: true, lagMs: 0, behind: 0 }, announce: nothing, instances: async () => [] },
     };
     super(context, { disk, log, backend });

@@ -24,14 +24,14 @@ export class PendingInvalidations {
   private working: Promise<unknown> = Promise.resolve();
   private next: Promise<void> | undefined;
 
+  /** What lies in `root` now. A process that lives may be done with some of it. */
+  static async read(root: string): Promise<ReadonlyMap<string, string>> {
+    return new Map((await filesIn(root)).flatMap(({ texts }) => texts));
+  }
+
   /** A file that cannot be read is left for a later process. */
   static async open(root: string): Promise<PendingInvalidations> {
-    const names = await readdir(root).catch(() => []);
-    const paths = names
-      .filter((name) => OUTBOX_PREFIXES.some((prefix) => name.startsWith(prefix)))
-      .map((name) => join(root, name));
-    const read = await Promise.all(paths.map(async (path) => ({ path, texts: await textsIn(path) })));
-    const readable = read.flatMap(({ path, texts }) => (texts === undefined ? [] : [{ path, texts }]));
+    const readable = await filesIn(root);
     const found = new Map(readable.flatMap(({ texts }) => texts));
     return new PendingInvalidations(root, found, new Set(readable.map(({ path }) => path)));
   }
@@ -107,6 +107,17 @@ export class PendingInvalidations {
     this.working = done.catch(() => undefined);
     return done;
   }
+}
+
+async function filesIn(
+  root: string,
+): Promise<readonly { readonly path: string; readonly texts: readonly (readonly [string, string])[] }[]> {
+  const names = await readdir(root).catch(() => []);
+  const paths = names
+    .filter((name) => OUTBOX_PREFIXES.some((prefix) => name.startsWith(prefix)))
+    .map((name) => join(root, name));
+  const read = await Promise.all(paths.map(async (path) => ({ path, texts: await textsIn(path) })));
+  return read.flatMap(({ path, texts }) => (texts === undefined ? [] : [{ path, texts }]));
 }
 
 const lineOf = (line: readonly [string, string]): string => `${JSON.stringify(line)}\n`;

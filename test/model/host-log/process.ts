@@ -1,31 +1,38 @@
 import type { Clock } from '../../../lib/clock/clock.js';
 import { HostLog } from '../../../lib/invalidation/host-log.js';
-import type { LogJournal, LogRow, LogState, StoredPlace } from '../../../lib/invalidation/journal.js';
+import type { LogJournal, LogRow, LogState, StoredCursor, StoredPlace } from '../../../lib/invalidation/journal.js';
+import type { SharedRecord } from '../../../lib/invalidation/shared-log.js';
 import { ConnectionLost } from '../../../lib/ipc/client.js';
 import type { EntryService } from '../../../lib/ipc/entry-service.js';
 import { type EntryConnection, RemoteL3 } from '../../../lib/ipc/remote-l3.js';
 import { SharedL3 } from '../../../lib/ipc/shared-l3.js';
 import { resolveLanes } from '../../../lib/lanes/resolve-lanes.js';
+import type { RedisBackend, RedisBackendOptions } from '../../../lib/redis/redis-backend.js';
 import type { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { Jobs } from '../../support/jobs.js';
-import { LaneApp } from '../../support/lane-app.js';
+import { LaneApp, type ShareableApp } from '../../support/lane-app.js';
 import type { ModelLogDisk, ModelLogFolder } from '../../support/model-log-disk.js';
 import { ModelDisk, ModelTier } from '../../support/model-tier.js';
+import { ModelOutbox } from '../shared-log/instance.js';
 
 /** L3 on disk, with the place up to which it has followed the log. */
 export class HostDisk extends ModelDisk {
   place: StoredPlace | undefined;
+  private cursor: StoredCursor | undefined;
+  /** Lies apart from what is emptied. */
+  readonly outbox = new Map<string, SharedRecord>();
 
   override get log(): LogState {
-    return { ...super.log, ...(this.place !== undefined && { place: this.place }) };
+    return { ...super.log, cursor: this.cursor, ...(this.place !== undefined && { place: this.place }) };
   }
 
   override empty(ceiling: number): void {
     super.empty(ceiling);
-    this.place = undefined;
+    this.place = this.cursor = undefined;
   }
 
   override write(row: LogRow): void {
+    if (row.row === 'cursor') this.cursor = { generation: row.generation, sequence: row.sequence };
     if (row.row !== 'place') return super.write(row);
     const { generation, position, checksum } = row;
     this.place = { generation, position, checksum };
@@ -100,7 +107,12 @@ export interface Host {
   readonly l3: HostDisk;
   /** The owner of now, if it can be connected to. */
   readonly connect: (from: HostProcess) => Wire | undefined;
+  /** Makes what a process shares with other hosts. */
+  readonly share?: (app: ShareableApp, own: OwnFolders) => RedisBackend;
 }
+
+/** What a process has while it owns the directory. */
+type OwnFolders = Pick<RedisBackendOptions, 'journal' | 'outbox' | 'unpublished'>;
 
 const LANES = { standard: { ttl: '1h' } } as const;
 const NEVER: Clock = { now: () => 0, monotonic: () => 0, schedule: () => () => undefined };
@@ -115,6 +127,8 @@ export class HostProcess {
   isFrozen = false;
   isOwner = false;
   service: EntryService | undefined;
+  backend: RedisBackend | undefined;
+  private outbox: ModelOutbox | undefined;
   private isFollowed = false;
   private hostLog: HostLog | undefined;
   private remote: RemoteL3 | undefined;
@@ -124,11 +138,13 @@ export class HostProcess {
     const process = new HostProcess(host);
     await process.hostLog?.open();
     await process.app.start();
+    if (process.app.follower !== undefined) void process.backend?.start(process.app.follower);
     return process;
   }
 
   private constructor(private readonly host: Host) {
-    const { clock, files } = host;
+    const { clock, files, share } = host;
+    const journal = (): LogJournal | undefined => (this.isOwner && this.isAlive ? this.l3 : undefined);
     this.folder = files.folderOf(this.jobs);
     this.l3 = new ModelTier('l3', ['standard'], host.l3, this.jobs);
     this.l3.isAttached = false;
@@ -136,10 +152,19 @@ export class HostProcess {
       clock,
       tagLimit: 4,
       lanes: LANES,
+      ...(share !== undefined && {
+        share: (app) => {
+          const unpublished = new Map(host.l3.outbox);
+          const backend = share(app, { journal, outbox: () => this.outbox, unpublished });
+          this.backend = backend;
+          const { tier, log, turns } = backend;
+          return { tier, log, turns, takenOver: () => backend.takenOver() };
+        },
+      }),
       disk: ({ life, events }) => {
         const hostLog = new HostLog({
           ...{ folder: this.folder, clock, life, idleClock: NEVER },
-          journal: () => (this.isOwner && this.isAlive ? this.l3 : undefined),
+          journal,
           ownsL3: () => this.isFollowed,
           changed: () => undefined,
         });
@@ -174,6 +199,7 @@ export class HostProcess {
     if (hostLog === undefined) return;
     remote?.inherit();
     this.isOwner = true;
+    if (host.share !== undefined) this.outbox = new ModelOutbox(host.l3.outbox, this.jobs);
     l3.isAttached = true;
     l3.opened();
     const isNew = l3.isEmpty && host.l3.place === undefined;
@@ -203,7 +229,9 @@ export class HostProcess {
     this.jobs.forget(this.folder);
     this.jobs.forget(this.l3);
     this.l3.isAttached = false;
+    this.outbox?.kill();
     this.app.scopes.end();
+    void this.backend?.close();
   }
 
   private connect(): Promise<EntryConnection> {

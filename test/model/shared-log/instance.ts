@@ -1,4 +1,4 @@
-import { RedisBackend } from '../../../lib/redis/redis-backend.js';
+import { RedisBackend, type RedisBackendOptions } from '../../../lib/redis/redis-backend.js';
 import type { LogRow, LogState, StoredCursor } from '../../../lib/invalidation/journal.js';
 import type { Outbox, SharedRecord } from '../../../lib/invalidation/shared-log.js';
 import type { FakeClock } from '../../../lib/testing/fake-clock.js';
@@ -30,7 +30,7 @@ export class SharedDisk extends ModelDisk {
 }
 
 /** One process's look at what its disk keeps. Nothing that it still does when it was killed reaches the disk. */
-class ModelOutbox implements Outbox {
+export class ModelOutbox implements Outbox {
   readonly found: ReadonlyMap<string, SharedRecord>;
   private readonly queue: (() => void)[] = [];
   private isAlive = true;
@@ -138,24 +138,35 @@ export class SharedInstance {
     void this.distributed.close();
   }
 
-  private share({ clock, life, events, log, lanes, recorder }: ShareableApp): RedisBackend {
-    const { network, onDisconnect, trustPersistence, coalesce } = this.settings;
-    const lane = { compression: undefined, maxEntryBytes: 1_000, coalesces: coalesce === 'cluster' };
-    const server = { url: undefined, client: network.template, prefix: 'p', hmacKey: undefined };
-    const times = { commandTimeoutMs: COMMAND_MS, maxStalenessMs: MAX_STALENESS_MS };
-    const own = {
-      lanes: new Map(lanes.map((name) => [name, lane])),
-      clock,
-      life,
-      events,
-      recorder,
-    };
-    const settings = { ...server, ...times, ...own, onDisconnect, trustPersistence, logLength: UNBOUNDED };
-    const journal = (): ModelTier | undefined => this.l3;
-    const outbox = (): ModelOutbox | undefined => this.outbox;
-    return new RedisBackend(
-      { ...settings, position: () => log.position, journal, outbox, labelsOf: () => [] },
-      network.clusterPort ?? network.template,
-    );
+  private share(app: ShareableApp): RedisBackend {
+    return backendOf(app, this.settings, {
+      journal: () => this.l3,
+      outbox: () => this.outbox,
+      unpublished: new Map(),
+    });
   }
+}
+
+/** What an app shares through the network. */
+export function backendOf(
+  { clock, life, events, log, lanes, recorder }: ShareableApp,
+  settings: Pick<InstanceSettings, 'network' | 'onDisconnect' | 'trustPersistence' | 'coalesce'>,
+  own: Pick<RedisBackendOptions, 'journal' | 'outbox' | 'unpublished'>,
+): RedisBackend {
+  const { network, onDisconnect, trustPersistence, coalesce } = settings;
+  const lane = { compression: undefined, maxEntryBytes: 1_000, coalesces: coalesce === 'cluster' };
+  const server = { url: undefined, client: network.template, prefix: 'p', hmacKey: undefined };
+  const times = { commandTimeoutMs: COMMAND_MS, maxStalenessMs: MAX_STALENESS_MS };
+  const ofApp = {
+    lanes: new Map(lanes.map((name) => [name, lane])),
+    clock,
+    life,
+    events,
+    recorder,
+  };
+  const given = { ...server, ...times, ...ofApp, ...own, onDisconnect, trustPersistence, logLength: UNBOUNDED };
+  return new RedisBackend(
+    { ...given, position: () => log.position, labelsOf: () => [] },
+    network.clusterPort ?? network.template,
+  );
 }
