@@ -25,4 +25,15 @@ describe('an app that was closed', () => {
     expect(scopes.within(new Computation('late', 'key'), () => scopes.current)).toBe(undefined);
     expect(within).toEqual(['standard', undefined, undefined]);
   });
+
+  it('leaves none of its steps behind either', async () => {
+    const cache = await caches.open();
+    const { snapshots } = cache;
+    const scopes = snapshots['steps']['scopes'];
+    const within = (id: string): Promise<string> =>
+      snapshots.runStep(id, () => scopes.current?.id ?? 'none', { onUnavailable: 'run' });
+    expect(await within('open')).toBe('open');
+    await cache.close();
+    expect(await within('closed')).toBe('none');
+  });
 });
