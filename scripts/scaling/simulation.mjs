@@ -111,6 +111,7 @@ class Instance {
         position: () => this.position,
         journal: () => undefined,
         outbox: () => undefined,
+        unpublished: new Map(),
         labelsOf: () => [],
       },
       server.template(),
