@@ -129,7 +129,7 @@ class Instance {
   invalidate(sampled) {
     const at = this.clock.monotonic();
     const record = { kind: 'key', lane: 'standard', subject: String(at), position: ++this.position };
-    this.backend.log.publish([record], Promise.resolve()).then(
+    this.backend.log.publish([record], Promise.resolve()).held.then(
       () => sampled.isOn && sampled.took.push(this.clock.monotonic() - at),
       () => undefined,
     );
