@@ -49,6 +49,7 @@ import type {
 } from './checkpoint.js';
 import { hasExpired } from './retention.js';
 import { StepRunner } from './step-runner.js';
+import { StepScopes } from './step-scopes.js';
 import { asUnavailable, NO_USAGE } from './unavailable-checkpoint-store.js';
 
 /** What the service works with. */
@@ -70,11 +71,12 @@ export type CheckpointSettings = SaverSettings;
 export class CheckpointService {
   private readonly saver: CheckpointSaver;
   private readonly steps: StepRunner;
+  private readonly scopes = new StepScopes();
 
   /** @internal The app creates it. */
   constructor(private readonly settings: CheckpointSettings) {
     this.saver = new CheckpointSaver(settings);
-    this.steps = new StepRunner(settings, this.saver, (id, options) => this.find(id, options));
+    this.steps = new StepRunner(settings, this.saver, (id, options) => this.find(id, options), this.scopes);
   }
 
   /**
@@ -303,13 +305,13 @@ export class CheckpointService {
 
   /** @internal The app was closed: nothing belongs to a step any more. */
   end(): void {
-    this.steps.end();
+    this.scopes.end();
   }
 
   /** Saves as part of the step that calls, if one does. */
   private async saveInStep(prepared: PreparedSave, expectedVersion: number | undefined): Promise<CheckpointInfo> {
     const { id, workflow = '' } = prepared.draft;
-    const { conditions, run } = this.steps.fence(prepared.draft.workflow);
+    const { conditions, run } = this.scopes.fence(prepared.draft.workflow);
     const terms = expectedVersion === undefined ? conditions : { ...conditions, expectedVersion };
     const saved = await this.saver.save(prepared, terms);
     if (saved.outcome === 'saved') return toInfo(saved.record, this.settings.codec);

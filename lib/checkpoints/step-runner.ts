@@ -10,7 +10,7 @@ import type { CheckpointSaver, PreparedSave } from './checkpoint-saver.js';
 import type { StepStart } from './checkpoint-store.js';
 import type { RestoreCheckpointOptions, SaveCheckpointOptions, StepOptions } from './checkpoint.js';
 import { Lease, type LeasePort } from './leases.js';
-import { epochAround, StepScopes, type SaveFence, type Step } from './step-scopes.js';
+import { epochAround, type Step, type StepScopes } from './step-scopes.js';
 
 interface StepSettings {
   readonly clock: Clock;
@@ -55,7 +55,6 @@ export class StepRunner {
   private readonly running = new Map<string, Started>();
   /** All that run, also those of a workflow that was invalidated since they began. */
   private readonly active = new Set<Step>();
-  private readonly scopes = new StepScopes();
   private readonly keepAlive = new KeepAlive();
   private readonly leases: LeasePort;
 
@@ -63,6 +62,7 @@ export class StepRunner {
     private readonly settings: StepSettings,
     private readonly saver: CheckpointSaver,
     private readonly restore: Restore,
+    private readonly scopes: StepScopes,
   ) {
     this.leases = { lease: (request) => saver.write((store) => store.lease(request)) };
   }
@@ -87,16 +87,6 @@ export class StepRunner {
       const outcome = await this.join(current, step);
       if (outcome !== undefined) return this.copyOf(outcome);
     }
-  }
-
-  /** What a save in the function of a step must hold. Nothing outside of one. */
-  fence(workflow: string | undefined): SaveFence {
-    return this.scopes.fence(workflow);
-  }
-
-  /** The app was closed. */
-  end(): void {
-    this.scopes.end();
   }
 
   /** Undefined if checkpoints cannot be used and the step may run without. */

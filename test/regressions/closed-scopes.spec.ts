@@ -29,7 +29,7 @@ describe('an app that was closed', () => {
   it('leaves none of its steps behind either', async () => {
     const cache = await caches.open();
     const { snapshots } = cache;
-    const scopes = snapshots['steps']['scopes'];
+    const scopes = snapshots['scopes'];
     const within = (id: string): Promise<string> =>
       snapshots.runStep(id, () => scopes.current?.id ?? 'none', { onUnavailable: 'run' });
     expect(await within('open')).toBe('open');

@@ -185,7 +185,7 @@ describe('an app that was closed', () => {
     await service.runStep('a', () => 1);
     await store.close();
     service.end();
-    const scopes = service['steps']['scopes'];
+    const scopes = service['scopes'];
     let current: unknown = 'not called';
     await service.runStep('b', () => (current = scopes.current), { onUnavailable: 'run' });
     expect(current).toBeUndefined();
