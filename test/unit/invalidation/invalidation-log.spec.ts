@@ -93,6 +93,14 @@ describe('the invalidation log', () => {
     expect(elsewhere.isInvalidated).toBe(false);
   });
 
+  it('goes on telling a flight of a key whose other flight is closed twice', () => {
+    const [ended, open] = [log.open({ lane: LANE, key: 'k', tags: [] }), log.open({ lane: LANE, key: 'k', tags: [] })];
+    log.close(ended);
+    log.close(ended);
+    log.key(LANE, 'k');
+    expect([ended.isInvalidated, open.isInvalidated]).toEqual([false, true]);
+  });
+
   it('moves the stamp for tags, clears, patterns and expired tags, and not for keys', () => {
     const moved = (say: () => unknown): boolean => {
       const before = log.stamp;
