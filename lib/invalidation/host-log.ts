@@ -385,7 +385,8 @@ export class HostLog implements HostLogPort {
 
   private async appendOnce(files: LogFiles): Promise<void> {
     const { segment } = files;
-    const waiting = [...this.own.values()].filter((own) => own.isDue && own.segment === undefined);
+    // What was appended to a segment that is not followed any more does not come round.
+    const waiting = [...this.own.values()].filter((own) => own.isDue && !own.isEchoed && own.segment !== segment);
     for (const own of waiting) {
       own.segment = segment;
       own.isSynced = false;
