@@ -57,6 +57,7 @@ const IDLE_LOOK_MS = 250;
 const SEGMENT_BYTES = 4 * 1024 * 1024;
 const STORE_PLACE_MS = 100;
 const NEVER = Infinity;
+const DONE: Promise<void> = Promise.resolve();
 const NONE: readonly SharedRecord[] = Object.freeze([]);
 
 /**
@@ -75,6 +76,8 @@ export class HostLog implements HostLogPort {
   /** Read and not yet applied: a listener may make a call while records are applied. */
   private heard: Heard[] = [];
   private publishing: Promise<void> | undefined;
+  /** Followed from one end only: what is appended to the files of another opening would not come round. */
+  private opening: Promise<void> | undefined;
   private isFlagSet = false;
   private cancelIdle = (): void => undefined;
   private readonly applied: AppliedPlace;
@@ -107,25 +110,9 @@ export class HostLog implements HostLogPort {
    * Opens the log at its end. A folder that cannot be used leaves the log off, and is tried again. Rejects with
    * `FORMAT_UNSUPPORTED`.
    */
-  async open(): Promise<void> {
-    if (this.current.state !== 'off' && this.current.state !== 'cut-off') return;
-    try {
-      const files = await LogFiles.open(this.options.folder);
-      if (this.isClosed()) return files.close();
-      this.current = { state: 'on', files };
-      this.recent.restart(files.place);
-      this.options.changed('on');
-      if (this.follower === undefined) return;
-      // What was cached without a log was judged by nobody.
-      this.applied.restart(
-        files.place,
-        this.follower.drop().catch(() => undefined),
-      );
-      this.begin();
-    } catch (error) {
-      if (isLaneCacheError(error, 'FORMAT_UNSUPPORTED')) throw error;
-      this.options.changed('off', error);
-    }
+  open(): Promise<void> {
+    if (this.current.state !== 'off' && this.current.state !== 'cut-off') return DONE;
+    return (this.opening ??= this.openFiles().finally(() => (this.opening = undefined)));
   }
 
   /** From now on `follower` gets what other processes invalidate. L3 is behind by what was appended since `storedPlace`. */
@@ -247,6 +234,26 @@ export class HostLog implements HostLogPort {
     this.current = { state: 'closed' };
     this.freshUntil = NEVER;
     if (current.state === 'on') current.files.close();
+  }
+
+  private async openFiles(): Promise<void> {
+    try {
+      const files = await LogFiles.open(this.options.folder);
+      if (this.isClosed()) return files.close();
+      this.current = { state: 'on', files };
+      this.recent.restart(files.place);
+      this.options.changed('on');
+      if (this.follower === undefined) return;
+      // What was cached without a log was judged by nobody.
+      this.applied.restart(
+        files.place,
+        this.follower.drop().catch(() => undefined),
+      );
+      this.begin();
+    } catch (error) {
+      if (isLaneCacheError(error, 'FORMAT_UNSUPPORTED')) throw error;
+      this.options.changed('off', error);
+    }
   }
 
   private isClosed(): boolean {

@@ -18,10 +18,9 @@ describe('the records of one call', () => {
     await bench.dispose();
   });
 
-  const open = async (directory: string) => {
-    const followed: SharedRecord[] = [];
+  const logOf = (folder: FolderOnDisk): HostLog => {
     const log = new HostLog({
-      folder: new FolderOnDisk(directory),
+      folder,
       clock: systemClock,
       life: new LifeClock(systemClock),
       journal: () => undefined,
@@ -29,6 +28,12 @@ describe('the records of one call', () => {
       changed: () => undefined,
     });
     logs.push(log);
+    return log;
+  };
+
+  const open = async (directory: string) => {
+    const followed: SharedRecord[] = [];
+    const log = logOf(new FolderOnDisk(directory));
     await log.open();
     const follow = (record: SharedRecord): Promise<void> => {
       followed.push(record);
@@ -63,6 +68,27 @@ describe('the records of one call', () => {
     reader.log.look();
     expect(subjectsOf(reader.followed)).toEqual(subjectsOf(keys(60)));
     expect(writer.followed).toEqual([]);
+  });
+
+  it('come round when the log is opened twice at once', async () => {
+    class SlowFolder extends FolderOnDisk {
+      readonly preparations: Deferred<void>[] = [];
+      override async prepare(): Promise<void> {
+        const held = new Deferred<void>();
+        this.preparations.push(held);
+        await held.promise;
+        await super.prepare();
+      }
+    }
+    const folder = new SlowFolder(await bench.path('log'));
+    const log = logOf(folder);
+    const openings = [log.open(), log.open()];
+    for (const { resolve } of folder.preparations) resolve();
+    await Promise.all(openings);
+    expect(folder.preparations).toHaveLength(1);
+    log.start({ follow: () => DONE, drop: () => DONE, bar: () => undefined }, undefined);
+    await log.publish(keys(3), DONE);
+    expect(log.behindBytes).toBe(0);
   });
 
   it('are kept apart by kind and lane', async () => {
