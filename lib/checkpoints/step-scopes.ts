@@ -42,6 +42,15 @@ const NO_LEASE = '';
 /** As part of which run of a step the code of one app runs. */
 export class StepScopes {
   private readonly storage = new AsyncLocalStorage<StepRun>();
+  /** How many runs code may still belong to. */
+  private reachable = 0;
+  /**
+   * Up to Node.js 22 a storage slows every promise of the process until it is disabled. The next step enables it again. What a
+   * step has not awaited keeps its run from being collected.
+   */
+  private readonly collected = new FinalizationRegistry<undefined>(() => {
+    if (--this.reachable === 0) this.storage.disable();
+  });
   private hasEnded = false;
 
   /** The innermost step, also after its function has ended. */
@@ -59,7 +68,10 @@ export class StepScopes {
         if (run.phase === 'running') run.phase = 'ended';
       }
     };
-    return { run, ended: this.hasEnded ? call() : this.storage.run(run, call) };
+    if (this.hasEnded) return { run, ended: call() };
+    this.reachable++;
+    this.collected.register(run, undefined);
+    return { run, ended: this.storage.run(run, call) };
   }
 
   /**
@@ -82,10 +94,7 @@ export class StepScopes {
     return run === undefined ? { conditions } : { conditions, run };
   }
 
-  /**
-   * From here on nothing belongs to a step. Up to Node.js 22 each storage that was ever used slows every promise of the
-   * process until it is disabled. It stays enabled between two steps, for what a step has not awaited.
-   */
+  /** From here on nothing belongs to a step. */
   end(): void {
     this.hasEnded = true;
     this.storage.disable();

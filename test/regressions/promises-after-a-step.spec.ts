@@ -1,0 +1,53 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { nextTurn } from '../../lib/clock/clock.js';
+import { Caches } from '../support/caches.js';
+import { Deferred } from '../support/deferred.js';
+
+describe('the async context of steps', () => {
+  const caches = new Caches();
+  afterEach(() => caches.close());
+
+  const opened = async () => {
+    const { snapshots } = await caches.open({ directory: await caches.directory() });
+    const scopes = snapshots['scopes'];
+    /** Up to Node.js 22 an enabled storage slows every promise of the process. Newer ones have no such state. */
+    const isSlowing = (): boolean => Reflect.get(scopes['storage'], 'enabled') === true;
+    return { snapshots, scopes, isSlowing };
+  };
+
+  it('is dropped once no work of a step is left', async () => {
+    const { snapshots, isSlowing } = await opened();
+    expect(await snapshots.runStep('step', () => Promise.resolve('done'))).toBe('done');
+    await collected(() => !isSlowing());
+    expect(isSlowing()).toBe(false);
+  });
+
+  it('stays with what a step has not awaited', async () => {
+    const { snapshots, scopes } = await opened();
+    const gate = new Deferred();
+    const late: Promise<string | undefined>[] = [];
+    const work = async (): Promise<string | undefined> => {
+      await gate.promise;
+      return scopes.current?.id;
+    };
+    await snapshots.runStep('step', () => void late.push(work()));
+    await collected(() => false);
+    gate.resolve(undefined);
+    expect(await Promise.all(late)).toEqual(['step']);
+  });
+});
+
+const TURNS = 8;
+
+/** Collects garbage, and lets its callbacks run, until it shows. */
+async function collected(shows: () => boolean): Promise<void> {
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  if (typeof collect !== 'function') throw new Error('garbage cannot be collected here');
+  for (let turn = 0; turn < TURNS && !shows(); turn++) {
+    collect();
+    await nextTurn();
+  }
+}
