@@ -61,9 +61,15 @@ export class Queue extends Computation {
   }
 }
 
-/** As part of which computation the code of one app runs. */
+/**
+ * As part of which computation the code of one app runs.
+ *
+ * Up to Node.js 22 a storage slows every promise of the process until it is disabled. Only what runs can be part of a circle, so
+ * it is disabled while nothing is computed.
+ */
 export class FlightScopes {
   private readonly storage = new AsyncLocalStorage<Computation>();
+  private running = 0;
   private hasEnded = false;
 
   /** The innermost one. */
@@ -71,15 +77,18 @@ export class FlightScopes {
     return this.storage.getStore();
   }
 
-  /** Runs `work`, and all that it starts, as part of `computation`. */
-  within<T>(computation: Computation, work: () => T): T {
-    return this.hasEnded ? work() : this.storage.run(computation, work);
+  /** Calls `work` at once. What it starts is part of `computation`, until it has ended. */
+  async within<T>(computation: Computation, work: () => T | PromiseLike<T>): Promise<T> {
+    if (this.hasEnded) return work();
+    this.running++;
+    try {
+      return await this.storage.run(computation, work);
+    } finally {
+      if (--this.running === 0) this.storage.disable();
+    }
   }
 
-  /**
-   * From here on nothing is part of anything. Up to Node.js 22 each storage that was ever used slows every promise of the
-   * process until it is disabled, so a closed app must not leave its own behind.
-   */
+  /** From here on nothing is part of anything. */
   end(): void {
     this.hasEnded = true;
     this.storage.disable();

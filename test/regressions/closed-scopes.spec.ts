@@ -22,7 +22,7 @@ describe('an app that was closed', () => {
     end();
     expect(await computed).toBe('value');
     expect(await cache.getOrSet('key', () => within.push(scopes.current?.lane))).toBe(3);
-    expect(scopes.within(new Computation('late', 'key'), () => scopes.current)).toBe(undefined);
+    expect(await scopes.within(new Computation('late', 'key'), () => scopes.current)).toBe(undefined);
     expect(within).toEqual(['standard', undefined, undefined]);
   });
 

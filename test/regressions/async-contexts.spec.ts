@@ -12,9 +12,7 @@ describe('the async context of steps', () => {
   const opened = async () => {
     const { snapshots } = await caches.open({ directory: await caches.directory() });
     const scopes = snapshots['scopes'];
-    /** Up to Node.js 22 an enabled storage slows every promise of the process. Newer ones have no such state. */
-    const isSlowing = (): boolean => Reflect.get(scopes['storage'], 'enabled') === true;
-    return { snapshots, scopes, isSlowing };
+    return { snapshots, scopes, isSlowing: () => isEnabled(scopes['storage']) };
   };
 
   it('is dropped once no work of a step is left', async () => {
@@ -38,6 +36,33 @@ describe('the async context of steps', () => {
     expect(await Promise.all(late)).toEqual(['step']);
   });
 });
+
+describe('the async context of computations', () => {
+  const caches = new Caches();
+  afterEach(() => caches.close());
+
+  it('is dropped when none runs', async () => {
+    const cache = await caches.open();
+    const { scopes } = cache['context'].shared;
+    expect(await cache.getOrSet('key', () => Promise.resolve('value'))).toBe('value');
+    expect(isEnabled(scopes['storage'])).toBe(false);
+  });
+
+  it('stays with one that runs when another has ended', async () => {
+    const cache = await caches.open();
+    const gate = new Deferred();
+    const circle = cache.getOrSet('outer', async () => {
+      await gate.promise;
+      return cache.getOrSet('outer', () => 'inner');
+    });
+    await cache.getOrSet('other', () => 'value');
+    gate.resolve(undefined);
+    await expect(circle).rejects.toMatchObject({ code: 'REENTRANT' });
+  });
+});
+
+/** Up to Node.js 22 an enabled storage slows every promise of the process. Newer ones have no such state. */
+const isEnabled = (storage: object): boolean => Reflect.get(storage, 'enabled') === true;
 
 const TURNS = 8;
 
