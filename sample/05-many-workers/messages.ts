@@ -1,5 +1,5 @@
 /** What the primary tells a worker. */
-export type Order = 'report' | 'stop';
+export type Order = 'report' | 'flush' | 'stop';
 
 /** What a worker says about itself. */
 export interface Report {

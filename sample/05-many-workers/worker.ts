@@ -22,6 +22,7 @@ async function main(): Promise<void> {
   };
   process.on('message', (order: Order) => {
     if (order === 'report') process.send?.(report());
+    else if (order === 'flush') void cache.flush().then(() => process.send?.(report()));
     else void stop();
   });
   await app.listen(0, '127.0.0.1');

@@ -48,6 +48,11 @@ export class Workers {
     return Promise.all(this.running.map((worker) => reportOf(worker)));
   }
 
+  /** Resolves when L3 has what the workers have computed. It is stored behind the answers. */
+  async flush(): Promise<void> {
+    await Promise.all(this.running.map((worker) => reportOf(worker, 'flush')));
+  }
+
   /** How often the workers have computed, those included that have ended. */
   async computed(): Promise<number> {
     return [...this.ended, ...(await this.reports())].reduce((sum, { computed }) => sum + computed, 0);
@@ -62,9 +67,9 @@ export class Workers {
   }
 }
 
-async function reportOf(worker: Worker): Promise<Report> {
+async function reportOf(worker: Worker, order: Order = 'report'): Promise<Report> {
   const answer = once(worker, 'message') as Promise<[Report]>;
-  worker.send('report' satisfies Order);
+  worker.send(order);
   const [report] = await answer;
   return report;
 }
