@@ -7,9 +7,9 @@ export const BOUND_MS = 1_000;
 export interface Life {
   readonly instance: number;
   readonly bornAt: number;
-  /** What its earlier lives invalidation binds it: it has a disk. */
+  /** It has a disk, so what its earlier lives have invalidated binds it. */
   readonly isDurable: boolean;
-  /** As of which step it has followed the others since it last invalidation that it is connected; undefined while it is not. */
+  /** As of which step it has followed the others since it is connected. Undefined while it is not. */
   connectedAt: number | undefined;
   /** Whether it has ever been: before, nothing that outlived its last life is believed. */
   hasConnected: boolean;
@@ -29,9 +29,9 @@ export interface Invalidation extends Subject {
   readonly calledAt: number;
   /** When the call came to an end. */
   settledAt: number;
-  /** When it had resolved, which promises what is told to others and kept for later lives. */
+  /** When it had resolved: from then on it binds other instances and later lives. */
   resolvedAt: number;
-  /** When nothing of it was left to be told to the server. */
+  /** When nothing of it was left to be published. */
   published: { readonly at: number; readonly ms: number } | undefined;
 }
 
