@@ -43,6 +43,8 @@ const OUTPUT = {
   comments: false,
   minify: { compress: false, mangle: { keepNames: true }, codegen: { removeWhitespace: false } },
   keepNames: true,
+  // one character beyond Latin-1 makes V8 read and scan the whole bundle as UTF-16
+  charset: 'ascii',
   minifyInternalExports: false,
   dynamicImportInCjs: false,
   entryFileNames: '[name].js',

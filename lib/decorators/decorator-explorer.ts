@@ -39,6 +39,7 @@ export class DecoratorExplorer implements OnModuleInit, OnApplicationBootstrap, 
   async onModuleInit(): Promise<void> {
     try {
       this.explore();
+      await this.warmUp.prepare();
     } catch (error) {
       // An app that did not boot cannot be closed by its caller.
       await this.manager.close();

@@ -1,5 +1,5 @@
 import type { HttpAdapterHost } from '@nestjs/core';
-import { CronJob } from 'cron';
+import type { CronJob } from 'cron';
 import type { LaneManager } from '../cache/lane-manager.js';
 import { DEFAULT_CONCURRENCY } from '../cache/warm.js';
 import { nextTurn } from '../clock/clock.js';
@@ -10,12 +10,12 @@ interface WarmPlan {
   readonly method: DecoratedMethod;
   readonly rule: WarmRule;
   readonly host: object;
-  readonly job: CronJob | undefined;
 }
 
 /** Warms decorated methods behind the start of the app, and by cron. Nothing runs before the app serves. */
 export class WarmUp {
   private readonly plans: WarmPlan[] = [];
+  private jobs: readonly CronJob[] = [];
   private readonly running = new Set<WarmPlan>();
   private readonly stopping = new AbortController();
 
@@ -24,12 +24,16 @@ export class WarmUp {
     private readonly http: HttpAdapterHost | undefined,
   ) {}
 
-  /** Throws DECORATOR_INVALID for a cron expression that is none. */
   add(method: DecoratedMethod, host: object): void {
     const rule = method.cached?.warm;
-    if (rule === undefined) return;
-    const plan: WarmPlan = { method, rule, host, job: this.jobOf(method, rule, () => this.run(plan)) };
-    this.plans.push(plan);
+    if (rule !== undefined) this.plans.push({ method, rule, host });
+  }
+
+  /** Loads `cron` if a rule names a time. Rejects with DECORATOR_INVALID for a cron expression that is none. */
+  async prepare(): Promise<void> {
+    if (this.plans.every(({ rule }) => rule.at === undefined)) return;
+    const cron = await import('cron');
+    this.jobs = this.plans.flatMap((plan) => this.jobsOf(plan, cron.CronJob));
   }
 
   /** Once the app has been initialized. */
@@ -37,17 +41,15 @@ export class WarmUp {
     if (this.plans.length === 0) return;
     this.whenServing(() => {
       if (this.stopping.signal.aborted) return;
-      for (const plan of this.plans) {
-        plan.job?.start();
-        void this.run(plan);
-      }
+      for (const job of this.jobs) job.start();
+      for (const plan of this.plans) void this.run(plan);
     });
   }
 
   /** Begins nothing more. What is being computed is left to the cache's own end. */
   async stop(): Promise<void> {
     this.stopping.abort();
-    for (const { job } of this.plans) await job?.stop();
+    for (const job of this.jobs) await job.stop();
   }
 
   /** An app with a server serves once that listens; another one after its start. */
@@ -78,13 +80,15 @@ export class WarmUp {
     }
   }
 
-  private jobOf(method: DecoratedMethod, { at }: WarmRule, onTick: () => Promise<void>): CronJob | undefined {
-    if (at === undefined) return undefined;
+  private jobsOf(plan: WarmPlan, job: typeof CronJob): readonly CronJob[] {
+    const { at } = plan.rule;
+    if (at === undefined) return [];
     try {
-      return CronJob.from({ cronTime: at, onTick, unrefTimeout: true, waitForCompletion: true });
+      const onTick = (): Promise<void> => this.run(plan);
+      return [job.from({ cronTime: at, onTick, unrefTimeout: true, waitForCompletion: true })];
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : 'it cannot be parsed';
-      throw decoratorError(method.site, `warm.at '${at}' is no cron expression: ${why}.`);
+      throw decoratorError(plan.method.site, `warm.at '${at}' is no cron expression: ${why}.`);
     }
   }
 }
