@@ -5,7 +5,7 @@ import type { ValueCodec } from '../entries/codec/value-codec.js';
 import type { KeyPattern } from '../entries/pattern.js';
 import type { RecordReader } from '../entries/record.js';
 import type { LowerTierName } from '../entries/tier-name.js';
-import type { EventSink, LaneCacheEvents } from '../events/event-map.js';
+import type { CacheEvents } from '../events/event-map.js';
 import type { ReportFault } from '../events/reasons.js';
 import type { LaneEviction } from '../eviction/lane-eviction.js';
 import type { LaneRecorder } from '../events/recorder.js';
@@ -63,7 +63,7 @@ export interface SharedContext {
   readonly codec: ValueCodec;
   /** Reads records where they lie. */
   readonly reader: RecordReader;
-  readonly events: EventSink & LaneCacheEvents;
+  readonly events: CacheEvents;
   /** The memory of all lanes. */
   readonly memory: MemoryTier;
   /** The tiers below memory, nearest first. */

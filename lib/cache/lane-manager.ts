@@ -536,6 +536,7 @@ export interface LaneBeside {
 
 const LEAST_TTL_MS = 3_600_000;
 const SILENT: SharedContext['events'] = Object.freeze({
+  wantsHits: false,
   wants: () => false,
   emit: () => undefined,
   on: () => () => undefined,

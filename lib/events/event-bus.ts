@@ -3,7 +3,7 @@ import type { Clock } from '../clock/clock.js';
 import { onRejection } from '../clock/promises.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { signal as abortSignal, defineOptions } from '../options/options-shape.js';
-import type { EventSink, LaneCacheEvent, LaneCacheEventMap, LaneCacheEventName, LaneCacheEvents } from './event-map.js';
+import type { CacheEvents, LaneCacheEvent, LaneCacheEventMap, LaneCacheEventName } from './event-map.js';
 
 /** Called for a listener that threw or rejected, and was removed. */
 export type ListenerReport = (name: LaneCacheEventName, error: unknown) => void;
@@ -13,7 +13,7 @@ type Outlets = { readonly [N in LaneCacheEventName]: Outlet<N> };
 const ONCE_OPTIONS = defineOptions<{ readonly signal?: AbortSignal }>('once', { signal: abortSignal });
 
 /** Where events go: to the listeners of the app, and to `diagnostics_channel` as 'nestjs-lane-cache:<name>'. */
-export class EventBus implements LaneCacheEvents, EventSink {
+export class EventBus implements CacheEvents {
   private readonly outlets: Outlets;
 
   constructor(
@@ -23,14 +23,17 @@ export class EventBus implements LaneCacheEvents, EventSink {
     this.outlets = openOutlets(report);
   }
 
+  get wantsHits(): boolean {
+    return this.outlets.hit.isWanted;
+  }
+
   wants(name: LaneCacheEventName): boolean {
-    const outlet = this.outlets[name];
-    return outlet.listeners.length > 0 || outlet.channel.hasSubscribers;
+    return this.outlets[name].isWanted;
   }
 
   emit<N extends LaneCacheEventName>(name: N, event: LaneCacheEventMap[N]): void {
     const outlet: Outlet<N> = this.outlets[name];
-    if (!this.wants(name)) return;
+    if (!outlet.isWanted) return;
     const stamped = { ...event, at: new Date(this.clock.now()).toISOString() };
     Object.freeze(stamped);
     outlet.publish(stamped);
@@ -76,6 +79,10 @@ class Outlet<N extends LaneCacheEventName> {
     private readonly report: ListenerReport,
   ) {
     this.channel = channel(`nestjs-lane-cache:${name}`);
+  }
+
+  get isWanted(): boolean {
+    return this.listeners.length > 0 || this.channel.hasSubscribers;
   }
 
   add(listener: (event: LaneCacheEvent<N>) => unknown): () => void {

@@ -141,3 +141,9 @@ export interface EventSink {
   wants(name: LaneCacheEventName): boolean;
   emit<N extends LaneCacheEventName>(name: N, event: LaneCacheEventMap[N]): void;
 }
+
+/** The events of an app: where it listens, and where hits and everything else are emitted. */
+export interface CacheEvents extends EventSink, LaneCacheEvents {
+  /** As `wants('hit')`. Every hit asks, and a look-up by name takes longer than to count the hit. */
+  readonly wantsHits: boolean;
+}

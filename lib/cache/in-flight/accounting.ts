@@ -11,7 +11,7 @@ export function countHit(
   computeMs: number,
 ): void {
   recorder.hit(tier, computeMs);
-  if (shared.events.wants('hit')) shared.events.emit('hit', { lane, key, tier });
+  if (shared.events.wantsHits) shared.events.emit('hit', { lane, key, tier });
 }
 
 /** Counts a request that goes past the cache, and emits it. */

@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import * as fc from 'fast-check';
 import { systemClock, LifeClock } from '../../../lib/clock/clock.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
@@ -66,5 +66,39 @@ describe('LifeClock', () => {
     const readings = Array.from({ length: 10_000 }, () => life.now());
     expect(readings).toEqual(readings.toSorted((a, b) => a - b));
     expect(Math.abs(life.now() - Date.now())).toBeLessThan(1_000);
+  });
+});
+
+describe('the clock of the machine under a test runner', () => {
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  it('stands still while timers are fake, and moves with them', () => {
+    jest.useFakeTimers();
+    const [steady, life] = [systemClock.monotonic(), new LifeClock(systemClock)];
+    const start = life.now();
+    jest.advanceTimersByTime(600_000);
+    expect(systemClock.monotonic() - steady).toBe(600_000);
+    expect(life.now() - start).toBe(600_000);
+  });
+
+  it('does so where timers were fake before the library was loaded', async () => {
+    jest.useFakeTimers();
+    jest.resetModules();
+    const { systemClock: loaded } = await import('../../../lib/clock/clock.js');
+    const steady = loaded.monotonic();
+    jest.advanceTimersByTime(600_000);
+    expect(loaded.monotonic() - steady).toBe(600_000);
+  });
+
+  it('follows a wall clock that only the test sets', () => {
+    jest.useFakeTimers({ doNotFake: ['performance'] });
+    const life = new LifeClock(systemClock);
+    const start = life.now();
+    jest.setSystemTime(Date.now() + 600_000);
+    const until = systemClock.monotonic() + 6;
+    while (systemClock.monotonic() < until) life.now();
+    expect(life.now() - start).toBeGreaterThanOrEqual(600_000);
   });
 });
