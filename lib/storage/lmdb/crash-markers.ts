@@ -180,5 +180,9 @@ export const sinceClosed = async (directory: string): Promise<'same' | 'changed'
   return (await contentOf(directory, now)) === stamp.content ? 'same' : 'changed';
 };
 
+/** Whether no one has the data file open: who opens it leaves a marker before, and removes it after closing. */
+export const wasClosedInOrder = async (directory: string): Promise<boolean> =>
+  (await markers(directory)).length === 0 && (await sinceClosed(directory)) === 'same';
+
 /** To be called before the data file is written to. */
 export const forgetStamp = (directory: string): Promise<void> => rm(join(directory, NAME), { force: true });

@@ -1,8 +1,8 @@
-import { type BigIntStats, readFileSync, statSync } from 'node:fs';
-import { rename, rm, stat, writeFile } from 'node:fs/promises';
+import type { BigIntStats } from 'node:fs';
+import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
-import { forgetStamp, stampClosed, CrashMarkers } from './crash-markers.js';
+import { forgetStamp, stampClosed, CrashMarkers, wasClosedInOrder } from './crash-markers.js';
 import { StorageFault, type Environment, toFault } from '../environment.js';
 import { LmdbEnvironment, type LmdbEnvironmentOptions } from './lmdb-environment.js';
 import { openNative, type NativeRoot, openNativeTable, tableNames } from './lmdb-table.js';
@@ -50,7 +50,7 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   if (opened?.has(directory) === true)
     throw new StorageFault('deadline', `${directory} is still open from before: closing it took too long`);
   await ensurePrivateDirectory(directory);
-  requireUnopened(directory);
+  await requireUnopened(directory);
   const trust = await checkIntegrity(options);
   const hasData = await hasContent(join(directory, 'data.mdb'));
   const isNew = !hasData || !(await hasContent(join(directory, 'lock.mdb')));
@@ -91,8 +91,8 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
 };
 
 /** Claims are files that a person can remove. Two processes that have the same files open destroy them. */
-const requireUnopened = (directory: string): void => {
-  const pid = lockHolder(directory);
+const requireUnopened = async (directory: string): Promise<void> => {
+  const pid = await lockHolder(directory);
   if (pid === undefined) return;
   const whose = pid === process.pid ? 'this process' : `process ${pid}`;
   throw new StorageFault(
@@ -224,28 +224,18 @@ const nameOf = ({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): s
  * The process that has LMDB open in `directory`. Undefined if this process sees none. LMDB holds locks on its lock file
  * while it is open; unlike claims, they cannot be removed. Linux only, and not across containers.
  */
-const lockHolder = (directory: string): number | undefined => {
+const lockHolder = async (directory: string): Promise<number | undefined> => {
   if (process.platform !== 'linux') return undefined;
-  const file = lockFileOf(directory);
-  if (file === undefined) return undefined;
+  const file = await lockFileOf(directory);
+  // the kernel takes 10 to 20 ms to list its locks
+  if (file === undefined || (await wasClosedInOrder(directory))) return undefined;
   const name = nameOf(file);
-  for (const [, pid, locked] of locksOfSystem().matchAll(LOCK)) if (locked === name) return Number(pid);
+  for (const [, pid, locked] of (await locksOfSystem()).matchAll(LOCK)) if (locked === name) return Number(pid);
   return undefined;
 };
 
 /** What it cannot look at, opening the directory reports. */
-const lockFileOf = (directory: string): BigIntStats | undefined => {
-  try {
-    return statSync(join(directory, 'lock.mdb'), { bigint: true, throwIfNoEntry: false });
-  } catch {
-    return undefined;
-  }
-};
+const lockFileOf = (directory: string): Promise<BigIntStats | undefined> =>
+  stat(join(directory, 'lock.mdb'), { bigint: true }).catch(() => undefined);
 
-const locksOfSystem = (): string => {
-  try {
-    return readFileSync('/proc/locks', 'utf8');
-  } catch {
-    return '';
-  }
-};
+const locksOfSystem = (): Promise<string> => readFile('/proc/locks', 'utf8').catch(() => '');
