@@ -10,8 +10,7 @@ import type { TierOffReason } from '../events/reasons.js';
 import { socketLiveness } from '../ipc/socket.js';
 import { acquireOwnership, type InUse } from '../storage/directory/owner-lock.js';
 import { StorageFault, type StorageFaultKind } from '../storage/environment.js';
-import type { OpenDirectories } from '../storage/lmdb/open-directories.js';
-import { openEnvironment } from '../storage/lmdb/open-environment.js';
+import { type OpenDirectories, openEnvironment } from '../storage/lmdb/open-environment.js';
 import { offReasonOf } from '../tiers/tier.js';
 
 interface CheckpointPlace {

@@ -20,16 +20,16 @@ import {
   OwnershipCheck,
   type Session,
   writeAppRecord,
+  CacheFolder,
+  PersistentFolder,
 } from '../storage/directory/cache-directory.js';
-import { CacheFolder, PersistentFolder } from '../storage/directory/cache-folders.js';
-import type { LockHolder } from '../storage/directory/claims.js';
+import { type LockHolder, OwnerSocket } from '../storage/directory/claims.js';
 import { acquireOwnership, type InUse, type Owned } from '../storage/directory/owner-lock.js';
-import { OwnerSocket } from '../storage/directory/owner-socket.js';
 import { MissedMarker, PendingInvalidations } from '../storage/directory/pending-invalidations.js';
 import { StorageFault } from '../storage/environment.js';
 import { removeOldQuarantines } from '../storage/files/quarantine.js';
 import { loadLmdb } from '../storage/lmdb/lmdb-table.js';
-import { OpenDirectories } from '../storage/lmdb/open-directories.js';
+import { OpenDirectories } from '../storage/lmdb/open-environment.js';
 import { FolderOnDisk } from '../storage/host-log/log-files.js';
 import { PersistentTier } from '../tiers/persistent-tier.js';
 import { DiskTier } from '../tiers/stored-tier.js';

@@ -5,7 +5,7 @@ import { parseAppRecord } from '../ipc/app-record.js';
 import { ConnectionLost, IpcConnection, OwnerSilent } from '../ipc/client.js';
 import { RemoteOperations } from '../ipc/remote-operations.js';
 import { readStoredRecord } from '../storage/directory/cache-directory.js';
-import { OwnerSocket } from '../storage/directory/owner-socket.js';
+import { OwnerSocket } from '../storage/directory/claims.js';
 import type { AppAccess } from './app-access.js';
 import { CommandFailed, EXIT } from './exit.js';
 

@@ -1,7 +1,7 @@
 import { createLaneCache, type LaneCacheApp } from '../app/cache-app.js';
 import type { LaneCacheOptions } from '../app/options.js';
 import type { CachePolicy, LanePolicyInput } from '../lanes/policy.js';
-import { noFaults } from '../events/faults.js';
+import { noFaults } from '../events/event-bus.js';
 import type { LaneMetrics, TierMetrics } from '../events/lane-metrics.js';
 import type { MetricsReport } from '../metrics/lane-cache-metrics.js';
 import { checkpointsOf, parseAppRecord, type AppRecord } from '../ipc/app-record.js';

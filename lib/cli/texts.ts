@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
-import { visibleText } from '../events/visible-text.js';
+import { visibleText } from '../events/event-texts.js';
 
 export { bytesText, countText, many, percentText, spanText } from '../texts/amounts.js';
 

@@ -1,7 +1,6 @@
 import type { LaneCacheEventMap } from './event-map.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { TierOffReason } from './reasons.js';
-import { visibleText } from './visible-text.js';
 
 type EventOf<N extends keyof LaneCacheEventMap> = LaneCacheEventMap[N];
 
@@ -20,7 +19,7 @@ const ADVICE: Readonly<Record<TierOffReason, string>> = {
 };
 
 /** A key in a text: quoted, escaped, cut when long. */
-export function shownKey(key: string): string {
+function shownKey(key: string): string {
   return visibleText(JSON.stringify(key.length > LONGEST_SHOWN ? `${key.slice(0, LONGEST_SHOWN)}…` : key));
 }
 
@@ -181,4 +180,17 @@ function sentences(...parts: readonly string[]): string {
     .filter((part) => part !== '')
     .map((part) => `${part.charAt(0).toUpperCase()}${part.slice(1)}${/[.!?…]$/.test(part) ? '' : '.'}`)
     .join(' ');
+}
+
+/** Controls of terminals and editors, old and new, among them those that turn the direction of writing. */
+// oxlint-disable-next-line no-control-regex -- control characters in a key must not steer the reader's terminal
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
+const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+
+/** `text` with its control characters as one would write them in a program, so that it stays on its line. */
+export function visibleText(text: string): string {
+  return text.replaceAll(
+    CONTROLS,
+    (found) => SHORT[found] ?? `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }

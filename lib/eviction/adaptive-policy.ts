@@ -12,8 +12,7 @@ import {
   type ShadowName,
   type ShadowObserver,
 } from './shadow.js';
-import { SlotList } from './slot-list.js';
-import { hashKey, NONE, type Slot, Slots } from './slots.js';
+import { SlotList, hashKey, NONE, type Slot, Slots } from './slots.js';
 
 /** The lead is looked at each so many requests. */
 const LOOK_EVERY = 16;

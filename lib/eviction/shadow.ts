@@ -1,7 +1,5 @@
-import { SlotHeap } from './slot-heap.js';
-import { SlotList } from './slot-list.js';
+import { SlotHeap, SlotList, grown, NONE, type Slot, type SlotColumn, type Slots } from './slots.js';
 import type { FrequencySketch } from './frequency-sketch.js';
-import { grown, NONE, type Slot, type SlotColumn, type Slots } from './slots.js';
 
 export type ShadowName = 'gdsf' | 'value' | 'lru';
 

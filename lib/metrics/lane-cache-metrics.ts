@@ -2,7 +2,7 @@ import type { Clock } from '../clock/clock.js';
 import { TIER_PLACES, type TierName } from '../entries/tier-name.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
 import type { IsoTime, LaneCacheEvents } from '../events/event-map.js';
-import { noFaults } from '../events/faults.js';
+import { noFaults } from '../events/event-bus.js';
 import type { FaultCounts } from '../events/reasons.js';
 import type { LaneMetrics, MetricsReader, TierMetrics } from '../events/lane-metrics.js';
 import type { LaneName, ResolvedLane, CachePolicy } from '../lanes/policy.js';

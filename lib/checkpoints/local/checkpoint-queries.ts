@@ -28,8 +28,7 @@ import {
   type Scope,
   type FaultReportingTable,
 } from './checkpoint-tables.js';
-import type { CheckpointWriter } from './checkpoint-writer.js';
-import type { WorkSlice } from './group-commit.js';
+import type { CheckpointWriter, WorkSlice } from './checkpoint-writer.js';
 
 /** Rows that are read in one turn of the event loop. */
 const SLICE = 100;

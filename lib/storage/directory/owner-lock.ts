@@ -1,9 +1,8 @@
 import type { Clock } from '../../clock/clock.js';
-import { Repetition } from '../../clock/repetition.js';
+import { Repetition } from '../../clock/retry.js';
 import { toFault } from '../environment.js';
 import { ensurePrivateDirectory } from '../files/private-directory.js';
-import { type ActiveLock, type Claim, Claims, type Liveness, type LockHolder } from './claims.js';
-import { SocketPlace } from './owner-socket.js';
+import { type ActiveLock, type Claim, Claims, type Liveness, type LockHolder, SocketPlace } from './claims.js';
 
 interface OwnerOptions {
   /** The folder of claims, see `LaneCacheDirectory`. */

@@ -1,6 +1,4 @@
-import { SlotHeap } from '../../eviction/slot-heap.js';
-import { SlotList } from '../../eviction/slot-list.js';
-import { NONE, type Slot } from '../../eviction/slots.js';
+import { SlotHeap, SlotList, NONE, type Slot } from '../../eviction/slots.js';
 import type { EntryIndex, EntryRow, IndexChange } from './entry-tables.js';
 
 /**

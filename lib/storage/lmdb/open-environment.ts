@@ -6,12 +6,10 @@ import { forgetStamp, stampClosed, CrashMarkers, wasClosedInOrder } from './cras
 import { StorageFault, type Environment, toFault } from '../environment.js';
 import { LmdbEnvironment, type LmdbEnvironmentOptions } from './lmdb-environment.js';
 import { openNative, type NativeRoot, openNativeTable, tableNames } from './lmdb-table.js';
-import type { OpenDirectories } from './open-directories.js';
 import { ensurePrivateDirectory, syncDirectory } from '../files/private-directory.js';
 import { quarantine } from '../files/quarantine.js';
-import { checkIntegrity, CorruptError } from './integrity-check.js';
+import { checkIntegrity, CorruptError, emptyDataFile } from './integrity-check.js';
 import { FreeSpaceLimit } from './free-space.js';
-import { emptyDataFile } from './meta-pages.js';
 
 export interface OpenEnvironmentOptions extends LmdbEnvironmentOptions {
   /**
@@ -239,3 +237,37 @@ const lockFileOf = (directory: string): Promise<BigIntStats | undefined> =>
   stat(join(directory, 'lock.mdb'), { bigint: true }).catch(() => undefined);
 
 const locksOfSystem = (): Promise<string> => readFile('/proc/locks', 'utf8').catch(() => '');
+
+/**
+ * The directories in which LMDB is open, or may not have been closed. No one may open them, in this process or another: two
+ * at once lose what they commit.
+ */
+export class OpenDirectories {
+  private readonly paths = new Set<string>();
+  private waiting: (() => void)[] = [];
+
+  has(path: string): boolean {
+    return this.paths.has(path);
+  }
+
+  add(path: string): void {
+    this.paths.add(path);
+  }
+
+  /** The directory was closed, or moved to where it is never opened. */
+  delete(path: string): void {
+    this.paths.delete(path);
+    if (this.paths.size > 0) return;
+    for (const resolve of this.waiting.splice(0)) resolve();
+  }
+
+  /** Resolves when there is none; never, if LMDB hangs. */
+  none(): Promise<void> {
+    if (this.paths.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  get isEmpty(): boolean {
+    return this.paths.size === 0;
+  }
+}

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { chmod, mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { noFaults } from '../../../lib/events/faults.js';
+import { noFaults } from '../../../lib/events/event-bus.js';
 import { CacheManager } from '../../../lib/app/cache-app.js';
 import { checkpointFindings, clockFindings, memoryFindings } from '../../../lib/operations/app-findings.js';
 import { volumeFindings } from '../../../lib/storage/directory/directory-findings.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
-import { TierSwitch } from '../../../lib/tiers/tier-switch.js';
+import { TierSwitch } from '../../../lib/tiers/store-supervisor.js';
 import { RecordingEvents } from '../../support/stored-tiers.js';
 
 function setUp() {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { SaveOutcome } from '../../../../lib/checkpoints/checkpoint-store.js';
-import { SaveTurns } from '../../../../lib/checkpoints/local/save-turns.js';
+import { SaveTurns } from '../../../../lib/checkpoints/local/local-checkpoint-store.js';
 import { nextTurn } from '../../../../lib/clock/clock.js';
 import { FakeClock } from '../../../../lib/testing/fake-clock.js';
 

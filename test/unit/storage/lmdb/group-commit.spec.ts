@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { NativeRoot } from '../../../../lib/storage/lmdb/lmdb-table.js';
-import { GroupCommit, type Room } from '../../../../lib/storage/lmdb/group-commit.js';
+import { GroupCommit, type Room } from '../../../../lib/storage/lmdb/lmdb-environment.js';
 
 /** A volume on which so many bytes can still be taken. */
 class SmallRoom implements Room {

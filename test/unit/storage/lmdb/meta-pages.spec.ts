@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openNative } from '../../../../lib/storage/lmdb/lmdb-table.js';
-import { emptyDataFile, parseMeta } from '../../../../lib/storage/lmdb/meta-pages.js';
+import { emptyDataFile, parseMeta } from '../../../../lib/storage/lmdb/integrity-check.js';
 
 describe('an empty data file', () => {
   it('is what LMDB makes itself, on a machine whose pages have 4 KB', async () => {
