@@ -4,7 +4,7 @@ import { labelsOfRecord } from '../checkpoints/checkpoint-validation.js';
 import { KeyHistory } from '../cache/key-history.js';
 import { FlightScopes } from '../cache/wait-graph.js';
 import { systemClock, type Clock, LifeClock } from '../clock/clock.js';
-import { KeepAlive } from '../clock/keep-alive.js';
+import { KeepAlive } from '../clock/timers.js';
 import { ValueCodec } from '../entries/codec/value-codec.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
 import { EventBus, Faults } from '../events/event-bus.js';

@@ -15,7 +15,6 @@ import { RemoteInvalidations } from '../cache/remote-invalidations.js';
 import { CheckpointCleaner } from '../checkpoints/checkpoint-cleaner.js';
 import { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
-import type { RetentionOptions } from '../checkpoints/retention.js';
 import { withDeadline } from '../clock/timers.js';
 import { cachedKeyFor } from '../decorators/keys.js';
 import { KeyPattern } from '../entries/pattern.js';
@@ -53,7 +52,7 @@ import type { Disk } from './disk-port.js';
 import type { LaneCacheOptions } from './options.js';
 import type { InstanceIdentity } from '../redis/instances.js';
 import { whileStarting } from './start-steps.js';
-import { openShared, type SharedBackend } from './redis-options.js';
+import type { SharedBackend } from './redis-options.js';
 
 /**
  * The public cache of one app: one lane of it, from which the others can be reached.
@@ -144,7 +143,7 @@ export async function createLaneCache(
   const log = new InvalidationLog({ journal: disk.journal });
   let backend: SharedBackend | undefined;
   try {
-    backend = await openShared(context, disk, log);
+    backend = await openBackend(context, disk, log);
     const app = new App(context, { disk, log, backend });
     await app.cleanup.check();
     const checked = checkRetention(context, app.checkpoints);
@@ -158,6 +157,14 @@ export async function createLaneCache(
     await disk.close();
     throw error;
   }
+}
+
+/** The server that the settings name, if any. What it takes is loaded only then. */
+async function openBackend(context: AppContext, disk: Disk, log: InvalidationLog): Promise<SharedBackend | undefined> {
+  const { distributed } = context.options;
+  if (distributed === undefined || context.purpose === 'look') return undefined;
+  const { openShared } = await import('./redis-options.js');
+  return openShared(distributed, context, { disk, log });
 }
 
 /** Processes of one directory that share entries through different servers serve less from L3, and do not hear of each other there. */
@@ -585,16 +592,7 @@ function recordOf(context: AppContext, metrics: MetricsReport): AppRecord {
     version: options.version ?? '',
     policies: [...lanes.values()].map(({ policy }) => policy),
     checkpoints: root !== false && checkpoints !== false && recordedCheckpoints(root, checkpoints),
-    retention: options.checkpoints === false ? { maxAgeDays: false } : retentionOf(options.checkpoints?.retention),
+    retention: options.checkpoints === false ? { maxAgeDays: false } : (options.checkpoints?.retention ?? {}),
     metrics,
   });
-}
-
-/** JSON has no Infinity, which means the same as false. */
-function retentionOf({ maxAgeDays, ...counts }: RetentionOptions = {}): RetentionOptions {
-  const finite = (each: number | false): number | false => (each === Infinity ? false : each);
-  if (maxAgeDays === undefined) return counts;
-  if (typeof maxAgeDays !== 'object') return { ...counts, maxAgeDays: finite(maxAgeDays) };
-  const byLane = Object.entries(maxAgeDays).map(([lane, each]) => [lane, finite(each)] as const);
-  return { ...counts, maxAgeDays: Object.fromEntries(byLane) };
 }

@@ -190,11 +190,18 @@ const LANE_CACHE_OPTIONS = defineOptions<LaneCacheOptions>('The settings', appKi
  */
 export function readOptions(settings?: LaneName | LaneCacheOptions): LaneCacheOptions {
   const options = LANE_CACHE_OPTIONS.read(typeof settings === 'string' ? { lane: settings } : settings);
-  const { distributed, types: listed } = options;
+  const { distributed, checkpoints, types: listed } = options;
   if (distributed !== undefined && (distributed.url === undefined) === (distributed.client === undefined)) {
     throw new LaneCacheError('OPTIONS_INVALID', 'The settings: distributed needs exactly one of url and client.', {
       field: 'distributed',
     });
+  }
+  if (distributed === undefined && checkpoints !== false && checkpoints?.store === 'distributed') {
+    throw new LaneCacheError(
+      'OPTIONS_INVALID',
+      "checkpoints.store is 'distributed', and there is no server to keep them: give 'distributed' a url or a client.",
+      { field: 'checkpoints.store' },
+    );
   }
   return listed === undefined ? options : { ...options, types: listed.map(withDeclaration) };
 }

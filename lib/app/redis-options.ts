@@ -2,7 +2,6 @@ import type { Turns } from '../cache/turns.js';
 import { labelsOfRecord } from '../checkpoints/checkpoint-validation.js';
 import type { RemoteInvalidations } from '../cache/remote-invalidations.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
-import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { InvalidationLog } from '../invalidation/invalidation-log.js';
 import type { Disk } from './disk-port.js';
 import type { DistributedOptions } from './options.js';
@@ -11,7 +10,7 @@ import { toMilliseconds, type Duration } from '../lanes/units.js';
 import type { CachePolicy } from '../lanes/policy.js';
 import type { InstanceReport, SharedReport } from '../metrics/lane-cache-metrics.js';
 import type { InstanceIdentity } from '../redis/instances.js';
-import type { RedisBackendOptions } from '../redis/redis-backend.js';
+import { RedisBackend, type RedisBackendOptions } from '../redis/redis-backend.js';
 import type { SharedLane } from '../redis/tier/record-envelope.js';
 import type { SharedLog } from '../invalidation/shared-log.js';
 import type { Tier } from '../tiers/tier.js';
@@ -30,30 +29,21 @@ export interface SharedBackend {
   close(): Promise<void>;
 }
 
-/** The distributed tier, if the settings ask for one; loaded only then. Throws LaneCacheError on bad settings. */
-export async function openShared(
-  context: AppContext,
-  disk: Disk,
-  log: InvalidationLog,
-): Promise<SharedBackend | undefined> {
-  const { distributed, checkpoints } = context.options;
-  if (distributed === undefined && checkpoints !== false && checkpoints?.store === 'distributed') {
-    throw new LaneCacheError(
-      'OPTIONS_INVALID',
-      "checkpoints.store is 'distributed', and there is no server to keep them: give 'distributed' a url or a client.",
-      { field: 'checkpoints.store' },
-    );
-  }
-  if (distributed === undefined || context.purpose === 'look') return undefined;
-  const settings = settingsOf(distributed, context, { disk, log });
-  const { RedisBackend } = await import('../redis/redis-backend.js');
-  return RedisBackend.prepare(settings);
+/** What the app has opened before. */
+interface Opened {
+  readonly disk: Disk;
+  readonly log: InvalidationLog;
+}
+
+/** Prepares the server. Throws LaneCacheError on bad settings. */
+export function openShared(given: DistributedOptions, context: AppContext, opened: Opened): Promise<SharedBackend> {
+  return RedisBackend.prepare(settingsOf(given, context, opened));
 }
 
 function settingsOf(
   given: DistributedOptions,
   { lanes, clock, life, codec, events, recorder }: AppContext,
-  { disk, log }: { readonly disk: Disk; readonly log: InvalidationLog },
+  { disk, log }: Opened,
 ): RedisBackendOptions {
   const ms = (field: 'commandTimeout' | 'maxStaleness', otherwise: Duration): number =>
     toMilliseconds(given[field] ?? otherwise, { field: `distributed.${field}` });

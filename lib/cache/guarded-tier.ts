@@ -1,7 +1,6 @@
 import type { Clock } from '../clock/clock.js';
-import type { KeepAlive } from '../clock/keep-alive.js';
+import { type KeepAlive, SharedDeadline, withDeadline } from '../clock/timers.js';
 import { BackOff } from '../clock/retry.js';
-import { SharedDeadline, withDeadline } from '../clock/timers.js';
 import type { RecordReader } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { EventSink } from '../events/event-map.js';

@@ -1,7 +1,6 @@
 import type { Clock } from '../clock/clock.js';
-import type { KeepAlive } from '../clock/keep-alive.js';
+import { type KeepAlive, withDeadline } from '../clock/timers.js';
 import { isThenable } from '../clock/promises.js';
-import { withDeadline } from '../clock/timers.js';
 import type { ReportFault } from '../events/reasons.js';
 import type { EncodedValue } from './encoded-value.js';
 

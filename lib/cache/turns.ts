@@ -1,5 +1,5 @@
 import { type Clock, randomId } from '../clock/clock.js';
-import type { KeepAlive } from '../clock/keep-alive.js';
+import type { KeepAlive } from '../clock/timers.js';
 
 /** The turn of a process to compute a key. */
 export interface Turn {

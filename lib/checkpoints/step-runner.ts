@@ -1,5 +1,5 @@
 import type { Clock } from '../clock/clock.js';
-import { KeepAlive } from '../clock/keep-alive.js';
+import { KeepAlive } from '../clock/timers.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
 import { CheckpointConflictError, workflowInvalidated } from '../errors/checkpoint.errors.js';
 import { isLaneCacheError, LaneCacheError } from '../errors/lane-cache.error.js';

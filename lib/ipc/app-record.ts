@@ -21,8 +21,17 @@ export interface AppRecord {
   readonly metrics: MetricsReport;
 }
 
-export function appRecord(fields: Omit<AppRecord, 'format'>): AppRecord {
-  return { format: FORMAT, ...fields };
+export function appRecord({ retention, ...fields }: Omit<AppRecord, 'format'>): AppRecord {
+  return { format: FORMAT, ...fields, retention: retentionOf(retention) };
+}
+
+/** JSON has no Infinity, which means the same as false. */
+function retentionOf({ maxAgeDays, ...counts }: RetentionOptions): RetentionOptions {
+  const finite = (each: number | false): number | false => (each === Infinity ? false : each);
+  if (maxAgeDays === undefined) return counts;
+  if (typeof maxAgeDays !== 'object') return { ...counts, maxAgeDays: finite(maxAgeDays) };
+  const byLane = Object.entries(maxAgeDays).map(([lane, each]) => [lane, finite(each)] as const);
+  return { ...counts, maxAgeDays: Object.fromEntries(byLane) };
 }
 
 /** How the record of an app in `directory` names its place of checkpoints. */

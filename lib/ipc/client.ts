@@ -13,8 +13,7 @@ import {
 } from './protocol.js';
 import { isEntryFrame } from './entry-frames.js';
 import { socketAddress } from './socket.js';
-import { KeepAlive } from '../clock/keep-alive.js';
-import { scheduleWhileTurning } from '../clock/timers.js';
+import { KeepAlive, scheduleWhileTurning } from '../clock/timers.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 
 /** Nobody answers, or no longer. Whether what was asked has been done is unknown. */

@@ -1,7 +1,6 @@
 import { type Clock, type LifeClock, nextTurn } from '../clock/clock.js';
-import { KeepAlive } from '../clock/keep-alive.js';
+import { KeepAlive, settledWithin } from '../clock/timers.js';
 import { BackOff } from '../clock/retry.js';
-import { settledWithin } from '../clock/timers.js';
 import { decodeRecord, type DecodedRecord, encodeRecord, ifKnown } from '../entries/record.js';
 import type { EventSink } from '../events/event-map.js';
 import type { HostLog } from '../invalidation/host-log.js';

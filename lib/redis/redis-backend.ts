@@ -1,9 +1,8 @@
 import type { CheckpointRecord, CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { LeasedTurns, type Turns } from '../cache/turns.js';
 import { type Clock, randomFraction } from '../clock/clock.js';
-import { settledWithin } from '../clock/timers.js';
+import { settledWithin, KeepAlive } from '../clock/timers.js';
 import { BackOff } from '../clock/retry.js';
-import { KeepAlive } from '../clock/keep-alive.js';
 import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { InstanceReport, SharedReport } from '../metrics/lane-cache-metrics.js';

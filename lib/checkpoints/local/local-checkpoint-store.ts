@@ -38,7 +38,7 @@ import {
   type ReadFaults,
 } from './checkpoint-tables.js';
 import { CheckpointWriter, GroupCommit, WorkSlice } from './checkpoint-writer.js';
-import { KeepAlive } from '../../clock/keep-alive.js';
+import { KeepAlive } from '../../clock/timers.js';
 
 /** The most versions that are read or changed in one turn of the event loop. */
 const SLICE = 64;

@@ -54,8 +54,7 @@ import {
 } from '../client/redis-client.js';
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../clock/clock.js';
-import { withDeadline } from '../../clock/timers.js';
-import type { KeepAlive } from '../../clock/keep-alive.js';
+import { withDeadline, type KeepAlive } from '../../clock/timers.js';
 
 /** Rows that one read takes. */
 const AT_ONCE = 64;

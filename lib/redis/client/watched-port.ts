@@ -1,6 +1,5 @@
 import type { Clock } from '../../clock/clock.js';
-import { DeadlineError, withDeadline } from '../../clock/timers.js';
-import type { KeepAlive } from '../../clock/keep-alive.js';
+import { DeadlineError, withDeadline, type KeepAlive } from '../../clock/timers.js';
 import type { RedisArgument, RedisPort } from './redis-client.js';
 
 export interface WatchedPortOptions {

@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock/clock.js';
-import type { KeepAlive } from '../../clock/keep-alive.js';
+import type { KeepAlive } from '../../clock/timers.js';
 
 interface FreshnessWindowOptions {
   readonly clock: Clock;

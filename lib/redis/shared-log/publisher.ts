@@ -1,6 +1,5 @@
 import { type Clock, randomId } from '../../clock/clock.js';
-import { withDeadline } from '../../clock/timers.js';
-import type { KeepAlive } from '../../clock/keep-alive.js';
+import { withDeadline, type KeepAlive } from '../../clock/timers.js';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import type { LogRecord } from '../../invalidation/journal.js';
 import type {

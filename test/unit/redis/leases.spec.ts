@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { KeepAlive } from '../../../lib/clock/keep-alive.js';
+import { KeepAlive } from '../../../lib/clock/timers.js';
 import { LeasedTurns } from '../../../lib/cache/turns.js';
 import { nextTurn } from '../../../lib/clock/clock.js';
 import { KeySpace } from '../../../lib/redis/keys.js';

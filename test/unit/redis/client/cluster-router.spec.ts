@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { KeepAlive } from '../../../../lib/clock/keep-alive.js';
+import { KeepAlive } from '../../../../lib/clock/timers.js';
 import { nextTurn } from '../../../../lib/clock/clock.js';
 import { ClusterRouter, slotOf } from '../../../../lib/redis/client/cluster-router.js';
 import type { RedisArgument, RedisPort } from '../../../../lib/redis/client/redis-client.js';
