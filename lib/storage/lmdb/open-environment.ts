@@ -1,4 +1,4 @@
-import type { BigIntStats } from 'node:fs';
+import { type BigIntStats, constants } from 'node:fs';
 import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
@@ -130,13 +130,16 @@ const createDataFile = async (directory: string): Promise<void> => {
   }
 };
 
+/** Not cut to nothing first: the blocks that the file has stay its own. */
+const OVERWRITE = constants.O_WRONLY | constants.O_CREAT;
+
 /**
  * Fills LMDB's lock file. LMDB maps it, and it has holes; filling a hole on a full disk ends the process. The caller is the
- * only user of the directory, so the file may be replaced.
+ * only user of the directory, so what the file holds may be overwritten.
  */
 const fillLockFile = async (directory: string): Promise<void> => {
   try {
-    await writeFile(join(directory, 'lock.mdb'), new Uint8Array(LOCK_BYTES), { mode: 0o600 });
+    await writeFile(join(directory, 'lock.mdb'), new Uint8Array(LOCK_BYTES), { mode: 0o600, flag: OVERWRITE });
   } catch (error) {
     throw toFault(error, `preparing ${directory}`);
   }
