@@ -123,8 +123,9 @@ export class Invalidations {
     const { lane } = context;
     const { records, removal } = this.shared.log.key(lane, key);
     context.memory.delete(key);
-    // While this instance is partitioned, it does not know what the others have.
+    // While this instance is partitioned, every result is such a value. It does not know what the others have, and leaves it to them.
     const origin = isPartitioned(context) ? 'remote' : 'local';
+    if (origin === 'remote') this.shared.sharedLog?.hideOlder(lane, key);
     const below = await this.below(records, (tier) => tier.remove(lane, key), origin);
     removal.committed();
     await this.confirm(below);

@@ -300,6 +300,7 @@ export class TierSearch {
 /** A tier that is off for one of these may be on again with what it holds. */
 const MAY_COME_BACK: ReadonlySet<TierOffReason> = new Set<TierOffReason>([
   'breaker',
+  'disconnected',
   'disk-full',
   'read-only',
   'in-use',

@@ -38,6 +38,8 @@ export interface SharedLog {
    * this log had it first; else the record is to be followed now, and not when this log has it.
    */
   receivedOnHost(record: SharedRecord, copy: ServerCopy): Promise<unknown> | undefined;
+  /** This process has a newer value of the key, and stores it nowhere. It reads no older entry from the distributed tier. */
+  hideOlder(lane: string, key: string): void;
   /** This process has been disconnected for so long that nothing shared may be served. */
   readonly isStale: boolean;
   /**

@@ -31,6 +31,7 @@ export class QuietLog implements SharedLog {
   readonly receivedOnHost = (): undefined => undefined;
   readonly whenCaughtUp = (): Promise<void> => Promise.resolve();
   readonly judge: SharedLog['judge'] = () => 'unknown';
+  readonly hideOlder = (): void => undefined;
 }
 
 /** Each caller has its turn at once. */

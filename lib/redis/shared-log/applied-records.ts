@@ -112,6 +112,51 @@ export class RecentPatterns {
   }
 }
 
+/** With more keys, all are hidden. */
+const MOST_HIDDEN = 10_000;
+
+/**
+ * Keys of which this process had a newer value while it was partitioned. Their older entries may be on the server still, and
+ * this process does not read them. The other instances never had the newer value.
+ */
+export class HiddenEntries {
+  private readonly keys = new Set<string>();
+  private areAll = false;
+  private newest: { readonly lane: string; readonly subject: string } | undefined;
+  /** Entries with an earlier birth are hidden. */
+  private before: LogCursor | undefined;
+
+  add(lane: string, key: string): void {
+    this.newest = { lane, subject: key };
+    this.before = undefined;
+    if (this.keys.size >= MOST_HIDDEN) this.areAll = true;
+    else this.keys.add(keyMember(lane, key));
+  }
+
+  /** Another generation has none of these entries. Returns one of the keys, if it is not known yet where hiding ends. */
+  connected(generation: string): HiddenEntries['newest'] {
+    if (this.before !== undefined && this.before.generation !== generation) this.clear();
+    return this.before === undefined ? this.newest : undefined;
+  }
+
+  /** Births from `place` on are newer than what was hidden when `newest` was the last key. */
+  olderThan(newest: HiddenEntries['newest'], place: LogCursor | undefined): void {
+    if (this.newest === newest) this.before = place;
+  }
+
+  hides({ lane, key }: Pick<Named, 'lane' | 'key'>, birth: number): boolean {
+    if (this.newest === undefined || birth >= (this.before?.sequence ?? Infinity)) return false;
+    return this.areAll || this.keys.has(keyMember(lane, key));
+  }
+
+  private clear(): void {
+    this.keys.clear();
+    this.areAll = false;
+    this.newest = undefined;
+    this.before = undefined;
+  }
+}
+
 /** So many moves are remembered. Entries whose birth is older are not shared. */
 const REMEMBERED_CURSORS = 16_384;
 

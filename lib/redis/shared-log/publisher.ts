@@ -19,7 +19,7 @@ import type { KeySpace } from '../keys.js';
 import type { Connection } from '../client/connection.js';
 import { authorOf, idOf, memberOf, NO_AUTHOR, packRecord, packTags, names, type Named } from './record-codec.js';
 import { APPEND, APPEND_JUDGED, APPEND_SET } from './scripts.js';
-import { type CursorHistory, PATTERNS_ON_SERVER } from './applied-records.js';
+import { type CursorHistory, HiddenEntries, PATTERNS_ON_SERVER } from './applied-records.js';
 import { type RedisArgument, listOf, numberOf } from '../client/redis-client.js';
 
 interface SharedLogOptions {
@@ -87,6 +87,9 @@ export class RedisSharedLog implements SharedLog {
   /** The records of this step, by position. */
   private fresh = new Map<number, OutgoingRecord>();
   private broadcasts = 0;
+  /** The newest record of each subject that waits for a connection. */
+  private waiting = new Map<string, OutgoingRecord>();
+  readonly hidden = new HiddenEntries();
   /** How many records the server has taken. */
   private appended = 0;
   private onAppend: (record: OutgoingRecord, cursor: LogCursor) => void = () => undefined;
@@ -162,18 +165,38 @@ export class RedisSharedLog implements SharedLog {
     const outgoing = copies.filter((copy) => copy !== undefined);
     if (outgoing.length === 0) return { held: Promise.resolve(false), copies };
     this.outgoing.add(outgoing);
+    if (this.target === undefined) this.supersede(outgoing);
     // At the end of the step, so that a set can attach its entry to the record that supersedes the old one.
     if (this.fresh.size === 0) queueMicrotask(() => this.publishFresh());
     for (const record of outgoing) this.fresh.set(record.position, record);
     return { held: this.options.hold.during(this.settleWithin(outgoing)), copies };
   }
 
+  hideOlder(lane: string, key: string): void {
+    if (this.options.lanes.has(lane)) this.hidden.add(lane, key);
+  }
+
+  /** While nothing can be sent, a record takes the place of an earlier one about the same subject. */
+  private supersede(records: readonly OutgoingRecord[]): void {
+    for (const record of records) {
+      const about = `${record.record.kind}\0${memberOf(record.record)}`;
+      const earlier = this.waiting.get(about);
+      this.waiting.set(about, record);
+      if (earlier !== undefined) this.outgoing.replace(earlier, record);
+    }
+  }
+
   /** Publishes a record without an author: this process follows it like every other. */
   async broadcast(record: SharedRecord): Promise<boolean> {
-    const entry = new OutgoingRecord(`${NO_AUTHOR}:${++this.broadcasts}-${this.by}`, record, 0);
-    this.outgoing.add([entry]);
+    const entry = this.withoutAuthor(record);
     void this.publishNext(entry);
     return this.options.hold.during(this.settleWithin([entry]));
+  }
+
+  private withoutAuthor(record: SharedRecord): OutgoingRecord {
+    const entry = new OutgoingRecord(`${NO_AUTHOR}:${++this.broadcasts}-${this.by}`, record, 0);
+    this.outgoing.add([entry]);
+    return entry;
   }
 
   /** The log has been followed up to `sequence`. Later births are newer than the records up to there. */
@@ -210,8 +233,18 @@ export class RedisSharedLog implements SharedLog {
   async connect(target: PublishTarget): Promise<void> {
     this.followedTo(Infinity);
     this.reached = 0;
+    this.waiting = new Map();
+    this.endHiding(target.generation);
     this.target = target;
     await this.resend();
+  }
+
+  /** What is hidden is older than a record that is published now. */
+  private endHiding(generation: string): void {
+    const newest = this.hidden.connected(generation);
+    if (newest === undefined) return;
+    const record = this.withoutAuthor({ kind: 'key', ...newest });
+    void record.accepted.then(() => this.hidden.olderThan(newest, record.place));
   }
 
   disconnect(): void {
@@ -295,7 +328,8 @@ export class RedisSharedLog implements SharedLog {
     return (await Promise.all(records.map((record) => record.published))).includes(true);
   }
 
-  private async keep(records: readonly OutgoingRecord[]): Promise<boolean> {
+  private async keep(given: readonly OutgoingRecord[]): Promise<boolean> {
+    const records = given.map(({ standing }) => standing);
     // It may have been published, and only not have been followed yet.
     if (!records.some((record) => this.outgoing.has(record))) return false;
     try {
@@ -408,6 +442,8 @@ export class OutgoingRecord implements ServerCopy {
   /** It is kept on disk, so that a later process publishes it if this one ends. */
   isKept = false;
   isUnderWay = false;
+  /** The record that is published in its place. Records that replaced one another share it, however many there are. */
+  private replacement: { by: OutgoingRecord | undefined } = { by: undefined };
   /** Resolves when the server has the record. Never rejects. */
   readonly accepted: Promise<unknown>;
   /** Resolves `accepted`. */
@@ -431,6 +467,21 @@ export class OutgoingRecord implements ServerCopy {
       accepted.resolve(true);
       published.resolve(held);
     };
+  }
+
+  /** The record that is published for this one. */
+  get standing(): OutgoingRecord {
+    const { by } = this.replacement;
+    return by === undefined || by === this ? this : by.standing;
+  }
+
+  /** Resolves when `later` is published. */
+  async replaceBy(later: OutgoingRecord): Promise<void> {
+    this.replacement.by = later;
+    later.replacement = this.replacement;
+    const held = await later.published;
+    this.place = later.place;
+    this.settle(held);
   }
 }
 
@@ -493,6 +544,15 @@ export class OutgoingQueue {
     this.snapshot = undefined;
   }
 
+  /** `later` is about the same subject as `earlier`, and stands for both, on disk too. */
+  replace(earlier: OutgoingRecord, later: OutgoingRecord): void {
+    if (earlier.isUnderWay || !this.waiting.delete(earlier)) return;
+    this.snapshot = undefined;
+    void earlier.replaceBy(later);
+    if (!earlier.isKept) return;
+    this.keepInstead(later, [earlier]);
+  }
+
   /** Resolves when a later process would publish them. Rejects where they cannot be kept. */
   async keep(records: readonly OutgoingRecord[]): Promise<void> {
     const outbox = this.outbox();
@@ -511,19 +571,15 @@ export class OutgoingQueue {
     one.isKept = dropped.some((record) => record.isKept);
     this.waiting.clear();
     this.add([one]);
-    void settleWith(one, dropped);
-    if (!one.isKept) return;
+    for (const record of dropped) void record.replaceBy(one);
+    if (one.isKept) this.keepInstead(one, dropped);
+  }
+
+  private keepInstead(one: OutgoingRecord, dropped: readonly OutgoingRecord[]): void {
+    one.isKept = true;
     const outbox = this.outbox();
     const forget = (): void => outbox?.forget(dropped.map(({ id }) => id));
-    outbox?.keep(new Map([[one.id, everything]])).then(forget, () => undefined);
-  }
-}
-
-async function settleWith(one: OutgoingRecord, dropped: readonly OutgoingRecord[]): Promise<void> {
-  const held = await one.published;
-  for (const record of dropped) {
-    record.place = one.place;
-    record.settle(held);
+    outbox?.keep(new Map([[one.id, one.record]])).then(forget, () => undefined);
   }
 }
 

@@ -1,5 +1,5 @@
 import { type TierLookup, type TierRecord, FoundRecord } from '../../tiers/tier.js';
-import type { AppliedInvalidations } from '../shared-log/applied-records.js';
+import type { AppliedInvalidations, HiddenEntries } from '../shared-log/applied-records.js';
 import type { RecordEnvelope } from './record-envelope.js';
 import type { ServerTime } from '../shared-log/freshness.js';
 import { anyMatches, type OutgoingQueue, type OutgoingRecord } from '../shared-log/publisher.js';
@@ -13,7 +13,7 @@ import { encodeRecord, ifKnown, type DecodedRecord } from '../../entries/record.
 export interface LookUpParts {
   readonly applied: AppliedInvalidations;
   readonly serverTime: ServerTime;
-  readonly log: { readonly outgoing: OutgoingQueue };
+  readonly log: { readonly outgoing: OutgoingQueue; readonly hidden: HiddenEntries };
   readonly packing: RecordEnvelope;
   /** The position of this process's log. */
   readonly position: () => number;
@@ -78,8 +78,9 @@ export class LookUp implements Wanted {
     const { lane, key } = this;
     if (record === 'foreign' || record.key !== key) return this.settle(MISS);
     const named = { lane, key, tags: record.tags };
-    const isNamed = this.options.applied.matches(named, entry.birth) || anyMatches(this.unheard, named);
-    this.settle(isNamed ? MISS : { outcome: 'hit', record: record.found });
+    const { applied, log } = this.options;
+    const isOutdated = applied.matches(named, entry.birth) || anyMatches(this.unheard, named);
+    this.settle(isOutdated || log.hidden.hides(named, entry.birth) ? MISS : { outcome: 'hit', record: record.found });
   }
 }
 

@@ -49,6 +49,25 @@ describe('the records that the server has not received', () => {
     expect(outbox.kept.size).toBe(0);
   });
 
+  it('gives way to a later one about the same subject, which is kept for both', async () => {
+    const outbox = new Outbox();
+    const queue = new OutgoingQueue(() => outbox, new HostRecords(() => undefined));
+    const [first, second, third] = [recordOf(1), recordOf(2), recordOf(3)];
+    queue.add([first]);
+    await queue.keep([first]);
+    queue.add([second]);
+    queue.replace(first, second);
+    queue.add([third]);
+    queue.replace(second, third);
+    await nextTurn();
+    expect([queue.all, [...outbox.kept.keys()]]).toEqual([[third], ['me:3']]);
+    expect([first.standing, second.standing]).toEqual([third, third]);
+    queue.acknowledged(third);
+    third.settle(true);
+    expect(await Promise.all([first.published, second.published])).toEqual([true, true]);
+    expect(outbox.kept.size).toBe(0);
+  });
+
   it('cannot be kept by a process without a place for it', async () => {
     const queue = new OutgoingQueue(() => undefined, new HostRecords(() => undefined));
     const one = recordOf(1);
