@@ -11,6 +11,8 @@ import { keys, oneKilobyte, scattered } from '../values.mjs';
 const FOLLOWERS = 8;
 const RATE = 100;
 const SECONDS = 8;
+const BARE_SECONDS = 3;
+const BARE_XADD = 'a bare EVALSHA of one XADD';
 /** Before that, so that what is measured is compiled. */
 const WARM_UP = { task: 'invalidate', seconds: 4, rate: 500 };
 const MISSED = 5_000;
@@ -38,33 +40,68 @@ export async function redisLog(scratch) {
 }
 
 async function invalidations(admin, instances) {
+  const bare = await bareCommands(admin);
   const followers = await Promise.all(Array.from({ length: FOLLOWERS }, () => instances(1, 'paced')));
   const author = await instances(1, 'paced');
   await ask(author, WARM_UP);
+  const follow = () => followers.map((each) => ask(each, { task: 'follow', seconds: SECONDS }));
+  const quiet = await Promise.all(follow());
   const before = await cpuOf(admin);
-  const following = followers.map((each) => ask(each, { task: 'follow', seconds: SECONDS }));
+  const following = follow();
   const { resolved, rejected } = await ask(author, { task: 'invalidate', seconds: SECONDS, rate: RATE });
   const server = ((await cpuOf(admin)) - before) / (resolved + rejected);
   const reports = await Promise.all(following);
   const lags = Float64Array.from(reports.flatMap((report) => report.lags)).sort();
   const p99 = lags[Math.floor(lags.length * 0.99)];
-  const follower = reports.reduce((sum, { cpuUs }) => sum + cpuUs, 0) / FOLLOWERS / (RATE * SECONDS);
+  const perRecord = (all) => all.reduce((sum, { cpuUs }) => sum + cpuUs, 0) / FOLLOWERS / (RATE * SECONDS);
+  const follower = perRecord(reports);
+  const quietFollower = perRecord(quiet);
   for (const each of [...followers, author]) each.send({ task: 'end' });
   return row(
     `Invalidation, ${RATE} a second, ${FOLLOWERS} followers`,
     'us',
     new Map([
       ['CPU of the server', server],
+      ...bare,
       ['CPU of a follower, per record', follower],
+      [`the same follower without records, in 1/${RATE} s`, quietFollower],
       ['until others follow, p99', 1_000 * p99],
     ]),
     [
       under(server, 60, 'us', 'server'),
+      atMost(server, bare.get(BARE_XADD), 1.5, BARE_XADD),
       under(follower, 30, 'us', 'follower'),
+      under(follower - quietFollower, 30, 'us', 'follower above a quiet one'),
       under(p99, 1_000, 'ms', 'p99'),
       under(rejected, 0.5, 'calls', 'rejected'),
     ],
   );
+}
+
+/** What the server takes for nothing, and for one command of one client at the same pace: no invalidation can take less. */
+async function bareCommands(admin) {
+  const hash = await admin.scriptLoad(
+    "return redis.call('XADD', KEYS[1], 'MAXLEN', '~', 10000, '*', 'record', ARGV[1])",
+  );
+  const record = 'x'.repeat(60);
+  const commands = [
+    [`the server without commands, in 1/${RATE} s`, () => undefined],
+    ['a bare PING', () => admin.ping()],
+    [BARE_XADD, () => admin.evalSha(hash, { keys: ['bare'], arguments: [record] })],
+  ];
+  const took = new Map();
+  for (const [name, command] of commands) took.set(name, await pacedCpu(admin, command));
+  return took;
+}
+
+async function pacedCpu(admin, command) {
+  const before = await cpuOf(admin);
+  const beganAt = performance.now();
+  for (let n = 0; n < RATE * BARE_SECONDS; n++) {
+    await new Promise((resolve) => setTimeout(resolve, beganAt + (n * 1_000) / RATE - performance.now()));
+    await command();
+  }
+  return ((await cpuOf(admin)) - before) / (RATE * BARE_SECONDS);
 }
 
 /** An instance that was stopped for a while follows what it has missed. */
