@@ -133,6 +133,7 @@ export class SharedDirectory implements Disk {
   private appAnswers: () => readonly (readonly [string, Answer])[] = () => [];
   private readonly marker: MissedMarker;
   private logState: 'on' | 'off' | undefined;
+  private logLosses = 0;
   /** L3 while this process owns the directory. */
   private readonly owned: PersistentTier;
   private sharing: EntrySharing | undefined;
@@ -179,7 +180,7 @@ export class SharedDirectory implements Disk {
       ownsL3: () => l3.isFollowed,
       changed: (state, error) => this.reportLog(state, error),
     });
-    l3.follows(this.hostLog);
+    l3.follows(this.history());
     this.persistence = l3.persistence({
       directory,
       // A process that is becoming the owner must have opened everything first.
@@ -244,7 +245,7 @@ export class SharedDirectory implements Disk {
       directory: this.options.root,
       role: isAlone ? 'alone' : phase.name === 'owner' ? 'owner' : 'follower',
       processes,
-      log: { position: hostLog.place?.position ?? 0, behindBytes: hostLog.behindBytes },
+      log: { position: hostLog.place?.position ?? 0, behindBytes: hostLog.behindBytes, losses: this.logLosses },
       offers: { ...(this.sharing?.service.offers ?? NO_OFFERS) },
     };
   }
@@ -482,10 +483,27 @@ export class SharedDirectory implements Disk {
     return this.answers.get(call);
   }
 
+  /** The log as L3 of the directory uses it: what it has missed and cannot catch up on is lost. */
+  private history(): Parameters<PersistentTier['follows']>[0] {
+    const { hostLog } = this;
+    const knows: HostLog['knows'] = (place) => {
+      const isKnown = hostLog.knows(place);
+      if (!isKnown && hostLog.isOn) this.reportLog('lost');
+      return isKnown;
+    };
+    return {
+      get place() {
+        return hostLog.place;
+      },
+      knows,
+    };
+  }
+
   /** Once for as long as it stays so. A directory that cannot be used at all has been reported already. */
-  private reportLog(state: 'on' | 'off' | 'lost', error: unknown): void {
+  private reportLog(state: 'on' | 'off' | 'lost', error?: unknown): void {
     const { events, root } = this.options;
-    if (state !== 'lost') {
+    if (state === 'lost') this.logLosses++;
+    else {
       if (this.logState === state || (state === 'off' && this.phase.name === 'unavailable')) return;
       this.logState = state;
     }

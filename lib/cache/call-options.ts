@@ -37,11 +37,11 @@ export interface ComputeContext<T = unknown> {
   /** The entry past its ttl (inside its grace) or due for a refresh. */
   readonly stale?: StaleValue<T>;
   /** Adds to the tags of the call. */
-  setTags(tags: readonly string[]): void;
+  readonly setTags: (tags: readonly string[]) => void;
   /** Instead of the ttl of the call. Life counts from the end of the computation. */
-  setTtl(ttl: Duration): void;
+  readonly setTtl: (ttl: Duration) => void;
   /** The result is returned and not stored. */
-  skipCache(): void;
+  readonly skipCache: () => void;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { nextTurn } from '../clock/clock.js';
+import { nextTurn, plausibleMs } from '../clock/clock.js';
 import { bySlices } from '../clock/slices.js';
 import type { LogRecord } from '../invalidation/journal.js';
 import type { InvalidationsSince } from '../invalidation/lane-log.js';
@@ -236,7 +236,7 @@ async function timed(
   const startedAt = shared.clock.monotonic();
   try {
     const value = await shared.scopes.within(flight, () => flight.compute(ctx));
-    const computeMs = shared.clock.monotonic() - startedAt;
+    const computeMs = plausibleMs(shared.clock.monotonic() - startedAt);
     recorder.computed(computeMs);
     return { value, computeMs };
   } catch (error) {

@@ -35,6 +35,8 @@ export const storedBytesOf = ({ sizeBytes, storedBytes = sizeBytes }: Checkpoint
 export interface SaveConditions {
   /** The newest version that has not expired; 0 = there must be none. */
   readonly expectedVersion?: number;
+  /** Who saves adopts the version that it conflicts with, and does not save again. */
+  readonly adopts?: boolean;
   /** The epoch of the draft's workflow when the step began: nobody has invalidated the workflow since. */
   readonly epoch?: number;
   /** The lease on the id that the saver must still hold. The save ends it. */

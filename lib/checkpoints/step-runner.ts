@@ -245,7 +245,7 @@ export class StepRunner {
     lease: Lease | undefined,
   ): Promise<Outcome> {
     const { id, options } = step;
-    const fence = { epoch: start.epoch, ...(lease !== undefined && { lease: lease.token }) };
+    const fence = { adopts: true, epoch: start.epoch, ...(lease !== undefined && { lease: lease.token }) };
     let { currentVersion } = start;
     for (let offers = 0; offers < MAX_OFFERS; offers += 1) {
       const saved = await this.saver.save(prepared, { ...fence, expectedVersion: currentVersion });

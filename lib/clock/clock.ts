@@ -37,6 +37,12 @@ export const systemClock: Clock = Object.freeze({
   },
 });
 
+/** Longer than any computation. The sum of many such times is still a number. */
+const LONGEST_MS = 1e12;
+
+/** What cannot be a duration counts as none, such as infinity from an app's own clock: it would spoil every sum it enters. */
+export const plausibleMs = (ms: number): number => (ms >= 0 && ms < LONGEST_MS ? ms : 0);
+
 /** A fraction in [0, 1), for spreading load; not for secrets. */
 export const randomFraction = (): number => Math.random();
 

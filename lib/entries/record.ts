@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib';
+import { plausibleMs } from '../clock/clock.js';
 import type { ValueCodec } from './codec/value-codec.js';
 import { algorithmOf, compress, type Compression, type CompressionCodec } from './compression.js';
 
@@ -219,7 +220,7 @@ function readFields(record: Buffer, value: Uint8Array): DecodedRecord {
     storedAt: record.readDoubleLE(AT_STORED_AT),
     expiresAt: record.readDoubleLE(AT_EXPIRES),
     staleUntil: record.readDoubleLE(AT_STALE_UNTIL),
-    computeMs: record.readDoubleLE(AT_COMPUTE_MS),
+    computeMs: plausibleMs(record.readDoubleLE(AT_COMPUTE_MS)),
     appVersion: keyAt === AT_TEXTS ? '' : record.toString(encoding, AT_TEXTS, keyAt),
     schemaVersion: record.readDoubleLE(AT_SCHEMA_VERSION),
     value,
@@ -389,7 +390,7 @@ export class RecordReader {
       view.getFloat64(AT_STORED_AT, true),
       view.getFloat64(AT_EXPIRES, true),
       view.getFloat64(AT_STALE_UNTIL, true),
-      view.getFloat64(AT_COMPUTE_MS, true),
+      plausibleMs(view.getFloat64(AT_COMPUTE_MS, true)),
       view.getFloat64(AT_SCHEMA_VERSION, true),
       tree,
       length - valueAt,

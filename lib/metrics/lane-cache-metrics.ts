@@ -61,8 +61,11 @@ export interface HostReport {
     /** The app's `version`. */
     readonly version: string;
   }[];
-  /** How far the log of invalidations has been followed, and how many bytes are still to be read. */
-  readonly log: { readonly position: number; readonly behindBytes: number };
+  /**
+   * How far the log of invalidations has been followed, how many bytes are still to be read, and how often its history was
+   * lost while this process ran, so that everything cached before was dropped.
+   */
+  readonly log: { readonly position: number; readonly behindBytes: number; readonly losses: number };
   /**
    * What other processes have offered to this one, which owns L3. `refused`: it was invalidated in the meantime, or that
    * cannot be known.

@@ -1,3 +1,4 @@
+import { plausibleMs } from '../clock/clock.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { BypassReason, InvalidationKind, RefusalReason } from '../events/reasons.js';
 import type { LaneRecorder } from '../events/recorder.js';
@@ -80,7 +81,7 @@ export class LaneCounters implements LaneRecorder {
   }
 
   lookedUp(ms: number): void {
-    this.lookedUpMs += ms;
+    this.lookedUpMs += plausibleMs(ms);
   }
 
   computed(ms: number): void {

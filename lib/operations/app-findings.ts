@@ -31,6 +31,16 @@ export function faultFindings({ faults }: MetricsReport): readonly Finding[] {
   return [{ code: 'COLLABORATOR_FAILS', severity: 'warning', evidence, advice }];
 }
 
+/** The log that the processes of the directory share was removed or damaged. */
+export function hostFindings({ host }: MetricsReport): readonly Finding[] {
+  if (host === undefined || host.log.losses === 0) return [];
+  const times = host.log.losses === 1 ? 'once' : `${host.log.losses} times`;
+  const evidence = `the log of '${host.directory}' was lost ${times}, and everything that was cached before was dropped`;
+  const advice =
+    'It was removed, damaged, or given up on a full disk. Check the volume and its space, and that nothing deletes files in the directory while an app uses it.';
+  return [{ code: 'HOST_LOG_LOST', severity: 'warning', evidence, advice }];
+}
+
 /** A wall clock that stepped back, so that the time by which entries expire is ahead of it. */
 export function clockFindings({ time }: AppDescription, savedAt: string | undefined): readonly Finding[] {
   const saved = savedAt === undefined ? 0 : Date.parse(savedAt);

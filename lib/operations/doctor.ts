@@ -1,5 +1,5 @@
 import type { Finding } from '../errors/finding.js';
-import { checkpointFindings, clockFindings, faultFindings, memoryFindings } from './app-findings.js';
+import { checkpointFindings, clockFindings, faultFindings, hostFindings, memoryFindings } from './app-findings.js';
 import { laneFindings, tierFindings } from './lane-findings.js';
 import type { Operations } from './operations.js';
 
@@ -32,7 +32,9 @@ export async function appFindings(examined: Examined): Promise<readonly Finding[
   const rule = maxAgeDays === undefined ? undefined : { maxAgeDays: maxAgeDays + CLEANUP_GRACE_DAYS, dryRun: true };
   const due = rule === undefined || status.state === 'off' ? undefined : await operations.cleanup(rule);
   return [
-    ...[...tierFindings(lanes), ...lanes.flatMap(laneFindings), ...faultFindings(report)].map(counted),
+    ...[...tierFindings(lanes), ...lanes.flatMap(laneFindings), ...faultFindings(report), ...hostFindings(report)].map(
+      counted,
+    ),
     ...(kind === 'live' ? memoryFindings(app, report) : []),
     ...clockFindings(app, savedAt),
     ...checkpointFindings(status, due),

@@ -157,7 +157,7 @@ describe('numbers', () => {
         readonly since: string;
         readonly version: string;
       }[];
-      readonly log: { readonly position: number; readonly behindBytes: number };
+      readonly log: { readonly position: number; readonly behindBytes: number; readonly losses: number };
       readonly offers: { readonly taken: number; readonly refused: number };
     }
     same<main.HostReport, Host>(true);

@@ -250,17 +250,23 @@ export class FlightContext implements ComputeContext {
     return this.flight.signal;
   }
 
-  setTags(tags: readonly string[]): void {
-    this.tags = checkTags(Array.isArray(tags) ? [...this.tags, ...tags] : tags, this.lane);
+  // Each can be taken from the context by destructuring. A computation that does not ask for one makes none.
+
+  get setTags(): (tags: readonly string[]) => void {
+    return (tags) => {
+      this.tags = checkTags(Array.isArray(tags) ? [...this.tags, ...tags] : tags, this.lane);
+    };
   }
 
-  setTtl(ttl: Duration): void {
-    this.ttlMs = toMilliseconds(ttl, { lane: this.lane, field: 'ttl' });
-    warnOfMilliseconds(this.context, ttl);
+  get setTtl(): (ttl: Duration) => void {
+    return (ttl) => {
+      this.ttlMs = toMilliseconds(ttl, { lane: this.lane, field: 'ttl' });
+      warnOfMilliseconds(this.context, ttl);
+    };
   }
 
-  skipCache(): void {
-    this.refuse('skip-cache');
+  get skipCache(): () => void {
+    return () => this.refuse('skip-cache');
   }
 
   /** @internal The result is returned and not stored, for this reason. The first reason counts. */

@@ -1,3 +1,4 @@
+import { plausibleMs } from '../../clock/clock.js';
 import { ComputeTimeoutError } from '../../errors/cache.errors.js';
 import { causeText } from '../../events/event-texts.js';
 import type { InvalidationGuard } from '../../invalidation/lane-log.js';
@@ -279,7 +280,7 @@ export class InFlight {
       if (!flight.isAbandoned) this.failed(flight, guard, error);
       return;
     }
-    const computeMs = cost?.end() ?? shared.clock.monotonic() - startedAt;
+    const computeMs = plausibleMs(cost?.end() ?? shared.clock.monotonic() - startedAt);
     this.ended(flight, { outcome: 'ok', ms: computeMs });
     // One that was given up has ended its turn.
     if (!flight.isAbandoned && flight.turn !== undefined && !(await flight.turn.isHeld())) ctx.refusal ??= TURN_LOST;

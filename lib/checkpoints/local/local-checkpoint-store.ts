@@ -110,8 +110,7 @@ export class LocalCheckpointStore implements CheckpointStore {
   ): Promise<SaveOutcome> {
     const save = (): Promise<SaveOutcome> =>
       this.write((writer) => writer.save(draft, state, conditions), state.length);
-    // A step adopts the result that it conflicts with, and does not save again.
-    const isRace = conditions.expectedVersion !== undefined && conditions.epoch === undefined;
+    const isRace = conditions.expectedVersion !== undefined && conditions.adopts !== true;
     return isRace ? this.turns.take(draft.id, caller, save) : save();
   }
 
