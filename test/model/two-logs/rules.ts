@@ -9,6 +9,7 @@ const backend = 'lib/redis/redis-backend.ts';
 const codec = 'lib/invalidation/host-record-codec.ts';
 const subscriber = 'lib/redis/shared-log/subscriber.ts';
 const remote = 'lib/ipc/remote-l3.ts';
+const service = 'lib/ipc/entry-service.ts';
 
 const two = 'two hosts';
 const alone = 'processes that are cut off alone';
@@ -62,6 +63,11 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     'const done = this.followed.get(copy.id);',
     'const done = this.followed.size > 0 ? DONE : undefined;',
   ]),
+  omit('17 records of one log', 'a record of the server settles its own copy alone', alone, { ...key, ...away }, [
+    hostRecords,
+    'const wasMissing = this.settle(id);',
+    'const wasMissing = [...this.missing.keys(), id].map((one) => this.settle(one)).includes(true);',
+  ]),
   omit('17 records of one log', 'a place that was not reached bars', two, { ...key, ...slow }, [
     hostRecords,
     'place.sequence <= cursor.sequence;',
@@ -83,6 +89,11 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     remote,
     'if (!this.countsSince(head.server, lane, record)) return MISS;',
     '',
+  ]),
+  omit('17 records of one log', 'an offer carries its place on the server', two, { ...key, ...slow }, [
+    service,
+    "return head.server === undefined ? 'unknown' : sharedLog.judge(head.server, subject);",
+    'return standing;',
   ]),
   omit('18 L3 follows the server', 'an owner carries out what L3 has missed', kills, { ...tag, ...slow, kills: 0.1 }, [
     subscriber,

@@ -41,6 +41,16 @@ export const SCRIPTS: Readonly<Record<string, readonly Action[]>> = {
     ...invalidated(0, 'c'),
     ...get(1, 'c'),
   ],
+  // The same, and a record of another host comes by the server.
+  'a record of the server settles its own copy alone': [
+    ...computed(2, 'c'),
+    ...[cutOff, passes(50)],
+    ...[{ do: 'invalidate', process: 0, kind: 'key', subject: 'c' } as const, works(0), passes(10), works(0), works(0)],
+    // It looks at the log of the directory before each call.
+    ...get(1, 'b'),
+    ...[{ do: 'invalidate', process: 2, kind: 'key', subject: 'a' } as const, works(2), passes(10), works(2), works(2)],
+    ...get(1, 'c'),
+  ],
   // The same, and a process of the host starts after the record was appended to its log.
   'a process that starts knows what is unpublished': [
     ...computed(2, 'c'),
@@ -60,6 +70,22 @@ export const SCRIPTS: Readonly<Record<string, readonly Action[]>> = {
   'an answer of L3 carries its place on the server': [
     ...heardByOneAlone,
     ...[{ do: 'get', process: 1, key: 'c' } as const, works(1), works(0), works(1), works(0), works(1)],
+  ],
+  // A computation of a process that hears slowly ends after the owner has heard that another host has invalidated its key.
+  'an offer carries its place on the server': [
+    ...[{ do: 'ask', process: 1, key: 'c' } as const, works(1), works(0), works(1), passes(10)],
+    { do: 'weather', process: 1, weather: 'slow' },
+    ...[
+      { do: 'invalidate', process: 2, kind: 'key', subject: 'c' } as const,
+      passes(10),
+      works(2),
+      passes(10),
+      works(2),
+    ],
+    ...[{ do: 'finish', n: 0 } as const, passes(10), { do: 'work', process: 0, n: 0, many: 4 } as const, passes(10)],
+    ...[works(0), passes(1_300), works(0)],
+    ...get(0, 'c'),
+    works(0),
   ],
   'an owner carries out what L3 has missed': [
     ...heardByOneAlone,
