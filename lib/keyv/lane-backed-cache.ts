@@ -7,6 +7,9 @@ import { laneWrap } from './lane-wrap.js';
 /** Keeps its entries apart from those of other Keyv stores on the lane, which have another shape. */
 const NAMESPACE = 'cache-manager';
 
+/** A ttl in milliseconds that has ended already: nothing is stored, and no older value is left. */
+const ENDED_MS = -1;
+
 /**
  * A lane as cache-manager's `Cache`. Ttls are in MILLISECONDS; values are copied with their types, not as JSON.
  *
@@ -27,7 +30,10 @@ export function laneBackedCache(lane: LaneManager): Cache {
   });
 }
 
-/** A Keyv in which a ttl of 0 never ends, as in cache-manager. Keyv itself passes 0 on as no ttl. */
+/**
+ * A Keyv in which a ttl of 0 never ends, as in cache-manager. Keyv itself passes 0 on as no ttl. `undefined` ends at once,
+ * because `wrap` computes where it finds no value.
+ */
 class LaneKeyv extends Keyv {
   override async set(key: string, value: unknown, ttl?: number): Promise<boolean> {
     return super.set(key, value, withEnd({ key, value, ttl }).ttl);
@@ -48,5 +54,6 @@ function written(entry: KeyvEntry): WrittenEntry {
 
 function withEnd(entry: KeyvEntry): WrittenEntry {
   const read = written(entry);
+  if (read.value === undefined) return { ...read, ttl: ENDED_MS };
   return read.ttl === 0 ? { ...read, ttl: FOREVER_MS } : read;
 }
