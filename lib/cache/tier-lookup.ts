@@ -86,9 +86,10 @@ function judge(
         ? EncodedValue.ofTree(encoding, record.tree, record.valueBytes)
         : EncodedValue.from(encoding, record.value);
     const found: Found = { tier: tier.name, record, encoded, expiresAt };
-    const fits = call.schema === undefined || call.schema.fits(record, () => encoded);
-    if (typeof fits === 'boolean') return worthOf(context, found, fits);
-    return fits.then((does) => worthOf(context, found, does));
+    if (call.schema === undefined) return worthOf(found, true, lookup.at ?? shared.life.now());
+    const fits = call.schema.fits(record, () => encoded);
+    if (typeof fits === 'boolean') return worthOf(found, fits, shared.life.now());
+    return fits.then((does) => worthOf(found, does, shared.life.now()));
   } catch (error) {
     const reason = error instanceof StaleType ? 'version' : 'damaged';
     return record === undefined
@@ -98,10 +99,10 @@ function judge(
 }
 
 /** What a record that counts is worth, once the schema has judged it. */
-function worthOf({ shared }: LaneContext, found: Found, fits: boolean): Verdict {
+function worthOf(found: Found, fits: boolean, now: number): Verdict {
   const { record, encoded, expiresAt } = found;
   if (!fits) return { outcome: 'unusable', reason: 'schema', record };
-  if (shared.life.now() < expiresAt) return { outcome: 'found', found };
+  if (now < expiresAt) return { outcome: 'found', found };
   const staleUntil = expiresAt + (record.staleUntil - record.expiresAt);
   return { outcome: 'expired', record, stale: { ...record, encoded, expiresAt, staleUntil } };
 }

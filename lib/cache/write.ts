@@ -138,7 +138,8 @@ export function promote(
   const fields = { key, tags, birth, flight: 0, storedAt, expiresAt, staleUntil, computeMs, schemaVersion };
   const entry = entryOf(context, encoded, refreshAhead, fields);
   context.eviction?.requested(requestedOf(entry, recordBytesOf(record)), origin);
-  place(context, position, entry, new FoundRecord(record, staleUntil), found.tier);
+  const isNearest = context.shared.below[0]?.name === found.tier;
+  place(context, position, entry, isNearest ? undefined : new FoundRecord(record, staleUntil), found.tier);
 }
 
 /**

@@ -220,6 +220,7 @@ const OVERHEAD_BYTES = 400;
 /** Up to this many entries a strategy sees all of them; beyond, the least recently used ones only. */
 const STRATEGY_SEES_ALL = 10_000;
 const STRATEGY_TAIL = 64;
+const NONE: readonly MemoryEntry[] = Object.freeze([]);
 /** An entry may have been looked at and not served, so a few that were not used are passed over. */
 const UNUSED_LOOKED_AT = 2;
 
@@ -231,16 +232,7 @@ export class MemorySpace {
   private mayBeUsed = false;
 
   constructor(private readonly options: MemorySpaceOptions) {
-    this.entries = new LRUCache({
-      max: options.maxEntries,
-      maxSize: options.maxBytes,
-      // Only then is the cache in order again: a listener of the event may remove entries of this lane.
-      disposeAfter: (entry, key, reason) => {
-        if (reason !== 'evict') return;
-        options.keeper?.evicted(key);
-        options.evicted(entry, this.crowded);
-      },
-    });
+    this.entries = new LRUCache({ max: options.maxEntries, maxSize: options.maxBytes });
   }
 
   /** The entry, which is the most recently used one from here on. */
@@ -262,11 +254,16 @@ export class MemorySpace {
       this.delete(entry.key);
       return false;
     }
-    const excess = this.entries.calculatedSize + size - this.options.maxBytes;
-    this.crowded = excess > 0 && this.isShortOfBytes(entry.key, excess) ? 'bytes' : 'entries';
-    if (strategy !== undefined) this.makeRoom(entry.key, size, () => this.chosenBy(strategy));
+    this.entries.delete(entry.key);
+    this.crowded = this.entries.calculatedSize + size > this.options.maxBytes ? 'bytes' : 'entries';
+    if (strategy !== undefined) this.makeRoom(size, strategy);
     if (keeper !== undefined && !this.makeRoomIn(keeper, entry, size)) return false;
+    const victim = this.isFullFor(size) ? this.entries.pop() : undefined;
+    const others = victim !== undefined && this.isFullFor(size) ? this.popUntilRoomFor(size) : NONE;
     this.entries.set(entry.key, entry, { size });
+    // Only now is the memory in order again: a listener of the event may remove entries of this lane.
+    if (victim !== undefined) this.leave(victim);
+    for (const other of others) this.leave(other);
     return true;
   }
 
@@ -325,16 +322,31 @@ export class MemorySpace {
     return this.entries.values();
   }
 
-  private isShortOfBytes(key: string, excess: number): boolean {
-    const replaced = this.entries.peek(key);
-    return replaced === undefined || sizeOf(replaced) < excess;
+  private isFullFor(size: number): boolean {
+    const { maxEntries, maxBytes } = this.options;
+    return this.entries.size >= maxEntries || this.entries.calculatedSize + size > maxBytes;
   }
 
-  private makeRoom(key: string, size: number, next: () => MemoryEntry | undefined): void {
-    const { maxEntries, maxBytes } = this.options;
-    if (this.entries.has(key)) return;
-    while (this.entries.size >= maxEntries || this.entries.calculatedSize + size > maxBytes) {
-      const victim = next();
+  /** Takes the least recently used entries out. */
+  private popUntilRoomFor(size: number): readonly MemoryEntry[] {
+    const popped: MemoryEntry[] = [];
+    while (this.isFullFor(size)) {
+      const victim = this.entries.pop();
+      if (victim === undefined) break;
+      popped.push(victim);
+    }
+    return popped;
+  }
+
+  /** An entry that was taken out is gone for good. */
+  private leave(victim: MemoryEntry): void {
+    this.options.keeper?.evicted(victim.key);
+    this.options.evicted(victim, this.crowded);
+  }
+
+  private makeRoom(size: number, strategy: LaneStrategy): void {
+    while (this.isFullFor(size)) {
+      const victim = this.chosenBy(strategy);
       if (victim === undefined) return;
       this.entries.delete(victim.key);
       this.options.evicted(victim, this.crowded);
@@ -345,15 +357,11 @@ export class MemorySpace {
   private makeRoomIn(keeper: Keeper, entry: MemoryEntry, size: number): boolean {
     keeper.stored({ key: entry.key, sizeBytes: size, computeMs: entry.computeMs, expiresAt: entry.staleUntil });
     if (keeper.order === 'lru') return true;
-    const { maxEntries, maxBytes } = this.options;
     const { key } = entry;
-    const replaced = this.entries.peek(key);
-    const [entries, bytes] = replaced === undefined ? [1, size] : [0, size - sizeOf(replaced)];
-    while (this.entries.size + entries > maxEntries || this.entries.calculatedSize + bytes > maxBytes) {
+    while (this.isFullFor(size)) {
       const name = keeper.victim();
       if (name === undefined) return true;
       keeper.evicted(name);
-      if (name === key) this.entries.delete(key);
       const victim = name === key ? entry : this.entries.peek(name);
       if (victim === undefined) continue;
       if (name !== key) this.entries.delete(name);

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock/clock.js';
 import type { EventSink } from '../events/event-map.js';
 import { physicalKey } from '../entries/key.js';
-import type { DecodedRecord, RecordReader } from '../entries/record.js';
+import type { RecordReader } from '../entries/record.js';
 import type { TierOffReason } from '../events/reasons.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { ResolvedLane } from '../lanes/policy.js';
@@ -307,12 +307,15 @@ export abstract class StoredTier implements Tier {
   private lookup(found: RecordLookup): TierLookup | Promise<TierLookup> {
     if (found === undefined) return MISS;
     if (found === 'unreadable') return UNREADABLE;
-    return found instanceof Promise ? found.then((record) => this.judge(record)) : this.judge(found);
-  }
-
-  private judge(opened: DecodedRecord | undefined): TierLookup {
-    if (opened === undefined || opened.staleUntil <= this.options.life.now()) return MISS;
-    return { outcome: 'hit', record: new FoundRecord(opened) };
+    const { life } = this.options;
+    if (found instanceof Promise) {
+      return found.then((late) => {
+        if (late === undefined || late.staleUntil <= life.now()) return MISS;
+        return { outcome: 'hit', record: new FoundRecord(late) };
+      });
+    }
+    const at = life.now();
+    return found.staleUntil <= at ? MISS : { outcome: 'hit', record: new FoundRecord(found), at };
   }
 
   private evicted(lane: string, key: string, reason: 'entries' | 'bytes' | 'expired'): void {

@@ -24,7 +24,8 @@ export interface TierRecord {
 
 /** What a tier answers when it is asked for a key. */
 export type TierLookup =
-  | { readonly outcome: 'hit'; readonly record: TierRecord }
+  /** `at`: when the tier read the record, by the clock by which entries live. Absent in an answer that was waited for. */
+  | { readonly outcome: 'hit'; readonly record: TierRecord; readonly at?: number }
   | { readonly outcome: 'miss' }
   /** It has a record of the key that only another release of the library, or another Node, can read. */
   | { readonly outcome: 'unreadable' }

@@ -60,3 +60,59 @@ describe('a sweep of memory', () => {
     expect(new Set(await keysOf(tier))).toEqual(new Set([...liveKeys.slice(1), 'late']));
   });
 });
+
+/** A lane of three entries and 10 KB, full, and what has left it: in the order, with the reason and what memory then held. */
+function fullLane(): {
+  readonly tier: MemoryTier;
+  readonly gone: readonly string[];
+  readonly put: (key: string, bytes?: number) => void;
+} {
+  const gone: string[] = [];
+  const tier: MemoryTier = new MemoryTier({
+    lanes: resolveLanes({ standard: { l1: { maxEntries: 3, maxBytes: 10_000 } } }),
+    codec: new ValueCodec(),
+    life: new LifeClock(new FakeClock()),
+    evicted: (lane, { key }, reason) => gone.push(`${key} by ${reason}, ${tier.usage(lane).entries} left`),
+  });
+  const put = (key: string, bytes = 1_000): void => tier.write('standard', recordOf(key, { value: 'x'.repeat(bytes) }));
+  for (const key of ['a', 'b', 'c']) put(key);
+  return { tier, gone, put };
+}
+
+describe('a full lane in memory', () => {
+  it('evicts the least recently used entry for a new one, once that is stored', async () => {
+    const { tier, gone, put } = fullLane();
+    tier.read('standard', 'a');
+    put('d');
+    expect(gone).toEqual(['b by entries, 3 left']);
+    expect(await keysOf(tier)).toEqual(['d', 'a', 'c']);
+  });
+
+  it('evicts nothing for an entry that replaces one, which is the most recently used one then', async () => {
+    const { tier, gone, put } = fullLane();
+    put('a', 2_000);
+    expect(gone).toEqual([]);
+    expect(await keysOf(tier)).toEqual(['a', 'c', 'b']);
+  });
+
+  it('evicts as many as a large entry needs', async () => {
+    const { tier, gone, put } = fullLane();
+    put('large', 8_000);
+    expect(gone).toEqual(['a by bytes, 2 left', 'b by bytes, 2 left']);
+    expect(await keysOf(tier)).toEqual(['large', 'c']);
+  });
+
+  it('evicts others, and never the replaced one, where the new value needs more bytes', async () => {
+    const { tier, gone, put } = fullLane();
+    put('a', 8_000);
+    expect(gone).toEqual(['b by bytes, 2 left']);
+    expect(await keysOf(tier)).toEqual(['a', 'c']);
+  });
+
+  it('keeps nothing of a key whose new entry is larger than the lane', async () => {
+    const { tier, gone, put } = fullLane();
+    put('a', 20_000);
+    expect(gone).toEqual([]);
+    expect(await keysOf(tier)).toEqual(['c', 'b']);
+  });
+});
