@@ -3,9 +3,9 @@ import { Slices } from '../clock/slices.js';
 import { toMilliseconds } from '../lanes/units.js';
 import type { ComputeMany, CallOptions, Compute, ComputeContext, ComputeManyContext } from './call-options.js';
 import { countBypass } from './in-flight/accounting.js';
-import { type Flight, Waiter } from './in-flight/computation.js';
+import { Flight, Waiter } from './in-flight/computation.js';
 import type { InFlight } from './in-flight/in-flight.js';
-import type { LaneContext } from './lane-context.js';
+import { type LaneContext, whenRoom } from './lane-context.js';
 import { bypassReason, freshInMemory, HAS_OLDER } from './read.js';
 import { heldValue } from './tier-lookup.js';
 import { checkComputed } from './validate-call.js';
@@ -188,12 +188,17 @@ class Batch {
   }
 
   /** What a flight of the batch computes. */
-  readonly compute: Compute<unknown> = (ctx) =>
-    new Promise((settle, fail) => {
-      this.claims.set(ctx.key, { flight: this.context.shared.scopes.current, ctx, settle, fail });
+  readonly compute: Compute<unknown> = (ctx) => {
+    const flight = this.context.shared.scopes.current;
+    if (flight instanceof Flight) flight.whenRoom = this.whenRoom;
+    return new Promise((settle, fail) => {
+      this.claims.set(ctx.key, { flight, ctx, settle, fail });
       this.undecided.delete(ctx.key);
       this.runIfDecided();
     });
+  };
+
+  private readonly whenRoom = (): Promise<void> | undefined => whenRoom(this.context);
 
   /** The flight of `key` has claimed it, or this batch does not wait for it. */
   decided(key: string): void {
@@ -239,7 +244,8 @@ class Batch {
       const slices = new Slices();
       for (const [key, claim] of claims) {
         claim.settle(values.get(key));
-        const full = slices.after();
+        // Those that are settled wait for room themselves. The others need not begin to.
+        const full = slices.after() ?? this.whenRoom();
         if (full !== undefined) await full;
       }
     } catch (error) {

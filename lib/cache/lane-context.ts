@@ -143,3 +143,12 @@ export function look({ shared }: Pick<LaneContext, 'shared'>): void {
   const { hostLog } = shared;
   if (hostLog !== undefined && shared.life.now() >= hostLog.freshUntil) hostLog.look();
 }
+
+/** Undefined while the tiers have room for more of a bulk write. Else resolves when it is worth asking again. A tier refuses what it has no room for. */
+export function whenRoom({ shared, lane }: Pick<LaneContext, 'shared' | 'lane'>): Promise<void> | undefined {
+  for (const tier of shared.below) {
+    const room = tier.whenRoom(lane);
+    if (room !== undefined) return room;
+  }
+  return undefined;
+}

@@ -6,7 +6,7 @@ import type { CallOptions, Compute } from './call-options.js';
 import { EncodedValue } from './encoded-value.js';
 import { Flight, FlightContext } from './in-flight/computation.js';
 import type { Invalidations } from './invalidate.js';
-import { isPartitioned, type LaneContext, look } from './lane-context.js';
+import { isPartitioned, type LaneContext, look, whenRoom } from './lane-context.js';
 import { bypassReason } from './read.js';
 import { type CandidateValue, INVALIDATED, PARTITIONED, refusalOf, refuse, type Refusal, store } from './write.js';
 
@@ -95,15 +95,9 @@ class BulkWrite {
     private readonly since: InvalidationsSince,
   ) {}
 
-  /** Undefined while another slice may begin. Else resolves when it is worth asking again. A tier refuses what it has no room for. */
+  /** Undefined while another slice may begin. Else resolves when it is worth asking again. */
   whenRoom(): Promise<unknown> | undefined {
-    if (this.bytesUnderWay >= BYTES_AT_ONCE) return this.latest;
-    const { lane, shared } = this.context;
-    for (const tier of shared.below) {
-      const room = tier.whenRoom(lane);
-      if (room !== undefined) return room;
-    }
-    return undefined;
+    return this.bytesUnderWay >= BYTES_AT_ONCE ? this.latest : whenRoom(this.context);
   }
 
   /** Stores entries of the slice in this step. Resolves once no tier holds older values. */

@@ -43,6 +43,26 @@ describe('a bulk write of more than a tier takes at once', () => {
     expect(given[0]?.[1].equals((await owner.get<Buffer>('other:0')) ?? Buffer.of())).toBe(true);
   });
 
+  it('loses nothing that is computed at once, in the process that owns the directory', async () => {
+    await owner.clearAll();
+    const computed = new Map(entries('computed', same(14, 6 * MEGABYTE)));
+    const answers = await owner.getOrSetMany([...computed.keys()], () => computed);
+    expect(answers.size).toBe(14);
+    expect(owner.getMetrics().refused.backlog).toBe(0);
+    await owner.flush();
+    expect(owner.getMetrics().l3.entries).toBe(14);
+  });
+
+  it('loses nothing that another process computes at once', async () => {
+    await owner.clearAll();
+    const computed = new Map(entries('theirs', same(40, MEGABYTE)));
+    const answers = await other.getOrSetMany([...computed.keys()], () => computed);
+    expect(answers.size).toBe(40);
+    expect(other.getMetrics().refused.backlog).toBe(0);
+    await other.flush();
+    expect(owner.getMetrics().l3.entries).toBe(40);
+  });
+
   it('loses nothing to what another process had invalidated before the call', async () => {
     for (let round = 0; round < 3; round++) {
       await owner.invalidateByPattern('*');

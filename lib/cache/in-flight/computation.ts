@@ -63,6 +63,8 @@ export class Flight extends Computation {
   turn: Turn | undefined;
   /** Called when another process has its turn. */
   blocked: (() => void) | undefined;
+  /** Of a bulk computation: undefined while its result may be stored. Else resolves when it is worth asking again. */
+  whenRoom: (() => Promise<void> | undefined) | undefined;
   stale: StaleCopy | undefined;
   /** Called when the computation ends, if it was given up before. */
   endAbandoned: (() => void) | undefined;
@@ -234,6 +236,8 @@ export class FlightContext implements ComputeContext {
   ttlMs: number;
   /** @internal why the result is not stored */
   refusal: Refusal | undefined;
+  /** @internal whether the turn was still held when it was asked last */
+  hasAskedForTurn = false;
 
   constructor(
     private readonly context: LaneContext,

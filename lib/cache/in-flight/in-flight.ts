@@ -282,10 +282,33 @@ export class InFlight {
     }
     const computeMs = plausibleMs(cost?.end() ?? shared.clock.monotonic() - startedAt);
     this.ended(flight, { outcome: 'ok', ms: computeMs });
-    // One that was given up has ended its turn.
-    if (!flight.isAbandoned && flight.turn !== undefined && !(await flight.turn.isHeld())) ctx.refusal ??= TURN_LOST;
+    for (let wait = this.untilStorable(flight, ctx); wait !== undefined; wait = this.untilStorable(flight, ctx)) {
+      // oxlint-disable-next-line no-await-in-loop -- it stores in the step in which nothing is left to wait for
+      await wait;
+    }
     if (flight.isAbandoned) refuse(this.context, flight.key, GIVEN_UP);
     else this.computed(flight, guard, { value, ctx, computeMs });
+  }
+
+  /**
+   * Undefined when the result may be stored, in this step: there is room for it, and its turn is still held. Else what to
+   * wait for. The function has answered in time, so its callers' limits do not count while it waits for room.
+   */
+  private untilStorable(flight: Flight, ctx: FlightContext): Promise<void> | undefined {
+    // One that was given up has ended its turn, and is not stored.
+    if (flight.isAbandoned) return undefined;
+    const room = flight.whenRoom?.();
+    if (room !== undefined) {
+      flight.cancelLimits();
+      ctx.hasAskedForTurn = false;
+      return room;
+    }
+    const { turn } = flight;
+    if (turn === undefined || ctx.hasAskedForTurn) return undefined;
+    ctx.hasAskedForTurn = true;
+    return turn.isHeld().then((isHeld) => {
+      if (!isHeld && !flight.isAbandoned) ctx.refusal ??= TURN_LOST;
+    });
   }
 
   /** Calls the function of the flight. Async, so that one that throws at once fails no sooner than its callers have joined. */
