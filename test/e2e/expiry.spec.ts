@@ -34,6 +34,22 @@ describe('the expiry of an entry', () => {
     expect(await cache.getOrSet('key', () => 'new')).toBe('new');
   });
 
+  it('of L3 alone is kept by each tier above that it is promoted to', async () => {
+    const directory = await caches.directory();
+    const first = await caches.open({ directory, clock: new FakeClock() });
+    await first.set('key', 'value', { ttl: '1s' });
+    await first.close();
+    const clock = new FakeClock();
+    const cache = await caches.open({ directory, clock });
+    expect(await tiersOf(cache, 'key')).toEqual(['l3']);
+    await clock.advance('900ms');
+    expect(await cache.getOrSet('key', () => 'new', { ttl: '1h' })).toBe('value');
+    await cache.flush();
+    expect(await tiersOf(cache, 'key')).toEqual(['l1', 'l2', 'l3']);
+    await clock.advance('100ms');
+    expect(await cache.has('key')).toBe(false);
+  });
+
   it('counts from the end of the computation', async () => {
     const clock = new FakeClock();
     const cache = await caches.open({ clock });
