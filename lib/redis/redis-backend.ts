@@ -246,6 +246,8 @@ export class RedisBackend {
     this.wake();
     // A connection that is being opened ends by itself.
     await settledWithin(this.settings.clock, this.running, CLOSE_WITHIN_MS);
+    // Else the next process follows again what this one has.
+    await settledWithin(this.settings.clock, this.line?.stored() ?? Promise.resolve(), CLOSE_WITHIN_MS);
     await this.template.close();
     this.hold.end();
   }

@@ -224,6 +224,11 @@ export class LogSubscriber {
     return records.length;
   }
 
+  /** Resolves when it is stored how far the log was followed. */
+  async stored(): Promise<void> {
+    await this.storing;
+  }
+
   /** How many records the server is known to have that were not followed. */
   get behind(): number {
     return Math.max(0, this.newest - this.reached);
