@@ -173,6 +173,8 @@ export class ModelRedis {
     switch (command) {
       case 'GET':
         return this.text(name);
+      case 'STRLEN':
+        return (this.text(name) ?? '').length;
       case 'GETRANGE':
         return (this.text(name) ?? '').slice(Number(rest[0]), Number(rest[1]) + 1);
       case 'MGET':

@@ -9,7 +9,7 @@ import {
   type RedisPort,
   textOf,
 } from './redis-client.js';
-import { WatchedPort, type WatchedPortOptions } from './watched-port.js';
+import { lengthOf, WatchedPort, type WatchedPortOptions } from './watched-port.js';
 
 const SLOTS = 16_384;
 /** How often one command follows the cluster to another node. */
@@ -58,15 +58,35 @@ export class ClusterRouter {
   }
 
   /** Rejects with the server's error, and when the node of the key is not connected or does not answer in time. */
-  async command(key: string, args: readonly RedisArgument[]): Promise<unknown> {
+  command(key: string, args: readonly RedisArgument[]): Promise<unknown> {
+    return this.send(key, (port) => port.command(args));
+  }
+
+  /** Reads the entry of that name. */
+  read(name: string): Promise<unknown> {
+    return this.send(name, (port, address) => port.read(['GET', name], () => this.measure(address, name)));
+  }
+
+  /** Over a connection of its own, because the other one is busy. */
+  private async measure(address: string, name: string): Promise<number> {
+    const port = await withDeadline(this.clock, this.port.open(address), OPEN_WITHIN_MS, `the node ${address}`);
+    try {
+      return await lengthOf(port, [name]);
+    } finally {
+      await port.close();
+    }
+  }
+
+  private async send(key: string, ask: (port: WatchedPort, address: string) => Promise<unknown>): Promise<unknown> {
     const slot = slotOf(key);
     let redirected: Redirection | undefined;
     for (let left = REDIRECTED_AT_MOST; ; left--) {
-      const port = this.connectedTo(redirected?.address ?? this.slots[slot]);
+      const address = redirected?.address ?? this.slots[slot];
+      const port = this.connectedTo(address);
       // On one connection, nothing comes between the two.
       if (redirected?.kind === 'ASK') port.command(['ASKING']).catch(() => undefined);
       try {
-        return await port.command(args);
+        return await ask(port, address ?? '');
       } catch (error) {
         redirected = redirectionOf(error);
         if (redirected === undefined || left === 0) throw error;

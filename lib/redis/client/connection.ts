@@ -1,7 +1,7 @@
 import type { Clock } from '../../clock/clock.js';
 import { withDeadline } from '../../clock/timers.js';
 import type { RedisArgument, RedisPort, Script } from './redis-client.js';
-import { WatchedPort, type WatchedPortOptions } from './watched-port.js';
+import { lengthOf, WatchedPort, type WatchedPortOptions } from './watched-port.js';
 
 /** How long opening two connections may take. */
 const OPEN_WITHIN_MS = 3_000;
@@ -59,13 +59,20 @@ export class Connection {
     return this.commands.isSound && !this.hasFailed;
   }
 
-  /** What is in the queue is so much that it may be on its way still. */
-  get isSending(): boolean {
-    return this.commands.isSending;
+  /** What is in the queue, or was asked for, is so much that it may be on its way still. */
+  get isTransferring(): boolean {
+    return this.commands.isTransferring;
   }
 
-  async run(script: Script, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> {
-    return this.here(this.commands.watch(script.run(this.port, keys, args, this.settings.timeoutMs)));
+  /** `entries`: names of those whose bytes are in the answer. */
+  async run(
+    script: Script,
+    keys: readonly string[],
+    args: readonly RedisArgument[],
+    entries: readonly string[] = [],
+  ): Promise<unknown> {
+    const answer = script.run(this.port, keys, args, this.settings.timeoutMs);
+    return this.here(this.commands.watch(answer, this.measureOf(entries)));
   }
 
   /**
@@ -79,6 +86,15 @@ export class Connection {
 
   async command(args: readonly RedisArgument[]): Promise<unknown> {
     return this.here(this.commands.command(args));
+  }
+
+  /** Reads entries by their names. */
+  async read(names: readonly string[]): Promise<unknown> {
+    return this.here(this.commands.read(['MGET', ...names], this.measureOf(names)));
+  }
+
+  private measureOf(names: readonly string[]): (() => Promise<number>) | undefined {
+    return names.length === 0 ? undefined : () => lengthOf(this.follower, names);
   }
 
   fail(error: Error): void {

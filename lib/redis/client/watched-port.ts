@@ -1,6 +1,6 @@
 import type { Clock } from '../../clock/clock.js';
 import { DeadlineError, withDeadline, type KeepAlive } from '../../clock/timers.js';
-import type { RedisArgument, RedisPort } from './redis-client.js';
+import { numberOf, type RedisArgument, type RedisPort } from './redis-client.js';
 
 export interface WatchedPortOptions {
   /** How long a command may take. */
@@ -14,8 +14,14 @@ export interface WatchedPortOptions {
 const SILENT_AT_MOST_MS = 1_000;
 /** How long a command may take that only asks whether commands are answered. */
 const PROBED_WITHIN_MS = 500;
-/** What is sent is not taken for a silence of the server while it goes at this rate: 64 Mbit/s. */
+/** What is sent or received is not taken for a silence of the server while it goes at this rate: 64 Mbit/s. */
 const LEAST_BYTES_PER_MS = 8_192;
+
+/** The bytes of entries, as the server has them. It is asked over another connection than the one that receives them. */
+export async function lengthOf(port: Pick<RedisPort, 'command'>, names: readonly string[]): Promise<number> {
+  const lengths = names.map((name) => port.command(['STRLEN', name], { timeoutMs: PROBED_WITHIN_MS }));
+  return (await Promise.all(lengths)).map(numberOf).reduce((sum, length) => sum + length, 0);
+}
 
 /** A connection for commands that notices when they are not answered in time, and when they are again. */
 export class WatchedPort {
@@ -26,6 +32,8 @@ export class WatchedPort {
   private inQueue = 0;
   /** When all that is in the queue should have been sent (monotonic). */
   private sentBy = -Infinity;
+  /** When the entries that were asked for should have been received (monotonic). */
+  private receivedBy = -Infinity;
 
   constructor(
     private readonly port: RedisPort,
@@ -40,27 +48,32 @@ export class WatchedPort {
     return this.answers === 'in-time' && this.port.connected;
   }
 
-  /** What is in the queue is so much that it may be on its way still. */
-  get isSending(): boolean {
-    return this.inQueue > 0 && this.clock.monotonic() < this.sentBy;
+  /** What is in the queue, or was asked for, is so much that it may be on its way still. */
+  get isTransferring(): boolean {
+    const now = this.clock.monotonic();
+    return (this.inQueue > 0 && now < this.sentBy) || now < this.receivedBy;
   }
 
   async command(args: readonly RedisArgument[]): Promise<unknown> {
     return this.watch(this.port.command(args, { timeoutMs: this.options.timeoutMs }));
   }
 
+  /** Reads entries. An answer that is late only because they are large is no silence of the server. */
+  async read(args: readonly RedisArgument[], measure: (() => Promise<number>) | undefined): Promise<unknown> {
+    return this.watch(this.port.command(args, { timeoutMs: this.options.timeoutMs }), measure);
+  }
+
   /** Waits for the answer, and notes if it does not come in time. */
-  async watch<T>(answer: Promise<T>): Promise<T> {
+  async watch<T>(answer: Promise<T>, measure?: () => Promise<number>): Promise<T> {
     const { hold, timeoutMs } = this.options;
     try {
       const given = await hold.during(answer);
       this.answered++;
       return given;
     } catch (error) {
-      if (error instanceof DeadlineError && this.answers === 'in-time') {
-        this.answers = 'behind';
-        if (!this.isSending) this.becomeLate(error);
-        void this.probe(timeoutMs);
+      if (error instanceof DeadlineError) {
+        const measured = measure && this.answers !== 'late' ? this.expect(measure) : undefined;
+        if (this.answers === 'in-time') void this.fallBehind(error, timeoutMs, measured);
       }
       throw error;
     }
@@ -88,11 +101,23 @@ export class WatchedPort {
       try {
         return await withDeadline(this.clock, sent, this.options.timeoutMs, 'Redis');
       } catch (error) {
-        const isSilent = this.answered === before && !this.isSending;
+        const isSilent = this.answered === before && !this.isTransferring;
         const isOver = isSilent || this.answers === 'never-again';
         if (!(error instanceof DeadlineError) || isOver) throw error;
       }
     }
+  }
+
+  private async fallBehind(error: DeadlineError, silentMs: number, measured: Promise<void> | undefined): Promise<void> {
+    this.answers = 'behind';
+    if (measured !== undefined) await measured;
+    if (this.answers === 'behind' && !this.isTransferring) this.becomeLate(error);
+    await this.probe(silentMs);
+  }
+
+  private async expect(measure: () => Promise<number>): Promise<void> {
+    const bytes = await measure().catch(() => 0);
+    this.receivedBy = Math.max(this.receivedBy, this.clock.monotonic()) + Math.floor(bytes / LEAST_BYTES_PER_MS);
   }
 
   /** Asks until commands are answered again, which an error is too. A server that is silent for too long is given up. */
@@ -106,10 +131,10 @@ export class WatchedPort {
       );
       if (this.answers === 'never-again') return;
       if (late === undefined) return this.becomeInTime();
-      if (this.isSending) continue;
+      if (this.isTransferring) continue;
       if (this.answers === 'behind') this.becomeLate(late);
       silent += timeoutMs;
-    } while (silent < SILENT_AT_MOST_MS || this.isSending);
+    } while (silent < SILENT_AT_MOST_MS || this.isTransferring);
     this.answers = 'never-again';
     this.gaveUp(new Error('commands to Redis are not answered'));
   }
@@ -122,6 +147,7 @@ export class WatchedPort {
   private becomeInTime(): void {
     const wasLate = this.answers === 'late';
     this.answers = 'in-time';
+    this.receivedBy = -Infinity;
     if (wasLate) this.options.changed(undefined);
   }
 }

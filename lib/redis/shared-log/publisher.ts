@@ -321,7 +321,7 @@ export class RedisSharedLog implements SharedLog {
         await withDeadline(clock, accepted, waitMs, 'Redis');
         isAccepted = true;
       } catch {
-        const isTaking = this.appended !== before || this.target?.connection.isSending === true;
+        const isTaking = this.appended !== before || this.target?.connection.isTransferring === true;
         if (this.target === undefined || !isTaking) return this.keep(records);
       }
     }

@@ -131,7 +131,7 @@ export class ReadBatches implements EntryReader {
     if (wanted.length === 0) return;
     this.wanted = [];
     const doubtful: Wanted[] = [];
-    const ask = (): Promise<unknown> => connection.command(['MGET', ...this.namesOf(generation, wanted)]);
+    const ask = (): Promise<unknown> => connection.read(this.namesOf(generation, wanted));
     await answered(wanted, ask, (one, entry) => {
       if (entry === undefined || this.applied.knowsAllAfter(entry.birth)) settleWith(one, entry);
       else doubtful.push(one);
@@ -145,12 +145,12 @@ export class ReadBatches implements EntryReader {
     generation: string,
     wanted: readonly Wanted[],
   ): Promise<readonly unknown[]> {
-    const names = [...this.keys.log, ...this.namesOf(generation, wanted)];
+    const entries = this.namesOf(generation, wanted);
     const args = [generation, `${this.applied.patterns.known}`, ...wanted.map(({ lane }) => lane)];
-    const reply = await connection.run(JUDGE, names, args);
-    const [patterns, ...entries] = Array.isArray(reply) ? listOf(reply) : [[]];
+    const reply = await connection.run(JUDGE, [...this.keys.log, ...entries], args, entries);
+    const [patterns, ...found] = Array.isArray(reply) ? listOf(reply) : [[]];
     this.applied.patterns.learnAll(textsOf(patterns));
-    return entries;
+    return found;
   }
 
   private namesOf(generation: string, wanted: readonly Wanted[]): readonly string[] {

@@ -39,7 +39,7 @@ export class SpreadEntries implements EntryReader, EntriesElsewhere {
 
   read(connection: Connection, generation: string, wanted: Wanted): void {
     const name = this.options.keys.entry(generation, wanted.lane, wanted.key);
-    this.options.router.command(name, ['GET', name]).then(
+    this.options.router.read(name).then(
       (reply) => this.found(connection, generation, wanted, entryOf(reply)),
       (error: unknown) => wanted.failed(error),
     );
