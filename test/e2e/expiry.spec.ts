@@ -50,6 +50,17 @@ describe('the expiry of an entry', () => {
     expect(await cache.has('key')).toBe(false);
   });
 
+  it('is over on disk to the millisecond, although the grace goes on', async () => {
+    const clock = new FakeClock();
+    const cache = await caches.open({ directory: await caches.directory(), clock, lanes: SMALL });
+    await cache.set('key', 'value', { ttl: '1s', grace: '1h' });
+    await cache.set('other', 'which evicts it from memory');
+    await cache.flush();
+    await clock.advance('1s');
+    expect(await cache.get('key')).toBeUndefined();
+    expect(await cache.getOrSet('key', () => 'new')).toBe('new');
+  });
+
   it('counts from the end of the computation', async () => {
     const clock = new FakeClock();
     const cache = await caches.open({ clock });
