@@ -27,6 +27,12 @@ export interface Unshared {
   readonly why: 'private' | 'client-left';
 }
 
+/** A client error such as 404 that is not stored. All who wait get it. */
+export interface ClientError {
+  readonly kind: 'client-error';
+  readonly error: HttpException;
+}
+
 const PRIVATE: Unshared = Object.freeze({ kind: 'unshared', why: 'private' });
 const CLIENT_LEFT: Unshared = Object.freeze({ kind: 'unshared', why: 'client-left' });
 
@@ -55,7 +61,7 @@ export class HandlerCall {
    * The computation to cache. Rejects with the handler's error, unless the client has left, which may be the reason: the
    * others who wait do not get that error.
    */
-  async run(context: ComputeContext): Promise<StoredResponse | Unshared> {
+  async run(context: ComputeContext): Promise<StoredResponse | Unshared | ClientError> {
     try {
       return await this.share(context);
     } catch (error) {
@@ -66,7 +72,7 @@ export class HandlerCall {
     }
   }
 
-  private async share(context: ComputeContext): Promise<StoredResponse | Unshared> {
+  private async share(context: ComputeContext): Promise<StoredResponse | Unshared | ClientError> {
     const made = await this.make();
     const { lane, route, exchange, requester } = this.request;
     const laneTtlMs = lane.policy.ttlMs;
@@ -74,13 +80,18 @@ export class HandlerCall {
     if (made.kind === 'exception' && response === undefined && !this.isAnswerOfClient(made.error)) throw made.error;
     const entityTag = response?.kind === 'response' ? response.entityTag : undefined;
     this.own = { kind: 'own', made, entityTag, wasStale: (context.stale?.expiredMs ?? 0) > 0 };
-    const shared = response === undefined ? PRIVATE : await this.sharedAfterSending(response);
-    if (shared.kind === 'unshared') {
+    const shared = response === undefined ? this.notStored(made) : await this.sharedAfterSending(response);
+    if (shared.kind === 'unshared' || shared.kind === 'client-error') {
       context.skipCache();
       return shared;
     }
     if (shared.ttlMs !== (route.ttlMs ?? laneTtlMs)) context.setTtl(`${shared.ttlMs}ms`);
     return shared;
+  }
+
+  private notStored(made: Made): Unshared | ClientError {
+    if (made.kind === 'body') return PRIVATE;
+    return this.request.exchange.hasClientLeft ? CLIENT_LEFT : { kind: 'client-error', error: made.error };
   }
 
   private async make(): Promise<Made> {

@@ -9,7 +9,7 @@ import type { BypassReason } from '../events/reasons.js';
 import { LANE_CACHE } from '../lanes/policy.js';
 import { ClientNotice } from './client-notice.js';
 import { Exchange } from './exchange.js';
-import { type CacheableRequest, HandlerCall, type OwnAnswer, type Unshared } from './handler-call.js';
+import { type CacheableRequest, type ClientError, HandlerCall, type OwnAnswer, type Unshared } from './handler-call.js';
 import { allowsStoring, oldestWanted, readCacheControl, wantsFresh } from './http-caching.js';
 import { type KnownRequester, requesterOf } from './requester.js';
 import { keyOf, originOf } from './response-key.js';
@@ -24,7 +24,7 @@ const CLONED: EntryOptions = Object.freeze({ isolation: 'clone' });
  */
 const NO_BACKGROUND_REFRESH: EntryOptions = Object.freeze({ softTimeout: '1w', refreshAhead: 1 - 1e-9 });
 
-type Found = StoredResponse | Unshared | undefined;
+type Found = StoredResponse | Unshared | ClientError | undefined;
 
 /**
  * Answers GET and HEAD requests from a lane: concurrent requests share one handler call. Clients get `ETag` and 304,
@@ -128,6 +128,7 @@ async function answer(request: CacheableRequest, notice: ClientNotice): Promise<
   const first = await Promise.race([call.whenOwn, looked]);
   const own = first?.kind === 'own' ? first : call.own;
   if (own !== undefined) return sendOwn(own, request, notice);
+  if (first?.kind === 'client-error') throw first.error;
   if (first === undefined || (first.kind !== 'response' && first.kind !== 'exception')) return next.handle();
   notice.answered({ kind: 'stored', stored: first }, first.kind === 'response' ? first.body : undefined, tagOf(first));
   return of(replay(exchange, first, route));
@@ -173,16 +174,17 @@ async function lookUp(request: CacheableRequest, call: HandlerCall): Promise<Fou
     if (cached === undefined && onlyCached) throw notCached();
     return cached;
   }
-  const get = async (freshness: EntryOptions): Promise<StoredResponse | Unshared> => {
+  const get = async (freshness: EntryOptions): Promise<StoredResponse | Unshared | ClientError> => {
     const options = { ...optionsOf(request), ...freshness };
-    const found = await lane.getOrSet<StoredResponse | Unshared>(key, (ctx) => call.run(ctx), options);
+    const found = await lane.getOrSet<StoredResponse | Unshared | ClientError>(key, (ctx) => call.run(ctx), options);
     const isToRunAgain = found.kind === 'unshared' && found.why === 'client-left' && call.own === undefined;
     return isToRunAgain && !exchange.hasClientLeft ? get(freshness) : found;
   };
   if (route.rules.clientRefresh !== true) return get({});
   const found = await get({ forceFresh: forcesHandler(exchange) });
-  const isConditional = exchange.header('if-none-match') !== undefined;
-  const isTooOld = !isConditional && found.kind !== 'unshared' && ageOf(found, lane.now()) > oldestWanted(control);
+  if (found.kind === 'unshared' || found.kind === 'client-error') return found;
+  if (exchange.header('if-none-match') !== undefined) return found;
+  const isTooOld = ageOf(found, lane.now()) > oldestWanted(control);
   return isTooOld && call.own === undefined ? get({ forceFresh: true }) : found;
 }
 
