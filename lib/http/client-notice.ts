@@ -97,7 +97,7 @@ export class ClientNotice implements ResponseWatcher {
   private cacheControl(isPublic: boolean, age: number): string {
     const { clientMaxAge = 0 } = this.route.rules;
     const maxAge = clientMaxAge === false ? 0 : Math.floor(toMilliseconds(clientMaxAge) / 1_000);
-    // Where it cannot be told who asks, it cannot be told either what an answer in a client's cache belongs to.
+    // It is unknown who asks. A client must not keep an answer that may belong to another user.
     if (maxAge === 0 || this.source.kind === 'bypass') return REVALIDATED;
     return `${isPublic ? 'public' : 'private'}, max-age=${maxAge + age}`;
   }

@@ -61,14 +61,14 @@ export class IpcConnection {
         socket.destroy();
       };
       const cancel = scheduleWhileTurning(clock, withinMs, late);
-      const greeted = (error?: Error): void => {
+      const opened = (error?: Error): void => {
         cancel();
         if (error === undefined) resolve(connection);
         else reject(error);
       };
-      socket.on('data', (piece) => connection.receive(piece, greeted));
-      socket.on('error', (error) => connection.lose(error, greeted));
-      socket.on('close', () => connection.lose(undefined, greeted));
+      socket.on('data', (piece) => connection.receive(piece, opened));
+      socket.on('error', (error) => connection.lose(error, opened));
+      socket.on('close', () => connection.lose(undefined, opened));
       writeFrame(socket, encodeMessage(hello()));
     });
   }
@@ -181,30 +181,30 @@ export class IpcConnection {
     if (this.waiting.size === 0 && this.held <= 0) this.socket.unref();
   }
 
-  private receive(piece: Buffer, greeted: (error?: Error) => void): void {
+  private receive(piece: Buffer, opened: (error?: Error) => void): void {
     try {
       this.reader.push(piece, (body) => {
-        if (this.pid === undefined) this.greeted(body, greeted);
+        if (this.pid === undefined) this.shakeHands(body, opened);
         else if (isEntryFrame(body)) this.takeEntries(asBuffer(body));
         else this.settle(decodeResponse(body));
       });
     } catch (error) {
-      this.lose(error, greeted);
+      this.lose(error, opened);
       this.socket.destroy();
     }
   }
 
-  private greeted(body: Uint8Array, greeted: (error?: Error) => void): void {
+  private shakeHands(body: Uint8Array, opened: (error?: Error) => void): void {
     const { protocol, pid } = decodeHello(body);
     this.pid = pid;
     if (protocol !== PROTOCOL) {
       const text = `the owner, process ${pid}, runs a release of nestjs-lane-cache that speaks another protocol (${protocol}, not ${PROTOCOL})`;
-      greeted(new OwnerForeign(text));
+      opened(new OwnerForeign(text));
       this.socket.destroy();
       return;
     }
     this.socket.unref();
-    greeted();
+    opened();
   }
 
   private settle(response: Response): void {
@@ -214,9 +214,9 @@ export class IpcConnection {
     waiting.take(response);
   }
 
-  private lose(cause: unknown, greeted: (error?: Error) => void): void {
+  private lose(cause: unknown, opened: (error?: Error) => void): void {
     this.lost ??= new ConnectionLost('the owner of the directory no longer answers', { cause });
-    greeted(this.lost);
+    opened(this.lost);
     for (const { fail } of this.waiting.values()) fail(this.lost);
     this.waiting.clear();
     const tell = this.tellLost;

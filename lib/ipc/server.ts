@@ -99,7 +99,7 @@ class ClientConnection {
   private readonly reader = new FrameReader();
   private readonly running = new Map<number, Promise<void>>();
   private readonly cancelled = new Set<number>();
-  private isGreeted = false;
+  private hasShakenHands = false;
   private isEnding = false;
   private draining: Promise<void> | undefined;
 
@@ -134,10 +134,10 @@ class ClientConnection {
   private receive(piece: Buffer): void {
     try {
       this.reader.push(piece, (body) => {
-        if (this.isGreeted && isEntryFrame(body)) this.entries(asBuffer(body), this.reply);
+        if (this.hasShakenHands && isEntryFrame(body)) this.entries(asBuffer(body), this.reply);
         else if (this.isEnding) return;
-        else if (this.isGreeted) this.asked(body);
-        else this.greet(decodeHello(body));
+        else if (this.hasShakenHands) this.asked(body);
+        else this.shakeHands(decodeHello(body));
       });
     } catch {
       // A peer of another protocol gets no answer.
@@ -149,8 +149,8 @@ class ClientConnection {
     if (!this.isEnding && !this.socket.destroyed) writeFrame(this.socket, frame);
   };
 
-  private greet({ protocol }: Hello): void {
-    this.isGreeted = true;
+  private shakeHands({ protocol }: Hello): void {
+    this.hasShakenHands = true;
     writeFrame(this.socket, encodeMessage(hello()));
     if (protocol !== PROTOCOL) this.hangUp();
   }

@@ -27,9 +27,9 @@ export interface CachedAssertions {
  */
 export function expectCached(cache: LaneManager, key: string): CachedAssertions {
   const subject = `'${key}' in lane '${cache.lane}'`;
-  const present = async (wish: string): Promise<EntryInfo> => {
+  const present = async (expected: string): Promise<EntryInfo> => {
     const entry = await find(cache, key);
-    if (entry === undefined) throw failed(`Expected ${subject} ${wish}, but it is not cached.`, undefined, key);
+    if (entry === undefined) throw failed(`Expected ${subject} ${expected}, but it is not cached.`, undefined, key);
     return entry;
   };
   return {

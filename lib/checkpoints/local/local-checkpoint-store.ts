@@ -150,7 +150,7 @@ export class LocalCheckpointStore implements CheckpointStore {
       const leftMs = this.leases.leftMs(row.token, writer.rows.lease(idKey));
       if (leftMs > 0) return { isHeld: false, leftMs };
       writer.takeLease(idKey, row);
-      this.leases.hold(row.token, row.isRemote);
+      this.leases.hold(row);
       return { isHeld: true };
     });
   }
@@ -343,13 +343,13 @@ class LeaseTimes {
     this.openedUntil = clock.monotonic() + LEASE_MS;
   }
 
-  hold(token: string, isRemote: boolean): void {
+  hold({ token, isRemote }: LeaseRow): void {
     this.until.set(token, isRemote ? this.clock.monotonic() + LEASE_MS : Infinity);
   }
 
   extend(token: string, row: LeaseRow | undefined): LeaseAnswer {
     if (row?.token !== token) return { isHeld: false, leftMs: this.leftMs(token, row) };
-    this.hold(token, row.isRemote);
+    this.hold(row);
     return { isHeld: true };
   }
 

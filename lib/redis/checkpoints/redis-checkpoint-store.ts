@@ -145,10 +145,10 @@ export class RedisCheckpointStore implements CheckpointStore {
 
   async list(query: ListQuery): Promise<ListSlice> {
     const { lane, workflow, since, until, labels = [], after, limit } = query;
-    const byTime = since !== undefined || until !== undefined;
-    const index = await this.indexFor(query, byTime);
+    const order = since === undefined && until === undefined ? 'sequence' : 'time';
+    const index = await this.indexFor(query, order);
     const end = { time: until ?? Infinity };
-    const behind = after && { ...after, time: byTime ? (after.time ?? Infinity) : after.sequence };
+    const behind = after && { ...after, time: order === 'time' ? (after.time ?? Infinity) : after.sequence };
     const from = behind === undefined || behind.time > end.time ? end : behind;
     const records: CheckpointRecord[] = [];
     for await (const { record } of this.along(index, { way: 'down', from, to: since ?? -Infinity })) {
@@ -157,19 +157,19 @@ export class RedisCheckpointStore implements CheckpointStore {
         continue;
       if (!labels.every((label) => record.labels?.includes(label) === true)) continue;
       const last = records.at(-1);
-      if (last !== undefined && records.length === limit) return { records, next: positionOf(last, byTime) };
+      if (last !== undefined && records.length === limit) return { records, next: positionOf(last, order) };
       records.push(record);
     }
     return { records };
   }
 
   /** The index with the fewest versions that has all that the query wants. */
-  private async indexFor({ lane, workflow, labels = [] }: ListQuery, byTime: boolean): Promise<string> {
-    const ofLabels = labels.map((label) => (byTime ? `label-time:${label}` : `label:${label}`));
+  private async indexFor({ lane, workflow, labels = [] }: ListQuery, order: ListOrder): Promise<string> {
+    const ofLabels = labels.map((label) => (order === 'time' ? `label-time:${label}` : `label:${label}`));
     const ofLane = workflow === undefined ? lane && `lane:${labelHash(lane)}` : `workflow:${labelHash(workflow)}`;
-    const narrow = byTime || ofLane === undefined ? ofLabels : [ofLane, ...ofLabels];
+    const narrow = order === 'time' || ofLane === undefined ? ofLabels : [ofLane, ...ofLabels];
     if (labels.length > 0) await this.labelAll();
-    if (narrow.length < 2) return narrow[0] ?? (byTime ? 'time' : 'order');
+    if (narrow.length < 2) return narrow[0] ?? (order === 'time' ? 'time' : 'order');
     const sizes = listOf(await this.run(SIZES, narrow)).map(numberOf);
     return narrow[sizes.indexOf(Math.min(...sizes))] ?? 'order';
   }
@@ -363,8 +363,11 @@ interface Range {
   readonly to: number;
 }
 
-const positionOf = ({ savedAt, sequence }: CheckpointRecord, byTime: boolean): ListPosition =>
-  byTime ? { time: savedAt, sequence } : { sequence };
+/** Versions are listed by the time of their save if the query limits it. */
+type ListOrder = 'time' | 'sequence';
+
+const positionOf = ({ savedAt, sequence }: CheckpointRecord, order: ListOrder): ListPosition =>
+  order === 'time' ? { time: savedAt, sequence } : { sequence };
 
 const scoreOf = (score: number): string => (Number.isFinite(score) ? `${score}` : score > 0 ? '+inf' : '-inf');
 

@@ -153,8 +153,8 @@ export class LogSubscriber {
     const question = log.outgoing.ofHost.asked();
     const patternsKnown = applied.patterns.known;
     const askedAt = life.now();
-    const greeted = { keys, trustPersistence, seen, patternsKnown, timeoutMs: HEARD_WITHIN_MS };
-    const handshake = await shakeHandsWith(connection.follower, greeted);
+    const params = { keys, trustPersistence, seen, patternsKnown, timeoutMs: HEARD_WITHIN_MS };
+    const handshake = await shakeHandsWith(connection.follower, params);
     serverTime.observe(askedAt, handshake.time, life.now());
     this.newest = handshake.cursor.sequence;
     return { ...handshake, question };
@@ -451,8 +451,8 @@ interface HandshakeParams {
 }
 
 /** Asks for the state of the log. A server whose history is incomplete starts a new generation. */
-export async function shakeHandsWith(port: Pick<RedisPort, 'command'>, greeted: HandshakeParams): Promise<Handshake> {
-  const { keys, trustPersistence, seen, patternsKnown, timeoutMs } = greeted;
+export async function shakeHandsWith(port: Pick<RedisPort, 'command'>, params: HandshakeParams): Promise<Handshake> {
+  const { keys, trustPersistence, seen, patternsKnown, timeoutMs } = params;
   const known = [`${patternsKnown}`, seen?.generation ?? '', `${seen?.sequence ?? 0}`];
   const args = [randomId(), trustPersistence ? '1' : '0', ...known];
   const [generation, sequence, oldest, patterns, time] = listOf(await HANDSHAKE.run(port, keys.log, args, timeoutMs));

@@ -81,7 +81,7 @@ export class PendingInvalidations {
       await appendFile(own.path, [...texts].map(lineOf).join(''), { mode: 0o600, flush: true });
       if (isNew) await syncDirectory(root);
     } catch (error) {
-      throw toFault(error, `keeping what other machines have to be told in ${root}`);
+      throw toFault(error, `keeping what is not published yet in ${root}`);
     }
     own.lines += texts.size;
     this.own = own;
