@@ -77,6 +77,45 @@ export interface DecodedRecord extends RecordFields {
   readonly bytes: Uint8Array;
 }
 
+/**
+ * A record of another process or of the server as this process keeps it: with a birth of this process, and a life that may
+ * be shorter. Its bytes are built when a tier asks for them.
+ */
+export class LocalRecord implements DecodedRecord {
+  readonly key: string;
+  readonly tags: readonly string[];
+  readonly storedAt: number;
+  readonly expiresAt: number;
+  readonly staleUntil: number;
+  readonly computeMs: number;
+  readonly appVersion: string;
+  readonly schemaVersion: number;
+  readonly value: Uint8Array;
+  private encoded: Uint8Array | undefined;
+
+  /** It expires, and is too stale, `earlierMs` before `record` is. */
+  constructor(
+    record: DecodedRecord,
+    readonly birth: number,
+    earlierMs: number,
+  ) {
+    this.key = record.key;
+    this.tags = record.tags;
+    this.storedAt = record.storedAt;
+    this.expiresAt = record.expiresAt - earlierMs;
+    this.staleUntil = record.staleUntil - earlierMs;
+    this.computeMs = record.computeMs;
+    this.appVersion = record.appVersion;
+    this.schemaVersion = record.schemaVersion;
+    this.value = record.value;
+  }
+
+  get bytes(): Uint8Array {
+    this.encoded ??= encodeRecord(this);
+    return this.encoded;
+  }
+}
+
 /** The bytes are not a record, or are not as they were written. */
 export class RecordDamaged extends Error {
   override readonly name = 'RecordDamaged';

@@ -1,7 +1,7 @@
 import { type Clock, type LifeClock, nextTurn } from '../clock/clock.js';
 import { KeepAlive, settledWithin } from '../clock/timers.js';
 import { BackOff } from '../clock/retry.js';
-import { decodeRecord, type DecodedRecord, encodeRecord, ifKnown } from '../entries/record.js';
+import { decodeRecord, ifKnown, LocalRecord } from '../entries/record.js';
 import type { EventSink } from '../events/event-map.js';
 import type { HostLog } from '../invalidation/host-log.js';
 import { names } from '../invalidation/recent-records.js';
@@ -468,7 +468,8 @@ export class RemoteL3 implements Tier {
     if (head.position < asOf.position) return IN_USE;
     const opened = ifKnown(() => decodeRecord(Buffer.from(found.bytes)));
     if (opened === undefined) return UNREADABLE;
-    const record = new RebornRecord(opened, birth, found.expiresAt);
+    const earlierMs = found.expiresAt < opened.expiresAt ? opened.expiresAt - found.expiresAt : 0;
+    const record = new LocalRecord(opened, birth, earlierMs);
     if (record.staleUntil <= this.options.life.now()) return MISS;
     if (unechoed.some((own) => names(own, { lane, key, tags: record.tags }))) return MISS;
     if (!this.countsSince(head.server, lane, record)) return MISS;
@@ -502,39 +503,5 @@ export class RemoteL3 implements Tier {
     const { generation, position } = asOf ?? { generation: '00'.repeat(16), position: 0 };
     const { life, sharedLog } = this.options;
     return { kind, id, generation, position, time: life.now(), server: sharedLog?.cursor };
-  }
-}
-
-/** A record of the owner with a birth of this process. It is encoded anew when its bytes are wanted. */
-class RebornRecord implements DecodedRecord {
-  readonly key: string;
-  readonly tags: readonly string[];
-  readonly storedAt: number;
-  readonly expiresAt: number;
-  readonly staleUntil: number;
-  readonly computeMs: number;
-  readonly appVersion: string;
-  readonly schemaVersion: number;
-  readonly value: Uint8Array;
-
-  constructor(
-    { key, tags, storedAt, expiresAt, staleUntil, computeMs, appVersion, schemaVersion, value }: DecodedRecord,
-    readonly birth: number,
-    expiresAtOwner: number,
-  ) {
-    const isExpired = expiresAtOwner < expiresAt;
-    this.key = key;
-    this.tags = tags;
-    this.storedAt = storedAt;
-    this.expiresAt = isExpired ? expiresAtOwner : expiresAt;
-    this.staleUntil = isExpired ? expiresAtOwner + (staleUntil - expiresAt) : staleUntil;
-    this.computeMs = computeMs;
-    this.appVersion = appVersion;
-    this.schemaVersion = schemaVersion;
-    this.value = value;
-  }
-
-  get bytes(): Uint8Array {
-    return encodeRecord(this);
   }
 }

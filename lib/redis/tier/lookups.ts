@@ -7,7 +7,7 @@ import type { KeySpace } from '../keys.js';
 import { ENTRY_HEAD_BYTES, JUDGE } from '../shared-log/scripts.js';
 import { bytesOf, listOf, textsOf } from '../client/redis-client.js';
 import type { Connection } from '../client/connection.js';
-import { encodeRecord, ifKnown, type DecodedRecord } from '../../entries/record.js';
+import { ifKnown, LocalRecord, type DecodedRecord } from '../../entries/record.js';
 
 /** What a look-up needs to judge what it finds. */
 export interface LookUpParts {
@@ -199,41 +199,12 @@ export function recordIn(entry: Buffer): Buffer {
 
 /**
  * A record of the server as this process keeps it: with a local birth, and a life that ends no later than on the server,
- * because clocks differ. Its bytes are built when a tier asks for them.
+ * because clocks differ.
  */
-export class OwnRecord implements DecodedRecord {
-  readonly key: string;
-  readonly tags: readonly string[];
-  readonly storedAt: number;
-  readonly expiresAt: number;
-  readonly staleUntil: number;
-  readonly computeMs: number;
-  readonly appVersion: string;
-  readonly schemaVersion: number;
-  readonly value: Uint8Array;
-  private encoded: Uint8Array | undefined;
-
-  constructor(
-    record: DecodedRecord,
-    readonly birth: number,
-    /** When the server drops it (epoch ms). */
-    goneAt: number,
-  ) {
-    const excess = Math.max(0, record.staleUntil - goneAt);
-    this.key = record.key;
-    this.tags = record.tags;
-    this.storedAt = record.storedAt;
-    this.expiresAt = record.expiresAt - excess;
-    this.staleUntil = record.staleUntil - excess;
-    this.computeMs = record.computeMs;
-    this.appVersion = record.appVersion;
-    this.schemaVersion = record.schemaVersion;
-    this.value = record.value;
-  }
-
-  get bytes(): Uint8Array {
-    this.encoded ??= encodeRecord(this);
-    return this.encoded;
+export class OwnRecord extends LocalRecord {
+  /** `goneAt` is when the server drops it (epoch ms). */
+  constructor(record: DecodedRecord, birth: number, goneAt: number) {
+    super(record, birth, Math.max(0, record.staleUntil - goneAt));
   }
 
   /** As a tier returns it. */
