@@ -220,6 +220,12 @@ const isDisguised = (object: object): boolean =>
   Object.prototype.toString.call(object) !== '[object Object]' || hidesUntagged(object);
 
 const SCRATCH_BYTES = 32 * 1024;
+/** A buffer up to this size may be kept alive by the messages in it. */
+const MESSAGES_BYTES = 64 * 1024;
+/** A larger buffer is not kept for the next message. */
+const LARGEST_KEPT_BYTES = 16 * 1024 * 1024;
+/** The size of the first buffer of msgpackr. */
+const FIRST_MESSAGES_BYTES = 8 * 1024;
 
 /**
  * MessagePack for plain trees of objects, arrays, primitives and byte strings.
@@ -236,7 +242,19 @@ class MessagePack {
   pack(value: unknown, firstByte: number): Uint8Array {
     const bytes = this.packr.pack(value, RESERVE_START_SPACE | 1);
     bytes[0] = firstByte;
-    return bytes;
+    return bytes.buffer.byteLength <= MESSAGES_BYTES ? bytes : this.movedOut(bytes);
+  }
+
+  /**
+   * For a large message msgpackr makes a buffer of a multiple of its size, and goes on with it: a small message after it
+   * would keep all of that in memory. So messages are copied out of such a buffer, and it is used anew for each.
+   */
+  private movedOut(bytes: Uint8Array): Uint8Array {
+    const message = Buffer.allocUnsafe(bytes.byteLength);
+    message.set(bytes);
+    const isHuge = bytes.buffer.byteLength > LARGEST_KEPT_BYTES;
+    this.packr.useBuffer(isHuge ? Buffer.allocUnsafeSlow(FIRST_MESSAGES_BYTES) : Buffer.from(bytes.buffer));
+    return message;
   }
 
   /** Throws MalformedValue if `unpack` would. */

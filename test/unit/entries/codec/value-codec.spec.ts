@@ -22,6 +22,27 @@ function reasonFor(value: unknown, through = codec): string {
 
 const messageOf = (first: number, content: Uint8Array): Buffer => Buffer.concat([Buffer.from([first]), content]);
 
+describe('encoded values', () => {
+  const own = new ValueCodec();
+  const bytesOf = (value: unknown): Uint8Array => {
+    const encoded = own.encode(value);
+    return encoded.storable ? encoded.bytes : Buffer.of();
+  };
+
+  it.each([1, 2])('keep no large buffer alive after a text of %i MB', (megabytes) => {
+    const text = 'x'.repeat(megabytes * 1024 * 1024);
+    const large = bytesOf(text);
+    const small = [bytesOf({ small: 1 }), bytesOf({ small: 2 })];
+    const again = bytesOf(text.replaceAll('x', 'y'));
+    expect(large.buffer.byteLength).toBe(large.byteLength);
+    for (const bytes of small) expect(bytes.buffer.byteLength).toBeLessThanOrEqual(64 * 1024);
+    // None is written over by those that follow.
+    expect(own.decode(large)).toBe(text);
+    expect(small.map((bytes) => own.decode(bytes))).toEqual([{ small: 1 }, { small: 2 }]);
+    expect(own.decode(again)).toBe('y'.repeat(text.length));
+  });
+});
+
 describe('a decoded value', () => {
   it('keeps cycles and shared objects', () => {
     const shared = new Date(7);
