@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { KeepAlive } from '../../../../lib/clock/timers.js';
+import { DeadlineError, KeepAlive } from '../../../../lib/clock/timers.js';
 import { nextTurn } from '../../../../lib/clock/clock.js';
 import { ClusterRouter, slotOf } from '../../../../lib/redis/client/cluster-router.js';
 import type { RedisArgument, RedisPort } from '../../../../lib/redis/client/redis-client.js';
@@ -67,6 +67,25 @@ describe('a router of a cluster', () => {
     expect(slotOf('{user1000}.following')).toBe(slotOf('user1000'));
     expect(slotOf('foo{}{bar}')).not.toBe(slotOf('bar'));
     expect(slotOf('foo{{bar}}zap')).toBe(slotOf('{bar'));
+  });
+
+  it.each([
+    ['is large: the node counts as silent only after the time that its bytes take', 8 * 1024 ** 2, 0],
+    ['is small: the node counts as silent', 100, 1],
+  ])('asks over another connection how large an entry is that comes late, and it %s', async (_what, length, times) => {
+    const errors: (Error | undefined)[] = [];
+    const changed = (error: Error | undefined): void => void errors.push(error);
+    const late = new ClusterRouter(cluster, clock, { timeoutMs: 250, hold, changed });
+    await late.templateOf('k').duplicate();
+    cluster.answers.set('a:1', ([command]) => {
+      if (command === 'GET') throw new DeadlineError('Redis', 250);
+      return command === 'STRLEN' ? length : new Promise(() => undefined);
+    });
+    await expect(late.read('k')).rejects.toThrow(DeadlineError);
+    await nextTurn();
+    expect(cluster.asked).toEqual(['a:1 GET k', 'a:1 STRLEN k', 'a:1 PING']);
+    expect(errors).toHaveLength(times);
+    await late.close();
   });
 
   it('sends what was moved to the new node, from then on at once', async () => {
