@@ -12,6 +12,7 @@ import {
   type NestInterceptor,
 } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
+import type { ServerResponse } from 'node:http';
 import { CacheResponse, LaneCacheModule } from '../../lib/index.js';
 import { Gate, until } from '../support/gate.js';
 
@@ -21,12 +22,17 @@ const CALLERS = 5;
 let gate: Gate;
 let calls = 0;
 let arrived = 0;
+let left = 0;
 
 /** Outside the cache. */
 @Injectable()
 class Arrivals implements NestInterceptor {
-  intercept(_context: ExecutionContext, next: CallHandler): ReturnType<CallHandler['handle']> {
+  intercept(context: ExecutionContext, next: CallHandler): ReturnType<CallHandler['handle']> {
     arrived++;
+    context
+      .switchToHttp()
+      .getResponse<ServerResponse>()
+      .once('close', () => left++);
     return next.handle();
   }
 }
@@ -85,5 +91,22 @@ describe('a client error of a handler that several requests wait for', () => {
       Array.from({ length: CALLERS }, () => ({ status: 404, body: { id: '7' } })),
     );
     expect(calls).toBe(1);
+  });
+
+  it('does not reach them after the client of the handler has left: one of them runs it for all', async () => {
+    gate = new Gate();
+    calls = arrived = left = 0;
+    const leaving = new AbortController();
+    const first = fetch(`${url}/graceful/8`, { signal: leaving.signal }).catch((error: Error) => error.name);
+    await until(() => calls === 1);
+    const others = Array.from({ length: CALLERS }, async () => (await fetch(`${url}/graceful/8`)).status);
+    await until(() => arrived === 1 + CALLERS);
+    await new Promise((resolve) => setImmediate(resolve));
+    leaving.abort();
+    await until(() => left === 1);
+    gate.open();
+    expect(await first).toBe('AbortError');
+    expect(await Promise.all(others)).toEqual(Array.from({ length: CALLERS }, () => 404));
+    expect(calls).toBe(2);
   });
 });
