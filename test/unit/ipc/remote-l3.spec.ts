@@ -10,6 +10,7 @@ import {
   type FoundEntry,
   type FrameHead,
 } from '../../../lib/ipc/entry-frames.js';
+import { decodeRecord } from '../../../lib/entries/record.js';
 import { type EntryConnection, RemoteL3 } from '../../../lib/ipc/remote-l3.js';
 import { resolveLanes } from '../../../lib/lanes/resolve-lanes.js';
 import { recordOf } from '../../../lib/testing/tier-contract-records.js';
@@ -223,6 +224,22 @@ describe('L3 through its owner', () => {
     owner.reply();
     await nextTurn();
     expect(outcomes).toEqual(['a unreadable', 'b hit']);
+  });
+
+  it('ends the life of an entry when the owner says that it ended, and keeps its grace as long', async () => {
+    const asOwned = recordOf('k', { text: 'v' });
+    const before = decodeRecord(Buffer.from(asOwned.bytes));
+    const asked = tier.read('standard', 'k');
+    await nextTurn();
+    owner.reply({ found: { outcome: 'hit', expiresAt: before.expiresAt - 10, bytes: asOwned.bytes } });
+    const lookup = await asked;
+    const { expiresAt, staleUntil, birth } =
+      lookup.outcome === 'hit' ? decodeRecord(Buffer.from(lookup.record.bytes)) : before;
+    expect({ expiresAt, staleUntil, birth }).toEqual({
+      expiresAt: before.expiresAt - 10,
+      staleUntil: before.staleUntil - 10,
+      birth: 5,
+    });
   });
 
   it('gives up what was asked of an owner that ends, and asks the next one', async () => {
