@@ -370,6 +370,25 @@ export class TreeRecord implements DecodedRecord {
     readonly recordBytes: number,
   ) {}
 
+  /** The same with another birth, and a life that ends earlier. */
+  reborn(birth: number, earlierMs: number): TreeRecord {
+    return new TreeRecord(
+      this.codec,
+      this.key,
+      this.tags,
+      this.appVersion,
+      birth,
+      this.storedAt,
+      this.expiresAt - earlierMs,
+      this.staleUntil - earlierMs,
+      this.computeMs,
+      this.schemaVersion,
+      this.tree,
+      this.valueBytes,
+      this.recordBytes,
+    );
+  }
+
   get value(): Uint8Array {
     const encoded = this.codec.encode(this.tree);
     if (!encoded.storable) throw new RecordDamaged(encoded.reason);

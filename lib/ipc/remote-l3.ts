@@ -1,7 +1,7 @@
 import { type Clock, type LifeClock, nextTurn } from '../clock/clock.js';
 import { KeepAlive, settledWithin } from '../clock/timers.js';
 import { BackOff } from '../clock/retry.js';
-import { decodeRecord, ifKnown, LocalRecord } from '../entries/record.js';
+import { decodeRecord, type DecodedRecord, ifKnown, LocalRecord, type RecordReader } from '../entries/record.js';
 import type { EventSink } from '../events/event-map.js';
 import type { HostLog } from '../invalidation/host-log.js';
 import { names } from '../invalidation/recent-records.js';
@@ -65,6 +65,8 @@ interface Question {
   readonly asOf: LogPlace;
   /** Records of this process that the owner may not know. */
   readonly unechoed: readonly SharedRecord[];
+  /** The value is wanted, and no bytes. */
+  readonly reader: RecordReader | undefined;
   readonly answer: (lookup: TierLookup) => void;
 }
 
@@ -190,11 +192,20 @@ export class RemoteL3 implements Tier {
     return this.look(lane, key, 'read');
   }
 
+  readValue(lane: string, key: string, reader: RecordReader): TierLookup | Promise<TierLookup> {
+    return this.look(lane, key, 'read', reader);
+  }
+
   peek(lane: string, key: string): TierLookup | Promise<TierLookup> {
     return this.look(lane, key, 'peek');
   }
 
-  private look(lane: string, key: string, how: 'read' | 'peek'): TierLookup | Promise<TierLookup> {
+  private look(
+    lane: string,
+    key: string,
+    how: 'read' | 'peek',
+    reader?: RecordReader,
+  ): TierLookup | Promise<TierLookup> {
     if (!this.lanes.has(lane)) return POLICY;
     const { hostLog, clock, position } = this.options;
     const asOf = hostLog.place;
@@ -203,7 +214,7 @@ export class RemoteL3 implements Tier {
     return new Promise((answer) => {
       if (this.batch.length > 0 && this.batch[0]?.how !== how) this.ask();
       if (this.batch.length === 0) queueMicrotask(() => this.ask());
-      this.batch.push({ lane, key, how, birth: position(), asOf, unechoed: hostLog.unechoed(), answer });
+      this.batch.push({ lane, key, how, birth: position(), asOf, unechoed: hostLog.unechoed(), reader, answer });
       if (this.batch.length === MAX_BATCH) this.ask();
     });
   }
@@ -461,15 +472,13 @@ export class RemoteL3 implements Tier {
   private judge(question: Question, head: FrameHead, found: FoundEntry | undefined): TierLookup {
     if (found?.outcome === 'unreadable') return UNREADABLE;
     if (found?.outcome !== 'hit') return found?.outcome === 'off' ? IN_USE : MISS;
-    const { lane, key, birth, asOf, unechoed } = question;
+    const { lane, key, asOf, unechoed } = question;
     const { place } = this.options.hostLog;
     const isOfNow = head.generation === asOf.generation && place?.generation === asOf.generation;
     if (!isOfNow) return MISS;
     if (head.position < asOf.position) return IN_USE;
-    const opened = ifKnown(() => decodeRecord(Buffer.from(found.bytes)));
-    if (opened === undefined) return UNREADABLE;
-    const earlierMs = found.expiresAt < opened.expiresAt ? opened.expiresAt - found.expiresAt : 0;
-    const record = new LocalRecord(opened, birth, earlierMs);
+    const record = reborn(question, found.bytes, found.expiresAt);
+    if (record === undefined) return UNREADABLE;
     if (record.staleUntil <= this.options.life.now()) return MISS;
     if (unechoed.some((own) => names(own, { lane, key, tags: record.tags }))) return MISS;
     if (!this.countsSince(head.server, lane, record)) return MISS;
@@ -504,4 +513,14 @@ export class RemoteL3 implements Tier {
     const { life, sharedLog } = this.options;
     return { kind, id, generation, position, time: life.now(), server: sharedLog?.cursor };
   }
+}
+
+/** The record with the birth of the question. Undefined for one that only another release can read. */
+function reborn({ key, birth, reader }: Question, bytes: Uint8Array, expiresAt: number): DecodedRecord | undefined {
+  const tree = reader?.read(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), key);
+  // A copy: a view would keep all that came with it in memory.
+  const opened = tree ?? ifKnown(() => decodeRecord(Buffer.from(bytes)));
+  if (opened === undefined) return undefined;
+  const earlierMs = expiresAt < opened.expiresAt ? opened.expiresAt - expiresAt : 0;
+  return tree === undefined ? new LocalRecord(opened, birth, earlierMs) : tree.reborn(birth, earlierMs);
 }

@@ -30,8 +30,8 @@ const omit: OmissionMaker<Scene, SceneName> = omissionsOf(SCRIPTS);
 export const OMISSIONS: readonly Omission<Scene>[] = [
   omit('1 two orders', 'an answer of L3 is as old as its question', two, { ...tag, keys: ['b'], forgets: 0.15 }, [
     remote,
-    'const { lane, key, birth, asOf, unechoed } = question;',
-    'const { lane, key, asOf, unechoed } = question;\n    const birth = this.options.position();',
+    'reborn(question, found.bytes, found.expiresAt);',
+    'reborn({ ...question, birth: this.options.position() }, found.bytes, found.expiresAt);',
   ]),
   omit('1 two orders', 'an offer takes the position of its owner', kills, tag, [
     service,
