@@ -79,6 +79,8 @@ export class HostLog implements HostLogPort {
   /** Followed from one end only: what is appended to the files of another opening would not come round. */
   private opening: Promise<void> | undefined;
   private isFlagSet = false;
+  /** The path is taken to name the file that is followed until then, by the life clock. */
+  private inPlaceUntil = 0;
   private cancelIdle = (): void => undefined;
   private readonly applied: AppliedPlace;
   private readonly recent = new RecentRecords();
@@ -154,12 +156,14 @@ export class HostLog implements HostLogPort {
     if (this.current.state === 'cut-off') this.follower.bar();
     if (this.current.state !== 'on') return;
     // Before the file is read: the process may be stopped in between.
-    this.freshUntil = this.options.life.now() + LOOK_COUNTS_MS;
+    const now = this.options.life.now();
+    this.freshUntil = now + LOOK_COUNTS_MS;
     if (!this.isFlagSet) {
       this.isFlagSet = true;
       afterThisStep(this.lapse);
     }
-    this.follow(this.current.files);
+    if (now >= this.inPlaceUntil) this.findPlace(this.current.files, now);
+    if (this.isOn) this.follow(this.current.files);
   }
 
   /** The records of this process that have not come round: nobody has put them into the order of the log yet. */
@@ -283,6 +287,18 @@ export class HostLog implements HostLogPort {
     if (this.current.state !== 'on') return;
     if (this.current.files.segment.isInPlace) this.look();
     else await this.leave(this.current.files);
+  }
+
+  /** A process that was stopped has not noticed meanwhile that the folder was removed or replaced. */
+  private findPlace(files: LogFiles, now: number): void {
+    this.inPlaceUntil = now + IDLE_LOOK_MS;
+    if (files.segment.isInPlace) return;
+    try {
+      void this.leave(files);
+    } catch (error) {
+      this.cutOff(files, error);
+      this.follower?.bar();
+    }
   }
 
   private follow(files: LogFiles): void {

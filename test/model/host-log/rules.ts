@@ -173,11 +173,14 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     'disk.hostLog?.replay(journal.initial.place);',
     '',
   ]),
-  omit('20 the path names the file', 'a removed folder is noticed', removed, key, [
-    hostLog,
-    'if (!files.segment.isInPlace) await this.leave(files);',
-    '',
-  ]),
+  omit(
+    '20 the path names the file',
+    'a removed folder is noticed',
+    removed,
+    key,
+    [hostLog, 'if (!files.segment.isInPlace) await this.leave(files);', ''],
+    [hostLog, 'if (now >= this.inPlaceUntil) this.findPlace(this.current.files, now);', ''],
+  ),
   omit('20 the path names the file', 'those who follow what was removed are stopped', removed, key, [
     hostLog,
     'files.segment.cut();',
