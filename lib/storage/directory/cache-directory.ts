@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { readdir, rm, stat, writeFile, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, randomId } from '../../clock/clock.js';
+import { isLaneCacheError } from '../../errors/lane-cache.error.js';
 import { isErrno, StorageFault, toFault } from '../environment.js';
 import { type Liveness, SocketPlace } from './claims.js';
 import { acquireOwnership, type Owned } from './owner-lock.js';
@@ -72,16 +73,22 @@ export class LaneCacheDirectory {
     const name = `${process.pid}-${randomId().slice(0, 12)}`;
     const directory = join(this.sessions, name);
     await ensurePrivateDirectory(directory);
-    const place = await SocketPlace.at(directory);
-    const letGo = await this.options.liveness.hold(place.socketPath(HOLDER));
-    if (server !== undefined) await writeFile(join(directory, SERVER), server, { mode: 0o600 });
-    await writeFile(join(directory, HELD), version, { mode: 0o600 });
+    const undo: (() => Promise<unknown>)[] = [() => rm(directory, { recursive: true, force: true })];
     let removed: Promise<void> | undefined;
     const remove = async (): Promise<void> => {
-      await letGo();
-      await place.leave();
-      await rm(directory, { recursive: true, force: true });
+      for (const step of undo.toReversed()) await step();
     };
+    try {
+      const place = await SocketPlace.at(directory);
+      undo.push(() => place.leave());
+      undo.push(await this.options.liveness.hold(place.socketPath(HOLDER)));
+      if (server !== undefined) await writeFile(join(directory, SERVER), server, { mode: 0o600 });
+      await writeFile(join(directory, HELD), version, { mode: 0o600 });
+    } catch (error) {
+      // The disk may be full. It is tried again with another session.
+      await remove().catch(() => undefined);
+      throw isLaneCacheError(error) ? error : toFault(error, `preparing ${directory}`);
+    }
     return { name, directory, remove: () => (removed ??= remove()) };
   }
 
