@@ -18,7 +18,7 @@ const anyFields = (): fc.Arbitrary<RecordFields> =>
     storedAt: fc.maxSafeNat(),
     expiresAt: fc.double({ noNaN: true }),
     staleUntil: fc.maxSafeNat(),
-    computeMs: fc.double({ min: 0, noNaN: true }),
+    computeMs: fc.double({ min: 0, max: 1e9, noNaN: true }),
     appVersion: anyText(),
     schemaVersion: fc.double({ noNaN: true }),
     value: fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
