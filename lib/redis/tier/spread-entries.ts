@@ -39,10 +39,10 @@ export class SpreadEntries implements EntryReader, EntriesElsewhere {
 
   read(connection: Connection, generation: string, wanted: Wanted): void {
     const name = this.options.keys.entry(generation, wanted.lane, wanted.key);
-    this.options.router.read(name).then(
-      (reply) => this.found(connection, generation, wanted, entryOf(reply)),
-      (error: unknown) => wanted.failed(error),
-    );
+    this.options.router
+      .read(name)
+      .then((reply) => this.found(connection, generation, wanted, entryOf(reply)))
+      .catch((error: unknown) => wanted.failed(error));
   }
 
   /** Whether it was written. A younger entry stays. */
