@@ -5,7 +5,8 @@ import { systemClock } from '../../lib/clock/clock.js';
 import { IpcConnection } from '../../lib/ipc/client.js';
 import { decodeHead, encodeHead, encodeOffer, type FrameHead } from '../../lib/ipc/entry-frames.js';
 import { turnNameOf } from '../../lib/ipc/turn-table.js';
-import { encodeRecord } from '../../lib/entries/record.js';
+import { ValueCodec } from '../../lib/entries/codec/value-codec.js';
+import { encodeRecord, RecordReader } from '../../lib/entries/record.js';
 import { tierContract } from '../../lib/testing/tier-contract.js';
 import { FoundRecord, type Tier, type TierLookup, type TierRecord } from '../../lib/tiers/tier.js';
 import { StorageBench } from '../support/storage.js';
@@ -179,6 +180,21 @@ describe('a process beside the owner of L3', () => {
     for (const turn of ['first', 'of an earlier owner']) expect(await offer(turn)).toBe('of second');
     expect(owner.metrics.report().host?.offers.refused).toBe(refused + 3);
     connection.close();
+  });
+
+  it('gets a value with the end of its life as the owner knows it, also where it wants no bytes', async () => {
+    await owner.manager().set('ending', 1, { ttl: '1h', grace: '1h' });
+    await owner.manager().flush();
+    await owner.manager().expire('ending');
+    await owner.manager().flush();
+    const reader = new RecordReader(new ValueCodec());
+    const found = [
+      await other.tiers.l3.read('standard', 'ending'),
+      await other.tiers.l3.readValue?.('standard', 'ending', reader),
+    ].map((lookup) => (lookup?.outcome === 'hit' ? lookup.record.opened : undefined));
+    const [first, second] = found;
+    expect(first?.expiresAt).toBeLessThan((first?.storedAt ?? 0) + 3_600_000);
+    expect([second?.expiresAt, second?.staleUntil]).toEqual([first?.expiresAt, first?.staleUntil]);
   });
 
   it('leaves no older value at the owner where it cannot offer a newer one', async () => {
