@@ -71,7 +71,7 @@ describe('a reader', () => {
     ] as const;
     const crowded = await workshop.variant(new Map(edits));
     const directory = await bench.path('cache');
-    const before = await FaultChild.start(workshop, { directory });
+    const before = await FaultChild.start(crowded, { directory });
     await before.ask('fill', { keys: KEYS, bytes: 800 });
     await before.ask('close');
     await before.end('SIGTERM');
