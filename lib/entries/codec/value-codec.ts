@@ -224,6 +224,8 @@ const SCRATCH_BYTES = 32 * 1024;
 const MESSAGES_BYTES = 64 * 1024;
 /** A larger buffer is not kept for the next message. */
 const LARGEST_KEPT_BYTES = 16 * 1024 * 1024;
+/** What msgpackr wants to have free for a text, at most, for each of its bytes. One more is to spare. */
+const ROOM_PER_BYTE = 4;
 /** The size of the first buffer of msgpackr. */
 const FIRST_MESSAGES_BYTES = 8 * 1024;
 
@@ -238,23 +240,52 @@ class MessagePack {
   /** Small messages are copied here: msgpackr keeps a DataView per buffer, and reads twice as fast if it has one. */
   private readonly scratch = Buffer.alloc(SCRATCH_BYTES);
 
+  /** Where messages are written after a large one. They are copied out of it. */
+  private large: Buffer | undefined;
+
   /** `firstByte`, then the message. The result may be a view of a larger buffer. */
   pack(value: unknown, firstByte: number): Uint8Array {
+    if (this.large !== undefined) return this.packIn(this.large, value, firstByte);
+    const bytes = this.write(value, firstByte);
+    if (bytes.buffer.byteLength <= MESSAGES_BYTES) return bytes;
+    this.leaveBuffer();
+    return this.movedOut(bytes);
+  }
+
+  private packIn(large: Buffer, value: unknown, firstByte: number): Uint8Array {
+    this.packr.useBuffer(large);
+    try {
+      return this.movedOut(this.write(value, firstByte));
+    } finally {
+      this.leaveBuffer();
+    }
+  }
+
+  private write(value: unknown, firstByte: number): Uint8Array {
     const bytes = this.packr.pack(value, RESERVE_START_SPACE | 1);
     bytes[0] = firstByte;
-    return bytes.buffer.byteLength <= MESSAGES_BYTES ? bytes : this.movedOut(bytes);
+    return bytes;
   }
 
   /**
    * For a large message msgpackr makes a buffer of a multiple of its size, and goes on with it: a small message after it
-   * would keep all of that in memory. So messages are copied out of such a buffer, and it is used anew for each.
+   * would keep all of that in memory. So messages are copied out of such a buffer.
    */
   private movedOut(bytes: Uint8Array): Uint8Array {
     const message = Buffer.allocUnsafe(bytes.byteLength);
     message.set(bytes);
-    const isHuge = bytes.buffer.byteLength > LARGEST_KEPT_BYTES;
-    this.packr.useBuffer(isHuge ? Buffer.allocUnsafeSlow(FIRST_MESSAGES_BYTES) : Buffer.from(bytes.buffer));
+    const room = ROOM_PER_BYTE * bytes.byteLength;
+    if (bytes.byteLength <= MESSAGES_BYTES || room > LARGEST_KEPT_BYTES) this.large = undefined;
+    else if (this.large === undefined || this.large.byteLength < room) this.large = Buffer.allocUnsafeSlow(room);
     return message;
+  }
+
+  /**
+   * All who use msgpackr in a process write to one buffer, and the messages of others may be views of it. So none that
+   * others have seen is written to from its start again, and they never see `large`.
+   */
+  private leaveBuffer(): void {
+    this.packr.useBuffer(Buffer.allocUnsafeSlow(FIRST_MESSAGES_BYTES));
   }
 
   /** Throws MalformedValue if `unpack` would. */
