@@ -20,7 +20,8 @@ import {
 import type { CacheResponseOptions } from './cache-response-options.js';
 import { LaneCacheInterceptor } from './lane-cache.interceptor.js';
 import { validHost } from './response-key.js';
-import { requestTags, requestText, RESPONSE_RULES } from './route.js';
+import { requestTags, requestText } from './request-templates.js';
+import { RESPONSE_RULES } from './route.js';
 
 const off = oneOf(false);
 

@@ -2,10 +2,9 @@ import 'reflect-metadata';
 import { RequestMethod, VERSION_NEUTRAL, type ExecutionContext } from '@nestjs/common';
 import type { ApplicationConfig, Reflector } from '@nestjs/core';
 import { KeyPattern } from '../entries/pattern.js';
-import { partsNamed, Template } from '../entries/template.js';
-import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { type Duration, toMilliseconds } from '../lanes/units.js';
 import type { CacheResponseOptions } from './cache-response-options.js';
+import { type RequestTags, requestTags, type RequestText, requestText } from './request-templates.js';
 
 // Decides from a handler's decorators how its responses are cached, and whether they can be.
 
@@ -77,10 +76,6 @@ export interface Route {
   /** The version that a request asks for, of a route that serves several. */
   readonly versionOf: ((request: object) => string | undefined) | undefined;
 }
-
-/** A text made from the platform's request. Undefined if a value is missing. */
-export type RequestText = (request: object) => unknown;
-export type RequestTags = (request: object) => unknown;
 
 // Nest's own metadata keys.
 const METHOD = 'method';
@@ -355,44 +350,6 @@ function countedQuery(query: CacheResponseOptions['query']): Route['countsQuery'
   const patterns = (query?.only ?? query?.ignore ?? []).map((pattern) => new KeyPattern(pattern));
   if (query?.only !== undefined) return (name) => patterns.some((pattern) => pattern.matches(name));
   return (name) => !patterns.some((pattern) => pattern.matches(name));
-}
-
-/** The parts of a request that templates name. */
-const REQUEST_PARTS = ['params', 'query', 'user'];
-const PARTS = partsNamed(REQUEST_PARTS);
-
-const partsOf = (request: object): readonly unknown[] => REQUEST_PARTS.map((name) => Reflect.get(request, name));
-
-/** Throws DECORATOR_INVALID for a template that cannot be parsed. */
-export function requestText(spec: NonNullable<CacheResponseOptions['key']>): RequestText {
-  if (typeof spec === 'function') return (request) => Reflect.apply(spec, undefined, [request]);
-  const template = compile(spec, 'key');
-  return (request) => template.render(partsOf(request));
-}
-
-/** Throws DECORATOR_INVALID for a template that cannot be parsed. */
-export function requestTags(spec: NonNullable<CacheResponseOptions['tags']>): RequestTags {
-  if (typeof spec === 'function') return (request) => Reflect.apply(spec, undefined, [request]);
-  const templates = spec.map((tag) => compile(tag, 'tag'));
-  if (templates.every((template) => template.arguments.length === 0)) {
-    const constant = Object.freeze(templates.map((template) => template.render([])));
-    return () => constant;
-  }
-  return (request) => {
-    const parts = partsOf(request);
-    return templates.map((template) => template.render(parts));
-  };
-}
-
-function compile(text: string, use: 'key' | 'tag'): Template {
-  try {
-    return Template.compile(text, use, PARTS);
-  } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
-    throw new LaneCacheError('DECORATOR_INVALID', `@CacheResponse: ${problem}`, {
-      field: use === 'key' ? 'key' : 'tags',
-    });
-  }
 }
 
 /** Whether a method of a controller is a route that serves GET. */
