@@ -7,9 +7,8 @@ import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { InstanceReport, SharedReport } from '../metrics/lane-cache-metrics.js';
 import type { LogJournal } from '../invalidation/journal.js';
-import type { LogFollower, Outbox, SharedLog, SharedRecord } from '../invalidation/shared-log.js';
+import type { LogFollower, Outbox, SharedRecord } from '../invalidation/shared-log.js';
 import type { DistributedTier } from '../tiers/distributed-tier.js';
-import type { TierState } from '../tiers/tier.js';
 import { CheckpointConnection, RedisCheckpointStore } from './checkpoints/redis-checkpoint-store.js';
 import { CursorHistory, AppliedInvalidations } from './shared-log/applied-records.js';
 import { FreshnessWindow, ServerTime, Staleness } from './shared-log/freshness.js';
@@ -21,6 +20,7 @@ import { RecordEnvelope, type SharedLane, RecordSeal } from './tier/record-envel
 import { isRedisClusterPort, type RedisClusterPort, type RedisPort } from './client/redis-client.js';
 import { RedisSharedLog } from './shared-log/publisher.js';
 import { RedisTier } from './tier/redis-tier.js';
+import { TierStatus } from './tier/tier-status.js';
 import { Connection } from './client/connection.js';
 import { clusterOf, templateClient } from './client/connect.js';
 import { ClusterRouter } from './client/cluster-router.js';
@@ -59,13 +59,11 @@ const RECONNECTS = { firstMs: 100, longestMs: 2_000 };
 /** How long an app waits at boot for a server that does not answer. */
 const BOOT_WITHIN_MS = 1_000;
 
-/** Stands among the codes of errors that were reported. */
-const SILENT_NODE = 'silent node';
-
-const routed = (router: ClusterRouter, keys: KeySpace): readonly [ClusterRouter, RedisPort] => [
-  router,
-  router.templateOf(keys.meta),
-];
+/** What a cluster has besides a server: a way to each node, and the entries that are spread over them. */
+interface Spread {
+  readonly router: ClusterRouter;
+  readonly entries: SpreadEntries;
+}
 
 const takesTurns = (lanes: ReadonlyMap<string, SharedLane>): boolean =>
   [...lanes.values()].some(({ coalesces }) => coalesces);
@@ -73,9 +71,8 @@ const takesTurns = (lanes: ReadonlyMap<string, SharedLane>): boolean =>
 /** Everything that an app shares through Redis: the tier, the log, and their connection. */
 export class RedisBackend {
   readonly tier: DistributedTier;
-  readonly log: SharedLog;
+  readonly log: RedisSharedLog;
   readonly turns: Turns;
-  private readonly shared: RedisSharedLog;
   private readonly leases: Leases;
   private readonly roster: Instances;
   /** Monotonic ms: every record up to then has been followed. */
@@ -92,12 +89,9 @@ export class RedisBackend {
   private follower: LogFollower | undefined;
   private connection: Connection | undefined;
   private opened: Connection | undefined;
-  private current: TierState = { state: 'off', reason: 'disconnected' };
   private readonly hold = new KeepAlive();
   private readonly freshness: FreshnessWindow;
-  private hasReported = false;
-  /** The codes of errors of the server that were reported since the state changed last. */
-  private readonly refusals = new Set<string>();
+  private readonly status: TierStatus;
   private isClosed = false;
   private readonly backOff = new BackOff(RECONNECTS);
   private wake: () => void = () => undefined;
@@ -113,27 +107,42 @@ export class RedisBackend {
     private readonly settings: RedisBackendOptions,
     client: RedisPort | RedisClusterPort,
   ) {
-    const { prefix, clock, commandTimeoutMs: timeoutMs, logLength, lanes, outbox, life, position } = settings;
+    const { prefix, clock, life, commandTimeoutMs: waitMs } = settings;
     const places = isRedisClusterPort(client) ? 'spread' : 'beside-the-log';
-    const keys = new KeySpace(prefix, places);
-    const applied = new AppliedInvalidations(places);
-    this.keys = keys;
-    this.applied = applied;
-    const { cursors, serverTime } = this;
+    this.status = new TierStatus(settings.events);
+    this.keys = new KeySpace(prefix, places);
+    this.applied = new AppliedInvalidations(places);
     const limitMs = settings.onDisconnect === 'bypass' ? CUT_OFF_AFTER_MS : settings.maxStalenessMs;
     this.staleness = new Staleness(clock, limitMs, () => this.follower?.suspect());
-    const isStale = (): boolean => this.staleness.isStale;
-    const { hold } = this;
-    const changed = (error: Error | undefined): void => this.nodeChanged(error);
-    const [router, template] = isRedisClusterPort(client)
-      ? routed(new ClusterRouter(client, clock, { timeoutMs, hold, changed }), keys)
-      : ([undefined, client] as const);
+    const { keys, hold } = this;
+    this.freshness = new FreshnessWindow({ clock, life, holdsForMs: CUT_OFF_AFTER_MS, waitMs, hold });
+    const { template, spread } = isRedisClusterPort(client)
+      ? this.spreadOver(client)
+      : { template: client, spread: undefined };
     this.template = template;
-    const entries = router && new SpreadEntries({ router, keys, applied, cursors, serverTime, life });
-    const refused = (error: unknown): void => this.refused(error);
-    const freshness = new FreshnessWindow({ clock, life, holdsForMs: CUT_OFF_AFTER_MS, waitMs: timeoutMs, hold });
-    this.freshness = freshness;
-    const log = new RedisSharedLog({
+    this.log = this.createLog(spread?.entries);
+    this.tier = this.createTier(spread);
+    const connection = (): Connection | undefined => this.connection;
+    this.leases = new Leases({ keys, connection });
+    this.turns = new LeasedTurns({ table: this.leases, clock, written: () => this.tier.flush(), hold });
+    this.roster = new Instances({ keys, clock, id: this.log.by, connection, own: () => this.sharedReport });
+    this.followedUpTo = clock.monotonic();
+  }
+
+  /** The log stays on one node of the cluster. Entries are spread over all of them. */
+  private spreadOver(cluster: RedisClusterPort): { readonly template: RedisPort; readonly spread: Spread } {
+    const { keys, applied, cursors, serverTime, hold } = this;
+    const { clock, life, commandTimeoutMs: timeoutMs } = this.settings;
+    const changed = (error: Error | undefined): void => this.status.nodeChanged(error);
+    const router = new ClusterRouter(cluster, clock, { timeoutMs, hold, changed });
+    const entries = new SpreadEntries({ router, keys, applied, cursors, serverTime, life });
+    return { template: router.templateOf(keys.meta), spread: { router, entries } };
+  }
+
+  private createLog(spread: SpreadEntries | undefined): RedisSharedLog {
+    const { keys, cursors, freshness, hold } = this;
+    const { clock, commandTimeoutMs: timeoutMs, logLength, lanes, outbox } = this.settings;
+    return new RedisSharedLog({
       keys,
       clock,
       timeoutMs,
@@ -141,15 +150,18 @@ export class RedisBackend {
       lanes,
       outbox,
       cursors,
-      isStale,
+      isStale: () => this.staleness.isStale,
       freshness,
       hold,
-      refused,
-      spread: entries,
+      refused: (error) => this.status.refused(error),
+      spread,
     });
-    this.shared = log;
-    this.log = log;
-    this.tier = new RedisTier({
+  }
+
+  private createTier(spread: Spread | undefined): RedisTier {
+    const { keys, cursors, applied, serverTime, log, settings } = this;
+    const { lanes, life, position } = settings;
+    return new RedisTier({
       keys,
       lanes,
       life,
@@ -157,23 +169,17 @@ export class RedisBackend {
       applied,
       serverTime,
       log,
-      spread: router && entries && { router, entries },
+      spread,
       position,
       packing: new RecordEnvelope(lanes, new RecordSeal(settings.hmacKey)),
       connection: () => this.connection,
-      state: () => this.current,
+      state: () => this.status.current,
       failed: (lane, error) => {
         settings.recorder(lane).tierError('l4');
-        refused(error);
+        this.status.refused(error);
       },
       close: () => this.close(),
     });
-    const connection = (): Connection | undefined => this.connection;
-    this.leases = new Leases({ keys, connection });
-    this.followedUpTo = clock.monotonic();
-    this.roster = new Instances({ keys, clock, id: log.by, connection, own: () => this.sharedReport });
-    const written = (): Promise<void> => this.tier.flush();
-    this.turns = new LeasedTurns({ table: this.leases, clock, written, hold: this.hold });
   }
 
   /** Connects, and reconnects for ever. Resolves when the tier serves, or when the boot need not wait longer. */
@@ -181,7 +187,7 @@ export class RedisBackend {
     const { settings, cursors, applied, serverTime, keys } = this;
     const { clock, life, trustPersistence, position, journal } = settings;
     this.follower = follower;
-    for (const [id, record] of settings.unpublished) void this.shared.receivedOnHost(record, { id, place: undefined });
+    for (const [id, record] of settings.unpublished) void this.log.receivedOnHost(record, { id, place: undefined });
     const line = new LogSubscriber({
       keys,
       clock,
@@ -193,7 +199,7 @@ export class RedisBackend {
       follower,
       position,
       journal,
-      log: this.shared,
+      log: this.log,
       leases: takesTurns(this.settings.lanes) ? this.leases : undefined,
       caughtUp: (connection, asOf) => this.caughtUp(connection, asOf),
     });
@@ -240,7 +246,7 @@ export class RedisBackend {
     this.isClosed = true;
     await this.tier.flush().catch(() => undefined);
     await Promise.all([this.roster.leave(), this.store?.close()]);
-    this.turn({ state: 'off', reason: 'closed' }, 'closed');
+    this.status.turn({ state: 'off', reason: 'closed' }, 'closed');
     this.staleness.stop();
     this.opened?.fail(new Error('closed'));
     this.wake();
@@ -278,7 +284,7 @@ export class RedisBackend {
     this.connection = connection;
     this.backOff.reset();
     this.follower?.release();
-    this.turn({ state: 'on' }, 'connected, and up to date with the other instances');
+    this.status.turn({ state: 'on' }, 'connected, and up to date with the other instances');
     this.wake();
   }
 
@@ -287,56 +293,23 @@ export class RedisBackend {
     this.opened = undefined;
     this.connection = undefined;
     this.freshness.lose();
-    this.shared.disconnect();
+    this.log.disconnect();
     if (this.settings.onDisconnect === 'bypass') this.staleness.expireNow();
     const detail = `Redis cannot be reached: ${error instanceof Error ? error.message : String(error)}`;
-    this.turn({ state: 'off', reason: 'disconnected' }, detail, error);
+    this.status.turn({ state: 'off', reason: 'disconnected' }, detail, error);
     this.wake();
   }
 
   /** Commands are no longer answered in time, or are again. Records are followed over the other connection meanwhile. */
   private answersChanged(error: Error | undefined): void {
     if (this.connection === undefined) return;
-    if (error === undefined) this.turn({ state: 'on' }, 'commands are answered in time again');
-    else this.turn({ state: 'off', reason: 'disconnected' }, `Redis does not answer commands: ${error.message}`, error);
-  }
-
-  /** The server has refused a command. That the connection was lost, or that it is late, is reported elsewhere. */
-  private refused(error: unknown): void {
-    if (this.isNewRefusal(error)) this.report(this.current, `Redis refuses commands: ${String(error)}`, error);
-  }
-
-  /** A node with entries no longer answers in time, or does again. */
-  private nodeChanged(error: Error | undefined): void {
-    if (error === undefined) this.refusals.delete(SILENT_NODE);
-    else if (!this.refusals.has(SILENT_NODE)) {
-      this.refusals.add(SILENT_NODE);
-      this.report(this.current, `a node of the cluster does not answer: ${error.message}`, error);
-    }
-  }
-
-  /** Reports each change, and while nothing changes each new refusal of the server. */
-  private turn(state: TierState, detail: string, error?: unknown): void {
-    if (this.current.reason === 'closed') return;
-    const isChange = state.state !== this.current.state || state.reason !== this.current.reason || !this.hasReported;
-    if (isChange) this.refusals.clear();
-    const isNew = this.isNewRefusal(error);
-    if (!isChange && !isNew) return;
-    this.hasReported = true;
-    this.current = state;
-    this.report(state, detail, error);
-  }
-
-  /** Whether the server gave a reason that was not reported since the last change. */
-  private isNewRefusal(error: unknown): boolean {
-    const code = error instanceof Error ? /^[A-Z]{3,}(?= )/.exec(error.message)?.[0] : undefined;
-    if (code === undefined || this.refusals.has(code)) return false;
-    this.refusals.add(code);
-    return true;
-  }
-
-  private report(state: TierState, detail: string, error: unknown): void {
-    this.settings.events.emit('tier', { tier: 'l4', ...state, detail, ...(error !== undefined && { error }) });
+    if (error === undefined) this.status.turn({ state: 'on' }, 'commands are answered in time again');
+    else
+      this.status.turn(
+        { state: 'off', reason: 'disconnected' },
+        `Redis does not answer commands: ${error.message}`,
+        error,
+      );
   }
 
   /** Resolves after `ms`, or at the next call of `wake`. */

@@ -211,7 +211,7 @@ export class World implements ModelWorld<Action> {
     for (const invalidation of this.oracle.invalidations) {
       const { by, resolvedAt } = invalidation;
       const isKept = this.sites.some(({ host, directory, current }) => {
-        const isBusy = current !== undefined && (current.process.backend?.['shared'].outgoing.all.length ?? 0) > 0;
+        const isBusy = current !== undefined && (current.process.backend?.log.outgoing.all.length ?? 0) > 0;
         return host === by.host && (isBusy || directory.l3.outbox.size > 0);
       });
       if (resolvedAt < Infinity && !isKept) invalidation.published ??= { at: this.tick(), ms: nowMs };
@@ -388,4 +388,4 @@ export class World implements ModelWorld<Action> {
 }
 
 /** How many records keep entries of the server from being read. */
-const unheardOf = ({ backend }: HostProcess): number => backend?.['shared'].outgoing.unheard.length ?? 0;
+const unheardOf = ({ backend }: HostProcess): number => backend?.log.outgoing.unheard.length ?? 0;
