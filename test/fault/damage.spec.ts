@@ -23,6 +23,20 @@ const DAMAGES: readonly (readonly [string, (file: string, size: number) => Promi
   ['noise behind the meta pages', (file, size) => overwrite(file, 2 * PAGE, noise(2, size - 2 * PAGE))],
 ];
 
+/** How many apps run at once: each mostly waits for its disk and its process. */
+const AT_ONCE = 3;
+
+/** Tries every one on a directory of its own, a few at once. */
+const tryEach = async <T>(all: readonly T[], attempt: (one: T, at: number) => Promise<void>): Promise<void> => {
+  const left = all.entries();
+  const tryOn = async () => {
+    for (const [at, one] of left) await attempt(one, at);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, tryOn));
+};
+
+const roundsFrom0 = (rounds: number): readonly number[] => Array.from({ length: rounds }, (_, round) => round);
+
 /** What a page of a data file is: the same kinds of damage do different harm to each. */
 const kindOf = (bytes: Buffer, page: number): string => {
   const flags = bytes.readUInt16LE(page * PAGE + 18);
@@ -102,7 +116,7 @@ describe('a data file that is damaged', () => {
     const sum = { calls: 0, wrong: 0, lost: 0, crashes: 0 };
     let rounds = 0;
     const folders = ['l3', 'checkpoints'];
-    for (const [at, [what, damage]] of DAMAGES.entries()) {
+    await tryEach(DAMAGES, async ([what, damage], at) => {
       // both at once: each is found, set aside and named by itself
       const directory = await damaged(folders, damage);
       // what was set aside is out of the way of any further start, so that a few are enough
@@ -116,7 +130,7 @@ describe('a data file that is damaged', () => {
       const seen = { what, aside, told: told.length, ...used };
       expect(seen).toEqual({ ...seen, aside: [1, 1], told: 2, wrong: 0, crashes: 0 });
       await rm(directory, { recursive: true, force: true, maxRetries: 5 });
-    }
+    });
     tell({ fault: 'F6 truncated, zeroed, foreign, random data.mdb', rounds, ...sum });
   }, 240_000);
 
@@ -129,7 +143,7 @@ describe('a data file that is damaged', () => {
     }
     const rounds = roundsOf(3, 60);
     const sum = { calls: 0, wrong: 0, lost: 0, crashes: 0 };
-    for (let round = 0; round < rounds; round++) {
+    await tryEach(roundsFrom0(rounds), async (round) => {
       const kinds = [...pages.keys()].filter((kind) => kind !== 'meta');
       const candidates = pages.get(kinds[round % kinds.length] ?? 'leaf') ?? [];
       const page = candidates[(round * 7_919) % candidates.length] ?? 2;
@@ -140,7 +154,7 @@ describe('a data file that is damaged', () => {
       for (const count of ['calls', 'wrong', 'lost', 'crashes'] as const) sum[count] += used[count];
       expect({ round, page, ...used }).toEqual({ round, page, ...used, wrong: 0, crashes: 0 });
       await rm(directory, { recursive: true, force: true, maxRetries: 5 });
-    }
+    });
     tell({ fault: 'F7 damaged pages of L3', rounds, ...sum });
   }, 600_000);
 
@@ -148,13 +162,13 @@ describe('a data file that is damaged', () => {
     const size = (await stat(join(pristine, 'checkpoints', 'data.mdb'))).size;
     const rounds = roundsOf(2, 60);
     const sum = { calls: 0, wrong: 0, lost: 0, crashes: 0 };
-    for (let round = 0; round < rounds; round++) {
+    await tryEach(roundsFrom0(rounds), async (round) => {
       const page = 2 + ((round * 7_919) % (size / PAGE - 2));
       const directory = await damaged(['checkpoints'], (path) => overwrite(path, page * PAGE, noise(round, PAGE)));
       const app = await FaultChild.start(workshop, { directory }, acknowledged).catch(() => undefined);
       if (app === undefined) {
         sum.crashes++;
-        continue;
+        return;
       }
       for (const [name, n] of acknowledged.saved) {
         sum.calls++;
@@ -173,7 +187,7 @@ describe('a data file that is damaged', () => {
       }
       await app.end('SIGKILL');
       await rm(directory, { recursive: true, force: true, maxRetries: 5 });
-    }
+    });
     tell({ fault: 'F7 damaged pages of checkpoints', rounds, ...sum });
     expect(sum).toMatchObject({ wrong: 0, crashes: 0 });
   }, 600_000);

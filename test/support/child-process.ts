@@ -101,6 +101,7 @@ type Edits = ReadonlyMap<string, (source: string) => string>;
 /** The library as plain JavaScript, for child processes, and what was started from it. */
 export class Workshop {
   private readonly children: Child[] = [];
+  private runs = 0;
 
   private constructor(
     private readonly directory: string,
@@ -141,7 +142,7 @@ export class Workshop {
 
   /** Runs `source`, an ES module that finds the library in `./lib`; `wrapper` is put before `node`. */
   async run(source: string, args: readonly string[] = [], wrapper: readonly string[] = []): Promise<Child> {
-    const file = join(this.directory, `${this.children.length}.mjs`);
+    const file = join(this.directory, `${this.runs++}.mjs`);
     await writeFile(file, source);
     const [command, ...rest] = [...wrapper, process.execPath, file, ...args];
     const child = new Child(
