@@ -21,6 +21,16 @@ describe('a message that other code of the app has packed with msgpackr', () => 
     expect(messages.map(({ bytes }) => others.unpack(bytes) as unknown)).toEqual(messages.map(({ value }) => value));
   });
 
+  it('stays as it is between large values', () => {
+    const codec = new ValueCodec();
+    codec.encode(large);
+    codec.encode(large);
+    const value = { job: 1, text: 'of the app' };
+    const bytes = others.pack(value);
+    codec.encode({ ...large, more: 'y'.repeat(1_000) });
+    expect(others.unpack(bytes)).toEqual(value);
+  });
+
   it('stays as it is after a value that cannot be encoded', () => {
     const codec = new ValueCodec();
     codec.encode(large);
