@@ -7,6 +7,9 @@ import type { Flight, Waiter } from './computation.js';
 
 /** Lets each caller wait for a flight with its own soft timeout, hard timeout and signal. */
 export class Waiters {
+  /** What to do once a signal aborts. Callers share one listener, because Node warns of more than ten on a signal. */
+  private readonly leaving = new WeakMap<AbortSignal, Leaving>();
+
   constructor(
     private readonly context: LaneContext,
     private readonly staleServing: StaleServing,
@@ -119,9 +122,32 @@ export class Waiters {
       leave();
       return;
     }
-    signal.addEventListener('abort', leave, { once: true });
-    waiter.afterwards(() => signal.removeEventListener('abort', leave));
+    const leaving = this.leaving.get(signal) ?? this.listenTo(signal);
+    leaving.each.add(leave);
+    waiter.afterwards(() => {
+      leaving.each.delete(leave);
+      if (leaving.each.size > 0) return;
+      signal.removeEventListener('abort', leaving.all);
+      this.leaving.delete(signal);
+    });
   }
+
+  private listenTo(signal: AbortSignal): Leaving {
+    const each = new Set<() => void>();
+    const all = (): void => {
+      for (const leave of each) leave();
+    };
+    signal.addEventListener('abort', all, { once: true });
+    const leaving = { each, all };
+    this.leaving.set(signal, leaving);
+    return leaving;
+  }
+}
+
+/** The callers who share a signal, and its listener. */
+interface Leaving {
+  readonly each: Set<() => void>;
+  readonly all: () => void;
 }
 
 /** Timers may be early by a fraction of a millisecond. */
