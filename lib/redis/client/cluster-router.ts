@@ -142,17 +142,24 @@ export class ClusterRouter {
 
   private async opened(address: string): Promise<void> {
     const opening = this.port.open(address);
-    opening.then(
-      (port) => (this.isClosed ? port.close() : undefined),
-      () => undefined,
+    const port = await withDeadline(this.clock, opening, OPEN_WITHIN_MS, `the node ${address}`).catch(
+      (error: unknown) => {
+        void opening.then((late) => late.close()).catch(() => undefined);
+        throw error;
+      },
     );
-    const port = await withDeadline(this.clock, opening, OPEN_WITHIN_MS, `the node ${address}`);
     const gaveUp = (): void => void watched.close();
     const watched = new WatchedPort(port, this.clock, this.options, gaveUp);
     port.onStateChange((connected) => {
-      if (!connected) this.lost(address);
+      if (connected) return;
+      void watched.close();
+      const node = this.nodes.get(address);
+      if (node?.phase === 'open' && node.port === watched) this.lost(address);
     });
-    if (!port.connected) throw new Error('the connection was lost');
+    if (this.isClosed || !port.connected) {
+      await watched.close();
+      throw new Error('the connection was lost');
+    }
     this.nodes.set(address, { phase: 'open', port: watched });
   }
 

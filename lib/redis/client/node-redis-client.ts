@@ -170,7 +170,9 @@ class NodeRedisAdapter implements RedisPort {
     this.state = new ConnectionState(client.isReady);
     if (ownership === 'borrowed') return;
     client.on('ready', () => this.state.become(true));
-    for (const event of ['end', 'error', 'reconnecting']) client.on(event, () => this.state.become(false));
+    for (const event of ['end', 'reconnecting']) client.on(event, () => this.state.become(false));
+    // After an answer that is none, node-redis is ready still: it would give each command the answer of the one behind it.
+    client.on('error', () => (client.isReady ? this.end() : this.state.become(false)));
   }
 
   get connected(): boolean {
@@ -194,7 +196,11 @@ class NodeRedisAdapter implements RedisPort {
   }
 
   async close(): Promise<void> {
-    if (this.ownership === 'borrowed') return;
+    if (this.ownership === 'owned') this.end();
+  }
+
+  /** Rejects all commands that wait for an answer. */
+  private end(): void {
     try {
       this.client.destroy();
     } catch {

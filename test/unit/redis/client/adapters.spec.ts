@@ -4,6 +4,7 @@ import { createClient } from 'redis';
 import { fromIoredis, fromNodeRedis, type RedisPort } from '../../../../lib/redis/index.js';
 import { templateClient } from '../../../../lib/redis/client/connect.js';
 import { describeWithRedis, RedisServer } from '../../../support/redis-server.js';
+import { TcpProxy } from '../../../support/tcp-proxy.js';
 
 const ADAPTERS: Record<string, (url: string) => Promise<RedisPort>> = {
   'node-redis': async (url) => fromNodeRedis(createClient({ url })),
@@ -46,6 +47,24 @@ describeWithRedis(
           const port = await (await adapt(server.url)).duplicate();
           await expect(port.command(['BLPOP', 'nothing', '0'], { timeoutMs: 20 })).rejects.toThrow(/within 20 ms/);
           await port.close();
+        });
+
+        it('gives no command the answer of another one, after an answer that is none', async () => {
+          const proxy = await TcpProxy.before(server.port);
+          const template = await adapt(proxy.url);
+          const port = await template.duplicate();
+          const lost = new Promise<void>((resolve) => port.onStateChange(() => resolve()));
+          proxy.weather = 'garbage';
+          const first = port.command(['GET', 'none'], { timeoutMs: 1_000 });
+          const atOnce = port.command(['STRLEN', 'none'], { timeoutMs: 1_000 });
+          const both = Promise.allSettled([first, atOnce]);
+          await lost;
+          proxy.weather = 'fair';
+          await expect(port.command(['PING'], { timeoutMs: 1_000 })).rejects.toThrow(/clos|writeable/i);
+          for (const { status } of await both) expect(status).toBe('rejected');
+          expect(port.connected).toBe(false);
+          await port.close();
+          await proxy.close();
         });
 
         it('reports a lost connection once, and rejects the pending commands', async () => {

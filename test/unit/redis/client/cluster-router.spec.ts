@@ -2,8 +2,9 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { DeadlineError, KeepAlive } from '../../../../lib/clock/timers.js';
 import { nextTurn } from '../../../../lib/clock/clock.js';
 import { ClusterRouter, slotOf } from '../../../../lib/redis/client/cluster-router.js';
-import type { RedisArgument, RedisPort } from '../../../../lib/redis/client/redis-client.js';
+import { ConnectionState, type RedisArgument, type RedisPort } from '../../../../lib/redis/client/redis-client.js';
 import { FakeClock } from '../../../../lib/testing/fake-clock.js';
+import { Deferred } from '../../../support/deferred.js';
 
 type Answer = (args: readonly RedisArgument[]) => unknown;
 
@@ -12,14 +13,22 @@ class FakeCluster {
   readonly asked: string[] = [];
   readonly answers = new Map<string, Answer>();
   readonly unreachable = new Set<string>();
+  readonly closed: string[] = [];
+  /** Ends the latest connection to a node. */
+  readonly cut = new Map<string, () => void>();
+  /** Opened only when the promise resolves. */
+  readonly slow = new Map<string, Promise<void>>();
 
   seed(): Promise<string> {
     return Promise.resolve('a:1');
   }
 
-  open(address: string): Promise<RedisPort> {
-    if (this.unreachable.has(address)) return Promise.reject(new Error('refused'));
-    return Promise.resolve({
+  async open(address: string): Promise<RedisPort> {
+    if (this.unreachable.has(address)) throw new Error('refused');
+    await this.slow.get(address);
+    const state = new ConnectionState(true);
+    this.cut.set(address, () => state.become(false));
+    return {
       command: async (args) => {
         if (args[0] === 'CLUSTER') return [[0, 16_383, [Buffer.from('a'), 1]]];
         this.asked.push(`${address} ${args.join(' ')}`);
@@ -27,9 +36,9 @@ class FakeCluster {
       },
       duplicate: () => Promise.reject(new Error('no template')),
       connected: true,
-      onStateChange: () => () => undefined,
-      close: () => Promise.resolve(),
-    });
+      onStateChange: (listener) => state.listen(listener),
+      close: async () => void this.closed.push(address),
+    };
   }
 }
 
@@ -118,5 +127,27 @@ describe('a router of a cluster', () => {
     cluster.unreachable.add('b:2');
     cluster.answers.set('a:1', redirects('ASK 1 b:2'));
     await expect(router.command('k', ['GET', 'k'])).rejects.toThrow('not connected');
+  });
+
+  it('closes a connection that has failed, and opens another', async () => {
+    cluster.answers.set('a:1', redirects('MOVED 1 b:2'));
+    expect(await ask('k')).toBe('of b:2');
+    cluster.cut.get('b:2')?.();
+    expect(cluster.closed).toContain('b:2');
+    await expect(router.command('k', ['GET', 'k'])).rejects.toThrow('not connected');
+    await clock.advance('1s');
+    expect(await ask('k')).toBe('of b:2');
+  });
+
+  it('closes a connection that is opened too late', async () => {
+    const slow = new Deferred<void>();
+    cluster.slow.set('b:2', slow.promise);
+    cluster.answers.set('a:1', redirects('MOVED 1 b:2'));
+    await expect(router.command('k', ['GET', 'k'])).rejects.toThrow('not connected');
+    await clock.advance('3s');
+    expect(cluster.closed).not.toContain('b:2');
+    slow.resolve();
+    await nextTurn();
+    expect(cluster.closed).toContain('b:2');
   });
 });
