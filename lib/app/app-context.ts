@@ -6,9 +6,10 @@ import { FlightScopes } from '../cache/wait-graph.js';
 import { systemClock, type Clock, LifeClock } from '../clock/clock.js';
 import { KeepAlive } from '../clock/timers.js';
 import { ValueCodec } from '../entries/codec/value-codec.js';
+import { appRecord, type AppRecord, recordedCheckpoints } from '../ipc/app-record.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
 import { EventBus, Faults } from '../events/event-bus.js';
-import { guardedTarget, logDetail, logEvents, type LogTarget, reportListener } from '../events/event-log.js';
+import { fullDetail, guardedTarget, logEvents, type LogTarget, reportListener } from '../events/event-log.js';
 import { causeText } from '../events/event-texts.js';
 import type { ReportFault } from '../events/reasons.js';
 import { GuardedStrategy } from '../events/guarded-strategy.js';
@@ -21,6 +22,7 @@ import { millisecondsText, parseSize, toMilliseconds } from '../lanes/units.js';
 import type { LaneName, ResolvedLane } from '../lanes/policy.js';
 import { lanesInMilliseconds, resolveLanes } from '../lanes/resolve-lanes.js';
 import { LaneCounters } from '../metrics/lane-counters.js';
+import type { MetricsReport } from '../metrics/lane-cache-metrics.js';
 
 /** `look` opens a directory for a moment, to read or change what is in it. Nothing is counted for its app. */
 export type Purpose = 'serve' | 'look';
@@ -78,27 +80,16 @@ export function createContext(
   if (!lanes.has(defaultLane)) throw new UnknownLaneError(defaultLane, [...lanes.keys()]);
   const clock = options.clock ?? systemClock;
   const logger = loggerOf(options, (fault) => faults.count(fault));
-  const reported = logger === undefined ? undefined : reportListener(logger);
-  const events = new EventBus(clock, (name, error) => {
-    faults.count({ collaborator: 'listener', detail: `A listener of the event '${name}' failed.`, error });
-    reported?.(name, error);
-  });
-  if (logger !== undefined) logEvents(events, logger, logDetail(options.debug === true, logger));
+  const events = eventBus(clock, logger, (fault) => faults.count(fault));
+  if (logger !== undefined) logEvents(events, logger, options.debug === true ? fullDetail(logger) : 'notable');
   const counters = new Map(Array.from(lanes.keys(), (lane) => [lane, new LaneCounters()]));
   const histories = new Map(Array.from(lanes.keys(), (lane) => [lane, new KeyHistory()]));
-  const warned = new Set<string>();
-  const warnOnce = (subject: string, message: string | (() => string)): void => {
-    if (warned.has(subject)) return;
-    warned.add(subject);
-    logger?.warn(typeof message === 'string' ? message : message());
-  };
+  const warnOnce = warningsOnce(logger);
   const faults = new Faults(events, warnOnce);
   const codec = new ValueCodec(options.types ?? [], (type, error) =>
     faults.report({ collaborator: 'migrate', detail: `migrate of the type '${type}' gave no instance.`, error }),
   );
-  for (const [lane, ttl] of lanesInMilliseconds(options.lanes ?? {}, lanes)) {
-    warnOnce(`lane:${lane}`, millisecondsText(`The ttl of lane '${lane}' is ${ttl}.`, ttl));
-  }
+  warnOfMilliseconds(options, lanes, warnOnce);
   return {
     purpose,
     tracing,
@@ -136,6 +127,36 @@ export async function withEvictions(context: AppContext): Promise<AppContext> {
     return { policy: lane.policy, strategy: lane.strategy, eviction: decides };
   };
   return { ...context, lanes: new Map(Array.from(lanes, ([name, lane]) => [name, withEviction(lane)])) };
+}
+
+/** The bus of events. A listener that fails is counted, and reported once. */
+function eventBus(clock: Clock, logger: LogTarget | undefined, count: ReportFault): EventBus {
+  const reported = logger && reportListener(logger);
+  return new EventBus(clock, (name, error) => {
+    count({ collaborator: 'listener', detail: `A listener of the event '${name}' failed.`, error });
+    reported?.(name, error);
+  });
+}
+
+/** Writes the first warning of each subject. */
+function warningsOnce(logger: LogTarget | undefined): AppContext['warnOnce'] {
+  const warned = new Set<string>();
+  return (subject, message) => {
+    if (warned.has(subject)) return;
+    warned.add(subject);
+    logger?.warn(typeof message === 'string' ? message : message());
+  };
+}
+
+/** A number that looks as if it was meant in seconds. */
+function warnOfMilliseconds(
+  options: LaneCacheOptions,
+  lanes: ReadonlyMap<string, ResolvedLane>,
+  warnOnce: AppContext['warnOnce'],
+): void {
+  for (const [lane, ttl] of lanesInMilliseconds(options.lanes ?? {}, lanes)) {
+    warnOnce(`lane:${lane}`, millisecondsText(`The ttl of lane '${lane}' is ${ttl}.`, ttl));
+  }
 }
 
 /** The app's logger, whose own failures are counted. The first one is shown as a warning of the process. */
@@ -193,6 +214,22 @@ export function checkpointsDirectory(options: LaneCacheOptions): string | false 
   const root = rootDirectory(options);
   if (root === false || checkpoints === false) return false;
   return resolve(checkpoints?.directory ?? join(root, 'checkpoints'));
+}
+
+/** What the app leaves in its directory for the command line. */
+export function appRecordOf(context: AppContext, metrics: MetricsReport): AppRecord {
+  const { options, lanes, defaultLane, clock } = context;
+  const [root, checkpoints] = [rootDirectory(options), checkpointsDirectory(options)];
+  return appRecord({
+    savedAt: new Date(clock.now()).toISOString(),
+    pid: process.pid,
+    defaultLane,
+    version: options.version ?? '',
+    policies: [...lanes.values()].map(({ policy }) => policy),
+    checkpoints: root !== false && checkpoints !== false && recordedCheckpoints(root, checkpoints),
+    retention: options.checkpoints === false ? { maxAgeDays: false } : (options.checkpoints?.retention ?? {}),
+    metrics,
+  });
 }
 
 /** Opens the directory that the settings name, or none. */

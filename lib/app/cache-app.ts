@@ -25,13 +25,12 @@ import { CheckpointCleanupTask, CleanupSchedule } from '../housekeeping/checkpoi
 import { Sweeper } from '../housekeeping/sweeper.js';
 import { InvalidationLog } from '../invalidation/invalidation-log.js';
 import { AppOperations } from '../operations/app-operations.js';
-import { appRecord, type AppRecord, recordedCheckpoints } from '../ipc/app-record.js';
 import { EntryService } from '../ipc/entry-service.js';
 import { operationAnswers, type Operations } from '../operations/operations.js';
 import { type StartedApp, startedText } from '../events/event-texts.js';
 import type { CachePolicy, LaneName } from '../lanes/policy.js';
 import { parseSize, toMilliseconds } from '../lanes/units.js';
-import { LaneCacheMetrics, type MetricsReport } from '../metrics/lane-cache-metrics.js';
+import { LaneCacheMetrics } from '../metrics/lane-cache-metrics.js';
 import type { CheckpointUse } from '../metrics/prometheus-metrics.js';
 import { MemoryTier } from '../tiers/memory-tier.js';
 import { OffTier } from '../tiers/off-tier.js';
@@ -41,6 +40,7 @@ import {
   addressOf,
   type AppContext,
   type AppParts,
+  appRecordOf,
   checkpointsDirectory,
   createContext,
   openDiskFor,
@@ -240,11 +240,9 @@ export class App implements LaneCacheApp {
     private readonly context: AppContext,
     private readonly opened: Opened,
   ) {
-    const { lanes, clock, life, events, faults, counters } = context;
-    const { disk, log, backend } = opened;
-    if (disk.journal !== undefined) life.notBefore(disk.journal.initial.latestTime);
+    const { disk, backend } = opened;
+    if (disk.journal !== undefined) context.life.notBefore(disk.journal.initial.latestTime);
     this.tiers = tiersOf(context, opened);
-    const tiers = Object.values(this.tiers) as readonly Tier[];
 
     // Asked at each call, because this process may become the owner of the directory later.
     const store = (): CheckpointStore =>
@@ -252,27 +250,8 @@ export class App implements LaneCacheApp {
     const { tracing } = context;
     this.checkpoints = checkpointsOf(context, tracing === undefined ? store : () => tracing.checkpoints(store()));
     this.cleanup = cleanupOf(context, disk, store);
-
-    const checkpoints = (): Promise<ReadonlyMap<string, CheckpointUse>> => checkpointUse(this.checkpoints);
-    this.metrics = new LaneCacheMetrics({
-      lanes,
-      counters,
-      tiers,
-      clock,
-      events,
-      faults,
-      checkpoints,
-      host: () => disk.host,
-      ...(backend !== undefined && { shared: () => backend.sharedReport }),
-    });
-    this.sweeper = new Sweeper({
-      clock,
-      events,
-      tiers,
-      lanes: [...lanes.keys()],
-      leftovers: () => disk.removeLeftovers(),
-      alongside: () => Promise.all([log.storeTime(life.now()), this.leaveRecord()]),
-    });
+    this.metrics = metricsOf(context, this.tiers, opened, this.checkpoints);
+    this.sweeper = sweeperOf(context, this.tiers, opened, () => this.leaveRecord());
 
     const shared = sharedContextOf(context, this.tiers, opened);
     this.shared = shared;
@@ -400,7 +379,7 @@ export class App implements LaneCacheApp {
     const { context, metrics, opened } = this;
     return context.purpose === 'look'
       ? Promise.resolve()
-      : opened.disk.leaveRecord(recordOf(context, metrics.report()));
+      : opened.disk.leaveRecord(appRecordOf(context, metrics.report()));
   }
 
   private async flush(): Promise<void> {
@@ -428,6 +407,44 @@ function tiersOf(context: AppContext, { disk, backend }: Opened): AppTiers {
   });
   return { l1, l2, l3, l4: backend?.tier ?? new OffTier('l4', 'policy') };
 }
+
+function metricsOf(
+  { lanes, counters, clock, events, faults }: AppContext,
+  tiers: AppTiers,
+  { disk, backend }: Opened,
+  checkpoints: CheckpointService,
+): LaneCacheMetrics {
+  return new LaneCacheMetrics({
+    lanes,
+    counters,
+    tiers: listOf(tiers),
+    clock,
+    events,
+    faults,
+    checkpoints: () => checkpointUse(checkpoints),
+    host: () => disk.host,
+    ...(backend !== undefined && { shared: () => backend.sharedReport }),
+  });
+}
+
+/** At each sweep, the time by the life clock is stored and the app record is left. */
+function sweeperOf(
+  { lanes, clock, life, events }: AppContext,
+  tiers: AppTiers,
+  { disk, log }: Opened,
+  leaveRecord: () => Promise<void>,
+): Sweeper {
+  return new Sweeper({
+    clock,
+    events,
+    tiers: listOf(tiers),
+    lanes: [...lanes.keys()],
+    leftovers: () => disk.removeLeftovers(),
+    alongside: () => Promise.all([log.storeTime(life.now()), leaveRecord()]),
+  });
+}
+
+const listOf = ({ l1, l2, l3, l4 }: AppTiers): readonly Tier[] => [l1, l2, l3, l4];
 
 /** What all lanes share. */
 function sharedContextOf(context: AppContext, tiers: AppTiers, { disk, log, backend }: Opened): SharedContext {
@@ -579,20 +596,4 @@ async function checkpointUse(checkpoints: CheckpointService): Promise<ReadonlyMa
     return [lane, { checkpoints: cachedCheckpoints, bytes }] as const;
   });
   return new Map(uses);
-}
-
-/** What the app leaves in its directory for the command line. */
-function recordOf(context: AppContext, metrics: MetricsReport): AppRecord {
-  const { options, lanes, defaultLane, clock } = context;
-  const [root, checkpoints] = [rootDirectory(options), checkpointsDirectory(options)];
-  return appRecord({
-    savedAt: new Date(clock.now()).toISOString(),
-    pid: process.pid,
-    defaultLane,
-    version: options.version ?? '',
-    policies: [...lanes.values()].map(({ policy }) => policy),
-    checkpoints: root !== false && checkpoints !== false && recordedCheckpoints(root, checkpoints),
-    retention: options.checkpoints === false ? { maxAgeDays: false } : (options.checkpoints?.retention ?? {}),
-    metrics,
-  });
 }

@@ -81,12 +81,9 @@ export function logEvents(events: LaneCacheEvents, target: LogTarget, detail: Lo
   };
 }
 
-/**
- * All events if the app asks for them, unless its logger says that it drops them. A logger that cannot say so, as Nest's
- * own, gets them.
- */
-export function logDetail(isWanted: boolean, target: LogTarget): LogDetail {
-  return isWanted && target.isLevelEnabled?.('debug') !== false ? 'everything' : 'notable';
+/** All events, unless the logger says that it drops them. A logger that cannot say so, as Nest's own, gets them. */
+export function fullDetail(target: LogTarget): LogDetail {
+  return target.isLevelEnabled?.('debug') === false ? 'notable' : 'everything';
 }
 
 /** Says once that a listener failed; for `EventBus`. */

@@ -1,6 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import { EventBus } from '../../../lib/events/event-bus.js';
-import { logDetail, logEvents, reportListener, type LogDetail, type LogTarget } from '../../../lib/events/event-log.js';
+import {
+  fullDetail,
+  logEvents,
+  reportListener,
+  type LogDetail,
+  type LogTarget,
+} from '../../../lib/events/event-log.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 
 class Lines implements LogTarget {
@@ -140,8 +146,7 @@ describe('events of single keys', () => {
   it('are listened to if the app wants them, unless its logger says that it drops them', () => {
     const says = (isEnabled: boolean) => Object.assign(new Lines(), { isLevelEnabled: () => isEnabled });
     const targets = [new Lines(), says(true), says(false)];
-    expect(targets.map((target) => logDetail(true, target))).toEqual(['everything', 'everything', 'notable']);
-    expect(targets.map((target) => logDetail(false, target))).toEqual(['notable', 'notable', 'notable']);
+    expect(targets.map(fullDetail)).toEqual(['everything', 'everything', 'notable']);
   });
 });
 
