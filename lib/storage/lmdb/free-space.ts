@@ -128,7 +128,7 @@ export class FreeSpaceLimit {
     if (volume.free < bytes) this.refuse(volume, bytes);
   }
 
-  /** Whether writing `bytes` would leave more free than the watermark. */
+  /** Whether writing `bytes` would leave as much free space as the limit asks for. */
   hasRoom(bytes: number): boolean {
     const volume = this.volume();
     return volume.free >= this.reserve(volume) + bytes;

@@ -30,8 +30,8 @@ export interface LmdbEnvironmentOptions {
 
 /** What an environment needs of its opener. */
 interface Opener {
-  /** Called when LMDB has closed the directory, or the one before. */
-  closed(isInPlace: boolean): Promise<void>;
+  /** Called when LMDB has closed its files. `gone`: the path no longer names the data file that was open. */
+  closed(dataFile: 'in place' | 'gone'): Promise<void>;
   /** Opens a fresh environment of the same kind in another directory. */
   beside(directory: string): Promise<Environment>;
   /** Opens LMDB in the directory again. */
@@ -243,7 +243,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
     this.isOpen = false;
     await Promise.allSettled(this.inFlight);
     // closing while LMDB hangs would hang as well: the process keeps the files until it ends
-    const letGo = (): Promise<void> => this.opener.closed(this.dataFile.isInPlace);
+    const letGo = (): Promise<void> => this.opener.closed(this.dataFile.isInPlace ? 'in place' : 'gone');
     if (this.overdue === 0) await this.isInTime(this.root.close().then(letGo));
     this.preallocated.close();
   }

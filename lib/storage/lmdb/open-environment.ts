@@ -45,25 +45,21 @@ export const openEnvironment = async (options: OpenEnvironmentOptions): Promise<
 
 const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> => {
   const { directory, opened } = options;
-  if (opened?.has(directory) === true)
-    throw new StorageFault('deadline', `${directory} is still open from before: closing it took too long`);
   await ensurePrivateDirectory(directory);
-  await requireUnopened(directory);
+  await requireUnopened(options);
   const trust = await checkIntegrity(options);
-  const hasData = await hasContent(join(directory, 'data.mdb'));
-  const isNew = !hasData || !(await hasContent(join(directory, 'lock.mdb')));
-  if (isNew) new FreeSpaceLimit(directory, options.minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
-  await fillLockFile(directory);
-  if (!hasData) await createDataFile(directory);
+  const files = await createFiles(options);
   let marker = await CrashMarkers.leave(directory);
   await forgetStamp(directory);
   const root = await openRoot(options, marker);
   opened?.add(directory);
   const environment = new LmdbEnvironment(root, options, {
-    closed: async (isInPlace) => {
-      if (isInPlace && trust.may === 'write') await stampClosed(directory);
-      // A marker that is left only shows that the directory was in use.
-      if (isInPlace) await marker.remove().catch(() => undefined);
+    closed: async (dataFile) => {
+      if (dataFile === 'in place') {
+        if (trust.may === 'write') await stampClosed(directory);
+        // A marker that is left only shows that the directory was in use.
+        await marker.remove().catch(() => undefined);
+      }
       opened?.delete(directory);
     },
     beside: (path) => openOnce({ ...options, directory: path }),
@@ -78,7 +74,7 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   try {
     await agreeOnFormat(environment, root, options);
     await marker.running({ onTrust: trust.may === 'write' && trust.onTrust });
-    if (isNew && options.durability === 'durable') await nameDurably(directory);
+    if (files === 'created' && options.durability === 'durable') await nameDurably(directory);
     if (trust.may === 'read')
       options.report.fault('damaged', `${directory} can be read only: ${trust.cause}`, undefined);
     return environment;
@@ -88,8 +84,20 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   }
 };
 
+/** Creates the files that are missing, if the volume has room for them. */
+const createFiles = async ({ directory, minFreeBytes }: OpenEnvironmentOptions): Promise<'created' | 'found'> => {
+  const hasData = await hasContent(join(directory, 'data.mdb'));
+  const isNew = !hasData || !(await hasContent(join(directory, 'lock.mdb')));
+  if (isNew) new FreeSpaceLimit(directory, minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
+  await fillLockFile(directory);
+  if (!hasData) await createDataFile(directory);
+  return isNew ? 'created' : 'found';
+};
+
 /** Claims are files that a person can remove. Two processes that have the same files open destroy them. */
-const requireUnopened = async (directory: string): Promise<void> => {
+const requireUnopened = async ({ directory, opened }: OpenEnvironmentOptions): Promise<void> => {
+  if (opened?.has(directory) === true)
+    throw new StorageFault('deadline', `${directory} is still open from before: closing it took too long`);
   const pid = await lockHolder(directory);
   if (pid === undefined) return;
   const whose = pid === process.pid ? 'this process' : `process ${pid}`;
