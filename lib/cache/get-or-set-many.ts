@@ -37,24 +37,13 @@ export async function getOrSetMany(
     checkComputed(await request.computeMissing(missing, ctx), context.lane);
   const batch = new Batch(context, computeMissing);
   const asker = context.shared.scopes.current;
-  const answers = new Map<string, unknown>();
-  const past: string[] = [];
-  const withOlder: string[] = [];
+  const sorted: SortedKeys = { answers: new Map(), past: [], withOlder: [] };
+  const { answers, past, withOlder } = sorted;
   const settled: Promise<readonly PromiseSettledResult<unknown>[]>[] = [];
   let circle: { readonly error: unknown } | undefined;
   for (let start = 0; start < keys.length && circle === undefined; start += SLICE_KEYS) {
     if (start > 0) await nextTurn();
-    const remaining: string[] = [];
-    for (const key of keys.slice(start, start + SLICE_KEYS)) {
-      const reason = bypassReason(context, key, call.ttlMs);
-      if (reason === undefined) {
-        if (!answerFromMemory(context, key, call, answers)) remaining.push(key);
-        continue;
-      }
-      countBypass(context, key, reason);
-      if (HAS_OLDER.has(reason)) withOlder.push(key);
-      past.push(key);
-    }
+    const remaining = sortSlice(context, keys.slice(start, start + SLICE_KEYS), call, sorted);
     try {
       settled.push(claimSlice(context, inFlight, { keys: remaining, call, batch, asker, answers }));
     } catch (error) {
@@ -71,6 +60,32 @@ export async function getOrSetMany(
   for (const slice of slices) for (const one of slice) if (one.status === 'rejected') throw one.reason;
   for (const [key, value] of pastValues) answers.set(key, value);
   return inOrder(keys, answers);
+}
+
+/** What becomes of keys that no flight is asked for. */
+interface SortedKeys {
+  readonly answers: Map<string, unknown>;
+  /** Keys that go past the cache. */
+  readonly past: string[];
+  /** Those of them of which a tier may have an older value. */
+  readonly withOlder: string[];
+}
+
+/** Answers from memory what it can, and returns the keys that flights are asked for. */
+function sortSlice(
+  context: LaneContext,
+  keys: readonly string[],
+  call: CallOptions,
+  { answers, past, withOlder }: SortedKeys,
+): readonly string[] {
+  return keys.filter((key) => {
+    const reason = bypassReason(context, key, call.ttlMs);
+    if (reason === undefined) return !answerFromMemory(context, key, call, answers);
+    countBypass(context, key, reason);
+    if (HAS_OLDER.has(reason)) withOlder.push(key);
+    past.push(key);
+    return false;
+  });
 }
 
 async function inOrder(keys: readonly string[], answers: ReadonlyMap<string, unknown>): Promise<Map<string, unknown>> {

@@ -1,6 +1,7 @@
 import { checkKey } from '../entries/key.js';
 import type { KeyPattern } from '../entries/pattern.js';
 import type { BypassReason } from '../events/reasons.js';
+import type { InvalidationGuard } from '../invalidation/lane-log.js';
 import type { MemoryEntry } from '../tiers/memory-tier.js';
 import {
   ENTRY_OPTIONS,
@@ -175,8 +176,8 @@ async function searchOn(context: LaneContext, search: TierSearch, call: CallOpti
     emitMiss(context, key, last.reason);
     return undefined;
   };
-  const first = await ended(context, search, (found, isInvalidated) => {
-    return found === undefined && isInvalidated ? undefined : { value: answer(search, found) };
+  const first = await ended(context, search, (found, guard) => {
+    return found === undefined && guard.isInvalidated ? undefined : { value: answer(search, found) };
   });
   if (first !== undefined) return first.value;
   const entry = freshInMemory(context, key, call);
@@ -185,15 +186,15 @@ async function searchOn(context: LaneContext, search: TierSearch, call: CallOpti
   return ended(context, again, (found) => answer(again, found));
 }
 
-/** Calls `done` in the step in which the search has ended, with whether the key was invalidated meanwhile. */
+/** Calls `done` in the step in which the search has ended. The guard knows whether the key was invalidated meanwhile. */
 async function ended<T>(
   { shared, lane }: LaneContext,
   search: TierSearch,
-  done: (found: Found | undefined, isInvalidated: boolean) => T,
+  done: (found: Found | undefined, guard: InvalidationGuard) => T,
 ): Promise<T> {
   const guard = shared.log.open({ lane, key: search.key, tags: [] });
   try {
-    return await search.whenEnded(guard, (found) => done(found, guard.isInvalidated));
+    return await search.whenEnded(guard, (found) => done(found, guard));
   } finally {
     shared.log.close(guard);
   }
@@ -212,8 +213,8 @@ export async function has(context: LaneContext, key: string): Promise<boolean> {
     if (expiresAt !== undefined && shared.life.now() < expiresAt) return true;
   }
   const search = new TierSearch(context, key, context.defaults, 'peek').run();
-  const isThere = await ended(context, search, (found, isInvalidated) => {
-    return found === undefined && isInvalidated ? undefined : found !== undefined;
+  const isThere = await ended(context, search, (found, guard) => {
+    return found === undefined && guard.isInvalidated ? undefined : found !== undefined;
   });
   return isThere ?? ended(context, search.again(), (found) => found !== undefined);
 }

@@ -86,10 +86,11 @@ function judge(
         ? EncodedValue.ofTree(encoding, record.tree, record.valueBytes)
         : EncodedValue.from(encoding, record.value);
     const found: Found = { tier: tier.name, record, encoded, expiresAt };
-    if (call.schema === undefined) return worthOf(found, true, lookup.at ?? shared.life.now());
+    if (call.schema === undefined) return worthOf(found, lookup.at ?? shared.life.now());
     const fits = call.schema.fits(record, () => encoded);
-    if (typeof fits === 'boolean') return worthOf(found, fits, shared.life.now());
-    return fits.then((does) => worthOf(found, does, shared.life.now()));
+    const verdict = (does: boolean): Verdict =>
+      does ? worthOf(found, shared.life.now()) : { outcome: 'unusable', reason: 'schema', record: found.record };
+    return typeof fits === 'boolean' ? verdict(fits) : fits.then(verdict);
   } catch (error) {
     const reason = error instanceof StaleType ? 'version' : 'damaged';
     return record === undefined
@@ -98,10 +99,9 @@ function judge(
   }
 }
 
-/** What a record that counts is worth, once the schema has judged it. */
-function worthOf(found: Found, fits: boolean, now: number): Verdict {
+/** What a record that counts and fits the schema is worth at `now`. */
+function worthOf(found: Found, now: number): Verdict {
   const { record, encoded, expiresAt } = found;
-  if (!fits) return { outcome: 'unusable', reason: 'schema', record };
   if (now < expiresAt) return { outcome: 'found', found };
   const staleUntil = expiresAt + (record.staleUntil - record.expiresAt);
   return { outcome: 'expired', record, stale: { ...record, encoded, expiresAt, staleUntil } };
