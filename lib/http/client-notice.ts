@@ -67,7 +67,7 @@ export class ClientNotice implements ResponseWatcher {
     if (response.getHeader('cache-control') === undefined) {
       const isPersonal = exchange.setsCookie || exchange.isPersonal || exchange.mayGetLateHeaders;
       const isPublic = this.requester !== 'named' && !route.isGuarded && !isPersonal;
-      response.setHeader('cache-control', this.cacheControl(isPublic, age ?? 0));
+      response.setHeader('cache-control', this.cacheControl(isPublic ? 'public' : 'private', age ?? 0));
     }
     const vary = new Set([...fieldNames(response.getHeader('vary')), ...route.varyHeaders, ...route.alsoVaries]);
     if (vary.size > 0) response.setHeader('vary', vary.has('*') ? '*' : [...vary].join(', '));
@@ -94,12 +94,12 @@ export class ClientNotice implements ResponseWatcher {
     return this.isSent && (isSuccess(status) || status === NOT_MODIFIED || this.route.statuses.has(status));
   }
 
-  private cacheControl(isPublic: boolean, age: number): string {
+  private cacheControl(reach: 'public' | 'private', age: number): string {
     const { clientMaxAge = 0 } = this.route.rules;
     const maxAge = clientMaxAge === false ? 0 : Math.floor(toMilliseconds(clientMaxAge) / 1_000);
     // It is unknown who asks. A client must not keep an answer that may belong to another user.
     if (maxAge === 0 || this.source.kind === 'bypass') return REVALIDATED;
-    return `${isPublic ? 'public' : 'private'}, max-age=${maxAge + age}`;
+    return `${reach}, max-age=${maxAge + age}`;
   }
 
   /** RFC 9211. */

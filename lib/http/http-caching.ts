@@ -18,9 +18,9 @@ export function readCacheControl(header: unknown): CacheControl {
   return directives;
 }
 
-/** Whether the handler lets the server keep the answer. `private` allows it for one name only. */
-export function allowsStoring(control: CacheControl, isNamed: boolean): boolean {
-  return !control.has('no-store') && (isNamed || !control.has('private'));
+/** Whether the handler lets the server keep the answer for this requester. `private` allows it for one name only. */
+export function allowsStoring(control: CacheControl, requester: { readonly kind: string }): boolean {
+  return !control.has('no-store') && (requester.kind === 'named' || !control.has('private'));
 }
 
 /** How long a shared cache may keep the answer, in seconds; undefined if the header sets no limit. */

@@ -94,7 +94,7 @@ async function cacheable(
   const requester = await requesterOf(route, exchange, lane);
   if (requester.kind === 'unknown') return requester.reason;
   const control = readCacheControl(exchange.before.headers['cache-control']);
-  if (!allowsStoring(control, requester.kind === 'named')) return 'no-store';
+  if (!allowsStoring(control, requester)) return 'no-store';
   return keyed(route, exchange, lane, { requester, host: origin.host });
 }
 

@@ -91,7 +91,7 @@ export function responseToStore(made: Made, keeping: Keeping): StoredResponse | 
   const status = statusOf(made, route, set);
   const ttlMs = ttlOf(status, after, keeping);
   if (ttlMs === undefined || ttlMs === 0 || !isStillSharedBy(requester, exchange)) return undefined;
-  if (!allowsStoring(readCacheControl(after['cache-control']), requester.kind === 'named')) return undefined;
+  if (!allowsStoring(readCacheControl(after['cache-control']), requester)) return undefined;
   const ownCookie = String(after['set-cookie'] ?? '') !== String(before.headers['set-cookie'] ?? '');
   if (ownCookie || (requester.kind === 'anyone' && exchange.setsCookie)) return undefined;
   if (variesBeyond(after['vary'], keeping)) return undefined;

@@ -42,7 +42,7 @@ describe('Cache-Control', () => {
     ['no-cache', true, true],
   ])('%p lets the server keep an answer for all: %p, for one name: %p', (header, forAll, forOne) => {
     const control = readCacheControl(header);
-    expect([allowsStoring(control, false), allowsStoring(control, true)]).toEqual([forAll, forOne]);
+    expect((['anyone', 'named'] as const).map((kind) => allowsStoring(control, { kind }))).toEqual([forAll, forOne]);
   });
 
   it.each([
