@@ -145,7 +145,7 @@ export class AdaptivePolicy {
     if (origin === 'computed' && isHeld) this.dropFromShadows(slot);
     if (this.slots.sizeOf(slot) === 0) this.resize(slot, entry.sizeBytes);
     if (origin !== 'found' || this.slots.computations[slot] === 0) this.learnCost(slot, entry.computeMs);
-    if (origin !== 'given' || !isHeld) this.ask(slot, origin === 'found' || isHeld, uses);
+    if (origin !== 'given' || !isHeld) this.ask(slot, origin === 'found' || isHeld ? 'hit' : 'miss', uses);
     this.slots.expiries[slot] = entry.expiresAt;
     this.slots.release(slot);
   }
@@ -274,12 +274,12 @@ export class AdaptivePolicy {
     return slot;
   }
 
-  private ask(slot: Slot, isInLane: boolean, uses: number): void {
+  private ask(slot: Slot, inLane: 'hit' | 'miss', uses: number): void {
     const { shadows, scores } = this;
     const cost = this.slots.costOf(slot);
     const isValid = (this.slots.expiries[slot] ?? 0) > this.now();
     scores.ask(cost, uses);
-    scores.saveByLane(isInLane ? cost : 0);
+    scores.saveByLane(inLane === 'hit' ? cost : 0);
     for (let index = 0; index < shadows.length; index++) {
       const isHit = shadows[index]?.request(slot, uses) === true && isValid;
       scores.save(index, isHit ? cost : 0);
