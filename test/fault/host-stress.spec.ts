@@ -43,6 +43,7 @@ describe('the processes of one directory', () => {
     const { lines } = await child.end();
     const { gets = 0, stale = 0, examples = [] }: Partial<HostStressSeen> = JSON.parse(lines[0] ?? '{}');
     expect([gets >= 2_000, stale > 0, examples.length > 0]).toEqual([true, true, true]);
-    expect(examples[0]).toMatchObject({ call: 'key' });
+    // Which change is missed first differs from run to run.
+    expect(examples[0]).toMatchObject({ key: expect.stringMatching(/^key-/), value: expect.any(Number) });
   }, 120_000);
 });
