@@ -205,6 +205,20 @@ describe('the adaptive policy', () => {
     for (const rate of rates.slice(1)) expect(rate).toBeGreaterThan((rates[0] ?? 1) - 0.03);
   });
 
+  it('changes its leader only for a policy that would have saved over 1 % of all cost more', () => {
+    const lane = new Lane({ maxEntries: 30, maxBytes: 1_000_000 });
+    const random = randomOf(7);
+    const ahead: number[] = [];
+    for (let round = 0; round < 10_000; round++) {
+      const before = lane.policy.leader;
+      lane.ask(`key:${Math.floor(random() ** 1.5 * 200)}`, 100, 10);
+      const { leader, savedShares } = lane.policy;
+      if (leader !== before) ahead.push(savedShares[leader] - savedShares[before]);
+    }
+    expect(ahead.length).toBeGreaterThan(1);
+    expect(Math.min(...ahead)).toBeGreaterThan(1);
+  });
+
   it('loses no more than one place to a key whose one computation stalled', () => {
     const run = (stallMs: number): number => {
       const lane = new Lane({ maxEntries: 50, maxBytes: 1_000_000 });

@@ -1,7 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
+import { RecordReader } from '../../../lib/entries/record.js';
+import { ValueCodec } from '../../../lib/entries/codec/value-codec.js';
 import { LaneEviction } from '../../../lib/eviction/lane-eviction.js';
 import { StorageFault } from '../../../lib/storage/environment.js';
 import { DiskTier } from '../../../lib/tiers/stored-tier.js';
+import type { TierLookup } from '../../../lib/tiers/tier.js';
 import { MemorySource } from '../../support/memory-environment.js';
 import { recordOf, tierSetting, type TierSetting } from '../../support/stored-tiers.js';
 import type { LanePolicyInput } from '../../../lib/lanes/policy.js';
@@ -148,23 +151,34 @@ describe('failing', () => {
     expect(await outcome(bench, 'k')).toBe('hit');
   });
 
-  it('serves no older value of a key whose newer one was lost, or was not written while it was off', async () => {
-    const bench = await setUp();
-    const { tier, source, clock } = bench;
-    for (const key of ['lost', 'refused', 'kept', 'rewritten']) await tier.write('standard', recordOf(key));
+  it('serves no older value of a key that was lost, or was replaced or removed while it was off', async () => {
+    const { tier, source, clock } = await setUp();
+    const keys = ['lost', 'refused', 'removed', 'kept', 'rewritten'];
+    for (const key of keys) await tier.write('standard', recordOf(key));
     source.environment.fault = new StorageFault('disk-full', 'no space');
     await expect(tier.write('standard', recordOf('lost'))).rejects.toMatchObject({ kind: 'disk-full' });
     expect(tier.offer('standard', recordOf('refused'))).toBe('disk-full');
     expect(tier.offer('standard', recordOf('rewritten'))).toBe('disk-full');
+    tier.supersede('standard', 'removed');
     source.environment.fault = undefined;
     await clock.advance('60s');
     expect(tier.state).toEqual({ state: 'on' });
     expect(tier.offer('standard', recordOf('rewritten', { value: 'newer' }))).toBe('queued');
-    const outcomes = async (): Promise<string[]> =>
-      Promise.all(['lost', 'refused', 'kept', 'rewritten'].map((key) => outcome(bench, key)));
-    expect(await outcomes()).toEqual(['miss', 'miss', 'hit', 'hit']);
+    const reader = new RecordReader(new ValueCodec());
+    const looks: readonly ((key: string) => TierLookup | Promise<TierLookup>)[] = [
+      (key) => tier.read('standard', key),
+      (key) => tier.readValue('standard', key, reader),
+      (key) => tier.peek('standard', key),
+    ];
+    const expectNewest = async (): Promise<void> => {
+      for (const look of looks) {
+        const found = await Promise.all(keys.map(async (key) => look(key)));
+        expect(found.map((each) => each.outcome)).toEqual(['miss', 'miss', 'miss', 'hit', 'hit']);
+      }
+    };
+    await expectNewest();
     await tier.flush();
-    expect(await outcomes()).toEqual(['miss', 'miss', 'hit', 'hit']);
+    await expectNewest();
     expect(tier.usage('standard').entries).toBe(2);
     expect(source.discarded).toBe(0);
   });
