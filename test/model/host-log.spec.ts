@@ -16,7 +16,7 @@ describe(`random interleavings of the processes of a directory, seed ${SEED}`, (
 
 describe('a race among the processes of a directory', () => {
   it.each(Object.entries(SCRIPTS))('breaks no promise: %s', async (_name, script) => {
-    const { violation } = await replay(MODEL, MODEL.scenes['everything'], script);
+    const { violation } = await replay(MODEL, MODEL.scenes.everything, script);
     expect(violation).toBeUndefined();
   });
 });

@@ -16,7 +16,7 @@ describe(`random interleavings of instances that share a log, seed ${SEED}`, () 
 
 describe('a race among instances that share a log', () => {
   it.each(Object.entries(SCRIPTS))('breaks no promise: %s', async (_name, script) => {
-    const { violation } = await replay(MODEL, MODEL.scenes['everything'], script);
+    const { violation } = await replay(MODEL, MODEL.scenes.everything, script);
     expect(violation).toBeUndefined();
   });
 });

@@ -16,7 +16,7 @@ describe(`random interleavings of hosts that share a server, seed ${SEED}`, () =
 
 describe('a race among hosts that share a server', () => {
   it.each(Object.entries(SCRIPTS))('breaks no promise: %s', async (_name, script) => {
-    const { violation } = await replay(MODEL, MODEL.scenes['everything'], script);
+    const { violation } = await replay(MODEL, MODEL.scenes.everything, script);
     expect(violation).toBeUndefined();
   });
 });

@@ -7,15 +7,14 @@ import type { LaneManager } from '../../../lib/cache/lane-manager.js';
  */
 export interface Model<Scene, Step> {
   /** What may happen in a run, from few things to all of them. */
-  readonly scenes: Readonly<Record<string, Scene>>;
+  readonly scenes: Readonly<Record<string, Scene>> & { readonly everything: Scene };
   /** The longest trace, in steps, beyond the shortest of 8. */
   readonly steps: number;
   /** What a run counts, and must have seen at least once in a scene. */
   readonly tallies: readonly string[];
   /** The rules of the log, each with one way to break it. */
   readonly omissions: readonly Omission<Scene>[];
-  /** Draws the next step at each call. */
-  draw(scene: Scene, random: () => number): () => Step;
+  readonly dice: new (random: () => number, scene: Scene) => ActionDice<Scene, Step>;
   world(scene: Scene): ModelWorld<Step>;
 }
 
@@ -69,7 +68,8 @@ export interface Subject {
   readonly subject: string;
 }
 
-interface Named {
+/** An entry, as invalidations are about it. */
+export interface Named {
   readonly lane: string;
   readonly key: string;
   readonly tags: readonly string[];
@@ -149,4 +149,17 @@ export class Dice {
     const subjects = { key: keys, expire: keys, pattern: PATTERNS, tag: TAGS, 'expire-tag': TAGS, all: ['*'] };
     return { kind, subject: this.of(subjects[kind]) };
   }
+}
+
+/** Draws the steps of a scene. */
+export abstract class ActionDice<Scene, Step> extends Dice {
+  constructor(
+    random: () => number,
+    protected readonly scene: Scene,
+  ) {
+    super(random);
+  }
+
+  /** The next one. */
+  abstract action(): Step;
 }

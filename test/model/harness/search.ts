@@ -44,9 +44,9 @@ export async function search<Scene, Step>(
 /** The steps of one seed. */
 export function traceOf<Scene, Step>(model: Model<Scene, Step>, scene: Scene, seed: number): readonly Step[] {
   const random = seededRandom(seed);
-  const draw = model.draw(scene, random);
+  const dice = new model.dice(random, scene);
   const length = SHORTEST + Math.floor(random() * model.steps);
-  return Array.from({ length }, draw);
+  return Array.from({ length }, () => dice.action());
 }
 
 /** Takes the steps in a new world. The library's own chance is seeded, so that each replay goes the same way. */

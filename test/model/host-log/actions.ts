@@ -1,4 +1,4 @@
-import { Dice, KEYS, type InvalidationKind } from '../harness/model.js';
+import { ActionDice, KEYS, type InvalidationKind } from '../harness/model.js';
 
 /** One step of a trace. Numbers choose among what is there when the step is taken, counted round. */
 export type Action =
@@ -34,15 +34,7 @@ export interface Scene {
 
 const KINDS: readonly InvalidationKind[] = ['key', 'key', 'tag', 'tag', 'pattern', 'all', 'expire', 'expire-tag'];
 
-/** Draws the next step of a scene. */
-export class ActionDice extends Dice {
-  constructor(
-    random: () => number,
-    private readonly scene: Scene,
-  ) {
-    super(random);
-  }
-
+export class HostDice extends ActionDice<Scene, Action> {
   action(): Action {
     const { scene } = this;
     const process = this.number(scene.processes);

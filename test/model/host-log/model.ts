@@ -1,5 +1,5 @@
 import type { Model } from '../harness/model.js';
-import { type Action, ActionDice, type Scene } from './actions.js';
+import { type Action, HostDice, type Scene } from './actions.js';
 import { OMISSIONS } from './rules.js';
 import { SCENES } from './scenes.js';
 import { World } from './world.js';
@@ -10,9 +10,6 @@ export const MODEL: Model<Scene, Action> = {
   steps: 70,
   tallies: ['l1', 'l3', 'computed'],
   omissions: OMISSIONS,
-  draw: (scene, random) => {
-    const dice = new ActionDice(random, scene);
-    return () => dice.action();
-  },
+  dice: HostDice,
   world: (scene) => new World(scene),
 };

@@ -4,8 +4,9 @@ import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { unevenNumbers } from '../../support/audit.js';
 import { ModelLogDisk } from '../../support/model-log-disk.js';
 import { DECLARED, invalidate, KEYS, laneOf, LATE, type ModelWorld, SOURCE_FAILED, tagsOf } from '../harness/model.js';
+import type { Invalidation } from '../harness/oracle.js';
 import type { Action, Fault, Scene } from './actions.js';
-import { type Invalidation, Oracle } from './oracle.js';
+import { Oracle } from './oracle.js';
 import { HostDisk, HostProcess, Wire } from './process.js';
 
 interface Running {
@@ -211,7 +212,7 @@ export class World implements ModelWorld<Action> {
           this.running = this.running.filter((other) => other !== running);
           if (outcome === 'failed') return reject(SOURCE_FAILED);
           ctx.setTags(LATE[key] ?? []);
-          resolve(this.oracle.make({ key, startedAt, tags: tagsOf(key) }));
+          resolve(this.oracle.make({ lane: LANE, key, startedAt, tags: tagsOf(key) }));
         },
       };
       this.running.push(running);
@@ -221,17 +222,17 @@ export class World implements ModelWorld<Action> {
   private set(by: HostProcess, key: string): void {
     const tags = DECLARED[key] ?? [];
     const calledAt = ++this.now;
-    const value = this.oracle.make({ key, startedAt: calledAt, tags });
-    const invalidation = this.oracle.call({ kind: 'set', lane: LANE, subject: key, calledAt });
+    const value = this.oracle.make({ lane: LANE, key, startedAt: calledAt, tags });
+    const invalidation = this.oracle.call({ by, kind: 'set', lane: LANE, subject: key, calledAt });
     this.resolves(by, invalidation, by.app.manager(LANE).set(key, value, { tags }));
   }
 
   private invalidate(by: HostProcess, { kind, subject }: Extract<Action, { do: 'invalidate' }>): void {
-    const invalidation = this.oracle.call({ kind, lane: laneOf(kind, LANE), subject, calledAt: ++this.now });
+    const invalidation = this.oracle.call({ by, kind, lane: laneOf(kind, LANE), subject, calledAt: ++this.now });
     this.resolves(by, invalidation, invalidate(by.app.manager(LANE), kind, subject));
   }
 
-  private resolves(by: HostProcess, invalidation: Invalidation, work: Promise<unknown>): void {
+  private resolves(by: HostProcess, invalidation: Invalidation<HostProcess>, work: Promise<unknown>): void {
     this.wait(by, 1);
     work.then(
       () => {

@@ -1,4 +1,4 @@
-import { Dice, KEYS, type InvalidationKind } from '../harness/model.js';
+import { ActionDice, KEYS, type InvalidationKind } from '../harness/model.js';
 
 /**
  * One step of a trace. Numbers choose among what is there when the step is taken, counted round. The next step comes when
@@ -73,15 +73,7 @@ const KINDS: readonly InvalidationKind[] = [
 ];
 const LANES = ['standard', 'standard', 'standard', 'docs'];
 
-/** Draws the next step of a scene. */
-export class ActionDice extends Dice {
-  constructor(
-    random: () => number,
-    private readonly scene: Scene,
-  ) {
-    super(random);
-  }
-
+export class ProcessDice extends ActionDice<Scene, Action> {
   action(): Action {
     const step = this.step();
     return this.chance(this.scene.hurries ?? 0.1) ? { ...step, hurried: this.number(5) } : step;

@@ -1,4 +1,5 @@
-import { matches, type Subject } from '../harness/model.js';
+import { matches } from '../harness/model.js';
+import { History, type Invalidation, type Made as AnyMade } from '../harness/oracle.js';
 
 /** A process of the model, as far as the oracle must tell them apart. */
 export interface Process {
@@ -7,12 +8,8 @@ export interface Process {
 }
 
 /** Something that was computed, or set. */
-export interface Made {
+export interface Made extends AnyMade {
   readonly by: Process;
-  readonly lane: string;
-  readonly key: string;
-  /** When its computation was started. */
-  readonly startedAt: number;
   /** All it came to carry. */
   tags: readonly string[];
   /** When its life began, on a clock that no one sets, and how long it lasts. */
@@ -21,14 +18,6 @@ export interface Made {
   endedAt: number;
   ttlMs: number;
   graceMs: number;
-}
-
-/** Something that was said to count no longer, or to be past its ttl. */
-export interface Invalidation extends Subject {
-  readonly by: Process;
-  readonly calledAt: number;
-  /** Infinity until it has been resolved. */
-  resolvedAt: number;
 }
 
 /** One caller. */
@@ -46,23 +35,14 @@ export interface Call {
   readonly mayBeStale: () => boolean;
 }
 
-/** What the promises say, over plain lists: no positions, no fences, nothing of how the cache does it. */
-export class Oracle {
-  readonly invalidations: Invalidation[] = [];
-  private readonly made: Made[] = [];
+/** What the promises say. */
+export class Oracle extends History<Made, Process> {
   /** The youngest value that a forced call got, by process and place. */
   private readonly forced = new Map<Process, Map<string, Made>>();
 
   /** `keepsOrder`: nothing is evicted or lost, so that nobody gets an older value than somebody forced before. */
-  constructor(private readonly keepsOrder: boolean) {}
-
-  make(made: Made): { readonly made: number } {
-    return { made: this.made.push(made) - 1 };
-  }
-
-  get(value: unknown): Made | undefined {
-    if (typeof value !== 'object' || value === null || !('made' in value)) return undefined;
-    return this.made[Number(value.made)];
+  constructor(private readonly keepsOrder: boolean) {
+    super();
   }
 
   /** A value that was ready as a part of something larger was ready with it. */
@@ -71,25 +51,13 @@ export class Oracle {
     if (made !== undefined) Object.assign(made, { endedAt: at, storedMs });
   }
 
-  call(invalidation: Omit<Invalidation, 'resolvedAt'>): Invalidation {
-    const full = { ...invalidation, resolvedAt: Infinity };
-    this.invalidations.push(full);
-    return full;
-  }
-
   /** What is wrong with a caller's getting this value; undefined if nothing is. */
   judge(call: Call, value: unknown): string | undefined {
     const made = this.get(value);
     if (made === undefined) return `P1 ${call.key}: got something that nobody made`;
     if (made.lane !== call.lane || made.key !== call.key) return `P1 ${call.key}: got the value of ${made.key}`;
-    for (const invalidation of this.invalidations) {
-      if (
-        invalidation.resolvedAt >= call.calledAt ||
-        made.startedAt >= invalidation.calledAt ||
-        !matches(invalidation, made)
-      )
-        continue;
-      if (!reaches(invalidation, call, made)) continue;
+    for (const invalidation of this.since(made)) {
+      if (invalidation.resolvedAt >= call.calledAt || !reaches(invalidation, call, made)) continue;
       const what = `${call.key}@${call.calledAt} got what was started @${made.startedAt}, ${invalidation.kind} ${invalidation.subject} called @${invalidation.calledAt} resolved @${invalidation.resolvedAt}`;
       if (!invalidation.kind.startsWith('expire')) return `P1 ${what}`;
       if (!call.mayBeStale()) return `EXPIRED ${what}`;
@@ -100,7 +68,8 @@ export class Oracle {
   /** Whether something was invalidation about a key since. */
   hasNamed(key: Pick<Made, 'lane' | 'key' | 'tags' | 'startedAt'>): boolean {
     // A put computation names its key when it ends.
-    const namedAt = ({ kind, calledAt, resolvedAt }: Invalidation): number => (kind === 'set' ? resolvedAt : calledAt);
+    const namedAt = ({ kind, calledAt, resolvedAt }: Invalidation<Process>): number =>
+      kind === 'set' ? resolvedAt : calledAt;
     return this.invalidations.some(
       (invalidation) => namedAt(invalidation) > key.startedAt && matches(invalidation, key),
     );
@@ -108,7 +77,7 @@ export class Oracle {
 
   /** Whether somebody forced a computation that was started later and has ended first: what is older is for nobody new. */
   hasNewer({ by, lane, key, startedAt }: Pick<Made, 'by' | 'lane' | 'key' | 'startedAt'>): boolean {
-    return this.made.some((made) => {
+    return this.values.some((made) => {
       return made.by === by && made.lane === lane && made.key === key && made.startedAt > startedAt;
     });
   }
@@ -137,7 +106,7 @@ export class Oracle {
 }
 
 /** What one process says binds itself, and whoever comes to own afterwards what survived. */
-function reaches(invalidation: Invalidation, call: Call, made: Made): boolean {
+function reaches(invalidation: Invalidation<Process>, call: Call, made: Made): boolean {
   if (invalidation.by === call.by) return true;
   return made.by !== call.by && invalidation.resolvedAt < call.by.ownedFrom;
 }

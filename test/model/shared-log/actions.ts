@@ -1,4 +1,4 @@
-import { Dice, type InvalidationKind } from '../harness/model.js';
+import { ActionDice, type InvalidationKind } from '../harness/model.js';
 
 /** One step of a trace. Numbers choose among what is there when the step is taken, counted round. */
 export type Action =
@@ -48,15 +48,7 @@ export interface Scene {
   readonly times: readonly number[];
 }
 
-/** Draws the next step of a scene. */
-export class ActionDice extends Dice {
-  constructor(
-    random: () => number,
-    private readonly scene: Scene,
-  ) {
-    super(random);
-  }
-
+export class SharedDice extends ActionDice<Scene, Action> {
   action(): Action {
     const { scene } = this;
     const instance = this.number(scene.instances);

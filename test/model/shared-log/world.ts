@@ -1,4 +1,3 @@
-import { nextTurn } from '../../../lib/clock/clock.js';
 import type { ComputeContext } from '../../../lib/cache/call-options.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { leftovers, unevenNumbers } from '../../support/audit.js';
@@ -17,9 +16,11 @@ import {
   SOURCE_FAILED,
   tagsOf,
 } from '../harness/model.js';
+import type { Invalidation } from '../harness/oracle.js';
+import { isSlow, type Moves, pass, settle } from '../harness/passing.js';
 import type { Action, NodeFault, Pace, Place, Scene, ServerFault, Weather } from './actions.js';
 import { MAX_STALENESS_MS, SharedDisk, SharedInstance } from './instance.js';
-import { Oracle, type Life, type Call, type Invalidation } from './oracle.js';
+import { Oracle, type Life, type Call } from './oracle.js';
 
 interface Site {
   readonly disk: SharedDisk | undefined;
@@ -35,10 +36,6 @@ interface Running {
   readonly by: SharedInstance;
   end(outcome: 'ok' | 'failed'): void;
 }
-
-/** A message that is under way for longer has met a bad network. */
-const SLOW_MS = 250;
-const STEP_MS = 50;
 
 /** Everything of one run: instances, the server between them, what was asked of them, and the oracle who watches. */
 export class World implements ModelWorld<Action> {
@@ -70,7 +67,7 @@ export class World implements ModelWorld<Action> {
 
   async take(action: Action): Promise<void> {
     this.perform(action);
-    await this.settle();
+    await settle(this.moves);
     if (action.do === 'time') await this.pass(action.ms);
     for (const { app } of this.alive) {
       const [wrong] = unevenNumbers(app);
@@ -89,7 +86,7 @@ export class World implements ModelWorld<Action> {
     }
     for (let round = 0; round < 200 && !this.isCalm && this.violation === undefined; round++) {
       this.running[0]?.end('ok');
-      await this.settle();
+      await settle(this.moves);
       await this.pass(200);
     }
     if (!this.isCalm) this.violation ??= `LIVE ${this.unrest}`;
@@ -124,24 +121,12 @@ export class World implements ModelWorld<Action> {
     return ++this.now;
   }
 
-  /** In small steps, so that what is well connected stays so. */
-  private async pass(ms: number): Promise<void> {
-    for (let left = ms; left > 0; left -= STEP_MS) {
-      await this.clock.advance(`${Math.min(left, STEP_MS)}ms`);
-      await this.settle();
-    }
+  private pass(ms: number): Promise<void> {
+    return pass(this.clock, ms, this.moves);
   }
 
-  /** Whatever is not held up takes its steps. */
-  private async settle(): Promise<void> {
-    for (;;) {
-      await nextTurn();
-      this.watch();
-      const wires = this.places.filter(({ weather }) => weather !== 'slow').flatMap(({ network }) => network.steps);
-      const [step] = wires;
-      if (step !== undefined) step();
-      else if (!this.commitSome()) return;
-    }
+  private get moves(): Moves {
+    return { sites: this.places, watch: () => this.watch(), workAside: () => this.commitSome() };
   }
 
   private commitSome(): boolean {
@@ -160,7 +145,7 @@ export class World implements ModelWorld<Action> {
     for (const { current, network, weather, disk } of this.places) {
       if (current === undefined) continue;
       const isBad = weather === 'hole' || weather === 'down' || this.server.isFull;
-      if (isBad || nowMs - network.waitingSince > SLOW_MS) current.life.spoiltMs = nowMs;
+      if (isBad || isSlow(network, nowMs)) current.life.spoiltMs = nowMs;
       if (disk !== undefined && disk.outbox.size > 0) continue;
       for (const invalidation of this.oracle.invalidations) {
         if (invalidation.by.instance === current.life.instance && invalidation.resolvedAt < Infinity)
@@ -363,7 +348,7 @@ export class World implements ModelWorld<Action> {
   }
 
   /** What could not be told in time is rejected, and holds here all the same. */
-  private ended(by: SharedInstance, invalidation: Invalidation, work: Promise<unknown>): void {
+  private ended(by: SharedInstance, invalidation: Invalidation<Life>, work: Promise<unknown>): void {
     this.wait(by, 1);
     const leave = (): void => {
       this.wait(by, -1);

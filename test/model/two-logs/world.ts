@@ -6,10 +6,12 @@ import { ModelLogDisk } from '../../support/model-log-disk.js';
 import { ModelNetwork } from '../../support/model-network.js';
 import { ModelRedis } from '../../support/model-redis.js';
 import { DECLARED, invalidate, KEYS, laneOf, LATE, type ModelWorld, SOURCE_FAILED, tagsOf } from '../harness/model.js';
+import type { Invalidation } from '../harness/oracle.js';
+import { isSlow, type Moves, pass, settle } from '../harness/passing.js';
 import { HostDisk, HostProcess, Wire } from '../host-log/process.js';
 import { backendOf } from '../shared-log/instance.js';
 import type { Action, Scene, Weather } from './actions.js';
-import { type Call, type Invalidation, type Life, Oracle } from './oracle.js';
+import { type Call, type Life, Oracle } from './oracle.js';
 
 /** The directory of one host, which its processes share. */
 interface Directory {
@@ -36,9 +38,7 @@ type Manager = ReturnType<HostProcess['app']['manager']>;
 type Living = NonNullable<Site['current']>;
 
 const LANE = 'standard';
-/** A message that is under way for longer has met a bad network. */
-const SLOW_MS = 250;
-const STEP_MS = 50;
+const ROUND_MS = 50;
 const SETTINGS = { onDisconnect: 'serve', trustPersistence: false, coalesce: 'process' } as const;
 
 /** Everything of one run: hosts with their processes, the server between them, and the oracle who watches. */
@@ -66,7 +66,7 @@ export class World implements ModelWorld<Action> {
   async take(action: Action): Promise<void> {
     if (this.now === 0) await this.begin();
     await this.perform(action);
-    await this.settle();
+    await settle(this.moves);
     for (const { process } of this.alive) {
       const [wrong] = unevenNumbers(process.app);
       if (wrong !== undefined) this.violation ??= `P8 ${wrong}`;
@@ -182,22 +182,13 @@ export class World implements ModelWorld<Action> {
     for (const site of this.sites) for (let left = 300; left > 0 && this.work(site, 0); left--) await nextTurn();
   }
 
-  private async pass(ms: number): Promise<void> {
-    for (let left = ms; left > 0; left -= STEP_MS) {
-      await this.clock.advance(`${Math.min(left, STEP_MS)}ms`);
-      await this.settle();
-    }
+  private pass(ms: number): Promise<void> {
+    return pass(this.clock, ms, this.moves);
   }
 
-  /** Messages of processes that are well connected arrive. */
-  private async settle(): Promise<void> {
-    for (;;) {
-      await nextTurn();
-      this.watch();
-      const [step] = this.sites.filter(({ weather }) => weather !== 'slow').flatMap(({ network }) => network.steps);
-      if (step === undefined) return;
-      step();
-    }
+  /** Messages of processes that are well connected arrive. All else is a step of the trace. */
+  private get moves(): Moves {
+    return { sites: this.sites, watch: () => this.watch(), workAside: () => false };
   }
 
   /** Who hears badly now, and what has been published. */
@@ -205,7 +196,7 @@ export class World implements ModelWorld<Action> {
     const nowMs = this.clock.monotonic();
     for (const { current, network, weather } of this.sites) {
       if (current === undefined) continue;
-      const isBad = weather === 'deaf' || weather === 'down' || nowMs - network.waitingSince > SLOW_MS;
+      const isBad = weather === 'deaf' || weather === 'down' || isSlow(network, nowMs);
       if (isBad) current.life.spoiltMs = nowMs;
     }
     for (const invalidation of this.oracle.invalidations) {
@@ -305,7 +296,7 @@ export class World implements ModelWorld<Action> {
         end: () => {
           this.running = this.running.filter((other) => other !== running);
           ctx.setTags(LATE[key] ?? []);
-          resolve(this.oracle.make({ key, startedAt, tags: tagsOf(key) }));
+          resolve(this.oracle.make({ lane: LANE, key, startedAt, tags: tagsOf(key) }));
         },
       };
       this.running.push(running);
@@ -315,7 +306,7 @@ export class World implements ModelWorld<Action> {
   private set({ process, life }: Living, key: string): void {
     const calledAt = this.tick();
     const tags = DECLARED[key] ?? [];
-    const value = this.oracle.make({ key, startedAt: calledAt, tags });
+    const value = this.oracle.make({ lane: LANE, key, startedAt: calledAt, tags });
     const invalidation = this.oracle.call({ by: life, kind: 'set', lane: LANE, subject: key, calledAt });
     this.ended(process, invalidation, process.app.manager(LANE).set(key, value, { tags }));
   }
@@ -327,7 +318,7 @@ export class World implements ModelWorld<Action> {
   }
 
   /** What could not be published in time is rejected, and holds in its process all the same. */
-  private ended(by: HostProcess, invalidation: Invalidation, work: Promise<unknown>): void {
+  private ended(by: HostProcess, invalidation: Invalidation<Life>, work: Promise<unknown>): void {
     this.wait(by, 1);
     work.then(
       () => {
@@ -382,7 +373,7 @@ export class World implements ModelWorld<Action> {
         await nextTurn();
         await this.workAll();
       }
-      await this.pass(STEP_MS);
+      await this.pass(ROUND_MS);
     }
   }
 }
