@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { nextTurn } from '../../lib/clock/clock.js';
 import { COMMAND_MS, MAX_STALENESS_MS } from '../model/shared-log/instance.js';
 import { COMPUTE_MS, InstanceBench, STEP_MS } from '../support/instance-bench.js';
@@ -20,10 +20,23 @@ const FAULTS: Readonly<
   },
 };
 
+const benches: InstanceBench[] = [];
+
+function started(onDisconnect?: 'bypass'): Promise<InstanceBench> {
+  const bench = new InstanceBench();
+  benches.push(bench);
+  return bench.start(onDisconnect);
+}
+
+// Also where a fact fails: what has not ended keeps the process alive.
+afterEach(() => {
+  for (const bench of benches.splice(0)) bench.end();
+});
+
 describe('a server that does not answer', () => {
   for (const [what, { begin, end }] of Object.entries(FAULTS)) {
     it(`${what}: every call is answered within its computation and one deadline, and it is told once`, async () => {
-      const bench = await new InstanceBench().start();
+      const bench = await started();
       await bench.ask('before');
       expect(bench.told).toEqual(['l4 on']);
       begin(bench);
@@ -37,31 +50,28 @@ describe('a server that does not answer', () => {
       await bench.pass(8_000);
       expect(bench.told).toEqual(['l4 on', 'l4 off', 'l4 on']);
       expect(await bench.ask('after')).toBeLessThanOrEqual(COMPUTE_MS + 2 * STEP_MS);
-      bench.end();
     });
   }
 
   it('is frozen: it is asked once, and not again before it has answered', async () => {
-    const bench = await new InstanceBench().start();
+    const bench = await started();
     bench.isFrozen = true;
     expect(await bench.ask('first')).toBeGreaterThanOrEqual(COMMAND_MS);
     for (const key of ['second', 'third']) expect(await bench.ask(key)).toBeLessThanOrEqual(COMPUTE_MS + 2 * STEP_MS);
-    bench.end();
   });
 
   it('is full: every call is answered as if there were none', async () => {
-    const bench = await new InstanceBench().start();
+    const bench = await started();
     bench.server.isFull = true;
     for (let n = 0; n < 5; n++) {
       expect(await bench.ask(`during ${n}`)).toBeLessThanOrEqual(COMPUTE_MS + 2 * STEP_MS);
       await bench.pass(150);
     }
     expect(bench.told).toEqual(['l4 on', 'l4 on but refused']);
-    bench.end();
   });
 
   it('answers commands too late: its tier is off until it answers again, and entries are not asked for', async () => {
-    const bench = await new InstanceBench().start();
+    const bench = await started();
     const state = (): string => bench.app.manager().getMetrics().l4.state;
     bench.network.isCommandHeld = true;
     await bench.ask('late');
@@ -75,11 +85,10 @@ describe('a server that does not answer', () => {
     bench.network.isCommandHeld = false;
     await bench.pass(20);
     expect([state(), bench.told]).toEqual(['on', ['l4 on', 'l4 off', 'l4 on']]);
-    bench.end();
   });
 
   it('no longer answers commands, while the other connection stands: it is treated as down', async () => {
-    const bench = await new InstanceBench().start();
+    const bench = await started();
     // only what is sent now is lost, and nothing comes behind it on its connection
     bench.network.isHole = true;
     void bench.app.manager().get('k');
@@ -92,11 +101,10 @@ describe('a server that does not answer', () => {
     await bench.pass(2_000);
     expect(bench.told).toEqual(['l4 on', 'l4 off', 'l4 on']);
     expect(await bench.ask('after')).toBeLessThanOrEqual(COMPUTE_MS + 2 * STEP_MS);
-    bench.end();
   });
 
   it('is asked no more than so much at a time, and takes no more than so much', async () => {
-    const bench = await new InstanceBench().start();
+    const bench = await started();
     const cache = bench.app.manager();
     bench.isFrozen = true;
     const looks = Array.from({ length: 10_000 }, (_, n) => cache.get(`k${n}`));
@@ -118,11 +126,10 @@ describe('a server that does not answer', () => {
     await bench.pass(100);
     expect(await found).toBeUndefined();
     expect(cache.getMetrics().l4).toMatchObject({ state: 'on', misses: misses + 1 });
-    bench.end();
   });
 
   it('what was held before is served for as long as an instance may be cut off, and no longer', async () => {
-    const bench = await new InstanceBench().start();
+    const bench = await started();
     const cache = bench.app.manager();
     await bench.ask('k');
     bench.network.isDown = true;
@@ -132,11 +139,10 @@ describe('a server that does not answer', () => {
     await bench.pass(1_000);
     expect(await cache.get('k')).toBeUndefined();
     expect(cache.getMetrics().bypassed['stale-distributed']).toBe(1);
-    bench.end();
   });
 
   it('where nothing may be served without it, nothing is from the moment it is gone', async () => {
-    const bench = await new InstanceBench().start('bypass');
+    const bench = await started('bypass');
     const cache = bench.app.manager();
     await bench.ask('k');
     expect(await cache.get('k')).toBe('computed');
@@ -149,6 +155,5 @@ describe('a server that does not answer', () => {
     const again = cache.get('k');
     await bench.pass(100);
     expect(await again).toBe('computed');
-    bench.end();
   });
 });

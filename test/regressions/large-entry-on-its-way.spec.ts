@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { COMMAND_MS } from '../model/shared-log/instance.js';
 import { InstanceBench } from '../support/instance-bench.js';
 
@@ -16,8 +16,15 @@ async function store(bench: InstanceBench): Promise<void> {
 }
 
 describe('an entry that takes longer to send than the server may take to answer', () => {
+  let bench: InstanceBench;
+
+  beforeEach(async () => {
+    bench = await new InstanceBench().start();
+  });
+
+  afterEach(() => bench.end());
+
   it('is no fault of the server: L4 stays on, and what waits behind it is neither given up nor lost', async () => {
-    const bench = await new InstanceBench().start();
     const cache = bench.app.manager();
     await store(bench);
     let outcome = 'waits';
@@ -31,16 +38,13 @@ describe('an entry that takes longer to send than the server may take to answer'
     bench.network.isCommandHeld = false;
     await bench.pass(200);
     expect([outcome, bench.told]).toEqual(['resolved', ['l4 on']]);
-    bench.end();
   });
 
   it('does not hide for longer that the server has stopped answering', async () => {
-    const bench = await new InstanceBench().start();
     const cache = bench.app.manager();
     await store(bench);
     const behind = cache.get('asked meanwhile');
     await bench.pass(1_500);
     expect([await behind, bench.told]).toEqual([undefined, ['l4 on', 'l4 off']]);
-    bench.end();
   });
 });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
 import { fromIoredis, fromNodeRedis, type RedisPort } from '../../../../lib/redis/index.js';
@@ -17,9 +17,21 @@ describeWithRedis(
   'a port over a real server',
   () => {
     let server: RedisServer;
+    const open: { close(): Promise<void> }[] = [];
+
+    /** Closed after the fact, also where it fails. */
+    const closing = async <T extends { close(): Promise<void> }>(opening: Promise<T>): Promise<T> => {
+      const opened = await opening;
+      open.push(opened);
+      return opened;
+    };
 
     beforeAll(async () => {
       server = await RedisServer.start();
+    });
+
+    afterEach(async () => {
+      await Promise.all(open.splice(0).map((each) => each.close()));
     });
 
     afterAll(() => server.dispose());
@@ -27,32 +39,29 @@ describeWithRedis(
     for (const [name, adapt] of Object.entries(ADAPTERS)) {
       describe(`made from ${name}`, () => {
         it('carries bytes both ways', async () => {
-          const port = await (await adapt(server.url)).duplicate();
+          const port = await closing((await adapt(server.url)).duplicate());
           const bytes = Uint8Array.from({ length: 256 }, (_, at) => at);
           await port.command(['SET', 'bytes', bytes]);
           expect(await port.command(['GET', 'bytes'])).toEqual(Buffer.from(bytes));
           expect(await port.command(['MGET', 'bytes', 'none'])).toEqual([Buffer.from(bytes), null]);
           expect(await port.command(['STRLEN', 'bytes'])).toBe(256);
-          await port.close();
         });
 
         it("hands the server's error on and stays usable", async () => {
-          const port = await (await adapt(server.url)).duplicate();
+          const port = await closing((await adapt(server.url)).duplicate());
           await expect(port.command(['INCR', 'bytes'])).rejects.toThrow(/integer/);
           expect(await port.command(['GET', 'none'])).toBeNull();
-          await port.close();
         });
 
         it('gives up a command after its deadline', async () => {
-          const port = await (await adapt(server.url)).duplicate();
+          const port = await closing((await adapt(server.url)).duplicate());
           await expect(port.command(['BLPOP', 'nothing', '0'], { timeoutMs: 20 })).rejects.toThrow(/within 20 ms/);
-          await port.close();
         });
 
         it('gives no command the answer of another one, after an answer that is none', async () => {
-          const proxy = await TcpProxy.before(server.port);
+          const proxy = await closing(TcpProxy.before(server.port));
           const template = await adapt(proxy.url);
-          const port = await template.duplicate();
+          const port = await closing(template.duplicate());
           const lost = new Promise<void>((resolve) => port.onStateChange(() => resolve()));
           proxy.weather = 'garbage';
           const first = port.command(['GET', 'none'], { timeoutMs: 1_000 });
@@ -63,13 +72,11 @@ describeWithRedis(
           await expect(port.command(['PING'], { timeoutMs: 1_000 })).rejects.toThrow(/clos|writeable/i);
           for (const { status } of await both) expect(status).toBe('rejected');
           expect(port.connected).toBe(false);
-          await port.close();
-          await proxy.close();
         });
 
         it('reports a lost connection once, and rejects the pending commands', async () => {
           const template = await adapt(server.url);
-          const port = await template.duplicate();
+          const port = await closing(template.duplicate());
           expect(port.connected).toBe(true);
           const changes: boolean[] = [];
           const lost = new Promise<void>((resolve) => {
