@@ -17,6 +17,9 @@ export class EncodedValue {
   /** A copy that could not be frozen. The first caller who needs a copy gets it. */
   private spare: { readonly value: unknown } | undefined;
 
+  /** Bytes before `bytes` that nothing uses yet. */
+  private room = 0;
+
   private constructor(
     private readonly context: EncodingContext,
     /** The encoded value. Undefined when it cannot be stored. */
@@ -36,6 +39,7 @@ export class EncodedValue {
     const result = context.codec.encode(value);
     if (!result.storable) return new EncodedValue(context, undefined, result.reason, original);
     const encoded = new EncodedValue(context, result.bytes, undefined, original);
+    encoded.room = result.room;
     try {
       if (typeof value !== 'object' || value === null) encoded.frozen = { shareable: true, value };
       else if (isolation === 'frozen') encoded.frozen = encoded.freeze();
@@ -73,6 +77,13 @@ export class EncodedValue {
     const encoded = new EncodedValue(context, undefined, undefined, held);
     encoded.frozen = { shareable: true, value: held.value };
     return encoded;
+  }
+
+  /** How many bytes right before `bytes` the caller may write. They are given away once: two records never share them. */
+  takeRoom(): number {
+    const { room } = this;
+    this.room = 0;
+    return room;
   }
 
   /** What a caller gets. A value that cannot be stored is returned as it is. */

@@ -217,17 +217,20 @@ function recordOf(
   const { key, tags, birth, storedAt, expiresAt, staleUntil, computeMs, schemaVersion } = entry;
   const { appVersion } = shared;
   const value = encoded.bytes;
-  const bytes = encodeRecord({
-    key,
-    tags,
-    birth,
-    storedAt,
-    expiresAt,
-    staleUntil,
-    computeMs,
-    appVersion,
-    schemaVersion,
-    value,
-  });
+  const bytes = encodeRecord(
+    {
+      key,
+      tags,
+      birth,
+      storedAt,
+      expiresAt,
+      staleUntil,
+      computeMs,
+      appVersion,
+      schemaVersion,
+      value,
+    },
+    encoded.takeRoom(),
+  );
   return { key, tags, birth, expiresAt: staleUntil, computeMs, bytes, turn };
 }

@@ -136,7 +136,11 @@ export function ifKnown<T>(open: () => T): T | undefined {
   }
 }
 
-export function encodeRecord(fields: RecordFields): Uint8Array {
+/**
+ * `room`: so many bytes right before the value, in its memory, belong to this record. A record whose other fields fit there is
+ * made around the value, which is not copied.
+ */
+export function encodeRecord(fields: RecordFields, room = 0): Uint8Array {
   const { key, tags, appVersion, value } = fields;
   const isWide = !(key.isWellFormed() && appVersion.isWellFormed() && tags.every((tag) => tag.isWellFormed()));
   const encoding = isWide ? 'utf16le' : 'utf8';
@@ -146,7 +150,10 @@ export function encodeRecord(fields: RecordFields): Uint8Array {
   for (const tag of tags) tagsLength += 2 + Buffer.byteLength(tag, encoding);
   const valueAt = AT_TEXTS + appVersionLength + keyLength + tagsLength;
 
-  const record = Buffer.allocUnsafe(valueAt + value.byteLength);
+  const isInPlace = room >= valueAt;
+  const record = isInPlace
+    ? Buffer.from(value.buffer, value.byteOffset - valueAt, valueAt + value.byteLength)
+    : Buffer.allocUnsafe(valueAt + value.byteLength);
   record.writeUInt16LE(MAGIC, 0);
   record[AT_FORMAT] = FORMAT;
   record[AT_FLAGS] = isWide ? WIDE_TEXT : 0;
@@ -169,7 +176,7 @@ export function encodeRecord(fields: RecordFields): Uint8Array {
     record.writeUInt16LE(length, at);
     at += 2 + length;
   }
-  record.set(value, valueAt);
+  if (!isInPlace) record.set(value, valueAt);
   writeChecksum(record);
   return record;
 }

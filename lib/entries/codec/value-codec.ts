@@ -18,7 +18,12 @@ const TABLE = 0x02;
 
 /** Encoded bytes (perhaps a view of a larger buffer), or the reason why the value cannot be stored. */
 type Encoded =
-  | { readonly storable: true; readonly bytes: Uint8Array }
+  | {
+      readonly storable: true;
+      readonly bytes: Uint8Array;
+      /** So many bytes of the same memory, right before `bytes`, are for whatever goes before the value. Nothing else uses them. */
+      readonly room: number;
+    }
   | {
       readonly storable: false;
       /** Names the place in the value and what is there: `value.items[3].stream is a function`. */
@@ -57,9 +62,9 @@ export class ValueCodec {
   /** Never throws. */
   encode(value: unknown): Encoded {
     try {
-      if (isPlain(value)) return { storable: true, bytes: this.messages.pack(value, PLAIN) };
+      if (isPlain(value)) return withRoom(this.messages.pack(value, PLAIN));
       const { root, rows } = serializeToTable(value, this.byPrototype);
-      return { storable: true, bytes: this.messages.pack([root, rows], TABLE) };
+      return withRoom(this.messages.pack([root, rows], TABLE));
     } catch (error) {
       return { storable: false, reason: reasonOf(error) };
     }
@@ -226,8 +231,15 @@ const MESSAGES_BYTES = 64 * 1024;
 const LARGEST_KEPT_BYTES = 16 * 1024 * 1024;
 /** What msgpackr wants to have free for a text, at most, for each of its bytes. One more is to spare. */
 const ROOM_PER_BYTE = 4;
+/** Before a message that is longer than `MESSAGES_BYTES`: the head of its record goes there, so that the message is not copied again. */
+const HEAD_BYTES = 1_024;
 /** The size of the first buffer of msgpackr. */
 const FIRST_MESSAGES_BYTES = 8 * 1024;
+
+/** A longer message never stays in the buffer of msgpackr. */
+const roomBefore = ({ byteLength }: Uint8Array): number => (byteLength > MESSAGES_BYTES ? HEAD_BYTES : 0);
+
+const withRoom = (bytes: Uint8Array): Encoded => ({ storable: true, bytes, room: roomBefore(bytes) });
 
 /**
  * MessagePack for plain trees of objects, arrays, primitives and byte strings.
@@ -272,7 +284,8 @@ class MessagePack {
    * would keep all of that in memory. So messages are copied out of such a buffer.
    */
   private movedOut(bytes: Uint8Array): Uint8Array {
-    const message = Buffer.allocUnsafe(bytes.byteLength);
+    const before = roomBefore(bytes);
+    const message = Buffer.allocUnsafe(before + bytes.byteLength).subarray(before);
     message.set(bytes);
     const room = ROOM_PER_BYTE * bytes.byteLength;
     if (bytes.byteLength <= MESSAGES_BYTES || room > LARGEST_KEPT_BYTES) this.large = undefined;

@@ -31,6 +31,23 @@ describe('an encoded record', () => {
     expect(decodeRecord(larger.subarray(7, 7 + bytes.length))).toMatchObject(fields);
   });
 
+  it('is the same around its value as with a copy of it, and writes nothing before its room', () => {
+    const fields = recordFields();
+    const copied = encodeRecord(fields);
+    const head = copied.length - fields.value.length;
+    for (const room of [head - 1, head, head + 100]) {
+      const memory = Buffer.alloc(200 + room + fields.value.length, 0xaa);
+      const value = memory.subarray(200 + room);
+      value.set(fields.value);
+      const bytes = encodeRecord({ ...fields, value }, room);
+      expect(Buffer.compare(bytes, copied)).toBe(0);
+      expect(bytes.buffer === memory.buffer).toBe(room >= head);
+      const untouched = memory.subarray(0, room >= head ? 200 + room - head : 200 + room);
+      expect(untouched.every((byte) => byte === 0xaa)).toBe(true);
+      expect(value.equals(fields.value)).toBe(true);
+    }
+  });
+
   it('keeps an infinite expiry', () => {
     const fields = recordFields({ expiresAt: Infinity, staleUntil: Infinity });
     expect(decodeRecord(encodeRecord(fields))).toMatchObject(fields);
