@@ -38,12 +38,17 @@ describe('serving', () => {
     expect(tier.usage('standard')).toEqual({ entries: 1, sizeBytes: record.bytes.length });
   });
 
-  it('has nothing any more once a record has ended', async () => {
+  it.each([
+    ['is read at once', 10],
+    ['takes time to expand', 300 * 1024],
+  ])('has nothing any more once a record that %s has ended', async (_how, bytes) => {
     const bench = await setUp();
-    await bench.tier.write('standard', recordOf('k', { expiresAt: bench.clock.now() + 1_000 }));
-    expect(await outcome(bench, 'k')).toBe('hit');
+    const value = Buffer.alloc(bytes, 'docs ');
+    await bench.tier.write('docs', recordOf('k', { value, expiresAt: bench.clock.now() + 1_000 }));
+    expect(bench.tier.read('docs', 'k') instanceof Promise).toBe(bytes > 10);
+    expect(await outcome(bench, 'k', 'docs')).toBe('hit');
     await bench.clock.advance('1s');
-    expect(await outcome(bench, 'k')).toBe('miss');
+    expect(await outcome(bench, 'k', 'docs')).toBe('miss');
   });
 
   it('is off in a lane whose policy turns it off', async () => {
