@@ -1,7 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
+import { LaneEviction } from '../../../lib/eviction/lane-eviction.js';
 import { EMPTY_LOG } from '../../../lib/invalidation/journal.js';
 import { StorageFault } from '../../../lib/storage/environment.js';
 import { PersistentTier } from '../../../lib/tiers/persistent-tier.js';
+import { DiskTier } from '../../../lib/tiers/stored-tier.js';
 import { MemorySource } from '../../support/memory-environment.js';
 import { recordOf, tierSetting, type TierSetting } from '../../support/stored-tiers.js';
 
@@ -161,6 +163,42 @@ describe('not being the owner', () => {
       expect(source.discarded).toBe(1);
     },
   );
+
+  it.each([
+    ['less than that', true, 'hit', 0],
+    ['more than that', false, 'miss', 1],
+  ])(
+    'asks what is known of the directory: a folder that has missed %s (%s) is a %s',
+    async (_missed, isKnown, found, discarded) => {
+      const { tier: owner, source } = await setUp();
+      await owner.append([{ row: 'place', generation: 'ab', position: 8, checksum: 1 }]);
+      await owner.write('standard', recordOf('k'));
+      await owner.close();
+      const tier = PersistentTier.unattached(tierSetting().options);
+      const asked: (number | undefined)[] = [];
+      const knows = (place: { readonly position: number } | undefined): boolean => {
+        asked.push(place?.position);
+        return isKnown;
+      };
+      tier.follows({ knows, place: { generation: 'ab', position: 99, checksum: 2 } });
+      await tier.attach(source);
+      expect(await outcome(tier)).toBe(found);
+      expect(source.discarded).toBe(discarded);
+      expect(asked).toEqual([8]);
+    },
+  );
+
+  it('rules the evictions of an adaptive lane, also beside L2', async () => {
+    const { options } = tierSetting();
+    const eviction = new LaneEviction({ now: () => 0, mode: 'rule', compresses: false });
+    const lanes = new Map(
+      [...options.lanes].map(([lane, { policy }]) => [lane, { policy, strategy: undefined, eviction }] as const),
+    );
+    const l3 = await PersistentTier.open(new MemorySource(), { ...options, lanes });
+    const l2 = await DiskTier.open(new MemorySource(), { ...options, lanes });
+    expect(['l2', 'l3'].map((each) => eviction.keeperOf(each).order)).toEqual(['lru', 'named']);
+    await Promise.all([l2.close(), l3.close()]);
+  });
 });
 
 describe('being opened', () => {
