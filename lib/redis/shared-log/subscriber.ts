@@ -177,25 +177,10 @@ export class LogSubscriber {
 
   /** Reads once, together with a handshake if the last one is too old. Resolves to the number of records. */
   private async poll(connection: Connection, idleMs: number): Promise<number> {
-    const { cursors, keys, clock, log, leases, applied } = this.options;
+    const { cursors, log, leases, applied } = this.options;
     const before = cursors.current;
-    if (before === undefined) throw new Error('the log has not been met');
-    const beganAt = clock.monotonic();
-    const dueAt = Math.min(this.shownAt + HANDSHAKE_MS.unlessShown, this.handshakeAt + HANDSHAKE_MS.always);
-    const untilDueMs = Math.ceil(dueAt - beganAt);
-    const isDue = untilDueMs <= 1;
-    if (isDue) this.shownAt = this.handshakeAt = beganAt;
-    const blockMs = isDue ? idleMs : Math.min(idleMs, untilDueMs);
-    const wait = { blockMs, timeoutMs: HEARD_WITHIN_MS };
-    const heading = { sequence: before.sequence, storedAt: this.storedAt };
-    const [handshake, { records, released, storedAt }] = await Promise.all([
-      isDue ? this.handshake(connection, before) : undefined,
-      followStreams(connection.follower, keys, heading, wait),
-    ]).catch((error: unknown) => {
-      connection.fail(error instanceof Error ? error : new Error(String(error)));
-      throw error;
-    });
-    this.storedAt = storedAt;
+    if (before === undefined) throw new Error('there was no handshake yet');
+    const { beganAt, blockMs, handshake, records, released } = await this.read(connection, before, idleMs);
     leases?.ended(released);
     if (handshake !== undefined && handshake.cursor.generation !== before.generation) {
       await this.beginGeneration(connection, handshake);
@@ -222,6 +207,27 @@ export class LogSubscriber {
     if (records.length > 0) this.storeCursor();
     this.reportCaughtUp(connection);
     return records.length;
+  }
+
+  /** Waits for records up to `idleMs`, or until a handshake is due. A due handshake is made at the same time. */
+  private async read(connection: Connection, from: LogCursor, idleMs: number): Promise<PolledRecords> {
+    const { clock, keys } = this.options;
+    const beganAt = clock.monotonic();
+    const dueAt = Math.min(this.shownAt + HANDSHAKE_MS.unlessShown, this.handshakeAt + HANDSHAKE_MS.always);
+    const untilDueMs = Math.ceil(dueAt - beganAt);
+    const isDue = untilDueMs <= 1;
+    if (isDue) this.shownAt = this.handshakeAt = beganAt;
+    const blockMs = isDue ? idleMs : Math.min(idleMs, untilDueMs);
+    const heading = { sequence: from.sequence, storedAt: this.storedAt };
+    const [handshake, { records, released, storedAt }] = await Promise.all([
+      isDue ? this.handshake(connection, from) : undefined,
+      followStreams(connection.follower, keys, heading, { blockMs, timeoutMs: HEARD_WITHIN_MS }),
+    ]).catch((error: unknown) => {
+      connection.fail(error instanceof Error ? error : new Error(String(error)));
+      throw error;
+    });
+    this.storedAt = storedAt;
+    return { beganAt, blockMs, handshake, records, released };
   }
 
   /** Resolves when it is stored how far the log was followed. */
@@ -353,6 +359,16 @@ interface ReceivedRecords {
   readonly released: readonly string[];
   /** Where to continue reading them. */
   readonly storedAt: string | undefined;
+}
+
+/** What one poll of the server brought. */
+interface PolledRecords extends Omit<ReceivedRecords, 'storedAt'> {
+  /** Monotonic ms. */
+  readonly beganAt: number;
+  /** How long the server waited for records at most. */
+  readonly blockMs: number;
+  /** Undefined if none was due. */
+  readonly handshake: NumberedHandshake | undefined;
 }
 
 /** Where to continue reading. */
