@@ -2,7 +2,7 @@ import { afterThisStep, type Clock, type LifeClock, randomId, systemClock } from
 import { isLaneCacheError } from '../errors/lane-cache.error.js';
 import { LogFiles, type LogPlace } from '../storage/host-log/log-files.js';
 import type { LogFolder, LogSegment } from '../storage/host-log/log-segment.js';
-import { bodyOf, collect, groupsOf, type Heard } from './host-record-codec.js';
+import { bodyOf, collect, groupsOf, type HostRecord } from './host-record-codec.js';
 import type { LogJournal } from './journal.js';
 import { names, RecentRecords, WaitingOffers } from './recent-records.js';
 import type { HostLogPort, LogFollower, ServerPublishing, SharedRecord, Standing, Subject } from './shared-log.js';
@@ -74,7 +74,7 @@ export class HostLog implements HostLogPort {
   private numbers = 0;
   private readonly own = new Map<number, OwnRecords>();
   /** Read and not yet applied: a listener may make a call while records are applied. */
-  private heard: Heard[] = [];
+  private received: HostRecord[] = [];
   private publishing: Promise<void> | undefined;
   /** Followed from one end only: what is appended to the files of another opening would not come round. */
   private opening: Promise<void> | undefined;
@@ -141,7 +141,7 @@ export class HostLog implements HostLogPort {
     if (current.state !== 'on') return;
     this.applied.restart(storedPlace ?? current.files.place);
     if (storedPlace === undefined || follower === undefined) return;
-    const missed: Heard[] = [];
+    const missed: HostRecord[] = [];
     current.files.replay(storedPlace, (body, place) => collect(missed, body, place));
     for (const { records, time, place } of missed) {
       this.options.life.notBefore(time);
@@ -305,19 +305,19 @@ export class HostLog implements HostLogPort {
     let followed: 'end' | 'lost';
     try {
       // As a rule. It is asked in every turn of the event loop.
-      if (this.heard.length === 0 && files.segment.isQuiet) return;
+      if (this.received.length === 0 && files.segment.isQuiet) return;
       followed = files.follow(
-        (body, place) => collect(this.heard, body, place),
+        (body, place) => collect(this.received, body, place),
         (segment) => this.left(segment),
       );
     } catch {
       followed = 'lost';
     }
-    for (let next = this.heard.shift(); next !== undefined; next = this.heard.shift()) this.apply(next);
+    for (let next = this.received.shift(); next !== undefined; next = this.received.shift()) this.apply(next);
     if (followed === 'lost') void this.lose();
   }
 
-  private apply({ author, number, time, records, place }: Heard): void {
+  private apply({ author, number, time, records, place }: HostRecord): void {
     for (const record of records) this.recent.add(place, record);
     if (author !== this.author) {
       for (const record of records) this.waitingOffers.named(record);
@@ -339,12 +339,12 @@ export class HostLog implements HostLogPort {
     segment.syncNow();
     for (const own of this.own.values()) {
       if (own.segment !== segment) continue;
-      if (own.isEchoed || this.heard.some((heard) => this.isOwn(heard, own))) own.isSynced = true;
+      if (own.isEchoed || this.received.some((heard) => this.isOwn(heard, own))) own.isSynced = true;
       else own.segment = undefined;
     }
   }
 
-  private isOwn({ author, number }: Heard, own: OwnRecords): boolean {
+  private isOwn({ author, number }: HostRecord, own: OwnRecords): boolean {
     return author === this.author && this.own.get(number) === own;
   }
 
@@ -357,7 +357,7 @@ export class HostLog implements HostLogPort {
       own.isEchoed = false;
       own.isSynced = false;
     }
-    this.heard = [];
+    this.received = [];
     this.waitingOffers.giveUp();
     const dropped = follower?.drop().catch(() => undefined);
     this.options.changed('lost');

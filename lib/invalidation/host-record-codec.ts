@@ -3,7 +3,7 @@ import type { LogPlace } from '../storage/host-log/log-files.js';
 import type { ServerCopy, SharedRecord } from './shared-log.js';
 
 /** A record of the file as it was read. */
-export interface Heard {
+export interface HostRecord {
   readonly author: string;
   readonly number: number;
   /** The author's life time. */
@@ -79,19 +79,19 @@ function unpackCopies(packed: readonly unknown[], author: string, number: number
 }
 
 /** A body that cannot be read may have named anything. */
-const EVERYTHING: Omit<Heard, 'place'> = Object.freeze({
+const EVERYTHING: Omit<HostRecord, 'place'> = Object.freeze({
   author: '',
   number: 0,
   time: 0,
   records: [{ kind: 'all', lane: null, subject: '*' } as const],
 });
 
-export function collect(into: Heard[], body: string, place: LogPlace): void {
+export function collect(into: HostRecord[], body: string, place: LogPlace): void {
   const { author, number, time, records } = parse(body) ?? EVERYTHING;
   into.push({ author, number, time, records, place });
 }
 
-function parse(body: string): Omit<Heard, 'place'> | undefined {
+function parse(body: string): Omit<HostRecord, 'place'> | undefined {
   try {
     const [author, number, time, kind, lane, named, ...packed]: readonly unknown[] = JSON.parse(body);
     const known = INVALIDATION_KINDS.find((one) => one === kind);
