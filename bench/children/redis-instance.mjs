@@ -1,4 +1,4 @@
-// Instances of an app that share a log, in one process. `redis-instance.mjs <url> <prefix> <count>`; then it is told what to do.
+// Instances of an app that share a log, in one process. `redis-instance.mjs <url> <prefix> <count>`; then it reads commands.
 import { CacheManager } from '../library.mjs';
 
 const [url, prefix, count] = process.argv.slice(2);

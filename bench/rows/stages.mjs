@@ -97,7 +97,7 @@ async function split(title, count, run) {
   return row(`${title}: processor time, and the main thread's by stage (shares of samples)`, 'us', measured, []);
 }
 
-/** Microseconds of processor time. Where nobody tells that of a thread, all counts as that of the main thread. */
+/** Microseconds of processor time. Where the system does not measure that of a thread, all counts as that of the main thread. */
 function cpu() {
   const { user, system } = process.cpuUsage();
   const all = user + system;

@@ -4,7 +4,7 @@ export type WorkerMessage =
   | { readonly type: StepEvent; readonly step: number }
   | { readonly type: 'result'; readonly result: Result };
 
-/** What the cache tells of a step. `adopted`: another process ran it meanwhile. */
+/** The events of a step. `adopted`: another process ran it meanwhile. */
 export type StepEvent = 'started' | 'saved' | 'restored' | 'adopted' | 'failed';
 
 export interface Result {

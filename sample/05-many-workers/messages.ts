@@ -1,4 +1,4 @@
-/** What the primary tells a worker. */
+/** What the primary sends to a worker. */
 export type Order = 'report' | 'flush' | 'stop';
 
 /** What a worker says about itself. */

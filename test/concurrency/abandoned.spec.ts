@@ -151,7 +151,7 @@ describe('computations that are given up at their hardTimeout', () => {
 });
 
 describe('the text of a ComputeTimeoutError', () => {
-  it('tells that a computation took too long, or was not started because others still run', async () => {
+  it('emits that a computation took too long, or was not started because others still run', async () => {
     const app = new LaneApp();
     const cache = app.manager();
     const never = new Deferred<string>();

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { type Child, Workshop } from '../support/child-process.js';
 import { describeWithRedis, RedisServer } from '../support/redis-server.js';
 
-/** Says when it is ready; told to go, asks for one key many times at once, and says what it computed and what it got. */
+/** Prints when it is ready. On `go` it asks for one key many times at once, and prints what it computed and what it got. */
 const INSTANCE = `
 import { createInterface } from 'node:readline';
 import { CacheManager } from './lib/app/cache-app.js';

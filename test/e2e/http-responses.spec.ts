@@ -305,7 +305,7 @@ class DocsController {
   }
 }
 
-/** These guards let everybody in: whom an answer is for is told by `request.user` alone. */
+/** These guards let everybody in: only `request.user` says whom an answer is for. */
 const NEUTRAL = { neutralGuards: [Arrivals, SignIn] };
 const MEMORY = { directory: false, checkpoints: false } as const;
 

@@ -141,7 +141,7 @@ describeWithProgram(jest, BROWSERS, 'in a browser', (program) => {
       await tab.visit('/login/ann');
       await tab.visit('/home');
       await tab.visit('/login/bob');
-      // Nothing is asked of the server: no header but no-store could tell the browser to.
+      // Nothing is asked of the server: only the header no-store could make the browser ask.
       expect(['ann 1', 'bob 2']).toContain(await tab.back());
       expect(await tab.reload()).toBe('bob 2');
     });

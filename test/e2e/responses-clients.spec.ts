@@ -141,7 +141,7 @@ class CatsV2 {
   }
 }
 
-describe.each(PLATFORMS)('what clients are told, on %s:', (platform) => {
+describe.each(PLATFORMS)('what clients receive, on %s:', (platform) => {
   let app: HttpApp;
   const open = async (prepare: Prepare = () => {}, controllers: readonly Type<object>[] = [Routes]): Promise<void> => {
     app = await HttpApp.open(platform, { controllers, prepare });

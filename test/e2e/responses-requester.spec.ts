@@ -30,7 +30,7 @@ const answerTo = ({ headers, user }: Incoming): object => ({
   for: headers['x-api-key'] ?? headers['authorization'] ?? user ?? 'anybody',
 });
 
-/** Lets in who has an API key, and tells nobody who that is. */
+/** Lets in who has an API key, and does not say who that is. */
 @Injectable()
 class KeyGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
@@ -255,7 +255,7 @@ describe.each(PLATFORMS)('who asks, on %s:', (platform) => {
     expect(app.warnings).toContainEqual(expect.stringContaining('varyBy of @CacheResponse on Routes.slow failed'));
   });
 
-  it('names are told apart by their types and their lists', async () => {
+  it('names are distinguished by their types and their lists', async () => {
     const names = [
       ['a', 'b'],
       ['a,b'],

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jes
 import { Workshop, type Child } from '../support/child-process.js';
 import { StorageBench } from '../support/storage.js';
 
-/** An app that does what it is told, line by line, and answers with a line of JSON. */
+/** An app that carries out commands, line by line, and answers with a line of JSON. */
 const APP = `
 import { createInterface } from 'node:readline';
 import { CacheManager } from './lib/app/cache-app.js';

@@ -80,7 +80,7 @@ class Dogs extends Animals {
   readonly kind = 'dog';
 }
 
-it('the functions of decorators are called with the instance, so that subclasses are told apart', async () => {
+it('the functions of decorators are called with the instance, so that subclasses are distinguished', async () => {
   const app = await Test.createTestingModule({
     imports: [LaneCacheTestingModule.forRoot()],
     providers: [Cats, Dogs],

@@ -65,9 +65,9 @@ import { IpcServer } from './lib/ipc/server.js';
 import { socketLiveness } from './lib/ipc/socket.js';
 const [directory] = process.argv.slice(2);
 if (cluster.isPrimary) {
-  const told = [];
-  for (let n = 0; n < 2; n++) told.push((await once(cluster.fork(), 'message'))[0]);
-  console.log(JSON.stringify(told));
+  const answers = [];
+  for (let n = 0; n < 2; n++) answers.push((await once(cluster.fork(), 'message'))[0]);
+  console.log(JSON.stringify(answers));
   process.exit(0);
 } else {
   const outcome = (listening) => listening.then(() => 'listens', (error) => error.code);

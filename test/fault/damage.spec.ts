@@ -126,9 +126,9 @@ describe('a data file that is damaged', () => {
       for (const count of ['calls', 'wrong', 'lost', 'crashes'] as const) sum[count] += used[count];
       const names = await readdir(directory);
       const aside = folders.map((folder) => names.filter((name) => name.startsWith(`${folder}.bad-`)).length);
-      const told = used.events.filter((event) => event.includes('damaged'));
-      const seen = { what, aside, told: told.length, ...used };
-      expect(seen).toEqual({ ...seen, aside: [1, 1], told: 2, wrong: 0, crashes: 0 });
+      const reports = used.events.filter((event) => event.includes('damaged'));
+      const seen = { what, aside, reports: reports.length, ...used };
+      expect(seen).toEqual({ ...seen, aside: [1, 1], reports: 2, wrong: 0, crashes: 0 });
       await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     });
     tell({ fault: 'F6 truncated, zeroed, foreign, random data.mdb', rounds, ...sum });

@@ -11,7 +11,7 @@ const PAGE = 4096;
 const stateOf = (id: number, version: number): Buffer =>
   Buffer.alloc(id % 10 === 0 ? 30_000 : 500 + id * 37, `${id} ${version};`);
 
-/** Restores every id, each with and without `fallback`, and tells what came of it. */
+/** Restores every id, each with and without `fallback`, and prints what came of it. */
 const READER = `
 import { CheckpointService } from './lib/checkpoints/checkpoint-service.js';
 import { LocalCheckpointStore } from './lib/checkpoints/local/local-checkpoint-store.js';
@@ -22,7 +22,7 @@ import { openEnvironment } from './lib/storage/lmdb/open-environment.js';
 const stateOf = ${stateOf.toString()};
 const [directory] = process.argv.slice(2);
 const faults = new ReadFaults();
-const report = { fault: (...told) => faults.note(...told), quarantined: () => console.log('quarantined') };
+const report = { fault: (...fault) => faults.note(...fault), quarantined: () => console.log('quarantined') };
 const environment = await openEnvironment({ directory, durability: 'durable', clock: systemClock, minFreeBytes: 0, report, onMarkerLeft: 'probe' });
 const events = { wants: () => false, emit() {} };
 const store = new LocalCheckpointStore(environment, { clock: systemClock, events, faults });
@@ -124,17 +124,17 @@ describe('checkpoints in a data file that was damaged', () => {
         const path = await filled();
         await damage(join(path, 'data.mdb'), how, numbers(seed * 7_919));
         // LMDB may end the process over pages that lie; what it said before must be right all the same
-        const { lines: told, status } = await (await workshop.run(READER, [path])).end();
+        const { lines: printed, status } = await (await workshop.run(READER, [path])).end();
         // a file that would end the process is set aside as a whole, and says so
-        if (told[0] === 'quarantined') {
-          expect(new Set(told.slice(1))).toEqual(new Set(['newest: nothing; fallback: nothing']));
+        if (printed[0] === 'quarantined') {
+          expect(new Set(printed.slice(1))).toEqual(new Set(['newest: nothing; fallback: nothing']));
           return 1;
         }
         const allowed =
           /^newest: ((version 3|CHECKPOINTS_UNAVAILABLE); fallback: (version [123]|CHECKPOINTS_UNAVAILABLE)|CHECKPOINT_DAMAGED; fallback: (version [12]|nothing|CHECKPOINTS_UNAVAILABLE))$/;
-        expect(told.filter((line) => !allowed.test(line))).toEqual([]);
-        expect(told.length === IDS || typeof status === 'string').toBe(true);
-        return told.filter((line) => line.includes('CHECKPOINT')).length;
+        expect(printed.filter((line) => !allowed.test(line))).toEqual([]);
+        expect(printed.length === IDS || typeof status === 'string').toBe(true);
+        return printed.filter((line) => line.includes('CHECKPOINT')).length;
       };
       const errors = await Promise.all([1, 2, 3, 4].map(errorsOf));
       expect(errors.reduce((sum, one) => sum + one, 0)).toBeGreaterThanOrEqual(how.fewestErrors);

@@ -8,7 +8,7 @@ import { StorageBench } from '../support/storage.js';
 const PAGE = 4096;
 const ROWS = 300;
 
-/** Opens, reads everything, writes, and tells what it saw. */
+/** Opens, reads everything, writes, and prints what it saw. */
 const READER = `
 import { systemClock } from './lib/clock/clock.js';
 import { openEnvironment } from './lib/storage/lmdb/open-environment.js';

@@ -113,8 +113,8 @@ describe('a disk', () => {
           },
         });
         for (const tier of ['l2', 'l3', 'checkpoints']) {
-          const told = events.filter((event) => event.startsWith(tier));
-          expect({ tier, told, isBounded: told.length <= 8 }).toMatchObject({ isBounded: true });
+          const reports = events.filter((event) => event.startsWith(tier));
+          expect({ tier, reports, isBounded: reports.length <= 8 }).toMatchObject({ isBounded: true });
         }
       } finally {
         volume.unmount();

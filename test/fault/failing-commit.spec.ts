@@ -6,7 +6,7 @@ import { StorageBench } from '../support/storage.js';
 
 const PAGE = 4096;
 
-/** Commits from many turns, into a table that cannot be written and one that can, and tells what became of it. */
+/** Commits from many turns, into a table that cannot be written and one that can, and prints what became of it. */
 const WRITER = `
 import { systemClock } from './lib/clock/clock.js';
 import { openEnvironment } from './lib/storage/lmdb/open-environment.js';

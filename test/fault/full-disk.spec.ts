@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Workshop } from '../support/child-process.js';
 
-/** Fills the volume through the environment, then from outside, frees it again, and tells what every step did. */
+/** Fills the volume through the environment, then from outside, frees it again, and prints what every step did. */
 const WRITER = `
 import { rmSync, writeFileSync } from 'node:fs';
 import { systemClock } from './lib/clock/clock.js';

@@ -3,7 +3,7 @@ import { type Child, Workshop } from '../support/child-process.js';
 import { StorageBench } from '../support/storage.js';
 
 /**
- * A process of the directory. Told `keys ms`, it asks for all keys at once, told `many keys ms` by one call, and writes a line
+ * A process of the directory. On the line `keys ms` it asks for all keys at once, on `many keys ms` by one call. It writes a line
  * for each computation that begins, for each value that is not stored, and at last what it got.
  */
 const WORKER = `

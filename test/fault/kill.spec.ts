@@ -37,9 +37,9 @@ describe('an app that is killed', () => {
         if ((await app.end('SIGKILL')) !== 'SIGKILL') sum.crashes++;
         if (app.child.errors !== '') sum.wrong++;
       }
-      const { hits, ...told } = sum;
-      tell({ fault: 'F1 killed at random, all tiers under load', rounds: ROUNDS, ...told });
-      expect(told).toMatchObject({ wrong: 0, lost: 0, crashes: 0 });
+      const { hits, ...counts } = sum;
+      tell({ fault: 'F1 killed at random, all tiers under load', rounds: ROUNDS, ...counts });
+      expect(counts).toMatchObject({ wrong: 0, lost: 0, crashes: 0 });
       expect(hits).toBeGreaterThan(0);
     },
     60_000 + ROUNDS * 20_000,

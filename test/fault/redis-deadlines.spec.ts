@@ -35,20 +35,20 @@ afterEach(() => {
 
 describe('a server that does not answer', () => {
   for (const [what, { begin, end }] of Object.entries(FAULTS)) {
-    it(`${what}: every call is answered within its computation and one deadline, and it is told once`, async () => {
+    it(`${what}: every call is answered within its computation and one deadline, and the state is reported once`, async () => {
       const bench = await started();
       await bench.ask('before');
-      expect(bench.told).toEqual(['l4 on']);
+      expect(bench.reported).toEqual(['l4 on']);
       begin(bench);
       for (let n = 0; n < 12; n++) {
         // a look-up that is not answered is the last for a while; a turn is not asked for behind it
         expect(await bench.ask(`during ${n}`)).toBeLessThanOrEqual(COMPUTE_MS + COMMAND_MS + 2 * STEP_MS);
         await bench.pass(150);
       }
-      expect(bench.told).toEqual(['l4 on', 'l4 off']);
+      expect(bench.reported).toEqual(['l4 on', 'l4 off']);
       end(bench);
       await bench.pass(8_000);
-      expect(bench.told).toEqual(['l4 on', 'l4 off', 'l4 on']);
+      expect(bench.reported).toEqual(['l4 on', 'l4 off', 'l4 on']);
       expect(await bench.ask('after')).toBeLessThanOrEqual(COMPUTE_MS + 2 * STEP_MS);
     });
   }
@@ -67,7 +67,7 @@ describe('a server that does not answer', () => {
       expect(await bench.ask(`during ${n}`)).toBeLessThanOrEqual(COMPUTE_MS + 2 * STEP_MS);
       await bench.pass(150);
     }
-    expect(bench.told).toEqual(['l4 on', 'l4 on but refused']);
+    expect(bench.reported).toEqual(['l4 on', 'l4 on but refused']);
   });
 
   it('answers commands too late: its tier is off until it answers again, and entries are not asked for', async () => {
@@ -78,13 +78,13 @@ describe('a server that does not answer', () => {
     expect(await bench.ask('not asked for')).toBeLessThanOrEqual(COMPUTE_MS + 2 * STEP_MS);
     // Whether the answer is only large is known when the other connection has answered.
     await bench.pass(320);
-    expect([state(), bench.told]).toEqual(['off', ['l4 on', 'l4 off']]);
+    expect([state(), bench.reported]).toEqual(['off', ['l4 on', 'l4 off']]);
     // Heartbeats over the other connection say nothing about commands.
     await bench.pass(350);
     expect(state()).toBe('off');
     bench.network.isCommandHeld = false;
     await bench.pass(20);
-    expect([state(), bench.told]).toEqual(['on', ['l4 on', 'l4 off', 'l4 on']]);
+    expect([state(), bench.reported]).toEqual(['on', ['l4 on', 'l4 off', 'l4 on']]);
   });
 
   it('no longer answers commands, while the other connection stands: it is treated as down', async () => {
@@ -99,7 +99,7 @@ describe('a server that does not answer', () => {
       await bench.pass(150);
     }
     await bench.pass(2_000);
-    expect(bench.told).toEqual(['l4 on', 'l4 off', 'l4 on']);
+    expect(bench.reported).toEqual(['l4 on', 'l4 off', 'l4 on']);
     expect(await bench.ask('after')).toBeLessThanOrEqual(COMPUTE_MS + 2 * STEP_MS);
   });
 
@@ -120,7 +120,7 @@ describe('a server that does not answer', () => {
     await Promise.all(looks);
     bench.isFrozen = false;
     await bench.pass(8_000);
-    // whoever waited has been let go of: there is room again
+    // nothing waits any more: there is room again
     const { misses } = cache.getMetrics().l4;
     const found = cache.get('k1');
     await bench.pass(100);
@@ -151,7 +151,7 @@ describe('a server that does not answer', () => {
     expect(await cache.get('k')).toBeUndefined();
     await bench.pass(2_000);
     // nobody has said anything about it
-    expect(bench.told).toEqual(['l4 on', 'l4 off', 'l4 on']);
+    expect(bench.reported).toEqual(['l4 on', 'l4 off', 'l4 on']);
     const again = cache.get('k');
     await bench.pass(100);
     expect(await again).toBe('computed');

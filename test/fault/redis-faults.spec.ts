@@ -66,11 +66,11 @@ describeWithRedis(
     };
 
     for (const [what, { begin, end }] of Object.entries(FAILURES)) {
-      it(`${what}: the app goes on, is told once, and comes back by itself`, async () => {
+      it(`${what}: the app goes on, reports it once, and uses the server again by itself`, async () => {
         const cache = await open();
         await computes(cache);
-        const told: string[] = [];
-        cache.events.on('tier', ({ tier, state }) => told.push(`${tier} ${state}`));
+        const reported: string[] = [];
+        cache.events.on('tier', ({ tier, state }) => reported.push(`${tier} ${state}`));
         const off = turned(cache, 'off');
         await begin();
         await computes(cache);
@@ -81,7 +81,7 @@ describeWithRedis(
         await end();
         await on;
         await computes(cache);
-        expect(told).toEqual(['l4 off', 'l4 on']);
+        expect(reported).toEqual(['l4 off', 'l4 on']);
       });
     }
 
@@ -227,13 +227,13 @@ describeWithRedis(
       const lanes = { standard: { l4: { coalesce: 'cluster' } } } as const;
       const cache = await open({ lanes });
       const admin = await createClient({ url: server.url }).connect();
-      const told: string[] = [];
-      cache.events.on('tier', ({ tier, state }) => told.push(`${tier} ${state}`));
+      const reported: string[] = [];
+      cache.events.on('tier', ({ tier, state }) => reported.push(`${tier} ${state}`));
       const on = turned(cache, 'on');
       await admin.del(`{${prefix}}:landed`);
       await admin.set(`{${prefix}}:landed`, 'a text');
       await on;
-      expect(told).toEqual(['l4 off', 'l4 on']);
+      expect(reported).toEqual(['l4 off', 'l4 on']);
       await admin.set(`{${prefix}}:lease:standard:k`, 'of nobody');
       await admin.hSet(`{${prefix}}:lease:standard:another`, 'field', 'of nobody');
       for (const key of ['k', 'another']) {

@@ -40,7 +40,7 @@ describeWithRedis(
     const start = (from = workshop): Promise<FaultChild> =>
       FaultChild.start(from, { directory, distributed: { url: proxy.url, prefix } });
 
-    /** The other instance holds `k`; the app cannot reach the server, and is told that it no longer counts. */
+    /** The other instance holds `k`; the app cannot reach the server, and invalidates it. */
     const invalidatedOutOfReach = async (app: FaultChild): Promise<void> => {
       await other.set('k', 'old');
       // L3 is not empty, and so is not let off being voided

@@ -40,7 +40,7 @@ say('done');
 await cache.close();
 `;
 
-/** Holds the lease on a step until it is told to end it. */
+/** Holds the lease on a step until it is asked to end it. */
 const HOLDER = `
 import { once } from 'node:events';
 import { CacheManager } from './lib/app/cache-app.js';

@@ -34,7 +34,7 @@ describe('two controllers of one name', () => {
     await expect(HttpApp.open('express', { controllers })).rejects.toMatchObject(refused);
   });
 
-  it('are refused at boot when the host does not count, and alone tells them apart', async () => {
+  it('are refused at boot when the host does not count, and only the host distinguishes them', async () => {
     const rules = { hosts: false } as const;
     const controllers = [items('items', rules, 'a.example'), items('items', rules, 'b.example')];
     await expect(HttpApp.open('express', { controllers })).rejects.toMatchObject(refused);

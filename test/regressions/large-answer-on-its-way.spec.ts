@@ -52,10 +52,10 @@ describe('an entry that takes longer to receive than the server may take to answ
           () => (outcome = 'rejected'),
         );
         await bench.pass(2 * COMMAND_MS + 50);
-        expect([outcome, bench.told]).toEqual(['waits', ['l4 on']]);
+        expect([outcome, bench.reported]).toEqual(['waits', ['l4 on']]);
         bench.network.isCommandHeld = false;
         await bench.pass(200);
-        expect([outcome, bench.told]).toEqual(['resolved', ['l4 on']]);
+        expect([outcome, bench.reported]).toEqual(['resolved', ['l4 on']]);
         const again = cache.get('large');
         await bench.pass(20);
         expect(await again).toBe(LARGE);
@@ -64,14 +64,14 @@ describe('an entry that takes longer to receive than the server may take to answ
       it('does not hide for longer that the server has stopped answering', async () => {
         await readSlowly('large');
         await bench.pass(1_500);
-        expect(bench.told).toEqual(['l4 on', 'l4 off']);
+        expect(bench.reported).toEqual(['l4 on', 'l4 off']);
       });
 
-      it('is told from a small one, whose answer is late because of the server', async () => {
+      it('is distinguished from a small one, whose answer is late because of the server', async () => {
         await readSlowly('small');
         // The other connection is asked how large it is, behind the read that waits there.
         await bench.pass(320);
-        expect(bench.told).toEqual(['l4 on', 'l4 off']);
+        expect(bench.reported).toEqual(['l4 on', 'l4 off']);
       });
     });
   }

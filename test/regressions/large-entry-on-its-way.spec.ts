@@ -34,10 +34,10 @@ describe('an entry that takes longer to send than the server may take to answer'
     );
     const behind = cache.getOrSet('asked meanwhile', () => 'computed');
     await bench.pass(3 * COMMAND_MS);
-    expect([outcome, bench.told, await behind]).toEqual(['waits', ['l4 on'], 'computed']);
+    expect([outcome, bench.reported, await behind]).toEqual(['waits', ['l4 on'], 'computed']);
     bench.network.isCommandHeld = false;
     await bench.pass(200);
-    expect([outcome, bench.told]).toEqual(['resolved', ['l4 on']]);
+    expect([outcome, bench.reported]).toEqual(['resolved', ['l4 on']]);
   });
 
   it('does not hide for longer that the server has stopped answering', async () => {
@@ -45,6 +45,6 @@ describe('an entry that takes longer to send than the server may take to answer'
     await store(bench);
     const behind = cache.get('asked meanwhile');
     await bench.pass(1_500);
-    expect([await behind, bench.told]).toEqual([undefined, ['l4 on', 'l4 off']]);
+    expect([await behind, bench.reported]).toEqual([undefined, ['l4 on', 'l4 off']]);
   });
 });

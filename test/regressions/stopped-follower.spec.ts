@@ -66,7 +66,7 @@ describeWithRedis(
         await app.ask('run', "while ((await cache.get('k')) !== 'old');");
         await app.ask('run', READ_ALL_THE_TIME);
         app.child.signal('SIGSTOP');
-        // the server has answered by then, and that answer tells of nothing
+        // the server has answered by then, and that answer has no records
         await pause(1_000);
         await other.invalidate('k');
         // for longer than an instance may take to hear of it

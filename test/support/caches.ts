@@ -5,7 +5,7 @@ import { CacheManager } from '../../lib/app/cache-app.js';
 import type { LaneCacheOptions } from '../../lib/index.js';
 import { auditManager } from './audit-manager.js';
 
-/** The caches of one spec: in memory unless told otherwise, audited and closed after each test. */
+/** The caches of one spec: in memory by default, audited and closed after each test. */
 export class Caches {
   private readonly opened: CacheManager[] = [];
   private readonly directories: string[] = [];

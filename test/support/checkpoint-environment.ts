@@ -7,7 +7,7 @@ export class MemoryTable extends plain.MemoryTable {
   reads = 0;
   /** The most rows read in one turn of the event loop. */
   mostReadsInTurn = 0;
-  /** Whether its pages are damaged: every read misses, and tells so. */
+  /** Whether its pages are damaged: every read misses, and reports it. */
   isUnreadable = false;
   private readsInTurn = 0;
 
@@ -44,7 +44,7 @@ export class MemoryTable extends plain.MemoryTable {
 export class MemoryEnvironment extends plain.MemoryEnvironment<MemoryTable> {
   commits = 0;
   failNext: Error | undefined;
-  /** Runs before a commit lands. */
+  /** Runs before a commit takes effect. */
   beforeLanding: (() => Promise<void>) | undefined;
   private readonly opened = new Set<MemoryTable>();
   /** Of the commits that have not been made, in their order. */

@@ -1,4 +1,4 @@
-// An app that uses the library by its public face, does what it is told line by line, and watches what it gets.
+// An app that uses the library by its public face, carries out commands line by line, and watches what it gets.
 // A value is right when it is of its key and was computed after the last invalidation of the key that had resolved.
 import { subscribe } from 'node:diagnostics_channel';
 import { createInterface } from 'node:readline';
@@ -107,7 +107,7 @@ const commands = {
     await Promise.all(loading);
     return seen;
   },
-  /** What an earlier process was told is in place; then everything is looked at. */
+  /** The acknowledged writes of an earlier process. Everything is looked at after they are known. */
   check: async ({ invalidated, keys, bytes }) => {
     for (const [key, round] of invalidated) {
       rounds.set(key, round);

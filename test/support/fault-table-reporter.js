@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Prints one table of all faults that the specs of a run have told of. */
+/** Prints one table of all faults that the specs of a run have noted. */
 export default class FaultTableReporter {
   constructor() {
     this.directory = mkdtempSync(join(tmpdir(), 'lane-cache-faults-'));

@@ -1,4 +1,4 @@
-/** Holds back whoever waits for it until it is opened. */
+/** Holds back all that wait for it until it is opened. */
 export class Gate {
   readonly whenOpen: Promise<void>;
   private resolve: (() => void) | undefined;

@@ -87,7 +87,7 @@ export class History {
   }
 
   /**
-   * As of when an instance knows all that was said, when it finds itself connected: as old as the answer that told it,
+   * As of when an instance knows all that was said, when it finds itself connected: as old as the answer that showed it,
    * which may have waited wherever it was held up.
    */
   private knewAt(instance: number, turnedAt: number): number {

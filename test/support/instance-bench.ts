@@ -11,7 +11,7 @@ export const STEP_MS = 10;
 /** An instance on a network that carries everything at once, until something is done to it. */
 export class InstanceBench {
   readonly network: ModelNetwork;
-  readonly told: string[] = [];
+  readonly reported: string[] = [];
   /** No message arrives any more. */
   isFrozen = false;
   private instance: SharedInstance | undefined;
@@ -40,7 +40,7 @@ export class InstanceBench {
     const policy = { onDisconnect, trustPersistence: false, coalesce } as const;
     this.instance = new SharedInstance(life, { clock, network, jobs: new Jobs(), disk: undefined, ...policy });
     this.app.events.on('tier', ({ tier, state, error }) => {
-      this.told.push(`${tier} ${state}${state === 'on' && error !== undefined ? ' but refused' : ''}`);
+      this.reported.push(`${tier} ${state}${state === 'on' && error !== undefined ? ' but refused' : ''}`);
     });
     await this.pass(100);
     return this;

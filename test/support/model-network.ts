@@ -9,7 +9,7 @@ interface Command {
   readonly args: readonly Buffer[];
   readonly sentAt: number;
   readonly settle: (reply: () => Reply) => void;
-  /** The server has it, and may still wait for something to tell. */
+  /** The server has it, and may still wait for news to answer with. */
   heldUntil?: number;
 }
 
@@ -20,7 +20,7 @@ interface Answer {
 
 /** The way from one instance to the server: every message takes its next step when a test says so. */
 export class ModelNetwork {
-  /** What is sent from here on is lost, and nobody is told. */
+  /** What is sent from here on is lost, and no side learns of it. */
   isHole = false;
   /** No connection can be made. */
   isDown = false;
@@ -180,7 +180,7 @@ class ModelConnection implements RedisPort {
     this.state.become(false);
   }
 
-  /** A read that waits is ready when there is something to tell, or its time is over. */
+  /** A read that waits is ready when there is news, or its time is over. */
   private isReady({ args, heldUntil }: Command): boolean {
     if (heldUntil === undefined || this.clock.monotonic() >= heldUntil) return true;
     return this.execute(args) !== null;

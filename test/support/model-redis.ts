@@ -305,7 +305,7 @@ export class ModelRedis {
     return `${first}-${second}`;
   }
 
-  /** Nothing where nothing has come behind; whoever blocks asks again. */
+  /** Nothing where nothing was appended behind it. A blocked reader asks again. */
   private readStreams(args: readonly string[]): Inner {
     const names = args.slice(args.indexOf('STREAMS') + 1);
     const half = names.length / 2;

@@ -1,7 +1,7 @@
 import { resolve, sep } from 'node:path';
 import ts from 'typescript';
 
-/** What a value may be, as far as a wrong one can be told from it. */
+/** What a value may be, as far as a wrong one can be distinguished from it. */
 type Category = 'text' | 'word' | 'number' | 'flag' | 'function' | 'list' | 'bag' | 'record' | 'instance' | 'anything';
 
 export interface OptionName {

@@ -19,7 +19,7 @@ const SUFFIXES: Readonly<Record<string, readonly string[]>> = { histogram: ['_bu
 
 /**
  * Reads a page in Prometheus' text format, version 0.0.4, and throws wherever the format is not kept: an unknown line, a
- * metric told in two places or without a type, a series told twice, a histogram whose buckets do not add up.
+ * metric described in two places or without a type, a series that appears twice, a histogram whose buckets do not add up.
  */
 export function parsePage(text: string): ReadonlyMap<string, Family> {
   if (!text.endsWith('\n')) throw new Error('the last line does not end');

@@ -56,7 +56,7 @@ export function describeWithRedis(
   skip(name, body);
 }
 
-/** A server of a test's own: on a free port of this machine, without persistence unless told otherwise. */
+/** A server of a test's own: on a free port of this machine, without persistence by default. */
 export class RedisServer {
   private constructor(
     readonly port: number,

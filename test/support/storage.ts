@@ -5,7 +5,7 @@ import { systemClock } from '../../lib/clock/clock.js';
 import type { Environment, StorageReporter } from '../../lib/storage/environment.js';
 import { openEnvironment, type OpenEnvironmentOptions } from '../../lib/storage/lmdb/open-environment.js';
 
-/** What a directory told its reporter. */
+/** What a directory reported. */
 export class RecordingReporter implements StorageReporter {
   readonly faults: { readonly kind: string; readonly detail: string }[] = [];
   readonly quarantines: { readonly directory: string; readonly movedTo: string; readonly cause: string }[] = [];

@@ -95,7 +95,7 @@ export interface RecordInput {
   readonly computeMs?: number;
 }
 
-/** A sealed record of `key`; it lives until far beyond any test unless told otherwise. */
+/** A sealed record of `key`; it lives until far beyond any test by default. */
 export function recordOf(key: string, input: RecordInput = {}): TierRecord {
   const { value = `value of ${key}`, tags = [], birth = 1, computeMs = 5 } = input;
   const expiresAt = input.expiresAt ?? Date.UTC(2030, 0, 1);

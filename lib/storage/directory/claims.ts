@@ -24,7 +24,7 @@ export interface LockHolder {
   /** 0 if the file could not be read. */
   readonly pid: number;
   readonly host: string;
-  /** The machine's boot; undefined where the system does not tell. */
+  /** The machine's boot; undefined where the system does not name it. */
   readonly bootId: string | undefined;
   /** The name of its session in the directory. Releases before 0.2 do not give it. */
   readonly session: string | undefined;

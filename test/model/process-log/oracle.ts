@@ -31,7 +31,7 @@ export interface Call {
   readonly stillAt: number;
   /** It wants what is computed for it, or for others who want the same. */
   readonly isForced: boolean;
-  /** Whether a value past its ttl may have been served to it, as the cache told its listeners. */
+  /** Whether a value past its ttl may have been served to it, as the cache reported to its listeners. */
   readonly mayBeStale: () => boolean;
 }
 
@@ -105,7 +105,7 @@ export class Oracle extends History<Made, Process> {
   }
 }
 
-/** What one process says binds itself, and whoever comes to own afterwards what survived. */
+/** What a process invalidates binds itself, and the later owners of what survived. */
 function reaches(invalidation: Invalidation<Process>, call: Call, made: Made): boolean {
   if (invalidation.by === call.by) return true;
   return made.by !== call.by && invalidation.resolvedAt < call.by.ownedFrom;

@@ -162,7 +162,7 @@ export class World implements ModelWorld<Action> {
     this.stillAt = this.now;
   }
 
-  /** While nobody owned what survives, time was told by the wall clock alone, as far as it is above what had been seen. */
+  /** While no process owned what survives, only the wall clock measured time, where it is above the latest time that was seen. */
   private inherit(): void {
     const { clock, disk } = this.machine;
     const passedMs = clock.monotonic() - this.ownerlessSince;

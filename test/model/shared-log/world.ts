@@ -76,7 +76,7 @@ export class World implements ModelWorld<Action> {
     if (this.server.faults.length > 0) this.violation ??= `LUA ${this.server.faults[0]}`;
   }
 
-  /** Everything is mended, and comes to its end; whoever is asked then must know all that was invalidation. */
+  /** Mends everything and lets it come to its end. Each instance must then know every invalidation. */
   async finish(): Promise<void> {
     this.server.isFull = false;
     for (const [instance, place] of this.places.entries()) {
@@ -139,7 +139,7 @@ export class World implements ModelWorld<Action> {
     return some;
   }
 
-  /** Who hears badly now, and what has been told. */
+  /** Which instances are cut off now, and what was invalidated. */
   private watch(): void {
     const nowMs = this.clock.monotonic();
     for (const { current, network, weather, disk } of this.places) {
@@ -347,7 +347,7 @@ export class World implements ModelWorld<Action> {
     this.ended(by, invalidation, invalidate(manager, kind, subject));
   }
 
-  /** What could not be told in time is rejected, and holds here all the same. */
+  /** An invalidation that could not be published in time is rejected, and holds on this instance all the same. */
   private ended(by: SharedInstance, invalidation: Invalidation<Life>, work: Promise<unknown>): void {
     this.wait(by, 1);
     const leave = (): void => {

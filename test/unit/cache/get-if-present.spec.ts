@@ -87,7 +87,7 @@ describe('getIfPresent', () => {
     expect(cache.getIfPresent('a')).toBeUndefined();
   });
 
-  it('counts as one request, with its hit, its miss or its bypass, and is told to listeners', async () => {
+  it('counts as one request, with its hit, its miss or its bypass, and emits its event', async () => {
     const heard: unknown[] = [];
     cache.events.on('hit', ({ key, tier }) => heard.push(['hit', key, tier]));
     cache.events.on('miss', ({ key, reason }) => heard.push(['miss', key, reason]));

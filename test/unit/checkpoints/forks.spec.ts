@@ -79,7 +79,7 @@ describe('the history of a workflow', () => {
 describe('a listing by metadata', () => {
   const ids = (items: readonly { readonly id: string }[]): string => items.map(({ id }) => id).join('');
 
-  it('finds equal texts, numbers and booleans, and tells their types apart', async () => {
+  it('finds equal texts, numbers and booleans, and distinguishes their types', async () => {
     const { service } = checkpointsInMemory();
     await service.cacheCheckpoint('a', 1, { metadata: { n: 1, on: true, name: 'x' } });
     await service.cacheCheckpoint('b', 1, { metadata: { n: '1', on: 'true', name: 'x', list: [1], none: null } });

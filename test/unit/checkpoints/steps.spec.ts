@@ -136,7 +136,7 @@ describe('a step', () => {
     expect(await service.runStep('a', () => service.runStep('c', () => 3))).toBe(3);
   });
 
-  it('tells what it does as events with its workflow, its step and its duration', async () => {
+  it('emits what it does as events with its workflow, its step and its duration', async () => {
     const { service, clock, events } = checkpointsInMemory();
     const options = { workflow: 'w', step: 2 };
     await service.runStep(

@@ -4,7 +4,7 @@ import { sendNumbers } from '../../../lib/http/event-stream.js';
 import { LiveNumbers } from '../../../lib/http/live-numbers.js';
 import { LaneApp } from '../../support/lane-app.js';
 
-/** The response of a client that reads as fast as it is told to. */
+/** The response of a client whose speed of reading the test sets. */
 class FakeResponse extends EventEmitter {
   readonly chunks: string[] = [];
   status = 0;

@@ -189,7 +189,7 @@ describeWithRedis({ describe }, 'the scripts of the shared log', () => {
     expect(second).not.toBe(generation);
     await port.command(['SET', log.keys.stream, 'a text']);
     await log.meet();
-    // what can be had of the stream is told by its first record
+    // the first record shows how much of the stream is left
     await expect(log.say(key('k'))).resolves.toBe(1);
   });
 
