@@ -87,7 +87,8 @@ export class CheckpointDirectory {
     const settings = { directory, durability: 'durable', onMarkerLeft: 'probe' } as const;
     try {
       await requireOwnership();
-      const environment = await openEnvironment({ ...settings, clock, minFreeBytes, deadlineMs, report, opened });
+      const limits = { clock, minFreeBytes, deadlineMs };
+      const environment = await openEnvironment({ ...settings, ...limits, report, opened, requireOwnership });
       const gone = (detail: string): void => this.onRemoved(store, detail);
       // an environment that hangs keeps the claim as long as the process lives
       const releaseIfClosed = async (): Promise<void> => {

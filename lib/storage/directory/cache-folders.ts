@@ -14,6 +14,8 @@ interface CacheFolderOptions {
   readonly minFreeBytes?: number | undefined;
   readonly deadlineMs: number;
   readonly opened?: OpenDirectories | undefined;
+  /** See `OpenEnvironmentOptions`. */
+  readonly requireOwnership?: (() => Promise<void>) | undefined;
 }
 
 /** A folder of cached entries. It may be lost at any time, but must never come back once it was discarded. */
@@ -58,8 +60,9 @@ export class PersistentFolder {
   private readonly folder: CacheFolder;
 
   constructor(private readonly options: PersistentFolderOptions) {
-    const { directory, clock, minFreeBytes, deadlineMs, opened } = options;
-    this.folder = new CacheFolder({ directory, clock, minFreeBytes, deadlineMs, opened, durability: 'durable' });
+    const { directory, clock, minFreeBytes, deadlineMs, opened, requireOwnership } = options;
+    const settings = { directory, clock, minFreeBytes, deadlineMs, opened, requireOwnership };
+    this.folder = new CacheFolder({ ...settings, durability: 'durable' });
   }
 
   /** Throws `StorageFault`. */

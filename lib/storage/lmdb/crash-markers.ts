@@ -64,8 +64,12 @@ export class CrashMarkers {
   /** The directory was opened and read from. */
   async running({ onTrust }: { readonly onTrust: boolean }): Promise<void> {
     const path = join(this.directory, `${RUNNING}${process.pid}`);
-    await writeFile(this.path, [onTrust ? ON_TRUST : READ_OR_CLOSED, await placeOf(this.directory)].join('\n'));
-    await rename(this.path, path);
+    try {
+      await writeFile(this.path, [onTrust ? ON_TRUST : READ_OR_CLOSED, await placeOf(this.directory)].join('\n'));
+      await rename(this.path, path);
+    } catch (error) {
+      throw toFault(error, `marking ${this.directory} as opened`);
+    }
     this.path = path;
   }
 

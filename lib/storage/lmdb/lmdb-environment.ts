@@ -30,6 +30,8 @@ export interface LmdbEnvironmentOptions {
 
 /** What an environment needs of its opener. */
 interface Opener {
+  /** The directory, by a path that leads to no other one that has taken its place. */
+  readonly heldAs: string;
   /** Called when LMDB has closed its files. `gone`: the path no longer names the data file that was open. */
   closed(dataFile: 'in place' | 'gone'): Promise<void>;
   /** Opens a fresh environment of the same kind in another directory. */
@@ -72,8 +74,8 @@ export class LmdbEnvironment implements Environment, ReadGate {
     this.durability = options.durability;
     this.deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS;
     this.freeSpaceLimit = new FreeSpaceLimit(options.directory, options.minFreeBytes);
-    this.dataFile = new DataFile(options.directory);
-    this.preallocated = new PreallocatedSpace(root, this.dataFile.path, this.freeSpaceLimit);
+    this.dataFile = new DataFile(options.directory, opener.heldAs);
+    this.preallocated = new PreallocatedSpace(root, this.dataFile.heldAs, this.freeSpaceLimit);
     this.batches = new GroupCommit(root, this.preallocated);
   }
 
@@ -230,7 +232,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
       this.root = await this.opener.reopen();
       for (const [name, table] of this.tables) table.native = openNativeTable(this.root, name);
       this.dataFile = new DataFile(this.directory);
-      this.preallocated = new PreallocatedSpace(this.root, this.dataFile.path, this.freeSpaceLimit);
+      this.preallocated = new PreallocatedSpace(this.root, this.dataFile.heldAs, this.freeSpaceLimit);
       this.batches = new GroupCommit(this.root, this.preallocated);
       this.isOpen = true;
     } catch (error) {
@@ -313,11 +315,13 @@ class Changes implements Transaction {
 /** The file that LMDB has open, which others may remove or replace under it. */
 class DataFile {
   readonly path: string;
+  readonly heldAs: string;
   private readonly identity: string;
 
-  constructor(directory: string) {
+  constructor(directory: string, heldAs = directory) {
     this.path = join(directory, 'data.mdb');
-    this.identity = identityOf(statSync(this.path));
+    this.heldAs = join(heldAs, 'data.mdb');
+    this.identity = identityOf(statSync(this.heldAs));
   }
 
   bytes(): number {

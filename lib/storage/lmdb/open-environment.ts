@@ -1,5 +1,5 @@
 import { type BigIntStats, constants } from 'node:fs';
-import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import { forgetStamp, stampClosed, CrashMarkers, wasClosedInOrder } from './crash-markers.js';
@@ -20,6 +20,8 @@ export interface OpenEnvironmentOptions extends LmdbEnvironmentOptions {
   readonly onMarkerLeft: 'quarantine' | 'probe';
   /** Shared by all that the process opens under one claim. */
   readonly opened?: OpenDirectories | undefined;
+  /** Rejects with `StorageFault` if the folder is not this process's any more. Asked once the folder is held. */
+  readonly requireOwnership?: (() => Promise<void>) | undefined;
 }
 
 const FRESH_BYTES = 262_144;
@@ -44,22 +46,36 @@ export const openEnvironment = async (options: OpenEnvironmentOptions): Promise<
 };
 
 const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> => {
-  const { directory, opened } = options;
+  const { directory } = options;
   await ensurePrivateDirectory(directory);
+  const place = await HeldPlace.at(directory);
+  try {
+    return await openHeld(options, place);
+  } catch (error) {
+    await place.leave();
+    throw error;
+  }
+};
+
+const openHeld = async (options: OpenEnvironmentOptions, place: HeldPlace): Promise<Environment> => {
+  const { directory, opened } = options;
+  await options.requireOwnership?.();
   await requireUnopened(options);
   const trust = await checkIntegrity(options);
-  const files = await createFiles(options);
-  let marker = await CrashMarkers.leave(directory);
-  await forgetStamp(directory);
-  const root = await openRoot(options, marker);
+  const files = await createFiles(options, place.path);
+  let marker = await CrashMarkers.leave(place.path);
+  await forgetStamp(place.path);
+  const root = await openRoot({ ...options, directory: place.path }, marker);
   opened?.add(directory);
-  const environment = new LmdbEnvironment(root, options, {
+  const environment = await madeOf(root, options, {
+    heldAs: place.path,
     closed: async (dataFile) => {
       if (dataFile === 'in place') {
         if (trust.may === 'write') await stampClosed(directory);
         // A marker that is left only shows that the directory was in use.
         await marker.remove().catch(() => undefined);
       }
+      await place.leave();
       opened?.delete(directory);
     },
     beside: (path) => openOnce({ ...options, directory: path }),
@@ -85,13 +101,64 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
 };
 
 /** Creates the files that are missing, if the volume has room for them. */
-const createFiles = async ({ directory, minFreeBytes }: OpenEnvironmentOptions): Promise<'created' | 'found'> => {
-  const hasData = await hasContent(join(directory, 'data.mdb'));
-  const isNew = !hasData || !(await hasContent(join(directory, 'lock.mdb')));
-  if (isNew) new FreeSpaceLimit(directory, minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
-  await fillLockFile(directory);
-  if (!hasData) await createDataFile(directory);
+const createFiles = async (options: OpenEnvironmentOptions, heldAs: string): Promise<'created' | 'found'> => {
+  const hasData = await hasContent(join(heldAs, 'data.mdb'));
+  const isNew = !hasData || !(await hasContent(join(heldAs, 'lock.mdb')));
+  if (isNew) new FreeSpaceLimit(options.directory, options.minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
+  await fillLockFile(heldAs);
+  if (!hasData) await createDataFile(heldAs);
   return isNew ? 'created' : 'found';
+};
+
+/**
+ * A folder that is found by a descriptor, on Linux. A person may remove the directory while this process opens it, or is
+ * stopped, and another process may create and open it again. What this process then writes must fail, and not reach the
+ * files that the other one has open.
+ */
+class HeldPlace {
+  static async at(directory: string): Promise<HeldPlace> {
+    if (process.platform !== 'linux') return new HeldPlace(directory, undefined);
+    let handle: FileHandle;
+    try {
+      handle = await open(directory, 'r');
+    } catch (error) {
+      throw toFault(error, `opening ${directory}`);
+    }
+    const path = `/proc/self/fd/${handle.fd}`;
+    const isFound = await stat(path).then(
+      () => true,
+      () => false,
+    );
+    if (isFound) return new HeldPlace(path, handle);
+    await handle.close();
+    return new HeldPlace(directory, undefined);
+  }
+
+  private constructor(
+    readonly path: string,
+    private handle: FileHandle | undefined,
+  ) {}
+
+  async leave(): Promise<void> {
+    const { handle } = this;
+    this.handle = undefined;
+    await handle?.close();
+  }
+}
+
+const madeOf = async (
+  root: NativeRoot,
+  options: OpenEnvironmentOptions,
+  opener: ConstructorParameters<typeof LmdbEnvironment>[2],
+): Promise<LmdbEnvironment> => {
+  try {
+    return new LmdbEnvironment(root, options, opener);
+  } catch (error) {
+    // the directory was removed meanwhile
+    await root.close();
+    options.opened?.delete(options.directory);
+    throw toFault(error, `opening ${options.directory}`);
+  }
 };
 
 /** Claims are files that a person can remove. Two processes that have the same files open destroy them. */
