@@ -54,6 +54,7 @@ const TITLES: Readonly<Record<string, string>> = {
   DIRECTORY_UNSUITABLE: 'The directory cannot hold a cache',
   FORMAT: 'The files are of another release',
   OWNER_SILENT: 'The owner of the directory does not answer',
+  HOST_LOG_LOST: 'The shared log was lost',
 };
 
 export const titleOf = (code: string): string => TITLES[code] ?? code.toLowerCase().replaceAll('_', ' ');
