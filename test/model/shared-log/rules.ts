@@ -57,7 +57,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     'a value is sent with the first attempt only',
     forgetful,
     { ...key, ...cuts, sets: 0.15, faults: 0.1, fault: ['empty', 'fail-over', 'copy'], disks: [] },
-    [publisher, 'record.entry = undefined;', ''],
+    [publisher, 'valueOf(entry);\n  outgoing.entry = undefined;', 'valueOf(entry);'],
     [publisher, 'for (const record of some) record.entry = undefined;', ''],
   ),
   omit('1 append in one step', 'a call resolves when its record was echoed', two, { ...tag, ...slow }, [
@@ -211,7 +211,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ]),
   omit('6 take-over', 'the disk is not read before it is caught up', disks, { ...key, kills: 0.12, ...away }, [
     remote,
-    "for (const tier of this.tiers('l3')) tier.hold();",
+    "if (source === 'server') for (const tier of this.tiers('l3')) tier.hold();",
     '',
   ]),
   omit('6 take-over', 'the disk is caught up from its own cursor', disks, { ...key, ...kills }, [
