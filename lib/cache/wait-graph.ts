@@ -88,7 +88,7 @@ export class FlightScopes {
     }
   }
 
-  /** From here on nothing is part of anything. */
+  /** The app has closed: nothing is part of a computation any more. */
   end(): void {
     this.hasEnded = true;
     this.storage.disable();

@@ -1,8 +1,8 @@
 import { randomFraction } from '../clock/clock.js';
-import { encodeRecord, recordBytesOf } from '../entries/record.js';
+import { recordBytesOf } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';
 import type { RefusalReason } from '../events/reasons.js';
-import { MemoryEntry, type MemoryEntryFields, requestedOf } from '../tiers/memory-tier.js';
+import { MemoryEntry, type MemoryEntryFields, recordOfEntry, requestedOf } from '../tiers/memory-tier.js';
 import { FoundRecord, type TierRecord } from '../tiers/tier.js';
 import type { CallOptions } from './call-options.js';
 import type { EncodedValue } from './encoded-value.js';
@@ -214,23 +214,6 @@ function recordOf(
   turn: string | undefined,
 ): TierRecord | undefined {
   if (encoded.bytes === undefined || shared.below.length === 0 || policy.isolation === 'shared') return undefined;
-  const { key, tags, birth, storedAt, expiresAt, staleUntil, computeMs, schemaVersion } = entry;
   const { appVersion } = shared;
-  const value = encoded.bytes;
-  const bytes = encodeRecord(
-    {
-      key,
-      tags,
-      birth,
-      storedAt,
-      expiresAt,
-      staleUntil,
-      computeMs,
-      appVersion,
-      schemaVersion,
-      value,
-    },
-    encoded.takeRoom(),
-  );
-  return { key, tags, birth, expiresAt: staleUntil, computeMs, bytes, turn };
+  return recordOfEntry(entry, { value: encoded.bytes, room: encoded.takeRoom(), appVersion, turn });
 }

@@ -35,7 +35,7 @@ export const storedBytesOf = ({ sizeBytes, storedBytes = sizeBytes }: Checkpoint
 export interface SaveConditions {
   /** The newest version that has not expired; 0 = there must be none. */
   readonly expectedVersion?: number;
-  /** Who saves adopts the version that it conflicts with, and does not save again. */
+  /** After a conflict the caller adopts the newer version, and does not save again. */
   readonly adopts?: boolean;
   /** The epoch of the draft's workflow when the step began: nobody has invalidated the workflow since. */
   readonly epoch?: number;

@@ -94,7 +94,7 @@ export class StepScopes {
     return run === undefined ? { conditions } : { conditions, run };
   }
 
-  /** From here on nothing belongs to a step. */
+  /** The app has closed: nothing belongs to a step any more. */
   end(): void {
     this.hasEnded = true;
     this.storage.disable();

@@ -137,8 +137,8 @@ export function ifKnown<T>(open: () => T): T | undefined {
 }
 
 /**
- * `room`: so many bytes right before the value, in its memory, belong to this record. A record whose other fields fit there is
- * made around the value, which is not copied.
+ * `room` is the number of bytes right before the value that this record may use. If its other fields fit there, the record is made
+ * around the value, which is not copied.
  */
 export function encodeRecord(fields: RecordFields, room = 0): Uint8Array {
   const { key, tags, appVersion, value } = fields;

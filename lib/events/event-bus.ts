@@ -168,7 +168,7 @@ export class Faults {
   };
 }
 
-/** Counts that begin. */
+/** No faults yet, for each kind of what the app hands in. */
 export const noFaults = (): Record<Collaborator, number> => ({
   logger: 0,
   listener: 0,

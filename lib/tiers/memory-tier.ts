@@ -179,21 +179,7 @@ export class MemoryTier implements Tier {
 
   private recordOf(entry: MemoryEntry): TierRecord | undefined {
     const value = this.bytesOf(entry);
-    if (value === undefined) return undefined;
-    const { key, tags, birth, storedAt, expiresAt, staleUntil, computeMs, schemaVersion } = entry;
-    const bytes = encodeRecord({
-      key,
-      tags,
-      birth,
-      storedAt,
-      expiresAt,
-      staleUntil,
-      computeMs,
-      schemaVersion,
-      value,
-      appVersion: '',
-    });
-    return { key, tags, birth, expiresAt: staleUntil, computeMs, bytes };
+    return value && recordOfEntry(entry, { value, room: 0, appVersion: '', turn: undefined });
   }
 
   private bytesOf(entry: MemoryEntry): Uint8Array | undefined {
@@ -507,4 +493,35 @@ export class MemoryEntry {
   private settle(): void {
     this.quietUntil = this.held.kind === 'value' ? Math.min(this.expiresAt, this.refreshAt) : 0;
   }
+}
+
+/** What a record has beside the fields of its entry. */
+interface RecordParts {
+  readonly value: Uint8Array;
+  /** See `encodeRecord`. */
+  readonly room: number;
+  readonly appVersion: string;
+  /** The turn in which the value was computed. */
+  readonly turn: string | undefined;
+}
+
+/** The record of an entry, as the tiers below keep it. */
+export function recordOfEntry(entry: MemoryEntry, { value, room, appVersion, turn }: RecordParts): TierRecord {
+  const { key, tags, birth, storedAt, expiresAt, staleUntil, computeMs, schemaVersion } = entry;
+  const bytes = encodeRecord(
+    {
+      key,
+      tags,
+      birth,
+      storedAt,
+      expiresAt,
+      staleUntil,
+      computeMs,
+      appVersion,
+      schemaVersion,
+      value,
+    },
+    room,
+  );
+  return { key, tags, birth, expiresAt: staleUntil, computeMs, bytes, turn };
 }

@@ -21,7 +21,7 @@ type Encoded =
   | {
       readonly storable: true;
       readonly bytes: Uint8Array;
-      /** So many bytes of the same memory, right before `bytes`, are for whatever goes before the value. Nothing else uses them. */
+      /** How many bytes right before `bytes`, in the same memory, are free for the head of a record. */
       readonly room: number;
     }
   | {
@@ -229,7 +229,7 @@ const SCRATCH_BYTES = 32 * 1024;
 const MESSAGES_BYTES = 64 * 1024;
 /** A larger buffer is not kept for the next message. */
 const LARGEST_KEPT_BYTES = 16 * 1024 * 1024;
-/** What msgpackr wants to have free for a text, at most, for each of its bytes. One more is to spare. */
+/** msgpackr wants up to three bytes free for each byte of a text. A fourth is to spare. */
 const ROOM_PER_BYTE = 4;
 /** Before a message that is longer than `MESSAGES_BYTES`: the head of its record goes there, so that the message is not copied again. */
 const HEAD_BYTES = 1_024;
