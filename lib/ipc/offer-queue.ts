@@ -33,7 +33,7 @@ export class OfferQueue {
   private ids = 0;
   private isSyncDue = false;
   private waiting: { readonly upTo: number; readonly settle: () => void }[] = [];
-  /** Those who wait until something is stored. */
+  /** Those who wait until something is stored, or the owner ends. */
   private awaiting: (() => void)[] = [];
 
   constructor(private readonly options: OfferQueueOptions) {}
@@ -86,7 +86,12 @@ export class OfferQueue {
     if (this.syncs.size === 0 && !this.isSyncDue) this.sync();
   }
 
-  /** Resolves when some of what was added is stored or given up. */
+  /** Ends the waits for progress. */
+  wake(): void {
+    for (const resolve of this.awaiting.splice(0)) resolve();
+  }
+
+  /** Resolves when some of what was added is stored or given up, or when the owner ends. */
   progress(): Promise<void> {
     return new Promise((resolve) => this.awaiting.push(resolve));
   }
@@ -113,7 +118,7 @@ export class OfferQueue {
     const { waiting, stored } = this;
     this.waiting = waiting.filter(({ upTo }) => upTo > stored);
     for (const { upTo, settle } of waiting) if (upTo <= stored) settle();
-    for (const resolve of this.awaiting.splice(0)) resolve();
+    this.wake();
   }
 
   private sync(): void {

@@ -88,6 +88,8 @@ const NOTHING = Object.freeze({ entries: 0, sizeBytes: 0 });
 const DEADLINE_MS = 50;
 /** In lanes that share computations: a miss would compute what another process has just computed. */
 const PATIENT_DEADLINE_MS = 500;
+/** A bulk write waits as long for an owner that is silent. One that is only busy is heard sooner. */
+const SILENT_MS = 1_000;
 /** Timers may be early by a fraction of a millisecond. */
 const EARLY_MS = 1;
 const COOLDOWN = { firstMs: 50, longestMs: 2_000 };
@@ -263,7 +265,7 @@ export class RemoteL3 implements Tier {
     const stored = this.offers.progress();
     // It answers this at once, whatever it has to write.
     this.askForUsage();
-    await this.within(DEADLINE_MS, stored);
+    await this.within(SILENT_MS, stored);
     // What has arrived already is taken first.
     if (this.received === before) await nextTurn();
     if (this.received === before) this.isSilent = true;
@@ -366,6 +368,7 @@ export class RemoteL3 implements Tier {
     if (this.line.state !== 'connected') return;
     this.line = { state: 'waiting' };
     this.forget();
+    this.offers.wake();
     this.reconnectAfter(RECONNECT_MS);
   }
 
