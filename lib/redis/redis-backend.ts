@@ -59,6 +59,18 @@ const RECONNECTS = { firstMs: 100, longestMs: 2_000 };
 /** How long an app waits at boot for a server that does not answer. */
 const BOOT_WITHIN_MS = 1_000;
 
+/** From start to close, `disconnected`, `catching-up` and `connected` take turns. */
+type Phase =
+  | { readonly name: 'disconnected' }
+  | { readonly name: 'catching-up'; readonly connection: Connection }
+  | { readonly name: 'connected'; readonly connection: Connection }
+  /** What was accepted is still written, over the connection that served. */
+  | { readonly name: 'closing'; readonly connection: Connection | undefined }
+  | { readonly name: 'closed' };
+
+const DISCONNECTED: Phase = { name: 'disconnected' };
+const CLOSED: Phase = { name: 'closed' };
+
 /** What a cluster has besides a server: a way to each node, and the entries that are spread over them. */
 interface Spread {
   readonly router: ClusterRouter;
@@ -87,12 +99,10 @@ export class RedisBackend {
   private readonly staleness: Staleness;
   private line: LogSubscriber | undefined;
   private follower: LogFollower | undefined;
-  private connection: Connection | undefined;
-  private opened: Connection | undefined;
+  private phase: Phase = DISCONNECTED;
   private readonly hold = new KeepAlive();
   private readonly freshness: FreshnessWindow;
   private readonly status: TierStatus;
-  private isClosed = false;
   private readonly backOff = new BackOff(RECONNECTS);
   private wake: () => void = () => undefined;
   private running: Promise<void> = Promise.resolve();
@@ -209,6 +219,16 @@ export class RedisBackend {
     return this.hold.during(started);
   }
 
+  /** Over which commands are sent. Undefined while records of the others may be missing. */
+  private get connection(): Connection | undefined {
+    const { phase } = this;
+    return phase.name === 'connected' || phase.name === 'closing' ? phase.connection : undefined;
+  }
+
+  private get isOpen(): boolean {
+    return this.phase.name !== 'closing' && this.phase.name !== 'closed';
+  }
+
   /** How this instance follows the others. */
   get sharedReport(): SharedReport {
     const lagMs = Math.max(0, Math.round(this.settings.clock.monotonic() - this.followedUpTo));
@@ -217,7 +237,7 @@ export class RedisBackend {
 
   /** Reports this instance to the others from now on. */
   announce(identity: InstanceIdentity): void {
-    if (!this.isClosed) this.roster.announce(identity);
+    if (this.isOpen) this.roster.announce(identity);
   }
 
   /** This instance and the others that report to the server. */
@@ -242,13 +262,16 @@ export class RedisBackend {
   }
 
   async close(): Promise<void> {
-    if (this.isClosed) return;
-    this.isClosed = true;
+    if (!this.isOpen) return;
+    const { connection } = this;
+    const followed = this.phase.name === 'catching-up' ? this.phase.connection : connection;
+    this.phase = { name: 'closing', connection };
     await this.tier.flush().catch(() => undefined);
     await Promise.all([this.roster.leave(), this.store?.close()]);
     this.status.turn({ state: 'off', reason: 'closed' }, 'closed');
     this.staleness.stop();
-    this.opened?.fail(new Error('closed'));
+    this.phase = CLOSED;
+    followed?.fail(new Error('closed'));
     this.wake();
     // A connection that is being opened ends by itself.
     await settledWithin(this.settings.clock, this.running, CLOSE_WITHIN_MS);
@@ -259,44 +282,54 @@ export class RedisBackend {
   }
 
   private async run(line: LogSubscriber): Promise<void> {
+    while (this.isOpen) {
+      try {
+        await this.connectAndFollow(line);
+      } catch (error) {
+        this.cutOff(error instanceof Error ? error : new Error(String(error)));
+      }
+      if (this.isOpen) await this.wait(this.backOff.next() * (0.5 + randomFraction() / 2));
+    }
+  }
+
+  /** Rejects when the connection cannot be opened, or has failed. */
+  private async connectAndFollow(line: LogSubscriber): Promise<never> {
     const { clock, commandTimeoutMs: timeoutMs } = this.settings;
     const { hold } = this;
-    while (!this.isClosed) {
-      try {
-        const changed = (error: Error | undefined): void => this.answersChanged(error);
-        this.opened = await Connection.open(this.template, clock, { timeoutMs, hold, changed });
-        if (this.isClosed) this.opened.fail(new Error('closed'));
-        await line.follow(this.opened);
-      } catch (error) {
-        this.cutOff(error);
-      }
-      if (!this.isClosed) await this.wait(this.backOff.next() * (0.5 + randomFraction() / 2));
+    const changed = (error: Error | undefined): void => this.answersChanged(error);
+    const connection = await Connection.open(this.template, clock, { timeoutMs, hold, changed });
+    if (this.isOpen) this.phase = { name: 'catching-up', connection };
+    else connection.fail(new Error('closed'));
+    try {
+      return await line.follow(connection);
+    } catch (error) {
+      connection.fail(error instanceof Error ? error : new Error(String(error)));
+      throw error;
     }
   }
 
   private caughtUp(connection: Connection, asOf: number): void {
+    const { phase } = this;
+    const isFollowed = phase.name === 'catching-up' || phase.name === 'connected';
     // A failed connection may still deliver replies that were on their way.
-    if (this.isClosed || connection !== this.opened) return;
+    if (!isFollowed || connection !== phase.connection) return;
     this.followedUpTo = Math.max(this.followedUpTo, asOf);
     this.staleness.freshAsOf(asOf);
     this.freshness.caughtUpAsOf(asOf);
-    if (this.connection === connection) return;
-    this.connection = connection;
+    if (phase.name === 'connected') return;
+    this.phase = { name: 'connected', connection };
     this.backOff.reset();
     this.follower?.release();
     this.status.turn({ state: 'on' }, 'connected, and up to date with the other instances');
     this.wake();
   }
 
-  private cutOff(error: unknown): void {
-    this.opened?.fail(error instanceof Error ? error : new Error(String(error)));
-    this.opened = undefined;
-    this.connection = undefined;
+  private cutOff(error: Error): void {
+    this.phase = this.isOpen ? DISCONNECTED : CLOSED;
     this.freshness.lose();
     this.log.disconnect();
     if (this.settings.onDisconnect === 'bypass') this.staleness.expireNow();
-    const detail = `Redis cannot be reached: ${error instanceof Error ? error.message : String(error)}`;
-    this.status.turn({ state: 'off', reason: 'disconnected' }, detail, error);
+    this.status.turn({ state: 'off', reason: 'disconnected' }, `Redis cannot be reached: ${error.message}`, error);
     this.wake();
   }
 
