@@ -11,6 +11,8 @@ interface OfferQueueOptions {
 const MAX_BYTES = 32 * 1024 * 1024;
 /** With more of them, a bulk write waits. The rest is for what comes while an owner on a busy machine pauses. */
 const MANY_BYTES = 4 * 1024 * 1024;
+/** With more of them, it waits even for an owner that is silent: the next ones would be refused. */
+const CROWDED_BYTES = 16 * 1024 * 1024;
 /** The owner is asked as often as that, so that it says how it gets on. */
 const SYNC_BYTES = 512 * 1024;
 const SYNC_AFTER_MS = 100;
@@ -46,6 +48,11 @@ export class OfferQueue {
   /** Much is waiting. */
   get isBusy(): boolean {
     return this.bytes + this.expected > MANY_BYTES;
+  }
+
+  /** So much is waiting that there is soon no room. */
+  get isCrowded(): boolean {
+    return this.bytes + this.expected > CROWDED_BYTES;
   }
 
   /** Counts bytes of a frame that is added later. Returns the function that counts them no longer. */

@@ -88,8 +88,8 @@ const NOTHING = Object.freeze({ entries: 0, sizeBytes: 0 });
 const DEADLINE_MS = 50;
 /** In lanes that share computations: a miss would compute what another process has just computed. */
 const PATIENT_DEADLINE_MS = 500;
-/** A bulk write waits as long for an owner that is silent. One that is only busy is heard sooner. */
-const SILENT_MS = 1_000;
+/** A bulk write waits as long for a silent owner before entries are refused. One that is only busy is heard sooner. */
+const LAST_DEADLINE_MS = 1_000;
 /** Timers may be early by a fraction of a millisecond. */
 const EARLY_MS = 1;
 const COOLDOWN = { firstMs: 50, longestMs: 2_000 };
@@ -131,8 +131,11 @@ export class RemoteL3 implements Tier {
   private offering = 0;
   /** How many frames have come. */
   private received = 0;
-  /** The owner let a bulk write wait in vain. It is not waited for until it is heard again. */
-  private isSilent = false;
+  /**
+   * How the owner was found by the last bulk write that waited for it. A silent one is waited for only when entries would be
+   * refused otherwise, a frozen one not at all, until it is heard again.
+   */
+  private owner: 'answers' | 'silent' | 'frozen' = 'answers';
   private readonly offers: OfferQueue;
   private readonly offersSent = new Set<() => void>();
   private readonly keepAlive = new KeepAlive();
@@ -169,7 +172,7 @@ export class RemoteL3 implements Tier {
       const connection = await open(path, clock, CONNECT_WITHIN_MS);
       if (!this.isWaiting) return connection.close();
       this.line = { state: 'connected', connection };
-      this.isSilent = false;
+      this.owner = 'answers';
       connection.onEntryFrame((body) => this.receive(body));
       connection.whenLost(() => this.lose());
       this.offers.reconnected();
@@ -255,20 +258,22 @@ export class RemoteL3 implements Tier {
 
   /** A bulk write waits for an owner that answers, however long that takes to store what it was offered. */
   whenRoom(): Promise<void> | undefined {
-    const isWorthWaiting = this.line.state === 'connected' && !this.isSilent;
-    return isWorthWaiting && this.offers.isBusy ? this.awaitRoom() : undefined;
+    if (this.line.state !== 'connected') return undefined;
+    if (this.owner === 'answers' && this.offers.isBusy) return this.awaitRoom('silent', DEADLINE_MS);
+    if (this.owner === 'silent' && this.offers.isCrowded) return this.awaitRoom('frozen', LAST_DEADLINE_MS);
+    return undefined;
   }
 
   /** Resolves when the owner has stored something, or as soon as it may be asked again whether it is there. */
-  private async awaitRoom(): Promise<void> {
+  private async awaitRoom(otherwise: 'silent' | 'frozen', ms: number): Promise<void> {
     const before = this.received;
     const stored = this.offers.progress();
     // It answers this at once, whatever it has to write.
     this.askForUsage();
-    await this.within(SILENT_MS, stored);
+    await this.within(ms, stored);
     // What has arrived already is taken first.
     if (this.received === before) await nextTurn();
-    if (this.received === before) this.isSilent = true;
+    if (this.received === before) this.owner = otherwise;
   }
 
   remove(): boolean {
@@ -457,7 +462,7 @@ export class RemoteL3 implements Tier {
 
   private receive(body: Buffer): void {
     this.received++;
-    this.isSilent = false;
+    this.owner = 'answers';
     const head = decodeHead(body);
     this.options.life.notBefore(head.time);
     if (head.kind === 'synced') {

@@ -298,20 +298,40 @@ describe('L3 through its owner', () => {
       expect(rooms).toBe(1);
     });
 
-    it('waits a second for an owner that is frozen, and then refuses what it has no room for', async () => {
+    it('waits 50 ms for an owner that is silent, and a second more before it refuses what it has no room for', async () => {
       owner.isAwake = false;
       offer(6);
       void wait();
-      await clock.advance('999ms');
+      await clock.advance('49ms');
       expect(rooms).toBe(0);
       await clock.advance('1ms');
       expect(rooms).toBe(1);
-      expect(offer(27).slice(-2)).toEqual(['queued', 'backlog']);
+      // There is still room for more.
+      expect(tier.whenRoom()).toBeUndefined();
+      offer(10);
+      void wait();
+      await clock.advance('999ms');
+      expect(rooms).toBe(1);
+      await clock.advance('1ms');
+      expect(rooms).toBe(2);
+      expect(offer(17).slice(-2)).toEqual(['queued', 'backlog']);
       // No other one waits for it.
       expect(tier.whenRoom()).toBeUndefined();
       // It is waited for again once it is heard.
       owner.store();
       expect(tier.whenRoom()).toBeInstanceOf(Promise);
+    });
+
+    it('loses nothing to an owner that is heard again within the second', async () => {
+      owner.isAwake = false;
+      offer(16);
+      void wait();
+      await clock.advance('900ms');
+      expect(rooms).toBe(0);
+      for (let stored = 0; stored < 16; stored++) owner.store();
+      await clock.advance('0ms');
+      expect(rooms).toBe(1);
+      expect(offer(28)).not.toContain('backlog');
     });
 
     it('does not wait where there is no owner', async () => {
