@@ -29,7 +29,7 @@ import { StorageFault } from '../storage/environment.js';
 import { removeOldQuarantines } from '../storage/files/quarantine.js';
 import { loadLmdb } from '../storage/lmdb/lmdb-table.js';
 import { OpenDirectories } from '../storage/lmdb/open-environment.js';
-import { FolderOnDisk } from '../storage/host-log/log-files.js';
+import { FolderOnDisk } from '../storage/files/log-files.js';
 import { PersistentTier } from '../tiers/persistent-tier.js';
 import { DiskTier } from '../tiers/stored-tier.js';
 import { offReasonOf } from '../tiers/tier.js';

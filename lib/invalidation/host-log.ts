@@ -1,7 +1,6 @@
 import { afterThisStep, type Clock, type LifeClock, randomId, systemClock } from '../clock/clock.js';
 import { isLaneCacheError } from '../errors/lane-cache.error.js';
-import { LogFiles, type LogPlace } from '../storage/host-log/log-files.js';
-import type { LogFolder, LogSegment } from '../storage/host-log/log-segment.js';
+import { LogFiles, type LogPlace, type LogFolder, type LogSegment } from '../storage/files/log-files.js';
 import { bodyOf, collect, groupsOf, type HostRecord } from './host-record-codec.js';
 import type { LogJournal } from './journal.js';
 import { names, RecentRecords, WaitingOffers } from './recent-records.js';

@@ -1,5 +1,5 @@
 import { INVALIDATION_KINDS } from '../events/reasons.js';
-import type { LogPlace } from '../storage/host-log/log-files.js';
+import type { LogPlace } from '../storage/files/log-files.js';
 import type { ServerCopy, SharedRecord } from './shared-log.js';
 
 /** A record of the file as it was read. */

@@ -1,5 +1,5 @@
 import { KeyPattern } from '../entries/pattern.js';
-import type { LogPlace } from '../storage/host-log/log-files.js';
+import type { LogPlace } from '../storage/files/log-files.js';
 import type { SharedRecord, Standing, Subject } from './shared-log.js';
 
 /** Whether `record` invalidates or expires `subject`. */

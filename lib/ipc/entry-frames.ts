@@ -1,5 +1,5 @@
 import type { LogCursor } from '../invalidation/shared-log.js';
-import type { LogPlace } from '../storage/host-log/log-files.js';
+import type { LogPlace } from '../storage/files/log-files.js';
 
 /*
  * Entries travel between processes as raw frames, within the frames of `protocol.ts`: their first byte begins no other

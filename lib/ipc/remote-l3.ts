@@ -7,7 +7,7 @@ import type { HostLog } from '../invalidation/host-log.js';
 import { names } from '../invalidation/recent-records.js';
 import type { LogCursor, SharedOrder, SharedRecord } from '../invalidation/shared-log.js';
 import type { ResolvedLane } from '../lanes/policy.js';
-import type { LogPlace } from '../storage/host-log/log-files.js';
+import type { LogPlace } from '../storage/files/log-files.js';
 import {
   FoundRecord,
   type Offered,

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { LifeClock, systemClock } from '../../lib/clock/clock.js';
 import { HostLog } from '../../lib/invalidation/host-log.js';
 import type { SharedRecord } from '../../lib/invalidation/shared-log.js';
-import { FolderOnDisk } from '../../lib/storage/host-log/log-files.js';
+import { FolderOnDisk } from '../../lib/storage/files/log-files.js';
 import { StorageBench } from '../support/storage.js';
 
 const SEGMENT_BYTES = 2_000;

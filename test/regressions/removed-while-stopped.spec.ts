@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { rm } from 'node:fs/promises';
 import { LifeClock } from '../../lib/clock/clock.js';
 import { HostLog } from '../../lib/invalidation/host-log.js';
-import { FolderOnDisk } from '../../lib/storage/host-log/log-files.js';
+import { FolderOnDisk } from '../../lib/storage/files/log-files.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { StorageBench } from '../support/storage.js';
 

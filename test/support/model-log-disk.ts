@@ -1,4 +1,4 @@
-import type { LogFile, LogFolder } from '../../lib/storage/host-log/log-segment.js';
+import type { LogFile, LogFolder } from '../../lib/storage/files/log-files.js';
 import type { Jobs } from './jobs.js';
 
 /** A file, whatever name it has or had. */

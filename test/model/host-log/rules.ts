@@ -5,8 +5,7 @@ import { SCRIPTS } from './scripts.js';
 
 const hostLog = 'lib/invalidation/host-log.ts';
 const recent = 'lib/invalidation/recent-records.ts';
-const files = 'lib/storage/host-log/log-files.ts';
-const segment = 'lib/storage/host-log/log-segment.ts';
+const files = 'lib/storage/files/log-files.ts';
 const remote = 'lib/ipc/remote-l3.ts';
 const service = 'lib/ipc/entry-service.ts';
 const app = 'lib/app/cache-app.ts';
@@ -109,7 +108,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     full,
     { ...key, rotations: 0, faults: 0.08 },
     [
-      segment,
+      files,
       "if (length < CHECKSUM_BYTES || buffer.readUInt32LE(0) !== this.checksum) return 'lost';",
       "if (length < CHECKSUM_BYTES) return 'end';",
     ],
@@ -126,7 +125,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     { ...key, faults: 0.08 },
     [
       files,
-      'if (newest !== undefined) LogSegment.empty(this.folder, newest);\n      this.attach();',
+      'if (newest !== undefined) this.folder.empty(nameOf(newest));\n      this.attach();',
       'LogSegment.create(this.folder, (newest ?? 0) + 1, { generation: randomId(), base: 0 });\n      this.attach();',
     ],
     [files, '    this.segment.cut();\n', ''],
@@ -147,7 +146,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     power,
     { ...key, powerCuts: 0.06, rotations: 0.08 },
     // That of the first one is left, because without it no history survives.
-    [segment, 'folder.sync();', 'if (number === 1) folder.sync();'],
+    [files, 'folder.sync();', 'if (number === 1) folder.sync();'],
   ),
   omit(
     '12 attach reads the newest segment',

@@ -3,7 +3,7 @@ import { LifeClock, nextTurn, systemClock } from '../../../lib/clock/clock.js';
 import { HostLog } from '../../../lib/invalidation/host-log.js';
 import { EMPTY_LOG, type LogRow } from '../../../lib/invalidation/journal.js';
 import type { LogCursor, SharedRecord } from '../../../lib/invalidation/shared-log.js';
-import { FolderOnDisk, LogFiles } from '../../../lib/storage/host-log/log-files.js';
+import { FolderOnDisk, LogFiles } from '../../../lib/storage/files/log-files.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { Deferred } from '../../support/deferred.js';
 import { StorageBench } from '../../support/storage.js';

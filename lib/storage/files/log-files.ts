@@ -1,6 +1,182 @@
-import { crc32 } from 'node:zlib';
+import {
+  constants,
+  closeSync,
+  existsSync,
+  fdatasync,
+  fdatasyncSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  statSync,
+  write,
+  writeSync,
+} from 'node:fs';
+import { promisify } from 'node:util';
 import { randomId } from '../../clock/clock.js';
+import { ensurePrivateDirectory } from './private-directory.js';
+import { crc32 } from 'node:zlib';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
+
+/** A place in the log, with the checksum of the record before it: a place of another history does not fit. */
+export interface LogPlace {
+  readonly generation: string;
+  readonly position: number;
+  readonly checksum: number;
+}
+
+/** Gets each record, with the place behind it. */
+export type OnRecord = (body: string, place: LogPlace) => void;
+
+const SEGMENT = /^(\d+)\.log$/;
+const nameOf = (number: number): string => `${number}.log`;
+
+/** So many old segments stay, for the owner that takes over. */
+const KEPT = 2;
+
+/**
+ * The log of a directory: `log/<n>.log`, which all its processes append to and follow. What one has appended is read by the
+ * others in the same order. Looking reads a few bytes of the page cache.
+ */
+export class LogFiles {
+  /** Creates the folder and the first segment, if need be, and starts at the end. Throws StorageFault or the system's error. */
+  static async open(folder: LogFolder): Promise<LogFiles> {
+    await folder.prepare();
+    const files = new LogFiles(folder);
+    files.attach();
+    return files;
+  }
+
+  private current: LogSegment | undefined;
+
+  private constructor(private readonly folder: LogFolder) {}
+
+  get segment(): LogSegment {
+    if (this.current === undefined) throw new Error('the log is not attached');
+    return this.current;
+  }
+
+  /** Nothing was ever appended. */
+  get isUnused(): boolean {
+    return this.segment.number === 1 && this.segment.position === 0;
+  }
+
+  get place(): LogPlace {
+    const { header, position, checksum } = this.segment;
+    return { generation: header.generation, position, checksum };
+  }
+
+  /** Hands over what is new. `left` is called for a segment that is followed to its end, before the next one is read. */
+  follow(on: OnRecord, left: (segment: LogSegment) => void): Exclude<Followed, 'rotated'> {
+    for (;;) {
+      const { segment } = this;
+      const { generation } = segment.header;
+      const followed = segment.follow((body, position, checksum) => on(body, { generation, position, checksum }));
+      if (followed !== 'rotated') return followed;
+      const next = this.successorOf(segment);
+      if (next === undefined || next.header.generation !== generation) return 'lost';
+      left(segment);
+      segment.retire();
+      this.current = next;
+    }
+  }
+
+  /** Starts at the end of the newest segment: nothing is known of what was before. */
+  attach(): void {
+    this.current?.retire();
+    this.current = undefined;
+    for (;;) {
+      const number = this.numbers().at(-1);
+      const newest = number === undefined ? undefined : LogSegment.open(this.folder, number);
+      if (newest === undefined) {
+        LogSegment.create(this.folder, (number ?? 0) + 1, { generation: randomId(), base: 0 });
+        continue;
+      }
+      const followed = newest.follow(() => undefined);
+      if (followed === 'end') {
+        this.current = newest;
+        return;
+      }
+      if (followed === 'rotated') this.successorOf(newest)?.retire();
+      newest.retire();
+    }
+  }
+
+  /** Reads from `place` to where following is. False if the history from there is not known any more. */
+  replay(place: LogPlace, on: OnRecord): boolean {
+    const end = this.place;
+    if (place.generation !== end.generation || place.position > end.position) return false;
+    const segments = this.openAll(end.generation);
+    try {
+      const first = segments.findLast(({ header }) => header.base <= place.position);
+      if (first?.seek(place.position, place.checksum) !== true) return false;
+      const from = segments.indexOf(first);
+      for (const segment of segments.slice(from)) {
+        const { generation } = segment.header;
+        segment.follow((body, position, checksum) => {
+          if (position <= end.position) on(body, { generation, position, checksum });
+        });
+      }
+      return true;
+    } finally {
+      for (const segment of segments) segment.retire();
+    }
+  }
+
+  /**
+   * Declares everything before void, so that every process drops what it holds: empties the segment, which needs no room on
+   * the disk, and begins a new generation. It is followed from there. Throws the system's error.
+   */
+  void(): void {
+    const { generation } = this.place;
+    // Others may follow it although its folder was removed.
+    this.segment.cut();
+    // A process that follows to a new segment of this generation in the meantime must notice too.
+    while (this.place.generation === generation) {
+      const newest = this.numbers().at(-1);
+      if (newest !== undefined) this.folder.empty(nameOf(newest));
+      this.attach();
+    }
+  }
+
+  close(): void {
+    this.current?.retire();
+    this.current = undefined;
+  }
+
+  private openAll(generation: string): readonly LogSegment[] {
+    const opened: LogSegment[] = [];
+    for (const number of this.numbers()) {
+      const segment = LogSegment.open(this.folder, number);
+      if (segment === undefined) continue;
+      if (segment.header.generation === generation) opened.push(segment);
+      else segment.retire();
+    }
+    return opened;
+  }
+
+  /** The next segment. It is created if nobody has done so. Undefined if history is void. */
+  private successorOf(segment: LogSegment): LogSegment | undefined {
+    const number = segment.number + 1;
+    if (!this.folder.has(nameOf(number))) {
+      if (!segment.isInPlace || this.numbers().some((other) => other > number)) return undefined;
+      segment.syncNow();
+      LogSegment.create(this.folder, number, { generation: segment.header.generation, base: segment.position });
+      for (const old of this.numbers()) if (old < number - KEPT) this.folder.remove(nameOf(old));
+    }
+    return LogSegment.open(this.folder, number);
+  }
+
+  /** The numbers of the segments, the oldest first. */
+  private numbers(): readonly number[] {
+    const numbers = this.folder.names().flatMap((name) => Number(SEGMENT.exec(name)?.[1] ?? NaN));
+    return numbers.filter((number) => !Number.isNaN(number)).toSorted((a, b) => a - b);
+  }
+}
 
 /*
  * A segment is a header and records, one after the other (numbers are little-endian):
@@ -54,7 +230,7 @@ export interface LogFolder {
   open(name: string): LogFile;
   /** Puts a new file in its place, whole and synced, unless another process was faster. */
   create(name: string, bytes: Buffer): void;
-  /** Cuts a file to nothing, and syncs it. */
+  /** Cuts a file to nothing, header included, so that every process notices, and syncs it. It needs no room on the disk. */
   empty(name: string): void;
   remove(name: string): void;
   /** Makes the names of new files survive a power cut. */
@@ -92,16 +268,6 @@ export class LogSegment {
     this.checksum = checksum;
   }
 
-  /** The numbers of the segments in a folder, the oldest first. */
-  static numbersIn(folder: LogFolder): readonly number[] {
-    const numbers = folder.names().flatMap((name) => Number(SEGMENT.exec(name)?.[1] ?? NaN));
-    return numbers.filter((number) => !Number.isNaN(number)).toSorted((a, b) => a - b);
-  }
-
-  static isIn(folder: LogFolder, number: number): boolean {
-    return folder.has(nameOf(number));
-  }
-
   /** Undefined if the file has no header: it was emptied, because its history is void. Throws `FORMAT_UNSUPPORTED`, or the system's error. */
   static open(folder: LogFolder, number: number): LogSegment | undefined {
     const file = folder.open(nameOf(number));
@@ -127,15 +293,6 @@ export class LogSegment {
     const salt = Number.parseInt(randomId().slice(0, 8), 16);
     folder.create(nameOf(number), headerOf({ generation, base, salt }));
     folder.sync();
-  }
-
-  /** Empties the file, header included, so that every process notices. It needs no room on the disk. */
-  static empty(folder: LogFolder, number: number): void {
-    folder.empty(nameOf(number));
-  }
-
-  static remove(folder: LogFolder, number: number): void {
-    folder.remove(nameOf(number));
   }
 
   /** The position that following has come to. It only grows within a generation. */
@@ -322,6 +479,116 @@ function parseHeader(bytes: Buffer, path: string): Header | undefined {
   };
 }
 
-const SEGMENT = /^(\d+)\.log$/;
+const writeAsync = promisify(write);
+const fdatasyncAsync = promisify(fdatasync);
 
-const nameOf = (number: number): string => `${number}.log`;
+class FileOnDisk implements LogFile {
+  constructor(
+    private readonly path: string,
+    private readonly fd: number,
+  ) {}
+
+  get size(): number {
+    return fstatSync(this.fd).size;
+  }
+
+  read(into: Buffer, length: number, from: number): number {
+    return readSync(this.fd, into, 0, length, from);
+  }
+
+  async append(bytes: Buffer): Promise<number> {
+    return (await writeAsync(this.fd, bytes)).bytesWritten;
+  }
+
+  sync(): Promise<void> {
+    return fdatasyncAsync(this.fd);
+  }
+
+  syncNow(): void {
+    fdatasyncSync(this.fd);
+  }
+
+  get isInPlace(): boolean {
+    try {
+      const [own, named] = [fstatSync(this.fd), statSync(this.path)];
+      return own.ino === named.ino && own.dev === named.dev;
+    } catch {
+      return false;
+    }
+  }
+
+  cut(): void {
+    ftruncateSync(this.fd, 0);
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+}
+
+/** A folder of the file system. */
+export class FolderOnDisk implements LogFolder {
+  constructor(readonly directory: string) {}
+
+  prepare(): Promise<void> {
+    return ensurePrivateDirectory(this.directory);
+  }
+
+  names(): readonly string[] {
+    return readdirSync(this.directory);
+  }
+
+  has(name: string): boolean {
+    return existsSync(this.pathOf(name));
+  }
+
+  open(name: string): LogFile {
+    const path = this.pathOf(name);
+    return new FileOnDisk(path, openSync(path, constants.O_RDWR | constants.O_APPEND));
+  }
+
+  create(name: string, bytes: Buffer): void {
+    const path = this.pathOf(name);
+    const draft = `${path}.${randomId()}`;
+    const fd = openSync(draft, 'wx', 0o600);
+    try {
+      writeSync(fd, bytes);
+      fsyncSync(fd);
+      linkSync(draft, path);
+    } catch (error) {
+      if (!isExisting(error)) throw error;
+    } finally {
+      closeSync(fd);
+      rmSync(draft, { force: true });
+    }
+  }
+
+  empty(name: string): void {
+    const fd = openSync(this.pathOf(name), 'r+');
+    try {
+      ftruncateSync(fd, 0);
+      fdatasyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  remove(name: string): void {
+    rmSync(this.pathOf(name), { force: true });
+  }
+
+  sync(): void {
+    const fd = openSync(this.directory, 'r');
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  private pathOf(name: string): string {
+    return `${this.directory}/${name}`;
+  }
+}
+
+const isExisting = (error: unknown): boolean => error instanceof Error && Reflect.get(error, 'code') === 'EEXIST';

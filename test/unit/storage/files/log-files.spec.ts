@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { FolderOnDisk, LogFiles } from '../../../../lib/storage/host-log/log-files.js';
+import { FolderOnDisk, LogFiles } from '../../../../lib/storage/files/log-files.js';
 import { StorageBench } from '../../../support/storage.js';
 
 describe('the log of a directory', () => {
