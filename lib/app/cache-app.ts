@@ -12,16 +12,14 @@ import { LeasedTurns, type Turns } from '../cache/turns.js';
 import { fillMemory } from '../cache/warm.js';
 import type { ManagerContext } from '../cache/manager-context.js';
 import { RemoteInvalidations } from '../cache/remote-invalidations.js';
-import { CheckpointCleaner } from '../checkpoints/checkpoint-cleaner.js';
-import { CheckpointService } from '../checkpoints/checkpoint-service.js';
-import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
+import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import { withDeadline } from '../clock/timers.js';
 import { cachedKeyFor } from '../decorators/keys.js';
 import { KeyPattern } from '../entries/pattern.js';
 import type { LaneEviction } from '../eviction/lane-eviction.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { CheckpointCleanupTask, CleanupSchedule } from '../housekeeping/checkpoint-cleanup.task.js';
+import type { CleanupSchedule } from '../housekeeping/checkpoint-cleanup.task.js';
 import { Sweeper } from '../housekeeping/sweeper.js';
 import { InvalidationLog } from '../invalidation/invalidation-log.js';
 import { AppOperations } from '../operations/app-operations.js';
@@ -29,13 +27,13 @@ import { EntryService } from '../ipc/entry-service.js';
 import { operationAnswers, type Operations } from '../operations/operations.js';
 import { type StartedApp, startedText } from '../events/event-texts.js';
 import type { CachePolicy, LaneName } from '../lanes/policy.js';
-import { parseSize, toMilliseconds } from '../lanes/units.js';
+import { toMilliseconds } from '../lanes/units.js';
 import { LaneCacheMetrics } from '../metrics/lane-cache-metrics.js';
-import type { CheckpointUse } from '../metrics/prometheus-metrics.js';
 import { MemoryTier } from '../tiers/memory-tier.js';
 import { OffTier } from '../tiers/off-tier.js';
 import { DiskTier } from '../tiers/stored-tier.js';
 import type { Tier } from '../tiers/tier.js';
+import { checkpointsOf, checkpointStoreOf, checkpointUse, checkRetention, cleanupOf } from './app-checkpoints.js';
 import {
   addressOf,
   type AppContext,
@@ -198,24 +196,6 @@ function startedApp({ options, lanes, defaultLane }: AppContext, tiers: AppTiers
   };
 }
 
-/** Lanes that `maxAgeDays` names are the app's, or are found in the store. Throws UnknownLaneError. */
-async function checkRetention(
-  { options, lanes, purpose, warnOnce }: AppContext,
-  checkpoints: CheckpointService,
-): Promise<void> {
-  const days = options.checkpoints === false ? undefined : options.checkpoints?.retention?.maxAgeDays;
-  const unknown = typeof days === 'object' ? Object.keys(days).filter((lane) => !lanes.has(lane)) : [];
-  if (unknown.length === 0 || purpose === 'look') return;
-  const { state, reason, lanes: stored } = await checkpoints.getCheckpointCacheStatus();
-  for (const lane of unknown.filter((name) => !Object.hasOwn(stored, name))) {
-    const field = `checkpoints.retention.maxAgeDays.${lane}`;
-    if (state === 'on' || reason === 'no-directory') {
-      throw new UnknownLaneError(lane, [...lanes.keys(), ...Object.keys(stored)], field, field);
-    }
-    warnOnce(field, `${field}: there is no lane '${lane}', and whether the store holds any of it cannot be seen now.`);
-  }
-}
-
 const CLOSE_WITHIN_MS = 4_800;
 const SWEEP_EVERY_MS = 60_000;
 const READ_DEADLINE_MS = 1_000;
@@ -244,9 +224,7 @@ export class App implements LaneCacheApp {
     if (disk.journal !== undefined) context.life.notBefore(disk.journal.initial.latestTime);
     this.tiers = tiersOf(context, opened);
 
-    // Asked at each call, because this process may become the owner of the directory later.
-    const store = (): CheckpointStore =>
-      (keepsCheckpointsOnServer(context) && backend?.checkpoints) || disk.checkpoints();
+    const store = checkpointStoreOf(context, disk, backend);
     const { tracing } = context;
     this.checkpoints = checkpointsOf(context, tracing === undefined ? store : () => tracing.checkpoints(store()));
     this.cleanup = cleanupOf(context, disk, store);
@@ -537,63 +515,4 @@ function fillFromL3(laneContext: LaneContext): void {
   eviction?.whenLearnt(() => {
     fillMemory(laneContext, eviction.best(policy.l1.maxEntries)).catch(() => undefined);
   });
-}
-
-function keepsCheckpointsOnServer({ options }: AppContext): boolean {
-  return options.checkpoints !== false && options.checkpoints?.store === 'distributed';
-}
-
-function checkpointsOf(context: AppContext, store: () => CheckpointStore): CheckpointService {
-  const { lanes, codec, clock, events, defaultLane, options, warnOnce } = context;
-  const { maxStateBytes, warnStateBytes, retention } = options.checkpoints === false ? {} : (options.checkpoints ?? {});
-  return new CheckpointService({
-    codec,
-    clock,
-    events,
-    defaultLane,
-    lanes: [...lanes.keys()],
-    store,
-    savedBy: `${hostname()}:${process.pid}`,
-    compressFrom: (lane) => {
-      const compression = lanes.get(lane)?.policy.compression;
-      return compression?.enabled === true ? compression.minBytes : undefined;
-    },
-    ...(retention !== undefined && { retention }),
-    ...(maxStateBytes === undefined ? {} : { maxStateBytes: parseSize(maxStateBytes) }),
-    ...(warnStateBytes === undefined ? {} : { warnStateBytes: parseSize(warnStateBytes) }),
-    warn: (message) => warnOnce(message, message),
-  });
-}
-
-function cleanupOf(context: AppContext, disk: Disk, store: () => CheckpointStore): CleanupSchedule {
-  const { options, clock, events, warnOnce } = context;
-  const { retention, cleanup, timeZone } =
-    options.checkpoints === false ? ({ cleanup: false } as const) : (options.checkpoints ?? {});
-  const isOnServer = keepsCheckpointsOnServer(context);
-  const isAlone = isOnServer || options.directory === false;
-  const task = new CheckpointCleanupTask({
-    cleaner: () => new CheckpointCleaner(store, clock, events, retention),
-    events,
-    isOwner: () => (isAlone || disk.journal !== undefined) && store().state.state === 'on',
-  });
-  return new CleanupSchedule({
-    task,
-    cron: cleanup,
-    timeZone,
-    // An app without a directory and without a server keeps nothing that could be cleaned up.
-    isNeeded: isOnServer || options.directory !== false,
-    onFailure: (error) => {
-      const text = error instanceof Error ? error.message : String(error);
-      warnOnce(`cleanup:${text}`, `The cleanup of checkpoints failed. The next run is tried as planned. ${text}`);
-    },
-  });
-}
-
-/** Checkpoints by lane, for Prometheus. */
-async function checkpointUse(checkpoints: CheckpointService): Promise<ReadonlyMap<string, CheckpointUse>> {
-  const { lanes } = await checkpoints.getCheckpointCacheStatus();
-  const uses = Object.entries(lanes).map(([lane, { cachedCheckpoints, bytes }]) => {
-    return [lane, { checkpoints: cachedCheckpoints, bytes }] as const;
-  });
-  return new Map(uses);
 }
