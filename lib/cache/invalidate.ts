@@ -118,10 +118,10 @@ export class Invalidations {
     await this.confirm(done);
   }
 
-  /** As `key`, for a newer value that is not stored: it is not counted as an invalidation. */
-  async dropOlder(context: LaneContext, key: string): Promise<void> {
-    const { lane } = context;
-    const { records, removal } = this.shared.log.key(lane, key);
+  /** As `key`, for a value that is not stored: it is not counted as an invalidation, and leaves what began later alone. */
+  async dropOlder(context: LaneContext, { subject, birth }: InvalidationGuard): Promise<void> {
+    const { lane, key } = subject;
+    const { records, removal } = this.shared.log.older(subject, birth);
     context.memory.delete(key);
     // While this instance is partitioned, every result is such a value. It does not know what the others have, and leaves it to them.
     const origin = isPartitioned(context) ? 'remote' : 'local';

@@ -14,15 +14,17 @@ export class OlderValues {
   ) {}
 
   /** Takes effect in this step. A tier that fails to remove it serves nothing that is older, so no caller has to know. */
-  remove(key: string): void {
+  remove(unstored: InvalidationGuard): void {
     if (this.context.shared.memory.state.state === 'off') return;
-    this.invalidations.dropOlder(this.context, key).catch(() => undefined);
+    this.invalidations.dropOlder(this.context, unstored).catch(() => undefined);
   }
 
   /** Runs what goes past the cache, and then removes what the tiers hold of the keys, unless it is newer. */
   async removeAfter<T>(keys: readonly string[], run: () => T): Promise<Awaited<T>> {
     const { shared, lane } = this.context;
     const guards = keys.map((key) => shared.log.open({ lane, key, tags: [] }));
+    // What begins from here on is newer.
+    shared.log.pass();
     try {
       const value = await run();
       await Promise.all(guards.map((guard) => this.removeIfHeld(guard)));
@@ -34,7 +36,7 @@ export class OlderValues {
 
   private async removeIfHeld(guard: InvalidationGuard): Promise<void> {
     const { key } = guard.subject;
-    if (await this.isHeld(key, guard)) this.remove(key);
+    if (await this.isHeld(key, guard)) this.remove(guard);
   }
 
   private async isHeld(key: string, guard: InvalidationGuard): Promise<boolean> {

@@ -183,6 +183,21 @@ export class InvalidationLog {
     return { records: [record], stored: STORED, removal: log.removeKey(key, record.position) };
   }
 
+  /**
+   * Invalidates what is not newer than a result of this birth, which is not stored: flights and entries of this birth and
+   * of earlier ones. Flights that began later go on. The caller removes the key everywhere, then calls `committed`.
+   */
+  older({ lane, key }: FlightSubject, birth: number): Appended & { readonly removal: PendingRemoval } {
+    const record = this.next('key', lane, key);
+    const log = this.lane(lane);
+    for (const guard of log.guardsOf(key)) {
+      if (guard.birth > birth) guard.removedBefore(birth + 1);
+      else guard.supersede();
+    }
+    for (const since of this.followers) if (since.lane === lane) since.key(key);
+    return { records: [record], stored: STORED, removal: log.removeKey(key, birth + 1) };
+  }
+
   /** Invalidates tags in all lanes. */
   tags(tags: readonly string[]): Appended {
     const records = tags.map((tag) => this.next('tag', null, tag));

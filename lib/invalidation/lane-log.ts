@@ -72,7 +72,7 @@ export class LaneLog {
   }
 
   removeKey(key: string, position: number): PendingRemoval {
-    return keepPending(this.pendingKeys, key, position);
+    return keepPending(this.pendingKeys, key, Math.max(position, this.pendingRemovalOf(key)));
   }
 
   expireKey(key: string, expiry: KeyExpiry): PendingRemoval {
@@ -165,8 +165,8 @@ export class InvalidationGuard {
     /** Grows with every flight of the app, and so orders flights of one birth. */
     readonly number: number,
     readonly birth: number,
-    /** Position of the newest removal of the key that had not been committed when the flight opened. */
-    readonly removedAt: number,
+    /** What is older than this position has been removed. The removal may not have been committed when the flight opened. */
+    public removedAt: number,
     /** The lane's patterns, pending and recent, when the flight opened. */
     readonly patterns: readonly PatternRecord[],
     /** The latest expiry of the key that was not in place below when the flight opened. */
@@ -182,6 +182,11 @@ export class InvalidationGuard {
   supersede(): void {
     this.isInvalidated = true;
     this.isSuperseded = true;
+  }
+
+  /** What is older than `position` was removed, which the flight is not. A look-up that has begun may still find it. */
+  removedBefore(position: number): void {
+    this.removedAt = Math.max(this.removedAt, position);
   }
 
   /** A record named the flight. What is older may be left, because it may carry other tags. */

@@ -150,6 +150,8 @@ export class InFlight {
     const { purpose } = flight;
     const others = this.running.get(key);
     this.running.set(key, others === undefined ? [flight] : [...others, flight]);
+    // So that their births tell which is older.
+    if (others !== undefined) shared.log.pass();
     const guard = shared.log.open({ lane, key, tags: call.tags });
     flight.state = { phase: 'searching', guard };
     if (purpose === 'refresh' && call.hardTimeoutMs !== null) this.waiters.limitRefresh(flight, call.hardTimeoutMs);
@@ -458,9 +460,9 @@ function storeResult(context: LaneContext, older: OlderValues, ended: EndedFligh
     return storeOrRefuse(context, older, ended);
   } catch (error) {
     // Whatever fails here is no trouble of the callers. They get the value, and none is kept.
-    const { flight, result } = ended;
+    const { flight, guard, result } = ended;
     context.memory.delete(flight.key);
-    older.remove(flight.key);
+    older.remove(guard);
     const detail = `storing it failed: ${causeText(error)}`;
     refuse(context, flight.key, { reason: 'unstorable', detail });
     return {
@@ -489,7 +491,7 @@ function storeOrRefuse(context: LaneContext, older: OlderValues, ended: EndedFli
     store(context, candidate, { birth: guard.birth, flight: guard.number, call, expiredAt, origin, turn });
   } else {
     // What the process stores that has the turn now is not older. Before the refusal, because a listener may store another value.
-    if (refused !== TURN_LOST && !guard.isSuperseded && mayHaveOlder(context, flight, guard)) older.remove(key);
+    if (refused !== TURN_LOST && !guard.isSuperseded && mayHaveOlder(context, flight, guard)) older.remove(guard);
     refuse(context, key, refused);
   }
   return { encoded, isCurrent: counts && expiredAt === undefined };
