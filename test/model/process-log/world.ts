@@ -150,7 +150,8 @@ export class World implements ModelWorld<Action> {
 
   private get isBusy(): boolean {
     const queued = this.alive.some(({ l2, l3 }) => l2.queued + l3.queued > 0);
-    return queued || this.machine.jobs.size > 0 || this.running.length > 0;
+    // A computation that a caller waits for may begin a turn later.
+    return queued || this.machine.jobs.size > 0 || this.running.length > 0 || this.waiting.size > 0;
   }
 
   private get ttlS(): number {
