@@ -22,7 +22,7 @@ import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { CleanupSchedule } from '../housekeeping/checkpoint-cleanup.task.js';
 import { Sweeper } from '../housekeeping/sweeper.js';
 import { InvalidationLog } from '../invalidation/invalidation-log.js';
-import { AppOperations } from '../operations/app-operations.js';
+import { operationsOf } from '../operations/app-operations.js';
 import { EntryService } from '../ipc/entry-service.js';
 import { operationAnswers, type Operations } from '../operations/operations.js';
 import { type StartedApp, startedText } from '../events/event-texts.js';
@@ -295,7 +295,7 @@ export class App implements LaneCacheApp {
     const { lanes, defaultLane, clock, life, options } = this.context;
     const manager = (lane?: string): LaneManager => this.manager(lane);
     const root = rootDirectory(options);
-    return new AppOperations({
+    return operationsOf({
       lanes: [...lanes.keys()],
       defaultLane,
       manager,

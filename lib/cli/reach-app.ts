@@ -1,9 +1,10 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Clock } from '../clock/clock.js';
+import { withDeadline } from '../clock/timers.js';
 import { parseAppRecord } from '../ipc/app-record.js';
 import { ConnectionLost, IpcConnection, OwnerSilent } from '../ipc/client.js';
-import { RemoteOperations } from '../ipc/remote-operations.js';
+import { OPERATION_NAMES, OPERATIONS, type Operations } from '../operations/operations.js';
 import { readStoredRecord } from '../storage/directory/cache-directory.js';
 import { OwnerSocket } from '../storage/directory/claims.js';
 import type { AppAccess } from './app-access.js';
@@ -75,7 +76,7 @@ async function reachLive(
     return {
       directory,
       kind: 'live',
-      operations: new RemoteOperations(connection, clock, timeoutMs),
+      operations: remoteOperations(connection, clock, timeoutMs),
       record: parseAppRecord(await readStoredRecord(directory).catch(() => undefined)),
       close: async () => connection.close(),
     };
@@ -83,6 +84,19 @@ async function reachLive(
     if (error instanceof ConnectionLost) return undefined;
     throw error;
   }
+}
+
+/** The operations of the app that owns the directory. One that answers soon is given up after `deadlineMs`. */
+function remoteOperations(connection: IpcConnection, clock: Clock, deadlineMs: number): Operations {
+  const owner = `process ${connection.ownerPid}, which owns the directory,`;
+  const ask = (name: keyof Operations, args: readonly unknown[]): unknown => {
+    if (OPERATIONS[name] === 'in-parts') return connection.parts(name, ...args);
+    const answer = connection.call(name, ...args);
+    return OPERATIONS[name] === 'soon' ? withDeadline(clock, answer, deadlineMs, owner) : answer;
+  };
+  const asked = OPERATION_NAMES.map((name) => [name, (...args: readonly unknown[]) => ask(name, args)] as const);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the greeting has shown that both speak the same protocol
+  return Object.fromEntries(asked) as unknown as Operations;
 }
 
 /** Loads storage only here, because an app that answers needs none of it. */

@@ -25,13 +25,7 @@ function operationsOf(app: LaneCacheApp, record: AppRecord | undefined): Operati
   const { operations } = app;
   if (record === undefined) return operations;
   const metrics = async (): Promise<MetricsReport> => withUsage(record.metrics, await operations.metrics());
-  return {
-    ...operations,
-    entries: (...args) => operations.entries(...args),
-    verify: (...args) => operations.verify(...args),
-    cleaning: (...args) => operations.cleaning(...args),
-    metrics,
-  };
+  return { ...operations, metrics };
 }
 
 /** The counters that the app saved, with the present number and size of stored entries. */

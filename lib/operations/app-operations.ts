@@ -12,12 +12,25 @@ import { checkKey } from '../entries/key.js';
 import { KeyPattern } from '../entries/pattern.js';
 import { checkTags } from '../entries/tags.js';
 import type { ListedTier, SearchPosition } from '../cache/entry-search.js';
-import type { CleanupStep, EntryPage, EntryQuery, InvalidationPreview, Operations, Verified } from './operations.js';
+import type {
+  AppDescription,
+  CheckpointOperations,
+  CleanupStep,
+  EntryOperations,
+  EntryPage,
+  EntryQuery,
+  InvalidationPreview,
+  InvalidationTarget,
+  Operations,
+  Verified,
+} from './operations.js';
+import type { Finding } from '../errors/finding.js';
 import { readableJson } from './readable-json.js';
 import type { GuardedTier } from '../cache/guarded-tier.js';
 import { isLaneCacheError, LaneCacheError } from '../errors/lane-cache.error.js';
 
-interface AppOperationsOptions {
+/** What operations need of an app. */
+interface AskedApp {
   readonly defaultLane: string;
   readonly lanes: readonly string[];
   /** Throws UnknownLaneError. */
@@ -39,192 +52,189 @@ const LARGEST_PAGE = 500;
 const LONGEST_VALUE = 256 * 1024;
 
 /** What can be asked of the app in this process. */
-export class AppOperations implements Operations {
-  constructor(private readonly app: AppOperationsOptions) {}
-
-  readonly describe: Operations['describe'] = async () => {
-    const { defaultLane, lanes, manager, clock, life } = this.app;
-    const { rss, heapUsed } = process.memoryUsage();
-    return {
-      pid: process.pid,
-      defaultLane,
-      policies: lanes.map((lane) => manager(lane).policy),
-      memory: { rssBytes: rss, heapUsedBytes: heapUsed, heapLimitBytes: getHeapStatistics().heap_size_limit },
-      time: { wall: clock.now(), life: life.now() },
-    };
+export function operationsOf(app: AskedApp): Operations {
+  const operations: Operations = {
+    ...entryOperations(app),
+    ...checkpointOperations(app),
+    describe: async () => describe(app),
+    metrics: async () => app.metrics.report(),
+    instances: () => app.instances(),
+    doctor: (lane) => findings(app, operations, lane),
+    verify: (lane) => verify(app, lane),
   };
+  return operations;
+}
 
-  readonly metrics: Operations['metrics'] = async () => this.app.metrics.report();
-
-  readonly instances: Operations['instances'] = () => this.app.instances();
-
-  readonly status: Operations['status'] = () => this.app.checkpoints.getCheckpointCacheStatus();
-
-  readonly doctor: Operations['doctor'] = async (lane) => {
-    const { directory, retention } = this.app;
-    if (lane !== undefined) this.app.manager(lane);
-    // Most apps are never asked.
-    const { directoryFindings } = await import('../storage/directory/directory-findings.js');
-    const { appFindings, soleMaxAgeDays } = await import('./doctor.js');
-    const onDisk = directory === undefined ? [] : await directoryFindings(directory.path, directory.checkpoints);
-    const maxAgeDays = retention === undefined ? undefined : soleMaxAgeDays(retention.maxAgeDays);
-    return [...onDisk, ...(await appFindings({ operations: this, lane, maxAgeDays, kind: 'live' }))];
+function entryOperations(app: AskedApp): EntryOperations {
+  const { manager } = app;
+  return {
+    explain: async (key, lane) => manager(lane).explain(key),
+    search: (query) => search(app, query),
+    top: async (order, lane) => manager(lane).top(order),
+    preview: (target) => preview(app, target),
+    value: async (key, lane) => {
+      const found = await manager(lane).peek(checkKey(key, lane ?? app.defaultLane));
+      if (found === undefined) return undefined;
+      const text = readableJson(found.value);
+      return { tier: found.tier, value: text.slice(0, LONGEST_VALUE), isCut: text.length > LONGEST_VALUE };
+    },
+    entries: (pattern, lane) => entriesInBatches(app, pattern, lane),
+    clear: async (lane) => manager(lane).clearAll(),
+    invalidateKey: async (key, lane) => manager(lane).invalidate(key),
+    invalidatePattern: async (pattern, lane) => manager(lane).invalidateByPattern(pattern),
+    invalidateTags: (tags) => manager().invalidateByTag(...tags),
+    measure: async (options, lane) => measureCachePerformance(manager(lane), options),
   };
+}
 
-  readonly search: Operations['search'] = async (query) => {
-    const { lanes } = this.app;
-    const wanted = query.lane === undefined ? lanes : [this.app.manager(query.lane).lane];
-    const limit = Math.min(Math.max(1, query.limit ?? PAGE), LARGEST_PAGE);
-    const start = positionIn(query.after, wanted);
-    const items: EntryInfo[] = [];
-    let scanned = 0;
-    let from = start?.from;
-    for (let index = start?.index ?? 0; index < wanted.length; index++) {
-      const search = { matches: matcherOf(query), tier: query.tier, from, limit: limit - items.length };
-      const found = await this.app.manager(wanted[index]).search(search);
-      items.push(...found.items);
-      scanned += found.scanned;
-      if (found.next !== undefined) return { items, next: nameOf(index, found.next), scanned };
-      from = undefined;
-      const isLast = index + 1 === wanted.length;
-      if (items.length >= limit && !isLast) return { items, next: nameOf(index + 1, { tier: 'l1', at: 0 }), scanned };
-    }
-    return { items, scanned };
+function checkpointOperations({ checkpoints }: AskedApp): CheckpointOperations {
+  return {
+    status: () => checkpoints.getCheckpointCacheStatus(),
+    checkpoints: (filter) => checkpoints.list(filter),
+    history: (of) => checkpoints.history(of),
+    checkpoint: async (id, version) => {
+      const found = await checkpoints.getCheckpoint(id, version === undefined ? {} : { version });
+      if (found === undefined) return undefined;
+      const { state, ...info } = found;
+      return { info, state: readableJson(state) };
+    },
+    removeCheckpoint: (id, version) => checkpoints.invalidateCheckpoint(id, version),
+    pinCheckpoint: (id, version) => checkpoints.pin(id, version),
+    unpinCheckpoint: (id, version) => checkpoints.unpin(id, version),
+    forkCheckpoint: (from, to, options) => checkpoints.fork(from, to, options),
+    invalidateWorkflow: (workflow) => checkpoints.invalidateWorkflow(workflow),
+    finishWorkflow: (workflow) => checkpoints.finish(workflow),
+    cleanup: (options) => checkpoints.cleanupOldCheckpoints(options),
+    cleaning: (options) => cleaning(checkpoints, options),
   };
+}
 
-  readonly top: Operations['top'] = async (order, lane) => this.app.manager(lane).top(order);
-
-  readonly preview: Operations['preview'] = async (target) => {
-    if ('tags' in target) return this.previewOfTags(target.tags);
-    const manager = this.app.manager(target.lane);
-    if ('key' in target) {
-      const { tiers } = await manager.explain(target.key);
-      const isThere = tiers.some(({ status }) => status === 'present');
-      return { matches: Number(isThere), keys: isThere ? [target.key] : [], isComplete: true };
-    }
-    const pattern = new KeyPattern(target.pattern);
-    return manager.count((key, tags) => pattern.matchesEntry(key, tags));
+function describe({ defaultLane, lanes, manager, clock, life }: AskedApp): AppDescription {
+  const { rss, heapUsed } = process.memoryUsage();
+  return {
+    pid: process.pid,
+    defaultLane,
+    policies: lanes.map((lane) => manager(lane).policy),
+    memory: { rssBytes: rss, heapUsedBytes: heapUsed, heapLimitBytes: getHeapStatistics().heap_size_limit },
+    time: { wall: clock.now(), life: life.now() },
   };
+}
 
-  readonly value: Operations['value'] = async (key, lane) => {
-    const found = await this.app.manager(lane).peek(checkKey(key, lane ?? this.app.defaultLane));
-    if (found === undefined) return undefined;
-    const text = readableJson(found.value);
-    return { tier: found.tier, value: text.slice(0, LONGEST_VALUE), isCut: text.length > LONGEST_VALUE };
-  };
+async function findings(
+  { directory, retention, manager }: AskedApp,
+  operations: Operations,
+  lane: string | undefined,
+): Promise<readonly Finding[]> {
+  if (lane !== undefined) manager(lane);
+  // Most apps are never asked.
+  const { directoryFindings } = await import('../storage/directory/directory-findings.js');
+  const { appFindings, soleMaxAgeDays } = await import('./doctor.js');
+  const onDisk = directory === undefined ? [] : await directoryFindings(directory.path, directory.checkpoints);
+  const maxAgeDays = retention === undefined ? undefined : soleMaxAgeDays(retention.maxAgeDays);
+  return [...onDisk, ...(await appFindings({ operations, lane, maxAgeDays, kind: 'live' }))];
+}
 
-  readonly pinCheckpoint: Operations['pinCheckpoint'] = (id, version) => this.app.checkpoints.pin(id, version);
-
-  readonly unpinCheckpoint: Operations['unpinCheckpoint'] = (id, version) => this.app.checkpoints.unpin(id, version);
-
-  readonly forkCheckpoint: Operations['forkCheckpoint'] = (from, to, options) =>
-    this.app.checkpoints.fork(from, to, options);
-
-  readonly explain: Operations['explain'] = async (key, lane) => this.app.manager(lane).explain(key);
-
-  readonly clear: Operations['clear'] = async (lane) => this.app.manager(lane).clearAll();
-
-  readonly invalidateKey: Operations['invalidateKey'] = async (key, lane) => this.app.manager(lane).invalidate(key);
-
-  readonly invalidatePattern: Operations['invalidatePattern'] = async (pattern, lane) =>
-    this.app.manager(lane).invalidateByPattern(pattern);
-
-  readonly invalidateTags: Operations['invalidateTags'] = (tags) => this.app.manager().invalidateByTag(...tags);
-
-  readonly cleanup: Operations['cleanup'] = (options) => this.app.checkpoints.cleanupOldCheckpoints(options);
-
-  readonly invalidateWorkflow: Operations['invalidateWorkflow'] = (workflow) =>
-    this.app.checkpoints.invalidateWorkflow(workflow);
-
-  readonly finishWorkflow: Operations['finishWorkflow'] = (workflow) => this.app.checkpoints.finish(workflow);
-
-  readonly checkpoints: Operations['checkpoints'] = (filter) => this.app.checkpoints.list(filter);
-
-  readonly history: Operations['history'] = (of) => this.app.checkpoints.history(of);
-
-  readonly removeCheckpoint: Operations['removeCheckpoint'] = (id, version) =>
-    this.app.checkpoints.invalidateCheckpoint(id, version);
-
-  readonly measure: Operations['measure'] = async (options, lane) =>
-    measureCachePerformance(this.app.manager(lane), options);
-
-  readonly checkpoint: Operations['checkpoint'] = async (id, version) => {
-    const found = await this.app.checkpoints.getCheckpoint(id, version === undefined ? {} : { version });
-    if (found === undefined) return undefined;
-    const { state, ...info } = found;
-    return { info, state: readableJson(state) };
-  };
-
-  async *entries(pattern?: string, lane?: string): AsyncGenerator<readonly EntryInfo[]> {
-    let batch: EntryInfo[] = [];
-    for (const manager of this.managers(lane)) {
-      for await (const entry of manager.entries(pattern)) {
-        if (batch.push(entry) < BATCH) continue;
-        yield batch;
-        batch = [];
-      }
-    }
-    yield batch;
+async function search({ lanes, manager }: AskedApp, query: EntryQuery): Promise<EntryPage> {
+  const wanted = query.lane === undefined ? lanes : [manager(query.lane).lane];
+  const limit = Math.min(Math.max(1, query.limit ?? PAGE), LARGEST_PAGE);
+  const start = positionIn(query.after, wanted);
+  const items: EntryInfo[] = [];
+  let scanned = 0;
+  let from = start?.from;
+  for (let index = start?.index ?? 0; index < wanted.length; index++) {
+    const asked = { matches: matcherOf(query), tier: query.tier, from, limit: limit - items.length };
+    const found = await manager(wanted[index]).search(asked);
+    items.push(...found.items);
+    scanned += found.scanned;
+    if (found.next !== undefined) return { items, next: nameOf(index, found.next), scanned };
+    from = undefined;
+    const isLast = index + 1 === wanted.length;
+    if (items.length >= limit && !isLast) return { items, next: nameOf(index + 1, { tier: 'l1', at: 0 }), scanned };
   }
+  return { items, scanned };
+}
 
-  async *cleaning(options: CleanupOptions): AsyncGenerator<CleanupStep> {
-    const steps: CleanupStep[] = [];
-    let wake = (): void => undefined;
-    const add = (step: CleanupStep): void => {
-      steps.push(step);
+async function preview(app: AskedApp, target: InvalidationTarget): Promise<InvalidationPreview> {
+  if ('tags' in target) return previewOfTags(app, target.tags);
+  const manager = app.manager(target.lane);
+  if ('key' in target) {
+    const { tiers } = await manager.explain(target.key);
+    const isThere = tiers.some(({ status }) => status === 'present');
+    return { matches: Number(isThere), keys: isThere ? [target.key] : [], isComplete: true };
+  }
+  const pattern = new KeyPattern(target.pattern);
+  return manager.count((key, tags) => pattern.matchesEntry(key, tags));
+}
+
+async function* entriesInBatches(app: AskedApp, pattern?: string, lane?: string): AsyncGenerator<readonly EntryInfo[]> {
+  let batch: EntryInfo[] = [];
+  for (const manager of managersOf(app, lane)) {
+    for await (const entry of manager.entries(pattern)) {
+      if (batch.push(entry) < BATCH) continue;
+      yield batch;
+      batch = [];
+    }
+  }
+  yield batch;
+}
+
+/** What the cleanup reports arrives as calls, and leaves as an iteration. */
+async function* cleaning(checkpoints: CheckpointService, options: CleanupOptions): AsyncGenerator<CleanupStep> {
+  const steps: CleanupStep[] = [];
+  let wake = (): void => undefined;
+  const add = (step: CleanupStep): void => {
+    steps.push(step);
+    wake();
+  };
+  const cleanup = checkpoints.cleanupOldCheckpoints(options, (removed) => add({ removed }));
+  const failed = cleanup.then(
+    (report) => {
+      add({ report });
+      return undefined;
+    },
+    (error: unknown) => {
       wake();
-    };
-    const cleanup = this.app.checkpoints.cleanupOldCheckpoints(options, (removed) => add({ removed }));
-    const failed = cleanup.then(
-      (report) => {
-        add({ report });
-        return undefined;
-      },
-      (error: unknown) => {
-        wake();
-        return { error };
-      },
-    );
-    for (;;) {
-      const step = steps.shift();
-      if (step !== undefined) {
-        yield step;
-        if ('report' in step) return;
-        continue;
-      }
-      const arrived = new Promise<undefined>((resolve) => (wake = () => resolve(undefined)));
-      const failure = await Promise.race([arrived, failed]);
-      if (failure !== undefined) throw failure.error;
+      return { error };
+    },
+  );
+  for (;;) {
+    const step = steps.shift();
+    if (step !== undefined) {
+      yield step;
+      if ('report' in step) return;
+      continue;
     }
+    const arrived = new Promise<undefined>((resolve) => (wake = () => resolve(undefined)));
+    const failure = await Promise.race([arrived, failed]);
+    if (failure !== undefined) throw failure.error;
   }
+}
 
-  async *verify(lane?: string): AsyncGenerator<Verified> {
-    const managers = this.managers(lane);
-    const stored = managers.map((manager) => manager.getMetrics()).map(({ l2, l3 }) => l2.entries + l3.entries);
-    const { versions } = await this.status();
-    const total = stored.reduce((sum, entries) => sum + entries, versions);
-    for (const manager of managers) yield* verifyEntries(manager, total);
-    yield* verifyCheckpoints(this.app.checkpoints, lane, total);
-  }
+async function* verify(app: AskedApp, lane?: string): AsyncGenerator<Verified> {
+  const managers = managersOf(app, lane);
+  const stored = managers.map((manager) => manager.getMetrics()).map(({ l2, l3 }) => l2.entries + l3.entries);
+  const { versions } = await app.checkpoints.getCheckpointCacheStatus();
+  const total = stored.reduce((sum, entries) => sum + entries, versions);
+  for (const manager of managers) yield* verifyEntries(manager, total);
+  yield* verifyCheckpoints(app.checkpoints, lane, total);
+}
 
-  private async previewOfTags(tags: readonly string[]): Promise<InvalidationPreview> {
-    const named = new Set(checkTags(tags, this.app.defaultLane));
-    const keys: string[] = [];
-    let matches = 0;
-    let isComplete = true;
-    for (const manager of this.managers(undefined)) {
-      const counted = await manager.count((_, own) => own.some((tag) => named.has(tag)));
-      matches += counted.matches;
-      keys.push(...counted.keys);
-      isComplete &&= counted.isComplete;
-    }
-    return { matches, keys: keys.slice(0, 20), isComplete };
+async function previewOfTags(app: AskedApp, tags: readonly string[]): Promise<InvalidationPreview> {
+  const named = new Set(checkTags(tags, app.defaultLane));
+  const keys: string[] = [];
+  let matches = 0;
+  let isComplete = true;
+  for (const manager of managersOf(app, undefined)) {
+    const counted = await manager.count((_, own) => own.some((tag) => named.has(tag)));
+    matches += counted.matches;
+    keys.push(...counted.keys);
+    isComplete &&= counted.isComplete;
   }
+  return { matches, keys: keys.slice(0, 20), isComplete };
+}
 
-  private managers(lane: string | undefined): readonly LaneManager[] {
-    const { lanes, manager } = this.app;
-    return (lane === undefined ? lanes : [lane]).map((name) => manager(name));
-  }
+function managersOf({ lanes, manager }: AskedApp, lane: string | undefined): readonly LaneManager[] {
+  return (lane === undefined ? lanes : [lane]).map((name) => manager(name));
 }
 
 function matcherOf({ pattern, tag }: EntryQuery): (key: string, tags: readonly string[]) => boolean {

@@ -105,18 +105,8 @@ export interface ShownValue {
   readonly isCut: boolean;
 }
 
-/**
- * What can be asked of an app, wherever it runs: the one model that the command line, the endpoints and the dashboard
- * show. Without a lane it is the default lane, or all lanes where noted.
- */
-export interface Operations {
-  describe(): Promise<AppDescription>;
-  metrics(): Promise<MetricsReport>;
-  /** The instances that share the server: the one that answers, then the others. Empty without a server. */
-  instances(): Promise<readonly InstanceReport[]>;
-  status(): Promise<CheckpointStatus>;
-  /** What is wrong, with the counters of one lane or of all. */
-  doctor(lane?: string): Promise<readonly Finding[]>;
+/** What can be asked of the entries. Without a lane it is the default lane, or all lanes where noted. */
+export interface EntryOperations {
   explain(key: string, lane?: string): Promise<Explanation>;
   /** Answers within a second or so, however many entries there are. */
   search(query: EntryQuery): Promise<EntryPage>;
@@ -130,9 +120,12 @@ export interface Operations {
   invalidateKey(key: string, lane?: string): Promise<boolean>;
   invalidatePattern(pattern: string, lane?: string): Promise<number>;
   invalidateTags(tags: readonly string[]): Promise<void>;
-  cleanup(options: CleanupOptions): Promise<CleanupReport>;
-  /** The same, with how many versions have been removed so far in each part before the report. */
-  cleaning(options: CleanupOptions): AsyncIterable<CleanupStep>;
+  measure(options: PerformanceOptions, lane?: string): Promise<PerformanceReport>;
+}
+
+/** What can be asked of the checkpoints. */
+export interface CheckpointOperations {
+  status(): Promise<CheckpointStatus>;
   checkpoints(filter: CheckpointFilter): Promise<CheckpointPage>;
   history(of: string | { readonly workflow: string }): Promise<readonly CheckpointInfo[]>;
   checkpoint(id: string, version?: number): Promise<ShownCheckpoint | undefined>;
@@ -142,51 +135,75 @@ export interface Operations {
   forkCheckpoint(from: string, to: string, options?: ForkCheckpointOptions): Promise<CheckpointInfo>;
   invalidateWorkflow(workflow: string): Promise<number>;
   finishWorkflow(workflow: string): Promise<void>;
+  cleanup(options: CleanupOptions): Promise<CleanupReport>;
+  /** The same, with how many versions have been removed so far in each part before the report. */
+  cleaning(options: CleanupOptions): AsyncIterable<CleanupStep>;
+}
+
+/**
+ * What can be asked of an app, wherever it runs: the one model that the command line, the endpoints and the dashboard
+ * show.
+ */
+export interface Operations extends EntryOperations, CheckpointOperations {
+  describe(): Promise<AppDescription>;
+  metrics(): Promise<MetricsReport>;
+  /** The instances that share the server: the one that answers, then the others. Empty without a server. */
+  instances(): Promise<readonly InstanceReport[]>;
+  /** What is wrong, with the counters of one lane or of all. */
+  doctor(lane?: string): Promise<readonly Finding[]>;
   /** Reads everything that is stored. Damaged entries are dropped, damaged checkpoints marked. */
   verify(lane?: string): AsyncIterable<Verified>;
-  measure(options: PerformanceOptions, lane?: string): Promise<PerformanceReport>;
 }
 
 /** Where Nest finds the operations of an app. */
 export const LANE_CACHE_OPERATIONS: unique symbol = Symbol.for('nestjs-lane-cache.operations');
 
-const OPERATIONS = [
-  'describe',
-  'metrics',
-  'instances',
-  'status',
-  'doctor',
-  'explain',
-  'search',
-  'top',
-  'preview',
-  'value',
-  'entries',
-  'clear',
-  'invalidateKey',
-  'invalidatePattern',
-  'invalidateTags',
-  'cleanup',
-  'cleaning',
-  'checkpoints',
-  'history',
-  'checkpoint',
-  'removeCheckpoint',
-  'pinCheckpoint',
-  'unpinCheckpoint',
-  'forkCheckpoint',
-  'invalidateWorkflow',
-  'finishWorkflow',
-  'verify',
-  'measure',
-] as const satisfies readonly (keyof Operations)[];
+/**
+ * How each operation answers another process: `soon`, or its asker gives up; `when-done`, however long it takes; or
+ * `in-parts`, which are iterated.
+ */
+export const OPERATIONS: Readonly<Record<keyof Operations, 'soon' | 'when-done' | 'in-parts'>> = {
+  describe: 'soon',
+  metrics: 'soon',
+  instances: 'soon',
+  doctor: 'soon',
+  verify: 'in-parts',
+  explain: 'soon',
+  search: 'soon',
+  top: 'soon',
+  preview: 'soon',
+  value: 'soon',
+  entries: 'in-parts',
+  clear: 'when-done',
+  invalidateKey: 'soon',
+  invalidatePattern: 'when-done',
+  invalidateTags: 'soon',
+  measure: 'when-done',
+  status: 'soon',
+  checkpoints: 'soon',
+  history: 'soon',
+  checkpoint: 'soon',
+  removeCheckpoint: 'when-done',
+  pinCheckpoint: 'soon',
+  unpinCheckpoint: 'soon',
+  forkCheckpoint: 'soon',
+  invalidateWorkflow: 'when-done',
+  finishWorkflow: 'soon',
+  cleanup: 'when-done',
+  cleaning: 'in-parts',
+};
+
+/** The names of all operations. */
+export const OPERATION_NAMES = Object.keys(OPERATIONS) as readonly (keyof Operations)[];
 
 /** Answers one call. What comes in parts is iterated. */
 type OperationAnswer = (args: readonly unknown[]) => Promise<unknown> | AsyncIterable<unknown>;
 
 /** The app's operations as other processes may ask for them. */
 export function operationAnswers(operations: Operations): readonly (readonly [string, OperationAnswer])[] {
-  return OPERATIONS.map((name) => [name, (args) => ask(operations, name, args)] satisfies [string, OperationAnswer]);
+  return OPERATION_NAMES.map(
+    (name) => [name, (args) => ask(operations, name, args)] satisfies [string, OperationAnswer],
+  );
 }
 
 function ask(
