@@ -25,6 +25,7 @@ import {
   labelsOfRecord,
   LIST_FILTER,
   requireCount,
+  requireListener,
   requireName,
   requireStep,
   RESTORE_OPTIONS,
@@ -274,6 +275,7 @@ export class CheckpointService {
     onProgress?: (removed: number) => void,
   ): Promise<CleanupReport> {
     const rules = toCleanup(options);
+    requireListener(onProgress);
     await this.requireKnown(rules.lane);
     const { store, clock, events, retention } = this.settings;
     const cleaner = new CheckpointCleaner(store, clock, events, retention);

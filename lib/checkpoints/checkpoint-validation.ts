@@ -180,6 +180,7 @@ export function toDraft(
   const { lane = defaultLane, workflow, step, metadata, ttl } = options;
   const life = requireLabels(id, { workflow, step, ttl });
   if (!lanes.includes(lane)) throw new UnknownLaneError(lane, lanes);
+  const encodedMetadata = metadata === undefined ? undefined : encodeMetadata(codec, id, metadata);
   const labels = metadata === undefined ? [] : labelsOf(requireFewNames(metadata));
   const bytes = encode(codec, id, 'state', state);
   if (bytes.length > maxStateBytes) throw new CheckpointTooLargeError(id, bytes.length, maxStateBytes);
@@ -189,7 +190,7 @@ export function toDraft(
     lane,
     ...(workflow !== undefined && { workflow }),
     ...(step !== undefined && { step }),
-    ...(metadata !== undefined && { metadata: encodeMetadata(codec, id, metadata) }),
+    ...(encodedMetadata !== undefined && { metadata: encodedMetadata }),
     savedAt,
     ...(life !== undefined && { expiresAt: savedAt + life }),
     sizeBytes: bytes.length,
@@ -324,6 +325,13 @@ export function toCleanup(options: number | CleanupOptions): CleanupOptions {
   if (typeof options === 'number') return CLEANUP_OPTIONS.read({ maxAgeDays: options });
   if (typeof options === 'object' && options !== null) return CLEANUP_OPTIONS.read(options);
   throw invalid('options', `must be a number of days or an object, not ${shown(options)}`);
+}
+
+/** Rejects anything else before something is removed. */
+export function requireListener(onProgress: unknown): void {
+  if (onProgress === undefined || typeof onProgress === 'function') return;
+  const problem = `'onProgress' must be a function, not ${shown(onProgress)}`;
+  throw new LaneCacheError('OPTIONS_INVALID', `cleanupOldCheckpoints: ${problem}.`, { field: 'onProgress' });
 }
 
 /** The rule of one pass of a cleanup. `days`: Infinity leaves only what has expired. */

@@ -29,14 +29,21 @@ const machine = Object.is(performance, nodePerformance)
   : undefined;
 const areOfMachine = (): boolean => Date.now === machine?.wall && setTimeout === machine.timer;
 
+/** A timer of Node that is longer than this ends at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** The clock of the machine, or what a test runner has put in its place. */
 export const systemClock: Clock = Object.freeze({
   now: () => Date.now(),
   monotonic: () => (areOfMachine() ? nodePerformance.now() : performance.now()),
   idle: () => nodePerformance.eventLoopUtilization().idle,
   schedule: (afterMs: number, run: () => void, kind: 'background' | 'awaited' = 'background') => {
-    const timer = setTimeout(run, afterMs);
-    if (kind === 'background') timer.unref();
+    let timer: NodeJS.Timeout;
+    const wait = (ms: number): void => {
+      timer = ms > LONGEST_TIMER_MS ? setTimeout(wait, LONGEST_TIMER_MS, ms - LONGEST_TIMER_MS) : setTimeout(run, ms);
+      if (kind === 'background') timer.unref();
+    };
+    wait(afterMs);
     return () => clearTimeout(timer);
   },
 });

@@ -17,7 +17,8 @@ export class UnknownLaneError extends LaneCacheError {
   readonly known: readonly string[];
 
   /** `askedBy` names what refers to the lane, such as a decorator, if it is not the caller. */
-  constructor(lane: string, known: readonly string[], askedBy?: string, field?: string) {
+  constructor(name: string, known: readonly string[], askedBy?: string, field?: string) {
+    const lane = nameOf(name);
     super(
       'LANE_UNKNOWN',
       `${askedBy === undefined ? 'There' : `${askedBy}: there`} is no lane '${lane}'. Known lanes: ${known.join(', ')}. Define it under 'lanes' in the options, or use one of these.`,
@@ -26,6 +27,10 @@ export class UnknownLaneError extends LaneCacheError {
     this.known = known;
   }
 }
+
+/** JavaScript callers may name a lane by any value. No code of the value runs. */
+const nameOf = (lane: unknown): string =>
+  typeof lane === 'string' || lane === undefined || lane === null ? String(lane) : `[${typeof lane}]`;
 
 /** What did not end in time. `crowded`: it was not even started, because too many that were given up still run. */
 export type TimedOut = 'computing' | 'searching' | 'queued' | 'crowded';

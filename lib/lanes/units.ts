@@ -1,4 +1,5 @@
 import { LaneCacheError, type LaneCacheErrorDetails } from '../errors/lane-cache.error.js';
+import { shown } from '../options/options-shape.js';
 
 /** Milliseconds, seconds, minutes, hours, days and weeks. */
 export type DurationUnit = 'ms' | 's' | 'm' | 'h' | 'd' | 'w';
@@ -65,8 +66,6 @@ export function toMilliseconds(value: Duration, about: LaneCacheErrorDetails = {
     field,
   });
 }
-
-const shown = (value: unknown): string => (typeof value === 'string' ? `'${value.slice(0, 64)}'` : String(value));
 
 /** A number of bytes. A bare number is bytes; KB, MB and GB are powers of 1,024, in any case: `'512MB'`, `'1.5 gb'`. */
 export type Size = number | `${number}${'B' | 'KB' | 'MB' | 'GB'}` | `${number} ${'B' | 'KB' | 'MB' | 'GB'}`;

@@ -138,8 +138,8 @@ function wrongValue(path: string, { wants, code }: Kind<unknown>, value: unknown
   return new Refusal(path, `${subjectOf(path)} must be ${wants}, not ${shown(value)}.`, code);
 }
 
-/** Short, and never by code of the value's own. */
-function shown(value: unknown): string {
+/** A value as texts of errors show it: short, and never by code of the value's own. */
+export function shown(value: unknown): string {
   if (typeof value === 'string') return `'${value.slice(0, 64)}'`;
   if (typeof value === 'symbol' || typeof value === 'function') return `a ${typeof value}`;
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'that list' : 'that object';

@@ -5,8 +5,6 @@ import type { LaneContext } from '../lane-context.js';
 const PLACES_PER_KEY = 8;
 /** A place is free again after so many times the hardTimeout, although its computation may still run. */
 const PLACE_HELD_FOR = 10;
-/** The longest delay of a timer. */
-const LONGEST_MS = 2 ** 31 - 1;
 
 interface Places {
   taken: number;
@@ -37,7 +35,7 @@ export class AbandonedComputations {
     places.latest = error;
     recorder.abandoned(1);
     const free = this.freeOnce(key, places);
-    const cancel = shared.clock.schedule(Math.min(error.timeoutMs * PLACE_HELD_FOR, LONGEST_MS), free);
+    const cancel = shared.clock.schedule(error.timeoutMs * PLACE_HELD_FOR, free);
     return () => {
       recorder.abandoned(-1);
       cancel();
