@@ -172,8 +172,9 @@ export class PersistentTier extends StoredTier implements LogJournal {
   }
 }
 
-/** Of the tables and of what their rows mean. Another one is set aside, not read. */
-const LAYOUT = 1;
+/** Of the tables and of what their rows mean. Another one is set aside, not read. In 1 an entry has its own rows of the index. */
+const LAYOUT = 2;
+const READ_LAYOUTS: readonly string[] = ['1', '2'];
 
 /** The stored part of the invalidation log, beside the entries that it judges. */
 class StoredLog {
@@ -191,7 +192,7 @@ class StoredLog {
   generation(): string | undefined {
     const row = this.table.get('generation');
     const [layout, id] = row === undefined ? [] : Buffer.from(row).toString('utf8').split(' ');
-    return layout === String(LAYOUT) ? id : undefined;
+    return layout !== undefined && READ_LAYOUTS.includes(layout) ? id : undefined;
   }
 
   /** `place` counts for a new folder. An older one has its own. */

@@ -10,8 +10,8 @@ import type { EntryBatch } from '../storage/entries/entry-batch.js';
 import { type EntryPlace, EntryStore, type RecordLookup } from '../storage/entries/entry-store.js';
 import type { QueuedChange } from '../storage/entries/write-queue.js';
 import { StorageFault, type Environment } from '../storage/environment.js';
-import { SessionIndex } from '../storage/entries/session-index.js';
-import type { EntryRow, LaneRules } from '../storage/entries/entry-tables.js';
+import { type EntryRow, SessionIndex } from '../storage/entries/entry-index.js';
+import type { LaneRules } from '../storage/entries/entry-tables.js';
 import { type EnvironmentSource, StoreSupervisor } from './store-supervisor.js';
 import {
   FoundRecord,

@@ -1,9 +1,8 @@
 import { physicalKey } from '../../entries/key.js';
 import type { Keeper } from '../../eviction/lane-eviction.js';
+import type { EntryRow, IndexChange } from './entry-index.js';
 import {
-  type EntryRow,
   type EntryTables,
-  type IndexChange,
   type StoredRecord,
   type LaneUsage,
   countParts,
@@ -78,6 +77,7 @@ export class EntryBatch {
       accessCount: 0,
       recordSequence: sequence,
       sequence,
+      page: 0,
       parts: countParts(bytes.length),
     };
     this.stage(lane, key, { physical, stored, row, bytes });
@@ -127,10 +127,8 @@ export class EntryBatch {
 
   writeTo(transaction: Transaction): void {
     for (const [lane, drafts] of this.drafts) {
-      for (const draft of drafts.values()) {
-        this.writeRecord(transaction, lane, draft);
-        this.tables.index.write(transaction, lane, draft);
-      }
+      for (const draft of drafts.values()) this.writeRecord(transaction, lane, draft);
+      this.tables.index.write(transaction, lane, drafts.values());
     }
     for (const { table, key, value } of this.extra) {
       if (value === undefined) transaction.remove(table, key);

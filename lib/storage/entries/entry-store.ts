@@ -9,8 +9,8 @@ import {
   RecordUnknown,
 } from '../../entries/record.js';
 import { EntryBatch } from './entry-batch.js';
-import type { SessionIndex } from './session-index.js';
-import { type EntryRow, EntryTables, type LaneRules, type StoredRecord, LaneUsage } from './entry-tables.js';
+import type { EntryRow, SessionIndex } from './entry-index.js';
+import { EntryTables, type LaneRules, type StoredRecord, LaneUsage } from './entry-tables.js';
 import { type Environment, StorageFault } from '../environment.js';
 import { LaneLimits, type EntryGone, RecencyLog } from './eviction.js';
 import { NoChange, WriteQueue, type QueuedChange } from './write-queue.js';

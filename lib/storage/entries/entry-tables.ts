@@ -1,6 +1,7 @@
 import type { Compression } from '../../entries/compression.js';
 import type { Keeper } from '../../eviction/lane-eviction.js';
-import { StorageFault, type Environment, type Table, type TableKey, type Transaction } from '../environment.js';
+import { bufferOf, type EntryIndex, type EntryRow, StoredIndex } from './entry-index.js';
+import { StorageFault, type Environment, type Table, type Transaction } from '../environment.js';
 
 /**
  * The rows of entries in an environment. All rows of an entry change in one transaction, so none is ever out of step:
@@ -59,215 +60,6 @@ export class EntryTables {
   }
 }
 
-/** What the store knows of its entries without their bytes, by key, in the order of recency, and in the order of expiry. */
-export interface EntryIndex {
-  /** False where the index knows that nothing is stored under the key. */
-  mayHave(lane: string, physical: string): boolean;
-  /** Throws `StorageFault` when the index contradicts itself. */
-  row(lane: string, physical: string): EntryRow | undefined;
-  /** At most `limit` rows from `fromSequence` on, the least recently used first. */
-  leastRecent(lane: string, fromSequence: number, limit: number): EntryRow[];
-  /** At most `limit` rows before `beforeSequence`, the most recently used first. */
-  mostRecent(lane: string, beforeSequence: number, limit: number): EntryRow[];
-  /** The keys of at most `limit` entries that ended by `now`. */
-  expired(lane: string, now: number, limit: number): string[];
-  /** Writes what a change makes of the index, in the transaction of the change. */
-  write(transaction: Transaction, lane: string, change: IndexChange): void;
-  /** The transaction of these changes is committed. They come in the order of their sequences, up to `sequence`. */
-  committed(lane: string, changes: Iterable<IndexChange>, sequence: number): void;
-}
-
-/** An entry as it is stored, and as it will be. */
-export interface IndexChange {
-  readonly physical: string;
-  readonly stored: EntryRow | undefined;
-  readonly row: EntryRow | undefined;
-}
-
-/** Past every sequence and every time. */
-const END = Number.MAX_VALUE;
-
-/**
- * The index in tables beside the records. Opening it reads none of it.
- * - `places`: physical key -> sequence
- * - `recency`: [lane, sequence] -> the entry's row, the least recently used first
- * - `expiry`: [lane, expiresAt, sequence] -> the key
- */
-class StoredIndex implements EntryIndex {
-  private readonly places: Table;
-  private readonly recency: Table;
-  private readonly expiry: Table;
-
-  constructor(environment: Environment) {
-    this.places = environment.table('places');
-    this.recency = environment.table('recency');
-    this.expiry = environment.table('expiry');
-  }
-
-  /** Only the record itself shows it. */
-  mayHave(): boolean {
-    return true;
-  }
-
-  row(lane: string, physical: string): EntryRow | undefined {
-    const place = this.places.get(physical);
-    if (place === undefined) return undefined;
-    const sequence = decodeSequence(place);
-    const bytes = this.recency.get([lane, sequence]);
-    if (bytes === undefined) throw new StorageFault('damaged', `the index of lane '${lane}' misses row ${sequence}`);
-    return decodeRow(bytes, sequence);
-  }
-
-  leastRecent(lane: string, fromSequence: number, limit: number): EntryRow[] {
-    const rows: EntryRow[] = [];
-    for (const { key, value } of this.recency.range({ start: [lane, fromSequence], end: [lane, END], limit })) {
-      rows.push(decodeRow(value, sequenceOf(key)));
-    }
-    return rows;
-  }
-
-  mostRecent(lane: string, beforeSequence: number, limit: number): EntryRow[] {
-    const rows: EntryRow[] = [];
-    const start = [lane, Math.min(beforeSequence - 1, END)];
-    for (const { key, value } of this.recency.range({ start, end: [lane, -1], reverse: true, limit })) {
-      rows.push(decodeRow(value, sequenceOf(key)));
-    }
-    return rows;
-  }
-
-  expired(lane: string, now: number, limit: number): string[] {
-    const keys: string[] = [];
-    for (const { value } of this.expiry.range({ start: [lane], end: [lane, now, END], limit })) {
-      keys.push(decodeKey(value));
-    }
-    return keys;
-  }
-
-  write(transaction: Transaction, lane: string, { physical, stored, row }: IndexChange): void {
-    const isSame = stored !== undefined && stored.recordSequence === row?.recordSequence;
-    if (stored !== undefined) {
-      transaction.remove(this.recency, [lane, stored.sequence]);
-      if (!isSame) transaction.remove(this.expiry, [lane, finite(stored.expiresAt), stored.recordSequence]);
-      if (row === undefined) transaction.remove(this.places, physical);
-    }
-    if (row === undefined) return;
-    transaction.put(this.places, physical, encodeSequence(row.sequence));
-    transaction.put(this.recency, [lane, row.sequence], encodeEntryRow(row));
-    if (isSame) return;
-    transaction.put(this.expiry, [lane, finite(row.expiresAt), row.recordSequence], encodeKey(row.key));
-  }
-
-  committed(): void {
-    // the transaction has written it
-  }
-}
-
-/** An order of times has no place for `Infinity`. */
-const finite = (time: number): number => Math.min(time, Number.MAX_SAFE_INTEGER);
-
-function decodeRow(bytes: Uint8Array, sequence: number): EntryRow {
-  try {
-    return decodeEntryRow(bytes, sequence);
-  } catch (cause) {
-    throw new StorageFault('damaged', `row ${sequence} of the index cannot be read`, cause);
-  }
-}
-
-function sequenceOf(key: TableKey): number {
-  const sequence = typeof key === 'object' ? key[1] : undefined;
-  return typeof sequence === 'number' ? sequence : Number.NaN;
-}
-
-/** What the store knows of an entry without touching its bytes. */
-export interface EntryRow {
-  readonly key: string;
-  readonly tags: readonly string[];
-  /** Bytes of the record as stored, compressed if it was worth it. */
-  readonly sizeBytes: number;
-  /** Position in the invalidation log at which the computation started. */
-  readonly birth: number;
-  readonly computeMs: number;
-  /** Epoch ms at which the entry came into this store. */
-  readonly storedAt: number;
-  /** Epoch ms from which the record is of no use at all. */
-  readonly expiresAt: number;
-  /** Epoch ms at which a use was last noted. */
-  readonly touchedAt: number;
-  readonly accessCount: number;
-  /** The sequence at which the entry was stored. It names these bytes while they are stored. */
-  readonly recordSequence: number;
-  /** The sequence of its last use: its place in the order of recency. */
-  readonly sequence: number;
-  /** How many rows of the parts table hold the bytes; 0 when the entry's own row does. */
-  readonly parts: number;
-}
-
-const NUMBER_BYTES = 8;
-const HEADER_BYTES = 9 * NUMBER_BYTES;
-
-/** The row as stored under `[lane, sequence]`; the sequence itself is in the key. */
-function encodeEntryRow(row: EntryRow): Uint8Array {
-  const text = JSON.stringify([row.key, ...row.tags]);
-  const bytes = Buffer.allocUnsafe(HEADER_BYTES + Buffer.byteLength(text));
-  let offset = bytes.writeDoubleLE(row.sizeBytes, 0);
-  offset = bytes.writeDoubleLE(row.birth, offset);
-  offset = bytes.writeDoubleLE(row.computeMs, offset);
-  offset = bytes.writeDoubleLE(row.storedAt, offset);
-  offset = bytes.writeDoubleLE(row.expiresAt, offset);
-  offset = bytes.writeDoubleLE(row.touchedAt, offset);
-  offset = bytes.writeDoubleLE(row.accessCount, offset);
-  offset = bytes.writeDoubleLE(row.recordSequence, offset);
-  offset = bytes.writeDoubleLE(row.parts, offset);
-  bytes.write(text, offset);
-  return bytes;
-}
-
-/** Throws on bytes that `encodeEntryRow` did not write. */
-function decodeEntryRow(bytes: Uint8Array, sequence: number): EntryRow {
-  const row = bufferOf(bytes);
-  const texts: string[] = JSON.parse(row.toString('utf8', HEADER_BYTES));
-  const key = texts.shift();
-  if (key === undefined) throw new RangeError('an index row without a key');
-  return {
-    key,
-    tags: texts,
-    sizeBytes: row.readDoubleLE(0),
-    birth: row.readDoubleLE(NUMBER_BYTES),
-    computeMs: row.readDoubleLE(2 * NUMBER_BYTES),
-    storedAt: row.readDoubleLE(3 * NUMBER_BYTES),
-    expiresAt: row.readDoubleLE(4 * NUMBER_BYTES),
-    touchedAt: row.readDoubleLE(5 * NUMBER_BYTES),
-    accessCount: row.readDoubleLE(6 * NUMBER_BYTES),
-    recordSequence: row.readDoubleLE(7 * NUMBER_BYTES),
-    sequence,
-    parts: row.readDoubleLE(8 * NUMBER_BYTES),
-  };
-}
-
-/** The same memory. */
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-function encodeSequence(sequence: number): Uint8Array {
-  const bytes = Buffer.allocUnsafe(NUMBER_BYTES);
-  bytes.writeDoubleLE(sequence, 0);
-  return bytes;
-}
-
-function decodeSequence(bytes: Uint8Array): number {
-  return bufferOf(bytes).readDoubleLE(0);
-}
-
-/** As JSON, which keeps lone surrogates that UTF-8 would lose. */
-function encodeKey(key: string): Uint8Array {
-  return Buffer.from(JSON.stringify(key));
-}
-
-function decodeKey(bytes: Uint8Array): string {
-  return JSON.parse(bufferOf(bytes).toString('utf8'));
-}
-
 /** For values of 16 MiB and more LMDB returns its live map, so no value may be that long. */
 const PART_BYTES = 15 * 1024 * 1024;
 /** Shorter than any record, so the length of the row shows which it is. */
@@ -323,7 +115,7 @@ export class LaneUsage {
 
   constructor(private readonly table: Table) {
     const seen = table.get(SEEN);
-    this.seenAt = seen === undefined ? 0 : decodeSequence(seen);
+    this.seenAt = seen === undefined ? 0 : bufferOf(seen).readDoubleLE(0);
     for (const { key, value } of table.range()) if (typeof key === 'string') this.counts.set(key, decodeCount(value));
   }
 
@@ -344,10 +136,16 @@ export class LaneUsage {
   }
 
   writeTo(transaction: Transaction, now: number): void {
-    transaction.put(this.table, SEEN, encodeSequence(now));
+    transaction.put(this.table, SEEN, encodeTime(now));
     for (const lane of this.changed) transaction.put(this.table, lane, encodeCount(this.of(lane)));
     this.changed.clear();
   }
+}
+
+function encodeTime(time: number): Uint8Array {
+  const bytes = Buffer.allocUnsafe(8);
+  bytes.writeDoubleLE(time, 0);
+  return bytes;
 }
 
 function encodeCount(count: LaneCount): Uint8Array {

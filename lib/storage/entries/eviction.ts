@@ -1,6 +1,7 @@
 import type { Keeper } from '../../eviction/lane-eviction.js';
 import type { EntryBatch } from './entry-batch.js';
-import type { EntryIndex, EntryRow, LaneRules, LaneCount, LaneUsage } from './entry-tables.js';
+import type { EntryIndex, EntryRow } from './entry-index.js';
+import type { LaneRules, LaneCount, LaneUsage } from './entry-tables.js';
 import { StorageFault } from '../environment.js';
 
 /** How many of the least recently used a priority chooses among. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { array, assert, asyncProperty, constant, constantFrom, integer, oneof, record as shape } from 'fast-check';
-import { SessionIndex } from '../../../../lib/storage/entries/session-index.js';
+import { SessionIndex } from '../../../../lib/storage/entries/entry-index.js';
 import { EntryStore } from '../../../../lib/storage/entries/entry-store.js';
 import { StorageFault, type Transaction } from '../../../../lib/storage/environment.js';
 import { FakeClock } from '../../../../lib/testing/fake-clock.js';
