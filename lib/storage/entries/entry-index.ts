@@ -250,7 +250,9 @@ export class StoredIndex implements EntryIndex {
 
   expired(lane: string, now: number, limit: number): string[] {
     const keys: string[] = [];
-    for (const { key, value } of [...this.expiry.range({ start: [lane], end: [lane, now, END], limit })]) {
+    // The pages are read when the range has been.
+    const ended = Array.from(this.expiry.range({ start: [lane], end: [lane, now, END], limit }));
+    for (const { key, value } of ended) {
       if (keys.length >= limit) break;
       if (value.length > 0) keys.push(decodeKey(value));
       else keys.push(...this.expiredIn(lane, pageOf(key), now));
