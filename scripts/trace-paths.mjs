@@ -60,6 +60,8 @@ function common([first, ...others]) {
   }));
 }
 
+const VALUE = { title: 'a value', words: ['some', 'words'], count: 3 };
+
 /** Makes each call once, in this process. */
 async function runOfEachCall() {
   const session = new Session();
@@ -79,19 +81,18 @@ async function runOfEachCall() {
 
   const directory = await mkdtemp(join(tmpdir(), 'trace-paths-'));
   const settings = { lane: LANE, directory, logger: false };
-  const value = { title: 'a value', words: ['some', 'words'], count: 3 };
   try {
     const cache = await traced('boot', async () => {
       const opened = await CacheManager.fromSettings(settings);
       await quiet();
       return opened;
     });
-    await traced('miss', () => cache.getOrSet('key', () => value));
+    await traced('miss', () => cache.getOrSet('key', () => VALUE));
     await traced('its write to disk', () => cache.flush());
     await cache.get('key');
     await traced('hit in memory', () => cache.get('key'));
     await traced('invalidateByTag', () => cache.invalidateByTag('news'));
-    await traced('cacheCheckpoint', () => cache.snapshots.cacheCheckpoint('run', value));
+    await traced('cacheCheckpoint', () => cache.snapshots.cacheCheckpoint('run', VALUE));
     await traced('close', () => cache.close());
 
     const again = await CacheManager.fromSettings(settings);

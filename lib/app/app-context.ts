@@ -80,15 +80,11 @@ export function createContext(
   if (!lanes.has(defaultLane)) throw new UnknownLaneError(defaultLane, [...lanes.keys()]);
   const clock = options.clock ?? systemClock;
   const logger = loggerOf(options, (fault) => faults.count(fault));
-  const events = eventBus(clock, logger, (fault) => faults.count(fault));
-  if (logger !== undefined) logEvents(events, logger, options.debug === true ? fullDetail(logger) : 'notable');
+  const events = eventBus(clock, logger, options, (fault) => faults.count(fault));
   const counters = new Map(Array.from(lanes.keys(), (lane) => [lane, new LaneCounters()]));
   const histories = new Map(Array.from(lanes.keys(), (lane) => [lane, new KeyHistory()]));
   const warnOnce = warningsOnce(logger);
   const faults = new Faults(events, warnOnce);
-  const codec = new ValueCodec(options.types ?? [], (type, error) =>
-    faults.report({ collaborator: 'migrate', detail: `migrate of the type '${type}' gave no instance.`, error }),
-  );
   warnOfMilliseconds(options, lanes, warnOnce);
   return {
     purpose,
@@ -98,7 +94,7 @@ export function createContext(
     lanes,
     defaultLane,
     clock,
-    codec,
+    codec: codecOf(options, (fault) => faults.report(fault)),
     events,
     counters,
     life: new LifeClock(clock),
@@ -129,13 +125,26 @@ export async function withEvictions(context: AppContext): Promise<AppContext> {
   return { ...context, lanes: new Map(Array.from(lanes, ([name, lane]) => [name, withEviction(lane)])) };
 }
 
-/** The bus of events. A listener that fails is counted, and reported once. */
-function eventBus(clock: Clock, logger: LogTarget | undefined, count: ReportFault): EventBus {
+/** The bus of events, which the logger follows. A listener that fails is counted, and reported once. */
+function eventBus(
+  clock: Clock,
+  logger: LogTarget | undefined,
+  { debug = false }: LaneCacheOptions,
+  count: ReportFault,
+): EventBus {
   const reported = logger && reportListener(logger);
-  return new EventBus(clock, (name, error) => {
+  const events = new EventBus(clock, (name, error) => {
     count({ collaborator: 'listener', detail: `A listener of the event '${name}' failed.`, error });
     reported?.(name, error);
   });
+  if (logger !== undefined) logEvents(events, logger, debug ? fullDetail(logger) : 'notable');
+  return events;
+}
+
+function codecOf({ types = [] }: LaneCacheOptions, report: ReportFault): ValueCodec {
+  return new ValueCodec(types, (type, error) =>
+    report({ collaborator: 'migrate', detail: `migrate of the type '${type}' gave no instance.`, error }),
+  );
 }
 
 /** Writes the first warning of each subject. */

@@ -5,7 +5,8 @@ import {
   type AnyHost,
   type AsyncMethod,
   type AsyncMethodDecorator,
-  type Call,
+  type CachedMethod,
+  type DecorationSite,
   decoratorError,
   register,
   type WarmRule,
@@ -14,8 +15,8 @@ import { DefaultKeys, MethodPrefix } from './keys.js';
 import { entryAdvice, resultRules, type EntryRules } from './entry-advice.js';
 import { methodDecorator } from './method-wrapper.js';
 import { keySpec, OF_DECORATORS, readOptions } from './option-checks.js';
-import { compileKey, compileTags, whyUnrendered, type KeySpec } from './specs.js';
-import { unencodablePart, type ListedClasses } from '../entries/arguments.js';
+import { compileKey, compileTags, whyUnrendered, type Compiled, type KeySpec } from './specs.js';
+import { unencodablePart } from '../entries/arguments.js';
 import { entryRules } from '../cache/call-options.js';
 import { count, fn, nonEmpty, defineOptions, required } from '../options/options-shape.js';
 
@@ -86,27 +87,14 @@ export function Cached<M extends AsyncMethod = AnyAsyncMethod, C extends object 
     if (!isPositional && (ttl ?? tags) !== undefined)
       throw decoratorError(site, 'takes a lane, a ttl and tags, or one object of options. Put all into the object.');
     const options = readOptions(site, written, CACHED_OPTIONS);
-    const key = options.key === undefined ? undefined : compileKey(site, options.key, 'key');
+    const { templates, prefixFor, keyFor, whyNoKey } = keysOf(site, options);
     const tagged = options.tags === undefined ? undefined : compileTags(site, options.tags);
-    const prefix = new MethodPrefix(site, options.name);
-    const keys = new DefaultKeys(prefix);
-    const keyFor = (call: Call, listed: ListedClasses) =>
-      key === undefined ? keys.of(call.host.constructor, call.args, listed) : key.of(call);
-    const whyNoKey = (call: Call, listed: ListedClasses) =>
-      key === undefined
-        ? `${unencodablePart(call.args, listed)} ${ADVICE}`
-        : (whyUnrendered(key.templates, call) ?? 'its key function gave no text.');
     register({
       site,
       lane: options.lane,
-      templates: [...(key?.templates ?? []), ...(tagged?.templates ?? [])],
-      cached: {
-        prefixFor: key === undefined ? (type) => prefix.of(type) : undefined,
-        keyFor,
-        whyNoKey,
-        warm: options.warm,
-      },
-      storesUnder: key?.templates[0],
+      templates: [...templates, ...(tagged?.templates ?? [])],
+      cached: { prefixFor, keyFor, whyNoKey, warm: options.warm },
+      storesUnder: templates[0],
     });
     return entryAdvice({
       site,
@@ -117,6 +105,29 @@ export function Cached<M extends AsyncMethod = AnyAsyncMethod, C extends object 
       ask: (lane, at, compute, how) => lane.getOrSet(at, compute, how),
     });
   });
+}
+
+type MethodKeys = Pick<CachedMethod, 'prefixFor' | 'keyFor' | 'whyNoKey'> & Pick<Compiled<string>, 'templates'>;
+
+/** Under which keys the calls of a method are cached. Throws DECORATOR_INVALID for a template that cannot be parsed. */
+function keysOf(site: DecorationSite, { key: spec, name }: CachedOptions): MethodKeys {
+  if (spec === undefined) {
+    const prefix = new MethodPrefix(site, name);
+    const keys = new DefaultKeys(prefix);
+    return {
+      templates: [],
+      prefixFor: (type) => prefix.of(type),
+      keyFor: ({ host, args }, listed) => keys.of(host.constructor, args, listed),
+      whyNoKey: ({ args }, listed) => `${unencodablePart(args, listed)} ${ADVICE}`,
+    };
+  }
+  const key = compileKey(site, spec, 'key');
+  return {
+    templates: key.templates,
+    prefixFor: undefined,
+    keyFor: (call) => key.of(call),
+    whyNoKey: (call) => whyUnrendered(key.templates, call) ?? 'its key function gave no text.',
+  };
 }
 
 function positional(

@@ -146,7 +146,8 @@ export interface Call {
   readonly args: readonly unknown[];
 }
 
-interface CachedMethod {
+/** What `@Cached` knows of its method. */
+export interface CachedMethod {
   /** The prefix of the default keys of `type`. Undefined if the decorator has a `key`. */
   readonly prefixFor: ((type: ClassReference) => string) | undefined;
   /** Undefined if the arguments give no key. The host is an instance, or the prototype of its class. */

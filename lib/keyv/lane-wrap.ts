@@ -32,6 +32,26 @@ const WRAP_OPTIONS = defineOptions<WrapOptions<never>>('wrap', {
 /** Throws TTL_INVALID or OPTIONS_INVALID before anything is computed. */
 const readWrap = <T>(given: WrapOptions<T>): WrapOptions<T> => WRAP_OPTIONS.read(given) as WrapOptions<T>;
 
+/** Renews entries in the background, one renewal of a key at a time. Each reports its end. */
+class Renewals {
+  private readonly keys = new Set<string>();
+
+  constructor(private readonly events: EventEmitter) {}
+
+  start<T>(key: string, found: KeyvValue<T>, renew: () => Promise<KeyvValue<T>>): void {
+    if (this.keys.has(key)) return;
+    this.keys.add(key);
+    const done = (event: object): void => {
+      this.keys.delete(key);
+      this.events.emit('refresh', event);
+    };
+    void renew().then(
+      ({ value }) => done({ key, value }),
+      (error: unknown) => done({ key, value: found.value, error }),
+    );
+  }
+}
+
 /**
  * cache-manager's `wrap` on the lane's `getOrSet`, so that concurrent callers share one computation, and a result whose
  * key is deleted meanwhile is not stored. Less than `refreshThreshold` milliseconds before its end, an entry is renewed
@@ -39,8 +59,7 @@ const readWrap = <T>(given: WrapOptions<T>): WrapOptions<T> => WRAP_OPTIONS.read
  */
 export function laneWrap(lane: LaneManager, namespace: string, events: EventEmitter): Cache['wrap'] {
   const prefix = keyPrefix(namespace, namespace);
-  /** The keys of which a renewal runs, which reports its end once. */
-  const renewing = new Set<string>();
+  const renewals = new Renewals(events);
 
   function wrap<T>(
     key: string,
@@ -64,17 +83,7 @@ export function laneWrap(lane: LaneManager, namespace: string, events: EventEmit
     const get = (freshness: EntryOptions) =>
       lane.getOrSet(prefix + key, computeValue, { isolation: 'clone', ...freshness });
     const found = await get({});
-    if (isDue(found, options) && !renewing.has(key)) {
-      renewing.add(key);
-      const done = (event: object): void => {
-        renewing.delete(key);
-        events.emit('refresh', event);
-      };
-      void get({ forceFresh: true }).then(
-        ({ value }) => done({ key, value }),
-        (error: unknown) => done({ key, value: found.value, error }),
-      );
-    }
+    if (isDue(found, options)) renewals.start(key, found, () => get({ forceFresh: true }));
     return options.raw === true ? found : found.value;
   }
   return wrap;

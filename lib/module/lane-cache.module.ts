@@ -153,10 +153,6 @@ function declare(
   lanes: readonly string[],
 ): DynamicModule {
   const offered = injectables([...Object.values(LaneType), ...lanes]);
-  const responseSettings: ResponseSettings = {
-    neutralGuards: responses.neutralGuards ?? [],
-    undecorated: responses.undecorated ?? false,
-  };
   const declared: DynamicModule = {
     module: LaneCacheModule,
     global: isGlobal,
@@ -166,7 +162,7 @@ function declare(
       ...MACHINERY,
       ...telemetryProviders(telemetry),
       ...offered,
-      { provide: RESPONSE_SETTINGS, useValue: responseSettings },
+      { provide: RESPONSE_SETTINGS, useValue: responseSettings(responses) },
       ...extraProviders,
     ],
     exports: [
@@ -179,6 +175,13 @@ function declare(
     dashboard: dashboardSettings(dashboard),
   });
   return provideCacheManager ? withCacheManager(offering) : offering;
+}
+
+function responseSettings({
+  neutralGuards = [],
+  undecorated = false,
+}: NonNullable<LaneCacheModuleExtras['responses']>): ResponseSettings {
+  return { neutralGuards, undecorated };
 }
 
 function metricsSettings({

@@ -188,30 +188,27 @@ function staleFindings({
   const found: Finding[] = [];
   const attempts = computed + failed;
   if (attempts >= MEANINGFUL_REQUESTS / 2 && failed / attempts >= MOST) {
-    const evidence = `${failed} of ${attempts} computations failed`;
     found.push({
       code: 'COMPUTE_FAILING',
       severity: 'error',
-      evidence,
+      evidence: `${failed} of ${attempts} computations failed`,
       advice: 'Check the source of the values; cached values grow old meanwhile.',
     });
   }
   if (requests >= MEANINGFUL_REQUESTS && staleServed / requests >= SOME) {
-    const evidence = `${staleServed} of ${requests} requests got a value past its ttl`;
     found.push({
       code: 'STALE_SERVED',
       severity: 'warning',
-      evidence,
+      evidence: `${staleServed} of ${requests} requests got a value past its ttl`,
       advice:
         "The source fails or is slow: repair it, or lower 'grace' or raise 'softTimeout' if old values are not acceptable.",
     });
   }
   if (policy.ttlMs > DAY_MS && sum(invalidations) === 0 && requests >= MEANINGFUL_REQUESTS && hitRate > 0) {
-    const evidence = `values live for ${spanText(policy.ttlMs)}, and nothing has been invalidated`;
     found.push({
       code: 'OLD_VALUES',
       severity: 'warning',
-      evidence,
+      evidence: `values live for ${spanText(policy.ttlMs)}, and nothing has been invalidated`,
       advice: "Lower the lane's 'ttl', or invalidate what changes, by key, tag or pattern.",
     });
   }

@@ -394,6 +394,12 @@ function longToken(message: Buffer, token: number, position: number): TokenStep 
     case 0xd4: // the one extension in use: undefined
       if (message[position] === 0 && message[position + 1] === 0) return leaf(2);
       break;
+  }
+  return containerToken(message, token, position);
+}
+
+function containerToken(message: Buffer, token: number, position: number): TokenStep {
+  switch (token) {
     case 0xdc: // arrays
       return { bytes: 2, values: sizeAt(message, position, 2) };
     case 0xdd:

@@ -59,8 +59,7 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
 
 const openHeld = async (options: OpenEnvironmentOptions, place: HeldPlace): Promise<Environment> => {
   const { directory, opened } = options;
-  await options.requireOwnership?.();
-  await requireUnopened(options);
+  await requireSoleUse(options);
   const trust = await checkIntegrity(options);
   const files = await createFiles(options, place.path);
   let marker = await CrashMarkers.leave(place.path);
@@ -91,14 +90,16 @@ const openHeld = async (options: OpenEnvironmentOptions, place: HeldPlace): Prom
     await agreeOnFormat(environment, root, options);
     await marker.running({ onTrust: trust.may === 'write' && trust.onTrust });
     if (files === 'created' && options.durability === 'durable') await nameDurably(directory);
-    if (trust.may === 'read')
-      options.report.fault('damaged', `${directory} can be read only: ${trust.cause}`, undefined);
+    if (trust.may === 'read') reportReadOnly(options, trust.cause);
     return environment;
   } catch (error) {
     await environment.close();
     throw error;
   }
 };
+
+const reportReadOnly = ({ directory, report }: OpenEnvironmentOptions, cause: string): void =>
+  report.fault('damaged', `${directory} can be read only: ${cause}`, undefined);
 
 /** Creates the files that are missing, if the volume has room for them. */
 const createFiles = async (options: OpenEnvironmentOptions, heldAs: string): Promise<'created' | 'found'> => {
@@ -162,7 +163,8 @@ const madeOf = async (
 };
 
 /** Claims are files that a person can remove. Two processes that have the same files open destroy them. */
-const requireUnopened = async ({ directory, opened }: OpenEnvironmentOptions): Promise<void> => {
+const requireSoleUse = async ({ directory, opened, requireOwnership }: OpenEnvironmentOptions): Promise<void> => {
+  await requireOwnership?.();
   if (opened?.has(directory) === true)
     throw new StorageFault('deadline', `${directory} is still open from before: closing it took too long`);
   const pid = await lockHolder(directory);
