@@ -20,10 +20,16 @@ import {
   OwnershipCheck,
   type Session,
   writeAppRecord,
+  CacheFolder,
+  PersistentFolder,
 } from '../storage/directory/cache-directory.js';
-import { CacheFolder, PersistentFolder } from '../storage/directory/cache-folders.js';
-import { type LockHolder, OwnerSocket } from '../storage/directory/claims.js';
-import { acquireOwnership, type InUse, type Owned } from '../storage/directory/owner-lock.js';
+import {
+  type LockHolder,
+  OwnerSocket,
+  acquireOwnership,
+  type InUse,
+  type Owned,
+} from '../storage/directory/owner-lock.js';
 import { MissedMarker, PendingInvalidations } from '../storage/directory/pending-invalidations.js';
 import { StorageFault } from '../storage/environment.js';
 import { removeOldQuarantines } from '../storage/files/quarantine.js';

@@ -6,7 +6,7 @@ import { parseAppRecord } from '../ipc/app-record.js';
 import { ConnectionLost, IpcConnection, OwnerSilent } from '../ipc/client.js';
 import { OPERATION_NAMES, OPERATIONS, type Operations } from '../operations/operations.js';
 import { readStoredRecord } from '../storage/directory/cache-directory.js';
-import { OwnerSocket } from '../storage/directory/claims.js';
+import { OwnerSocket } from '../storage/directory/owner-lock.js';
 import type { AppAccess } from './app-access.js';
 import { CommandFailed, EXIT } from './exit.js';
 

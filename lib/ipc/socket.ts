@@ -1,5 +1,5 @@
 import { connect, createServer, type Socket } from 'node:net';
-import type { Liveness } from '../storage/directory/claims.js';
+import type { Liveness } from '../storage/directory/owner-lock.js';
 import { createHash } from 'node:crypto';
 
 /** The error codes of connecting where no process listens. Any other error leaves it open. */

@@ -9,7 +9,7 @@ import {
   type StoredCursor,
   type StoredPlace,
 } from '../invalidation/journal.js';
-import type { EntryBatch } from '../storage/entries/entry-batch.js';
+import type { EntryBatch } from '../storage/entries/write-queue.js';
 import type { EntryStore } from '../storage/entries/entry-store.js';
 import type { Environment, Table } from '../storage/environment.js';
 import type { EnvironmentSource } from './store-supervisor.js';

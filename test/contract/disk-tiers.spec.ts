@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { systemClock, LifeClock } from '../../lib/clock/clock.js';
-import { CacheFolder } from '../../lib/storage/directory/cache-folders.js';
+import { CacheFolder } from '../../lib/storage/directory/cache-directory.js';
 import type { Durability } from '../../lib/storage/environment.js';
 import { seededRandom } from '../../lib/testing/seeded-random.js';
 import { tierContract, type TestApi } from '../../lib/testing/tier-contract.js';

@@ -1,4 +1,4 @@
-import type { Liveness } from '../../lib/storage/directory/claims.js';
+import type { Liveness } from '../../lib/storage/directory/owner-lock.js';
 
 /** Holders within one test; `end` is what a killed process does. */
 export class FakeLiveness implements Liveness {

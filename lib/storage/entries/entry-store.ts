@@ -8,12 +8,11 @@ import {
   type RecordReader,
   RecordUnknown,
 } from '../../entries/record.js';
-import { EntryBatch } from './entry-batch.js';
+import { EntryBatch, NoChange, WriteQueue, type QueuedChange } from './write-queue.js';
 import type { EntryRow, SessionIndex } from './entry-index.js';
 import { EntryTables, type LaneRules, type StoredRecord, LaneUsage } from './entry-tables.js';
 import { type Environment, StorageFault } from '../environment.js';
 import { LaneLimits, type EntryGone, RecencyLog } from './eviction.js';
-import { NoChange, WriteQueue, type QueuedChange } from './write-queue.js';
 
 const LARGEST_BATCH = { entries: 256, bytes: 4 * 1024 * 1024 };
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;

@@ -1,5 +1,5 @@
 import type { Keeper } from '../../eviction/lane-eviction.js';
-import type { EntryBatch } from './entry-batch.js';
+import type { EntryBatch } from './write-queue.js';
 import type { EntryIndex, EntryRow } from './entry-index.js';
 import type { LaneRules, LaneCount, LaneUsage } from './entry-tables.js';
 import { StorageFault } from '../environment.js';

@@ -2,13 +2,20 @@ import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
-import { forgetStamp, stampClosed, CrashMarkers, wasClosedInOrder } from './crash-markers.js';
+import {
+  forgetStamp,
+  stampClosed,
+  CrashMarkers,
+  wasClosedInOrder,
+  checkIntegrity,
+  CorruptError,
+  emptyDataFile,
+} from './integrity-check.js';
 import { StorageFault, type Environment, toFault } from '../environment.js';
 import { LmdbEnvironment, type LmdbEnvironmentOptions } from './lmdb-environment.js';
 import { openNative, type NativeRoot, openNativeTable, tableNames } from './lmdb-table.js';
 import { ensurePrivateDirectory, syncDirectory } from '../files/private-directory.js';
 import { quarantine } from '../files/quarantine.js';
-import { checkIntegrity, CorruptError, emptyDataFile } from './integrity-check.js';
 import { FreeSpaceLimit } from './free-space.js';
 
 export interface OpenEnvironmentOptions extends LmdbEnvironmentOptions {

@@ -1,7 +1,7 @@
 import { afterEach, expect, it } from '@jest/globals';
 import { mkdir } from 'node:fs/promises';
 import { systemClock } from '../../../../lib/clock/clock.js';
-import { CacheFolder } from '../../../../lib/storage/directory/cache-folders.js';
+import { CacheFolder } from '../../../../lib/storage/directory/cache-directory.js';
 import { OpenDirectories } from '../../../../lib/storage/lmdb/open-environment.js';
 import { RecordingReporter, StorageBench } from '../../../support/storage.js';
 

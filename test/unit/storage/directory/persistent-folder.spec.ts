@@ -3,7 +3,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StorageFault } from '../../../../lib/storage/environment.js';
 import { noteMissed } from '../../../../lib/storage/directory/pending-invalidations.js';
-import { PersistentFolder } from '../../../../lib/storage/directory/cache-folders.js';
+import { PersistentFolder } from '../../../../lib/storage/directory/cache-directory.js';
 import { FakeClock } from '../../../../lib/testing/fake-clock.js';
 import { RecordingReporter, StorageBench } from '../../../support/storage.js';
 

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { systemClock } from '../../../../lib/clock/clock.js';
-import { CacheFolder } from '../../../../lib/storage/directory/cache-folders.js';
+import { CacheFolder } from '../../../../lib/storage/directory/cache-directory.js';
 import { EntryStore } from '../../../../lib/storage/entries/entry-store.js';
 import type { StorageFault } from '../../../../lib/storage/environment.js';
 import { RecordingReporter, StorageBench } from '../../../support/storage.js';
