@@ -1,6 +1,6 @@
 import type { Turns } from '../cache/turns.js';
 import { labelsOfRecord } from '../checkpoints/checkpoint-validation.js';
-import type { RemoteInvalidations } from '../cache/remote-invalidations.js';
+import type { RemoteInvalidations } from '../cache/invalidate.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import type { InvalidationLog } from '../invalidation/invalidation-log.js';
 import type { Disk } from './disk-port.js';

@@ -3,11 +3,12 @@ import { KeyPattern } from '../entries/pattern.js';
 import { decodeRecord, encodeRecord } from '../entries/record.js';
 import { InvalidationNotDurableError } from '../errors/cache.errors.js';
 import type { LogRecord } from '../invalidation/journal.js';
-import type { PublishedRecords } from '../invalidation/shared-log.js';
+import type { PublishedRecords, LogFollower, SharedRecord } from '../invalidation/shared-log.js';
 import type { InvalidationGuard, InvalidationsSince } from '../invalidation/lane-log.js';
 import type { TierLookup, TierRecord } from '../tiers/tier.js';
 import type { GuardedTier } from './guarded-tier.js';
 import { isPartitioned, type LaneContext, type SharedContext } from './lane-context.js';
+import { TierSearch } from './tier-lookup.js';
 
 /** Where an invalidation was called. Only local ones are published to the other instances. */
 export type Origin = 'local' | 'remote';
@@ -306,4 +307,150 @@ const causeOf = (settled: PromiseSettledResult<unknown>): Failure | undefined =>
 
 function lastOf(records: readonly LogRecord[]): number {
   return records.at(-1)?.position ?? 0;
+}
+
+/**
+ * Removes what is older than a result that is not stored. Its callers have seen the newer result, so nobody may get an older
+ * one after them, also not inside its grace.
+ */
+export class OlderValues {
+  constructor(
+    private readonly context: LaneContext,
+    private readonly invalidations: Invalidations,
+  ) {}
+
+  /** Takes effect in this step. A tier that fails to remove it serves nothing that is older, so no caller has to know. */
+  remove(unstored: InvalidationGuard): void {
+    if (this.context.shared.memory.state.state === 'off') return;
+    this.invalidations.dropOlder(this.context, unstored).catch(() => undefined);
+  }
+
+  /** Runs what goes past the cache, and then removes what the tiers hold of the keys, unless it is newer. */
+  async removeAfter<T>(keys: readonly string[], run: () => T): Promise<Awaited<T>> {
+    const { shared, lane } = this.context;
+    const guards = keys.map((key) => shared.log.open({ lane, key, tags: [] }));
+    // What begins from here on is newer.
+    shared.log.pass();
+    try {
+      const value = await run();
+      await Promise.all(guards.map((guard) => this.removeIfHeld(guard)));
+      return value;
+    } finally {
+      for (const guard of guards) shared.log.close(guard);
+    }
+  }
+
+  private async removeIfHeld(guard: InvalidationGuard): Promise<void> {
+    const { key } = guard.subject;
+    if (await this.isHeld(key, guard)) this.remove(guard);
+  }
+
+  private async isHeld(key: string, guard: InvalidationGuard): Promise<boolean> {
+    const { context } = this;
+    const { log } = context.shared;
+    if (guard.isSuperseded) return false;
+    if (context.memory.peek(key) !== undefined || log.hasOlderFlights(guard)) return true;
+    const search = new TierSearch(context, key, context.defaults, 'peek').run();
+    const looking = log.open({ lane: context.lane, key, tags: [] });
+    try {
+      const isThere = await search.whenEnded(looking, (found) => found !== undefined || search.mayHoldOlder);
+      return isThere && !guard.isSuperseded;
+    } finally {
+      log.close(looking);
+    }
+  }
+}
+
+/** `server`: records from Redis, of the lanes that instances share. `host`: records from the processes of the directory, of all lanes. */
+type Source = 'server' | 'host';
+
+/** Applies the invalidations of other instances to this one. */
+export class RemoteInvalidations implements LogFollower {
+  constructor(
+    private readonly shared: SharedContext,
+    private readonly laneContexts: ReadonlyMap<string, LaneContext>,
+    private readonly invalidations: Invalidations,
+    private readonly source: Source = 'server',
+  ) {
+    // L3 is read once this process has followed what was invalidated while it did not run.
+    if (source === 'server') for (const tier of this.tiers('l3')) tier.hold();
+  }
+
+  follow(record: SharedRecord): Promise<void> {
+    const { copy } = record;
+    const done =
+      copy === undefined || this.source === 'server' ? undefined : this.shared.sharedLog?.receivedOnHost(record, copy);
+    if (done === undefined) return this.carryOut(record);
+    this.pass();
+    return done.then(() => undefined);
+  }
+
+  private async carryOut({ kind, lane, subject, at }: SharedRecord): Promise<void> {
+    if (lane === null) return this.everywhere(kind, subject, at);
+    const context = this.laneContexts.get(lane);
+    if (context === undefined && this.source === 'host') return this.ofOtherApps(kind, lane, subject);
+    if (context === undefined || (this.source === 'server' && !context.policy.l4.enabled)) {
+      this.pass();
+      return;
+    }
+    const { invalidations } = this;
+    if (kind === 'key') await invalidations.key(context, subject, 'remote');
+    else if (kind === 'pattern') await invalidations.pattern(context, subject, 'remote');
+    else if (kind === 'expire') await invalidations.expireKey(context, subject, 'remote', at);
+    else await invalidations.clear(context, 'remote');
+  }
+
+  pass(): void {
+    this.shared.log.pass();
+  }
+
+  /** Drops all older entries in this step. The removals on disk follow. */
+  async drop(): Promise<void> {
+    const { persistence } = this.shared;
+    const isEmpty = persistence?.isEmpty() ?? true;
+    this.bar();
+    for (const tier of this.tiers('l2')) {
+      for (const lane of this.laneContexts.keys()) tier.clear(lane).catch(() => undefined);
+    }
+    if (!isEmpty) await persistence?.invalidateAll();
+  }
+
+  bar(): void {
+    const { log, memory } = this.shared;
+    log.invalidateAll();
+    memory.clearAll();
+    for (const tier of this.tiers('l2', 'l3')) tier.invalidateBefore(log.position);
+  }
+
+  suspect(): void {
+    this.shared.log.invalidateAll();
+  }
+
+  release(): void {
+    for (const tier of this.tiers('l3')) tier.release();
+  }
+
+  /** A lane that this app does not have. L3 may hold entries of it, for another app that uses the directory. */
+  private async ofOtherApps(kind: SharedRecord['kind'], lane: string, subject: string): Promise<void> {
+    const { persistence } = this.shared;
+    this.pass();
+    if (persistence?.noteMissed() !== undefined) return;
+    const pattern = kind === 'pattern' ? new KeyPattern(subject) : undefined;
+    const removals = this.tiers('l3').map((tier) => {
+      if (pattern !== undefined) return tier.removeMatching(lane, (key, tags) => pattern.matchesEntry(key, tags));
+      return kind === 'all' ? tier.clear(lane) : tier.remove(lane, subject);
+    });
+    await Promise.all(removals).catch(() => persistence?.invalidateAll());
+  }
+
+  private async everywhere(kind: SharedRecord['kind'], subject: string, at: number | undefined): Promise<void> {
+    if (kind === 'tag') await this.invalidations.tags([subject], 'remote');
+    else if (kind === 'expire') await this.invalidations.expireTags([subject], 'remote', at);
+    else
+      await Promise.all([...this.laneContexts.values()].map((context) => this.invalidations.clear(context, 'remote')));
+  }
+
+  private tiers(...names: readonly GuardedTier['name'][]): readonly GuardedTier[] {
+    return this.shared.below.filter(({ name }) => names.includes(name));
+  }
 }

@@ -45,7 +45,7 @@ import { InFlight } from './in-flight/in-flight.js';
 import { KeyHistory } from './key-history.js';
 import { type LaneContext, look, type SharedContext } from './lane-context.js';
 import type { ManagerContext } from './manager-context.js';
-import { OlderValues } from './older-values.js';
+import { OlderValues } from './invalidate.js';
 import * as read from './read.js';
 import { computeAndSet, type GivenEntry, set as store, setMany as storeMany } from './set.js';
 import { DEFAULT_CONCURRENCY, warmAll, type Warming, type WarmReport } from './warm.js';

@@ -8,10 +8,10 @@ import {
   type CheckpointStore,
   type ReadOutcome,
   type VersionSelector,
+  expandState,
 } from './checkpoint-store.js';
 import { checksumOf } from './checkpoint-validation.js';
 import { hasExpired } from './retention.js';
-import { expandState } from './state-compression.js';
 
 /** A version whose state matches its checksum. */
 export interface ValidVersion {

@@ -1,10 +1,16 @@
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { EventSink } from '../events/event-map.js';
 import type { SaveCheckpointOptions } from './checkpoint.js';
-import type { CheckpointDraft, CheckpointStore, SaveConditions, SaveOutcome, TrimRule } from './checkpoint-store.js';
+import {
+  type CheckpointDraft,
+  type CheckpointStore,
+  type SaveConditions,
+  type SaveOutcome,
+  type TrimRule,
+  compressState,
+} from './checkpoint-store.js';
 import { toDraft, type DraftSettings } from './checkpoint-validation.js';
 import type { RetentionOptions } from './retention.js';
-import { compressState } from './state-compression.js';
 import { asUnavailable } from './unavailable-checkpoint-store.js';
 
 export interface SaverSettings extends DraftSettings, WarningSettings {

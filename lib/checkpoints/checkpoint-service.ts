@@ -71,13 +71,13 @@ export type CheckpointSettings = SaverSettings;
  */
 export class CheckpointService {
   private readonly saver: CheckpointSaver;
-  private readonly steps: StepRunner;
+  /** Made with the first step. */
+  private steps: StepRunner | undefined;
   private readonly scopes = new StepScopes();
 
   /** @internal The app creates it. */
   constructor(private readonly settings: CheckpointSettings) {
     this.saver = new CheckpointSaver(settings);
-    this.steps = new StepRunner(settings, this.saver, (id, options) => this.find(id, options), this.scopes);
   }
 
   /**
@@ -132,7 +132,9 @@ export class CheckpointService {
    */
   async runStep<T>(id: string, run: () => T | PromiseLike<T>, options?: StepOptions): Promise<T> {
     const wanted = STEP_OPTIONS.read(options);
-    requireStep(id, run, wanted, this.settings.lanes);
+    const { settings, saver, scopes } = this;
+    requireStep(id, run, wanted, settings.lanes);
+    this.steps ??= new StepRunner(settings, saver, (of, restore) => this.find(of, restore), scopes);
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the step saves under the id is what it returns
     return (await this.steps.run(id, run, wanted)) as T;
   }

@@ -1,6 +1,7 @@
 import type { TierOffReason } from '../events/reasons.js';
 import type { LeasePort } from './leases.js';
 import type { RemovalReason, RetentionRule } from './retention.js';
+import { algorithmOf, compress } from '../entries/compression.js';
 
 /** A version to be saved. Times are epoch milliseconds. */
 export interface CheckpointDraft {
@@ -195,4 +196,26 @@ export interface CheckpointStore extends LeasePort {
   invalidateWorkflow(workflow: string, upTo?: number): Promise<WorkflowSlice>;
   /** Idempotent. Waits for accepted writes. Afterwards the state is off, `closed`. */
   close(): Promise<void>;
+}
+
+/** Whatever the lane asks for: a state must be readable by every Node, because it exists nowhere else. */
+const CODEC = 'brotli';
+
+/** The state as it is stored, at once where that is quick. Undefined if it is stored as it is. */
+export function compressState(state: Uint8Array, fromBytes: number | undefined): ReturnType<typeof compress> {
+  return fromBytes === undefined ? undefined : compress(state, { codec: CODEC, minBytes: fromBytes });
+}
+
+/** The state as it was encoded. Undefined if the stored bytes cannot be expanded to its size. */
+export async function expandState(
+  { sizeBytes, storedBytes }: CheckpointRecord,
+  stored: Uint8Array,
+): Promise<Uint8Array | undefined> {
+  if (storedBytes === undefined) return stored;
+  try {
+    const state = await algorithmOf(CODEC)?.expandInPool(stored, { maxOutputLength: Math.max(sizeBytes, 1) });
+    return state?.length === sizeBytes ? state : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,9 +1,8 @@
 import { afterThisStep, type Clock, type LifeClock, randomId, systemClock } from '../clock/clock.js';
 import { isLaneCacheError } from '../errors/lane-cache.error.js';
 import { LogFiles, type LogPlace, type LogFolder, type LogSegment } from '../storage/files/log-files.js';
-import { bodyOf, collect, groupsOf, type HostRecord } from './host-record-codec.js';
+import { bodyOf, collect, groupsOf, type HostRecord, names, RecentRecords, WaitingOffers } from './host-records.js';
 import type { LogJournal } from './journal.js';
-import { names, RecentRecords, WaitingOffers } from './recent-records.js';
 import type { HostLogPort, LogFollower, ServerPublishing, SharedRecord, Standing, Subject } from './shared-log.js';
 
 interface HostLogOptions {

@@ -4,7 +4,7 @@ import { BackOff } from '../clock/retry.js';
 import { decodeRecord, type DecodedRecord, ifKnown, LocalRecord, type RecordReader } from '../entries/record.js';
 import type { EventSink } from '../events/event-map.js';
 import type { HostLog } from '../invalidation/host-log.js';
-import { names } from '../invalidation/recent-records.js';
+import { names } from '../invalidation/host-records.js';
 import type { LogCursor, SharedOrder, SharedRecord } from '../invalidation/shared-log.js';
 import type { ResolvedLane } from '../lanes/policy.js';
 import type { LogPlace } from '../storage/files/log-files.js';

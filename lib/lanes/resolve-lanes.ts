@@ -46,10 +46,9 @@ class Ancestry {
     const done = this.resolved.get(lane);
     if (done !== undefined) return done;
     const written = this.written.get(lane);
-    const own = written === undefined ? builtInLane(lane) : this.inherit(lane, written, heirs);
-    const frozen = Object.freeze({ policy: freezePolicy(own.policy), strategy: own.strategy, eviction: undefined });
-    this.resolved.set(lane, frozen);
-    return frozen;
+    const own = Object.freeze(written === undefined ? builtInLane(lane) : this.inherit(lane, written, heirs));
+    this.resolved.set(lane, own);
+    return own;
   }
 
   private inherit(lane: string, written: LanePolicyInput, heirs: readonly string[]): ResolvedLane {
@@ -57,7 +56,7 @@ class Ancestry {
     const base = parent === lane && isBuiltIn(lane) ? builtInLane(lane) : this.parent(parent, lane, heirs);
     const own = readLane(written, lane, base);
     checkTogether(`lanes.${lane}`, own);
-    return own;
+    return { policy: freezePolicy(own.policy), strategy: own.strategy, eviction: undefined };
   }
 
   private parent(name: string, heir: string, heirs: readonly string[]): ResolvedLane {

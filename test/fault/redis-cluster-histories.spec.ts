@@ -123,7 +123,7 @@ const WITHOUT: Readonly<Record<string, readonly Edit[]>> = {
   floors: [
     [APPLIED, 'const REMEMBERED = 100_000;', 'const REMEMBERED = 4;'],
     [APPLIED, 'return birth >= this.since && birth >= floor;', 'return birth >= this.since;'],
-    ['lib/invalidation/tag-index.ts', 'if (birth < this.lowest) return true;', ''],
+    ['lib/invalidation/invalidation-log.ts', 'if (birth < this.lowest) return true;', ''],
   ],
 };
 

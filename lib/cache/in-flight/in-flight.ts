@@ -4,7 +4,7 @@ import { causeText } from '../../events/event-texts.js';
 import type { InvalidationGuard } from '../../invalidation/lane-log.js';
 import { EncodedValue } from '../encoded-value.js';
 import { isPartitioned, isShared, type LaneContext } from '../lane-context.js';
-import type { OlderValues } from '../older-values.js';
+import type { OlderValues } from '../invalidate.js';
 import { type Found, fresherOf, staleInMemory, TierSearch } from '../tier-lookup.js';
 import type { Turns } from '../turns.js';
 import { type Computation, Queue, refuseCircle } from '../wait-graph.js';

@@ -1,5 +1,5 @@
 import type { SharedRecord, LogCursor } from '../../invalidation/shared-log.js';
-import { TagIndex } from '../../invalidation/tag-index.js';
+import { TagIndex } from '../../invalidation/invalidation-log.js';
 import { keyMember, type Named, ofMember } from './record-codec.js';
 import { KeyPattern } from '../../entries/pattern.js';
 

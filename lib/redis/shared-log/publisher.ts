@@ -12,7 +12,7 @@ import type {
   Standing,
   Subject,
 } from '../../invalidation/shared-log.js';
-import { RecentRecords } from '../../invalidation/recent-records.js';
+import { RecentRecords } from '../../invalidation/host-records.js';
 import type { FreshnessWindow } from './freshness.js';
 import { HostRecords } from './host-records.js';
 import type { KeySpace } from '../keys.js';

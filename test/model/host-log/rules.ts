@@ -4,7 +4,7 @@ import type { SceneName } from './scenes.js';
 import { SCRIPTS } from './scripts.js';
 
 const hostLog = 'lib/invalidation/host-log.ts';
-const recent = 'lib/invalidation/recent-records.ts';
+const recent = 'lib/invalidation/host-records.ts';
 const files = 'lib/storage/files/log-files.ts';
 const remote = 'lib/ipc/remote-l3.ts';
 const service = 'lib/ipc/entry-service.ts';

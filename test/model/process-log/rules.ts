@@ -146,7 +146,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     [write, '  if (!mayReplace(context, key, params)) return;', ''],
   ),
   omit('7 floors', 'an entry below the floor does not count', one, tag, [
-    'lib/invalidation/tag-index.ts',
+    'lib/invalidation/invalidation-log.ts',
     'if (birth < this.lowest) return true;',
     '',
   ]),

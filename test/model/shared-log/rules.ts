@@ -8,7 +8,7 @@ const subscriber = 'lib/redis/shared-log/subscriber.ts';
 const publisher = 'lib/redis/shared-log/publisher.ts';
 const applied = 'lib/redis/shared-log/applied-records.ts';
 const lookups = 'lib/redis/tier/lookups.ts';
-const remote = 'lib/cache/remote-invalidations.ts';
+const remote = 'lib/cache/invalidate.ts';
 const read = 'lib/cache/read.ts';
 
 const spread = 'lib/redis/tier/spread-entries.ts';
@@ -278,7 +278,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     { keys: ['a', 'b', 'c'], kinds: ['key'], ...slow, disks: [] },
     [applied, 'const REMEMBERED = 100_000;', 'const REMEMBERED = 1;'],
     [applied, ', this.keys?.floor ?? 0)', ')'],
-    ['lib/invalidation/tag-index.ts', 'if (birth < this.lowest) return true;', ''],
+    ['lib/invalidation/invalidation-log.ts', 'if (birth < this.lowest) return true;', ''],
   ),
   omit(
     '8 entries elsewhere',

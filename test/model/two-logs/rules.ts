@@ -6,7 +6,7 @@ import { SCRIPTS } from './scripts.js';
 const hostRecords = 'lib/redis/shared-log/host-records.ts';
 const publisher = 'lib/redis/shared-log/publisher.ts';
 const backend = 'lib/redis/redis-backend.ts';
-const codec = 'lib/invalidation/host-record-codec.ts';
+const codec = 'lib/invalidation/host-records.ts';
 const subscriber = 'lib/redis/shared-log/subscriber.ts';
 const remote = 'lib/ipc/remote-l3.ts';
 const service = 'lib/ipc/entry-service.ts';

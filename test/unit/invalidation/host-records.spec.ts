@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { names, RecentRecords, WaitingOffers } from '../../../lib/invalidation/recent-records.js';
+import { names, RecentRecords, WaitingOffers } from '../../../lib/invalidation/host-records.js';
 import type { SharedRecord } from '../../../lib/invalidation/shared-log.js';
 
 const subject = { lane: 'standard', key: 'k:1', tags: ['t'] };
