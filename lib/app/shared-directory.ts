@@ -71,8 +71,6 @@ interface Waiting {
   readonly stopWaiting: () => Promise<void>;
   /** Undefined if no checkpoints are kept. */
   readonly remote: RemoteCheckpointStore | undefined;
-  /** Undefined until the app shares its entries. */
-  l3: RemoteL3 | undefined;
 }
 
 interface Owner {
@@ -83,8 +81,6 @@ interface Owner {
   readonly attached: Promise<void>;
   /** The checkpoints of the owner before, whose calls go on with this process's own. */
   readonly remote: RemoteCheckpointStore | undefined;
-  /** Keeps what is offered until L3 is open. */
-  l3: RemoteL3 | undefined;
   /** Once it has been read. */
   outbox: Outbox | undefined;
   /** Once other processes can ask this one. */
@@ -100,7 +96,6 @@ interface Inheritance {
   /** What must end before anything is opened. */
   readonly before: Promise<void>;
   readonly remote?: RemoteCheckpointStore | undefined;
-  readonly l3?: RemoteL3 | undefined;
 }
 
 interface Place {
@@ -173,7 +168,7 @@ export class SharedDirectory implements Disk {
     const l3 = PersistentTier.unattached(options);
     this.l2 = DiskTier.unattached(options);
     this.owned = l3;
-    this.l3 = new SharedL3(l3, () => this.remoteL3);
+    this.l3 = new SharedL3(l3);
     this.turns = new TurnTable(clock);
     this.leases = new HostLeases({ clock, owner: () => this.tableOrSocket });
     this.retry = new Retry(clock, RETRIES);
@@ -195,13 +190,6 @@ export class SharedDirectory implements Disk {
       },
       noteMissed: () => this.noteMissed(),
     });
-  }
-
-  /** Also of a process that is becoming the owner, until its own L3 has seen what was invalidated. */
-  private get remoteL3(): RemoteL3 | undefined {
-    const { phase } = this;
-    if (phase.name === 'waiting') return phase.l3;
-    return phase.name === 'owner' && !this.owned.isFollowed ? phase.l3 : undefined;
   }
 
   mayStore(lane: string, key: string, turn: string): boolean {
@@ -300,7 +288,7 @@ export class SharedDirectory implements Disk {
     const { phase } = this;
     this.leases.close();
     this.turns.close();
-    if (phase.name === 'waiting') await phase.l3?.close();
+    if (phase.name === 'waiting') await this.l3.remote?.close();
     if (phase.name === 'owner') {
       await phase.attached.catch(() => undefined);
       await phase.server?.close();
@@ -311,6 +299,7 @@ export class SharedDirectory implements Disk {
     if (phase.name === 'owner' || phase.name === 'waiting') await phase.place.socket.leave();
     await this.session?.remove();
     this.phase = { name: 'closed' };
+    this.l3.remote = undefined;
   }
 
   /** The next owner must not find LMDB still open: an environment that hangs keeps the claim as long as the process lives. */
@@ -386,7 +375,7 @@ export class SharedDirectory implements Disk {
         report(owner);
       },
     );
-    const waiting: Waiting = { name: 'waiting', place, owner: inUse.first, stopWaiting, remote, l3: undefined };
+    const waiting: Waiting = { name: 'waiting', place, owner: inUse.first, stopWaiting, remote };
     this.phase = waiting;
     void this.connectL3(waiting);
   }
@@ -395,27 +384,27 @@ export class SharedDirectory implements Disk {
   private async connectL3(waiting: Waiting): Promise<void> {
     const { clock, life, events, lanes } = this.options;
     const { sharing, hostLog } = this;
-    if (sharing === undefined || waiting.l3 !== undefined || this.closing !== undefined) return;
+    if (sharing === undefined || this.l3.remote !== undefined || this.closing !== undefined) return;
     const { position, sharedLog } = sharing;
     const { path } = waiting.place.socket;
-    waiting.l3 = new RemoteL3({ path, lanes, clock, life, events, hostLog, sharedLog, position });
-    await settledWithin(clock, waiting.l3.connect(), CONNECT_WITHIN_MS);
+    const remote = new RemoteL3({ path, lanes, clock, life, events, hostLog, sharedLog, position });
+    this.l3.remote = remote;
+    await settledWithin(clock, remote.connect(), CONNECT_WITHIN_MS);
   }
 
   /** Without a log of the directory L2 is emptied: nobody has judged what this process stored there. Never rejects. */
   private async takeOver(place: Place, owned: Owned, remote: RemoteCheckpointStore | undefined): Promise<void> {
-    const { phase } = this;
-    const l3 = phase.name === 'waiting' ? phase.l3 : undefined;
+    const l3 = this.l3.remote;
     l3?.inherit();
     const before = this.hostLog.isOn ? Promise.resolve() : this.l2.discard().catch(() => undefined);
-    await this.becomeOwner(place, owned, { before, remote, l3 });
-    if (this.phase.name === 'owner') this.phase.l3 = undefined;
+    await this.becomeOwner(place, owned, { before, remote });
+    this.l3.remote = undefined;
     for (const offer of l3?.leave() ?? []) this.sharing?.service.serve(offer, () => undefined);
     this.options.events.emit('owner', { directory: this.options.root, state: 'taken-over' });
   }
 
   /** Rejects with LaneCacheError at boot only: an app that runs goes on without what it cannot open, and tries again. */
-  private becomeOwner(place: Place, owned: Owned, { before, remote, l3 }: Inheritance): Promise<void> {
+  private becomeOwner(place: Place, owned: Owned, { before, remote }: Inheritance): Promise<void> {
     const { root, clock, events } = this.options;
     const ownership = new OwnershipCheck(owned, {
       root,
@@ -428,7 +417,7 @@ export class SharedDirectory implements Disk {
     const { name } = this.phase;
     const attached = before.then(() => this.attach(owner, name));
     const opening = { outbox: undefined, server: undefined };
-    const owner: Owner = { name: 'owner', place, ownership, attached, remote, l3, ...opening };
+    const owner: Owner = { name: 'owner', place, ownership, attached, remote, ...opening };
     this.phase = owner;
     return attached;
   }

@@ -15,12 +15,10 @@ import type { RemoteL3 } from './remote-l3.js';
 /** L3 of a process that uses a directory: its own while it owns the directory, the owner's otherwise. */
 export class SharedL3 implements Tier {
   readonly name = 'l3';
+  /** The owner's. It serves until this process's own has seen what was invalidated. */
+  remote: RemoteL3 | undefined;
 
-  /** Both are asked anew at each call. */
-  constructor(
-    private readonly own: Tier,
-    private readonly remote: () => RemoteL3 | undefined,
-  ) {}
+  constructor(private readonly own: Tier & { readonly isFollowed: boolean }) {}
 
   get state(): TierState {
     return this.current.state;
@@ -86,7 +84,7 @@ export class SharedL3 implements Tier {
 
   addLane(lane: string, rules: ResolvedLane): void {
     this.own.addLane?.(lane, rules);
-    this.remote()?.addLane(lane, rules);
+    this.remote?.addLane(lane, rules);
   }
 
   sweep(lane: string): Promise<{ readonly expired: number; readonly evicted: number }> {
@@ -102,6 +100,6 @@ export class SharedL3 implements Tier {
   }
 
   private get current(): Tier {
-    return this.remote() ?? this.own;
+    return this.own.isFollowed ? this.own : (this.remote ?? this.own);
   }
 }

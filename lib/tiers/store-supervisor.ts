@@ -49,6 +49,8 @@ type Phase =
 export class StoreSupervisor {
   private readonly tierSwitch: TierSwitch;
   private phase: Phase = { is: 'unattached' };
+  /** What serves; `undefined` while the tier is off. */
+  store: EntryStore | undefined;
   /** The folder missed a removal, so it must be discarded before it serves. */
   private isTainted = false;
   /** The end of the work that is done in turn. */
@@ -60,11 +62,6 @@ export class StoreSupervisor {
     const repair = (): Promise<void> => this.inTurn(() => this.repair());
     this.tierSwitch = new TierSwitch({ tier, clock, events, repair });
     if (options.unattached !== undefined) this.tierSwitch.startOff(options.unattached);
-  }
-
-  /** What serves; `undefined` while the tier is off. */
-  get store(): EntryStore | undefined {
-    return this.phase.is === 'serving' ? this.phase.store : undefined;
   }
 
   /** Whether there is nothing on disk, so that nothing can be missed there. */
@@ -95,7 +92,7 @@ export class StoreSupervisor {
   attach(source: EnvironmentSource): Promise<void> {
     return this.inTurn(async () => {
       if (this.closing !== undefined) return;
-      this.phase = { is: 'shut', source };
+      this.moveTo({ is: 'shut', source });
       await this.openOrTrip();
     });
   }
@@ -141,7 +138,7 @@ export class StoreSupervisor {
     store?.stop(this.offFault);
     const closed = this.inTurn(async () => {
       const environment = this.environment;
-      this.phase = { is: 'closed' };
+      this.moveTo({ is: 'closed' });
       await environment?.close();
     });
     await settledWithin(this.options.clock, closed, stepMs);
@@ -192,7 +189,7 @@ export class StoreSupervisor {
     }
     if (opened === undefined || this.isTainted) throw new StorageFault('damaged', 'cannot be read');
     if (this.closing !== undefined) return;
-    this.phase = opened;
+    this.moveTo(opened);
     this.options.serving?.(opened.store);
     this.tierSwitch.turnOn();
   }
@@ -211,7 +208,7 @@ export class StoreSupervisor {
     const { source } = phase;
     const environment = await this.openEnvironment(source);
     const open = { is: 'open', source, environment } as const;
-    this.phase = open;
+    this.moveTo(open);
     return open;
   }
 
@@ -231,11 +228,16 @@ export class StoreSupervisor {
     const { phase, environment } = this;
     if (!('source' in phase)) throw this.offFault;
     const { source } = phase;
-    this.phase = { is: 'shut', source };
+    this.moveTo({ is: 'shut', source });
     await environment?.close();
     await source.discard();
     this.isTainted = false;
-    this.phase = { is: 'vacant', source };
+    this.moveTo({ is: 'vacant', source });
+  }
+
+  private moveTo(phase: Phase): void {
+    this.phase = phase;
+    this.store = phase.is === 'serving' ? phase.store : undefined;
   }
 
   private get environment(): Environment | undefined {
@@ -250,7 +252,7 @@ export class StoreSupervisor {
   private withdraw(): EntryStore | undefined {
     const { phase } = this;
     if (phase.is !== 'serving') return undefined;
-    this.phase = { is: 'open', source: phase.source, environment: phase.environment };
+    this.moveTo({ is: 'open', source: phase.source, environment: phase.environment });
     return phase.store;
   }
 

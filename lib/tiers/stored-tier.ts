@@ -143,12 +143,12 @@ export abstract class StoredTier implements Tier {
 
   /** What is stored of the key is removed: now, or when the tier serves again. It is not read before that. */
   supersede(lane: string, key: string): void {
-    const { store, isAttached, isVacant } = this.supervisor;
+    const { supervisor } = this;
     // A removal that is lost taints the folder, so that it is emptied.
-    if (store !== undefined) store.remove(lane, key).catch(() => undefined);
-    else if (isAttached && !isVacant) {
+    if (supervisor.store !== undefined) supervisor.store.remove(lane, key).catch(() => undefined);
+    else if (supervisor.isAttached && !supervisor.isVacant) {
       this.superseded ??= new SupersededEntries();
-      if (!this.superseded.add(lane, key)) this.supervisor.miss();
+      if (!this.superseded.add(lane, key)) supervisor.miss();
     }
   }
 
@@ -234,9 +234,9 @@ export abstract class StoredTier implements Tier {
 
   /** A change that must not be missed. `ifVacant`: what it comes to when nothing is stored. */
   protected async change<T>(make: (store: EntryStore) => Promise<T>, ifVacant: T): Promise<T> {
-    const { store, isVacant } = this.supervisor;
+    const { store } = this.supervisor;
     if (store !== undefined) return make(store);
-    if (isVacant) return ifVacant;
+    if (this.supervisor.isVacant) return ifVacant;
     throw this.supervisor.offFault;
   }
 

@@ -85,6 +85,8 @@ export class ModelTier implements Tier, LogJournal {
   /** Whether emptying it fails. */
   isStuck = false;
   isAttached = true;
+  /** Whether its process has carried out what it has missed. */
+  isFollowed = false;
   private isBroken = false;
   private queue: QueuedChange[] = [];
   private highestCeiling = 0;

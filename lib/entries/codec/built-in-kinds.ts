@@ -11,6 +11,7 @@ import {
   refuseExtras,
   serializeProperties,
 } from './kinds.js';
+import { hidesData } from './trees.js';
 
 /** Not one of the language's own objects, whose prototype was changed to hide what it is. */
 const isOrdinary = (value: object): value is Record<string, unknown> =>
@@ -334,37 +335,6 @@ function errorKind(constructor: { readonly name: string; readonly prototype: Err
     create: () => emptyError(constructor.prototype),
     populate: populateError,
   };
-}
-
-/** Whether `value` keeps data outside its own fields, as instances of a subclass of `Map` do. */
-export function hidesData(value: object): boolean {
-  return (
-    hidesUntagged(value) ||
-    Array.isArray(value) ||
-    types.isDate(value) ||
-    types.isRegExp(value) ||
-    types.isNativeError(value) ||
-    types.isBoxedPrimitive(value) ||
-    types.isArgumentsObject(value) ||
-    value instanceof WeakRef ||
-    typeof value === 'function'
-  );
-}
-
-/** Those of them that have no tag of their own, so that `Object.prototype.toString` shows them by their prototype. */
-export function hidesUntagged(value: object): boolean {
-  return (
-    types.isMap(value) ||
-    types.isSet(value) ||
-    types.isPromise(value) ||
-    ArrayBuffer.isView(value) ||
-    types.isAnyArrayBuffer(value) ||
-    types.isWeakMap(value) ||
-    types.isWeakSet(value) ||
-    types.isGeneratorObject(value) ||
-    types.isMapIterator(value) ||
-    types.isSetIterator(value)
-  );
 }
 
 /** A native error with the prototype, made without running the constructor of its class. */

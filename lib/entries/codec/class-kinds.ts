@@ -3,7 +3,7 @@ import { Script } from 'node:vm';
 import { ignoreRejection } from '../../clock/promises.js';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import { fn, nonEmpty, required, whole, defineOptions } from '../../options/options-shape.js';
-import { emptyError, hidesData, populateError, serializeError } from './built-in-kinds.js';
+import { emptyError, populateError, serializeError } from './built-in-kinds.js';
 import {
   type CellReader,
   type CellWriter,
@@ -12,6 +12,7 @@ import {
   MalformedValue,
   serializeProperties,
 } from './kinds.js';
+import { hidesData } from './trees.js';
 
 /** A class; its constructor may be public, private, or abstract. */
 export interface ClassOf<T> {

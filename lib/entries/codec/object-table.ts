@@ -1,6 +1,7 @@
 import { types } from 'node:util';
 import { isClassKind, StaleType } from './class-kinds.js';
 import { type CellReader, type CellWriter, type Kind, MalformedValue, type Place, Unstorable } from './kinds.js';
+import { isSmallInteger } from './trees.js';
 
 /**
  * A value as a table without nesting, so that cycles and shared references survive, and depth takes no stack.
@@ -23,12 +24,6 @@ export interface ValueTable {
 const NEGATIVE_ZERO = -1;
 const UTF16_TEXT = -2;
 const LARGE_INTEGER = -3;
-
-const LOWEST_INTEGER = -(2n ** 63n);
-const BEYOND_INTEGER = 2n ** 64n;
-
-/** Whether `value` fits into the 64 bits that MessagePack has for a bigint. */
-export const isSmallInteger = (value: bigint): boolean => value >= LOWEST_INTEGER && value < BEYOND_INTEGER;
 
 /** Throws Unstorable, naming the path in the value, for content that the table cannot hold faithfully. */
 export function serializeToTable(value: unknown, kinds: ReadonlyMap<object | null, Kind>): ValueTable {

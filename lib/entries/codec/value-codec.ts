@@ -1,16 +1,9 @@
-import { types as utilTypes } from 'node:util';
 import { Packr, RESERVE_START_SPACE } from 'msgpackr';
-import { BUILT_IN_KINDS, hidesData, hidesUntagged } from './built-in-kinds.js';
+import { BUILT_IN_KINDS } from './built-in-kinds.js';
 import { classKinds, type MigrateFailed, StaleType, type TypeEntry } from './class-kinds.js';
 import { type Kind, MalformedValue, Unstorable } from './kinds.js';
-import {
-  type DecodedTable,
-  deserializeTable,
-  isSmallInteger,
-  serializeToTable,
-  type ValueTable,
-} from './object-table.js';
-import { TreeReader } from './tree-reader.js';
+import { type DecodedTable, deserializeTable, serializeToTable, type ValueTable } from './object-table.js';
+import { isPlain, TreeReader } from './trees.js';
 
 /** The first byte of an encoded value: the rest is the value in MessagePack, or its value table in MessagePack. */
 const PLAIN = 0x01;
@@ -147,82 +140,6 @@ function asTable(content: unknown): ValueTable {
     throw new MalformedValue('The value has no rows.');
   return { root, rows };
 }
-
-/** Deeper values are left to the value table, which does not recurse. */
-const MAX_DEPTH = 200;
-/** More values may come from a small graph whose nodes are shared; the value table holds each node once. */
-const MAX_VALUES = 1_000_000;
-
-const NOT_PLAIN = -1;
-
-/**
- * Whether MessagePack alone restores `value` exactly: a tree of ordinary objects, dense arrays and primitives.
- *
- * The walk runs no getters and no proxies, except getters of array elements: reading their descriptors would take
- * longer than encoding them. It throws what such a getter throws.
- */
-function isPlain(value: unknown): boolean {
-  return budgetAfter(value, MAX_DEPTH, MAX_VALUES) !== NOT_PLAIN;
-}
-
-/** The number of values that may still follow `value`, or NOT_PLAIN. */
-function budgetAfter(value: unknown, depth: number, budget: number): number {
-  switch (typeof value) {
-    case 'string':
-      return value.isWellFormed() ? budget : NOT_PLAIN;
-    case 'number':
-      return Object.is(value, -0) ? NOT_PLAIN : budget;
-    case 'boolean':
-    case 'undefined':
-      return budget;
-    case 'bigint':
-      return isSmallInteger(value) ? budget : NOT_PLAIN;
-    case 'object':
-      if (value === null) return budget;
-      if (depth === 0 || utilTypes.isProxy(value)) return NOT_PLAIN;
-      return Array.isArray(value)
-        ? budgetAfterArray(value, depth - 1, budget)
-        : budgetAfterObject(value, depth - 1, budget);
-    default:
-      return NOT_PLAIN;
-  }
-}
-
-function budgetAfterArray(array: readonly unknown[], depth: number, budget: number): number {
-  const { length } = array;
-  let left = budget - length - 1;
-  if (left < 0 || Object.getPrototypeOf(array) !== Array.prototype) return NOT_PLAIN;
-  if (Object.keys(array).length !== length || Object.getOwnPropertySymbols(array).length > 0) return NOT_PLAIN;
-  for (let index = 0; index < length; index += 1) {
-    const item = array[index];
-    if (item === undefined && !(index in array)) return NOT_PLAIN;
-    left = budgetAfter(item, depth, left);
-    if (left < 0) return NOT_PLAIN;
-  }
-  return left;
-}
-
-function budgetAfterObject(object: object, depth: number, budget: number): number {
-  if (Object.getPrototypeOf(object) !== Object.prototype) return NOT_PLAIN;
-  const names = Object.getOwnPropertyNames(object);
-  if (names.length === 0 ? hidesData(object) : isDisguised(object)) return NOT_PLAIN;
-  let left = budget - names.length - 1;
-  if (left < 0 || Object.getOwnPropertySymbols(object).length > 0) return NOT_PLAIN;
-  for (const name of names) {
-    const property = Object.getOwnPropertyDescriptor(object, name);
-    if (property === undefined || !property.enumerable || property.get !== undefined || property.set !== undefined)
-      return NOT_PLAIN;
-    // msgpackr treats an own `constructor` specially and renames `__proto__`
-    if (name === '__proto__' || name === 'constructor' || !name.isWellFormed()) return NOT_PLAIN;
-    left = budgetAfter(property.value, depth, left);
-    if (left < 0) return NOT_PLAIN;
-  }
-  return left;
-}
-
-/** Whether it is an object of the language's own whose prototype was changed. */
-const isDisguised = (object: object): boolean =>
-  Object.prototype.toString.call(object) !== '[object Object]' || hidesUntagged(object);
 
 const SCRATCH_BYTES = 32 * 1024;
 /** A buffer up to this size may be kept alive by the messages in it. */

@@ -123,15 +123,14 @@ export class HostProcess {
   readonly jobs = new Jobs();
   readonly folder: ModelLogFolder;
   readonly l3: ModelTier;
+  private readonly sharedL3: SharedL3;
   isAlive = true;
   isFrozen = false;
   isOwner = false;
   service: EntryService | undefined;
   backend: RedisBackend | undefined;
   private outbox: ModelOutbox | undefined;
-  private isFollowed = false;
   private hostLog: HostLog | undefined;
-  private remote: RemoteL3 | undefined;
   private adopt: (journal: LogJournal) => void = () => undefined;
 
   static async start(host: Host): Promise<HostProcess> {
@@ -148,6 +147,7 @@ export class HostProcess {
     this.folder = files.folderOf(this.jobs);
     this.l3 = new ModelTier('l3', ['standard'], host.l3, this.jobs);
     this.l3.isAttached = false;
+    this.sharedL3 = new SharedL3(this.l3);
     this.app = new LaneApp({
       clock,
       tagLimit: 4,
@@ -165,18 +165,18 @@ export class HostProcess {
         const hostLog = new HostLog({
           ...{ folder: this.folder, clock, life, idleClock: NEVER },
           journal,
-          ownsL3: () => this.isFollowed,
+          ownsL3: () => this.l3.isFollowed,
           changed: () => undefined,
         });
         this.hostLog = hostLog;
         return {
-          l3: new SharedL3(this.l3, () => (this.isFollowed ? undefined : this.remote)),
+          l3: this.sharedL3,
           hostLog,
           persistence: {
             directory: 'l3',
-            isEmpty: () => !this.isFollowed || this.l3.isEmpty,
+            isEmpty: () => !this.l3.isFollowed || this.l3.isEmpty,
             invalidateAll: () => this.l3.empty(),
-            noteMissed: () => (this.isFollowed ? undefined : Promise.resolve()),
+            noteMissed: () => (this.l3.isFollowed ? undefined : Promise.resolve()),
           },
           whenFound: (adopt) => {
             this.adopt = adopt;
@@ -185,8 +185,18 @@ export class HostProcess {
             this.service = service;
             const lanes = resolveLanes(LANES);
             const open = (): Promise<EntryConnection> => this.connect();
-            this.remote = new RemoteL3({ path: '', lanes, clock, life, events, hostLog, sharedLog, position, open });
-            return this.remote.connect();
+            this.sharedL3.remote = new RemoteL3({
+              path: '',
+              lanes,
+              clock,
+              life,
+              events,
+              hostLog,
+              sharedLog,
+              position,
+              open,
+            });
+            return this.sharedL3.remote.connect();
           },
         };
       },
@@ -195,9 +205,9 @@ export class HostProcess {
 
   /** It becomes the owner of L3, and carries out what L3 has missed. */
   claim(): void {
-    const { l3, host, hostLog, remote } = this;
+    const { l3, host, hostLog, sharedL3 } = this;
     if (hostLog === undefined) return;
-    remote?.inherit();
+    sharedL3.remote?.inherit();
     this.isOwner = true;
     if (host.share !== undefined) this.outbox = new ModelOutbox(host.l3.outbox, this.jobs);
     l3.isAttached = true;
@@ -205,9 +215,9 @@ export class HostProcess {
     const isNew = l3.isEmpty && host.l3.place === undefined;
     if (!isNew && !hostLog.knows(host.l3.place)) host.l3.empty(host.l3.ceiling);
     host.l3.place ??= hostLog.place;
-    this.isFollowed = true;
+    this.l3.isFollowed = true;
     this.adopt(l3);
-    for (const offer of remote?.leave() ?? []) this.service?.serve(offer, () => undefined);
+    for (const offer of sharedL3.remote?.leave() ?? []) this.service?.serve(offer, () => undefined);
   }
 
   /** Whether it follows what lies in the folder now. */
@@ -225,7 +235,7 @@ export class HostProcess {
   /** As SIGKILL: nothing that it still does reaches anybody. */
   kill(how: 'at-once' | 'torn'): void {
     if (how === 'torn') this.folder.tear();
-    this.isAlive = this.isOwner = this.isFollowed = false;
+    this.isAlive = this.isOwner = this.l3.isFollowed = false;
     this.jobs.forget(this.folder);
     this.jobs.forget(this.l3);
     this.l3.isAttached = false;

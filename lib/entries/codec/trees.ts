@@ -1,5 +1,118 @@
-/** Deeper trees are left to the general decoder. */
+import { types } from 'node:util';
+
+/** Deeper trees are left to the value table and the general decoder, which do not recurse. */
 const MAX_DEPTH = 200;
+/** More values may come from a small graph whose nodes are shared; the value table holds each node once. */
+const MAX_VALUES = 1_000_000;
+
+const NOT_PLAIN = -1;
+
+/**
+ * Whether MessagePack alone restores `value` exactly: a tree of ordinary objects, dense arrays and primitives.
+ *
+ * The walk runs no getters and no proxies, except getters of array elements: reading their descriptors would take
+ * longer than encoding them. It throws what such a getter throws.
+ */
+export function isPlain(value: unknown): boolean {
+  return budgetAfter(value, MAX_DEPTH, MAX_VALUES) !== NOT_PLAIN;
+}
+
+/** The number of values that may still follow `value`, or NOT_PLAIN. */
+function budgetAfter(value: unknown, depth: number, budget: number): number {
+  switch (typeof value) {
+    case 'string':
+      return value.isWellFormed() ? budget : NOT_PLAIN;
+    case 'number':
+      return Object.is(value, -0) ? NOT_PLAIN : budget;
+    case 'boolean':
+    case 'undefined':
+      return budget;
+    case 'bigint':
+      return isSmallInteger(value) ? budget : NOT_PLAIN;
+    case 'object':
+      if (value === null) return budget;
+      if (depth === 0 || types.isProxy(value)) return NOT_PLAIN;
+      return Array.isArray(value)
+        ? budgetAfterArray(value, depth - 1, budget)
+        : budgetAfterObject(value, depth - 1, budget);
+    default:
+      return NOT_PLAIN;
+  }
+}
+
+function budgetAfterArray(array: readonly unknown[], depth: number, budget: number): number {
+  const { length } = array;
+  let left = budget - length - 1;
+  if (left < 0 || Object.getPrototypeOf(array) !== Array.prototype) return NOT_PLAIN;
+  if (Object.keys(array).length !== length || Object.getOwnPropertySymbols(array).length > 0) return NOT_PLAIN;
+  for (let index = 0; index < length; index += 1) {
+    const item = array[index];
+    if (item === undefined && !(index in array)) return NOT_PLAIN;
+    left = budgetAfter(item, depth, left);
+    if (left < 0) return NOT_PLAIN;
+  }
+  return left;
+}
+
+function budgetAfterObject(object: object, depth: number, budget: number): number {
+  if (Object.getPrototypeOf(object) !== Object.prototype) return NOT_PLAIN;
+  const names = Object.getOwnPropertyNames(object);
+  if (names.length === 0 ? hidesData(object) : isDisguised(object)) return NOT_PLAIN;
+  let left = budget - names.length - 1;
+  if (left < 0 || Object.getOwnPropertySymbols(object).length > 0) return NOT_PLAIN;
+  for (const name of names) {
+    const property = Object.getOwnPropertyDescriptor(object, name);
+    if (property === undefined || !property.enumerable || property.get !== undefined || property.set !== undefined)
+      return NOT_PLAIN;
+    // msgpackr treats an own `constructor` specially and renames `__proto__`
+    if (name === '__proto__' || name === 'constructor' || !name.isWellFormed()) return NOT_PLAIN;
+    left = budgetAfter(property.value, depth, left);
+    if (left < 0) return NOT_PLAIN;
+  }
+  return left;
+}
+
+/** Whether it is an object of the language's own whose prototype was changed. */
+const isDisguised = (object: object): boolean =>
+  Object.prototype.toString.call(object) !== '[object Object]' || hidesUntagged(object);
+
+/** Whether `value` keeps data outside its own fields, as instances of a subclass of `Map` do. */
+export function hidesData(value: object): boolean {
+  return (
+    hidesUntagged(value) ||
+    Array.isArray(value) ||
+    types.isDate(value) ||
+    types.isRegExp(value) ||
+    types.isNativeError(value) ||
+    types.isBoxedPrimitive(value) ||
+    types.isArgumentsObject(value) ||
+    value instanceof WeakRef ||
+    typeof value === 'function'
+  );
+}
+
+/** Those of them that have no tag of their own, so that `Object.prototype.toString` shows them by their prototype. */
+function hidesUntagged(value: object): boolean {
+  return (
+    types.isMap(value) ||
+    types.isSet(value) ||
+    types.isPromise(value) ||
+    ArrayBuffer.isView(value) ||
+    types.isAnyArrayBuffer(value) ||
+    types.isWeakMap(value) ||
+    types.isWeakSet(value) ||
+    types.isGeneratorObject(value) ||
+    types.isMapIterator(value) ||
+    types.isSetIterator(value)
+  );
+}
+
+const LOWEST_INTEGER = -(2n ** 63n);
+const BEYOND_INTEGER = 2n ** 64n;
+
+/** Whether `value` fits into the 64 bits that MessagePack has for a bigint. */
+export const isSmallInteger = (value: bigint): boolean => value >= LOWEST_INTEGER && value < BEYOND_INTEGER;
+
 /** Names of properties repeat from value to value. So many are kept, of at most 31 bytes each. */
 const NAMES = 512;
 /** What msgpackr does not read as an ordinary property. */
