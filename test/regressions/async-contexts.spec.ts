@@ -1,9 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
-import { nextTurn } from '../../lib/clock/clock.js';
 import { Caches } from '../support/caches.js';
 import { Deferred } from '../support/deferred.js';
+import { collected } from '../support/garbage.js';
 
 describe('the async context of steps', () => {
   const caches = new Caches();
@@ -63,16 +61,3 @@ describe('the async context of computations', () => {
 
 /** Up to Node.js 22 an enabled storage slows every promise of the process. Newer ones have no such state. */
 const isEnabled = (storage: object): boolean => Reflect.get(storage, 'enabled') === true;
-
-const TURNS = 8;
-
-/** Collects garbage, and lets its callbacks run, until it shows. */
-async function collected(shows: () => boolean): Promise<void> {
-  setFlagsFromString('--expose-gc');
-  const collect: unknown = runInNewContext('gc');
-  if (typeof collect !== 'function') throw new Error('garbage cannot be collected here');
-  for (let turn = 0; turn < TURNS && !shows(); turn++) {
-    collect();
-    await nextTurn();
-  }
-}

@@ -1,5 +1,5 @@
 import type { LogCursor, ServerCopy, SharedRecord } from '../../invalidation/shared-log.js';
-import { authorOf, numberOfId } from './record-codec.js';
+import { authorOf, idOf, memberOf, numberOfId } from './record-codec.js';
 
 /** A record of the host's log of which the server's log has not shown the copy. */
 interface MissingRecord {
@@ -7,6 +7,8 @@ interface MissingRecord {
   copy: ServerCopy;
   /** How often the state of the server's log had been asked for when the record was received. */
   readonly receivedAt: number;
+  /** Its author and subject. */
+  readonly about: string;
   isPublishedHere: boolean;
 }
 
@@ -14,6 +16,8 @@ interface MissingRecord {
 const REMEMBERED = 4_096;
 /** With more records that the server lacks, nothing is read from it. */
 const MOST_MISSING = 10_000;
+/** With more, one record about everything takes the place of all that an author has not published. */
+const CONDENSED_FROM = 2 * MOST_MISSING;
 const EVERYTHING: SharedRecord = Object.freeze({ kind: 'all', lane: null, subject: '*' });
 const DONE = Promise.resolve();
 const NONE: readonly MissingRecord[] = Object.freeze([]);
@@ -28,6 +32,8 @@ const NONE: readonly MissingRecord[] = Object.freeze([]);
  */
 export class HostRecords {
   private readonly missing = new Map<string, MissingRecord>();
+  /** The newest of them of each author and subject that has no place. */
+  private readonly unplaced = new Map<string, MissingRecord>();
   /** What the newest records of the server came to, by id. */
   private readonly followed = new Map<string, Promise<unknown>>();
   private questions = 0;
@@ -49,8 +55,8 @@ export class HostRecords {
     const done = this.followed.get(copy.id);
     if (done !== undefined) return done;
     if (isReached(copy, this.cursor())) return DONE;
-    this.snapshot = undefined;
-    this.missing.set(copy.id, { record, copy, receivedAt: this.questions, isPublishedHere: false });
+    this.miss(record, copy);
+    if (this.missing.size > CONDENSED_FROM) this.condense();
     return undefined;
   }
 
@@ -102,9 +108,37 @@ export class HostRecords {
     if (oldest !== undefined) this.followed.delete(oldest);
   }
 
-  private settle(id: string): boolean {
+  /** While an author cannot publish, a record takes the place of an earlier one about the same subject, as it does there. */
+  private miss(record: SharedRecord, copy: ServerCopy): void {
     this.snapshot = undefined;
-    return this.missing.delete(id);
+    const about = `${authorOf(copy.id)}\0${record.kind}\0${memberOf(record)}`;
+    const missing = { record, copy, receivedAt: this.questions, about, isPublishedHere: false };
+    this.missing.set(copy.id, missing);
+    if (copy.place !== undefined) return;
+    const earlier = this.unplaced.get(about);
+    this.unplaced.set(about, missing);
+    if (earlier !== undefined && isReplaceable(earlier)) this.missing.delete(earlier.copy.id);
+  }
+
+  /** Nothing is read from the server while so many are missing, so less detailed records do no harm. */
+  private condense(): void {
+    const newest = new Map<string, string>();
+    for (const [id, missing] of this.missing) {
+      if (!isReplaceable(missing)) continue;
+      newest.set(authorOf(id), id);
+      this.settle(id);
+    }
+    for (const [author, id] of newest)
+      this.miss(EVERYTHING, { id: `${idOf(author, numberOfId(id))}-all`, place: undefined });
+  }
+
+  private settle(id: string): boolean {
+    const missing = this.missing.get(id);
+    if (missing === undefined) return false;
+    this.snapshot = undefined;
+    this.missing.delete(id);
+    if (this.unplaced.get(missing.about) === missing) this.unplaced.delete(missing.about);
+    return true;
   }
 
   /** A record about everything stands for all that its author could not publish before. */
@@ -114,6 +148,10 @@ export class HostRecords {
     }
   }
 }
+
+/** Nobody has published it. */
+const isReplaceable = ({ copy, isPublishedHere }: MissingRecord): boolean =>
+  copy.place === undefined && !isPublishedHere;
 
 function isReached({ place }: ServerCopy, cursor: LogCursor | undefined): boolean {
   return place !== undefined && place.generation === cursor?.generation && place.sequence <= cursor.sequence;

@@ -17,7 +17,8 @@ import type { FreshnessWindow } from './freshness.js';
 import { HostRecords } from './host-records.js';
 import type { KeySpace } from '../keys.js';
 import type { Connection } from '../client/connection.js';
-import { authorOf, idOf, memberOf, NO_AUTHOR, packRecord, packTags, names, type Named } from './record-codec.js';
+import { type OutgoingEntry, OutgoingQueue, OutgoingRecord } from './outgoing-queue.js';
+import { idOf, memberOf, NO_AUTHOR, packRecord, packTags } from './record-codec.js';
 import { APPEND, APPEND_JUDGED, APPEND_SET } from './scripts.js';
 import { type CursorHistory, HiddenEntries, PATTERNS_ON_SERVER } from './applied-records.js';
 import { type RedisArgument, listOf, numberOf } from '../client/redis-client.js';
@@ -87,8 +88,6 @@ export class RedisSharedLog implements SharedLog {
   /** The records of this step, by position. */
   private fresh = new Map<number, OutgoingRecord>();
   private broadcasts = 0;
-  /** The newest record of each subject that waits for a connection. */
-  private waiting = new Map<string, OutgoingRecord>();
   readonly hidden = new HiddenEntries();
   /** How many records the server has taken. */
   private appended = 0;
@@ -164,8 +163,8 @@ export class RedisSharedLog implements SharedLog {
     );
     const outgoing = copies.filter((copy) => copy !== undefined);
     if (outgoing.length === 0) return { held: Promise.resolve(false), copies };
-    this.outgoing.add(outgoing);
-    if (this.target === undefined) this.supersede(outgoing);
+    if (this.target === undefined) this.outgoing.addUnsent(outgoing);
+    else this.outgoing.add(outgoing);
     // At the end of the step, so that a set can attach its entry to the record that supersedes the old one.
     if (this.fresh.size === 0) queueMicrotask(() => this.publishFresh());
     for (const record of outgoing) this.fresh.set(record.position, record);
@@ -174,16 +173,6 @@ export class RedisSharedLog implements SharedLog {
 
   hideOlder(lane: string, key: string): void {
     if (this.options.lanes.has(lane)) this.hidden.add(lane, key);
-  }
-
-  /** While nothing can be sent, a record takes the place of an earlier one about the same subject. */
-  private supersede(records: readonly OutgoingRecord[]): void {
-    for (const record of records) {
-      const about = `${record.record.kind}\0${memberOf(record.record)}`;
-      const earlier = this.waiting.get(about);
-      this.waiting.set(about, record);
-      if (earlier !== undefined) this.outgoing.replace(earlier, record);
-    }
   }
 
   /** Publishes a record without an author: this process follows it like every other. */
@@ -233,7 +222,7 @@ export class RedisSharedLog implements SharedLog {
   async connect(target: PublishTarget): Promise<void> {
     this.followedTo(Infinity);
     this.reached = 0;
-    this.waiting = new Map();
+    this.outgoing.connected();
     this.endHiding(target.generation);
     this.target = target;
     await this.resend();
@@ -244,7 +233,7 @@ export class RedisSharedLog implements SharedLog {
     const newest = this.hidden.connected(generation);
     if (newest === undefined) return;
     const record = this.withoutAuthor({ kind: 'key', ...newest });
-    void record.accepted.then(() => this.hidden.olderThan(newest, record.place));
+    void record.wait().accepted.then(() => this.hidden.olderThan(newest, record.place));
   }
 
   disconnect(): void {
@@ -287,8 +276,7 @@ export class RedisSharedLog implements SharedLog {
       const answer = await appendRecord(connection, keys, record, { generation, logLength, spread });
       if (answer.outcome !== 'appended') return false;
       const { sequence, held } = answer;
-      record.place = { generation, sequence };
-      this.outgoing.acknowledged(record);
+      this.outgoing.acknowledged(record, { generation, sequence });
       this.appended++;
       const echoed = (): void => {
         this.outgoing.echoed(record);
@@ -312,7 +300,8 @@ export class RedisSharedLog implements SharedLog {
   /** The server has a deadline, which begins anew while it takes other records, or large entries before them. The echo has none: it comes, or the connection fails and nothing is waited for. */
   private async settleWithin(records: readonly OutgoingRecord[]): Promise<boolean> {
     const { clock, timeoutMs, outbox } = this.options;
-    const accepted = Promise.all(records.map((record) => record.accepted));
+    const waits = records.map((record) => record.wait());
+    const accepted = Promise.all(waits.map((wait) => wait.accepted));
     const isKeepable = outbox() !== undefined;
     for (let isAccepted = false; !isAccepted;) {
       const before = this.appended;
@@ -322,10 +311,12 @@ export class RedisSharedLog implements SharedLog {
         isAccepted = true;
       } catch {
         const isTaking = this.appended !== before || this.target?.connection.isTransferring === true;
-        if (this.target === undefined || !isTaking) return this.keep(records);
+        if (this.target !== undefined && isTaking) continue;
+        for (const wait of waits) wait.leave();
+        return this.keep(records);
       }
     }
-    return (await Promise.all(records.map((record) => record.published))).includes(true);
+    return (await Promise.all(waits.map((wait) => wait.published))).includes(true);
   }
 
   private async keep(given: readonly OutgoingRecord[]): Promise<boolean> {
@@ -416,174 +407,4 @@ async function appendSpread(
 
 function valueOf({ lifeMs, tags, record, known }: OutgoingEntry): readonly RedisArgument[] {
   return [`${lifeMs}`, packTags(tags), record, `${known.sequence}`, `${known.patterns}`];
-}
-
-/** An entry that goes with the record that supersedes it: an explicit set. */
-interface OutgoingEntry {
-  readonly lifeMs: number;
-  readonly tags: readonly string[];
-  readonly record: Uint8Array;
-  /** Sequence numbers up to which this instance knew every record of the key, and every pattern. */
-  readonly known: { readonly sequence: number; readonly patterns: number };
-}
-
-/** A record on its way to the server. It is published at least once; publishing it again does no harm. */
-export class OutgoingRecord implements ServerCopy {
-  place: LogCursor | undefined;
-  /** A process has carried out its own records already. */
-  readonly by: string;
-  /** Resolves when the server has the record and this process has followed it: whether an entry was removed. Never rejects. */
-  readonly published: Promise<boolean>;
-  /**
-   * It is sent at the first attempt only. Later another instance may have set the key, and this older value would
-   * replace it.
-   */
-  entry: OutgoingEntry | undefined;
-  /** It is kept on disk, so that a later process publishes it if this one ends. */
-  isKept = false;
-  isUnderWay = false;
-  /** The record that is published in its place. Records that replaced one another share it, however many there are. */
-  private replacement: { by: OutgoingRecord | undefined } = { by: undefined };
-  /** Resolves when the server has the record. Never rejects. */
-  readonly accepted: Promise<unknown>;
-  /** Resolves `accepted`. */
-  readonly accept: () => void;
-  /** Resolves `published`, and `accepted`. */
-  readonly settle: (held: boolean) => void;
-
-  constructor(
-    readonly id: string,
-    readonly record: SharedRecord,
-    /** Position in this process's log. 0 for a record of another process. */
-    readonly position: number,
-  ) {
-    this.by = authorOf(id);
-    const published = deferred();
-    const accepted = deferred();
-    this.published = published.promise;
-    this.accepted = accepted.promise;
-    this.accept = () => accepted.resolve(true);
-    this.settle = (held) => {
-      accepted.resolve(true);
-      published.resolve(held);
-    };
-  }
-
-  /** The record that is published for this one. */
-  get standing(): OutgoingRecord {
-    const { by } = this.replacement;
-    return by === undefined || by === this ? this : by.standing;
-  }
-
-  /** Resolves when `later` is published. */
-  async replaceBy(later: OutgoingRecord): Promise<void> {
-    this.replacement.by = later;
-    later.replacement = this.replacement;
-    const held = await later.published;
-    this.place = later.place;
-    this.settle(held);
-  }
-}
-
-function deferred(): { readonly promise: Promise<boolean>; readonly resolve: (held: boolean) => void } {
-  const parts: { resolve?: (held: boolean) => void } = {};
-  const promise = new Promise<boolean>((resolve) => (parts.resolve = resolve));
-  return { promise, resolve: (held) => parts.resolve?.(held) };
-}
-
-/** With more records, all become one record about everything. */
-const AT_MOST = 10_000;
-
-/**
- * Records that this process has not followed yet: they wait for the server, or are on their way to it or back. Entries
- * that they name are not read from the server.
- */
-export class OutgoingQueue {
-  private readonly waiting = new Set<OutgoingRecord>();
-  private readonly awaitingEcho = new Set<OutgoingRecord>();
-  private snapshot: readonly OutgoingRecord[] | undefined;
-
-  constructor(
-    private readonly outbox: () => Outbox | undefined,
-    /** Of the other processes of the directory. */
-    readonly ofHost: HostRecords,
-  ) {}
-
-  get all(): readonly OutgoingRecord[] {
-    return [...this.waiting];
-  }
-
-  /** A snapshot, including records that the server has and that have not been followed yet. */
-  get unheard(): readonly Pick<OutgoingRecord, 'record'>[] {
-    this.snapshot ??= [...this.waiting, ...this.awaitingEcho];
-    const { unpublished } = this.ofHost;
-    return unpublished.length === 0 ? this.snapshot : [...this.snapshot, ...unpublished];
-  }
-
-  has(record: OutgoingRecord): boolean {
-    return this.waiting.has(record);
-  }
-
-  add(records: readonly OutgoingRecord[]): void {
-    for (const record of records) this.waiting.add(record);
-    this.snapshot = undefined;
-    if (this.waiting.size > AT_MOST) this.condense();
-  }
-
-  /** The server has the record. */
-  acknowledged(record: OutgoingRecord): void {
-    this.waiting.delete(record);
-    this.awaitingEcho.add(record);
-    record.accept();
-    if (record.isKept) this.outbox()?.forget([record.id]);
-  }
-
-  /** This process has followed the record. */
-  echoed(record: OutgoingRecord): void {
-    this.awaitingEcho.delete(record);
-    this.snapshot = undefined;
-  }
-
-  /** `later` is about the same subject as `earlier`, and stands for both, on disk too. */
-  replace(earlier: OutgoingRecord, later: OutgoingRecord): void {
-    if (earlier.isUnderWay || !this.waiting.delete(earlier)) return;
-    this.snapshot = undefined;
-    void earlier.replaceBy(later);
-    if (!earlier.isKept) return;
-    this.keepInstead(later, [earlier]);
-  }
-
-  /** Resolves when a later process would publish them. Rejects where they cannot be kept. */
-  async keep(records: readonly OutgoingRecord[]): Promise<void> {
-    const outbox = this.outbox();
-    if (outbox === undefined) throw new Error('this process owns no directory to keep it in');
-    const waiting = records.filter((record) => this.waiting.has(record));
-    for (const record of waiting) record.isKept = true;
-    await outbox.keep(new Map(waiting.map(({ id, record }) => [id, record])));
-  }
-
-  private condense(): void {
-    const dropped = this.all;
-    const newest = dropped.at(-1);
-    if (newest === undefined) return;
-    const everything = { kind: 'all', lane: null, subject: '*' } as const;
-    const one = new OutgoingRecord(`${newest.id}-all`, everything, newest.position);
-    one.isKept = dropped.some((record) => record.isKept);
-    this.waiting.clear();
-    this.add([one]);
-    for (const record of dropped) void record.replaceBy(one);
-    if (one.isKept) this.keepInstead(one, dropped);
-  }
-
-  private keepInstead(one: OutgoingRecord, dropped: readonly OutgoingRecord[]): void {
-    one.isKept = true;
-    const outbox = this.outbox();
-    const forget = (): void => outbox?.forget(dropped.map(({ id }) => id));
-    outbox?.keep(new Map([[one.id, one.record]])).then(forget, () => undefined);
-  }
-}
-
-/** Whether one of these records names the entry. */
-export function anyMatches(records: readonly Pick<OutgoingRecord, 'record'>[], entry: Named): boolean {
-  return records.some(({ record }) => names(record, entry));
 }

@@ -2,7 +2,7 @@ import { type TierLookup, type TierRecord, FoundRecord } from '../../tiers/tier.
 import type { AppliedInvalidations, HiddenEntries } from '../shared-log/applied-records.js';
 import type { RecordEnvelope } from './record-envelope.js';
 import type { ServerTime } from '../shared-log/freshness.js';
-import { anyMatches, type OutgoingQueue, type OutgoingRecord } from '../shared-log/publisher.js';
+import { anyMatches, type OutgoingQueue, type OutgoingRecord } from '../shared-log/outgoing-queue.js';
 import type { KeySpace } from '../keys.js';
 import { ENTRY_HEAD_BYTES, JUDGE } from '../shared-log/scripts.js';
 import { bytesOf, listOf, textsOf } from '../client/redis-client.js';

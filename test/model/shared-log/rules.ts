@@ -5,6 +5,7 @@ import { SCRIPTS } from './scripts.js';
 
 const scripts = 'lib/redis/shared-log/scripts.ts';
 const subscriber = 'lib/redis/shared-log/subscriber.ts';
+const outgoingQueue = 'lib/redis/shared-log/outgoing-queue.ts';
 const publisher = 'lib/redis/shared-log/publisher.ts';
 const applied = 'lib/redis/shared-log/applied-records.ts';
 const lookups = 'lib/redis/tier/lookups.ts';
@@ -143,7 +144,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     'records without an echo count as unpublished',
     two,
     { ...tag, keys: ['a'], weathers: 0.2, weather: ['slow'], times: [1] },
-    [publisher, '[...this.waiting, ...this.awaitingEcho]', '[...this.waiting]'],
+    [outgoingQueue, '[...this.waiting, ...this.awaitingEcho]', '[...this.waiting]'],
   ),
   omit(
     '3 read',
@@ -222,7 +223,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     const isReachable`,
   ]),
   omit('7 out of reach', 'unpublished records are kept', disks, { ...key, ...kills, ...away }, [
-    publisher,
+    outgoingQueue,
     '    await outbox.keep(new Map(waiting.map(({ id, record }) => [id, record])));',
     '',
   ]),

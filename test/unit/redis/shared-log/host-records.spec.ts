@@ -111,4 +111,25 @@ describe('a record that comes by the log of the directory and by that of the ser
     for (let n = 2; n < 10_002; n++) void records.onHost(key(`own ${n}`), copy(`one:${n}`));
     expect(records.unpublished).toEqual([{ record: EVERYTHING }]);
   });
+
+  it('takes the place of an earlier one of its author and subject that the server has not taken', () => {
+    for (const id of ['one:1', 'another:1', 'one:2']) void records.onHost(key('a'), copy(id));
+    void records.onHost(key('a'), copy('one:3', at(3)));
+    expect(unpublished()).toEqual(['a', 'a', 'a']);
+    expect([asked(), asked()]).toEqual([[], ['another:1', 'one:2']]);
+    expect([onServer('a', 'one:2'), onServer('a', 'one:3'), onServer('a', 'another:1')]).toEqual([false, false, false]);
+    expect(unpublished()).toEqual([]);
+    void records.onHost(key('a'), copy('one:4'));
+    expect(unpublished()).toEqual(['a']);
+  });
+
+  it('is, with twice too many of its author, one about everything, until the author says so or this process does', () => {
+    void records.onHost(key('a'), copy('another:1', at(1)));
+    for (let n = 1; n <= 20_000; n++) void records.onHost(key(`${n}`), copy(`one:${n}`));
+    void records.onHost(key('last'), copy('one:20001'));
+    expect(records.unpublished.map(({ record }) => record)).toEqual([key('a'), EVERYTHING, key('last')]);
+    expect([asked(), asked()]).toEqual([[], ['one:20000-all', 'one:20001']]);
+    expect(records.onServer(EVERYTHING, 'one:20001-all', () => Promise.resolve())).toBe(true);
+    expect(unpublished()).toEqual(['a']);
+  });
 });

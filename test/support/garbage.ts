@@ -1,0 +1,16 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { nextTurn } from '../../lib/clock/clock.js';
+
+const TURNS = 8;
+
+/** Collects garbage, and lets its callbacks run, until it shows. */
+export async function collected(shows: () => boolean): Promise<void> {
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  if (typeof collect !== 'function') throw new Error('garbage cannot be collected here');
+  for (let turn = 0; turn < TURNS && !shows(); turn++) {
+    collect();
+    await nextTurn();
+  }
+}
