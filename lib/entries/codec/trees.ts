@@ -224,10 +224,11 @@ export class TreeReader {
 
   private array(length: number, depth: number): unknown {
     if (depth === 0 || !this.fits(length)) return this.giveUp();
-    const items: unknown[] = [];
+    // oxlint-disable-next-line unicorn/no-new-array -- an array that grows takes room for seventeen at once
+    const items = new Array<unknown>(length);
     for (let index = 0; index < length; index++) {
       if (this.isAtEnd) return this.giveUp();
-      items.push(this.value(depth - 1));
+      items[index] = this.value(depth - 1);
     }
     return Object.freeze(items);
   }
@@ -238,24 +239,27 @@ export class TreeReader {
     for (let index = 0; index < size; index++) {
       if (this.isAtEnd) return this.giveUp();
       const name = this.name();
-      if (SPECIAL_NAMES.has(name)) return this.giveUp();
+      if (name === undefined) return undefined;
       object[name] = this.value(depth - 1);
     }
     return Object.freeze(object);
   }
 
-  private name(): string {
+  private name(): string | undefined {
     const token = this.bytes[this.position++] ?? 0;
     if (token >= 0xa0 && token < 0xc0) return this.knownName(token & 0x1f);
-    if (token >= 0xd9 && token <= 0xdb) return this.text(this.size(token - 0xd9));
-    this.giveUp();
-    return '';
+    return token >= 0xd9 && token <= 0xdb ? this.newName(this.size(token - 0xd9)) : this.giveUp();
+  }
+
+  private newName(length: number): string | undefined {
+    const name = this.text(length);
+    return SPECIAL_NAMES.has(name) ? this.giveUp() : name;
   }
 
   /** From those that were read before, because a new text costs more than comparing. */
-  private knownName(length: number): string {
+  private knownName(length: number): string | undefined {
     const { bytes, position } = this;
-    if (!this.fits(length)) return '';
+    if (!this.fits(length)) return undefined;
     let hash = length;
     for (let at = position; at < position + length; at++) hash = (Math.imul(hash, 31) + (bytes[at] ?? 0)) | 0;
     const slot = hash & (NAMES - 1);
@@ -264,8 +268,8 @@ export class TreeReader {
       this.position = position + length;
       return known;
     }
-    const name = this.text(length);
-    this.names[slot] = name;
+    const name = this.newName(length);
+    if (name !== undefined) this.names[slot] = name;
     return name;
   }
 
