@@ -6,7 +6,7 @@ import { LaneManager } from '../cache/lane-manager.js';
 import { laneOptions } from '../cache/call-options.js';
 import { GuardedTier } from '../cache/guarded-tier.js';
 import { Invalidations, RemoteInvalidations } from '../cache/invalidate.js';
-import type { LaneContext, SharedContext } from '../cache/lane-context.js';
+import { Examples, type LaneContext, type SharedContext } from '../cache/lane-context.js';
 import { CostMeter } from '../cache/in-flight/compute-cost.js';
 import { LeasedTurns, type Turns } from '../cache/turns.js';
 import { fillMemory } from '../cache/warm.js';
@@ -499,6 +499,7 @@ function laneContextsOf(
         defaults: laneOptions(policy),
         recorder: recorder(lane),
         history: historyOf(lane),
+        examples: new Examples(),
         include: patterns(policy.include),
         exclude: patterns(policy.exclude),
         memory: l1.space(lane),

@@ -110,7 +110,18 @@ export interface LaneContext {
   readonly recorder: LaneRecorder;
   /** What happened to its keys lately, for explanations. */
   readonly history: KeyHistory;
+  readonly examples: Examples;
   readonly shared: SharedContext;
+}
+
+/**
+ * One of each kind of object that lives no longer than a hit on disk. Where none of a kind is alive when V8 collects the
+ * whole heap, V8 discards the code that handles them, and hits take longer until it has compiled that anew.
+ */
+export class Examples {
+  /** The last search that found a small value, and what the tier had answered. */
+  search: object | undefined = undefined;
+  lookup: object | undefined = undefined;
 }
 
 /** Whether this instance has been away from the others for so long that it may serve and store nothing they share. */

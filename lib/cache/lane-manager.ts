@@ -43,7 +43,7 @@ import type { GuardedTier } from './guarded-tier.js';
 import { countBypass } from './in-flight/accounting.js';
 import { InFlight } from './in-flight/in-flight.js';
 import { KeyHistory } from './key-history.js';
-import { type LaneContext, look, type SharedContext } from './lane-context.js';
+import { Examples, type LaneContext, look, type SharedContext } from './lane-context.js';
 import type { ManagerContext } from './manager-context.js';
 import { OlderValues } from './invalidate.js';
 import * as read from './read.js';
@@ -561,6 +561,7 @@ function contextBeside({ policy, shared, defaults }: LaneContext, lane: string, 
     include: [],
     exclude: [],
     history: new KeyHistory(),
+    examples: new Examples(),
     defaults: { ...defaults, ttlMs: Math.max(defaults.ttlMs, LEAST_TTL_MS), jitterMs: 0, refreshAhead: null },
     shared: { ...shared, events: SILENT },
   };

@@ -110,6 +110,9 @@ function worthOf(found: Found, now: number): Verdict {
 /** What each tier answered, for an explanation. */
 export type SearchTrace = Map<TierName, Verdict>;
 
+/** An example stays in memory beyond the limits of its lane. */
+const EXAMPLE_BYTES = 4 * 1024;
+
 /** One search through the tiers below memory, from the nearest down, until one has a record that may be served. */
 export class TierSearch {
   found: Found | undefined;
@@ -260,9 +263,14 @@ export class TierSearch {
     // Before the judgement: a schema is the app's code, and may invalidate.
     const { position } = this.context.shared.log;
     const verdict = judge(this.context, this, tier, lookup);
-    return verdict instanceof Promise
-      ? verdict.then((late) => this.note(tier, late, position, trace))
-      : this.note(tier, verdict, position, trace);
+    if (verdict instanceof Promise) return verdict.then((late) => this.note(tier, late, position, trace));
+    const ends = this.note(tier, verdict, position, trace);
+    if (ends && this.found !== undefined && this.found.encoded.sizeBytes <= EXAMPLE_BYTES) {
+      const { examples } = this.context;
+      examples.search = this;
+      examples.lookup = lookup;
+    }
+    return ends;
   }
 
   /** Notes what a tier had, judged at `position`. Whether the search ends with it. */

@@ -117,19 +117,25 @@ export async function removeKeysFrom(tier: Tier, lane: string, keys: readonly st
 
 /** A record that was found and opened. Where its bytes have to be made anew, that waits until they are wanted. */
 export class FoundRecord implements TierRecord {
-  readonly key: string;
-  readonly tags: readonly string[];
-  readonly birth: number;
-  readonly computeMs: number;
-
   constructor(
     readonly opened: DecodedRecord,
     readonly expiresAt = opened.staleUntil,
-  ) {
-    this.key = opened.key;
-    this.tags = opened.tags;
-    this.birth = opened.birth;
-    this.computeMs = opened.computeMs;
+  ) {}
+
+  get key(): string {
+    return this.opened.key;
+  }
+
+  get tags(): readonly string[] {
+    return this.opened.tags;
+  }
+
+  get birth(): number {
+    return this.opened.birth;
+  }
+
+  get computeMs(): number {
+    return this.opened.computeMs;
   }
 
   get bytes(): Uint8Array {
