@@ -3,8 +3,8 @@ import { StorageFault, type Environment, type Table, type TableKey, type Transac
 
 /** What the store knows of its entries without their bytes, by key, in the order of recency, and in the order of expiry. */
 export interface EntryIndex {
-  /** False where the index knows that nothing is stored under the key. */
-  mayHave(lane: string, physical: string): boolean;
+  /** Under which key the record lies, if it is there. Undefined where the index knows that it is not. */
+  recordKey(lane: string, physical: string): TableKey | undefined;
   /** Throws `StorageFault` when the index contradicts itself. */
   row(lane: string, physical: string): EntryRow | undefined;
   /** At most `limit` rows from `fromSequence` on, the least recently used first. */
@@ -13,10 +13,10 @@ export interface EntryIndex {
   mostRecent(lane: string, beforeSequence: number, limit: number): EntryRow[];
   /** The keys of at most `limit` entries that ended by `now`. */
   expired(lane: string, now: number, limit: number): string[];
-  /** Writes what the changes of a lane make of the index, in their transaction. They come in the order of their sequences. */
-  write(transaction: Transaction, lane: string, changes: Iterable<IndexChange>): void;
-  /** The transaction of these changes is committed. They come in the order of their sequences, up to `sequence`. */
-  committed(lane: string, changes: Iterable<IndexChange>, sequence: number): void;
+  /** Writes what the changes of a lane make of the index and of the table of records. They come in the order of their sequences. */
+  write(transaction: Transaction, lane: string, changes: IndexChanges, records: Table): void;
+  /** The transaction of the changes that were written last is committed. Their last sequence is `sequence`. */
+  committed(lane: string, changes: IndexChanges, sequence: number): void;
 }
 
 /** An entry as it is stored, and as it will be. */
@@ -24,7 +24,11 @@ export interface IndexChange {
   readonly physical: string;
   readonly stored: EntryRow | undefined;
   readonly row: EntryRow | undefined;
+  /** What the table of records has of it, if that is new. */
+  readonly record: Uint8Array | undefined;
 }
+
+type IndexChanges = ReadonlyMap<string, IndexChange>;
 
 /** What the store knows of an entry without touching its bytes. */
 export interface EntryRow {
@@ -54,13 +58,16 @@ export interface EntryRow {
 
 /**
  * The index in memory, of entries that end with the process. It is as of the last commit, and serves the next store over the
- * same environment when one has failed.
+ * same environment when one has failed. Records lie under numbers. One that comes takes the number of one that goes, so that
+ * one row is written for both.
  */
 export class SessionIndex implements EntryIndex {
   private readonly lanes = new Map<string, LaneIndex>();
+  private readonly freeNumbers: number[] = [];
+  private nextNumber = 0;
 
-  mayHave(lane: string, physical: string): boolean {
-    return this.row(lane, physical) !== undefined;
+  recordKey(lane: string, physical: string): number | undefined {
+    return this.lanes.get(lane)?.number(physical);
   }
 
   row(lane: string, physical: string): EntryRow | undefined {
@@ -79,18 +86,41 @@ export class SessionIndex implements EntryIndex {
     return this.lanes.get(lane)?.expired(now, limit) ?? [];
   }
 
-  write(): void {
-    // nothing of it is stored
+  write(transaction: Transaction, lane: string, changes: IndexChanges, records: Table): void {
+    const index = this.laneIndex(lane);
+    const left: number[] = [];
+    for (const { physical, row } of changes.values()) {
+      const number = row === undefined ? index.number(physical) : undefined;
+      if (number !== undefined) left.push(number);
+    }
+    const taken: number[] = [];
+    for (const { physical, record } of changes.values()) {
+      if (record === undefined) continue;
+      let number = index.number(physical);
+      // A number that a failed commit has taken is not used again.
+      if (number === undefined) taken.push((number = left.pop() ?? this.freeNumbers.pop() ?? this.nextNumber++));
+      transaction.put(records, number, record);
+    }
+    for (const number of left) transaction.remove(records, number);
+    index.written = { taken, left };
   }
 
-  committed(lane: string, changes: Iterable<IndexChange>, sequence: number): void {
+  committed(lane: string, changes: IndexChanges, sequence: number): void {
+    const index = this.laneIndex(lane);
+    const { taken, left } = index.written;
+    let next = 0;
+    for (const { physical, row } of changes.values()) {
+      if (row === undefined) index.remove(physical);
+      else index.set(physical, row, index.number(physical) ?? taken[next++]);
+    }
+    this.freeNumbers.push(...left);
+    index.sequence = sequence;
+  }
+
+  private laneIndex(lane: string): LaneIndex {
     let index = this.lanes.get(lane);
     if (index === undefined) this.lanes.set(lane, (index = new LaneIndex()));
-    for (const { physical, row } of changes) {
-      if (row === undefined) index.remove(physical);
-      else index.set(physical, row);
-    }
-    index.sequence = sequence;
+    return index;
   }
 
   /** Whether it has exactly what was stored. Every commit raises a lane's sequence, or lowers its number of entries. */
@@ -106,8 +136,12 @@ const FIRST_SLOTS = 64;
 class LaneIndex {
   /** The last sequence that was committed. */
   sequence = 0;
+  /** The numbers of records that the transaction gives to new entries, in their order, and those that it leaves free. */
+  written: { readonly taken: readonly number[]; readonly left: readonly number[] } = { taken: [], left: [] };
   private readonly slots = new Map<string, Slot>();
   private readonly rows: (EntryRow | undefined)[] = [];
+  /** Under which number the record lies. */
+  private readonly numbers: (number | undefined)[] = [];
   private readonly free: Slot[] = [];
   private readonly recency = new SlotList();
   private readonly expiry = new SlotHeap();
@@ -124,12 +158,19 @@ class LaneIndex {
     return slot === undefined ? undefined : this.rows[slot];
   }
 
+  /** Of its record. */
+  number(physical: string): number | undefined {
+    const slot = this.slots.get(physical);
+    return slot === undefined ? undefined : this.numbers[slot];
+  }
+
   /** The row becomes the most recently used one. */
-  set(physical: string, row: EntryRow): void {
+  set(physical: string, row: EntryRow, number: number | undefined): void {
     let slot = this.slots.get(physical);
     if (slot === undefined) this.slots.set(physical, (slot = this.free.pop() ?? this.newSlot()));
     else this.recency.remove(slot);
     this.rows[slot] = row;
+    this.numbers[slot] = number;
     this.recency.append(slot);
     this.expiry.set(slot, row.expiresAt);
   }
@@ -178,6 +219,7 @@ class LaneIndex {
       this.expiry.grow(this.capacity);
     }
     this.rows.push(undefined);
+    this.numbers.push(undefined);
     return slot;
   }
 }
@@ -205,9 +247,9 @@ export class StoredIndex implements EntryIndex {
     this.expiry = environment.table('expiry');
   }
 
-  /** Only the record itself shows it. */
-  mayHave(): boolean {
-    return true;
+  /** Only the record itself shows whether it is there. */
+  recordKey(_lane: string, physical: string): string {
+    return physical;
   }
 
   row(lane: string, physical: string): EntryRow | undefined {
@@ -260,15 +302,19 @@ export class StoredIndex implements EntryIndex {
     return keys.slice(0, limit);
   }
 
-  write(transaction: Transaction, lane: string, changes: Iterable<IndexChange>): void {
+  write(transaction: Transaction, lane: string, changes: IndexChanges, records: Table): void {
     const gone = new Map<number, Set<number>>();
     let added = new PageDraft();
-    for (const { physical, stored, row } of changes) {
+    for (const { physical, stored, row, record } of changes.values()) {
+      if (record !== undefined) transaction.put(records, physical, record);
       if (stored !== undefined) {
         const sequences = gone.get(stored.page);
         if (sequences === undefined) gone.set(stored.page, new Set([stored.sequence]));
         else sequences.add(stored.sequence);
-        if (row === undefined) transaction.remove(this.places, physical);
+        if (row === undefined) {
+          transaction.remove(records, physical);
+          transaction.remove(this.places, physical);
+        }
       }
       if (row === undefined) continue;
       const text = rowText(row);

@@ -5,7 +5,7 @@ import { StorageFault, type Environment, type Table, type Transaction } from '..
 
 /**
  * The rows of entries in an environment. All rows of an entry change in one transaction, so none is ever out of step:
- * - `records`: physical key -> the record's bytes, or a reference to its parts
+ * - `records`: the key that the index says -> the record's bytes, or a reference to its parts
  * - `parts`: [lane, sequence, index] -> a part of a long record
  * - `usage`: lane -> what it holds
  * - `eviction`: lane -> what its eviction goes on with after a restart
@@ -29,7 +29,8 @@ export class EntryTables {
 
   /** The record's bytes as they were stored. Throws `StorageFault` when a part of them is missing. */
   record(lane: string, physical: string): Uint8Array | undefined {
-    const row = this.index.mayHave(lane, physical) ? this.records.get(physical) : undefined;
+    const key = this.index.recordKey(lane, physical);
+    const row = key === undefined ? undefined : this.records.get(key);
     const reference = row === undefined ? undefined : decodeReference(row);
     if (reference === undefined) return row;
     const parts: Uint8Array[] = [];
@@ -43,12 +44,13 @@ export class EntryTables {
 
   /** As `record`, without a copy: see `Table.borrow`. A record in parts comes as the reference to them. */
   borrow(lane: string, physical: string): Buffer | undefined {
-    return this.index.mayHave(lane, physical) ? this.records.borrow(physical) : undefined;
+    const key = this.index.recordKey(lane, physical);
+    return key === undefined ? undefined : this.records.borrow(key);
   }
 
   /** Whether there is something that could be read. */
   has(lane: string, physical: string): boolean {
-    return this.index.mayHave(lane, physical) && this.records.get(physical) !== undefined;
+    return this.borrow(lane, physical) !== undefined;
   }
 
   /** What is known of the entry. Throws `StorageFault` when the tables contradict each other. */

@@ -236,8 +236,8 @@ export class WriteQueue {
 
 /** An entry that changes with this batch: as it is stored, and as it will be. */
 interface Draft extends IndexChange {
-  /** The bytes to store, if they are new. */
-  readonly bytes: Uint8Array | undefined;
+  /** The bytes to store, if they are new and lie in parts. */
+  readonly inParts: Uint8Array | undefined;
 }
 
 /**
@@ -303,7 +303,9 @@ export class EntryBatch {
       page: 0,
       parts: countParts(bytes.length),
     };
-    this.stage(lane, key, { physical, stored, row, bytes });
+    const isSplit = row.parts > 0;
+    const stagedRecord = isSplit ? encodeReference(row) : bytes;
+    this.stage(lane, key, { physical, stored, row, record: stagedRecord, inParts: isSplit ? bytes : undefined });
     this.keeperOf(lane)?.stored(row);
   }
 
@@ -336,7 +338,7 @@ export class EntryBatch {
     const sequence = ++this.usage.of(lane).sequence;
     this.usage.note(lane);
     const moved: EntryRow = { ...row, sequence, touchedAt: this.now, accessCount: row.accessCount + uses };
-    this.stage(lane, key, { physical, stored, row: moved, bytes: draft?.bytes });
+    this.stage(lane, key, { physical, stored, row: moved, record: draft?.record, inParts: draft?.inParts });
   }
 
   /** A row of another table that must come to be together with the entries. */
@@ -350,8 +352,8 @@ export class EntryBatch {
 
   writeTo(transaction: Transaction): void {
     for (const [lane, drafts] of this.drafts) {
-      for (const draft of drafts.values()) this.writeRecord(transaction, lane, draft);
-      this.tables.index.write(transaction, lane, drafts.values());
+      for (const draft of drafts.values()) this.writeParts(transaction, lane, draft);
+      this.tables.index.write(transaction, lane, drafts, this.tables.records);
     }
     for (const { table, key, value } of this.extra) {
       if (value === undefined) transaction.remove(table, key);
@@ -363,28 +365,26 @@ export class EntryBatch {
   /** What was written is committed. */
   committed(): void {
     for (const [lane, drafts] of this.drafts) {
-      this.tables.index.committed(lane, drafts.values(), this.usage.of(lane).sequence);
+      this.tables.index.committed(lane, drafts, this.usage.of(lane).sequence);
     }
   }
 
-  private writeRecord(transaction: Transaction, lane: string, { physical, stored, row, bytes }: Draft): void {
-    const { records, parts } = this.tables;
+  private writeParts(transaction: Transaction, lane: string, { stored, row, inParts }: Draft): void {
+    const { parts } = this.tables;
     if (stored !== undefined && stored.recordSequence !== row?.recordSequence) {
       for (let index = 0; index < stored.parts; index++) {
         transaction.remove(parts, [lane, stored.recordSequence, index]);
       }
-      if (row === undefined) transaction.remove(records, physical);
     }
-    if (row === undefined || bytes === undefined) return;
-    transaction.put(records, physical, row.parts === 0 ? bytes : encodeReference(row));
+    if (row === undefined || inParts === undefined) return;
     for (let index = 0; index < row.parts; index++) {
-      transaction.put(parts, [lane, row.recordSequence, index], part(bytes, index));
+      transaction.put(parts, [lane, row.recordSequence, index], part(inParts, index));
     }
   }
 
   private drop(lane: string, physical: string, stored: EntryRow | undefined, row: EntryRow): void {
     this.count(lane, row, undefined);
-    this.stage(lane, row.key, { physical, stored, row: undefined, bytes: undefined });
+    this.stage(lane, row.key, { physical, stored, row: undefined, record: undefined, inParts: undefined });
   }
 
   private draftOf(lane: string, key: string): Draft | undefined {

@@ -6,11 +6,10 @@ import { StorageFault, type Transaction } from '../../../../lib/storage/environm
 import { FakeClock } from '../../../../lib/testing/fake-clock.js';
 import { DiskTier } from '../../../../lib/tiers/stored-tier.js';
 import { MemoryEnvironment, MemorySource } from '../../../support/memory-environment.js';
-import { recordOf, tierSetting } from '../../../support/stored-tiers.js';
+import { readable, recordOf, tierSetting } from '../../../support/stored-tiers.js';
 
-function storeWith(clock: FakeClock, index: SessionIndex | undefined) {
+function storeWith(clock: FakeClock, index: SessionIndex | undefined, environment = new MemoryEnvironment()) {
   const gone: string[] = [];
-  const environment = new MemoryEnvironment();
   const store = new EntryStore({
     environment,
     index,
@@ -93,6 +92,47 @@ describe('an index in memory', () => {
     await store.flush();
     expect(environment.table('records').rows).toHaveLength(1);
     for (const name of ['places', 'recency', 'expiry']) expect(environment.table(name).rows).toEqual([]);
+  });
+
+  it('gives the row of an entry that goes to one that comes', async () => {
+    const { store, environment } = storeWith(new FakeClock(), new SessionIndex());
+    const put = async (from: number, count: number): Promise<number> => {
+      for (let index = from; index < from + count; index++) store.put('a', recordOf(`k${index}`));
+      await store.flush();
+      return environment.commits.at(-1) ?? 0;
+    };
+    const kept = await put(0, 200).then(() => store.usage('a').entries);
+    const countsAndTime = 2;
+    expect(await put(200, 10)).toBe(10 + countsAndTime);
+    expect(environment.table('records').rows).toHaveLength(kept);
+    await Promise.all([store.remove('a', 'k205'), store.remove('a', 'k206')]);
+    expect(environment.table('records').rows).toHaveLength(kept - 2);
+    expect(await put(210, 2)).toBe(2 + countsAndTime);
+    expect(await readable(store.read('a', 'k211'))).toMatchObject({ key: 'k211' });
+    expect(await readable(store.read('a', 'k209'))).toMatchObject({ key: 'k209' });
+    expect([store.read('a', 'k205'), store.read('a', 'k0')]).toEqual([undefined, undefined]);
+  });
+
+  it('is as of the last commit where a later one fails', async () => {
+    const [index, clock] = [new SessionIndex(), new FakeClock()];
+    const { store, environment } = storeWith(clock, index);
+    const keys = Array.from({ length: 200 }, (_, at) => `k${at}`);
+    for (const key of keys) store.put('a', recordOf(key));
+    await store.flush();
+    const kept = await listed(store);
+    environment.fault = new StorageFault('io', 'refused');
+    for (const key of keys) store.put('a', recordOf(`new ${key}`));
+    await store.flush();
+    environment.fault = undefined;
+    const next = storeWith(clock, index, environment).store;
+    expect(next.isIndexed).toBe(true);
+    next.put('a', recordOf('k199', { tags: ['again'] }));
+    next.put('a', recordOf('last'));
+    await next.flush();
+    expect(await listed(next)).toEqual([...kept.slice(1, -1), 'k199 again', 'last ']);
+    for (const key of [...kept.slice(1, -1).map((one) => one.trim()), 'k199', 'last']) {
+      expect(await readable(next.read('a', key))).toMatchObject({ key });
+    }
   });
 
   it('is not asked for an entry that a commit wrote after it had been given up', async () => {
