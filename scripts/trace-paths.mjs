@@ -17,6 +17,7 @@ const BUILT = new URL('../dist/', import.meta.url);
 const ALLOWED = new URL('./trace-paths.json', import.meta.url);
 const LANE = 'standard';
 const PROCESSES = 3;
+const VALUE = { title: 'a value', words: ['some', 'words'], count: 3 };
 /** How a process of this script is asked for what ran in it, as JSON. */
 const ONE_PROCESS = '--one-process';
 
@@ -59,8 +60,6 @@ function common([first, ...others]) {
     functions: functions.filter((one) => others.every((rows) => rows[at].functions.includes(one))),
   }));
 }
-
-const VALUE = { title: 'a value', words: ['some', 'words'], count: 3 };
 
 /** Makes each call once, in this process. */
 async function runOfEachCall() {

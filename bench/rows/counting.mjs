@@ -17,7 +17,7 @@ export async function counting() {
   const cache = await CacheManager.fromSettings({ directory: false });
   const lanes = [new LaneCounters(), new LaneCounters(), new LaneCounters()];
   const hit = (index) => cache.getOrSet(KEYS[index % COUNT], () => smallObject(index));
-  const count = (index) => lanes[index % 3].hit('l1', COSTS[index % 8]);
+  const count = (index) => lanes[index % 3].hit('key', 'l1', COSTS[index % 8]);
   for (let index = 0; index < COUNT; index++) await hit(index);
   const took = await race([
     { name: 'a hit', turn: hit },

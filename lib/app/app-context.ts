@@ -81,7 +81,7 @@ export function createContext(
   const clock = options.clock ?? systemClock;
   const logger = loggerOf(options, (fault) => faults.count(fault));
   const events = eventBus(clock, logger, options, (fault) => faults.count(fault));
-  const counters = new Map(Array.from(lanes.keys(), (lane) => [lane, new LaneCounters()]));
+  const counters = new Map(Array.from(lanes.keys(), (lane) => [lane, new LaneCounters(lane, events)]));
   const histories = new Map(Array.from(lanes.keys(), (lane) => [lane, new KeyHistory()]));
   const warnOnce = warningsOnce(logger);
   const faults = new Faults(events, warnOnce);
@@ -100,7 +100,7 @@ export function createContext(
     life: new LifeClock(clock),
     scopes: new FlightScopes(),
     hold: new KeepAlive(clock),
-    recorder: (lane) => counters.get(lane) ?? new LaneCounters(),
+    recorder: (lane) => counters.get(lane) ?? new LaneCounters(lane, events),
     historyOf: (lane) => histories.get(lane) ?? new KeyHistory(),
     note: (message) => void logger?.log(message),
     warnOnce,

@@ -2,8 +2,7 @@ import { nextTurn } from '../clock/clock.js';
 import { Slices } from '../clock/slices.js';
 import { toMilliseconds } from '../lanes/units.js';
 import type { ComputeMany, CallOptions, Compute, ComputeContext, ComputeManyContext } from './call-options.js';
-import { countBypass } from './in-flight/accounting.js';
-import { Flight, Waiter } from './in-flight/computation.js';
+import { Flight, Waiter } from './in-flight/flight.js';
 import type { InFlight } from './in-flight/in-flight.js';
 import { type LaneContext, whenRoom } from './lane-context.js';
 import { bypassReason, freshInMemory, HAS_OLDER } from './read.js';
@@ -81,7 +80,7 @@ function sortSlice(
   return keys.filter((key) => {
     const reason = bypassReason(context, key, call.ttlMs);
     if (reason === undefined) return !answerFromMemory(context, key, call, answers);
-    countBypass(context, key, reason);
+    context.recorder.bypass(key, reason);
     if (HAS_OLDER.has(reason)) withOlder.push(key);
     past.push(key);
     return false;
@@ -157,7 +156,7 @@ function answerFromMemory(
   answers: Map<string, unknown>,
 ): boolean {
   if (call.forceFresh) {
-    countBypass(context, key, 'forced');
+    context.recorder.bypass(key, 'forced');
     return false;
   }
   const entry = freshInMemory(context, key, call);

@@ -40,7 +40,6 @@ import {
 import { explain, peekValue, type Explanation } from './explain.js';
 import { getOrSetMany } from './get-or-set-many.js';
 import type { GuardedTier } from './guarded-tier.js';
-import { countBypass } from './in-flight/accounting.js';
 import { InFlight } from './in-flight/in-flight.js';
 import { KeyHistory } from './key-history.js';
 import { Examples, type LaneContext, look, type SharedContext } from './lane-context.js';
@@ -441,7 +440,7 @@ export class LaneManager {
 
   /** @internal counts a decorated call that ran past the cache */
   bypass(reason: BypassReason, key: string): void {
-    countBypass(this.context, key, reason);
+    this.context.recorder.bypass(key, reason);
   }
 
   /** @internal the stored name of a listed class whose instance `object` is, for keys */

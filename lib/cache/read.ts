@@ -11,8 +11,7 @@ import {
   type EntryOptions,
   type ReadOptions,
 } from './call-options.js';
-import { countBypass, countHit, emitMiss } from './in-flight/accounting.js';
-import { type ComputeRequest, Flight, FlightContext } from './in-flight/computation.js';
+import { type ComputeRequest, Flight, FlightContext } from './in-flight/flight.js';
 import type { InFlight } from './in-flight/in-flight.js';
 import { isLagging, isPartitioned, type LaneContext, look, whenCaughtUp } from './lane-context.js';
 import {
@@ -54,7 +53,7 @@ function currentInMemory(context: LaneContext, key: string): MemoryEntry | undef
   if (now >= entry.quietUntil || (sharedLog !== undefined && now >= sharedLog.caughtUpUntil)) return undefined;
   entry.accessCount++;
   entry.usedAt = now;
-  countHit(context, key, 'l1', entry.computeMs);
+  context.recorder.hit(key, 'l1', entry.computeMs);
   return entry;
 }
 
@@ -66,13 +65,13 @@ export function getIfPresent(context: LaneContext, key: string): unknown {
   look(context);
   const reason = bypassReason(context, key);
   if (reason !== undefined) {
-    countBypass(context, key, reason);
+    context.recorder.bypass(key, reason);
     return undefined;
   }
   const fresh = freshInMemory(context, key, context.defaults);
   if (fresh !== undefined) return heldValue(context, fresh).valueFor(context.defaults.isolation);
   context.recorder.miss();
-  emitMiss(context, key, 'memory-only');
+  context.recorder.notFound(key, 'memory-only');
   return undefined;
 }
 
@@ -116,11 +115,11 @@ function readOrCompute(context: LaneContext, inFlight: InFlight, asked: ComputeR
   const { key, call, purpose } = asked;
   const reason = bypassReason(context, key, call.ttlMs);
   if (reason !== undefined) {
-    countBypass(context, key, reason);
+    context.recorder.bypass(key, reason);
     const compute = (): Promise<unknown> => computeUncached(context, asked);
     return HAS_OLDER.has(reason) ? inFlight.older.removeAfter([key], compute) : compute();
   }
-  if (call.forceFresh) countBypass(context, key, 'forced');
+  if (call.forceFresh) context.recorder.bypass(key, 'forced');
   else {
     const entry = freshInMemory(context, key, call);
     if (entry !== undefined) {
@@ -151,7 +150,7 @@ export async function get(context: LaneContext, key: string, options: ReadOption
   if (ready !== undefined) await ready;
   const reason = bypassReason(context, key);
   if (reason !== undefined) {
-    countBypass(context, key, reason);
+    context.recorder.bypass(key, reason);
     return undefined;
   }
   const entry = freshInMemory(context, key, call);
@@ -173,7 +172,7 @@ async function searchOn(context: LaneContext, search: TierSearch, call: CallOpti
     const { recorder } = context;
     for (const tier of last.missed) recorder.lookupMiss(tier);
     recorder.miss();
-    emitMiss(context, key, last.reason);
+    context.recorder.notFound(key, last.reason);
     return undefined;
   };
   const first = await ended(context, search, (found, guard) => {
@@ -223,7 +222,7 @@ export async function has(context: LaneContext, key: string): Promise<boolean> {
 function serve(context: LaneContext, found: Found, search: TierSearch, call: CallOptions): unknown {
   promote(context, found, call.refreshAhead);
   for (const missed of search.missed) context.recorder.lookupMiss(missed);
-  countHit(context, search.key, found.tier, found.record.computeMs);
+  context.recorder.hit(search.key, found.tier, found.record.computeMs);
   return found.encoded.valueFor(call.isolation);
 }
 
@@ -235,7 +234,7 @@ export function freshInMemory(context: LaneContext, key: string, call: CallOptio
   if (now >= entry.expiresAt || !matchesCall(context, entry, call)) return undefined;
   entry.accessCount++;
   entry.usedAt = now;
-  countHit(context, key, 'l1', entry.computeMs);
+  context.recorder.hit(key, 'l1', entry.computeMs);
   return entry;
 }
 

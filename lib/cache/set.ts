@@ -4,7 +4,7 @@ import type { LogRecord } from '../invalidation/journal.js';
 import type { InvalidationsSince } from '../invalidation/lane-log.js';
 import type { CallOptions, Compute } from './call-options.js';
 import { EncodedValue } from './encoded-value.js';
-import { Flight, FlightContext } from './in-flight/computation.js';
+import { Flight, FlightContext } from './in-flight/flight.js';
 import type { Invalidations } from './invalidate.js';
 import { isPartitioned, type LaneContext, look, whenRoom } from './lane-context.js';
 import { bypassReason } from './read.js';

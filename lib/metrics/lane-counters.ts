@@ -1,6 +1,7 @@
 import { plausibleMs } from '../clock/clock.js';
 import type { TierName } from '../entries/tier-name.js';
-import type { BypassReason, InvalidationKind, RefusalReason } from '../events/reasons.js';
+import type { CacheEvents } from '../events/event-map.js';
+import type { BypassReason, InvalidationKind, MissReason, RefusalReason } from '../events/reasons.js';
 import type { LaneRecorder } from '../events/recorder.js';
 
 /** Upper bounds of the buckets of compute times, in seconds. Slower ones are only in the total. */
@@ -15,7 +16,10 @@ interface TierCounts {
   errors: number;
 }
 
-/** What a lane did since the process started. Counters only grow; `givenUp` is what is so at this moment. */
+/**
+ * What a lane did since the process started. Counters only grow; `givenUp` is what is so at this moment. Without events it
+ * counts alone.
+ */
 export class LaneCounters implements LaneRecorder {
   readonly l1 = noCounts();
   readonly l2 = noCounts();
@@ -59,17 +63,33 @@ export class LaneCounters implements LaneRecorder {
   computedMs = 0;
   lookedUpMs = 0;
 
-  hit(tier: TierName, computeMs: number): void {
-    this.of(tier).hits++;
+  constructor(
+    private readonly lane = '',
+    private readonly events?: Pick<CacheEvents, 'wants' | 'wantsHits' | 'emit'>,
+  ) {}
+
+  hit(key: string, tier: TierName, computeMs: number): void {
+    // A look-up by name takes longer than the count, and this one V8 does ahead where the name is known.
+    const counts = tier === 'l1' ? this.l1 : this[tier];
+    counts.hits++;
     this.savedMs += computeMs;
+    const { events, lane } = this;
+    if (events?.wantsHits === true) events.emit('hit', { lane, key, tier });
   }
 
   miss(): void {
     this.misses++;
   }
 
-  bypass(reason: BypassReason): void {
+  notFound(key: string, reason: MissReason): void {
+    const { events, lane } = this;
+    if (events?.wants('miss') === true) events.emit('miss', { lane, key, reason });
+  }
+
+  bypass(key: string, reason: BypassReason): void {
     this.bypassed[reason]++;
+    const { events, lane } = this;
+    if (events?.wants('bypass') === true) events.emit('bypass', { lane, key, reason });
   }
 
   joined(): void {
@@ -121,11 +141,6 @@ export class LaneCounters implements LaneRecorder {
 
   tierError(tier: TierName): void {
     this[tier].errors++;
-  }
-
-  /** A look-up by name takes longer than the count, and this one V8 does ahead where the name is known. */
-  private of(tier: TierName): TierCounts {
-    return tier === 'l1' ? this.l1 : this[tier];
   }
 }
 

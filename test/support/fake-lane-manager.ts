@@ -1,4 +1,4 @@
-import type { FlightContext } from '../../lib/cache/in-flight/computation.js';
+import type { FlightContext } from '../../lib/cache/in-flight/flight.js';
 import type { LaneManager } from '../../lib/cache/lane-manager.js';
 import type { Compute, EntryOptions } from '../../lib/cache/call-options.js';
 import { UnknownLaneError } from '../../lib/errors/cache.errors.js';

@@ -59,6 +59,7 @@ export class CountingRecorder implements LaneRecorder {
 
   readonly hit = ignore;
   readonly miss = ignore;
+  readonly notFound = ignore;
   readonly bypass = ignore;
   readonly joined = ignore;
   readonly lookupMiss = ignore;

@@ -10,16 +10,19 @@ import type { Turns } from '../turns.js';
 import { type Computation, Queue, refuseCircle } from '../wait-graph.js';
 import { GIVEN_UP, INVALIDATED, PARTITIONED, TURN_LOST, promote, refusalOf, refuse, store } from '../write.js';
 import { AbandonedComputations } from './abandoned.js';
-import { type ComputationEnd, countFlight, emitCompute, emitMiss } from './accounting.js';
 import {
+  type ComputationEnd,
+  countFlight,
+  emitCompute,
   asyncContextNow,
   type ComputeRequest,
   Flight,
   FlightContext,
   type FlightPurpose,
   Waiter,
-} from './computation.js';
-import { StaleServing, Waiters } from './waiters.js';
+  StaleServing,
+  Waiters,
+} from './flight.js';
 
 /** A key is computed at most this many times at once: one flight that was invalidated, and one that callers may join. */
 const COMPUTATIONS_PER_KEY = 2;
@@ -216,7 +219,7 @@ export class InFlight {
       this.answer(flight, guard, found);
       return;
     }
-    if (!flight.hasWaitedForTurn && flight.purpose !== 'refresh') emitMiss(this.context, flight.key, reason);
+    if (!flight.hasWaitedForTurn && flight.purpose !== 'refresh') this.context.recorder.notFound(flight.key, reason);
     if (stale !== undefined) this.waiters.staleFound(flight);
     if (flight.stale !== undefined && this.staleServing.isBackingOff(flight.key))
       this.serveStaleOrCompute(flight, guard);

@@ -5,7 +5,7 @@ import type { SceneName } from './scenes.js';
 const log = 'lib/invalidation/invalidation-log.ts';
 const laneLog = 'lib/invalidation/lane-log.ts';
 const inFlight = 'lib/cache/in-flight/in-flight.ts';
-const waiters = 'lib/cache/in-flight/waiters.ts';
+const waiters = 'lib/cache/in-flight/flight.ts';
 const lookup = 'lib/cache/tier-lookup.ts';
 const write = 'lib/cache/write.ts';
 const invalidations = 'lib/cache/invalidate.ts';

@@ -75,13 +75,13 @@ describe('the sums', () => {
   it('hold after any course of events', () => {
     const tiers = fc.constantFrom<TierName>('l1', 'l2', 'l3', 'l4');
     const steps = fc.oneof(
-      tiers.map((tier) => (counters: LaneCounters) => counters.hit(tier, 5)),
+      tiers.map((tier) => (counters: LaneCounters) => counters.hit('key', tier, 5)),
       fc.constant((counters: LaneCounters) => counters.miss()),
       fc.constant((counters: LaneCounters) => {
         counters.miss();
         counters.joined();
       }),
-      fc.constantFrom(...BYPASS_REASONS).map((reason) => (counters: LaneCounters) => counters.bypass(reason)),
+      fc.constantFrom(...BYPASS_REASONS).map((reason) => (counters: LaneCounters) => counters.bypass('key', reason)),
     );
     fc.assert(
       fc.property(fc.array(steps, { maxLength: 200 }), (course) => {
@@ -99,9 +99,9 @@ describe('the sums', () => {
 
   it('follow each look-up from tier to tier', () => {
     const { metrics, docs } = setUp();
-    docs.hit('l1', 0);
+    docs.hit('key', 'l1', 0);
     docs.lookupMiss('l2');
-    docs.hit('l3', 0);
+    docs.hit('key', 'l3', 0);
     docs.lookupMiss('l2');
     docs.lookupMiss('l3');
     docs.miss();
@@ -120,15 +120,15 @@ describe('time', () => {
     docs.computed(100);
     docs.computed(300);
     docs.lookedUp(10);
-    docs.hit('l1', 300);
-    docs.hit('l2', 510);
+    docs.hit('key', 'l1', 300);
+    docs.hit('key', 'l2', 510);
     expect(metrics.lane('docs')).toMatchObject({ computed: 2, avgComputeMs: 200, timeSavedMs: 810 });
     expect(metrics.lane('docs').speedUp).toBeCloseTo((410 + 810) / 410, 10);
   });
 
   it('saved without any spent stays a finite speed-up', () => {
     const { metrics, docs } = setUp();
-    docs.hit('l1', 99);
+    docs.hit('key', 'l1', 99);
     expect(metrics.lane('docs').speedUp).toBe(100);
   });
 });
@@ -186,7 +186,7 @@ describe('all lanes', () => {
   it('show a moment, not what comes after it', () => {
     const { metrics, docs } = setUp();
     const before = metrics.lane('docs');
-    docs.bypass('forced');
+    docs.bypass('key', 'forced');
     docs.refuse('undefined');
     docs.invalidation('tag');
     expect([before.bypassed.forced, before.refused.undefined, before.invalidations.tag]).toEqual([0, 0, 0]);

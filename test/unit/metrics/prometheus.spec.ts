@@ -91,9 +91,9 @@ describe('the registry of an app', () => {
     const registry = new Registry();
     const { metrics, docs } = setUp();
     await metrics.registerWith(registry);
-    docs.hit('l2', 1_500);
+    docs.hit('key', 'l2', 1_500);
     docs.miss();
-    docs.bypass('forced');
+    docs.bypass('key', 'forced');
     docs.refuse('unless');
     docs.failed(1);
     docs.invalidation('pattern');
