@@ -5,7 +5,7 @@ import { open, type FileHandle, readdir, rename, rm, stat, writeFile, readFile }
 import { join } from 'node:path';
 import { endianness } from 'node:os';
 import { crc32 } from 'node:zlib';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 
 /** Why a directory is set aside. */
 export class CorruptError extends Error {}
@@ -31,8 +31,8 @@ const LONG_LIFE_MS = 60_000;
  * does no harm to the file. Harm comes with the end of the machine, with a file that another one replaces, and from
  * a damaged page, which kills each owner soon after it has opened.
  */
-const trustAfterKill = async (directory: string): Promise<Trust | undefined> => {
-  const [left, looks] = [await CrashMarkers.unclosed(directory), await fingerprintOf(directory)];
+const trustAfterKill = async (directory: string, markers: Markers): Promise<Trust | undefined> => {
+  const [left, looks] = [await CrashMarkers.unclosed(directory, markers), await fingerprintOf(directory)];
   if (left === undefined || looks === undefined) return undefined;
   const livedLong = looks.mtimeMs - left.openedAt >= LONG_LIFE_MS;
   // Reading all of a large file would delay the next owner for seconds.
@@ -41,31 +41,31 @@ const trustAfterKill = async (directory: string): Promise<Trust | undefined> => 
 };
 
 /** Whether the directory had a file: a process has read from it, and closed it or not. */
-const wasInUse = async (directory: string): Promise<boolean> =>
-  (await CrashMarkers.unclosed(directory)) !== undefined || (await sinceClosed(directory)) !== 'unknown';
+const wasInUse = ({ markers, since }: Leftovers): boolean => CrashMarkers.showUse(markers) || since !== 'unknown';
 
 /**
  * Decides whether a directory is safe to open, before LMDB opens it in this process: a damaged data file ends the process
  * that reads or writes the wrong page. Meta pages are checked first, then the stamp of the last close or what the last owner left, and in doubt a child process
  * reads the file. Throws `CorruptError`, or `StorageFault` if it cannot be decided.
  */
-export const checkIntegrity = async (options: IntegrityCheckOptions): Promise<Trust> => {
+export const checkIntegrity = async (options: IntegrityCheckOptions, left: Leftovers): Promise<Trust> => {
   const { directory, onMarkerLeft } = options;
   const isCache = onMarkerLeft === 'quarantine';
   const found = await preflight(directory);
   if (found.state === 'unsound') throw new CorruptError(found.cause);
   // an empty one in its place would pass for one in which nothing was ever saved
-  if (found.state === 'absent' && (await wasInUse(directory)))
-    throw new CorruptError('its data file is gone, or empty');
+  if (found.state === 'absent' && wasInUse(left)) throw new CorruptError('its data file is gone, or empty');
   if (found.state === 'absent' || found.state === 'fresh') return SOUND;
-  const markerLeft = found.state === 'sound' && (await CrashMarkers.wasLeft(directory));
+  const markerLeft = found.state === 'sound' && CrashMarkers.showDeath(left.markers);
   if (markerLeft && isCache) throw new CorruptError('the last attempt to open it did not survive');
-  const since = await sinceClosed(directory);
+  const { since } = left;
   if (found.state === 'sound' && !markerLeft && since === 'same') return SOUND;
   // not every harm shows by reading, and a cache can be had again
   if (isCache && since === 'changed') throw new CorruptError('it was changed after it was closed');
   const afterKill =
-    found.state === 'sound' && !markerLeft && since === 'unknown' ? await trustAfterKill(directory) : undefined;
+    found.state === 'sound' && !markerLeft && since === 'unknown'
+      ? await trustAfterKill(directory, left.markers)
+      : undefined;
   if (afterKill !== undefined) return afterKill;
   const doubt = found.state === 'suspect' ? found.cause : undefined;
   return isCache ? trustInCache(options, doubt) : trustInCheckpoints(options, doubt);
@@ -252,13 +252,24 @@ export class CrashMarkers {
   ) {}
 
   /** Whether an earlier owner of the directory died between opening it and reading from it. */
-  static async wasLeft(directory: string): Promise<boolean> {
-    return (await markers(directory)).some((name) => name.startsWith(OPENING));
+  static showDeath(markers: Markers): boolean {
+    return markers.some((name) => name.startsWith(OPENING));
+  }
+
+  /** Whether an owner of the directory opened it and did not close it. */
+  static showUse(markers: Markers): boolean {
+    return markers.some((name) => name.startsWith(RUNNING));
+  }
+
+  /** Whether all that left one have ended, as far as this process can see them. False without any. */
+  static areOfTheDead(markers: Markers): boolean {
+    const mine = `.${pidNamespace()}`;
+    return markers.length > 0 && markers.every((name) => name.endsWith(mine) && hasEnded(Number(name.split('.')[1])));
   }
 
   /** What the last owner left that opened the directory and did not close it. Undefined if it was closed. */
-  static async unclosed(directory: string): Promise<Unclosed | undefined> {
-    const name = (await markers(directory)).find((each) => each.startsWith(RUNNING));
+  static async unclosed(directory: string, markers: Markers): Promise<Unclosed | undefined> {
+    const name = markers.find((each) => each.startsWith(RUNNING));
     if (name === undefined) return undefined;
     const path = join(directory, name);
     const [openedAt, text] = await Promise.all([
@@ -276,8 +287,8 @@ export class CrashMarkers {
   /** Replaces whatever markers are there; the directory must be the caller's alone. */
   static async leave(directory: string): Promise<CrashMarkers> {
     try {
-      for (const name of await markers(directory)) await rm(join(directory, name), { force: true });
-      const path = join(directory, `${OPENING}${process.pid}`);
+      for (const name of await markersIn(directory)) await rm(join(directory, name), { force: true });
+      const path = join(directory, `${OPENING}${ownName()}`);
       await writeFile(path, '', { mode: 0o600 });
       return new CrashMarkers(directory, path);
     } catch (error) {
@@ -287,7 +298,7 @@ export class CrashMarkers {
 
   /** The directory was opened and read from. */
   async running({ onTrust }: { readonly onTrust: boolean }): Promise<void> {
-    const path = join(this.directory, `${RUNNING}${process.pid}`);
+    const path = join(this.directory, `${RUNNING}${ownName()}`);
     try {
       await writeFile(this.path, [onTrust ? ON_TRUST : READ_OR_CLOSED, await placeOf(this.directory)].join('\n'));
       await rename(this.path, path);
@@ -314,7 +325,31 @@ const placeOf = async (directory: string): Promise<string | undefined> => {
   return boot === undefined || file === undefined ? undefined : `${boot}\n${file.ino} ${file.birthtimeMs}`;
 };
 
-const markers = async (directory: string): Promise<readonly string[]> => {
+/** Process ids mean something within one namespace. Empty where the system has none. */
+const pidNamespace = (): string => {
+  try {
+    return /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '';
+  } catch {
+    return '';
+  }
+};
+
+const ownName = (): string => `${process.pid}.${pidNamespace()}`;
+
+/** A process that may not be asked is there. */
+const hasEnded = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return isErrno(error, 'ESRCH');
+  }
+};
+
+/** The names of the markers in a directory. */
+type Markers = readonly string[];
+
+const markersIn = async (directory: string): Promise<Markers> => {
   try {
     return (await readdir(directory)).filter((name) => name.startsWith(OPENING) || name.startsWith(RUNNING));
   } catch (error) {
@@ -398,7 +433,7 @@ export const stampClosed = async (directory: string): Promise<void> => {
  * How the data file is now: as it was closed, changed since, or never closed in order. A copy with another date is the
  * same file, so a file with another date is read.
  */
-export const sinceClosed = async (directory: string): Promise<'same' | 'changed' | 'unknown'> => {
+const sinceClosed = async (directory: string): Promise<'same' | 'changed' | 'unknown'> => {
   const text = await readFile(join(directory, STAMP), 'utf8').catch(() => undefined);
   if (text === undefined) return 'unknown';
   const [stamp, now] = [parseStamp(text), await fingerprintOf(directory)];
@@ -408,9 +443,23 @@ export const sinceClosed = async (directory: string): Promise<'same' | 'changed'
   return (await contentOf(directory, now)) === stamp.content ? 'same' : 'changed';
 };
 
-/** Whether no one has the data file open: who opens it leaves a marker before, and removes it after closing. */
-export const wasClosedInOrder = async (directory: string): Promise<boolean> =>
-  (await markers(directory)).length === 0 && (await sinceClosed(directory)) === 'same';
+/** What the users of a directory have left beside the data file. */
+export interface Leftovers {
+  readonly markers: Markers;
+  readonly since: Awaited<ReturnType<typeof sinceClosed>>;
+}
+
+export const leftoversIn = async (directory: string): Promise<Leftovers> => {
+  const [markers, since] = await Promise.all([markersIn(directory), sinceClosed(directory)]);
+  return { markers, since };
+};
+
+/**
+ * Whether no one has the data file open. A process that opens it leaves a marker before, in place of the one that is there, and
+ * removes it after closing. So the file was closed in order, or the last one that opened it has ended.
+ */
+export const isOpenNowhere = ({ markers, since }: Leftovers): boolean =>
+  markers.length === 0 ? since === 'same' : CrashMarkers.areOfTheDead(markers);
 
 /** To be called before the data file is written to. */
 export const forgetStamp = (directory: string): Promise<void> => rm(join(directory, STAMP), { force: true });

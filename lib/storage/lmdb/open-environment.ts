@@ -6,8 +6,10 @@ import {
   forgetStamp,
   stampClosed,
   CrashMarkers,
-  wasClosedInOrder,
   checkIntegrity,
+  isOpenNowhere,
+  type Leftovers,
+  leftoversIn,
   CorruptError,
   emptyDataFile,
 } from './integrity-check.js';
@@ -66,8 +68,10 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
 
 const openHeld = async (options: OpenEnvironmentOptions, place: HeldPlace): Promise<Environment> => {
   const { directory, opened } = options;
-  await requireSoleUse(options);
-  const trust = await checkIntegrity(options);
+  await options.requireOwnership?.();
+  const left = await leftoversIn(directory);
+  await requireSoleUse(options, left);
+  const trust = await checkIntegrity(options, left);
   const files = await createFiles(options, place.path);
   let marker = await CrashMarkers.leave(place.path);
   await forgetStamp(place.path);
@@ -170,11 +174,10 @@ const madeOf = async (
 };
 
 /** Claims are files that a person can remove. Two processes that have the same files open destroy them. */
-const requireSoleUse = async ({ directory, opened, requireOwnership }: OpenEnvironmentOptions): Promise<void> => {
-  await requireOwnership?.();
+const requireSoleUse = async ({ directory, opened }: OpenEnvironmentOptions, left: Leftovers): Promise<void> => {
   if (opened?.has(directory) === true)
     throw new StorageFault('deadline', `${directory} is still open from before: closing it took too long`);
-  const pid = await lockHolder(directory);
+  const pid = await lockHolder(directory, left);
   if (pid === undefined) return;
   const whose = pid === process.pid ? 'this process' : `process ${pid}`;
   throw new StorageFault(
@@ -309,11 +312,11 @@ const nameOf = ({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): s
  * The process that has LMDB open in `directory`. Undefined if this process sees none. LMDB holds locks on its lock file
  * while it is open; unlike claims, they cannot be removed. Linux only, and not across containers.
  */
-const lockHolder = async (directory: string): Promise<number | undefined> => {
-  if (process.platform !== 'linux') return undefined;
-  const file = await lockFileOf(directory);
+const lockHolder = async (directory: string, left: Leftovers): Promise<number | undefined> => {
   // the kernel takes 10 to 20 ms to list its locks
-  if (file === undefined || (await wasClosedInOrder(directory))) return undefined;
+  if (process.platform !== 'linux' || isOpenNowhere(left)) return undefined;
+  const file = await lockFileOf(directory);
+  if (file === undefined) return undefined;
   const name = nameOf(file);
   for (const [, pid, locked] of (await locksOfSystem()).matchAll(LOCK)) if (locked === name) return Number(pid);
   return undefined;

@@ -1,8 +1,9 @@
 import { afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { rm, stat, truncate } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ProbeOutcome } from '../../../../lib/storage/lmdb/probe.js';
-import type { checkIntegrity as Soundness } from '../../../../lib/storage/lmdb/integrity-check.js';
+import type * as IntegrityCheck from '../../../../lib/storage/lmdb/integrity-check.js';
 import type { StorageBench } from '../../../support/storage.js';
 
 const UNKNOWN: ProbeOutcome = { state: 'unknown', why: 'the child process was killed' };
@@ -13,7 +14,7 @@ const WRITE = { may: 'write', onTrust: false };
 describe('a directory that a child process has to check', () => {
   const tells = { reading: SURVIVED, copy: SURVIVED };
   let bench: StorageBench;
-  let soundness: typeof Soundness;
+  let checks: typeof IntegrityCheck;
 
   beforeAll(async () => {
     jest.unstable_mockModule('../../../../lib/storage/lmdb/probe.js', () => ({
@@ -22,7 +23,7 @@ describe('a directory that a child process has to check', () => {
     }));
     const support = await import('../../../support/storage.js');
     bench = new support.StorageBench();
-    ({ checkIntegrity: soundness } = await import('../../../../lib/storage/lmdb/integrity-check.js'));
+    checks = await import('../../../../lib/storage/lmdb/integrity-check.js');
   });
   afterEach(() => bench.dispose());
 
@@ -36,9 +37,9 @@ describe('a directory that a child process has to check', () => {
     const file = join(directory, 'data.mdb');
     await truncate(file, Math.floor((await stat(file)).size * share));
     Object.assign(tells, { reading, copy });
-    return soundness({ directory, durability: 'session', onMarkerLeft, minFreeBytes: 0 }).catch((error: unknown) =>
-      String(error),
-    );
+    const options = { directory, durability: 'session', onMarkerLeft, minFreeBytes: 0 } as const;
+    const left = await checks.leftoversIn(directory);
+    return checks.checkIntegrity(options, left).catch((error: unknown) => String(error));
   };
   const short = expect.stringContaining('its newest meta page speaks of');
 
@@ -58,5 +59,35 @@ describe('a directory that a child process has to check', () => {
     expect(await judged('probe', 0.5, UNKNOWN)).toContain('StorageFault');
     expect(await judged('probe', 1, DIED)).toContain('died of SIGSEGV');
     expect(await judged('probe', 1, { state: 'empty' })).toContain('none of its tables');
+  });
+});
+
+describe('a data file', () => {
+  let bench: StorageBench;
+  let checks: typeof IntegrityCheck;
+  beforeAll(async () => {
+    const support = await import('../../../support/storage.js');
+    bench = new support.StorageBench();
+    checks = await import('../../../../lib/storage/lmdb/integrity-check.js');
+  });
+  afterEach(() => bench.dispose());
+
+  it('is open nowhere once all that left a marker have ended, and only then', async () => {
+    const directory = await bench.path();
+    const { environment } = await bench.environment(directory);
+    const [own = ''] = (await readdir(directory)).filter((name) => name.startsWith('running.'));
+    const [, , namespace] = own.split('.');
+    const dead = spawnSync(process.execPath, ['-e', '0']).pid;
+    const isOpenNowhere = (...markers: string[]): boolean => checks.isOpenNowhere({ markers, since: 'unknown' });
+    expect(own).toMatch(/^running\.\d+\.\d*$/);
+    expect(isOpenNowhere(`running.${dead}.${namespace}`)).toBe(true);
+    expect(isOpenNowhere(`opening.${dead}.${namespace}`)).toBe(true);
+    expect(isOpenNowhere(own)).toBe(false);
+    expect(isOpenNowhere(`running.${dead}.${namespace}`, own)).toBe(false);
+    expect(isOpenNowhere(`running.${dead}.another`)).toBe(false);
+    expect(isOpenNowhere(`running.${dead}`)).toBe(false);
+    expect(isOpenNowhere()).toBe(false);
+    await environment.close();
+    expect(checks.isOpenNowhere(await checks.leftoversIn(directory))).toBe(true);
   });
 });

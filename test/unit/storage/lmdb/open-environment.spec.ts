@@ -8,8 +8,9 @@ import { quarantine, quarantinesOf, removeOldQuarantines } from '../../../../lib
 import { FakeClock } from '../../../../lib/testing/fake-clock.js';
 import { StorageBench } from '../../../support/storage.js';
 
+/** Without the namespace of the process id. */
 const markers = async (path: string): Promise<readonly string[]> =>
-  (await readdir(path)).filter((name) => !name.endsWith('.mdb'));
+  (await readdir(path)).filter((name) => !name.endsWith('.mdb')).map((name) => name.replace(/(\.\d+)\.\d*$/, '$1'));
 
 const coded = (code: string | number): Error => Object.assign(new Error('it'), { code });
 
