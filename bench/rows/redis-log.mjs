@@ -107,14 +107,14 @@ async function pacedCpu(admin, command) {
 /** An instance that was stopped for a while follows what it has missed. */
 async function catchingUp(instances) {
   const [author, stopped] = [await instances(1, 'missed'), await instances(1, 'missed')];
-  const hearing = ask(stopped, { task: 'hear', records: MISSED });
+  const receiving = ask(stopped, { task: 'hear', records: MISSED });
   // It listens before it is stopped.
   await new Promise((resolve) => setTimeout(resolve, 500));
   stopped.kill('SIGSTOP');
   await ask(author, { task: 'invalidate', seconds: 5, rate: MISSED / 5 });
   const beganAt = performance.now();
   stopped.kill('SIGCONT');
-  await hearing;
+  await receiving;
   const tookMs = performance.now() - beganAt;
   for (const each of [author, stopped]) each.send({ task: 'end' });
   return row(`Catching up with ${MISSED} records`, 'ms', new Map([['lane-cache', tookMs]]), [

@@ -27,7 +27,7 @@ const STAGES = [
   ['the benchmark', undefined, /\/bench\//],
 ];
 const COLLECTOR = 'garbage collection';
-const NATIVE = 'the engine, and what cannot be told';
+const NATIVE = 'the engine, and what has no name';
 
 /** What each stage of a hit of L2, a miss and a bulk write takes of the main thread, by samples of V8's profiler. */
 export async function stages(scratch) {

@@ -95,7 +95,7 @@ function remoteOperations(connection: IpcConnection, clock: Clock, deadlineMs: n
     return OPERATIONS[name] === 'soon' ? withDeadline(clock, answer, deadlineMs, owner) : answer;
   };
   const asked = OPERATION_NAMES.map((name) => [name, (...args: readonly unknown[]) => ask(name, args)] as const);
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the greeting has shown that both speak the same protocol
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the handshake has shown that both speak the same protocol
   return Object.fromEntries(asked) as unknown as Operations;
 }
 

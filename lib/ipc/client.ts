@@ -114,7 +114,7 @@ export class IpcConnection {
       this.ask(name, args, {
         take: (response) => {
           if ('error' in response) reject(unpack(response.error));
-          // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the greeting has shown that both speak the same protocol
+          // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the handshake has shown that both speak the same protocol
           else if ('value' in response) resolve(response.value as T);
         },
         fail: reject,

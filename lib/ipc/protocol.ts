@@ -11,11 +11,11 @@ import { StorageFault, type StorageFaultKind } from '../storage/environment.js';
 
 /** Raised when an older release could misread a message. */
 export const PROTOCOL = 2;
-const GREETING = 'nestjs-lane-cache';
+const MAGIC = 'nestjs-lane-cache';
 
 /** The first message of either side. */
 export interface Hello {
-  readonly hello: typeof GREETING;
+  readonly hello: typeof MAGIC;
   readonly protocol: number;
   readonly pid: number;
 }
@@ -39,7 +39,7 @@ export type Response =
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: CarriedError };
 
-export const hello = (): Hello => ({ hello: GREETING, protocol: PROTOCOL, pid: process.pid });
+export const hello = (): Hello => ({ hello: MAGIC, protocol: PROTOCOL, pid: process.pid });
 
 const codec = Object.freeze(new ValueCodec());
 
@@ -51,9 +51,9 @@ export function encodeMessage(message: Hello | Request | Cancel | Response): Uin
 }
 
 export function decodeHello(bytes: Uint8Array): Hello {
-  const { hello: greeting, protocol, pid } = fieldsOf(bytes);
-  if (greeting !== GREETING || typeof protocol !== 'number' || typeof pid !== 'number') throw notOurs();
-  return { hello: GREETING, protocol, pid };
+  const { hello: magic, protocol, pid } = fieldsOf(bytes);
+  if (magic !== MAGIC || typeof protocol !== 'number' || typeof pid !== 'number') throw notOurs();
+  return { hello: MAGIC, protocol, pid };
 }
 
 export function decodeAsked(bytes: Uint8Array): Request | Cancel {

@@ -11,10 +11,10 @@ const WRITER = `
 import { CacheManager } from './lib/app/cache-app.js';
 import { isLaneCacheError } from './lib/errors/lane-cache.error.js';
 const [directory, name] = process.argv.slice(2);
-const told = () => new Promise((resolve) => process.stdin.once('data', resolve));
+const nextLine = () => new Promise((resolve) => process.stdin.once('data', resolve));
 const cache = await CacheManager.fromSettings({ directory, logger: false });
 console.log('ready');
-await told();
+await nextLine();
 const wins = [];
 while (wins.length < ${WINS}) {
   const current = await cache.snapshots.getCheckpoint('counter');
@@ -29,7 +29,7 @@ while (wins.length < ${WINS}) {
 const last = await cache.snapshots.restoreCheckpoint('counter');
 console.log(JSON.stringify({ wins, total: last.total }));
 // the owner stays until the other one is done
-await told();
+await nextLine();
 await cache.close();
 process.stdin.destroy();
 `;

@@ -28,8 +28,8 @@ it('a directory that cannot be created is reported once, and used as soon as it 
   const note = (line: string): void => void lines.push(line);
   const logger = { log: () => undefined, warn: note, error: note };
   const cache = await CacheManager.fromSettings({ directory, clock, logger, storage: { minFreeBytes: 0 } });
-  const told: string[] = [];
-  cache.events.on('tier', ({ tier, state }) => told.push(`${tier} ${state}`));
+  const reported: string[] = [];
+  cache.events.on('tier', ({ tier, state }) => reported.push(`${tier} ${state}`));
   const state = () => [cache.getMetrics().l2, cache.getMetrics().l3].map((tier) => tier.state);
 
   for (let seconds = 0; seconds < 40; seconds++) {
@@ -38,18 +38,18 @@ it('a directory that cannot be created is reported once, and used as soon as it 
   }
   expect(await cache.getOrSet('k', () => 1)).toBe(1);
   await expect(cache.snapshots.cacheCheckpoint('flow', 1)).rejects.toMatchObject({ code: 'CHECKPOINTS_UNAVAILABLE' });
-  expect([state(), told]).toEqual([['off', 'off'], []]);
+  expect([state(), reported]).toEqual([['off', 'off'], []]);
   expect(lines.filter((line) => line.includes(directory))).toHaveLength(1);
 
   await rm(inTheWay);
   const isOn = async (): Promise<boolean> =>
-    told.length === 2 && (await cache.getCheckpointCacheStatus()).state === 'on';
+    reported.length === 2 && (await cache.getCheckpointCacheStatus()).state === 'on';
   // the clock waits for the disk: what is under way has a deadline
   for (let waits = 0; waits < 6_000 && !(await isOn()); waits++) {
     if (waits % 300 === 0) await clock.advance('60s');
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  expect(told.toSorted()).toEqual(['l2 on', 'l3 on']);
+  expect(reported.toSorted()).toEqual(['l2 on', 'l3 on']);
   expect(await cache.snapshots.cacheCheckpoint('flow', 1)).toMatchObject({ version: 1 });
   await cache.close();
 });

@@ -138,11 +138,11 @@ describeWithRedis(
       // nothing was set aside, and no word was left that L3 had to be
       const names = await readdir(directory);
       expect(names.filter((name) => /void|missed|bad/.test(name))).toEqual([]);
-      const told: string[] = [];
-      first.events.on('tier', ({ tier, state }) => void told.push(`${tier} ${state}`));
+      const reported: string[] = [];
+      first.events.on('tier', ({ tier, state }) => void reported.push(`${tier} ${state}`));
       await first.set('k', 1);
       await first.flush();
-      expect(told).toEqual([]);
+      expect(reported).toEqual([]);
     });
 
     it('keep the grace of what was expired to themselves', async () => {

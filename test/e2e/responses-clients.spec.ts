@@ -148,7 +148,7 @@ describe.each(PLATFORMS)('what clients receive, on %s:', (platform) => {
   };
   const openVersioned = (versioning: VersioningOptions): Promise<void> =>
     open((nest) => void nest.enableVersioning(versioning), [Routes, CatsV1, CatsV2]);
-  const told = async (path: string, headers: Record<string, string> = {}): Promise<Record<string, unknown>> => {
+  const headersOf = async (path: string, headers: Record<string, string> = {}): Promise<Record<string, unknown>> => {
     const answer = await app.ask(path, { headers });
     const names = ['cache-control', 'vary', 'age', 'cache-status', 'x-cache'];
     return Object.fromEntries(names.map((name) => [name, answer.headers[name]]));
@@ -165,15 +165,19 @@ describe.each(PLATFORMS)('what clients receive, on %s:', (platform) => {
 
     it('to ask again, and what the answer depends on', async () => {
       const always = { 'cache-control': 'private, no-cache', vary: 'authorization, cookie' };
-      expect(await told('/plain')).toEqual({ ...always, 'cache-status': 'lane-cache; fwd=miss', 'x-cache': 'MISS' });
+      expect(await headersOf('/plain')).toEqual({
+        ...always,
+        'cache-status': 'lane-cache; fwd=miss',
+        'x-cache': 'MISS',
+      });
       await app.clock.advance('20s');
       const hit = { ...always, age: '20', 'cache-status': 'lane-cache; hit; ttl=40', 'x-cache': 'HIT' };
-      expect(await told('/plain')).toEqual(hit);
-      expect(await told('/plain', { cookie: 'a=b' })).toEqual({
+      expect(await headersOf('/plain')).toEqual(hit);
+      expect(await headersOf('/plain', { cookie: 'a=b' })).toEqual({
         ...always,
         'cache-status': 'lane-cache; fwd=bypass; detail=personal',
       });
-      expect((await told('/shared'))['vary']).toBeUndefined();
+      expect((await headersOf('/shared'))['vary']).toBeUndefined();
     });
 
     it('the same with 304 as with the body', async () => {
@@ -198,14 +202,14 @@ describe.each(PLATFORMS)('what clients receive, on %s:', (platform) => {
     });
 
     it('how long they may keep it, where the route says so: for its age longer', async () => {
-      expect((await told('/kept'))['cache-control']).toBe('public, max-age=30');
+      expect((await headersOf('/kept'))['cache-control']).toBe('public, max-age=30');
       await app.clock.advance('12s');
-      expect(await told('/kept')).toMatchObject({ 'cache-control': 'public, max-age=42', age: '12' });
-      expect((await told('/kept', { cookie: 'a=b' }))['cache-control']).toBe('private, max-age=42');
-      expect((await told('/kept-unless-personal'))['cache-control']).toBe('public, max-age=30');
-      expect((await told('/kept-unless-personal', { cookie: 'a=b' }))['cache-control']).toBe('private, no-cache');
-      expect((await told('/kept-behind-a-guard'))['cache-control']).toBe('private, max-age=30');
-      const named = await told('/kept-by-name', { 'x-api-key': 'a' });
+      expect(await headersOf('/kept')).toMatchObject({ 'cache-control': 'public, max-age=42', age: '12' });
+      expect((await headersOf('/kept', { cookie: 'a=b' }))['cache-control']).toBe('private, max-age=42');
+      expect((await headersOf('/kept-unless-personal'))['cache-control']).toBe('public, max-age=30');
+      expect((await headersOf('/kept-unless-personal', { cookie: 'a=b' }))['cache-control']).toBe('private, no-cache');
+      expect((await headersOf('/kept-behind-a-guard'))['cache-control']).toBe('private, max-age=30');
+      const named = await headersOf('/kept-by-name', { 'x-api-key': 'a' });
       expect(named).toMatchObject({ 'cache-control': 'private, max-age=30', vary: 'x-api-key, authorization, cookie' });
     });
 
@@ -226,9 +230,9 @@ describe.each(PLATFORMS)('what clients receive, on %s:', (platform) => {
     });
 
     it('the key if the route shows it, and what caches behind it did', async () => {
-      const { 'cache-status': status } = await told('/shown?q=%22%C3%A4');
+      const { 'cache-status': status } = await headersOf('/shown?q=%22%C3%A4');
       expect(status).toMatch(/^lane-cache; fwd=miss; key="http:Routes\.shown:\/shown \{.*\\"q\\".*%C3%A4.*\}"$/);
-      expect((await told('/upstream'))['cache-status']).toBe('origin; fwd=miss, lane-cache; fwd=miss');
+      expect((await headersOf('/upstream'))['cache-status']).toBe('origin; fwd=miss, lane-cache; fwd=miss');
     });
   });
 
@@ -303,8 +307,8 @@ describe.each(PLATFORMS)('what clients receive, on %s:', (platform) => {
   describe('with versions', () => {
     it('of a header: Vary names it', async () => {
       await openVersioned({ type: VersioningType.HEADER, header: 'X-Version' });
-      expect((await told('/cats', { 'x-version': '1' }))['vary']).toBe('x-version, authorization, cookie');
-      expect((await told('/plain'))['vary']).toBe('x-version, authorization, cookie');
+      expect((await headersOf('/cats', { 'x-version': '1' }))['vary']).toBe('x-version, authorization, cookie');
+      expect((await headersOf('/plain'))['vary']).toBe('x-version, authorization, cookie');
       const asked = async (version: string): Promise<unknown> => app.json('/cats', { 'x-version': version });
       expect(await asked('2')).toEqual({ asked: '2', call: 3 });
       expect(await asked('3')).toEqual({ asked: '3', call: 4 });
@@ -314,7 +318,9 @@ describe.each(PLATFORMS)('what clients receive, on %s:', (platform) => {
 
     it('of a media type: Vary names Accept', async () => {
       await openVersioned({ type: VersioningType.MEDIA_TYPE, key: 'v=' });
-      expect((await told('/cats', { accept: 'application/json;v=1' }))['vary']).toBe('accept, authorization, cookie');
+      expect((await headersOf('/cats', { accept: 'application/json;v=1' }))['vary']).toBe(
+        'accept, authorization, cookie',
+      );
       for (const version of ['2', '3', '2']) {
         expect(await app.json('/cats', { accept: `text/html, application/json; v=${version}` })).toEqual({
           asked: `text/html, application/json; v=${version}`,

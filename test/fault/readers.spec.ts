@@ -56,7 +56,7 @@ describe('a reader', () => {
     }
     tell({ fault: 'F9 reader killed while it holds a snapshot', rounds, ...sum });
     expect(sum).toMatchObject({ wrong: 0, crashes: 0 });
-    // each life may need what a snapshot pins once more, and headroom; what the dead had pinned is free
+    // each life may need what a snapshot pins once more, and spare room; what the dead had pinned is free
     const [first = 0] = sizes;
     expect({ sizes, isBounded: Math.max(...sizes) <= 2.5 * first + 2 * 1024 ** 2 }).toMatchObject({ isBounded: true });
   }, 600_000);

@@ -169,7 +169,7 @@ describeWithRedis(
         await run.run(rounds * 3_000);
         const { history, wrong, faults, counts, deeds } = run;
         process.stdout.write(
-          `${JSON.stringify({ seed, reads: history.reads.length, said: history.said, ...faults, ...deeds, refused: run.refused.length, ...counts })}\n`,
+          `${JSON.stringify({ seed, reads: history.reads.length, published: history.published, ...faults, ...deeds, refused: run.refused.length, ...counts })}\n`,
         );
         const violations = history.violations.slice(0, 5);
         expect({ seed, violations, wrong }).toEqual({ seed, violations: [], wrong: [] });

@@ -87,7 +87,7 @@ describeWithRedis(
           await disaster.run(rounds * 1_000);
           const { history, wrong, faults, counts } = disaster;
           process.stdout.write(
-            `${JSON.stringify({ seed, reads: history.reads.length, said: history.said, ...faults, ...counts })}\n`,
+            `${JSON.stringify({ seed, reads: history.reads.length, published: history.published, ...faults, ...counts })}\n`,
           );
           const violations = history.violations.slice(0, 5);
           expect({ seed, violations, wrong }).toEqual({ seed, violations: [], wrong: [] });

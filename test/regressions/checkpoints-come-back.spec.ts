@@ -17,45 +17,45 @@ describe('checkpoints whose folder goes away under the app', () => {
       storage,
       checkpoints: { directory: checkpoints },
     });
-    const told: string[] = [];
-    cache.events.on('tier', ({ tier, state }) => tier === 'checkpoints' && told.push(state));
+    const states: string[] = [];
+    cache.events.on('tier', ({ tier, state }) => tier === 'checkpoints' && states.push(state));
     const save = (id: string) =>
       cache.snapshots.cacheCheckpoint(id, id).then(
         ({ version }) => version,
         ({ code }) => code,
       );
-    return { cache, directory, checkpoints, told, save };
+    return { cache, directory, checkpoints, states, save };
   };
 
   it.each([false, true])('can be saved again, without a restart (in a folder of their own: %s)', async (elsewhere) => {
-    const { cache, checkpoints, told, save } = await open(elsewhere);
+    const { cache, checkpoints, states, save } = await open(elsewhere);
     expect(await save('a')).toBe(1);
     await rm(checkpoints, { recursive: true, maxRetries: 5 });
     expect([await save('a'), await save('b')]).toEqual(['CHECKPOINTS_UNAVAILABLE', 'CHECKPOINTS_UNAVAILABLE']);
-    while (!told.includes('on')) await cache.events.once('tier');
+    while (!states.includes('on')) await cache.events.once('tier');
     expect(await save('b')).toBe(1);
     expect(await cache.snapshots.restoreCheckpoint('b')).toBe('b');
-    expect(told).toEqual(['off', 'on']);
+    expect(states).toEqual(['off', 'on']);
     await cache.close();
   });
 
   it('are read from the folder that lies in their place now', async () => {
-    const { cache, checkpoints, told, save } = await open(false);
+    const { cache, checkpoints, states, save } = await open(false);
     expect(await save('a')).toBe(1);
     await rename(checkpoints, `${checkpoints}-elsewhere`);
     expect(await save('a')).toBe('CHECKPOINTS_UNAVAILABLE');
     await rename(`${checkpoints}-elsewhere`, checkpoints);
-    while (!told.includes('on')) await cache.events.once('tier');
+    while (!states.includes('on')) await cache.events.once('tier');
     expect(await cache.snapshots.restoreCheckpoint('a')).toBe('a');
     expect(await save('a')).toBe(2);
     await cache.close();
   });
 
   it('recover with everything else when the whole directory was removed', async () => {
-    const { cache, directory, told, save } = await open(false);
+    const { cache, directory, states, save } = await open(false);
     await rm(directory, { recursive: true, maxRetries: 5 });
     expect(await save('a')).toBe('CHECKPOINTS_UNAVAILABLE');
-    while (!told.includes('on')) await cache.events.once('tier');
+    while (!states.includes('on')) await cache.events.once('tier');
     expect(await save('a')).toBe(1);
     const other = await CacheManager.fromSettings({ directory, storage: { minFreeBytes: 0 } });
     expect(await other.snapshots.restoreCheckpoint('a')).toBe('a');
@@ -67,7 +67,7 @@ describe('checkpoints whose folder goes away under the app', () => {
   });
 
   it("stay unavailable while another app's new directory is in place, which is reported once", async () => {
-    const { cache, directory, told, save } = await open(false);
+    const { cache, directory, states, save } = await open(false);
     const owners: string[] = [];
     cache.events.on('owner', ({ state, ownerPid }) => owners.push(`${state} ${ownerPid}`));
     await rm(directory, { recursive: true, maxRetries: 5 });
@@ -78,7 +78,7 @@ describe('checkpoints whose folder goes away under the app', () => {
     while (owners.length === 0) await cache.events.once('owner');
     expect(await save('a')).toBe('CHECKPOINTS_UNAVAILABLE');
     await other.close();
-    while (!told.includes('on')) await cache.events.once('tier');
+    while (!states.includes('on')) await cache.events.once('tier');
     expect(await cache.snapshots.restoreCheckpoint('a')).toBe('of the other');
     expect(await save('a')).toBe(2);
     expect(owners).toEqual([`refused ${process.pid}`]);

@@ -15,36 +15,36 @@ const nearlyFull = () => {
       ({ code }) => code,
     );
   };
-  const told = () => bench.events.of('tier').map(({ state, reason }) => reason ?? state);
-  return { ...bench, disk, save, told };
+  const states = () => bench.events.of('tier').map(({ state, reason }) => reason ?? state);
+  return { ...bench, disk, save, states };
 };
 
 describe('checkpoints on a disk that takes what is small, and refuses what is large', () => {
   it('report a full disk once, for any number of saves and removals', async () => {
-    const { service, save, told } = nearlyFull();
+    const { service, save, states } = nearlyFull();
     for (let round = 0; round < 5; round++) {
       expect(await save('large', LARGE)).toBe('CHECKPOINTS_UNAVAILABLE');
       expect(await save('small', 'x')).toBe('saved');
       expect(await service.invalidateCheckpoint('small')).toBeGreaterThan(0);
     }
-    expect(told()).toEqual(['disk-full']);
+    expect(states()).toEqual(['disk-full']);
     expect(await service.getCheckpointCacheStatus()).toMatchObject({ state: 'off', reason: 'disk-full' });
   });
 
   it('are on again as soon as a large one is saved', async () => {
-    const { save, disk, told } = nearlyFull();
+    const { save, disk, states } = nearlyFull();
     await save('large', LARGE);
     disk.isNearlyFull = false;
     expect(await save('large', LARGE)).toBe('saved');
-    expect(told()).toEqual(['disk-full', 'on']);
+    expect(states()).toEqual(['disk-full', 'on']);
   });
 
   it('are on again when nothing was refused for a minute', async () => {
-    const { service, save, clock, told } = nearlyFull();
+    const { service, save, clock, states } = nearlyFull();
     await save('large', LARGE);
     await clock.advance('61s');
     expect(await save('small', 'x')).toBe('saved');
-    expect(told()).toEqual(['disk-full', 'on']);
+    expect(states()).toEqual(['disk-full', 'on']);
     expect(await service.getCheckpointCacheStatus()).toMatchObject({ state: 'on' });
   });
 });

@@ -9,7 +9,7 @@ import { Gate } from '../support/gate.js';
 it('a tier that is emptied while it is being repaired after a full disk serves again, from an empty folder', async () => {
   const clock = new FakeClock();
   const gates: Gate[] = [];
-  const told: string[] = [];
+  const reported: string[] = [];
   let discarded = 0;
   const environment = { close: () => Promise.resolve() } as unknown as Environment;
   const supervisor = new StoreSupervisor({
@@ -17,7 +17,7 @@ it('a tier that is emptied while it is being repaired after a full disk serves a
     clock,
     events: {
       wants: () => true,
-      emit: (name, event) => void told.push([name, 'state' in event ? event.state : ''].join(' ')),
+      emit: (name, event) => void reported.push([name, 'state' in event ? event.state : ''].join(' ')),
     },
     admit: async () => {
       await gates.shift()?.whenOpen;
@@ -42,5 +42,5 @@ it('a tier that is emptied while it is being repaired after a full disk serves a
   expect(supervisor.state).toEqual({ state: 'on' });
   expect(supervisor.store).toBeDefined();
   expect(discarded).toBeGreaterThan(0);
-  expect(told).toEqual(['tier off', 'tier on']);
+  expect(reported).toEqual(['tier off', 'tier on']);
 });

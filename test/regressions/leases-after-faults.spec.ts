@@ -16,7 +16,7 @@ const FAULTS: Readonly<Record<string, (environment: Environment) => unknown>> = 
     throw new Error('the step fails');
   },
   'its save and its release fail': (environment) => {
-    environment.beforeLanding = () => Promise.reject(fullDisk());
+    environment.beforeCommit = () => Promise.reject(fullDisk());
     return 1;
   },
 };
@@ -38,7 +38,7 @@ describe('the lease on an exclusive step is free again', () => {
     const { service, other, environment, clock } = twoProcesses();
     const failing = service.runStep('a', () => fail(environment), EXCLUSIVE);
     await expect(failing).rejects.toBeInstanceOf(Error);
-    environment.beforeLanding = undefined;
+    environment.beforeCommit = undefined;
     const next = other.runStep('a', () => 'next', EXCLUSIVE);
     await pass(clock, 2 * LEASE_MS);
     expect(await next).toBe('next');

@@ -176,7 +176,7 @@ describe('a caller that meets a step under way', () => {
     const { service } = checkpointsInMemory({ clock, events, store: () => (when === 'at its save' ? store : off) });
     let runs = 0;
     const run = (): { readonly runs: number } => {
-      environment.beforeLanding = () => Promise.reject(new StorageFault('disk-full', 'ENOSPC'));
+      environment.beforeCommit = () => Promise.reject(new StorageFault('disk-full', 'ENOSPC'));
       return { runs: ++runs };
     };
     const [first, second] = await Promise.all([1, 2].map(() => service.runStep('a', run, { onUnavailable: 'run' })));

@@ -45,7 +45,7 @@ export class MemoryEnvironment extends plain.MemoryEnvironment<MemoryTable> {
   commits = 0;
   failNext: Error | undefined;
   /** Runs before a commit takes effect. */
-  beforeLanding: (() => Promise<void>) | undefined;
+  beforeCommit: (() => Promise<void>) | undefined;
   private readonly opened = new Set<MemoryTable>();
   /** Of the commits that have not been made, in their order. */
   private readonly faults: (Error | undefined)[] = [];
@@ -71,7 +71,7 @@ export class MemoryEnvironment extends plain.MemoryEnvironment<MemoryTable> {
 
   protected override async apply(changes: readonly (() => void)[]): Promise<void> {
     const fault = this.faults.shift();
-    await this.beforeLanding?.();
+    await this.beforeCommit?.();
     if (fault !== undefined) throw fault;
     await super.apply(changes);
     this.commits += 1;

@@ -31,7 +31,7 @@ const CLIENTS = {
 };
 const client = url === undefined && CLIENTS[kind]();
 const server = url === undefined ? { client } : { url };
-tell('born', now());
+tell('started', now());
 const cache = await CacheManager.fromSettings({
   directory: directory === '' ? false : directory,
   distributed: { ...server, prefix, trustPersistence: trust === 'true' },
@@ -90,8 +90,8 @@ const say = async () => {
     return false;
   });
   const endedAt = now();
-  const isTold = hasResolved && wasOn && turned === turnedBefore && endedAt - calledAt < 200;
-  tell('said', { keys, calledAt, endedAt, hasResolved, isTold });
+  const isCertain = hasResolved && wasOn && turned === turnedBefore && endedAt - calledAt < 200;
+  tell('published', { keys, calledAt, endedAt, hasResolved, isCertain });
 };
 process.on('unhandledRejection', (error) => tell('wrong', String(error)));
 let isOver = false;
@@ -108,10 +108,10 @@ process.exit();
 `;
 
 type Line =
-  | readonly ['born', number]
+  | readonly ['started', number]
   | readonly ['turned', number, boolean]
   | readonly ['read', readonly (readonly [string, number, number])[]]
-  | readonly ['said', Omit<Parameters<History['say']>[0], 'instance' | 'life'>]
+  | readonly ['published', Omit<Parameters<History['publish']>[0], 'instance' | 'life'>]
   | readonly ['held', number, number]
   | readonly ['wrong', string]
   | readonly ['counts', Readonly<Record<'l1' | 'l3' | 'l4' | 'computed', number>>];
@@ -303,11 +303,11 @@ export abstract class Disaster {
       return;
     }
     const { history } = this;
-    if (line[0] === 'born') history.born(life, line[1]);
+    if (line[0] === 'started') history.started(life, line[1]);
     else if (line[0] === 'turned') history.turned(life, line[1], line[2]);
     else if (line[0] === 'read') {
       for (const [key, calledAt, value] of line[1]) history.reads.push({ ...life, key, calledAt, value });
-    } else if (line[0] === 'said') history.say({ ...life, ...line[1] });
+    } else if (line[0] === 'published') history.publish({ ...life, ...line[1] });
     else if (line[0] === 'held') history.spoil(life.instance, line[1], line[2]);
     else if (line[0] === 'wrong') this.wrong.push(line[1]);
     else for (const name of ['l1', 'l3', 'l4', 'computed'] as const) this.counts[name] += line[1][name];

@@ -4,7 +4,7 @@ import type { Compute, EntryOptions } from '../../lib/cache/call-options.js';
 import { UnknownLaneError } from '../../lib/errors/cache.errors.js';
 import type { Fault, RefusalReason } from '../../lib/events/reasons.js';
 
-/** What was said about one stored value. */
+/** One stored value, with the options of its call. */
 export interface FakeEntry {
   readonly value: unknown;
   readonly options: EntryOptions | undefined;
@@ -13,12 +13,12 @@ export interface FakeEntry {
 }
 
 /** One call that a decorator made, as `name argument…`. */
-type Said = string;
+type Call = string;
 
-/** A lane in a Map, that remembers what it was asked: for tests of those who ask it. */
+/** A lane in a Map, that remembers its calls: for tests of what calls it. */
 export class FakeLaneManager {
   readonly entries = new Map<string, FakeEntry>();
-  readonly said: Said[] = [];
+  readonly calls: Call[] = [];
   readonly warnings: string[] = [];
   readonly classNameOf = (): undefined => undefined;
   readonly refused: RefusalReason[] = [];
@@ -54,13 +54,13 @@ export class FakeLaneManager {
   }
 
   async getOrSet(key: string, compute: Compute<unknown>, options?: EntryOptions): Promise<unknown> {
-    this.said.push(`getOrSet ${key}`);
+    this.calls.push(`getOrSet ${key}`);
     const entry = this.entries.get(key);
     return entry === undefined ? this.computed(key, compute, options) : entry.value;
   }
 
   async putComputed(key: string, compute: Compute<unknown>, options?: EntryOptions): Promise<unknown> {
-    this.said.push(`putComputed ${key}`);
+    this.calls.push(`putComputed ${key}`);
     return this.computed(key, compute, options);
   }
 
@@ -71,28 +71,28 @@ export class FakeLaneManager {
   }
 
   invalidate(key: string): Promise<boolean> {
-    this.said.push(`invalidate ${key}`);
+    this.calls.push(`invalidate ${key}`);
     return Promise.resolve(this.entries.delete(key));
   }
 
   invalidateByTag(...tags: readonly string[]): Promise<void> {
-    this.said.push(`invalidateByTag ${tags.join(',')}`);
+    this.calls.push(`invalidateByTag ${tags.join(',')}`);
     return Promise.resolve();
   }
 
   invalidateByPattern(pattern: string): Promise<number> {
-    this.said.push(`invalidateByPattern ${pattern}`);
+    this.calls.push(`invalidateByPattern ${pattern}`);
     return Promise.resolve(0);
   }
 
   clearAll(): Promise<void> {
-    this.said.push('clearAll');
+    this.calls.push('clearAll');
     this.entries.clear();
     return Promise.resolve();
   }
 
   bypass(reason: string, key: string): void {
-    this.said.push(`bypass ${reason} ${key}`);
+    this.calls.push(`bypass ${reason} ${key}`);
   }
 
   warnOnce(subject: string, message: string | (() => string)): void {
@@ -112,7 +112,7 @@ export class FakeLaneManager {
     let refused: RefusalReason | undefined;
     const context: Partial<FlightContext> = {
       setTags: (more) => (tags = [...tags, ...more]),
-      setTtl: (said) => (ttl = said),
+      setTtl: (given) => (ttl = given),
       refuse: (reason) => (refused = reason),
     };
     const value = await compute(Object(context));

@@ -1,4 +1,4 @@
-/** Within this, an instance that hears well has followed the others. Times are in ms of one clock of the machine. */
+/** Within this, an instance that is well connected has followed the others. Times are in ms of one clock of the machine. */
 export const BOUND_MS = 1_000;
 /** Where nothing is held up, an answer of the server is that old at most. */
 const ANSWERED_WITHIN_MS = 60;
@@ -8,36 +8,36 @@ export interface Life {
   readonly life: number;
 }
 
-/** A value tells when its computation began. */
+/** A value is the time at which its computation began. */
 export interface ReadRecord extends Life {
   readonly key: string;
   readonly calledAt: number;
   readonly value: number;
 }
 
-export interface SaidRecord extends Life {
+export interface PublishedRecord extends Life {
   readonly keys: readonly string[];
   readonly calledAt: number;
   readonly endedAt: number;
   readonly hasResolved: boolean;
   /** It was answered so soon, over a connection that stood, that the server must have it. */
-  readonly isTold: boolean;
+  readonly isCertain: boolean;
 }
 
 /** What was recorded of instances that shared a server. */
 export class History {
   readonly reads: ReadRecord[] = [];
   /** By life: when it began, and every change of its connection. */
-  private readonly lives = new Map<string, { bornAt: number; turns: { at: number; isOn: boolean }[] }>();
-  private readonly saidOf = new Map<string, SaidRecord[]>();
-  /** When an instance could not be expected to hear. */
+  private readonly lives = new Map<string, { startedAt: number; turns: { at: number; isOn: boolean }[] }>();
+  private readonly publishedOf = new Map<string, PublishedRecord[]>();
+  /** When an instance could not be expected to follow. */
   private readonly spoilt = new Map<number, { from: number; to: number }[]>();
-  said = 0;
+  published = 0;
 
   constructor(private readonly durable: ReadonlySet<number>) {}
 
-  born({ instance, life }: Life, bornAt: number): void {
-    this.lives.set(`${instance}/${life}`, { bornAt, turns: [] });
+  started({ instance, life }: Life, startedAt: number): void {
+    this.lives.set(`${instance}/${life}`, { startedAt, turns: [] });
   }
 
   turned({ instance, life }: Life, at: number, isOn: boolean): void {
@@ -48,46 +48,46 @@ export class History {
     this.spoilt.set(instance, [...(this.spoilt.get(instance) ?? []), { from, to }]);
   }
 
-  say(said: SaidRecord): void {
-    this.said++;
-    for (const key of said.keys) {
-      const others = this.saidOf.get(key) ?? [];
-      others.push(said);
-      this.saidOf.set(key, others);
+  publish(record: PublishedRecord): void {
+    this.published++;
+    for (const key of record.keys) {
+      const others = this.publishedOf.get(key) ?? [];
+      others.push(record);
+      this.publishedOf.set(key, others);
     }
   }
 
   /** Every read that got what it must not get, in words. */
   get violations(): readonly string[] {
     return this.reads.flatMap((read) => {
-      const named = (this.saidOf.get(read.key) ?? []).filter(
+      const named = (this.publishedOf.get(read.key) ?? []).filter(
         ({ calledAt, endedAt }) => calledAt > read.value && endedAt < read.calledAt,
       );
-      return named.flatMap((said) => {
-        const why = this.bond(said, read);
-        return why === undefined ? [] : [`${why}: ${JSON.stringify({ read, said })}`];
+      return named.flatMap((record) => {
+        const why = this.bond(record, read);
+        return why === undefined ? [] : [`${why}: ${JSON.stringify({ read, record })}`];
       });
     });
   }
 
   /** Why the invalidation binds the read; undefined if it does not. */
-  private bond(said: SaidRecord, read: ReadRecord): string | undefined {
+  private bond(record: PublishedRecord, read: ReadRecord): string | undefined {
     const own = this.lives.get(`${read.instance}/${read.life}`);
     if (own === undefined) return undefined;
-    if (said.instance === read.instance) {
-      if (said.life === read.life) return 'said here';
-      const isKept = said.hasResolved && this.durable.has(said.instance);
-      if (isKept && said.life < read.life) return 'said by an earlier life';
+    if (record.instance === read.instance) {
+      if (record.life === read.life) return 'published here';
+      const isKept = record.hasResolved && this.durable.has(record.instance);
+      if (isKept && record.life < read.life) return 'published by an earlier life';
     }
     const turn = own.turns.findLast(({ at }) => at < read.calledAt);
-    if (!said.isTold || turn?.isOn !== true) return undefined;
-    if (said.endedAt < this.knewAt(read.instance, turn.at)) return 'reconnected since';
+    if (!record.isCertain || turn?.isOn !== true) return undefined;
+    if (record.endedAt < this.knewAt(read.instance, turn.at)) return 'reconnected since';
     const spoiltTo = Math.max(0, ...this.spoiltOf(read).map(({ to }) => to));
-    return read.calledAt - Math.max(said.endedAt, turn.at, spoiltTo) > BOUND_MS ? 'connected' : undefined;
+    return read.calledAt - Math.max(record.endedAt, turn.at, spoiltTo) > BOUND_MS ? 'connected' : undefined;
   }
 
   /**
-   * As of when an instance knows all that was said, when it finds itself connected: as old as the answer that showed it,
+   * As of when an instance knows all that was published, when it finds itself connected: as old as the answer that showed it,
    * which may have waited wherever it was held up.
    */
   private knewAt(instance: number, turnedAt: number): number {

@@ -18,7 +18,7 @@ export class Jobs {
     job.run();
   }
 
-  /** Whoever was waiting is gone. */
+  /** What waited is gone. */
   forget(owner: object): void {
     this.waiting = this.waiting.filter((job) => job.owner !== owner);
   }

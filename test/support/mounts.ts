@@ -14,7 +14,7 @@ export interface Volume {
 export interface DiskVolume extends Volume {
   /**
    * From here on the system refuses every write, also to files that are open: it has found an error. False, with the
-   * reason said, where it cannot be told so.
+   * reason printed, where the system cannot be made to.
    */
   breakDown(): boolean;
   /** Puts the disk back in its place, as it was when it broke. */

@@ -27,14 +27,14 @@ export function parsePage(text: string): ReadonlyMap<string, Family> {
   const series = new Set<string>();
   let current = '';
   for (const line of text.split('\n')) {
-    const [, kind, subject = '', told = ''] = COMMENT.exec(line) ?? [];
+    const [, kind, subject = '', text = ''] = COMMENT.exec(line) ?? [];
     if (line === '' || (line.startsWith('#') && kind === undefined)) continue;
     if (kind !== undefined) {
       const known = families.get(subject);
       if (known !== undefined && (kind === 'HELP' || current !== subject || known.lines.length > 0)) fail(line);
       families.set(subject, {
-        help: kind === 'HELP' ? told : known?.help,
-        type: kind === 'TYPE' ? told : '',
+        help: kind === 'HELP' ? text : known?.help,
+        type: kind === 'TYPE' ? text : '',
         lines: known?.lines ?? [],
       });
       current = subject;

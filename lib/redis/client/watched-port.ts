@@ -14,7 +14,7 @@ export interface WatchedPortOptions {
 const SILENT_AT_MOST_MS = 1_000;
 /** How long a command may take that only asks whether commands are answered. */
 const PROBED_WITHIN_MS = 500;
-/** What is sent or received is not taken for a silence of the server while it goes at this rate: 64 Mbit/s. */
+/** A transfer that goes at this rate, 64 Mbit/s, does not count as a server that does not answer. */
 const LEAST_BYTES_PER_MS = 8_192;
 
 /** The bytes of entries, as the server has them. It is asked over another connection than the one that receives them. */
@@ -58,7 +58,7 @@ export class WatchedPort {
     return this.watch(this.port.command(args, { timeoutMs: this.options.timeoutMs }));
   }
 
-  /** Reads entries. An answer that is late only because they are large is no silence of the server. */
+  /** Reads entries. An answer that is late only because they are large does not count as a failure of the server. */
   async read(args: readonly RedisArgument[], measure: (() => Promise<number>) | undefined): Promise<unknown> {
     return this.watch(this.port.command(args, { timeoutMs: this.options.timeoutMs }), measure);
   }

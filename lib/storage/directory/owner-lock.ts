@@ -347,7 +347,7 @@ export class Claims {
   }
 }
 
-/** A longer socket address would be cut off in silence, and lead somewhere else. */
+/** A longer socket address would be cut off without an error, and lead somewhere else. */
 const MAX_SOCKET_PATH_BYTES = 100;
 const LONGEST_NAME = 24;
 

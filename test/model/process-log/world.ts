@@ -424,7 +424,7 @@ export class World implements ModelWorld<Action> {
     const made = this.made(by, { lane, key, how, startedAt });
     const isForced = how.force;
     const dueMs = this.time + (how.hardMs ?? Infinity);
-    // Whoever waited for a part of a batch may have timed out without an end to all of it.
+    // A caller that waited for a part of a batch may have timed out without an end to all of it.
     const mayBeLeft = asked.isBatch === true && how.hardMs !== undefined;
     this.checkAlone({ by, lane, key, isShared, isForced });
     return new Promise((resolve, reject) => {

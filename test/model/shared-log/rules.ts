@@ -83,7 +83,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ]),
   omit(
     '2 follow',
-    'silence for a second counts as disconnected',
+    'a second without an answer counts as disconnected',
     three,
     { ...key, weathers: 0.1, weather: ['hole', 'fast'] },
     [subscriber, 'HEARD_WITHIN_MS = 1_000', 'HEARD_WITHIN_MS = 1_000_000'],

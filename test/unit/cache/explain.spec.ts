@@ -48,24 +48,28 @@ describe('explaining a key', () => {
   };
 
   it('knows nothing of a key that was never asked for', async () => {
-    const told = await cache.explain('new');
-    expect(told).toMatchObject({ key: 'new', lane: 'standard', next: 'compute' });
-    expect(told.tiers.map(({ tier, status, reason }) => [tier, status, reason])).toEqual([
+    const explained = await cache.explain('new');
+    expect(explained).toMatchObject({ key: 'new', lane: 'standard', next: 'compute' });
+    expect(explained.tiers.map(({ tier, status, reason }) => [tier, status, reason])).toEqual([
       ['l1', 'absent', 'never-seen'],
       ['l2', 'absent', 'never-seen'],
       ['l3', 'absent', 'never-seen'],
       ['l4', 'off', 'tier-off'],
     ]);
-    expect(told.answeredBy).toBeUndefined();
+    expect(explained.answeredBy).toBeUndefined();
   });
 
   it('shows where an entry is and what is known of it, and touches nothing', async () => {
     await put('key', ['a']);
     const before = cache.getMetrics();
-    const told = await cache.explain('key');
-    expect(told).toMatchObject({ next: 'hit', answeredBy: 'l1', summary: expect.stringContaining('served from l1') });
-    expect(told.tiers.map(({ status }) => status)).toEqual(['present', 'present', 'present', 'off']);
-    expect(told.tiers[1]?.entry).toMatchObject({
+    const explained = await cache.explain('key');
+    expect(explained).toMatchObject({
+      next: 'hit',
+      answeredBy: 'l1',
+      summary: expect.stringContaining('served from l1'),
+    });
+    expect(explained.tiers.map(({ status }) => status)).toEqual(['present', 'present', 'present', 'off']);
+    expect(explained.tiers[1]?.entry).toMatchObject({
       key: 'key',
       lane: 'standard',
       tiers: ['l2'],

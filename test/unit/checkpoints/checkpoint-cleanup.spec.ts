@@ -100,7 +100,7 @@ describe('cleanupOldCheckpoints', () => {
     await Promise.all(Array.from({ length: 300 }, (_, n) => service.cacheCheckpoint(`id ${n}`, n)));
     await clock.advance('8d');
     let landings = 0;
-    environment.beforeLanding = async () => {
+    environment.beforeCommit = async () => {
       landings += 1;
       if (landings === 3) throw new Error('killed');
     };
@@ -117,7 +117,7 @@ describe('cleanupOldCheckpoints', () => {
     for (const id of ['a', 'b', 'c']) await service.cacheCheckpoint(id, state);
     await clock.advance('8d');
     const seen: unknown[] = [];
-    environment.beforeLanding = async () => {
+    environment.beforeCommit = async () => {
       for (const id of ['a', 'b', 'c']) seen.push((await service.restoreCheckpoint<Buffer>(id))?.length);
     };
     const cleaning = service.cleanupOldCheckpoints();

@@ -154,16 +154,16 @@ describe('CheckpointService', () => {
 
   it('uses no version twice where an abandoned save is stored after all', async () => {
     const { service, environment } = checkpointsInMemory();
-    const landing = new Gate();
+    const gate = new Gate();
     const commit = environment.commit.bind(environment);
-    environment.beforeLanding = () => landing.whenOpen;
+    environment.beforeCommit = () => gate.whenOpen;
     jest.spyOn(environment, 'commit').mockImplementationOnce((fill) => {
       void commit(fill);
       return Promise.reject(new StorageFault('deadline', 'it took too long'));
     });
     await expect(service.cacheCheckpoint('id', 'late')).rejects.toMatchObject({ code: 'CHECKPOINTS_UNAVAILABLE' });
     const next = service.cacheCheckpoint('id', 'next');
-    landing.open();
+    gate.open();
     expect((await next).version).toBe(2);
     expect(await service.restoreCheckpoint('id', { version: 1 })).toBe('late');
     expect(await service.restoreCheckpoint('id')).toBe('next');

@@ -10,16 +10,16 @@ const DRAFT = { id: 'id', lane: 'standard', savedAt: 0, sizeBytes: 1, checksum: 
 
 it('a folder that is gone is reported once, for any number of failed saves', async () => {
   const environment = new MemoryEnvironment();
-  const told: string[] = [];
+  const reported: string[] = [];
   const store = new LocalCheckpointStore(environment, {
     clock: new FakeClock(),
     events: new HeardEvents(),
     faults: new ReadFaults(),
-    gone: (detail) => told.push(detail),
+    gone: (detail) => reported.push(detail),
   });
   for (let n = 0; n < 3; n++) {
     environment.failNext = new StorageFault('gone', 'data.mdb was removed');
     await expect(store.save(DRAFT, Uint8Array.of(1))).rejects.toMatchObject({ kind: 'gone' });
   }
-  expect(told).toEqual(['data.mdb was removed']);
+  expect(reported).toEqual(['data.mdb was removed']);
 });

@@ -46,10 +46,10 @@ describe('the doctor', () => {
   };
   const doctor = async (): Promise<readonly Finding[]> => {
     const { exitCode, out, notes } = await runCli(['doctor', '--directory', directory]);
-    const told: unknown = JSON.parse(out);
-    if (!isFindings(told)) throw new Error(out);
-    expect([exitCode, notes]).toEqual([told.findings.length > 0 ? 1 : 0, '']);
-    return told.findings;
+    const report: unknown = JSON.parse(out);
+    if (!isFindings(report)) throw new Error(out);
+    expect([exitCode, notes]).toEqual([report.findings.length > 0 ? 1 : 0, '']);
+    return report.findings;
   };
   const codes = async (): Promise<readonly string[]> => (await doctor()).map(({ code }) => code);
 

@@ -12,7 +12,7 @@ function invalidating(...options: readonly CacheInvalidateOptions[]) {
   class Users {
     @stacked
     async save(user: { readonly id?: string } | undefined): Promise<string> {
-      manager.said.push('run');
+      manager.calls.push('run');
       if (user?.id === 'bad') throw new Error('not saved');
       return 'saved';
     }
@@ -30,7 +30,7 @@ describe('@CacheInvalidate', () => {
       pattern: 'list:{0.id}:*',
     });
     expect(await users.save({ id: 'a' })).toBe('saved');
-    expect(manager.said).toEqual([
+    expect(manager.calls).toEqual([
       'run',
       'invalidate user:a',
       'invalidate profile/a',
@@ -43,37 +43,37 @@ describe('@CacheInvalidate', () => {
     ['before', ['clearAll', 'run']],
     ['after', ['run', 'clearAll']],
     ['both', ['clearAll', 'run', 'clearAll']],
-  ] as const)('invalidates %s the method when configured to', async (when, said) => {
+  ] as const)('invalidates %s the method when configured to', async (when, calls) => {
     const { users, manager } = invalidating({ all: true, when });
     await users.save({});
-    expect(manager.said).toEqual(said);
+    expect(manager.calls).toEqual(calls);
   });
 
   it('leaves everything as it is after a method that failed', async () => {
     const { users, manager } = invalidating({ all: true });
     await expect(users.save({ id: 'bad' })).rejects.toThrow('not saved');
-    expect(manager.said).toEqual(['run']);
+    expect(manager.calls).toEqual(['run']);
   });
 
   it('may be given several times, for several lanes', async () => {
     const { users, manager } = invalidating({ lane: 'docs', all: true }, { lane: 'heavy', key: 'k', when: 'before' });
     await users.save({});
-    expect(manager.said).toEqual(['run']);
-    expect(manager.forLane('docs').said).toEqual(['clearAll']);
-    expect(manager.forLane('heavy').said).toEqual(['invalidate k']);
+    expect(manager.calls).toEqual(['run']);
+    expect(manager.forLane('docs').calls).toEqual(['clearAll']);
+    expect(manager.forLane('heavy').calls).toEqual(['invalidate k']);
   });
 
   it('does nothing when `condition` is false', async () => {
     const { users, manager } = invalidating({ all: true, condition: (user: object | undefined) => user !== undefined });
     await users.save(undefined);
-    expect(manager.said).toEqual(['run']);
+    expect(manager.calls).toEqual(['run']);
   });
 
   it('skips what a missing value cannot name, and warns once', async () => {
     const { users, manager } = invalidating({ key: ['user:{0.id}', 'users'], tags: ['user:{0.id}'] });
     await users.save({});
     await users.save({});
-    expect(manager.said).toEqual(['run', 'invalidate users', 'run', 'invalidate users']);
+    expect(manager.calls).toEqual(['run', 'invalidate users', 'run', 'invalidate users']);
     expect(manager.warnings).toEqual([expect.stringContaining('@CacheInvalidate on Users.save')]);
   });
 

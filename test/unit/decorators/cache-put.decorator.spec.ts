@@ -33,7 +33,7 @@ describe('@CachePut', () => {
       tags: ['user:1'],
       ttl: '1h',
     });
-    expect(manager.said).toEqual(['putComputed user:1', 'putComputed user:1']);
+    expect(manager.calls).toEqual(['putComputed user:1', 'putComputed user:1']);
   });
 
   it('applies unless and resultTags to the result', async () => {
@@ -52,7 +52,7 @@ describe('@CachePut', () => {
     expect(await users.save({ name: 'new' })).toEqual({ name: 'new' });
     expect(await users.save({ id: 1, name: 'guest' })).toEqual({ id: 1, name: 'guest' });
     expect(manager.entries.size).toBe(0);
-    expect(manager.said).toEqual([
+    expect(manager.calls).toEqual([
       'bypass unkeyable-arguments @CachePut on Users.save',
       'bypass condition @CachePut on Users.save',
     ]);

@@ -119,7 +119,7 @@ describe('@Cached', () => {
     await docs.find('draft');
     await docs.find('draft');
     expect(docs.calls).toBe(2);
-    expect(manager.said).toEqual(Array(2).fill('bypass condition @Cached on Docs.find'));
+    expect(manager.calls).toEqual(Array(2).fill('bypass condition @Cached on Docs.find'));
   });
 
   it.each([
@@ -132,7 +132,7 @@ describe('@Cached', () => {
     await docs.find(argument);
     await docs.find(argument);
     expect(docs.calls).toBe(2);
-    expect(manager.said).toEqual(Array(2).fill('bypass unkeyable-arguments @Cached on Docs.find'));
+    expect(manager.calls).toEqual(Array(2).fill('bypass unkeyable-arguments @Cached on Docs.find'));
     expect(manager.warnings).toEqual([expect.stringContaining('@Cached on Docs.find ran uncached')]);
   });
 

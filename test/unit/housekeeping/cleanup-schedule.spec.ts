@@ -75,12 +75,12 @@ describe('the job that cleans up checkpoints', () => {
     const { service, environment, schedule, task, events } = planned();
     await service.cacheCheckpoint('old', 1);
     const waiting: (() => void)[] = [];
-    environment.beforeLanding = () => new Promise((resolve) => void waiting.push(resolve));
+    environment.beforeCommit = () => new Promise((resolve) => void waiting.push(resolve));
     await schedule.start();
     await passDays(8);
     await passDays(2);
     expect(events.of('cleanup')).toHaveLength(7);
-    environment.beforeLanding = undefined;
+    environment.beforeCommit = undefined;
     for (const goOn of waiting) goOn();
     await task.run();
     await pass(0);

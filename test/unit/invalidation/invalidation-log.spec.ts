@@ -23,7 +23,7 @@ describe('the invalidation log', () => {
     log = new InvalidationLog({ tagLimit: 4 });
   });
 
-  const born = (birth: number, tags: readonly string[] = [], key = 'k'): Candidate => ({
+  const candidate = (birth: number, tags: readonly string[] = [], key = 'k'): Candidate => ({
     lane: LANE,
     key,
     tags,
@@ -40,54 +40,58 @@ describe('the invalidation log', () => {
 
   it('accepts an entry whose birth is at the position of a tag’s record or later', () => {
     log.tags(['t']);
-    expect([born(0, ['t']), born(1, ['t']), born(0, ['u'])].map((one) => log.counts(one))).toEqual([false, true, true]);
+    expect([candidate(0, ['t']), candidate(1, ['t']), candidate(0, ['u'])].map((one) => log.counts(one))).toEqual([
+      false,
+      true,
+      true,
+    ]);
   });
 
   it('applies a removal to entries with an earlier birth, until it has been committed', () => {
     const { removal } = log.key(LANE, 'k');
-    expect([log.counts(born(0)), log.counts(born(1))]).toEqual([false, true]);
+    expect([log.counts(candidate(0)), log.counts(candidate(1))]).toEqual([false, true]);
     removal.committed();
-    expect(log.counts(born(0))).toBe(true);
+    expect(log.counts(candidate(0))).toBe(true);
   });
 
   it('always applies a removal that was pending when a flight opened to the result of that flight', () => {
     const { removal } = log.key(LANE, 'k');
-    const fence = open();
+    const guard = open();
     removal.committed();
-    expect(log.counts(born(0), fence)).toBe(false);
-    expect(log.counts(born(1), fence)).toBe(true);
+    expect(log.counts(candidate(0), guard)).toBe(false);
+    expect(log.counts(candidate(1), guard)).toBe(true);
   });
 
   it('keeps a key pending until all of its removals are committed', () => {
     const [first, second] = [log.key(LANE, 'k').removal, log.key(LANE, 'k').removal];
     first.committed();
-    expect(log.counts(born(1))).toBe(false);
+    expect(log.counts(candidate(1))).toBe(false);
     second.committed();
-    expect(log.counts(born(1))).toBe(true);
+    expect(log.counts(candidate(1))).toBe(true);
   });
 
   it('remembers a committed pattern for as long as a flight from before is open', () => {
-    const fence = open('a');
+    const guard = open('a');
     log.pattern(LANE, new KeyPattern('late:*')).removal.committed();
-    expect(log.counts(born(0, ['late'], 'a'), fence)).toBe(false);
-    log.close(fence);
+    expect(log.counts(candidate(0, ['late'], 'a'), guard)).toBe(false);
+    log.close(guard);
     expect(log.lane(LANE).patterns).toEqual([]);
   });
 
   it('invalidates all flights rather than remember more than 64 committed patterns', () => {
-    const fence = open('a');
+    const guard = open('a');
     for (let n = 0; n <= 64; n++) log.pattern(LANE, new KeyPattern(`p${n}`)).removal.committed();
-    expect(fence.isInvalidated).toBe(true);
+    expect(guard.isInvalidated).toBe(true);
     expect(log.lane(LANE).patterns).toEqual([]);
   });
 
   it('invalidates every open flight that a record names, and no other', () => {
     const flights = [open('k'), open('k', ['t']), open('other', ['t']), open('pattern')];
     log.tags(['t']);
-    expect(flights.map((fence) => fence.isInvalidated)).toEqual([false, true, true, false]);
+    expect(flights.map((guard) => guard.isInvalidated)).toEqual([false, true, true, false]);
     log.key(LANE, 'k');
     log.pattern(LANE, new KeyPattern('pat*'));
-    expect(flights.map((fence) => fence.isInvalidated)).toEqual([true, true, true, true]);
+    expect(flights.map((guard) => guard.isInvalidated)).toEqual([true, true, true, true]);
     const elsewhere = log.open({ lane: 'docs', key: 'k', tags: [] });
     log.clear(LANE);
     expect(elsewhere.isInvalidated).toBe(false);
@@ -116,56 +120,54 @@ describe('the invalidation log', () => {
 
   it('drops the older half of too many tags, and accepts no older entry that has tags', () => {
     log.tags(['a', 'b', 'c', 'd', 'e']);
-    expect(log.counts(born(2, ['never named']))).toBe(false);
-    expect(log.counts(born(2))).toBe(true);
-    expect(log.counts(born(5, ['never named']))).toBe(true);
+    expect(log.counts(candidate(2, ['never named']))).toBe(false);
+    expect(log.counts(candidate(2))).toBe(true);
+    expect(log.counts(candidate(5, ['never named']))).toBe(true);
   });
 
   it('invalidates flights of a key that were opened before one that has stored its result', () => {
     const [first, second, third] = [open(), open(), open()];
-    log.stored(born(second.birth), second.number);
-    expect([first, second, third].map((fence) => fence.isInvalidated)).toEqual([true, false, false]);
+    log.stored(candidate(second.birth), second.number);
+    expect([first, second, third].map((guard) => guard.isInvalidated)).toEqual([true, false, false]);
   });
 
   it('expires what an expiry names, also results in flight, until the tiers have it', () => {
-    const fence = open();
+    const guard = open();
     const { removal } = log.expireKey(LANE, 'k', 1_000);
-    expect([fence.isJoinable, fence.isInvalidated, log.expiredAt(born(0), fence)]).toEqual([false, false, 1_000]);
+    expect([guard.isJoinable, guard.isInvalidated, log.expiredAt(candidate(0), guard)]).toEqual([false, false, 1_000]);
     const late = open();
     removal.committed();
-    expect([log.expiredAt(born(0)), log.expiredAt(born(0), late), log.expiredAt(born(1), late)]).toEqual([
-      undefined,
-      1_000,
-      undefined,
-    ]);
+    expect([log.expiredAt(candidate(0)), log.expiredAt(candidate(0), late), log.expiredAt(candidate(1), late)]).toEqual(
+      [undefined, 1_000, undefined],
+    );
     log.expireTags(['t'], 2_000);
-    expect([log.expiredAt(born(1, ['t'])), log.expiredAt(born(2, ['t'])), log.counts(born(1, ['t']))]).toEqual([
-      2_000,
-      undefined,
-      true,
-    ]);
+    expect([
+      log.expiredAt(candidate(1, ['t'])),
+      log.expiredAt(candidate(2, ['t'])),
+      log.counts(candidate(1, ['t'])),
+    ]).toEqual([2_000, undefined, true]);
   });
 
   it('expires the result of a flight at the first expiry of its key', () => {
-    const fence = open();
+    const guard = open();
     log.expireKey(LANE, 'k', 1_000);
     log.expireKey(LANE, 'k', 2_000);
-    expect(log.expiredAt(born(0), fence)).toBe(1_000);
+    expect(log.expiredAt(candidate(0), guard)).toBe(1_000);
   });
 
   it('treats an entry below the floor as expired when one of its tags expired before', () => {
     log.expireTags(['a', 'b', 'c', 'd'], 1_000);
-    expect(log.expiredAt(born(4, ['d']))).toBeUndefined();
+    expect(log.expiredAt(candidate(4, ['d']))).toBeUndefined();
     log.expireTags(['e', 'f', 'g', 'h', 'i'], 2_000);
-    expect(log.expiredAt(born(4, ['d']))).toBe(0);
-    expect(log.expiredAt(born(4, ['i']))).toBe(2_000);
+    expect(log.expiredAt(candidate(4, ['d']))).toBe(0);
+    expect(log.expiredAt(candidate(4, ['i']))).toBe(2_000);
   });
 
   it('ignores a stored expiry of a tag that is older than the one it knows', () => {
     for (let passed = 0; passed < 10; passed++) log.pass();
     log.expireTags(['t'], 2_000);
     log.adopt(new Journal({ ...EMPTY_LOG, expiredTagAt: new Map([['t', { position: 5, at: 1_000 }]]) }));
-    expect(log.expiredAt(born(8, ['t']))).toBe(2_000);
+    expect(log.expiredAt(candidate(8, ['t']))).toBe(2_000);
   });
 
   it('continues above the ceiling it had stored, with tags, floors and clears', () => {
@@ -180,9 +182,13 @@ describe('the invalidation log', () => {
     const journal = new Journal(initial);
     log = new InvalidationLog({ journal });
     expect(journal.rows).toEqual([{ row: 'ceiling', position: 70_000 + 65_536 }]);
-    expect([log.position, log.counts(born(49, ['t'])), log.counts(born(2, ['x']))]).toEqual([70_000, false, false]);
-    expect(log.counts({ ...born(39), lane: 'docs' })).toBe(false);
-    expect(log.expiredAt(born(59, ['u']))).toBe(1_000);
+    expect([log.position, log.counts(candidate(49, ['t'])), log.counts(candidate(2, ['x']))]).toEqual([
+      70_000,
+      false,
+      false,
+    ]);
+    expect(log.counts({ ...candidate(39), lane: 'docs' })).toBe(false);
+    expect(log.expiredAt(candidate(59, ['u']))).toBe(1_000);
   });
 
   it('stores what must outlive the process, and reserves positions before it comes near their end', () => {
@@ -205,10 +211,10 @@ describe('the invalidation log', () => {
 
   it('accepts nothing older once it takes over what another process stored', () => {
     log.tags(['mine']);
-    const fence = open();
+    const guard = open();
     const before = log.stamp;
     log.adopt(new Journal({ ...EMPTY_LOG, ceiling: 9, tagAt: new Map([['theirs', 8]]) }));
-    expect([fence.isInvalidated, log.position, log.stamp === before]).toEqual([true, 9, false]);
-    expect([log.counts(born(7, ['theirs'])), log.counts(born(0, ['mine']))]).toEqual([false, false]);
+    expect([guard.isInvalidated, log.position, log.stamp === before]).toEqual([true, 9, false]);
+    expect([log.counts(candidate(7, ['theirs'])), log.counts(candidate(0, ['mine']))]).toEqual([false, false]);
   });
 });

@@ -65,11 +65,11 @@ describe('errors on their way to another process', () => {
   });
 });
 
-async function* counting(told: () => void): AsyncGenerator<number> {
+async function* counting(ended: () => void): AsyncGenerator<number> {
   try {
     for (let n = 0; ; n += 1) yield n;
   } finally {
-    told();
+    ended();
   }
 }
 

@@ -193,7 +193,7 @@ describe('L3 through its owner', () => {
   });
 
   it('says once that the owner speaks another protocol, and keeps nothing for it', async () => {
-    const told = new RecordingEvents();
+    const reported = new RecordingEvents();
     let tries = 0;
     const open = (): Promise<EntryConnection> =>
       Promise.reject(new OwnerForeign(`process 7 speaks another one`, { cause: ++tries }));
@@ -206,11 +206,11 @@ describe('L3 through its owner', () => {
       hostLog,
       sharedLog: undefined,
     };
-    const other = new RemoteL3({ ...settings, events: told, position: () => 5, open });
+    const other = new RemoteL3({ ...settings, events: reported, position: () => 5, open });
     await other.connect();
     await clock.advance('5s');
     expect(tries).toBeGreaterThan(3);
-    expect(told.states).toEqual(['off in-use']);
+    expect(reported.states).toEqual(['off in-use']);
     expect(other.offer('standard', recordOf('a'))).toBe('off');
   });
 

@@ -57,7 +57,7 @@ describe('a client that does not read', () => {
     while (made === 0) await nextTurn();
     await turns(500);
     expect(made).toBeLessThan(PARTS / 5);
-    // The greeting, the parts, and their end.
+    // The handshake, the parts, and their end.
     await read(1 + PARTS + 1);
     expect(made).toBe(PARTS);
   });

@@ -71,7 +71,7 @@ describe('the removal of an id', () => {
     const { service, environment } = await filled();
     const seen = new Set<unknown>();
     let landings = 0;
-    environment.beforeLanding = async () => {
+    environment.beforeCommit = async () => {
       seen.add(await service.restoreCheckpoint('id'));
       landings += 1;
       if (landings === 5) throw new Error('killed');

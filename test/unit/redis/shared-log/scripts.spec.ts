@@ -30,15 +30,15 @@ class Log {
 
   async meet(seen?: { readonly generation: string; readonly sequence: number }): Promise<Handshake> {
     const { keys, port } = this;
-    const greeting = await shakeHandsWith(port, {
+    const handshake = await shakeHandsWith(port, {
       keys,
       trustPersistence: false,
       seen,
       patternsKnown: 0,
       timeoutMs: TIMEOUT_MS,
     });
-    this.generation = greeting.cursor.generation;
-    return greeting;
+    this.generation = handshake.cursor.generation;
+    return handshake;
   }
 
   /** Its sequence number. `entry`: what a set brings, said by somebody who knew of all up to there. */

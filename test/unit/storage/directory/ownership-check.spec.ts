@@ -19,40 +19,40 @@ describe('the right to a directory', () => {
       if (ownership.state !== 'owned') throw new Error('It should be free.');
       return ownership;
     };
-    const told: string[] = [];
-    const entitlement = new OwnershipCheck(await own(), {
+    const reported: string[] = [];
+    const check = new OwnershipCheck(await own(), {
       root,
       clock,
       liveness,
-      renewed: async () => void told.push('renewed'),
-      refused: (ownerPid) => told.push(`refused ${ownerPid}`),
+      renewed: async () => void reported.push('renewed'),
+      refused: (ownerPid) => reported.push(`refused ${ownerPid}`),
     });
-    return { root, own, told, entitlement };
+    return { root, own, reported, check };
   };
 
   it('is claimed again where the directory was removed, once for concurrent callers', async () => {
-    const { root, told, entitlement } = await setUp();
-    await entitlement.require();
-    expect(told).toEqual([]);
+    const { root, reported, check } = await setUp();
+    await check.require();
+    expect(reported).toEqual([]);
     await rm(root, { recursive: true, maxRetries: 5 });
-    await Promise.all([entitlement.require(), entitlement.require()]);
-    await entitlement.require();
-    expect(told).toEqual(['renewed']);
-    await entitlement.release();
+    await Promise.all([check.require(), check.require()]);
+    await check.require();
+    expect(reported).toEqual(['renewed']);
+    await check.release();
   });
 
   it("is refused while another app's new directory is in its place, which is reported once each time", async () => {
-    const { root, own, told, entitlement } = await setUp();
+    const { root, own, reported, check } = await setUp();
     for (const times of [1, 2]) {
       await rm(root, { recursive: true, maxRetries: 5 });
       await mkdir(root);
       const other = await own();
-      for (let n = 0; n < 3; n++) await expect(entitlement.require()).rejects.toMatchObject({ kind: 'gone' });
-      expect(told.filter((one) => one === `refused ${process.pid}`)).toHaveLength(times);
+      for (let n = 0; n < 3; n++) await expect(check.require()).rejects.toMatchObject({ kind: 'gone' });
+      expect(reported.filter((one) => one === `refused ${process.pid}`)).toHaveLength(times);
       await other.release();
-      await entitlement.require();
-      expect(told.filter((one) => one === 'renewed')).toHaveLength(times);
+      await check.require();
+      expect(reported.filter((one) => one === 'renewed')).toHaveLength(times);
     }
-    await entitlement.release();
+    await check.release();
   });
 });

@@ -34,25 +34,25 @@ describe('the free space below which nothing is written', () => {
     ['what the options say', 1000 * GB, 5 * GB, 5 * GB],
     ['1 MB where they say less', 1000 * GB, 0, MB],
   ])('is %s, and must be left by a write', (_, size, minFreeBytes, reserve) => {
-    const watermark = make(minFreeBytes);
+    const limit = make(minFreeBytes);
     volume.size = size;
     volume.free = Math.ceil(reserve) + 1_000;
-    expect([999, 1_000, 1_001].map((bytes) => refuses(() => watermark.requireRoom(bytes, nothing)))).toEqual([
+    expect([999, 1_000, 1_001].map((bytes) => refuses(() => limit.requireRoom(bytes, nothing)))).toEqual([
       false,
       false,
       true,
     ]);
-    expect([1_000, 1_001].map((bytes) => watermark.hasRoom(bytes))).toEqual([true, false]);
+    expect([1_000, 1_001].map((bytes) => limit.hasRoom(bytes))).toEqual([true, false]);
   });
 
   it('may be gone below for what fits into the file, and by removals, as long as the volume could take it', () => {
-    const watermark = make(GB);
+    const limit = make(GB);
     volume.size = 10 * GB;
     volume.free = 2_000;
-    expect(refuses(() => watermark.requireRoom(1_000, () => 999))).toBe(true);
-    expect(refuses(() => watermark.requireRoom(1_000, () => 1_000))).toBe(false);
-    expect(refuses(() => watermark.requireRoom(2_001, () => GB))).toBe(true);
-    expect([2_000, 2_001].map((bytes) => refuses(() => watermark.requireRoomToRemove(bytes)))).toEqual([false, true]);
-    expect([2_000, 2_001].map((bytes) => watermark.isFullFor(bytes))).toEqual([false, true]);
+    expect(refuses(() => limit.requireRoom(1_000, () => 999))).toBe(true);
+    expect(refuses(() => limit.requireRoom(1_000, () => 1_000))).toBe(false);
+    expect(refuses(() => limit.requireRoom(2_001, () => GB))).toBe(true);
+    expect([2_000, 2_001].map((bytes) => refuses(() => limit.requireRoomToRemove(bytes)))).toEqual([false, true]);
+    expect([2_000, 2_001].map((bytes) => limit.isFullFor(bytes))).toEqual([false, true]);
   });
 });

@@ -194,7 +194,7 @@ describe('an LMDB environment', () => {
     expect(text((await bench.environment(path)).environment.table('t').get('k'))).toBe('v');
   });
 
-  it('refuses to write below the watermark, and writes again above it', async () => {
+  it('refuses to write below the limit of free space, and writes again above it', async () => {
     const path = await bench.path();
     await (await bench.environment(path)).environment.close();
     const { environment } = await bench.environment(path, { minFreeBytes: Number.MAX_SAFE_INTEGER });
