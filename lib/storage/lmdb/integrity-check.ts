@@ -1,5 +1,5 @@
 import { type Durability, StorageFault, isErrno, toFault } from '../environment.js';
-import { probe, probeCopy, type ProbeOutcome } from './probe.js';
+import { type HeldFolder, probe, probeCopy, type ProbeOutcome } from './probe.js';
 import { FreeSpaceLimit } from './free-space.js';
 import { open, type FileHandle, readdir, rename, rm, stat, writeFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -44,14 +44,18 @@ const trustAfterKill = async (directory: string, markers: Markers): Promise<Trus
 const wasInUse = ({ markers, since }: Leftovers): boolean => CrashMarkers.showUse(markers) || since !== 'unknown';
 
 /**
- * Decides whether a directory is safe to open, before LMDB opens it in this process: a damaged data file ends the process
+ * Decides whether the folder of a directory is safe to open, before LMDB opens it in this process: a damaged data file ends the process
  * that reads or writes the wrong page. Meta pages are checked first, then the stamp of the last close or what the last owner left, and in doubt a child process
  * reads the file. Throws `CorruptError`, or `StorageFault` if it cannot be decided.
  */
-export const checkIntegrity = async (options: IntegrityCheckOptions, left: Leftovers): Promise<Trust> => {
-  const { directory, onMarkerLeft } = options;
+export const checkIntegrity = async (
+  options: IntegrityCheckOptions,
+  held: HeldFolder,
+  left: Leftovers,
+): Promise<Trust> => {
+  const { onMarkerLeft } = options;
   const isCache = onMarkerLeft === 'quarantine';
-  const found = await preflight(directory);
+  const found = await preflight(held.path);
   if (found.state === 'unsound') throw new CorruptError(found.cause);
   // an empty one in its place would pass for one in which nothing was ever saved
   if (found.state === 'absent' && wasInUse(left)) throw new CorruptError('its data file is gone, or empty');
@@ -64,27 +68,31 @@ export const checkIntegrity = async (options: IntegrityCheckOptions, left: Lefto
   if (isCache && since === 'changed') throw new CorruptError('it was changed after it was closed');
   const afterKill =
     found.state === 'sound' && !markerLeft && since === 'unknown'
-      ? await trustAfterKill(directory, left.markers)
+      ? await trustAfterKill(held.path, left.markers)
       : undefined;
   if (afterKill !== undefined) return afterKill;
   const doubt = found.state === 'suspect' ? found.cause : undefined;
-  return isCache ? trustInCache(options, doubt) : trustInCheckpoints(options, doubt);
+  return isCache ? trustInCache(options, held, doubt) : trustInCheckpoints(options, held, doubt);
 };
 
 /** `doubt`: what the meta pages leave open. */
-const trustInCache = async ({ directory, durability }: IntegrityCheckOptions, doubt?: string): Promise<Trust> => {
-  const outcome = await probe(directory, durability, 'write');
+const trustInCache = async (
+  { durability }: IntegrityCheckOptions,
+  held: HeldFolder,
+  doubt?: string,
+): Promise<Trust> => {
+  const outcome = await probe(held, durability, 'write');
   if (outcome.state === 'survived') return SOUND;
   if (outcome.state === 'unknown' && doubt === undefined) return SOUND;
   throw new CorruptError(outcome.state === 'unknown' ? (doubt ?? outcome.why) : textOf(outcome));
 };
 
 /** Checkpoints that can be read in part are kept, and writing is tried on a copy, because they exist nowhere else. */
-const trustInCheckpoints = async (options: IntegrityCheckOptions, doubt?: string): Promise<Trust> => {
+const trustInCheckpoints = async (options: IntegrityCheckOptions, held: HeldFolder, doubt?: string): Promise<Trust> => {
   const { directory, durability, minFreeBytes } = options;
-  const onCopy = await probeCopy(directory, durability, new FreeSpaceLimit(directory, minFreeBytes));
+  const onCopy = await probeCopy(directory, held, durability, new FreeSpaceLimit(directory, minFreeBytes));
   if (onCopy.state === 'survived') return SOUND;
-  const outcome = await probe(directory, durability, 'read');
+  const outcome = await probe(held, durability, 'read');
   // A file without tables would pass for a new one, and its pages for free ones.
   if (outcome.state === 'died' || outcome.state === 'empty') throw new CorruptError(textOf(outcome));
   if (outcome.state === 'survived' || doubt === undefined)

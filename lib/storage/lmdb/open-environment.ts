@@ -1,4 +1,4 @@
-import { type BigIntStats, constants } from 'node:fs';
+import { type BigIntStats, constants, type Stats } from 'node:fs';
 import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
@@ -15,6 +15,7 @@ import {
 } from './integrity-check.js';
 import { StorageFault, type Environment, toFault } from '../environment.js';
 import { LmdbEnvironment, type LmdbEnvironmentOptions } from './lmdb-environment.js';
+import type { HeldFolder } from './probe.js';
 import { openNative, type NativeRoot, openNativeTable, tableNames } from './lmdb-table.js';
 import { ensurePrivateDirectory, syncDirectory } from '../files/private-directory.js';
 import { quarantine } from '../files/quarantine.js';
@@ -61,17 +62,19 @@ const openOnce = async (options: OpenEnvironmentOptions): Promise<Environment> =
   try {
     return await openHeld(options, place);
   } catch (error) {
+    const isReplaced = error instanceof CorruptError && !(await place.isStill(directory));
     await place.leave();
-    throw error;
+    // The one that is there now may be sound, and in use.
+    throw isReplaced ? new StorageFault('io', `${directory} was replaced while it was opened`) : error;
   }
 };
 
 const openHeld = async (options: OpenEnvironmentOptions, place: HeldPlace): Promise<Environment> => {
   const { directory, opened } = options;
   await options.requireOwnership?.();
-  const left = await leftoversIn(directory);
-  await requireSoleUse(options, left);
-  const trust = await checkIntegrity(options, left);
+  const left = await leftoversIn(place.path);
+  await requireSoleUse(options, place, left);
+  const trust = await checkIntegrity(options, place, left);
   const files = await createFiles(options, place.path);
   let marker = await CrashMarkers.leave(place.path);
   await forgetStamp(place.path);
@@ -127,9 +130,9 @@ const createFiles = async (options: OpenEnvironmentOptions, heldAs: string): Pro
  * stopped, and another process may create and open it again. What this process then writes must fail, and not reach the
  * files that the other one has open.
  */
-class HeldPlace {
+class HeldPlace implements HeldFolder {
   static async at(directory: string): Promise<HeldPlace> {
-    if (process.platform !== 'linux') return new HeldPlace(directory, undefined);
+    if (process.platform !== 'linux') return new HeldPlace(directory);
     let handle: FileHandle;
     try {
       handle = await open(directory, 'r');
@@ -137,19 +140,28 @@ class HeldPlace {
       throw toFault(error, `opening ${directory}`);
     }
     const path = `/proc/self/fd/${handle.fd}`;
-    const isFound = await stat(path).then(
-      () => true,
-      () => false,
-    );
-    if (isFound) return new HeldPlace(path, handle);
+    const found = await stat(path).catch(() => undefined);
+    if (found !== undefined) return new HeldPlace(path, handle, found);
     await handle.close();
-    return new HeldPlace(directory, undefined);
+    return new HeldPlace(directory);
   }
 
   private constructor(
     readonly path: string,
-    private handle: FileHandle | undefined,
+    private handle?: FileHandle,
+    private readonly folder?: Stats,
   ) {}
+
+  get descriptor(): number | undefined {
+    return this.handle?.fd;
+  }
+
+  /** Whether the folder is found by that name. */
+  async isStill(directory: string): Promise<boolean> {
+    const { folder } = this;
+    const named = await stat(directory).catch(() => undefined);
+    return folder === undefined || (folder.ino === named?.ino && folder.dev === named.dev);
+  }
 
   async leave(): Promise<void> {
     const { handle } = this;
@@ -174,10 +186,14 @@ const madeOf = async (
 };
 
 /** Claims are files that a person can remove. Two processes that have the same files open destroy them. */
-const requireSoleUse = async ({ directory, opened }: OpenEnvironmentOptions, left: Leftovers): Promise<void> => {
+const requireSoleUse = async (
+  { directory, opened }: OpenEnvironmentOptions,
+  { path }: HeldFolder,
+  left: Leftovers,
+): Promise<void> => {
   if (opened?.has(directory) === true)
     throw new StorageFault('deadline', `${directory} is still open from before: closing it took too long`);
-  const pid = await lockHolder(directory, left);
+  const pid = await lockHolder(path, left);
   if (pid === undefined) return;
   const whose = pid === process.pid ? 'this process' : `process ${pid}`;
   throw new StorageFault(

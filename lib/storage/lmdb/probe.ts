@@ -78,18 +78,37 @@ const lmdbPath = (): string | undefined => {
   }
 };
 
+/** A folder as it is held while it is opened. By a descriptor, where there is one, so that no other can take its place. */
+export interface HeldFolder {
+  readonly path: string;
+  readonly descriptor?: number | undefined;
+}
+
+/** Where the child process has the descriptor of the folder. */
+const CHILD_DESCRIPTOR = 3;
+
 /**
- * Opens and reads `directory` in a child process, which may die of it. No other process may have it open. When this
+ * Opens and reads a folder in a child process, which may die of it. No other process may have it open. When this
  * resolves, the child has ended.
  */
-export const probe = (directory: string, durability: Durability, reach: ProbeReach): Promise<ProbeOutcome> => {
+export const probe = (
+  { path, descriptor }: HeldFolder,
+  durability: Durability,
+  reach: ProbeReach,
+): Promise<ProbeOutcome> => {
   const lmdb = lmdbPath();
   if (lmdb === undefined) return Promise.resolve({ state: 'unknown', why: 'lmdb was not found' });
+  const childPath = descriptor === undefined ? path : `/proc/self/fd/${CHILD_DESCRIPTOR}`;
   return new Promise((resolve) => {
     const child = spawn(
       process.execPath,
-      ['-e', SOURCE, '--', JSON.stringify([lmdb, nativeOptions(directory, durability), reach])],
-      { stdio: 'ignore', timeout: PROBE_DEADLINE_MS, killSignal: 'SIGKILL', env: probeEnvironment() },
+      ['-e', SOURCE, '--', JSON.stringify([lmdb, nativeOptions(childPath, durability), reach])],
+      {
+        stdio: ['ignore', 'ignore', 'ignore', descriptor ?? 'ignore'],
+        timeout: PROBE_DEADLINE_MS,
+        killSignal: 'SIGKILL',
+        env: probeEnvironment(),
+      },
     );
     child.once('error', (error) => resolve({ state: 'unknown', why: error.message }));
     child.once('exit', (code, signal) => {
@@ -103,10 +122,12 @@ export const probe = (directory: string, durability: Durability, reach: ProbeRea
 };
 
 /**
- * Like `probe`, for writing, on a copy that is removed afterwards. `unknown` also where there is no room for a copy.
+ * Like `probe`, for writing, on a copy beside `directory` that is removed afterwards. `unknown` also where there is no room
+ * for a copy.
  */
 export const probeCopy = async (
   directory: string,
+  held: HeldFolder,
   durability: Durability,
   freeSpaceLimit: FreeSpaceLimit,
 ): Promise<ProbeOutcome> => {
@@ -114,11 +135,11 @@ export const probeCopy = async (
   const drop = (): Promise<void> => rm(copy, { recursive: true, force: true });
   try {
     await drop();
-    const { size } = await stat(join(directory, 'data.mdb'));
+    const { size } = await stat(join(held.path, 'data.mdb'));
     if (!freeSpaceLimit.hasRoom(2 * size)) return { state: 'unknown', why: 'there is no room for a copy' };
     await mkdir(copy, { mode: 0o700 });
-    await copyFile(join(directory, 'data.mdb'), join(copy, 'data.mdb'), constants.COPYFILE_FICLONE);
-    return await probe(copy, durability, 'write');
+    await copyFile(join(held.path, 'data.mdb'), join(copy, 'data.mdb'), constants.COPYFILE_FICLONE);
+    return await probe({ path: copy }, durability, 'write');
   } catch (error) {
     return { state: 'unknown', why: error instanceof Error ? error.message : String(error) };
   } finally {

@@ -39,7 +39,7 @@ describe('a directory that a child process has to check', () => {
     Object.assign(tells, { reading, copy });
     const options = { directory, durability: 'session', onMarkerLeft, minFreeBytes: 0 } as const;
     const left = await checks.leftoversIn(directory);
-    return checks.checkIntegrity(options, left).catch((error: unknown) => String(error));
+    return checks.checkIntegrity(options, { path: directory }, left).catch((error: unknown) => String(error));
   };
   const short = expect.stringContaining('its newest meta page speaks of');
 
