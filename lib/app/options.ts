@@ -5,7 +5,7 @@ import { withDeclaration } from '../decorators/cache-type.decorator.js';
 import type { RetentionOptions } from '../checkpoints/retention.js';
 import type { TypeEntry } from '../entries/codec/class-kinds.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { LANE, callDuration, laneName, period, size } from '../lanes/lane-policy.js';
+import { LANE, callDuration, laneName, period, size, valueSize } from '../lanes/lane-policy.js';
 import type { LaneInputs, LaneName } from '../lanes/policy.js';
 import type { Duration, Size } from '../lanes/units.js';
 import {
@@ -42,7 +42,7 @@ export interface CheckpointOptions {
   readonly cleanup?: string | false;
   /** Of `cleanup`. Default: the machine's. */
   readonly timeZone?: string;
-  /** Default 64 MB. */
+  /** Default 64 MB. At most 1 GB. */
   readonly maxStateBytes?: Size;
   /** Default 1 MB. */
   readonly warnStateBytes?: Size;
@@ -126,7 +126,7 @@ const CHECKPOINTS = defineOptions<CheckpointOptions>(
     retention: RETENTION,
     cleanup: either(text, oneOf(false)),
     timeZone: nonEmpty,
-    maxStateBytes: size,
+    maxStateBytes: valueSize,
     warnStateBytes: size,
   },
   { elsewhere: { retentionDays: 'Write retention: { maxAgeDays: … }.' } },

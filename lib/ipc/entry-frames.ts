@@ -118,12 +118,16 @@ export function decodeNames(body: Buffer): readonly EntryName[] {
   return entries;
 }
 
+/** Of the entries in one answer. More would not arrive in time. */
+const MAX_FOUND_BYTES = 64 * 1024 ** 2;
+const OFF: FoundEntry = Object.freeze({ outcome: 'off' });
+
+/** Entries that do not fit into one answer are 'off' in it. One alone always fits. */
 export function encodeFound(head: FrameHead, found: readonly FoundEntry[]): Buffer {
-  let bytes = 0;
-  for (const entry of found) bytes += ANSWER_BYTES + (entry.outcome === 'hit' ? entry.bytes.length : 0);
-  const frame = frameOf(head, bytes);
+  const sent = bytesOfFound(found) > MAX_FOUND_BYTES ? fitting(found) : found;
+  const frame = frameOf(head, ANSWER_BYTES * sent.length + bytesOfFound(sent));
   let at = HEAD_BYTES;
-  for (const entry of found) {
+  for (const entry of sent) {
     const isHit = entry.outcome === 'hit';
     frame[at] = ANSWERS.indexOf(entry.outcome);
     frame.writeDoubleBE(isHit ? entry.expiresAt : 0, at + 1);
@@ -134,6 +138,22 @@ export function encodeFound(head: FrameHead, found: readonly FoundEntry[]): Buff
     at += entry.bytes.length;
   }
   return frame;
+}
+
+function bytesOfFound(found: readonly FoundEntry[]): number {
+  let bytes = 0;
+  for (const entry of found) if (entry.outcome === 'hit') bytes += entry.bytes.length;
+  return bytes;
+}
+
+function fitting(found: readonly FoundEntry[]): readonly FoundEntry[] {
+  let bytes = 0;
+  return found.map((entry) => {
+    if (entry.outcome !== 'hit') return entry;
+    if (bytes > 0 && bytes + entry.bytes.length > MAX_FOUND_BYTES) return OFF;
+    bytes += entry.bytes.length;
+    return entry;
+  });
 }
 
 export function decodeFound(body: Buffer): readonly FoundEntry[] {

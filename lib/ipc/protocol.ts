@@ -7,6 +7,7 @@ import {
   CheckpointTooLargeError,
 } from '../errors/checkpoint.errors.js';
 import { isLaneCacheError, LaneCacheError, type LaneCacheErrorCode } from '../errors/lane-cache.error.js';
+import { LARGEST_VALUE_BYTES } from '../lanes/units.js';
 import { StorageFault, type StorageFaultKind } from '../storage/environment.js';
 
 /** Raised when an older release could misread a message. */
@@ -84,8 +85,8 @@ function notOurs(): BadFrame {
   return new BadFrame('a message was not understood');
 }
 
-/** The largest message: a checkpoint of 64 MB with room for what goes with it. */
-const MAX_FRAME_BYTES = 80 * 1024 * 1024;
+/** The largest message: a state or an entry, with room for what goes with it. */
+const MAX_FRAME_BYTES = LARGEST_VALUE_BYTES + 16 * 1024 ** 2;
 const HEADER_BYTES = 4;
 
 /** The other end sent what is no message, or sends one that is too large. */

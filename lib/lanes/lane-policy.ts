@@ -29,7 +29,15 @@ import type {
   Isolation,
 } from './policy.js';
 import type { LaneStrategy } from './strategy.js';
-import { readDuration, readSize, type Duration, type Size, DURATION_FORM, SIZE_FORM } from './units.js';
+import {
+  readDuration,
+  readSize,
+  type Duration,
+  type Size,
+  DURATION_FORM,
+  LARGEST_VALUE_BYTES,
+  SIZE_FORM,
+} from './units.js';
 
 /** Whether there is such a lane is the app's to know. */
 export const laneName = inWords('the name of a lane', nonEmpty);
@@ -52,6 +60,12 @@ const sizeAboveZero = kindOf(
   SIZE_FORM.replace('0 or more', 'above 0'),
   (value): value is Size => (readSize(value) ?? 0) > 0,
 );
+
+/** The limit of an entry or a state. */
+export const valueSize = kindOf(SIZE_FORM.replace('0 or more', 'above 0, at most 1 GB'), (value): value is Size => {
+  const bytes = readSize(value) ?? 0;
+  return bytes > 0 && bytes <= LARGEST_VALUE_BYTES;
+});
 
 export const isolation: Kind<Isolation> = oneOf('frozen', 'clone', 'shared');
 
@@ -101,7 +115,7 @@ export const LANE = defineOptions<LanePolicyInput>(
       enabled: flag,
       coalesce: oneOf('process', 'host', 'cluster'),
     }),
-    maxEntryBytes: sizeAboveZero,
+    maxEntryBytes: valueSize,
     ttl: duration,
     compression: either(
       flag,

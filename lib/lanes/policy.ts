@@ -98,7 +98,7 @@ export interface LanePolicyInput extends FreshnessOptions {
   readonly l3?: DiskTierPolicy;
   /** Redis or Valkey, if the app has a server. */
   readonly l4?: DistributedTierPolicy;
-  /** Larger values are not stored: their encoded size, before compression. */
+  /** Larger values are not stored: their encoded size, before compression. At most 1 GB. */
   readonly maxEntryBytes?: Size;
   /** How long entries live after the end of their computation. 0 = nothing is stored. */
   readonly ttl?: Duration;

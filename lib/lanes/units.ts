@@ -76,6 +76,9 @@ const SIZE_TEXT = /^\s*(\d+(?:\.\d+)?|\.\d+)\s?(B|KB|MB|GB)?\s*$/i;
 /** Describes the form of a size in error texts. */
 export const SIZE_FORM = "a number of bytes (0 or more) or a string such as '64KB', '512MB', '2GB'";
 
+/** What limits of a value or a state may allow. It passes between processes in one message. */
+export const LARGEST_VALUE_BYTES = 1024 ** 3;
+
 /** Whole bytes, or undefined if `value` is not a size. */
 export function readSize(value: unknown): number | undefined {
   if (typeof value === 'number') return wholeBytes(value);

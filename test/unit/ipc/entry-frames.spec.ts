@@ -7,6 +7,7 @@ import {
   encodeFound,
   encodeNames,
   encodeOffer,
+  type FoundEntry,
   type FrameHead,
   isEntryFrame,
 } from '../../../lib/ipc/entry-frames.js';
@@ -34,6 +35,17 @@ describe('a frame of entries', () => {
     const hit = { outcome: 'hit', expiresAt: 12.5, bytes } as const;
     const found = [{ outcome: 'miss' }, hit, { outcome: 'off' }, { outcome: 'unreadable' }] as const;
     expect(decodeFound(encodeFound({ ...head, kind: 'found' }, found))).toEqual(found);
+  });
+
+  it('holds entries of 64 MB in all, or a single larger one: the others are off', () => {
+    const hitOf = (megabytes: number): FoundEntry => {
+      return { outcome: 'hit', expiresAt: 1, bytes: Buffer.alloc(megabytes * 1024 ** 2) };
+    };
+    const outcomes = (sizes: readonly number[]): readonly string[] =>
+      decodeFound(encodeFound({ ...head, kind: 'found' }, sizes.map(hitOf))).map(({ outcome }) => outcome);
+    expect(outcomes([40, 40, 1])).toEqual(['hit', 'off', 'hit']);
+    expect(outcomes([65, 1])).toEqual(['hit', 'off']);
+    expect(outcomes([1, 63])).toEqual(['hit', 'hit']);
   });
 
   it('keeps an offer', () => {
