@@ -3,8 +3,7 @@ import { join, resolve } from 'node:path';
 import { labelsOfRecord } from '../checkpoints/checkpoint-validation.js';
 import { KeyHistory } from '../cache/key-history.js';
 import { FlightScopes } from '../cache/wait-graph.js';
-import { systemClock, type Clock, LifeClock } from '../clock/clock.js';
-import { KeepAlive } from '../clock/timers.js';
+import { systemClock, type Clock, LifeClock, KeepAlive } from '../clock/clock.js';
 import { ValueCodec } from '../entries/codec/value-codec.js';
 import { appRecord, type AppRecord, recordedCheckpoints } from '../ipc/app-record.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
@@ -17,7 +16,6 @@ import type { LaneRecorder } from '../events/recorder.js';
 import { readOptions, type LaneCacheOptions } from './options.js';
 import { SharedDirectory } from './shared-directory.js';
 import { noDisk, type Disk, type MakeCheckpoints } from './disk-port.js';
-import { StartSteps } from './start-steps.js';
 import { millisecondsText, parseSize, toMilliseconds } from '../lanes/units.js';
 import type { LaneName, ResolvedLane } from '../lanes/policy.js';
 import { lanesInMilliseconds, resolveLanes } from '../lanes/resolve-lanes.js';
@@ -267,4 +265,55 @@ export async function openDiskFor(context: AppContext): Promise<Disk> {
         ? DEFAULT_DEADLINE_MS
         : toMilliseconds(storage.deadline, { field: 'storage.deadline' }),
   });
+}
+
+const SLOW_AFTER_MS = 1_000;
+const STILL_EVERY_MS = 5_000;
+
+/** What the start of an app waits for now. */
+export class StartSteps {
+  private readonly open = new Set<string>();
+
+  /** Settles as `step` does. Until then the start waits for `what`. */
+  async during<T>(what: string, step: Promise<T>): Promise<T> {
+    this.open.add(what);
+    try {
+      return await step;
+    } finally {
+      this.open.delete(what);
+    }
+  }
+
+  /** Such as ` and waits for l3, the checkpoints`, or nothing. */
+  get text(): string {
+    return this.open.size === 0 ? '' : ` and waits for ${[...this.open].join(', ')}`;
+  }
+}
+
+/** A start, as `whileStarting` needs it. */
+interface Start {
+  readonly clock: Clock;
+  readonly note: (text: string) => void;
+  readonly purpose: 'serve' | 'look';
+  readonly steps: StartSteps;
+}
+
+/** Awaits a step of the start. If it takes more than a second, the log says what the start waits for, again every 5 s. */
+export async function whileStarting<T>(
+  { clock, note, purpose, steps }: Start,
+  what: string,
+  step: Promise<T>,
+): Promise<T> {
+  if (purpose === 'look') return step;
+  const startedAt = clock.monotonic();
+  const report = (): void => {
+    note(`Still starting, after ${Math.round((clock.monotonic() - startedAt) / 1_000)} s: ${what}${steps.text}.`);
+    cancel = clock.schedule(STILL_EVERY_MS, report);
+  };
+  let cancel = clock.schedule(SLOW_AFTER_MS, report);
+  try {
+    return await step;
+  } finally {
+    cancel();
+  }
 }

@@ -12,7 +12,7 @@ import { LeasedTurns, type Turns } from '../cache/turns.js';
 import { fillMemory } from '../cache/warm.js';
 import type { ManagerContext } from '../cache/manager-context.js';
 import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
-import { withDeadline } from '../clock/timers.js';
+import { withDeadline } from '../clock/clock.js';
 import { cachedKeyFor } from '../decorators/keys.js';
 import { KeyPattern } from '../entries/pattern.js';
 import type { LaneEviction } from '../eviction/lane-eviction.js';
@@ -44,11 +44,11 @@ import {
   rootDirectory,
   serverText,
   withEvictions,
+  whileStarting,
 } from './app-context.js';
 import type { Disk } from './disk-port.js';
 import type { LaneCacheOptions } from './options.js';
 import type { InstanceIdentity } from '../redis/instances.js';
-import { whileStarting } from './start-steps.js';
 import type { SharedBackend } from './redis-options.js';
 
 /**

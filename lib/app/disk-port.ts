@@ -15,7 +15,6 @@ import { OffTier } from '../tiers/off-tier.js';
 import type { StoredTierOptions } from '../tiers/stored-tier.js';
 import type { HostReport } from '../metrics/lane-cache-metrics.js';
 import type { Tier } from '../tiers/tier.js';
-import type { StartSteps } from './start-steps.js';
 
 export interface DiskOptions {
   /** Absolute. */
@@ -27,7 +26,8 @@ export interface DiskOptions {
   readonly life: LifeClock;
   readonly events: EventSink;
   readonly recorder: (lane: string) => LaneRecorder;
-  readonly steps: StartSteps;
+  /** Names what the start waits for. */
+  readonly steps: { during<T>(what: string, step: Promise<T>): Promise<T> };
   /** Called for every entry that had to go, or whose time was over. */
   readonly evicted: NonNullable<StoredTierOptions['evicted']>;
   /** Whether other processes may ask this one while it is the owner. */

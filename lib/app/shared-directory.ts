@@ -4,7 +4,7 @@ import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
 import type { HostReport } from '../metrics/lane-cache-metrics.js';
 import { Retry } from '../clock/retry.js';
-import { settledWithin } from '../clock/timers.js';
+import { settledWithin } from '../clock/clock.js';
 import type { Outbox, SharedRecord } from '../invalidation/shared-log.js';
 import { HostLog } from '../invalidation/host-log.js';
 import type { LogJournal } from '../invalidation/journal.js';

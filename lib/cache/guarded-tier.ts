@@ -1,5 +1,4 @@
-import type { Clock } from '../clock/clock.js';
-import { type KeepAlive, SharedDeadline, withDeadline } from '../clock/timers.js';
+import { type Clock, type KeepAlive, SharedDeadline, withDeadline } from '../clock/clock.js';
 import { BackOff } from '../clock/retry.js';
 import type { RecordReader } from '../entries/record.js';
 import type { TierName } from '../entries/tier-name.js';

@@ -1,5 +1,4 @@
-import type { Clock, LifeClock } from '../clock/clock.js';
-import type { KeepAlive } from '../clock/timers.js';
+import type { Clock, LifeClock, KeepAlive } from '../clock/clock.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
 import type { KeyPattern } from '../entries/pattern.js';

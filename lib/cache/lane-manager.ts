@@ -2,15 +2,14 @@ import type { CheckpointService } from '../checkpoints/checkpoint-service.js';
 import type { CheckpointStatus } from '../checkpoints/checkpoint.js';
 import type { Clock } from '../clock/clock.js';
 import { inSlices } from '../clock/slices.js';
-import { checkKey } from '../entries/key.js';
+import { checkKey, checkCompute, checkEntries, checkKeys, CLEAR_OPTIONS, optionsOf } from './validate-call.js';
 import { KeyPattern } from '../entries/pattern.js';
 import { checkTags } from '../entries/tags.js';
 import type { TierName } from '../entries/tier-name.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { LaneCacheEvents, SweepReport } from '../events/event-map.js';
-import type { Fault } from '../events/reasons.js';
+import type { Fault, BypassReason } from '../events/reasons.js';
 import type { LaneMetrics } from '../events/lane-metrics.js';
-import type { BypassReason } from '../events/reasons.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { CachePolicy, LaneName } from '../lanes/policy.js';
 import { MemorySpace } from '../tiers/memory-tier.js';
@@ -48,7 +47,6 @@ import { OlderValues } from './invalidate.js';
 import * as read from './read.js';
 import { computeAndSet, type GivenEntry, set as store, setMany as storeMany } from './set.js';
 import { DEFAULT_CONCURRENCY, warmAll, type Warming, type WarmReport } from './warm.js';
-import { checkCompute, checkEntries, checkKeys, CLEAR_OPTIONS, optionsOf } from './validate-call.js';
 
 /** One lane of the cache, as callers use it. */
 export class LaneManager {

@@ -1,4 +1,4 @@
-import { checkKey } from '../entries/key.js';
+import { checkKey, checkCompute, hasDefaultReadOptions, optionsOf } from './validate-call.js';
 import type { KeyPattern } from '../entries/pattern.js';
 import type { BypassReason } from '../events/reasons.js';
 import type { InvalidationGuard } from '../invalidation/lane-log.js';
@@ -23,7 +23,6 @@ import {
   TierSearch,
   whenJudged,
 } from './tier-lookup.js';
-import { checkCompute, hasDefaultReadOptions, optionsOf } from './validate-call.js';
 import { promote } from './write.js';
 
 /**

@@ -1,5 +1,4 @@
-import type { Clock } from '../clock/clock.js';
-import { type KeepAlive, withDeadline } from '../clock/timers.js';
+import { type Clock, type KeepAlive, withDeadline } from '../clock/clock.js';
 import { isThenable } from '../clock/promises.js';
 import type { ReportFault } from '../events/reasons.js';
 import type { EncodedValue } from './encoded-value.js';

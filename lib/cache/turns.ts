@@ -1,5 +1,4 @@
-import { type Clock, randomId } from '../clock/clock.js';
-import type { KeepAlive } from '../clock/timers.js';
+import { type Clock, randomId, type KeepAlive } from '../clock/clock.js';
 
 /** The turn of a process to compute a key. */
 export interface Turn {

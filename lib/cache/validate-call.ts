@@ -1,7 +1,6 @@
 import { types } from 'node:util';
 import { ignoreRejection } from '../clock/promises.js';
 import { kindInWords } from '../entries/arguments.js';
-import { checkKey } from '../entries/key.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import { type Duration, looksLikeMilliseconds, millisecondsText } from '../lanes/units.js';
 import { oneOf, defineOptions, type OptionsShape } from '../options/options-shape.js';
@@ -71,6 +70,33 @@ export const CLEAR_OPTIONS = defineOptions<{ readonly lanes?: 'all' }>(
   { lanes: oneOf('all') },
   { elsewhere: { lane: "Clear another lane by forLane('name').clearAll()." } },
 );
+
+/** The longest key, in UTF-8. */
+const MAX_KEY_BYTES = 64 * 1024;
+/** A UTF-16 unit takes at most this many bytes in UTF-8. */
+const MAX_UNIT_BYTES = 3;
+/** How much of a long key is shown in an error. */
+const SHOWN_LENGTH = 100;
+
+/** The key itself. Throws LaneCacheError KEY_INVALID (not a string, or empty) or KEY_TOO_LONG (over 64 KB in UTF-8). */
+export function checkKey(key: unknown, lane: string): string {
+  if (typeof key !== 'string' || key === '') {
+    throw new LaneCacheError(
+      'KEY_INVALID',
+      `A key of lane '${lane}' is ${kindInWords(key)}. Keys are non-empty strings.`,
+      { lane },
+    );
+  }
+  if (key.length * MAX_UNIT_BYTES > MAX_KEY_BYTES && Buffer.byteLength(key) > MAX_KEY_BYTES) {
+    const shown = `${key.slice(0, SHOWN_LENGTH)}…`;
+    throw new LaneCacheError(
+      'KEY_TOO_LONG',
+      `The key '${shown}' of lane '${lane}' takes ${Buffer.byteLength(key)} bytes, more than ${MAX_KEY_BYTES}. Use a hash of what it is made from.`,
+      { lane, key: shown },
+    );
+  }
+  return key;
+}
 
 /** The keys of a call for several, each once. Throws KEY_INVALID or KEY_TOO_LONG. */
 export function checkKeys(keys: readonly string[], lane: string): readonly string[] {

@@ -50,7 +50,7 @@ import type {
 } from './checkpoint.js';
 import { hasExpired } from './retention.js';
 import { StepRunner } from './step-runner.js';
-import { StepScopes } from './step-scopes.js';
+import { NO_FENCE } from './step-scopes.js';
 import { asUnavailable, NO_USAGE } from './unavailable-checkpoint-store.js';
 
 /** What the service works with. */
@@ -73,7 +73,7 @@ export class CheckpointService {
   private readonly saver: CheckpointSaver;
   /** Made with the first step. */
   private steps: StepRunner | undefined;
-  private readonly scopes = new StepScopes();
+  private hasEnded = false;
 
   /** @internal The app creates it. */
   constructor(private readonly settings: CheckpointSettings) {
@@ -132,9 +132,10 @@ export class CheckpointService {
    */
   async runStep<T>(id: string, run: () => T | PromiseLike<T>, options?: StepOptions): Promise<T> {
     const wanted = STEP_OPTIONS.read(options);
-    const { settings, saver, scopes } = this;
+    const { settings, saver } = this;
     requireStep(id, run, wanted, settings.lanes);
-    this.steps ??= new StepRunner(settings, saver, (of, restore) => this.find(of, restore), scopes);
+    this.steps ??= new StepRunner(settings, saver, (of, restore) => this.find(of, restore));
+    if (this.hasEnded) this.steps.scopes.end();
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the step saves under the id is what it returns
     return (await this.steps.run(id, run, wanted)) as T;
   }
@@ -309,13 +310,14 @@ export class CheckpointService {
 
   /** @internal The app was closed: nothing belongs to a step any more. */
   end(): void {
-    this.scopes.end();
+    this.hasEnded = true;
+    this.steps?.scopes.end();
   }
 
   /** Saves as part of the step that calls, if one does. */
   private async saveInStep(prepared: PreparedSave, expectedVersion: number | undefined): Promise<CheckpointInfo> {
     const { id, workflow = '' } = prepared.draft;
-    const { conditions, run } = this.scopes.fence(prepared.draft.workflow);
+    const { conditions, run } = this.steps?.scopes.fence(prepared.draft.workflow) ?? NO_FENCE;
     const terms = expectedVersion === undefined ? conditions : { ...conditions, expectedVersion };
     const saved = await this.saver.save(prepared, terms);
     if (saved.outcome === 'saved') return toInfo(saved.record, this.settings.codec);

@@ -1,5 +1,4 @@
-import type { Clock } from '../clock/clock.js';
-import { KeepAlive } from '../clock/timers.js';
+import { type Clock, KeepAlive } from '../clock/clock.js';
 import type { ValueCodec } from '../entries/codec/value-codec.js';
 import { CheckpointConflictError, workflowInvalidated } from '../errors/checkpoint.errors.js';
 import { isLaneCacheError, LaneCacheError } from '../errors/lane-cache.error.js';
@@ -10,7 +9,7 @@ import type { CheckpointSaver, PreparedSave } from './checkpoint-saver.js';
 import type { StepStart } from './checkpoint-store.js';
 import type { RestoreCheckpointOptions, SaveCheckpointOptions, StepOptions } from './checkpoint.js';
 import { Lease, type LeasePort } from './leases.js';
-import { epochAround, type Step, type StepScopes } from './step-scopes.js';
+import { epochAround, type Step, StepScopes } from './step-scopes.js';
 
 interface StepSettings {
   readonly clock: Clock;
@@ -57,12 +56,12 @@ export class StepRunner {
   private readonly active = new Set<Step>();
   private readonly keepAlive = new KeepAlive();
   private readonly leases: LeasePort;
+  readonly scopes = new StepScopes();
 
   constructor(
     private readonly settings: StepSettings,
     private readonly saver: CheckpointSaver,
     private readonly restore: Restore,
-    private readonly scopes: StepScopes,
   ) {
     this.leases = { lease: (request) => saver.write((store) => store.lease(request)) };
   }

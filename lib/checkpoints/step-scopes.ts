@@ -35,7 +35,8 @@ export interface SaveFence {
   readonly run?: StepRun;
 }
 
-const NO_FENCE: SaveFence = Object.freeze({ conditions: Object.freeze({}) });
+/** Of a save that belongs to no step. */
+export const NO_FENCE: SaveFence = Object.freeze({ conditions: Object.freeze({}) });
 /** No lease has this token, so that a save which must hold it is refused. */
 const NO_LEASE = '';
 

@@ -1,4 +1,4 @@
-import { DeadlineError } from '../clock/timers.js';
+import { DeadlineError } from '../clock/clock.js';
 import { isLaneCacheError, type LaneCacheErrorCode } from '../errors/lane-cache.error.js';
 import { ConnectionLost, OwnerSilent } from '../ipc/client.js';
 

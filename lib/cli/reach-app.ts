@@ -1,7 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { Clock } from '../clock/clock.js';
-import { withDeadline } from '../clock/timers.js';
+import { type Clock, withDeadline } from '../clock/clock.js';
 import { parseAppRecord } from '../ipc/app-record.js';
 import { ConnectionLost, IpcConnection, OwnerSilent } from '../ipc/client.js';
 import { OPERATION_NAMES, OPERATIONS, type Operations } from '../operations/operations.js';

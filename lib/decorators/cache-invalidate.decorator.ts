@@ -14,7 +14,7 @@ import {
 import { callGiven, keySpec, OF_DECORATORS, readOptions, tagSpec } from './option-checks.js';
 import { methodDecorator, type Advice, type MethodCall } from './method-wrapper.js';
 import { compileKey, compileTags, whyUnrendered, type Compiled, type KeySpec, type TagSpec } from './specs.js';
-import { checkKey } from '../entries/key.js';
+import { checkKey } from '../cache/validate-call.js';
 import { checkPattern } from '../entries/pattern.js';
 import { checkTags } from '../entries/tags.js';
 import { laneName } from '../lanes/lane-policy.js';

@@ -1,7 +1,7 @@
 import type { LaneManager } from '../cache/lane-manager.js';
 import type { Compute, ComputeContext, EntryOptions } from '../cache/call-options.js';
 import type { FlightContext } from '../cache/in-flight/flight.js';
-import { checkKey } from '../entries/key.js';
+import { checkKey } from '../cache/validate-call.js';
 import { checkTags } from '../entries/tags.js';
 import type { Fault } from '../events/reasons.js';
 import { callDuration, laneName } from '../lanes/lane-policy.js';

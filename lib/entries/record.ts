@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { plausibleMs } from '../clock/clock.js';
 import type { ValueCodec } from './codec/value-codec.js';
@@ -491,3 +492,19 @@ function holdsText(bytes: Buffer, from: number, end: number, text: string): bool
 }
 
 const LAST_ASCII = 0x7f;
+
+/** The longest key that LMDB accepts, with room to spare. */
+const MAX_PHYSICAL_BYTES = 1_900;
+/** A UTF-16 unit takes at most this many bytes in UTF-8. */
+const MAX_UNIT_BYTES = 3;
+
+/**
+ * The form of a key in a store that takes short, well-formed keys only: `lane:key`, or else `lane#` and a hash.
+ * Two keys may, in theory, share a hash, so a reader must compare the full key in the record.
+ */
+export function physicalKey(lane: string, key: string): string {
+  const direct = `${lane}:${key}`;
+  const fits = direct.length * MAX_UNIT_BYTES <= MAX_PHYSICAL_BYTES || Buffer.byteLength(direct) <= MAX_PHYSICAL_BYTES;
+  if (fits && key.isWellFormed()) return direct;
+  return `${lane}#${createHash('sha256').update(key, 'utf16le').digest('hex')}`;
+}

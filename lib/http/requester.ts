@@ -1,5 +1,5 @@
 import type { LaneManager } from '../cache/lane-manager.js';
-import { withDeadline } from '../clock/timers.js';
+import { withDeadline } from '../clock/clock.js';
 import type { BypassReason } from '../events/reasons.js';
 import type { VaryName } from './cache-response-options.js';
 import type { Exchange } from './exchange.js';

@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import type { Clock } from '../clock/clock.js';
+import { type Clock, KeepAlive, scheduleWhileTurning } from '../clock/clock.js';
 import {
   unpack,
   FrameReader,
@@ -13,7 +13,6 @@ import {
 } from './protocol.js';
 import { isEntryFrame } from './entry-frames.js';
 import { socketAddress } from './socket.js';
-import { KeepAlive, scheduleWhileTurning } from '../clock/timers.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 
 /** Nobody answers, or no longer. Whether what was asked has been done is unknown. */

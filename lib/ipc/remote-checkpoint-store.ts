@@ -18,8 +18,7 @@ import type {
   WorkflowSlice,
 } from '../checkpoints/checkpoint-store.js';
 import type { LeaseAnswer, LeaseRequest } from '../checkpoints/leases.js';
-import { type Clock, randomId } from '../clock/clock.js';
-import { DeadlineError, withDeadline } from '../clock/timers.js';
+import { type Clock, randomId, DeadlineError, withDeadline } from '../clock/clock.js';
 import { StorageFault } from '../storage/environment.js';
 import { ConnectionLost, OwnerSilent, type IpcConnection, OwnerClient, type OwnerClientOptions } from './client.js';
 import type { Answer } from './server.js';

@@ -1,5 +1,4 @@
-import { type Clock, type LifeClock, nextTurn } from '../clock/clock.js';
-import { KeepAlive, settledWithin } from '../clock/timers.js';
+import { type Clock, type LifeClock, nextTurn, KeepAlive, settledWithin } from '../clock/clock.js';
 import { BackOff } from '../clock/retry.js';
 import { decodeRecord, type DecodedRecord, ifKnown, LocalRecord, type RecordReader } from '../entries/record.js';
 import type { EventSink } from '../events/event-map.js';

@@ -1,6 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Clock } from '../clock/clock.js';
-import { settledWithin } from '../clock/timers.js';
+import { type Clock, settledWithin } from '../clock/clock.js';
 import { isEntryFrame } from './entry-frames.js';
 import type { FrameService } from './entry-service.js';
 import { socketAddress } from './socket.js';

@@ -1,7 +1,6 @@
 import { type LeaseTable, TURN_LEASE_MS } from '../cache/turns.js';
-import type { Clock } from '../clock/clock.js';
+import { type Clock, withDeadline } from '../clock/clock.js';
 import { BackOff } from '../clock/retry.js';
-import { withDeadline } from '../clock/timers.js';
 import { ConnectionLost, IpcConnection } from './client.js';
 import type { Answer } from './server.js';
 

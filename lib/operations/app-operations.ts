@@ -8,7 +8,7 @@ import { type Clock, nextTurn, type LifeClock } from '../clock/clock.js';
 import type { LaneCacheMetrics } from '../metrics/lane-cache-metrics.js';
 import type { CleanupOptions } from '../checkpoints/checkpoint.js';
 import type { RetentionOptions } from '../checkpoints/retention.js';
-import { checkKey } from '../entries/key.js';
+import { checkKey } from '../cache/validate-call.js';
 import { KeyPattern } from '../entries/pattern.js';
 import { checkTags } from '../entries/tags.js';
 import type { ListedTier, SearchPosition } from '../cache/entry-search.js';

@@ -1,4 +1,4 @@
-import { physicalKey } from '../entries/key.js';
+import { physicalKey } from '../entries/record.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 
 /**

@@ -1,7 +1,6 @@
 import type { CheckpointRecord, CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { LeasedTurns, type Turns } from '../cache/turns.js';
-import { type Clock, randomFraction } from '../clock/clock.js';
-import { settledWithin, KeepAlive } from '../clock/timers.js';
+import { type Clock, randomFraction, settledWithin, KeepAlive } from '../clock/clock.js';
 import { BackOff } from '../clock/retry.js';
 import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';

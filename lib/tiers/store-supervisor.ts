@@ -1,5 +1,4 @@
-import type { Clock } from '../clock/clock.js';
-import { settledWithin } from '../clock/timers.js';
+import { type Clock, settledWithin } from '../clock/clock.js';
 import type { EventSink } from '../events/event-map.js';
 import type { TierOffReason } from '../events/reasons.js';
 import type { EntryStore } from '../storage/entries/entry-store.js';
@@ -47,7 +46,7 @@ type Phase =
  * A store of which a removal was lost is never read again: its folder is discarded before the tier serves.
  */
 export class StoreSupervisor {
-  private readonly tierSwitch: TierSwitch;
+  readonly tierSwitch: TierSwitch;
   private phase: Phase = { is: 'unattached' };
   /** What serves; `undefined` while the tier is off. */
   store: EntryStore | undefined;
@@ -69,10 +68,6 @@ export class StoreSupervisor {
     return this.phase.is === 'vacant';
   }
 
-  get state(): TierState {
-    return this.tierSwitch.state;
-  }
-
   /** Whether this process has a folder for the tier at all. */
   get isAttached(): boolean {
     return this.phase.is !== 'unattached';
@@ -80,7 +75,7 @@ export class StoreSupervisor {
 
   /** What a change is refused with while there is no store. */
   get offFault(): StorageFault {
-    return new StorageFault('closed', `${this.options.tier} is off: ${this.state.reason ?? 'closed'}`);
+    return new StorageFault('closed', `${this.options.tier} is off: ${this.tierSwitch.state.reason ?? 'closed'}`);
   }
 
   /** There is no folder for now. The reason has been reported already. */
@@ -120,7 +115,7 @@ export class StoreSupervisor {
     if (this.phase.is === 'unattached' || this.phase.is === 'closed') return Promise.reject(this.offFault);
     this.isTainted = true;
     this.takeOff(new StorageFault('gone', `${this.options.tier} is being emptied`));
-    const { reason } = this.state;
+    const { reason } = this.tierSwitch.state;
     this.tierSwitch.pause('quarantined');
     return this.inTurn(() => this.startAfresh(reason));
   }

@@ -1,7 +1,6 @@
 import type { Clock } from '../clock/clock.js';
 import type { EventSink } from '../events/event-map.js';
-import { physicalKey } from '../entries/key.js';
-import type { RecordReader } from '../entries/record.js';
+import { physicalKey, type RecordReader } from '../entries/record.js';
 import type { TierOffReason } from '../events/reasons.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { ResolvedLane } from '../lanes/policy.js';
@@ -96,7 +95,7 @@ export abstract class StoredTier implements Tier {
   }
 
   get state(): TierState {
-    return this.supervisor.state;
+    return this.supervisor.tierSwitch.state;
   }
 
   /** Opens the folder and serves. Never rejects: a folder that cannot be opened turns the tier off, and is tried again. */

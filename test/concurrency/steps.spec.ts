@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import type { CheckpointStore } from '../../lib/checkpoints/checkpoint-store.js';
-import { systemClock } from '../../lib/clock/clock.js';
-import { KeepAlive } from '../../lib/clock/timers.js';
+import { systemClock, KeepAlive } from '../../lib/clock/clock.js';
 import { checkpointAnswers, RemoteCheckpointStore } from '../../lib/ipc/remote-checkpoint-store.js';
 import { IpcServer } from '../../lib/ipc/server.js';
 import { templateClient } from '../../lib/redis/client/connect.js';

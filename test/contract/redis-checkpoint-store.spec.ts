@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import { systemClock } from '../../lib/clock/clock.js';
-import { KeepAlive } from '../../lib/clock/timers.js';
+import { systemClock, KeepAlive } from '../../lib/clock/clock.js';
 import { CheckpointConnection, RedisCheckpointStore } from '../../lib/redis/checkpoints/redis-checkpoint-store.js';
 import { KeySpace } from '../../lib/redis/keys.js';
 import { templateClient } from '../../lib/redis/client/connect.js';

@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { LeasedTurns, type Turn, type Turns } from '../../lib/cache/turns.js';
-import { nextTurn } from '../../lib/clock/clock.js';
-import { KeepAlive } from '../../lib/clock/timers.js';
+import { nextTurn, KeepAlive } from '../../lib/clock/clock.js';
 import { IpcServer } from '../../lib/ipc/server.js';
 import { HostLeases, TurnTable } from '../../lib/ipc/turn-table.js';
 import { Connection } from '../../lib/redis/client/connection.js';

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { LoggerService } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
-import { StartSteps, whileStarting } from '../../lib/app/start-steps.js';
+import { StartSteps, whileStarting } from '../../lib/app/app-context.js';
 import { CacheManager, LaneCacheModule, type LaneCacheModuleOptions } from '../../lib/index.js';
 import { nextTurn } from '../../lib/clock/clock.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';

@@ -7,8 +7,7 @@ import type {
   CleanupRule,
   ListQuery,
 } from '../../lib/checkpoints/checkpoint-store.js';
-import { systemClock } from '../../lib/clock/clock.js';
-import { KeepAlive } from '../../lib/clock/timers.js';
+import { systemClock, KeepAlive } from '../../lib/clock/clock.js';
 import { CheckpointConnection, RedisCheckpointStore } from '../../lib/redis/checkpoints/redis-checkpoint-store.js';
 import { templateClient } from '../../lib/redis/client/connect.js';
 import type { RedisPort } from '../../lib/redis/client/redis-client.js';

@@ -9,8 +9,8 @@ describe('the async context of steps', () => {
 
   const opened = async () => {
     const { snapshots } = await caches.open({ directory: await caches.directory() });
-    const scopes = snapshots['scopes'];
-    return { snapshots, scopes, isSlowing: () => isEnabled(scopes['storage']) };
+    const scopes = () => snapshots['steps']?.scopes;
+    return { snapshots, scopes, isSlowing: () => isEnabled(scopes()?.['storage'] ?? {}) };
   };
 
   it('is dropped once no work of a step is left', async () => {
@@ -26,7 +26,7 @@ describe('the async context of steps', () => {
     const late: Promise<string | undefined>[] = [];
     const work = async (): Promise<string | undefined> => {
       await gate.promise;
-      return scopes.current?.id;
+      return scopes()?.current?.id;
     };
     await snapshots.runStep('step', () => void late.push(work()));
     await collected(() => false);

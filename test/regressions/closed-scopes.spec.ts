@@ -29,11 +29,18 @@ describe('an app that was closed', () => {
   it('leaves none of its steps behind either', async () => {
     const cache = await caches.open();
     const { snapshots } = cache;
-    const scopes = snapshots['scopes'];
     const within = (id: string): Promise<string> =>
-      snapshots.runStep(id, () => scopes.current?.id ?? 'none', { onUnavailable: 'run' });
+      snapshots.runStep(id, () => snapshots['steps']?.scopes.current?.id ?? 'none', { onUnavailable: 'run' });
     expect(await within('open')).toBe('open');
     await cache.close();
     expect(await within('closed')).toBe('none');
+  });
+
+  it('begins none with a first step after its close', async () => {
+    const cache = await caches.open();
+    const { snapshots } = cache;
+    await cache.close();
+    const current = (): unknown => snapshots['steps']?.scopes.current;
+    expect(await snapshots.runStep('late', () => current() ?? 'none', { onUnavailable: 'run' })).toBe('none');
   });
 });

@@ -43,7 +43,7 @@ describe('a tier that is emptied again', () => {
       });
       await Promise.all([supervisor.empty(), again]);
       expect(discarded).toBe(2);
-      expect([supervisor.state, supervisor.store !== undefined]).toEqual([{ state: 'on' }, true]);
+      expect([supervisor.tierSwitch.state, supervisor.store !== undefined]).toEqual([{ state: 'on' }, true]);
     },
   );
 

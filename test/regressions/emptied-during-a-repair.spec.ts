@@ -30,7 +30,7 @@ it('a tier that is emptied while it is being repaired after a full disk serves a
     discard: async () => void discarded++,
   });
   supervisor.fail(new StorageFault('disk-full', 'no room'));
-  expect(supervisor.state).toEqual({ state: 'off', reason: 'disk-full' });
+  expect(supervisor.tierSwitch.state).toEqual({ state: 'off', reason: 'disk-full' });
   const opening = new Gate();
   gates.push(opening);
   await clock.advance('1s');
@@ -39,7 +39,7 @@ it('a tier that is emptied while it is being repaired after a full disk serves a
   await emptied;
   await clock.advance('2m');
   for (let turn = 0; turn < 5; turn++) await nextTurn();
-  expect(supervisor.state).toEqual({ state: 'on' });
+  expect(supervisor.tierSwitch.state).toEqual({ state: 'on' });
   expect(supervisor.store).toBeDefined();
   expect(discarded).toBeGreaterThan(0);
   expect(reported).toEqual(['tier off', 'tier on']);

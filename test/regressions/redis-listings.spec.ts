@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import type { CheckpointDraft } from '../../lib/checkpoints/checkpoint-store.js';
-import { systemClock } from '../../lib/clock/clock.js';
-import { KeepAlive } from '../../lib/clock/timers.js';
+import { systemClock, KeepAlive } from '../../lib/clock/clock.js';
 import { CheckpointConnection, RedisCheckpointStore } from '../../lib/redis/checkpoints/redis-checkpoint-store.js';
 import { Script } from '../../lib/redis/client/redis-client.js';
 import { templateClient } from '../../lib/redis/client/connect.js';

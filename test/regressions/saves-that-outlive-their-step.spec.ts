@@ -185,9 +185,8 @@ describe('an app that was closed', () => {
     await service.runStep('a', () => 1);
     await store.close();
     service.end();
-    const scopes = service['scopes'];
     let current: unknown = 'not called';
-    await service.runStep('b', () => (current = scopes.current), { onUnavailable: 'run' });
+    await service.runStep('b', () => (current = service['steps']?.scopes.current), { onUnavailable: 'run' });
     expect(current).toBeUndefined();
   });
 });

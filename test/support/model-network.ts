@@ -1,4 +1,4 @@
-import { DeadlineError } from '../../lib/clock/timers.js';
+import { DeadlineError } from '../../lib/clock/clock.js';
 import { ConnectionState, type RedisArgument, type RedisPort } from '../../lib/redis/client/redis-client.js';
 import type { RedisClusterPort } from '../../lib/redis/client/redis-client.js';
 import type { FakeClock } from '../../lib/testing/fake-clock.js';

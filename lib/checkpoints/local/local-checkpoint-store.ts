@@ -1,4 +1,4 @@
-import { type Clock, nextTurn } from '../../clock/clock.js';
+import { type Clock, nextTurn, KeepAlive } from '../../clock/clock.js';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import type { EventSink } from '../../events/event-map.js';
 import type { TierOffReason } from '../../events/reasons.js';
@@ -38,7 +38,6 @@ import {
   type ReadFaults,
 } from './checkpoint-tables.js';
 import { CheckpointWriter, GroupCommit, WorkSlice } from './checkpoint-writer.js';
-import { KeepAlive } from '../../clock/timers.js';
 
 /** The most versions that are read or changed in one turn of the event loop. */
 const SLICE = 64;

@@ -53,8 +53,7 @@ import {
   type Script,
 } from '../client/redis-client.js';
 import { createHash } from 'node:crypto';
-import type { Clock } from '../../clock/clock.js';
-import { withDeadline, type KeepAlive } from '../../clock/timers.js';
+import { type Clock, withDeadline, type KeepAlive } from '../../clock/clock.js';
 
 /** Rows that one read takes. */
 const AT_ONCE = 64;

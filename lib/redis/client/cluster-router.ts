@@ -1,5 +1,4 @@
-import type { Clock } from '../../clock/clock.js';
-import { withDeadline } from '../../clock/timers.js';
+import { type Clock, withDeadline } from '../../clock/clock.js';
 import {
   listOf,
   numberOf,

@@ -1,5 +1,4 @@
-import type { Clock } from '../../clock/clock.js';
-import { withDeadline } from '../../clock/timers.js';
+import { type Clock, withDeadline } from '../../clock/clock.js';
 import type { RedisArgument, RedisPort, Script } from './redis-client.js';
 import { lengthOf, WatchedPort, type WatchedPortOptions } from './watched-port.js';
 

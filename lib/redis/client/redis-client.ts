@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { systemClock } from '../../clock/clock.js';
-import { DeadlineError, scheduleWhileTurning } from '../../clock/timers.js';
+import { systemClock, DeadlineError, scheduleWhileTurning } from '../../clock/clock.js';
 
 /** One argument of a command. Text goes out as UTF-8. */
 export type RedisArgument = string | Uint8Array;

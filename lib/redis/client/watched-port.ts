@@ -1,5 +1,4 @@
-import type { Clock } from '../../clock/clock.js';
-import { DeadlineError, withDeadline, type KeepAlive } from '../../clock/timers.js';
+import { type Clock, DeadlineError, withDeadline, type KeepAlive } from '../../clock/clock.js';
 import { numberOf, type RedisArgument, type RedisPort } from './redis-client.js';
 
 export interface WatchedPortOptions {

@@ -1,5 +1,4 @@
-import type { Clock } from '../../clock/clock.js';
-import type { KeepAlive } from '../../clock/timers.js';
+import type { Clock, KeepAlive } from '../../clock/clock.js';
 
 interface FreshnessWindowOptions {
   readonly clock: Clock;

@@ -1,5 +1,4 @@
-import { type Clock, randomId } from '../../clock/clock.js';
-import { withDeadline, type KeepAlive } from '../../clock/timers.js';
+import { type Clock, randomId, withDeadline, type KeepAlive } from '../../clock/clock.js';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import type { LogRecord } from '../../invalidation/journal.js';
 import type {

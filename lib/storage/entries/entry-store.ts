@@ -1,13 +1,13 @@
 import { type Clock, nextTurn } from '../../clock/clock.js';
-import { physicalKey } from '../../entries/key.js';
-import type { Compression } from '../../entries/compression.js';
 import {
+  physicalKey,
   compressRecord,
   decodeRecordAsync,
   type DecodedRecord,
   type RecordReader,
   RecordUnknown,
 } from '../../entries/record.js';
+import type { Compression } from '../../entries/compression.js';
 import { EntryBatch, NoChange, WriteQueue, type QueuedChange } from './write-queue.js';
 import type { EntryRow, SessionIndex } from './entry-index.js';
 import { EntryTables, type LaneRules, type StoredRecord, LaneUsage } from './entry-tables.js';

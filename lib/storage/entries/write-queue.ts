@@ -1,6 +1,6 @@
 import { type Clock, nextTurn } from '../../clock/clock.js';
 import { StorageFault, type Table, type TableKey, type Transaction } from '../environment.js';
-import { physicalKey } from '../../entries/key.js';
+import { physicalKey } from '../../entries/record.js';
 import type { Keeper } from '../../eviction/lane-eviction.js';
 import type { EntryRow, IndexChange } from './entry-index.js';
 import {

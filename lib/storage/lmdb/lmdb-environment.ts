@@ -1,5 +1,4 @@
-import { type Clock, nextTurn } from '../../clock/clock.js';
-import { withDeadline } from '../../clock/timers.js';
+import { type Clock, nextTurn, withDeadline } from '../../clock/clock.js';
 import {
   StorageFault,
   type Durability,

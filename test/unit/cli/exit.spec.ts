@@ -1,6 +1,6 @@
 import { expect, it } from '@jest/globals';
 import { CommandFailed, EXIT, exitCodeOf } from '../../../lib/cli/exit.js';
-import { DeadlineError } from '../../../lib/clock/timers.js';
+import { DeadlineError } from '../../../lib/clock/clock.js';
 import { UnknownLaneError } from '../../../lib/errors/cache.errors.js';
 import { LaneCacheError, type LaneCacheErrorCode } from '../../../lib/errors/lane-cache.error.js';
 import { ConnectionLost, OwnerSilent } from '../../../lib/ipc/client.js';

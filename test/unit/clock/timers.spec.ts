@@ -1,7 +1,14 @@
 import * as timers from 'node:timers';
 import { describe, expect, it, jest } from '@jest/globals';
-import { type Clock, nextTurn, systemClock } from '../../../lib/clock/clock.js';
-import { DeadlineError, settledWithin, SharedDeadline, withDeadline } from '../../../lib/clock/timers.js';
+import {
+  type Clock,
+  nextTurn,
+  systemClock,
+  DeadlineError,
+  settledWithin,
+  SharedDeadline,
+  withDeadline,
+} from '../../../lib/clock/clock.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 
 const never = new Promise<never>(() => undefined);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { checkKey, physicalKey } from '../../../lib/entries/key.js';
+import { checkKey } from '../../../lib/cache/validate-call.js';
+import { physicalKey } from '../../../lib/entries/record.js';
 
 describe('a key', () => {
   it.each(['a', 'ключ', '\ud800', 'a'.repeat(65_536), 'é'.repeat(32_768)])('may be any text up to 64 KB', (key) => {

@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { KeepAlive } from '../../../lib/clock/timers.js';
+import { KeepAlive, nextTurn } from '../../../lib/clock/clock.js';
 import { LeasedTurns } from '../../../lib/cache/turns.js';
-import { nextTurn } from '../../../lib/clock/clock.js';
 import { KeySpace } from '../../../lib/redis/keys.js';
 import { Leases } from '../../../lib/redis/leases.js';
 import { Connection } from '../../../lib/redis/client/connection.js';

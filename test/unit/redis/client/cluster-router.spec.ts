@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { DeadlineError, KeepAlive } from '../../../../lib/clock/timers.js';
-import { nextTurn } from '../../../../lib/clock/clock.js';
+import { DeadlineError, KeepAlive, nextTurn } from '../../../../lib/clock/clock.js';
 import { ClusterRouter, slotOf } from '../../../../lib/redis/client/cluster-router.js';
 import { ConnectionState, type RedisArgument, type RedisPort } from '../../../../lib/redis/client/redis-client.js';
 import { FakeClock } from '../../../../lib/testing/fake-clock.js';

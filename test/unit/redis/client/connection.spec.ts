@@ -1,9 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { nextTurn } from '../../../../lib/clock/clock.js';
+import { nextTurn, KeepAlive } from '../../../../lib/clock/clock.js';
 import { Connection } from '../../../../lib/redis/client/connection.js';
 import type { RedisPort } from '../../../../lib/redis/client/redis-client.js';
 import { FakeClock } from '../../../../lib/testing/fake-clock.js';
-import { KeepAlive } from '../../../../lib/clock/timers.js';
 
 /** A server that answers each command with an error. */
 function refusing(text: string): RedisPort {

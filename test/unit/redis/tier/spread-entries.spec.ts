@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { KeepAlive } from '../../../../lib/clock/timers.js';
+import { KeepAlive } from '../../../../lib/clock/clock.js';
 import { ClusterRouter } from '../../../../lib/redis/client/cluster-router.js';
 import { Connection } from '../../../../lib/redis/client/connection.js';
 import type { RedisClusterPort, RedisPort } from '../../../../lib/redis/client/redis-client.js';
