@@ -248,7 +248,7 @@ export function bypassReason(context: LaneContext, key: string, ttlMs?: number):
   if (context.shared.memory.state.state === 'off') return 'closed';
   if (isPartitioned(context)) return 'stale-distributed';
   const { include, exclude } = context;
-  if (matchesOne(exclude, key)) return 'excluded';
+  if (exclude.length > 0 && matchesOne(exclude, key)) return 'excluded';
   if (include.length > 0 && !matchesOne(include, key)) return 'excluded';
   return ttlMs === 0 ? 'ttl-zero' : undefined;
 }

@@ -178,14 +178,12 @@ export function encodeRecord(fields: RecordFields, room = 0): Uint8Array {
     at += 2 + length;
   }
   if (!isInPlace) record.set(value, valueAt);
-  writeChecksum(record);
+  record.writeUInt32LE(checksumOf(record), AT_CHECKSUM);
   return record;
 }
 
 /** Covers the whole record except the checksum: the bytes before it are the seed for the bytes after it. */
 const checksumOf = (record: Buffer): number => crc32(record.subarray(AT_LENGTH), record.readUInt32LE(0));
-
-const writeChecksum = (record: Buffer): number => record.writeUInt32LE(checksumOf(record), AT_CHECKSUM);
 
 /** No record with a larger value is written. */
 const MAX_VALUE_BYTES = 1024 ** 3;
@@ -351,7 +349,7 @@ function compressedRecord(head: Buffer, compressedValue: Uint8Array, codec: Comp
   const flags = codec === 'zstd' ? COMPRESSED | ZSTD : COMPRESSED;
   record.writeUInt8(record.readUInt8(AT_FLAGS) | flags, AT_FLAGS);
   record.writeUInt32LE(record.length, AT_LENGTH);
-  writeChecksum(record);
+  record.writeUInt32LE(checksumOf(record), AT_CHECKSUM);
   return record;
 }
 

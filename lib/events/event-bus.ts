@@ -30,7 +30,8 @@ export class EventBus implements CacheEvents {
   }
 
   wants(name: LaneCacheEventName): boolean {
-    return this.outlets[name].isWanted;
+    const { listeners, channel: subscribed } = this.outlets[name];
+    return listeners.length > 0 || subscribed.hasSubscribers;
   }
 
   emit<N extends LaneCacheEventName>(name: N, event: LaneCacheEventMap[N]): void {

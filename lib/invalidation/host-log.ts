@@ -161,7 +161,8 @@ export class HostLog implements HostLogPort {
       afterThisStep(this.lapse);
     }
     if (now >= this.inPlaceUntil) this.findPlace(this.current.files, now);
-    if (this.isOn) this.follow(this.current.files);
+    const { current } = this;
+    if (current.state === 'on') this.follow(current.files);
   }
 
   /** The records of this process that have not come round: nobody has put them into the order of the log yet. */

@@ -57,7 +57,9 @@ function budgetAfterArray(array: readonly unknown[], depth: number, budget: numb
 function budgetAfterObject(object: object, depth: number, budget: number): number {
   if (Object.getPrototypeOf(object) !== Object.prototype) return NOT_PLAIN;
   const names = Object.getOwnPropertyNames(object);
-  if (names.length === 0 ? hidesData(object) : isDisguised(object)) return NOT_PLAIN;
+  if (names.length === 0 ? hidesData(object) : hidesUntagged(object)) return NOT_PLAIN;
+  // One of the language's own objects, whose prototype was changed.
+  if (Object.prototype.toString.call(object) !== '[object Object]') return NOT_PLAIN;
   let left = budget - names.length - 1;
   if (left < 0 || Object.getOwnPropertySymbols(object).length > 0) return NOT_PLAIN;
   for (const name of names) {
@@ -71,10 +73,6 @@ function budgetAfterObject(object: object, depth: number, budget: number): numbe
   }
   return left;
 }
-
-/** Whether it is an object of the language's own whose prototype was changed. */
-const isDisguised = (object: object): boolean =>
-  Object.prototype.toString.call(object) !== '[object Object]' || hidesUntagged(object);
 
 /** Whether `value` keeps data outside its own fields, as instances of a subclass of `Map` do. */
 export function hidesData(value: object): boolean {
@@ -149,7 +147,7 @@ export class TreeReader {
 
   private value(depth: number): unknown {
     const { position } = this;
-    if (this.isAtEnd) return this.giveUp();
+    if (this.position >= this.end) return this.giveUp();
     const token = this.bytes[position] ?? 0xc1;
     this.position = position + 1;
     if (token < 0x80) return token;
@@ -227,7 +225,7 @@ export class TreeReader {
     // oxlint-disable-next-line unicorn/no-new-array -- an array that grows takes room for seventeen at once
     const items = new Array<unknown>(length);
     for (let index = 0; index < length; index++) {
-      if (this.isAtEnd) return this.giveUp();
+      if (this.position >= this.end) return this.giveUp();
       items[index] = this.value(depth - 1);
     }
     return Object.freeze(items);
@@ -237,7 +235,7 @@ export class TreeReader {
     if (depth === 0 || !this.fits(size * 2)) return this.giveUp();
     const object: Record<string, unknown> = {};
     for (let index = 0; index < size; index++) {
-      if (this.isAtEnd) return this.giveUp();
+      if (this.position >= this.end) return this.giveUp();
       const name = this.name();
       if (name === undefined) return undefined;
       object[name] = this.value(depth - 1);
@@ -287,10 +285,6 @@ export class TreeReader {
     if (bytes <= this.end - this.position) return true;
     this.giveUp();
     return false;
-  }
-
-  private get isAtEnd(): boolean {
-    return this.position >= this.end;
   }
 
   private giveUp(): undefined {

@@ -55,9 +55,8 @@ export class ValueCodec {
   /** Never throws. */
   encode(value: unknown): Encoded {
     try {
-      if (isPlain(value)) return withRoom(this.messages.pack(value, PLAIN));
-      const { root, rows } = serializeToTable(value, this.byPrototype);
-      return withRoom(this.messages.pack([root, rows], TABLE));
+      const bytes = isPlain(value) ? this.messages.pack(value, PLAIN) : this.packTable(value);
+      return { storable: true, bytes, room: roomBefore(bytes) };
     } catch (error) {
       return { storable: false, reason: reasonOf(error) };
     }
@@ -108,6 +107,11 @@ export class ValueCodec {
     return { value: this.decode(encoded.bytes), bytes: encoded.bytes };
   }
 
+  private packTable(value: unknown): Uint8Array {
+    const { root, rows } = serializeToTable(value, this.byPrototype);
+    return this.messages.pack([root, rows], TABLE);
+  }
+
   private decodeTable(bytes: Uint8Array): DecodedTable {
     if (bytes[0] !== TABLE) throw new MalformedValue('The value has an unknown encoding.');
     const content = this.messages.unpack(bytes);
@@ -155,8 +159,6 @@ const FIRST_MESSAGES_BYTES = 8 * 1024;
 
 /** A longer message never stays in the buffer of msgpackr. */
 const roomBefore = ({ byteLength }: Uint8Array): number => (byteLength > MESSAGES_BYTES ? HEAD_BYTES : 0);
-
-const withRoom = (bytes: Uint8Array): Encoded => ({ storable: true, bytes, room: roomBefore(bytes) });
 
 /**
  * MessagePack for plain trees of objects, arrays, primitives and byte strings.

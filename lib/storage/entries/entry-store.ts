@@ -112,7 +112,8 @@ export class EntryStore {
    */
   peek(lane: string, key: string): RecordLookup {
     try {
-      const bytes = this.bytesOf(lane, key);
+      const latest = this.pending.latest(lane, key);
+      const bytes = latest === undefined ? this.tables.record(lane, physicalKey(lane, key)) : latest.bytes;
       if (bytes === undefined) return undefined;
       const opened = decodeRecordAsync(bytes);
       if (!(opened instanceof Promise)) return opened.key === key ? opened : undefined;
@@ -333,11 +334,6 @@ export class EntryStore {
   /** Accepts nothing any more, and gives up what waits. */
   stop(fault: StorageFault): readonly QueuedChange[] {
     return this.queue.stop(fault);
-  }
-
-  private bytesOf(lane: string, key: string): Uint8Array | undefined {
-    const latest = this.pending.latest(lane, key);
-    return latest === undefined ? this.tables.record(lane, physicalKey(lane, key)) : latest.bytes;
   }
 
   private dropDamaged(lane: string, key: string, error: unknown): undefined {
