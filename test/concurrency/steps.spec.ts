@@ -61,7 +61,7 @@ races("of which one asks the other over the owner's socket", async () => {
   const { store: owned } = checkpointsInMemory({ clock: systemClock });
   const server = await IpcServer.listen(path, new Map(checkpointAnswers(() => owned)), systemClock);
   return {
-    stores: [new RemoteCheckpointStore({ path, clock: systemClock, deadlineMs: 5_000 }), owned],
+    stores: [new RemoteCheckpointStore({ path, clock: systemClock, deadlineMs: 60_000 }), owned],
     dispose: async () => {
       await server.close();
       await bench.dispose();

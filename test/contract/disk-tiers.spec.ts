@@ -13,7 +13,7 @@ const bench = new StorageBench();
 const api: TestApi = { describe, it };
 
 const folderAt = (directory: string, durability: Durability): CacheFolder =>
-  new CacheFolder({ directory, durability, clock: systemClock, minFreeBytes: 0, deadlineMs: 5_000 });
+  new CacheFolder({ directory, durability, clock: systemClock, minFreeBytes: 0, deadlineMs: 60_000 });
 
 const options = (maxEntries?: number): StoredTierOptions => ({
   ...tierSetting(maxEntries === undefined ? {} : { standard: { l3: { maxEntries } } }).options,

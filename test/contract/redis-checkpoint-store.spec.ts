@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import { createClient } from 'redis';
 import { systemClock, KeepAlive } from '../../lib/clock/clock.js';
 import { CheckpointConnection, RedisCheckpointStore } from '../../lib/redis/checkpoints/redis-checkpoint-store.js';
 import { KeySpace } from '../../lib/redis/keys.js';
@@ -20,7 +21,10 @@ describeWithRedis({ describe }, 'checkpoints that instances share', () => {
   checkpointStoreContract('over Redis', async () => {
     const hold = new KeepAlive();
     const root = new KeySpace(randomUUID()).checkpoints;
-    const line = new CheckpointConnection(await templateClient({ url: server.url }), root, systemClock, hold);
+    // a busy machine may take longer to connect than an app waits
+    const socket = { connectTimeout: 60_000, reconnectStrategy: false } as const;
+    const client = createClient({ url: server.url, socket, disableOfflineQueue: true });
+    const line = new CheckpointConnection(await templateClient({ client }), root, systemClock, hold);
     return { store: new RedisCheckpointStore(line, new HeardEvents()), dispose: async () => hold.end() };
   });
 });

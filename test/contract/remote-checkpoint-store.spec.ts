@@ -11,7 +11,7 @@ checkpointStoreContract("over the owner's socket", async () => {
   const { store: owned } = checkpointsInMemory();
   const server = await IpcServer.listen(path, new Map(checkpointAnswers(() => owned)), systemClock);
   return {
-    store: new RemoteCheckpointStore({ path, clock: systemClock, deadlineMs: 5_000 }),
+    store: new RemoteCheckpointStore({ path, clock: systemClock, deadlineMs: 60_000 }),
     dispose: async () => {
       await server.close();
       await owned.close();

@@ -13,7 +13,13 @@ it('a folder in which LMDB hangs is opened again only once what hangs has been r
   await mkdir(directory);
   const opened = new OpenDirectories();
   opened.add(directory);
-  const options = { directory, durability: 'durable', clock: systemClock, minFreeBytes: 0, deadlineMs: 5_000 } as const;
+  const options = {
+    directory,
+    durability: 'durable',
+    clock: systemClock,
+    minFreeBytes: 0,
+    deadlineMs: 60_000,
+  } as const;
   const folder = new CacheFolder({ ...options, opened });
   await expect(folder.open(new RecordingReporter())).rejects.toMatchObject({ kind: 'deadline' });
   await folder.discard();

@@ -22,7 +22,7 @@ describe('the folder of entries that outlive the process', () => {
       root,
       directory,
       clock,
-      deadlineMs: 5_000,
+      deadlineMs: 60_000,
       minFreeBytes: 0,
       requireOwnership: entitled,
     });

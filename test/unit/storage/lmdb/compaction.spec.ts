@@ -52,7 +52,7 @@ describe('compacting', () => {
         durability: 'durable',
         clock: systemClock,
         minFreeBytes: 0,
-        deadlineMs: 5_000,
+        deadlineMs: 60_000,
       });
       const environment = await folder.open(new RecordingReporter());
       expect(await readdir(dirname(directory))).toEqual(['env']);
