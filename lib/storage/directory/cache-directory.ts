@@ -119,12 +119,20 @@ export class LaneCacheDirectory {
   async removeDeadSessions(): Promise<number> {
     let removed = 0;
     for (const name of await namesIn(this.sessions)) {
-      const directory = join(this.sessions, name);
-      if (!SESSION.test(name) || !(await this.isDead(directory))) continue;
-      await rm(directory, { recursive: true, force: true });
-      removed++;
+      if (SESSION.test(name) && (await this.removeIfDead(join(this.sessions, name)))) removed++;
     }
     return removed;
+  }
+
+  /** False also where it cannot be removed, as on a disk that is read-only: each sweep tries it again. */
+  private async removeIfDead(session: string): Promise<boolean> {
+    try {
+      if (!(await this.isDead(session))) return false;
+      await rm(session, { recursive: true, force: true });
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   private async isDead(directory: string): Promise<boolean> {
