@@ -1,8 +1,8 @@
 import * as jest from '@jest/globals';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, Header, Param, Req, Res } from '@nestjs/common';
 import { CacheResponse } from '../../lib/index.js';
-import { BROWSERS, Tab } from '../support/browser.js';
+import { BROWSERS, launch, Tab } from '../support/browser.js';
 import { HttpApp, PLATFORMS } from '../support/http-app.js';
 import { describeWithProgram } from '../support/installed.js';
 
@@ -67,13 +67,19 @@ class Pages {
 
 describeWithProgram(jest, BROWSERS, 'in a browser', (program) => {
   describe.each(PLATFORMS)('the pages of an app on %s', (platform) => {
+    let browser: Awaited<ReturnType<typeof launch>>;
     let app: HttpApp;
     let tab: Tab;
+
+    beforeAll(async () => {
+      browser = await launch(program);
+    });
+    afterAll(() => browser.close());
 
     beforeEach(async () => {
       calls = 0;
       app = await HttpApp.open(platform, { controllers: [Pages] });
-      tab = await Tab.open(program, app.url);
+      tab = await Tab.open(browser, app.url);
     });
 
     afterEach(async () => {
@@ -136,14 +142,15 @@ describeWithProgram(jest, BROWSERS, 'in a browser', (program) => {
     });
 
     it('that the browser itself keeps for the back button are shown as they were left', async () => {
-      await tab.close();
-      tab = await Tab.open(program, app.url, { keepsPages: true });
-      await tab.visit('/login/ann');
-      await tab.visit('/home');
-      await tab.visit('/login/bob');
+      const keeping = await launch(program, { keepsPages: true });
+      const kept = await Tab.open(keeping, app.url);
+      await kept.visit('/login/ann');
+      await kept.visit('/home');
+      await kept.visit('/login/bob');
       // Nothing is asked of the server: only the header no-store could make the browser ask.
-      expect(['ann 1', 'bob 2']).toContain(await tab.back());
-      expect(await tab.reload()).toBe('bob 2');
+      expect(['ann 1', 'bob 2']).toContain(await kept.back());
+      expect(await kept.reload()).toBe('bob 2');
+      await keeping.close();
     });
   });
 });

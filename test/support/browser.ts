@@ -2,22 +2,25 @@ import { chromium, type Browser, type Page } from 'playwright-core';
 
 export const BROWSERS = ['chromium-headless-shell', 'chromium', 'google-chrome'];
 
+/** `keepsPages` = pages that are left are kept as they are, for the back button. */
+export function launch(program: string, { keepsPages = false } = {}): Promise<Browser> {
+  return chromium.launch({
+    executablePath: program,
+    args: ['--no-sandbox'],
+    ...(keepsPages ? { ignoreDefaultArgs: ['--disable-back-forward-cache'] } : {}),
+  });
+}
+
 /** What a page of a test shows, as a user would go through the app. */
 export class Tab {
   private constructor(
-    private readonly browser: Browser,
     private readonly page: Page,
     private readonly url: string,
   ) {}
 
-  /** A tab of a new browser. `keepsPages` = pages that are left are kept as they are, for the back button. */
-  static async open(program: string, url: string, { keepsPages = false } = {}): Promise<Tab> {
-    const browser = await chromium.launch({
-      executablePath: program,
-      args: ['--no-sandbox'],
-      ...(keepsPages ? { ignoreDefaultArgs: ['--disable-back-forward-cache'] } : {}),
-    });
-    return new Tab(browser, await browser.newPage(), url);
+  /** A tab of a user who has not been here before: cookies and kept answers are its own. */
+  static async open(browser: Browser, url: string): Promise<Tab> {
+    return new Tab(await browser.newPage(), url);
   }
 
   async visit(path: string): Promise<string> {
@@ -43,7 +46,7 @@ export class Tab {
   }
 
   async close(): Promise<void> {
-    await this.browser.close();
+    await this.page.close();
   }
 
   private async text(): Promise<string> {
