@@ -5,6 +5,7 @@ import { LocalCheckpointStore } from '../checkpoints/local/local-checkpoint-stor
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
 import type { Clock } from '../clock/clock.js';
 import { Retry } from '../clock/retry.js';
+import { isLaneCacheError } from '../errors/lane-cache.error.js';
 import type { EventSink } from '../events/event-map.js';
 import type { TierOffReason } from '../events/reasons.js';
 import { socketLiveness } from '../ipc/socket.js';
@@ -66,8 +67,8 @@ export class CheckpointDirectory {
       if (claim.state === 'in-use') return this.wait(checkpoints, claim);
       return await this.openFolder(checkpoints, { requireOwnership: nothing, release: () => claim.release() });
     } catch (error) {
-      if (!(error instanceof StorageFault)) throw error;
-      return this.useUnavailable(error);
+      if (isLaneCacheError(error)) throw error;
+      return this.useUnavailable(asStorageFault(error));
     }
   }
 

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Persistence } from '../cache/lane-context.js';
 import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
+import { isLaneCacheError } from '../errors/lane-cache.error.js';
 import type { HostReport } from '../metrics/lane-cache-metrics.js';
 import { Retry } from '../clock/retry.js';
 import { settledWithin } from '../clock/clock.js';
@@ -153,11 +154,11 @@ export class SharedDirectory implements Disk {
     try {
       await disk.openOnce();
     } catch (error) {
-      if (!(error instanceof StorageFault)) {
+      if (isLaneCacheError(error)) {
         await disk.close();
         throw error;
       }
-      disk.becomeUnavailable(error);
+      disk.becomeUnavailable(asStorageFault(error));
     }
     return disk;
   }

@@ -6,6 +6,8 @@ import {
   type StorageReporter,
   type Durability,
 } from '../environment.js';
+import { closeSync, openSync } from 'node:fs';
+import { devNull } from 'node:os';
 import type { Database, RootDatabase } from 'lmdb';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 
@@ -164,8 +166,22 @@ export const nativeOptions = (directory: string, durability: Durability) => ({
  */
 export const openNative = async (directory: string, durability: Durability): Promise<NativeRoot> => {
   const { open } = await loadLmdb(directory);
+  requireDescriptors();
   return open<Uint8Array, NativeKey>(nativeOptions(directory, durability));
 };
+
+/** LMDB needs three. Other threads may take some meanwhile. */
+const DESCRIPTORS = 8;
+
+/** LMDB ends the process when it finds a descriptor for its lock file, and none for its data file. Throws the system's error. */
+function requireDescriptors(): void {
+  const held: number[] = [];
+  try {
+    while (held.length < DESCRIPTORS) held.push(openSync(devNull, 'r'));
+  } finally {
+    for (const descriptor of held) closeSync(descriptor);
+  }
+}
 
 /**
  * Loads lmdb, which an app without a directory needs not have. Throws `LMDB_UNAVAILABLE` where its binary for this platform
