@@ -26,7 +26,8 @@ export class EventBus implements CacheEvents {
   }
 
   get wantsHits(): boolean {
-    return this.outlets.hit.isWanted;
+    const { listeners, channel: subscribed } = this.outlets.hit;
+    return listeners.length > 0 || subscribed.hasSubscribers;
   }
 
   wants(name: LaneCacheEventName): boolean {
