@@ -1,5 +1,5 @@
-import type { Tracing } from '../cache/lane-context.js';
 import { join, resolve } from 'node:path';
+import type { Tracing } from '../cache/lane-context.js';
 import { labelsOfRecord } from '../checkpoints/checkpoint-validation.js';
 import { KeyHistory } from '../cache/key-history.js';
 import { FlightScopes } from '../cache/wait-graph.js';
@@ -13,14 +13,14 @@ import { causeText } from '../events/event-texts.js';
 import type { ReportFault } from '../events/reasons.js';
 import { GuardedStrategy } from '../events/guarded-strategy.js';
 import type { LaneRecorder } from '../events/recorder.js';
-import { readOptions, type LaneCacheOptions } from './options.js';
-import { SharedDirectory } from './shared-directory.js';
-import { noDisk, type Disk, type MakeCheckpoints } from './disk-port.js';
 import { millisecondsText, parseSize, toMilliseconds } from '../lanes/units.js';
 import type { LaneName, ResolvedLane } from '../lanes/policy.js';
 import { lanesInMilliseconds, resolveLanes } from '../lanes/resolve-lanes.js';
 import { LaneCounters } from '../metrics/lane-counters.js';
 import type { MetricsReport } from '../metrics/lane-cache-metrics.js';
+import { readOptions, type LaneCacheOptions } from './options.js';
+import { SharedDirectory } from './shared-directory.js';
+import { noDisk, type Disk, type MakeCheckpoints } from './disk-port.js';
 
 /** `look` opens a directory for a moment, to read or change what is in it. Nothing is counted for its app. */
 export type Purpose = 'serve' | 'look';

@@ -1,7 +1,7 @@
 import type { TierOffReason } from '../events/reasons.js';
+import { algorithmOf, compress } from '../entries/compression.js';
 import type { LeasePort } from './leases.js';
 import type { RemovalReason, RetentionRule } from './retention.js';
-import { algorithmOf, compress } from '../entries/compression.js';
 
 /** A version to be saved. Times are epoch milliseconds. */
 export interface CheckpointDraft {

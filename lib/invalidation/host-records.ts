@@ -1,7 +1,7 @@
 import { INVALIDATION_KINDS } from '../events/reasons.js';
 import type { LogPlace } from '../storage/files/log-files.js';
-import type { ServerCopy, SharedRecord, Standing, Subject } from './shared-log.js';
 import { KeyPattern } from '../entries/pattern.js';
+import type { ServerCopy, SharedRecord, Standing, Subject } from './shared-log.js';
 
 /** A record of the file as it was read. */
 export interface HostRecord {

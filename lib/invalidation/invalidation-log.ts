@@ -441,7 +441,7 @@ export class TagIndex {
 }
 
 /** tag -> position and time of its latest expiry, bounded like the positions. */
-export class ExpiredTags {
+class ExpiredTags {
   readonly positions: TagIndex;
   private readonly expired = new Map<string, ExpiredTag>();
 

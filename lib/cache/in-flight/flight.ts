@@ -1,4 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
+import { LRUCache } from 'lru-cache';
 import { checkTags } from '../../entries/tags.js';
 import type { TierName } from '../../entries/tier-name.js';
 import type { RefusalReason } from '../../events/reasons.js';
@@ -8,13 +9,12 @@ import type { Compute, CallOptions, ComputeContext, StaleValue } from '../call-o
 import type { EncodedValue } from '../encoded-value.js';
 import { type LaneContext, look } from '../lane-context.js';
 import { type StaleCopy, staleValueOf, expiryIfValid, staleInMemory } from '../tier-lookup.js';
-import type { ComputeCost } from './compute-cost.js';
 import { warnOfMilliseconds } from '../validate-call.js';
 import type { Turn } from '../turns.js';
 import { Computation, type Wait } from '../wait-graph.js';
 import type { Refusal } from '../write.js';
-import { LRUCache } from 'lru-cache';
 import { ComputeTimeoutError, type TimedOut } from '../../errors/cache.errors.js';
+import type { ComputeCost } from './compute-cost.js';
 
 /** Why a flight was opened: for a caller who searches the tiers first, for `forceFresh`, or to refresh in the background. */
 export type FlightPurpose = 'request' | 'forced' | 'refresh';
@@ -282,7 +282,7 @@ export class FlightContext implements ComputeContext {
 }
 
 /** How a flight ended: a tier had the value, or it was computed. */
-export type FlightOutcome =
+type FlightOutcome =
   { readonly outcome: 'hit'; readonly tier: TierName; readonly computeMs: number } | { readonly outcome: 'miss' };
 
 /**

@@ -11,11 +11,11 @@ import {
   type Environment,
   type StorageReporter,
 } from '../environment.js';
-import { type Liveness, SocketPlace, acquireOwnership, type Owned } from './owner-lock.js';
 import { ensurePrivateDirectory } from '../files/private-directory.js';
 import { copyPlace } from '../lmdb/lmdb-environment.js';
 import { type OpenDirectories, openEnvironment } from '../lmdb/open-environment.js';
 import { discard, removeDiscarded } from '../files/quarantine.js';
+import { type Liveness, SocketPlace, acquireOwnership, type Owned } from './owner-lock.js';
 import { forgetMissed, missedNotes } from './pending-invalidations.js';
 
 const HOLDER = 'alive';

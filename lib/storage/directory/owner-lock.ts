@@ -1,10 +1,10 @@
+import { readdir, readFile, rename, rm, stat, utimes, writeFile, open, type FileHandle } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { type Clock, randomId } from '../../clock/clock.js';
 import { Repetition } from '../../clock/retry.js';
 import { toFault, isErrno } from '../environment.js';
 import { ensurePrivateDirectory } from '../files/private-directory.js';
-import { readdir, readFile, rename, rm, stat, utimes, writeFile, open, type FileHandle } from 'node:fs/promises';
-import { hostname } from 'node:os';
-import { join } from 'node:path';
 import { bootId } from '../lmdb/integrity-check.js';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
 
@@ -39,7 +39,7 @@ export interface InUse {
   whenFree(taken: (owned: Owned) => void, changed?: (owner: LockHolder) => void): () => Promise<void>;
 }
 
-export type Ownership = Owned | InUse;
+type Ownership = Owned | InUse;
 
 const nothing = (): void => undefined;
 
@@ -247,7 +247,7 @@ const FOREIGN_BOOT_GRACE_MS = 30_000;
 const LITTER_AGE_MS = 86_400_000;
 
 /** A claim that another process holds. */
-export interface ActiveLock {
+interface ActiveLock {
   readonly id: string;
   readonly holder: LockHolder;
   /** Whether it has found no other claim standing beside it, and so owns the directory. */

@@ -55,7 +55,7 @@ const FULL = { changes: 256, bytes: 1024 * 1024 };
  */
 const GATHER_MS = 10;
 
-export interface WriteQueueOptions {
+interface WriteQueueOptions {
   readonly clock: Clock;
   readonly maxBatchChanges: number;
   readonly maxBatchBytes: number;

@@ -17,10 +17,10 @@ import {
   writeSync,
 } from 'node:fs';
 import { promisify } from 'node:util';
-import { randomId } from '../../clock/clock.js';
-import { ensurePrivateDirectory } from './private-directory.js';
 import { crc32 } from 'node:zlib';
+import { randomId } from '../../clock/clock.js';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
+import { ensurePrivateDirectory } from './private-directory.js';
 
 /** A place in the log, with the checksum of the record before it: a place of another history does not fit. */
 export interface LogPlace {
@@ -30,7 +30,7 @@ export interface LogPlace {
 }
 
 /** Gets each record, with the place behind it. */
-export type OnRecord = (body: string, place: LogPlace) => void;
+type OnRecord = (body: string, place: LogPlace) => void;
 
 const SEGMENT = /^(\d+)\.log$/;
 const nameOf = (number: number): string => `${number}.log`;

@@ -1,11 +1,11 @@
-import { type Durability, StorageFault, isErrno, toFault } from '../environment.js';
-import { type HeldFolder, probe, probeCopy, type ProbeOutcome } from './probe.js';
-import { FreeSpaceLimit } from './free-space.js';
 import { open, type FileHandle, readdir, rename, rm, stat, writeFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { endianness } from 'node:os';
 import { crc32 } from 'node:zlib';
 import { readFileSync, readlinkSync } from 'node:fs';
+import { type Durability, StorageFault, isErrno, toFault } from '../environment.js';
+import { type HeldFolder, probe, probeCopy, type ProbeOutcome } from './probe.js';
+import { FreeSpaceLimit } from './free-space.js';
 
 /** Why a directory is set aside. */
 export class CorruptError extends Error {}
@@ -240,7 +240,7 @@ const OPENING = 'opening.';
 const RUNNING = 'running.';
 
 /** How a directory was left by an owner that did not close it. */
-export interface Unclosed {
+interface Unclosed {
   /** Epoch ms. */
   readonly openedAt: number;
   /** It was the same boot of the machine, and the data file is the one that it opened. */
@@ -378,7 +378,7 @@ interface FileFingerprint {
 }
 
 /** Whether all of a data file can be read without holding anybody up. */
-export const isSoonRead = ({ size }: FileFingerprint): boolean => size <= MOST_READ_BYTES;
+const isSoonRead = ({ size }: FileFingerprint): boolean => size <= MOST_READ_BYTES;
 
 /** How a data file was left. `content` is a checksum; undefined if it was not read. */
 interface Stamp extends FileFingerprint {
@@ -387,7 +387,7 @@ interface Stamp extends FileFingerprint {
 
 const dataFileIn = (directory: string): string => join(directory, 'data.mdb');
 
-export const fingerprintOf = (directory: string): Promise<FileFingerprint | undefined> =>
+const fingerprintOf = (directory: string): Promise<FileFingerprint | undefined> =>
   stat(dataFileIn(directory)).then(
     ({ size, mtimeMs }) => ({ size, mtimeMs }),
     () => undefined,
