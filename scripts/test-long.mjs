@@ -1,6 +1,3 @@
-// `test-long.mjs [--times=<factor>] [<phase> ...]`: the full numbers behind the short tests. All phases, or those that are named.
-// Two run side by side; those that judge how long something takes, or how much memory it needs, have the machine to themselves.
-// About an hour on two cores. `--times=10` multiplies the rounds, for a night.
 import { spawn } from 'node:child_process';
 import { createWriteStream, mkdtempSync, readFileSync } from 'node:fs';
 import { once } from 'node:events';
@@ -8,6 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
+const HELP = `test-long.mjs [--times=<factor>] [<phase> ...]
+
+The full numbers behind the short tests: all phases, or those that are named. Two run side by side. Those that judge how long
+something takes, or how much memory it needs, have the machine to themselves.
+All of them take about an hour on two cores that do nothing else. --times=10 multiplies the rounds, for a night.
+`;
 const JEST = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
 const specs = (...paths) => [...JEST, '--runInBand', ...paths];
 const APART = ['checkpoints-kill', 'workflows-kill', 'step-races', 'fault/redis', 'host-stress'];
@@ -26,12 +29,18 @@ const PHASES = [
   { name: 'races of steps', rounds: 20, args: specs('test/fault/step-races') },
   { name: 'failing computations', rounds: 100_000, args: specs('test/concurrency/flights') },
   { name: 'options', rounds: 1, args: specs('test/e2e/options-bags') },
+  { name: 'directories on a filling disk', rounds: 150, args: specs('test/regressions/directory-made') },
   { name: 'a million entries', rounds: 60, args: specs('test/e2e/many-entries') },
   { name: 'command line', rounds: 60, args: specs('test/e2e/cli') },
   { name: 'consumers', args: ['scripts/consumers.mjs', '--all'] },
 ];
 
-const { values, positionals } = parseArgs({ options: { times: { type: 'string' } }, allowPositionals: true });
+const OPTIONS = { times: { type: 'string' }, help: { type: 'boolean', short: 'h' } };
+const { values, positionals } = parseArgs({ options: OPTIONS, allowPositionals: true });
+if (values.help === true) {
+  console.log(`${HELP}\nPhases: ${PHASES.map(({ name }) => `'${name}'`).join(', ')}`);
+  process.exit(0);
+}
 const times = Number(values.times ?? 1);
 const wanted = positionals.length === 0 ? PHASES : PHASES.filter(({ name }) => positionals.includes(name));
 const unknown = positionals.filter((name) => !PHASES.some((phase) => phase.name === name));
