@@ -135,7 +135,7 @@ describe('a disk', () => {
         const filler = await workshop.run(FILLER, [volume.path]);
         await filler.line();
         await app.ask('start', { keys: 400, bytes: 30_000, changes: 4, saves: 5 });
-        await app.hear(roundsOf(200, 5_000));
+        await app.hear(roundsOf(100, 5_000));
         await filler.end('SIGKILL');
         for (let n = 0; n < 400; n++) rmSync(join(volume.path, `filler-${n}`), { force: true });
         const freedAt = performance.now();

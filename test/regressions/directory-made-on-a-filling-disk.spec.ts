@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Workshop } from '../support/child-process.js';
+import { roundsOf } from '../support/fault-table.js';
 import { mountVolume } from '../support/mounts.js';
 
 /** Keeps a volume full, apart from moments in which some room is free. */
@@ -44,7 +45,7 @@ describe('a directory that is made while another process fills the disk', () => 
     try {
       const filler = await workshop.run(FILLER, [volume.path]);
       expect(await filler.line()).toBe('ready');
-      const app = await workshop.run(APP, [volume.path, '150']);
+      const app = await workshop.run(APP, [volume.path, String(roundsOf(50, 150))]);
       expect(await app.line()).toBe('done');
       await filler.end('SIGKILL');
     } finally {
