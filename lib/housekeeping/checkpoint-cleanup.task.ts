@@ -144,7 +144,7 @@ async function toJob({ task, cron, timeZone, onFailure }: CleanupScheduleOptions
       waitForCompletion: true,
     });
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : 'it cannot be parsed';
+    const why = cause instanceof Error ? cause.message.replace(/\.$/, '') : 'it cannot be parsed';
     throw new LaneCacheError(
       'OPTIONS_INVALID',
       `checkpoints.cleanup '${cronTime}'${timeZone === undefined ? '' : ` with checkpoints.timeZone '${timeZone}'`} is no schedule: ${why}. Give a cron expression such as '${DAILY}', or false.`,

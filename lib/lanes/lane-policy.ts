@@ -98,8 +98,14 @@ function range(highest: number): Kind<readonly [number, number]> {
   });
 }
 
-const memory = { maxEntries: count, maxBytes: sizeAboveZero };
-const disk = defineOptions<DiskTierPolicy>('A lane', { enabled: flag, ...memory });
+/** The places of all entries in memory are reserved at the start, 16 bytes for each. */
+const MOST_IN_MEMORY = 10_000_000;
+
+const memoryCount = kindOf(
+  'a whole number from 1 to 10,000,000',
+  (value): value is number => Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= MOST_IN_MEMORY,
+);
+const disk = defineOptions<DiskTierPolicy>('A lane', { enabled: flag, maxEntries: count, maxBytes: sizeAboveZero });
 
 /** A lane as an app writes it down. */
 export const LANE = defineOptions<LanePolicyInput>(
@@ -108,7 +114,7 @@ export const LANE = defineOptions<LanePolicyInput>(
     extends: text,
     description: text,
     useCases: phrases,
-    l1: defineOptions<MemoryTierPolicy>('A lane', memory),
+    l1: defineOptions<MemoryTierPolicy>('A lane', { maxEntries: memoryCount, maxBytes: sizeAboveZero }),
     l2: disk,
     l3: disk,
     l4: defineOptions<DistributedTierPolicy>('A lane', {

@@ -22,7 +22,7 @@ export type Isolation = 'frozen' | 'clone' | 'shared';
 
 /** The limits of a lane in memory (L1). It never exceeds them. */
 export interface MemoryTierPolicy {
-  /** The most entries of the lane in memory. */
+  /** The most entries of the lane in memory. At most 10,000,000. */
   readonly maxEntries?: number;
   /** The most bytes of the lane in memory, as encoded values and an allowance for each entry. */
   readonly maxBytes?: Size;

@@ -363,7 +363,7 @@ describe('bad settings', () => {
       { lanes: { docs: { l1 } } },
       'LANE_INVALID',
       { field: 'lanes.docs.l1.maxEntries' },
-      /1 or more/,
+      /from 1 to 10,000,000/,
     ],
     ['a lane named with a slash', { lanes: { 'a/b': {} } }, 'LANE_INVALID', { lane: 'a/b' }, /not a name/],
     ['a lane that extends nothing', { lanes: { ml: { extends: 'huge' } } }, 'LANE_INVALID', { lane: 'ml' }, /docs/],

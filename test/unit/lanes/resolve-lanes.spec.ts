@@ -190,6 +190,8 @@ describe('an invalid lane', () => {
   it.each<[string, unknown]>([
     ['l1.maxEntries', { l1: { maxEntries: 0 } }],
     ['l1.maxEntries', { l1: { maxEntries: 1.5 } }],
+    ['l1.maxEntries', { l1: { maxEntries: 10_000_001 } }],
+    ['l1.maxEntries', { l1: { maxEntries: Number.MAX_SAFE_INTEGER } }],
     ['l1.enabled', { l1: { enabled: false } }],
     ['l2.maxBytes', { l2: { maxBytes: -1 } }],
     ['l3.enabled', { l3: { enabled: 'yes' } }],
