@@ -57,6 +57,15 @@ describe('the async context of computations', () => {
     gate.resolve(undefined);
     await expect(circle).rejects.toMatchObject({ code: 'REENTRANT' });
   });
+
+  it('holds what a thenable begins only when it is awaited', async () => {
+    const cache = await caches.open();
+    const lazy: PromiseLike<unknown> = {
+      // oxlint-disable-next-line unicorn/no-thenable -- as a query builder, which begins when it is awaited
+      then: (resolve, reject) => cache.getOrSet<unknown>('outer', () => 'inner').then(resolve, reject),
+    };
+    await expect(cache.getOrSet('outer', () => lazy)).rejects.toMatchObject({ code: 'REENTRANT' });
+  });
 });
 
 /** Up to Node.js 22 an enabled storage slows every promise of the process. Newer ones have no such state. */

@@ -316,7 +316,10 @@ export class InFlight {
     });
   }
 
-  /** Calls the function of the flight. Async, so that one that throws at once fails no sooner than its callers have joined. */
+  /**
+   * Calls the function of the flight. Async, so that one that throws at once fails no sooner than its callers have joined, and
+   * so that what a thenable begins when it is awaited is part of the flight.
+   */
   private async called(flight: Flight, ctx: FlightContext): Promise<unknown> {
     const { tracing } = this.context.shared;
     const compute = (): unknown =>
