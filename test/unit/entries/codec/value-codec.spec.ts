@@ -198,6 +198,14 @@ describe('a value that cannot be stored', () => {
     expect(reasonFor(make())).toContain(reason);
   });
 
+  it.each<[string, object]>([
+    ['a Map', new Map([['hidden', 1]])],
+    ['a Date', new Date(0)],
+  ])('is refused if it has the prototype and the fields of a plain object: %s', (_, object) => {
+    Object.setPrototypeOf(object, Object.prototype);
+    expect(reasonFor(Object.assign(object, { field: 1 }))).toContain('of a changed prototype');
+  });
+
   it('is refused when reading it throws', () => {
     const list = [1];
     Object.defineProperty(list, 0, {
