@@ -20,8 +20,14 @@ interface ForeignIoredis {
   on(event: string, listener: (...args: unknown[]) => void): unknown;
 }
 
-/** A lost connection is not reused: the library opens another, and starts it with a handshake. */
+/**
+ * A lost connection is not reused: the library opens another, and starts it with a handshake. It has deadlines of its own, and
+ * waits for news. Auto-pipelining throws outside of any call for commands that are given by name.
+ */
 const FOR_ONE_LIFE = Object.freeze({
+  enableAutoPipelining: false,
+  commandTimeout: undefined,
+  socketTimeout: undefined,
   lazyConnect: true,
   enableOfflineQueue: false,
   maxRetriesPerRequest: 0,

@@ -89,7 +89,8 @@ export class NodeRedisCluster implements RedisClusterPort {
     if (node === undefined) throw new Error('the cluster has no master');
     // eslint-disable-next-line no-underscore-dangle
     const map = this.cluster._options?.nodeAddressMap;
-    const socket = { ...node.options?.socket, ...reachable(map, address), reconnectStrategy: false };
+    const own = { socketTimeout: undefined, reconnectStrategy: false };
+    const socket = { ...node.options?.socket, ...reachable(map, address), ...own };
     return connected(node.duplicate({ ...FOR_ONE_LIFE, socket }));
   }
 }
@@ -125,7 +126,12 @@ export class NodeRedisSentinel implements RedisPort {
     const own = this.sentinel.duplicate({ masterPoolSize: 1, replicaPoolSize: 0, reserveClient: false });
     own.on('error', () => undefined);
     const openTo = (master: ForeignNodeRedis): Promise<RedisPort> =>
-      connected(master.duplicate({ ...FOR_ONE_LIFE, socket: { ...master.options?.socket, reconnectStrategy: false } }));
+      connected(
+        master.duplicate({
+          ...FOR_ONE_LIFE,
+          socket: { ...master.options?.socket, socketTimeout: undefined, reconnectStrategy: false },
+        }),
+      );
     try {
       // It retries for as long as it exists.
       await answer(own.connect(), FIND_WITHIN_MS);
@@ -188,7 +194,8 @@ class NodeRedisAdapter implements RedisPort {
   }
 
   async duplicate(): Promise<RedisPort> {
-    return connected(this.client.duplicate(FOR_ONE_LIFE));
+    const socket = { ...this.client.options?.socket, socketTimeout: undefined };
+    return connected(this.client.duplicate({ ...FOR_ONE_LIFE, socket }));
   }
 
   onStateChange(listener: (connected: boolean) => void): () => void {
