@@ -4,6 +4,7 @@ import { metrics as otel } from '@opentelemetry/api';
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http';
 import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
 import { Redis } from 'ioredis';
+import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createLaneCache, type LaneCacheApp } from '../../lib/app/cache-app.js';
 import { BROWSERS } from '../support/browser.js';
@@ -121,7 +122,8 @@ describeWithRedis(
     describeWithProgram(jest, BROWSERS, 'in every view', (program) => {
       it('are the same', async () => {
         buildPage();
-        const distributed = { url: server.url, prefix: 'views' };
+        const prefix = randomUUID();
+        const distributed = { url: server.url, prefix };
         const collector = await OtlpCollector.open();
         const exporter = new OTLPMetricExporter({ url: `${collector.url}/v1/metrics` });
         const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
@@ -133,7 +135,7 @@ describeWithRedis(
         const browser = await DashboardBrowser.open(program);
         const get = async (path: string) => (await fetch(`${app.url}/lane-cache/${path}`)).text();
         try {
-          await open('views', 'other');
+          await open(prefix, 'other');
           const listed = async () => JSON.parse(await get('instances')).items;
           const items = await until(listed, ({ length }) => length === 2);
           expect(items).toMatchObject([

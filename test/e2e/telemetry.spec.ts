@@ -7,6 +7,7 @@ import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
 import { TracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace';
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -160,8 +161,11 @@ describe('telemetry through the SDK and an OTLP exporter', () => {
       });
       afterAll(() => server.dispose());
 
+      // a busy server is no fault, and each try has keys of its own
+      const unshared = () => ({ url: server.url, prefix: randomUUID(), commandTimeout: '5s' }) as const;
+
       it('a look-up on it is a span of a client of Redis', async () => {
-        const distributed = { url: server.url, prefix: 'look-ups' };
+        const distributed = unshared();
         const spans = await within({ telemetry: true, directory: false, distributed }, async (cache) => {
           await cache.getOrSet('k', () => 1);
           await cache.flush();
@@ -179,7 +183,7 @@ describe('telemetry through the SDK and an OTLP exporter', () => {
       });
 
       it('the wait of a process that was held up for the log is a span', async () => {
-        const distributed = { url: server.url, prefix: 'log' };
+        const distributed = unshared();
         const spans = await within({ telemetry: true, directory: false, distributed }, async (cache) => {
           await cache.getOrSet('k', () => 1);
           // longer than an instance counts as up to date
