@@ -213,7 +213,8 @@ describe("processes of one directory with coalesce: 'host'", () => {
     owner.signal('SIGSTOP');
     for (const child of [one, other]) child.say('alone 50');
     const answers = await Promise.all([one, other].map(answerOf));
-    expect(allOf(answers)).toEqual(['alone', 'alone']);
+    // The circle before, which was given up, may compute a key of its own meanwhile.
+    expect(allOf(answers).filter((key) => key === 'alone')).toEqual(['alone', 'alone']);
     owner.signal('SIGCONT');
   }, 60_000);
 
