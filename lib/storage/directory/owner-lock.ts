@@ -122,8 +122,14 @@ class Candidate {
   }
 
   private async enter(claim: Claim): Promise<Owned> {
-    await claim.enter();
-    await this.claims.tidy();
+    try {
+      await claim.enter();
+      await this.claims.tidy();
+    } catch (error) {
+      // Else this process would wait for itself.
+      await claim.withdraw();
+      throw error;
+    }
     const beating = new Repetition(this.options.clock, HEARTBEAT_MS, async () => {
       await claim.beat();
       return 'again';

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { once } from 'node:events';
 import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -41,6 +41,21 @@ describe('acquireOwnership', () => {
     const second = inUse(await claim());
     expect(second.first.pid).toBe(process.pid);
     expect(await second.owner()).toMatchObject({ pid: process.pid, host: second.first.host });
+  });
+
+  it('leaves no claim behind where it fails at the end, so that this process does not wait for itself', async () => {
+    const { claim, directory, liveness } = await setUp();
+    const litter = join(directory, `${'0'.repeat(12)}.tmp`);
+    await mkdir(directory, { recursive: true });
+    await writeFile(litter, '');
+    await utimes(litter, 0, 0);
+    const broken = jest.spyOn(liveness, 'isHeld');
+    broken.mockImplementation(() =>
+      Promise.reject(Object.assign(new Error('too many open files'), { code: 'EMFILE' })),
+    );
+    await expect(claim()).rejects.toMatchObject({ kind: 'io' });
+    broken.mockRestore();
+    expect((await claim()).state).toBe('owned');
   });
 
   it('hands over when the owner closes, and leaves nothing behind', async () => {
