@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import { chmod, cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Interface } from 'node:readline';
 import { promisify } from 'node:util';
@@ -168,7 +168,7 @@ export class Workshop {
   }
 
   private async bundled(content: string, entry: string): Promise<string> {
-    const name = basename(entry, '.js');
+    const name = entry.replaceAll('/', '-');
     const kept = join(COMPILED, `${content}-${name}`);
     if (!existsSync(kept)) await bundle(this.directory, entry, kept);
     const home = join(this.directory, `bundled-${name}`);
