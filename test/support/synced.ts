@@ -11,14 +11,20 @@ export class Synced {
 
   static listen(): Synced {
     const heard: string[] = [];
-    const { fsync } = fs;
-    const spy = jest.spyOn(fs, 'fsync').mockImplementation((fd, done) => {
-      fsync(fd, (error) => {
+    const { fsync, fsyncSync } = fs;
+    const spies = [
+      jest.spyOn(fs, 'fsync').mockImplementation((fd, done) => {
+        fsync(fd, (error) => {
+          heard.push(idOf(fs.fstatSync(fd)));
+          done(error);
+        });
+      }),
+      jest.spyOn(fs, 'fsyncSync').mockImplementation((fd) => {
+        fsyncSync(fd);
         heard.push(idOf(fs.fstatSync(fd)));
-        done(error);
-      });
-    });
-    return new Synced(heard, () => spy.mockRestore());
+      }),
+    ];
+    return new Synced(heard, () => spies.forEach((spy) => spy.mockRestore()));
   }
 
   /** Which of `paths` were synced since the last call, in the order in which they were last. */

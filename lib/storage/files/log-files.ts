@@ -1,11 +1,10 @@
-import {
+import fs, {
   constants,
   closeSync,
   existsSync,
   fdatasync,
   fdatasyncSync,
   fstatSync,
-  fsyncSync,
   ftruncateSync,
   linkSync,
   openSync,
@@ -553,7 +552,7 @@ export class FolderOnDisk implements LogFolder {
     const fd = openSync(draft, 'wx', 0o600);
     try {
       writeSync(fd, bytes);
-      fsyncSync(fd);
+      fs.fsyncSync(fd);
       linkSync(draft, path);
     } catch (error) {
       if (!isExisting(error)) throw error;
@@ -580,7 +579,7 @@ export class FolderOnDisk implements LogFolder {
   sync(): void {
     const fd = openSync(this.directory, 'r');
     try {
-      fsyncSync(fd);
+      fs.fsyncSync(fd);
     } finally {
       closeSync(fd);
     }

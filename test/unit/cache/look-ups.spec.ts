@@ -4,6 +4,7 @@ import type { CacheManager } from '../../../lib/index.js';
 import { Jobs } from '../../support/jobs.js';
 import { FREE_TURNS, LaneApp, QuietLog, type SharedParts } from '../../support/lane-app.js';
 import { ModelDisk, ModelTier } from '../../support/model-tier.js';
+import { recordOf } from '../../support/stored-tiers.js';
 
 const NAMES = ['l2', 'l3', 'l4'] as const;
 
@@ -39,6 +40,19 @@ describe('the look-ups of the tiers', () => {
       expect(hitsAndMisses(cache)).toEqual([[0, 1], ...below]);
       await cache.get('k');
       expect(hitsAndMisses(cache)).toEqual([[1, 1], ...below]);
+    },
+  );
+
+  it.each([0, 1, 2])(
+    'count an error of the tier whose record is damaged, and a miss (tier %i below memory)',
+    async (at) => {
+      const disks = NAMES.map(() => new ModelDisk());
+      disks[at]?.entries.set('standard k', { ...recordOf('k'), bytes: Buffer.from('no record') });
+      const { cache } = appOn(disks);
+      expect(await cache.getOrSet('k', () => 'computed')).toBe('computed');
+      const { l2, l3, l4 } = cache.getMetrics();
+      expect([l2, l3, l4].map(({ errors }) => errors)).toEqual(NAMES.map((_, index) => (index === at ? 1 : 0)));
+      expect(hitsAndMisses(cache)).toEqual(['l1', ...NAMES].map(() => [0, 1]));
     },
   );
 

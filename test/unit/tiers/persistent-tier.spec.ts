@@ -188,6 +188,26 @@ describe('not being the owner', () => {
     },
   );
 
+  it('notes in a new folder how far the directory has come, and leaves what an older folder says', async () => {
+    const source = new MemorySource();
+    const asked: (number | undefined)[] = [];
+    for (const position of [8, 99, 100]) {
+      const tier = PersistentTier.unattached(tierSetting().options);
+      tier.follows({
+        knows: (place) => {
+          asked.push(place?.position);
+          return true;
+        },
+        place: { generation: 'ab', position, checksum: 1 },
+      });
+      await tier.attach(source);
+      await tier.write('standard', recordOf('k'));
+      await tier.close();
+    }
+    // The first folder is new, and nothing is asked of it.
+    expect(asked).toEqual([8, 8]);
+  });
+
   it('rules the evictions of an adaptive lane, also beside L2', async () => {
     const { options } = tierSetting();
     const eviction = new LaneEviction({ now: () => 0, mode: 'rule', compresses: false });

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { mkdir, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { forgetMissed, noteMissed } from '../../../../lib/storage/directory/pending-invalidations.js';
+import { FolderOnDisk, LogFiles } from '../../../../lib/storage/files/log-files.js';
 import { ensurePrivateDirectory } from '../../../../lib/storage/files/private-directory.js';
 import { discard, putInPlace, quarantine } from '../../../../lib/storage/files/quarantine.js';
 import { FakeClock } from '../../../../lib/testing/fake-clock.js';
@@ -56,6 +57,13 @@ describe('what must outlive a power failure is synced before it is acknowledged:
     expect(await synced.among(around, join(around, 'a'), join(around, 'a', 'b'))).toHaveLength(3);
     await ensurePrivateDirectory(path);
     expect(await synced.among(around, join(around, 'a'), join(around, 'a', 'b'))).toEqual([]);
+  });
+
+  it('the first file of the log of a directory, then the folder that names it', async () => {
+    const path = await bench.path('log');
+    const files = await LogFiles.open(new FolderOnDisk(path));
+    files.close();
+    expect(await synced.among(path, join(path, '1.log'))).toEqual([join(path, '1.log'), path]);
   });
 
   it('the names of the files of a durable environment', async () => {
