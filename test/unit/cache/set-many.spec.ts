@@ -1,4 +1,5 @@
 import { describe, expect, it, jest } from '@jest/globals';
+import type { ComputeContext } from '../../../lib/cache/call-options.js';
 import { nextTurn } from '../../../lib/clock/clock.js';
 import { DiskTier } from '../../../lib/tiers/stored-tier.js';
 import { Deferred } from '../../support/deferred.js';
@@ -87,6 +88,18 @@ describe('the values of one call', () => {
     await Promise.all(acts);
     expect(await cache.get('k2')).toBe(left);
     expect(cache.getMetrics().refused.fenced).toBeGreaterThan(0);
+  });
+
+  it('give way to a newer result that is not stored', async () => {
+    const cache = new LaneApp().manager();
+    const storing = cache.setMany(pairs(3_000, () => 'older'));
+    const newer = (ctx: ComputeContext): string => {
+      ctx.skipCache();
+      return 'newer';
+    };
+    expect(await cache.getOrSet('k2999', newer, { forceFresh: true })).toBe('newer');
+    expect(await storing).toBe(2_999);
+    expect(await cache.get('k2999')).toBeUndefined();
   });
 
   it('leave what a listener stores for a key that was refused', async () => {
