@@ -90,6 +90,15 @@ describe('the values of one call', () => {
     expect(cache.getMetrics().refused.fenced).toBeGreaterThan(0);
   });
 
+  it('give way to those of a later call, in whatever order their turns come', async () => {
+    const cache = new LaneApp({ lanes: { standard: { l1: { maxEntries: 10_000 } } } }).manager();
+    const older = cache.setMany(pairs(3_000, () => 'older'));
+    const newer = cache.setMany(pairs(3_000, () => 'newer').toReversed());
+    await Promise.all([older, newer]);
+    const values = await cache.getMany(pairs(3_000).map(([key]) => key));
+    expect([values.size, new Set(values.values())]).toEqual([3_000, new Set(['newer'])]);
+  });
+
   it('give way to a newer result that is not stored', async () => {
     const cache = new LaneApp().manager();
     const storing = cache.setMany(pairs(3_000, () => 'older'));

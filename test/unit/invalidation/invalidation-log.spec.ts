@@ -170,6 +170,14 @@ describe('the invalidation log', () => {
     expect(log.expiredAt(candidate(8, ['t']))).toBe(2_000);
   });
 
+  it('ignores a stored record of a tag, or a clear, that is older than the one it knows', () => {
+    for (let passed = 0; passed < 10; passed++) log.pass();
+    log.tags(['t']);
+    log.clear('docs');
+    log.adopt(new Journal({ ...EMPTY_LOG, tagAt: new Map([['t', 5]]), clearAt: new Map([['docs', 5]]) }));
+    expect([log.counts(candidate(8, ['t'])), log.counts({ ...candidate(8), lane: 'docs' })]).toEqual([false, false]);
+  });
+
   it('continues above the ceiling it had stored, with tags, floors and clears', () => {
     const initial: LogState = {
       ...EMPTY_LOG,
