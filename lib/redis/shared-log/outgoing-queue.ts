@@ -1,5 +1,5 @@
 import type { LogCursor, Outbox, ServerCopy, SharedRecord } from '../../invalidation/shared-log.js';
-import type { HostRecords } from './host-records.js';
+import type { TwoLogRecords } from './two-log-records.js';
 import { authorOf, memberOf, type Named, names } from './record-codec.js';
 
 /** An entry that goes with the record that supersedes it: an explicit set. */
@@ -130,7 +130,7 @@ export class OutgoingQueue {
   constructor(
     private readonly outbox: () => Outbox | undefined,
     /** Of the other processes of the directory. */
-    readonly ofHost: HostRecords,
+    readonly ofHost: TwoLogRecords,
   ) {}
 
   get all(): readonly OutgoingRecord[] {

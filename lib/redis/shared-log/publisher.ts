@@ -13,7 +13,7 @@ import type {
 } from '../../invalidation/shared-log.js';
 import { RecentRecords } from '../../invalidation/host-records.js';
 import type { FreshnessWindow } from './freshness.js';
-import { HostRecords } from './host-records.js';
+import { TwoLogRecords } from './two-log-records.js';
 import type { KeySpace } from '../keys.js';
 import type { Connection } from '../client/connection.js';
 import { type OutgoingEntry, OutgoingQueue, OutgoingRecord } from './outgoing-queue.js';
@@ -94,7 +94,7 @@ export class RedisSharedLog implements SharedLog {
   private takenUp: Outbox | undefined;
 
   constructor(private readonly options: SharedLogOptions) {
-    this.outgoing = new OutgoingQueue(options.outbox, new HostRecords(() => options.cursors.current));
+    this.outgoing = new OutgoingQueue(options.outbox, new TwoLogRecords(() => options.cursors.current));
   }
 
   get isStale(): boolean {

@@ -3,7 +3,7 @@ import type { Scene } from './actions.js';
 import type { SceneName } from './scenes.js';
 import { SCRIPTS } from './scripts.js';
 
-const hostRecords = 'lib/redis/shared-log/host-records.ts';
+const twoLogRecords = 'lib/redis/shared-log/two-log-records.ts';
 const outgoingQueue = 'lib/redis/shared-log/outgoing-queue.ts';
 const publisher = 'lib/redis/shared-log/publisher.ts';
 const backend = 'lib/redis/redis-backend.ts';
@@ -38,7 +38,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     'everything',
     { ...key, ...slow, faults: 0.06, fault: ['empty'] },
     [
-      hostRecords,
+      twoLogRecords,
       'return place !== undefined && place.generation === cursor?.generation && place.sequence <= cursor.sequence;',
       'return place !== undefined && place.sequence <= (cursor?.sequence ?? 0);',
     ],
@@ -60,17 +60,17 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     ],
   ),
   omit('17 records of one log', 'a copy is known by its id', alone, { ...key, ...lostAnswers }, [
-    hostRecords,
+    twoLogRecords,
     'const done = this.followed.get(copy.id);',
     'const done = this.followed.size > 0 ? DONE : undefined;',
   ]),
   omit('17 records of one log', 'a record of the server settles its own copy alone', alone, { ...key, ...away }, [
-    hostRecords,
+    twoLogRecords,
     'const wasMissing = this.settle(id);',
     'const wasMissing = [...this.missing.keys(), id].map((one) => this.settle(one)).includes(true);',
   ]),
   omit('17 records of one log', 'a place that was not reached bars', two, { ...key, ...slow }, [
-    hostRecords,
+    twoLogRecords,
     'place.sequence <= cursor.sequence;',
     'place.sequence > 0;',
   ]),
@@ -84,7 +84,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     'what was missed on the server ends there',
     alone,
     { ...key, ...away, faults: 0.08, fault: ['trim'] },
-    [hostRecords, 'if (isOfBefore || isReached(copy, cursor)) this.settle(id);', 'if (isOfBefore) this.settle(id);'],
+    [twoLogRecords, 'if (isOfBefore || isReached(copy, cursor)) this.settle(id);', 'if (isOfBefore) this.settle(id);'],
   ),
   omit('17 records of one log', 'an answer of L3 carries its place on the server', two, { ...tag, ...slow }, [
     remote,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { nextTurn } from '../../../../lib/clock/clock.js';
 import type { Outbox as KeptElsewhere, SharedRecord } from '../../../../lib/invalidation/shared-log.js';
-import { HostRecords } from '../../../../lib/redis/shared-log/host-records.js';
+import { TwoLogRecords } from '../../../../lib/redis/shared-log/two-log-records.js';
 import { OutgoingQueue, OutgoingRecord } from '../../../../lib/redis/shared-log/outgoing-queue.js';
 
 class Outbox implements KeptElsewhere {
@@ -24,7 +24,7 @@ const PLACE = { generation: 'g', sequence: 1 };
 
 describe('the records that the server has not received', () => {
   it('become one record about everything when there are too many of them', async () => {
-    const queue = new OutgoingQueue(() => undefined, new HostRecords(() => undefined));
+    const queue = new OutgoingQueue(() => undefined, new TwoLogRecords(() => undefined));
     const first = recordOf(0);
     const { published } = first.wait();
     queue.add([first]);
@@ -38,7 +38,7 @@ describe('the records that the server has not received', () => {
 
   it('are kept until the server has them, and so is the one record that too many became', async () => {
     const outbox = new Outbox();
-    const queue = new OutgoingQueue(() => outbox, new HostRecords(() => undefined));
+    const queue = new OutgoingQueue(() => outbox, new TwoLogRecords(() => undefined));
     const [kept, another] = [recordOf(1), recordOf(2)];
     queue.add([kept, another]);
     await queue.keep([kept, another]);
@@ -54,7 +54,7 @@ describe('the records that the server has not received', () => {
 
   it('gives way to a later one about the same subject, which is kept for both', async () => {
     const outbox = new Outbox();
-    const queue = new OutgoingQueue(() => outbox, new HostRecords(() => undefined));
+    const queue = new OutgoingQueue(() => outbox, new TwoLogRecords(() => undefined));
     const [first, second, third] = [recordOf(1, 'k'), recordOf(2, 'k'), recordOf(3, 'k')];
     const waits = [first.wait(), second.wait()];
     queue.addUnsent([first]);
@@ -72,14 +72,14 @@ describe('the records that the server has not received', () => {
   });
 
   it('cannot be kept by a process without a place for it', async () => {
-    const queue = new OutgoingQueue(() => undefined, new HostRecords(() => undefined));
+    const queue = new OutgoingQueue(() => undefined, new TwoLogRecords(() => undefined));
     const one = recordOf(1);
     queue.add([one]);
     await expect(queue.keep([one])).rejects.toThrow('directory');
   });
 
   it('is unheard until it has come round', () => {
-    const queue = new OutgoingQueue(() => undefined, new HostRecords(() => undefined));
+    const queue = new OutgoingQueue(() => undefined, new TwoLogRecords(() => undefined));
     const one = recordOf(1);
     queue.add([one]);
     const before = queue.unheard;

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { LogCursor, ServerCopy, SharedRecord } from '../../../../lib/invalidation/shared-log.js';
-import { HostRecords } from '../../../../lib/redis/shared-log/host-records.js';
+import { TwoLogRecords } from '../../../../lib/redis/shared-log/two-log-records.js';
 
 const key = (subject: string): SharedRecord => ({ kind: 'key', lane: 'standard', subject });
 const EVERYTHING = { kind: 'all', lane: null, subject: '*' } as const;
@@ -8,12 +8,12 @@ const at = (sequence: number, generation = 'g'): LogCursor => ({ generation, seq
 const copy = (id: string, place?: LogCursor): ServerCopy => ({ id, place });
 
 describe('a record that comes by the log of the directory and by that of the server', () => {
-  let records: HostRecords;
+  let records: TwoLogRecords;
   let cursor: LogCursor | undefined;
   let followed: string[];
   beforeEach(() => {
     cursor = at(0);
-    records = new HostRecords(() => cursor);
+    records = new TwoLogRecords(() => cursor);
     followed = [];
   });
   const unpublished = (): readonly string[] => records.unpublished.map(({ record }) => record.subject);

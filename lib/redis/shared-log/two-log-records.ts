@@ -30,7 +30,7 @@ const NONE: readonly MissingRecord[] = Object.freeze([]);
  * A process appends its records to the host's log when the server has taken them, with their places. A record without a place
  * was not taken then: its author publishes it later. If its author does not, this process publishes it.
  */
-export class HostRecords {
+export class TwoLogRecords {
   private readonly missing = new Map<string, MissingRecord>();
   /** The newest of them of each author and subject that has no place. */
   private readonly unplaced = new Map<string, MissingRecord>();
