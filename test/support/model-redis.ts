@@ -388,6 +388,7 @@ const LIBRARY: Readonly<Record<string, LuaValue>> = {
       );
       return [match?.[1] ?? match?.[0]];
     },
+    byte: (text, at) => [textual(text).charCodeAt(Number(at) - 1)],
     sub: (text, from, to) => [textual(text).slice(Number(from) - 1, Number(to))],
   }),
   struct: tableOf({

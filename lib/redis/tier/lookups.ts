@@ -4,10 +4,11 @@ import type { RecordEnvelope } from './record-envelope.js';
 import type { ServerTime } from '../shared-log/freshness.js';
 import { anyMatches, type OutgoingQueue, type OutgoingRecord } from '../shared-log/outgoing-queue.js';
 import type { KeySpace } from '../keys.js';
-import { ENTRY_HEAD_BYTES, JUDGE } from '../shared-log/scripts.js';
+import { ENTRY_HEAD_BYTES, JUDGE, readHead } from '../shared-log/scripts.js';
 import { bytesOf, listOf, textsOf } from '../client/redis-client.js';
 import type { Connection } from '../client/connection.js';
-import { ifKnown, LocalRecord, type DecodedRecord } from '../../entries/record.js';
+import { ifKnown, LocalRecord, RecordDamaged, type DecodedRecord } from '../../entries/record.js';
+import { packTags } from '../shared-log/record-codec.js';
 
 /** What a look-up needs to judge what it finds. */
 export interface LookUpParts {
@@ -77,6 +78,8 @@ export class LookUp implements Wanted {
   private judge(entry: ServerEntry, record: OwnRecord | 'foreign'): void {
     const { lane, key } = this;
     if (record === 'foreign' || record.key !== key) return this.settle(MISS);
+    if (!hasTags(entry, record.tags))
+      throw new RecordDamaged('The tags before the record are not those of the record.');
     const named = { lane, key, tags: record.tags };
     const { applied, log } = this.options;
     const isOutdated = applied.matches(named, entry.birth) || anyMatches(this.unheard, named);
@@ -182,14 +185,19 @@ export function settleWith(one: Wanted, entry: ServerEntry | undefined): void {
   }
 }
 
+/** Undefined for nothing, for what the library did not write, and for an entry whose head is damaged. */
 export function entryOf(reply: unknown): ServerEntry | undefined {
   if (reply === null || reply === undefined) return undefined;
   const bytes = bytesOf(reply);
-  if (bytes.length < ENTRY_HEAD_BYTES) return undefined;
+  const head = bytes.length < ENTRY_HEAD_BYTES ? undefined : readHead(bytes);
+  if (head === undefined) return undefined;
   const record = recordIn(bytes);
-  const tags = bytes.subarray(ENTRY_HEAD_BYTES, bytes.length - record.length);
-  return { birth: bytes.readDoubleBE(0), goneAt: bytes.readDoubleBE(8), tags, record };
+  return { ...head, tags: bytes.subarray(ENTRY_HEAD_BYTES, bytes.length - record.length), record };
 }
+
+/** The server judges by the tags before the record, which has a checksum only over its own. */
+const hasTags = (entry: ServerEntry, tags: readonly string[]): boolean =>
+  tags.length === 0 ? entry.tags.length === 0 : packTags(tags).equals(entry.tags);
 
 /** The record in an entry. Undefined if the value is no entry. */
 export function recordIn(entry: Buffer): Buffer {
