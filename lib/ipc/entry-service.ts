@@ -89,8 +89,12 @@ export class EntryService {
   }
 
   private drop(lane: string, key: string): void {
-    // A tier that cannot remove it serves nothing that is older.
-    this.options.l3.remove(lane, key).catch(() => this.options.l3.invalidateBefore(this.options.log.position));
+    const { l3, log } = this.options;
+    l3.remove(lane, key).catch(() => {
+      // A tier that cannot remove it serves nothing that is older. It may have been stored at the position of now.
+      log.pass();
+      l3.invalidateBefore(log.position);
+    });
   }
 
   private read(head: FrameHead, entries: readonly EntryName[], reply: (frame: Buffer) => void): void {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { createLaneCache, type LaneCacheApp } from '../../lib/app/cache-app.js';
 import { join } from 'node:path';
 import { systemClock, type Clock } from '../../lib/clock/clock.js';
@@ -9,6 +9,7 @@ import { ValueCodec } from '../../lib/entries/codec/value-codec.js';
 import { encodeRecord, RecordReader } from '../../lib/entries/record.js';
 import { tierContract } from '../../lib/testing/tier-contract.js';
 import { FoundRecord, type Tier, type TierLookup, type TierRecord } from '../../lib/tiers/tier.js';
+import { Deferred } from '../support/deferred.js';
 import { slowClock } from '../support/slow-clock.js';
 import { StorageBench } from '../support/storage.js';
 import { recordOf } from '../support/stored-tiers.js';
@@ -183,19 +184,40 @@ describe('a process beside the owner of L3', () => {
     connection.close();
   });
 
-  it('gets a value with the end of its life as the owner knows it, also where it wants no bytes', async () => {
-    await owner.manager().set('ending', 1, { ttl: '1h', grace: '1h' });
+  it.each<readonly [string, () => Promise<unknown>]>([
+    ['its key', () => owner.manager().expire('ending')],
+    ['a tag', () => owner.manager().expireByTag('t')],
+  ])('gets a value with the end of its life as the owner knows it, after an expiry of %s', async (_what, expire) => {
+    await owner.manager().set('ending', 1, { ttl: '1h', grace: '1h', tags: ['t'] });
     await owner.manager().flush();
-    await owner.manager().expire('ending');
+    await expire();
     await owner.manager().flush();
     const reader = new RecordReader(new ValueCodec());
     const found = [
       await other.tiers.l3.read('standard', 'ending'),
+      // It wants no bytes.
       await other.tiers.l3.readValue?.('standard', 'ending', reader),
     ].map((lookup) => (lookup?.outcome === 'hit' ? lookup.record.opened : undefined));
     const [first, second] = found;
     expect(first?.expiresAt).toBeLessThan((first?.storedAt ?? 0) + 3_600_000);
     expect([second?.expiresAt, second?.staleUntil]).toEqual([first?.expiresAt, first?.staleUntil]);
+  });
+
+  it.each<readonly [string, () => Promise<unknown>]>([
+    ['invalidated', () => owner.manager().invalidate('k')],
+    ['expired', () => owner.manager().expire('k')],
+  ])('does not get what was %s while the owner read it', async (_how, act) => {
+    await owner.manager().set('k', 'old', { grace: '1h' });
+    await owner.manager().flush();
+    const found = await owner.tiers.l3.read('standard', 'k');
+    const reading = new Deferred<TierLookup>();
+    const read = jest.spyOn(owner.tiers.l3, 'read').mockReturnValueOnce(reading.promise);
+    const asked = other.tiers.l3.read('standard', 'k');
+    await settled(() => read.mock.calls.length > 0);
+    await act();
+    reading.resolve(found);
+    read.mockRestore();
+    expect([found.outcome, await asked]).toEqual(['hit', { outcome: 'miss' }]);
   });
 
   it('leaves no older value at the owner where it cannot offer a newer one', async () => {

@@ -1,6 +1,11 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { createLaneCache, type LaneCacheApp } from '../../lib/app/cache-app.js';
+import { systemClock, type Clock } from '../../lib/clock/clock.js';
 import type { CacheManager, LaneCacheOptions } from '../../lib/index.js';
+import { StorageFault } from '../../lib/storage/environment.js';
 import { Caches } from '../support/caches.js';
+import { slowClock } from '../support/slow-clock.js';
+import { StorageBench } from '../support/storage.js';
 
 const EXTRA = { lanes: { extra: { ttl: '1h', l2: { enabled: false }, l1: { maxEntries: 1 } } } } as const;
 
@@ -35,5 +40,24 @@ describe('an older value in an L3 whose owner lacks the lane', () => {
     await beside.close();
     const next = await open(EXTRA);
     expect(await next.forLane('extra').get('k')).toBeUndefined();
+  });
+});
+
+describe('an older value that the owner of L3 fails to remove', () => {
+  it('is not served to the process that saw a newer result, also if nothing was invalidated since it was stored', async () => {
+    const bench = new StorageBench();
+    const directory = await bench.path('cache');
+    const open = (clock: Clock): Promise<LaneCacheApp> =>
+      createLaneCache({ directory, clock, storage: { minFreeBytes: 0, sweepEvery: false } });
+    const [owner, other] = [await open(systemClock), await open(slowClock)];
+    await owner.manager().set('k', 'old');
+    await owner.manager().flush();
+    expect((await other.tiers.l3.read('standard', 'k')).outcome).toBe('hit');
+    jest.spyOn(owner.tiers.l3, 'remove').mockRejectedValueOnce(new StorageFault('io', 'it was not removed'));
+    other.tiers.l3.supersede?.('standard', 'k');
+    await other.tiers.l3.flush();
+    expect(await other.tiers.l3.read('standard', 'k')).toEqual({ outcome: 'miss' });
+    for (const app of [other, owner]) await app.close();
+    await bench.dispose();
   });
 });
