@@ -4,6 +4,7 @@ import { describe, expect, it, jest } from '@jest/globals';
 import { array, assert, asyncProperty, constant, constantFrom, integer, oneof, record as shape } from 'fast-check';
 import { ValueCodec } from '../../../../lib/entries/codec/value-codec.js';
 import { checkedRecord, isCompressed, RecordReader, valueLengthOf } from '../../../../lib/entries/record.js';
+import type { EntryRow } from '../../../../lib/storage/entries/entry-index.js';
 import { EntryStore, type EntryStoreOptions } from '../../../../lib/storage/entries/entry-store.js';
 import { StorageFault } from '../../../../lib/storage/environment.js';
 import type { LaneRules } from '../../../../lib/storage/entries/entry-tables.js';
@@ -113,13 +114,15 @@ describe('a stored entry', () => {
     expect(store.usage('a')).toEqual({ entries: 0, sizeBytes: 0 });
   });
 
-  it('is split when it is too long for one row, and put together again', async () => {
+  it('is split when it is too long for one row, and put together again, also after a use', async () => {
     const { store, environment } = setUp();
     const value = Buffer.alloc(32 * 1024 * 1024, 'long ');
     store.put('a', recordOf('k', { value }));
     await store.flush();
     expect(environment.table('parts').rows).toHaveLength(3);
     for (const { value: row } of environment.table('parts').rows) expect(row.length).toBeLessThan(16 * 1024 * 1024);
+    store.touch('a', 'k');
+    await store.flush();
     expect((await readable(store.read('a', 'k')))?.bytes.length).toBe(recordOf('k', { value }).bytes.length);
     put(store, 'k');
     await store.flush();
@@ -317,14 +320,17 @@ describe('limits', () => {
         used.push(key);
       }
     };
-    use(17_000, 7);
+    use(34_000, 7);
     const flushing = store.flush();
     use(5_000, 11);
     await flushing;
     use(17_000, 13);
     await store.flush();
     const lastUses = [...new Set(used.toReversed())].toReversed();
-    expect((await keysOf(store)).slice(-lastUses.length)).toEqual(lastUses);
+    const rows: EntryRow[] = [];
+    for await (const row of store.entries('a')) rows.push(row);
+    expect(rows.map(({ key }) => key).slice(-lastUses.length)).toEqual(lastUses);
+    expect(rows.reduce((sum, { accessCount }) => sum + accessCount, 0)).toBe(used.length);
   });
 
   it('bytes are a limit too', async () => {
@@ -381,6 +387,27 @@ describe('limits', () => {
     expect(evicted).toEqual(['dear entries', 'cheap entries']);
   });
 
+  it('a priority decides also among the entries of one batch', async () => {
+    const { store, evicted } = setUp({ maxEntries: 2, maxBytes: 1e9, priority: priorityByCost });
+    store.put('a', recordOf('cheap', { computeMs: 1 }));
+    store.put('a', recordOf('dear', { computeMs: 9 }));
+    store.put('a', recordOf('last', { computeMs: 2 }));
+    await store.flush();
+    expect(evicted).toEqual(['dear entries']);
+  });
+
+  it('a priority does not count for an entry that the same batch has replaced since', async () => {
+    const { store, evicted } = setUp({ maxEntries: 3, maxBytes: 1e9, priority: priorityByCost });
+    for (const [index, key] of ['1', '2', '3'].entries()) store.put('a', recordOf(key, { computeMs: index + 1 }));
+    await store.flush();
+    store.put('a', recordOf('4', { computeMs: 0 }));
+    store.put('a', recordOf('2', { computeMs: 0 }));
+    store.put('a', recordOf('5', { computeMs: 0 }));
+    await store.flush();
+    expect(evicted).toEqual(['3 entries', '1 entries']);
+    expect(await keysOf(store)).toEqual(['4', '2', '5']);
+  });
+
   it.each([
     [
       'throws',
@@ -394,6 +421,14 @@ describe('limits', () => {
     put(store, '1', '2', '3', '4');
     await store.flush();
     expect(evicted).toEqual(['1 entries', '2 entries']);
+  });
+
+  it('an entry whose priority is no number goes first', async () => {
+    const priority: LaneRules['priority'] = ({ computeMs }) => (computeMs === 2 ? Number.NaN : computeMs);
+    const { store, evicted } = setUp({ maxEntries: 2, maxBytes: 1e9, priority });
+    for (const computeMs of [1, 2, 3]) store.put('a', recordOf(`${computeMs}`, { computeMs }));
+    await store.flush();
+    expect(evicted).toEqual(['2 entries']);
   });
 
   it('a keeper names what goes, and hears of what is stored, evicted and removed', async () => {
