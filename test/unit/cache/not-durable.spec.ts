@@ -1,5 +1,11 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
+import { nextTurn } from '../../../lib/clock/clock.js';
+import type { CacheManager } from '../../../lib/index.js';
+import { StorageFault } from '../../../lib/storage/environment.js';
+import { DiskTier } from '../../../lib/tiers/stored-tier.js';
 import { LaneApp } from '../../support/lane-app.js';
+import { MemorySource } from '../../support/memory-environment.js';
+import { tierSetting } from '../../support/stored-tiers.js';
 
 function appWithoutNotes(): LaneApp {
   return new LaneApp({
@@ -24,5 +30,29 @@ describe('an invalidation of which the next owner of the directory cannot be inf
     await app.manager('standard').getOrSet('a', async () => 1, { tags: ['t'] });
     await expect(invalidate(app)).rejects.toMatchObject({ code: 'INVALIDATION_NOT_DURABLE' });
     expect(await app.manager('standard').get('a')).toBeUndefined();
+  });
+});
+
+describe('an invalidation that a tier fails to carry out', () => {
+  it.each<readonly [string, 'remove' | 'removeMatching', (cache: CacheManager) => Promise<unknown>]>([
+    ['a key', 'remove', (cache) => cache.invalidate('a')],
+    ['a pattern', 'removeMatching', (cache) => cache.invalidateByPattern('a*')],
+    [
+      'a newer result that is not stored',
+      'remove',
+      (cache) => cache.getOrSet('a', (ctx) => ctx.skipCache(), { forceFresh: true }),
+    ],
+  ])('holds nevertheless: %s', async (_what, removal, act) => {
+    const tier = await DiskTier.open(new MemorySource(), tierSetting().options);
+    const app = new LaneApp({ below: [tier] });
+    const cache = app.manager();
+    await cache.set('a', 'old');
+    await tier.flush();
+    const fails = jest.spyOn(tier, removal).mockRejectedValueOnce(new StorageFault('io', 'it was not removed'));
+    await act(cache);
+    await nextTurn();
+    expect(fails).toHaveBeenCalledTimes(1);
+    expect((await tier.read('standard', 'a')).outcome).toBe('hit');
+    expect(await cache.get('a')).toBeUndefined();
   });
 });

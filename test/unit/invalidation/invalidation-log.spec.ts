@@ -70,6 +70,15 @@ describe('the invalidation log', () => {
     expect(log.counts(candidate(1))).toBe(true);
   });
 
+  it('keeps a removal pending, although what is older than an earlier position is removed after it', () => {
+    for (let passed = 0; passed < 5; passed++) log.pass();
+    const { removal } = log.key(LANE, 'k');
+    log.older({ lane: LANE, key: 'k', tags: [] }, 2).removal.committed();
+    expect(log.counts(candidate(5))).toBe(false);
+    removal.committed();
+    expect(log.counts(candidate(5))).toBe(true);
+  });
+
   it('remembers a committed pattern for as long as a flight from before is open', () => {
     const guard = open('a');
     log.pattern(LANE, new KeyPattern('late:*')).removal.committed();
