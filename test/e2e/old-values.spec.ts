@@ -220,6 +220,17 @@ describe('older values', () => {
     expect(await cache.get('k')).toBeUndefined();
   });
 
+  it('that are past their ttl, and that only the disk has, are gone as well', async () => {
+    const lanes = { standard: { l1: { maxEntries: 1 } } } as const;
+    const cache = await caches.open({ directory: await caches.directory(), lanes, clock });
+    await cache.set('k', 'old', { ttl: '1s', grace: '1h' });
+    await cache.set('evicts it from memory', 1);
+    clock.step(2_000);
+    expect(await cache.getOrSet('k', () => 'newer', { ttl: 0 })).toBe('newer');
+    const failing = cache.getOrSet('k', () => Promise.reject(new Error('of the source')), { grace: '1h' });
+    await expect(failing).rejects.toThrow('of the source');
+  });
+
   it('cost a result that is not stored nothing if there are none', async () => {
     const cache = await caches.open({ lanes: LANES, clock });
     const { log } = cache['context'].shared;

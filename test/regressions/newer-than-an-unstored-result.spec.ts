@@ -113,3 +113,30 @@ describe('a computation that began after one whose result is not stored', () => 
     expect(await cache.get('k')).toBe('new');
   });
 });
+
+describe('a value that is stored while it is looked up whether a tier holds an older one than a result that is not stored', () => {
+  it('stays', async () => {
+    const jobs = new Jobs();
+    const l2 = new ModelTier('l2', ['standard'], new ModelDisk(), jobs);
+    const app = new LaneApp({ below: [l2] });
+    const cache = app.manager();
+    const commitAll = async (): Promise<void> => {
+      for (; l2.queued > 0; await nextTurn()) l2.commit();
+    };
+    await cache.getOrSet('k', () => 'old');
+    await commitAll();
+    app.memory.clearAll();
+    l2.reads = 'later';
+    const past = cache.getOrSet('k', () => 'not stored', { ttl: 0 });
+    await nextTurn();
+    expect(jobs.size).toBe(1);
+    const stored = cache.set('k', 'newest');
+    await commitAll();
+    await stored;
+    while (jobs.size > 0) jobs.run(0);
+    expect(await past).toBe('not stored');
+    await commitAll();
+    expect(await cache.get('k')).toBe('newest');
+    expectSound(app);
+  });
+});

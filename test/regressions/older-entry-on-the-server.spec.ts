@@ -116,11 +116,16 @@ describe('keys that are invalidated over and over while the server cannot be rea
     network.isDown = true;
     network.cut();
     await pair.pass(100);
-    const calls = Promise.allSettled([cache.invalidate('k'), cache.invalidate('k')]);
+    const calls = Promise.allSettled([
+      cache.invalidate('k'),
+      cache.invalidate('k'),
+      cache.invalidateByTag('t'),
+      cache.expireByTag('t'),
+    ]);
     const codes = (await pair.during(calls)).map((call) =>
       call.status === 'rejected' ? (Reflect.get(Object(call.reason), 'code') as unknown) : call.status,
     );
-    expect(codes).toEqual(['INVALIDATION_PENDING', 'INVALIDATION_PENDING']);
+    expect(codes).toEqual(Array.from(codes, () => 'INVALIDATION_PENDING'));
     pair.end();
   });
 });

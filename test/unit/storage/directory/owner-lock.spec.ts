@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { once } from 'node:events';
-import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock, nextTurn } from '../../../../lib/clock/clock.js';
 import { socketLiveness } from '../../../../lib/ipc/socket.js';
@@ -41,6 +41,16 @@ describe('acquireOwnership', () => {
     const second = inUse(await claim());
     expect(second.first.pid).toBe(process.pid);
     expect(await second.owner()).toMatchObject({ pid: process.pid, host: second.first.host });
+  });
+
+  it('no longer holds it once a file has taken the place of the folder', async () => {
+    const { directory, claim } = await setUp();
+    const owned = await claim();
+    if (owned.state !== 'owned') throw new Error('It should be free.');
+    expect(await owned.isHeld()).toBe(true);
+    await rm(directory, { recursive: true, maxRetries: 5 });
+    await writeFile(directory, '');
+    expect(await owned.isHeld()).toBe(false);
   });
 
   it('leaves no claim behind where it fails at the end, so that this process does not wait for itself', async () => {
