@@ -75,6 +75,13 @@ export class ModelNetwork {
     this.connections = this.connections.filter((one) => !cut.includes(one));
   }
 
+  /** Connections on which nothing was sent for so long, as servers and firewalls do. */
+  cutIdle(ms: number): void {
+    const idle = this.connections.filter(({ usedAt }) => this.clock.monotonic() - usedAt > ms);
+    for (const connection of idle) connection.break();
+    this.connections = this.connections.filter((one) => !idle.includes(one));
+  }
+
   private connect(server: ModelRedis): Promise<RedisPort> {
     return new Promise((resolve, reject) => {
       this.joining.push(() => {
@@ -95,6 +102,8 @@ export class ModelNetwork {
 /** One connection: commands go and answers come in order. */
 class ModelConnection implements RedisPort {
   connected = true;
+  /** When a command was sent last (monotonic). */
+  usedAt: number;
   private readonly state = new ConnectionState(true);
   private readonly requests: Command[] = [];
   private readonly answers: Answer[] = [];
@@ -108,10 +117,13 @@ class ModelConnection implements RedisPort {
     readonly server: ModelRedis,
     private readonly clock: FakeClock,
     private readonly step: () => number,
-  ) {}
+  ) {
+    this.usedAt = clock.monotonic();
+  }
 
   command(args: readonly RedisArgument[], { timeoutMs = Infinity } = {}): Promise<unknown> {
     if (!this.connected) return Promise.reject(new Error('the connection is closed'));
+    this.usedAt = this.clock.monotonic();
     return new Promise((resolve, reject) => {
       let cancel = (): void => undefined;
       const command: Command = {

@@ -13,6 +13,8 @@ export interface WatchedPortOptions {
 const SILENT_AT_MOST_MS = 1_000;
 /** How long a command may take that only asks whether commands are answered. */
 const PROBED_WITHIN_MS = 500;
+/** How often a connection carries something, whatever the app does: servers close idle ones, and firewalls forget them. */
+const KEPT_OPEN_EVERY_MS = 10_000;
 /** A transfer that goes at this rate, 64 Mbit/s, does not count as a server that does not answer. */
 const LEAST_BYTES_PER_MS = 8_192;
 
@@ -33,6 +35,7 @@ export class WatchedPort {
   private sentBy = -Infinity;
   /** When the entries that were asked for should have been received (monotonic). */
   private receivedBy = -Infinity;
+  private endKeepingOpen: () => void = () => undefined;
 
   constructor(
     private readonly port: RedisPort,
@@ -40,7 +43,9 @@ export class WatchedPort {
     private readonly options: WatchedPortOptions,
     /** Called once, when the server has been silent for too long. */
     private readonly gaveUp: (error: Error) => void,
-  ) {}
+  ) {
+    this.keepOpen();
+  }
 
   /** false from a command that was not answered in time until one is. */
   get isSound(): boolean {
@@ -91,7 +96,16 @@ export class WatchedPort {
 
   async close(): Promise<void> {
     this.answers = 'never-again';
+    this.endKeepingOpen();
     await this.port.close();
+  }
+
+  /** The answer does not matter. */
+  private keepOpen(): void {
+    this.endKeepingOpen = this.clock.schedule(KEPT_OPEN_EVERY_MS, () => {
+      if (this.isSound) this.port.command(['PING'], { timeoutMs: this.options.timeoutMs }).catch(() => undefined);
+      this.keepOpen();
+    });
   }
 
   private async whileAnswering<T>(sent: Promise<T>): Promise<T> {
