@@ -185,11 +185,12 @@ return { seq, gone }`);
 /**
  * Appends the record of a set, and writes its entry, KEYS 6.
  * ARGV: as for a record alone, then life in ms, tags, record, newest record about the key that the caller knows of,
- * pattern known. A late set does not write its value, because a newer record may have named it.
+ * pattern known. A late set does not write its value, because a newer record may have named it. Where a key of the log is
+ * gone, no set does.
  * -> [seq, how many entries were removed], or 'GENERATION'
  */
-export const APPEND_SET = new Script(`${RECORD}${NEWEST_ABOUT_KEY}${PATTERNS_AFTER}${LAY}
-local brings = newestAboutKey(lane, member, ARGV[10]) <= tonumber(ARGV[12])
+export const APPEND_SET = new Script(`${RECORD}${IS_WHOLE}${NEWEST_ABOUT_KEY}${PATTERNS_AFTER}${LAY}
+local brings = whole(ARGV[1]) and newestAboutKey(lane, member, ARGV[10]) <= tonumber(ARGV[12])
   and #patternsAfter(ARGV[13]) == 0
 local seq = append()
 local gone = redis.call('DEL', KEYS[6])
@@ -201,8 +202,8 @@ return { seq, gone }`);
  * ARGV: as for a record alone, then tags, newest record about the key that the caller knows of, pattern known.
  * -> [seq, 1 if the entry may be written], or 'GENERATION'
  */
-export const APPEND_JUDGED = new Script(`${RECORD}${NEWEST_ABOUT_KEY}${PATTERNS_AFTER}
-local brings = newestAboutKey(lane, member, ARGV[9]) <= tonumber(ARGV[10]) and #patternsAfter(ARGV[11]) == 0
+export const APPEND_JUDGED = new Script(`${RECORD}${IS_WHOLE}${NEWEST_ABOUT_KEY}${PATTERNS_AFTER}
+local brings = whole(ARGV[1]) and newestAboutKey(lane, member, ARGV[9]) <= tonumber(ARGV[10]) and #patternsAfter(ARGV[11]) == 0
 return { append(), brings and 1 or 0 }`);
 
 /**

@@ -180,6 +180,17 @@ describeWithRedis({ describe }, 'the scripts of the shared log', () => {
     }
   });
 
+  it('take the record of a set without its value where a key of the log is gone', async () => {
+    const known = await log.say(tag('t'));
+    const entry = ['60000', packTags(['t']), 'value', `${known}`, '0'] as const;
+    await log.say(key('k'), entry);
+    expect(await log.judges('k')).toBe('good');
+    // as a server does that evicts any key when its memory is full
+    await port.command(['DEL', log.keys.tags]);
+    await log.say(key('k'), ['60000', packTags(['t']), 'value', `${known + 1}`, '0']);
+    expect(await port.command(['EXISTS', log.keys.entry(log.generation, LANE, 'k')])).toBe(0);
+  });
+
   it("start a new log where it is behind an instance's position, or was overwritten", async () => {
     await log.say(key('k'));
     const { generation } = log;
