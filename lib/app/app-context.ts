@@ -3,7 +3,8 @@ import type { Tracing } from '../cache/lane-context.js';
 import { labelsOfRecord } from '../checkpoints/checkpoint-validation.js';
 import { KeyHistory } from '../cache/key-history.js';
 import { FlightScopes } from '../cache/wait-graph.js';
-import { systemClock, type Clock, LifeClock, KeepAlive } from '../clock/clock.js';
+import { LaneCacheError } from '../errors/lane-cache.error.js';
+import { checkedClock, systemClock, type Clock, LifeClock, KeepAlive } from '../clock/clock.js';
 import { ValueCodec } from '../entries/codec/value-codec.js';
 import { appRecord, type AppRecord, recordedCheckpoints } from '../ipc/app-record.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
@@ -76,7 +77,12 @@ export function createContext(
   const lanes = withGuardedStrategies(resolveLanes(options.lanes), (fault) => faults.report(fault));
   const defaultLane = options.lane ?? DEFAULT_LANE;
   if (!lanes.has(defaultLane)) throw new UnknownLaneError(defaultLane, [...lanes.keys()]);
-  const clock = options.clock ?? systemClock;
+  const clock =
+    options.clock === undefined
+      ? systemClock
+      : checkedClock(options.clock, (what) => {
+          return new LaneCacheError('OPTIONS_INVALID', `The settings: clock.${what}.`, { field: 'clock' });
+        });
   const logger = loggerOf(options, (fault) => faults.count(fault));
   const events = eventBus(clock, logger, options, (fault) => faults.count(fault));
   const counters = new Map(Array.from(lanes.keys(), (lane) => [lane, new LaneCounters(lane, events)]));

@@ -48,6 +48,36 @@ export const systemClock: Clock = Object.freeze({
   },
 });
 
+/** The last time (epoch ms) that a date can show. */
+const LAST_DATE_MS = 8.64e15;
+
+/**
+ * A clock of the app, where the last reading stands for each that throws, or is none: a time that is no number would spoil
+ * every sum and each expiry it enters. Throws what `refuse` makes if the first reading is none.
+ */
+export function checkedClock(clock: Clock, refuse: (what: string) => Error): Clock {
+  const checked = (name: 'now' | 'monotonic'): (() => number) => {
+    let last = Number.NaN;
+    const read = (): number => {
+      try {
+        const reading: unknown = clock[name]();
+        if (typeof reading === 'number' && Math.abs(reading) <= LAST_DATE_MS) last = reading;
+      } catch {
+        // the last reading stands
+      }
+      return last;
+    };
+    if (Number.isNaN(read())) throw refuse(`${name}() must give a number of milliseconds`);
+    return read;
+  };
+  return {
+    now: checked('now'),
+    monotonic: checked('monotonic'),
+    ...(clock.idle !== undefined && { idle: () => clock.idle?.() ?? 0 }),
+    schedule: (afterMs, run, kind) => clock.schedule(afterMs, run, kind),
+  };
+}
+
 /** Longer than any computation. The sum of many such times is still a number. */
 const LONGEST_MS = 1e12;
 
