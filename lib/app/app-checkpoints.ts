@@ -24,7 +24,7 @@ const areOnServer = ({ options }: AppContext): boolean =>
 
 /** The service of checkpoints, as the settings have it. */
 export function checkpointsOf(context: AppContext, store: () => CheckpointStore): CheckpointService {
-  const { lanes, codec, clock, events, defaultLane, options, warnOnce } = context;
+  const { lanes, codec, clock, events, defaultLane, options, warnOnce, faults } = context;
   const { maxStateBytes, warnStateBytes, retention } = options.checkpoints === false ? {} : (options.checkpoints ?? {});
   return new CheckpointService({
     codec,
@@ -42,6 +42,7 @@ export function checkpointsOf(context: AppContext, store: () => CheckpointStore)
     ...(maxStateBytes === undefined ? {} : { maxStateBytes: parseSize(maxStateBytes) }),
     ...(warnStateBytes === undefined ? {} : { warnStateBytes: parseSize(warnStateBytes) }),
     warn: (message) => warnOnce(message, message),
+    report: (fault) => faults.report(fault),
   });
 }
 

@@ -1,5 +1,7 @@
 import { type Clock, nextTurn } from '../clock/clock.js';
+import { onRejection } from '../clock/promises.js';
 import type { EventSink } from '../events/event-map.js';
+import type { ReportFault } from '../events/reasons.js';
 import type { CleanupOptions } from './checkpoint.js';
 import { toRule } from './checkpoint-validation.js';
 import { storedBytesOf, type CheckpointStore, type CleanupPosition, type DueVersion } from './checkpoint-store.js';
@@ -99,6 +101,28 @@ export class CheckpointCleaner {
     for (const { record } of removed)
       this.events.emit('checkpoint', { action: 'removed', id: record.id, version: record.version });
   }
+}
+
+/** The function of a caller that follows a cleanup. Its failure is reported once, and does not end the cleanup. */
+export function untilItFails(
+  onProgress: (removed: number) => unknown,
+  report: ReportFault | undefined,
+): (removed: number) => void {
+  let hasFailed = false;
+  const fail = (error: unknown): void => {
+    if (hasFailed) return;
+    hasFailed = true;
+    const detail = "'onProgress' of a cleanup failed. The cleanup continues without it.";
+    report?.({ collaborator: 'listener', detail, error });
+  };
+  return (removed) => {
+    if (hasFailed) return;
+    try {
+      onRejection(onProgress(removed), fail);
+    } catch (error) {
+      fail(error);
+    }
+  };
 }
 
 const sum = (one: CleanupTally, other: CleanupTally): CleanupTally => ({

@@ -1,5 +1,6 @@
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { EventSink } from '../events/event-map.js';
+import type { ReportFault } from '../events/reasons.js';
 import type { SaveCheckpointOptions } from './checkpoint.js';
 import {
   type CheckpointDraft,
@@ -18,6 +19,8 @@ export interface SaverSettings extends DraftSettings, WarningSettings {
   readonly store: () => CheckpointStore;
   readonly events: EventSink;
   readonly retention?: RetentionOptions;
+  /** Called when a function of the caller has failed. */
+  readonly report?: ReportFault;
 }
 
 /** A state that is ready to be saved. */

@@ -4,7 +4,7 @@ import { UnknownLaneError } from '../errors/cache.errors.js';
 import { CheckpointConflictError, stepIsOver, workflowInvalidated } from '../errors/checkpoint.errors.js';
 import { isLaneCacheError, LaneCacheError } from '../errors/lane-cache.error.js';
 import { toMilliseconds } from '../lanes/units.js';
-import { CheckpointCleaner } from './checkpoint-cleaner.js';
+import { CheckpointCleaner, untilItFails } from './checkpoint-cleaner.js';
 import { decodeState, RestoreSearch, type RestoreQuery, type ValidVersion } from './checkpoint-restore.js';
 import { CheckpointSaver, throwUnavailable, type PreparedSave, type SaverSettings } from './checkpoint-saver.js';
 import type {
@@ -271,7 +271,7 @@ export class CheckpointService {
   /**
    * Removes versions older than `maxAgeDays` (7; one of exactly that age stays) and expired ones. Pinned ones stay.
    * Works in small transactions: it blocks nothing, and may be killed and repeated. `onProgress` is called after each with
-   * how many versions have been removed so far.
+   * how many versions have been removed so far, until it fails.
    */
   async cleanupOldCheckpoints(
     options: number | CleanupOptions = {},
@@ -282,7 +282,9 @@ export class CheckpointService {
     await this.requireKnown(rules.lane);
     const { store, clock, events, retention } = this.settings;
     const cleaner = new CheckpointCleaner(store, clock, events, retention);
-    const { due, newestOfId, ...tally } = await this.saver.write(() => cleaner.clean(rules, { onProgress }));
+    const { due, newestOfId, ...tally } = await this.saver.write(() =>
+      cleaner.clean(rules, { onProgress: onProgress && untilItFails(onProgress, this.settings.report) }),
+    );
     const report = { ...tally, dryRun: rules.dryRun ?? false };
     events.emit('cleanup', { ...report, newestOfId });
     if (!report.dryRun) return report;
