@@ -25,7 +25,7 @@ const EMPTY = 77;
 
 /**
  * Reads every row of every table, so that a page that would crash a reader crashes this process. With `write` it also reads
- * the lists of free pages, which only writers read.
+ * the lists of free pages, which only writers read. Its own row comes and goes in one transaction: it may be killed at any time.
  */
 const SOURCE = `
 const [lmdb, options, reach] = JSON.parse(process.argv[1]);
@@ -40,8 +40,10 @@ if (reach === 'write') {
       const table = root.openDB({ name, encoding: 'binary' });
       const rows = [...table.getRange({ limit: 1 }), ...table.getRange({ limit: 1, reverse: true })].map(({ key, value }) => [key, Buffer.from(value)]);
       for (const [key, value] of rows) table.putSync(key, value);
-      table.putSync('probe', Buffer.alloc(64 * 1024));
-      table.removeSync('probe');
+      root.transactionSync(() => {
+        table.putSync('probe', Buffer.alloc(64 * 1024));
+        table.removeSync('probe');
+      });
     }
   }
 }
