@@ -20,7 +20,11 @@ const numberKind = (wants: string, fits: (value: number) => boolean): Kind<numbe
 
 export const text = kindOf('a text', isText);
 export const nonEmpty = kindOf("a text that isn't empty", isNonEmpty);
-export const filePath = kindOf('a path', (value): value is string => isNonEmpty(value) && !value.includes('\0'));
+/** The scheme of a URL has more letters than a drive of Windows. */
+const isUrl = (value: string): boolean => /^[a-z][a-z\d+.-]+:\/\//i.test(value);
+export const filePath = kindOf('a path, and no URL', (value): value is string => {
+  return isNonEmpty(value) && !value.includes('\0') && !isUrl(value);
+});
 export const flag = kindOf('true or false', (value): value is boolean => typeof value === 'boolean');
 export const finite = numberKind('a number', Number.isFinite);
 export const fromZero = numberKind('a number of 0 or more', (value) => value >= 0);
