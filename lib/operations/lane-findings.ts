@@ -117,7 +117,8 @@ function missFindings(metrics: LaneMetrics): readonly Finding[] {
   const past = sum(metrics.bypassed) + sum(metrics.refused);
   if (!isEnough || hitRate >= Math.min(wanted, POOR_HIT_RATE) || past / requests >= MOST) return [];
   const code = hitRate === 0 ? 'NO_HITS' : 'POOR_HIT_RATE';
-  const severity = hitRate === 0 ? 'error' : 'warning';
+  // Until then a lane without hits may just not have been asked twice for anything.
+  const severity = hitRate === 0 && requests >= MANY_REQUESTS ? 'error' : 'warning';
   const rate = `${hitRate.toFixed(1)} % of ${requests} requests were answered from the cache (target ${wanted} %)`;
   const { evidence, advice } = causeOfMisses(metrics);
   return [{ code, severity, evidence: `${rate}; ${evidence}`, advice }];

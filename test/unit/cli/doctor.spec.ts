@@ -300,6 +300,13 @@ describe('the doctor', () => {
     ]);
   });
 
+  it('calls it no error yet that a few first requests found nothing', async () => {
+    const metrics = (await app()).getMetrics();
+    const severityOf = (requests: number): unknown =>
+      laneFindings({ ...metrics, requests, misses: requests, computed: requests, hitRate: 0 })[0]?.severity;
+    expect([19, 20, 99, 100].map(severityOf)).toEqual([undefined, 'warning', 'warning', 'error']);
+  });
+
   it('blames no ttl where memory evicted what was computed again', async () => {
     const metrics = (await app()).getMetrics();
     const counters = { requests: 300, misses: 300, computed: 300, hitRate: 0 };
