@@ -313,7 +313,17 @@ export class HostLog implements HostLogPort {
       followed = 'lost';
     }
     for (let next = this.received.shift(); next !== undefined; next = this.received.shift()) this.apply(next);
-    if (followed === 'lost') void this.lose();
+    if (followed === 'lost') void this.loseOf(files);
+  }
+
+  /** A process that had not read what was cut off does not notice. So the file is emptied, and everyone does. */
+  private loseOf(files: LogFiles): Promise<void> {
+    try {
+      if (files.segment.isShortened) files.segment.cut();
+    } catch {
+      // It cannot be used any more. Others find out for themselves.
+    }
+    return this.lose();
   }
 
   private apply({ author, number, time, records, place }: HostRecord): void {
@@ -415,6 +425,9 @@ export class HostLog implements HostLogPort {
     }
     if (waiting.length > 0) await segment.append(waiting.map(({ body }) => body()));
     this.look();
+    // What is in the file was read just now. Something else has cut it off, and perhaps records of others with it.
+    if (this.follower !== undefined && waiting.some((own) => !own.isEchoed && own.segment === files.segment))
+      await this.leave(files);
     const sent = [...this.own.values()].filter((own) => own.segment === segment);
     // A segment that was left is synced already, and may be closed.
     if (files.segment === segment) await segment.sync();

@@ -315,6 +315,13 @@ export class LogSegment {
     return length === CHECKSUM_BYTES && buffer.readUInt32LE(0) === this.checksum;
   }
 
+  /** What was followed is not there, though the file is not empty: it was no process of the directory that cut it. */
+  get isShortened(): boolean {
+    const found = Buffer.alloc(CHECKSUM_BYTES);
+    const length = this.file.read(found, CHECKSUM_BYTES, this.offset - CHECKSUM_BYTES);
+    return this.file.size > 0 && (length < CHECKSUM_BYTES || found.readUInt32LE(0) !== this.checksum);
+  }
+
   /**
    * Hands over every record that was appended since the last call. `lost`: what had been followed is not there any more.
    * A record that a killed writer left incomplete is stepped over once a whole one follows it.
