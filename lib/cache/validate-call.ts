@@ -36,6 +36,7 @@ export function warnOfMilliseconds({ lane, policy, shared }: LaneContext, ttl: D
 export function hasDefaultReadOptions(options: EntryOptions | null): boolean {
   try {
     return (
+      typeof options === 'object' &&
       options !== null &&
       options.forceFresh !== true &&
       isAbsent(options.isolation) &&

@@ -2,7 +2,7 @@ import { channel, type Channel } from 'node:diagnostics_channel';
 import type { Clock } from '../clock/clock.js';
 import { onRejection } from '../clock/promises.js';
 import { LaneCacheError } from '../errors/lane-cache.error.js';
-import { signal as abortSignal, defineOptions } from '../options/options-shape.js';
+import { signal as abortSignal, defineOptions, shown } from '../options/options-shape.js';
 import type { CacheEvents, LaneCacheEvent, LaneCacheEventMap, LaneCacheEventName, EventSink } from './event-map.js';
 import { causeText } from './event-texts.js';
 import type { Collaborator, FaultCounts, ReportFault } from './reasons.js';
@@ -43,9 +43,12 @@ export class EventBus implements CacheEvents {
     outlet.publish(stamped);
   }
 
-  /** Throws OPTIONS_INVALID if there is no event of that name. */
+  /** Throws OPTIONS_INVALID if there is no event of that name, or the listener is no function. */
   on<N extends LaneCacheEventName>(name: N, listener: (event: LaneCacheEvent<N>) => void): () => void {
-    return this.outlet(name).add(listener);
+    const outlet = this.outlet(name);
+    if (typeof listener === 'function') return outlet.add(listener);
+    const problem = `The listener of the event '${name}' must be a function, not ${shown(listener)}.`;
+    throw new LaneCacheError('OPTIONS_INVALID', problem);
   }
 
   /** The next event of that name. Rejects with the signal's reason when it aborts first. */
@@ -67,9 +70,9 @@ export class EventBus implements CacheEvents {
   }
 
   private outlet<N extends LaneCacheEventName>(name: N): Outlet<N> {
-    if (Object.hasOwn(this.outlets, name)) return this.outlets[name];
+    if (typeof name === 'string' && Object.hasOwn(this.outlets, name)) return this.outlets[name];
     const known = Object.keys(this.outlets).join(', ');
-    throw new LaneCacheError('OPTIONS_INVALID', `There is no event '${name}'. Events: ${known}.`);
+    throw new LaneCacheError('OPTIONS_INVALID', `There is no event ${shown(name)}. Events: ${known}.`);
   }
 }
 
