@@ -1,3 +1,5 @@
+import { crc32 } from 'node:zlib';
+import { physicalKey } from '../../entries/record.js';
 import { SlotHeap, SlotList, NONE, type Slot } from '../../eviction/slots.js';
 import { StorageFault, type Environment, type Table, type TableKey, type Transaction } from '../environment.js';
 
@@ -229,12 +231,14 @@ const END = Number.MAX_VALUE;
 
 /**
  * The index in tables beside the records. Opening it reads none of it. The rows of a commit share pages, so that an entry takes a
- * fraction of a row in the orders of recency and of expiry.
- * - `places`: physical key -> [page, sequence]
- * - `recency`: [lane, page] -> the rows of the page, the least recently used first. A page has the number of its last sequence.
- * - `expiry`: [lane, the earliest end in the page, page] -> nothing
+ * fraction of a row in the orders of recency and of expiry. An entry that is used or stored again moves to a page of that commit.
  *
- * Folders of earlier releases have pages of another form, see `IndexPage`.
+ *     places   physical key                  -> [page, sequence]
+ *     recency  [lane, page]                  -> the page: its rows, the least recently used first
+ *     expiry   [lane, earliest end, page]    -> nothing
+ *
+ * A page has the number of the last sequence that it was made with, so that pages and the rows in them have one order. What the
+ * tables say of each other is checked: an entry that is not found cannot be removed.
  */
 export class StoredIndex implements EntryIndex {
   private readonly places: Table;
@@ -256,36 +260,32 @@ export class StoredIndex implements EntryIndex {
     const place = this.places.get(physical);
     if (place === undefined) return undefined;
     const { page, sequence } = decodePlace(place);
-    const row = this.page(lane, page)?.find(sequence);
-    if (row === undefined) throw new StorageFault('damaged', `the index of lane '${lane}' misses row ${sequence}`);
-    return row;
+    const row = this.page(lane, page).find(sequence);
+    if (row !== undefined && physicalKey(lane, row.key) === physical) return row;
+    throw new StorageFault('damaged', `the index of lane '${lane}' misses row ${sequence}`);
   }
 
   leastRecent(lane: string, fromSequence: number, limit: number): EntryRow[] {
     const found: EntryRow[] = [];
     for (const { key, value } of this.recency.range({ start: [lane, fromSequence], end: [lane, END], limit })) {
-      for (const row of new IndexPage(pageOf(key), value).rows()) {
-        if (row.sequence >= fromSequence && found.length < limit) found.push(row);
-      }
-      if (found.length === limit) break;
+      const rows = IndexPage.read(pageOf(key), value).rows();
+      found.push(...rows.filter(({ sequence }) => sequence >= fromSequence));
+      if (found.length >= limit) break;
     }
-    return found;
+    return found.slice(0, limit);
   }
 
   mostRecent(lane: string, beforeSequence: number, limit: number): EntryRow[] {
     const found: EntryRow[] = [];
-    const take = ({ key, value }: { readonly key: TableKey; readonly value: Uint8Array }): void => {
-      for (const row of new IndexPage(pageOf(key), value).rows().toReversed()) {
-        if (row.sequence < beforeSequence && found.length < limit) found.push(row);
-      }
-    };
     // The first page from there on may begin before.
     const around = { start: [lane, Math.min(beforeSequence, END)], end: [lane, END], limit: 1 };
-    for (const page of this.recency.range(around)) take(page);
-    const start = [lane, Math.min(beforeSequence - 1, END)];
-    for (const page of this.recency.range({ start, end: [lane, -1], reverse: true, limit })) {
-      if (found.length === limit) break;
-      take(page);
+    const before = { start: [lane, Math.min(beforeSequence - 1, END)], end: [lane, -1], reverse: true, limit };
+    for (const range of [around, before]) {
+      for (const { key, value } of this.recency.range(range)) {
+        const rows = IndexPage.read(pageOf(key), value).rows();
+        found.push(...rows.filter(({ sequence }) => sequence < beforeSequence).toReversed());
+        if (found.length >= limit) return found.slice(0, limit);
+      }
     }
     return found;
   }
@@ -303,13 +303,13 @@ export class StoredIndex implements EntryIndex {
   }
 
   write(transaction: Transaction, lane: string, changes: IndexChanges, records: Table): void {
-    const gone = new Map<number, Set<number>>();
-    let added = new PageDraft();
+    const left = new Map<number, Set<number>>();
+    let added = new NewPage();
     for (const { physical, stored, row, record } of changes.values()) {
       if (record !== undefined) transaction.put(records, physical, record);
       if (stored !== undefined) {
-        const sequences = gone.get(stored.page);
-        if (sequences === undefined) gone.set(stored.page, new Set([stored.sequence]));
+        const sequences = left.get(stored.page);
+        if (sequences === undefined) left.set(stored.page, new Set([stored.sequence]));
         else sequences.add(stored.sequence);
         if (row === undefined) {
           transaction.remove(records, physical);
@@ -317,47 +317,48 @@ export class StoredIndex implements EntryIndex {
         }
       }
       if (row === undefined) continue;
-      const text = rowText(row);
-      if (!added.hasRoom(text)) {
+      const bytes = encodeRow(row);
+      if (!added.hasRoomFor(bytes)) {
         this.add(transaction, lane, added);
-        added = new PageDraft();
+        added = new NewPage();
       }
-      added.add(physical, row, text);
+      added.add({ physical, sequence: row.sequence, bytes });
     }
     this.add(transaction, lane, added);
-    for (const [number, sequences] of gone) this.shorten(transaction, lane, number, sequences);
+    for (const [number, sequences] of left) this.takeOut(transaction, lane, number, sequences);
   }
 
   committed(): void {
     // the transaction has written it
   }
 
-  private page(lane: string, number: number): IndexPage | undefined {
+  private page(lane: string, number: number): IndexPage {
     const bytes = this.recency.borrow([lane, number]);
-    return bytes === undefined ? undefined : new IndexPage(number, bytes);
+    if (bytes !== undefined) return IndexPage.read(number, bytes);
+    throw new StorageFault('damaged', `the index of lane '${lane}' misses page ${number}`);
   }
 
   private expiredIn(lane: string, number: number, now: number): string[] {
-    const page = this.page(lane, number);
-    if (page === undefined) throw new StorageFault('damaged', `the index of lane '${lane}' misses page ${number}`);
-    return page.rows().flatMap(({ key, expiresAt }) => (expiresAt <= now ? key : []));
+    const rows = this.page(lane, number).rows();
+    const keys = rows.flatMap(({ key, expiresAt }) => (expiresAt <= now ? key : []));
+    if (keys.length > 0) return keys;
+    throw new StorageFault('damaged', `the index of lane '${lane}' has page ${number} at a wrong end`);
   }
 
-  private add(transaction: Transaction, lane: string, draft: PageDraft): void {
-    const number = draft.number;
+  private add(transaction: Transaction, lane: string, added: NewPage): void {
+    const number = added.rows.at(-1)?.sequence;
     if (number === undefined) return;
-    const page = new IndexPage(number, draft.encode());
+    const page = IndexPage.of(number, added.rows);
     transaction.put(this.recency, [lane, number], page.bytes);
     transaction.put(this.expiry, [lane, ...page.expiryKey()], NOTHING);
-    for (const { physical, row } of draft.rows) {
-      transaction.put(this.places, physical, encodePlace(number, row.sequence));
+    for (const { physical, sequence } of added.rows) {
+      transaction.put(this.places, physical, encodePlace(number, sequence));
     }
   }
 
   /** Takes the rows of `sequences` out of a page. */
-  private shorten(transaction: Transaction, lane: string, number: number, sequences: ReadonlySet<number>): void {
+  private takeOut(transaction: Transaction, lane: string, number: number, sequences: ReadonlySet<number>): void {
     const page = this.page(lane, number);
-    if (page === undefined) throw new StorageFault('damaged', `the index of lane '${lane}' misses page ${number}`);
     const ended = page.expiryKey();
     const rest = page.without(sequences);
     if (rest === undefined) {
@@ -380,20 +381,18 @@ const finite = (time: number): number => Math.min(time, Number.MAX_SAFE_INTEGER)
 
 /** The last part of a key of `recency` or `expiry`. */
 function pageOf(key: TableKey): number {
-  const number = typeof key === 'object' ? key.at(-1) : undefined;
-  return typeof number === 'number' ? number : Number.NaN;
+  return Number(typeof key === 'object' ? key.at(-1) : undefined);
 }
 
 const NUMBER_BYTES = 8;
-const HEADER_BYTES = 9 * NUMBER_BYTES;
+const ROW_HEADER_BYTES = 9 * NUMBER_BYTES;
 const AT_EXPIRES = 4 * NUMBER_BYTES;
 
-/** As JSON, which keeps lone surrogates that UTF-8 would lose. */
-const rowText = (row: EntryRow): Buffer => Buffer.from(JSON.stringify([row.key, ...row.tags]));
-
-/** Writes a row at `at` and returns where it ends. Page and sequence are not part of it. */
-function writeRow(bytes: Buffer, at: number, row: EntryRow, text: Uint8Array): number {
-  let offset = bytes.writeDoubleLE(row.sizeBytes, at);
+/** Page and sequence are not part of it. The texts are JSON, which keeps lone surrogates that UTF-8 would lose. */
+function encodeRow(row: EntryRow): Buffer {
+  const text = JSON.stringify([row.key, ...row.tags]);
+  const bytes = Buffer.allocUnsafe(ROW_HEADER_BYTES + Buffer.byteLength(text));
+  let offset = bytes.writeDoubleLE(row.sizeBytes, 0);
   offset = bytes.writeDoubleLE(row.birth, offset);
   offset = bytes.writeDoubleLE(row.computeMs, offset);
   offset = bytes.writeDoubleLE(row.storedAt, offset);
@@ -402,96 +401,108 @@ function writeRow(bytes: Buffer, at: number, row: EntryRow, text: Uint8Array): n
   offset = bytes.writeDoubleLE(row.accessCount, offset);
   offset = bytes.writeDoubleLE(row.recordSequence, offset);
   offset = bytes.writeDoubleLE(row.parts, offset);
-  bytes.set(text, offset);
-  return offset + text.length;
+  bytes.write(text, offset);
+  return bytes;
 }
 
-/** Throws on bytes that `writeRow` did not write. */
-function readRow(bytes: Buffer, at: number, end: number, sequence: number, page: number): EntryRow {
-  const texts: string[] = JSON.parse(bytes.toString('utf8', at + HEADER_BYTES, end));
+/** Throws on bytes that `encodeRow` did not write. */
+function decodeRow(bytes: Buffer, sequence: number, page: number): EntryRow {
+  const texts: string[] = JSON.parse(bytes.toString('utf8', ROW_HEADER_BYTES));
   const key = texts.shift();
   if (key === undefined) throw new RangeError('an index row without a key');
   return {
     key,
     tags: texts,
-    sizeBytes: bytes.readDoubleLE(at),
-    birth: bytes.readDoubleLE(at + NUMBER_BYTES),
-    computeMs: bytes.readDoubleLE(at + 2 * NUMBER_BYTES),
-    storedAt: bytes.readDoubleLE(at + 3 * NUMBER_BYTES),
-    expiresAt: bytes.readDoubleLE(at + AT_EXPIRES),
-    touchedAt: bytes.readDoubleLE(at + 5 * NUMBER_BYTES),
-    accessCount: bytes.readDoubleLE(at + 6 * NUMBER_BYTES),
-    recordSequence: bytes.readDoubleLE(at + 7 * NUMBER_BYTES),
+    sizeBytes: bytes.readDoubleLE(0),
+    birth: bytes.readDoubleLE(NUMBER_BYTES),
+    computeMs: bytes.readDoubleLE(2 * NUMBER_BYTES),
+    storedAt: bytes.readDoubleLE(3 * NUMBER_BYTES),
+    expiresAt: bytes.readDoubleLE(AT_EXPIRES),
+    touchedAt: bytes.readDoubleLE(5 * NUMBER_BYTES),
+    accessCount: bytes.readDoubleLE(6 * NUMBER_BYTES),
+    recordSequence: bytes.readDoubleLE(7 * NUMBER_BYTES),
     sequence,
     page,
-    parts: bytes.readDoubleLE(at + 8 * NUMBER_BYTES),
+    parts: bytes.readDoubleLE(8 * NUMBER_BYTES),
   };
 }
 
-/** A page fits into one page of LMDB, which has a header of 16 bytes. A row that is longer has a page of its own. */
-const PAGE_BYTES = 4_080;
-const PAGE_HEADER_BYTES = 8;
-/** Its sequence, and where it ends. */
-const DIRECTORY_BYTES = 12;
-/** In the last bytes of the first number: a row of an earlier release begins with a size, which is never that. */
-const PAGE_MARK = 0xff_ff_ff_ff;
-
-/** The rows of a page that is being made. */
-class PageDraft {
-  readonly rows: { readonly physical: string; readonly row: EntryRow; readonly text: Uint8Array }[] = [];
-  private bytes = PAGE_HEADER_BYTES;
-
-  hasRoom(text: Uint8Array): boolean {
-    return this.rows.length === 0 || this.bytes + DIRECTORY_BYTES + HEADER_BYTES + text.length <= PAGE_BYTES;
-  }
-
-  add(physical: string, row: EntryRow, text: Uint8Array): void {
-    this.rows.push({ physical, row, text });
-    this.bytes += DIRECTORY_BYTES + HEADER_BYTES + text.length;
-  }
-
-  get number(): number | undefined {
-    return this.rows.at(-1)?.row.sequence;
-  }
-
-  encode(): Buffer {
-    const page = Buffer.allocUnsafe(this.bytes);
-    let directory = writePageHead(page, this.rows.length);
-    let at = directory + this.rows.length * DIRECTORY_BYTES;
-    for (const { row, text } of this.rows) {
-      at = writeRow(page, at, row, text);
-      directory = page.writeUInt32LE(at, page.writeDoubleLE(row.sequence, directory));
-    }
-    return page;
-  }
+/** A row as it lies in a page. */
+interface PageRow {
+  readonly sequence: number;
+  readonly bytes: Buffer;
 }
 
-function writePageHead(page: Buffer, rows: number): number {
-  return page.writeUInt32LE(PAGE_MARK, page.writeUInt32LE(rows, 0));
+/*
+ * A page, whose numbers are little-endian:
+ *
+ * |  at |  bytes | what |
+ * | --: | -----: | ---- |
+ * |   0 |      4 | CRC-32 of everything after the mark |
+ * |   4 |      4 | mark |
+ * |   8 |      4 | number of rows |
+ * |  12 | 12 x n | of each row: its sequence (8 bytes), and where it ends (4) |
+ * |     |        | the rows |
+ */
+const AT_MARK = 4;
+const AT_COUNT = 8;
+const AT_DIRECTORY = 12;
+const DIRECTORY_BYTES = 12;
+/** A row of an earlier release begins with a size, whose last bytes are never that. */
+const PAGE_MARK = 0xff_ff_ff_ff;
+/** A page fits into one page of LMDB, which has a header of 24 bytes. A row that is longer has a page of its own. */
+const PAGE_BYTES = 4_096 - 24;
+
+/** The rows of a page that is being made. */
+class NewPage {
+  readonly rows: (PageRow & { readonly physical: string })[] = [];
+  private bytes = AT_DIRECTORY;
+
+  hasRoomFor(row: Uint8Array): boolean {
+    return this.rows.length === 0 || this.bytes + DIRECTORY_BYTES + row.length <= PAGE_BYTES;
+  }
+
+  add(row: PageRow & { readonly physical: string }): void {
+    this.rows.push(row);
+    this.bytes += DIRECTORY_BYTES + row.bytes.length;
+  }
 }
 
 /**
- * Rows of one lane that came in one commit, without those that were removed or used since:
- * the number of rows and a mark (4 bytes each), sequence and end of each row (8 and 4 bytes), the rows.
+ * Rows of one lane that came in one commit, without those that were removed or used since.
  *
  * Earlier releases wrote one row for each page, without what is before it. They numbered the row in `expiry` by the sequence
- * of the record, with the key as its value. Throws `StorageFault` when the bytes cannot be read.
+ * of the record, with the key as its value.
  */
 class IndexPage {
-  readonly bytes: Buffer;
-  private readonly isSingle: boolean;
-  private readonly count: number;
-
-  constructor(
+  private constructor(
     private readonly number: number,
-    bytes: Uint8Array,
-  ) {
-    this.bytes = bufferOf(bytes);
-    if (bytes.length < HEADER_BYTES) throw this.damage();
-    this.isSingle = this.bytes.readUInt32LE(4) !== PAGE_MARK;
-    this.count = this.isSingle ? 1 : this.bytes.readUInt32LE(0);
-    if (this.count === 0 || (!this.isSingle && this.firstRow() + this.count * HEADER_BYTES > bytes.length))
-      throw this.damage();
+    readonly bytes: Buffer,
+    private readonly count: number,
+    private readonly isOfEarlierRelease: boolean,
+  ) {}
+
+  /** Throws `StorageFault` when the bytes are not as they were written. */
+  static read(number: number, stored: Uint8Array): IndexPage {
+    const bytes = bufferOf(stored);
+    if (bytes.length < ROW_HEADER_BYTES) throw damagedPage(number);
+    if (bytes.readUInt32LE(AT_MARK) !== PAGE_MARK) return new IndexPage(number, bytes, 1, true);
+    if (bytes.readUInt32LE(0) !== crc32(bytes.subarray(AT_COUNT))) throw damagedPage(number);
+    return new IndexPage(number, bytes, bytes.readUInt32LE(AT_COUNT), false);
+  }
+
+  static of(number: number, rows: readonly PageRow[]): IndexPage {
+    let at = AT_DIRECTORY + rows.length * DIRECTORY_BYTES;
+    const bytes = Buffer.allocUnsafe(rows.reduce((length, row) => length + row.bytes.length, at));
+    bytes.writeUInt32LE(PAGE_MARK, AT_MARK);
+    let directory = bytes.writeUInt32LE(rows.length, AT_COUNT);
+    for (const row of rows) {
+      bytes.set(row.bytes, at);
+      at += row.bytes.length;
+      directory = bytes.writeUInt32LE(at, bytes.writeDoubleLE(row.sequence, directory));
+    }
+    bytes.writeUInt32LE(crc32(bytes.subarray(AT_COUNT)), 0);
+    return new IndexPage(number, bytes, rows.length, false);
   }
 
   rows(): EntryRow[] {
@@ -505,9 +516,9 @@ class IndexPage {
     return undefined;
   }
 
-  /** The earliest end of its rows, and what distinguishes the page from others with the same: the rest of its key in `expiry`. */
+  /** The rest of its key in `expiry`: the earliest end of its rows, and what distinguishes it from other pages with the same. */
   expiryKey(): readonly [endsAt: number, number: number] {
-    if (this.isSingle) {
+    if (this.isOfEarlierRelease) {
       const { expiresAt, recordSequence } = this.row(0);
       return [finite(expiresAt), recordSequence];
     }
@@ -520,53 +531,44 @@ class IndexPage {
 
   /** The page without the rows of these sequences. Undefined if none is left. Throws if one of them is not in it. */
   without(sequences: ReadonlySet<number>): IndexPage | undefined {
-    const kept: number[] = [];
-    let length = PAGE_HEADER_BYTES;
+    const kept: PageRow[] = [];
     for (let index = 0; index < this.count; index++) {
-      if (sequences.has(this.sequence(index))) continue;
-      kept.push(index);
-      length += DIRECTORY_BYTES + this.end(index) - this.start(index);
+      const sequence = this.sequence(index);
+      if (!sequences.has(sequence)) kept.push({ sequence, bytes: this.rowBytes(index) });
     }
-    if (kept.length !== this.count - sequences.size) throw this.damage();
-    if (kept.length === 0) return undefined;
-    const page = Buffer.allocUnsafe(length);
-    let directory = writePageHead(page, kept.length);
-    let at = directory + kept.length * DIRECTORY_BYTES;
-    for (const index of kept) {
-      at += this.bytes.copy(page, at, this.start(index), this.end(index));
-      directory = page.writeUInt32LE(at, page.writeDoubleLE(this.sequence(index), directory));
-    }
-    return new IndexPage(this.number, page);
+    if (kept.length !== this.count - sequences.size) throw damagedPage(this.number);
+    return kept.length === 0 ? undefined : IndexPage.of(this.number, kept);
   }
 
   private row(index: number): EntryRow {
     try {
-      return readRow(this.bytes, this.start(index), this.end(index), this.sequence(index), this.number);
+      return decodeRow(this.rowBytes(index), this.sequence(index), this.number);
     } catch (cause) {
-      throw this.damage(cause);
+      throw damagedPage(this.number, cause);
     }
   }
 
+  private rowBytes(index: number): Buffer {
+    return this.bytes.subarray(this.start(index), this.end(index));
+  }
+
   private sequence(index: number): number {
-    return this.isSingle ? this.number : this.bytes.readDoubleLE(PAGE_HEADER_BYTES + index * DIRECTORY_BYTES);
+    return this.isOfEarlierRelease ? this.number : this.bytes.readDoubleLE(AT_DIRECTORY + index * DIRECTORY_BYTES);
   }
 
   private start(index: number): number {
-    return index === 0 ? this.firstRow() : this.end(index - 1);
-  }
-
-  private firstRow(): number {
-    return this.isSingle ? 0 : PAGE_HEADER_BYTES + this.count * DIRECTORY_BYTES;
+    if (this.isOfEarlierRelease) return 0;
+    return index === 0 ? AT_DIRECTORY + this.count * DIRECTORY_BYTES : this.end(index - 1);
   }
 
   private end(index: number): number {
-    if (this.isSingle) return this.bytes.length;
-    return this.bytes.readUInt32LE(PAGE_HEADER_BYTES + index * DIRECTORY_BYTES + NUMBER_BYTES);
+    if (this.isOfEarlierRelease) return this.bytes.length;
+    return this.bytes.readUInt32LE(AT_DIRECTORY + index * DIRECTORY_BYTES + NUMBER_BYTES);
   }
+}
 
-  private damage(cause?: unknown): StorageFault {
-    return new StorageFault('damaged', `page ${this.number} of the index cannot be read`, cause);
-  }
+function damagedPage(number: number, cause?: unknown): StorageFault {
+  return new StorageFault('damaged', `page ${number} of the index cannot be read`, cause);
 }
 
 /** Where the row of an entry is. Earlier releases wrote the sequence alone, which was the number of the page as well. */
@@ -578,6 +580,7 @@ function encodePlace(page: number, sequence: number): Uint8Array {
 
 function decodePlace(bytes: Uint8Array): { readonly page: number; readonly sequence: number } {
   const place = bufferOf(bytes);
+  if (place.length < NUMBER_BYTES) throw new StorageFault('damaged', 'a place of the index cannot be read');
   const page = place.readDoubleLE(0);
   return { page, sequence: place.length < 2 * NUMBER_BYTES ? page : place.readDoubleLE(NUMBER_BYTES) };
 }
@@ -588,5 +591,9 @@ export function bufferOf(bytes: Uint8Array): Buffer {
 }
 
 function decodeKey(bytes: Uint8Array): string {
-  return JSON.parse(bufferOf(bytes).toString('utf8'));
+  try {
+    return JSON.parse(bufferOf(bytes).toString('utf8'));
+  } catch (cause) {
+    throw new StorageFault('damaged', 'an end in the index cannot be read', cause);
+  }
 }
