@@ -13,8 +13,8 @@ export interface EntryIndex {
   leastRecent(lane: string, fromSequence: number, limit: number): EntryRow[];
   /** At most `limit` rows before `beforeSequence`, the most recently used first. */
   mostRecent(lane: string, beforeSequence: number, limit: number): EntryRow[];
-  /** The keys of at most `limit` entries that ended by `now`. */
-  expired(lane: string, now: number, limit: number): string[];
+  /** The keys of at most `limit` entries that ended by `now`, found as they are asked for. */
+  expired(lane: string, now: number, limit: number): Iterable<string>;
   /** Writes what the changes of a lane make of the index and of the table of records. They come in the order of their sequences. */
   write(transaction: Transaction, lane: string, changes: IndexChanges, records: Table): void;
   /** The transaction of the changes that were written last is committed. Their last sequence is `sequence`. */
@@ -228,6 +228,8 @@ class LaneIndex {
 
 /** Past every sequence and every time. */
 const END = Number.MAX_VALUE;
+/** So many are looked up for a slice of a sweep. */
+const PAGES_AT_ONCE = 32;
 
 /**
  * The index in tables beside the records. Opening it reads none of it. The rows of a commit share pages, so that an entry takes a
@@ -290,16 +292,16 @@ export class StoredIndex implements EntryIndex {
     return found;
   }
 
-  expired(lane: string, now: number, limit: number): string[] {
-    const keys: string[] = [];
-    // The pages are read when the range has been.
-    const ended = Array.from(this.expiry.range({ start: [lane], end: [lane, now, END], limit }));
-    for (const { key, value } of ended) {
-      if (keys.length >= limit) break;
-      if (value.length > 0) keys.push(decodeKey(value));
-      else keys.push(...this.expiredIn(lane, pageOf(key), now));
+  *expired(lane: string, now: number, limit: number): Iterable<string> {
+    let found = 0;
+    // The range is read before anything else is.
+    const pages = Array.from(this.expiry.range({ start: [lane], end: [lane, now, END], limit: PAGES_AT_ONCE }));
+    for (const { key, value } of pages) {
+      for (const ended of value.length > 0 ? [decodeKey(value)] : this.expiredIn(lane, pageOf(key), now)) {
+        if (found++ === limit) return;
+        yield ended;
+      }
     }
-    return keys.slice(0, limit);
   }
 
   write(transaction: Transaction, lane: string, changes: IndexChanges, records: Table): void {
@@ -339,8 +341,7 @@ export class StoredIndex implements EntryIndex {
   }
 
   private expiredIn(lane: string, number: number, now: number): string[] {
-    const rows = this.page(lane, number).rows();
-    const keys = rows.flatMap(({ key, expiresAt }) => (expiresAt <= now ? key : []));
+    const keys = this.page(lane, number).endedBy(now);
     if (keys.length > 0) return keys;
     throw new StorageFault('damaged', `the index of lane '${lane}' has page ${number} at a wrong end`);
   }
@@ -361,16 +362,12 @@ export class StoredIndex implements EntryIndex {
     const page = this.page(lane, number);
     const ended = page.expiryKey();
     const rest = page.without(sequences);
-    if (rest === undefined) {
-      transaction.remove(this.recency, [lane, number]);
-      transaction.remove(this.expiry, [lane, ...ended]);
-      return;
-    }
-    transaction.put(this.recency, [lane, number], rest.bytes);
-    const ends = rest.expiryKey();
-    if (ends[0] === ended[0]) return;
+    const ends = rest?.expiryKey();
+    if (rest === undefined) transaction.remove(this.recency, [lane, number]);
+    else transaction.put(this.recency, [lane, number], rest.bytes);
+    if (ends?.[0] === ended[0]) return;
     transaction.remove(this.expiry, [lane, ...ended]);
-    transaction.put(this.expiry, [lane, ...ends], NOTHING);
+    if (ends !== undefined) transaction.put(this.expiry, [lane, ...ends], NOTHING);
   }
 }
 
@@ -390,29 +387,23 @@ const AT_EXPIRES = 4 * NUMBER_BYTES;
 
 /** Page and sequence are not part of it. The texts are JSON, which keeps lone surrogates that UTF-8 would lose. */
 function encodeRow(row: EntryRow): Buffer {
+  const { sizeBytes, birth, computeMs, storedAt, expiresAt, touchedAt, accessCount, recordSequence, parts } = row;
+  const numbers = [sizeBytes, birth, computeMs, storedAt, expiresAt, touchedAt, accessCount, recordSequence, parts];
   const text = JSON.stringify([row.key, ...row.tags]);
   const bytes = Buffer.allocUnsafe(ROW_HEADER_BYTES + Buffer.byteLength(text));
-  let offset = bytes.writeDoubleLE(row.sizeBytes, 0);
-  offset = bytes.writeDoubleLE(row.birth, offset);
-  offset = bytes.writeDoubleLE(row.computeMs, offset);
-  offset = bytes.writeDoubleLE(row.storedAt, offset);
-  offset = bytes.writeDoubleLE(row.expiresAt, offset);
-  offset = bytes.writeDoubleLE(row.touchedAt, offset);
-  offset = bytes.writeDoubleLE(row.accessCount, offset);
-  offset = bytes.writeDoubleLE(row.recordSequence, offset);
-  offset = bytes.writeDoubleLE(row.parts, offset);
-  bytes.write(text, offset);
+  let at = 0;
+  for (const number of numbers) at = bytes.writeDoubleLE(number, at);
+  bytes.write(text, at);
   return bytes;
 }
 
 /** Throws on bytes that `encodeRow` did not write. */
 function decodeRow(bytes: Buffer, sequence: number, page: number): EntryRow {
-  const texts: string[] = JSON.parse(bytes.toString('utf8', ROW_HEADER_BYTES));
-  const key = texts.shift();
+  const [key, ...tags]: string[] = JSON.parse(bytes.toString('utf8', ROW_HEADER_BYTES));
   if (key === undefined) throw new RangeError('an index row without a key');
   return {
     key,
-    tags: texts,
+    tags,
     sizeBytes: bytes.readDoubleLE(0),
     birth: bytes.readDoubleLE(NUMBER_BYTES),
     computeMs: bytes.readDoubleLE(2 * NUMBER_BYTES),
@@ -523,10 +514,15 @@ class IndexPage {
       return [finite(expiresAt), recordSequence];
     }
     let earliest = Infinity;
-    for (let index = 0; index < this.count; index++) {
-      earliest = Math.min(earliest, this.bytes.readDoubleLE(this.start(index) + AT_EXPIRES));
-    }
+    for (let index = 0; index < this.count; index++) earliest = Math.min(earliest, this.expiresAt(index));
     return [finite(earliest), this.number];
+  }
+
+  /** The keys of rows that ended by `now`. */
+  endedBy(now: number): string[] {
+    const keys: string[] = [];
+    for (let index = 0; index < this.count; index++) if (this.expiresAt(index) <= now) keys.push(this.row(index).key);
+    return keys;
   }
 
   /** The page without the rows of these sequences. Undefined if none is left. Throws if one of them is not in it. */
@@ -554,6 +550,10 @@ class IndexPage {
 
   private sequence(index: number): number {
     return this.isOfEarlierRelease ? this.number : this.bytes.readDoubleLE(AT_DIRECTORY + index * DIRECTORY_BYTES);
+  }
+
+  private expiresAt(index: number): number {
+    return this.bytes.readDoubleLE(this.start(index) + AT_EXPIRES);
   }
 
   private start(index: number): number {

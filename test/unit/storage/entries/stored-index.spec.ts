@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { StoredIndex } from '../../../../lib/storage/entries/entry-index.js';
 import { EntryStore } from '../../../../lib/storage/entries/entry-store.js';
 import { FakeClock } from '../../../../lib/testing/fake-clock.js';
 import { MemoryEnvironment } from '../../../support/memory-environment.js';
@@ -97,6 +98,26 @@ describe('the index of L3', () => {
     await clock.advance('60s');
     expect(await store.sweep('a')).toEqual({ expired: 10, evicted: 0 });
     for (const name of INDEX) expect({ name, rows: rows(name) }).toEqual({ name, rows: 0 });
+  });
+
+  it('reads one page to find the first entry that ended', async () => {
+    const { clock, environment, open } = setUp();
+    const store = open();
+    for (const [index, key] of keys(200).entries()) {
+      store.put('a', recordOf(key, { expiresAt: clock.now() + (index % 4 === 0 ? 1_000 : 60_000) }));
+    }
+    await store.flush();
+    await clock.advance('1s');
+    const recency = environment.table('recency');
+    const borrow = recency.borrow.bind(recency);
+    let pages = 0;
+    recency.borrow = (key) => {
+      pages++;
+      return borrow(key);
+    };
+    const [first] = new StoredIndex(environment).expired('a', clock.now(), 96);
+    expect({ first, pages }).toEqual({ first: 'k0', pages: 1 });
+    expect([...new StoredIndex(environment).expired('a', clock.now(), 20)]).toHaveLength(20);
   });
 
   it('moves a used entry out of its page, with its end', async () => {
