@@ -172,9 +172,12 @@ export class PersistentTier extends StoredTier implements LogJournal {
   }
 }
 
-/** Of the tables and of what their rows mean. Another one is set aside, not read. In 1 an entry has its own rows of the index. */
-const LAYOUT = 2;
-const READ_LAYOUTS: readonly string[] = ['1', '2'];
+/**
+ * Of the tables and of what their rows mean. A folder of another one is set aside, not read. In 1 an entry has its own rows of the
+ * index. No release has written 2.
+ */
+const LAYOUT = 3;
+const READ_LAYOUTS: readonly string[] = ['1', '3'];
 
 /** The stored part of the invalidation log, beside the entries that it judges. */
 class StoredLog {

@@ -3,9 +3,10 @@ import { open } from 'lmdb';
 import { EntryStore } from '../../lib/storage/entries/entry-store.js';
 import type { Environment } from '../../lib/storage/environment.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
-import { MemoryEnvironment } from '../support/memory-environment.js';
+import { PersistentTier } from '../../lib/tiers/persistent-tier.js';
+import { MemoryEnvironment, MemorySource } from '../support/memory-environment.js';
 import { StorageBench } from '../support/storage.js';
-import { recordOf } from '../support/stored-tiers.js';
+import { recordOf, tierSetting } from '../support/stored-tiers.js';
 
 const bench = new StorageBench();
 afterEach(() => bench.dispose());
@@ -73,6 +74,35 @@ describe('an index on disk that is damaged', () => {
     const { clock, environment, store } = await setUp();
     environment.table('expiry').put(['a', clock.now() - 1, 2], Buffer.from('"k'));
     await expect(store.sweep('a')).rejects.toMatchObject({ kind: 'damaged' });
+  });
+});
+
+describe('a listing of a tier with a damaged index', () => {
+  const afterDamage = async () => {
+    const { clock, events, options } = tierSetting();
+    const source = new MemorySource();
+    const tier = await PersistentTier.open(source, options);
+    for (const key of KEYS) tier.offer('standard', recordOf(key));
+    await tier.flush();
+    const [page] = source.environment.table('recency').rows;
+    if (page !== undefined) page.value = page.value.map((byte, at) => (at === page.value.length - 1 ? byte ^ 1 : byte));
+    return { clock, events, source, tier };
+  };
+
+  it('ends, and the folder is set aside', async () => {
+    const { clock, events, source, tier } = await afterDamage();
+    const listed: string[] = [];
+    for await (const key of tier.keys('standard')) listed.push(key);
+    expect(listed).toEqual([]);
+    await clock.advance('1s');
+    expect(events.states).toEqual(['off quarantined', 'on']);
+    expect(source.discarded).toBe(1);
+  });
+
+  it('has no row of it', async () => {
+    const { events, tier } = await afterDamage();
+    expect(tier.rows('standard', Infinity, 10)).toEqual([]);
+    expect(events.states).toEqual(['off quarantined']);
   });
 });
 

@@ -9,7 +9,7 @@ import {
 } from '../../entries/record.js';
 import type { Compression } from '../../entries/compression.js';
 import { EntryBatch, NoChange, WriteQueue, type QueuedChange } from './write-queue.js';
-import type { EntryRow, SessionIndex } from './entry-index.js';
+import type { EntryIndex, EntryRow, SessionIndex } from './entry-index.js';
 import { EntryTables, type LaneRules, type StoredRecord, LaneUsage } from './entry-tables.js';
 import { type Environment, StorageFault } from '../environment.js';
 import { LaneLimits, type EntryGone, RecencyLog } from './eviction.js';
@@ -40,7 +40,7 @@ export interface EntryStoreOptions {
   readonly evicted: EntryGone;
   /** Called when an entry's bytes are damaged. It is being removed. */
   damaged(lane: string, key: string, error: unknown): void;
-  /** Called when a commit failed. Nothing is accepted any more. `lost` holds the accepted changes that are not committed. */
+  /** Called when a commit failed, or the index is damaged. Nothing is accepted any more. `lost` holds the accepted changes that are not committed. */
   failed(fault: StorageFault, lost: readonly QueuedChange[]): void;
 }
 
@@ -281,7 +281,7 @@ export class EntryStore {
   async *entries(lane: string, first = 0): AsyncGenerator<EntryRow> {
     const seen = new Set<string>();
     for (let from = first; ; await nextTurn()) {
-      const rows = this.tables.index.leastRecent(lane, from, SLICE_ENTRIES);
+      const rows = this.listed((index) => index.leastRecent(lane, from, SLICE_ENTRIES));
       for (const row of rows) {
         if (seen.has(row.key)) continue;
         seen.add(row.key);
@@ -295,7 +295,7 @@ export class EntryStore {
 
   /** At most `limit` entries that were used before sequence `before`, the most recently used first. */
   mostRecent(lane: string, before: number, limit: number): readonly EntryRow[] {
-    return this.tables.index.mostRecent(lane, before, limit);
+    return this.listed((index) => index.mostRecent(lane, before, limit));
   }
 
   usage(lane: string): { readonly entries: number; readonly sizeBytes: number } {
@@ -334,6 +334,17 @@ export class EntryStore {
   /** Accepts nothing any more, and gives up what waits. */
   stop(fault: StorageFault): readonly QueuedChange[] {
     return this.queue.stop(fault);
+  }
+
+  /** Nobody who lists entries can do anything about a damaged index, which ends the store. */
+  private listed(read: (index: EntryIndex) => readonly EntryRow[]): readonly EntryRow[] {
+    try {
+      return read(this.tables.index);
+    } catch (error) {
+      if (!(error instanceof StorageFault)) throw error;
+      this.options.failed(error, this.stop(error));
+      return [];
+    }
   }
 
   private dropDamaged(lane: string, key: string, error: unknown): undefined {
