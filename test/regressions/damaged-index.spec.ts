@@ -51,6 +51,14 @@ describe('an index on disk that is damaged', () => {
     }
   });
 
+  it('is damaged where a pattern comes across fewer entries than there are', async () => {
+    const { environment, store } = await setUp();
+    store.put('a', recordOf('k3'));
+    await store.flush();
+    environment.table('recency').delete(['a', 3]);
+    await expect(store.removeMatching('a', (key) => key === 'k0')).rejects.toMatchObject({ kind: 'damaged' });
+  });
+
   it('does not remove the entry of another key where a place leads to its row', async () => {
     const { environment, store } = await setUp();
     environment.table('places').put('a:k0', bytesAt(environment, 'places', 'a:k1'));

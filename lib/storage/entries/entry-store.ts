@@ -183,11 +183,17 @@ export class EntryStore {
   async removeMatching(lane: string, matches: (key: string, tags: readonly string[]) => boolean): Promise<number> {
     let removed = 0;
     let from = 0;
+    let unseen: number | undefined;
     await this.change({ isRemoval: true, standsAlone: true }, (batch) => {
+      unseen ??= this.counts.of(lane).entries;
       do {
         const rows = this.tables.index.leastRecent(lane, from, SLICE_ENTRIES);
-        if (rows.length === 0) return false;
+        if (rows.length === 0) {
+          if (unseen <= 0) return false;
+          throw new StorageFault('damaged', `the index of lane '${lane}' misses ${unseen} entries`);
+        }
         for (const row of rows) {
+          unseen--;
           if (matches(row.key, row.tags) && batch.remove(lane, row.key)) removed++;
           from = row.sequence + 1;
           if (this.isSpent()) return true;
