@@ -72,9 +72,9 @@ export class FlightScopes {
   private running = 0;
   private hasEnded = false;
 
-  /** The innermost one. */
+  /** The innermost one. From Node.js 24 on, what was under way when the app closed still finds it in the storage. */
   get current(): Computation | undefined {
-    return this.storage.getStore();
+    return this.hasEnded ? undefined : this.storage.getStore();
   }
 
   /** Calls `work` at once. What it starts is part of `computation`, until it has ended. */

@@ -56,7 +56,7 @@ export class StepScopes {
 
   /** The innermost step, also after its function has ended. */
   get current(): Step | undefined {
-    return this.storage.getStore()?.step;
+    return this.hasEnded ? undefined : this.storage.getStore()?.step;
   }
 
   /** Calls the function of a step. Returns how it ran, and when it has settled. */
