@@ -92,6 +92,23 @@ describe('computations that are given up at their hardTimeout', () => {
     expect(cache.getMetrics().abandoned).toBe(0);
   });
 
+  it('give their place back once, also where they end after ten times their hardTimeout', async () => {
+    for (let given = 0; given < 6; given++) {
+      const answer = expect(cache.getOrSet('k', deaf, { hardTimeout: '10s' })).rejects.toMatchObject(TIMEOUT);
+      await app.clock.advance('10s');
+      await answer;
+    }
+    await giveUp(2);
+    await app.clock.advance('10s');
+    for (const { resolve } of running.slice(6)) resolve('late');
+    await nextTurn();
+    await giveUp(2);
+    const refused = expect(cache.getOrSet('k', deaf, OPTIONS)).rejects.toThrow('was not started');
+    await app.clock.advance('1s');
+    await refused;
+    expect(running).toHaveLength(10);
+  });
+
   it('leave stale copies, which callers get while nothing may be started', async () => {
     const options = { ttl: '1s', grace: '1h', graceBackoff: 0, ...OPTIONS } as const;
     await cache.getOrSet('k', () => 'old', options);

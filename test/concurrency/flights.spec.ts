@@ -41,6 +41,18 @@ describe('many callers of a key', () => {
     await expect(cache.getOrSet('k', () => 'again')).resolves.toBe('again');
   });
 
+  it('count once each, also where some asked for a fresh value and came after an invalidation of something else', async () => {
+    const slow = new Deferred<string>();
+    const first = cache.getOrSet('k', () => slow.promise, { forceFresh: true });
+    const joined = cache.getOrSet('k', () => 'never called');
+    await cache.invalidate('something else');
+    const late = cache.getOrSet('k', () => 'after', { forceFresh: true });
+    await cache.invalidate('k');
+    slow.resolve('before');
+    expect(await Promise.all([first, joined, late])).toEqual(['before', 'before', 'after']);
+    expect(cache.getMetrics()).toMatchObject({ requests: 3, misses: 1, computed: 2 });
+  });
+
   it('start at most two computations, for any number of invalidations meanwhile', async () => {
     const running: Deferred<number>[] = [];
     const compute = (): Promise<number> => {

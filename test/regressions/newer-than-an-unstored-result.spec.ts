@@ -4,7 +4,9 @@ import { nextTurn } from '../../lib/clock/clock.js';
 import { expectSound } from '../support/audit.js';
 import { Deferred } from '../support/deferred.js';
 import { Jobs } from '../support/jobs.js';
-import { LaneApp } from '../support/lane-app.js';
+import { OffTier } from '../../lib/tiers/off-tier.js';
+import { LaneApp, QuietLog } from '../support/lane-app.js';
+import { recordOf } from '../support/stored-tiers.js';
 import { ModelDisk, ModelTier } from '../support/model-tier.js';
 
 describe('a computation that began after one whose result is not stored', () => {
@@ -138,5 +140,26 @@ describe('a value that is stored while it is looked up whether a tier holds an o
     await commitAll();
     expect(await cache.get('k')).toBe('newest');
     expectSound(app);
+  });
+});
+
+describe('a value that another process has stored in its turn', () => {
+  it('stays where the one that had lost the turn has computed as well', async () => {
+    const turns = { take: async () => ({ isHeld: async () => false, end: () => undefined }) };
+    const share = () => ({ tier: new OffTier('l4', 'policy'), log: new QuietLog(), turns });
+    const l3 = new ModelTier('l3', ['standard'], new ModelDisk(), new Jobs());
+    const lanes = { standard: { l4: { enabled: true, coalesce: 'cluster' } } } as const;
+    const app = new LaneApp({ below: [l3], lanes, share });
+    app.follower?.release();
+    const cache = app.manager();
+    l3.disk.entries.set('standard k', recordOf('k', { expiresAt: app.clock.now() - 1 }));
+    const slow = new Deferred();
+    const computed = cache.getOrSet('k', () => slow.promise);
+    await nextTurn();
+    l3.disk.entries.set('standard k', recordOf('k', { value: 'of the other process' }));
+    slow.resolve('too late');
+    expect(await computed).toBe('too late');
+    while (l3.queued > 0) l3.commit();
+    expect([l3.disk.entries.size, cache.getMetrics().refused.fenced]).toEqual([1, 1]);
   });
 });

@@ -6,6 +6,8 @@ import { OffTier } from '../../../lib/tiers/off-tier.js';
 import { expectSound } from '../../support/audit.js';
 import { Deferred } from '../../support/deferred.js';
 import type { CacheManager } from '../../../lib/app/cache-app.js';
+import { Jobs } from '../../support/jobs.js';
+import { ModelDisk, ModelTier } from '../../support/model-tier.js';
 import { LaneApp, QuietLog, type SharedParts } from '../../support/lane-app.js';
 
 describe('many keys at once', () => {
@@ -202,6 +204,23 @@ describe('many keys in a lane where processes compute one at a time', () => {
     await turns();
     return asked.splice(0);
   };
+
+  it('ask once more whether they have their turns, after they have waited for room', async () => {
+    const answers = [true, false];
+    const rooms: Promise<void>[] = [];
+    const isHeld = async (): Promise<boolean> => {
+      if (answers.length === 2) rooms.push(Promise.resolve());
+      return answers.shift() ?? false;
+    };
+    const l2 = new ModelTier('l2', ['standard'], new ModelDisk(), new Jobs());
+    const below = [Object.assign(l2, { whenRoom: () => rooms.shift() })];
+    const take = async (): Promise<Turn> => ({ isHeld, end: () => undefined });
+    const share = (): SharedParts => ({ tier: new OffTier('l4', 'policy'), log: new QuietLog(), turns: { take } });
+    cache = new LaneApp({ below, share, lanes: { standard: { l4: { coalesce: 'cluster' } } } }).manager();
+    expect([...(await cache.getOrSetMany(['a'], lengths)).keys()]).toEqual(['a']);
+    expect([answers, cache.getMetrics().refused.fenced]).toEqual([[], 1]);
+    expect(await cache.get('a')).toBeUndefined();
+  });
 
   it('are computed together once each has its turn or is blocked, and their turns end before those of others', async () => {
     const many = cache.getOrSetMany(['a', 'b', 'c'], lengths);

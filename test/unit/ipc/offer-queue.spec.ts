@@ -50,6 +50,31 @@ describe('offers to the owner of L3', () => {
     expect(queue.take().map(String)).toEqual(['b', 'c']);
   });
 
+  it('are asked about at the next owner, although the one before has not answered', async () => {
+    add('a');
+    await clock.advance('1s');
+    queue.reconnected();
+    queue.synced(2);
+    sent.length = 0;
+    add('b');
+    await clock.advance('1s');
+    expect(sent).toEqual(['b', 'sync 3']);
+  });
+
+  it('are kept until they are stored, in whatever order the answers come', () => {
+    for (const name of ['a', 'b']) {
+      add(name);
+      void queue.whenStored();
+    }
+    queue.synced(2);
+    add('c');
+    void queue.whenStored();
+    add('d');
+    queue.synced(1);
+    queue.synced(3);
+    expect(queue.take().map(String)).toEqual(['d']);
+  });
+
   it('are waited for until the owner has stored them, and no longer once they are given up', async () => {
     add('a');
     let stored = 0;

@@ -12,9 +12,11 @@ import {
 } from '../../../lib/ipc/entry-frames.js';
 import { decodeRecord } from '../../../lib/entries/record.js';
 import { type EntryConnection, RemoteL3 } from '../../../lib/ipc/remote-l3.js';
+import type { LogCursor, Standing } from '../../../lib/invalidation/shared-log.js';
 import { resolveLanes } from '../../../lib/lanes/resolve-lanes.js';
 import { recordOf } from '../../../lib/testing/tier-contract-records.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
+import { Deferred } from '../../support/deferred.js';
 import { forged } from '../../support/record-fields.js';
 import { RecordingEvents } from '../../support/stored-tiers.js';
 
@@ -146,7 +148,53 @@ describe('L3 through its owner', () => {
     owner.reply();
     await nextTurn();
     expect(outcomes.at(-1)).toBe('e hit');
+    // An answer in time ends that.
+    read('f');
+    await clock.advance('50ms');
+    await clock.advance('50ms');
+    read('g');
+    await nextTurn();
+    owner.asked.splice(0, 1);
+    owner.reply();
+    await nextTurn();
+    expect(outcomes.slice(-2)).toEqual(['f off', 'g hit']);
   });
+
+  it.each<readonly [Standing, number]>([
+    ['counts', 1],
+    ['named', 0],
+    ['unknown', 0],
+  ])(
+    "offers what waited for this process's records only if it still counts by the server's log (%s)",
+    async (standing, offered) => {
+      const [server, judged] = [{ generation: 'of the server', sequence: 3 }, new Deferred<typeof PLACE>()];
+      let cursor = server;
+      const asOf: unknown[] = [];
+      const judge = (at: LogCursor): Standing => {
+        asOf.push(at);
+        return standing;
+      };
+      const beside = new RemoteL3({
+        ...{ path: '', clock, life: new LifeClock(clock), events: new RecordingEvents(), lanes: resolveLanes() },
+        hostLog: { isOn: true, place: PLACE, unechoed: () => [], offerable: () => judged.promise },
+        sharedLog: {
+          get cursor() {
+            return cursor;
+          },
+          judge,
+        },
+        position: () => 5,
+        open: () => Promise.resolve(owner),
+      });
+      await beside.connect();
+      expect(beside.offer('standard', recordOf('k'))).toBe('queued');
+      cursor = { ...server, sequence: 9 };
+      judged.resolve(PLACE);
+      await clock.advance('100ms');
+      expect([owner.syncs.length, asOf]).toEqual([offered, [server]]);
+      beside.leave();
+    },
+  );
 
   it('waits for no question longer than 50 ms, with one timer for all', async () => {
     const timers = clock.pending;

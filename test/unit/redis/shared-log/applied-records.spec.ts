@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { AppliedInvalidations } from '../../../../lib/redis/shared-log/applied-records.js';
+import { AppliedInvalidations, HiddenEntries } from '../../../../lib/redis/shared-log/applied-records.js';
 
 const entry = { lane: 'docs', key: 'k', tags: ['t'] };
 const tag = (subject: string) => ({ kind: 'tag', lane: null, subject }) as const;
@@ -62,5 +62,19 @@ describe('the records applied from the log', () => {
     expect(heard.knowsAllAfter(15)).toBe(false);
     expect(heard.knowsAllAfter(20)).toBe(true);
     expect(heard.matches(entry, 20)).toBe(false);
+  });
+});
+
+describe('entries that are older than what this process had while it was partitioned', () => {
+  it('are hidden up to the place of the record that follows, and in no other generation', () => {
+    const hidden = new HiddenEntries();
+    hidden.add('docs', 'k');
+    expect([hidden.hides(entry, 1_000), hidden.hides({ lane: 'docs', key: 'other' }, 1_000)]).toEqual([true, false]);
+    hidden.olderThan(hidden.connected('g'), { generation: 'g', sequence: 10 });
+    expect([9, 10].map((birth) => hidden.hides(entry, birth))).toEqual([true, false]);
+    expect(hidden.connected('g')).toBeUndefined();
+    expect(hidden.hides(entry, 9)).toBe(true);
+    expect(hidden.connected('another')).toBeUndefined();
+    expect(hidden.hides(entry, 9)).toBe(false);
   });
 });
