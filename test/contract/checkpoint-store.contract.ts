@@ -365,6 +365,22 @@ export function checkpointStoreContract(name: string, open: () => Promise<Opened
         expect((await store.usage(NOW)).total).toMatchObject({ ids: 2, versions: 2 });
       });
 
+      it('stays gone while it is removed by two calls, of which the earlier one ends first', async () => {
+        const saveAll = async (): Promise<void> => {
+          const ids = Array.from({ length: 150 }, (_, n) => `${n}`);
+          await Promise.all(ids.map((id) => store.save(draft(id, { workflow: 'w' }), STATE)));
+        };
+        await saveAll();
+        const { next: first } = await store.invalidateWorkflow('w');
+        await saveAll();
+        const { next: second } = await store.invalidateWorkflow('w');
+        for (let upTo = first; upTo !== undefined;) upTo = (await store.invalidateWorkflow('w', upTo)).next;
+        expect((await store.list({ workflow: 'w', limit: 9 })).records).toEqual([]);
+        expect(await store.read('149', { asOf: NOW })).toEqual({ outcome: 'absent' });
+        for (let upTo = second; upTo !== undefined;) upTo = (await store.invalidateWorkflow('w', upTo)).next;
+        expect((await store.usage(NOW)).total).toMatchObject({ ids: 0, versions: 0 });
+      });
+
       it('removes also what was saved in the same turn', async () => {
         const saving = [1, 2].map((n) => store.save(draft(`${n}`, { workflow: 'w' }), STATE));
         const slice = store.invalidateWorkflow('w');

@@ -370,6 +370,17 @@ describe('L3 through its owner', () => {
       expect(tier.whenRoom()).toBeInstanceOf(Promise);
     });
 
+    it('waits for the next owner, although the one before was silent', async () => {
+      owner.isAwake = false;
+      offer(6);
+      void wait();
+      await clock.advance('50ms');
+      expect([rooms, tier.whenRoom()]).toEqual([1, undefined]);
+      owner.end();
+      await clock.advance('50ms');
+      expect(tier.whenRoom()).toBeInstanceOf(Promise);
+    });
+
     it('loses nothing to an owner that is heard again within the second', async () => {
       owner.isAwake = false;
       offer(16);
