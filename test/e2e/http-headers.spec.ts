@@ -135,6 +135,10 @@ describe.each(['express', 'fastify'] as const)('headers on %s', (platform) => {
 
   afterEach(() => app.close());
 
+  it('that name everything in Vary leave no other name in it', async () => {
+    expect((await ask('spoken', { 'x-before': 'Vary: *' })).headers.get('vary')).toBe('*');
+  });
+
   it('of CORS and compression are kept, and do not prevent caching', async () => {
     for (const name of ['Origin', 'accept-encoding']) {
       calls = 0;

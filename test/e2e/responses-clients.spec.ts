@@ -16,6 +16,7 @@ import {
 } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import session from 'express-session';
+import type { ServerResponse } from 'node:http';
 import { map } from 'rxjs';
 import { CacheResponse } from '../../lib/index.js';
 import { HttpApp, PLATFORMS, type Platform } from '../support/http-app.js';
@@ -302,6 +303,32 @@ describe.each(PLATFORMS)('what clients receive, on %s:', (platform) => {
       expect(second.headers['set-cookie']).toBeUndefined();
       expect(second.headers['cache-control']).toBe('public, max-age=60');
     });
+  });
+
+  it('an answer for all is private behind code that sets a cookie when the head is written', async () => {
+    const setCookie = (response: ServerResponse): void => {
+      const writeHead = response.writeHead.bind(response);
+      response.writeHead = (...args: readonly unknown[]): ServerResponse => {
+        response.setHeader('set-cookie', 'mine=1');
+        return Reflect.apply(writeHead, response, args) as ServerResponse;
+      };
+    };
+    await open((nest, on) => {
+      if (on === 'express')
+        nest.use((_: unknown, response: ServerResponse, following: () => void) => {
+          setCookie(response);
+          following();
+        });
+      else
+        (nest as NestFastifyApplication)
+          .getHttpAdapter()
+          .getInstance()
+          .addHook('onRequest', async (_, reply) => setCookie(reply.raw));
+    });
+    for (let request = 0; request < 2; request++) {
+      const { headers } = await app.ask('/kept');
+      expect([headers['set-cookie'], headers['cache-control']]).toEqual([['mine=1'], 'private, max-age=30']);
+    }
   });
 
   describe('with versions', () => {
