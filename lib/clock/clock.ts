@@ -226,8 +226,10 @@ export async function settledWithin(clock: Clock, work: Promise<unknown>, afterM
 interface AwaitedWork {
   /** The number of the step that ends its time. */
   readonly until: number;
-  readonly reject: (late: DeadlineError) => void;
+  reject: (late: DeadlineError) => void;
 }
+
+const nothing = (): void => undefined;
 
 /**
  * One deadline for many promises, with one timer for all. As with `withDeadline` only time in which the event loop turns
@@ -289,6 +291,8 @@ export class SharedDeadline {
 
   private end(one: AwaitedWork): void {
     this.waiting.delete(one);
+    // When a Set grows, V8 keeps its former table, with all that waited then, until it collects the whole heap.
+    one.reject = nothing;
     if (this.waiting.size > 0) return;
     this.cancelStep?.();
     this.cancelStep = undefined;
