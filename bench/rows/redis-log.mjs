@@ -46,10 +46,13 @@ async function invalidations(admin, instances) {
   await ask(author, WARM_UP);
   const follow = () => followers.map((each) => ask(each, { task: 'follow', seconds: SECONDS }));
   const quiet = await Promise.all(follow());
+  await admin.sendCommand(['CONFIG', 'RESETSTAT']);
   const before = await cpuOf(admin);
   const following = follow();
   const { resolved, rejected } = await ask(author, { task: 'invalidate', seconds: SECONDS, rate: RATE });
   const server = ((await cpuOf(admin)) - before) / (resolved + rejected);
+  const inCommand = await timesOf(admin);
+  const perInvalidation = (name) => (inCommand.get(name) ?? 0) / (resolved + rejected);
   const reports = await Promise.all(following);
   const lags = Float64Array.from(reports.flatMap((report) => report.lags)).sort();
   const p99 = lags[Math.floor(lags.length * 0.99)];
@@ -62,6 +65,8 @@ async function invalidations(admin, instances) {
     'us',
     new Map([
       ['CPU of the server', server],
+      ['of it in scripts', perInvalidation('evalsha')],
+      ['of it in reads of the log', perInvalidation('xread')],
       ...bare,
       ['CPU of a follower, per record', follower],
       [`the same follower without records, in 1/${RATE} s`, quietFollower],
@@ -183,6 +188,14 @@ async function ask(child, task) {
   child.send(task);
   const [message] = await answer;
   return message;
+}
+
+/** How long each command took, in us, since the last reset. The time outside of them is for the network and for waking up. */
+async function timesOf(admin) {
+  const stats = await admin.info('commandstats');
+  return new Map(
+    Array.from(stats.matchAll(/cmdstat_(\w+):calls=\d+,usec=(\d+)/g), ([, name, us]) => [name, Number(us)]),
+  );
 }
 
 async function cpuOf(admin) {

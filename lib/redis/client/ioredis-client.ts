@@ -59,7 +59,7 @@ export function isIoredis(client: object): client is ForeignIoredis {
 
 /** The parts of a `Cluster` of `ioredis` that are used. */
 interface ForeignIoredisCluster {
-  readonly options: { readonly natMap?: AddressMap };
+  readonly options: { readonly natMap?: AddressMap; readonly keyPrefix?: string };
   duplicate(startupNodes: readonly [], overrides: object): ForeignIoredisCluster;
   connect(): Promise<unknown>;
   disconnect(): void;
@@ -84,7 +84,15 @@ const FOR_ONE_QUESTION = Object.freeze({
 export class IoredisCluster implements RedisClusterPort {
   private node: ForeignIoredis | undefined;
 
-  constructor(private readonly cluster: ForeignIoredisCluster) {}
+  /** Throws OPTIONS_INVALID for a cluster that puts something before each key: the slots would be other ones. */
+  constructor(private readonly cluster: ForeignIoredisCluster) {
+    if ((cluster.options.keyPrefix ?? '') === '') return;
+    throw new LaneCacheError(
+      'OPTIONS_INVALID',
+      'distributed.client must be a Cluster without keyPrefix. Use distributed.prefix to keep apps apart.',
+      { field: 'distributed.client' },
+    );
+  }
 
   async seed(): Promise<string> {
     const own = this.cluster.duplicate([], FOR_ONE_QUESTION);

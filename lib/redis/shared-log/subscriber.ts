@@ -406,9 +406,9 @@ async function followStreams(
   const streams =
     from.storedAt === undefined ? [keys.stream, heading] : [keys.stream, keys.released, heading, from.storedAt];
   const found = streamsOf(await port.command([...command, ...streams], { timeoutMs }));
-  const released = (found.get(keys.released) ?? []).map(entryOf);
+  const released = entriesIn(found, keys.released);
   return {
-    records: (found.get(keys.stream) ?? []).map((entry) => recordOf(entryOf(entry))),
+    records: entriesIn(found, keys.stream).map(recordOf),
     released: released.map(({ fields }) => fields.get('lease') ?? ''),
     storedAt: released.at(-1)?.id ?? from.storedAt,
   };
@@ -417,6 +417,12 @@ async function followStreams(
 interface StreamEntry {
   readonly id: string;
   readonly fields: ReadonlyMap<string, string>;
+}
+
+/** The server names the streams as it knows them: with what a client of ioredis puts before each name (`keyPrefix`). */
+function entriesIn(streams: ReadonlyMap<string, readonly unknown[]>, name: string): readonly StreamEntry[] {
+  const [, entries = []] = [...streams].find(([known]) => known.endsWith(name)) ?? [];
+  return entries.map(entryOf);
 }
 
 function entryOf(entry: unknown): StreamEntry {
