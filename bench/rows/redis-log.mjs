@@ -65,8 +65,8 @@ async function invalidations(admin, instances) {
     'us',
     new Map([
       ['CPU of the server', server],
-      ['of it in scripts', perInvalidation('evalsha')],
-      ['of it in reads of the log', perInvalidation('xread')],
+      ['elapsed in scripts', perInvalidation('evalsha')],
+      ['elapsed in reads of the log', perInvalidation('xread')],
       ...bare,
       ['CPU of a follower, per record', follower],
       [`the same follower without records, in 1/${RATE} s`, quietFollower],
@@ -190,7 +190,7 @@ async function ask(child, task) {
   return message;
 }
 
-/** How long each command took, in us, since the last reset. The time outside of them is for the network and for waking up. */
+/** How long each command took, in us, since the last reset. What is left of the server's time is for waking up and the network. */
 async function timesOf(admin) {
   const stats = await admin.info('commandstats');
   return new Map(
