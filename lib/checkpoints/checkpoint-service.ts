@@ -286,12 +286,13 @@ export class CheckpointService {
       cleaner.clean(rules, { onProgress: onProgress && untilItFails(onProgress, this.settings.report) }),
     );
     const report = { ...tally, dryRun: rules.dryRun ?? false };
-    events.emit('cleanup', { ...report, newestOfId });
-    if (!report.dryRun) return report;
-    return {
-      ...report,
-      checkpoints: due.map(({ record, reason }) => ({ ...toInfo(record, this.settings.codec), reason })),
-    };
+    if (report.dryRun) {
+      const checkpoints = due.map(({ record, reason }) => ({ ...toInfo(record, this.settings.codec), reason }));
+      return { ...report, checkpoints };
+    }
+    const { removed, bytes, pinnedKept } = tally;
+    events.emit('cleanup', { removed, bytes, pinnedKept, newestOfId });
+    return report;
   }
 
   /** From counts that every change updates. Where checkpoints cannot be used it resolves with `off` and the reason. */

@@ -114,11 +114,16 @@ function wordsText(words: readonly string[], width: number): string {
 
 /** `explain`: why a key is, or is not, served. */
 export async function explain(context: CommandContext, key: string): Promise<void> {
-  await context.with(async ({ operations, kind }) => {
+  await context.with(async ({ operations, kind }, app) => {
     const explanation = await operations.explain(key, context.options.lane);
     if (kind === 'stored')
       context.terminal.note('No app runs on this directory: memory and the session disk are empty.');
     context.show(explanation, () => explanationText(explanation, context.terminal));
+    if (context.options.lane !== undefined || explanation.tiers.some(({ status }) => status === 'present')) return;
+    for (const { lane } of app.policies) {
+      const { matches } = await operations.preview({ key, lane });
+      if (matches > 0) context.terminal.note(`Lane '${lane}' has this key. Name it with --lane ${lane}.`);
+    }
   });
 }
 

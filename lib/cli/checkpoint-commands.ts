@@ -31,6 +31,8 @@ export async function status(context: CommandContext): Promise<void> {
     const tiers = tierStates(Object.values(lanes).filter((one) => lane === undefined || one.lane === lane));
     const shownHost = kind === 'live' && host !== undefined ? { host } : {};
     const shownInstances = instances.length > 0 ? { instances } : {};
+    if (kind === 'stored')
+      context.terminal.note('No app runs on this directory: memory and the session disk are empty.');
     context.show({ ...counts, ...shownHost, ...shownInstances, tiers }, () =>
       [
         ...(kind === 'live' && host !== undefined ? [hostText(host, context.terminal)] : []),
@@ -218,11 +220,13 @@ export async function show(context: CommandContext, id: string, version: number 
 }
 
 function showText({ info, state }: ShownCheckpoint, { paint, columns }: Terminal): string {
-  const facts = Object.entries(info).map(([name, value]) => [
-    paint('dim', name),
-    shownMiddle(typeof value === 'string' ? value : JSON.stringify(value), Math.max(16, columns - name.length - 1)),
-  ]);
-  return `${facts.map((fact) => fact.join(' ')).join('\n')}\n\n${state}`;
+  const facts = Object.entries(info);
+  const width = Math.max(...facts.map(([name]) => name.length)) + 2;
+  const lines = facts.map(([name, value]) => {
+    const text = typeof value === 'string' ? value : JSON.stringify(value);
+    return `${paint('dim', name.padEnd(width))}${shownMiddle(text, Math.max(16, columns - width))}`;
+  });
+  return `${lines.join('\n')}\n\n${state}`;
 }
 
 /** `checkpoints export`: a checkpoint as JSON, to a new file or to standard output. */

@@ -88,7 +88,7 @@ function details(metrics: LaneMetrics): string[] {
     ...counts('invalidated', metrics.invalidations),
     ...evictionText(metrics),
     policyText(policy),
-    ...(policy.useCases.length > 0 ? [`for ${policy.useCases.join(', ')}`] : []),
+    ...(policy.useCases.length > 0 ? [`use cases: ${policy.useCases.join(', ')}`] : []),
   ];
 }
 

@@ -130,7 +130,10 @@ function logHousekeeping(events: LaneCacheEvents, target: LogTarget, debug: Writ
       if (done > 0) target.log(sweepText(event));
       else debug(sweepText(event));
     }),
-    events.on('cleanup', (event) => target.log(cleanupText(event))),
+    events.on('cleanup', (event) => {
+      if (event.removed > 0) target.log(cleanupText(event));
+      else debug(cleanupText(event));
+    }),
     events.on('warm', (event) => {
       if (event.state === 'started' || event.state === 'running') debug(warmText(event));
       else if (event.failed > 0) target.warn(warmText(event));

@@ -119,7 +119,6 @@ export interface LaneCacheEventMap {
     readonly pinnedKept: number;
     /** How many of the removed were the newest version of their id. */
     readonly newestOfId: number;
-    readonly dryRun: boolean;
   };
 }
 

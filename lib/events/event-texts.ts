@@ -108,12 +108,11 @@ export function warmText({ lane, source, state, total, computed, present, failed
   return `Warming lane '${lane}' by ${source} ${verb}: ${done}.${error === undefined ? '' : ` First failure: ${causeText(error)}`}`;
 }
 
-export function cleanupText({ removed, bytes, pinnedKept, newestOfId, dryRun }: EventOf<'cleanup'>): string {
-  const verb = dryRun ? 'would remove' : 'removed';
+export function cleanupText({ removed, bytes, pinnedKept, newestOfId }: EventOf<'cleanup'>): string {
   const pinned = pinnedKept === 0 ? '' : `; kept as pinned: ${pinnedKept}`;
   const newest =
     newestOfId === 0 ? '' : `; with the newest of ${many(newestOfId, 'id')}, which cannot be restored any more`;
-  return `Checkpoint cleanup ${verb} ${many(removed, 'version')} (${bytes} bytes)${newest}${pinned}.`;
+  return `Checkpoint cleanup removed ${many(removed, 'version')} (${bytes} bytes)${newest}${pinned}.`;
 }
 
 /** An app that has just started, as its log names it. */

@@ -49,7 +49,7 @@ export class CheckpointCleanupTask {
     if (!isOwner() || signal.aborted) return toReport(NOTHING);
     const { removed, bytes, pinnedKept, newestOfId } = await cleaner().clean({}, { signal });
     const total = { removed, bytes, pinnedKept, newestOfId };
-    events.emit('cleanup', { ...total, dryRun: false });
+    events.emit('cleanup', total);
     return toReport(total);
   }
 }

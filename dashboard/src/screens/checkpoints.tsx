@@ -231,7 +231,9 @@ function VersionTable({ items, ask, changed, showsId = false }: TableProps): VNo
                   )}
                   {step !== undefined && <span class="muted step">step {shown(String(step), 40)}</span>}
                 </td>
-                <td title={savedBy === undefined ? undefined : `by ${shown(savedBy, 80)}`}>{timeText(savedAt)}</td>
+                <td class="when" title={savedBy === undefined ? undefined : `by ${shown(savedBy, 80)}`}>
+                  {timeText(savedAt)}
+                </td>
                 <td class="right">{bytesText(sizeBytes)}</td>
                 <td class="right">{durationMs === undefined ? '–' : spanText(durationMs)}</td>
                 <td class="acts">

@@ -97,7 +97,9 @@ describe('the command line', () => {
       /standard {2}2 requests, 50\.0 % answered from the cache \(target 50-70 %\)[^]*l1 +on +1 [^]*docs {2}no requests yet|docs {2}no requests yet[^]*standard {2}2 requests/,
     );
     expect(await table('metrics --lane docs --verbose')).toMatch(/^docs {2}no requests yet\ntier/);
-    expect(await table('metrics --lane ml --verbose')).toMatch(/policy: l1 1,000 \/ 512 MB[^]*for model outputs/);
+    expect(await table('metrics --lane ml --verbose')).toMatch(
+      /policy: l1 1,000 \/ 512 MB[^]*use cases: model outputs/,
+    );
     expect(await table('keys')).toMatch(
       /key +lane +tiers +age +left +size +cost +tags\nuser:1 +standard +l1 l2 l3 .* users\n/,
     );
@@ -106,7 +108,7 @@ describe('the command line', () => {
     );
     expect(await table('status')).toMatch(/^Process \d+ owns [^]*\nCheckpoints are on\. 1 checkpoint in 2 versions/);
     expect(await table('checkpoints list')).toMatch(/run +v2 +standard +nightly +2 .* ago/);
-    expect(await table('checkpoints show run')).toMatch(/version 2[^]*"step": 2/);
+    expect(await table('checkpoints show run')).toMatch(/^id {9}run\nversion {4}2\nlane {7}standard\n[^]*"step": 2/);
     expect(await table('verify')).toMatch(/standard\.l3 +1 +intact[^]*checkpoints +2 +intact/);
     expect(await table('bench --iterations 20 --keys 5')).toMatch(
       /20 calls of lane 'standard', 75\.0 % hits[^]*computed/,
@@ -156,6 +158,14 @@ describe('the command line', () => {
     expect(JSON.parse(out)).toMatchObject({ key: expect.stringMatching(/^Docs\.render:/) });
     expect((await cli('explain')).exitCode).toBe(2);
     expect((await cli('explain --method Docs.render --args nonsense')).exitCode).toBe(2);
+  });
+
+  it('names the lanes that have a key which the default lane has not', async () => {
+    const { out, notes } = await cli('explain model');
+    expect(JSON.parse(out)).toMatchObject({ lane: 'standard', next: 'compute' });
+    expect(notes).toBe("Lane 'ml' has this key. Name it with --lane ml.");
+    expect((await cli('explain model --lane docs')).notes).toBe('');
+    expect((await cli('explain nothing')).notes).toBe('');
   });
 
   it('makes control characters of keys visible instead of printing them', async () => {
@@ -353,6 +363,7 @@ describe('the command line', () => {
     expect(JSON.parse((await cli('clear --lane ml --yes')).out)).toMatchObject({ entries: 1 });
     expect(JSON.parse((await cli('keys')).out)).toHaveLength(1);
     expect(JSON.parse((await cli('checkpoints show run')).out)).toMatchObject({ state: { step: 2 } });
+    expect((await cli('status')).notes).toMatch(/^No app runs on this directory/);
     const both = await Promise.all([cli('status'), cli('verify'), cli('keys')]);
     expect(both.map((one) => one.exitCode)).toEqual([0, 0, 0]);
     // reads by the command line are not counted for the app

@@ -24,7 +24,7 @@ const setUp = (detail?: LogDetail) => {
   return { bus, lines: lines.written, stop };
 };
 
-const CLEANUP = { removed: 3, bytes: 99, pinnedKept: 1, newestOfId: 0, dryRun: false };
+const CLEANUP = { removed: 3, bytes: 99, pinnedKept: 1, newestOfId: 0 };
 const SWEEP = { expired: 0, evicted: 0, orphanedSessions: 0, quarantinesRemoved: 0, freedBytes: 0, durationMs: 3 };
 
 describe('the log for operators', () => {
@@ -107,12 +107,14 @@ describe('the log for operators', () => {
     bus.emit('sweep', SWEEP);
     bus.emit('sweep', { ...SWEEP, expired: 2, orphanedSessions: 1, freedBytes: 10 });
     bus.emit('cleanup', CLEANUP);
-    bus.emit('cleanup', { ...CLEANUP, removed: 1, pinnedKept: 0, newestOfId: 1, dryRun: true });
+    bus.emit('cleanup', { ...CLEANUP, removed: 1, pinnedKept: 0, newestOfId: 1 });
+    bus.emit('cleanup', { ...CLEANUP, removed: 0, bytes: 0 });
     expect(lines).toEqual([
       expect.stringMatching(/^debug Swept/),
       'log Swept: 2 expired and 0 evicted, 1 leftover folder removed, 10 bytes freed in 3 ms.',
       'log Checkpoint cleanup removed 3 versions (99 bytes); kept as pinned: 1.',
-      'log Checkpoint cleanup would remove 1 version (99 bytes); with the newest of 1 id, which cannot be restored any more.',
+      'log Checkpoint cleanup removed 1 version (99 bytes); with the newest of 1 id, which cannot be restored any more.',
+      'debug Checkpoint cleanup removed 0 versions (0 bytes); kept as pinned: 1.',
     ]);
   });
 
