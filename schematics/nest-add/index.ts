@@ -31,7 +31,8 @@ export const nestAdd =
     addShutdownHooks(tree, context, `${sourceRoot}/main.ts`);
     addIgnoredFolder(tree);
     if (redis) addRedis(tree, context);
-    context.logger.info('The next step: @Cached() over a slow method. https://www.npmjs.com/package/nestjs-lane-cache');
+    if (dashboard) context.logger.info('The app serves the dashboard at /lane-cache/dashboard.');
+    context.logger.info('The next step: @Cached() above a slow method, see node_modules/nestjs-lane-cache/README.md.');
   };
 
 function moduleCall(redis: boolean, dashboard: boolean): string {
