@@ -319,7 +319,7 @@ export class HostLog implements HostLogPort {
   /** A process that had not read what was cut off does not notice. So the file is emptied, and everyone does. */
   private loseOf(files: LogFiles): Promise<void> {
     try {
-      if (files.segment.isShortened) files.segment.cut();
+      if (files.segment.isShortened) return this.leave(files);
     } catch {
       // It cannot be used any more. Others find out for themselves.
     }
