@@ -1,4 +1,4 @@
-// How far one shared log reaches: the library's own publisher and follower over a modelled server and clock.
+// How far one shared log reaches: the library's own publisher and subscriber over a modelled server and clock.
 //
 //   node scripts/scaling.mjs               the table of docs/scaling.md
 //   node scripts/scaling.mjs --calibrate   real instances beside simulated ones (needs redis-server on PATH)

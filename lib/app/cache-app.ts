@@ -206,9 +206,10 @@ export class App implements LaneCacheApp {
   readonly metrics: LaneCacheMetrics;
   readonly checkpoints: CheckpointService;
   readonly cleanup: CleanupSchedule;
-  readonly follower: RemoteInvalidations | undefined;
+  /** Applies what the instances that share the server invalidate. */
+  readonly serverInvalidations: RemoteInvalidations | undefined;
   /** Applies what other processes of the directory invalidate. */
-  private readonly hostFollower: RemoteInvalidations;
+  private readonly hostInvalidations: RemoteInvalidations;
   private readonly shared: SharedContext;
   private readonly managers: ReadonlyMap<string, CacheManager>;
   private readonly laneContexts: ReadonlyMap<string, LaneContext>;
@@ -235,8 +236,8 @@ export class App implements LaneCacheApp {
     const laneContexts = laneContextsOf(context, this.tiers, shared, turnsOf(context, this.tiers, opened));
     this.laneContexts = laneContexts;
     const invalidations = new Invalidations(shared, laneContexts);
-    this.follower = backend && new RemoteInvalidations(shared, laneContexts, invalidations);
-    this.hostFollower = new RemoteInvalidations(shared, laneContexts, invalidations, 'host');
+    this.serverInvalidations = backend && new RemoteInvalidations(shared, laneContexts, invalidations);
+    this.hostInvalidations = new RemoteInvalidations(shared, laneContexts, invalidations, 'host');
     const managerContext: ManagerContext = {
       invalidations,
       metrics: this.metrics,
@@ -264,13 +265,13 @@ export class App implements LaneCacheApp {
       this.tiers.l1.clearAll();
       void backend?.takenOver();
     });
-    disk.hostLog?.start(this.hostFollower, disk.journal?.initial.place);
+    disk.hostLog?.start(this.hostInvalidations, disk.journal?.initial.place);
     const { sweepEvery } = this.context.options.storage ?? {};
     if (sweepEvery !== false) {
       const field = 'storage.sweepEvery';
       this.sweeper.start(sweepEvery === undefined ? SWEEP_EVERY_MS : toMilliseconds(sweepEvery, { field }));
     }
-    await Promise.all([this.follower && backend?.start(this.follower), this.shareEntries()]);
+    await Promise.all([this.serverInvalidations && backend?.start(this.serverInvalidations), this.shareEntries()]);
     backend?.announce(identityOf(this.context));
     for (const laneContext of this.laneContexts.values()) fillFromL3(laneContext);
   }

@@ -21,7 +21,7 @@ export interface SharedBackend {
   readonly log: SharedLog;
   readonly turns: Turns;
   readonly checkpoints: CheckpointStore;
-  start(follower: RemoteInvalidations): Promise<void>;
+  start(cache: RemoteInvalidations): Promise<void>;
   takenOver(): Promise<void>;
   readonly sharedReport: SharedReport;
   announce(identity: InstanceIdentity): void;

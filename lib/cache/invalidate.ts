@@ -3,7 +3,7 @@ import { KeyPattern } from '../entries/pattern.js';
 import { decodeRecord, encodeRecord } from '../entries/record.js';
 import { InvalidationNotDurableError } from '../errors/cache.errors.js';
 import type { LogRecord } from '../invalidation/journal.js';
-import type { PublishedRecords, LogFollower, SharedRecord } from '../invalidation/shared-log.js';
+import type { PublishedRecords, InvalidatedCache, SharedRecord } from '../invalidation/shared-log.js';
 import type { InvalidationGuard, InvalidationsSince } from '../invalidation/lane-log.js';
 import type { TierLookup, TierRecord } from '../tiers/tier.js';
 import type { GuardedTier } from './guarded-tier.js';
@@ -365,7 +365,7 @@ export class OlderValues {
 type Source = 'server' | 'host';
 
 /** Applies the invalidations of other instances to this one. */
-export class RemoteInvalidations implements LogFollower {
+export class RemoteInvalidations implements InvalidatedCache {
   constructor(
     private readonly shared: SharedContext,
     private readonly laneContexts: ReadonlyMap<string, LaneContext>,
@@ -376,7 +376,7 @@ export class RemoteInvalidations implements LogFollower {
     if (source === 'server') for (const tier of this.tiers('l3')) tier.hold();
   }
 
-  follow(record: SharedRecord): Promise<void> {
+  apply(record: SharedRecord): Promise<void> {
     const { copy } = record;
     const done =
       copy === undefined || this.source === 'server' ? undefined : this.shared.sharedLog?.receivedOnHost(record, copy);

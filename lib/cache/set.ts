@@ -42,7 +42,7 @@ export async function setMany<T>(
   const { lane, shared } = context;
   // What other processes had invalidated before the call is no reason to give way.
   look(context);
-  const since = shared.log.follow(lane);
+  const since = shared.log.collect(lane);
   try {
     const latest = new LatestEntries();
     for (let from = 0; from < items.length; from += READ_AT_ONCE) {
@@ -58,7 +58,7 @@ export async function setMany<T>(
     );
     return { stored: latest.all.length - bulk.refused.size, refused: bulk.refused };
   } finally {
-    shared.log.unfollow(since);
+    shared.log.stopCollecting(since);
   }
 }
 

@@ -3,7 +3,7 @@ import { isLaneCacheError } from '../errors/lane-cache.error.js';
 import { LogFiles, type LogPlace, type LogFolder, type LogSegment } from '../storage/files/log-files.js';
 import { bodyOf, collect, groupsOf, type HostRecord, names, RecentRecords, WaitingOffers } from './host-records.js';
 import type { LogJournal } from './journal.js';
-import type { HostLogPort, LogFollower, ServerPublishing, SharedRecord, Standing, Subject } from './shared-log.js';
+import type { HostLogPort, InvalidatedCache, ServerPublishing, SharedRecord, Standing, Subject } from './shared-log.js';
 
 interface HostLogOptions {
   readonly folder: LogFolder;
@@ -21,14 +21,14 @@ interface HostLogOptions {
   readonly segmentBytes?: number | undefined;
 }
 
-type HostFollower = Pick<LogFollower, 'follow' | 'drop' | 'bar'>;
+type HostCache = Pick<InvalidatedCache, 'apply' | 'drop' | 'bar'>;
 
 type State =
   | { readonly state: 'closed' }
   | { readonly state: 'off' }
   /** It was on: other processes may go on using it, so nothing that was cached before may be served. */
   | { readonly state: 'cut-off' }
-  /** Nothing is applied before a follower is there. */
+  /** Nothing is applied before `start` has named the cache. */
   | { readonly state: 'on'; readonly files: LogFiles };
 
 /** Records of this process, in one record of the file, that are not yet both in the order of the log and durable. */
@@ -67,7 +67,7 @@ const NONE: readonly SharedRecord[] = Object.freeze([]);
 export class HostLog implements HostLogPort {
   freshUntil = NEVER;
   private current: State = { state: 'off' };
-  private follower: HostFollower | undefined;
+  private cache: HostCache | undefined;
   private readonly author = randomId();
   private numbers = 0;
   private readonly own = new Map<number, OwnRecords>();
@@ -115,9 +115,9 @@ export class HostLog implements HostLogPort {
     return (this.opening ??= this.openFiles().finally(() => (this.opening = undefined)));
   }
 
-  /** From now on `follower` gets what other processes invalidate. L3 is behind by what was appended since `storedPlace`. */
-  start(follower: HostFollower, storedPlace: LogPlace | undefined): void {
-    this.follower = follower;
+  /** From now on `cache` gets what other processes invalidate. L3 is behind by what was appended since `storedPlace`. */
+  start(cache: HostCache, storedPlace: LogPlace | undefined): void {
+    this.cache = cache;
     this.begin();
     this.replay(storedPlace);
   }
@@ -127,7 +127,7 @@ export class HostLog implements HostLogPort {
     const { current } = this;
     if (current.state !== 'on') return false;
     // The owner before may have followed further.
-    if (this.follower !== undefined) this.look();
+    if (this.cache !== undefined) this.look();
     else if (current.files.follow(ignore, ignore) === 'lost') current.files.attach();
     // A folder of an earlier release has no place. It has missed nothing while the log has no record.
     return place === undefined ? current.files.isUnused : current.files.replay(place, ignore);
@@ -135,23 +135,23 @@ export class HostLog implements HostLogPort {
 
   /** Applies again what L3 has not seen, in this step. */
   replay(storedPlace: LogPlace | undefined): void {
-    const { current, follower } = this;
+    const { current, cache } = this;
     if (current.state !== 'on') return;
     this.applied.restart(storedPlace ?? current.files.place);
-    if (storedPlace === undefined || follower === undefined) return;
+    if (storedPlace === undefined || cache === undefined) return;
     const missed: HostRecord[] = [];
     current.files.replay(storedPlace, (body, place) => collect(missed, body, place));
     for (const { records, time, place } of missed) {
       this.options.life.notBefore(time);
       // This process may have followed them already, for itself. L3 has not, so they count as records of this log alone.
       const ofThisLog = records.map((record) => ({ ...record, copy: undefined }));
-      this.applied.add(place, followAll(follower, ofThisLog));
+      this.applied.add(place, applyAll(cache, ofThisLog));
     }
   }
 
   look(): void {
-    if (this.follower === undefined) return;
-    if (this.current.state === 'cut-off') this.follower.bar();
+    if (this.cache === undefined) return;
+    if (this.current.state === 'cut-off') this.cache.bar();
     if (this.current.state !== 'on') return;
     // Before the file is read: the process may be stopped in between.
     const now = this.options.life.now();
@@ -246,11 +246,11 @@ export class HostLog implements HostLogPort {
       this.current = { state: 'on', files };
       this.recent.restart(files.place);
       this.options.changed('on');
-      if (this.follower === undefined) return;
+      if (this.cache === undefined) return;
       // What was cached without a log was judged by nobody.
       this.applied.restart(
         files.place,
-        this.follower.drop().catch(() => undefined),
+        this.cache.drop().catch(() => undefined),
       );
       this.begin();
     } catch (error) {
@@ -296,7 +296,7 @@ export class HostLog implements HostLogPort {
       void this.leave(files);
     } catch (error) {
       this.cutOff(files, error);
-      this.follower?.bar();
+      this.cache?.bar();
     }
   }
 
@@ -331,8 +331,8 @@ export class HostLog implements HostLogPort {
     if (author !== this.author) {
       for (const record of records) this.waitingOffers.named(record);
       this.options.life.notBefore(time);
-      const { follower } = this;
-      if (follower !== undefined) this.applied.add(place, followAll(follower, records));
+      const { cache } = this;
+      if (cache !== undefined) this.applied.add(place, applyAll(cache, records));
       return;
     }
     const own = this.own.get(number);
@@ -340,7 +340,7 @@ export class HostLog implements HostLogPort {
     own.isEchoed = true;
     this.waitingOffers.echoed(own, place);
     const isMissed = !own.isInL3 && this.options.ownsL3();
-    this.applied.add(place, isMissed && this.follower !== undefined ? followAll(this.follower, records) : own.local);
+    this.applied.add(place, isMissed && this.cache !== undefined ? applyAll(this.cache, records) : own.local);
   }
 
   /** A segment was followed to its end. What was appended behind its end is appended again. */
@@ -359,7 +359,7 @@ export class HostLog implements HostLogPort {
 
   /** The history is not there any more: nothing from before can be proved. What had not come round is appended again. */
   private lose(): Promise<void> {
-    const { current, follower } = this;
+    const { current, cache } = this;
     if (current.state !== 'on') return Promise.resolve();
     for (const own of this.own.values()) {
       own.segment = undefined;
@@ -368,7 +368,7 @@ export class HostLog implements HostLogPort {
     }
     this.received = [];
     this.waitingOffers.giveUp();
-    const dropped = follower?.drop().catch(() => undefined);
+    const dropped = cache?.drop().catch(() => undefined);
     this.options.changed('lost');
     try {
       current.files.attach();
@@ -426,7 +426,7 @@ export class HostLog implements HostLogPort {
     if (waiting.length > 0) await segment.append(waiting.map(({ body }) => body()));
     this.look();
     // What is in the file was read just now. Something else has cut it off, and perhaps records of others with it.
-    if (this.follower !== undefined && waiting.some((own) => !own.isEchoed && own.segment === files.segment))
+    if (this.cache !== undefined && waiting.some((own) => !own.isEchoed && own.segment === files.segment))
       await this.leave(files);
     const sent = [...this.own.values()].filter((own) => own.segment === segment);
     // A segment that was left is synced already, and may be closed.
@@ -474,10 +474,10 @@ function settleable(): { readonly promise: Promise<void>; readonly settle: (erro
 }
 
 /** Resolves when all are carried out. */
-function followAll(follower: HostFollower, records: readonly SharedRecord[]): Promise<unknown> {
+function applyAll(cache: HostCache, records: readonly SharedRecord[]): Promise<unknown> {
   const [first] = records;
-  if (records.length === 1 && first !== undefined) return follower.follow(first);
-  return Promise.all(records.map((record) => follower.follow(record)));
+  if (records.length === 1 && first !== undefined) return cache.apply(first);
+  return Promise.all(records.map((record) => cache.apply(record)));
 }
 
 /** Up to where the persistent tier has carried out everything, in the order of the log. */

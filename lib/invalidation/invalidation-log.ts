@@ -59,7 +59,7 @@ export class InvalidationLog {
   private readonly expiredTags: ExpiredTags;
   private readonly lanes = new Map<string, LaneLog>();
   /** In the order in which they began. */
-  private readonly followers = new Set<InvalidationsSince>();
+  private readonly collectors = new Set<InvalidationsSince>();
 
   constructor(options: LogOptions = {}) {
     const limit = options.tagLimit ?? DEFAULT_TAG_LIMIT;
@@ -103,15 +103,15 @@ export class InvalidationLog {
     this.lane(guard.subject.lane).close(guard);
   }
 
-  /** Collects what is invalidated in a lane from here on, until `unfollow`. */
-  follow(lane: string): InvalidationsSince {
+  /** Collects what is invalidated in a lane from here on, until `stopCollecting`. */
+  collect(lane: string): InvalidationsSince {
     const since = new InvalidationsSince(lane);
-    this.followers.add(since);
+    this.collectors.add(since);
     return since;
   }
 
-  unfollow(since: InvalidationsSince): void {
-    this.followers.delete(since);
+  stopCollecting(since: InvalidationsSince): void {
+    this.collectors.delete(since);
   }
 
   /** Whether a flight of the key that was opened before this one may still store its result. */
@@ -175,7 +175,7 @@ export class InvalidationLog {
     const record = this.next('key', lane, key);
     const log = this.lane(lane);
     for (const guard of log.guardsOf(key)) guard.supersede();
-    for (const since of this.followers) {
+    for (const since of this.collectors) {
       if (since === bulk) break;
       if (since.lane === lane) since.key(key);
     }
@@ -193,7 +193,7 @@ export class InvalidationLog {
       if (guard.birth > birth) guard.removedBefore(birth + 1);
       else guard.supersede();
     }
-    for (const since of this.followers) if (since.lane === lane) since.key(key);
+    for (const since of this.collectors) if (since.lane === lane) since.key(key);
     return { records: [record], stored: STORED, removal: log.removeKey(key, birth + 1) };
   }
 
@@ -212,7 +212,7 @@ export class InvalidationLog {
     for (const guard of allGuards(log)) {
       if (pattern.matchesEntry(guard.subject.key, guard.subject.tags)) guard.invalidate();
     }
-    for (const since of this.followers) if (since.lane === lane) since.pattern(pattern);
+    for (const since of this.collectors) if (since.lane === lane) since.pattern(pattern);
     this.stamp++;
     return { records: [record], stored: STORED, removal: log.removePattern(pattern, record.position) };
   }
@@ -223,7 +223,7 @@ export class InvalidationLog {
     const log = this.lane(lane);
     log.clearAt = record.position;
     for (const guard of allGuards(log)) guard.supersede();
-    for (const since of this.followers) if (since.lane === lane) since.all();
+    for (const since of this.collectors) if (since.lane === lane) since.all();
     this.stamp++;
     return { records: [record], stored: this.positions.store([{ row: 'clear', lane, position: record.position }]) };
   }
@@ -254,7 +254,7 @@ export class InvalidationLog {
   invalidateAll(): void {
     this.pass();
     for (const lane of this.lanes.values()) for (const guard of allGuards(lane)) guard.invalidate();
-    for (const since of this.followers) since.all();
+    for (const since of this.collectors) since.all();
     this.stamp++;
   }
 
@@ -291,7 +291,7 @@ export class InvalidationLog {
     for (const lane of this.lanes.values()) {
       for (const guard of allGuards(lane)) if (guard.subject.tags.includes(tag)) guard.invalidate();
     }
-    for (const since of this.followers) since.tag(tag);
+    for (const since of this.collectors) since.tag(tag);
     const floor = this.tagAt.mark(tag, position);
     const row: LogRow = { row: 'tag', tag, position };
     return floor === undefined ? [row] : [row, { row: 'tag-floor', ...floor }];

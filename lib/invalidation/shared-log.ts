@@ -105,9 +105,9 @@ export interface ServerPublishing extends Pick<PublishedRecords, 'copies'> {
 }
 
 /** The cache, as the shared log sees it. All that memory and flights need is done in the step of the call. */
-export interface LogFollower {
+export interface InvalidatedCache {
   /** Carries out a record of another instance. Resolves when the tiers below memory have it. */
-  follow(record: SharedRecord): Promise<void>;
+  apply(record: SharedRecord): Promise<void>;
   /** The shared log returned a record of this instance. Only the position moves. */
   pass(): void;
   /** Drops everything, because records were missed. Resolves when nothing from before can come back after a restart. */

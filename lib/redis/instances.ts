@@ -64,11 +64,11 @@ export class Instances {
   private report(): void {
     const { clock, keys, id, connection, own } = this.options;
     this.cancel = clock.schedule(REPORT_EVERY_MS, () => this.report());
-    const follower = connection()?.follower;
-    if (follower === undefined || this.identity === undefined) return;
+    const reader = connection()?.reader;
+    if (reader === undefined || this.identity === undefined) return;
     const row = JSON.stringify({ ...this.identity, ...own() });
     // On the connection that follows the log: a late answer there says nothing about commands. What is lost is sent anew.
-    REPORT.run(follower, [keys.instances], [id, row, `${KEPT_MS}`], REPORT_WITHIN_MS).catch(() => undefined);
+    REPORT.run(reader, [keys.instances], [id, row, `${KEPT_MS}`], REPORT_WITHIN_MS).catch(() => undefined);
   }
 
   private async others(): Promise<readonly InstanceReport[]> {

@@ -6,7 +6,7 @@ import type { EventSink } from '../events/event-map.js';
 import type { LaneRecorder } from '../events/recorder.js';
 import type { InstanceReport, SharedReport } from '../metrics/lane-cache-metrics.js';
 import type { LogJournal } from '../invalidation/journal.js';
-import type { LogFollower, Outbox, SharedRecord } from '../invalidation/shared-log.js';
+import type { InvalidatedCache, Outbox, SharedRecord } from '../invalidation/shared-log.js';
 import type { DistributedTier } from '../tiers/distributed-tier.js';
 import { CheckpointConnection, RedisCheckpointStore } from './checkpoints/redis-checkpoint-store.js';
 import { CursorHistory, AppliedInvalidations } from './shared-log/applied-records.js';
@@ -97,7 +97,7 @@ export class RedisBackend {
   private readonly keys: KeySpace;
   private readonly staleness: Staleness;
   private line: LogSubscriber | undefined;
-  private follower: LogFollower | undefined;
+  private cache: InvalidatedCache | undefined;
   private phase: Phase = DISCONNECTED;
   private readonly hold = new KeepAlive();
   private readonly freshness: FreshnessWindow;
@@ -122,7 +122,7 @@ export class RedisBackend {
     this.keys = new KeySpace(prefix, places);
     this.applied = new AppliedInvalidations(places);
     const limitMs = settings.onDisconnect === 'bypass' ? CUT_OFF_AFTER_MS : settings.maxStalenessMs;
-    this.staleness = new Staleness(clock, limitMs, () => this.follower?.suspect());
+    this.staleness = new Staleness(clock, limitMs, () => this.cache?.suspect());
     const { keys, hold } = this;
     this.freshness = new FreshnessWindow({ clock, life, holdsForMs: CUT_OFF_AFTER_MS, waitMs, hold });
     const { template, spread } = isRedisClusterPort(client)
@@ -192,10 +192,10 @@ export class RedisBackend {
   }
 
   /** Connects, and reconnects for ever. Resolves when the tier serves, or when the boot need not wait longer. */
-  start(follower: LogFollower): Promise<void> {
+  start(cache: InvalidatedCache): Promise<void> {
     const { settings, cursors, applied, serverTime, keys } = this;
     const { clock, life, trustPersistence, position, journal } = settings;
-    this.follower = follower;
+    this.cache = cache;
     for (const [id, record] of settings.unpublished) void this.log.receivedOnHost(record, { id, place: undefined });
     const line = new LogSubscriber({
       keys,
@@ -205,7 +205,7 @@ export class RedisBackend {
       applied,
       serverTime,
       life,
-      follower,
+      cache,
       position,
       journal,
       log: this.log,
@@ -318,7 +318,7 @@ export class RedisBackend {
     if (phase.name === 'connected') return;
     this.phase = { name: 'connected', connection };
     this.backOff.reset();
-    this.follower?.release();
+    this.cache?.release();
     this.status.turn({ state: 'on' }, 'connected, and up to date with the other instances');
     this.wake();
   }

@@ -1,4 +1,4 @@
-// The library's own publisher and follower. They are no entry points of the package, so they are bundled here.
+// The library's own publisher and subscriber. They are no entry points of the package, so they are bundled here.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -76,8 +76,8 @@ class Instance {
     this.sampled = sampled;
     this.position = 0;
     const life = { now: () => clock.now() };
-    const follower = {
-      follow: (record) => {
+    const cache = {
+      apply: (record) => {
         this.position++;
         if (sampled.isOn) sampled.lags.push(clock.monotonic() - Number(record.subject));
         return Promise.resolve();
@@ -91,7 +91,7 @@ class Instance {
       suspect: () => undefined,
       release: () => undefined,
     };
-    this.follower = follower;
+    this.cache = cache;
     this.backend = new RedisBackend(
       {
         url: undefined,
@@ -123,7 +123,7 @@ class Instance {
   }
 
   start() {
-    void this.backend.start(this.follower);
+    void this.backend.start(this.cache);
   }
 
   invalidate(sampled) {

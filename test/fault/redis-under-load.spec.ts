@@ -131,9 +131,9 @@ describe('instances while invalidations keep coming', () => {
     // The server gets both, and the record of the other is the first.
     const first = other.app.manager().invalidate('theirs');
     await other.carry();
-    author.network.isFollowerHeld = true;
+    author.network.isReaderHeld = true;
     await pass(2 * COMMAND_MS);
-    author.network.isFollowerHeld = false;
+    author.network.isReaderHeld = false;
     await pass(100);
     await expect(Promise.all([first, done])).resolves.toEqual([false, false]);
   });

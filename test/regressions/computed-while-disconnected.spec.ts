@@ -26,7 +26,7 @@ describe('the value of a queued computation', () => {
     await nextTurn();
     const queued = cache.getOrSet('k', async () => 'of the queue');
     log.isStale = true;
-    app.follower?.suspect();
+    app.serverInvalidations?.suspect();
     for (const source of sources) source.resolve('superseded');
     await Promise.all(running);
     expect(await queued).toBe('of the queue');
@@ -56,7 +56,7 @@ describe('the value of a queued computation', () => {
     }
     const queued = cache.getOrSet('k', async () => 'computed');
     log.isStale = true;
-    app.follower?.suspect();
+    app.serverInvalidations?.suspect();
     for (const source of sources) source.resolve('superseded');
     await Promise.all(running);
     expect(await queued).toBe('computed');
@@ -74,7 +74,7 @@ describe('an entry in memory of an instance that has been disconnected for too l
     const late = cache.getOrSet('k', () => source.promise);
     await cache.set('k', 'held');
     log.isStale = true;
-    app.follower?.suspect();
+    app.serverInvalidations?.suspect();
     source.resolve('computed');
     expect(await first).toBe('computed');
     await late;

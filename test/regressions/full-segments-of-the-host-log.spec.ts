@@ -22,11 +22,11 @@ async function openLog(directory: string) {
     segmentBytes: SEGMENT_BYTES,
   });
   await log.open();
-  const follow = (record: SharedRecord): Promise<void> => {
+  const apply = (record: SharedRecord): Promise<void> => {
     followed.push(record.subject);
     return DONE;
   };
-  log.start({ follow, drop: () => DONE, bar: () => undefined }, undefined);
+  log.start({ apply, drop: () => DONE, bar: () => undefined }, undefined);
   return { log, states, followed };
 }
 

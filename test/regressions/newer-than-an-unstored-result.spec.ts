@@ -150,7 +150,7 @@ describe('a value that another process has stored in its turn', () => {
     const l3 = new ModelTier('l3', ['standard'], new ModelDisk(), new Jobs());
     const lanes = { standard: { l4: { enabled: true, coalesce: 'cluster' } } } as const;
     const app = new LaneApp({ below: [l3], lanes, share });
-    app.follower?.release();
+    app.serverInvalidations?.release();
     const cache = app.manager();
     l3.disk.entries.set('standard k', recordOf('k', { expiresAt: app.clock.now() - 1 }));
     const slow = new Deferred();

@@ -34,7 +34,7 @@ describe('a process that is stopped while the directory is removed and another p
       dropped.push('everything');
       return DONE;
     };
-    log.start({ follow: () => DONE, drop, bar: () => undefined }, undefined);
+    log.start({ apply: () => DONE, drop, bar: () => undefined }, undefined);
     return { log, dropped };
   };
 

@@ -53,7 +53,7 @@ describe('a log of the directory that another program shortened', () => {
       drops++;
       return Promise.resolve();
     };
-    log.start({ follow: () => Promise.resolve(), drop, bar: () => undefined }, undefined);
+    log.start({ apply: () => Promise.resolve(), drop, bar: () => undefined }, undefined);
     await log.publish([RECORD], Promise.resolve());
     expect([folder.cuts, drops]).toEqual([2, 1]);
   });

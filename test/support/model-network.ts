@@ -30,8 +30,8 @@ export class ModelNetwork {
   /** The step of the server as of which the log was followed last. */
   followedAsOf = 0;
   /** Answers to reads of the log do not arrive. */
-  isFollowerHeld = false;
-  /** Answers to commands other than those of the follower do not arrive. */
+  isReaderHeld = false;
+  /** Answers to commands other than those of the reader of the log do not arrive. */
   isCommandHeld = false;
   /** How often the log was read. */
   reads = 0;
@@ -110,7 +110,7 @@ class ModelConnection implements RedisPort {
   private readonly open = new Set<Command>();
   /** As in life, no byte comes behind one that was lost. */
   private hasLost = false;
-  private isFollower = false;
+  private isReader = false;
 
   constructor(
     private readonly network: ModelNetwork,
@@ -143,7 +143,7 @@ class ModelConnection implements RedisPort {
         cancel = this.clock.schedule(timeoutMs, () => reject(new DeadlineError('Redis', timeoutMs)));
       }
       this.open.add(command);
-      this.isFollower ||= args[0] === 'XREAD';
+      this.isReader ||= args[0] === 'XREAD';
       if (args[0] === 'XREAD') this.network.reads++;
       this.hasLost ||= this.network.isHole;
       if (!this.hasLost) this.requests.push(command);
@@ -169,8 +169,8 @@ class ModelConnection implements RedisPort {
     const [request] = this.requests;
     if (request !== undefined && this.isReady(request)) steps.push(() => this.arrive(request));
     const [answer] = this.answers;
-    const { isFollowerHeld, isCommandHeld } = this.network;
-    const isHeld = this.isFollower ? isFollowerHeld : isCommandHeld;
+    const { isReaderHeld, isCommandHeld } = this.network;
+    const isHeld = this.isReader ? isReaderHeld : isCommandHeld;
     if (answer !== undefined && !isHeld) steps.push(() => this.answers.shift()?.give());
     return steps;
   }

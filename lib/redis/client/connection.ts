@@ -9,7 +9,7 @@ const OPEN_WITHIN_MS = 3_000;
 const NOT_HERE = /^(?:MOVED|ASK|TRYAGAIN|CLUSTERDOWN|READONLY|MASTERDOWN) /;
 
 /**
- * Two connections that are opened and closed together: one for commands, one that follows the log. A failed pair is never
+ * Two connections that are opened and closed together: one for commands, one that reads the log. A failed pair is never
  * used again; the next one starts with a handshake.
  */
 export class Connection {
@@ -23,8 +23,8 @@ export class Connection {
     const opening = [template.duplicate(), template.duplicate()] as const;
     try {
       const both = Promise.all(opening);
-      const [commands, follower] = await withDeadline(clock, both, OPEN_WITHIN_MS, 'connecting to Redis');
-      return new Connection(commands, follower, clock, settings);
+      const [commands, reader] = await withDeadline(clock, both, OPEN_WITHIN_MS, 'connecting to Redis');
+      return new Connection(commands, reader, clock, settings);
     } catch (error) {
       for (const one of opening) {
         one.then(
@@ -38,14 +38,14 @@ export class Connection {
 
   private constructor(
     private readonly port: RedisPort,
-    readonly follower: RedisPort,
+    readonly reader: RedisPort,
     clock: Clock,
     private readonly settings: WatchedPortOptions,
   ) {
     this.commands = new WatchedPort(port, clock, settings, (error) => this.fail(error));
     this.failure = new Promise((_, reject) => (this.reject = reject));
     this.failure.catch(() => undefined);
-    for (const one of [port, follower]) {
+    for (const one of [port, reader]) {
       one.onStateChange((connected) => {
         if (!connected) this.fail(new Error('the connection to Redis was lost'));
       });
@@ -93,7 +93,7 @@ export class Connection {
   }
 
   private measureOf(names: readonly string[]): (() => Promise<number>) | undefined {
-    return names.length === 0 ? undefined : () => lengthOf(this.follower, names);
+    return names.length === 0 ? undefined : () => lengthOf(this.reader, names);
   }
 
   fail(error: Error): void {
@@ -104,7 +104,7 @@ export class Connection {
   }
 
   private async hangUp(): Promise<void> {
-    await Promise.allSettled([this.commands.close(), this.follower.close()]);
+    await Promise.allSettled([this.commands.close(), this.reader.close()]);
   }
 
   /** In a cluster another node may serve the log now. */

@@ -173,7 +173,7 @@ end`;
 
 /**
  * Appends one record. KEYS 6, if there is one, is the entry that it removes.
- * ARGV: generation, kind, lane ('' = all), member of the subject, the record as followers read it, length of the log,
+ * ARGV: generation, kind, lane ('' = all), member of the subject, the record as subscribers read it, length of the log,
  * bound of positions, bound of patterns.
  * -> [seq, how many entries were removed], or 'GENERATION'
  */

@@ -1,6 +1,6 @@
 import { type Clock, randomId } from '../../clock/clock.js';
 import type { LogJournal } from '../../invalidation/journal.js';
-import type { LogCursor, LogFollower } from '../../invalidation/shared-log.js';
+import type { LogCursor, InvalidatedCache } from '../../invalidation/shared-log.js';
 import type { CursorHistory, AppliedInvalidations } from './applied-records.js';
 import type { KeySpace } from '../keys.js';
 import { APPEND, APPEND_JUDGED, APPEND_SET, HANDSHAKE, JUDGE, JUDGE_SPREAD, WRITE } from './scripts.js';
@@ -20,7 +20,7 @@ interface LogSubscriberOptions {
   readonly applied: AppliedInvalidations;
   readonly serverTime: ServerTime;
   readonly life: { now(): number };
-  readonly follower: LogFollower;
+  readonly cache: InvalidatedCache;
   /** Absent if no lane takes turns. */
   readonly leases: { ended(names: readonly string[]): void } | undefined;
   /** The position of this process's log. */
@@ -78,7 +78,7 @@ export class LogSubscriber {
     this.handshakeAt = -Infinity;
     this.ahead = undefined;
     const { keys, leases } = this.options;
-    this.storedAt = leases && (await releasedEnd(connection.follower, keys, HEARD_WITHIN_MS));
+    this.storedAt = leases && (await releasedEnd(connection.reader, keys, HEARD_WITHIN_MS));
     this.catchUp(handshake);
     log.stateKnown(handshake.question);
     await log.connect({ connection, generation: handshake.cursor.generation });
@@ -113,7 +113,7 @@ export class LogSubscriber {
 
   /** This process has become the owner of a persistent tier whose records it has not followed. */
   async takenOver(): Promise<void> {
-    const { cursors, follower, journal, log } = this.options;
+    const { cursors, cache, journal, log } = this.options;
     const { current } = cursors;
     // A process that has not met the log yet begins where the tier ends.
     if (current === undefined) return;
@@ -121,10 +121,10 @@ export class LogSubscriber {
     const missed = stored && log.recent.since({ generation: stored.generation, position: stored.sequence });
     if (missed === undefined) await this.drop(current);
     else {
-      for (const record of missed) this.settle(follower.follow(record));
+      for (const record of missed) this.settle(cache.apply(record));
       this.storeCursor();
     }
-    follower.release();
+    cache.release();
   }
 
   /** The server has appended a record of this process. If it is the next one, it need not be read. */
@@ -139,8 +139,8 @@ export class LogSubscriber {
   }
 
   /** Loads the scripts, so that a burst of first commands does not carry their texts. */
-  private async teach({ follower }: Connection): Promise<void> {
-    await Promise.all(SCRIPTS_OF_THE_LOG.map((script) => script.load(follower, HEARD_WITHIN_MS)));
+  private async teach({ reader }: Connection): Promise<void> {
+    await Promise.all(SCRIPTS_OF_THE_LOG.map((script) => script.load(reader, HEARD_WITHIN_MS)));
   }
 
   private async shakeHands(connection: Connection): Promise<NumberedHandshake> {
@@ -155,7 +155,7 @@ export class LogSubscriber {
     const patternsKnown = applied.patterns.known;
     const askedAt = life.now();
     const params = { keys, trustPersistence, seen, patternsKnown, timeoutMs: HEARD_WITHIN_MS };
-    const handshake = await shakeHandsWith(connection.follower, params);
+    const handshake = await shakeHandsWith(connection.reader, params);
     serverTime.observe(askedAt, handshake.time, life.now());
     this.newest = handshake.cursor.sequence;
     return { ...handshake, question };
@@ -163,7 +163,7 @@ export class LogSubscriber {
 
   /** Continues where this process was, if the server's log goes back that far; else from now. */
   private catchUp(handshake: Handshake): void {
-    const { cursors, journal, follower, applied } = this.options;
+    const { cursors, journal, cache, applied } = this.options;
     const { cursor, oldest } = handshake;
     const seen = cursors.current ?? journal()?.initial.cursor;
     const isReachable = seen !== undefined && reaches(seen, cursor, oldest);
@@ -171,7 +171,7 @@ export class LogSubscriber {
     applied.patterns.learnAll(handshake.patterns);
     if (!isReachable) void this.drop(cursor);
     else if (cursors.current === undefined) {
-      follower.pass();
+      cache.pass();
       this.beginAt(seen);
     }
   }
@@ -222,7 +222,7 @@ export class LogSubscriber {
     const heading = { sequence: from.sequence, storedAt: this.storedAt };
     const [handshake, { records, released, storedAt }] = await Promise.all([
       isDue ? this.handshake(connection, from) : undefined,
-      followStreams(connection.follower, keys, heading, { blockMs, timeoutMs: HEARD_WITHIN_MS }),
+      followStreams(connection.reader, keys, heading, { blockMs, timeoutMs: HEARD_WITHIN_MS }),
     ]).catch((error: unknown) => {
       connection.fail(error instanceof Error ? error : new Error(String(error)));
       throw error;
@@ -279,14 +279,14 @@ export class LogSubscriber {
   }
 
   private apply({ record, id }: Pick<OutgoingRecord, 'record' | 'id'>, cursor: LogCursor): void {
-    const { cursors, follower, position, log, applied } = this.options;
+    const { cursors, cache, position, log, applied } = this.options;
     const by = authorOf(id);
     const follow = (): Promise<void> => {
-      const work = follower.follow(record);
+      const work = cache.apply(record);
       this.settle(work);
       return work;
     };
-    if (by === log.by || !log.outgoing.ofHost.onServer(record, id, follow)) follower.pass();
+    if (by === log.by || !log.outgoing.ofHost.onServer(record, id, follow)) cache.pass();
     applied.apply(record, cursor.sequence);
     log.recent.add({ position: cursor.sequence }, record, by);
     if (record.kind === 'pattern') applied.patterns.learn(memberOf(record), cursor.sequence);
@@ -295,7 +295,7 @@ export class LogSubscriber {
 
   /** Drops everything in one step, and continues from `cursor`. */
   private drop(cursor: LogCursor): Promise<void> {
-    const dropped = this.options.follower.drop();
+    const dropped = this.options.cache.drop();
     this.beginAt(cursor);
     this.settle(dropped);
     this.storeCursor();

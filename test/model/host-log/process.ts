@@ -137,7 +137,7 @@ export class HostProcess {
     const process = new HostProcess(host);
     await process.hostLog?.open();
     await process.app.start();
-    if (process.app.follower !== undefined) void process.backend?.start(process.app.follower);
+    if (process.app.serverInvalidations !== undefined) void process.backend?.start(process.app.serverInvalidations);
     return process;
   }
 

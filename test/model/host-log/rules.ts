@@ -115,7 +115,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ),
   omit('10 the look reads the last checksum', 'a lost history drops everything', full, { ...key, faults: 0.08 }, [
     hostLog,
-    'const dropped = follower?.drop().catch(() => undefined);',
+    'const dropped = cache?.drop().catch(() => undefined);',
     'const dropped = Promise.resolve();',
   ]),
   omit(

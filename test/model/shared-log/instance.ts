@@ -121,9 +121,10 @@ export class SharedInstance {
         return { tier: made.distributed.tier, log: made.distributed.log, turns: made.distributed.turns };
       },
     });
-    if (made.distributed === undefined || this.app.follower === undefined) throw new Error('nothing is shared');
+    if (made.distributed === undefined || this.app.serverInvalidations === undefined)
+      throw new Error('nothing is shared');
     this.distributed = made.distributed;
-    void this.distributed.start(this.app.follower);
+    void this.distributed.start(this.app.serverInvalidations);
   }
 
   /** As SIGKILL: nothing it still does reaches anybody. */

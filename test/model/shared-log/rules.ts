@@ -68,8 +68,8 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ]),
   omit('2 follow', 'records of others are applied', two, key, [
     subscriber,
-    'if (by === log.by || !log.outgoing.ofHost.onServer(record, id, follow)) follower.pass();',
-    'if (by !== undefined) follower.pass();',
+    'if (by === log.by || !log.outgoing.ofHost.onServer(record, id, follow)) cache.pass();',
+    'if (by !== undefined) cache.pass();',
   ]),
   omit('2 follow', 'every record has the next number', letting, { ...key, ...trims }, [
     subscriber,

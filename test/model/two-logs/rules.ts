@@ -98,7 +98,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ]),
   omit('18 L3 follows the server', 'an owner carries out what L3 has missed', kills, { ...tag, ...slow, kills: 0.1 }, [
     subscriber,
-    'for (const record of missed) this.settle(follower.follow(record));',
+    'for (const record of missed) this.settle(cache.apply(record));',
     'void missed;',
   ]),
   omit('18 L3 follows the server', 'a place is appended that the server has', two, { ...key, ...slow }, [

@@ -212,7 +212,7 @@ export class World implements ModelWorld<Action> {
   private change(site: Site, weather: Weather): void {
     if (weather === 'cut' || weather === 'down') site.network.cut();
     if (weather !== 'cut') site.weather = weather;
-    site.network.isFollowerHeld = site.network.isCommandHeld = site.weather === 'deaf';
+    site.network.isReaderHeld = site.network.isCommandHeld = site.weather === 'deaf';
     site.network.isDown = site.weather === 'down';
     if (site.current !== undefined) site.current.life.spoiltMs = this.clock.monotonic();
   }

@@ -15,7 +15,7 @@ const appOn = (disks: readonly ModelDisk[]) => {
   const [l2, l3, l4] = [tierAt(0), tierAt(1), tierAt(2)];
   const share = (): SharedParts => ({ tier: l4, log: new QuietLog(), turns: FREE_TURNS });
   const app = new LaneApp({ below: [l2, l3], share });
-  app.follower?.release();
+  app.serverInvalidations?.release();
   return { cache: app.manager(), tiers: [l2, l3, l4] };
 };
 

@@ -35,11 +35,11 @@ describe('the records of one call', () => {
     const followed: SharedRecord[] = [];
     const log = logOf(new FolderOnDisk(directory));
     await log.open();
-    const follow = (record: SharedRecord): Promise<void> => {
+    const apply = (record: SharedRecord): Promise<void> => {
       followed.push(record);
       return DONE;
     };
-    log.start({ follow, drop: () => DONE, bar: () => undefined }, undefined);
+    log.start({ apply, drop: () => DONE, bar: () => undefined }, undefined);
     return { log, followed };
   };
 
@@ -86,7 +86,7 @@ describe('the records of one call', () => {
     for (const { resolve } of folder.preparations) resolve();
     await Promise.all(openings);
     expect(folder.preparations).toHaveLength(1);
-    log.start({ follow: () => DONE, drop: () => DONE, bar: () => undefined }, undefined);
+    log.start({ apply: () => DONE, drop: () => DONE, bar: () => undefined }, undefined);
     await log.publish(keys(3), DONE);
     expect(log.behindBytes).toBe(0);
   });
@@ -199,12 +199,12 @@ describe('the place up to which L3 has followed the log', () => {
     const other = new HostLog({ ...options, journal: () => undefined, ownsL3: () => false });
     const works = [new Deferred<void>(), new Deferred<void>()];
     let followed = 0;
-    const follow = (): Promise<void> => works[followed++]?.promise ?? DONE;
+    const apply = (): Promise<void> => works[followed++]?.promise ?? DONE;
     const quiet = { drop: () => DONE, bar: () => undefined };
     await owner.open();
-    owner.start({ follow, ...quiet }, undefined);
+    owner.start({ apply, ...quiet }, undefined);
     await other.open();
-    other.start({ follow: () => DONE, ...quiet }, undefined);
+    other.start({ apply: () => DONE, ...quiet }, undefined);
     const places: unknown[] = [];
     for (const subject of ['first', 'second']) {
       await other.publish([{ kind: 'key', lane: 'a', subject }], DONE);
