@@ -3,20 +3,13 @@ import type { CheckpointFilter, CleanupOptions } from '../checkpoints/checkpoint
 import { explain, keys, type KeysOptions, metrics } from './cache-commands.js';
 import { defaultKey } from '../entries/arguments.js';
 import { bench, cleanup, doctor, verify } from './care-commands.js';
-import {
-  exportCheckpoint,
-  finish,
-  list,
-  remove,
-  show,
-  status,
-  type RemovedCheckpoints,
-} from './checkpoint-commands.js';
+import { exportCheckpoint, finish, list, remove, show, type RemovedCheckpoints } from './checkpoint-commands.js';
 import type { CommandContext } from './command-context.js';
 import { examplesOf } from './examples.js';
 import { CommandFailed, EXIT } from './exit.js';
 import { parseDuration } from '../lanes/units.js';
 import { clear, invalidate } from './removal-commands.js';
+import { status } from './status-command.js';
 import { top } from './top.js';
 
 const LEAST_INTERVAL_MS = 100;

@@ -36,6 +36,6 @@ export function percentText(percent: number): string {
 }
 
 /** '1 version', '3 versions' */
-export function many(count: number, one: string): string {
-  return `${countText(count)} ${one}${count === 1 ? '' : 's'}`;
+export function many(count: number, one: string, more = `${one}s`): string {
+  return `${countText(count)} ${count === 1 ? one : more}`;
 }
