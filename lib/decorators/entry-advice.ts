@@ -87,7 +87,7 @@ export interface EntryPlan {
  * function that says what the call is about throws or answers what has no meaning.
  */
 export function entryAdvice(plan: EntryPlan): Advice {
-  const { site, keyOf, ask } = plan;
+  const { site, ask } = plan;
   const { lane, condition } = plan.rules;
   const label = siteLabel(site);
   const compute = computeWith(label, plan.rules);
@@ -98,26 +98,33 @@ export function entryAdvice(plan: EntryPlan): Advice {
     let key: string | undefined;
     let options: EntryOptions | undefined;
     try {
-      key = keyOf(call, cache);
+      key = keyFor(plan, call, cache);
       options = optionsOf(call);
-      if (key !== undefined && key !== '') checkKey(key, cache.lane);
     } catch (error) {
       cache.fault(faultOf(cache, `${label} ran uncached: its key or tags failed.`, error));
       cache.bypass('unkeyable-arguments', label);
       return Promise.resolve(call.run());
     }
-    if (key !== undefined && key !== '' && options !== undefined) return ask(cache, key, compute(cache, call), options);
+    if (key !== undefined && options !== undefined) return ask(cache, key, compute(cache, call), options);
     cache.bypass('unkeyable-arguments', label);
     cache.warnOnce(label, () => `${label} ran uncached: ${whyUncached(plan, call, cache)}`);
     return Promise.resolve(call.run());
   };
 }
 
-function whyUncached({ tags, keyOf, whyNoKey }: EntryPlan, call: MethodCall, listed: ListedClasses): string {
+/** The key of a call. Undefined if none can be made. Throws for a key that no lane takes. */
+function keyFor({ keyOf }: EntryPlan, call: MethodCall, cache: LaneManager): string | undefined {
+  const key = keyOf(call, cache);
+  if (key === undefined || key === '') return undefined;
+  checkKey(key, cache.lane);
+  return key;
+}
+
+function whyUncached(plan: EntryPlan, call: MethodCall, cache: LaneManager): string {
   try {
-    const key = keyOf(call, listed);
-    const unrendered = key === undefined || key === '' ? undefined : whyUnrendered(tags?.templates ?? [], call);
-    return unrendered ?? whyNoKey(call, listed);
+    const isKeyed = keyFor(plan, call, cache) !== undefined;
+    const unrendered = isKeyed ? whyUnrendered(plan.tags?.templates ?? [], call) : undefined;
+    return unrendered ?? plan.whyNoKey(call, cache);
   } catch {
     // A function of the app was asked once more, and threw.
     return 'its key cannot be made.';
@@ -146,16 +153,14 @@ function applies(
 /** Runs a call for which the condition is false. */
 function runPast(plan: EntryPlan, cache: LaneManager, label: string, call: MethodCall): Promise<unknown> {
   cache.bypass('condition', label);
-  let past: string | undefined;
+  if (plan.runPast === undefined) return Promise.resolve(call.run());
+  let key: string | undefined;
   try {
-    past = plan.runPast === undefined ? undefined : plan.keyOf(call, cache);
-    if (past !== undefined && past !== '') checkKey(past, cache.lane);
+    key = keyFor(plan, call, cache);
   } catch (error) {
     cache.fault(faultOf(cache, `${label} ran uncached: its key failed.`, error));
-    past = undefined;
   }
-  if (plan.runPast === undefined || past === undefined || past === '') return Promise.resolve(call.run());
-  return plan.runPast(cache, past, call.run);
+  return key === undefined ? Promise.resolve(call.run()) : plan.runPast(cache, key, call.run);
 }
 
 function entryOptions({ rules, tags }: EntryPlan): FromCall<EntryOptions> {
