@@ -108,10 +108,11 @@ export class ResponseExplorer implements OnModuleInit {
     const undecided = routes.filter(
       ({ isCached, isGuarded, rules }) => isCached && isGuarded && rules.varyBy === undefined && rules.shared !== true,
     );
-    if (undecided.length === 0) return;
-    this.cache.warnOnce(
+    this.warnOf(
+      undecided.map(({ label }) => label),
       'guarded responses',
-      `These routes have @CacheResponse behind a guard and do not say who asks, so their requests go past the cache: ${labels(undecided.map(({ label }) => label))}. ` +
+      (problems) =>
+        `These routes have @CacheResponse behind a guard and do not say who asks, so their requests go past the cache: ${problems}. ` +
         'Add varyBy, which names who asks, or shared: true where all whom the guard lets in get the same answer. A guard that does not distinguish users, such as a throttler, belongs in responses.neutralGuards of LaneCacheModule.',
     );
   }
@@ -126,35 +127,30 @@ export class ResponseExplorer implements OnModuleInit {
         .map((method) => this.routes.read(type, method));
     });
     const problems = found.flatMap(({ label, obstacle }) => (obstacle === undefined ? [] : `${label} ${obstacle}`));
-    if (problems.length === 0) return;
-    this.cache.warnOnce(
+    this.warnOf(
+      problems,
       'uncacheable responses',
-      `@CacheResponse does nothing on these routes: ${labels(problems)}. It caches what handlers for GET return. Remove it there, let the handler return its answer, or cache the method that computes it with @Cached.`,
+      (list) =>
+        `@CacheResponse does nothing on these routes: ${list}. It caches what handlers for GET return. Remove it there, let the handler return its answer, or cache the method that computes it with @Cached.`,
     );
   }
 
   private warnOfUnkeyed(routes: readonly Route[]): void {
-    const problems = routes.flatMap((route) => {
-      const read = unkeyedInput(route);
-      return read.length === 0 ? [] : `${route.label} reads ${read.join(' and ')}`;
-    });
-    if (problems.length === 0) return;
-    this.cache.warnOnce(
+    this.warnOf(
+      readers(routes, unkeyedInput),
       'unkeyed input of responses',
-      `Handlers with @CacheResponse read what their keys do not depend on, so one caller may get what was made for another: ${labels(problems)}. ` +
+      (problems) =>
+        `Handlers with @CacheResponse read what their keys do not depend on, so one caller may get what was made for another: ${problems}. ` +
         'Name headers in varyHeaders, return what distinguishes callers from varyBy, or say shared: true where the answer does not depend on it.',
     );
   }
 
   private warnOfLeftOut(routes: readonly Route[]): void {
-    const problems = routes.flatMap((route) => {
-      const read = leftOutInput(route);
-      return read.length === 0 ? [] : `${route.label} reads ${read.join(' and ')}`;
-    });
-    if (problems.length === 0) return;
-    this.cache.warnOnce(
+    this.warnOf(
+      readers(routes, leftOutInput),
       'input left out of the keys of responses',
-      `Handlers with @CacheResponse read parts of the URL that the options 'key', 'query' or 'hosts' leave out of their keys, so requests that differ in them get one answer: ${labels(problems)}. ` +
+      (problems) =>
+        `Handlers with @CacheResponse read parts of the URL that the options 'key', 'query' or 'hosts' leave out of their keys, so requests that differ in them get one answer: ${problems}. ` +
         'Add them to the key, or let the handler do without them.',
     );
   }
@@ -163,11 +159,17 @@ export class ResponseExplorer implements OnModuleInit {
     const others = decorated.filter(({ type, method }) => {
       return !(method === undefined ? this.methodsOf(type).some(isHttp) : isHttp(method));
     });
-    if (others.length === 0) return;
-    this.cache.warnOnce(
+    this.warnOf(
+      others.map(({ type, method }) => labelOf(type, method)),
       'responses of other transports',
-      `@CacheResponse does nothing on ${labels(others.map(({ type, method }) => labelOf(type, method)))}: it caches routes of HTTP controllers. For GraphQL resolvers, message patterns and gateways use @Cached.`,
+      (problems) =>
+        `@CacheResponse does nothing on ${problems}: it caches routes of HTTP controllers. For GraphQL resolvers, message patterns and gateways use @Cached.`,
     );
+  }
+
+  /** One warning for all problems of a kind, if there are any. */
+  private warnOf(problems: readonly string[], kind: string, text: (problems: string) => string): void {
+    if (problems.length > 0) this.cache.warnOnce(kind, text([...new Set(problems)].toSorted().join(', ')));
   }
 }
 
@@ -180,7 +182,12 @@ interface Decorated {
 const labelOf = (type: Class, method: Method | undefined): string =>
   method === undefined ? type.name : `${type.name}.${method.name}`;
 
-const labels = (names: readonly string[]): string => [...new Set(names)].toSorted().join(', ');
+/** What each route reads of what `inputOf` names, such as `Pages.get reads the header 'x'`. */
+const readers = (routes: readonly Route[], inputOf: (route: Route) => readonly string[]): readonly string[] =>
+  routes.flatMap((route) => {
+    const read = inputOf(route);
+    return read.length === 0 ? [] : `${route.label} reads ${read.join(' and ')}`;
+  });
 
 /** What a cached route reads that its key does not depend on, in words. Personal headers keep answers apart anyway. */
 function unkeyedInput({ rules, isCached, input, varyHeaders }: Route): readonly string[] {
