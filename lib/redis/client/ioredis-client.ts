@@ -7,6 +7,7 @@ import {
   type RedisArgument,
   type RedisClusterPort,
   type RedisPort,
+  textOrBuffer,
 } from './redis-client.js';
 
 /** The parts of an `ioredis` client that are used. */
@@ -151,7 +152,7 @@ class IoredisAdapter implements RedisPort {
     { timeoutMs = Infinity }: { readonly timeoutMs?: number } = {},
   ): Promise<unknown> {
     const [command = '', ...rest] = args;
-    const sent = this.client.callBuffer(textOf(command), rest.map(toArgument));
+    const sent = this.client.callBuffer(textOf(command), rest.map(textOrBuffer));
     return answer(sent, timeoutMs);
   }
 
@@ -173,8 +174,3 @@ class IoredisAdapter implements RedisPort {
 
 const textOf = (argument: RedisArgument): string =>
   typeof argument === 'string' ? argument : Buffer.from(argument).toString();
-
-function toArgument(argument: RedisArgument): string | Buffer {
-  if (typeof argument === 'string' || Buffer.isBuffer(argument)) return argument;
-  return Buffer.from(argument.buffer, argument.byteOffset, argument.byteLength);
-}

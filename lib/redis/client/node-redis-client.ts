@@ -7,6 +7,7 @@ import {
   type RedisArgument,
   type RedisClusterPort,
   type RedisPort,
+  textOrBuffer,
 } from './redis-client.js';
 
 /** The parts of a node-redis client (package `redis`) that are used. */
@@ -189,7 +190,7 @@ class NodeRedisAdapter implements RedisPort {
     args: readonly RedisArgument[],
     { timeoutMs = Infinity }: { readonly timeoutMs?: number } = {},
   ): Promise<unknown> {
-    const sent = this.client.sendCommand(args.map(toArgument), AS_BYTES);
+    const sent = this.client.sendCommand(args.map(textOrBuffer), AS_BYTES);
     return answer(sent, timeoutMs);
   }
 
@@ -215,9 +216,4 @@ class NodeRedisAdapter implements RedisPort {
     }
     this.state.become(false);
   }
-}
-
-function toArgument(argument: RedisArgument): string | Buffer {
-  if (typeof argument === 'string' || Buffer.isBuffer(argument)) return argument;
-  return Buffer.from(argument.buffer, argument.byteOffset, argument.byteLength);
 }

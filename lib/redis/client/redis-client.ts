@@ -4,6 +4,12 @@ import { systemClock, DeadlineError, scheduleWhileTurning } from '../../clock/cl
 /** One argument of a command. Text goes out as UTF-8. */
 export type RedisArgument = string | Uint8Array;
 
+/** The argument as clients take it. */
+export function textOrBuffer(argument: RedisArgument): string | Buffer {
+  if (typeof argument === 'string' || Buffer.isBuffer(argument)) return argument;
+  return Buffer.from(argument.buffer, argument.byteOffset, argument.byteLength);
+}
+
 /** What the library needs of a Redis or Valkey client. Bytes in, bytes out: bulk replies are `Buffer`. */
 export interface RedisPort {
   /** Sends one command. Rejects with the server's error, when the connection is lost, and after `timeoutMs`. */
