@@ -60,6 +60,21 @@ const recordOf = (
   { version, sequence }: { readonly version: number; readonly sequence: number },
 ): CheckpointRecord => ({ ...draft, version, sequence, pinned: false, damaged: false });
 
+/** Every index row that points to a version. No query asks for expiries by metadata. */
+function* indexRowsOf(
+  { order, ages, expiries }: CheckpointTables,
+  record: CheckpointRecord,
+): Generator<readonly [FaultReportingTable, TableKey], void, undefined> {
+  const { sequence, savedAt, expiresAt, labels = [] } = record;
+  const scopes = scopesOf(record);
+  for (const scope of [...scopes, ...labels.map(labelScope)]) {
+    yield [order, [scope, sequence]];
+    yield [ages, [scope, savedAt, sequence]];
+  }
+  if (expiresAt === undefined) return;
+  for (const scope of scopes) yield [expiries, [scope, expiresAt, sequence]];
+}
+
 /** Changes a version together with its state, indexes and counts, in one batch. */
 export class CheckpointWriter {
   readonly rows: CheckpointRows;
@@ -208,7 +223,7 @@ export class CheckpointWriter {
       if (record === undefined || record.labels !== undefined) continue;
       const labelled = { ...record, labels: labelsOf(record) };
       this.putRecord(idKey, labelled);
-      this.indexLabels(labelled, [idKey, version]);
+      this.index(labelled, [idKey, version]);
     }
     const { store } = this.rows;
     this.batch.put(
@@ -269,22 +284,7 @@ export class CheckpointWriter {
 
   private index(record: CheckpointRecord, pointer: Pointer): void {
     const row = pointerRow.seal(pointer);
-    for (const scope of scopesOf(record)) {
-      this.batch.put(this.tables.order, [scope, record.sequence], row);
-      this.batch.put(this.tables.ages, [scope, record.savedAt, record.sequence], row);
-      if (record.expiresAt !== undefined) {
-        this.batch.put(this.tables.expiries, [scope, record.expiresAt, record.sequence], row);
-      }
-    }
-    this.indexLabels(record, pointer);
-  }
-
-  private indexLabels({ labels = [], sequence, savedAt }: CheckpointRecord, pointer: Pointer): void {
-    const row = pointerRow.seal(pointer);
-    for (const label of labels) {
-      this.batch.put(this.tables.order, [labelScope(label), sequence], row);
-      this.batch.put(this.tables.ages, [labelScope(label), savedAt, sequence], row);
-    }
+    for (const [table, key] of indexRowsOf(this.tables, record)) this.batch.put(table, key, row);
   }
 
   private putWorkflow(workflow: string, row: WorkflowRow): void {
@@ -292,17 +292,7 @@ export class CheckpointWriter {
   }
 
   private unindex(record: CheckpointRecord): void {
-    for (const scope of scopesOf(record)) {
-      this.batch.remove(this.tables.order, [scope, record.sequence]);
-      this.batch.remove(this.tables.ages, [scope, record.savedAt, record.sequence]);
-      if (record.expiresAt !== undefined) {
-        this.batch.remove(this.tables.expiries, [scope, record.expiresAt, record.sequence]);
-      }
-    }
-    for (const label of record.labels ?? []) {
-      this.batch.remove(this.tables.order, [labelScope(label), record.sequence]);
-      this.batch.remove(this.tables.ages, [labelScope(label), record.savedAt, record.sequence]);
-    }
+    for (const [table, key] of indexRowsOf(this.tables, record)) this.batch.remove(table, key);
   }
 
   /** Updates the head and the counts for one version more or less. */
