@@ -211,11 +211,7 @@ export class AdaptivePolicy {
   /** The entry has expired or was invalidated, whether the lane held it or not. The shadows would not have it either. */
   removed(key: string): void {
     const slot = this.slots.find(hashKey(key));
-    if (slot === NONE) return;
-    this.slots.hold(slot);
-    this.dropFromShadows(slot);
-    if (this.keys[slot] !== undefined) this.dropFromLane(slot);
-    this.slots.release(slot);
+    if (slot !== NONE) this.forget(slot);
   }
 
   /** Keys that the lane holds, those first whose uses would have taken the longest to compute. */
@@ -356,14 +352,18 @@ export class AdaptivePolicy {
   private takeSample(): void {
     this.sampleMask = this.sampleMask * 2 + 1;
     for (let slot = 0; slot < this.slots.end; slot++) {
-      if (!this.slots.isInUse(slot) || this.isInBooks(this.slots.hashOf(slot))) continue;
-      this.slots.hold(slot);
-      this.dropFromShadows(slot);
-      if (this.keys[slot] !== undefined) this.dropFromLane(slot);
-      this.slots.release(slot);
+      if (this.slots.isInUse(slot) && !this.isInBooks(this.slots.hashOf(slot))) this.forget(slot);
     }
     this.limitShadows();
     if (this.heldEntries > this.mostEntries * SAMPLE_SHARE) this.takeSample();
+  }
+
+  /** The key leaves the lane and the shadows. */
+  private forget(slot: number): void {
+    this.slots.hold(slot);
+    this.dropFromShadows(slot);
+    if (this.keys[slot] !== undefined) this.dropFromLane(slot);
+    this.slots.release(slot);
   }
 
   private limitShadows(): void {
