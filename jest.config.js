@@ -25,6 +25,8 @@ export default {
   },
   // Ends what hangs; no test is judged by how long it takes. The full rounds of the long run may take an hour.
   testTimeout: process.env['LANE_CACHE_ROUNDS'] === undefined ? 120_000 : 3_600_000,
+  // What a suite has loaded is not collected. A worker with a full heap takes twice as long for each suite, so it is replaced.
+  workerIdleMemoryLimit: '300MB',
   setupFilesAfterEnv: ['<rootDir>/test/support/retry-real-machines.ts', '<rootDir>/test/support/equal-bytes.ts'],
   collectCoverageFrom: ['lib/**/*.ts'],
   coverageProvider: 'v8',
