@@ -34,6 +34,7 @@ import {
 import { MissedMarker, PendingInvalidations } from '../storage/directory/pending-invalidations.js';
 import { StorageFault } from '../storage/environment.js';
 import { removeOldQuarantines } from '../storage/files/quarantine.js';
+import { FreeSpaceLimit } from '../storage/lmdb/free-space.js';
 import { loadLmdb } from '../storage/lmdb/lmdb-table.js';
 import { OpenDirectories } from '../storage/lmdb/open-environment.js';
 import { FolderOnDisk } from '../storage/files/log-files.js';
@@ -108,6 +109,8 @@ interface Place {
 /** How long an app waits at boot for an owner that does not answer. */
 const CONNECT_WITHIN_MS = 250;
 const RETRIES = { firstMs: 1_000, longestMs: 60_000 };
+/** More than opening a directory writes. */
+const OPENING_BYTES = 4 * 1024 * 1024;
 const NOT_OPENED = 'they have not been opened yet. Try again in a moment.';
 const WITHOUT_DIRECTORY =
   "Tier l3 and the checkpoints are off with it: nothing survives a restart, and no checkpoint can be saved or restored. Name a directory that the app may write to, with the option 'directory' or the environment's LANE_CACHE_DIR";
@@ -312,10 +315,12 @@ export class SharedDirectory implements Disk {
 
   /** Goes on where an earlier attempt failed. Rejects with StorageFault or LaneCacheError. */
   private async openOnce(): Promise<void> {
-    const { root, clock, steps } = this.options;
+    const { root, clock, steps, minFreeBytes } = this.options;
     const prepared = LaneCacheDirectory.prepare({ root, liveness: socketLiveness, clock });
     const directory = await steps.during('its folders', prepared);
-    await steps.during('the removal of what ended processes left', directory.removeDeadSessions());
+    const removed = this.removeSessions(directory);
+    // L2 of a process that was killed may have the room that opening takes.
+    if (!new FreeSpaceLimit(root, minFreeBytes).hasRoom(OPENING_BYTES)) await removed;
     await steps.during('the log of the directory', this.hostLog.open());
     const opening = this.session === undefined ? await this.openSession(directory) : undefined;
     try {
@@ -329,8 +334,14 @@ export class SharedDirectory implements Disk {
         this.becomeWaiting(place, ownership);
       } else await this.becomeOwner(place, ownership, { before: Promise.resolve() });
     } finally {
-      await opening?.l2;
+      await Promise.all([removed, opening?.l2]);
     }
+  }
+
+  /** Never rejects: what cannot be removed now, each sweep tries again. */
+  private async removeSessions(directory: LaneCacheDirectory): Promise<void> {
+    const removed = directory.removeDeadSessions();
+    await this.options.steps.during('the removal of what ended processes left', removed).catch(() => undefined);
   }
 
   /** `l2` settles when L2 is open. It never rejects. */
