@@ -36,16 +36,29 @@ interface Zstd {
 
 const hasZstd = (module: object): module is Zstd => 'zstdCompressSync' in module && 'zstdDecompressSync' in module;
 
-const { BROTLI_PARAM_QUALITY, BROTLI_PARAM_SIZE_HINT } = zlib.constants;
+const { BROTLI_PARAM_QUALITY, BROTLI_PARAM_SIZE_HINT, Z_MIN_CHUNK } = zlib.constants;
+
+/** What a value claims to take is allocated at once up to here. */
+const LARGEST_PIECE_BYTES = 1024 * 1024;
+/**
+ * The output in one piece, if it has this many bytes. Else zlib makes pieces of 16 KB, and copies them together. With one byte
+ * more it need not make another piece to see that the output has ended.
+ */
+const inOnePiece = (byteLength: number) => ({
+  chunkSize: Math.min(Math.max(byteLength + 1, Z_MIN_CHUNK), LARGEST_PIECE_BYTES),
+});
+
 const brotliOptions = ({ byteLength }: Uint8Array) => ({
+  ...inOnePiece(byteLength),
   params: { [BROTLI_PARAM_QUALITY]: 1, [BROTLI_PARAM_SIZE_HINT]: byteLength },
 });
+const brotliLimits = (limits: ExpansionOptions) => ({ ...limits, ...inOnePiece(limits.maxOutputLength) });
 
 const BROTLI: Algorithm = {
   compressNow: (value) => zlib.brotliCompressSync(value, brotliOptions(value)),
   compressInPool: (value) => inPool(zlib.brotliCompress, value, brotliOptions(value)),
-  expandNow: (value, options) => zlib.brotliDecompressSync(value, options),
-  expandInPool: (value, options) => inPool(zlib.brotliDecompress, value, options),
+  expandNow: (value, limits) => zlib.brotliDecompressSync(value, brotliLimits(limits)),
+  expandInPool: (value, limits) => inPool(zlib.brotliDecompress, value, brotliLimits(limits)),
 };
 
 const zstdOf = (module: Zstd): Algorithm => {

@@ -1,4 +1,5 @@
 import * as zlib from 'node:zlib';
+import { randomBytes } from 'node:crypto';
 import { types } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import { algorithmOf, compress, type CompressionCodec } from '../../../lib/entries/compression.js';
@@ -32,6 +33,14 @@ describe.each(CODECS)('a value compressed by %s', (codec) => {
       expect(await compressRecord(packed, { codec: 'brotli', minBytes: 1 })).toBe(packed);
     },
   );
+
+  it.each([1_048_575, 1_048_576, 1_700_000])('of %d bytes that hardly shrinks comes back unchanged', async (bytes) => {
+    const value = Buffer.alloc(bytes, randomBytes(60_000).toString('hex'));
+    const packed = await compressRecord(encodeRecord(recordFields({ value })), { codec, minBytes: 1_024 });
+    expect(packed.length).toBeLessThan(bytes);
+    expect(value.equals((await decodeRecordAsync(packed)).value)).toBe(true);
+    expect(value.equals(decodeRecord(packed).value)).toBe(true);
+  });
 
   it('stays as it is if it is short, or would not shrink by a tenth', () => {
     expect(compress(text(1_000), { codec, minBytes: 1_024 })).toBeUndefined();
