@@ -8,6 +8,9 @@ export interface SharedRecord extends Omit<LogRecord, 'position'> {
   readonly copy?: ServerCopy | undefined;
 }
 
+/** Names every entry of every lane. */
+export const EVERYTHING: SharedRecord = Object.freeze({ kind: 'all', lane: null, subject: '*' });
+
 /** A place in the shared log. Sequence numbers are comparable within a generation only. */
 export type LogCursor = StoredCursor;
 

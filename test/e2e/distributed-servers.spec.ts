@@ -131,6 +131,26 @@ describeWithRedis(
       await back;
     });
 
+    it.each([1, 1_500])('two masters, while one still took %s invalidations that are lost with it', async (count) => {
+      const old = await start();
+      const next = await start('--replicaof', '127.0.0.1', String(old.port));
+      const proxy = await TcpProxy.before(old.port);
+      servers.push({ dispose: () => proxy.close() });
+      const open = (url: string): Promise<CacheManager> => caches.open({ distributed: { url, prefix: 'app' } });
+      const left = await open(proxy.url);
+      const admin = await createClient({ url: next.url }).connect();
+      await admin.sendCommand(['REPLICAOF', 'NO', 'ONE']);
+      admin.destroy();
+      const moved = await open(next.url);
+      await moved.set('k', 'old', { tags: ['tag 0'] });
+      await moved.set('unnamed', 'old');
+      await Promise.all(Array.from({ length: count }, (_, n) => left.invalidateByTag(`tag ${n}`)));
+      proxy.target = next.port;
+      proxy.cut();
+      while ((await moved.get('k')) !== undefined) await soon();
+      expect(await moved.get('unnamed')).toBe(count > 1_000 ? undefined : 'old');
+    });
+
     it('no replica, because it may lag behind its master', async () => {
       const master = await start();
       const replica = await start('--replicaof', '127.0.0.1', String(master.port));

@@ -75,14 +75,23 @@ async function work() {
       return { answers, found };
     },
     /**
-     * An older value, which is computed while the key is changed. One at a time: another one waits for the first, and its
-     * computation may start after the change, so that its value counts.
+     * An older value, which is computed while the key is changed. Resolves once the computation has begun: one that began
+     * after the change would count. One at a time, because another one would wait for the first.
      */
     begin: ({ key, n, tags, ms }) => {
       if (begun.has(key)) return;
       begun.add(key);
-      const ended = () => void begun.delete(key);
-      cache.getOrSet(key, slowly(n, ms), { tags, forceFresh: true }).then(ended, ended);
+      return new Promise((resolve) => {
+        const compute = () => {
+          resolve();
+          return slowly(n, ms)();
+        };
+        const ended = () => {
+          begun.delete(key);
+          resolve();
+        };
+        cache.getOrSet(key, compute, { tags, forceFresh: true }).then(ended, ended);
+      });
     },
     set: ({ key, n, tags }) => cache.set(key, n, { tags }),
     key: ({ key }) => cache.invalidate(key),

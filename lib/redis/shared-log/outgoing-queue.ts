@@ -1,4 +1,11 @@
-import type { LogCursor, Outbox, ServerCopy, SharedRecord } from '../../invalidation/shared-log.js';
+import type { Clock } from '../../clock/clock.js';
+import {
+  EVERYTHING,
+  type LogCursor,
+  type Outbox,
+  type ServerCopy,
+  type SharedRecord,
+} from '../../invalidation/shared-log.js';
 import type { TwoLogRecords } from './two-log-records.js';
 import { authorOf, memberOf, type Named, names } from './record-codec.js';
 
@@ -206,8 +213,7 @@ export class OutgoingQueue {
     const dropped = this.all;
     const newest = dropped.at(-1);
     if (newest === undefined) return;
-    const everything = { kind: 'all', lane: null, subject: '*' } as const;
-    const one = new OutgoingRecord(`${newest.id}-all`, everything, newest.position);
+    const one = new OutgoingRecord(`${newest.id}-all`, EVERYTHING, newest.position);
     one.isKept = dropped.some((record) => record.isKept);
     this.waiting.clear();
     this.unsent.clear();
@@ -221,6 +227,44 @@ export class OutgoingQueue {
     const outbox = this.outbox();
     const forget = (): void => outbox?.forget(dropped.map(({ id }) => id));
     outbox?.keep(new Map([[one.id, one.record]])).then(forget, () => undefined);
+  }
+}
+
+/** So long after a fail-over a server may still take records, and lose them when it becomes a replica. */
+const LOST_WITHIN_MS = 15_000;
+/** With more records, all become one record about everything. */
+const AT_MOST_ACCEPTED = 1_000;
+
+/** What servers have taken of late. It is published again where another generation began, because that may not have it. */
+export class AcceptedRecords {
+  private readonly accepted = new Map<SharedRecord, { readonly generation: string; readonly at: number }>();
+  private leftOut = { at: -Infinity, generation: '' };
+
+  constructor(private readonly clock: Pick<Clock, 'monotonic'>) {}
+
+  add(record: SharedRecord, generation: string): void {
+    const now = this.clock.monotonic();
+    for (const [oldest, { at, generation: its }] of this.accepted) {
+      if (now - at <= LOST_WITHIN_MS) {
+        if (this.accepted.size < AT_MOST_ACCEPTED) break;
+        this.leftOut = { at, generation: its };
+      }
+      this.accepted.delete(oldest);
+    }
+    this.accepted.set(record, { generation, at: now });
+  }
+
+  /** Those that the log of `generation` may not have. They are forgotten here. */
+  takeLost(generation: string): readonly SharedRecord[] {
+    const since = this.clock.monotonic() - LOST_WITHIN_MS;
+    const isLost = (one: { readonly generation: string; readonly at: number }): boolean =>
+      one.at >= since && one.generation !== generation;
+    const lost = isLost(this.leftOut)
+      ? [EVERYTHING]
+      : [...this.accepted].flatMap(([record, one]) => (isLost(one) ? [record] : []));
+    this.accepted.clear();
+    this.leftOut = { at: -Infinity, generation: '' };
+    return lost;
   }
 }
 

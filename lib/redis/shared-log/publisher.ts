@@ -16,7 +16,7 @@ import type { FreshnessWindow } from './freshness.js';
 import { TwoLogRecords } from './two-log-records.js';
 import type { KeySpace } from '../keys.js';
 import type { Connection } from '../client/connection.js';
-import { type OutgoingEntry, OutgoingQueue, OutgoingRecord } from './outgoing-queue.js';
+import { AcceptedRecords, type OutgoingEntry, OutgoingQueue, OutgoingRecord } from './outgoing-queue.js';
 import { idOf, memberOf, NO_AUTHOR, packRecord, packTags } from './record-codec.js';
 import { APPEND, APPEND_JUDGED, APPEND_SET } from './scripts.js';
 import { type CursorHistory, HiddenEntries, PATTERNS_ON_SERVER } from './applied-records.js';
@@ -92,8 +92,10 @@ export class RedisSharedLog implements SharedLog {
   private appended = 0;
   private onAppend: (record: OutgoingRecord, cursor: LogCursor) => void = () => undefined;
   private takenUp: Outbox | undefined;
+  private readonly accepted: AcceptedRecords;
 
   constructor(private readonly options: SharedLogOptions) {
+    this.accepted = new AcceptedRecords(options.clock);
     this.outgoing = new OutgoingQueue(options.outbox, new TwoLogRecords(() => options.cursors.current));
   }
 
@@ -222,6 +224,7 @@ export class RedisSharedLog implements SharedLog {
     this.followedTo(Infinity);
     this.reached = 0;
     this.outgoing.connected();
+    for (const record of this.accepted.takeLost(target.generation)) this.withoutAuthor(record);
     this.endHiding(target.generation);
     this.target = target;
     await this.resend();
@@ -276,6 +279,7 @@ export class RedisSharedLog implements SharedLog {
       if (answer.outcome !== 'appended') return false;
       const { sequence, held } = answer;
       this.outgoing.acknowledged(record, { generation, sequence });
+      this.accepted.add(record.record, generation);
       this.appended++;
       const echoed = (): void => {
         this.outgoing.echoed(record);

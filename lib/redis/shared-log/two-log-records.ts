@@ -1,4 +1,4 @@
-import type { LogCursor, ServerCopy, SharedRecord } from '../../invalidation/shared-log.js';
+import { EVERYTHING, type LogCursor, type ServerCopy, type SharedRecord } from '../../invalidation/shared-log.js';
 import { authorOf, idOf, memberOf, numberOfId } from './record-codec.js';
 
 /** A record of the host's log of which the server's log has not shown the copy. */
@@ -18,7 +18,6 @@ const REMEMBERED = 4_096;
 const MOST_MISSING = 10_000;
 /** With more, one record about everything takes the place of all that an author has not published. */
 const CONDENSED_FROM = 2 * MOST_MISSING;
-const EVERYTHING: SharedRecord = Object.freeze({ kind: 'all', lane: null, subject: '*' });
 const DONE = Promise.resolve();
 const NONE: readonly MissingRecord[] = Object.freeze([]);
 
