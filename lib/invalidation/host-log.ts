@@ -199,6 +199,8 @@ export class HostLog implements HostLogPort {
     if (this.current.state === 'off' || this.current.state === 'closed') return undefined;
     const { life, ownsL3 } = this.options;
     const [time, isInL3] = [life.now(), ownsL3()];
+    // An entry that waits is older. Its offer could say otherwise: the server may have this record sooner than the log.
+    for (const record of records) this.waitingOffers.named(record);
     const settled: Promise<void>[] = [];
     let from = 0;
     const made = groupsOf(records).map((group): OwnRecords => {

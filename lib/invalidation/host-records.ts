@@ -175,7 +175,7 @@ interface WaitingOffer<T> {
 
 /**
  * Entries that this process has set, until the records of the sets are in the order of the log. `T` is such a record.
- * An entry is given up if another process has named it in the meantime.
+ * An entry is given up if a later record names it.
  */
 export class WaitingOffers<T> {
   private readonly waiting = new Set<WaitingOffer<T>>();
@@ -191,7 +191,7 @@ export class WaitingOffers<T> {
     }
   }
 
-  /** Another process has invalidated something. */
+  /** Something has been invalidated, by whatever process. */
   named(record: SharedRecord): void {
     for (const offer of this.waiting) if (names(record, offer.subject)) this.end(offer, undefined);
   }

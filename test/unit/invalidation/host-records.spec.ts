@@ -85,7 +85,7 @@ describe('an entry that waits for the record of its own set', () => {
     expect(await offered).toEqual(at(7));
   });
 
-  it('is given up when another process names it, or the history is lost', async () => {
+  it('is given up when a later record names it, or the history is lost', async () => {
     const offers = new WaitingOffers<string>();
     const named = offers.add(subject, ['own']);
     offers.named(key);
