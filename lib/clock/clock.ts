@@ -140,12 +140,22 @@ export class LifeClock {
     const steadyStep = steady - this.steady;
     if (steadyStep < this.readWallEveryMs) return this.life + steadyStep;
     const wall = this.clock.now();
-    const wallStep = wall - this.wall;
-    const step = wallStep > steadyStep + WALL_RESOLUTION_MS ? wallStep : steadyStep;
+    if (wall - this.wall > steadyStep + WALL_RESOLUTION_MS) this.jump(wall);
+    else this.advance(steadyStep, wall, steady);
+    return this.life;
+  }
+
+  /** The wall clock seems to have made a larger step. A process that was held up between the two readings sees that too. */
+  private jump(wall: number): void {
+    const steady = this.clock.monotonic();
+    const [wallStep, steadyStep] = [wall - this.wall, steady - this.steady];
+    this.advance(wallStep > steadyStep + WALL_RESOLUTION_MS ? wallStep : steadyStep, wall, steady);
+  }
+
+  private advance(step: number, wall: number, steady: number): void {
     if (step > 0) this.life += step;
     this.wall = wall;
     this.steady = steady;
-    return this.life;
   }
 }
 
