@@ -4,9 +4,7 @@ import type { CacheManager, LaneCacheOptions } from '../../lib/index.js';
 import { Caches } from '../support/caches.js';
 import { Workshop } from '../support/child-process.js';
 import { Deferred } from '../support/deferred.js';
-import { roundsOf } from '../support/fault-table.js';
 import { FaultChild } from '../support/fault-child.js';
-import { HOST_STRESS, type HostStressSeen } from '../support/host-stress.js';
 import { describeWithRedis, RedisServer } from '../support/redis-server.js';
 import { StorageBench } from '../support/storage.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -164,19 +162,6 @@ describeWithRedis({ describe }, 'L3 of processes that also share a server', () =
     expect(await other.ask('run', FOUND)).toEqual({ gone: [3, 4], hits: KEYS - 2 });
     await other.end('SIGKILL');
   }, 60_000);
-
-  it('gives none of them what another has invalidated or set, killed or stopped as they are', async () => {
-    const rounds = roundsOf(2, 60);
-    const seed = String(Date.now() % 1_000_000);
-    const args = [4, rounds * 100, rounds, rounds].map(String);
-    const child = await workshop.run(HOST_STRESS, [await bench.path('cache'), ...args, seed, '', server.url]);
-    const { status, lines } = await child.end();
-    const seen: Partial<HostStressSeen> = JSON.parse(lines[0] ?? '{}');
-    expect({ seed, status, errors: child.errors, ...seen }).toMatchObject({
-      ...{ status: 0, errors: '', stale: 0, refused: 0, lost: 0, crashes: 0, hangs: 0 },
-    });
-    expect(seen.kills).toBe(rounds);
-  }, 1_800_000);
 
   it('is empty after a take-over by a process that began behind what L3 had followed of the server', async () => {
     const { directory, owner, other, elsewhere } = await processes();
