@@ -200,7 +200,7 @@ export class HostLog implements HostLogPort {
     const { life, ownsL3 } = this.options;
     const [time, isInL3] = [life.now(), ownsL3()];
     // An entry that waits is older. Its offer could say otherwise: the server may have this record sooner than the log.
-    for (const record of records) this.waitingOffers.named(record);
+    for (const later of records) this.waitingOffers.named(later);
     const settled: Promise<void>[] = [];
     let from = 0;
     const made = groupsOf(records).map((group): OwnRecords => {

@@ -300,7 +300,7 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ]),
   omit('time', 'a clock that is set back lengthens no ttl', aging, {}, [
     'lib/clock/clock.ts',
-    'const step = wallStep > steadyStep + WALL_RESOLUTION_MS ? wallStep : steadyStep;',
-    'const step = wallStep;',
+    'else this.advance(steadyStep, wall, steady);',
+    'else this.advance(wall - this.wall, wall, steady);',
   ]),
 ];

@@ -59,9 +59,10 @@ export const SCRIPTS: Readonly<Record<string, readonly Action[]>> = {
     ...[{ do: 'start', process: 1 } as const, passes(50)],
     ...get(1, 'c'),
   ],
-  // The server has begun a new log, with smaller numbers, and one process does not know that yet.
+  // The server has begun a new log, with smaller numbers, and one process does not know that yet. Nobody publishes the old ones again.
   'a place on the server is of its generation': [
     ...['a', 'b', 'a', 'b'].flatMap((key) => invalidated(2, key)),
+    passes(16_000),
     ...computed(1, 'c'),
     ...[{ do: 'weather', process: 1, weather: 'slow' } as const, { do: 'server', what: 'empty' } as const, passes(600)],
     ...invalidated(0, 'c'),
