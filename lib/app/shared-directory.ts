@@ -6,7 +6,7 @@ import { isLaneCacheError } from '../errors/lane-cache.error.js';
 import type { HostReport } from '../metrics/lane-cache-metrics.js';
 import { Retry } from '../clock/retry.js';
 import { settledWithin } from '../clock/clock.js';
-import type { Outbox, SharedRecord } from '../invalidation/shared-log.js';
+import { EVERYTHING, type Outbox, type SharedRecord } from '../invalidation/shared-log.js';
 import { HostLog } from '../invalidation/host-log.js';
 import type { LogJournal } from '../invalidation/journal.js';
 import { KEYS_CALL } from '../ipc/entry-frames.js';
@@ -554,13 +554,12 @@ const stringifyRecord = ({ kind, lane, subject }: SharedRecord): string => JSON.
 
 /** A text that cannot be parsed may have named anything, so it counts as everything. */
 function parseRecord(text: string): SharedRecord {
-  const everything = { kind: 'all', lane: null, subject: '*' } as const;
   try {
     const [kind, lane, subject]: readonly unknown[] = JSON.parse(text);
     const known = INVALIDATION_KINDS.find((one) => one === kind);
-    if (known === undefined || typeof subject !== 'string') return everything;
-    return lane === null || typeof lane === 'string' ? { kind: known, lane, subject } : everything;
+    if (known === undefined || typeof subject !== 'string') return EVERYTHING;
+    return lane === null || typeof lane === 'string' ? { kind: known, lane, subject } : EVERYTHING;
   } catch {
-    return everything;
+    return EVERYTHING;
   }
 }

@@ -1,7 +1,7 @@
 import { INVALIDATION_KINDS } from '../events/reasons.js';
 import type { LogPlace } from '../storage/files/log-files.js';
 import { KeyPattern } from '../entries/pattern.js';
-import type { ServerCopy, SharedRecord, Standing, Subject } from './shared-log.js';
+import { EVERYTHING, type ServerCopy, type SharedRecord, type Standing, type Subject } from './shared-log.js';
 
 /** A record of the file as it was read. */
 export interface HostRecord {
@@ -80,15 +80,10 @@ function unpackCopies(packed: readonly unknown[], author: string, number: number
 }
 
 /** A body that cannot be read may have named anything. */
-const EVERYTHING: Omit<HostRecord, 'place'> = Object.freeze({
-  author: '',
-  number: 0,
-  time: 0,
-  records: [{ kind: 'all', lane: null, subject: '*' } as const],
-});
+const UNREADABLE: Omit<HostRecord, 'place'> = Object.freeze({ author: '', number: 0, time: 0, records: [EVERYTHING] });
 
 export function collect(into: HostRecord[], body: string, place: LogPlace): void {
-  const { author, number, time, records } = parse(body) ?? EVERYTHING;
+  const { author, number, time, records } = parse(body) ?? UNREADABLE;
   into.push({ author, number, time, records, place });
 }
 
