@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { LifeClock, systemClock } from '../../lib/clock/clock.js';
 import { HostLog } from '../../lib/invalidation/host-log.js';
 import type { SharedRecord } from '../../lib/invalidation/shared-log.js';
 import { FolderOnDisk } from '../../lib/storage/files/log-files.js';
+import { logBesideTheOwner } from '../support/host-logs.js';
 import { StorageBench } from '../support/storage.js';
 
 const SEGMENT_BYTES = 2_000;
@@ -12,12 +12,8 @@ const DONE = Promise.resolve();
 async function openLog(directory: string) {
   const states: string[] = [];
   const followed: string[] = [];
-  const log = new HostLog({
+  const log = logBesideTheOwner({
     folder: new FolderOnDisk(directory),
-    clock: systemClock,
-    life: new LifeClock(systemClock),
-    journal: () => undefined,
-    ownsL3: () => false,
     changed: (state) => states.push(state),
     segmentBytes: SEGMENT_BYTES,
   });

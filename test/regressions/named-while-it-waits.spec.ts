@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { LifeClock, systemClock } from '../../lib/clock/clock.js';
-import { HostLog } from '../../lib/invalidation/host-log.js';
+import type { HostLog } from '../../lib/invalidation/host-log.js';
 import type { SharedRecord } from '../../lib/invalidation/shared-log.js';
 import { FolderOnDisk } from '../../lib/storage/files/log-files.js';
 import { Deferred } from '../support/deferred.js';
+import { logBesideTheOwner } from '../support/host-logs.js';
 import { StorageBench } from '../support/storage.js';
 
 const DONE = Promise.resolve();
@@ -29,10 +29,7 @@ describe('an entry that waits to be offered to the owner of L3', () => {
   });
 
   const open = async (): Promise<HostLog> => {
-    const log = new HostLog({
-      ...{ folder: new FolderOnDisk(await bench.path('log')), clock: systemClock, life: new LifeClock(systemClock) },
-      ...{ journal: () => undefined, ownsL3: () => false, changed: () => undefined },
-    });
+    const log = logBesideTheOwner({ folder: new FolderOnDisk(await bench.path('log')) });
     logs.push(log);
     await log.open();
     log.start({ apply: () => DONE, drop: () => DONE, bar: () => undefined }, undefined);

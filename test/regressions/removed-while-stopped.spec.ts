@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { rm } from 'node:fs/promises';
-import { LifeClock } from '../../lib/clock/clock.js';
-import { HostLog } from '../../lib/invalidation/host-log.js';
+import type { HostLog } from '../../lib/invalidation/host-log.js';
 import { FolderOnDisk } from '../../lib/storage/files/log-files.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
+import { logBesideTheOwner } from '../support/host-logs.js';
 import { StorageBench } from '../support/storage.js';
 
 const DONE = Promise.resolve();
@@ -19,15 +19,7 @@ describe('a process that is stopped while the directory is removed and another p
   /** The timers of a process that is stopped do not run. */
   const open = async (directory: string, clock: FakeClock) => {
     const dropped: string[] = [];
-    const log = new HostLog({
-      folder: new FolderOnDisk(directory),
-      clock,
-      idleClock: new FakeClock(),
-      life: new LifeClock(clock),
-      journal: () => undefined,
-      ownsL3: () => false,
-      changed: () => undefined,
-    });
+    const log = logBesideTheOwner({ folder: new FolderOnDisk(directory), clock, idleClock: new FakeClock() });
     logs.push(log);
     await log.open();
     const drop = (): Promise<void> => {

@@ -2,10 +2,10 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { createLaneCache } from '../../lib/app/cache-app.js';
-import { LifeClock, nextTurn, systemClock } from '../../lib/clock/clock.js';
-import { HostLog } from '../../lib/invalidation/host-log.js';
+import { nextTurn } from '../../lib/clock/clock.js';
 import type { SharedRecord } from '../../lib/invalidation/shared-log.js';
 import { FolderOnDisk, type LogFile } from '../../lib/storage/files/log-files.js';
+import { logBesideTheOwner } from '../support/host-logs.js';
 import { StorageBench } from '../support/storage.js';
 
 const RECORD: SharedRecord = { kind: 'key', lane: 'standard', subject: 'k' };
@@ -39,14 +39,7 @@ describe('a log of the directory that another program shortened', () => {
   it('lets an invalidation resolve whose record was cut off before it was read', async () => {
     const folder = new CuttingFolder(await bench.path('log'));
     let drops = 0;
-    const log = new HostLog({
-      folder,
-      clock: systemClock,
-      life: new LifeClock(systemClock),
-      journal: () => undefined,
-      ownsL3: () => false,
-      changed: () => undefined,
-    });
+    const log = logBesideTheOwner({ folder });
     closing.push(() => log.close());
     await log.open();
     const drop = (): Promise<void> => {

@@ -1,11 +1,12 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { LifeClock, nextTurn, systemClock } from '../../../lib/clock/clock.js';
+import { LifeClock, nextTurn } from '../../../lib/clock/clock.js';
 import { HostLog } from '../../../lib/invalidation/host-log.js';
 import { EMPTY_LOG, type LogRow } from '../../../lib/invalidation/journal.js';
 import type { LogCursor, SharedRecord } from '../../../lib/invalidation/shared-log.js';
 import { FolderOnDisk, LogFiles } from '../../../lib/storage/files/log-files.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { Deferred } from '../../support/deferred.js';
+import { logBesideTheOwner } from '../../support/host-logs.js';
 import { StorageBench } from '../../support/storage.js';
 
 const DONE = Promise.resolve();
@@ -19,14 +20,7 @@ describe('the records of one call', () => {
   });
 
   const logOf = (folder: FolderOnDisk): HostLog => {
-    const log = new HostLog({
-      folder,
-      clock: systemClock,
-      life: new LifeClock(systemClock),
-      journal: () => undefined,
-      ownsL3: () => false,
-      changed: () => undefined,
-    });
+    const log = logBesideTheOwner({ folder });
     logs.push(log);
     return log;
   };
@@ -196,7 +190,7 @@ describe('the place up to which L3 has followed the log', () => {
       changed: () => undefined,
     };
     const owner = new HostLog({ ...options, journal: () => ({ initial: EMPTY_LOG, append }), ownsL3: () => true });
-    const other = new HostLog({ ...options, journal: () => undefined, ownsL3: () => false });
+    const other = logBesideTheOwner(options);
     const works = [new Deferred<void>(), new Deferred<void>()];
     let followed = 0;
     const apply = (): Promise<void> => works[followed++]?.promise ?? DONE;
