@@ -3,7 +3,7 @@ import { TagIndex } from '../../invalidation/invalidation-log.js';
 import { keyMember, type Named, ofMember } from './record-codec.js';
 import { KeyPattern } from '../../entries/pattern.js';
 
-/** So many tags, and keys, are remembered. Then the older half is left to the server. */
+/** So many tags, and keys, are remembered: as many as the server does. */
 const REMEMBERED = 100_000;
 
 /**
@@ -34,13 +34,12 @@ export class AppliedInvalidations {
     else if (kind !== 'pattern') this.keys?.mark(keyMember(lane, subject), sequence);
   }
 
-  /** Whether every record after `birth` was followed and is remembered. */
+  /** Whether `matches` is enough: every record after `birth` was followed. The server has patterns that were forgotten. */
   knowsAllAfter(birth: number): boolean {
-    const floor = Math.max(this.tags.floor, this.patterns.floor, this.keys?.floor ?? 0);
-    return birth >= this.since && birth >= floor;
+    return birth >= this.since && birth >= this.patterns.floor;
   }
 
-  /** Whether a record after `birth` names the entry. */
+  /** Whether a record after `birth` names the entry, or may have, because it is not remembered. */
   matches(entry: Named, birth: number): boolean {
     if (this.clearOf(entry.lane) > birth || this.clearOf(null) > birth) return true;
     if (this.keys !== undefined && this.keys.isAfter(birth, [keyMember(entry.lane, entry.key)])) return true;

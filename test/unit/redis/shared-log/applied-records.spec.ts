@@ -50,8 +50,19 @@ describe('the records applied from the log', () => {
     const tagged = new AppliedInvalidations();
     tagged.beginAt(10);
     for (let n = 0; n <= 100_000; n++) tagged.apply(tag(`t${n}`), 20 + n);
-    expect(tagged.knowsAllAfter(20)).toBe(false);
-    expect(tagged.knowsAllAfter(100_020)).toBe(true);
+    const old = { lane: 'docs', key: 'k', tags: ['not named'] };
+    expect([20, 100_020].map((birth) => tagged.matches(old, birth))).toEqual([true, false]);
+    expect(tagged.matches({ ...old, tags: [] }, 20)).toBe(false);
+  });
+
+  it('match the older entries of every key in a cluster, once keys had to be forgotten', () => {
+    const heard = new AppliedInvalidations('spread');
+    heard.beginAt(10);
+    for (let n = 0; n < 100_000; n++) heard.apply({ kind: 'key', lane: 'docs', subject: `k${n}` }, 20 + n);
+    const other = { lane: 'docs', key: 'not named', tags: [] };
+    expect(heard.matches(other, 20)).toBe(false);
+    heard.apply({ kind: 'key', lane: 'docs', subject: 'one more' }, 100_020);
+    expect([20, 100_020].map((birth) => heard.matches(other, birth))).toEqual([true, false]);
   });
 
   it('begins anew after a gap', () => {
