@@ -231,6 +231,19 @@ describe('older values', () => {
     await expect(failing).rejects.toThrow('of the source');
   });
 
+  it('that only the disk has are gone once storing a newer result failed', async () => {
+    const lanes = { standard: { l1: { maxEntries: 1 } } } as const;
+    const cache = await caches.open({ directory: await caches.directory(), lanes, clock });
+    await cache.set('k', 'old');
+    await cache.set('evicts it from memory', 1);
+    jest.spyOn(cache['context'].shared.log, 'stored').mockImplementationOnce(() => {
+      throw new Error('of the log');
+    });
+    expect(await cache.getOrSet('k', () => 'newer', { forceFresh: true })).toBe('newer');
+    expect(cache.getMetrics().refused.unstorable).toBe(1);
+    expect(await cache.get('k')).toBeUndefined();
+  });
+
   it('cost a result that is not stored nothing if there are none', async () => {
     const cache = await caches.open({ lanes: LANES, clock });
     const { log } = cache['context'].shared;

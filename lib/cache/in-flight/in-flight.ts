@@ -213,7 +213,7 @@ export class InFlight {
     const { turns } = this.context;
     if (flight.isAbandoned) return;
     flight.missed = missed;
-    flight.mayHaveOlder ||= search.mayHoldOlder;
+    flight.mayHaveOlder = search.mayHoldOlder;
     if (stale !== undefined) flight.stale = fresherOf(flight.stale, stale);
     if (found !== undefined) {
       this.answer(flight, guard, found);
@@ -467,7 +467,6 @@ function storeResult(context: LaneContext, older: OlderValues, ended: EndedFligh
   } catch (error) {
     // Whatever fails here is no trouble of the callers. They get the value, and none is kept.
     const { flight, guard, result } = ended;
-    context.memory.delete(flight.key);
     older.remove(guard);
     const detail = `storing it failed: ${causeText(error)}`;
     refuse(context, flight.key, { reason: 'unstorable', detail });
