@@ -284,6 +284,23 @@ describe('classes listed in types', () => {
     expect(isDeepStrictEqual(now.decode(old.bytes), expected)).toBe(true);
   });
 
+  it('are migrated within a cycle of others, and stale where they are what the cycle leads back to', () => {
+    class Order {
+      next: unknown;
+    }
+    const order = new Order();
+    const cycle = { order, total: new Money(5, 'EUR') };
+    order.next = cycle;
+    const old = new ValueCodec([Money, Order]).encode(order);
+    if (!old.storable) throw new Error(old.reason);
+    const total = { type: Money, version: 2, migrate: () => new Money(6, 'EUR') };
+    const migrated = new ValueCodec([total, Order]).decode(old.bytes);
+    cycle.total = new Money(6, 'EUR');
+    expect(isDeepStrictEqual(migrated, order)).toBe(true);
+    const later = new ValueCodec([Money, { type: Order, version: 2, migrate: () => new Order() }]);
+    expect(() => later.decode(old.bytes)).toThrow(expect.objectContaining({ name: 'StaleType' }));
+  });
+
   it.each([
     ['there is no migrate', { type: Money, version: 2 }],
     ['migrate gives nothing', { type: Money, version: 2, migrate: () => undefined }],
