@@ -1,11 +1,21 @@
 import { plausibleMs } from '../../clock/clock.js';
 import { ComputeTimeoutError } from '../../errors/cache.errors.js';
 import { causeText } from '../../events/event-texts.js';
+import type { TierName } from '../../entries/tier-name.js';
 import type { InvalidationGuard } from '../../invalidation/lane-log.js';
+import type { MemoryEntry } from '../../tiers/memory-tier.js';
 import { EncodedValue } from '../encoded-value.js';
 import { isPartitioned, isShared, type LaneContext } from '../lane-context.js';
 import type { OlderValues } from '../invalidate.js';
-import { type Found, fresherOf, staleInMemory, TierSearch } from '../tier-lookup.js';
+import {
+  entryInMemory,
+  type Found,
+  fresherOf,
+  heldValue,
+  matchesCall,
+  staleInMemory,
+  TierSearch,
+} from '../tier-lookup.js';
 import type { Turns } from '../turns.js';
 import { type Computation, Queue, refuseCircle } from '../wait-graph.js';
 import { GIVEN_UP, INVALIDATED, PARTITIONED, TURN_LOST, promote, refusalOf, refuse, store } from '../write.js';
@@ -189,8 +199,8 @@ export class InFlight {
   }
 
   /**
-   * The key was invalidated during the search, so no result of this birth can be stored. The flight starts anew, once,
-   * unless another has been opened or a newer value has been stored since.
+   * The key was invalidated during the search, so what the tiers had does not count. Another instance may have stored a
+   * newer value since. The flight searches anew, once, unless another was opened or memory holds a newer value.
    */
   private isOutrun(flight: Flight): boolean {
     if (flight.hasSearchedAgain || flight.isAbandoned) return false;
@@ -212,11 +222,18 @@ export class InFlight {
     const { missed, stale, reason } = search;
     const { turns } = this.context;
     if (flight.isAbandoned) return;
+    const stored = found === undefined ? this.storedMeanwhile(flight, guard) : undefined;
+    if (stored !== undefined) {
+      const { computeMs } = stored;
+      this.answer(flight, guard, { encoded: heldValue(this.context, stored), tier: 'l1', computeMs });
+      return;
+    }
     flight.missed = missed;
     flight.mayHaveOlder = search.mayHoldOlder;
     if (stale !== undefined) flight.stale = fresherOf(flight.stale, stale);
     if (found !== undefined) {
-      this.answer(flight, guard, found);
+      promote(this.context, found, flight.call.refreshAhead);
+      this.answer(flight, guard, { encoded: found.encoded, tier: found.tier, computeMs: found.record.computeMs });
       return;
     }
     if (!flight.hasWaitedForTurn && flight.purpose !== 'refresh') this.context.recorder.notFound(flight.key, reason);
@@ -227,14 +244,22 @@ export class InFlight {
     else void this.takeTurn(flight, guard, turns);
   }
 
-  /** A tier had it: promotes it, and answers all who wait. */
-  private answer(flight: Flight, guard: InvalidationGuard, found: Found): void {
-    promote(this.context, found, flight.call.refreshAhead);
-    flight.state = { phase: 'answered', answer: found.encoded };
+  /** What was stored in memory while the flight searched below it. A newer value would take its place. */
+  private storedMeanwhile({ key, call, purpose }: Flight, guard: InvalidationGuard): MemoryEntry | undefined {
+    if (purpose !== 'request' || !(guard.isInvalidated || guard.hasOlder)) return undefined;
+    const { context } = this;
+    const entry = entryInMemory(context, key);
+    if (entry === undefined || context.shared.life.now() >= entry.expiresAt) return undefined;
+    return matchesCall(context, entry, call) ? entry : undefined;
+  }
+
+  /** A tier had it: answers all who wait. */
+  private answer(flight: Flight, guard: InvalidationGuard, { encoded, tier, computeMs }: TierAnswer): void {
+    flight.state = { phase: 'answered', answer: encoded };
     if (flight.requests === 0 && flight.purpose === 'request') flight.requests = 1;
-    countFlight(this.context, flight, { outcome: 'hit', tier: found.tier, computeMs: found.record.computeMs });
+    countFlight(this.context, flight, { outcome: 'hit', tier, computeMs });
     this.end(flight, guard);
-    for (const waiter of flight.waiters) waiter.give(found.encoded);
+    for (const waiter of flight.waiters) waiter.give(encoded);
     flight.waiters.clear();
   }
 
@@ -266,11 +291,12 @@ export class InFlight {
     else this.follow(flight, guard, this.searchFor(flight));
   }
 
-  private async compute(flight: Flight, guard: InvalidationGuard): Promise<void> {
+  private async compute(flight: Flight, opened: InvalidationGuard): Promise<void> {
     const { shared } = this.context;
     if (flight.stale !== undefined && !this.staleServing.stillCounts(flight)) flight.stale = undefined;
     const fullBy = this.abandoned?.fullBy(flight.key);
-    if (fullBy !== undefined) return this.refuseToCompute(flight, guard, fullBy.timeoutMs);
+    if (fullBy !== undefined) return this.refuseToCompute(flight, opened, fullBy.timeoutMs);
+    const guard = this.guardOfComputation(flight, opened);
     const ctx = new FlightContext(this.context, flight);
     const startedAt = shared.clock.monotonic();
     flight.state = { phase: 'computing', guard, startedAt };
@@ -293,6 +319,19 @@ export class InFlight {
     }
     if (flight.isAbandoned) refuse(this.context, flight.key, GIVEN_UP);
     else this.computed(flight, guard, { value, ctx, computeMs });
+  }
+
+  /**
+   * The births of a key's flights tell which result is newer, so they have the order in which the computations began. A
+   * flight that searched while others ran takes another birth, and so does one that was invalidated meanwhile.
+   */
+  private guardOfComputation(flight: Flight, opened: InvalidationGuard): InvalidationGuard {
+    const { log } = this.context.shared;
+    if (!opened.isInvalidated && this.runningOf(flight.key).length < 2) return opened;
+    flight.mayHaveOlder = true;
+    log.close(opened);
+    log.pass();
+    return log.open(opened.subject);
   }
 
   /**
@@ -436,6 +475,12 @@ export class InFlight {
     if (guard === undefined) flight.cancelLimits();
     else this.end(flight, guard);
   }
+}
+
+interface TierAnswer {
+  readonly encoded: EncodedValue;
+  readonly tier: TierName;
+  readonly computeMs: number;
 }
 
 /** What a computation returned. */
