@@ -139,6 +139,8 @@ export class SharedDirectory implements Disk {
   private readonly marker: MissedMarker;
   private logState: 'on' | 'off' | undefined;
   private logLosses = 0;
+  /** The last record of the app that is being written. Each waits for the one before. */
+  private recording: Promise<void> = Promise.resolve();
   /** L3 while this process owns the directory. */
   private readonly owned: PersistentTier;
   private sharing: EntrySharing | undefined;
@@ -265,8 +267,11 @@ export class SharedDirectory implements Disk {
     if (this.phase.name === 'waiting') await this.connectL3(this.phase);
   }
 
-  async leaveRecord(record: unknown): Promise<void> {
-    if (this.phase.name === 'owner') await writeAppRecord(this.options.root, record).catch(() => undefined);
+  leaveRecord(record: unknown): Promise<void> {
+    this.recording = this.recording.then(async () => {
+      if (this.phase.name === 'owner') await writeAppRecord(this.options.root, record).catch(() => undefined);
+    });
+    return this.recording;
   }
 
   async removeLeftovers(): Promise<Leftovers> {

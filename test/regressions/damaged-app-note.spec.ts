@@ -37,6 +37,18 @@ describe('the file in which an app describes itself', () => {
     expect(JSON.parse((await runCli(['keys', '--directory', directory])).out)).toMatchObject([{ key: 'key' }]);
   });
 
+  it('is whole where the app closes while it still writes the one of its start', async () => {
+    const directory = await bench.path('cache');
+    const lanes = Object.fromEntries(Array.from({ length: 30 }, (_, n) => [`lane${n}`, { extends: 'docs' }] as const));
+    for (let round = 0; round < 20; round++) {
+      const cache = await CacheManager.fromSettings({ directory, logger: false, checkpoints: false, lanes });
+      await cache.getOrSet('key', () => 'value');
+      await cache.close();
+      const note: unknown = JSON.parse(await readFile(join(directory, 'app.json'), 'utf8'));
+      expect(note).toMatchObject({ metrics: { lanes: { standard: { requests: 1 } } } });
+    }
+  });
+
   it('is whole where checkpoints are kept for ever', async () => {
     const { directory } = await closedApp({ maxAgeDays: Infinity });
     const { out } = await runCli(['metrics', '--lane', 'standard', '--directory', directory]);
