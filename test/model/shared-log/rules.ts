@@ -278,7 +278,6 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     nodes,
     { keys: ['a', 'b', 'c'], kinds: ['key'], ...slow, disks: [] },
     [applied, 'const REMEMBERED = 100_000;', 'const REMEMBERED = 1;'],
-    [applied, ', this.keys?.floor ?? 0)', ')'],
     ['lib/invalidation/invalidation-log.ts', 'if (birth < this.lowest) return true;', ''],
   ),
   omit(
