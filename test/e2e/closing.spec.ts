@@ -110,6 +110,15 @@ describe('closing', () => {
     for (let key = 0; key < 500; key++) expect(await restarted.get(`key ${key}`)).toEqual({ number: key });
   });
 
+  it('tells the other processes of the directory what was invalidated without an await', async () => {
+    const directory = await caches.directory();
+    const [owner, other] = [await caches.open({ directory }), await caches.open({ directory })];
+    await owner.getOrSet('key', () => 'old', { tags: ['tag'] });
+    void other.invalidateByTag('tag');
+    await other.close();
+    expect(await owner.get('key')).toBeUndefined();
+  });
+
   it('in the midst of calls of every kind harms none of them', async () => {
     const cache = await caches.open({ directory: await caches.directory() });
     const keys = Array.from({ length: 40 }, (_, index) => `key ${index}`);

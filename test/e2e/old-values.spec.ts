@@ -220,6 +220,20 @@ describe('older values', () => {
     expect(await cache.get('k')).toBeUndefined();
   });
 
+  it('that an expired computation has not stored yet are not stored any more', async () => {
+    const cache = await caches.open({ lanes: LANES, clock });
+    const slow = new Deferred<string>();
+    const older = cache.getOrSet('k', () => slow.promise);
+    await cache.expire('k');
+    const newer = await cache.getOrSet('k', (ctx) => {
+      ctx.skipCache();
+      return 'newer';
+    });
+    slow.resolve('older');
+    expect([newer, await older]).toEqual(['newer', 'older']);
+    expect(await whenTheSourceFails(cache, 'k')).toBeUndefined();
+  });
+
   it('that are past their ttl, and that only the disk has, are gone as well', async () => {
     const lanes = { standard: { l1: { maxEntries: 1 } } } as const;
     const cache = await caches.open({ directory: await caches.directory(), lanes, clock });

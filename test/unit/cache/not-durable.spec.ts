@@ -2,9 +2,13 @@ import { describe, expect, it, jest } from '@jest/globals';
 import { nextTurn } from '../../../lib/clock/clock.js';
 import type { CacheManager } from '../../../lib/index.js';
 import { StorageFault } from '../../../lib/storage/environment.js';
+import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { DiskTier } from '../../../lib/tiers/stored-tier.js';
+import { logBesideTheOwner } from '../../support/host-logs.js';
+import { Jobs } from '../../support/jobs.js';
 import { LaneApp } from '../../support/lane-app.js';
 import { MemorySource } from '../../support/memory-environment.js';
+import { ModelLogDisk } from '../../support/model-log-disk.js';
 import { tierSetting } from '../../support/stored-tiers.js';
 
 function appWithoutNotes(): LaneApp {
@@ -54,5 +58,30 @@ describe('an invalidation that a tier fails to carry out', () => {
     expect(fails).toHaveBeenCalledTimes(1);
     expect((await tier.read('standard', 'a')).outcome).toBe('hit');
     expect(await cache.get('a')).toBeUndefined();
+  });
+});
+
+describe('an invalidation that nobody awaits', () => {
+  it('is on disk for the other processes of the directory once a flush has ended', async () => {
+    const [disk, jobs] = [new ModelLogDisk(), new Jobs()];
+    const unsynced = (): number => [...disk.files.values()].filter(({ bytes, synced }) => synced < bytes.length).length;
+    const clock = new FakeClock();
+    const hostLog = logBesideTheOwner({ folder: disk.folderOf(jobs), clock, idleClock: clock });
+    await hostLog.open();
+    const app = new LaneApp({ clock, disk: () => ({ hostLog }) });
+    await app.start();
+    const before = hostLog.place?.position ?? 0;
+    void app.manager().invalidateByTag('t');
+    let isFlushed = false;
+    void app
+      .manager()
+      .flush()
+      .then(() => (isFlushed = true));
+    for (await nextTurn(); jobs.size > 0; await nextTurn()) {
+      expect(isFlushed).toBe(false);
+      jobs.run(0);
+    }
+    expect([isFlushed, unsynced(), (hostLog.place?.position ?? 0) > before]).toEqual([true, 0, true]);
+    await hostLog.close();
   });
 });

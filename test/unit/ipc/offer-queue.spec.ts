@@ -98,6 +98,17 @@ describe('offers to the owner of L3', () => {
     ]);
   });
 
+  it('are asked about at no other moment as long as an answer is still to come', async () => {
+    const large = 'x'.repeat(512 * 1024);
+    add(large, large, 'a');
+    const syncs = (): readonly string[] => sent.filter((frame) => frame.startsWith('sync'));
+    await clock.advance('1s');
+    queue.synced(1);
+    expect(syncs()).toEqual(['sync 1', 'sync 2']);
+    queue.synced(2);
+    expect(syncs()).toEqual(['sync 1', 'sync 2', 'sync 3']);
+  });
+
   it('make room as the owner stores some, or as they are given up', async () => {
     const half = 'x'.repeat(2.5 * 1024 * 1024);
     let made = 0;
@@ -117,6 +128,17 @@ describe('offers to the owner of L3', () => {
     queue.take();
     await clock.advance('1ms');
     expect(made).toBe(2);
+  });
+
+  it('are crowded while there is room still, also by what is about to be added', () => {
+    queue.add(Buffer.alloc(16 * 1024 * 1024));
+    expect([queue.isBusy, queue.isCrowded]).toEqual([true, false]);
+    const arrived = queue.expect(1);
+    expect([queue.isCrowded, queue.isFull]).toEqual([true, false]);
+    arrived();
+    expect(queue.isCrowded).toBe(false);
+    add('one more');
+    expect(queue.isCrowded).toBe(true);
   });
 
   it('are bounded', () => {
