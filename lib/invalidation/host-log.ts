@@ -40,6 +40,7 @@ interface OwnRecords {
   /** L3 was this process's when the record was made, so it has carried it out already. */
   readonly isInL3: boolean;
   readonly settle: (error?: unknown) => void;
+  readonly settled: Promise<void>;
   /** Where it was appended last. */
   segment: LogSegment | undefined;
   /** Following has come to it. */
@@ -201,11 +202,9 @@ export class HostLog implements HostLogPort {
     const [time, isInL3] = [life.now(), ownsL3()];
     // An entry that waits is older. Its offer could say otherwise: the server may have this record sooner than the log.
     for (const later of records) this.waitingOffers.named(later);
-    const settled: Promise<void>[] = [];
     let from = 0;
     const made = groupsOf(records).map((group): OwnRecords => {
       const { promise, settle } = settleable();
-      settled.push(promise);
       const number = ++this.numbers;
       const copies = server?.copies.slice(from, (from += group.length)) ?? [];
       const body = (): string => bodyOf({ author: this.author, number, time }, group, copies);
@@ -213,7 +212,7 @@ export class HostLog implements HostLogPort {
         kind === 'expire' ? { kind, lane, subject, at: time } : { kind, lane, subject },
       );
       const progress = { segment: undefined, isEchoed: false, isSynced: false, isDue: server === undefined };
-      const own: OwnRecords = { records: shared, local, isInL3, body, settle, ...progress };
+      const own: OwnRecords = { records: shared, local, isInL3, body, settle, settled: promise, ...progress };
       this.own.set(number, own);
       return own;
     });
@@ -223,11 +222,13 @@ export class HostLog implements HostLogPort {
     };
     if (server === undefined) append();
     else server.settled.then(append, append);
-    return Promise.all(settled).then(() => undefined);
+    return Promise.all(made.map(({ settled }) => settled)).then(() => undefined);
   }
 
   /** Resolves when every record of this process is in the log, and L3 would not carry it out again. Never rejects. */
   async flush(): Promise<void> {
+    // Some are appended only when a server has answered.
+    await Promise.allSettled([...this.own.values()].map(({ settled }) => settled));
     await this.publishing;
     await this.applied.flush();
   }

@@ -71,6 +71,20 @@ describeWithRedis({ describe }, 'processes of one directory that also share a se
     );
   });
 
+  it('publish what one of them had invalidated in vain before it closed', async () => {
+    const directory = await caches.directory();
+    const open = (url: string): Promise<CacheManager> =>
+      caches.open({ directory, distributed: { url, prefix, commandTimeout: '100ms' } });
+    const closing = await open(proxy.url);
+    proxy.weather = 'black-hole';
+    const invalidated = closing.invalidateByTag('t');
+    await Promise.all([closing.close(), invalidated]);
+    const elsewhere = await caches.open({ distributed: { url: server.url, prefix } });
+    const heard = elsewhere.events.once('invalidate');
+    await open(server.url);
+    expect(await heard).toMatchObject({ subject: 't', origin: 'remote' });
+  });
+
   it('find on the server again what was computed since', async () => {
     const [owner, other] = await pair();
     await owner.invalidate('k');
