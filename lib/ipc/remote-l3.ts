@@ -270,8 +270,6 @@ export class RemoteL3 implements Tier {
     // It answers this at once, whatever it has to write.
     this.askForUsage();
     await this.within(ms, stored);
-    // What has arrived already is taken first.
-    if (this.received === before) await nextTurn();
     if (this.received === before) this.owner = otherwise;
   }
 

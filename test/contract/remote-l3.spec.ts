@@ -228,6 +228,13 @@ describe('a process beside the owner of L3', () => {
     expect(await other.tiers.l3.read('standard', 'k')).toEqual({ outcome: 'miss' });
   });
 
+  it('finds what counts, although the owner has not looked since another record was appended', async () => {
+    await owner.manager().set('counts', 1);
+    await owner.manager().flush();
+    await other.manager().invalidate('something else');
+    expect((await other.tiers.l3.read('standard', 'counts')).outcome).toBe('hit');
+  });
+
   it('lists the entries that the owner has in L3, once each, without counting that as use', async () => {
     await owner.manager().setMany(Array.from({ length: 600 }, (_, n) => [`of the owner:${n}`, n]));
     await owner.manager().flush();

@@ -27,6 +27,7 @@ class Owner implements EntryConnection {
   readonly ownerPid = 7;
   readonly asked: Buffer[] = [];
   readonly syncs: FrameHead[] = [];
+  readonly dropped: string[] = [];
   /** It answers what needs no disk. */
   isAwake = true;
   answer: (body: Buffer) => void = () => undefined;
@@ -49,6 +50,7 @@ class Owner implements EntryConnection {
     const head = decodeHead(body);
     if (head.kind === 'read') this.asked.push(body);
     if (head.kind === 'sync') this.syncs.push(head);
+    if (head.kind === 'drop') this.dropped.push(...decodeNames(body).map(({ key }) => key));
     if (head.kind === 'usage' && this.isAwake) this.answer(encodeUsage({ ...head, kind: 'used' }, []));
   }
 
@@ -196,6 +198,33 @@ describe('L3 through its owner', () => {
     },
   );
 
+  it('has flushed once each offer that waited for records of this process is stored', async () => {
+    const judged = [new Deferred<typeof PLACE>(), new Deferred<typeof PLACE>()];
+    const waiting = judged.values();
+    const beside = new RemoteL3({
+      ...{ path: '', clock, life: new LifeClock(clock), events: new RecordingEvents(), lanes: resolveLanes() },
+      hostLog: {
+        ...{ isOn: true, place: PLACE, unechoed: () => [] },
+        offerable: () => waiting.next().value?.promise,
+      },
+      ...{ sharedLog: undefined, position: () => 5, open: () => Promise.resolve(owner) },
+    });
+    await beside.connect();
+    for (const key of ['a', 'b']) beside.offer('standard', recordOf(key));
+    let isFlushed = false;
+    void beside.flush().then(() => (isFlushed = true));
+    for (const one of judged) {
+      await nextTurn();
+      expect(isFlushed).toBe(false);
+      one.resolve(PLACE);
+      await nextTurn();
+      while (owner.syncs.length > 0) owner.store();
+    }
+    await nextTurn();
+    expect(isFlushed).toBe(true);
+    beside.leave();
+  });
+
   it('waits for no question longer than 50 ms, with one timer for all', async () => {
     const timers = clock.pending;
     const ends: (readonly [string, number])[] = [];
@@ -218,6 +247,20 @@ describe('L3 through its owner', () => {
       ['late', 80],
       ['later', 85],
     ]);
+  });
+
+  it('uses an answer that has arrived by the end of the 50 ms', async () => {
+    clock.schedule(
+      50,
+      () =>
+        void nextTurn()
+          .then(nextTurn)
+          .then(() => owner.reply()),
+    );
+    read('a');
+    await clock.advance('50ms');
+    await nextTurn();
+    expect(outcomes).toEqual(['a hit']);
   });
 
   it('uses no answer that comes late, or from before the question', async () => {
@@ -391,6 +434,12 @@ describe('L3 through its owner', () => {
       await clock.advance('0ms');
       expect(rooms).toBe(1);
       expect(offer(28)).not.toContain('backlog');
+    });
+
+    it('leaves no older value at the owner of an entry that was refused', () => {
+      const refused = offer(34).flatMap((answer, n) => (answer === 'backlog' ? [`k${n}`] : []));
+      expect(refused).toContain('k33');
+      expect(owner.dropped).toEqual(refused);
     });
 
     it('does not wait where there is no owner', async () => {
