@@ -1,6 +1,9 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { nextTurn } from '../../lib/clock/clock.js';
 import type { LaneCacheOptions } from '../../lib/index.js';
+import { OffTier } from '../../lib/tiers/off-tier.js';
 import { Caches } from '../support/caches.js';
+import { FREE_TURNS, LaneApp, QuietLog, type SharedParts } from '../support/lane-app.js';
 
 const caches = new Caches();
 afterEach(() => caches.close());
@@ -117,6 +120,19 @@ describe('closing', () => {
     void other.invalidateByTag('tag');
     await other.close();
     expect(await owner.get('key')).toBeUndefined();
+  });
+
+  it('closes the disk once it has left the server, because what it followed there is stored on disk', async () => {
+    const closed: string[] = [];
+    const ends = (name: string) => async (): Promise<void> => {
+      await nextTurn();
+      closed.push(name);
+    };
+    const share = (): SharedParts => ({
+      ...{ tier: new OffTier('l4', 'policy'), log: new QuietLog(), turns: FREE_TURNS, close: ends('server') },
+    });
+    await new LaneApp({ disk: () => ({ close: ends('disk') }), share }).close();
+    expect(closed).toEqual(['server', 'disk']);
   });
 
   it('in the midst of calls of every kind harms none of them', async () => {

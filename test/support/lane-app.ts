@@ -20,7 +20,7 @@ export type ShareableApp = Pick<AppContext, 'life' | 'events' | 'recorder'> & {
 
 /** The tier and the log that instances share, and the turns that they take. */
 export type SharedParts = Pick<SharedBackend, 'log' | 'turns'> &
-  Partial<Pick<SharedBackend, 'takenOver'>> & { readonly tier: Tier };
+  Partial<Pick<SharedBackend, 'takenOver' | 'close'>> & { readonly tier: Tier };
 
 /** A shared log on which nobody else is. */
 export class QuietLog implements SharedLog {
@@ -90,7 +90,7 @@ export class LaneApp extends App {
     const nothing = (): Promise<void> => Promise.resolve();
     const checkpoints = disk.checkpoints();
     const backend = shared && {
-      ...{ takenOver: nothing, ...shared, checkpoints, start: nothing, close: nothing },
+      ...{ takenOver: nothing, close: nothing, ...shared, checkpoints, start: nothing },
       ...{ sharedReport: { isConnected: true, lagMs: 0, behind: 0 }, announce: nothing, instances: async () => [] },
     };
     super(context, { disk, log, backend });
