@@ -246,7 +246,7 @@ export class InFlight {
 
   /** What was stored in memory while the flight searched below it. A newer value would take its place. */
   private storedMeanwhile({ key, call, purpose }: Flight, guard: InvalidationGuard): MemoryEntry | undefined {
-    if (purpose !== 'request' || !(guard.isInvalidated || guard.hasOlder)) return undefined;
+    if (purpose !== 'request' || !guard.isInvalidated) return undefined;
     const { context } = this;
     const entry = entryInMemory(context, key);
     if (entry === undefined || context.shared.life.now() >= entry.expiresAt) return undefined;
