@@ -60,6 +60,15 @@ describeWithRedis({ describe }, 'processes of one directory that name different 
     expect(await owner.forLane('heavy').getOrSet('k', () => 'anew')).not.toBe('of the owner');
   });
 
+  it('refuse what a process without a server offers, because nobody knows whether it counts on the server', async () => {
+    const directory = await caches.directory();
+    const [owner] = await opened(directory, { url: url(0) });
+    const [without] = await opened(directory, undefined);
+    await without.forLane('heavy').getOrSet('k', () => 'offered');
+    await without.flush();
+    expect(await owner.forLane('heavy').get('k')).toBeUndefined();
+  });
+
   it('publish what a process without a server has invalidated', async () => {
     const directory = await caches.directory();
     const [without] = await opened(directory, undefined);

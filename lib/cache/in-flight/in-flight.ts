@@ -550,5 +550,5 @@ function storeOrRefuse(context: LaneContext, older: OlderValues, ended: EndedFli
 /** A flight that has searched all tiers and found nothing leaves nothing older, unless it was stored since. */
 function mayHaveOlder(context: LaneContext, flight: Flight, guard: InvalidationGuard): boolean {
   if (flight.purpose !== 'request' || flight.mayHaveOlder || guard.hasOlder) return true;
-  return context.memory.peek(flight.key) !== undefined || context.shared.log.hasOlderFlights(guard);
+  return context.memory.peek(flight.key) !== undefined;
 }
