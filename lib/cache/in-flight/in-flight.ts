@@ -287,8 +287,7 @@ export class InFlight {
       return;
     }
     if (turn !== 'ended') flight.turn = turn;
-    if (guard.isInvalidated) await this.compute(flight, guard);
-    else this.follow(flight, guard, this.searchFor(flight));
+    this.follow(flight, guard, this.searchFor(flight));
   }
 
   private async compute(flight: Flight, opened: InvalidationGuard): Promise<void> {
