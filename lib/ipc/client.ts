@@ -184,7 +184,7 @@ export class IpcConnection {
     try {
       this.reader.push(piece, (body) => {
         if (this.pid === undefined) this.shakeHands(body, opened);
-        else if (isEntryFrame(body)) this.takeEntries(asBuffer(body));
+        else if (isEntryFrame(body)) this.takeEntries(body);
         else this.settle(decodeResponse(body));
       });
     } catch (error) {
@@ -223,8 +223,6 @@ export class IpcConnection {
     tell();
   }
 }
-
-const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 export interface OwnerClientOptions {
   /** Where the owner of the directory listens. */

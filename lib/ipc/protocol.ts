@@ -122,7 +122,7 @@ export class FrameReader {
   private wanted: number | undefined;
 
   /** Hands over every message that `piece` completes. Throws BadFrame before it holds more than one message may have. */
-  push(piece: Buffer, take: (body: Uint8Array) => void): void {
+  push(piece: Buffer, take: (body: Buffer) => void): void {
     this.pieces.push(piece);
     this.waiting += piece.length;
     for (;;) {

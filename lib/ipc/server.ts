@@ -133,7 +133,7 @@ class ClientConnection {
   private receive(piece: Buffer): void {
     try {
       this.reader.push(piece, (body) => {
-        if (this.hasShakenHands && isEntryFrame(body)) this.entries(asBuffer(body), this.reply);
+        if (this.hasShakenHands && isEntryFrame(body)) this.entries(body, this.reply);
         else if (this.isEnding) return;
         else if (this.hasShakenHands) this.asked(body);
         else this.shakeHands(decodeHello(body));
@@ -206,5 +206,3 @@ class ClientConnection {
     this.draining = undefined;
   }
 }
-
-const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
