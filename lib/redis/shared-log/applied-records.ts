@@ -1,6 +1,6 @@
-import type { SharedRecord, LogCursor } from '../../invalidation/shared-log.js';
+import type { LogCursor, SharedRecord, Subject } from '../../invalidation/shared-log.js';
 import { TagIndex } from '../../invalidation/invalidation-log.js';
-import { keyMember, type Named, ofMember } from './record-codec.js';
+import { keyMember, ofMember } from './record-codec.js';
 import { KeyPattern } from '../../entries/pattern.js';
 
 /** So many tags, and keys, are remembered: as many as the server does. */
@@ -40,7 +40,7 @@ export class AppliedInvalidations {
   }
 
   /** Whether a record after `birth` names the entry, or may have, because it is not remembered. */
-  matches(entry: Named, birth: number): boolean {
+  matches(entry: Subject, birth: number): boolean {
     if (this.clearOf(entry.lane) > birth || this.clearOf(null) > birth) return true;
     if (this.keys !== undefined && this.keys.isAfter(birth, [keyMember(entry.lane, entry.key)])) return true;
     return this.tags.isAfter(birth, entry.tags) || this.patterns.match(entry, birth);
@@ -102,7 +102,7 @@ export class RecentPatterns {
   }
 
   /** Whether a pattern after `birth` matches this entry. */
-  match(entry: Named, birth: number): boolean {
+  match(entry: Subject, birth: number): boolean {
     if (birth >= this.newest) return false;
     for (const { lane, pattern, sequence } of this.patterns.values()) {
       if (sequence > birth && lane === entry.lane && pattern.matchesEntry(entry.key, entry.tags)) return true;
@@ -143,7 +143,7 @@ export class HiddenEntries {
     if (this.newest === newest) this.before = place;
   }
 
-  hides({ lane, key }: Pick<Named, 'lane' | 'key'>, birth: number): boolean {
+  hides({ lane, key }: Pick<Subject, 'lane' | 'key'>, birth: number): boolean {
     if (this.newest === undefined || birth >= (this.before?.sequence ?? Infinity)) return false;
     return this.areAll || this.keys.has(keyMember(lane, key));
   }

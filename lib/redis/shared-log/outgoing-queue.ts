@@ -5,9 +5,11 @@ import {
   type Outbox,
   type ServerCopy,
   type SharedRecord,
+  type Subject,
 } from '../../invalidation/shared-log.js';
+import { names } from '../../invalidation/host-records.js';
 import type { TwoLogRecords } from './two-log-records.js';
-import { authorOf, memberOf, type Named, names } from './record-codec.js';
+import { authorOf, memberOf } from './record-codec.js';
 
 /** An entry that goes with the record that supersedes it: an explicit set. */
 export interface OutgoingEntry {
@@ -269,6 +271,6 @@ export class AcceptedRecords {
 }
 
 /** Whether one of these records names the entry. */
-export function anyMatches(records: readonly Pick<OutgoingRecord, 'record'>[], entry: Named): boolean {
+export function anyMatches(records: readonly Pick<OutgoingRecord, 'record'>[], entry: Subject): boolean {
   return records.some(({ record }) => names(record, entry));
 }

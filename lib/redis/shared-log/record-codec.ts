@@ -1,21 +1,5 @@
-import { KeyPattern } from '../../entries/pattern.js';
 import { INVALIDATION_KINDS } from '../../events/reasons.js';
 import type { SharedRecord } from '../../invalidation/shared-log.js';
-
-/** The parts of an entry that a record may name. */
-export interface Named {
-  readonly lane: string;
-  readonly key: string;
-  readonly tags: readonly string[];
-}
-
-/** Whether the record names this entry. */
-export function names({ kind, lane, subject }: SharedRecord, entry: Named): boolean {
-  if (lane !== null && lane !== entry.lane) return false;
-  if (kind === 'all') return true;
-  if (kind === 'pattern') return new KeyPattern(subject).matchesEntry(entry.key, entry.tags);
-  return lane === null ? entry.tags.includes(subject) : subject === entry.key;
-}
 
 /** Lanes have no zero character. */
 const LANE_END = '\0';

@@ -1,3 +1,4 @@
+import type { Subject } from '../../invalidation/shared-log.js';
 import { DistributedTier } from '../../tiers/distributed-tier.js';
 import type { TierLookup, TierRecord, TierState, TierUsage } from '../../tiers/tier.js';
 import { type Asked, CUT_OFF, type EntryReader, LookUp, type LookUpParts, ReadBatches, recordIn } from './lookups.js';
@@ -9,7 +10,7 @@ import { WRITE } from '../shared-log/scripts.js';
 import type { RedisSharedLog } from '../shared-log/publisher.js';
 import { bytesOf, listOf, textOf, textsOf } from '../client/redis-client.js';
 import type { Connection } from '../client/connection.js';
-import { keyMember, packTags, type Named } from '../shared-log/record-codec.js';
+import { keyMember, packTags } from '../shared-log/record-codec.js';
 
 export interface RedisTierOptions extends LookUpParts {
   readonly keys: KeySpace;
@@ -184,7 +185,7 @@ export class RedisTier extends DistributedTier {
     await entries.write(generation, { lane, key, tags, birth, lifeMs, record: packed });
   }
 
-  private async *headers(lane: string): AsyncGenerator<Pick<Named, 'key' | 'tags'>> {
+  private async *headers(lane: string): AsyncGenerator<Pick<Subject, 'key' | 'tags'>> {
     const { connection, spread, lanes } = this.options;
     const current = connection();
     if (current === undefined || !lanes.has(lane)) return;
@@ -197,7 +198,7 @@ export class RedisTier extends DistributedTier {
     node: { command(args: readonly string[]): Promise<unknown> },
     lane: string,
     seen: Set<string>,
-  ): AsyncGenerator<Pick<Named, 'key' | 'tags'>> {
+  ): AsyncGenerator<Pick<Subject, 'key' | 'tags'>> {
     const { keys, cursors, connection, packing } = this.options;
     const ofLane = keys.entry(cursors.current?.generation ?? '', lane, '').slice(0, -1);
     for (let from = '0'; ;) {

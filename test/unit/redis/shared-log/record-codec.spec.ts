@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { names } from '../../../../lib/invalidation/host-records.js';
 import { RecentPatterns } from '../../../../lib/redis/shared-log/applied-records.js';
 import {
   authorOf,
@@ -7,7 +8,6 @@ import {
   inUtf8,
   keyMember,
   memberOf,
-  names,
   numberOfId,
   ofMember,
   packRecord,
