@@ -1,21 +1,9 @@
 import type {
   CheckpointDraft,
-  CheckpointMark,
-  CheckpointRecord,
   CheckpointStore,
   CheckpointStoreState,
-  CheckpointUsage,
-  CleanupPosition,
-  CleanupRule,
-  CleanupSlice,
-  ListQuery,
-  ListSlice,
-  ReadOutcome,
   SaveConditions,
   SaveOutcome,
-  StepStart,
-  VersionSelector,
-  WorkflowSlice,
 } from '../checkpoints/checkpoint-store.js';
 import type { LeaseAnswer, LeaseRequest } from '../checkpoints/leases.js';
 import { type Clock, randomId, DeadlineError, withDeadline } from '../clock/clock.js';
@@ -62,53 +50,21 @@ export class RemoteCheckpointStore implements CheckpointStore {
     return this.ask('save', [{ ...draft, token: randomId() }, state, conditions]);
   }
 
-  begin(id: string, workflow: string | undefined, now: number): Promise<StepStart> {
-    return this.ask('begin', [id, workflow, now]);
-  }
-
-  finish(workflow: string): Promise<void> {
-    return this.ask('finish', [workflow]);
-  }
-
-  invalidateWorkflow(workflow: string, upTo?: number): Promise<WorkflowSlice> {
-    return this.ask('invalidateWorkflow', [workflow, upTo]);
-  }
-
   lease(request: LeaseRequest): Promise<LeaseAnswer> {
     return this.ask('lease', [{ ...request, isRemote: true }]);
   }
 
-  read(id: string, selector: VersionSelector): Promise<ReadOutcome> {
-    return this.ask('read', [id, selector]);
-  }
-
-  versions(id: string): Promise<readonly number[]> {
-    return this.ask('versions', [id]);
-  }
-
-  history(id: string, limit: number): Promise<readonly CheckpointRecord[]> {
-    return this.ask('history', [id, limit]);
-  }
-
-  list(query: ListQuery): Promise<ListSlice> {
-    return this.ask('list', [query]);
-  }
-
-  remove(id: string, version?: number): Promise<readonly number[]> {
-    return this.ask('remove', [id, version]);
-  }
-
-  mark(id: string, mark: CheckpointMark, version?: number): Promise<boolean> {
-    return this.ask('mark', [id, mark, version]);
-  }
-
-  clean(rule: CleanupRule, from?: CleanupPosition): Promise<CleanupSlice> {
-    return this.ask('clean', [rule, from]);
-  }
-
-  usage(now: number): Promise<CheckpointUsage> {
-    return this.ask('usage', [now]);
-  }
+  readonly begin = this.asked('begin');
+  readonly finish = this.asked('finish');
+  readonly invalidateWorkflow = this.asked('invalidateWorkflow');
+  readonly read = this.asked('read');
+  readonly versions = this.asked('versions');
+  readonly history = this.asked('history');
+  readonly list = this.asked('list');
+  readonly remove = this.asked('remove');
+  readonly mark = this.asked('mark');
+  readonly clean = this.asked('clean');
+  readonly usage = this.asked('usage');
 
   close(): Promise<void> {
     this.closing ??= this.shut();
@@ -119,6 +75,13 @@ export class RemoteCheckpointStore implements CheckpointStore {
     this.current = { state: 'off', reason: 'closed', detail: 'the app was closed' };
     await Promise.allSettled(this.underWay);
     this.line.hangUp();
+  }
+
+  /** The call of that name, which goes to the owner as it is. */
+  private asked<C extends CheckpointCall>(call: C): CheckpointStore[C] {
+    const remotely = (...args: readonly unknown[]): Promise<unknown> => this.ask(call, args);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the owner's method of that name answers
+    return remotely as CheckpointStore[C];
   }
 
   private ask<T>(call: CheckpointCall, args: readonly unknown[]): Promise<T> {
