@@ -16,7 +16,7 @@ import { Instances, type InstanceIdentity } from './instances.js';
 import { Leases } from './leases.js';
 import { LogSubscriber } from './shared-log/subscriber.js';
 import { RecordEnvelope, type SharedLane, RecordSeal } from './tier/record-envelope.js';
-import { isRedisClusterPort, type RedisClusterPort, type RedisPort } from './client/redis-client.js';
+import { isRedisClusterPort, type RedisClusterPort, type RedisTemplate } from './client/redis-client.js';
 import { RedisSharedLog } from './shared-log/publisher.js';
 import { RedisTier } from './tier/redis-tier.js';
 import { TierStatus } from './tier/tier-status.js';
@@ -92,7 +92,7 @@ export class RedisBackend {
   private readonly cursors = new CursorHistory();
   private readonly applied: AppliedInvalidations;
   /** From which connections to the node of the log are duplicated. */
-  private readonly template: RedisPort;
+  private readonly template: RedisTemplate;
   private readonly serverTime = new ServerTime();
   private readonly keys: KeySpace;
   private readonly staleness: Staleness;
@@ -111,10 +111,10 @@ export class RedisBackend {
     return new RedisBackend(settings, clusterOf(settings.client) ?? (await templateClient(settings)));
   }
 
-  /** Nothing is connected before `start`. `client` is the port from which connections are duplicated, or a cluster. */
+  /** Nothing is connected before `start`. `client` is what connections are duplicated from, or a cluster. */
   constructor(
     private readonly settings: RedisBackendOptions,
-    client: RedisPort | RedisClusterPort,
+    client: RedisTemplate | RedisClusterPort,
   ) {
     const { prefix, clock, life, commandTimeoutMs: waitMs } = settings;
     const places = isRedisClusterPort(client) ? 'spread' : 'beside-the-log';
@@ -139,7 +139,7 @@ export class RedisBackend {
   }
 
   /** The log stays on one node of the cluster. Entries are spread over all of them. */
-  private spreadOver(cluster: RedisClusterPort): { readonly template: RedisPort; readonly spread: Spread } {
+  private spreadOver(cluster: RedisClusterPort): { readonly template: RedisTemplate; readonly spread: Spread } {
     const { keys, applied, cursors, serverTime, hold } = this;
     const { clock, life, commandTimeoutMs: timeoutMs } = this.settings;
     const changed = (error: Error | undefined): void => this.status.nodeChanged(error);

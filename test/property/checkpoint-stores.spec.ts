@@ -10,7 +10,7 @@ import type {
 import { systemClock, KeepAlive } from '../../lib/clock/clock.js';
 import { CheckpointConnection, RedisCheckpointStore } from '../../lib/redis/checkpoints/redis-checkpoint-store.js';
 import { templateClient } from '../../lib/redis/client/connect.js';
-import type { RedisPort } from '../../lib/redis/client/redis-client.js';
+import type { RedisTemplate } from '../../lib/redis/client/redis-client.js';
 import { KeySpace } from '../../lib/redis/keys.js';
 import { checkpointsInMemory, HeardEvents } from '../support/checkpoints.js';
 import { roundsOf } from '../support/fault-table.js';
@@ -143,7 +143,7 @@ const view = async (store: CheckpointStore): Promise<unknown> => {
 
 describeWithRedis({ describe }, 'the store of a directory and the one over Redis', () => {
   let server: Awaited<ReturnType<typeof anyServer>>;
-  let template: RedisPort;
+  let template: RedisTemplate;
   const hold = new KeepAlive();
   beforeAll(async () => {
     server = await anyServer();

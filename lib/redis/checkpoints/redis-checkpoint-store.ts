@@ -46,6 +46,7 @@ import {
 import {
   type RedisArgument,
   type RedisPort,
+  type RedisTemplate,
   bytesOf,
   listOf,
   numberOf,
@@ -453,7 +454,7 @@ export class CheckpointConnection {
   private readonly underWay = new Set<Promise<unknown>>();
 
   constructor(
-    private readonly template: RedisPort,
+    private readonly template: RedisTemplate,
     private readonly root: string,
     private readonly clock: Clock,
     private readonly hold: KeepAlive,

@@ -6,6 +6,7 @@ import {
   type RedisArgument,
   type RedisClusterPort,
   type RedisPort,
+  type RedisTemplate,
   textOf,
 } from './redis-client.js';
 import { lengthOf, WatchedPort, type WatchedPortOptions } from './watched-port.js';
@@ -46,14 +47,8 @@ export class ClusterRouter {
   ) {}
 
   /** Opens connections whose `duplicate` connects to the master that serves the slot of `key` at that time. */
-  templateOf(key: string): RedisPort {
-    return {
-      command: () => Promise.reject(new Error('a template is not connected')),
-      duplicate: () => this.openMasterOf(key),
-      connected: false,
-      onStateChange: () => () => undefined,
-      close: () => this.close(),
-    };
+  templateOf(key: string): RedisTemplate {
+    return { duplicate: () => this.openMasterOf(key), close: () => this.close() };
   }
 
   /** Rejects with the server's error, and when the node of the key is not connected or does not answer in time. */

@@ -8,7 +8,7 @@ import {
   NodeRedisCluster,
   NodeRedisSentinel,
 } from './node-redis-client.js';
-import { isRedisPort, type RedisClusterPort, type RedisPort } from './redis-client.js';
+import { isRedisPort, type RedisClusterPort, type RedisPort, type RedisTemplate } from './redis-client.js';
 
 /** Where the server is: exactly one of the two. */
 export interface RedisAddress {
@@ -23,7 +23,7 @@ const CONNECT_WITHIN_MS = 2_000;
  * The client from which connections are duplicated. Throws OPTIONS_INVALID for an invalid url or client, and when a url is
  * given but neither `redis` nor `ioredis` is installed.
  */
-export async function templateClient({ url, client }: RedisAddress): Promise<RedisPort> {
+export async function templateClient({ url, client }: RedisAddress): Promise<RedisTemplate> {
   if (client !== undefined) return clientOf(client);
   return fromUrl(checkedUrl(url));
 }
@@ -35,7 +35,7 @@ export function clusterOf(client: object | undefined): RedisClusterPort | undefi
   return isIoredisCluster(client) ? new IoredisCluster(client) : undefined;
 }
 
-function clientOf(client: object): RedisPort {
+function clientOf(client: object): RedisTemplate {
   if (isRedisPort(client)) return client;
   if (isNodeRedisSentinel(client)) return new NodeRedisSentinel(client);
   if (isNodeRedis(client)) return fromNodeRedis(client);

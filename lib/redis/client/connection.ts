@@ -1,5 +1,5 @@
 import { type Clock, withDeadline } from '../../clock/clock.js';
-import type { RedisArgument, RedisPort, Script } from './redis-client.js';
+import type { RedisArgument, RedisPort, RedisTemplate, Script } from './redis-client.js';
 import { lengthOf, WatchedPort, type WatchedPortOptions } from './watched-port.js';
 
 /** How long opening two connections may take. */
@@ -19,7 +19,7 @@ export class Connection {
   private reject: (error: Error) => void = () => undefined;
   private hasFailed = false;
 
-  static async open(template: RedisPort, clock: Clock, settings: WatchedPortOptions): Promise<Connection> {
+  static async open(template: RedisTemplate, clock: Clock, settings: WatchedPortOptions): Promise<Connection> {
     const opening = [template.duplicate(), template.duplicate()] as const;
     try {
       const both = Promise.all(opening);

@@ -7,6 +7,7 @@ import {
   type RedisArgument,
   type RedisClusterPort,
   type RedisPort,
+  type RedisTemplate,
   textOrBuffer,
 } from './redis-client.js';
 
@@ -114,14 +115,8 @@ export function isNodeRedisSentinel(client: object): client is ForeignNodeRedisS
 const FIND_WITHIN_MS = 2_000;
 
 /** Opens connections to the master that Sentinel names at that moment. The client may be unconnected; it is used as a template. */
-export class NodeRedisSentinel implements RedisPort {
-  readonly connected = false;
-
+export class NodeRedisSentinel implements RedisTemplate {
   constructor(private readonly sentinel: ForeignNodeRedisSentinel) {}
-
-  command(): Promise<never> {
-    return Promise.reject(new Error('commands are sent over connections that were opened for them'));
-  }
 
   async duplicate(): Promise<RedisPort> {
     const own = this.sentinel.duplicate({ masterPoolSize: 1, replicaPoolSize: 0, reserveClient: false });
@@ -141,10 +136,6 @@ export class NodeRedisSentinel implements RedisPort {
     } finally {
       await own.destroy().catch(() => undefined);
     }
-  }
-
-  onStateChange(): () => void {
-    return () => undefined;
   }
 
   close(): Promise<void> {

@@ -23,6 +23,9 @@ export interface RedisPort {
   close(): Promise<void>;
 }
 
+/** What connections are opened from. It need not be connected itself. */
+export type RedisTemplate = Pick<RedisPort, 'duplicate' | 'close'>;
+
 /** What the library needs of a client of a Redis Cluster. It routes commands itself, and has a connection for each node. */
 export interface RedisClusterPort {
   /** Finds a node of the cluster by the client's own settings: 'host:port'. */
@@ -31,7 +34,7 @@ export interface RedisClusterPort {
   open(address: string): Promise<RedisPort>;
 }
 
-export const isRedisClusterPort = (port: RedisPort | RedisClusterPort): port is RedisClusterPort => 'seed' in port;
+export const isRedisClusterPort = (port: RedisTemplate | RedisClusterPort): port is RedisClusterPort => 'seed' in port;
 
 /** Host and port of 'host:port'. The host may be an IPv6 address. */
 export function placeOf(address: string): { readonly host: string; readonly port: number } {

@@ -1,12 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
-import { fromIoredis, fromNodeRedis, type RedisPort } from '../../../../lib/redis/index.js';
+import { fromIoredis, fromNodeRedis } from '../../../../lib/redis/index.js';
 import { templateClient } from '../../../../lib/redis/client/connect.js';
+import type { RedisTemplate } from '../../../../lib/redis/client/redis-client.js';
 import { describeWithRedis, RedisServer } from '../../../support/redis-server.js';
 import { TcpProxy } from '../../../support/tcp-proxy.js';
 
-const ADAPTERS: Record<string, (url: string) => Promise<RedisPort>> = {
+const ADAPTERS: Record<string, (url: string) => Promise<RedisTemplate>> = {
   'node-redis': async (url) => fromNodeRedis(createClient({ url })),
   ioredis: async (url) => fromIoredis(new Redis(url, { lazyConnect: true })),
   'a url': (url) => templateClient({ url }),
