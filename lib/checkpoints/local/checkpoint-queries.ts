@@ -229,31 +229,22 @@ async function eachPointer(
 /** The most versions that one slice examines. */
 const CLEANING_SLICE = 64;
 
-/** What a cleanup does to the versions that are due. */
-interface Removal {
-  remove(idKey: string, version: number): void;
-  /** Removes an index row that points to no version. */
-  forget(index: FaultReportingTable, key: TableKey): void;
-}
+/** What a cleanup reads, and how it removes what is due. */
+export type Remover = Pick<CheckpointWriter, 'rows' | 'remove' | 'removeIndexRow'>;
 
-export const NO_REMOVAL: Removal = { remove: () => undefined, forget: () => undefined };
-
-export const removalBy = (writer: CheckpointWriter): Removal => ({
-  remove: (idKey, version) => void writer.remove(idKey, version),
-  forget: (index, key) => writer.dropIndexRow(index, key),
+/** For a dry run. */
+export const removesNothing = (rows: CheckpointRows): Remover => ({
+  rows,
+  remove: () => undefined,
+  removeIndexRow: () => undefined,
 });
 
 /**
  * The next slice of a cleanup: first the expired versions, then the old ones, oldest first. It follows the indexes of
  * time, so that versions that are not due are never read. Ends early when `work` is spent.
  */
-export function cleanSlice(
-  rows: CheckpointRows,
-  rule: CleanupRule,
-  from: CleanupPosition,
-  removal: Removal,
-  work: WorkSlice,
-): CleanupSlice {
+export function cleanSlice(remover: Remover, rule: CleanupRule, from: CleanupPosition, work: WorkSlice): CleanupSlice {
+  const { rows } = remover;
   const { index, range } = rangeOf(rows, rule, from);
   const found = [...index.range({ ...range, limit: CLEANING_SLICE })];
   const removed: DueVersion[] = [];
@@ -266,7 +257,7 @@ export function cleanSlice(
     const record = pointer && rows.record(...pointer);
     if (pointer === undefined || record === undefined) {
       // An unreadable version may be pinned.
-      if (pointer === undefined || !rows.has(...pointer)) removal.forget(index, key);
+      if (pointer === undefined || !rows.has(...pointer)) remover.removeIndexRow(index, key);
       continue;
     }
     // The first phase has removed what expired.
@@ -277,7 +268,7 @@ export function cleanSlice(
       continue;
     }
     const isNewest = rows.head(pointer[0]).newest === pointer[1];
-    removal.remove(...pointer);
+    remover.remove(...pointer);
     removed.push({ record, reason: verdict.remove, isNewest });
   }
   const isCut = examined < found.length || examined === CLEANING_SLICE;

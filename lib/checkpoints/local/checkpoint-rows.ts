@@ -18,6 +18,7 @@ import {
   workflowRow,
   pointerRow,
   type CheckpointTables,
+  type FaultReportingTable,
   type Head,
   type LeaseRow,
   type Pointer,
@@ -26,43 +27,42 @@ import {
   type TokenRow,
   type UsageRow,
   type WorkflowRow,
-  WriteBatch,
-  type RowSource,
+  type WriteBatch,
 } from './checkpoint-tables.js';
 
 const NO_USAGE: UsageRow = { ids: 0, versions: 0, bytes: 0 };
 const NEW_WORKFLOW: WorkflowRow = { epoch: 0, isFinished: false };
 
-/** Reads the rows of the store: the committed ones, or those with the changes of a batch on top. */
+/** Reads the rows of the store: the committed ones, with the changes of a batch on top if there is one. */
 export class CheckpointRows {
   constructor(
     readonly tables: CheckpointTables,
-    readonly source: RowSource,
+    private readonly batch?: WriteBatch,
   ) {}
 
   /** A missing or unreadable row is rebuilt, so that no position in the order of saving is used twice. */
   get store(): StoreRow {
-    const row = storeRow.open(this.source.get(this.tables.store, STORE_KEY));
+    const row = storeRow.open(this.get(this.tables.store, STORE_KEY));
     if (row !== undefined) return row;
     const [last] = this.tables.order.keys({ ...ranges.orderDown(EVERYTHING, undefined), limit: 1 });
     return { format: FORMAT, sequence: (last === undefined ? undefined : numbersOf(last)[0]) ?? 0 };
   }
 
   usage(scope: string): UsageRow {
-    return usageRow.open(this.source.get(this.tables.usage, scope)) ?? NO_USAGE;
+    return usageRow.open(this.get(this.tables.usage, scope)) ?? NO_USAGE;
   }
 
   workflow(workflow: string): WorkflowRow {
-    return workflowRow.open(this.source.get(this.tables.workflows, keyOf(workflow))) ?? NEW_WORKFLOW;
+    return workflowRow.open(this.get(this.tables.workflows, keyOf(workflow))) ?? NEW_WORKFLOW;
   }
 
   lease(idKey: string): LeaseRow | undefined {
-    return leaseRow.open(this.source.get(this.tables.leases, idKey));
+    return leaseRow.open(this.get(this.tables.leases, idKey));
   }
 
   /** A missing or unreadable head is rebuilt in such a way that no version is used twice. */
   head(idKey: string): Head {
-    const bytes = this.source.get(this.tables.heads, idKey);
+    const bytes = this.get(this.tables.heads, idKey);
     const head = headRow.open(bytes);
     if (head !== undefined) return head;
     const versions = [...this.versions(idKey)];
@@ -79,13 +79,13 @@ export class CheckpointRows {
 
   /** Undefined when there is none, and when its row is damaged. */
   record(idKey: string, version: number): CheckpointRecord | undefined {
-    const record = recordRow.open(this.source.get(this.tables.versions, [idKey, version]));
+    const record = recordRow.open(this.get(this.tables.versions, [idKey, version]));
     return record?.version === version ? record : undefined;
   }
 
   /** Where the save with this token was stored, if it is remembered. */
   saved(idKey: string, token: string): TokenRow | undefined {
-    return tokenRow.open(this.source.get(this.tables.tokens, [idKey, token]));
+    return tokenRow.open(this.get(this.tables.tokens, [idKey, token]));
   }
 
   /** Whether the workflow of the version was invalidated since it was saved. */
@@ -130,8 +130,8 @@ export class CheckpointRows {
     upTo: number,
     limit: number,
   ): readonly { readonly key: TableKey; readonly pointer: Pointer | undefined }[] {
-    const { order } = this.tables;
-    const batch = this.source instanceof WriteBatch ? this.source : undefined;
+    const { tables, batch } = this;
+    const { order } = tables;
     const found: { readonly key: TableKey; readonly pointer: Pointer | undefined }[] = [];
     for (const { key, value } of order.range({
       ...ranges.orderUp(scope, 0, upTo),
@@ -142,20 +142,22 @@ export class CheckpointRows {
     for (const key of batch?.putKeys(order) ?? []) {
       const [sequence = Infinity] = numbersOf(key);
       if (typeof key === 'object' && key[0] === scope && sequence <= upTo)
-        found.push({ key, pointer: pointerRow.open(this.source.get(order, key)) });
+        found.push({ key, pointer: pointerRow.open(this.get(order, key)) });
     }
     return found.slice(0, limit);
   }
 
   /** Whether there is a row, readable or not. */
   has(idKey: string, version: number): boolean {
-    return this.source.get(this.tables.versions, [idKey, version]) !== undefined;
+    return this.get(this.tables.versions, [idKey, version]) !== undefined;
   }
 
-  /** Newest first. */
-  *versions(idKey: string): Generator<number, void, undefined> {
-    const changed = this.changed(idKey).toSorted((a, b) => b - a);
-    for (const version of this.unchanged(idKey, ranges.versionsDown(idKey))) {
+  /** The versions of an id that are below `below`, newest first. */
+  *versions(idKey: string, below = Infinity): Generator<number, void, undefined> {
+    const changed = this.changed(idKey)
+      .filter((version) => version < below)
+      .toSorted((a, b) => b - a);
+    for (const version of this.unchanged(idKey, ranges.versionsDown(idKey, below))) {
       while (changed[0] !== undefined && changed[0] > version) yield* changed.splice(0, 1);
       yield version;
     }
@@ -174,12 +176,9 @@ export class CheckpointRows {
   }
 
   /** The newest ones below `below`, newest first, at most `limit`. */
-  below(idKey: string, below: number, limit: number): readonly number[] {
+  newest(idKey: string, below: number, limit: number): readonly number[] {
     const versions: number[] = [];
-    for (const version of this.versions(idKey)) {
-      if (version < below) versions.push(version);
-      if (versions.length === limit) break;
-    }
+    for (const version of this.versions(idKey, below)) if (versions.push(version) === limit) break;
     return versions;
   }
 
@@ -192,12 +191,6 @@ export class CheckpointRows {
       if (++newer === place) return version;
     }
     return 0;
-  }
-
-  /** The newest committed ones below `below`, newest first, at most `limit`. */
-  newest(idKey: string, below: number, limit: number): readonly number[] {
-    const range = { ...ranges.versionsDown(idKey, below), limit };
-    return [...this.tables.versions.keys(range)].flatMap((key) => numbersOf(key));
   }
 
   /** The newest version that is not past; 0 = none. An unreadable one counts, because it exists. */
@@ -214,19 +207,22 @@ export class CheckpointRows {
     return record !== undefined && (hasExpired(record, now) || this.isInvalidated(record));
   }
 
+  private get(table: FaultReportingTable, key: TableKey): Uint8Array | undefined {
+    return this.batch === undefined ? table.get(key) : this.batch.get(table, key);
+  }
+
   /** Versions that the batch adds or changes. */
   private changed(idKey: string): number[] {
-    const versions = this.source instanceof WriteBatch ? this.source.putKeys(this.tables.versions) : [];
+    const versions = this.batch?.putKeys(this.tables.versions) ?? [];
     return [...versions].filter((key) => typeof key === 'object' && key[0] === idKey).flatMap((key) => numbersOf(key));
   }
 
   /** Committed versions that the batch leaves as they are, in the order of the range. */
   private *unchanged(idKey: string, range: RangeOptions): Generator<number, void, undefined> {
     const { versions } = this.tables;
-    const batch = this.source instanceof WriteBatch ? this.source : undefined;
     for (const key of versions.keys(range)) {
       const [version] = numbersOf(key);
-      if (version !== undefined && batch?.changes(versions, [idKey, version]) !== true) yield version;
+      if (version !== undefined && this.batch?.changes(versions, [idKey, version]) !== true) yield version;
     }
   }
 
@@ -237,7 +233,7 @@ export class CheckpointRows {
     const parts: Uint8Array[] = [];
     let length = 0;
     for (let part = 0; part < partCount(stored); part += 1) {
-      const bytes = this.source.get(this.tables.states, [idKey, version, part]);
+      const bytes = this.get(this.tables.states, [idKey, version, part]);
       if (bytes === undefined) return undefined;
       length += bytes.length;
       parts.push(bytes);

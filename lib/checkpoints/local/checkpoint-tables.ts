@@ -237,7 +237,7 @@ export const ranges = {
 export const END_OF_TIME: readonly [time: number, sequence: number] = [HIGHEST, HIGHEST];
 
 /** A table whose reads throw `StorageFault` when a fault made them miss. */
-export class FaultReportingTable implements Table {
+export class FaultReportingTable {
   readonly name: string;
 
   constructor(
@@ -251,13 +251,6 @@ export class FaultReportingTable implements Table {
   get(key: TableKey): Uint8Array | undefined {
     const before = this.faults.count;
     const value = this.origin.get(key);
-    this.faults.throwSince(before);
-    return value;
-  }
-
-  borrow(key: TableKey): Buffer | undefined {
-    const before = this.faults.count;
-    const value = this.origin.borrow(key);
     this.faults.throwSince(before);
     return value;
   }
@@ -310,13 +303,6 @@ export class ReadFaults {
   }
 }
 
-/** Where rows are read from: the committed tables, or a batch. */
-export interface RowSource {
-  get(table: FaultReportingTable, key: TableKey): Uint8Array | undefined;
-}
-
-export const committedRows: RowSource = { get: (table, key) => table.get(key) };
-
 interface Change {
   readonly table: FaultReportingTable;
   readonly key: TableKey;
@@ -325,7 +311,7 @@ interface Change {
 }
 
 /** The changes of the next transaction. They can be read before it is committed, so that many writes share one commit. */
-export class WriteBatch implements RowSource {
+export class WriteBatch {
   private readonly rows = new Map<string, Map<string, Change>>();
 
   get(table: FaultReportingTable, key: TableKey): Uint8Array | undefined {

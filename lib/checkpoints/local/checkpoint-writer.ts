@@ -163,7 +163,7 @@ export class CheckpointWriter {
       }
     };
     removeDue(this.rows.oldest(idKey, 0, MAX_EXAMINED));
-    if (trimmed.length === 0) removeDue(this.rows.below(idKey, surplusBelow, MAX_EXAMINED));
+    if (trimmed.length === 0) removeDue(this.rows.newest(idKey, surplusBelow, MAX_EXAMINED));
     return trimmed;
   }
 
@@ -264,7 +264,7 @@ export class CheckpointWriter {
   }
 
   /** Removes an index row that points to no version. */
-  dropIndexRow(index: FaultReportingTable, key: TableKey): void {
+  removeIndexRow(index: FaultReportingTable, key: TableKey): void {
     this.batch.remove(index, key);
   }
 

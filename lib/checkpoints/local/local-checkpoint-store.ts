@@ -23,11 +23,10 @@ import type {
   WorkflowSlice,
 } from '../checkpoint-store.js';
 import { LEASE_MS, type LeaseAnswer, type LeaseRequest } from '../leases.js';
-import { cleanSlice, list, NO_REMOVAL, removalBy, usage } from './checkpoint-queries.js';
+import { cleanSlice, list, type Remover, removesNothing, usage } from './checkpoint-queries.js';
 import { CheckpointRows } from './checkpoint-rows.js';
 import {
   CheckpointTables,
-  committedRows,
   EVERYTHING,
   FORMAT,
   keyOf,
@@ -77,7 +76,7 @@ export class LocalCheckpointStore implements CheckpointStore {
     this.condition = new StoreCondition(settings.clock, settings.events);
     this.leases = new LeaseTimes(settings.clock);
     this.tables = new CheckpointTables(environment, settings.faults);
-    this.rows = new CheckpointRows(this.tables, committedRows);
+    this.rows = new CheckpointRows(this.tables);
     const { format } = this.rows.store;
     if (format > FORMAT) {
       throw new LaneCacheError(
@@ -220,8 +219,8 @@ export class LocalCheckpointStore implements CheckpointStore {
   }
 
   async clean(rule: CleanupRule, from: CleanupPosition = { phase: 'expired' }): Promise<CleanupSlice> {
-    if (rule.mode === 'dry-run') return cleanSlice(this.rows, rule, from, NO_REMOVAL, this.workSlice());
-    return this.write((writer) => cleanSlice(writer.rows, rule, from, removalBy(writer), this.workSlice()));
+    const clean = (remover: Remover): CleanupSlice => cleanSlice(remover, rule, from, this.workSlice());
+    return rule.mode === 'remove' ? this.write(clean) : clean(removesNothing(this.rows));
   }
 
   usage(now: number): Promise<CheckpointUsage> {
