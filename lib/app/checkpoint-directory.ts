@@ -1,30 +1,21 @@
 import { relative } from 'node:path';
-import type { CheckpointRecord, CheckpointStore } from '../checkpoints/checkpoint-store.js';
+import type { CheckpointStore } from '../checkpoints/checkpoint-store.js';
 import { ReadFaults } from '../checkpoints/local/checkpoint-tables.js';
 import { LocalCheckpointStore } from '../checkpoints/local/local-checkpoint-store.js';
 import { UnavailableCheckpointStore } from '../checkpoints/unavailable-checkpoint-store.js';
-import type { Clock } from '../clock/clock.js';
 import { Retry } from '../clock/retry.js';
 import { isLaneCacheError } from '../errors/lane-cache.error.js';
-import type { EventSink } from '../events/event-map.js';
-import type { TierOffReason } from '../events/reasons.js';
 import { socketLiveness } from '../ipc/socket.js';
 import { acquireOwnership, type InUse } from '../storage/directory/owner-lock.js';
 import { StorageFault, type StorageFaultKind } from '../storage/environment.js';
 import { type OpenDirectories, openEnvironment } from '../storage/lmdb/open-environment.js';
 import { offReasonOf } from '../tiers/tier.js';
+import type { DiskOptions } from './disk-port.js';
 
-interface CheckpointPlace {
-  /** The app's directory, absolute. */
-  readonly root: string;
-  /** Absolute; false keeps no checkpoints. */
-  readonly checkpoints: string | false;
-  readonly clock: Clock;
-  readonly events: EventSink;
-  readonly minFreeBytes: number | undefined;
-  /** The labels of a checkpoint that an earlier release saved. */
-  readonly labelsOf: (record: CheckpointRecord) => readonly string[];
-  readonly deadlineMs: number;
+interface CheckpointPlace extends Pick<
+  DiskOptions,
+  'root' | 'checkpoints' | 'clock' | 'events' | 'minFreeBytes' | 'labelsOf' | 'deadlineMs'
+> {
   readonly opened: OpenDirectories;
 }
 
@@ -85,24 +76,18 @@ export class CheckpointDirectory {
       quarantined: (from: string, movedTo: string, cause: string): void =>
         events.emit('quarantine', { directory: from, movedTo, cause: `checkpoints: ${cause}` }),
     };
-    const settings = { directory, durability: 'durable', onMarkerLeft: 'probe' } as const;
+    const place = { directory, durability: 'durable', onMarkerLeft: 'probe' } as const;
     try {
       await requireOwnership();
       const limits = { clock, minFreeBytes, deadlineMs };
-      const environment = await openEnvironment({ ...settings, ...limits, report, opened, requireOwnership });
+      const environment = await openEnvironment({ ...place, ...limits, report, opened, requireOwnership });
       const gone = (detail: string): void => this.onRemoved(store, detail);
       // an environment that hangs keeps the claim as long as the process lives
       const releaseIfClosed = async (): Promise<void> => {
         if (!opened.has(directory)) await release();
       };
-      const store = new LocalCheckpointStore(environment, {
-        clock,
-        events,
-        faults,
-        labelsOf,
-        release: releaseIfClosed,
-        gone,
-      });
+      const settings = { clock, events, faults, labelsOf, gone };
+      const store = new LocalCheckpointStore(environment, { ...settings, release: releaseIfClosed });
       return store;
     } catch (error) {
       await release();
@@ -116,7 +101,7 @@ export class CheckpointDirectory {
       void this.renew(() => this.openFolder(checkpoints, own));
     });
     const detail = `'${checkpoints}' belongs to process ${claim.first.pid}, whose app has another directory. Give both apps the same 'directory' to share checkpoints, or one of them another 'checkpoints.directory'.`;
-    return new TemporaryCheckpointStore('in-use', detail, stop);
+    return new UnavailableCheckpointStore('in-use', detail, stop);
   }
 
   private useUnavailable(fault: StorageFault): CheckpointStore {
@@ -126,7 +111,7 @@ export class CheckpointDirectory {
       this.place.events.emit('tier', { tier: 'checkpoints', state: 'off', reason, detail, error: fault });
     this.isReportedOff = true;
     const stop = this.retryAfter(nothing());
-    return new TemporaryCheckpointStore(reason, `${detail}. The folder is tried again automatically.`, stop);
+    return new UnavailableCheckpointStore(reason, `${detail}. The folder is tried again automatically.`, stop);
   }
 
   /** The folder of `store`, which has reported it, is gone. */
@@ -134,7 +119,7 @@ export class CheckpointDirectory {
     this.isReportedOff = true;
     const stop = this.retryAfter(store.close());
     const text = `${detail}. The folder is opened again automatically.`;
-    void this.replace(new TemporaryCheckpointStore('breaker', text, stop));
+    void this.replace(new UnavailableCheckpointStore('breaker', text, stop));
   }
 
   /** Opens once more, later, and after `before`. Returns the function that stops it. */
@@ -161,22 +146,6 @@ export class CheckpointDirectory {
     if (!this.isReportedOff) return;
     this.isReportedOff = false;
     this.place.events.emit('tier', { tier: 'checkpoints', state: 'on', detail: 'checkpoints can be saved again' });
-  }
-}
-
-/** Is off until another store replaces it. `stop` ends the attempts to get that other store. */
-class TemporaryCheckpointStore extends UnavailableCheckpointStore {
-  constructor(
-    reason: TierOffReason,
-    detail: string,
-    private readonly stop: () => Promise<void>,
-  ) {
-    super(reason, detail);
-  }
-
-  override close(): Promise<void> {
-    this.current = { state: 'off', reason: 'closed', detail: 'the app was closed' };
-    return this.stop();
   }
 }
 

@@ -8,12 +8,16 @@ export const NO_USAGE: CheckpointUsage = { total: { ids: 0, versions: 0, bytes: 
 
 /** Stands for a store that is off. Every call rejects with the reason and the remedy; `state` and `usage` do not fail. */
 export class UnavailableCheckpointStore implements CheckpointStore {
-  protected current: CheckpointStoreState;
+  private current: CheckpointStoreState;
 
-  /** `detail` completes the sentence "Checkpoints are not available: …" and names the remedy. */
+  /**
+   * `detail` completes the sentence "Checkpoints are not available: …" and names the remedy. `stop` ends the attempts to get
+   * another store in its place, if there are any.
+   */
   constructor(
     reason: TierOffReason,
     private readonly detail: string,
+    private readonly stop?: () => Promise<void>,
   ) {
     this.current = { state: 'off', reason, detail };
   }
@@ -39,8 +43,10 @@ export class UnavailableCheckpointStore implements CheckpointStore {
     return Promise.resolve(NO_USAGE);
   }
 
-  close(): Promise<void> {
-    return Promise.resolve();
+  async close(): Promise<void> {
+    if (this.stop === undefined) return;
+    this.current = { state: 'off', reason: 'closed', detail: 'the app was closed' };
+    await this.stop();
   }
 
   private refuse(): Promise<never> {
