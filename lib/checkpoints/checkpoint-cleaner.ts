@@ -2,6 +2,7 @@ import { type Clock, nextTurn } from '../clock/clock.js';
 import { onRejection } from '../clock/promises.js';
 import type { EventSink } from '../events/event-map.js';
 import type { ReportFault } from '../events/reasons.js';
+import { defined } from '../options/options-shape.js';
 import type { CleanupOptions } from './checkpoint.js';
 import { toRule } from './checkpoint-validation.js';
 import { storedBytesOf, type CheckpointStore, type CleanupPosition, type DueVersion } from './checkpoint-store.js';
@@ -48,11 +49,7 @@ export class CheckpointCleaner {
 
   async clean(options: CleanupOptions, watch: CleanupWatch = {}): Promise<CleanupTally> {
     const { keepLast, keepUnfinished } = this.retention;
-    const rules: CleanupOptions = {
-      ...(keepLast !== undefined && { keepLast }),
-      ...(keepUnfinished !== undefined && { keepUnfinished }),
-      ...options,
-    };
+    const rules: CleanupOptions = { ...defined({ keepLast, keepUnfinished }), ...options };
     const maxAgeDays = options.maxAgeDays ?? this.retention.maxAgeDays;
     const headless = new Set<string>();
     if (typeof maxAgeDays !== 'object' || options.lane !== undefined)

@@ -1,6 +1,7 @@
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { EventSink } from '../events/event-map.js';
 import type { ReportFault } from '../events/reasons.js';
+import { defined } from '../options/options-shape.js';
 import type { SaveCheckpointOptions } from './checkpoint.js';
 import {
   type CheckpointDraft,
@@ -103,15 +104,10 @@ export class CheckpointSaver {
     const { events } = this.settings;
     if (!events.wants('checkpoint')) return;
     const { id, workflow, step, sizeBytes, durationMs } = draft;
-    events.emit('checkpoint', {
-      action: 'saved',
-      id,
-      version: saved.record.version,
-      ...(workflow !== undefined && { workflow, sizeBytes }),
-      ...(step !== undefined && { step }),
-      ...(durationMs !== undefined && { durationMs }),
-    });
-    for (const version of saved.trimmed ?? []) events.emit('checkpoint', { action: 'removed', id, version });
+    const { version } = saved.record;
+    const ofWorkflow = workflow === undefined ? {} : { workflow, sizeBytes };
+    events.emit('checkpoint', defined({ action: 'saved', id, version, ...ofWorkflow, step, durationMs }));
+    for (const one of saved.trimmed ?? []) events.emit('checkpoint', { action: 'removed', id, version: one });
   }
 }
 

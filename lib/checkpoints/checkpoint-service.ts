@@ -4,6 +4,7 @@ import { UnknownLaneError } from '../errors/cache.errors.js';
 import { CheckpointConflictError, stepIsOver, workflowInvalidated } from '../errors/checkpoint.errors.js';
 import { isLaneCacheError, LaneCacheError } from '../errors/lane-cache.error.js';
 import { toMilliseconds } from '../lanes/units.js';
+import { defined } from '../options/options-shape.js';
 import { CheckpointCleaner, untilItFails } from './checkpoint-cleaner.js';
 import { decodeState, RestoreSearch, type RestoreQuery, type ValidVersion } from './checkpoint-restore.js';
 import { CheckpointSaver, throwUnavailable, type PreparedSave, type SaverSettings } from './checkpoint-saver.js';
@@ -345,13 +346,7 @@ export class CheckpointService {
     const found = await this.read((store) => new RestoreSearch(store, events).find(id, query), undefined);
     if (found !== undefined && events.wants('checkpoint')) {
       const { version, workflow, step } = found.record;
-      events.emit('checkpoint', {
-        action: 'restored',
-        id,
-        version,
-        ...(workflow !== undefined && { workflow }),
-        ...(step !== undefined && { step }),
-      });
+      events.emit('checkpoint', defined({ action: 'restored', id, version, workflow, step }));
     }
     return found;
   }
@@ -388,19 +383,10 @@ export class CheckpointService {
   ): PreparedSave {
     const { step, metadata, sizeBytes, checksum } = record;
     const { clock, codec, savedBy } = this.settings;
-    const draft = {
-      id: to,
-      lane,
-      ...(workflow !== undefined && { workflow }),
-      ...(step !== undefined && { step }),
-      ...(metadata !== undefined && { metadata }),
-      labels: labelsOfRecord(codec, record),
-      savedAt: clock.now(),
-      sizeBytes,
-      checksum,
-      parent: { id: record.id, version: record.version },
-      ...(savedBy !== undefined && { savedBy }),
-    };
+    const parent = { id: record.id, version: record.version };
+    const labels = labelsOfRecord(codec, record);
+    const given = { lane, workflow, step, metadata, labels, sizeBytes, checksum, parent, savedBy };
+    const draft = defined({ id: to, savedAt: clock.now(), ...given });
     return { draft, bytes: state };
   }
 
@@ -425,23 +411,23 @@ function toInfo(record: CheckpointRecord, codec: ValueCodec): CheckpointInfo {
   const { id, version, lane, workflow, step, savedAt, expiresAt, sizeBytes, checksum, pinned } = record;
   const { parent, savedBy, durationMs, storedBytes } = record;
   const metadata = record.metadata === undefined ? undefined : decodeMetadata(codec, record.metadata);
-  return {
+  return defined({
     id,
     version,
     lane,
-    ...(workflow !== undefined && { workflow }),
-    ...(step !== undefined && { step }),
-    ...(metadata !== undefined && { metadata }),
+    workflow,
+    step,
+    metadata,
     savedAt: iso(savedAt),
-    ...(expiresAt !== undefined && { expiresAt: iso(expiresAt) }),
+    expiresAt: expiresAt === undefined ? undefined : iso(expiresAt),
     sizeBytes,
     checksum,
     pinned,
-    ...(parent !== undefined && { parent }),
-    ...(savedBy !== undefined && { savedBy }),
-    ...(durationMs !== undefined && { durationMs }),
-    ...(storedBytes !== undefined && { storedBytes }),
-  };
+    parent,
+    savedBy,
+    durationMs,
+    storedBytes,
+  });
 }
 
 function toStatus(usage: CheckpointUsage, store: CheckpointStoreState): CheckpointStatus {
@@ -454,12 +440,13 @@ function toStatus(usage: CheckpointUsage, store: CheckpointStoreState): Checkpoi
   };
 }
 
-const toCounts = ({ ids, versions, bytes, oldest, newest }: UsageCounts): CheckpointCounts => ({
-  cachedCheckpoints: ids,
-  versions,
-  bytes,
-  ...(oldest !== undefined && { oldest: iso(oldest) }),
-  ...(newest !== undefined && { newest: iso(newest) }),
-});
+const toCounts = ({ ids, versions, bytes, oldest, newest }: UsageCounts): CheckpointCounts =>
+  defined({
+    cachedCheckpoints: ids,
+    versions,
+    bytes,
+    oldest: oldest === undefined ? undefined : iso(oldest),
+    newest: newest === undefined ? undefined : iso(newest),
+  });
 
 const iso = (ms: number): string => new Date(ms).toISOString();

@@ -11,6 +11,7 @@ import {
   type Kind,
   coded,
   count,
+  defined,
   either,
   finite,
   flag,
@@ -185,19 +186,19 @@ export function toDraft(
   const bytes = encode(codec, id, 'state', state);
   if (bytes.length > maxStateBytes) throw new CheckpointTooLargeError(id, bytes.length, maxStateBytes);
   const savedAt = clock.now();
-  const draft: CheckpointDraft = {
+  const draft: CheckpointDraft = defined({
     id,
     lane,
-    ...(workflow !== undefined && { workflow }),
-    ...(step !== undefined && { step }),
-    ...(encodedMetadata !== undefined && { metadata: encodedMetadata }),
+    workflow,
+    step,
+    metadata: encodedMetadata,
     savedAt,
-    ...(life !== undefined && { expiresAt: savedAt + life }),
+    expiresAt: life === undefined ? undefined : savedAt + life,
     sizeBytes: bytes.length,
     checksum: checksumOf(bytes),
     labels,
-    ...(savedBy !== undefined && { savedBy }),
-  };
+    savedBy,
+  });
   return { draft, bytes };
 }
 
@@ -292,15 +293,15 @@ export function toQuery(filter: CheckpointFilter): ListQuery {
   const { lane, workflow, since, until, metadata, after, limit = DEFAULT_PAGE } = filter;
   if (limit > MAX_PAGE) throw invalid('limit', `is at most ${MAX_PAGE}, not ${limit}. Use iterate() for all`);
   const byTime = since !== undefined || until !== undefined;
-  return {
-    ...(lane !== undefined && { lane }),
-    ...(workflow !== undefined && { workflow }),
-    ...(since !== undefined && { since: toTime(since) }),
-    ...(until !== undefined && { until: toTime(until) }),
-    ...(metadata !== undefined && { labels: labelsOf(metadata) }),
-    ...(after !== undefined && { after: toPosition(after, byTime ? 2 : 1) }),
+  return defined({
+    lane,
+    workflow,
+    since: since === undefined ? undefined : toTime(since),
+    until: until === undefined ? undefined : toTime(until),
+    labels: metadata && labelsOf(metadata),
+    after: after === undefined ? undefined : toPosition(after, byTime ? 2 : 1),
     limit,
-  };
+  });
 }
 
 /** A position in a listing as the opaque text of `next`. */
@@ -337,15 +338,9 @@ export function requireListener(onProgress: unknown): void {
 /** The rule of one pass of a cleanup. `days`: Infinity leaves only what has expired. */
 export function toRule(options: CleanupOptions, days: number, now: number): CleanupRule {
   const { keepLast = 0, keepUnfinished = false, lane, workflow, dryRun = false } = options;
-  return {
-    now,
-    savedBefore: now - days * DAY_MS,
-    keepLast,
-    keepUnfinished,
-    mode: dryRun ? 'dry-run' : 'remove',
-    ...(lane !== undefined && { lane }),
-    ...(workflow !== undefined && { workflow }),
-  };
+  const savedBefore = now - days * DAY_MS;
+  const mode = dryRun ? 'dry-run' : 'remove';
+  return defined({ now, savedBefore, keepLast, keepUnfinished, mode, lane, workflow });
 }
 
 const invalid = (field: string, problem: string): LaneCacheError =>

@@ -4,10 +4,11 @@ import { CheckpointConflictError, workflowInvalidated } from '../errors/checkpoi
 import { isLaneCacheError, LaneCacheError } from '../errors/lane-cache.error.js';
 import type { EventSink, LaneCacheEventMap } from '../events/event-map.js';
 import { toMilliseconds } from '../lanes/units.js';
+import { defined } from '../options/options-shape.js';
 import { decodeState, type ValidVersion } from './checkpoint-restore.js';
 import type { CheckpointSaver, PreparedSave } from './checkpoint-saver.js';
 import type { StepStart } from './checkpoint-store.js';
-import type { RestoreCheckpointOptions, SaveCheckpointOptions, StepOptions } from './checkpoint.js';
+import type { RestoreCheckpointOptions, StepOptions } from './checkpoint.js';
 import { Lease, type LeasePort } from './leases.js';
 import { epochAround, type Step, StepScopes } from './step-scopes.js';
 
@@ -263,13 +264,7 @@ export class StepRunner {
 
   private prepare({ id, options }: Step, value: unknown, durationMs: number): PreparedSave {
     const { lane, workflow, step, ttl } = options;
-    const labels: SaveCheckpointOptions = {
-      ...(lane !== undefined && { lane }),
-      ...(workflow !== undefined && { workflow }),
-      ...(step !== undefined && { step }),
-      ...(ttl !== undefined && { ttl }),
-    };
-    const { draft, bytes } = this.saver.prepare(id, value, labels);
+    const { draft, bytes } = this.saver.prepare(id, value, defined({ lane, workflow, step, ttl }));
     return { draft: { ...draft, durationMs }, bytes };
   }
 
@@ -292,8 +287,7 @@ export class StepRunner {
   /** The result under the id, or that version of it where it is known which one to look for. */
   private async restored(step: Step, how: 'restored' | 'adopted', version?: number): Promise<Outcome | undefined> {
     const { maxAge } = step.options;
-    const wanted = { ...(version !== undefined && { version }), ...(maxAge !== undefined && { maxAge }) };
-    const found = await this.restore(step.id, wanted);
+    const found = await this.restore(step.id, defined({ version, maxAge }));
     if (found === undefined) return undefined;
     this.emit(step, how, { version: found.record.version });
     return { kind: 'restored', version: found };
@@ -307,13 +301,7 @@ export class StepRunner {
     const { events } = this.settings;
     if (!events.wants('step')) return;
     const { workflow, step } = options;
-    events.emit('step', {
-      action,
-      id,
-      ...(workflow !== undefined && { workflow }),
-      ...(step !== undefined && { step }),
-      ...facts,
-    });
+    events.emit('step', { ...defined({ action, id, workflow, step }), ...facts });
   }
 
   private pause(ms: number): Promise<void> {

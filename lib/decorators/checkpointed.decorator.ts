@@ -15,6 +15,7 @@ import { methodDecorator, type Advice, type MethodCall } from './method-wrapper.
 import { compileKey } from './specs.js';
 import { callDuration, laneName } from '../lanes/lane-policy.js';
 import {
+  defined,
   either,
   finite,
   flag,
@@ -97,15 +98,11 @@ function stepAround(
   return (manager, call) => {
     const id = idOf(call);
     if (id === undefined) throw withoutId(site);
-    return manager.snapshots.runStep(id, call.run, {
-      ...(lane !== undefined && { lane }),
-      ...(ttl !== undefined && { ttl }),
-      ...(maxAge !== undefined && { maxAge }),
-      ...(exclusive !== undefined && { exclusive }),
-      ...(onUnavailable !== undefined && { onUnavailable }),
-      ...(workflow !== undefined && { workflow: settingOf(workflow, call) }),
-      ...(step !== undefined && { step: settingOf(step, call) }),
-    });
+    const labels = {
+      workflow: workflow === undefined ? undefined : settingOf(workflow, call),
+      step: step === undefined ? undefined : settingOf(step, call),
+    };
+    return manager.snapshots.runStep(id, call.run, defined({ lane, ttl, maxAge, exclusive, onUnavailable, ...labels }));
   };
 }
 

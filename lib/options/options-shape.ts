@@ -8,6 +8,17 @@ export function isBag(value: unknown): value is Readonly<Record<string, unknown>
   return tag === '[object Object]' || tag === '[object Module]';
 }
 
+type Defined<T> = { readonly [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
+  readonly [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;
+};
+
+/** The same fields, less those that are undefined: an optional field has a value, or is absent. */
+export function defined<const T extends object>(fields: T): Defined<T> {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- an undefined field is optional in the result
+  return Object.fromEntries(entries) as Defined<T>;
+}
+
 /** A kind that keeps the value as it is. */
 export function kindOf<T>(wants: string, is: (value: unknown) => value is T): Kind<T> {
   return { wants, take: (value) => (is(value) ? value : undefined) };
