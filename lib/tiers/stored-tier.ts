@@ -89,9 +89,7 @@ export abstract class StoredTier implements Tier {
 
   addLane(lane: string, resolved: ResolvedLane): void {
     if (!resolved.policy[this.name].enabled) return;
-    const rules = rulesOf(this.name, lane, resolved);
-    this.rules.set(lane, rules);
-    this.supervisor.store?.addLane(lane, rules);
+    this.rules.set(lane, rulesOf(this.name, lane, resolved));
   }
 
   get state(): TierState {

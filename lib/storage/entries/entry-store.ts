@@ -8,13 +8,12 @@ import {
   RecordUnknown,
 } from '../../entries/record.js';
 import type { Compression } from '../../entries/compression.js';
-import { EntryBatch, NoChange, WriteQueue, type QueuedChange } from './write-queue.js';
+import { EntryBatch, LARGEST_BATCH, NoChange, WriteQueue, type QueuedChange } from './write-queue.js';
 import type { EntryIndex, EntryRow, SessionIndex } from './entry-index.js';
 import { EntryTables, type LaneRules, type StoredRecord, LaneUsage } from './entry-tables.js';
 import { type Environment, StorageFault } from '../environment.js';
 import { LaneLimits, type EntryGone, RecencyLog } from './eviction.js';
 
-const LARGEST_BATCH = { entries: 256, bytes: 4 * 1024 * 1024 };
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** With more of them, a bulk write waits. */
 const MANY_WAITING_BYTES = 8 * 1024 * 1024;
@@ -31,7 +30,7 @@ export interface EntryStoreOptions {
   readonly environment: Environment;
   /** Where entries end with the process: the index of what the environment holds. Absent: it is stored beside them. */
   readonly index?: SessionIndex | undefined;
-  /** The lanes that may be written. Entries of other lanes are only removed. */
+  /** The lanes that may be written. Entries of other lanes are only removed. Lanes may be added. */
   readonly lanes: ReadonlyMap<string, LaneRules>;
   readonly clock: Clock;
   /** The time by which entries live, in epoch ms. */
@@ -44,8 +43,7 @@ export interface EntryStoreOptions {
   failed(fault: StorageFault, lost: readonly QueuedChange[]): void;
 }
 
-/** A promise only where a large value had to be expanded. */
-/** `unreadable`: only another release or Node can read what is stored. */
+/** `unreadable`: only another release or Node can read what is stored. A promise only where a large value has to be expanded. */
 export type RecordLookup = DecodedRecord | 'unreadable' | undefined | Promise<DecodedRecord | undefined>;
 
 /**
@@ -59,7 +57,6 @@ export class EntryStore {
   private readonly queue: WriteQueue;
   private readonly pending = new PendingChanges();
   private readonly limits: LaneLimits;
-  private readonly writers = new Map<string, LaneWriter>();
   private batchStarted = 0;
 
   /** Throws `StorageFault` when the environment cannot be read. */
@@ -67,20 +64,12 @@ export class EntryStore {
     this.tables = new EntryTables(options.environment, options.index);
     this.counts = new LaneUsage(this.tables.usage);
     this.limits = new LaneLimits(this.tables.index, this.counts, options.evicted);
-    for (const [lane, rules] of options.lanes) this.addLane(lane, rules);
     this.queue = new WriteQueue({
       clock: options.clock,
-      maxBatchChanges: LARGEST_BATCH.entries,
-      maxBatchBytes: LARGEST_BATCH.bytes,
       commit: (fill) => this.commit(fill),
       isSpent: () => this.isSpent(),
       failed: (fault, lost) => options.failed(fault, lost),
     });
-  }
-
-  /** Accepts writes of a lane. */
-  addLane(lane: string, rules: LaneRules): void {
-    this.writers.set(lane, new LaneWriter(lane, rules, this.limits));
   }
 
   /** Epoch ms of the last write before this store was opened; 0 for none. */
@@ -133,10 +122,10 @@ export class EntryStore {
   }
 
   put(lane: string, record: StoredRecord, settled?: (fault: StorageFault | undefined) => void): 'queued' | 'backlog' {
-    const writer = this.writers.get(lane);
-    if (writer === undefined) throw new TypeError(`The store has no rules for lane '${lane}'.`);
+    const rules = this.options.lanes.get(lane);
+    if (rules === undefined) throw new TypeError(`The store has no rules for lane '${lane}'.`);
     if (this.queue.waitingBytes >= MAX_WAITING_BYTES) return 'backlog';
-    const put = new QueuedPut({ lane, record }, writer, this.pending, settled);
+    const put = new QueuedPut({ lane, record, rules }, this.limits, this.pending, settled);
     this.pending.add(put);
     this.queue.push(put);
     return 'queued';
@@ -431,6 +420,8 @@ class PendingChanges {
 
 /** Up to this size, compressing takes a fraction of a millisecond, and is done while the batch is filled. */
 const COMPRESS_LATE_BYTES = 32 * 1024;
+/** So many entries are evicted in one slice: a large entry can evict thousands of small ones. */
+const EVICTED_AT_ONCE = 128;
 
 /** An entry waiting to be written; it is compressed on the way, off the caller's path. */
 class QueuedPut implements QueuedChange, PendingChange {
@@ -444,24 +435,26 @@ class QueuedPut implements QueuedChange, PendingChange {
   readonly sizeBytes: number;
   readonly mayWait: boolean;
   private readonly record: StoredRecord;
+  private readonly rules: LaneRules;
   private toStore: Uint8Array;
   private compressLate: Compression | undefined;
   private isPut = false;
 
   constructor(
-    { lane, record }: { readonly lane: string; readonly record: StoredRecord },
-    private readonly writer: LaneWriter,
+    { lane, record, rules }: { readonly lane: string; readonly record: StoredRecord; readonly rules: LaneRules },
+    private readonly limits: LaneLimits,
     private readonly pending: PendingChanges,
     private readonly settled: ((fault: StorageFault | undefined) => void) | undefined,
   ) {
     this.lane = lane;
     this.key = record.key;
     this.record = record;
+    this.rules = rules;
     this.bytes = record.bytes;
     this.sizeBytes = record.bytes.length;
     this.mayWait = settled === undefined;
     this.toStore = record.bytes;
-    const { compression } = writer;
+    const { compression } = rules;
     if (compression === undefined || this.sizeBytes < compression.minBytes) return;
     if (this.sizeBytes <= COMPRESS_LATE_BYTES) this.compressLate = compression;
     else this.ready = this.compressAhead(compression);
@@ -479,10 +472,16 @@ class QueuedPut implements QueuedChange, PendingChange {
   apply(batch: EntryBatch): boolean {
     if (!this.isPut) {
       if (this.compressLate !== undefined) this.compressNow(this.compressLate);
-      this.writer.put(batch, this.record, this.toStore);
+      this.put(batch);
       this.isPut = true;
     }
-    return this.writer.evict(batch);
+    return this.limits.enforce(batch, this.lane, this.rules, EVICTED_AT_ONCE) === EVICTED_AT_ONCE;
+  }
+
+  /** A record larger than the whole lane is not stored, and the one that it would replace is removed. */
+  private put(batch: EntryBatch): void {
+    if (this.toStore.length > this.rules.maxBytes) batch.remove(this.lane, this.key);
+    else batch.put(this.lane, this.record, this.toStore);
   }
 
   private compressNow(compression: Compression): void {
@@ -501,33 +500,6 @@ class QueuedPut implements QueuedChange, PendingChange {
       // a record that cannot be compressed is stored as it is
     }
     this.ready = undefined;
-  }
-}
-
-/** So many entries are evicted in one slice: a large entry can evict thousands of small ones. */
-const EVICTED_AT_ONCE = 128;
-
-/** Puts entries into batches of one lane, by its rules. */
-class LaneWriter {
-  readonly compression: Compression | undefined;
-
-  constructor(
-    private readonly lane: string,
-    private readonly rules: LaneRules,
-    private readonly limits: LaneLimits,
-  ) {
-    this.compression = rules.compression;
-  }
-
-  /** A record larger than the whole lane is not stored, and the one that it would replace is removed. */
-  put(batch: EntryBatch, record: StoredRecord, bytes: Uint8Array): void {
-    if (bytes.length > this.rules.maxBytes) batch.remove(this.lane, record.key);
-    else batch.put(this.lane, record, bytes);
-  }
-
-  /** Returns whether there may be more to evict with the next batch. */
-  evict(batch: EntryBatch): boolean {
-    return this.limits.enforce(batch, this.lane, this.rules, EVICTED_AT_ONCE) === EVICTED_AT_ONCE;
   }
 }
 

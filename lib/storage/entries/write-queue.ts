@@ -47,6 +47,8 @@ export class NoChange implements QueuedChange {
   }
 }
 
+/** No batch changes more. */
+export const LARGEST_BATCH = { entries: 256, bytes: 4 * 1024 * 1024 };
 /** A batch with this much in it does not wait for more. */
 const FULL = { changes: 256, bytes: 1024 * 1024 };
 /**
@@ -57,8 +59,6 @@ const GATHER_MS = 10;
 
 interface WriteQueueOptions {
   readonly clock: Clock;
-  readonly maxBatchChanges: number;
-  readonly maxBatchBytes: number;
   /** Collects by `fill`, writes, and resolves when committed. */
   commit(fill: (batch: EntryBatch) => void): Promise<void>;
   /** Whether a batch has taken as much of its turn as it may. */
@@ -198,13 +198,13 @@ export class WriteQueue {
     let bytes = 0;
     let index = this.head;
     this.isUnfinished = false;
-    for (; index < this.waiting.length && index - this.head < this.options.maxBatchChanges; index++) {
+    for (; index < this.waiting.length && index - this.head < LARGEST_BATCH.entries; index++) {
       const change = this.waiting[index];
       if (change === undefined) break;
       const isFirst = index === this.head;
       if (!isFirst && (change.standsAlone || change.ready !== undefined || this.options.isSpent())) break;
       bytes += change.sizeBytes;
-      if (!isFirst && bytes > this.options.maxBatchBytes) break;
+      if (!isFirst && bytes > LARGEST_BATCH.bytes) break;
       if (change.apply(batch)) {
         this.isUnfinished = true;
         break;
@@ -255,7 +255,7 @@ export class EntryBatch {
     private readonly tables: EntryTables,
     private readonly usage: LaneUsage,
     readonly now: number,
-    private readonly keeperOf: (lane: string) => Keeper | undefined = () => undefined,
+    private readonly keeperOf: (lane: string) => Keeper | undefined,
   ) {}
 
   /** Whether it is written even if nothing changes, to see that it can be. */
