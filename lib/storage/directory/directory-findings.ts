@@ -1,15 +1,12 @@
 import { access, constants, lstat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Finding } from '../../errors/finding.js';
-import { networkFileSystem } from '../files/private-directory.js';
+import { GROUP_AND_OTHERS, networkFileSystem, OTHERS_WRITE } from '../files/private-directory.js';
 import { quarantinesOf } from '../files/quarantine.js';
+import { defaultReserve } from '../lmdb/free-space.js';
 import { bytesText } from '../../texts/amounts.js';
 
 const OWN_FOLDERS = ['claims', 'sessions', 'log', 'l3', 'checkpoints'];
-const GROUP_AND_OTHERS = 0o077;
-const OTHERS_WRITE = 0o022;
-const MOST_RESERVED = 256 * 1024 ** 2;
-const SHARE_RESERVED = 0.05;
 
 /** What is wrong with the directory in the file system. `checkpoints` is the folder of checkpoints. */
 export async function directoryFindings(directory: string, checkpoints: string): Promise<readonly Finding[]> {
@@ -75,7 +72,7 @@ export function volumeFindings(
       advice,
     });
   }
-  if (freeBytes >= Math.min(MOST_RESERVED, sizeBytes * SHARE_RESERVED)) return found;
+  if (freeBytes >= defaultReserve(sizeBytes)) return found;
   const evidence = `the volume of '${directory}' has ${bytesText(freeBytes)} free`;
   const advice = "Below 'storage.minFreeBytes' nothing is written: free some space, or lower it.";
   return [...found, { code: 'DISK_SPACE', severity: 'error', evidence, advice }];

@@ -19,6 +19,7 @@ import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { randomId } from '../../clock/clock.js';
 import { LaneCacheError } from '../../errors/lane-cache.error.js';
+import { isErrno } from '../environment.js';
 import { ensurePrivateDirectory } from './private-directory.js';
 
 /** A place in the log, with the checksum of the record before it: a place of another history does not fit. */
@@ -562,7 +563,7 @@ export class FolderOnDisk implements LogFolder {
       fs.fsyncSync(fd);
       linkSync(draft, path);
     } catch (error) {
-      if (!isExisting(error)) throw error;
+      if (!isErrno(error, 'EEXIST')) throw error;
     } finally {
       closeSync(fd);
       rmSync(draft, { force: true });
@@ -596,5 +597,3 @@ export class FolderOnDisk implements LogFolder {
     return `${this.directory}/${name}`;
   }
 }
-
-const isExisting = (error: unknown): boolean => error instanceof Error && Reflect.get(error, 'code') === 'EEXIST';

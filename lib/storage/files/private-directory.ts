@@ -43,8 +43,10 @@ const refuseNetwork = async (path: string): Promise<void> => {
     throw unsuitable(path, `it lies on ${name}, where a memory-mapped file does not keep its promises`);
 };
 
-const GROUP_AND_OTHERS = 0o077;
-const OTHERS_WRITE = 0o022;
+/** Rights that a folder of the library gives nobody. */
+export const GROUP_AND_OTHERS = 0o077;
+/** Rights that the directory of an app gives nobody. */
+export const OTHERS_WRITE = 0o022;
 
 /** What is done about the rights of an existing directory. */
 export type ExistingRights = 'tighten' | 'keep';

@@ -91,8 +91,9 @@ export class PreallocatedSpace {
 }
 
 export const MEGABYTE = 1024 * 1024;
-const DEFAULT_MOST = 256 * MEGABYTE;
-const DEFAULT_SHARE = 0.05;
+/** What stays free on a volume of that size, if the app does not say. */
+export const defaultReserve = (volumeBytes: number): number => Math.min(256 * MEGABYTE, volumeBytes * 0.05);
+
 /** A reserve for removals, which write as well: they must be possible on a full disk. */
 const LEAST = MEGABYTE;
 
@@ -144,7 +145,7 @@ export class FreeSpaceLimit {
   }
 
   private reserve({ size }: Volume): number {
-    return Math.max(LEAST, this.minFreeBytes ?? Math.min(DEFAULT_MOST, size * DEFAULT_SHARE));
+    return Math.max(LEAST, this.minFreeBytes ?? defaultReserve(size));
   }
 
   private volume(): Volume {
