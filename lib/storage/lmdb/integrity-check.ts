@@ -60,16 +60,15 @@ export const checkIntegrity = async (
   // an empty one in its place would pass for one in which nothing was ever saved
   if (found.state === 'absent' && wasInUse(left)) throw new CorruptError('its data file is gone, or empty');
   if (found.state === 'absent' || found.state === 'fresh') return SOUND;
-  const markerLeft = found.state === 'sound' && CrashMarkers.showDeath(left.markers);
-  if (markerLeft && isCache) throw new CorruptError('the last attempt to open it did not survive');
   const { since } = left;
-  if (found.state === 'sound' && !markerLeft && since === 'same') return SOUND;
+  const diedOpening = CrashMarkers.showDeath(left.markers);
+  if (found.state === 'sound' && diedOpening && isCache)
+    throw new CorruptError('the last attempt to open it did not survive');
+  const isUndoubted = found.state === 'sound' && !diedOpening;
+  if (isUndoubted && since === 'same') return SOUND;
   // not every harm shows by reading, and a cache can be had again
   if (isCache && since === 'changed') throw new CorruptError('it was changed after it was closed');
-  const afterKill =
-    found.state === 'sound' && !markerLeft && since === 'unknown'
-      ? await trustAfterKill(held.path, left.markers)
-      : undefined;
+  const afterKill = isUndoubted && since === 'unknown' ? await trustAfterKill(held.path, left.markers) : undefined;
   if (afterKill !== undefined) return afterKill;
   const doubt = found.state === 'suspect' ? found.cause : undefined;
   return isCache ? trustInCache(options, held, doubt) : trustInCheckpoints(options, held, doubt);
