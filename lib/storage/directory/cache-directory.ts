@@ -49,16 +49,12 @@ interface LaneCacheDirectoryOptions {
  * - `*.bad-*`: quarantines
  */
 export class LaneCacheDirectory {
-  readonly root: string;
   readonly l3: string;
-  readonly checkpoints: string;
   readonly claims: string;
   readonly sessions: string;
 
   private constructor(private readonly options: LaneCacheDirectoryOptions) {
-    this.root = options.root;
     this.l3 = join(options.root, 'l3');
-    this.checkpoints = join(options.root, 'checkpoints');
     this.claims = join(options.root, 'claims');
     this.sessions = join(options.root, 'sessions');
   }
@@ -290,10 +286,6 @@ interface CacheFolderOptions {
 export class CacheFolder {
   constructor(private readonly options: CacheFolderOptions) {}
 
-  get directory(): string {
-    return this.options.directory;
-  }
-
   /** Throws `StorageFault`. */
   async open(report: StorageReporter): Promise<Environment> {
     await removeDiscarded(this.options.directory);
@@ -328,9 +320,7 @@ export class PersistentFolder {
   private readonly folder: CacheFolder;
 
   constructor(private readonly options: PersistentFolderOptions) {
-    const { directory, clock, minFreeBytes, deadlineMs, opened, requireOwnership } = options;
-    const settings = { directory, clock, minFreeBytes, deadlineMs, opened, requireOwnership };
-    this.folder = new CacheFolder({ ...settings, durability: 'durable' });
+    this.folder = new CacheFolder({ ...options, durability: 'durable' });
   }
 
   /** Throws `StorageFault`. */

@@ -27,9 +27,7 @@ export interface Owned {
 
 export interface InUse {
   readonly state: 'in-use';
-  /** Who owns it, as far as is known; asks the directory anew. */
-  owner(): Promise<LockHolder | undefined>;
-  /** The owner when asked first. */
+  /** Who owned it when it was claimed. */
   readonly first: LockHolder;
   /**
    * Tries when the owner ends, and every half second, without keeping the process alive. Calls `taken` once this process
@@ -101,7 +99,6 @@ class Candidate {
     return {
       state: 'in-use',
       first: first.holder,
-      owner: async () => (await this.claims.others()).find(({ entered }) => entered)?.holder,
       whenFree: (taken, changed) => this.watch(first, taken, changed),
     };
   }

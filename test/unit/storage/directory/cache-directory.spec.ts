@@ -21,7 +21,7 @@ describe('the directory of a lane cache', () => {
     const directory = await prepare(root);
     expect(await modeOf(root)).toBe(0o700);
     expect(await readFile(join(root, '.gitignore'), 'utf8')).toBe('*\n');
-    expect(directory).toMatchObject({ l3: join(root, 'l3'), checkpoints: join(root, 'checkpoints') });
+    expect(directory).toMatchObject({ l3: join(root, 'l3') });
     await chmod(root, 0o755);
     await prepare(root);
     expect(await modeOf(root)).toBe(0o700);
