@@ -204,15 +204,18 @@ export class RedisCheckpointStore implements CheckpointStore {
     const before = phase === 'expired' ? rule.now : rule.savedBefore;
     const index = phase === 'expired' ? 'expiry' : 'time';
     const removed: DueVersion[] = [];
-    const counts = { pinnedKept: 0 };
+    let pinnedKept = 0;
     const found = await this.slice(index, { way: 'up', from: after ?? { time: -Infinity }, to: before });
     const due = found.filter(({ at }) => at.time < before);
     const last = found.length < AT_ONCE ? undefined : due.at(-1);
-    for (const { record } of due)
-      if (record !== undefined) await this.cleanOne(record, rule, phase, { removed, counts });
-    if (last !== undefined) return { removed, ...counts, next: { phase, after: last.at } };
+    for (const { record } of due) {
+      const outcome = record && (await this.cleanOne(record, rule, phase));
+      if (outcome === 'pinned') pinnedKept++;
+      else if (outcome !== undefined) removed.push(outcome);
+    }
+    if (last !== undefined) return { removed, pinnedKept, next: { phase, after: last.at } };
     const hasMore = phase === 'expired' && Number.isFinite(rule.savedBefore);
-    return { removed, ...counts, ...(hasMore && { next: { phase: 'old' } }) };
+    return { removed, pinnedKept, ...(hasMore && { next: { phase: 'old' } }) };
   }
 
   async usage(now: number): Promise<CheckpointUsage> {
@@ -229,34 +232,30 @@ export class RedisCheckpointStore implements CheckpointStore {
   }
 
   async close(): Promise<void> {
-    if (this.current.state === 'off' && this.current.reason === 'closed') return;
+    if (this.isClosed) return;
     this.current = { state: 'off', reason: 'closed', detail: 'the app was closed' };
     await this.line.close();
   }
 
+  /** Undefined if it stays for another reason than that it is pinned. */
   private async cleanOne(
     record: CheckpointRecord,
     rule: CleanupRule,
     phase: CleanupPosition['phase'],
-    into: { readonly removed: DueVersion[]; readonly counts: { pinnedKept: number } },
-  ): Promise<void> {
+  ): Promise<DueVersion | 'pinned' | undefined> {
     const { lane, workflow, now } = rule;
     if ((lane !== undefined && record.lane !== lane) || (workflow !== undefined && record.workflow !== workflow))
-      return;
+      return undefined;
     // The first phase has removed what expired.
-    if (phase === 'old' && hasExpired(record, now)) return;
+    if (phase === 'old' && hasExpired(record, now)) return undefined;
     const { verdict, terms } = await this.judge(record, rule);
-    if ('keep' in verdict) {
-      if (verdict.keep === 'pinned') into.counts.pinnedKept++;
-      return;
-    }
+    if ('keep' in verdict) return verdict.keep === 'pinned' ? 'pinned' : undefined;
     const id = idHash(record.id);
     const isDry = rule.mode === 'dry-run';
     const [isGone, newest] = isDry
       ? [1, await this.newest(record.id)]
       : listOf(await this.run(CLEAN, [id, `${record.version}`, ...terms])).map(numberOf);
-    if (isGone === 0) return;
-    into.removed.push({ record, reason: verdict.remove, isNewest: newest === record.version });
+    return isGone === 0 ? undefined : { record, reason: verdict.remove, isNewest: newest === record.version };
   }
 
   /** The verdict on a version, and what must still hold when it is carried out: others may save meanwhile. */
@@ -322,31 +321,27 @@ export class RedisCheckpointStore implements CheckpointStore {
   }
 
   private async run(script: Script, args: readonly RedisArgument[]): Promise<unknown> {
-    if (this.current.state === 'off' && this.current.reason === 'closed') throw new Error('the checkpoints are closed');
+    if (this.isClosed) throw new Error('the checkpoints are closed');
     try {
       const reply = await this.line.run(script, args);
       this.turn({ state: 'on' });
       return reply;
     } catch (error) {
-      const detail = `Redis could not be asked: ${error instanceof Error ? error.message : textOf(String(error))}`;
+      const detail = `Redis could not be asked: ${error instanceof Error ? error.message : String(error)}`;
       this.turn({ state: 'off', reason: 'disconnected', detail }, error);
       throw error;
     }
   }
 
   private turn(state: CheckpointStoreState, error?: unknown): void {
-    if (state.state === this.current.state) return;
-    if (this.current.state === 'off' && this.current.reason === 'closed') return;
+    if (state.state === this.current.state || this.isClosed) return;
     this.current = state;
-    const detail = state.state === 'on' ? 'Redis answers again' : state.detail;
-    const reason = state.state === 'off' ? { reason: state.reason } : {};
-    this.events.emit('tier', {
-      tier: 'checkpoints',
-      state: state.state,
-      ...reason,
-      detail,
-      ...(error !== undefined && { error }),
-    });
+    const detail = 'Redis answers again';
+    this.events.emit('tier', { tier: 'checkpoints', detail, ...state, ...(error !== undefined && { error }) });
+  }
+
+  private get isClosed(): boolean {
+    return this.current.state === 'off' && this.current.reason === 'closed';
   }
 }
 
