@@ -1,6 +1,6 @@
 import { type LeaseTable, TURN_LEASE_MS } from '../cache/turns.js';
 import type { KeySpace } from './keys.js';
-import { numberOf, Script } from './client/redis-client.js';
+import { Script } from './client/redis-client.js';
 import type { Connection } from './client/connection.js';
 
 interface LeasesOptions {
@@ -27,7 +27,7 @@ export class Leases implements LeaseTable {
 
   async take(name: string, token: string): Promise<'taken' | number> {
     const answer = await this.connection.run(TAKE, [name], [token, `${TURN_LEASE_MS}`]);
-    return typeof answer === 'number' ? numberOf(answer) : 'taken';
+    return typeof answer === 'number' ? answer : 'taken';
   }
 
   async extend(name: string, token: string): Promise<boolean> {

@@ -343,7 +343,7 @@ export class RedisSharedLog implements SharedLog {
 const POSITIONS_ON_SERVER = 100_000;
 
 /** The server's answer: it has the record, or it is in another generation. */
-type AppendParams =
+type AppendAnswer =
   | {
       readonly outcome: 'appended';
       readonly sequence: number;
@@ -358,7 +358,7 @@ export async function appendRecord(
   keys: KeySpace,
   outgoing: OutgoingRecord,
   settings: { readonly generation: string; readonly logLength: number; readonly spread: EntriesElsewhere | undefined },
-): Promise<AppendParams> {
+): Promise<AppendAnswer> {
   const { record, id, entry } = outgoing;
   const { kind, lane, subject } = record;
   const { generation, logLength, spread } = settings;
@@ -387,7 +387,7 @@ interface SpreadAppend {
 async function appendSpread(
   { connection, keys, outgoing, generation, spread }: SpreadAppend,
   args: readonly RedisArgument[],
-): Promise<AppendParams> {
+): Promise<AppendAnswer> {
   const { record, entry } = outgoing;
   outgoing.entry = undefined;
   const known = entry === undefined ? [] : [packTags(entry.tags), `${entry.known.sequence}`, `${entry.known.patterns}`];

@@ -73,7 +73,7 @@ export class LogSubscriber {
 
   /** Follows until the connection fails, and rejects with its failure. */
   async follow(connection: Connection): Promise<never> {
-    const [handshake] = await Promise.all([this.shakeHands(connection), this.teach(connection)]);
+    const [handshake] = await Promise.all([this.handshake(connection), this.teach(connection)]);
     const { log } = this.options;
     this.handshakeAt = -Infinity;
     this.ahead = undefined;
@@ -143,13 +143,13 @@ export class LogSubscriber {
     await Promise.all(SCRIPTS_OF_THE_LOG.map((script) => script.load(reader, HEARD_WITHIN_MS)));
   }
 
-  private async shakeHands(connection: Connection): Promise<NumberedHandshake> {
-    const { cursors, journal } = this.options;
-    const seen = cursors.current ?? journal()?.initial.cursor;
-    return this.handshake(connection, seen);
+  /** Where this process is in the log: as far as it has followed it, or as its persistent tier was left. */
+  private get seen(): LogCursor | undefined {
+    return this.options.cursors.current ?? this.options.journal()?.initial.cursor;
   }
 
-  private async handshake(connection: Connection, seen: LogCursor | undefined): Promise<NumberedHandshake> {
+  private async handshake(connection: Connection): Promise<NumberedHandshake> {
+    const { seen } = this;
     const { keys, trustPersistence, applied, life, serverTime, log } = this.options;
     const question = log.outgoing.ofHost.asked();
     const patternsKnown = applied.patterns.known;
@@ -163,9 +163,9 @@ export class LogSubscriber {
 
   /** Continues where this process was, if the server's log goes back that far; else from now. */
   private catchUp(handshake: Handshake): void {
-    const { cursors, journal, cache, applied } = this.options;
+    const { cursors, cache, applied } = this.options;
     const { cursor, oldest } = handshake;
-    const seen = cursors.current ?? journal()?.initial.cursor;
+    const { seen } = this;
     const isReachable = seen !== undefined && reaches(seen, cursor, oldest);
     if (seen?.generation !== cursor.generation) applied.patterns.forget();
     applied.patterns.learnAll(handshake.patterns);
@@ -221,7 +221,7 @@ export class LogSubscriber {
     const blockMs = isDue ? idleMs : Math.min(idleMs, untilDueMs);
     const heading = { sequence: from.sequence, storedAt: this.storedAt };
     const [handshake, { records, released, storedAt }] = await Promise.all([
-      isDue ? this.handshake(connection, from) : undefined,
+      isDue ? this.handshake(connection) : undefined,
       followStreams(connection.reader, keys, heading, { blockMs, timeoutMs: HEARD_WITHIN_MS }),
     ]).catch((error: unknown) => {
       connection.fail(error instanceof Error ? error : new Error(String(error)));

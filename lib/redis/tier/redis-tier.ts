@@ -144,45 +144,28 @@ export class RedisTier extends DistributedTier {
   }
 
   private async send(connection: Connection, lane: string, record: TierRecord, lifeMs: number): Promise<void> {
-    const { keys, cursors, applied, packing } = this.options;
+    const { keys, cursors, applied, packing, spread } = this.options;
     const { patterns } = applied;
-    const { key, tags, bytes } = record;
+    const { key, tags } = record;
     const shared = cursors.at(record.birth);
     if (shared === undefined) return;
-    const { generation, sequence } = shared;
-    if (this.options.spread !== undefined)
-      return this.spread(this.options.spread.entries, generation, { lane, record, lifeMs, birth: sequence });
+    const { generation, sequence: birth } = shared;
+    const packed = await packing.pack(lane, record.bytes);
+    if (spread !== undefined) {
+      // Only readers decide whether it counts. What is known to be outdated is not sent.
+      if (applied.matches({ lane, key, tags }, birth)) return;
+      await spread.entries.write(generation, { lane, key, tags, birth, lifeMs, record: packed });
+      return;
+    }
     const names = [...keys.log, keys.entry(generation, lane, key)];
-    const value = [lane, keyMember(lane, key), `${lifeMs}`, packTags(tags), await packing.pack(lane, bytes)];
+    const value = [lane, keyMember(lane, key), `${lifeMs}`, packTags(tags), packed];
     for (let judged = 0; judged < JUDGED_AT_MOST; judged++) {
-      if (patterns.match({ lane, key, tags }, sequence)) return;
-      const reply = await connection.runInQueue(WRITE, names, [
-        generation,
-        `${sequence}`,
-        `${patterns.known}`,
-        ...value,
-      ]);
+      if (patterns.match({ lane, key, tags }, birth)) return;
+      const args = [generation, `${birth}`, `${patterns.known}`, ...value];
+      const reply = await connection.runInQueue(WRITE, names, args);
       if (!Array.isArray(reply)) return;
       patterns.learnAll(textsOf(reply));
     }
-  }
-
-  /** Only readers decide whether it counts. What is known to be outdated is not sent. */
-  private async spread(
-    entries: SpreadEntries,
-    generation: string,
-    entry: { readonly lane: string; readonly record: TierRecord; readonly lifeMs: number; readonly birth: number },
-  ): Promise<void> {
-    const { applied, packing } = this.options;
-    const {
-      lane,
-      record: { key, tags, bytes },
-      lifeMs,
-      birth,
-    } = entry;
-    const packed = await packing.pack(lane, bytes);
-    if (applied.matches({ lane, key, tags }, birth)) return;
-    await entries.write(generation, { lane, key, tags, birth, lifeMs, record: packed });
   }
 
   private async *headers(lane: string): AsyncGenerator<Pick<Subject, 'key' | 'tags'>> {

@@ -217,9 +217,9 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
   ]),
   omit('6 take-over', 'the disk is caught up from its own cursor', disks, { ...key, ...kills }, [
     subscriber,
-    `    const seen = cursors.current ?? journal()?.initial.cursor;
+    `    const { seen } = this;
     const isReachable`,
-    `    const seen = cursors.current ?? (journal() === undefined ? undefined : cursor);
+    `    const seen = cursors.current ?? (this.options.journal() === undefined ? undefined : cursor);
     const isReachable`,
   ]),
   omit('7 out of reach', 'unpublished records are kept', disks, { ...key, ...kills, ...away }, [
