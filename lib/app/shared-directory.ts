@@ -18,6 +18,7 @@ import { socketLiveness } from '../ipc/socket.js';
 import { HostLeases, turnNameOf, TurnTable } from '../ipc/turn-table.js';
 import {
   LaneCacheDirectory,
+  MissedMarker,
   OwnershipCheck,
   type Session,
   writeAppRecord,
@@ -31,7 +32,7 @@ import {
   type InUse,
   type Owned,
 } from '../storage/directory/owner-lock.js';
-import { MissedMarker, PendingInvalidations } from '../storage/directory/pending-invalidations.js';
+import { OutboxFiles } from '../storage/directory/outbox-files.js';
 import { StorageFault } from '../storage/environment.js';
 import { removeOldQuarantines } from '../storage/files/quarantine.js';
 import { FreeSpaceLimit } from '../storage/lmdb/free-space.js';
@@ -335,7 +336,7 @@ export class SharedDirectory implements Disk {
       const ownership = await steps.during('the answer of its owner', owning);
       const place = { directory, socket: await OwnerSocket.at(claims) };
       if (ownership.state === 'in-use') {
-        this.unpublished = recordsOf(await PendingInvalidations.read(root));
+        this.unpublished = recordsOf(await OutboxFiles.read(root));
         this.becomeWaiting(place, ownership);
       } else await this.becomeOwner(place, ownership, { before: Promise.resolve() });
     } finally {
@@ -535,10 +536,10 @@ class StoredOutbox implements Outbox {
   readonly found: ReadonlyMap<string, SharedRecord>;
 
   static async open(root: string): Promise<StoredOutbox> {
-    return new StoredOutbox(await PendingInvalidations.open(root));
+    return new StoredOutbox(await OutboxFiles.open(root));
   }
 
-  private constructor(private readonly files: PendingInvalidations) {
+  private constructor(private readonly files: OutboxFiles) {
     this.found = recordsOf(files.found);
   }
 

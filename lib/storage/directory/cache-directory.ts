@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { readdir, rm, stat, writeFile, readFile, rename } from 'node:fs/promises';
+import { lstat, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, randomId } from '../../clock/clock.js';
 import { isLaneCacheError } from '../../errors/lane-cache.error.js';
@@ -11,12 +11,11 @@ import {
   type Environment,
   type StorageReporter,
 } from '../environment.js';
-import { ensurePrivateDirectory } from '../files/private-directory.js';
+import { ensurePrivateDirectory, syncDirectory, syncFile } from '../files/private-directory.js';
 import { copyPlace } from '../lmdb/lmdb-environment.js';
 import { type OpenDirectories, openEnvironment } from '../lmdb/open-environment.js';
 import { discard, removeDiscarded } from '../files/quarantine.js';
 import { type Liveness, SocketPlace, acquireOwnership, type Owned } from './owner-lock.js';
-import { forgetMissed, missedNotes } from './pending-invalidations.js';
 
 const HOLDER = 'alive';
 /** Created when the session is held, so that a session that is being created does not count as dead. */
@@ -337,5 +336,92 @@ export class PersistentFolder {
   async discard(): Promise<void> {
     await this.options.requireOwnership();
     await this.folder.discard();
+  }
+}
+
+const MISSED_PREFIX = 'missed-';
+
+/**
+ * Notes, durably, that a process which does not own the persistent tier invalidated something that the tier did not
+ * learn of. A process that opens the tier and finds a note voids the tier first, then deletes the note. Throws `StorageFault`.
+ */
+export const noteMissed = async (root: string): Promise<string> => {
+  const path = join(root, `${MISSED_PREFIX}${randomId()}`);
+  try {
+    const file = await open(path, 'wx', 0o600);
+    try {
+      await syncFile(file);
+    } finally {
+      await file.close();
+    }
+    await syncDirectory(root);
+    return path;
+  } catch (error) {
+    throw toFault(error, `noting a missed invalidation in ${root}`);
+  }
+};
+
+/** The notes that lie in `root`. Throws `StorageFault`: not knowing must not be taken for none. */
+export const missedNotes = async (root: string): Promise<readonly string[]> => {
+  try {
+    return (await readdir(root)).filter((name) => name.startsWith(MISSED_PREFIX)).map((name) => join(root, name));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw toFault(error, `looking for missed invalidations in ${root}`);
+  }
+};
+
+/** Deletes the notes that were found, not later ones, durably. */
+export const forgetMissed = async (root: string, notes: readonly string[]): Promise<void> => {
+  try {
+    for (const note of notes) await rm(note, { force: true });
+    if (notes.length > 0) await syncDirectory(root);
+  } catch (error) {
+    throw toFault(error, `forgetting missed invalidations in ${root}`);
+  }
+};
+
+const isAbsent = async (path: string): Promise<boolean> => {
+  try {
+    await lstat(path);
+    return false;
+  } catch (error) {
+    return isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR');
+  }
+};
+
+/** The note of one process. It is written before its first invalidation counts, and again after an owner has taken it. */
+export class MissedMarker {
+  private path: string | undefined;
+  private making: Promise<void> = Promise.resolve();
+  private next: Promise<void> | undefined;
+
+  /** `persistent`: the folder of the persistent tier. A missing folder cannot have missed anything. */
+  constructor(
+    private readonly root: string,
+    private readonly persistent: string,
+  ) {}
+
+  /** Resolves when a note is on disk durably. Rejects with `StorageFault`. Concurrent callers share one check. */
+  ensure(): Promise<void> {
+    this.next ??= this.making.then(() => {
+      this.next = undefined;
+      const made = this.make();
+      this.making = made.catch(() => undefined);
+      return made;
+    });
+    return this.next;
+  }
+
+  /** Resolves when every requested note is written or has failed. */
+  async made(): Promise<void> {
+    await this.next?.catch(() => undefined);
+    await this.making;
+  }
+
+  private async make(): Promise<void> {
+    if (await isAbsent(this.persistent)) return;
+    if (this.path !== undefined && (await missedNotes(this.root)).includes(this.path)) return;
+    this.path = await noteMissed(this.root);
   }
 }

@@ -52,7 +52,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
 
   private readonly tables = new Map<string, LmdbTable>();
   private readonly inFlight = new Set<Promise<void>>();
-  private batches: GroupCommit;
+  private batches: CommitQueue;
   private readonly freeSpaceLimit: FreeSpaceLimit;
   private preallocated: PreallocatedSpace;
   private readonly deadlineMs: number;
@@ -75,7 +75,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
     this.freeSpaceLimit = new FreeSpaceLimit(options.directory, options.minFreeBytes);
     this.dataFile = new DataFile(options.directory, opener.heldAs);
     this.preallocated = new PreallocatedSpace(root, this.dataFile.heldAs, this.freeSpaceLimit);
-    this.batches = new GroupCommit(root, this.preallocated);
+    this.batches = new CommitQueue(root, this.preallocated);
   }
 
   /** Takes the space that tables need which are not there yet. Throws `StorageFault`. */
@@ -232,7 +232,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
       for (const [name, table] of this.tables) table.native = openNativeTable(this.root, name);
       this.dataFile = new DataFile(this.directory);
       this.preallocated = new PreallocatedSpace(this.root, this.dataFile.heldAs, this.freeSpaceLimit);
-      this.batches = new GroupCommit(this.root, this.preallocated);
+      this.batches = new CommitQueue(this.root, this.preallocated);
       this.isOpen = true;
     } catch (error) {
       throw new StorageFault('gone', `${this.directory} was lost while it was being compacted`, error);
@@ -397,7 +397,7 @@ const causeOf = async (rejection: unknown): Promise<unknown> => {
  * fails as a whole. Writes that come while it is written wait, and become the next one. lmdb-js would accept them at once,
  * but does not always reject the right ones when batches fail.
  */
-export class GroupCommit {
+export class CommitQueue {
   private state: 'idle' | 'making-room' | 'collecting' | 'writing' = 'idle';
   private waiting: Waiting[] = [];
   /** The most that the batch being collected may write. */

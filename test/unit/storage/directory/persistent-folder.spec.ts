@@ -2,8 +2,7 @@ import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StorageFault } from '../../../../lib/storage/environment.js';
-import { noteMissed } from '../../../../lib/storage/directory/pending-invalidations.js';
-import { PersistentFolder } from '../../../../lib/storage/directory/cache-directory.js';
+import { noteMissed, PersistentFolder } from '../../../../lib/storage/directory/cache-directory.js';
 import { FakeClock } from '../../../../lib/testing/fake-clock.js';
 import { RecordingReporter, StorageBench } from '../../../support/storage.js';
 

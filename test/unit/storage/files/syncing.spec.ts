@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { mkdir, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { forgetMissed, noteMissed } from '../../../../lib/storage/directory/pending-invalidations.js';
+import { forgetMissed, noteMissed } from '../../../../lib/storage/directory/cache-directory.js';
 import { FolderOnDisk, LogFiles } from '../../../../lib/storage/files/log-files.js';
 import { ensurePrivateDirectory } from '../../../../lib/storage/files/private-directory.js';
 import { discard, putInPlace, quarantine } from '../../../../lib/storage/files/quarantine.js';

@@ -3,7 +3,7 @@ import { cp, mkdir, readdir, rename, rm, stat, truncate, writeFile } from 'node:
 import { dirname, join } from 'node:path';
 import { StorageFault, toFault } from '../../../../lib/storage/environment.js';
 import { FORMAT_KEY, FORMAT_TABLE, OpenDirectories } from '../../../../lib/storage/lmdb/open-environment.js';
-import { forgetMissed, missedNotes, noteMissed } from '../../../../lib/storage/directory/pending-invalidations.js';
+import { forgetMissed, missedNotes, noteMissed } from '../../../../lib/storage/directory/cache-directory.js';
 import { quarantine, quarantinesOf, removeOldQuarantines } from '../../../../lib/storage/files/quarantine.js';
 import { FakeClock } from '../../../../lib/testing/fake-clock.js';
 import { StorageBench } from '../../../support/storage.js';

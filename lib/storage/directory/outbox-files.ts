@@ -1,8 +1,8 @@
-import { appendFile, readdir, readFile, rm, lstat, open } from 'node:fs/promises';
+import { appendFile, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomId } from '../../clock/clock.js';
-import { toFault, isErrno } from '../environment.js';
-import { syncDirectory, syncFile } from '../files/private-directory.js';
+import { toFault } from '../environment.js';
+import { syncDirectory } from '../files/private-directory.js';
 
 const OUTBOX_PREFIX = 'outbox-';
 /** Files of earlier releases are read too. */
@@ -14,7 +14,7 @@ const SPARE_LINES = 10_000;
  * Texts by id that outlive the process until they are done with. They lie in files of their own, because they must
  * outlive the persistent tier as well: it is voided just when it is known to have missed something.
  */
-export class PendingInvalidations {
+export class OutboxFiles {
   /** What earlier processes have left. */
   readonly found: ReadonlyMap<string, string>;
   private readonly kept: Map<string, string>;
@@ -30,10 +30,10 @@ export class PendingInvalidations {
   }
 
   /** A file that cannot be read is left for a later process. */
-  static async open(root: string): Promise<PendingInvalidations> {
+  static async open(root: string): Promise<OutboxFiles> {
     const readable = await filesIn(root);
     const found = new Map(readable.flatMap(({ texts }) => texts));
-    return new PendingInvalidations(root, found, new Set(readable.map(({ path }) => path)));
+    return new OutboxFiles(root, found, new Set(readable.map(({ path }) => path)));
   }
 
   private constructor(
@@ -137,92 +137,5 @@ function textIn(line: string): readonly (readonly [string, string])[] {
     return typeof id === 'string' && typeof text === 'string' ? [[id, text]] : [];
   } catch {
     return [];
-  }
-}
-
-const MISSED_PREFIX = 'missed-';
-
-/**
- * Notes, durably, that a process which does not own the persistent tier invalidated something that the tier did not
- * learn of. A process that opens the tier and finds a note voids the tier first, then deletes the note. Throws `StorageFault`.
- */
-export const noteMissed = async (root: string): Promise<string> => {
-  const path = join(root, `${MISSED_PREFIX}${randomId()}`);
-  try {
-    const file = await open(path, 'wx', 0o600);
-    try {
-      await syncFile(file);
-    } finally {
-      await file.close();
-    }
-    await syncDirectory(root);
-    return path;
-  } catch (error) {
-    throw toFault(error, `noting a missed invalidation in ${root}`);
-  }
-};
-
-/** The notes that lie in `root`. Throws `StorageFault`: not knowing must not be taken for none. */
-export const missedNotes = async (root: string): Promise<readonly string[]> => {
-  try {
-    return (await readdir(root)).filter((name) => name.startsWith(MISSED_PREFIX)).map((name) => join(root, name));
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return [];
-    throw toFault(error, `looking for missed invalidations in ${root}`);
-  }
-};
-
-/** Deletes the notes that were found, not later ones, durably. */
-export const forgetMissed = async (root: string, notes: readonly string[]): Promise<void> => {
-  try {
-    for (const note of notes) await rm(note, { force: true });
-    if (notes.length > 0) await syncDirectory(root);
-  } catch (error) {
-    throw toFault(error, `forgetting missed invalidations in ${root}`);
-  }
-};
-
-const isAbsent = async (path: string): Promise<boolean> => {
-  try {
-    await lstat(path);
-    return false;
-  } catch (error) {
-    return isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR');
-  }
-};
-
-/** The note of one process. It is written before its first invalidation counts, and again after an owner has taken it. */
-export class MissedMarker {
-  private path: string | undefined;
-  private making: Promise<void> = Promise.resolve();
-  private next: Promise<void> | undefined;
-
-  /** `persistent`: the folder of the persistent tier. A missing folder cannot have missed anything. */
-  constructor(
-    private readonly root: string,
-    private readonly persistent: string,
-  ) {}
-
-  /** Resolves when a note is on disk durably. Rejects with `StorageFault`. Concurrent callers share one check. */
-  ensure(): Promise<void> {
-    this.next ??= this.making.then(() => {
-      this.next = undefined;
-      const made = this.make();
-      this.making = made.catch(() => undefined);
-      return made;
-    });
-    return this.next;
-  }
-
-  /** Resolves when every requested note is written or has failed. */
-  async made(): Promise<void> {
-    await this.next?.catch(() => undefined);
-    await this.making;
-  }
-
-  private async make(): Promise<void> {
-    if (await isAbsent(this.persistent)) return;
-    if (this.path !== undefined && (await missedNotes(this.root)).includes(this.path)) return;
-    this.path = await noteMissed(this.root);
   }
 }

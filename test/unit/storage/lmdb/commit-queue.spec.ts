@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { NativeRoot } from '../../../../lib/storage/lmdb/lmdb-table.js';
-import { GroupCommit, type Room } from '../../../../lib/storage/lmdb/lmdb-environment.js';
+import { CommitQueue, type Room } from '../../../../lib/storage/lmdb/lmdb-environment.js';
 
 /** A volume on which so many bytes can still be taken. */
 class SmallRoom implements Room {
@@ -27,7 +27,7 @@ const root = { on: () => undefined, committed: Promise.resolve() } as unknown as
 
 describe('writes for which there is no room together', () => {
   it('are refused where they do not fit, and made where they do', async () => {
-    const batches = new GroupCommit(root, new SmallRoom(100));
+    const batches = new CommitQueue(root, new SmallRoom(100));
     const written: string[] = [];
     const submit = (name: string, bytes: number): Promise<string> => {
       const write = (): Promise<unknown> => Promise.resolve(written.push(name));
