@@ -1,5 +1,5 @@
 import { RecordReader } from '../entries/record.js';
-import { TIER_PLACES } from '../entries/tier-name.js';
+import { LOWER_TIER_NAMES, TIER_PLACES } from '../entries/tier-name.js';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { LaneManager } from '../cache/lane-manager.js';
@@ -361,9 +361,9 @@ export class App implements LaneCacheApp {
   }
 
   private async flush(): Promise<void> {
-    const { l2, l3, l4 } = this.tiers;
     await this.opened.disk.hostLog?.flush();
-    await Promise.allSettled([l2, l3, l4].filter((tier) => tier.state.state === 'on').map((tier) => tier.flush()));
+    const working = belowMemory(this.tiers).filter((tier) => tier.state.state === 'on');
+    await Promise.allSettled(working.map((tier) => tier.flush()));
   }
 }
 
@@ -422,13 +422,13 @@ function sweeperOf(
   });
 }
 
-const listOf = ({ l1, l2, l3, l4 }: AppTiers): readonly Tier[] => [l1, l2, l3, l4];
+const belowMemory = (tiers: AppTiers): readonly Tier[] => LOWER_TIER_NAMES.map((name) => tiers[name]);
+const listOf = (tiers: AppTiers): readonly Tier[] => [tiers.l1, ...belowMemory(tiers)];
 
 /** What all lanes share. */
 function sharedContextOf(context: AppContext, tiers: AppTiers, { disk, log, backend }: Opened): SharedContext {
   const { clock, life, codec, events, scopes, hold, warnOnce, faults, recorder, options } = context;
-  const { l1, l2, l3, l4 } = tiers;
-  const below = [l2, l3, l4]
+  const below = belowMemory(tiers)
     .filter((tier) => !(tier instanceof OffTier))
     .map((tier) => {
       const readDeadlineMs = TIER_PLACES[tier.name] === 'server' ? Infinity : READ_DEADLINE_MS;
@@ -447,7 +447,7 @@ function sharedContextOf(context: AppContext, tiers: AppTiers, { disk, log, back
     fault: faults.report,
     log,
     below,
-    memory: l1,
+    memory: tiers.l1,
     persistence: disk.persistence,
     hostLog: disk.hostLog,
     sharedLog: backend?.log,

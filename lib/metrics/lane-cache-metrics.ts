@@ -1,5 +1,5 @@
 import type { Clock } from '../clock/clock.js';
-import { TIER_PLACES, type TierName } from '../entries/tier-name.js';
+import { TIER_NAMES, TIER_PLACES, type TierName } from '../entries/tier-name.js';
 import { UnknownLaneError } from '../errors/cache.errors.js';
 import type { IsoTime, LaneCacheEvents } from '../events/event-map.js';
 import { noFaults } from '../events/event-bus.js';
@@ -198,7 +198,7 @@ interface LaneMetricsSources {
 function measureLane(sources: LaneMetricsSources): LaneMetrics {
   const { policy, counters, timestamp, since } = sources;
   const { l1, l2, l3, l4, misses, computedMs, computations } = counters;
-  const hits = l1.hits + l2.hits + l3.hits + l4.hits;
+  const hits = TIER_NAMES.reduce((sum, name) => sum + counters[name].hits, 0);
   const unbypassed = hits + misses;
   const requests = unbypassed + total(counters.bypassed);
   return {
