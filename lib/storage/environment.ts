@@ -135,5 +135,14 @@ export const toFault = (error: unknown, doing: string): StorageFault => {
   return new StorageFault(kindOf(error), `${doing}: ${reason}`, error);
 };
 
+/** What `work` resolves to. Rejects with the fault that its failure means. */
+export const orFault = async <T>(doing: string, work: () => Promise<T>): Promise<T> => {
+  try {
+    return await work();
+  } catch (error) {
+    throw toFault(error, doing);
+  }
+};
+
 /** Whether `error` is the operating system's `code`, such as `ENOENT`. */
 export const isErrno = (error: unknown, code: string): boolean => codeOf(error) === code;

@@ -5,6 +5,7 @@ import { type Clock, randomId } from '../../clock/clock.js';
 import { isLaneCacheError } from '../../errors/lane-cache.error.js';
 import {
   isErrno,
+  orFault,
   StorageFault,
   toFault,
   type Durability,
@@ -196,14 +197,12 @@ const hideFromGit = async (root: string): Promise<void> => {
 const NAME = 'app.json';
 
 /** Writes the app record into the directory, in place of the one before: whole or not at all. Throws `StorageFault`. */
-export const writeAppRecord = async (root: string, note: unknown): Promise<void> => {
+export const writeAppRecord = (root: string, note: unknown): Promise<void> => {
   const path = join(root, NAME);
-  try {
+  return orFault(`writing ${path}`, async () => {
     await writeFile(`${path}.new`, JSON.stringify(note), { mode: 0o600 });
     await rename(`${path}.new`, path);
-  } catch (error) {
-    throw toFault(error, `writing ${path}`);
-  }
+  });
 };
 
 /** The record of the last app. Undefined if there is none, or it cannot be parsed. Throws `StorageFault` if it may not be read. */
@@ -345,9 +344,9 @@ const MISSED_PREFIX = 'missed-';
  * Notes, durably, that a process which does not own the persistent tier invalidated something that the tier did not
  * learn of. A process that opens the tier and finds a note voids the tier first, then deletes the note. Throws `StorageFault`.
  */
-export const noteMissed = async (root: string): Promise<string> => {
-  const path = join(root, `${MISSED_PREFIX}${randomId()}`);
-  try {
+export const noteMissed = (root: string): Promise<string> =>
+  orFault(`noting a missed invalidation in ${root}`, async () => {
+    const path = join(root, `${MISSED_PREFIX}${randomId()}`);
     const file = await open(path, 'wx', 0o600);
     try {
       await syncFile(file);
@@ -356,10 +355,7 @@ export const noteMissed = async (root: string): Promise<string> => {
     }
     await syncDirectory(root);
     return path;
-  } catch (error) {
-    throw toFault(error, `noting a missed invalidation in ${root}`);
-  }
-};
+  });
 
 /** The notes that lie in `root`. Throws `StorageFault`: not knowing must not be taken for none. */
 export const missedNotes = async (root: string): Promise<readonly string[]> => {
@@ -372,14 +368,11 @@ export const missedNotes = async (root: string): Promise<readonly string[]> => {
 };
 
 /** Deletes the notes that were found, not later ones, durably. */
-export const forgetMissed = async (root: string, notes: readonly string[]): Promise<void> => {
-  try {
+export const forgetMissed = (root: string, notes: readonly string[]): Promise<void> =>
+  orFault(`forgetting missed invalidations in ${root}`, async () => {
     for (const note of notes) await rm(note, { force: true });
     if (notes.length > 0) await syncDirectory(root);
-  } catch (error) {
-    throw toFault(error, `forgetting missed invalidations in ${root}`);
-  }
-};
+  });
 
 const isAbsent = async (path: string): Promise<boolean> => {
   try {

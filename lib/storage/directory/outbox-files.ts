@@ -1,7 +1,7 @@
 import { appendFile, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomId } from '../../clock/clock.js';
-import { toFault } from '../environment.js';
+import { orFault } from '../environment.js';
 import { syncDirectory } from '../files/private-directory.js';
 
 const OUTBOX_PREFIX = 'outbox-';
@@ -77,12 +77,10 @@ export class OutboxFiles {
     // Nothing is appended to an incomplete line.
     this.own = undefined;
     paths.add(own.path);
-    try {
+    await orFault(`keeping what is not published yet in ${root}`, async () => {
       await appendFile(own.path, [...texts].map(lineOf).join(''), { mode: 0o600, flush: true });
       if (isNew) await syncDirectory(root);
-    } catch (error) {
-      throw toFault(error, `keeping what is not published yet in ${root}`);
-    }
+    });
     own.lines += texts.size;
     this.own = own;
     await this.remove(before);

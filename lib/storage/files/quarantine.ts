@@ -1,7 +1,7 @@
 import { lstat, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Clock } from '../../clock/clock.js';
-import { isErrno, toFault } from '../environment.js';
+import { isErrno, orFault } from '../environment.js';
 import { syncDirectory } from './private-directory.js';
 
 /** A directory that was renamed away because it could not be trusted. */
@@ -68,18 +68,15 @@ export const removeDiscarded = async (directory: string): Promise<void> => {
   }
 };
 
-const setAside = async (directory: string, mark: string, clock: Clock): Promise<string> => {
-  const base = `${directory}${mark}${stamp(clock.now())}`;
-  try {
+const setAside = (directory: string, mark: string, clock: Clock): Promise<string> =>
+  orFault(`setting ${directory} aside`, async () => {
+    const base = `${directory}${mark}${stamp(clock.now())}`;
     let target = base;
     for (let n = 2; await exists(target); n++) target = `${base}-${n}`;
     await rename(directory, target);
     await syncDirectory(dirname(directory));
     return target;
-  } catch (error) {
-    throw toFault(error, `setting ${directory} aside`);
-  }
-};
+  });
 
 /** The quarantines of `directory`, oldest first. */
 export const quarantinesOf = async (directory: string): Promise<readonly Quarantine[]> => {

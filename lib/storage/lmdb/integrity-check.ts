@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { endianness } from 'node:os';
 import { crc32 } from 'node:zlib';
 import { readFileSync, readlinkSync } from 'node:fs';
-import { type Durability, StorageFault, isErrno, toFault } from '../environment.js';
+import { type Durability, StorageFault, isErrno, orFault, toFault } from '../environment.js';
 import { type HeldFolder, probe, probeCopy, type ProbeOutcome } from './probe.js';
 import { FreeSpaceLimit } from './free-space.js';
 
@@ -292,26 +292,22 @@ export class CrashMarkers {
   }
 
   /** Replaces whatever markers are there; the directory must be the caller's alone. */
-  static async leave(directory: string): Promise<CrashMarkers> {
-    try {
+  static leave(directory: string): Promise<CrashMarkers> {
+    return orFault(`marking ${directory} as being opened`, async () => {
       for (const name of await markersIn(directory)) await rm(join(directory, name), { force: true });
       const path = join(directory, `${OPENING}${ownName()}`);
       await writeFile(path, '', { mode: 0o600 });
       return new CrashMarkers(directory, path);
-    } catch (error) {
-      throw toFault(error, `marking ${directory} as being opened`);
-    }
+    });
   }
 
   /** The directory was opened and read from. */
   async running({ onTrust }: { readonly onTrust: boolean }): Promise<void> {
     const path = join(this.directory, `${RUNNING}${ownName()}`);
-    try {
+    await orFault(`marking ${this.directory} as opened`, async () => {
       await writeFile(this.path, [onTrust ? ON_TRUST : READ_OR_CLOSED, await placeOf(this.directory)].join('\n'));
       await rename(this.path, path);
-    } catch (error) {
-      throw toFault(error, `marking ${this.directory} as opened`);
-    }
+    });
     this.path = path;
   }
 

@@ -13,7 +13,7 @@ import {
   CorruptError,
   emptyDataFile,
 } from './integrity-check.js';
-import { StorageFault, type Environment, toFault } from '../environment.js';
+import { StorageFault, type Environment, orFault, toFault } from '../environment.js';
 import { LmdbEnvironment, type LmdbEnvironmentOptions } from './lmdb-environment.js';
 import type { HeldFolder } from './probe.js';
 import { openNative, type NativeRoot, openNativeTable, tableNames } from './lmdb-table.js';
@@ -133,12 +133,7 @@ const createFiles = async (options: OpenEnvironmentOptions, heldAs: string): Pro
 class HeldPlace implements HeldFolder {
   static async at(directory: string): Promise<HeldPlace> {
     if (process.platform !== 'linux') return new HeldPlace(directory);
-    let handle: FileHandle;
-    try {
-      handle = await open(directory, 'r');
-    } catch (error) {
-      throw toFault(error, `opening ${directory}`);
-    }
+    const handle = await orFault(`opening ${directory}`, () => open(directory, 'r'));
     const path = `/proc/self/fd/${handle.fd}`;
     const found = await stat(path).catch(() => undefined);
     if (found !== undefined) return new HeldPlace(path, handle, found);
@@ -203,13 +198,8 @@ const requireSoleUse = async (
 };
 
 /** LMDB syncs the content of its file, not its name in the directory. */
-const nameDurably = async (directory: string): Promise<void> => {
-  try {
-    await syncDirectory(directory);
-  } catch (error) {
-    throw toFault(error, `making ${directory} durable`);
-  }
-};
+const nameDurably = (directory: string): Promise<void> =>
+  orFault(`making ${directory} durable`, () => syncDirectory(directory));
 
 const hasContent = (path: string): Promise<boolean> =>
   stat(path).then(
@@ -240,13 +230,10 @@ const OVERWRITE = constants.O_WRONLY | constants.O_CREAT;
  * Fills LMDB's lock file. LMDB maps it, and it has holes; filling a hole on a full disk ends the process. The caller is the
  * only user of the directory, so what the file holds may be overwritten.
  */
-const fillLockFile = async (directory: string): Promise<void> => {
-  try {
-    await writeFile(join(directory, 'lock.mdb'), new Uint8Array(LOCK_BYTES), { mode: 0o600, flag: OVERWRITE });
-  } catch (error) {
-    throw toFault(error, `preparing ${directory}`);
-  }
-};
+const fillLockFile = (directory: string): Promise<void> =>
+  orFault(`preparing ${directory}`, () =>
+    writeFile(join(directory, 'lock.mdb'), new Uint8Array(LOCK_BYTES), { mode: 0o600, flag: OVERWRITE }),
+  );
 
 const openRoot = async (
   { directory, durability }: OpenEnvironmentOptions,
