@@ -15,7 +15,8 @@ import { toDraft, type DraftSettings } from './checkpoint-validation.js';
 import type { RetentionOptions } from './retention.js';
 import { asUnavailable } from './unavailable-checkpoint-store.js';
 
-export interface SaverSettings extends DraftSettings, WarningSettings {
+/** What the service of checkpoints works with. */
+export interface CheckpointSettings extends DraftSettings, WarningSettings {
   /** Called at each use: another store takes over when the directory changes hands. */
   readonly store: () => CheckpointStore;
   readonly events: EventSink;
@@ -38,7 +39,7 @@ export class CheckpointSaver {
   /** The last compression under way. Later writes wait for it. */
   private preparing: Promise<unknown> | undefined;
 
-  constructor(private readonly settings: SaverSettings) {
+  constructor(private readonly settings: CheckpointSettings) {
     this.warnings = new SaveWarnings(settings);
     const { keepVersions = 0, keepLast = 0, keepUnfinished = false } = settings.retention ?? {};
     if (keepVersions > 0) this.trim = { keepVersions: Math.max(keepVersions, keepLast), keepUnfinished };

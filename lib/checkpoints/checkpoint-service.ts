@@ -7,7 +7,7 @@ import { toMilliseconds } from '../lanes/units.js';
 import { defined } from '../options/options-shape.js';
 import { CheckpointCleaner, untilItFails } from './checkpoint-cleaner.js';
 import { decodeState, RestoreSearch, type RestoreQuery, type ValidVersion } from './checkpoint-restore.js';
-import { CheckpointSaver, throwUnavailable, type PreparedSave, type SaverSettings } from './checkpoint-saver.js';
+import { CheckpointSaver, throwUnavailable, type CheckpointSettings, type PreparedSave } from './checkpoint-saver.js';
 import type {
   CheckpointRecord,
   CheckpointStore,
@@ -53,9 +53,6 @@ import { hasExpired } from './retention.js';
 import { StepRunner } from './step-runner.js';
 import { NO_FENCE } from './step-scopes.js';
 import { asUnavailable, NO_USAGE } from './unavailable-checkpoint-store.js';
-
-/** What the service works with. */
-export type CheckpointSettings = SaverSettings;
 
 /**
  * Durable versions of workflow state. They are never evicted, and clearing the cache leaves them.

@@ -1,4 +1,5 @@
-import { CheckpointService, type CheckpointSettings } from '../../lib/checkpoints/checkpoint-service.js';
+import type { CheckpointSettings } from '../../lib/checkpoints/checkpoint-saver.js';
+import { CheckpointService } from '../../lib/checkpoints/checkpoint-service.js';
 import { LocalCheckpointStore } from '../../lib/checkpoints/local/local-checkpoint-store.js';
 import { ValueCodec } from '../../lib/entries/codec/value-codec.js';
 import type { EventSink, LaneCacheEventMap, LaneCacheEventName } from '../../lib/events/event-map.js';
