@@ -144,7 +144,7 @@ export class RedisCheckpointStore implements CheckpointStore {
   }
 
   async list(query: ListQuery): Promise<ListSlice> {
-    const { lane, workflow, since, until, labels = [], after, limit } = query;
+    const { since, until, labels = [], after, limit } = query;
     const order = since === undefined && until === undefined ? 'sequence' : 'time';
     const index = await this.indexFor(query, order);
     const end = { time: until ?? Infinity };
@@ -152,9 +152,7 @@ export class RedisCheckpointStore implements CheckpointStore {
     const from = behind === undefined || behind.time > end.time ? end : behind;
     const records: CheckpointRecord[] = [];
     for await (const { record } of this.along(index, { way: 'down', from, to: since ?? -Infinity })) {
-      if (record === undefined) continue;
-      if ((lane !== undefined && record.lane !== lane) || (workflow !== undefined && record.workflow !== workflow))
-        continue;
+      if (record === undefined || !belongsTo(record, query)) continue;
       if (!labels.every((label) => record.labels?.includes(label) === true)) continue;
       const last = records.at(-1);
       if (last !== undefined && records.length === limit) return { records, next: positionOf(last, order) };
@@ -243,11 +241,8 @@ export class RedisCheckpointStore implements CheckpointStore {
     rule: CleanupRule,
     phase: CleanupPosition['phase'],
   ): Promise<DueVersion | 'pinned' | undefined> {
-    const { lane, workflow, now } = rule;
-    if ((lane !== undefined && record.lane !== lane) || (workflow !== undefined && record.workflow !== workflow))
-      return undefined;
     // The first phase has removed what expired.
-    if (phase === 'old' && hasExpired(record, now)) return undefined;
+    if (!belongsTo(record, rule) || (phase === 'old' && hasExpired(record, rule.now))) return undefined;
     const { verdict, terms } = await this.judge(record, rule);
     if ('keep' in verdict) return verdict.keep === 'pinned' ? 'pinned' : undefined;
     const id = idHash(record.id);
@@ -344,6 +339,12 @@ export class RedisCheckpointStore implements CheckpointStore {
     return this.current.state === 'off' && this.current.reason === 'closed';
   }
 }
+
+/** Whether a version has the lane and the workflow that are wanted. */
+const belongsTo = (
+  record: CheckpointRecord,
+  { lane = record.lane, workflow = record.workflow }: Pick<ListQuery, 'lane' | 'workflow'>,
+): boolean => record.lane === lane && record.workflow === workflow;
 
 /** A place in an index: behind the version with this sequence at this score, or at the score. */
 interface Position {
