@@ -446,7 +446,7 @@ export class SharedDirectory implements Disk {
     const { opened } = this;
     const requireOwnership = (): Promise<void> => owner.ownership.require();
     await this.marker.made();
-    owner.outbox = await StoredOutbox.open(root);
+    owner.outbox = await openOutbox(root);
     const folder = new PersistentFolder({ root, directory, clock, minFreeBytes, deadlineMs, opened, requireOwnership });
     const l3 = steps.during('l3', this.owned.attach(folder));
     const use = (store: CheckpointStore): Promise<void> => this.useCheckpoints(owner, store);
@@ -532,24 +532,13 @@ export class SharedDirectory implements Disk {
 }
 
 /** The records of the shared log that could not be published yet, in the directory of an app. */
-class StoredOutbox implements Outbox {
-  readonly found: ReadonlyMap<string, SharedRecord>;
-
-  static async open(root: string): Promise<StoredOutbox> {
-    return new StoredOutbox(await OutboxFiles.open(root));
-  }
-
-  private constructor(private readonly files: OutboxFiles) {
-    this.found = recordsOf(files.found);
-  }
-
-  keep(records: ReadonlyMap<string, SharedRecord>): Promise<void> {
-    return this.files.keep(new Map([...records].map(([id, record]) => [id, stringifyRecord(record)])));
-  }
-
-  forget(ids: readonly string[]): void {
-    this.files.forget(ids);
-  }
+async function openOutbox(root: string): Promise<Outbox> {
+  const files = await OutboxFiles.open(root);
+  return {
+    found: recordsOf(files.found),
+    keep: (records) => files.keep(new Map([...records].map(([id, record]) => [id, stringifyRecord(record)]))),
+    forget: (ids) => files.forget(ids),
+  };
 }
 
 const recordsOf = (texts: ReadonlyMap<string, string>): ReadonlyMap<string, SharedRecord> =>

@@ -41,8 +41,6 @@ export type FrameService = (body: Buffer, reply: (frame: Buffer) => void) => voi
 /** So many keys of a listing are sent at a time. */
 const KEYS_AT_ONCE = 256;
 const MISS: FoundEntry = Object.freeze({ outcome: 'miss' });
-const OFF: FoundEntry = Object.freeze({ outcome: 'off' });
-const UNREADABLE: FoundEntry = Object.freeze({ outcome: 'unreadable' });
 
 /**
  * L3 of the owner, for the other processes of the directory. It judges by the log of the directory, which it follows to the
@@ -124,8 +122,7 @@ export class EntryService {
 
   private judge(lane: string, key: string, lookup: TierLookup, how: 'read' | 'peek'): FoundEntry {
     const { l3, log } = this.options;
-    if (lookup.outcome === 'unreadable') return UNREADABLE;
-    if (lookup.outcome !== 'hit') return lookup.outcome === 'off' ? OFF : MISS;
+    if (lookup.outcome !== 'hit') return { outcome: lookup.outcome };
     try {
       const record = lookup.record.opened ?? decodeRecord(lookup.record.bytes);
       const candidate = { lane, key, tags: record.tags, birth: record.birth };
