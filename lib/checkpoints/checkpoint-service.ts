@@ -25,10 +25,10 @@ import {
   ITERATE_FILTER,
   labelsOfRecord,
   LIST_FILTER,
-  requireCount,
   requireListener,
   requireName,
   requireStep,
+  requireVersion,
   RESTORE_OPTIONS,
   SAVE_OPTIONS,
   STEP_OPTIONS,
@@ -370,7 +370,7 @@ export class CheckpointService {
 
   private requireRef(id: string, version: number | undefined): void {
     requireName(id, 'id');
-    if (version !== undefined) requireCount(version, 'version', 1);
+    if (version !== undefined) requireVersion(version);
   }
 
   private forked(

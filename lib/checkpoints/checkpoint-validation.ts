@@ -283,10 +283,9 @@ export function requireName(name: unknown, field: 'id' | 'workflow' | 'from' | '
     throw invalid(field, `takes ${bytes} bytes; ${MAX_ID_BYTES} is the most. Hash what is longer`);
 }
 
-/** A whole number of at least `least`. */
-export function requireCount(value: unknown, field: string, least: number): void {
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= least) return;
-  throw invalid(field, `must be a whole number of at least ${least}, not ${shown(value)}`);
+export function requireVersion(version: unknown): void {
+  if (typeof version === 'number' && Number.isSafeInteger(version) && version >= 1) return;
+  throw invalid('version', `must be a whole number of at least 1, not ${shown(version)}`);
 }
 
 export function toQuery(filter: CheckpointFilter): ListQuery {
