@@ -13,6 +13,11 @@ export interface RangeOptions {
   readonly limit?: number;
 }
 
+export interface TableRow {
+  readonly key: TableKey;
+  readonly value: Uint8Array;
+}
+
 /** One named, ordered map of bytes inside an environment. Reads are synchronous and never throw on damage: they report it and miss. */
 export interface Table {
   readonly name: string;
@@ -24,7 +29,7 @@ export interface Table {
    */
   borrow(key: TableKey): Buffer | undefined;
   /** A snapshot as of the call; consume it in the same turn, in slices bounded by `limit`. */
-  range(options?: RangeOptions): Iterable<{ readonly key: TableKey; readonly value: Uint8Array }>;
+  range(options?: RangeOptions): Iterable<TableRow>;
   keys(options?: RangeOptions): Iterable<TableKey>;
 }
 

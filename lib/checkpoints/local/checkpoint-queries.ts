@@ -1,5 +1,5 @@
 import { nextTurn } from '../../clock/clock.js';
-import type { TableKey, RangeOptions } from '../../storage/environment.js';
+import type { RangeOptions, TableKey, TableRow } from '../../storage/environment.js';
 import type { CheckpointRows } from './checkpoint-rows.js';
 import { hasExpired, verdictOf } from '../retention.js';
 import type {
@@ -93,11 +93,7 @@ function scopesWanted(query: ListQuery, labels: readonly string[]): readonly Sco
 /** One way through the index rows of scopes, newest first: in the order of saving, or by time. */
 interface Walk {
   /** The rows of a scope behind `from`. */
-  range(
-    scope: Scope,
-    from: TableKey | undefined,
-    limit: number,
-  ): Iterable<{ readonly key: TableKey; readonly value: Uint8Array }>;
+  range(scope: Scope, from: TableKey | undefined, limit: number): Iterable<TableRow>;
   /** The first position, at `key` or behind it, that no other scope excludes; `key` itself if all have it. */
   behind(others: readonly Scope[], key: TableKey): TableKey | undefined;
   /** The position right before `key`, from which a range begins with it. */

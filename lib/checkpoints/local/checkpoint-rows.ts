@@ -33,6 +33,12 @@ import {
 const NO_USAGE: UsageRow = { ids: 0, versions: 0, bytes: 0 };
 const NEW_WORKFLOW: WorkflowRow = { epoch: 0, isFinished: false };
 
+/** A row of an index. It points to nothing if it is damaged. */
+interface IndexRow {
+  readonly key: TableKey;
+  readonly pointer: Pointer | undefined;
+}
+
 /** Reads the rows of the store: the committed ones, with the changes of a batch on top if there is one. */
 export class CheckpointRows {
   constructor(
@@ -125,18 +131,12 @@ export class CheckpointRows {
   }
 
   /** The first index rows of a scope up to a position in the order of saving, at most `limit`, with the changes of the batch. */
-  firstOf(
-    scope: Scope,
-    upTo: number,
-    limit: number,
-  ): readonly { readonly key: TableKey; readonly pointer: Pointer | undefined }[] {
+  firstOf(scope: Scope, upTo: number, limit: number): readonly IndexRow[] {
     const { tables, batch } = this;
     const { order } = tables;
-    const found: { readonly key: TableKey; readonly pointer: Pointer | undefined }[] = [];
-    for (const { key, value } of order.range({
-      ...ranges.orderUp(scope, 0, upTo),
-      limit: limit + (batch?.countOf(order) ?? 0),
-    })) {
+    const found: IndexRow[] = [];
+    const atMost = limit + (batch?.countOf(order) ?? 0);
+    for (const { key, value } of order.range({ ...ranges.orderUp(scope, 0, upTo), limit: atMost })) {
       if (batch?.changes(order, key) !== true) found.push({ key, pointer: pointerRow.open(value) });
     }
     for (const key of batch?.putKeys(order) ?? []) {

@@ -3,6 +3,7 @@ import {
   type Environment,
   type RangeOptions,
   type TableKey,
+  type TableRow,
   type Table,
   StorageFault,
   type StorageFaultKind,
@@ -255,7 +256,7 @@ export class FaultReportingTable {
     return value;
   }
 
-  range(options?: RangeOptions): Iterable<{ readonly key: TableKey; readonly value: Uint8Array }> {
+  range(options?: RangeOptions): Iterable<TableRow> {
     return this.orThrow(() => this.origin.range(options));
   }
 

@@ -8,6 +8,7 @@ import {
   toFault,
   type StorageReporter,
   type TableKey,
+  type TableRow,
 } from '../environment.js';
 import { PreallocatedSpace, freePageBytes, FreeSpaceLimit } from './free-space.js';
 import { LmdbTable, type ReadGate, openNativeTable, tableNames, type NativeRoot, requireKey } from './lmdb-table.js';
@@ -543,8 +544,8 @@ const copyTables = async (tables: Iterable<Table>, target: Environment): Promise
 };
 
 /** The rows after `after`, as many as one turn of the loop may take. */
-function slice(table: Table, after: TableKey | undefined): { readonly key: TableKey; readonly value: Uint8Array }[] {
-  const rows: { readonly key: TableKey; readonly value: Uint8Array }[] = [];
+function slice(table: Table, after: TableKey | undefined): TableRow[] {
+  const rows: TableRow[] = [];
   let bytes = 0;
   const known = JSON.stringify(after);
   for (const row of table.range({ ...(after !== undefined && { start: after }), limit: SLICE_ROWS + 1 })) {

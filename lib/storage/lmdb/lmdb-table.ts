@@ -2,6 +2,7 @@ import {
   type RangeOptions,
   type Table,
   type TableKey,
+  type TableRow,
   toFault,
   type StorageReporter,
   type Durability,
@@ -66,7 +67,7 @@ export class LmdbTable implements Table {
     }
   }
 
-  range(options: RangeOptions = {}): Iterable<{ readonly key: TableKey; readonly value: Uint8Array }> {
+  range(options: RangeOptions = {}): Iterable<TableRow> {
     return this.guarded(() => this.native.getRange(toNative(options)));
   }
 
