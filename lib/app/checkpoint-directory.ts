@@ -9,6 +9,7 @@ import { socketLiveness } from '../ipc/socket.js';
 import { acquireOwnership, type InUse } from '../storage/directory/owner-lock.js';
 import { StorageFault, type StorageFaultKind } from '../storage/environment.js';
 import { type OpenDirectories, openEnvironment } from '../storage/lmdb/open-environment.js';
+import { FOLDER_RETRIES } from '../tiers/store-supervisor.js';
 import { offReasonOf } from '../tiers/tier.js';
 import type { DiskOptions } from './disk-port.js';
 
@@ -26,7 +27,6 @@ interface Claim {
   readonly release: () => Promise<void>;
 }
 
-const RETRIES = { firstMs: 1_000, longestMs: 60_000 };
 const nothing = (): Promise<void> => Promise.resolve();
 
 /**
@@ -44,7 +44,7 @@ export class CheckpointDirectory {
     private readonly requireOwnership: () => Promise<void>,
     private readonly replace: (store: CheckpointStore) => Promise<void>,
   ) {
-    this.retry = new Retry(place.clock, RETRIES);
+    this.retry = new Retry(place.clock, FOLDER_RETRIES);
   }
 
   /** Throws LaneCacheError if the folder can never be used. */

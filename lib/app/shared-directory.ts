@@ -40,6 +40,7 @@ import { loadLmdb } from '../storage/lmdb/lmdb-table.js';
 import { OpenDirectories } from '../storage/lmdb/open-environment.js';
 import { FolderOnDisk } from '../storage/files/log-files.js';
 import { PersistentTier } from '../tiers/persistent-tier.js';
+import { FOLDER_RETRIES } from '../tiers/store-supervisor.js';
 import { DiskTier } from '../tiers/stored-tier.js';
 import { offReasonOf } from '../tiers/tier.js';
 import { asStorageFault, CheckpointDirectory, switchedOff } from './checkpoint-directory.js';
@@ -109,7 +110,6 @@ interface Place {
 
 /** How long an app waits at boot for an owner that does not answer. */
 const CONNECT_WITHIN_MS = 250;
-const RETRIES = { firstMs: 1_000, longestMs: 60_000 };
 /** More than opening a directory writes. */
 const OPENING_BYTES = 4 * 1024 * 1024;
 const NOT_OPENED = 'they have not been opened yet. Try again in a moment.';
@@ -178,7 +178,7 @@ export class SharedDirectory implements Disk {
     this.l3 = new SharedL3(l3);
     this.turns = new TurnTable(clock);
     this.leases = new HostLeases({ clock, owner: () => this.tableOrSocket });
-    this.retry = new Retry(clock, RETRIES);
+    this.retry = new Retry(clock, FOLDER_RETRIES);
     this.marker = new MissedMarker(root, directory);
     this.hostLog = new HostLog({
       folder: new FolderOnDisk(join(root, 'log')),

@@ -272,7 +272,8 @@ export interface EnvironmentSource {
   discard(): Promise<void>;
 }
 
-const RETRIES = { firstMs: 1_000, longestMs: 60_000 };
+/** How often a folder that cannot be used is tried again. */
+export const FOLDER_RETRIES = { firstMs: 1_000, longestMs: 60_000 };
 
 interface TierSwitchOptions {
   readonly tier: TierName;
@@ -291,7 +292,7 @@ export class TierSwitch {
   private readonly retry: Retry;
 
   constructor(private readonly options: TierSwitchOptions) {
-    this.retry = new Retry(options.clock, RETRIES);
+    this.retry = new Retry(options.clock, FOLDER_RETRIES);
   }
 
   /** Off from the start. `state` shows it, and no event is emitted. */
