@@ -10,6 +10,7 @@ import {
   type SaveOutcome,
   type TrimRule,
   compressState,
+  isClosed,
 } from './checkpoint-store.js';
 import { toDraft, type DraftSettings } from './checkpoint-validation.js';
 import type { RetentionOptions } from './retention.js';
@@ -70,8 +71,7 @@ export class CheckpointSaver {
   }
 
   get isClosed(): boolean {
-    const { state } = this.settings.store();
-    return state.state === 'off' && state.reason === 'closed';
+    return isClosed(this.settings.store().state);
   }
 
   private compressed(draft: CheckpointDraft, bytes: Uint8Array): ReturnType<typeof compressState> {

@@ -161,6 +161,15 @@ export type CheckpointMark = 'pinned' | 'unpinned' | 'damaged';
 export type CheckpointStoreState =
   { readonly state: 'on' } | { readonly state: 'off'; readonly reason: TierOffReason; readonly detail: string };
 
+/** The state of every store once the app was closed. */
+export const CLOSED: CheckpointStoreState = Object.freeze({
+  state: 'off',
+  reason: 'closed',
+  detail: 'the app was closed',
+});
+
+export const isClosed = (store: CheckpointStoreState): boolean => store.state === 'off' && store.reason === 'closed';
+
 /**
  * Stores versions; the port behind `CheckpointService`. Plain data and bytes are all that cross it. Writes resolve when
  * they are durable, and take effect in the order of the calls. Of two saves that expect the same version exactly one

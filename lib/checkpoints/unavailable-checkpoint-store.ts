@@ -1,7 +1,7 @@
 import { LaneCacheError } from '../errors/lane-cache.error.js';
 import type { TierOffReason } from '../events/reasons.js';
 import { StorageFault } from '../storage/environment.js';
-import type { CheckpointStore, CheckpointStoreState, CheckpointUsage } from './checkpoint-store.js';
+import { CLOSED, type CheckpointStore, type CheckpointStoreState, type CheckpointUsage } from './checkpoint-store.js';
 
 /** The usage where no store can be read. */
 export const NO_USAGE: CheckpointUsage = { total: { ids: 0, versions: 0, bytes: 0 }, lanes: {} };
@@ -45,7 +45,7 @@ export class UnavailableCheckpointStore implements CheckpointStore {
 
   async close(): Promise<void> {
     if (this.stop === undefined) return;
-    this.current = { state: 'off', reason: 'closed', detail: 'the app was closed' };
+    this.current = CLOSED;
     await this.stop();
   }
 

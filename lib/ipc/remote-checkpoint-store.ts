@@ -1,3 +1,4 @@
+import { CLOSED, isClosed } from '../checkpoints/checkpoint-store.js';
 import type {
   CheckpointDraft,
   CheckpointStore,
@@ -72,7 +73,7 @@ export class RemoteCheckpointStore implements CheckpointStore {
   }
 
   private async shut(): Promise<void> {
-    this.current = { state: 'off', reason: 'closed', detail: 'the app was closed' };
+    this.current = CLOSED;
     await Promise.allSettled(this.underWay);
     this.line.hangUp();
   }
@@ -136,7 +137,7 @@ export class RemoteCheckpointStore implements CheckpointStore {
 
   private async learnState(connection: IpcConnection): Promise<void> {
     const state = await connection.call<CheckpointStoreState>(callName('state'));
-    if (this.closing === undefined && !(state.state === 'off' && state.reason === 'closed')) this.current = state;
+    if (this.closing === undefined && !isClosed(state)) this.current = state;
   }
 }
 

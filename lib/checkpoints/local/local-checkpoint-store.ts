@@ -3,6 +3,7 @@ import { LaneCacheError } from '../../errors/lane-cache.error.js';
 import type { EventSink } from '../../events/event-map.js';
 import type { TierOffReason } from '../../events/reasons.js';
 import { StorageFault, type Environment } from '../../storage/environment.js';
+import { CLOSED, isClosed } from '../checkpoint-store.js';
 import type {
   CheckpointDraft,
   CheckpointMark,
@@ -386,17 +387,13 @@ class StoreCondition {
     private readonly events: EventSink,
   ) {}
 
-  get isClosed(): boolean {
-    return this.state.state === 'off' && this.state.reason === 'closed';
-  }
-
   close(): void {
-    this.state = { state: 'off', reason: 'closed', detail: 'the app was closed' };
+    this.state = CLOSED;
   }
 
   /** `bytes`: the size of the write. */
   failed(fault: unknown, bytes: number): void {
-    if (this.isClosed) return;
+    if (isClosed(this.state)) return;
     const reason = (fault instanceof StorageFault ? REASONS[fault.kind] : undefined) ?? 'breaker';
     const detail = fault instanceof Error ? fault.message : 'the commit failed';
     if (reason === 'disk-full') {
@@ -410,7 +407,7 @@ class StoreCondition {
 
   /** A nearly full disk still accepts small writes and removals. They do not show that there is space again. */
   wrote(bytes: number): void {
-    if (this.state.state === 'on' || this.isClosed || !this.showsSpace(bytes)) return;
+    if (this.state.state === 'on' || isClosed(this.state) || !this.showsSpace(bytes)) return;
     this.refusedBytes = 0;
     this.state = { state: 'on' };
     const detail = 'a checkpoint could be written again';

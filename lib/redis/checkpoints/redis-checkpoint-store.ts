@@ -1,4 +1,6 @@
 import {
+  CLOSED,
+  isClosed,
   storedBytesOf,
   type CheckpointDraft,
   type CheckpointMark,
@@ -230,8 +232,8 @@ export class RedisCheckpointStore implements CheckpointStore {
   }
 
   async close(): Promise<void> {
-    if (this.isClosed) return;
-    this.current = { state: 'off', reason: 'closed', detail: 'the app was closed' };
+    if (isClosed(this.current)) return;
+    this.current = CLOSED;
     await this.line.close();
   }
 
@@ -316,7 +318,7 @@ export class RedisCheckpointStore implements CheckpointStore {
   }
 
   private async run(script: Script, args: readonly RedisArgument[]): Promise<unknown> {
-    if (this.isClosed) throw new Error('the checkpoints are closed');
+    if (isClosed(this.current)) throw new Error('the checkpoints are closed');
     try {
       const reply = await this.line.run(script, args);
       this.turn({ state: 'on' });
@@ -329,14 +331,10 @@ export class RedisCheckpointStore implements CheckpointStore {
   }
 
   private turn(state: CheckpointStoreState, error?: unknown): void {
-    if (state.state === this.current.state || this.isClosed) return;
+    if (state.state === this.current.state || isClosed(this.current)) return;
     this.current = state;
     const detail = 'Redis answers again';
     this.events.emit('tier', { tier: 'checkpoints', detail, ...state, ...(error !== undefined && { error }) });
-  }
-
-  private get isClosed(): boolean {
-    return this.current.state === 'off' && this.current.reason === 'closed';
   }
 }
 
