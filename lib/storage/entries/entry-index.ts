@@ -5,10 +5,10 @@ import { StorageFault, type Environment, type Table, type TableKey, type Transac
 
 /** What the store knows of its entries without their bytes, by key, in the order of recency, and in the order of expiry. */
 export interface EntryIndex {
-  /** Under which key the record lies, if it is there. Undefined where the index knows that it is not. */
-  recordKey(lane: string, physical: string): TableKey | undefined;
+  /** Under which key of the table the record lies, if it is there. Undefined where the index knows that it is not. */
+  recordKey(lane: string, key: string): TableKey | undefined;
   /** Throws `StorageFault` when the index contradicts itself. */
-  row(lane: string, physical: string): EntryRow | undefined;
+  row(lane: string, key: string): EntryRow | undefined;
   /** At most `limit` rows from `fromSequence` on, the least recently used first. */
   leastRecent(lane: string, fromSequence: number, limit: number): EntryRow[];
   /** At most `limit` rows before `beforeSequence`, the most recently used first. */
@@ -23,13 +23,13 @@ export interface EntryIndex {
 
 /** An entry as it is stored, and as it will be. */
 export interface IndexChange {
-  readonly physical: string;
   readonly stored: EntryRow | undefined;
   readonly row: EntryRow | undefined;
   /** What the table of records has of it, if that is new. */
   readonly record: Uint8Array | undefined;
 }
 
+/** By key. */
 type IndexChanges = ReadonlyMap<string, IndexChange>;
 
 /** What the store knows of an entry without touching its bytes. */
@@ -68,12 +68,12 @@ export class SessionIndex implements EntryIndex {
   private readonly freeNumbers: number[] = [];
   private nextNumber = 0;
 
-  recordKey(lane: string, physical: string): number | undefined {
-    return this.lanes.get(lane)?.number(physical);
+  recordKey(lane: string, key: string): number | undefined {
+    return this.lanes.get(lane)?.number(key);
   }
 
-  row(lane: string, physical: string): EntryRow | undefined {
-    return this.lanes.get(lane)?.row(physical);
+  row(lane: string, key: string): EntryRow | undefined {
+    return this.lanes.get(lane)?.row(key);
   }
 
   leastRecent(lane: string, fromSequence: number, limit: number): EntryRow[] {
@@ -91,14 +91,14 @@ export class SessionIndex implements EntryIndex {
   write(transaction: Transaction, lane: string, changes: IndexChanges, records: Table): void {
     const index = this.laneIndex(lane);
     const left: number[] = [];
-    for (const { physical, row } of changes.values()) {
-      const number = row === undefined ? index.number(physical) : undefined;
+    for (const [key, { row }] of changes) {
+      const number = row === undefined ? index.number(key) : undefined;
       if (number !== undefined) left.push(number);
     }
     const taken: number[] = [];
-    for (const { physical, record } of changes.values()) {
+    for (const [key, { record }] of changes) {
       if (record === undefined) continue;
-      let number = index.number(physical);
+      let number = index.number(key);
       // A number that a failed commit has taken is not used again.
       if (number === undefined) taken.push((number = left.pop() ?? this.freeNumbers.pop() ?? this.nextNumber++));
       transaction.put(records, number, record);
@@ -111,9 +111,9 @@ export class SessionIndex implements EntryIndex {
     const index = this.laneIndex(lane);
     const { taken, left } = index.written;
     let next = 0;
-    for (const { physical, row } of changes.values()) {
-      if (row === undefined) index.remove(physical);
-      else index.set(physical, row, index.number(physical) ?? taken[next++]);
+    for (const [key, { row }] of changes) {
+      if (row === undefined) index.remove(key);
+      else if (index.set(row, taken[next])) next++;
     }
     this.freeNumbers.push(...left);
     index.sequence = sequence;
@@ -155,32 +155,32 @@ class LaneIndex {
     return this.slots.size;
   }
 
-  row(physical: string): EntryRow | undefined {
-    const slot = this.slots.get(physical);
+  row(key: string): EntryRow | undefined {
+    const slot = this.slots.get(key);
     return slot === undefined ? undefined : this.rows[slot];
   }
 
   /** Of its record. */
-  number(physical: string): number | undefined {
-    const slot = this.slots.get(physical);
+  number(key: string): number | undefined {
+    const slot = this.slots.get(key);
     return slot === undefined ? undefined : this.numbers[slot];
   }
 
-  /** The row becomes the most recently used one. */
-  set(physical: string, row: EntryRow, number: number | undefined): void {
-    let slot = this.slots.get(physical);
-    if (slot === undefined) this.slots.set(physical, (slot = this.free.pop() ?? this.newSlot()));
-    else this.recency.remove(slot);
+  /** The row becomes the most recently used one. Whether its key is new: then its record lies under `number`. */
+  set(row: EntryRow, number: number | undefined): boolean {
+    const known = this.slots.get(row.key);
+    const slot = known ?? this.newSlot(row.key, number);
+    if (known !== undefined) this.recency.remove(slot);
     this.rows[slot] = row;
-    this.numbers[slot] = number;
     this.recency.append(slot);
     this.expiry.set(slot, row.expiresAt);
+    return known === undefined;
   }
 
-  remove(physical: string): void {
-    const slot = this.slots.get(physical);
+  remove(key: string): void {
+    const slot = this.slots.get(key);
     if (slot === undefined) return;
-    this.slots.delete(physical);
+    this.slots.delete(key);
     this.recency.remove(slot);
     this.expiry.remove(slot);
     this.rows[slot] = undefined;
@@ -213,15 +213,15 @@ class LaneIndex {
     return this.expiry.upTo(now, limit).flatMap((slot) => this.rows[slot]?.key ?? []);
   }
 
-  private newSlot(): Slot {
-    const slot = this.rows.length;
+  private newSlot(key: string, number: number | undefined): Slot {
+    const slot = this.free.pop() ?? this.rows.push(undefined) - 1;
     if (slot === this.capacity) {
       this.capacity = Math.max(FIRST_SLOTS, 2 * this.capacity);
       this.recency.grow(this.capacity);
       this.expiry.grow(this.capacity);
     }
-    this.rows.push(undefined);
-    this.numbers.push(undefined);
+    this.slots.set(key, slot);
+    this.numbers[slot] = number;
     return slot;
   }
 }
@@ -254,16 +254,16 @@ export class StoredIndex implements EntryIndex {
   }
 
   /** Only the record itself shows whether it is there. */
-  recordKey(_lane: string, physical: string): string {
-    return physical;
+  recordKey(lane: string, key: string): string {
+    return physicalKey(lane, key);
   }
 
-  row(lane: string, physical: string): EntryRow | undefined {
-    const place = this.places.get(physical);
+  row(lane: string, key: string): EntryRow | undefined {
+    const place = this.places.borrow(physicalKey(lane, key));
     if (place === undefined) return undefined;
     const { page, sequence } = decodePlace(place);
     const row = this.page(lane, page).find(sequence);
-    if (row !== undefined && physicalKey(lane, row.key) === physical) return row;
+    if (row?.key === key) return row;
     throw new StorageFault('damaged', `the index of lane '${lane}' misses row ${sequence}`);
   }
 
@@ -307,7 +307,8 @@ export class StoredIndex implements EntryIndex {
   write(transaction: Transaction, lane: string, changes: IndexChanges, records: Table): void {
     const left = new Map<number, Set<number>>();
     let added = new NewPage();
-    for (const { physical, stored, row, record } of changes.values()) {
+    for (const [key, { stored, row, record }] of changes) {
+      const physical = physicalKey(lane, key);
       if (record !== undefined) transaction.put(records, physical, record);
       if (stored !== undefined) {
         const sequences = left.get(stored.page);

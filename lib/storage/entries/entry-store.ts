@@ -1,6 +1,5 @@
 import { type Clock, nextTurn } from '../../clock/clock.js';
 import {
-  physicalKey,
   compressRecord,
   decodeRecordAsync,
   type DecodedRecord,
@@ -87,7 +86,7 @@ export class EntryStore {
   /** As `read`, by a reader that wants the value, and no bytes of the record. What it cannot read is read as by `read`. */
   readValue(lane: string, key: string, reader: RecordReader): RecordLookup {
     if (this.pending.latest(lane, key) !== undefined) return this.read(lane, key);
-    const bytes = this.tables.borrow(lane, physicalKey(lane, key));
+    const bytes = this.tables.borrow(lane, key);
     if (bytes === undefined) return undefined;
     const record = reader.read(bytes, key);
     if (record === undefined) return this.read(lane, key);
@@ -102,7 +101,7 @@ export class EntryStore {
   peek(lane: string, key: string): RecordLookup {
     try {
       const latest = this.pending.latest(lane, key);
-      const bytes = latest === undefined ? this.tables.record(lane, physicalKey(lane, key)) : latest.bytes;
+      const bytes = latest === undefined ? this.tables.record(lane, key) : latest.bytes;
       if (bytes === undefined) return undefined;
       const opened = decodeRecordAsync(bytes);
       if (!(opened instanceof Promise)) return opened.key === key ? opened : undefined;
@@ -142,7 +141,7 @@ export class EntryStore {
     for (const key of keys) keeper?.removed(key);
     const removals: PendingChange[] = [];
     for (const key of keys) {
-      if (this.pending.latest(lane, key) === undefined && !this.tables.has(lane, physicalKey(lane, key))) continue;
+      if (this.pending.latest(lane, key) === undefined && !this.tables.has(lane, key)) continue;
       removals.push({ lane, key, bytes: undefined });
     }
     if (removals.length === 0) return 0;

@@ -28,9 +28,9 @@ export class EntryTables {
   }
 
   /** The record's bytes as they were stored. Throws `StorageFault` when a part of them is missing. */
-  record(lane: string, physical: string): Uint8Array | undefined {
-    const key = this.index.recordKey(lane, physical);
-    const row = key === undefined ? undefined : this.records.get(key);
+  record(lane: string, key: string): Uint8Array | undefined {
+    const place = this.index.recordKey(lane, key);
+    const row = place === undefined ? undefined : this.records.get(place);
     const reference = row === undefined ? undefined : decodeReference(row);
     if (reference === undefined) return row;
     const parts: Uint8Array[] = [];
@@ -43,20 +43,20 @@ export class EntryTables {
   }
 
   /** As `record`, without a copy: see `Table.borrow`. A record in parts comes as the reference to them. */
-  borrow(lane: string, physical: string): Buffer | undefined {
-    const key = this.index.recordKey(lane, physical);
-    return key === undefined ? undefined : this.records.borrow(key);
+  borrow(lane: string, key: string): Buffer | undefined {
+    const place = this.index.recordKey(lane, key);
+    return place === undefined ? undefined : this.records.borrow(place);
   }
 
   /** Whether there is something that could be read. */
-  has(lane: string, physical: string): boolean {
-    return this.borrow(lane, physical) !== undefined;
+  has(lane: string, key: string): boolean {
+    return this.borrow(lane, key) !== undefined;
   }
 
   /** What is known of the entry. Throws `StorageFault` when the tables contradict each other. */
-  row(lane: string, physical: string): EntryRow | undefined {
-    const row = this.index.row(lane, physical);
-    if (row === undefined && this.has(lane, physical))
+  row(lane: string, key: string): EntryRow | undefined {
+    const row = this.index.row(lane, key);
+    if (row === undefined && this.has(lane, key))
       throw new StorageFault('damaged', `the index of lane '${lane}' misses an entry that is there`);
     return row;
   }

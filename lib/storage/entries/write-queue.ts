@@ -1,6 +1,5 @@
 import { type Clock, nextTurn } from '../../clock/clock.js';
 import { StorageFault, type Table, type TableKey, type Transaction } from '../environment.js';
-import { physicalKey } from '../../entries/record.js';
 import type { Keeper } from '../../eviction/lane-eviction.js';
 import type { EntryRow, IndexChange } from './entry-index.js';
 import {
@@ -246,7 +245,7 @@ interface Draft extends IndexChange {
  * What is written in the end is only the difference: an entry that came and went within the batch leaves no trace.
  */
 export class EntryBatch {
-  /** By lane and key, those of a lane in the order of their new sequences. The hash of a key is known, that of its physical key is not. */
+  /** By lane and key, those of a lane in the order of their new sequences. */
   private readonly drafts = new Map<string, Map<string, Draft>>();
   private readonly extra: { readonly table: Table; readonly key: TableKey; readonly value: Uint8Array | undefined }[] =
     [];
@@ -267,7 +266,7 @@ export class EntryBatch {
 
   find(lane: string, key: string): EntryRow | undefined {
     const draft = this.draftOf(lane, key);
-    return draft === undefined ? this.tables.row(lane, physicalKey(lane, key)) : draft.row;
+    return draft === undefined ? this.tables.row(lane, key) : draft.row;
   }
 
   /** Whether the stored row, as read from the tables, still holds within this batch. */
@@ -283,8 +282,7 @@ export class EntryBatch {
   /** `bytes`: those of the record, perhaps compressed. */
   put(lane: string, record: StoredRecord, bytes: Uint8Array): void {
     const draft = this.draftOf(lane, record.key);
-    const physical = draft?.physical ?? physicalKey(lane, record.key);
-    const stored = draft === undefined ? this.tables.index.row(lane, physical) : draft.stored;
+    const stored = draft === undefined ? this.tables.index.row(lane, record.key) : draft.stored;
     const count = this.count(lane, draft === undefined ? stored : draft.row, bytes.length);
     const sequence = ++count.sequence;
     const { key, tags, birth, computeMs, expiresAt } = record;
@@ -305,17 +303,16 @@ export class EntryBatch {
     };
     const isSplit = row.parts > 0;
     const stagedRecord = isSplit ? encodeReference(row) : bytes;
-    this.stage(lane, key, { physical, stored, row, record: stagedRecord, inParts: isSplit ? bytes : undefined });
+    this.stage(lane, key, { stored, row, record: stagedRecord, inParts: isSplit ? bytes : undefined });
     this.keeperOf(lane)?.stored(row);
   }
 
   /** Whether there was something to remove. */
   remove(lane: string, key: string): boolean {
     const draft = this.draftOf(lane, key);
-    const physical = draft?.physical ?? physicalKey(lane, key);
-    const stored = draft === undefined ? this.tables.row(lane, physical) : draft.stored;
+    const stored = draft === undefined ? this.tables.row(lane, key) : draft.stored;
     const row = draft === undefined ? stored : draft.row;
-    if (row !== undefined) this.drop(lane, physical, stored, row);
+    if (row !== undefined) this.drop(lane, stored, row);
     this.keeperOf(lane)?.removed(key);
     return row !== undefined;
   }
@@ -323,22 +320,20 @@ export class EntryBatch {
   /** Removes the entry of a row that was just found: stored and untouched, or one of `newest`. */
   evict(lane: string, row: EntryRow): void {
     const draft = this.draftOf(lane, row.key);
-    const physical = draft?.physical ?? physicalKey(lane, row.key);
-    this.drop(lane, physical, draft === undefined ? row : draft.stored, row);
+    this.drop(lane, draft === undefined ? row : draft.stored, row);
     this.keeperOf(lane)?.evicted(row.key);
   }
 
   /** Moves the entry to the young end of the order of recency. */
   touch(lane: string, key: string, uses: number): void {
     const draft = this.draftOf(lane, key);
-    const physical = draft?.physical ?? physicalKey(lane, key);
-    const stored = draft === undefined ? this.tables.row(lane, physical) : draft.stored;
+    const stored = draft === undefined ? this.tables.row(lane, key) : draft.stored;
     const row = draft === undefined ? stored : draft.row;
     if (row === undefined) return;
     const sequence = ++this.usage.of(lane).sequence;
     this.usage.note(lane);
     const moved: EntryRow = { ...row, sequence, touchedAt: this.now, accessCount: row.accessCount + uses };
-    this.stage(lane, key, { physical, stored, row: moved, record: draft?.record, inParts: draft?.inParts });
+    this.stage(lane, key, { stored, row: moved, record: draft?.record, inParts: draft?.inParts });
   }
 
   /** A row of another table that must come to be together with the entries. */
@@ -382,9 +377,9 @@ export class EntryBatch {
     }
   }
 
-  private drop(lane: string, physical: string, stored: EntryRow | undefined, row: EntryRow): void {
+  private drop(lane: string, stored: EntryRow | undefined, row: EntryRow): void {
     this.count(lane, row, undefined);
-    this.stage(lane, row.key, { physical, stored, row: undefined, record: undefined, inParts: undefined });
+    this.stage(lane, row.key, { stored, row: undefined, record: undefined, inParts: undefined });
   }
 
   private draftOf(lane: string, key: string): Draft | undefined {
