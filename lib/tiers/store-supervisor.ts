@@ -100,7 +100,7 @@ export class StoreSupervisor {
   /** The store could not write, or read what cannot be trusted. `lost` had been accepted and is not in place. */
   fail(fault: StorageFault, lost: readonly QueuedChange[] = []): void {
     const given = [...lost, ...this.takeOff(fault)];
-    const owesRemoval = given.some((change) => change.isRemoval);
+    const owesRemoval = given.some((change) => change.isRemoval === true);
     if (owesRemoval || isLost(fault)) this.isTainted = true;
     this.options.failed(given);
     this.tierSwitch.trip(offReasonOf(fault.kind), fault.message, fault);

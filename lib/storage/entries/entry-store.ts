@@ -424,8 +424,6 @@ const EVICTED_AT_ONCE = 128;
 
 /** An entry waiting to be written; it is compressed on the way, off the caller's path. */
 class QueuedPut implements QueuedChange, PendingChange {
-  readonly isRemoval = false;
-  readonly standsAlone = false;
   ready: Promise<void> | undefined;
   readonly lane: string;
   readonly key: string;
@@ -514,7 +512,6 @@ const isWorthCompacting = (environment: Environment): boolean => {
 /** Compacts in its turn: after what was queued before, and before what comes later. */
 class QueuedCompaction implements QueuedChange {
   readonly sizeBytes = 0;
-  readonly isRemoval = false;
   readonly sparesEntries = true;
   readonly standsAlone = true;
   private compacted: Promise<void> | undefined;

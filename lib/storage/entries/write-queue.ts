@@ -16,7 +16,7 @@ export interface QueuedChange {
   /** Bytes held in memory until it is settled. */
   readonly sizeBytes: number;
   /** Losing it would leave something in place that must not be read again. */
-  readonly isRemoval: boolean;
+  readonly isRemoval?: boolean;
   /** The entry that it writes. Losing it leaves an older one in place. */
   readonly puts?: { readonly lane: string; readonly key: string };
   /** Nobody waits for it, so that it may wait for company. */
@@ -24,7 +24,7 @@ export interface QueuedChange {
   /** It changes no entry, but other rows. */
   readonly sparesEntries?: boolean;
   /** Starts a transaction of its own, so that it finds everything that was queued before in the tables. */
-  readonly standsAlone: boolean;
+  readonly standsAlone?: boolean;
   /** What must have happened before it can be applied; `undefined` once it has. Never rejects. */
   readonly ready?: Promise<void> | undefined;
   /** Returns whether there is more to do: then it is called again with the next batch, before any other change. */
@@ -35,9 +35,7 @@ export interface QueuedChange {
 /** Holds a place in the queue. */
 export class NoChange implements QueuedChange {
   readonly sizeBytes = 0;
-  readonly isRemoval = false;
   readonly sparesEntries = true;
-  readonly standsAlone = false;
 
   constructor(readonly settle: () => void = () => undefined) {}
 
@@ -201,14 +199,14 @@ export class WriteQueue {
       const change = this.waiting[index];
       if (change === undefined) break;
       const isFirst = index === this.head;
-      if (!isFirst && (change.standsAlone || change.ready !== undefined || this.options.isSpent())) break;
+      if (!isFirst && (change.standsAlone === true || change.ready !== undefined || this.options.isSpent())) break;
       bytes += change.sizeBytes;
       if (!isFirst && bytes > LARGEST_BATCH.bytes) break;
       if (change.apply(batch)) {
         this.isUnfinished = true;
         break;
       }
-      if (change.standsAlone) return index + 1;
+      if (change.standsAlone === true) return index + 1;
     }
     return index;
   }
