@@ -271,13 +271,12 @@ export class RedisSharedLog implements SharedLog {
   private async publishNext(record: OutgoingRecord): Promise<boolean> {
     const { target } = this;
     if (target === undefined) return false;
-    const { keys, logLength, spread } = this.options;
-    const { connection, generation } = target;
+    const { generation } = target;
     record.isUnderWay = true;
     try {
-      const answer = await appendRecord(connection, keys, record, { generation, logLength, spread });
-      if (answer.outcome !== 'appended') return false;
-      const { sequence, held } = answer;
+      const appended = await this.append(target, record);
+      if (appended === undefined) return false;
+      const { sequence, held } = appended;
       this.outgoing.acknowledged(record, { generation, sequence });
       this.accepted.add(record.record, generation);
       this.appended++;
@@ -298,6 +297,57 @@ export class RedisSharedLog implements SharedLog {
     } finally {
       record.isUnderWay = false;
     }
+  }
+
+  /**
+   * Appends one record, and the entry of a set with it. Undefined if the server is in another generation. Rejects when it is
+   * not known to be appended.
+   */
+  private async append(target: PublishTarget, outgoing: OutgoingRecord): Promise<Appended | undefined> {
+    const { keys, logLength, spread } = this.options;
+    const { connection, generation } = target;
+    const { record, id, entry } = outgoing;
+    const { kind, lane, subject } = record;
+    const bounds = [`${logLength}`, `${POSITIONS_ON_SERVER}`, `${PATTERNS_ON_SERVER}`];
+    const args = [generation, kind, lane ?? '', memberOf(record), packRecord(generation, id, record), ...bounds];
+    outgoing.entry = undefined;
+    if (spread !== undefined) return this.appendSpread(spread, target, { record, entry }, args);
+    const isOfKey = lane !== null && (kind === 'key' || kind === 'expire');
+    const names = isOfKey ? [...keys.log, keys.entry(generation, lane, subject)] : keys.log;
+    const reply = await (entry === undefined
+      ? connection.runInQueue(APPEND, names, args)
+      : connection.runInQueue(APPEND_SET, names, [...args, ...valueOf(entry)]));
+    if (!Array.isArray(reply)) return undefined;
+    const [sequence, gone] = listOf(reply);
+    return { sequence: numberOf(sequence), held: numberOf(gone) > 0 };
+  }
+
+  /** The record first, on the node of the log; then the entry, wherever it lies. */
+  private async appendSpread(
+    spread: EntriesElsewhere,
+    { connection, generation }: PublishTarget,
+    { record, entry }: Pick<OutgoingRecord, 'record' | 'entry'>,
+    args: readonly RedisArgument[],
+  ): Promise<Appended | undefined> {
+    const { keys } = this.options;
+    const reply = await (entry === undefined
+      ? connection.runInQueue(APPEND, keys.log, args)
+      : connection.runInQueue(APPEND_JUDGED, keys.log, [...args, packTags(entry.tags), ...knownOf(entry)]));
+    if (!Array.isArray(reply)) return undefined;
+    const [sequence, brings] = listOf(reply).map(numberOf);
+    if (sequence === undefined) throw new Error('the record has no number');
+    const { lane, subject: key } = record;
+    const held = spread.removeOlder(record, generation, sequence);
+    if (entry === undefined || lane === null || brings !== 1) return { sequence, held };
+    const { tags, lifeMs } = entry;
+    const written = spread.write(generation, { lane, key, tags, lifeMs, birth: sequence, record: entry.record });
+    return {
+      sequence,
+      held: written.then(
+        () => held,
+        () => held,
+      ),
+    };
   }
 
   /** The server has a deadline, which begins anew while it takes other records, or large entries before them. The echo has none: it comes, or the connection fails and nothing is waited for. */
@@ -342,72 +392,15 @@ export class RedisSharedLog implements SharedLog {
 /** Positions of keys, and of tags, that the server remembers before it raises the floor. */
 const POSITIONS_ON_SERVER = 100_000;
 
-/** The server's answer: it has the record, or it is in another generation. */
-type AppendAnswer =
-  | {
-      readonly outcome: 'appended';
-      readonly sequence: number;
-      /** Whether there was an entry. It resolves when the entry of a set is written. */
-      readonly held: boolean | Promise<boolean>;
-    }
-  | { readonly outcome: 'other-generation' };
-
-/** Appends one record, and the entry of a set with it. Rejects when it is not known to be appended. */
-export async function appendRecord(
-  connection: Connection,
-  keys: KeySpace,
-  outgoing: OutgoingRecord,
-  settings: { readonly generation: string; readonly logLength: number; readonly spread: EntriesElsewhere | undefined },
-): Promise<AppendAnswer> {
-  const { record, id, entry } = outgoing;
-  const { kind, lane, subject } = record;
-  const { generation, logLength, spread } = settings;
-  const bounds = [`${logLength}`, `${POSITIONS_ON_SERVER}`, `${PATTERNS_ON_SERVER}`];
-  const args = [generation, kind, lane ?? '', memberOf(record), packRecord(generation, id, record), ...bounds];
-  if (spread !== undefined) return appendSpread({ connection, keys, outgoing, generation, spread }, args);
-  const target = lane !== null && (kind === 'key' || kind === 'expire') ? [keys.entry(generation, lane, subject)] : [];
-  const value = entry === undefined ? [] : valueOf(entry);
-  outgoing.entry = undefined;
-  const script = entry === undefined ? APPEND : APPEND_SET;
-  const reply = await connection.runInQueue(script, [...keys.log, ...target], [...args, ...value]);
-  if (!Array.isArray(reply)) return { outcome: 'other-generation' };
-  const [sequence, gone] = listOf(reply);
-  return { outcome: 'appended', sequence: numberOf(sequence), held: numberOf(gone) > 0 };
+/** A record that the server has. */
+interface Appended {
+  readonly sequence: number;
+  /** Whether there was an entry. It resolves when the entry of a set is written. */
+  readonly held: boolean | Promise<boolean>;
 }
 
-interface SpreadAppend {
-  readonly connection: Connection;
-  readonly keys: KeySpace;
-  readonly outgoing: OutgoingRecord;
-  readonly generation: string;
-  readonly spread: EntriesElsewhere;
+function valueOf(entry: OutgoingEntry): readonly RedisArgument[] {
+  return [`${entry.lifeMs}`, packTags(entry.tags), entry.record, ...knownOf(entry)];
 }
 
-/** The record first, on the node of the log; then the entry, wherever it lies. */
-async function appendSpread(
-  { connection, keys, outgoing, generation, spread }: SpreadAppend,
-  args: readonly RedisArgument[],
-): Promise<AppendAnswer> {
-  const { record, entry } = outgoing;
-  outgoing.entry = undefined;
-  const known = entry === undefined ? [] : [packTags(entry.tags), `${entry.known.sequence}`, `${entry.known.patterns}`];
-  const script = entry === undefined ? APPEND : APPEND_JUDGED;
-  const reply = await connection.runInQueue(script, keys.log, [...args, ...known]);
-  if (!Array.isArray(reply)) return { outcome: 'other-generation' };
-  const [sequence, brings] = listOf(reply).map(numberOf);
-  if (sequence === undefined) throw new Error('the record has no number');
-  const { lane, subject: key } = record;
-  const removed = spread.removeOlder(record, generation, sequence);
-  if (entry === undefined || lane === null || brings !== 1) return { outcome: 'appended', sequence, held: removed };
-  const { tags, lifeMs } = entry;
-  const written = spread.write(generation, { lane, key, tags, lifeMs, birth: sequence, record: entry.record });
-  const held = written.then(
-    () => removed,
-    () => removed,
-  );
-  return { outcome: 'appended', sequence, held };
-}
-
-function valueOf({ lifeMs, tags, record, known }: OutgoingEntry): readonly RedisArgument[] {
-  return [`${lifeMs}`, packTags(tags), record, `${known.sequence}`, `${known.patterns}`];
-}
+const knownOf = ({ known }: OutgoingEntry): readonly string[] => [`${known.sequence}`, `${known.patterns}`];
