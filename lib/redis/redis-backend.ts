@@ -18,7 +18,7 @@ import { LogSubscriber } from './shared-log/subscriber.js';
 import { RecordEnvelope, type SharedLane, RecordSeal } from './tier/record-envelope.js';
 import { isRedisClusterPort, type RedisClusterPort, type RedisTemplate } from './client/redis-client.js';
 import { RedisSharedLog } from './shared-log/publisher.js';
-import { RedisTier } from './tier/redis-tier.js';
+import { RedisTier, type Spread } from './tier/redis-tier.js';
 import { TierStatus } from './tier/tier-status.js';
 import { Connection } from './client/connection.js';
 import { clusterOf, templateClient } from './client/connect.js';
@@ -69,12 +69,6 @@ type Phase =
 
 const DISCONNECTED: Phase = { name: 'disconnected' };
 const CLOSED: Phase = { name: 'closed' };
-
-/** What a cluster has besides a server: a way to each node, and the entries that are spread over them. */
-interface Spread {
-  readonly router: ClusterRouter;
-  readonly entries: SpreadEntries;
-}
 
 const takesTurns = (lanes: ReadonlyMap<string, SharedLane>): boolean =>
   [...lanes.values()].some(({ coalesces }) => coalesces);

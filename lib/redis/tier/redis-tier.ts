@@ -12,6 +12,12 @@ import { bytesOf, listOf, textOf, textsOf } from '../client/redis-client.js';
 import type { Connection } from '../client/connection.js';
 import { keyMember, packTags } from '../shared-log/record-codec.js';
 
+/** What a cluster has besides a server: a way to each node, and the entries that are spread over them. */
+export interface Spread {
+  readonly router: ClusterRouter;
+  readonly entries: SpreadEntries;
+}
+
 export interface RedisTierOptions extends LookUpParts {
   readonly keys: KeySpace;
   /** Lanes that instances share. */
@@ -19,8 +25,8 @@ export interface RedisTierOptions extends LookUpParts {
   readonly life: { now(): number };
   readonly cursors: CursorHistory;
   readonly log: RedisSharedLog;
-  /** The entries of a cluster. Undefined where they lie beside the log. */
-  readonly spread: { readonly entries: SpreadEntries; readonly router: ClusterRouter } | undefined;
+  /** Undefined where the entries lie beside the log. */
+  readonly spread: Spread | undefined;
   /** The connection that has caught up. Undefined while disconnected. */
   readonly connection: () => Connection | undefined;
   readonly state: () => TierState;
