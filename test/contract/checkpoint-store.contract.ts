@@ -221,7 +221,7 @@ export function checkpointStoreContract(name: string, open: () => Promise<Opened
       it('says why each version goes, and removes the same as it names in a dry run', async () => {
         const old = { savedAt: NOW - 9 };
         for (const id of ['a', 'a', 'b']) await store.save(draft(id, old), STATE);
-        await store.save(draft('ttl', { expiresAt: NOW - 1 }), STATE);
+        await store.save(draft('ttl', { ...old, expiresAt: NOW - 1 }), STATE);
         const due = ['a@1 too-old', 'b@1 too-old', 'ttl@1 expired'];
         expect(await cleanAll({ keepLast: 1, mode: 'dry-run' })).toEqual(['ttl@1 expired', 'a@1 too-old'].toSorted());
         expect(await cleanAll({ mode: 'dry-run' })).toEqual([...due, 'a@2 too-old'].toSorted());
@@ -484,6 +484,7 @@ export function checkpointStoreContract(name: string, open: () => Promise<Opened
     it('is off once it is closed', async () => {
       const saving = store.save(draft('id'), STATE);
       await store.close();
+      expect(store.state).toMatchObject({ state: 'off', reason: 'closed' });
       await store.close();
       expect((await saving).outcome).toBe('saved');
       expect(store.state).toMatchObject({ state: 'off', reason: 'closed' });

@@ -206,9 +206,8 @@ export class RedisCheckpointStore implements CheckpointStore {
     const removed: DueVersion[] = [];
     let pinnedKept = 0;
     const found = await this.slice(index, { way: 'up', from: after ?? { time: -Infinity }, to: before });
-    const due = found.filter(({ at }) => at.time < before);
-    const last = found.length < AT_ONCE ? undefined : due.at(-1);
-    for (const { record } of due) {
+    const last = found.length < AT_ONCE ? undefined : found.at(-1);
+    for (const { record } of found) {
       const outcome = record && (await this.cleanOne(record, rule, phase));
       if (outcome === 'pinned') pinnedKept++;
       else if (outcome !== undefined) removed.push(outcome);
