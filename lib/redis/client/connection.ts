@@ -55,7 +55,7 @@ export class Connection {
 
   /** false from a command that was not answered in time until one is. */
   get isSound(): boolean {
-    return this.commands.isSound && !this.hasFailed;
+    return this.commands.isSound;
   }
 
   /** What is in the queue, or was asked for, is so much that it may be on its way still. */

@@ -12,6 +12,9 @@ class FakeCluster {
   readonly asked: string[] = [];
   readonly answers = new Map<string, Answer>();
   readonly unreachable = new Set<string>();
+  /** Connections to them are lost as soon as they are opened. */
+  readonly dying = new Set<string>();
+  readonly opened: string[] = [];
   readonly closed: string[] = [];
   /** Ends the latest connection to a node. */
   readonly cut = new Map<string, () => void>();
@@ -23,6 +26,7 @@ class FakeCluster {
   }
 
   async open(address: string): Promise<RedisPort> {
+    this.opened.push(address);
     if (this.unreachable.has(address)) throw new Error('refused');
     await this.slow.get(address);
     const state = new ConnectionState(true);
@@ -34,7 +38,7 @@ class FakeCluster {
         return this.answers.get(address)?.(args) ?? `of ${address}`;
       },
       duplicate: () => Promise.reject(new Error('no template')),
-      connected: true,
+      connected: !this.dying.has(address),
       onStateChange: (listener) => state.listen(listener),
       close: async () => void this.closed.push(address),
     };
@@ -136,6 +140,54 @@ describe('a router of a cluster', () => {
     await expect(router.command('k', ['GET', 'k'])).rejects.toThrow('not connected');
     await clock.advance('1s');
     expect(await ask('k')).toBe('of b:2');
+  });
+
+  it('opens a connection once, however many ask for it, and whatever the cluster says of its nodes meanwhile', async () => {
+    const slow = new Deferred<void>();
+    cluster.slow.set('b:2', slow.promise);
+    cluster.answers.set('a:1', redirects('MOVED 1 b:2'));
+    for (let asked = 0; asked < 3; asked++) {
+      await expect(router.command('k', ['GET', 'k'])).rejects.toThrow('not connected');
+      await clock.advance('300ms');
+    }
+    expect(cluster.opened.filter((address) => address === 'b:2')).toHaveLength(1);
+    slow.resolve();
+  });
+
+  it('leaves a node alone for 250 ms after it could not be reached', async () => {
+    cluster.unreachable.add('b:2');
+    cluster.answers.set('a:1', redirects('ASK 1 b:2'));
+    const attempts = async (): Promise<number> => {
+      await expect(router.command('k', ['GET', 'k'])).rejects.toThrow('not connected');
+      await nextTurn();
+      return cluster.opened.filter((address) => address === 'b:2').length;
+    };
+    expect([await attempts(), await attempts()]).toEqual([1, 1]);
+    await clock.advance('249ms');
+    expect(await attempts()).toBe(1);
+    await clock.advance('1ms');
+    expect(await attempts()).toBe(2);
+  });
+
+  it('closes a connection that was lost before it was used, and opens another', async () => {
+    cluster.dying.add('b:2');
+    cluster.answers.set('a:1', redirects('ASK 1 b:2'));
+    await expect(ask('k')).rejects.toThrow('not connected');
+    expect(cluster.closed).toContain('b:2');
+    cluster.dying.clear();
+    await clock.advance('1s');
+    expect(await ask('k')).toBe('of b:2');
+  });
+
+  it('closes a connection that is opened after it was closed itself', async () => {
+    const slow = new Deferred<void>();
+    cluster.slow.set('b:2', slow.promise);
+    cluster.answers.set('a:1', redirects('MOVED 1 b:2'));
+    await expect(router.command('k', ['GET', 'k'])).rejects.toThrow('not connected');
+    await router.close();
+    slow.resolve();
+    await nextTurn();
+    expect(cluster.closed).toContain('b:2');
   });
 
   it('closes a connection that is opened too late', async () => {

@@ -16,11 +16,12 @@ function refusing(text: string): RedisPort {
   return port;
 }
 
+const settingsOf = (clock: FakeClock) => ({ timeoutMs: 250, hold: new KeepAlive(clock), changed: () => undefined });
+
 /** What becomes of a connection when a command is answered with the error. */
 async function after(error: string): Promise<'failed' | 'used on'> {
   const clock = new FakeClock();
-  const settings = { timeoutMs: 250, hold: new KeepAlive(clock), changed: () => undefined };
-  const connection = await Connection.open(refusing(error), clock, settings);
+  const connection = await Connection.open(refusing(error), clock, settingsOf(clock));
   let state: 'failed' | 'used on' = 'used on';
   const watch = async (): Promise<void> => {
     try {
@@ -53,5 +54,33 @@ describe('a connection', () => {
     'MOVEDLIKE',
   ])('is used on after another error: %s', async (error) => {
     expect(await after(error)).toBe('used on');
+  });
+
+  it('is not sound once it has failed', async () => {
+    const clock = new FakeClock();
+    const connection = await Connection.open(refusing('OOM'), clock, settingsOf(clock));
+    expect(connection.isSound).toBe(true);
+    connection.fail(new Error('of the reader'));
+    expect(connection.isSound).toBe(false);
+    await expect(connection.failure).rejects.toThrow('of the reader');
+  });
+
+  it('has failed where it was lost before it was used', async () => {
+    const port = { ...refusing('OOM'), connected: false };
+    const template = { ...port, duplicate: () => Promise.resolve(port) };
+    const clock = new FakeClock();
+    const connection = await Connection.open(template, clock, settingsOf(clock));
+    await expect(connection.failure).rejects.toThrow('was lost');
+  });
+
+  it('closes the one of its two that was opened where the other one was refused', async () => {
+    let closed = 0;
+    const port = { ...refusing('OOM'), close: async () => void closed++ };
+    const opening = [Promise.resolve(port), Promise.reject(new Error('refused'))].values();
+    const template = { ...port, duplicate: () => opening.next().value ?? Promise.resolve(port) };
+    const clock = new FakeClock();
+    await expect(Connection.open(template, clock, settingsOf(clock))).rejects.toThrow('refused');
+    await nextTurn();
+    expect(closed).toBe(1);
   });
 });
