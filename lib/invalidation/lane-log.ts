@@ -20,7 +20,7 @@ const NO_GUARDS: readonly InvalidationGuard[] = Object.freeze([]);
 export class LaneLog {
   clearAt = 0;
   /** The open guards by key. */
-  readonly guards = new FewByKey<readonly InvalidationGuard[]>();
+  readonly guards = new Map<string, readonly InvalidationGuard[]>();
   private readonly pendingKeys = new Map<string, Pending<number>>();
   private readonly pendingExpiries = new Map<string, Pending<KeyExpiry>>();
   private pendingPatterns: readonly PatternRecord[] = [];
@@ -110,44 +110,6 @@ export class LaneLog {
 
   private mergePatterns(): void {
     this.patterns = [...this.pendingPatterns, ...this.recentPatterns];
-  }
-}
-
-/**
- * Values by key, of which there is mostly one at a time. That one lies outside of the map: V8 makes the table of a map anew
- * when its last key goes, and a table that has become old lies where only a collection of the whole heap frees it.
- */
-export class FewByKey<T extends object> {
-  private firstKey: string | undefined;
-  private first: T | undefined;
-  private readonly others = new Map<string, T>();
-
-  get(key: string): T | undefined {
-    return key === this.firstKey ? this.first : this.others.get(key);
-  }
-
-  set(key: string, value: T): void {
-    const isFirst = key === this.firstKey || (this.firstKey === undefined && !this.others.has(key));
-    if (!isFirst) {
-      this.others.set(key, value);
-      return;
-    }
-    this.firstKey = key;
-    this.first = value;
-  }
-
-  delete(key: string): void {
-    if (key !== this.firstKey) {
-      this.others.delete(key);
-      return;
-    }
-    this.firstKey = undefined;
-    this.first = undefined;
-  }
-
-  *values(): Iterable<T> {
-    if (this.first !== undefined) yield this.first;
-    yield* this.others.values();
   }
 }
 

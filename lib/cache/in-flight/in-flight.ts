@@ -2,7 +2,7 @@ import { plausibleMs } from '../../clock/clock.js';
 import { ComputeTimeoutError } from '../../errors/cache.errors.js';
 import { causeText } from '../../events/event-texts.js';
 import type { TierName } from '../../entries/tier-name.js';
-import { FewByKey, type InvalidationGuard } from '../../invalidation/lane-log.js';
+import type { InvalidationGuard } from '../../invalidation/lane-log.js';
 import type { MemoryEntry } from '../../tiers/memory-tier.js';
 import { EncodedValue } from '../encoded-value.js';
 import { isPartitioned, isShared, type LaneContext } from '../lane-context.js';
@@ -49,9 +49,9 @@ export class InFlight {
   readonly waiters: Waiters;
   private readonly staleServing: StaleServing;
   /** The flight of each key that callers may join. */
-  private readonly joinable = new FewByKey<Flight>();
+  private readonly joinable = new Map<string, Flight>();
   /** The flights of a key that run. */
-  private readonly running = new FewByKey<readonly Flight[]>();
+  private readonly running = new Map<string, readonly Flight[]>();
   /** Made when the first computation is given up. */
   private abandoned: AbandonedComputations | undefined;
 
