@@ -36,7 +36,7 @@ export interface GivenEntry {
 export async function setMany<T>(
   context: LaneContext,
   invalidations: Invalidations,
-  items: readonly T[],
+  items: Pick<readonly T[], 'length' | 'at'>,
   entryOf: (item: T) => GivenEntry,
 ): Promise<{ readonly stored: number; readonly refused: ReadonlySet<string> }> {
   const { lane, shared } = context;
@@ -47,7 +47,8 @@ export async function setMany<T>(
     const latest = new LatestEntries();
     for (let from = 0; from < items.length; from += READ_AT_ONCE) {
       if (from > 0) await nextTurn();
-      for (const item of items.slice(from, from + READ_AT_ONCE)) latest.add(entryOf(item));
+      const end = Math.min(from + READ_AT_ONCE, items.length);
+      for (let index = from; index < end; index++) latest.add(entryOf(items.at(index) as T));
     }
     const bulk = new BulkWrite(context, invalidations, since);
     await bySlices(

@@ -112,10 +112,7 @@ export function checkKeys(keys: readonly string[], lane: string): readonly strin
 }
 
 /** The entries of a call for several. Throws KEY_INVALID for what is no list or iterable of pairs. */
-export function checkEntries(
-  entries: Iterable<readonly [string, unknown]>,
-  lane: string,
-): (readonly [string, unknown])[] {
+export function checkEntries(entries: Iterable<EntryPair>, lane: string): EntryPairs {
   const invalid = (found: string): LaneCacheError =>
     new LaneCacheError(
       'KEY_INVALID',
@@ -125,10 +122,27 @@ export function checkEntries(
   if (typeof entries !== 'object' || entries === null || typeof entries[Symbol.iterator] !== 'function') {
     throw invalid(`are ${kindInWords(entries)}`);
   }
+  if (isPlainMap(entries)) return pairsOf(entries);
   const list = [...entries];
   const at = list.findIndex((entry) => !Array.isArray(entry));
   if (at >= 0) throw invalid(`contain ${kindInWords(list[at])}`);
   return list;
+}
+
+type EntryPair = readonly [key: string, value: unknown];
+
+/** Pairs as they were when they were handed in. */
+type EntryPairs = Pick<readonly EntryPair[], 'length' | 'at'>;
+
+/** Nothing of the app runs when it is read. */
+const isPlainMap = (entries: Iterable<EntryPair>): entries is Map<string, unknown> =>
+  Object.getPrototypeOf(entries) === Map.prototype;
+
+/** A pair is made when it is read: to make 100,000 in one step holds the event loop for several milliseconds. */
+function pairsOf(map: ReadonlyMap<string, unknown>): EntryPairs {
+  const keys = [...map.keys()];
+  const values = [...map.values()];
+  return { length: keys.length, at: (index) => [keys[index] as string, values[index]] };
 }
 
 /** Throws COMPUTE_INVALID. */

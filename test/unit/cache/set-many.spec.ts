@@ -53,6 +53,20 @@ describe('the values of one call', () => {
     expect(await storing).toBe(300);
   });
 
+  it('are taken from the map as it was at the call', async () => {
+    const cache = new LaneApp().manager();
+    const map = new Map(pairs(5_000));
+    const storing = cache.setMany(map);
+    map.set('k4998', 'later');
+    map.delete('k4999');
+    map.set('k5000', 'later');
+    expect(await storing).toBe(5_000);
+    expect([...(await cache.getMany(['k4998', 'k4999', 'k5000']))]).toEqual([
+      ['k4998', 4_998],
+      ['k4999', 4_999],
+    ]);
+  });
+
   it('give way to what reading one of them invalidates', async () => {
     const cache = new LaneApp().manager();
     const tag = (): void => void cache.invalidate('k0');
