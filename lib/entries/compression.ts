@@ -36,7 +36,7 @@ interface Zstd {
 
 const hasZstd = (module: object): module is Zstd => 'zstdCompressSync' in module && 'zstdDecompressSync' in module;
 
-const { BROTLI_PARAM_QUALITY, BROTLI_PARAM_SIZE_HINT, Z_MIN_CHUNK } = zlib.constants;
+const { BROTLI_PARAM_LGWIN, BROTLI_PARAM_QUALITY, BROTLI_PARAM_SIZE_HINT, Z_MIN_CHUNK } = zlib.constants;
 
 /** What a value claims to take is allocated at once up to here. */
 const LARGEST_PIECE_BYTES = 1024 * 1024;
@@ -48,9 +48,12 @@ const inOnePiece = (byteLength: number) => ({
   chunkSize: Math.min(Math.max(byteLength + 1, Z_MIN_CHUNK), LARGEST_PIECE_BYTES),
 });
 
+/** At this quality brotli looks back no further than 256 KB. With a larger window it only takes more memory and time. */
+const WINDOW_BITS = 18;
+
 const brotliOptions = ({ byteLength }: Uint8Array) => ({
   ...inOnePiece(byteLength),
-  params: { [BROTLI_PARAM_QUALITY]: 1, [BROTLI_PARAM_SIZE_HINT]: byteLength },
+  params: { [BROTLI_PARAM_QUALITY]: 1, [BROTLI_PARAM_LGWIN]: WINDOW_BITS, [BROTLI_PARAM_SIZE_HINT]: byteLength },
 });
 const brotliLimits = (limits: ExpansionOptions) => ({ ...limits, ...inOnePiece(limits.maxOutputLength) });
 

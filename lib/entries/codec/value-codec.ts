@@ -150,8 +150,6 @@ const SCRATCH_BYTES = 32 * 1024;
 const MESSAGES_BYTES = 64 * 1024;
 /** A larger buffer is not kept for the next message. */
 const LARGEST_KEPT_BYTES = 16 * 1024 * 1024;
-/** msgpackr wants up to three bytes free for each byte of a text. A fourth is to spare. */
-const ROOM_PER_BYTE = 4;
 /** Before a message that is longer than `MESSAGES_BYTES`: the head of its record goes there, so that the message is not copied again. */
 const HEAD_BYTES = 1_024;
 /** The size of the first buffer of msgpackr. */
@@ -159,6 +157,25 @@ const FIRST_MESSAGES_BYTES = 8 * 1024;
 
 /** A longer message never stays in the buffer of msgpackr. */
 const roomBefore = ({ byteLength }: Uint8Array): number => (byteLength > MESSAGES_BYTES ? HEAD_BYTES : 0);
+
+/** Whether the buffer in which msgpackr has written the message is kept for the next one. */
+const isKept = ({ byteLength, buffer }: Uint8Array): boolean =>
+  byteLength > MESSAGES_BYTES && buffer.byteLength <= LARGEST_KEPT_BYTES;
+
+/** `given`, or what msgpackr has made in its place. */
+const bufferBehind = ({ buffer }: Uint8Array, given: Buffer): Buffer =>
+  buffer === given.buffer ? given : Buffer.from(buffer);
+
+/**
+ * For a large message msgpackr makes a buffer of a multiple of its size, and goes on with it: a small message after it
+ * would keep all of that in memory. So messages are copied out of such a buffer.
+ */
+const movedOut = (bytes: Uint8Array): Uint8Array => {
+  const before = roomBefore(bytes);
+  const message = Buffer.allocUnsafe(before + bytes.byteLength).subarray(before);
+  message.set(bytes);
+  return message;
+};
 
 /**
  * MessagePack for plain trees of objects, arrays, primitives and byte strings.
@@ -173,6 +190,11 @@ class MessagePack {
 
   /** Where messages are written after a large one. They are copied out of it. */
   private large: Buffer | undefined;
+  /**
+   * What msgpackr made for the first large message. It is only kept: once glibc has freed a block of this size, it gives back
+   * no smaller one. Pages that were never written to take no memory.
+   */
+  private first: ArrayBufferLike | undefined;
 
   /** `firstByte`, then the message. The result may be a view of a larger buffer. */
   pack(value: unknown, firstByte: number): Uint8Array {
@@ -180,13 +202,17 @@ class MessagePack {
     const bytes = this.write(value, firstByte);
     if (bytes.buffer.byteLength <= MESSAGES_BYTES) return bytes;
     this.leaveBuffer();
-    return this.movedOut(bytes);
+    if (this.first === undefined && isKept(bytes)) this.first = bytes.buffer;
+    if (bytes.byteLength > MESSAGES_BYTES) this.large = Buffer.allocUnsafeSlow(FIRST_MESSAGES_BYTES);
+    return movedOut(bytes);
   }
 
   private packIn(large: Buffer, value: unknown, firstByte: number): Uint8Array {
     this.packr.useBuffer(large);
     try {
-      return this.movedOut(this.write(value, firstByte));
+      const bytes = this.write(value, firstByte);
+      this.large = isKept(bytes) ? bufferBehind(bytes, large) : undefined;
+      return movedOut(bytes);
     } finally {
       this.leaveBuffer();
     }
@@ -196,20 +222,6 @@ class MessagePack {
     const bytes = this.packr.pack(value, RESERVE_START_SPACE | 1);
     bytes[0] = firstByte;
     return bytes;
-  }
-
-  /**
-   * For a large message msgpackr makes a buffer of a multiple of its size, and goes on with it: a small message after it
-   * would keep all of that in memory. So messages are copied out of such a buffer.
-   */
-  private movedOut(bytes: Uint8Array): Uint8Array {
-    const before = roomBefore(bytes);
-    const message = Buffer.allocUnsafe(before + bytes.byteLength).subarray(before);
-    message.set(bytes);
-    const room = ROOM_PER_BYTE * bytes.byteLength;
-    if (bytes.byteLength <= MESSAGES_BYTES || room > LARGEST_KEPT_BYTES) this.large = undefined;
-    else if (this.large === undefined || this.large.byteLength < room) this.large = Buffer.allocUnsafeSlow(room);
-    return message;
   }
 
   /**
