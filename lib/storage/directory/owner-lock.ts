@@ -48,7 +48,7 @@ const MAX_LOOKS = 240;
 
 const NOBODY: ActiveLock = Object.freeze({
   id: '',
-  holder: { pid: 0, host: '', bootId: undefined, session: undefined },
+  holder: { pid: 0, bootId: undefined, session: undefined },
   entered: false,
 });
 
@@ -213,34 +213,29 @@ export interface Liveness {
 export interface LockHolder {
   /** 0 if the file could not be read. */
   readonly pid: number;
-  readonly host: string;
   /** The machine's boot; undefined where the system does not name it. */
   readonly bootId: string | undefined;
   /** The name of its session in the directory. Releases before 0.2 do not give it. */
   readonly session: string | undefined;
 }
 
-const stringOf = (value: object, name: string): string | undefined => {
-  const field: unknown = Reflect.get(value, name);
-  return typeof field === 'string' ? field : undefined;
-};
-
 /** Never throws: the content of the file decides nothing by itself. */
 const parseHolder = (text: string): LockHolder => {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    value = undefined;
-  }
-  const fields = typeof value === 'object' && value !== null ? value : {};
-  const pid: unknown = Reflect.get(fields, 'pid');
+  const { pid, bootId: boot, session } = fieldsOf(text);
   return {
     pid: typeof pid === 'number' ? pid : 0,
-    host: stringOf(fields, 'host') ?? '',
-    bootId: stringOf(fields, 'bootId'),
-    session: stringOf(fields, 'session'),
+    bootId: typeof boot === 'string' ? boot : undefined,
+    session: typeof session === 'string' ? session : undefined,
   };
+};
+
+const fieldsOf = (text: string): Readonly<Record<string, unknown>> => {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? { ...value } : {};
+  } catch {
+    return {};
+  }
 };
 
 const CLAIM = '.claim';
@@ -283,6 +278,7 @@ export class Claims {
   async announce(session: string | undefined): Promise<Claim> {
     const id = randomId().slice(0, ID_LENGTH);
     const letGo = await this.liveness.hold(this.place.socketPath(id));
+    // The host is for a person who looks into the file.
     const holder = { pid: process.pid, host: hostname(), bootId: bootId(), session };
     await writeFile(this.path(id, '.tmp'), JSON.stringify(holder), { mode: 0o600 });
     await rename(this.path(id, '.tmp'), this.path(id, CLAIM));

@@ -117,7 +117,7 @@ export class FreeSpaceLimit {
    * Throws `StorageFault` `disk-full` if writing `bytes` would leave less free space than the limit. Below the limit, a
    * write that fits into the `spare` bytes within the file is allowed, because the file need not grow.
    */
-  requireRoom(bytes: number, spare: () => number): void {
+  requireRoom(bytes: number, spare = (): number => 0): void {
     const volume = this.volume();
     if (volume.free >= this.reserve(volume) + bytes) return;
     if (volume.free < bytes || spare() < bytes) this.refuse(volume, this.reserve(volume) + bytes);

@@ -89,7 +89,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
     if (known !== undefined) return known;
     this.requireWritable();
     this.stored ??= new Set(tableNames(this.root));
-    if (!this.stored.has(name)) this.freeSpaceLimit.requireRoom(NEW_TABLE_BYTES, () => 0);
+    if (!this.stored.has(name)) this.freeSpaceLimit.requireRoom(NEW_TABLE_BYTES);
     const table = new LmdbTable(name, openNativeTable(this.root, name), this, this.options.report);
     this.stored.add(name);
     this.tables.set(name, table);

@@ -119,7 +119,7 @@ const reportReadOnly = ({ directory, report }: OpenEnvironmentOptions, cause: st
 const createFiles = async (options: OpenEnvironmentOptions, heldAs: string): Promise<'created' | 'found'> => {
   const hasData = await hasContent(join(heldAs, 'data.mdb'));
   const isNew = !hasData || !(await hasContent(join(heldAs, 'lock.mdb')));
-  if (isNew) new FreeSpaceLimit(options.directory, options.minFreeBytes).requireRoom(FRESH_BYTES, () => 0);
+  if (isNew) new FreeSpaceLimit(options.directory, options.minFreeBytes).requireRoom(FRESH_BYTES);
   await fillLockFile(heldAs);
   if (!hasData) await createDataFile(heldAs);
   return isNew ? 'created' : 'found';
