@@ -59,7 +59,8 @@ export class LmdbEnvironment implements Environment, ReadGate {
   private readonly deadlineMs: number;
   private dataFile: DataFile;
   private pendingBytes = 0;
-  private overdue = 0;
+  /** Writes that LMDB has taken past their deadline. They cannot be cancelled, and may still succeed. */
+  private readonly overdue = new Set<Promise<void>>();
   private compacting: Promise<void> = Promise.resolve();
   private closing: Promise<void> | undefined;
   /** The names of the tables that are there, once they have been read. */
@@ -142,7 +143,7 @@ export class LmdbEnvironment implements Environment, ReadGate {
   private requireWritable(): void {
     if (!this.isOpen) throw new StorageFault('closed', `${this.directory} is closed`);
     // every further write would block another of libuv's few threads behind the one that hangs
-    if (this.overdue > 0)
+    if (this.overdue.size > 0)
       throw new StorageFault('deadline', `${this.directory} still has not finished an earlier write`);
   }
 
@@ -173,15 +174,14 @@ export class LmdbEnvironment implements Environment, ReadGate {
     const outcome = this.outcome(submission, changes.bytes);
     return withDeadline(this.options.clock, outcome, this.deadlineMs, () => {
       const late = new StorageFault('deadline', `writing to ${this.directory} took more than ${this.deadlineMs} ms`);
-      if (!submission.withdraw(late)) this.countOverdue(outcome);
+      if (!submission.withdraw(late)) this.awaitOverdue(outcome);
       return late;
     });
   }
 
-  /** Writes that LMDB has taken past their deadline. They cannot be cancelled, and may still succeed. */
-  private countOverdue(outcome: Promise<void>): void {
-    this.overdue++;
-    void outcome.catch(() => undefined).then(() => this.overdue--);
+  private awaitOverdue(outcome: Promise<void>): void {
+    const ended = outcome.catch(() => undefined).then(() => void this.overdue.delete(ended));
+    this.overdue.add(ended);
   }
 
   private async outcome(submission: Submission, bytes: number): Promise<void> {
@@ -244,9 +244,11 @@ export class LmdbEnvironment implements Environment, ReadGate {
     await this.compacting.catch(() => undefined);
     this.isOpen = false;
     await Promise.allSettled(this.inFlight);
-    // closing while LMDB hangs would hang as well: the process keeps the files until it ends
     const letGo = (): Promise<void> => this.opener.closed(this.dataFile.isInPlace ? 'in place' : 'gone');
-    if (this.overdue === 0) await this.isInTime(this.root.close().then(letGo));
+    const closeRoot = (): Promise<void> => this.root.close().then(letGo);
+    if (this.overdue.size === 0) await this.isInTime(closeRoot());
+    // Closing while LMDB hangs would hang as well, so the files are closed when it has ended.
+    else void Promise.all(this.overdue).then(() => this.isInTime(closeRoot()));
     this.preallocated.close();
   }
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { execFileSync } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { cp, mkdir, open, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock, type Clock, nextTurn } from '../../../../lib/clock/clock.js';
@@ -201,6 +201,24 @@ describe('an LMDB environment', () => {
     const write = environment.commit((transaction) => transaction.put(environment.table('about'), 'k', bytes('v')));
     await expect(write).rejects.toMatchObject({ kind: 'disk-full' });
     expect(() => environment.table('new')).toThrow(StorageFault);
+  });
+
+  it('lets go of its files after it was closed once a commit has settled that was past its deadline', async () => {
+    const timers: (() => void)[] = [];
+    const clock: Clock = { ...systemClock, schedule: (_ms, run) => (timers.push(run), nothing) };
+    const path = await bench.path();
+    const { environment } = await bench.environment(path, { clock });
+    const letGo = await holdThreads(await bench.path('pipes'));
+    const slow = environment.commit((transaction) => transaction.put(environment.table('t'), 'slow', bytes('v')));
+    const isLate = slow.catch(() => true);
+    while ((await Promise.race([isLate, nextTurn()])) !== true) timers.splice(0).forEach((run) => run());
+    await environment.close();
+    const isOpen = (): boolean => readFileSync('/proc/self/maps', 'utf8').includes(join(path, 'data.mdb'));
+    expect(isOpen()).toBe(true);
+    await letGo();
+    while (isOpen()) await nextTurn();
+    const again = await bench.environment(path);
+    expect(text(again.environment.table('t').get('slow'))).toBe('v');
   });
 
   it('gives up on a commit at its deadline, and takes none until that one has settled', async () => {
