@@ -122,7 +122,7 @@ const WITHOUT: Readonly<Record<string, readonly Edit[]>> = {
   ],
   floors: [
     [APPLIED, 'const REMEMBERED = 100_000;', 'const REMEMBERED = 4;'],
-    [APPLIED, 'return birth >= this.since && birth >= floor;', 'return birth >= this.since;'],
+    [APPLIED, 'return birth >= this.since && birth >= this.patterns.floor;', 'return birth >= this.since;'],
     ['lib/invalidation/invalidation-log.ts', 'if (birth < this.lowest) return true;', ''],
   ],
 };
