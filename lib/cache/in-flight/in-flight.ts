@@ -41,9 +41,10 @@ const NONE: readonly Flight[] = Object.freeze([]);
 /**
  * Single flight: the callers of a key share one look-up and one computation of it.
  *
- * A flight takes its birth, searches the tiers below memory, and computes if they have nothing. Per key at most one
- * flight can be joined. A flight that was invalidated runs on, and the next caller opens another. When two run, the next
- * one is queued, and all who come share it. A flight that was given up at its hardTimeout does not count.
+ * A flight takes its birth, searches the tiers below memory, and computes if they have nothing. It takes another birth then if
+ * others of the key run, so that births have the order of the computations. Per key at most one flight can be joined. A
+ * flight that was invalidated runs on, and the next caller opens another. When two run, the next one is queued, and all
+ * who come share it. A flight that was given up at its hardTimeout does not count.
  */
 export class InFlight {
   readonly waiters: Waiters;
