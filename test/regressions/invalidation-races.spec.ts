@@ -135,6 +135,18 @@ describe('what has been invalidated', () => {
     expect(await cache.get('k')).toBe('new');
   });
 
+  it('does not expire what a flight computes that was still searching the tiers', async () => {
+    const { l2, cache } = overDisk();
+    l2.reads = 'later';
+    const asked = cache.getOrSet('k', () => 'new', { tags: ['t'] });
+    await cache.expireByTag('t');
+    for (; jobs.size > 0; await nextTurn()) jobs.run(0);
+    expect(await asked).toBe('new');
+    await commitAll(l2);
+    expect(await cache.getOrSet('k', fail)).toBe('new');
+    l2.reads = 'at-once';
+  });
+
   it('is not what a flight replaces when a value was set while the flight searched, which gets that value', async () => {
     const { l2, cache } = overDisk();
     l2.reads = 'later';

@@ -323,11 +323,11 @@ export class InFlight {
 
   /**
    * The births of a key's flights tell which result is newer, so they have the order in which the computations began. A
-   * flight that searched while others ran takes another birth, and so does one that was invalidated meanwhile.
+   * flight that searched while others ran takes another birth, and so does one that was invalidated or expired meanwhile.
    */
   private guardOfComputation(flight: Flight, opened: InvalidationGuard): InvalidationGuard {
     const { log } = this.context.shared;
-    if (!opened.isInvalidated && this.runningOf(flight.key).length < 2) return opened;
+    if (opened.isJoinable && this.runningOf(flight.key).length < 2) return opened;
     flight.mayHaveOlder = true;
     log.close(opened);
     log.pass();
