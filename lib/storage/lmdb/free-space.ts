@@ -20,6 +20,9 @@ export class PreallocatedSpace {
   private left = 0;
   private file: number | undefined;
   private zeros: Buffer | undefined;
+  private isClosed = false;
+  /** Ends when nothing is being written to the file. */
+  private growing: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly root: NativeRoot,
@@ -43,7 +46,9 @@ export class PreallocatedSpace {
     if (this.has(bytes)) return;
     try {
       this.requireChangeable();
-      await this.grow(bytes - this.left + (this.freeSpaceLimit.hasRoom(bytes + MEGABYTE) ? MEGABYTE : 0));
+      const grown = this.grow(bytes - this.left + (this.freeSpaceLimit.hasRoom(bytes + MEGABYTE) ? MEGABYTE : 0));
+      this.growing = grown.catch(() => undefined);
+      await grown;
     } catch (error) {
       if (this.has(bytes)) return;
       throw toFault(error, `growing ${this.dataFile}`);
@@ -51,9 +56,13 @@ export class PreallocatedSpace {
     if (!this.has(bytes)) throw new StorageFault('io', `${this.dataFile} did not grow as requested`);
   }
 
+  /** Closes the file once nothing is being written to it. Its descriptor may be another file's right after that. */
   close(): void {
-    if (this.file !== undefined) closeSync(this.file);
-    this.file = undefined;
+    this.isClosed = true;
+    void this.growing.then(() => {
+      if (this.file !== undefined) closeSync(this.file);
+      this.file = undefined;
+    });
   }
 
   private takesChanges(): boolean {
@@ -71,16 +80,16 @@ export class PreallocatedSpace {
   }
 
   private descriptor(): number {
+    if (this.isClosed) throw new StorageFault('closed', `${this.dataFile} is closed`);
     return (this.file ??= openSync(this.dataFile, 'r+'));
   }
 
   private async grow(bytes: number): Promise<void> {
-    const file = this.descriptor();
     const zeros = (this.zeros ??= Buffer.alloc(MEGABYTE));
     let at = this.size();
     const end = at + bytes;
     while (at < end) {
-      const { bytesWritten } = await writeTo(file, zeros, 0, Math.min(MEGABYTE, end - at), at);
+      const { bytesWritten } = await writeTo(this.descriptor(), zeros, 0, Math.min(MEGABYTE, end - at), at);
       at += bytesWritten;
     }
   }

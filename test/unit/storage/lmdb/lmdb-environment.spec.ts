@@ -1,14 +1,14 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { execFileSync } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
-import { cp, mkdir, open, rename, stat } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { cp, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock, type Clock, nextTurn } from '../../../../lib/clock/clock.js';
 import { MAX_VALUE_BYTES } from '../../../../lib/storage/lmdb/lmdb-environment.js';
 import { StorageFault, type TableKey } from '../../../../lib/storage/environment.js';
 import { requireKey } from '../../../../lib/storage/lmdb/lmdb-table.js';
 import { codePoint } from '../../../support/storable-values.js';
+import { holdThreads } from '../../../support/held-threads.js';
 import { StorageBench } from '../../../support/storage.js';
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
@@ -18,20 +18,6 @@ const nothing = (): void => undefined;
 
 /** An array of one part is the same key as the part. */
 const nameOf = (key: TableKey): string => JSON.stringify(typeof key === 'object' && key.length === 1 ? key[0] : key);
-
-const LIBUV_THREADS = 4;
-
-/** Occupies the threads on which LMDB commits, each with a pipe that nobody writes to, until the returned function is called. */
-async function holdThreads(directory: string): Promise<() => Promise<void>> {
-  await mkdir(directory, { recursive: true });
-  const pipes = Array.from({ length: LIBUV_THREADS }, (_, n) => join(directory, String(n)));
-  execFileSync('mkfifo', pipes);
-  const reading = pipes.map((pipe) => open(pipe, 'r'));
-  return async () => {
-    for (const pipe of pipes) closeSync(openSync(pipe, 'w'));
-    for (const handle of await Promise.all(reading)) await handle.close();
-  };
-}
 
 describe('an LMDB environment', () => {
   const bench = new StorageBench();

@@ -57,4 +57,18 @@ describe('the room behind the last page of a data file', () => {
     expect(room.has(PAGE)).toBe(true);
     room.close();
   });
+
+  it('is not made in the file that gets the descriptor of a data file which is closed meanwhile', async () => {
+    const { room, bytes } = make(3);
+    const making = room.make(5_000 * PAGE);
+    room.close();
+    const path = join(directory, 'another');
+    const others = [1, 2, 3].map((n) => files.openSync(`${path}.${n}`, 'w+'));
+    await expect(making).rejects.toMatchObject({ kind: 'closed' });
+    expect(others.map((file) => files.fstatSync(file).size)).toEqual([0, 0, 0]);
+    expect(bytes()).toBeLessThan(5_000 * PAGE);
+    others.push(files.openSync(`${path}.4`, 'w+'));
+    expect(room.has(PAGE)).toBe(false);
+    for (const file of others) files.closeSync(file);
+  });
 });
