@@ -130,9 +130,9 @@ export class LifeClock {
     this.life = this.wall;
   }
 
-  /** Never goes back before `time`, the latest time that an earlier process has seen. */
+  /** Never goes back before `time`, the latest time that another process has seen, or an earlier one. */
   notBefore(time: number): void {
-    this.life = Math.max(this.life, time);
+    this.life = Math.max(this.now(), time);
   }
 
   now(): number {

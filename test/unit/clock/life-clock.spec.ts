@@ -45,6 +45,17 @@ describe('LifeClock', () => {
     expect(life.now()).toBe(5_000);
   });
 
+  it('counts no time twice that it hears from another process before it has read its own clock', async () => {
+    const clock = new FakeClock(1_000);
+    const [life, idle] = [new LifeClock(clock), new LifeClock(clock)];
+    for (let minute = 0; minute < 60; minute++) {
+      await clock.advance('1m');
+      idle.notBefore(life.now());
+      life.notBefore(idle.now());
+    }
+    expect([life.now(), idle.now()]).toEqual([clock.now(), clock.now()]);
+  });
+
   it('runs as fast as real time beside a wall clock of whole milliseconds', () => {
     let passedMs = 0;
     const clock = {
