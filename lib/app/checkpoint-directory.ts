@@ -82,12 +82,14 @@ export class CheckpointDirectory {
       const limits = { clock, minFreeBytes, deadlineMs };
       const environment = await openEnvironment({ ...place, ...limits, report, opened, requireOwnership });
       const gone = (detail: string): void => this.onRemoved(store, detail);
-      // an environment that hangs keeps the claim as long as the process lives
-      const releaseIfClosed = async (): Promise<void> => {
-        if (!opened.has(directory)) await release();
+      // an environment that hangs keeps the claim until it is closed
+      const releaseOnceClosed = async (): Promise<void> => {
+        const released = opened.closed(directory).then(release);
+        if (opened.has(directory)) released.catch(() => undefined);
+        else await released;
       };
       const settings = { clock, events, faults, labelsOf, gone };
-      const store = new LocalCheckpointStore(environment, { ...settings, release: releaseIfClosed });
+      const store = new LocalCheckpointStore(environment, { ...settings, release: releaseOnceClosed });
       return store;
     } catch (error) {
       await release();

@@ -312,7 +312,7 @@ export class SharedDirectory implements Disk {
     this.l3.remote = undefined;
   }
 
-  /** The next owner must not find LMDB still open: an environment that hangs keeps the claim as long as the process lives. */
+  /** The next owner must not find LMDB still open: an environment that hangs keeps the claim until it is closed. */
   private async release(ownership: OwnershipCheck): Promise<void> {
     const released = this.opened.none().then(() => ownership.release());
     if (this.opened.isEmpty) await released;

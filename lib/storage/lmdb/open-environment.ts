@@ -79,7 +79,7 @@ const openHeld = async (options: OpenEnvironmentOptions, place: HeldPlace): Prom
   let marker = await CrashMarkers.leave(place.path);
   await forgetStamp(place.path);
   const root = await openRoot({ ...options, directory: place.path }, marker);
-  opened?.add(directory);
+  const noLongerOpen = opened?.add(directory);
   const environment = await madeOf(root, options, {
     heldAs: place.path,
     closed: async (dataFile) => {
@@ -89,7 +89,7 @@ const openHeld = async (options: OpenEnvironmentOptions, place: HeldPlace): Prom
         await marker.remove().catch(() => undefined);
       }
       await place.leave();
-      opened?.delete(directory);
+      noLongerOpen?.();
     },
     beside: (path) => openOnce({ ...options, directory: path }),
     reopen: async () => {
@@ -336,31 +336,46 @@ const locksOfSystem = (): Promise<string> => readFile('/proc/locks', 'utf8').cat
  * at once lose what they commit.
  */
 export class OpenDirectories {
-  private readonly paths = new Set<string>();
-  private waiting: (() => void)[] = [];
+  private readonly paths = new Map<string, symbol>();
+  private waiting: { readonly isOver: () => boolean; readonly resolve: () => void }[] = [];
 
   has(path: string): boolean {
     return this.paths.has(path);
   }
 
-  add(path: string): void {
-    this.paths.add(path);
+  /** Returns the function to call when it was closed. Another one that has its path by then stays. */
+  add(path: string): () => void {
+    const own = Symbol(path);
+    this.paths.set(path, own);
+    return () => {
+      if (this.paths.get(path) === own) this.delete(path);
+    };
   }
 
   /** The directory was closed, or moved to where it is never opened. */
   delete(path: string): void {
     this.paths.delete(path);
-    if (this.paths.size > 0) return;
-    for (const resolve of this.waiting.splice(0)) resolve();
+    const over = this.waiting.filter(({ isOver }) => isOver());
+    this.waiting = this.waiting.filter((one) => !over.includes(one));
+    for (const { resolve } of over) resolve();
+  }
+
+  /** Resolves when the directory is not open; never, if LMDB hangs. */
+  closed(path: string): Promise<void> {
+    return this.until(() => !this.has(path));
   }
 
   /** Resolves when there is none; never, if LMDB hangs. */
   none(): Promise<void> {
-    if (this.paths.size === 0) return Promise.resolve();
-    return new Promise((resolve) => this.waiting.push(resolve));
+    return this.until(() => this.isEmpty);
   }
 
   get isEmpty(): boolean {
     return this.paths.size === 0;
+  }
+
+  private until(isOver: () => boolean): Promise<void> {
+    if (isOver()) return Promise.resolve();
+    return new Promise((resolve) => this.waiting.push({ isOver, resolve }));
   }
 }
