@@ -207,8 +207,10 @@ export class RedisCheckpointStore implements CheckpointStore {
     let pinnedKept = 0;
     const found = await this.slice(index, { way: 'up', from: after ?? { time: -Infinity }, to: before });
     const last = found.length < AT_ONCE ? undefined : found.at(-1);
-    for (const { record } of found) {
-      const outcome = record && (await this.cleanOne(record, rule, phase));
+    for (const { at, record } of found) {
+      // What ends at this very moment is for the next phase, or for a later cleanup.
+      if (record === undefined || at.time >= before) continue;
+      const outcome = await this.cleanOne(record, rule, phase);
       if (outcome === 'pinned') pinnedKept++;
       else if (outcome !== undefined) removed.push(outcome);
     }

@@ -80,6 +80,19 @@ describeWithRedis({ describe }, 'checkpoints on a server', () => {
     expect(await store.versions('a')).toContain(1);
   });
 
+  it('are counted once by a cleanup at the very time at which their ttl ends', async () => {
+    await store.save(draft('a', { expiresAt: NOW }), STATE);
+    await store.save(draft('b', { expiresAt: NOW }), STATE);
+    await store.mark('b', 'pinned', 1);
+    const rule = { now: NOW, savedBefore: NOW, keepLast: 0, keepUnfinished: false, mode: 'dry-run' } as const;
+    const first = await store.clean(rule, { phase: 'expired' });
+    const second = await store.clean(rule, { phase: 'old' });
+    expect([...first.removed, ...second.removed].map(({ record, reason }) => [record.id, reason])).toEqual([
+      ['a', 'too-old'],
+    ]);
+    expect(first.pinnedKept + second.pinnedKept).toBe(1);
+  });
+
   it('are damaged where one names another id', async () => {
     await store.save(draft('a'), STATE);
     const name = createHash('sha256').update('a', 'utf16le').digest('hex');
