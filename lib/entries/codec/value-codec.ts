@@ -150,6 +150,8 @@ const SCRATCH_BYTES = 32 * 1024;
 const MESSAGES_BYTES = 64 * 1024;
 /** A larger buffer is not kept for the next message. */
 const LARGEST_KEPT_BYTES = 16 * 1024 * 1024;
+/** msgpackr wants up to three bytes free for each byte of a text. A fourth is to spare. */
+const ROOM_PER_BYTE = 4;
 /** Before a message that is longer than `MESSAGES_BYTES`: the head of its record goes there, so that the message is not copied again. */
 const HEAD_BYTES = 1_024;
 /** The size of the first buffer of msgpackr. */
@@ -162,9 +164,15 @@ const roomBefore = ({ byteLength }: Uint8Array): number => (byteLength > MESSAGE
 const isKept = ({ byteLength, buffer }: Uint8Array): boolean =>
   byteLength > MESSAGES_BYTES && buffer.byteLength <= LARGEST_KEPT_BYTES;
 
-/** `given`, or what msgpackr has made in its place. */
-const bufferBehind = ({ buffer }: Uint8Array, given: Buffer): Buffer =>
-  buffer === given.buffer ? given : Buffer.from(buffer);
+/**
+ * The buffer for the next message: `given`, or what msgpackr has made in its place. Where that is too large to be kept, one
+ * with room for a message of this size.
+ */
+const bufferAfter = (bytes: Uint8Array, given: Buffer): Buffer | undefined => {
+  if (isKept(bytes)) return bytes.buffer === given.buffer ? given : Buffer.from(bytes.buffer);
+  const room = ROOM_PER_BYTE * bytes.byteLength;
+  return bytes.byteLength > MESSAGES_BYTES && room <= LARGEST_KEPT_BYTES ? Buffer.allocUnsafeSlow(room) : undefined;
+};
 
 /**
  * For a large message msgpackr makes a buffer of a multiple of its size, and goes on with it: a small message after it
@@ -211,7 +219,7 @@ class MessagePack {
     this.packr.useBuffer(large);
     try {
       const bytes = this.write(value, firstByte);
-      this.large = isKept(bytes) ? bufferBehind(bytes, large) : undefined;
+      this.large = bufferAfter(bytes, large);
       return movedOut(bytes);
     } finally {
       this.leaveBuffer();

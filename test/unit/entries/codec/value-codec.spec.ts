@@ -43,6 +43,18 @@ describe('encoded values', () => {
     },
   );
 
+  it.each([1, 2, 3])('make no other large buffer for each text of %i MB', (megabytes) => {
+    const text = 'x'.repeat(megabytes * 1024 * 1024);
+    const own = new ValueCodec();
+    for (let nth = 1; nth <= 3; nth++) own.encode(text);
+    const made = Array.from({ length: 6 }, () => {
+      const before = process.memoryUsage().arrayBuffers;
+      own.encode(text);
+      return process.memoryUsage().arrayBuffers - before;
+    });
+    expect(Math.max(...made)).toBeLessThan(2 * text.length);
+  });
+
   it.each([1, 2])('keep no large buffer alive after a text of %i MB', (megabytes) => {
     const text = 'x'.repeat(megabytes * 1024 * 1024);
     const large = bytesOf(text);
