@@ -147,6 +147,24 @@ describe('what has been invalidated', () => {
     l2.reads = 'at-once';
   });
 
+  it.each(['invalidateByTag', 'expireByTag'] as const)(
+    'is kept where a flight was still searching the tiers, and its computation adds the tag, after %s',
+    async (how) => {
+      const { l2, cache } = overDisk();
+      l2.reads = 'later';
+      const asked = cache.getOrSet('k', (ctx) => {
+        ctx.setTags(['t']);
+        return 'new';
+      });
+      await cache[how]('t');
+      for (; jobs.size > 0; await nextTurn()) jobs.run(0);
+      expect(await asked).toBe('new');
+      await commitAll(l2);
+      expect(await cache.getOrSet('k', fail)).toBe('new');
+      l2.reads = 'at-once';
+    },
+  );
+
   it('is not what a flight replaces when a value was set while the flight searched, which gets that value', async () => {
     const { l2, cache } = overDisk();
     l2.reads = 'later';

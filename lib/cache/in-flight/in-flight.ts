@@ -323,14 +323,16 @@ export class InFlight {
 
   /**
    * The births of a key's flights tell which result is newer, so they have the order in which the computations began. A
-   * flight that searched while others ran takes another birth, and so does one that was invalidated or expired meanwhile.
+   * flight that searched while others ran takes another birth, and so does one during whose search anything was invalidated
+   * or expired: its computation may add the tag.
    */
   private guardOfComputation(flight: Flight, opened: InvalidationGuard): InvalidationGuard {
     const { log } = this.context.shared;
-    if (opened.isJoinable && this.runningOf(flight.key).length < 2) return opened;
-    flight.mayHaveOlder = true;
+    const isAlone = opened.isJoinable && this.runningOf(flight.key).length < 2;
+    if (isAlone && log.position === opened.birth) return opened;
+    flight.mayHaveOlder ||= !isAlone || opened.hasOlder;
     log.close(opened);
-    log.pass();
+    if (!isAlone) log.pass();
     return log.open(opened.subject);
   }
 
