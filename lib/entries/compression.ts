@@ -48,8 +48,11 @@ const inOnePiece = (byteLength: number) => ({
   chunkSize: Math.min(Math.max(byteLength + 1, Z_MIN_CHUNK), LARGEST_PIECE_BYTES),
 });
 
-/** At this quality brotli looks back no further than 256 KB. With a larger window it only takes more memory and time. */
-const WINDOW_BITS = 18;
+/**
+ * At this quality brotli looks back no further than 256 KB, but compresses each stretch of the length of the window by itself.
+ * A document of up to 1 MB is one stretch.
+ */
+const WINDOW_BITS = 20;
 
 const brotliOptions = ({ byteLength }: Uint8Array) => ({
   ...inOnePiece(byteLength),

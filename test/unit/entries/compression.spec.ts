@@ -47,6 +47,15 @@ describe.each(CODECS)('a value compressed by %s', (codec) => {
     expect(compress(zlib.deflateRawSync(text(9_000)), { codec, minBytes: 1 })).toBeUndefined();
   });
 
+  it('is as short as brotli makes it where it repeats what lies 200 KB before', () => {
+    const part = Buffer.from(randomBytes(150_000).toString('base64'));
+    const { BROTLI_PARAM_QUALITY, BROTLI_PARAM_SIZE_HINT } = zlib.constants;
+    const whole = Buffer.concat([part, part, part]);
+    const params = { [BROTLI_PARAM_QUALITY]: 1, [BROTLI_PARAM_SIZE_HINT]: whole.length };
+    const byDefault = zlib.brotliCompressSync(whole, { params }).length;
+    expect(algorithmOf('brotli')?.compressNow(whole).length).toBeLessThanOrEqual(byDefault);
+  });
+
   it('is compressed and expanded in the thread pool if it is long', async () => {
     const packed = compressRecord(encodeRecord(recordFields({ value: text(400_000) })), { codec, minBytes: 1 });
     expect(packed).toBeInstanceOf(Promise);
