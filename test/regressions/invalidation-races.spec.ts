@@ -165,6 +165,47 @@ describe('what has been invalidated', () => {
     },
   );
 
+  it('is computed once for those who asked before the invalidation and those who came after it', async () => {
+    const { l2, cache } = overDisk();
+    l2.reads = 'later';
+    let computed = 0;
+    const slow = new Deferred<string>();
+    const compute = (): Promise<string> => (computed++, slow.promise);
+    const before = cache.getOrSet('k', compute, { tags: ['t'] });
+    await nextTurn();
+    await cache.invalidateByTag('t');
+    const after = cache.getOrSet('k', compute, { tags: ['t'] });
+    for (; jobs.size > 0; await nextTurn()) jobs.run(0);
+    expect(computed).toBe(1);
+    slow.resolve('new');
+    expect(await Promise.all([before, after])).toEqual(['new', 'new']);
+    await commitAll(l2);
+    l2.reads = 'at-once';
+    expect(await cache.get('k')).toBe('new');
+  });
+
+  it('keeps no other key of a bulk call waiting for the computation that another call has begun', async () => {
+    const { l2, cache } = overDisk();
+    l2.reads = 'later';
+    const slow = new Deferred<string>();
+    const bulk = cache.getOrSetMany(['k', 'other'], (keys) => new Map(keys.map((key) => [key, `bulk ${key}`])));
+    await nextTurn();
+    const invalidated = cache.invalidate('k');
+    const single = cache.getOrSet('k', () => slow.promise);
+    for (; jobs.size > 0; await nextTurn()) jobs.run(0);
+    await commitAll(l2);
+    await invalidated;
+    l2.reads = 'at-once';
+    expect(await cache.getOrSet('other', fail)).toBe('bulk other');
+    slow.resolve('single');
+    expect(await single).toBe('single');
+    expect([...(await bulk)]).toEqual([
+      ['k', 'single'],
+      ['other', 'bulk other'],
+    ]);
+    await commitAll(l2);
+  });
+
   it('is not what a flight replaces when a value was set while the flight searched, which gets that value', async () => {
     const { l2, cache } = overDisk();
     l2.reads = 'later';

@@ -63,7 +63,7 @@ export class Flight extends Computation {
   hasSearchedAgain = false;
   /** In such lanes, from when it may compute until it ends. */
   turn: Turn | undefined;
-  /** Called when another process has its turn. */
+  /** Called when another process has its turn, or another flight its callers. */
   blocked: (() => void) | undefined;
   /** Of a bulk computation: undefined while its result may be stored. Else resolves when it is worth asking again. */
   whenRoom: (() => Promise<void> | undefined) | undefined;

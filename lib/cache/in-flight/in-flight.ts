@@ -229,6 +229,7 @@ export class InFlight {
       this.answer(flight, guard, { encoded: heldValue(this.context, stored), tier: 'l1', computeMs });
       return;
     }
+    if (found === undefined && this.handsOver(flight, guard)) return;
     flight.missed = missed;
     flight.mayHaveOlder = search.mayHoldOlder;
     if (stale !== undefined) flight.stale = fresherOf(flight.stale, stale);
@@ -252,6 +253,35 @@ export class InFlight {
     const entry = entryInMemory(context, key);
     if (entry === undefined || context.shared.life.now() >= entry.expiresAt) return undefined;
     return matchesCall(context, entry, call) ? entry : undefined;
+  }
+
+  /**
+   * Whether those who wait were given to another flight, which was opened when the key was invalidated during this one's
+   * search. They have asked before that, so they need no second computation.
+   */
+  private handsOver(flight: Flight, guard: InvalidationGuard): boolean {
+    const { key } = flight;
+    const other = guard.isJoinable || flight.purpose !== 'request' ? undefined : this.of(key, 'request');
+    if (other === undefined || other === flight) return false;
+    const waiters = [...flight.waiters];
+    try {
+      for (const { asker } of waiters) this.refuseCircle(key, asker);
+    } catch {
+      return false;
+    }
+    for (const waiter of waiters) this.takeFrom(flight, waiter);
+    // Its batch does not wait for the other one.
+    flight.blocked?.();
+    this.settle(flight, guard, () => undefined);
+    for (const waiter of waiters) this.retry(key, waiter);
+    return true;
+  }
+
+  /** The caller waits for this flight no more, and does not count with it. */
+  private takeFrom(flight: Flight, waiter: Waiter): void {
+    flight.waiters.delete(waiter);
+    if (waiter.limit !== undefined) flight.unlimit(waiter.limit);
+    if (!waiter.call.forceFresh) flight.requests--;
   }
 
   /** A tier had it: answers all who wait. */
@@ -390,11 +420,7 @@ export class InFlight {
     const { encoded, isCurrent } = storeResult(this.context, this.older, { flight, guard, result });
     this.staleServing.recovered(flight.key);
     const late = isCurrent ? [] : [...flight.waiters].filter((waiter) => waiter.askedAt > guard.birth);
-    for (const waiter of late) {
-      flight.waiters.delete(waiter);
-      if (waiter.limit !== undefined) flight.unlimit(waiter.limit);
-      if (!waiter.call.forceFresh) flight.requests--;
-    }
+    for (const waiter of late) this.takeFrom(flight, waiter);
     this.settle(flight, guard, (waiter) => waiter.give(encoded));
     for (const waiter of late) this.retry(flight.key, waiter);
   }
