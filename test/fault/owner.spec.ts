@@ -74,7 +74,9 @@ describe('the owner of a directory', () => {
     const waiting = await Promise.all([claim(root), claim(root)]);
     for (const child of waiting) expect(await child.line()).toBe(`in-use ${first.pid}`);
     await first.end('SIGKILL');
-    const second = await Promise.race(waiting.map((child) => child.line().then(() => child)));
+    // Not by reading lines: who still waits for one would take the one that is read later.
+    const second = await Promise.race(waiting.map((child) => child.written('taken over').then(() => child)));
+    expect(await second.line()).toBe(`taken over ${second.pid}`);
     const third = waiting.find((child) => child !== second);
     second.say('release');
     expect(await second.line()).toBe('released');
