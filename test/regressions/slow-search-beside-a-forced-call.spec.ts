@@ -35,9 +35,9 @@ describe('a computation whose search took until another one of its key had begun
     };
     answers = [search, cache.getOrSet('k', compute, { forceFresh: true })];
   };
-  const begin = (unstored: Parameters<typeof ask>[0]): Promise<void> => {
-    ask(unstored);
-    return endSearch();
+  const end = async (computation: Deferred, value: string, call: 0 | 1): Promise<void> => {
+    computation.resolve(value);
+    expect(await answers[call]).toBe(value);
   };
 
   beforeEach(() => {
@@ -49,35 +49,24 @@ describe('a computation whose search took until another one of its key had begun
   });
   afterEach(() => expectSound(app));
 
-  it('is the newer one: the other is not served after it, although it is not stored', async () => {
-    await begin('searched first');
-    searchedFirst.resolve('newer');
-    expect(await answers[0]).toBe('newer');
-    begunFirst.resolve('older');
-    expect(await answers[1]).toBe('older');
+  it.each([
+    [
+      'is the newer one: the other is not served after it, although it is not stored',
+      'searched first',
+      'newer',
+      undefined,
+    ],
+    ['is not replaced by the other, which is stored after it', 'neither', 'newer', 'newer'],
+    ['is stored in place of the other, which was stored before it', 'neither', 'older', 'newer'],
+    ['is stored although the other is not, which ended before it', 'begun first', 'older', 'newer'],
+  ] as const)('%s', async (_what, unstored, endsFirst, kept) => {
+    ask(unstored);
+    await endSearch();
+    const ends = [() => end(searchedFirst, 'newer', 0), () => end(begunFirst, 'older', 1)];
+    for (const next of endsFirst === 'newer' ? ends : ends.toReversed()) await next();
     await commitAll();
     l2.reads = 'at-once';
-    expect(await cache.get('k')).toBeUndefined();
-  });
-
-  it('is stored in place of the other, which was stored before it', async () => {
-    await begin('neither');
-    begunFirst.resolve('older');
-    expect(await answers[1]).toBe('older');
-    searchedFirst.resolve('newer');
-    expect(await answers[0]).toBe('newer');
-    await commitAll();
-    expect(await cache.get('k')).toBe('newer');
-  });
-
-  it('is stored although the other is not, which ended before it', async () => {
-    await begin('begun first');
-    begunFirst.resolve('older');
-    expect(await answers[1]).toBe('older');
-    searchedFirst.resolve('newer');
-    expect(await answers[0]).toBe('newer');
-    await commitAll();
-    expect(await cache.get('k')).toBe('newer');
+    expect(await cache.get('k')).toBe(kept);
   });
 
   it('removes the other from disk when it is not stored, although memory no longer has it', async () => {
@@ -85,25 +74,13 @@ describe('a computation whose search took until another one of its key had begun
     await nextTurn();
     // The tier has been read by now, and has not answered.
     jobs.run(0);
-    begunFirst.resolve('older');
-    expect(await answers[1]).toBe('older');
+    await end(begunFirst, 'older', 1);
     await commitAll();
     app.memory.clearAll();
     await endSearch();
-    searchedFirst.resolve('newer');
-    expect(await answers[0]).toBe('newer');
+    await end(searchedFirst, 'newer', 0);
     await commitAll();
     l2.reads = 'at-once';
     expect(await cache.get('k')).toBeUndefined();
-  });
-
-  it('is not replaced by the other, which is stored after it', async () => {
-    await begin('neither');
-    searchedFirst.resolve('newer');
-    expect(await answers[0]).toBe('newer');
-    begunFirst.resolve('older');
-    expect(await answers[1]).toBe('older');
-    await commitAll();
-    expect(await cache.get('k')).toBe('newer');
   });
 });

@@ -246,7 +246,7 @@ export class InFlight {
     else void this.takeTurn(flight, guard, turns);
   }
 
-  /** What was stored in memory while the flight searched below it. A newer value would take its place. */
+  /** What was stored in memory while the flight searched below it. Its callers need no computation, which would replace it. */
   private storedMeanwhile({ key, call, purpose }: Flight, guard: InvalidationGuard): MemoryEntry | undefined {
     if (purpose !== 'request' || !guard.isInvalidated) return undefined;
     const { context } = this;
