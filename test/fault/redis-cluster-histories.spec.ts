@@ -151,7 +151,14 @@ describeWithRedis(
       cluster = await RedisCluster.start(1);
     }, 60_000);
 
+    // After a run that was given up as well.
     afterEach(async () => {
+      if (disaster !== undefined) {
+        const { history, faults, counts, deeds, refused } = disaster;
+        const { reads, published } = history;
+        const said = { seed, reads: reads.length, published, ...faults, ...counts, deeds, refused };
+        process.stdout.write(`${JSON.stringify(said)}\n`);
+      }
       await disaster?.dispose();
       disaster = undefined;
     });
@@ -167,10 +174,7 @@ describeWithRedis(
         const run = new WholeCluster(workshop, cluster, seededRandom(seed));
         disaster = run;
         await run.run(rounds * 3_000);
-        const { history, wrong, faults, counts, deeds } = run;
-        process.stdout.write(
-          `${JSON.stringify({ seed, reads: history.reads.length, published: history.published, ...faults, ...deeds, refused: run.refused.length, ...counts })}\n`,
-        );
+        const { history, wrong, counts } = run;
         const violations = history.violations.slice(0, 5);
         expect({ seed, violations, wrong }).toEqual({ seed, violations: [], wrong: [] });
         expect(history.reads.length).toBeGreaterThan(100);

@@ -97,29 +97,33 @@ export class RedisCluster {
     for (const slot of slots) {
       const source = nodes.find(({ ranges }) => ranges.some(([a, b]) => a <= slot && slot <= b));
       if (source === undefined || source.id === target.id) continue;
-      await this.ask(target.port, 'CLUSTER', 'SETSLOT', String(slot), 'IMPORTING', source.id);
-      await this.ask(source.port, 'CLUSTER', 'SETSLOT', String(slot), 'MIGRATING', target.id);
-      for (;;) {
-        const keys = (await this.ask(source.port, 'CLUSTER', 'GETKEYSINSLOT', String(slot), '10'))
-          .split('\n')
-          .filter(Boolean);
-        if (keys.length === 0) break;
-        await this.ask(
-          source.port,
-          'MIGRATE',
-          '127.0.0.1',
-          String(target.port),
-          '',
-          '0',
-          '2000',
-          'REPLACE',
-          'KEYS',
-          ...keys,
-        );
+      try {
+        await this.moveOne(String(slot), source, target);
+      } catch (error) {
+        // A slot that is left half moved answers nobody in full.
+        for (const { port } of [target, source]) await this.ask(port, 'CLUSTER', 'SETSLOT', String(slot), 'STABLE');
+        throw error;
       }
-      for (const { port } of [target, source])
-        await this.ask(port, 'CLUSTER', 'SETSLOT', String(slot), 'NODE', target.id);
     }
+  }
+
+  private async moveOne(slot: string, source: ClusterNode, target: ClusterNode): Promise<void> {
+    await this.demand(target.port, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', source.id);
+    await this.demand(source.port, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', target.id);
+    for (;;) {
+      const found = await this.ask(source.port, 'CLUSTER', 'GETKEYSINSLOT', slot, '10');
+      const keys = found.split('\n').filter(Boolean);
+      if (keys.length === 0) break;
+      const move = ['MIGRATE', '127.0.0.1', String(target.port), '', '0', '2000', 'REPLACE', 'KEYS', ...keys];
+      await this.demand(source.port, ...move);
+    }
+    for (const { port } of [target, source]) await this.demand(port, 'CLUSTER', 'SETSLOT', slot, 'NODE', target.id);
+  }
+
+  /** Runs a command that must succeed: redis-cli itself succeeds whatever the node answers. */
+  private async demand(port: number, ...command: readonly string[]): Promise<void> {
+    const answer = await this.ask(port, ...command);
+    if (answer !== 'OK' && answer !== 'NOKEY') throw new Error(`${command.join(' ')}: ${answer}`);
   }
 
   /** Resolves when every node says that all slots are served, and every master is known to all. */
