@@ -50,11 +50,17 @@ const ROWS = {
 const args = process.argv.slice(2);
 const json = args.includes('--json');
 const traces = args.find((arg) => arg.startsWith('--traces='))?.slice('--traces='.length);
-const named = args.filter((arg) => !arg.startsWith('--'));
-const unknown = named.filter((name) => !(name in ROWS));
+const [named, flags] = [false, true].map((isFlag) => args.filter((arg) => arg.startsWith('--') === isFlag));
+const unknown = [
+  ...named.filter((name) => !(name in ROWS)),
+  ...flags.filter((flag) => !/^--(json|quick|traces=.+)$/.test(flag)),
+];
 if (unknown.length > 0) {
-  console.error(`No row ${unknown.join(', ')}; there are ${Object.keys(ROWS).join(', ')}`);
-  process.exit(2);
+  if (!args.includes('--help')) console.error(`Not known: ${unknown.join(', ')}.`);
+  console.error(
+    `npm run bench -- [--json] [--quick] [--traces=<folder>] [<row>…]\nRows: ${Object.keys(ROWS).join(', ')}.`,
+  );
+  process.exit(args.includes('--help') ? 0 : 2);
 }
 
 const machine = {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';
 import { SourceMap } from 'node:module';
 import { relative } from 'node:path';
@@ -153,12 +153,15 @@ function sourceOf({ url, lineNumber, columnNumber }, maps) {
   const file = url.startsWith('file:') || url === '' ? url : `file://${url}`;
   if (!file.startsWith(DIST)) return undefined;
   let map = maps.get(file);
-  if (map === undefined) {
-    map = new SourceMap(JSON.parse(readFileSync(`${fileURLToPath(file)}.map`, 'utf8')));
-    maps.set(file, map);
-  }
-  const { originalSource } = map.findEntry(lineNumber, columnNumber);
+  if (map === undefined) maps.set(file, (map = sourceMapOf(file)));
+  const originalSource = map?.findEntry(lineNumber, columnNumber).originalSource;
   if (originalSource === undefined) return undefined;
   const path = originalSource.startsWith('file:') ? originalSource : new URL(originalSource, file).href;
   return relative(LIB, fileURLToPath(path));
+}
+
+/** `null` for what the bundler adds: it has no source. */
+function sourceMapOf(file) {
+  const path = `${fileURLToPath(file)}.map`;
+  return existsSync(path) ? new SourceMap(JSON.parse(readFileSync(path, 'utf8'))) : null;
 }
