@@ -5,29 +5,18 @@ import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CheckpointDirectory } from '../../lib/app/checkpoint-directory.js';
-import { type Clock, nextTurn, systemClock } from '../../lib/clock/clock.js';
+import { nextTurn } from '../../lib/clock/clock.js';
 import { CacheFolder } from '../../lib/storage/directory/cache-directory.js';
 import { OpenDirectories } from '../../lib/storage/lmdb/open-environment.js';
 import { HeardEvents } from '../support/checkpoints.js';
-import { holdThreads } from '../support/held-threads.js';
+import { Deadlines, holdingThreads } from '../support/held-threads.js';
 import { RecordingReporter, StorageBench } from '../support/storage.js';
 
-const nothing = (): void => undefined;
 const bench = new StorageBench();
-let timers: (() => void)[] = [];
-const clock: Clock = { ...systemClock, schedule: (_ms, run) => (timers.push(run), nothing) };
-
-/** Resolves when the write has been given up at its deadline. */
-const untilLate = async (write: Promise<unknown>): Promise<void> => {
-  const isLate = write.then(
-    () => false,
-    () => true,
-  );
-  while ((await Promise.race([isLate, nextTurn()])) !== true) timers.splice(0).forEach((run) => run());
-};
+let deadlines = new Deadlines();
 
 afterEach(async () => {
-  timers = [];
+  deadlines = new Deadlines();
   await bench.dispose();
 });
 
@@ -35,6 +24,7 @@ it('a folder of checkpoints of its own is no longer claimed once a write has end
   const checkpoints = await bench.path('checkpoints');
   const claims = (): Promise<readonly string[]> => readdir(`${checkpoints}.claims`);
   const opened = new OpenDirectories();
+  const { clock } = deadlines;
   const directory = new CheckpointDirectory(
     {
       ...{ root: join(dirname(checkpoints), 'root'), checkpoints, clock, events: new HeardEvents(), opened },
@@ -45,13 +35,12 @@ it('a folder of checkpoints of its own is no longer claimed once a write has end
   );
   const store = await directory.open();
   expect(store.state).toEqual({ state: 'on' });
-  const letGo = await holdThreads(await bench.path('pipes'));
-  const draft = { id: 'a', lane: 'standard', savedAt: 1, sizeBytes: 1, checksum: '' };
-  await untilLate(store.save(draft, Uint8Array.of(1)));
-  const closing = store.close();
-  await closing;
-  expect(opened.isEmpty).toBe(false);
-  await letGo();
+  await holdingThreads(await bench.path('pipes'), async () => {
+    const draft = { id: 'a', lane: 'standard', savedAt: 1, sizeBytes: 1, checksum: '' };
+    await deadlines.untilLate(store.save(draft, Uint8Array.of(1)));
+    await store.close();
+    expect(opened.isEmpty).toBe(false);
+  });
   await opened.none();
   for (let turn = 0; turn < 1_000 && (await claims()).length > 0; turn++) await nextTurn();
   expect(await claims()).toEqual([]);
@@ -81,12 +70,12 @@ it('a folder that took the place of one with a late write counts as open when th
   const directory = await bench.path('l3');
   const opened = new OpenDirectories();
   const folder = new CacheFolder({
-    ...{ directory, durability: 'durable', clock, minFreeBytes: 0, deadlineMs: 1_000, opened },
+    ...{ directory, durability: 'durable', clock: deadlines.clock, minFreeBytes: 0, deadlineMs: 1_000, opened },
   });
   const first = await folder.open(new RecordingReporter());
   const table = first.table('t');
   const letGo = await holdWrites(directory);
-  await untilLate(first.commit((transaction) => transaction.put(table, 'k', Uint8Array.of(1))));
+  await deadlines.untilLate(first.commit((transaction) => transaction.put(table, 'k', Uint8Array.of(1))));
   await first.close();
   await folder.discard();
   const second = await folder.open(new RecordingReporter());

@@ -2,17 +2,50 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Clock, nextTurn, systemClock } from '../../lib/clock/clock.js';
 
 const LIBUV_THREADS = 4;
 
-/** Occupies the threads on which LMDB commits, each with a pipe that nobody writes to, until the returned function is called. */
-export async function holdThreads(directory: string): Promise<() => Promise<void>> {
+/**
+ * Occupies the threads on which LMDB commits, each with a pipe that nobody writes to, until `work` has ended. A test
+ * that left them occupied would stop all file operations of the tests after it.
+ */
+export async function holdingThreads(directory: string, work: () => Promise<void>): Promise<void> {
   await mkdir(directory, { recursive: true });
   const pipes = Array.from({ length: LIBUV_THREADS }, (_, n) => join(directory, String(n)));
   execFileSync('mkfifo', pipes);
   const reading = pipes.map((pipe) => open(pipe, 'r'));
-  return async () => {
+  try {
+    await work();
+  } finally {
     for (const pipe of pipes) closeSync(openSync(pipe, 'w'));
     for (const handle of await Promise.all(reading)) await handle.close();
+  }
+}
+
+/** Deadlines that pass as soon as somebody waits for that. */
+export class Deadlines {
+  private timers: (() => void)[] = [];
+
+  readonly clock: Clock = {
+    ...systemClock,
+    schedule: (_ms, run) => {
+      this.timers.push(run);
+      return () => undefined;
+    },
   };
+
+  /** Resolves when the write has been given up at its deadline. Rejects if it ends in time. */
+  async untilLate(write: Promise<unknown>): Promise<void> {
+    const ended = write.then(
+      () => 'in time',
+      () => 'late',
+    );
+    for (;;) {
+      const now = await Promise.race([ended, nextTurn()]);
+      if (now === 'late') return;
+      if (now === 'in time') throw new Error('The write was not late.');
+      for (const run of this.timers.splice(0)) run();
+    }
+  }
 }

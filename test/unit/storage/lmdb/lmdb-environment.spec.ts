@@ -3,18 +3,17 @@ import * as fc from 'fast-check';
 import { readFileSync } from 'node:fs';
 import { cp, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { systemClock, type Clock, nextTurn } from '../../../../lib/clock/clock.js';
+import { systemClock, nextTurn } from '../../../../lib/clock/clock.js';
 import { MAX_VALUE_BYTES } from '../../../../lib/storage/lmdb/lmdb-environment.js';
 import { StorageFault, type TableKey } from '../../../../lib/storage/environment.js';
 import { requireKey } from '../../../../lib/storage/lmdb/lmdb-table.js';
 import { codePoint } from '../../../support/storable-values.js';
-import { holdThreads } from '../../../support/held-threads.js';
+import { Deadlines, holdingThreads } from '../../../support/held-threads.js';
 import { StorageBench } from '../../../support/storage.js';
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 const text = (value: Uint8Array | undefined): string | undefined =>
   value === undefined ? undefined : Buffer.from(value).toString();
-const nothing = (): void => undefined;
 
 /** An array of one part is the same key as the part. */
 const nameOf = (key: TableKey): string => JSON.stringify(typeof key === 'object' && key.length === 1 ? key[0] : key);
@@ -190,37 +189,33 @@ describe('an LMDB environment', () => {
   });
 
   it('lets go of its files after it was closed once a commit has settled that was past its deadline', async () => {
-    const timers: (() => void)[] = [];
-    const clock: Clock = { ...systemClock, schedule: (_ms, run) => (timers.push(run), nothing) };
+    const deadlines = new Deadlines();
     const path = await bench.path();
-    const { environment } = await bench.environment(path, { clock });
-    const letGo = await holdThreads(await bench.path('pipes'));
-    const slow = environment.commit((transaction) => transaction.put(environment.table('t'), 'slow', bytes('v')));
-    const isLate = slow.catch(() => true);
-    while ((await Promise.race([isLate, nextTurn()])) !== true) timers.splice(0).forEach((run) => run());
-    await environment.close();
+    const { environment } = await bench.environment(path, { clock: deadlines.clock });
     const isOpen = (): boolean => readFileSync('/proc/self/maps', 'utf8').includes(join(path, 'data.mdb'));
-    expect(isOpen()).toBe(true);
-    await letGo();
+    await holdingThreads(await bench.path('pipes'), async () => {
+      const slow = environment.commit((transaction) => transaction.put(environment.table('t'), 'slow', bytes('v')));
+      await deadlines.untilLate(slow);
+      await environment.close();
+      expect(isOpen()).toBe(true);
+    });
     while (isOpen()) await nextTurn();
     const again = await bench.environment(path);
     expect(text(again.environment.table('t').get('slow'))).toBe('v');
   });
 
   it('gives up on a commit at its deadline, and takes none until that one has settled', async () => {
-    const timers: (() => void)[] = [];
-    const clock: Clock = { ...systemClock, schedule: (_ms, run) => (timers.push(run), nothing) };
-    const { environment } = await bench.environment(await bench.path(), { clock });
+    const deadlines = new Deadlines();
+    const { environment } = await bench.environment(await bench.path(), { clock: deadlines.clock });
     const table = environment.table('t');
     const put = (key: string) => environment.commit((transaction) => transaction.put(table, key, bytes('v')));
     await put('first');
-    const letGo = await holdThreads(await bench.path('pipes'));
-    const slow = put('slow');
-    const isLate = slow.catch(() => true);
-    while ((await Promise.race([isLate, nextTurn()])) !== true) timers.splice(0).forEach((run) => run());
-    await expect(slow).rejects.toMatchObject({ kind: 'deadline' });
-    await expect(put('refused')).rejects.toMatchObject({ kind: 'deadline' });
-    await letGo();
+    await holdingThreads(await bench.path('pipes'), async () => {
+      const slow = put('slow');
+      await deadlines.untilLate(slow);
+      await expect(slow).rejects.toMatchObject({ kind: 'deadline' });
+      await expect(put('refused')).rejects.toMatchObject({ kind: 'deadline' });
+    });
     const settled = async (): Promise<boolean> =>
       put('next').then(
         () => true,
