@@ -34,7 +34,7 @@ export async function getOrSetMany(
   const { keys, call } = request;
   const computeMissing: ComputeMany<unknown> = async (missing, ctx) =>
     checkComputed(await request.computeMissing(missing, ctx), context.lane);
-  const batch = new Batch(context, computeMissing);
+  const batch = new Batch(context, inFlight, computeMissing);
   const asker = context.shared.scopes.current;
   const sorted: SortedKeys = { answers: new Map(), past: [], withOlder: [] };
   const { answers, past, withOlder } = sorted;
@@ -166,7 +166,7 @@ function answerFromMemory(
 
 interface Claim {
   /** The flight that claims the key. */
-  readonly flight: Computation | undefined;
+  readonly flight: Flight | undefined;
   readonly ctx: ComputeContext;
   readonly settle: (value: unknown) => void;
   readonly fail: (error: unknown) => void;
@@ -191,6 +191,7 @@ class Batch {
 
   constructor(
     private readonly context: LaneContext,
+    private readonly inFlight: InFlight,
     private readonly computeMissing: ComputeMany<unknown>,
   ) {}
 
@@ -203,8 +204,9 @@ class Batch {
 
   /** What a flight of the batch computes. */
   readonly compute: Compute<unknown> = (ctx) => {
-    const flight = this.context.shared.scopes.current;
-    if (flight instanceof Flight) flight.whenRoom = this.whenRoom;
+    const { current } = this.context.shared.scopes;
+    const flight = current instanceof Flight ? current : undefined;
+    if (flight !== undefined) flight.whenRoom = this.whenRoom;
     return new Promise((settle, fail) => {
       this.claims.set(ctx.key, { flight, ctx, settle, fail });
       this.undecided.delete(ctx.key);
@@ -250,6 +252,7 @@ class Batch {
       this.claims.delete(key);
       claims.set(key, claim);
       claim.flight?.waitFor({ flight: batch });
+      if (claim.flight !== undefined) this.inFlight.begins(claim.flight);
       const full = taking.after();
       if (full !== undefined) await full;
     }

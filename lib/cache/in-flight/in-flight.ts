@@ -148,6 +148,13 @@ export class InFlight {
     else this.start(flight, search);
   }
 
+  /** The function that computes a flight is called in this step, which may be later than the flight began to compute. */
+  begins(flight: Flight): void {
+    const { state } = flight;
+    if (state.phase !== 'computing') return;
+    flight.state = { ...state, guard: this.guardOfComputation(flight, state.guard) };
+  }
+
   /** Aborts the signal of every computation. What they return still goes to those who wait. */
   abortAll(reason: unknown): void {
     for (const flights of this.running.values()) for (const flight of flights) flight.abort(reason);
@@ -326,10 +333,9 @@ export class InFlight {
     if (flight.stale !== undefined && !this.staleServing.stillCounts(flight)) flight.stale = undefined;
     const fullBy = this.abandoned?.fullBy(flight.key);
     if (fullBy !== undefined) return this.refuseToCompute(flight, opened, fullBy.timeoutMs);
-    const guard = this.guardOfComputation(flight, opened);
     const ctx = new FlightContext(this.context, flight);
     const startedAt = shared.clock.monotonic();
-    flight.state = { phase: 'computing', guard, startedAt };
+    flight.state = { phase: 'computing', guard: this.guardOfComputation(flight, opened), startedAt };
     const cost = this.context.costs?.begin();
     flight.cost = cost;
     let value: unknown;
@@ -338,7 +344,7 @@ export class InFlight {
     } catch (error) {
       cost?.end();
       this.ended(flight, { outcome: 'failed', ms: shared.clock.monotonic() - startedAt, error });
-      if (!flight.isAbandoned) this.failed(flight, guard, error);
+      if (flight.guard !== undefined) this.failed(flight, flight.guard, error);
       return;
     }
     const computeMs = plausibleMs(cost?.end() ?? shared.clock.monotonic() - startedAt);
@@ -347,7 +353,8 @@ export class InFlight {
       // oxlint-disable-next-line no-await-in-loop -- it stores in the step in which nothing is left to wait for
       await wait;
     }
-    if (flight.isAbandoned) refuse(this.context, flight.key, GIVEN_UP);
+    const { guard } = flight;
+    if (guard === undefined) refuse(this.context, flight.key, GIVEN_UP);
     else this.computed(flight, guard, { value, ctx, computeMs });
   }
 
