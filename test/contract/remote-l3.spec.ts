@@ -10,6 +10,7 @@ import { encodeRecord, RecordReader } from '../../lib/entries/record.js';
 import { tierContract } from '../../lib/testing/tier-contract.js';
 import { FoundRecord, type Tier, type TierLookup, type TierRecord } from '../../lib/tiers/tier.js';
 import { Deferred } from '../support/deferred.js';
+import { until } from '../support/gate.js';
 import { slowClock } from '../support/slow-clock.js';
 import { StorageBench } from '../support/storage.js';
 import { recordOf } from '../support/stored-tiers.js';
@@ -120,16 +121,12 @@ describe('a process beside the owner of L3', () => {
 
   tierContract('l3', async () => new ThroughTheOwner(owner.tiers.l3, other.tiers.l3), { describe, it });
 
-  const settled = async (isIt: () => boolean): Promise<void> => {
-    while (!isIt()) await new Promise((turn) => setImmediate(turn));
-  };
-
   it("reports as many entries as the owner's L3 has", async () => {
     const entries = (): number => other.tiers.l3.usage('standard').entries;
     await owner.tiers.l3.clear('standard');
     await owner.manager().setMany(['a', 'b', 'c'].map((key) => [key, key]));
     await owner.manager().flush();
-    await settled(() => entries() === 3);
+    await until(() => entries() === 3);
     expect(other.metrics.lane('standard').l3).toMatchObject({ state: 'on', entries: 3 });
   });
 
@@ -213,7 +210,7 @@ describe('a process beside the owner of L3', () => {
     const reading = new Deferred<TierLookup>();
     const read = jest.spyOn(owner.tiers.l3, 'read').mockReturnValueOnce(reading.promise);
     const asked = other.tiers.l3.read('standard', 'k');
-    await settled(() => read.mock.calls.length > 0);
+    await until(() => read.mock.calls.length > 0);
     await act();
     reading.resolve(found);
     read.mockRestore();
@@ -239,16 +236,19 @@ describe('a process beside the owner of L3', () => {
     await owner.manager().setMany(Array.from({ length: 600 }, (_, n) => [`of the owner:${n}`, n]));
     await owner.manager().flush();
     // After an answer that came too late, the owner is not asked for a moment.
-    while ((await other.manager().get('of the owner:7')) === undefined) await new Promise((next) => setImmediate(next));
+    await until(async () => (await other.manager().get('of the owner:7')) !== undefined);
     await other.manager().flush();
     const list = async (): Promise<(readonly [string, readonly string[]])[]> => {
       const all: (readonly [string, readonly string[]])[] = [];
       for await (const { key, tiers } of other.manager().entries('of the owner:*')) all.push([key, tiers]);
       return all;
     };
-    let listed = await list();
+    let listed: Awaited<ReturnType<typeof list>> = [];
     // What the owner answers too late is left out.
-    while (!listed.every(([, tiers]) => tiers.includes('l3')) || listed.length < 600) listed = await list();
+    await until(async () => {
+      listed = await list();
+      return listed.length >= 600 && listed.every(([, tiers]) => tiers.includes('l3'));
+    });
     expect(listed).toHaveLength(600);
     expect(new Map(listed).get('of the owner:7')).toEqual(['l1', 'l2', 'l3']);
     expect(new Map(listed).get('of the owner:8')).toEqual(['l3']);

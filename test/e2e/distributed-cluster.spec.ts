@@ -8,6 +8,7 @@ import { createCluster } from 'redis';
 import type { CacheManager } from '../../lib/index.js';
 import { slotOf } from '../../lib/redis/client/cluster-router.js';
 import { Caches } from '../support/caches.js';
+import { until } from '../support/gate.js';
 import { RedisCluster } from '../support/redis-cluster.js';
 import { describeWithRedis, selfSigned } from '../support/redis-server.js';
 
@@ -124,8 +125,7 @@ describeWithRedis(
       const off = other.events.once('tier');
       await cluster.move([slotOf(log)], target);
       await off;
-      while (one.getMetrics().l4.state !== 'on' || other.getMetrics().l4.state !== 'on')
-        await new Promise((resolve) => setTimeout(resolve, 20));
+      await until(() => [one, other].every((cache) => cache.getMetrics().l4.state === 'on'));
       expect([await one.get('k5'), await other.get('k5')]).toEqual([undefined, undefined]);
       await one.set('k5', 'anew');
       expect(await other.get('k5')).toBe('anew');

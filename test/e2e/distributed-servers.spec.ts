@@ -12,12 +12,11 @@ import type { LaneCacheEvent } from '../../lib/index.js';
 import type { RedisPort } from '../../lib/redis/index.js';
 import { Caches } from '../support/caches.js';
 import { freePort } from '../support/free-port.js';
+import { until } from '../support/gate.js';
 import { describeWithRedis, RedisServer, selfSigned } from '../support/redis-server.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
 const run = promisify(execFile);
-
-const soon = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
 
 type Address = { readonly url: string } | { readonly client: object };
 
@@ -147,7 +146,7 @@ describeWithRedis(
       await Promise.all(Array.from({ length: count }, (_, n) => left.invalidateByTag(`tag ${n}`)));
       proxy.target = next.port;
       proxy.cut();
-      while ((await moved.get('k')) !== undefined) await soon();
+      await until(async () => (await moved.get('k')) === undefined);
       expect(await moved.get('unnamed')).toBe(count > 1_000 ? undefined : 'old');
     });
 
@@ -157,7 +156,7 @@ describeWithRedis(
       const distributed = { prefix: 'app', trustPersistence: true };
       await caches.open({ distributed: { url: master.url, ...distributed } });
       const admin = await createClient({ url: replica.url }).connect();
-      while ((await admin.exists('{app}:meta')) === 0) await soon();
+      await until(async () => (await admin.exists('{app}:meta')) !== 0);
       admin.destroy();
       const cache = await caches.open({ distributed: { url: replica.url, ...distributed } });
       expect(cache.getMetrics().l4.state).toBe('off');
@@ -198,7 +197,7 @@ describeWithRedis(
         }),
       );
       // what creates a cluster is done before every node has heard that it stands
-      for (const admin of admins) while (!(await admin.clusterInfo()).includes('cluster_state:ok')) await soon();
+      for (const admin of admins) await until(async () => (await admin.clusterInfo()).includes('cluster_state:ok'));
       for (const prefix of prefixes) {
         const served = await Promise.all(
           admins.map((admin) =>
@@ -229,7 +228,7 @@ describeWithRedis(
       await one.getOrSet('k', async () => 'old');
       await one.flush();
       expect(await other.get('k')).toBe('old');
-      while (!(await admin.info('replication')).includes('state=online')) await new Promise(setImmediate);
+      await until(async () => (await admin.info('replication')).includes('state=online'));
       await admin.wait(1, 10_000);
       replica.freeze();
       const heard = other.events.once('invalidate');

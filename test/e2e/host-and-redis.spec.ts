@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { randomUUID } from 'node:crypto';
 import type { CacheManager } from '../../lib/index.js';
 import { Caches } from '../support/caches.js';
+import { until } from '../support/gate.js';
 import { describeWithRedis, RedisServer } from '../support/redis-server.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
@@ -33,10 +34,6 @@ describeWithRedis({ describe }, 'processes of one directory that also share a se
     return [await open(proxy.url), await open(server.url)];
   };
 
-  const turns = async (isIt: () => boolean): Promise<void> => {
-    while (!isIt()) await new Promise((later) => setTimeout(later, 10));
-  };
-
   it('serve nothing from the server that one of them had invalidated while it could not reach the server', async () => {
     const [owner, other] = await pair();
     await other.getOrSet('k', () => 'old', { tags: ['t'] });
@@ -44,14 +41,14 @@ describeWithRedis({ describe }, 'processes of one directory that also share a se
     await other.flush();
     proxy.weather = 'black-hole';
     proxy.cut();
-    await turns(() => owner.getMetrics().l4.state === 'off');
+    await until(() => owner.getMetrics().l4.state === 'off');
     await owner.invalidate('k');
     expect(await other.getOrSet('k', () => 'new')).toBe('new');
     await owner.invalidateByTag('t');
     expect(await other.getOrSet('l', () => 'new')).toBe('new');
     proxy.weather = 'fair';
     proxy.cut();
-    await turns(() => owner.getMetrics().l4.state === 'on');
+    await until(() => owner.getMetrics().l4.state === 'on');
     await owner.flush();
   });
 
@@ -65,7 +62,7 @@ describeWithRedis({ describe }, 'processes of one directory that also share a se
     for (let n = 0; n < 20; n++) await (n % 2 === 0 ? owner : other).invalidate(`k${n}`);
     // Comes by the server alone, after the others.
     await elsewhere.invalidate('last');
-    await turns(() => heard.filter((subject) => subject === 'last').length === 2);
+    await until(() => heard.filter((subject) => subject === 'last').length === 2);
     expect(heard.filter((subject) => subject !== 'last').toSorted()).toEqual(
       Array.from({ length: 20 }, (_, n) => `k${n}`).toSorted(),
     );

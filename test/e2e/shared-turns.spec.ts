@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { Cached, CacheManager, type LaneCacheEventMap, LaneCacheModule } from '../../lib/index.js';
 import { Caches } from '../support/caches.js';
+import { until } from '../support/gate.js';
 import { slowClock } from '../support/slow-clock.js';
 
 const STORAGE = { minFreeBytes: 0, sweepEvery: false } as const;
@@ -28,10 +29,6 @@ describe('the apps of one directory', () => {
     await caches.close();
   });
 
-  const turns = async (isIt: () => boolean | Promise<boolean>): Promise<void> => {
-    while (!(await isIt())) await new Promise((next) => setImmediate(next));
-  };
-
   it("refresh an entry ahead of its end once, in a lane with coalesce: 'host'", async () => {
     const directory = await caches.directory();
     // Only the day goes on at once. Deadlines of what is on its way do not pass with it.
@@ -56,7 +53,7 @@ describe('the apps of one directory', () => {
     // Each of them gets the renewed value, and none renews it again.
     const renewed = async (): Promise<boolean> =>
       (await Promise.all(apps.map((cache) => cache.get('k')))).every((value) => value === 2);
-    await turns(async () => computed > 2 || (await renewed()));
+    await until(async () => computed > 2 || (await renewed()));
     expect(computed).toBe(2);
   });
 

@@ -7,6 +7,7 @@ import { Cached, CacheManager, type LaneCacheEventMap, LaneCacheModule } from '.
 import { LaneCacheTestingModule } from '../../lib/testing/index.js';
 import { Caches } from '../support/caches.js';
 import { Deferred } from '../support/deferred.js';
+import { until } from '../support/gate.js';
 
 type Warm = LaneCacheEventMap['warm'];
 
@@ -238,7 +239,7 @@ describe('@Cached with warm', () => {
     }).compile();
     const warmed = ended(app.get(CacheManager));
     await app.init();
-    while (begun.length < 4) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => begun.length >= 4);
     const closing = app.close();
     gate.resolve(undefined);
     expect(await warmed).toMatchObject({ state: 'stopped' });

@@ -1,8 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { appendFile, readdir, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { appendFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { edited, Workshop } from '../support/child-process.js';
 import { FaultChild } from '../support/fault-child.js';
+import { until } from '../support/gate.js';
 import { StorageBench } from '../support/storage.js';
 
 const HOST_LOG = 'lib/invalidation/host-log.ts';
@@ -73,7 +75,9 @@ describe('a process of a directory in which another one invalidates', () => {
       const exists = (name) => existsSync('${scratch}/' + name);
       const mark = (name) => { mkdirSync('${scratch}', { recursive: true }); writeFileSync('${scratch}/' + name, ''); };`;
     const ran = one.ask('run', `${files} ${program}`);
-    while (!(await readdir(scratch).catch((): string[] => [])).includes('reached'));
+    const reached = until(() => existsSync(join(scratch, 'reached')));
+    // what ends before that has failed
+    await Promise.race([reached, ran]);
     if (stopped === true) one.child.signal('SIGSTOP');
     await writeFile(join(scratch, 'source'), '');
     await other.ask('invalidate', 'k');

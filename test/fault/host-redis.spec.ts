@@ -5,6 +5,7 @@ import { Caches } from '../support/caches.js';
 import { Workshop } from '../support/child-process.js';
 import { Deferred } from '../support/deferred.js';
 import { FaultChild } from '../support/fault-child.js';
+import { until } from '../support/gate.js';
 import { describeWithRedis, RedisServer } from '../support/redis-server.js';
 import { StorageBench } from '../support/storage.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -41,9 +42,8 @@ describeWithRedis({ describe }, 'L3 of processes that also share a server', () =
     ...{ directory, lanes: LANES, storage: { minFreeBytes: 0, sweepEvery: false } },
     distributed: { url, prefix, commandTimeout: '2s' },
   });
-  const turned = async (cache: CacheManager, state: 'on' | 'off'): Promise<void> => {
-    while (cache.forLane('docs').getMetrics().l4.state !== state) await new Promise((later) => setTimeout(later, 5));
-  };
+  const turned = (cache: CacheManager, state: 'on' | 'off'): Promise<void> =>
+    until(() => cache.forLane('docs').getMetrics().l4.state === state);
   const reconnected = async (cache: CacheManager): Promise<void> => {
     await turned(cache, 'off');
     proxy.weather = 'fair';

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type Child, Workshop } from '../support/child-process.js';
+import { until } from '../support/gate.js';
 import { StorageBench } from '../support/storage.js';
 
 /**
@@ -189,7 +190,7 @@ describe("processes of one directory with coalesce: 'host'", () => {
     expect(next.computing).toEqual(['late']);
     holder.signal('SIGCONT');
     await answerOf(holder);
-    while ((await refused()) === before) await new Promise((turn) => setImmediate(turn));
+    await until(async () => (await refused()) !== before);
     // It has not been in memory there.
     third.say('late 50');
     expect(await answerOf(third)).toEqual({ computing: [], refused: [], got: next.got });

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { createClient } from 'redis';
 import type { CacheManager, LaneCacheEvent, LaneCacheOptions } from '../../lib/index.js';
 import { Caches } from '../support/caches.js';
+import { until } from '../support/gate.js';
 import { describeWithRedis, RedisServer } from '../support/redis-server.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
@@ -16,9 +17,8 @@ const turned = (cache: CacheManager, state: 'on' | 'off'): Promise<LaneCacheEven
   });
 
 /** Ends when the instance has caught up with what another one has set. */
-async function found(cache: CacheManager, key: string): Promise<void> {
-  while ((await cache.get(key)) === undefined) await new Promise(setImmediate);
-}
+const found = (cache: CacheManager, key: string): Promise<void> =>
+  until(async () => (await cache.get(key)) !== undefined);
 
 /** What hangs fails the test by its limit. */
 async function computes(cache: CacheManager): Promise<void> {
@@ -239,7 +239,7 @@ describeWithRedis(
       for (const key of ['k', 'another']) {
         expect(await cache.getOrSet(key, async () => key)).toBe(key);
         await cache.flush();
-        while ((await admin.exists(`{${prefix}}:lease:standard:${key}`)) === 1) await new Promise(setImmediate);
+        await until(async () => (await admin.exists(`{${prefix}}:lease:standard:${key}`)) === 0);
       }
       await admin.close();
     });
@@ -270,9 +270,15 @@ describeWithRedis(
       const generation = await admin.hGet(`{${prefix}}:meta`, 'gen');
       await admin.set(`{${prefix}}:tags`, 'a text');
       // whatever was stored under a history that is lost no longer counts, anywhere
-      while ((await admin.hGet(`{${prefix}}:meta`, 'gen')) === generation) await computes(cache);
+      await until(async () => {
+        await computes(cache);
+        return (await admin.hGet(`{${prefix}}:meta`, 'gen')) !== generation;
+      });
       // a value that was set before the new log was met stays where it was set
-      while ((await other.get('after')) === undefined) await cache.set('after', 2);
+      await until(async () => {
+        await cache.set('after', 2);
+        return (await other.get('after')) !== undefined;
+      });
       expect(await other.get('kept')).toBeUndefined();
       await admin.close();
     });

@@ -8,6 +8,7 @@ import { EventEmitter, once } from 'node:events';
 import { connect } from 'node:net';
 import { CacheResponse } from '../../lib/index.js';
 import { Deferred } from '../support/deferred.js';
+import { until } from '../support/gate.js';
 import { type Answer, HttpApp, type Platform, PLATFORMS } from '../support/http-app.js';
 
 interface Incoming {
@@ -91,7 +92,7 @@ describe.each(PLATFORMS)('of a client that leaves before it is answered, on %s',
 
   /** The app has that many requests, and has looked all of them up. */
   const arrived = async (count: number): Promise<void> => {
-    while (requests < count) await new Promise(setImmediate);
+    await until(() => requests >= count);
     for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
   };
 

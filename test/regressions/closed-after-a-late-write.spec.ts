@@ -1,5 +1,5 @@
 import { afterEach, expect, it } from '@jest/globals';
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
@@ -9,13 +9,17 @@ import { nextTurn } from '../../lib/clock/clock.js';
 import { CacheFolder } from '../../lib/storage/directory/cache-directory.js';
 import { OpenDirectories } from '../../lib/storage/lmdb/open-environment.js';
 import { HeardEvents } from '../support/checkpoints.js';
+import { until } from '../support/gate.js';
 import { Deadlines, holdingThreads } from '../support/held-threads.js';
 import { RecordingReporter, StorageBench } from '../support/storage.js';
 
 const bench = new StorageBench();
 let deadlines = new Deadlines();
+/** Processes that hold the lock on writes. One that is left would hold up this process for good. */
+const holders: ChildProcess[] = [];
 
 afterEach(async () => {
+  for (const child of holders.splice(0)) child.kill('SIGKILL');
   deadlines = new Deadlines();
   await bench.dispose();
 });
@@ -42,8 +46,7 @@ it('a folder of checkpoints of its own is no longer claimed once a write has end
     expect(opened.isEmpty).toBe(false);
   });
   await opened.none();
-  for (let turn = 0; turn < 1_000 && (await claims()).length > 0; turn++) await nextTurn();
-  expect(await claims()).toEqual([]);
+  await until(async () => (await claims()).length === 0);
 });
 
 /** Whether this process has a data file open that was in the directory before. */
@@ -62,6 +65,7 @@ async function holdWrites(directory: string): Promise<() => void> {
     });
     process.exit();`;
   const child = spawn(process.execPath, ['-e', holding, directory], { stdio: ['pipe', 'pipe', 'inherit'] });
+  holders.push(child);
   await once(child.stdout, 'data');
   return () => child.stdin.end('x');
 }
@@ -80,7 +84,7 @@ it('a folder that took the place of one with a late write counts as open when th
   await folder.discard();
   const second = await folder.open(new RecordingReporter());
   letGo();
-  while (isOpenStill(directory)) await nextTurn();
+  await until(() => !isOpenStill(directory));
   for (let turn = 0; turn < 100; turn++) await nextTurn();
   const isOpen = opened.has(directory);
   await second.close();

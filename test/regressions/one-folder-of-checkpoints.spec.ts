@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { CacheManager } from '../../lib/app/cache-app.js';
+import { until } from '../support/gate.js';
 
 let root: string;
 
@@ -30,11 +31,7 @@ it('lets one app at a time open a folder of checkpoints that two directories nam
   });
   expect(await second.getCheckpointCacheStatus()).toMatchObject({ state: 'off', reason: 'in-use' });
   await first.close();
-  for (;;) {
-    const { state } = await second.getCheckpointCacheStatus();
-    if (state === 'on') break;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await until(async () => (await second.getCheckpointCacheStatus()).state === 'on');
   expect(await second.snapshots.restoreCheckpoint('id')).toEqual({ by: 'first' });
   await second.close();
   const third = await open('c');

@@ -3,8 +3,9 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createLaneCache, type LaneCacheApp } from '../../lib/app/cache-app.js';
 import type { LaneCacheOptions } from '../../lib/index.js';
-import { nextTurn, systemClock } from '../../lib/clock/clock.js';
+import { systemClock } from '../../lib/clock/clock.js';
 import { FORMAT_KEY, FORMAT_TABLE } from '../../lib/storage/lmdb/open-environment.js';
+import { until } from '../support/gate.js';
 import { StorageBench } from '../support/storage.js';
 
 describe('an owner that takes over from another one', () => {
@@ -26,7 +27,7 @@ describe('an owner that takes over from another one', () => {
   };
 
   /** Resolves when `event` has said so. */
-  const until = (app: LaneCacheApp, event: 'owner' | 'tier', isIt: (detail: string) => boolean): Promise<void> =>
+  const heard = (app: LaneCacheApp, event: 'owner' | 'tier', isIt: (detail: string) => boolean): Promise<void> =>
     new Promise((resolve) => {
       const events = app.manager().events;
       if (event === 'owner') events.on('owner', ({ state }) => isIt(state) && resolve());
@@ -40,7 +41,7 @@ describe('an owner that takes over from another one', () => {
     const { app: first } = await open(directory);
     const others = [await open(directory), await open(directory)];
     const firstToSay = (wanted: string): Promise<LaneCacheApp> =>
-      Promise.race(others.map(({ app }) => until(app, 'owner', (state) => state === wanted).then(() => app)));
+      Promise.race(others.map(({ app }) => heard(app, 'owner', (state) => state === wanted).then(() => app)));
     const changed = Promise.all([firstToSay('taken-over'), firstToSay('waiting')]);
     await first.close();
     const [owner, waiting] = await changed;
@@ -48,7 +49,7 @@ describe('an owner that takes over from another one', () => {
     await owner.manager().flush();
     expect(rolesSeenBy(waiting)).toEqual(rolesSeenBy(owner));
     expect(rolesSeenBy(waiting)?.toSorted()).toEqual(['follower', 'owner']);
-    while (waiting.tiers.l3.state.state !== 'on') await nextTurn();
+    await until(() => waiting.tiers.l3.state.state === 'on');
     expect(await waiting.manager().get('k')).toBe('of the second owner');
   });
 
@@ -61,13 +62,13 @@ describe('an owner that takes over from another one', () => {
     const table = environment.table(FORMAT_TABLE);
     await environment.commit((transaction) => transaction.put(table, FORMAT_KEY, Buffer.from('nestjs-lane-cache 2')));
     await environment.close();
-    const taken = until(heir, 'owner', (state) => state === 'taken-over');
+    const taken = heard(heir, 'owner', (state) => state === 'taken-over');
     await first.close();
     await taken;
     expect(logged).toContainEqual(expect.stringContaining('Checkpoints are off'));
     const { app: third } = await open(directory);
     expect(await third.manager().get('k')).toBe('kept');
-    const isBack = until(heir, 'tier', (state) => state === 'checkpoints on');
+    const isBack = heard(heir, 'tier', (state) => state === 'checkpoints on');
     await rm(join(directory, 'checkpoints'), { recursive: true, maxRetries: 5 });
     await isBack;
     expect((await third.checkpoints.cacheCheckpoint('flow', 1)).version).toBe(1);

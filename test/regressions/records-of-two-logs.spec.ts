@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { createClient } from 'redis';
 import type { CacheManager, LaneCacheOptions } from '../../lib/index.js';
 import { Caches } from '../support/caches.js';
+import { until } from '../support/gate.js';
 import { describeWithRedis, RedisServer } from '../support/redis-server.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
@@ -36,11 +37,8 @@ describeWithRedis(
       await server.dispose();
     });
 
-    const turns = async (isIt: () => boolean | Promise<boolean>): Promise<void> => {
-      while (!(await isIt())) await new Promise((later) => setTimeout(later, 5));
-    };
     const turned = (cache: CacheManager, state: 'on' | 'off'): Promise<void> =>
-      turns(() => cache.getMetrics().l4.state === state);
+      until(() => cache.getMetrics().l4.state === state);
     const at = (url: string, directory: string | false, l3: boolean): LaneCacheOptions => ({
       ...{ directory, lanes: { standard: { l3: { enabled: l3 } } } },
       distributed: { url, prefix, logLength: 100 },
@@ -69,7 +67,7 @@ describeWithRedis(
       await author.invalidate('k').catch(() => undefined);
       await turned(author, 'off');
       await reconnected(ofAuthor, author);
-      await turns(async () => (await raw.xLen(`{${prefix}}:stream`)) === 2);
+      await until(async () => (await raw.xLen(`{${prefix}}:stream`)) === 2);
       const heard = heardBy(reader, 'marker');
       await elsewhere.invalidate('marker');
       await heard;

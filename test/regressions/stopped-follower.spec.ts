@@ -63,7 +63,7 @@ describeWithRedis(
         const other = await caches.open({ distributed: { ...distributed, commandTimeout: '5s' } });
         const app = await FaultChild.start(workshop, { directory: false, distributed });
         await other.set('k', 'old');
-        await app.ask('run', "while ((await cache.get('k')) !== 'old');");
+        await app.ask('run', "while ((await cache.get('k')) !== 'old') await new Promise(setImmediate);");
         await app.ask('run', READ_ALL_THE_TIME);
         app.child.signal('SIGSTOP');
         // the server has answered by then, and that answer has no records

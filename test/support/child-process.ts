@@ -2,7 +2,6 @@ import { transform, version } from '@swc/core';
 import { createHash, randomUUID } from 'node:crypto';
 import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import {
   copyFileSync,
   existsSync,
@@ -25,7 +24,10 @@ export class Child {
   private readonly lines: Interface;
   private readonly heard: string[] = [];
   private readonly ended: Promise<readonly [number | null, NodeJS.Signals | null]>;
-  private wake = (): void => undefined;
+  /** It has ended, and all that it wrote was read. */
+  private isClosed = false;
+  /** Those who wait for something to happen. */
+  private waiting: (() => void)[] = [];
   errors = '';
   /** All that it wrote, also what has no end of line yet, as a question. */
   output = '';
@@ -42,9 +44,15 @@ export class Child {
       this.wake();
     });
     process.stderr.on('data', (text) => (this.errors += String(text)));
-    this.ended = once(process, 'close').then(([code, signal]) => {
-      this.wake();
-      return [code, signal];
+    // It could not be started, which also closes it, or has ended when something was said to it.
+    process.on('error', (error) => (this.errors += String(error)));
+    process.stdin?.on('error', (error) => (this.errors += String(error)));
+    this.ended = new Promise((resolve) => {
+      process.once('close', (code, signal) => {
+        this.isClosed = true;
+        resolve([code, signal]);
+        this.wake();
+      });
     });
   }
 
@@ -61,19 +69,27 @@ export class Child {
     for (;;) {
       const line = this.heard.shift();
       if (line !== undefined) return line;
-      if (this.hasEnded && this.process.stdout?.readableEnded === true) {
+      if (this.isClosed) {
         throw new Error(`The child ended: ${this.process.exitCode ?? this.process.signalCode}\n${this.errors}`);
       }
-      await new Promise<void>((woken) => (this.wake = woken));
+      await this.something();
     }
   }
 
   /** Resolves when it has written the text. Throws when it ends without. */
   async written(text: string): Promise<void> {
     while (!this.output.includes(text)) {
-      if (this.hasEnded) throw new Error(`The child ended without '${text}':\n${this.output}`);
-      await new Promise<void>((woken) => (this.wake = woken));
+      if (this.isClosed) throw new Error(`The child ended without '${text}':\n${this.output}`);
+      await this.something();
     }
+  }
+
+  private something(): Promise<void> {
+    return new Promise((woken) => this.waiting.push(woken));
+  }
+
+  private wake(): void {
+    for (const woken of this.waiting.splice(0)) woken();
   }
 
   say(line: string): void {

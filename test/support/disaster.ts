@@ -107,6 +107,9 @@ await cache.close();
 process.exit();
 `;
 
+/** How much longer than planned the processes may need to show something. */
+const PATIENCE_MS = 60_000;
+
 type Line =
   | readonly ['started', number]
   | readonly ['turned', number, boolean]
@@ -165,12 +168,17 @@ export abstract class Disaster {
     const watching = this.watch();
     const until = now() + ms;
     // a machine that is busy with other things takes longer to show something
-    while (now() < until || !this.isTelling) {
-      await this.sleep(100 + this.random() * 500);
-      await this.strike();
+    try {
+      while (now() < until || !this.isTelling) {
+        if (now() > until + PATIENCE_MS)
+          throw new Error(`Too little was seen to judge: ${JSON.stringify(this.counts)}`);
+        await this.sleep(100 + this.random() * 500);
+        await this.strike();
+      }
+      await this.calm();
+    } finally {
+      watching.stop();
     }
-    await this.calm();
-    watching.stop();
     await Promise.all(this.instances.map((instance) => this.end(instance)));
   }
 

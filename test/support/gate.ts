@@ -12,7 +12,19 @@ export class Gate {
   }
 }
 
-/** Lets other things happen until `isSo`. */
-export async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
+/** Far longer than anything takes, and less than a test may take. */
+const PATIENCE_MS = 100_000;
+/** What takes longer is done by others, who need the processor. */
+const TURNS = 200;
+
+/**
+ * Lets other things happen until `isSo`. What never comes about is an error that names it: a loop without an end would go on
+ * beside the tests that follow.
+ */
+export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
+  const endsAt = performance.now() + PATIENCE_MS;
+  for (let turn = 0; !(await isSo()); turn++) {
+    if (performance.now() > endsAt) throw new Error(`This has not come about: ${isSo.toString()}`);
+    await new Promise((resolve) => (turn < TURNS ? setImmediate(resolve) : setTimeout(resolve, 2)));
+  }
 }

@@ -18,8 +18,10 @@ export async function holdingThreads(directory: string, work: () => Promise<void
   try {
     await work();
   } finally {
-    for (const pipe of pipes) closeSync(openSync(pipe, 'w'));
+    // To read as well: that does not wait for a thread that is still busy with something else, and comes to its pipe later.
+    const writers = pipes.map((pipe) => openSync(pipe, 'r+'));
     for (const handle of await Promise.all(reading)) await handle.close();
+    for (const writer of writers) closeSync(writer);
   }
 }
 

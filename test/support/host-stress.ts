@@ -115,6 +115,10 @@ let random = Number(seed);
 const chance = () => ((random = (random * 1103515245 + 12345) & 0x7fffffff) / 0x7fffffff);
 const pick = (list) => list[Math.floor(chance() * list.length)];
 
+// One that is stopped when this program fails would hold its output open.
+const started = [];
+process.once('exit', () => started.forEach((child) => child.kill('SIGKILL')));
+
 class Worker {
   waiting = new Map();
   ids = 0;
@@ -123,8 +127,10 @@ class Worker {
     const worker = new Worker();
     const apart = { execPath: 'unshare', execArgv: ['--pid', '--fork', '--kill-child', '--mount-proc', process.execPath] };
     worker.child = fork(process.argv[1], ['worker', ...process.argv.slice(2)], place === 'apart' ? apart : {});
+    started.push(worker.child);
     await new Promise((ready, failed) => {
-      worker.child.on('message', (message) => (message.ready ? ready() : worker.settle(message)));
+      const late = setTimeout(() => failed(new Error('a worker was not ready after a minute')), HANGS_AFTER_MS);
+      worker.child.on('message', (message) => (message.ready ? (clearTimeout(late), ready()) : worker.settle(message)));
       worker.child.once('exit', (code, signal) => {
         worker.isDead = true;
         if (!worker.isKilled) seen.crashes++;
@@ -234,6 +240,7 @@ async function drive() {
     const key = keyOf(k);
     const tags = ['tag-' + k];
     for (let n = 1; !isOver(); n++) {
+      if (alive.every(({ isDead }) => isDead)) throw new Error('all workers are dead: ' + JSON.stringify(seen));
       if (chance() < 0.3) await pick(alive).ask('begin', { key, n: n - 1, tags, ms: chance() * 20 });
       const call = pick(CHANGES);
       const { error } = await pick(alive).ask(call, { key, n, tags });

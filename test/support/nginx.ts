@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from './free-port.js';
+import { until } from './gate.js';
 
 /** An nginx of a test's own that caches what an app answers, in front of it on a free port of this machine. */
 export class Nginx {
@@ -29,8 +30,8 @@ export class Nginx {
 
   async close(): Promise<void> {
     const ended = once(this.server, 'exit');
-    this.server.kill('SIGTERM');
-    await ended;
+    // false: it has ended
+    if (this.server.kill('SIGTERM')) await ended;
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }
@@ -66,11 +67,9 @@ http {
 }
 
 async function whenListening(port: number, server: ChildProcess): Promise<void> {
-  while (server.exitCode === null) {
-    if (await accepts(port)) return;
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  throw new Error(`nginx ended with ${server.exitCode}`);
+  const hasEnded = (): boolean => server.exitCode !== null || server.signalCode !== null;
+  await until(async () => hasEnded() || (await accepts(port)));
+  if (hasEnded()) throw new Error(`nginx ended with ${server.exitCode ?? server.signalCode}`);
 }
 
 const accepts = (port: number): Promise<boolean> =>

@@ -19,6 +19,10 @@ interface ClusterNode {
 }
 
 const NODE_TIMEOUT_MS = 1_000;
+/** redis-cli waits for nodes that never join. */
+const CREATED_WITHIN_MS = 60_000;
+/** Of ten keys each. */
+const MOST_ROUNDS = 1_000;
 
 /** A Redis Cluster on loopback: three masters, each with so many replicas. */
 export class RedisCluster {
@@ -44,7 +48,7 @@ export class RedisCluster {
     const cluster = new RedisCluster(servers, access);
     const addresses = servers.map(({ port }) => `127.0.0.1:${port}`);
     const shape = ['--cluster-replicas', String(replicas), '--cluster-yes'];
-    await run('redis-cli', [...access, '--cluster', 'create', ...addresses, ...shape]);
+    await run('redis-cli', [...access, '--cluster', 'create', ...addresses, ...shape], { timeout: CREATED_WITHIN_MS });
     await cluster.whenWhole();
     return cluster;
   }
@@ -110,10 +114,11 @@ export class RedisCluster {
   private async moveOne(slot: string, source: ClusterNode, target: ClusterNode): Promise<void> {
     await this.demand(target.port, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', source.id);
     await this.demand(source.port, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', target.id);
-    for (;;) {
+    for (let round = 0; ; round++) {
       const found = await this.ask(source.port, 'CLUSTER', 'GETKEYSINSLOT', slot, '10');
       const keys = found.split('\n').filter(Boolean);
       if (keys.length === 0) break;
+      if (round === MOST_ROUNDS) throw new Error(`Slot ${slot} does not get empty: ${keys.join()} are still there.`);
       const move = ['MIGRATE', '127.0.0.1', String(target.port), '', '0', '2000', 'REPLACE', 'KEYS', ...keys];
       await this.demand(source.port, ...move);
     }

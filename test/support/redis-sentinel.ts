@@ -86,8 +86,8 @@ export class RedisSentinel {
 
   async dispose(): Promise<void> {
     const ended = once(this.process, 'exit');
-    this.process.kill('SIGKILL');
-    await ended;
+    // false: it has ended
+    if (this.process.kill('SIGKILL')) await ended;
     await Promise.all(this.servers.map((server) => server.dispose()));
     await rm(this.directory, { recursive: true, force: true });
   }

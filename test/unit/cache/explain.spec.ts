@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { CacheManager } from '../../../lib/app/cache-app.js';
 import type { TierName } from '../../../lib/entries/tier-name.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
+import { until } from '../../support/gate.js';
 import { StorageBench } from '../../support/storage.js';
 
 describe('explaining a key', () => {
@@ -206,7 +207,7 @@ describe('explaining a key', () => {
     const controller = new AbortController();
     const finished = once(controller.signal, 'abort');
     const running = cache.getOrSet('slow', () => finished.then(() => 1));
-    while ((await cache.explain('slow')).next !== 'join');
+    await until(async () => (await cache.explain('slow')).next === 'join');
     controller.abort();
     await running;
     expect((await cache.explain('slow')).next).toBe('hit');

@@ -8,7 +8,7 @@ import { callName, checkpointAnswers, RemoteCheckpointStore } from '../../../lib
 import { type Answer, IpcServer } from '../../../lib/ipc/server.js';
 import { StorageFault } from '../../../lib/storage/environment.js';
 import { checkpointsInMemory } from '../../support/checkpoints.js';
-import { Gate } from '../../support/gate.js';
+import { Gate, until } from '../../support/gate.js';
 import { StorageBench } from '../../support/storage.js';
 
 const DRAFT: CheckpointDraft = { id: 'id', lane: 'standard', savedAt: 0, sizeBytes: 1, checksum: 'c' };
@@ -48,7 +48,7 @@ describe('checkpoints in another process', () => {
     };
     const first = await own([[callName('save'), save]]);
     const saving = remote.save(DRAFT, STATE, { expectedVersion: 0 });
-    while ((await kept.versions('id')).length === 0) await nextTurn();
+    await until(async () => (await kept.versions('id')).length > 0);
     await first.close();
     await own();
     expect(await saving).toMatchObject({ outcome: 'saved', record: { version: 1 } });
@@ -110,7 +110,7 @@ describe('checkpoints in another process', () => {
     };
     await own([[callName('save'), save]]);
     const saving = remote.save(DRAFT, STATE).then(({ outcome }) => order.push(outcome));
-    while (order.length === 0) await nextTurn();
+    await until(() => order.length > 0);
     const closing = remote.close().then(() => order.push('closed'));
     for (let n = 0; n < 20; n++) await nextTurn();
     gate.open();

@@ -5,6 +5,7 @@ import { nextTurn, systemClock } from '../../../lib/clock/clock.js';
 import { encodeMessage, FrameReader, hello, writeFrame } from '../../../lib/ipc/protocol.js';
 import { type Answer, IpcServer } from '../../../lib/ipc/server.js';
 import { socketAddress } from '../../../lib/ipc/socket.js';
+import { until } from '../../support/gate.js';
 import { StorageBench } from '../../support/storage.js';
 
 const PART = 'x'.repeat(64 * 1024);
@@ -54,7 +55,7 @@ describe('a client that does not read', () => {
 
   it('makes the owner keep no more parts of an answer than the connection takes, and gets all of them later', async () => {
     ask(1, 'parts');
-    while (made === 0) await nextTurn();
+    await until(() => made > 0);
     await turns(500);
     expect(made).toBeLessThan(PARTS / 5);
     // The handshake, the parts, and their end.
@@ -72,7 +73,7 @@ describe('a client that does not read', () => {
 
   it('that goes away is forgotten in the middle of an answer', async () => {
     ask(1, 'parts');
-    while (made === 0) await nextTurn();
+    await until(() => made > 0);
     await turns(50);
     socket.destroy();
     await server.close();

@@ -11,6 +11,7 @@ import { templateClient } from '../../../../lib/redis/client/connect.js';
 import type { RedisPort } from '../../../../lib/redis/client/redis-client.js';
 import { KeySpace } from '../../../../lib/redis/keys.js';
 import { HeardEvents } from '../../../support/checkpoints.js';
+import { until } from '../../../support/gate.js';
 import { anyServer, describeWithRedis } from '../../../support/redis-server.js';
 
 const NOW = Date.UTC(2026, 0, 1);
@@ -107,7 +108,7 @@ describeWithRedis({ describe }, 'checkpoints on a server', () => {
     const lost = port;
     const id = await lost?.command(['CLIENT', 'ID']);
     await lost?.command(['CLIENT', 'KILL', 'ID', String(id), 'SKIPME', 'no']).catch(() => undefined);
-    while (lost?.connected === true) await new Promise((turn) => setImmediate(turn));
+    await until(() => lost?.connected !== true);
     expect((await store.save(draft('a'), STATE)).outcome).toBe('saved');
   });
 

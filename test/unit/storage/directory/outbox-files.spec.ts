@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { appendFile, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { nextTurn } from '../../../../lib/clock/clock.js';
 import { OutboxFiles } from '../../../../lib/storage/directory/outbox-files.js';
+import { until } from '../../../support/gate.js';
 
 const numbered = (from: number, to: number): Map<string, string> =>
   new Map(Array.from({ length: to - from }, (_, n) => [`id${from + n}`, `text ${from + n}`]));
@@ -32,7 +32,7 @@ describe('invalidations that outlive their process', () => {
     await second.keep(numbered(3, 4));
     expect((await OutboxFiles.open(root)).found.size).toBe(5);
     second.forget(['id2', 'odd', 'id3']);
-    while ((await readdir(root)).length > 0) await nextTurn();
+    await until(async () => (await readdir(root)).length === 0);
     await second.keep(numbered(9, 10));
     expect((await OutboxFiles.open(root)).found).toEqual(numbered(9, 10));
   });
@@ -45,7 +45,7 @@ describe('invalidations that outlive their process', () => {
     const next = await OutboxFiles.open(root);
     expect(next.found).toEqual(numbered(0, 2));
     next.forget(['id0', 'id1']);
-    while ((await readdir(root)).length > 0) await nextTurn();
+    await until(async () => (await readdir(root)).length === 0);
   });
 
   it('survive an unfinished line and foreign files beside them', async () => {

@@ -7,15 +7,17 @@ import { socketLiveness } from '../../../../lib/ipc/socket.js';
 import { acquireOwnership, type InUse, type Owned } from '../../../../lib/storage/directory/owner-lock.js';
 import { FakeClock } from '../../../../lib/testing/fake-clock.js';
 import { FakeLiveness } from '../../../support/fake-liveness.js';
+import { until } from '../../../support/gate.js';
 import { StorageBench } from '../../../support/storage.js';
 
 /** Time passes in small steps until `happened`, with turns for the file system in between. */
-const until = async (clock: FakeClock, happened: () => boolean): Promise<void> => {
-  while (!happened()) {
+const passUntil = (clock: FakeClock, happened: () => boolean): Promise<void> =>
+  until(async () => {
+    if (happened()) return true;
     await clock.advance('100ms');
     for (let n = 0; n < 20; n++) await nextTurn();
-  }
-};
+    return happened();
+  });
 
 /** The claims in a folder, as paths. */
 const claimsIn = async (directory: string): Promise<readonly string[]> =>
@@ -75,7 +77,7 @@ describe('acquireOwnership', () => {
     await clock.advance('3s');
     expect(taken).toBeUndefined();
     if (first.state === 'owned') await Promise.all([first.release(), first.release()]);
-    await until(clock, () => taken !== undefined);
+    await passUntil(clock, () => taken !== undefined);
     await taken?.release();
     expect(await readdir(directory)).toEqual([]);
     expect(clock.pending).toBe(0);
@@ -87,7 +89,7 @@ describe('acquireOwnership', () => {
     let taken: Owned | undefined;
     inUse(await claim()).whenFree((owned) => (taken = owned));
     liveness.end();
-    while (taken === undefined) await nextTurn();
+    await until(() => taken !== undefined);
     expect(clock.monotonic()).toBe(new FakeClock().monotonic());
   });
 
@@ -104,7 +106,7 @@ describe('acquireOwnership', () => {
     const isHeld = (path: string) => liveness.isHeld(path);
     const waiting = inUse(await acquireOwnership({ directory, clock, liveness: { hold, isHeld, whenEnded } }));
     const stop = waiting.whenFree(() => undefined);
-    await until(clock, () => clock.monotonic() - new FakeClock().monotonic() >= 2_000);
+    await passUntil(clock, () => clock.monotonic() - new FakeClock().monotonic() >= 2_000);
     expect(observed).toBe(1);
     await stop();
   });
@@ -186,7 +188,7 @@ describe('acquireOwnership', () => {
     const waiting = inUse(await acquireOwnership({ directory, clock, liveness: { hold, isHeld, whenEnded } }));
     stop = waiting.whenFree(() => taken++);
     liveness.end();
-    await until(clock, () => stopping !== undefined);
+    await passUntil(clock, () => stopping !== undefined);
     await stopping;
     expect([taken, (await claim()).state]).toEqual([0, 'owned']);
   });

@@ -3,11 +3,12 @@ import * as fc from 'fast-check';
 import { readFileSync } from 'node:fs';
 import { cp, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { systemClock, nextTurn } from '../../../../lib/clock/clock.js';
+import { systemClock } from '../../../../lib/clock/clock.js';
 import { MAX_VALUE_BYTES } from '../../../../lib/storage/lmdb/lmdb-environment.js';
 import { StorageFault, type TableKey } from '../../../../lib/storage/environment.js';
 import { requireKey } from '../../../../lib/storage/lmdb/lmdb-table.js';
 import { codePoint } from '../../../support/storable-values.js';
+import { until } from '../../../support/gate.js';
 import { Deadlines, holdingThreads } from '../../../support/held-threads.js';
 import { StorageBench } from '../../../support/storage.js';
 
@@ -199,7 +200,7 @@ describe('an LMDB environment', () => {
       await environment.close();
       expect(isOpen()).toBe(true);
     });
-    while (isOpen()) await nextTurn();
+    await until(() => !isOpen());
     const again = await bench.environment(path);
     expect(text(again.environment.table('t').get('slow'))).toBe('v');
   });
@@ -221,7 +222,7 @@ describe('an LMDB environment', () => {
         () => true,
         () => false,
       );
-    while (!(await settled())) await nextTurn();
+    await until(settled);
     expect([...table.keys()]).toEqual(['first', 'next', 'slow']);
   });
 
