@@ -99,12 +99,7 @@ type Write = (text: string) => unknown;
 
 function logStates(events: LaneCacheEvents, target: LogTarget, debug: Write): (() => void)[] {
   return [
-    events.on('tier', (event) => {
-      const isOrderly = event.reason === 'closed' || event.reason === 'policy';
-      if (isOrderly) debug(tierText(event));
-      else if (event.state === 'on' && event.error === undefined) target.log(tierText(event));
-      else target.warn(tierText(event));
-    }),
+    logTiers(events, target, debug),
     events.on('owner', (event) => {
       if (event.state === 'owned') debug(ownerText(event));
       else if (event.state === 'refused') target.warn(ownerText(event));
@@ -121,6 +116,20 @@ function logStates(events: LaneCacheEvents, target: LogTarget, debug: Write): ((
     }),
     events.on('workflow', (event) => debug(workflowText(event))),
   ];
+}
+
+/** A tier that comes on is news only where the log has said that it was off. Another owner of L3 has its own line. */
+function logTiers(events: LaneCacheEvents, target: LogTarget, debug: Write): () => void {
+  const off = new Set<string>();
+  return events.on('tier', (event) => {
+    const isOrderly = event.reason === 'closed' || event.reason === 'policy';
+    if (isOrderly) debug(tierText(event));
+    else if (event.state === 'off' || event.error !== undefined) {
+      if (event.state === 'off') off.add(event.tier);
+      target.warn(tierText(event));
+    } else if (off.delete(event.tier)) target.log(tierText(event));
+    else debug(tierText(event));
+  });
 }
 
 function logHousekeeping(events: LaneCacheEvents, target: LogTarget, debug: Write): (() => void)[] {

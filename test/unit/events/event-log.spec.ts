@@ -39,6 +39,13 @@ describe('the log for operators', () => {
     ]);
   });
 
+  it('is no tier that comes on and was not off', () => {
+    const { bus, lines } = setUp();
+    bus.emit('tier', { tier: 'l3', state: 'on', detail: 'its entries come from process 7' });
+    bus.emit('tier', { tier: 'l3', state: 'on', detail: 'its entries come from process 8' });
+    expect(lines).toEqual([expect.stringMatching(/^debug .*process 7/), expect.stringMatching(/^debug .*process 8/)]);
+  });
+
   it('is a tier that is on, and of which part does not work', () => {
     const { bus, lines } = setUp();
     bus.emit('tier', { tier: 'checkpoints', state: 'on', detail: 'nobody can ask', error: new Error('EACCES') });
