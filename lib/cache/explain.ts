@@ -1,6 +1,7 @@
 import { LOWER_TIER_NAMES, type LowerTierName, type TierName } from '../entries/tier-name.js';
 import type { LaneMetrics } from '../events/lane-metrics.js';
 import type { InvalidationKind, MissReason } from '../events/reasons.js';
+import { bytesText, spanText } from '../texts/amounts.js';
 import type { Candidate, VoidedBy } from '../invalidation/invalidation-log.js';
 import type { EntryInfo } from './entry-listing.js';
 import type { InFlight } from './in-flight/in-flight.js';
@@ -90,7 +91,7 @@ function nextOf(context: LaneContext, inFlight: InFlight, key: string, looked: r
   }
   const from = present ?? below.find(({ status }) => status === 'present');
   if (from !== undefined) {
-    const left = durationText(from.entry?.remainingMs ?? 0);
+    const left = spanText(from.entry?.remainingMs ?? 0);
     return {
       next: 'hit',
       answeredBy: from.tier,
@@ -217,7 +218,7 @@ function served(
   const remainingMs = expiresAt - now;
   const times = { ageMs: now - storedAt, remainingMs };
   const entry = { key, lane: context.lane, tiers: [tier], tags, sizeBytes, computeMs, ...times, accessCount };
-  const detail = `good for another ${durationText(remainingMs)}, ${sizeBytes} bytes`;
+  const detail = `good for another ${spanText(remainingMs)}, ${bytesText(sizeBytes)}`;
   return { tier, status: 'present', detail, entry };
 }
 
@@ -300,10 +301,4 @@ function recordText({ kind, subject, position }: VoidedBy): string {
 
 function iso(time: number): string {
   return new Date(time).toISOString();
-}
-
-function durationText(ms: number): string {
-  if (ms < 1_000) return `${Math.ceil(ms)} ms`;
-  const seconds = Math.round(ms / 1_000);
-  return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
 }

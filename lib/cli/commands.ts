@@ -142,7 +142,7 @@ function addCheckpoints(group: Command, action: ActionFactory): void {
   group
     .command('list')
     .alias('ls')
-    .description('list checkpoints, newest first; of a workflow with who saved them and how long the steps took')
+    .description('list checkpoints, newest first; --workflow also shows who saved them and how long each step took')
     .option('--workflow <name>', 'only of this workflow')
     .option('--since <time>', 'only saved at or after')
     .option('--until <time>', 'only saved at or before')

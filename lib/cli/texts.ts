@@ -120,7 +120,7 @@ export function wrapped(text: string, width: number, indent = ''): string {
 function wrappedLine(text: string, width: number, indent: string): string {
   const lines: string[] = [];
   let line = '';
-  for (const word of text.split(/(?<=\S) /)) {
+  for (const word of text.split(/(?<=[^\s\d]) /)) {
     const longer = line === '' ? `${lines.length > 0 ? indent : ''}${word}` : `${line} ${word}`;
     if (line === '' || visibleWidth(longer) <= width) {
       line = longer;

@@ -111,6 +111,7 @@ describe('a table that has to fit', () => {
 
   it('is beside text whose words stay whole, also long ones', () => {
     expect(wrapped('one two three', 7, '  ')).toBe('one two\n  three');
+    expect(wrapped('saved 1.5 min of 4', 11, '  ')).toBe('saved\n  1.5 min\n  of 4');
     expect(wrapped('  a-word-without-end b', 5, '  ')).toBe('  a-word-without-end\n  b');
   });
 });
