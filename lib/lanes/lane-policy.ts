@@ -157,10 +157,12 @@ export function readLane(written: LanePolicyInput, lane: string, base: ResolvedL
   const from = base.policy;
   const strategy = written.strategy ?? base.strategy;
   const isolated = written.isolation ?? from.isolation;
+  // a new lane that describes itself is not for what the other lane is for
+  const isAnother = lane !== from.lane && written.description !== undefined;
   const policy: CachePolicy = {
     lane,
     description: written.description ?? from.description,
-    useCases: written.useCases ?? from.useCases,
+    useCases: written.useCases ?? (isAnother ? [] : from.useCases),
     l1: memoryOf(written.l1, from.l1),
     l2: diskOf(written.l2, from.l2),
     l3: diskOf(written.l3, from.l3),

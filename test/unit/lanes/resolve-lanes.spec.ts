@@ -105,6 +105,11 @@ describe('the resolution of lanes', () => {
     expect(policyOf('c', lanes)).toMatchObject({ lane: 'c', ttlMs: 3_000, graceMs: 3_600_000, l1: { maxEntries: 9 } });
   });
 
+  it('gives a new lane with a description no use cases of the lane that it extends', () => {
+    expect(policyOf('mine', { mine: { extends: 'docs', description: 'small pictures' } }).useCases).toEqual([]);
+    expect(policyOf('docs', { docs: { description: 'our pages' } }).useCases).toHaveLength(3);
+  });
+
   it('treats undefined fields as absent', () => {
     expect(resolveUntyped({ docs: { ttl: undefined } })).toEqual(resolveLanes());
   });
