@@ -208,6 +208,7 @@ function VersionTable({ items, ask, changed, showsId = false }: TableProps): VNo
           {items.map((info) => {
             const { id, version, workflow, step, savedAt, sizeBytes, durationMs, pinned, savedBy } = info;
             const name = `${shown(id, 60)} version ${version}`;
+            const pin = pinned && <span class="chip aside">pinned</span>;
             return (
               <tr key={`${id} ${version}`}>
                 {showsId && (
@@ -220,8 +221,9 @@ function VersionTable({ items, ask, changed, showsId = false }: TableProps): VNo
                   </td>
                 )}
                 <td class={showsId ? 'right' : ''}>
+                  {showsId && pin}
                   {version}
-                  {pinned && <span class="chip aside">pinned</span>}
+                  {!showsId && pin}
                 </td>
                 <td>
                   {workflow === undefined ? (
