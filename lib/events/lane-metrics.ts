@@ -9,13 +9,16 @@ export interface TierMetrics {
   readonly reason?: TierOffReason;
   /** When the tier went on or off. */
   readonly since?: IsoTime;
+  /** What the tier holds of the lane. Always 0 for `l4`. */
   readonly entries: number;
   readonly sizeBytes: number;
   readonly hits: number;
   readonly misses: number;
   /** Percent of this tier's own look-ups, one decimal; 0 when it was never asked. */
   readonly hitRate: number;
+  /** Entries that were removed to make room. */
   readonly evictions: number;
+  /** Entries that a sweep removed after their ttl. */
   readonly expirations: number;
   readonly errors: number;
 }
@@ -40,25 +43,36 @@ export interface EvictionMetrics {
  */
 export interface LaneMetrics {
   readonly lane: string;
+  /** When these numbers were taken. */
   readonly timestamp: IsoTime;
+  /** When counting began. */
   readonly since: IsoTime;
   readonly l1: TierMetrics;
   readonly l2: TierMetrics;
   readonly l3: TierMetrics;
   readonly l4: TierMetrics;
+  /** Keys that were asked for. */
   readonly requests: number;
+  /** Requests that no tier answered. */
   readonly misses: number;
+  /** Misses that shared a computation. */
   readonly joined: number;
   /** Percent of requests answered by any tier, one decimal; compare with `policy.targets.hitRate`. */
   readonly hitRate: number;
+  /** Requests that went past the cache, by reason. */
   readonly bypassed: Readonly<Record<BypassReason, number>>;
+  /** Results that were returned and not stored, by reason. */
   readonly refused: Readonly<Record<RefusalReason, number>>;
+  /** Computations that succeeded. */
   readonly computed: number;
+  /** Computations that threw or rejected. */
   readonly failed: number;
   /** Computations given up at their hardTimeout that have not ended: how many there are now. */
   readonly abandoned: number;
+  /** Answers past their ttl, within `grace`. */
   readonly staleServed: number;
   readonly invalidations: Readonly<Record<InvalidationKind, number>>;
+  /** The mean of the computations that succeeded. */
   readonly avgComputeMs: number;
   /** What the hits would have cost, from each entry's own compute time. */
   readonly timeSavedMs: number;

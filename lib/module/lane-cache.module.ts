@@ -263,7 +263,7 @@ export interface LaneCacheModuleExtras {
   readonly metrics?: { readonly controller?: boolean | MetricsControllerOptions };
   /** Serves the page that shows what the cache does. Default off. */
   readonly dashboard?: boolean | DashboardOptions;
-  /** Spans and metrics through @opentelemetry/api, which must be installed. Default off. true = `{}`. */
+  /** Spans and metrics through `@opentelemetry/api`, which must be installed. Default off. true = `{}`. */
   readonly telemetry?: boolean | TelemetryOptions;
   /** How the answers of routes are cached. */
   readonly responses?: {
@@ -272,7 +272,7 @@ export interface LaneCacheModuleExtras {
     /** A global `LaneCacheInterceptor` also caches routes without `@CacheResponse`, by the app's lane. Default false. */
     readonly undecorated?: boolean;
   };
-  /** Also provides CACHE_MANAGER and Cache (needs @nestjs/cache-manager). Default false. */
+  /** Also provides CACHE_MANAGER and Cache (needs `@nestjs/cache-manager`). Default false. */
   readonly provideCacheManager?: boolean;
   /** Providers that only the module's own factory sees. */
   readonly extraProviders?: readonly Provider[];

@@ -31,7 +31,7 @@ const API: string = '@opentelemetry/api';
 export class Telemetry {
   private readonly stops: (() => void)[] = [];
 
-  /** Throws OPTIONS_INVALID if @opentelemetry/api is not installed. */
+  /** Throws OPTIONS_INVALID if `@opentelemetry/api` is not installed. */
   static async open(options: TelemetryOptions): Promise<Telemetry> {
     return new Telemetry(await loadApi(), options);
   }
