@@ -487,7 +487,8 @@ export class MemoryEntry {
     if (at >= this.expiresAt) return;
     this.staleUntil = at + (this.staleUntil - this.expiresAt);
     this.expiresAt = at;
-    this.settle();
+    // Whoever asks may have read the clock before it was set to the time of the process that said so.
+    this.quietUntil = 0;
   }
 
   private settle(): void {
