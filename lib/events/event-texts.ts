@@ -1,5 +1,6 @@
 import type { LaneCacheEventMap } from './event-map.js';
 import type { TierName } from '../entries/tier-name.js';
+import { bytesText, many } from '../texts/amounts.js';
 import type { TierOffReason } from './reasons.js';
 
 type EventOf<N extends keyof LaneCacheEventMap> = LaneCacheEventMap[N];
@@ -27,13 +28,15 @@ export function tierText({ tier, state, reason, detail, error }: EventOf<'tier'>
   const place = tier === 'checkpoints' ? 'Checkpoints are' : `Tier ${tier} is`;
   if (reason === 'closed') return `${place} closed.`;
   if (reason === 'policy') return sentences(`${place} not used`, detail);
-  if (state === 'on') return sentences(`${place} on`, detail, causeText(error));
+  const found = causeText(error);
+  const cause = detail.includes(found) ? '' : found;
+  if (state === 'on') return sentences(`${place} on`, detail, cause);
   const loss =
     tier === 'checkpoints'
-      ? 'Nothing can be saved until then, and restoring may fail.'
+      ? 'Nothing can be saved meanwhile, and restoring may fail.'
       : 'The app goes on without it: values are computed more often.';
   const why = reason === undefined ? '' : ` (${reason})`;
-  return sentences(`${place} off${why}`, detail, causeText(error), loss, reason === undefined ? '' : ADVICE[reason]);
+  return sentences(`${place} off${why}`, detail, cause, loss, reason === undefined ? '' : ADVICE[reason]);
 }
 
 export function ownerText({ directory, state, ownerPid }: EventOf<'owner'>): string {
@@ -94,7 +97,7 @@ export function sweepText(report: EventOf<'sweep'>): string {
   const { expired, evicted, orphanedSessions, quarantinesRemoved, freedBytes, durationMs } = report;
   const leftovers = orphanedSessions + quarantinesRemoved;
   const also = leftovers === 0 ? '' : `, ${many(leftovers, 'leftover folder')} removed`;
-  return `Swept: ${expired} expired and ${evicted} evicted${also}, ${freedBytes} bytes freed in ${Math.round(durationMs)} ms.`;
+  return `Swept: ${expired} expired and ${evicted} evicted${also}, ${bytesText(freedBytes)} freed in ${Math.round(durationMs)} ms.`;
 }
 
 export function workflowText({ action, workflow, removed = 0 }: EventOf<'workflow'>): string {
@@ -112,7 +115,7 @@ export function cleanupText({ removed, bytes, pinnedKept, newestOfId }: EventOf<
   const pinned = pinnedKept === 0 ? '' : `; kept as pinned: ${pinnedKept}`;
   const newest =
     newestOfId === 0 ? '' : `; with the newest of ${many(newestOfId, 'id')}, which cannot be restored any more`;
-  return `Checkpoint cleanup removed ${many(removed, 'version')} (${bytes} bytes)${newest}${pinned}.`;
+  return `Checkpoint cleanup removed ${many(removed, 'version')} (${bytesText(bytes)})${newest}${pinned}.`;
 }
 
 /** An app that has just started, as its log names it. */
@@ -166,10 +169,6 @@ export function causeText(error: unknown): string {
   } catch {
     return 'Thrown: something that has no text.';
   }
-}
-
-function many(count: number, one: string): string {
-  return `${count} ${one}${count === 1 ? '' : 's'}`;
 }
 
 /** Joins parts to sentences, each with a capital and a full stop. */

@@ -33,7 +33,7 @@ export const text = kindOf('a text', isText);
 export const nonEmpty = kindOf("a text that isn't empty", isNonEmpty);
 /** The scheme of a URL has more letters than a drive of Windows. */
 const isUrl = (value: string): boolean => /^[a-z][a-z\d+.-]+:\/\//i.test(value);
-export const filePath = kindOf('a path, and no URL', (value): value is string => {
+export const filePath = kindOf('a path (not a URL)', (value): value is string => {
   return isNonEmpty(value) && !value.includes('\0') && !isUrl(value);
 });
 export const flag = kindOf('true or false', (value): value is boolean => typeof value === 'boolean');

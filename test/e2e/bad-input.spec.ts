@@ -446,14 +446,20 @@ describe('bad settings', () => {
       { field: 'checkpoints.cleanup' },
       /schedule/,
     ],
-    ['a URL for a path', { directory: 'file:///var/cache' }, 'OPTIONS_INVALID', { field: 'directory' }, /no URL/],
-    ['a URL object', { directory: new URL('file:///var/cache') }, 'OPTIONS_INVALID', { field: 'directory' }, /no URL/],
+    ['a URL for a path', { directory: 'file:///var/cache' }, 'OPTIONS_INVALID', { field: 'directory' }, /not a URL/],
+    [
+      'a URL object',
+      { directory: new URL('file:///var/cache') },
+      'OPTIONS_INVALID',
+      { field: 'directory' },
+      /not a URL/,
+    ],
     [
       'a URL for checkpoints',
       { checkpoints: { directory: 'file:///var/checkpoints' } },
       'OPTIONS_INVALID',
       { field: 'checkpoints.directory' },
-      /no URL/,
+      /not a URL/,
     ],
     ['a path that no system takes', { directory: 'a\0b' }, 'OPTIONS_INVALID', { field: 'directory' }, /path/],
   ])('such as %s are refused before anything is opened', async (_, settings, code, details, text) => {

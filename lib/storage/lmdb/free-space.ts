@@ -1,5 +1,6 @@
 import { closeSync, fchmodSync, openSync, statSync, write, statfsSync } from 'node:fs';
 import { promisify } from 'node:util';
+import { bytesText } from '../../texts/amounts.js';
 import { StorageFault, toFault } from '../environment.js';
 import type { NativeRoot, NativeTable } from './lmdb-table.js';
 
@@ -150,7 +151,10 @@ export class FreeSpaceLimit {
   }
 
   private refuse({ free }: Volume, wanted: number): never {
-    throw new StorageFault('disk-full', `${this.directory} has ${free} bytes free; this write wants ${wanted}`);
+    throw new StorageFault(
+      'disk-full',
+      `${this.directory} has ${bytesText(free)} free, and a write needs ${bytesText(wanted)}`,
+    );
   }
 
   private reserve({ size }: Volume): number {

@@ -39,6 +39,21 @@ describe('the log for operators', () => {
     ]);
   });
 
+  it('does not repeat an error that the detail has', () => {
+    const { bus, lines } = setUp();
+    const error = new Error('connect ECONNREFUSED');
+    bus.emit('tier', {
+      tier: 'l4',
+      state: 'off',
+      reason: 'disconnected',
+      detail: `No answer: ${error.message}`,
+      error,
+    });
+    expect(lines).toEqual([
+      expect.stringMatching(/^warn Tier l4 is off \(disconnected\)\. No answer: connect ECONNREFUSED\. The app/),
+    ]);
+  });
+
   it('is no tier that comes on and was not off', () => {
     const { bus, lines } = setUp();
     bus.emit('tier', { tier: 'l3', state: 'on', detail: 'its entries come from process 7' });
@@ -118,10 +133,10 @@ describe('the log for operators', () => {
     bus.emit('cleanup', { ...CLEANUP, removed: 0, bytes: 0 });
     expect(lines).toEqual([
       expect.stringMatching(/^debug Swept/),
-      'log Swept: 2 expired and 0 evicted, 1 leftover folder removed, 10 bytes freed in 3 ms.',
-      'log Checkpoint cleanup removed 3 versions (99 bytes); kept as pinned: 1.',
-      'log Checkpoint cleanup removed 1 version (99 bytes); with the newest of 1 id, which cannot be restored any more.',
-      'debug Checkpoint cleanup removed 0 versions (0 bytes); kept as pinned: 1.',
+      'log Swept: 2 expired and 0 evicted, 1 leftover folder removed, 10 B freed in 3 ms.',
+      'log Checkpoint cleanup removed 3 versions (99 B); kept as pinned: 1.',
+      'log Checkpoint cleanup removed 1 version (99 B); with the newest of 1 id, which cannot be restored any more.',
+      'debug Checkpoint cleanup removed 0 versions (0 B); kept as pinned: 1.',
     ]);
   });
 
