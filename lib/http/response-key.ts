@@ -18,8 +18,8 @@ export interface KeyParts {
   readonly query: unknown;
   readonly version: string | undefined;
   readonly names: readonly VaryName[] | undefined;
-  /** Values of the headers that the route varies by, in its order. */
-  readonly headers: readonly string[];
+  /** Values of the headers that the route varies by, in its order. Undefined for a missing one. */
+  readonly headers: readonly (string | undefined)[];
 }
 
 /** Longer names are hashed: they may be tokens. A UUID has as many characters. */
@@ -87,7 +87,7 @@ export function keyOf(route: Route, exchange: Exchange, requester: KnownRequeste
     query: isOwn ? undefined : countedQuery(route, exchange),
     version: route.versionOf?.(exchange.request),
     names: requester.kind === 'named' ? requester.names : undefined,
-    headers: route.varyHeaders.map((name) => exchange.header(name) ?? ''),
+    headers: route.varyHeaders.map((name) => exchange.header(name)),
   });
 }
 

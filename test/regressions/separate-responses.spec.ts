@@ -66,6 +66,12 @@ class AnswersController {
     return { ...next(), language: request.headers['accept-language'] };
   }
 
+  @Get('by-region')
+  @CacheResponse({ varyHeaders: ['X-Region'] })
+  byRegion(@Req() { headers }: Incoming): object {
+    return { ...next(), region: headers['x-region'] ?? 'none' };
+  }
+
   @Get('by-body')
   @CacheResponse()
   byBody(@Body() body: unknown): object {
@@ -241,6 +247,12 @@ describe.each(['express', 'fastify'] as const)('cached answers on %s are separat
   it('by a header that @Header names in Vary', async () => {
     expect(await json('/answers/by-language', { 'accept-language': 'de' })).toEqual({ call: 1, language: 'de' });
     expect(await json('/answers/by-language', { 'accept-language': 'en' })).toEqual({ call: 2, language: 'en' });
+  });
+
+  it('by whether a header is missing or empty', async () => {
+    expect(await json('/answers/by-region', { 'x-region': '' })).toEqual({ call: 1, region: '' });
+    expect(await json('/answers/by-region')).toEqual({ call: 2, region: 'none' });
+    expect(await json('/answers/by-region', { 'x-region': '' })).toEqual({ call: 1, region: '' });
   });
 
   it('by the body of a GET', async () => {

@@ -35,6 +35,8 @@ describe('responseKey', () => {
       { names: ['n'.repeat(37)] },
       { names: ['\ud800'] },
       { names: ['\ud801'] },
+      { headers: [''] },
+      { headers: [undefined] },
       { headers: ['ab'] },
       { headers: ['a', 'b'] },
       { headers: ['', 'ab'] },
