@@ -43,8 +43,8 @@ function collect(root: object): Set<object> | undefined {
   };
   // Iterating a Set covers what is added during the iteration.
   for (const object of objects) {
-    if (Array.isArray(object)) object.forEach(add);
-    else if (isOrdinary(object)) Object.values(object).forEach(add);
+    // Not by index: a sparse array may have billions of holes.
+    if (Array.isArray(object) || isOrdinary(object)) Object.values(object).forEach(add);
     else if (!addContent(object, add)) return undefined;
   }
   return objects;
