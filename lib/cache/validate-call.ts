@@ -108,7 +108,8 @@ export function checkKeys(keys: readonly string[], lane: string): readonly strin
       { lane },
     );
   }
-  return [...new Set(keys.map((key) => checkKey(key, lane)))];
+  // Not by its own `map`, which leaves holes as they are.
+  return [...new Set(Array.from<string, string>(keys, (key) => checkKey(key, lane)))];
 }
 
 /** The entries of a call for several. Throws KEY_INVALID for what is no list or iterable of pairs. */

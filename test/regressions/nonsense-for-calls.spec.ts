@@ -23,6 +23,26 @@ describe('what is no object', () => {
   });
 });
 
+// it went through the tiers as a key that is no text, which turned L3 off
+describe('a list of keys with a hole', () => {
+  const caches = new Caches();
+  afterEach(() => caches.close());
+
+  it('is refused before anything is computed', async () => {
+    const cache = await caches.open();
+    const asked: unknown[] = [];
+    const keys: string[] = ['a'];
+    keys[2] = 'c';
+    const calls = [
+      () => cache.getOrSetMany(keys, (missing) => (asked.push(...missing), new Map())),
+      () => cache.getMany(keys),
+      () => cache.warm(keys, (key) => asked.push(key)),
+    ];
+    for (const call of calls) await expect(call()).rejects.toMatchObject({ code: 'KEY_INVALID' });
+    expect([asked, cache.getMetrics().requests]).toEqual([[], 0]);
+  });
+});
+
 describe('a listener that is no function', () => {
   const caches = new Caches();
   afterEach(() => caches.close());
