@@ -18,6 +18,7 @@ export interface CachePutOptions<M extends AsyncMethod = AnyAsyncMethod, C exten
   CachedOptions<M, C>,
   'lane' | 'ttl' | 'tags' | 'resultTags' | 'condition' | 'unless' | 'version'
 > {
+  /** A template such as `'user:{0.id}'`, or a function of the arguments. */
   readonly key: KeySpec<M, C>;
 }
 
