@@ -431,11 +431,6 @@ export class LaneManager {
     return (await computeAndSet(this.context, this.shared.invalidations, asked)) as Awaited<T>;
   }
 
-  /** @internal runs a decorated call past the cache; no value of the key that is older than its result is left */
-  runPast<T>(key: string, run: () => T): Promise<Awaited<T>> {
-    return this.inFlight.older.removeAfter([checkKey(key, this.lane)], run);
-  }
-
   /** @internal counts a decorated call that ran past the cache */
   bypass(reason: BypassReason, key: string): void {
     this.context.recorder.bypass(key, reason);

@@ -7,7 +7,7 @@ import { EncodedValue } from './encoded-value.js';
 import { Flight, FlightContext } from './in-flight/flight.js';
 import type { Invalidations } from './invalidate.js';
 import { isPartitioned, type LaneContext, look, whenRoom } from './lane-context.js';
-import { bypassReason } from './read.js';
+import { bypassReason, HAS_OLDER } from './read.js';
 import { type CandidateValue, INVALIDATED, PARTITIONED, refusalOf, refuse, type Refusal, store } from './write.js';
 
 /**
@@ -197,14 +197,15 @@ export async function computeAndSet(
   const { lane, shared } = context;
   const flight = new Flight(lane, key, compute, call, 'forced');
   const ctx = new FlightContext(context, flight);
-  if (bypassReason(context, key) !== undefined) return compute(ctx);
+  const reason = bypassReason(context, key);
+  if (reason !== undefined && !HAS_OLDER.has(reason)) return compute(ctx);
   const guard = shared.log.openPut({ lane, key, tags: call.tags });
   try {
     const { value, computeMs } = await timed(context, flight, ctx);
     const encoded = EncodedValue.of({ codec: shared.codec, lane }, value, context.policy.isolation);
     const { tags, ttlMs } = ctx;
     const candidate = { key, value, encoded, tags, ttlMs, computeMs };
-    const refusedResult = ctx.refusal ?? refusalOf(context, candidate);
+    const refusedResult = isPartitioned(context) ? PARTITIONED : (ctx.refusal ?? refusalOf(context, candidate));
     // From here to the store no code but ours runs.
     const judged = { lane, key, tags, birth: guard.birth };
     const refusal = shared.log.counts(judged, guard) ? refusedResult : INVALIDATED;

@@ -10,7 +10,7 @@ import { entryAdvice, resultRules } from './entry-advice.js';
 import { methodDecorator } from './method-wrapper.js';
 import { keySpec, OF_DECORATORS, readOptions } from './option-checks.js';
 import { compileKey, compileTags, whyUnrendered, type KeySpec } from './specs.js';
-import { reading } from '../cache/call-options.js';
+import { reading, type Compute } from '../cache/call-options.js';
 import { required, defineOptions } from '../options/options-shape.js';
 
 /** The key under which a method's result is stored, and its rules. */
@@ -28,11 +28,20 @@ const CACHE_PUT_OPTIONS = defineOptions<CachePutOptions>(
   OF_DECORATORS,
 );
 
+/** Its result takes the place of the entry, although it is not stored. */
+const unstored = (run: () => unknown): Compute<unknown> => {
+  return (ctx) => {
+    ctx.skipCache();
+    return run();
+  };
+};
+
 /**
  * Runs the method on every call and stores its result under `key`, replacing the entry.
  *
  * An invalidation while the method runs wins over the result. A method that fails leaves the entry as it is. A call
- * without a key (a template's value is missing) stores nothing. Throws DECORATOR_INVALID when the class is declared.
+ * without a key (a template's value is missing) stores nothing. One without tags, or whose `condition` is false, removes the
+ * entry. Throws DECORATOR_INVALID when the class is declared.
  *
  * @example
  * ```ts
@@ -59,7 +68,7 @@ export function CachePut<M extends AsyncMethod = AnyAsyncMethod, C extends objec
       keyOf: key.of,
       whyNoKey: (call) => whyUnrendered(key.templates, call) ?? 'its key function gave no text.',
       ask: (lane, at, compute, how) => lane.putComputed(at, compute, how),
-      runPast: (lane, at, run) => lane.runPast(at, run),
+      runPast: (lane, at, run) => lane.putComputed(at, unstored(run)),
     });
   });
 }

@@ -78,7 +78,7 @@ export interface EntryPlan {
   readonly whyNoKey: (call: MethodCall, listed: ListedClasses) => string;
   /** Reads or writes the entry, once its key is known. */
   readonly ask: (lane: LaneManager, key: string, compute: Compute<unknown>, options: EntryOptions) => Promise<unknown>;
-  /** Runs a call for which `condition` is false. Default: the entry of the key, which is for other calls, stays as it is. */
+  /** Runs a call that has a key and is not stored. Default: the entry of the key, which is for other calls, stays as it is. */
   readonly runPast?: (lane: LaneManager, key: string, run: () => unknown) => Promise<unknown>;
 }
 
@@ -94,7 +94,8 @@ export function entryAdvice(plan: EntryPlan): Advice {
   const optionsOf = entryOptions(plan);
   return (manager, call) => {
     const cache = lane === undefined ? manager : manager.forLane(lane);
-    if (condition !== undefined && !applies(condition, cache, label, call)) return runPast(plan, cache, label, call);
+    if (condition !== undefined && !applies(condition, cache, label, call))
+      return runUnwanted(plan, cache, label, call);
     let key: string | undefined;
     let options: EntryOptions | undefined;
     try {
@@ -103,12 +104,12 @@ export function entryAdvice(plan: EntryPlan): Advice {
     } catch (error) {
       cache.fault(faultOf(cache, `${label} ran uncached: its key or tags failed.`, error));
       cache.bypass('unkeyable-arguments', label);
-      return Promise.resolve(call.run());
+      return runPast(plan, cache, key, call);
     }
     if (key !== undefined && options !== undefined) return ask(cache, key, compute(cache, call), options);
     cache.bypass('unkeyable-arguments', label);
     cache.warnOnce(label, () => `${label} ran uncached: ${whyUncached(plan, call, cache)}`);
-    return Promise.resolve(call.run());
+    return runPast(plan, cache, key, call);
   };
 }
 
@@ -151,16 +152,20 @@ function applies(
 }
 
 /** Runs a call for which the condition is false. */
-function runPast(plan: EntryPlan, cache: LaneManager, label: string, call: MethodCall): Promise<unknown> {
+function runUnwanted(plan: EntryPlan, cache: LaneManager, label: string, call: MethodCall): Promise<unknown> {
   cache.bypass('condition', label);
-  if (plan.runPast === undefined) return Promise.resolve(call.run());
   let key: string | undefined;
   try {
-    key = keyFor(plan, call, cache);
+    if (plan.runPast !== undefined) key = keyFor(plan, call, cache);
   } catch (error) {
     cache.fault(faultOf(cache, `${label} ran uncached: its key failed.`, error));
   }
-  return key === undefined ? Promise.resolve(call.run()) : plan.runPast(cache, key, call.run);
+  return runPast(plan, cache, key, call);
+}
+
+function runPast(plan: EntryPlan, cache: LaneManager, key: string | undefined, call: MethodCall): Promise<unknown> {
+  if (key === undefined || plan.runPast === undefined) return Promise.resolve(call.run());
+  return plan.runPast(cache, key, call.run);
 }
 
 function entryOptions({ rules, tags }: EntryPlan): FromCall<EntryOptions> {

@@ -55,7 +55,6 @@ function fallbacksFor(standIn: StandIn): object {
     getOrSet: async (key: string, compute: Compute<unknown>, options?: EntryOptions) =>
       (await ask('get', key)) ?? put(key, compute, options),
     putComputed: put,
-    runPast: async (_key: string, run: () => unknown) => run(),
     invalidate: async () => false,
     invalidateByTag: async () => undefined,
     invalidateByPattern: async () => 0,

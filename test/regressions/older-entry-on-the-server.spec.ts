@@ -54,6 +54,11 @@ describe('an entry on the server, once a caller has seen a newer result that is 
     });
   }
 
+  it('is served to nobody after the reconnect, where the result is of @CachePut after maxStaleness', async () => {
+    await seeCutOff((cache) => cache.putComputed('k', () => 'new'), MAX_STALENESS_MS + 2_000);
+    for (const { app } of [one, other]) expect(await pair.during(app.manager().get('k'))).toBeUndefined();
+  });
+
   describe('where results could not be stored after maxStaleness', () => {
     const KEYS = ['k', 'another', 'a third'];
 

@@ -64,12 +64,6 @@ export class FakeLaneManager {
     return this.computed(key, compute, options);
   }
 
-  async runPast(key: string, run: () => unknown): Promise<unknown> {
-    const value = await run();
-    this.entries.delete(key);
-    return value;
-  }
-
   invalidate(key: string): Promise<boolean> {
     this.calls.push(`invalidate ${key}`);
     return Promise.resolve(this.entries.delete(key));
@@ -114,6 +108,7 @@ export class FakeLaneManager {
       setTags: (more) => (tags = [...tags, ...more]),
       setTtl: (given) => (ttl = given),
       refuse: (reason) => (refused = reason),
+      skipCache: () => (refused = 'skip-cache'),
     };
     const value = await compute(Object(context));
     if (refused === undefined) this.entries.set(key, { value, options, tags, ttl });

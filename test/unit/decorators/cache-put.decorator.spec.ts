@@ -55,6 +55,7 @@ describe('@CachePut', () => {
     expect(manager.calls).toEqual([
       'bypass unkeyable-arguments @CachePut on Users.save',
       'bypass condition @CachePut on Users.save',
+      'putComputed user:1',
     ]);
   });
 
