@@ -31,7 +31,13 @@ type Phase =
   /** There is nothing on disk, so that nothing can be missed there. */
   | { readonly is: 'vacant'; readonly source: EnvironmentSource }
   /** Open, and not served from. */
-  | { readonly is: 'open'; readonly source: EnvironmentSource; readonly environment: Environment }
+  | {
+      readonly is: 'open';
+      readonly source: EnvironmentSource;
+      readonly environment: Environment;
+      /** Nothing was written since it was emptied. */
+      readonly isEmpty: boolean;
+    }
   | {
       readonly is: 'serving';
       readonly source: EnvironmentSource;
@@ -65,7 +71,8 @@ export class StoreSupervisor {
 
   /** Whether there is nothing on disk, so that nothing can be missed there. */
   get isVacant(): boolean {
-    return this.phase.is === 'vacant';
+    const { phase } = this;
+    return phase.is === 'vacant' || (phase.is === 'open' && phase.isEmpty);
   }
 
   /** Whether this process has a folder for the tier at all. */
@@ -111,7 +118,7 @@ export class StoreSupervisor {
    * certain; the tier stays off and tries again.
    */
   empty(): Promise<void> {
-    if (this.phase.is === 'vacant') return Promise.resolve();
+    if (this.isVacant) return Promise.resolve();
     if (this.phase.is === 'unattached' || this.phase.is === 'closed') return Promise.reject(this.offFault);
     this.isTainted = true;
     this.takeOff(new StorageFault('gone', `${this.options.tier} is being emptied`));
@@ -142,7 +149,7 @@ export class StoreSupervisor {
   /** `before`: what it was off for when it was to be emptied decides whether it may serve at once. */
   private async startAfresh(before: TierOffReason | undefined): Promise<void> {
     // What was done in turn before has emptied the folder since. It serves, or is tried again.
-    if (this.phase.is === 'vacant' || (this.phase.is === 'serving' && !this.isTainted)) return;
+    if (this.isVacant || (this.phase.is === 'serving' && !this.isTainted)) return;
     this.takeOff(this.offFault);
     try {
       await this.vacate();
@@ -202,7 +209,7 @@ export class StoreSupervisor {
     if (phase.is !== 'shut' && phase.is !== 'vacant') throw this.offFault;
     const { source } = phase;
     const environment = await this.openEnvironment(source);
-    const open = { is: 'open', source, environment } as const;
+    const open = { is: 'open', source, environment, isEmpty: phase.is === 'vacant' } as const;
     this.moveTo(open);
     return open;
   }
@@ -247,7 +254,7 @@ export class StoreSupervisor {
   private withdraw(): EntryStore | undefined {
     const { phase } = this;
     if (phase.is !== 'serving') return undefined;
-    this.moveTo({ is: 'open', source: phase.source, environment: phase.environment });
+    this.moveTo({ is: 'open', source: phase.source, environment: phase.environment, isEmpty: false });
     return phase.store;
   }
 

@@ -5,6 +5,7 @@ import { StorageFault, type Environment } from '../../lib/storage/environment.js
 import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { StoreSupervisor } from '../../lib/tiers/store-supervisor.js';
 import { DiskTier } from '../../lib/tiers/stored-tier.js';
+import { Gate } from '../support/gate.js';
 import { MemorySource } from '../support/memory-environment.js';
 import { RecordingEvents, recordOf, tierSetting } from '../support/stored-tiers.js';
 
@@ -46,6 +47,35 @@ describe('a tier that is emptied again', () => {
       expect([supervisor.tierSwitch.state, supervisor.store !== undefined]).toEqual([{ state: 'on' }, true]);
     },
   );
+
+  // Under a steady load of invalidations it was emptied over and over, each of them waited for all that came before, and it stayed off.
+  it('while it opens the emptied folder, is empty already', async () => {
+    const gates: Gate[] = [];
+    let discarded = 0;
+    const events = new RecordingEvents();
+    const supervisor = new StoreSupervisor({
+      tier: 'l3',
+      clock: new FakeClock(),
+      events,
+      admit: async () => {
+        await gates.shift()?.whenOpen;
+        return { stop: () => [] } as unknown as EntryStore;
+      },
+      failed: () => undefined,
+    });
+    const environment = { close: () => Promise.resolve() } as unknown as Environment;
+    await supervisor.attach({ open: async () => environment, discard: async () => void discarded++ });
+    const opening = new Gate();
+    gates.push(opening);
+    const emptied = supervisor.empty();
+    await nextTurn();
+    await Promise.all([supervisor.empty(), supervisor.empty()]);
+    expect([discarded, supervisor.isVacant, supervisor.store]).toEqual([1, true, undefined]);
+    opening.open();
+    await emptied;
+    expect([discarded, supervisor.isVacant, supervisor.store !== undefined]).toEqual([1, false, true]);
+    expect(events.states).toEqual([]);
+  });
 
   it('many times in one step, waits once for a full disk', async () => {
     const { tier, source, clock, events } = await setUp();
