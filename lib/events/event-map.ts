@@ -61,7 +61,7 @@ export interface LaneCacheEventMap {
     readonly state: 'owned' | 'waiting' | 'taken-over' | 'refused';
     readonly ownerPid?: number;
   };
-  /** The log by which the processes of the directory hear of each other's invalidations. */
+  /** The log by which the processes of the directory share their invalidations. */
   host: {
     readonly directory: string;
     /** `lost`: its history was lost, so that everything cached here was dropped. */

@@ -52,8 +52,8 @@ export function ownerText({ directory, state, ownerPid }: EventOf<'owner'>): str
 
 export function hostText({ directory, state, error }: EventOf<'host'>): string {
   const texts: Readonly<Record<typeof state, string>> = {
-    on: `The processes that use the cache directory '${directory}' hear of each other's invalidations.`,
-    off: `The log of the cache directory '${directory}' cannot be used. The processes that use it do not hear of each other's invalidations, and this one serves nothing that it had cached while they did. It is tried again by itself.`,
+    on: `The processes that use the cache directory '${directory}' share their invalidations.`,
+    off: `The log of the cache directory '${directory}' cannot be used. The processes that use it do not get each other's invalidations. This one serves nothing that it had cached before. It tries again by itself.`,
     lost: `The log of the cache directory '${directory}' was removed, damaged or given up on a full disk. Everything that was cached before was dropped.`,
   };
   return sentences(texts[state], causeText(error));

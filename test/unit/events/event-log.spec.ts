@@ -89,9 +89,9 @@ describe('the log for operators', () => {
       "debug This process owns the cache directory '/c'.",
       "log The cache directory '/c' belongs to process 7. This process shares it: invalidations, entries and checkpoints. It takes over when that one ends.",
       "warn The cache directory '/c' was removed, and process 7 has made it anew. This process goes on without its persistent tier and checkpoints until that one has ended.",
-      "debug The processes that use the cache directory '/c' hear of each other's invalidations.",
+      "debug The processes that use the cache directory '/c' share their invalidations.",
       "warn The log of the cache directory '/c' was removed, damaged or given up on a full disk. Everything that was cached before was dropped.",
-      "warn The log of the cache directory '/c' cannot be used. The processes that use it do not hear of each other's invalidations, and this one serves nothing that it had cached while they did. It is tried again by itself. EMFILE.",
+      "warn The log of the cache directory '/c' cannot be used. The processes that use it do not get each other's invalidations. This one serves nothing that it had cached before. It tries again by itself. EMFILE.",
       "warn The cache directory '/c/l3' was damaged. L3: it is short. It was moved to '/c/l3.bad' and a fresh one started. Entries are computed again. Check the disk if this repeats.",
       "warn The cache directory '/c/cp' was damaged. Checkpoints: it is short. It was moved to '/c/cp.bad' and a fresh one started. Checkpoints that lay there are not restored any more, and are never deleted by the library. Check the disk if this repeats.",
     ]);
