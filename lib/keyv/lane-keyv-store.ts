@@ -1,10 +1,11 @@
 import type { WriteOptions } from '../cache/call-options.js';
 import type { LaneManager } from '../cache/lane-manager.js';
+import { checkKey } from '../cache/validate-call.js';
 import { createHash } from 'node:crypto';
 import { inSlices } from '../clock/slices.js';
 import { storePrefix } from '../entries/pattern.js';
 import type { Duration } from '../lanes/units.js';
-import { anything, coded, kindOf, text, defineOptions } from '../options/options-shape.js';
+import { anything, coded, kindOf, required, text, defineOptions } from '../options/options-shape.js';
 
 /** One entry of `setMany`; the ttl in MILLISECONDS. */
 export interface KeyvEntry {
@@ -74,7 +75,7 @@ export const milliseconds = coded(
   ),
 );
 
-const ENTRY = defineOptions<KeyvEntry>('An entry', { key: text, value: anything, ttl: milliseconds });
+const ENTRY = defineOptions<KeyvEntry>('An entry', { key: required(text), value: anything, ttl: milliseconds });
 
 /** Throws TTL_INVALID for a ttl that is no number, and OPTIONS_INVALID for what is no part of an entry. */
 export const readEntry = (entry: KeyvEntry): KeyvEntry => ENTRY.read(entry);
@@ -92,37 +93,33 @@ class KeyvStore<C extends LaneManager> implements LaneKeyvStore<C> {
     this.opts = { cache, dialect: 'redis', ...(own === undefined ? {} : { namespace: own }) };
   }
 
-  get<T>(key: string): Promise<T | undefined> {
-    return this.cache.get<T>(this.prefix() + key, CLONED);
+  async get<T>(key: string): Promise<T | undefined> {
+    return this.cache.get<T>(this.keyOf(key), CLONED);
   }
 
   async getMany<T>(keys: string[]): Promise<(T | undefined)[]> {
-    const prefix = this.prefix();
-    const found = await this.cache.getMany<T>(
-      keys.map((key) => prefix + key),
-      CLONED,
-    );
-    return keys.map((key) => found.get(prefix + key));
+    const own = keys.map((key) => this.keyOf(key));
+    const found = await this.cache.getMany<T>(own, CLONED);
+    return own.map((key) => found.get(key));
   }
 
   async set(key: string, value: unknown, ttlMs?: number): Promise<boolean> {
     const { ttl } = readEntry({ key, value, ttl: ttlMs ?? undefined });
-    return this.cache.set(this.prefix() + key, value, optionsOf(ttl));
+    return this.cache.set(this.keyOf(key), value, optionsOf(ttl));
   }
 
   setMany(entries: KeyvEntry[]): Promise<boolean[]>;
   setMany(entries: KeyvEntry[]): Promise<void>;
   async setMany(entries: KeyvEntry[]): Promise<unknown> {
-    const prefix = this.prefix();
     const refused = await this.cache.setEach(entries, (entry) => {
       const { key, value, ttl } = readEntry(entry);
-      return { key: prefix + key, value, options: optionsOf(ttl) };
+      return { key: this.keyOf(key), value, options: optionsOf(ttl) };
     });
-    return entries.map(({ key }) => !refused.has(prefix + key));
+    return entries.map(({ key }) => !refused.has(this.keyOf(key)));
   }
 
-  delete(key: string): Promise<boolean> {
-    return this.cache.invalidate(this.prefix() + key);
+  async delete(key: string): Promise<boolean> {
+    return this.cache.invalidate(this.keyOf(key));
   }
 
   async deleteMany(keys: string[]): Promise<boolean> {
@@ -130,8 +127,8 @@ class KeyvStore<C extends LaneManager> implements LaneKeyvStore<C> {
     return deleted.every(Boolean);
   }
 
-  has(key: string): Promise<boolean> {
-    return this.cache.has(this.prefix() + key);
+  async has(key: string): Promise<boolean> {
+    return this.cache.has(this.keyOf(key));
   }
 
   async hasMany(keys: string[]): Promise<boolean[]> {
@@ -158,6 +155,10 @@ class KeyvStore<C extends LaneManager> implements LaneKeyvStore<C> {
     return this.cache.flush();
   }
 
+  private keyOf(key: string): string {
+    return keyBehind(this.prefix(), key, this.cache.lane);
+  }
+
   private prefix(): string {
     return keyPrefix(this.opts.namespace, this.namespace);
   }
@@ -174,6 +175,10 @@ export function keyPrefix(own: string | undefined, ofKeyv: string | undefined): 
   if (own === undefined || own === ofKeyv) return storePrefix(segment(ofKeyv));
   return storePrefix(ofKeyv === undefined ? segment(own) : `${segment(own)}+${segment(ofKeyv)}`);
 }
+
+/** The key of an entry in the lane. Throws KEY_INVALID for what is no text: `undefined` would be one key for all callers. */
+export const keyBehind = (prefix: string, key: string, lane: string): string =>
+  key === '' ? prefix : prefix + checkKey(key, lane);
 
 function segment(name: string | undefined): string {
   if (name === undefined || PLAIN.test(name)) return name ?? '';

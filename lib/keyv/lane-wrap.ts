@@ -4,7 +4,7 @@ import type { LaneManager } from '../cache/lane-manager.js';
 import type { ComputeContext, EntryOptions } from '../cache/call-options.js';
 import { systemClock } from '../clock/clock.js';
 import { either, flag, fn, defineOptions } from '../options/options-shape.js';
-import { durationOf, FOREVER_MS, keyPrefix, milliseconds } from './lane-keyv-store.js';
+import { durationOf, FOREVER_MS, keyBehind, keyPrefix, milliseconds } from './lane-keyv-store.js';
 
 /** A value in the form in which Keyv stores it; `expires` in epoch milliseconds. */
 interface KeyvValue<T> {
@@ -79,9 +79,9 @@ export function laneWrap(lane: LaneManager, namespace: string, events: EventEmit
     refreshThreshold?: Milliseconds<T>,
   ): Promise<T | KeyvValue<T>> {
     const options = readWrap(typeof given === 'object' ? given : { ttl: given, refreshThreshold });
+    const stored = keyBehind(prefix, key, lane.lane);
     const computeValue = (context: ComputeContext) => computed(compute, options, lane, context);
-    const get = (freshness: EntryOptions) =>
-      lane.getOrSet(prefix + key, computeValue, { isolation: 'clone', ...freshness });
+    const get = (freshness: EntryOptions) => lane.getOrSet(stored, computeValue, { isolation: 'clone', ...freshness });
     const found = await get({});
     if (isDue(found, options)) renewals.start(key, found, () => get({ forceFresh: true }));
     return options.raw === true ? found : found.value;
