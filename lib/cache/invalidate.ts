@@ -36,7 +36,7 @@ export class Invalidations {
     this.announce(records, context, origin);
     const below = await this.below(records, (tier) => tier.remove(lane, key), origin);
     removal.committed();
-    await this.confirm(below);
+    this.confirm(below);
     return inMemory || below.results.includes(true);
   }
 
@@ -62,7 +62,7 @@ export class Invalidations {
     const below = await this.below(records, (tier) => tier.removeMatching(lane, matches), origin);
     await inMemory;
     removal.committed();
-    await this.confirm(below);
+    this.confirm(below);
     return gone.size;
   }
 
@@ -73,7 +73,7 @@ export class Invalidations {
     this.announce(records, context, origin);
     const below = this.below(records, (tier) => tier.clear(lane), origin);
     const [, done] = await Promise.all([this.durable(records, stored), below]);
-    await this.confirm(done);
+    this.confirm(done);
   }
 
   /** Ends the ttl of a key at once. Returns whether there was an entry. */
@@ -89,7 +89,7 @@ export class Invalidations {
     const below = await this.below(records, (tier) => this.expireBelow(tier, guard, now), origin);
     log.close(guard);
     removal.committed();
-    await this.confirm(below);
+    this.confirm(below);
     return entry !== undefined || below.results.includes(true);
   }
 
@@ -116,7 +116,7 @@ export class Invalidations {
     this.announce(records, context, 'local');
     const done = await below;
     for (const { removal } of appended) removal.committed();
-    await this.confirm(done);
+    this.confirm(done);
   }
 
   /** As `key`, for a value that is not stored: it is not counted as an invalidation, and leaves what began later alone. */
@@ -129,7 +129,7 @@ export class Invalidations {
     if (origin === 'remote') this.shared.sharedLog?.hideOlder(lane, key);
     const below = await this.below(records, (tier) => tier.remove(lane, key), origin);
     removal.committed();
-    await this.confirm(below);
+    this.confirm(below);
   }
 
   /**
@@ -168,7 +168,8 @@ export class Invalidations {
 
   /**
    * Asks every tier of this process at once, and publishes the records to the other instances. Never rejects. A tier that
-   * fails serves nothing that is older than the records. The distributed tier follows them by the shared log.
+   * fails serves nothing that is older than the records, and the persistent tier is emptied. The distributed tier follows
+   * them by the shared log.
    */
   private async below<T>(
     records: readonly LogRecord[],
@@ -184,9 +185,10 @@ export class Invalidations {
       this.shared.below.filter(isReached).map(async (tier) => {
         try {
           results.push(await act(tier));
-        } catch (cause) {
+        } catch (error) {
           tier.invalidateBefore(lastOf(records));
-          if (tier.name === 'l3') tierFailure = { cause };
+          // At once: later, it may have been emptied for another failure, and would be once more.
+          if (tier.name === 'l3') tierFailure = await this.emptyPersistence(error).then(() => undefined, failureOf);
         }
       }),
     );
@@ -216,10 +218,10 @@ export class Invalidations {
     return shared === undefined || origin === 'remote' ? NOT_PUBLISHED : shared.publish(records, local);
   }
 
-  /** Rejects if an invalidation is not durable. Empties the persistent tier if it could not carry the invalidation out. */
-  private async confirm({ failures: { tier, journal, peers } }: Outcome<unknown>): Promise<void> {
+  /** Throws if an invalidation is not durable, or not published. */
+  private confirm({ failures: { tier, journal, peers } }: Outcome<unknown>): void {
     if (journal !== undefined) throw this.notDurable(journal.cause);
-    if (tier !== undefined) await this.emptyPersistence(tier.cause);
+    if (tier !== undefined) throw tier.cause;
     if (peers !== undefined) throw peers.cause;
   }
 
@@ -290,7 +292,7 @@ interface Outcome<T> {
 
 /** What kept an invalidation from being carried out everywhere. */
 interface Failures {
-  /** The persistent tier did not carry it out. */
+  /** The persistent tier did not carry it out, and could not be emptied. */
   readonly tier: Failure | undefined;
   /** No note could be left for the next owner of the persistent tier. */
   readonly journal: Failure | undefined;
@@ -301,6 +303,8 @@ interface Failures {
 interface Failure {
   readonly cause: unknown;
 }
+
+const failureOf = (cause: unknown): Failure => ({ cause });
 
 const causeOf = (settled: PromiseSettledResult<unknown>): Failure | undefined =>
   settled.status === 'rejected' ? { cause: settled.reason } : undefined;
