@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { CacheManager } from '../../lib/app/cache-app.js';
 import { nextTurn } from '../../lib/clock/clock.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
+import { until } from '../support/gate.js';
 import { StorageBench } from '../support/storage.js';
 
 /** Notes for how long each timer is to wait. */
@@ -16,6 +17,9 @@ class NotingClock extends FakeClock {
   }
 }
 
+/** The clock moves while the disk is at work. However slow that is, it is in time. */
+const PATIENT = { minFreeBytes: 0, deadline: '1h' } as const;
+
 const bench = new StorageBench();
 afterEach(() => bench.dispose());
 
@@ -27,7 +31,7 @@ it('a directory that cannot be created is reported once, and used as soon as it 
   const lines: string[] = [];
   const note = (line: string): void => void lines.push(line);
   const logger = { log: () => undefined, warn: note, error: note };
-  const cache = await CacheManager.fromSettings({ directory, clock, logger, storage: { minFreeBytes: 0 } });
+  const cache = await CacheManager.fromSettings({ directory, clock, logger, storage: PATIENT });
   const reported: string[] = [];
   cache.events.on('tier', ({ tier, state }) => reported.push(`${tier} ${state}`));
   const state = () => [cache.getMetrics().l2, cache.getMetrics().l3].map((tier) => tier.state);
@@ -44,7 +48,6 @@ it('a directory that cannot be created is reported once, and used as soon as it 
   await rm(inTheWay);
   const isOn = async (): Promise<boolean> =>
     reported.length === 2 && (await cache.getCheckpointCacheStatus()).state === 'on';
-  // the clock waits for the disk: what is under way has a deadline
   for (let waits = 0; waits < 6_000 && !(await isOn()); waits++) {
     if (waits % 300 === 0) await clock.advance('60s');
     await new Promise((resolve) => setTimeout(resolve, 5));
@@ -67,7 +70,7 @@ it('a checkpoint folder that cannot be created is reported once, retried with ba
     clock,
     logger,
     checkpoints,
-    storage: { minFreeBytes: 0 },
+    storage: PATIENT,
   });
   const isOn = async (): Promise<boolean> => (await cache.getCheckpointCacheStatus()).state === 'on';
   /** A second passes, for the clock and, in short, for the disk. */
@@ -77,7 +80,10 @@ it('a checkpoint folder that cannot be created is reported once, retried with ba
   };
 
   // the back-off doubles from a second on
-  while (!clock.delays.includes(32_000)) await second();
+  await until(async () => {
+    await second();
+    return clock.delays.includes(32_000);
+  });
   expect(lines.filter((line) => line.includes('Checkpoints are off'))).toHaveLength(1);
   await rm(inTheWay);
   for (let n = 0; n < 20; n++) await second();
