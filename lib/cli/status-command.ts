@@ -80,7 +80,7 @@ function hostText({ directory, role, processes, log }: HostReport, { paint, colu
     one.since,
     one.version === '' ? '-' : shown(one.version, 40),
   ]);
-  return `${head}\n\n${fittedTable(columns, [{ head: 'process' }, { head: 'role' }, { head: 'since', leftOut: 2 }, { head: 'version', leftOut: 1 }], rows)}`;
+  return `${head}\n\n${fittedTable(columns, [{ head: 'process' }, { head: 'role' }, { head: 'since', leftOut: 2 }, { head: 'app version', leftOut: 1 }], rows)}`;
 }
 
 function instancesText(instances: readonly InstanceReport[], { paint, columns }: Terminal): string {
@@ -107,7 +107,7 @@ const INSTANCE_COLUMNS: readonly Column[] = [
   { head: 'lag' },
   { head: 'behind' },
   { head: 'reported', leftOut: 1 },
-  { head: 'version', leftOut: 2 },
+  { head: 'app version', leftOut: 2 },
 ];
 
 function ofLane({ state, reason, lanes }: CheckpointStatus, lane: string): CheckpointStatus {

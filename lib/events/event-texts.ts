@@ -44,7 +44,7 @@ export function ownerText({ directory, state, ownerPid }: EventOf<'owner'>): str
   const texts: Readonly<Record<typeof state, string>> = {
     owned: `This process owns the cache directory '${directory}'.`,
     waiting: `The cache directory '${directory}' belongs to ${owner}. This process shares it: invalidations, entries and checkpoints. It takes over when that one ends.`,
-    'taken-over': `This process has taken over the cache directory '${directory}' from ${owner}, which has ended.`,
+    'taken-over': `This process has taken over the cache directory '${directory}', because its owner has ended.`,
     refused: `The cache directory '${directory}' was removed, and ${owner} has made it anew. This process goes on without its persistent tier and checkpoints until that one has ended.`,
   };
   return texts[state];
