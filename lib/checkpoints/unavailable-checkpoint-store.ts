@@ -70,5 +70,6 @@ const REMEDIES: Readonly<Record<StorageFault['kind'], string>> = {
 export const asUnavailable = (error: unknown): unknown =>
   error instanceof StorageFault ? unavailable(`${error.message}. ${REMEDIES[error.kind]}`, error) : error;
 
-const unavailable = (detail: string, cause?: unknown): LaneCacheError =>
+/** `detail` completes the sentence "Checkpoints are not available: …". */
+export const unavailable = (detail: string, cause?: unknown): LaneCacheError =>
   new LaneCacheError('CHECKPOINTS_UNAVAILABLE', `Checkpoints are not available: ${detail}`, { cause });

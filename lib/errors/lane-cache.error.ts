@@ -124,8 +124,8 @@ export type LaneCacheErrorCode =
    */
   | 'CHECKPOINT_UNSTORABLE'
   /**
-   * Checkpoints cannot be reached: there is no directory, the disk fails, or the process that owns the directory
-   * does not answer.
+   * Checkpoints cannot be reached: there is no directory, the disk fails, or the process that owns the directory, or the
+   * server, does not answer.
    *
    * Remedy: Call again later. The text says what is missing.
    */

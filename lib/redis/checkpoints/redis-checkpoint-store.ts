@@ -25,6 +25,7 @@ import {
   type UsageCounts,
   type WorkflowSlice,
 } from '../../checkpoints/checkpoint-store.js';
+import { unavailable } from '../../checkpoints/unavailable-checkpoint-store.js';
 import { LEASE_MS, type LeaseAnswer, type LeaseRequest } from '../../checkpoints/leases.js';
 import { hasExpired, verdictOf, type Verdict } from '../../checkpoints/retention.js';
 import type { EventSink } from '../../events/event-map.js';
@@ -319,7 +320,7 @@ export class RedisCheckpointStore implements CheckpointStore {
   }
 
   private async run(script: Script, args: readonly RedisArgument[]): Promise<unknown> {
-    if (isClosed(this.current)) throw new Error('the checkpoints are closed');
+    if (isClosed(this.current)) throw unavailable('the app was closed.');
     try {
       const reply = await this.line.run(script, args);
       this.turn({ state: 'on' });
@@ -327,7 +328,7 @@ export class RedisCheckpointStore implements CheckpointStore {
     } catch (error) {
       const detail = `Redis could not be asked: ${error instanceof Error ? error.message : String(error)}`;
       this.turn({ state: 'off', reason: 'disconnected', detail }, error);
-      throw error;
+      throw unavailable(`${detail}. A change may have been made: read before you repeat it.`, error);
     }
   }
 
