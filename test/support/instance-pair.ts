@@ -1,6 +1,6 @@
 import { nextTurn } from '../../lib/clock/clock.js';
 import { FakeClock } from '../../lib/testing/fake-clock.js';
-import { SharedDisk, SharedInstance } from '../model/shared-log/instance.js';
+import { type InstanceSettings, SharedDisk, SharedInstance } from '../model/shared-log/instance.js';
 import { Jobs } from './jobs.js';
 import { ModelNetwork } from './model-network.js';
 import { ModelRedis } from './model-redis.js';
@@ -16,7 +16,7 @@ export class InstancePair {
   private readonly jobs = new Jobs();
   private living: readonly SharedInstance[] = [];
 
-  constructor(private readonly policy: { readonly coalesce?: 'process' | 'cluster' } = {}) {}
+  constructor(private readonly policy: Partial<Pick<InstanceSettings, 'coalesce' | 'commandTimeoutMs'>> = {}) {}
 
   /** The first has a disk. */
   start(at: 0 | 1): SharedInstance {

@@ -275,7 +275,8 @@ export class RedisSharedLog implements SharedLog {
     record.isUnderWay = true;
     try {
       const appended = await this.append(target, record);
-      if (appended === undefined) return false;
+      // Another log began before the answer came. That one does not have the record, and has numbers of its own.
+      if (appended === undefined || target !== this.target) return false;
       const { sequence, held } = appended;
       this.outgoing.acknowledged(record, { generation, sequence });
       this.accepted.add(record.record, generation);

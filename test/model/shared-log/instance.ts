@@ -81,6 +81,8 @@ export interface InstanceSettings {
   readonly onDisconnect: 'serve' | 'bypass';
   readonly trustPersistence: boolean;
   readonly coalesce: 'process' | 'cluster';
+  /** Default 250. */
+  readonly commandTimeoutMs?: number | undefined;
 }
 
 export const COMMAND_MS = 250;
@@ -151,13 +153,13 @@ export class SharedInstance {
 /** What an app shares through the network. */
 export function backendOf(
   { clock, life, events, log, lanes, recorder }: ShareableApp,
-  settings: Pick<InstanceSettings, 'network' | 'onDisconnect' | 'trustPersistence' | 'coalesce'>,
+  settings: Pick<InstanceSettings, 'network' | 'onDisconnect' | 'trustPersistence' | 'coalesce' | 'commandTimeoutMs'>,
   own: Pick<RedisBackendOptions, 'journal' | 'outbox' | 'unpublished'>,
 ): RedisBackend {
-  const { network, onDisconnect, trustPersistence, coalesce } = settings;
+  const { network, onDisconnect, trustPersistence, coalesce, commandTimeoutMs = COMMAND_MS } = settings;
   const lane = { compression: undefined, maxEntryBytes: 1_000, coalesces: coalesce === 'cluster' };
   const server = { url: undefined, client: network.template, prefix: 'p', hmacKey: undefined };
-  const times = { commandTimeoutMs: COMMAND_MS, maxStalenessMs: MAX_STALENESS_MS };
+  const times = { commandTimeoutMs, maxStalenessMs: MAX_STALENESS_MS };
   const ofApp = {
     lanes: new Map(lanes.map((name) => [name, lane])),
     clock,
