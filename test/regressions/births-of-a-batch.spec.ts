@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { CacheManager } from '../../lib/app/cache-app.js';
+import { FakeClock } from '../../lib/testing/fake-clock.js';
 import { Caches } from '../support/caches.js';
 import { Deferred } from '../support/deferred.js';
 
@@ -54,5 +55,24 @@ describe('what one call computes of many keys, after something happened to a key
     end.resolve();
     await all;
     expect([await cache.get('key:0'), await cache.get('key:1')]).toEqual([undefined, 'computed']);
+  });
+
+  it('does not give way to a stale copy that was invalidated before the computation began, if that fails', async () => {
+    const clock = new FakeClock();
+    const graceful = await caches.open({ clock, lanes: { standard: { grace: '1h' } } });
+    await graceful.set('key:0', 'old', { ttl: '1s' });
+    await clock.advance('2s');
+    const [begun, source] = [new Deferred<void>(), new Deferred<ReadonlyMap<string, string>>()];
+    const all = graceful.getOrSetMany(KEYS, () => {
+      begun.resolve();
+      return source.promise;
+    });
+    await graceful.invalidate('key:0');
+    await begun.promise;
+    const late = graceful.getOrSet('key:0', () => 'of another computation');
+    source.reject(new Error('source down'));
+    const answers = await Promise.allSettled([all, late]);
+    expect(answers.map((answer) => answer.status === 'fulfilled' && answer.value)).not.toContain('old');
+    expect(answers[0].status).toBe('rejected');
   });
 });

@@ -152,6 +152,7 @@ export class InFlight {
   begins(flight: Flight): void {
     const { state } = flight;
     if (state.phase !== 'computing') return;
+    this.dropStale(flight);
     flight.state = { ...state, guard: this.guardOfComputation(flight, state.guard) };
   }
 
@@ -218,6 +219,7 @@ export class InFlight {
   /** All who wait have asked before the new birth, so what the flight finds or computes is for them too. */
   private searchAgain(flight: Flight, guard: InvalidationGuard, search: TierSearch): void {
     const { shared, lane } = this.context;
+    this.dropStale(flight);
     shared.log.close(guard);
     flight.hasSearchedAgain = true;
     const again = search.again();
@@ -330,7 +332,7 @@ export class InFlight {
 
   private async compute(flight: Flight, opened: InvalidationGuard): Promise<void> {
     const { shared } = this.context;
-    if (flight.stale !== undefined && !this.staleServing.stillCounts(flight)) flight.stale = undefined;
+    this.dropStale(flight);
     const fullBy = this.abandoned?.fullBy(flight.key);
     if (fullBy !== undefined) return this.refuseToCompute(flight, opened, fullBy.timeoutMs);
     const ctx = new FlightContext(this.context, flight);
@@ -356,6 +358,11 @@ export class InFlight {
     const { guard } = flight;
     if (guard === undefined) refuse(this.context, flight.key, GIVEN_UP);
     else this.computed(flight, guard, { value, ctx, computeMs });
+  }
+
+  /** The guard knows what was invalidated since the copy was found. The next guard does not. */
+  private dropStale(flight: Flight): void {
+    if (flight.stale !== undefined && !this.staleServing.stillCounts(flight)) flight.stale = undefined;
   }
 
   /**
