@@ -129,7 +129,11 @@ export class HostLog implements HostLogPort {
     if (current.state !== 'on') return false;
     // The owner before may have followed further.
     if (this.cache !== undefined) this.look();
-    else if (current.files.follow(ignore, ignore) === 'lost') current.files.attach();
+    else {
+      if (current.files.follow(ignore, ignore) === 'lost') current.files.attach();
+      // What was passed over is not remembered, and an entry from before it must not seem to count.
+      this.recent.restart(current.files.place);
+    }
     // A folder of an earlier release has no place. It has missed nothing while the log has no record.
     return place === undefined ? current.files.isUnused : current.files.replay(place, ignore);
   }
