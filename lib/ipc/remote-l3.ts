@@ -76,9 +76,11 @@ interface Asked {
   readonly dueAt: number;
 }
 
+const nothing = (): void => undefined;
 const MISS: TierLookup = Object.freeze({ outcome: 'miss' });
 const UNREADABLE: TierLookup = Object.freeze({ outcome: 'unreadable' });
-const IN_USE: TierLookup = Object.freeze({ outcome: 'off', reason: 'in-use' });
+/** No owner can be asked. */
+export const IN_USE: TierLookup = Object.freeze({ outcome: 'off', reason: 'in-use' });
 const BREAKER: TierLookup = Object.freeze({ outcome: 'off', reason: 'breaker' });
 const POLICY: TierLookup = Object.freeze({ outcome: 'off', reason: 'policy' });
 const NOTHING = Object.freeze({ entries: 0, sizeBytes: 0 });
@@ -95,6 +97,9 @@ const COOLDOWN = { firstMs: 50, longestMs: 2_000 };
 const MAX_BATCH = 256;
 const CONNECT_WITHIN_MS = 1_000;
 const RECONNECT_MS = 50;
+/** In good order, the next owner of a directory answers within 100 ms. A busy machine takes longer. */
+const SUCCESSION_MS = 250;
+const SUCCESSION_RECONNECT_MS = 10;
 /** What is reported of the owner's L3 is not older than this, if reports are asked for as often. */
 const USAGE_EVERY_MS = 1_000;
 const FLUSH_WITHIN_MS = 4_000;
@@ -126,6 +131,10 @@ export class RemoteL3 implements Tier {
   private watchedUntil = Infinity;
   private ids = 0;
   private restUntil = 0;
+  /** Until then the next owner is expected, by the steady clock. */
+  private expectedUntil: number;
+  /** What waits for the next owner. */
+  private expectation: { readonly ended: Promise<void>; readonly end: () => void } | undefined;
   private readonly cooldown = new BackOff(COOLDOWN);
   private offering = 0;
   /** How many frames have come. */
@@ -147,6 +156,7 @@ export class RemoteL3 implements Tier {
   private reported = '';
 
   constructor(private readonly options: RemoteL3Options) {
+    this.expectedUntil = options.clock.monotonic() + SUCCESSION_MS;
     this.offers = new OfferQueue({
       clock: options.clock,
       line: () => (this.line.state === 'connected' ? this.line.connection : undefined),
@@ -163,6 +173,23 @@ export class RemoteL3 implements Tier {
     return { state: 'off', reason: this.line.state === 'closed' ? 'closed' : 'in-use' };
   }
 
+  /**
+   * Settles when there is an owner again, or none has come in time. Undefined if none is expected: what it would say must be
+   * found out without it.
+   */
+  get succession(): Promise<void> | undefined {
+    const { state } = this.line;
+    if ((state !== 'waiting' && state !== 'heir') || !this.options.hostLog.isOn) return undefined;
+    const ms = this.expectedUntil - this.options.clock.monotonic();
+    if (ms <= 0) return undefined;
+    if (this.expectation === undefined) {
+      let end = nothing;
+      const found = new Promise<void>((resolve) => (end = resolve));
+      this.expectation = { ended: this.within(ms, found), end };
+    }
+    return this.expectation.ended;
+  }
+
   /** Connects, and again whenever the connection is lost. Resolves after the first attempt. Never rejects. */
   async connect(): Promise<void> {
     if (!this.isWaiting) return;
@@ -171,6 +198,7 @@ export class RemoteL3 implements Tier {
       const connection = await open(path, clock, CONNECT_WITHIN_MS);
       if (!this.isWaiting) return connection.close();
       this.line = { state: 'connected', connection };
+      this.expectNobody();
       this.owner = 'answers';
       connection.onEntryFrame((body) => this.receive(body));
       connection.whenLost(() => this.lose());
@@ -180,9 +208,11 @@ export class RemoteL3 implements Tier {
     } catch (error) {
       if (!this.isWaiting) return;
       // An owner that speaks another protocol, or none, is asked again rarely.
-      this.reconnectAfter(error instanceof ConnectionLost ? RECONNECT_MS : CONNECT_WITHIN_MS);
+      if (error instanceof ConnectionLost) this.reconnect();
+      else this.reconnectAfter(CONNECT_WITHIN_MS);
       this.line = { state: error instanceof OwnerForeign ? 'foreign' : 'waiting' };
       if (!(error instanceof OwnerForeign)) return;
+      this.expectNobody();
       this.offers.take();
       this.reportForeign(error.message);
     }
@@ -316,6 +346,7 @@ export class RemoteL3 implements Tier {
   inherit(): void {
     const { line } = this;
     this.line = { state: 'heir' };
+    if (line.state === 'connected') this.expectOwner();
     this.forget();
     if (line.state === 'connected') line.connection.close();
   }
@@ -347,6 +378,7 @@ export class RemoteL3 implements Tier {
   private end(): void {
     const { line } = this;
     this.line = { state: 'closed' };
+    this.expectNobody();
     this.forget();
     this.offers.take();
     if (line.state === 'connected') line.connection.close();
@@ -369,9 +401,24 @@ export class RemoteL3 implements Tier {
   private lose(): void {
     if (this.line.state !== 'connected') return;
     this.line = { state: 'waiting' };
+    this.expectOwner();
     this.forget();
     this.offers.wake();
-    this.reconnectAfter(RECONNECT_MS);
+    this.reconnect();
+  }
+
+  private expectOwner(): void {
+    this.expectedUntil = this.options.clock.monotonic() + SUCCESSION_MS;
+  }
+
+  private expectNobody(): void {
+    this.expectation?.end();
+    this.expectation = undefined;
+  }
+
+  private reconnect(): void {
+    const isExpected = this.options.clock.monotonic() < this.expectedUntil;
+    this.reconnectAfter(isExpected ? SUCCESSION_RECONNECT_MS : RECONNECT_MS);
   }
 
   private reconnectAfter(ms: number): void {

@@ -10,7 +10,7 @@ import {
   type TierState,
   type TierUsage,
 } from '../tiers/tier.js';
-import type { RemoteL3 } from './remote-l3.js';
+import { IN_USE, type RemoteL3 } from './remote-l3.js';
 
 /** L3 of a process that uses a directory: its own while it owns the directory, the owner's otherwise. */
 export class SharedL3 implements Tier {
@@ -25,17 +25,16 @@ export class SharedL3 implements Tier {
   }
 
   read(lane: string, key: string): TierLookup | Promise<TierLookup> {
-    return this.current.read(lane, key);
+    return this.usesOwn ? this.own.read(lane, key) : this.look((tier) => tier.read(lane, key));
   }
 
   readValue(lane: string, key: string, reader: RecordReader): TierLookup | Promise<TierLookup> {
-    const { current } = this;
-    return current.readValue === undefined ? current.read(lane, key) : current.readValue(lane, key, reader);
+    if (this.usesOwn) return readValueOf(this.own, lane, key, reader);
+    return this.look((tier) => readValueOf(tier, lane, key, reader));
   }
 
   peek(lane: string, key: string): TierLookup | Promise<TierLookup> {
-    const { current } = this;
-    return current.peek === undefined ? current.read(lane, key) : current.peek(lane, key);
+    return this.usesOwn ? peekAt(this.own, lane, key) : this.look((tier) => peekAt(tier, lane, key));
   }
 
   offer(lane: string, record: TierRecord): Offered {
@@ -99,7 +98,27 @@ export class SharedL3 implements Tier {
     return this.own.close();
   }
 
+  /** Between two owners it waits for a moment: what the first one had is there again soon. */
+  private async look(ask: (tier: Tier) => TierLookup | Promise<TierLookup>): Promise<TierLookup> {
+    const found = await ask(this.current);
+    const succession = found === IN_USE ? this.remote?.succession : undefined;
+    if (succession === undefined) return found;
+    await succession;
+    return ask(this.current);
+  }
+
   private get current(): Tier {
     return this.own.isFollowed ? this.own : (this.remote ?? this.own);
   }
+
+  /** Whether L3 is used as this process has it, which is nothing as long as it has not opened it. */
+  private get usesOwn(): boolean {
+    return this.own.isFollowed || this.remote === undefined;
+  }
 }
+
+const readValueOf = (tier: Tier, lane: string, key: string, reader: RecordReader): TierLookup | Promise<TierLookup> =>
+  tier.readValue === undefined ? tier.read(lane, key) : tier.readValue(lane, key, reader);
+
+const peekAt = (tier: Tier, lane: string, key: string): TierLookup | Promise<TierLookup> =>
+  tier.peek === undefined ? tier.read(lane, key) : tier.peek(lane, key);

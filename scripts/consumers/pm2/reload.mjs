@@ -61,6 +61,7 @@ try {
   // What was changed last is computed now, and the next workers have it.
   for (const key of KEYS) await get(key);
   await call('reload', 'app');
+  await untilReady();
   const before = seen.computed;
   for (const key of KEYS) await get(key);
   console.log(JSON.stringify({ reloads: RELOADS, ...seen, computedAfterReload: seen.computed - before }));
@@ -110,12 +111,17 @@ async function change(key) {
   }
 }
 
+/** Every worker has L3: an owner that has just left has a successor. */
 async function untilReady() {
+  const pids = new Set();
   for (let tries = 0; tries < 600; tries++) {
     const workers = await call('list');
     const isOnline = workers.length === 4 && workers.every(({ pm2_env: { status } }) => status === 'online');
-    if (isOnline && (await send('GET', '/l3').catch(() => undefined))?.l3 === 'on') return;
-    await pause(100);
+    const answer = isOnline ? await send('GET', '/l3').catch(() => undefined) : undefined;
+    if (answer?.l3 === 'on') pids.add(answer.pid);
+    else pids.delete(answer?.pid);
+    if (workers.every(({ pid }) => pids.has(pid))) return;
+    await pause(answer === undefined ? 100 : 5);
   }
   assert.fail('the workers did not start');
 }

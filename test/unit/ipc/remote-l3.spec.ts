@@ -12,11 +12,14 @@ import {
 } from '../../../lib/ipc/entry-frames.js';
 import { decodeRecord } from '../../../lib/entries/record.js';
 import { type EntryConnection, RemoteL3 } from '../../../lib/ipc/remote-l3.js';
+import { SharedL3 } from '../../../lib/ipc/shared-l3.js';
 import type { LogCursor, Standing } from '../../../lib/invalidation/shared-log.js';
 import { resolveLanes } from '../../../lib/lanes/resolve-lanes.js';
 import { recordOf } from '../../../lib/testing/tier-contract-records.js';
 import { FakeClock } from '../../../lib/testing/fake-clock.js';
 import { Deferred } from '../../support/deferred.js';
+import { Jobs } from '../../support/jobs.js';
+import { ModelDisk, ModelTier } from '../../support/model-tier.js';
 import { forged } from '../../support/record-fields.js';
 import { RecordingEvents } from '../../support/stored-tiers.js';
 
@@ -48,7 +51,7 @@ class Owner implements EntryConnection {
 
   sendEntryFrame(body: Buffer): void {
     const head = decodeHead(body);
-    if (head.kind === 'read') this.asked.push(body);
+    if (head.kind === 'read' || head.kind === 'peek') this.asked.push(body);
     if (head.kind === 'sync') this.syncs.push(head);
     if (head.kind === 'drop') this.dropped.push(...decodeNames(body).map(({ key }) => key));
     if (head.kind === 'usage' && this.isAwake) this.answer(encodeUsage({ ...head, kind: 'used' }, []));
@@ -93,17 +96,19 @@ describe('L3 through its owner', () => {
   let clock: FakeClock;
   let owner: Owner;
   let isThere: boolean;
+  let refusal: Error;
   let tier: RemoteL3;
   beforeEach(async () => {
     clock = new FakeClock();
     owner = new Owner();
     isThere = true;
+    refusal = new ConnectionLost('gone');
     tier = new RemoteL3({
       ...{ path: '', clock, life: new LifeClock(clock), events: new RecordingEvents(), lanes: resolveLanes() },
       hostLog: { isOn: true, place: PLACE, unechoed: () => [], offerable: () => PLACE },
       sharedLog: undefined,
       position: () => 5,
-      open: () => (isThere ? Promise.resolve(owner) : Promise.reject(new ConnectionLost('gone'))),
+      open: () => (isThere ? Promise.resolve(owner) : Promise.reject(refusal)),
     });
     await tier.connect();
   });
@@ -350,6 +355,84 @@ describe('L3 through its owner', () => {
     owner.reply({ found: { outcome: 'miss' } });
     await nextTurn();
     expect(outcomes.at(-1)).toBe('c miss');
+  });
+
+  describe('while one owner follows another', () => {
+    let own: ModelTier;
+    let shared: SharedL3;
+    const outcome: string[] = [];
+    const look = (key: string): void => {
+      void Promise.resolve(shared.read('standard', key)).then((found) => outcome.push(`${key} ${found.outcome}`));
+    };
+    beforeEach(() => {
+      own = new ModelTier('l3', ['standard'], new ModelDisk(), new Jobs());
+      own.offer('standard', recordOf('a'));
+      shared = new SharedL3(own);
+      shared.remote = tier;
+      outcome.length = 0;
+    });
+    const lose = async (): Promise<void> => {
+      isThere = false;
+      owner.end();
+      await nextTurn();
+    };
+
+    it('asks the next one, also for what the last one has not answered', async () => {
+      look('a');
+      await nextTurn();
+      await lose();
+      look('b');
+      void Promise.resolve(shared.peek('standard', 'c')).then((found) => outcome.push(`c ${found.outcome}`));
+      await clock.advance('100ms');
+      expect(outcome).toEqual([]);
+      owner = new Owner();
+      isThere = true;
+      await clock.advance('50ms');
+      for (const answers = ['a', 'b', 'c']; answers.length > 0; answers.pop()) {
+        if (owner.asked.length > 0) owner.reply();
+        await nextTurn();
+      }
+      expect(outcome.toSorted()).toEqual(['a hit', 'b hit', 'c hit']);
+    });
+
+    it('uses its own L3 once it has become the owner itself', async () => {
+      look('a');
+      await nextTurn();
+      tier.inherit();
+      await clock.advance('100ms');
+      expect(outcome).toEqual([]);
+      own.isFollowed = true;
+      tier.leave();
+      await nextTurn();
+      expect(outcome).toEqual(['a hit']);
+    });
+
+    it('waits for 250 ms at most, once', async () => {
+      await lose();
+      look('a');
+      await clock.advance('240ms');
+      expect(outcome).toEqual([]);
+      await clock.advance('20ms');
+      look('b');
+      await nextTurn();
+      expect(outcome).toEqual(['a off', 'b off']);
+    });
+
+    it('does not wait for a frozen owner, one of another protocol, or one that it has just closed', async () => {
+      look('a');
+      await clock.advance('50ms');
+      look('b');
+      await nextTurn();
+      await lose();
+      refusal = new OwnerForeign('another protocol');
+      await clock.advance('50ms');
+      look('c');
+      await nextTurn();
+      await tier.close();
+      look('d');
+      await nextTurn();
+      expect(outcome).toEqual(['a off', 'b off', 'c off', 'd off']);
+    });
   });
 
   describe('for a bulk write', () => {
