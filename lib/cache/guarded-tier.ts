@@ -82,14 +82,15 @@ export class GuardedTier {
     key: string,
     how: 'read' | 'peek' = 'read',
     reader?: RecordReader,
+    patienceMs?: number,
   ): TierLookup | Promise<TierLookup> {
     if (this.isHeld) return HELD;
     if (this.hasFailed && this.isCoolingDown()) return FAILED;
     const { tier } = this;
     try {
       const lookup =
-        (how === 'peek' ? tier.peek?.(lane, key) : reader && tier.readValue?.(lane, key, reader)) ??
-        tier.read(lane, key);
+        (how === 'peek' ? tier.peek?.(lane, key) : reader && tier.readValue?.(lane, key, reader, patienceMs)) ??
+        tier.read(lane, key, patienceMs);
       if (!(lookup instanceof Promise)) return this.hasFailed ? this.worked(lookup) : lookup;
       return this.reads.during(lookup).then(
         (answer) => this.worked(answer),

@@ -33,8 +33,8 @@ export type Verdict =
       readonly error?: unknown;
     };
 
-/** The options of a call that decide whether an entry fits, and in which form its value is wanted. */
-export type MatchOptions = Pick<CallOptions, 'version' | 'schema' | 'isolation'>;
+/** The options of a call that decide whether an entry fits, in which form its value is wanted, and how soon. */
+export type MatchOptions = Pick<CallOptions, 'version' | 'schema' | 'isolation' | 'hardTimeoutMs'>;
 
 const MISS: Verdict = Object.freeze({ outcome: 'miss' });
 const UNREADABLE: Verdict = Object.freeze({
@@ -210,7 +210,7 @@ export class TierSearch {
       const reader = trace === undefined && this.wantsValueAlone ? shared.reader : undefined;
       const lookup =
         shared.tracing === undefined
-          ? tier.read(lane, this.key, this.how, reader)
+          ? tier.read(lane, this.key, this.how, reader, this.patienceMs)
           : this.followed(tier, shared.tracing, reader);
       if (lookup instanceof Promise) {
         return lookup.then((answer) => this.goOn(this.takes(tier, answer, trace), index + 1, trace));
@@ -238,13 +238,19 @@ export class TierSearch {
     );
   }
 
+  /** Half of the caller's time is left for the computation. */
+  private get patienceMs(): number | undefined {
+    const { hardTimeoutMs } = this.call;
+    return hardTimeoutMs === null ? undefined : hardTimeoutMs / 2;
+  }
+
   private followed(
     tier: GuardedTier,
     tracing: Tracing,
     reader: RecordReader | undefined,
   ): TierLookup | Promise<TierLookup> {
     const { lane } = this.context;
-    const read = (): TierLookup | Promise<TierLookup> => tier.read(lane, this.key, this.how, reader);
+    const read = (): TierLookup | Promise<TierLookup> => tier.read(lane, this.key, this.how, reader, this.patienceMs);
     return tier.name === 'l1' ? read() : tracing.lookup(tier.name, lane, this.key, read);
   }
 

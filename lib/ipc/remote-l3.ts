@@ -174,14 +174,14 @@ export class RemoteL3 implements Tier {
   }
 
   /**
-   * Settles when there is an owner again, or none has come in time. Undefined if none is expected: what it would say must be
-   * found out without it.
+   * Settles when there is an owner again, or none has come in time. Undefined if none is expected, or the next one may take
+   * longer than `patienceMs`: what it would say must be found out without it.
    */
-  get succession(): Promise<void> | undefined {
+  succession(patienceMs: number): Promise<void> | undefined {
     const { state } = this.line;
     if ((state !== 'waiting' && state !== 'heir') || !this.options.hostLog.isOn) return undefined;
     const ms = this.expectedUntil - this.options.clock.monotonic();
-    if (ms <= 0) return undefined;
+    if (ms <= 0 || ms > patienceMs) return undefined;
     if (this.expectation === undefined) {
       let end = nothing;
       const found = new Promise<void>((resolve) => (end = resolve));

@@ -24,13 +24,13 @@ export class SharedL3 implements Tier {
     return this.current.state;
   }
 
-  read(lane: string, key: string): TierLookup | Promise<TierLookup> {
-    return this.usesOwn ? this.own.read(lane, key) : this.look((tier) => tier.read(lane, key));
+  read(lane: string, key: string, patienceMs?: number): TierLookup | Promise<TierLookup> {
+    return this.usesOwn ? this.own.read(lane, key) : this.look((tier) => tier.read(lane, key), patienceMs);
   }
 
-  readValue(lane: string, key: string, reader: RecordReader): TierLookup | Promise<TierLookup> {
+  readValue(lane: string, key: string, reader: RecordReader, patienceMs?: number): TierLookup | Promise<TierLookup> {
     if (this.usesOwn) return readValueOf(this.own, lane, key, reader);
-    return this.look((tier) => readValueOf(tier, lane, key, reader));
+    return this.look((tier) => readValueOf(tier, lane, key, reader), patienceMs);
   }
 
   peek(lane: string, key: string): TierLookup | Promise<TierLookup> {
@@ -99,9 +99,12 @@ export class SharedL3 implements Tier {
   }
 
   /** Between two owners it waits for a moment: what the first one had is there again soon. */
-  private async look(ask: (tier: Tier) => TierLookup | Promise<TierLookup>): Promise<TierLookup> {
+  private async look(
+    ask: (tier: Tier) => TierLookup | Promise<TierLookup>,
+    patienceMs = Infinity,
+  ): Promise<TierLookup> {
     const found = await ask(this.current);
-    const succession = found === IN_USE ? this.remote?.succession : undefined;
+    const succession = found === IN_USE ? this.remote?.succession(patienceMs) : undefined;
     if (succession === undefined) return found;
     await succession;
     return ask(this.current);

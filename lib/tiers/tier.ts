@@ -70,9 +70,10 @@ export interface TierRow {
 export interface Tier {
   readonly name: TierName;
   readonly state: TierState;
-  read(lane: string, key: string): TierLookup | Promise<TierLookup>;
+  /** What is away for a moment is waited for, unless that may take longer than `patienceMs`. */
+  read(lane: string, key: string, patienceMs?: number): TierLookup | Promise<TierLookup>;
   /** As `read`, for a caller who wants the value, and its bytes only by exception. Absent where that is no faster. */
-  readValue?(lane: string, key: string, reader: RecordReader): TierLookup | Promise<TierLookup>;
+  readValue?(lane: string, key: string, reader: RecordReader, patienceMs?: number): TierLookup | Promise<TierLookup>;
   /** As `read`, without counting as use. Absent where reading leaves no trace. */
   peek?(lane: string, key: string): TierLookup | Promise<TierLookup>;
   write(lane: string, record: TierRecord): void | Promise<void>;

@@ -10,7 +10,8 @@ import {
   type FoundEntry,
   type FrameHead,
 } from '../../../lib/ipc/entry-frames.js';
-import { decodeRecord } from '../../../lib/entries/record.js';
+import { decodeRecord, RecordReader } from '../../../lib/entries/record.js';
+import { ValueCodec } from '../../../lib/entries/codec/value-codec.js';
 import { type EntryConnection, RemoteL3 } from '../../../lib/ipc/remote-l3.js';
 import { SharedL3 } from '../../../lib/ipc/shared-l3.js';
 import type { LogCursor, Standing } from '../../../lib/invalidation/shared-log.js';
@@ -393,6 +394,18 @@ describe('L3 through its owner', () => {
         await nextTurn();
       }
       expect(outcome.toSorted()).toEqual(['a hit', 'b hit', 'c hit']);
+    });
+
+    it('does not wait where that may take longer than the caller has patience', async () => {
+      await lose();
+      const found = await shared.read('standard', 'a', 200);
+      expect(found.outcome).toBe('off');
+      const reading = shared.readValue('standard', 'b', new RecordReader(new ValueCodec()), 250);
+      isThere = true;
+      owner = new Owner();
+      await clock.advance('20ms');
+      owner.reply();
+      expect((await reading).outcome).toBe('hit');
     });
 
     it('uses its own L3 once it has become the owner itself', async () => {
