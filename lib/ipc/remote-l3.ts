@@ -200,6 +200,9 @@ export class RemoteL3 implements Tier {
       this.line = { state: 'connected', connection };
       this.expectNobody();
       this.owner = 'answers';
+      // It was the one before that did not answer.
+      this.restUntil = 0;
+      this.cooldown.reset();
       connection.onEntryFrame((body) => this.receive(body));
       connection.whenLost(() => this.lose());
       this.offers.reconnected();

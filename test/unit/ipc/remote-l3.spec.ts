@@ -396,6 +396,19 @@ describe('L3 through its owner', () => {
       expect(outcome.toSorted()).toEqual(['a hit', 'b hit', 'c hit']);
     });
 
+    it('asks the next one at once, also if the last one did not answer', async () => {
+      look('a');
+      await clock.advance('50ms');
+      await lose();
+      owner = new Owner();
+      isThere = true;
+      look('b');
+      await clock.advance('10ms');
+      owner.reply();
+      await nextTurn();
+      expect(outcome).toEqual(['a off', 'b hit']);
+    });
+
     it('does not wait where that may take longer than the caller has patience', async () => {
       await lose();
       const found = await shared.read('standard', 'a', 200);
