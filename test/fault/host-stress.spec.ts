@@ -33,7 +33,7 @@ describe('the processes of one directory', () => {
     const { gets = 0, stale = -1, lost = -1, crashes = -1 } = seen;
     tell({ fault: 'H1 processes of one directory', rounds, calls: gets, wrong: stale, lost, crashes });
     expect({ seed, status, errors: child.errors, ...seen }).toMatchObject({
-      ...{ status: 0, errors: '', stale: 0, refused: 0, lost: 0, crashes: 0, hangs: 0, examples: [] },
+      ...{ status: 0, errors: '', stale: 0, pending: 0, refused: 0, lost: 0, crashes: 0, hangs: 0, examples: [] },
     });
     expect(Math.min(seen.l3Hits ?? 0, seen.saved ?? 0, seen.kills ?? 0)).toBeGreaterThan(0);
   }, 14_400_000);
