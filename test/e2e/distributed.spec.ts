@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
+import { createClient } from 'redis';
 import { CacheManager } from '../../lib/app/cache-app.js';
 import type { LaneCacheOptions } from '../../lib/index.js';
 import { Caches } from '../support/caches.js';
@@ -71,6 +72,25 @@ describeWithRedis(
       await hears;
       expect((await other.getMany(keys)).size).toBe(0);
     }, 60_000);
+
+    it('forget what one of them invalidates while the server is full, and say that it stores nothing', async () => {
+      const [one, other] = [await open(), await open()];
+      await other.getOrSet('k', async () => 'old', { tags: ['t'] });
+      const admin = await createClient({ url: server.url }).connect();
+      await admin.configSet('maxmemory', '1');
+      try {
+        const hears = heard(other);
+        await one.invalidateByTag('t');
+        await hears;
+        expect(await other.get('k')).toBeUndefined();
+        const refused = one.events.once('tier');
+        await one.set('k', 'new');
+        expect(await refused).toMatchObject({ tier: 'l4', state: 'on', detail: expect.stringContaining('OOM') });
+      } finally {
+        await admin.configSet('maxmemory', '0');
+        await admin.close();
+      }
+    });
 
     it('forget a value once one of them has seen a newer one that it does not store', async () => {
       const [one, other] = [await open(), await open()];

@@ -33,13 +33,13 @@ describe('an invalidation that could not be published', () => {
     await pass(500);
     expect(await invalidated).toBe(false);
     expect(disk.outbox.size).toBe(1);
-    // the records of others can no longer be read, and the server has no room for new ones
+    // the records of others can no longer be read, and the server does not answer what is published
     server.command('HINCRBY', ['{p}:meta', 'seq', '5']);
-    server.isFull = true;
+    network.isCommandHeld = true;
     network.isDown = false;
     await pass(5_000);
     expect(disk.outbox.size).toBe(1);
-    server.isFull = false;
+    network.isCommandHeld = false;
     await pass(2_000);
     expect(disk.outbox.size).toBe(0);
     instance.kill();

@@ -38,7 +38,7 @@ interface SharedLogOptions {
   readonly hold: KeepAlive;
   /** Where entries lie, if not beside the log. */
   readonly spread: EntriesElsewhere | undefined;
-  /** The server has refused a record. */
+  /** The server has refused a record, or the value of a set. */
   readonly refused: (error: unknown) => void;
 }
 
@@ -319,7 +319,8 @@ export class RedisSharedLog implements SharedLog {
       ? connection.runInQueue(APPEND, names, args)
       : connection.runInQueue(APPEND_SET, names, [...args, ...valueOf(entry)]));
     if (!Array.isArray(reply)) return undefined;
-    const [sequence, gone] = listOf(reply);
+    const [sequence, gone, full = 0] = listOf(reply);
+    if (numberOf(full) > 0) this.options.refused(new Error('OOM the server is full, so it does not store the value.'));
     return { sequence: numberOf(sequence), held: numberOf(gone) > 0 };
   }
 

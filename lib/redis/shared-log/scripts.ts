@@ -143,7 +143,10 @@ end
 local id = first[1] and string.match(first[1][1], '^%d+') or '0'
 return { gen, redis.call('HGET', KEYS[1], 'seq'), id, patternsAfter(known), t }`);
 
-/** The append is the first write of a script: a full server refuses only the first one, and takes all that follow it. */
+/**
+ * The append is the first write of a script. A full server refuses the first write if it takes memory, and takes all that
+ * follow one. So a record is taken all the same, behind a write that takes none: the others must follow it. It is bounded.
+ */
 const RECORD = `
 if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return 'GENERATION' end
 local kind, lane, member = ARGV[2], ARGV[3], ARGV[4]
@@ -153,8 +156,14 @@ local function bound(key, limit, floor)
   redis.call('HSET', KEYS[1], floor, leaving[#leaving])
   redis.call('ZREMRANGEBYRANK', key, 0, math.floor(limit / 2))
 end
+local isFull = false
 local function append()
-  local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
+  local seq = redis.pcall('HINCRBY', KEYS[1], 'seq', 1)
+  if type(seq) == 'table' then
+    isFull = true
+    redis.call('HDEL', KEYS[1], 'room')
+    seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
+  end
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], seq .. '-0', 'record', ARGV[5])
   if kind == 'all' then
     redis.call('HSET', KEYS[1], 'clear:' .. lane, seq)
@@ -186,16 +195,16 @@ return { seq, gone }`);
  * Appends the record of a set, and writes its entry, KEYS 6.
  * ARGV: as for a record alone, then life in ms, tags, record, newest record about the key that the caller knows of,
  * pattern known. A late set does not write its value, because a newer record may have named it. Where a key of the log is
- * gone, no set does.
- * -> [seq, how many entries were removed], or 'GENERATION'
+ * gone, or the server is full, no set does.
+ * -> [seq, how many entries were removed, 1 if the server is full], or 'GENERATION'
  */
 export const APPEND_SET = new Script(`${RECORD}${IS_WHOLE}${NEWEST_ABOUT_KEY}${PATTERNS_AFTER}${LAY}
 local brings = whole(ARGV[1]) and newestAboutKey(lane, member, ARGV[10]) <= tonumber(ARGV[12])
   and #patternsAfter(ARGV[13]) == 0
 local seq = append()
 local gone = redis.call('DEL', KEYS[6])
-if brings then lay(KEYS[6], seq, ARGV[9], ARGV[10], ARGV[11]) end
-return { seq, gone }`);
+if brings and not isFull then lay(KEYS[6], seq, ARGV[9], ARGV[10], ARGV[11]) end
+return { seq, gone, isFull and 1 or 0 }`);
 
 /**
  * Appends the record of a set whose entry lies on another node.

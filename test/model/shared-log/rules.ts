@@ -132,13 +132,11 @@ export const OMISSIONS: readonly Omission<Scene>[] = [
     '',
   ]),
   omit('3 read', 'applied patterns are checked', two, pattern, [applied, ' || this.patterns.match(entry, birth)', '']),
-  omit(
-    '3 read',
-    'unpublished records are checked on reads',
-    letting,
-    { ...key, faults: 0.15, fault: ['full', 'room'] },
-    [lookups, ' || anyMatches(this.unheard, named)', ''],
-  ),
+  omit('3 read', 'unpublished records are checked on reads', nodes, { ...key, ...slow }, [
+    lookups,
+    ' || anyMatches(this.unheard, named)',
+    '',
+  ]),
   omit(
     '3 read',
     'records without an echo count as unpublished',

@@ -144,7 +144,7 @@ export class World implements ModelWorld<Action> {
     const nowMs = this.clock.monotonic();
     for (const { current, network, weather, disk } of this.places) {
       if (current === undefined) continue;
-      const isBad = weather === 'hole' || weather === 'down' || this.server.isFull;
+      const isBad = weather === 'hole' || weather === 'down';
       if (isBad || isSlow(network, nowMs)) current.life.spoiltMs = nowMs;
       if (disk !== undefined && disk.outbox.size > 0) continue;
       for (const invalidation of this.oracle.invalidations) {

@@ -191,6 +191,23 @@ describeWithRedis({ describe }, 'the scripts of the shared log', () => {
     expect(await port.command(['EXISTS', log.keys.entry(log.generation, LANE, 'k')])).toBe(0);
   });
 
+  it('take each record where the server is full, and no value', async () => {
+    await log.say(key('before'));
+    await port.command(['CONFIG', 'SET', 'maxmemory', '1']);
+    try {
+      await expect(log.say(tag('t'))).resolves.toBe(2);
+      await expect(log.say(pattern('k*'))).resolves.toBe(3);
+      await expect(log.say(key('k'), ['60000', packTags([]), 'value', '3', '3'])).resolves.toBe(4);
+      expect(await port.command(['EXISTS', log.keys.entry(log.generation, LANE, 'k')])).toBe(0);
+      await expect(log.write('other', 4)).rejects.toThrow('OOM');
+    } finally {
+      await port.command(['CONFIG', 'SET', 'maxmemory', '0']);
+    }
+    expect(await port.command(['XLEN', log.keys.stream])).toBe(4);
+    await log.say(key('k'), ['60000', packTags([]), 'value', '4', '3']);
+    expect(await log.judges('k')).toBe('good');
+  });
+
   it("start a new log where it is behind an instance's position, or was overwritten", async () => {
     await log.say(key('k'));
     const { generation } = log;
