@@ -181,6 +181,28 @@ describeWithRedis(
       }
     });
 
+    it.each(['node-redis', 'ioredis'])(
+      'a password that is set while it runs, which the log says (%s)',
+      async (kind) => {
+        const { url } = await start();
+        const address = kind === 'ioredis' ? { client: new Redis(url, { lazyConnect: true }) } : { url };
+        const cache = await caches.open({ distributed: { ...address, prefix: 'app' } });
+        const said = new Promise<void>((resolve) => {
+          cache.events.on('tier', ({ detail }) => {
+            if (detail.includes('NOAUTH')) resolve();
+          });
+        });
+        const admin = await createClient({ url }).connect();
+        await admin.configSet('requirepass', 'sesame');
+        await admin.sendCommand(['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes']);
+        await said;
+        const back = turned(cache, 'on');
+        await admin.configSet('requirepass', '');
+        await back;
+        await admin.close();
+      },
+    );
+
     it('the node of a cluster that the prefix belongs to', async () => {
       const nodes = await Promise.all(
         [1, 2, 3].map(async () => start('--cluster-enabled', 'yes', '--cluster-port', String(await freePort()))),

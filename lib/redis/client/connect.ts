@@ -38,6 +38,12 @@ export function clusterOf(client: object | undefined): RedisClusterPort | undefi
 function clientOf(client: object): RedisTemplate {
   if (isRedisPort(client)) return client;
   if (isNodeRedisSentinel(client)) return new NodeRedisSentinel(client);
+  if ('getSentinelNode' in client) {
+    throw invalid(
+      'client',
+      'is a client of `redis` 5 for Sentinel, which gives no connections. Use `redis` 6 or `ioredis`',
+    );
+  }
   if (isNodeRedis(client)) return fromNodeRedis(client);
   if (isIoredis(client)) return fromIoredis(client);
   throw invalid(

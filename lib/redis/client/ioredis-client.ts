@@ -118,12 +118,15 @@ export class IoredisCluster implements RedisClusterPort {
 
 async function connected(client: ForeignIoredis): Promise<RedisPort> {
   const port = new IoredisAdapter(client, 'owned');
+  // `connect` rejects with 'Connection is closed.', whatever the cause is.
+  const causes: unknown[] = [];
+  client.on('error', (cause) => causes.push(cause));
   try {
     await client.connect();
     client.stream?.unref();
   } catch (error) {
     await port.close();
-    throw error;
+    throw causes[0] ?? error;
   }
   return port;
 }

@@ -73,7 +73,8 @@ export class LogSubscriber {
 
   /** Follows until the connection fails, and rejects with its failure. */
   async follow(connection: Connection): Promise<never> {
-    const [handshake] = await Promise.all([this.handshake(connection), this.teach(connection)]);
+    // A server that wants a password answers a long command with a protocol error, so the handshake is not the first one.
+    const [, handshake] = await Promise.all([this.teach(connection), this.handshake(connection)]);
     const { log } = this.options;
     this.handshakeAt = -Infinity;
     this.ahead = undefined;

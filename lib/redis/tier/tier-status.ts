@@ -8,7 +8,7 @@ const SILENT_NODE = 'silent node';
 export class TierStatus {
   private state: TierState = { state: 'off', reason: 'disconnected' };
   private hasReported = false;
-  /** The codes of errors of the server that were reported since the state changed last. */
+  /** The codes of refusals that were reported since the state changed last. */
   private readonly refusals = new Set<string>();
 
   constructor(private readonly events: EventSink) {}
@@ -44,9 +44,9 @@ export class TierStatus {
     }
   }
 
-  /** Whether the server gave a reason that was not reported since the last change. */
+  /** Whether the server, or TLS, gave a reason that was not reported since the last change. */
   private isNewRefusal(error: unknown): boolean {
-    const code = error instanceof Error ? /^[A-Z]{3,}(?= )/.exec(error.message)?.[0] : undefined;
+    const code = error instanceof Error ? refusalOf(error) : undefined;
     if (code === undefined || this.refusals.has(code)) return false;
     this.refusals.add(code);
     return true;
@@ -55,4 +55,13 @@ export class TierStatus {
   private report(detail: string, error: unknown): void {
     this.events.emit('tier', { tier: 'l4', ...this.state, detail, ...(error !== undefined && { error }) });
   }
+}
+
+/** Codes of certificates that are not accepted, by either side. */
+const OF_TLS = /^(?:ERR_SSL_|ERR_TLS_|(?!E)[A-Z]+_)/;
+
+function refusalOf(error: Error): string | undefined {
+  const ofServer = /^[A-Z]{3,}(?= )/.exec(error.message)?.[0];
+  if (ofServer !== undefined) return ofServer;
+  return 'code' in error && typeof error.code === 'string' && OF_TLS.test(error.code) ? error.code : undefined;
 }
