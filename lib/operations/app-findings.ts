@@ -57,8 +57,9 @@ export function checkpointFindings(status: CheckpointStatus, due: CleanupReport 
   const { state, reason = 'unknown' } = status;
   const found: Finding[] = [];
   if (state === 'off' && !['policy', 'no-directory', 'closed'].includes(reason)) {
-    const advice =
-      'Nothing can be saved until this is repaired, and restoring may fail: check the volume, its space and its permissions.';
+    const place =
+      reason === 'disconnected' ? 'the server and its address' : 'the volume, its space and its permissions';
+    const advice = `Nothing can be saved until this is repaired, and restoring may fail: check ${place}.`;
     found.push({ code: 'CHECKPOINTS_OFF', severity: 'error', evidence: `checkpoints are off (${reason})`, advice });
   }
   if (due === undefined || due.removed === 0) return found;

@@ -337,7 +337,10 @@ describe('the doctor', () => {
   it('finds checkpoints that are off by a fault', () => {
     const status = { cachedCheckpoints: 0, versions: 0, bytes: 0, lanes: {} };
     expect(checkpointFindings({ ...status, state: 'off', reason: 'disk-full' }, undefined)).toMatchObject([
-      { code: 'CHECKPOINTS_OFF', severity: 'error' },
+      { code: 'CHECKPOINTS_OFF', severity: 'error', advice: expect.stringContaining('check the volume') },
+    ]);
+    expect(checkpointFindings({ ...status, state: 'off', reason: 'disconnected' }, undefined)).toMatchObject([
+      { code: 'CHECKPOINTS_OFF', severity: 'error', advice: expect.stringContaining('check the server') },
     ]);
     expect(checkpointFindings({ ...status, state: 'off', reason: 'policy' }, undefined)).toEqual([]);
   });
