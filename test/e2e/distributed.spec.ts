@@ -180,10 +180,15 @@ describeWithRedis(
 
     it('share what is computed after an invalidation', async () => {
       const [one, other] = [await open(), await open()];
+      // What is named while it is looked up is not served, so the other one must know both before it asks.
+      const hearsOfKey = heard(other);
       await one.invalidate('k');
+      await hearsOfKey;
       await one.getOrSet('k', async () => 1);
       await one.flush();
+      const hearsOfTag = heard(other);
       await one.invalidateByTag('t');
+      await hearsOfTag;
       await one.getOrSet('tagged', async () => 2, { tags: ['t'] });
       await one.flush();
       expect(await other.getMany(['k', 'tagged', 'none'])).toEqual(
@@ -273,7 +278,9 @@ describeWithRedis(
 
     it('keep lanes apart', async () => {
       const [one, other] = [await open(), await open()];
+      const hearsOfSet = heard(other);
       await one.set('k', 'standard');
+      await hearsOfSet;
       await one.forLane('docs').set('k', 'docs');
       expect(await other.get('k')).toBe('standard');
       const hears = new Promise<void>((resolve) => {
