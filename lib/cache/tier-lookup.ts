@@ -204,13 +204,14 @@ export class TierSearch {
 
   private from(first: number, trace?: SearchTrace): Promise<void> | undefined {
     const { lane, shared } = this.context;
+    const { patienceMs } = this;
     for (let index = first; index < shared.below.length; index++) {
       const tier = shared.below[index];
       if (tier === undefined) break;
       const reader = trace === undefined && this.wantsValueAlone ? shared.reader : undefined;
       const lookup =
         shared.tracing === undefined
-          ? tier.read(lane, this.key, this.how, reader, this.patienceMs)
+          ? tier.read(lane, this.key, this.how, reader, patienceMs)
           : this.followed(tier, shared.tracing, reader);
       if (lookup instanceof Promise) {
         return lookup.then((answer) => this.goOn(this.takes(tier, answer, trace), index + 1, trace));

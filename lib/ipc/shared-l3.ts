@@ -12,6 +12,15 @@ import {
 } from '../tiers/tier.js';
 import { IN_USE, type RemoteL3 } from './remote-l3.js';
 
+interface Question {
+  readonly lane: string;
+  readonly key: string;
+  readonly how: 'read' | 'peek';
+  /** The value is wanted, and no bytes. */
+  readonly reader?: RecordReader;
+  readonly patienceMs?: number | undefined;
+}
+
 /** L3 of a process that uses a directory: its own while it owns the directory, the owner's otherwise. */
 export class SharedL3 implements Tier {
   readonly name = 'l3';
@@ -25,16 +34,17 @@ export class SharedL3 implements Tier {
   }
 
   read(lane: string, key: string, patienceMs?: number): TierLookup | Promise<TierLookup> {
-    return this.usesOwn ? this.own.read(lane, key) : this.look((tier) => tier.read(lane, key), patienceMs);
+    return this.usesOwn ? this.own.read(lane, key) : this.look({ lane, key, how: 'read', patienceMs });
   }
 
   readValue(lane: string, key: string, reader: RecordReader, patienceMs?: number): TierLookup | Promise<TierLookup> {
-    if (this.usesOwn) return readValueOf(this.own, lane, key, reader);
-    return this.look((tier) => readValueOf(tier, lane, key, reader), patienceMs);
+    if (!this.usesOwn) return this.look({ lane, key, how: 'read', reader, patienceMs });
+    const { own } = this;
+    return own.readValue === undefined ? own.read(lane, key) : own.readValue(lane, key, reader);
   }
 
   peek(lane: string, key: string): TierLookup | Promise<TierLookup> {
-    return this.usesOwn ? peekAt(this.own, lane, key) : this.look((tier) => peekAt(tier, lane, key));
+    return this.usesOwn ? answerOf(this.own, { lane, key, how: 'peek' }) : this.look({ lane, key, how: 'peek' });
   }
 
   offer(lane: string, record: TierRecord): Offered {
@@ -99,15 +109,12 @@ export class SharedL3 implements Tier {
   }
 
   /** Between two owners it waits for a moment: what the first one had is there again soon. */
-  private async look(
-    ask: (tier: Tier) => TierLookup | Promise<TierLookup>,
-    patienceMs = Infinity,
-  ): Promise<TierLookup> {
-    const found = await ask(this.current);
-    const succession = found === IN_USE ? this.remote?.succession(patienceMs) : undefined;
+  private async look(question: Question): Promise<TierLookup> {
+    const found = await answerOf(this.current, question);
+    const succession = found === IN_USE ? this.remote?.succession(question.patienceMs ?? Infinity) : undefined;
     if (succession === undefined) return found;
     await succession;
-    return ask(this.current);
+    return answerOf(this.current, question);
   }
 
   private get current(): Tier {
@@ -120,8 +127,5 @@ export class SharedL3 implements Tier {
   }
 }
 
-const readValueOf = (tier: Tier, lane: string, key: string, reader: RecordReader): TierLookup | Promise<TierLookup> =>
-  tier.readValue === undefined ? tier.read(lane, key) : tier.readValue(lane, key, reader);
-
-const peekAt = (tier: Tier, lane: string, key: string): TierLookup | Promise<TierLookup> =>
-  tier.peek === undefined ? tier.read(lane, key) : tier.peek(lane, key);
+const answerOf = (tier: Tier, { lane, key, how, reader }: Question): TierLookup | Promise<TierLookup> =>
+  (how === 'peek' ? tier.peek?.(lane, key) : reader && tier.readValue?.(lane, key, reader)) ?? tier.read(lane, key);
