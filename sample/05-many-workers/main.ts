@@ -10,8 +10,6 @@ import { Workers } from './workers.js';
 
 const WORKERS = 4;
 const REQUESTS_OF_A_PHASE = 1_000;
-/** On a busy machine the owner may not answer a worker within 50 ms. That one computes then. */
-const FEW = 3;
 
 /** Four workers behind one port share a directory, while one is killed and all are replaced. */
 async function main(): Promise<void> {
@@ -53,7 +51,7 @@ async function main(): Promise<void> {
     );
     console.log(summary.toString());
     // A connection that the primary hands to a worker in its last step is cut, and sent again: that is no fault of the cache.
-    if (stale > 0 || supplier.asked - asked > FEW) process.exitCode = 1;
+    if (stale > 0 || supplier.asked > asked) process.exitCode = 1;
     await workers.stop();
   } finally {
     supplier.close();
